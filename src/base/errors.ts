@@ -1,0 +1,28 @@
+/**
+ * What went wrong, by whose hand.
+ *
+ * `InputError`: the user's input (a recipe, a file, a flag) is at fault; the program ends with exit 2.
+ * `RunError`: the work itself failed (non-finite loss, lost process); the program ends with exit 1.
+ *
+ * A message names the file, key, operator or shape at fault. `hint` says what to do about it.
+ */
+export class DeepIncubationError extends Error {
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.hint = options.hint;
+  }
+}
+
+/** The user's input was wrong: exit 2. */
+export class InputError extends DeepIncubationError {}
+
+/** The work failed although the input was right: exit 1. */
+export class RunError extends DeepIncubationError {}
+
+/** The text of anything thrown, for messages that quote a cause. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

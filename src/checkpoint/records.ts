@@ -1,0 +1,67 @@
+/**
+ * One line of a phase's `metrics.jsonl`. Names are those of the run-folder contract (snake_case);
+ * other programs read them. Within a file, `step` never decreases and no step occurs twice.
+ */
+export type MetricRecord = StepRecord | EvalRecord;
+
+export interface StepRecord {
+  readonly kind: 'step';
+  /** `PT`, `MT/0` ..., `FT` or `E2E`. */
+  readonly phase: string;
+  /** Epoch the step belongs to, from 0. */
+  readonly epoch: number;
+  /** Optimiser steps done, this one included: 1 after the first. */
+  readonly step: number;
+  /** Steps of the whole phase. */
+  readonly steps: number;
+  /** Training loss of this step, a mean over its images. */
+  readonly loss: number;
+  readonly lr: number;
+  /** Over the steps since the last record. */
+  readonly images_per_second: number;
+  /** Images seen in this phase so far. */
+  readonly images: number;
+  /** Cost of this phase so far, in block-passes (method.md, section 6), divided by nothing. */
+  readonly block_passes: number;
+  /** Training seconds of this phase so far, evaluation and start-up left out, over all resumes. */
+  readonly seconds: number;
+  /** Share of the time since the last record spent waiting for data, 0 to 1. */
+  readonly data_wait: number;
+  /** Peak resident memory of the process (CPU) or peak allocated device memory, bytes. */
+  readonly memory_bytes: number;
+  /** Global gradient norm before clipping; present when clipping is on. */
+  readonly grad_norm?: number;
+}
+
+export interface EvalRecord {
+  readonly kind: 'eval';
+  readonly phase: string;
+  readonly epoch: number;
+  readonly step: number;
+  /** Per cent of all images whose label is the first (among the first five) of the logits. */
+  readonly top1: number;
+  readonly top5: number;
+  /** Mean cross-entropy over all images, without label smoothing. */
+  readonly loss: number;
+  readonly images: number;
+  readonly block_passes: number;
+  readonly seconds: number;
+}
+
+/** Why a phase ended, written atomically to `<phase>/result.json` when its last step is done. */
+export interface PhaseResult {
+  readonly phase: string;
+  readonly steps: number;
+  readonly images: number;
+  readonly block_passes: number;
+  readonly macs: number;
+  /** Training seconds, evaluation and start-up left out. */
+  readonly seconds: number;
+  /** The last evaluation. */
+  readonly top1: number;
+  readonly top5: number;
+  readonly loss: number;
+  readonly parameters: number;
+  readonly trained_parameters: number;
+  readonly memory_bytes: number;
+}
