@@ -1,0 +1,37 @@
+import { InputError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import { type Blueprint, buildStage, type Regime, StagedModel } from '../models/staged.js';
+import type { InitContext } from '../nn/init.js';
+import { loadWeights } from '../nn/weights.js';
+
+/** The weights of one stage, by their stage-local names, and where they come from, for messages. */
+export interface StageWeights {
+  readonly weights: ReadonlyMap<string, TensorData>;
+  readonly source: string;
+}
+
+/**
+ * Builds a model stage by stage: each from the weights given for it, or initialised where there are none. So
+ * are assembled a hybrid (the meta model's stages around a new module), the target (every module from its own
+ * incubation), and, with no weights at all, a model to train from scratch.
+ *
+ * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for
+ */
+export function assemble(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  stages: readonly (StageWeights | null)[],
+  context: InitContext,
+  options: { readonly regimes?: readonly Regime[]; readonly dropPath?: number } = {},
+): StagedModel {
+  if (stages.length !== depths.length) {
+    throw new InputError(`${depths.length} stages are to be assembled, the weights have ${stages.length}`);
+  }
+  const built = depths.map((_, index) => {
+    const stage = buildStage(blueprint, depths, index, options.dropPath ?? 0, context);
+    const given = stages[index];
+    if (given) loadWeights(stage, given.weights, `${given.source}, stage ${index}`);
+    return stage;
+  });
+  return new StagedModel(built, options.regimes);
+}

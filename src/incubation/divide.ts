@@ -1,0 +1,31 @@
+import { InputError } from '../base/errors.js';
+
+/**
+ * Cuts `depth` consecutive blocks into modules: evenly into `modules`, or as the explicit `depths` say.
+ * @returns the number of blocks of each module
+ * @throws InputError when `modules` does not divide `depth`, or `depths` do not add up to it
+ *
+ * @example divide(12, { modules: 4 }) // [3, 3, 3, 3]
+ */
+export function divide(depth: number, into: { readonly modules: number } | { readonly depths: readonly number[] }): number[] {
+  if ('depths' in into) {
+    const total = into.depths.reduce((a, b) => a + b, 0);
+    if (total !== depth || into.depths.some((part) => part < 1)) {
+      throw new InputError(`incubation.depths [${into.depths.join(', ')}] add up to ${total}, the model has ${depth} blocks`, {
+        hint: 'each module needs at least one block, and all together as many as model.depth',
+      });
+    }
+    return [...into.depths];
+  }
+  const { modules } = into;
+  if (modules < 1 || depth % modules !== 0) {
+    throw new InputError(`${modules} modules do not divide ${depth} blocks evenly`, {
+      hint: `set incubation.modules to one of ${divisors(depth).join(', ')}, or give incubation.depths explicitly`,
+    });
+  }
+  return Array.from({ length: modules }, () => depth / modules);
+}
+
+function divisors(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i + 1).filter((i) => n % i === 0);
+}

@@ -1,0 +1,137 @@
+import type { InitContext } from '../nn/init.js';
+import { Module } from '../nn/module.js';
+import { noGrad } from '../torch/autograd.js';
+import type { Generator } from '../torch/random.js';
+import { scope } from '../torch/scope.js';
+import type { Tensor } from '../torch/tensor.js';
+
+/** How a forward pass runs: drop path is active in training, and draws from `generator`. */
+export interface Pass {
+  readonly training: boolean;
+  readonly generator: Generator;
+}
+
+/** A layer of a divisible model. */
+export abstract class Layer extends Module {
+  abstract forward(x: Tensor, pass: Pass): Tensor;
+}
+
+/**
+ * What can be divided: a stem, `depth` equal-shaped blocks, and a head. ViT is one (vit.ts); a user's own
+ * model is another. The stem's and head's parameters are named without a prefix, as in the official
+ * checkpoints (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
+ */
+export interface Blueprint {
+  readonly depth: number;
+  /** Of one image as the stem takes it. */
+  readonly input: { readonly channels: number; readonly size: number };
+  readonly classes: number;
+  makeStem(context: InitContext): Layer;
+  makeBlock(dropPathRate: number, context: InitContext): Layer;
+  makeHead(context: InitContext): Layer;
+  /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
+  readonly cost: Record<'stem' | 'block' | 'head', { readonly macs: number; readonly parameters: number }>;
+  /** Names that weight decay leaves alone beside biases and vectors, where the whole model is trained. */
+  readonly undecayed: readonly string[];
+}
+
+/** Consecutive blocks; the first stage owns the stem too, the last one the head. */
+export class Stage extends Layer {
+  readonly stem: Layer | null;
+  readonly blocks: readonly Layer[];
+  readonly head: Layer | null;
+
+  constructor(parts: { stem: Layer | null; blocks: readonly Layer[]; head: Layer | null }) {
+    super();
+    this.stem = parts.stem;
+    this.blocks = parts.blocks;
+    this.head = parts.head;
+  }
+
+  forward(x: Tensor, pass: Pass): Tensor {
+    let y = x;
+    // A scope a layer: what the backward pass does not need is freed at once.
+    for (const layer of this.layers()) {
+      const input = y;
+      y = scope(() => layer.forward(input, pass));
+    }
+    return y;
+  }
+
+  override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
+    if (this.stem) yield* this.stem.namedParameters(prefix);
+    for (const [i, block] of this.blocks.entries()) yield* block.namedParameters(`${prefix}blocks.${i}.`);
+    if (this.head) yield* this.head.namedParameters(prefix);
+  }
+
+  private *layers(): Iterable<Layer> {
+    if (this.stem) yield this.stem;
+    yield* this.blocks;
+    if (this.head) yield this.head;
+  }
+}
+
+/**
+ * What training does with a stage. `trained`: forward, weight and activation gradients. `prefix`: frozen and
+ * before everything trained, forward alone. `suffix`: frozen and after it, forward and activation gradients.
+ */
+export type Regime = 'prefix' | 'trained' | 'suffix';
+
+/** A model as a list of stages: images [B, C, S, S] -> logits [B, classes]. */
+export class StagedModel extends Layer {
+  readonly stages: readonly Stage[];
+  readonly regimes: readonly Regime[];
+
+  constructor(stages: readonly Stage[], regimes: readonly Regime[] = stages.map(() => 'trained')) {
+    super();
+    this.stages = stages;
+    this.regimes = regimes;
+    for (const [i, stage] of stages.entries()) stage.setTrainable(regimes[i] === 'trained');
+  }
+
+  forward(images: Tensor, pass: Pass): Tensor {
+    let x = images;
+    for (const [i, stage] of this.stages.entries()) {
+      const input = x;
+      x = this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(input, pass)) : stage.forward(input, pass);
+    }
+    return x;
+  }
+
+  /** The parameters that training changes, by name. */
+  trainedParameters(): [name: string, parameter: Tensor][] {
+    return [...this.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
+  }
+}
+
+/**
+ * Builds stage `index` of a model that is divided into stages of `depths` blocks.
+ * Drop-path rates rise linearly over the blocks of that whole model, from 0 to `dropPath`.
+ */
+export function buildStage(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  index: number,
+  dropPath: number,
+  context: InitContext,
+): Stage {
+  const rates = dropPathRates(depths, dropPath)[index];
+  return new Stage({
+    stem: index === 0 ? blueprint.makeStem(context) : null,
+    blocks: rates.map((rate) => blueprint.makeBlock(rate, context)),
+    head: index === depths.length - 1 ? blueprint.makeHead(context) : null,
+  });
+}
+
+/** Per stage and block: float32 linspace(0, rate, number of blocks), as the official code computes it. */
+export function dropPathRates(depths: readonly number[], rate: number): number[][] {
+  const total = depths.reduce((a, b) => a + b, 0);
+  const step = total > 1 ? Math.fround(Math.fround(rate) / (total - 1)) : 0;
+  // torch.linspace counts from the nearer end, which keeps both ends exact.
+  const at = (i: number) =>
+    i < Math.floor(total / 2)
+      ? Math.fround(step * i)
+      : Math.fround(Math.fround(rate) - Math.fround(step * (total - 1 - i)));
+  let next = 0;
+  return depths.map((depth) => Array.from({ length: depth }, () => (total > 1 ? at(next++) : 0)));
+}

@@ -1,0 +1,42 @@
+import { noGrad } from '../torch/autograd.js';
+import { fillNormal, fillUniform, ones, zeros } from '../torch/ops.js';
+import type { Generator } from '../torch/random.js';
+import type { Tensor } from '../torch/tensor.js';
+import { parameter } from './module.js';
+
+/** Where and from what parameters are made. */
+export interface InitContext {
+  readonly device: string;
+  readonly dtype: 'F32' | 'F64';
+  readonly generator: Generator;
+}
+
+/**
+ * N(0, 0.02^2). The official trunc_normal_ cuts at +-2 in absolute terms, a hundred standard deviations, which
+ * is no cut at all.
+ */
+export function normalParameter(shape: readonly number[], context: InitContext, deviation = 0.02): Tensor {
+  return filled(shape, context, (tensor) => fillNormal(tensor, 0, deviation, context.generator));
+}
+
+/** U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for convolutions, weight and bias. */
+export function fanInParameter(shape: readonly number[], fanIn: number, context: InitContext): Tensor {
+  const bound = 1 / Math.sqrt(fanIn);
+  return filled(shape, context, (tensor) => fillUniform(tensor, -bound, bound, context.generator));
+}
+
+export function zeroParameter(shape: readonly number[], context: InitContext): Tensor {
+  return parameter(() => zeros(shape, context.dtype, context.device));
+}
+
+export function oneParameter(shape: readonly number[], context: InitContext): Tensor {
+  return parameter(() => ones(shape, context.dtype, context.device));
+}
+
+function filled(shape: readonly number[], context: InitContext, fill: (tensor: Tensor) => void): Tensor {
+  return parameter(() => {
+    const tensor = zeros(shape, context.dtype, context.device);
+    noGrad(() => fill(tensor));
+    return tensor;
+  });
+}

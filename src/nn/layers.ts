@@ -1,0 +1,54 @@
+import { gelu, layerNorm, linear } from '../torch/ops.js';
+import type { Tensor } from '../torch/tensor.js';
+import { type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
+import { Module } from './module.js';
+
+/** x W^T + b: [..., in] -> [..., out]. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+
+  constructor(inputs: number, outputs: number, context: InitContext, options: { bias?: boolean } = {}) {
+    super();
+    this.weight = normalParameter([outputs, inputs], context);
+    this.bias = (options.bias ?? true) ? zeroParameter([outputs], context) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias);
+  }
+}
+
+/** Normalises the last dimension to mean 0 and variance 1, then scales and shifts. */
+export class LayerNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #eps: number;
+
+  constructor(width: number, eps: number, context: InitContext) {
+    super();
+    this.weight = oneParameter([width], context);
+    this.bias = zeroParameter([width], context);
+    this.#eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, this.#eps);
+  }
+}
+
+/** Linear, GELU (erf), Linear: [..., width] -> [..., width]. */
+export class Mlp extends Module {
+  readonly fc1: Linear;
+  readonly fc2: Linear;
+
+  constructor(width: number, hidden: number, context: InitContext) {
+    super();
+    this.fc1 = new Linear(width, hidden, context);
+    this.fc2 = new Linear(hidden, width, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.fc2.forward(gelu(this.fc1.forward(x)));
+  }
+}

@@ -1,0 +1,46 @@
+import { noGrad } from '../torch/autograd.js';
+import { keep } from '../torch/scope.js';
+import { Tensor } from '../torch/tensor.js';
+
+/**
+ * A part of a network. Its parameters are the tensors among its properties, its children the modules, in the
+ * order in which they were assigned: the order of `named_parameters()` in PyTorch.
+ */
+export abstract class Module {
+  /** Names as PyTorch's: `blocks.0.attn.qkv.weight`. */
+  *namedParameters(prefix = ''): Iterable<[name: string, parameter: Tensor]> {
+    for (const [key, value] of Object.entries(this)) if (value instanceof Tensor) yield [prefix + key, value];
+    for (const [key, child] of this.children()) yield* child.namedParameters(`${prefix}${key}.`);
+  }
+
+  *children(): Iterable<[name: string, child: Module]> {
+    for (const [key, value] of Object.entries(this)) {
+      if (value instanceof Module) yield [key, value];
+      else if (Array.isArray(value)) {
+        for (const [i, item] of value.entries()) if (item instanceof Module) yield [`${key}.${i}`, item];
+      }
+    }
+  }
+
+  parameters(): Tensor[] {
+    return Array.from(this.namedParameters(), ([, parameter]) => parameter);
+  }
+
+  /** With false, no gradient of these parameters is ever computed. */
+  setTrainable(trainable: boolean): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = trainable;
+    return this;
+  }
+
+  /** Releases the parameters' memory. */
+  free(): void {
+    for (const parameter of this.parameters()) parameter.free();
+  }
+}
+
+/** A trainable tensor that lives until its module is freed. */
+export function parameter(make: () => Tensor): Tensor {
+  const made = keep(noGrad(make));
+  made.requiresGrad = true;
+  return made;
+}

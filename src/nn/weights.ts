@@ -1,0 +1,47 @@
+import { InputError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import { noGrad } from '../torch/autograd.js';
+import { copyInto } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import { fromData } from '../torch/tensor.js';
+import type { Module } from './module.js';
+
+/** Every parameter of a module by name, copied to plain bytes. */
+export function weightsOf(module: Module): Map<string, TensorData> {
+  return new Map(Array.from(module.namedParameters(), ([name, parameter]) => [name, parameter.toData()]));
+}
+
+/**
+ * Overwrites every parameter of `module` with the tensor of its name, converted to its dtype.
+ *
+ * @param source where the weights come from, for messages
+ * @throws InputError when a tensor is missing, left over, or of another shape; nothing has changed then
+ */
+export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorData>, source: string): void {
+  const parameters = new Map(module.namedParameters());
+  const missing = [...parameters.keys()].filter((name) => !weights.has(name));
+  if (missing.length > 0) throw new InputError(`${source} lacks ${list(missing)}`, { hint: OTHER_MODEL });
+  const unused = [...weights.keys()].filter((name) => !parameters.has(name));
+  if (unused.length > 0) {
+    throw new InputError(`${source} holds ${list(unused)}, for which the model has no place`, { hint: OTHER_MODEL });
+  }
+  for (const [name, parameter] of parameters) {
+    const { shape } = weights.get(name) as TensorData;
+    if (shape.join() !== parameter.shape.join()) {
+      const [has, needs] = [shape, parameter.shape].map((s) => `[${s.join(', ')}]`);
+      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, { hint: OTHER_MODEL });
+    }
+  }
+  noGrad(() => {
+    for (const [name, parameter] of parameters) {
+      scope(() => copyInto(parameter, fromData(weights.get(name) as TensorData, parameter.device)));
+    }
+  });
+}
+
+const OTHER_MODEL = 'the weights were made by a model of another geometry: compare it with `deep-incubation inspect`';
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(', ');
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
+}

@@ -1,0 +1,55 @@
+import { errorText } from '../base/errors.js';
+import type { DType } from '../base/tensor-data.js';
+import { scalarType } from './dtype.js';
+import { TorchError } from './errors.js';
+import { native } from './native.js';
+import { mul } from './ops.js';
+import { scope } from './scope.js';
+import type { Tensor } from './tensor.js';
+
+/** Runs `work` without recording for the backward pass. */
+export function noGrad<T>(work: () => T): T {
+  return gradMode(false, work);
+}
+
+/** Runs `work`, recording for the backward pass or not. */
+export function gradMode<T>(enabled: boolean, work: () => T): T {
+  const before = native.setGradMode(enabled);
+  try {
+    return work();
+  } finally {
+    native.setGradMode(before);
+  }
+}
+
+/**
+ * Adds the gradients of `loss` (one element), times `weight`, to every leaf that requires them. The graph is
+ * freed.
+ * @throws TorchError when nothing in the graph requires a gradient
+ */
+export function backward(loss: Tensor, weight = 1): void {
+  scope(() => {
+    const weighted = weight === 1 ? loss : mul(loss, weight);
+    try {
+      native.backward([weighted.handle], []);
+    } catch (error) {
+      throw new TorchError(`backward of ${loss}: ${errorText(error)}`, { cause: error });
+    }
+  });
+}
+
+/** Drops the gradients: `grad` is null again. */
+export function clearGrads(tensors: readonly Tensor[]): void {
+  native.clearGrads(tensors.map((tensor) => tensor.handle));
+}
+
+/** Runs `work` with matrix products (and what else libtorch's autocast lists) in `dtype`. */
+export function autocast<T>(device: string, dtype: DType, work: () => T): T {
+  const type = device.split(':', 1)[0];
+  native.beginAutocast(type, scalarType(dtype));
+  try {
+    return work();
+  } finally {
+    native.endAutocast(type);
+  }
+}

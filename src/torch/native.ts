@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { errorText, InputError } from '../base/errors.js';
+
+/** A tensor or generator on the native side. */
+export type Handle = number;
+
+/** What the addon (native/addon.cc) exports. Only this folder calls it. */
+export interface Native {
+  resolve(name: string, overload: string): number;
+  schema(operator: number): string;
+  call(operator: number, args: readonly unknown[]): unknown;
+  release(handles: readonly Handle[]): void;
+  liveHandles(): number;
+  fromBytes(bytes: Uint8Array, dtype: number, shape: readonly number[], device: string): Handle;
+  toBytes(handle: Handle, into: Uint8Array): void;
+  item(handle: Handle): number;
+  shape(handle: Handle): number[];
+  dtype(handle: Handle): number;
+  device(handle: Handle): string;
+  backward(losses: readonly Handle[], gradients: readonly Handle[]): void;
+  requiresGrad(handle: Handle): boolean;
+  setRequiresGrad(handle: Handle, flag: boolean): void;
+  grad(handle: Handle): Handle | null;
+  clearGrads(handles: readonly Handle[]): void;
+  setGradMode(enabled: boolean): boolean;
+  beginAutocast(deviceType: string, dtype: number): void;
+  endAutocast(deviceType: string): void;
+  generator(device: string): Handle;
+  seedGenerator(handle: Handle, seed: number): void;
+  setThreads(threads: number): void;
+  cudaMemory(index: number): [current: number, peak: number] | null;
+  engine(): EngineInfo;
+}
+
+/** What the libtorch in use is, and what it sees on this machine. */
+export interface EngineInfo {
+  readonly libtorch: string;
+  readonly threads: number;
+  readonly cudaDevices: number;
+  /** The instruction set libtorch's own kernels use, e.g. `AVX512`. */
+  readonly cpuCapability: string;
+  readonly mkl: string;
+  readonly mkldnn: string;
+  readonly openmp: string;
+}
+
+const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
+
+function load(): Native {
+  const hint = 'run `npm run setup`: it finds or fetches libtorch and builds the addon';
+  if (!existsSync(addonPath)) throw new InputError(`the native addon is not built: ${addonPath}`, { hint });
+  try {
+    return createRequire(import.meta.url)(addonPath) as Native;
+  } catch (error) {
+    throw new InputError(`the native addon does not load, libtorch is missing or changed: ${errorText(error)}`, {
+      hint,
+      cause: error,
+    });
+  }
+}
+
+export const native: Native = load();

@@ -1,0 +1,150 @@
+import type { DType } from '../base/tensor-data.js';
+import { scalarType } from './dtype.js';
+import { native } from './native.js';
+import { operator, tensorOperator, tensorsOperator } from './operator.js';
+import type { Generator } from './random.js';
+import { fromArray, type Tensor } from './tensor.js';
+
+// Typed signatures of the operators in use. Shapes: B batch, N tokens, D width. All throw TorchError.
+
+type Shape = readonly number[];
+
+const aten = {
+  add: tensorOperator('aten::add', 'Tensor'),
+  mul: tensorOperator('aten::mul', 'Tensor'),
+  mulScalar: tensorOperator('aten::mul', 'Scalar'),
+  sub: tensorOperator('aten::sub', 'Tensor'),
+  div: tensorOperator('aten::div', 'Tensor'),
+  divScalar: tensorOperator('aten::div', 'Scalar'),
+  sum: tensorOperator('aten::sum'),
+  mean: tensorOperator('aten::mean'),
+  meanAlong: tensorOperator('aten::mean', 'dim'),
+  linear: tensorOperator('aten::linear'),
+  matmul: tensorOperator('aten::matmul'),
+  layerNorm: tensorOperator('aten::layer_norm'),
+  gelu: tensorOperator('aten::gelu'),
+  sdpa: tensorOperator('aten::scaled_dot_product_attention'),
+  crossEntropy: tensorOperator('aten::cross_entropy_loss'),
+  reshape: tensorOperator('aten::reshape'),
+  permute: tensorOperator('aten::permute'),
+  transpose: tensorOperator('aten::transpose', 'int'),
+  unbind: tensorsOperator('aten::unbind', 'int'),
+  select: tensorOperator('aten::select', 'int'),
+  slice: tensorOperator('aten::slice', 'Tensor'),
+  cat: tensorOperator('aten::cat'),
+  expand: tensorOperator('aten::expand'),
+  contiguous: tensorOperator('aten::contiguous'),
+  clone: tensorOperator('aten::clone'),
+  detach: tensorOperator('aten::detach'),
+  to: tensorOperator('aten::_to_copy'),
+  zeros: tensorOperator('aten::zeros'),
+  ones: tensorOperator('aten::ones'),
+  copy: operator<number>('aten::copy_'),
+  uniform: operator<number>('aten::uniform_'),
+  normal: operator<number>('aten::normal_'),
+  bernoulli: operator<number>('aten::bernoulli_', 'float'),
+  topk: tensorsOperator('aten::topk'),
+  eq: tensorOperator('aten::eq', 'Tensor'),
+  upsample: tensorOperator('aten::upsample_bicubic2d'),
+};
+
+/** Elementwise sum, broadcasting. */
+export const add = (x: Tensor, y: Tensor): Tensor => aten.add(x, y);
+/** Elementwise difference, broadcasting. */
+export const sub = (x: Tensor, y: Tensor): Tensor => aten.sub(x, y);
+/** Elementwise product, broadcasting. */
+export const mul = (x: Tensor, y: Tensor | number): Tensor =>
+  typeof y === 'number' ? aten.mulScalar(x, y) : aten.mul(x, y);
+/** Elementwise quotient, broadcasting. */
+export const divide = (x: Tensor, y: Tensor | number): Tensor =>
+  typeof y === 'number' ? aten.divScalar(x, y) : aten.div(x, y);
+/** Sum of all elements. */
+export const sum = (x: Tensor): Tensor => aten.sum(x);
+/** Mean of all elements, or along one dimension, which is dropped. */
+export const mean = (x: Tensor, dimension?: number): Tensor =>
+  dimension === undefined ? aten.mean(x) : aten.meanAlong(x, [dimension]);
+/** x W^T + b: [..., in] x [out, in] -> [..., out]. */
+export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null): Tensor => aten.linear(x, weight, bias);
+/** Matrix product, broadcasting over leading dimensions. */
+export const matmul = (x: Tensor, y: Tensor): Tensor => aten.matmul(x, y);
+/** Over the last dimension, with the biased variance. */
+export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
+  aten.layerNorm(x, weight.shape, weight, bias, eps);
+/** The exact (erf) GELU. */
+export const gelu = (x: Tensor): Tensor => aten.gelu(x);
+/** softmax(Q K^T / sqrt(d)) V on [B, heads, N, d]. */
+export const attention = (query: Tensor, key: Tensor, value: Tensor): Tensor => aten.sdpa(query, key, value);
+
+const MEAN_REDUCTION = 1;
+const IGNORE_INDEX = -100;
+/**
+ * Mean cross-entropy of logits [B, C] with I64 labels [B], or with target distributions [B, C].
+ * Label smoothing s mixes the target with the uniform distribution, s to 1-s.
+ */
+export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
+  aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
+
+export const reshape = (x: Tensor, shape: Shape): Tensor => aten.reshape(x, shape);
+export const permute = (x: Tensor, order: Shape): Tensor => aten.permute(x, order);
+export const transpose = (x: Tensor, a: number, b: number): Tensor => aten.transpose(x, a, b);
+/** The slices of `x` along a dimension, which is dropped. Views. */
+export const unbind = (x: Tensor, dimension: number): Tensor[] => aten.unbind(x, dimension);
+/** One slice along a dimension, which is dropped. A view. */
+export const select = (x: Tensor, dimension: number, index: number): Tensor => aten.select(x, dimension, index);
+/** Elements start ... end-1 along a dimension. A view. */
+export const slice = (x: Tensor, dimension: number, start: number, end?: number): Tensor =>
+  aten.slice(x, dimension, start, end ?? null);
+export const concat = (tensors: readonly Tensor[], dimension: number): Tensor => aten.cat(tensors, dimension);
+/** -1 keeps a dimension's size. A view. */
+export const expand = (x: Tensor, shape: Shape): Tensor => aten.expand(x, shape);
+export const contiguous = (x: Tensor): Tensor => aten.contiguous(x);
+export const clone = (x: Tensor): Tensor => aten.clone(x);
+/** The same memory, outside the autograd graph. */
+export const detach = (x: Tensor): Tensor => aten.detach(x);
+/** A copy in another dtype or on another device. */
+export const to = (x: Tensor, options: { dtype?: DType; device?: string }): Tensor =>
+  aten.to(x, options.dtype && scalarType(options.dtype), undefined, options.device);
+
+export const zeros = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
+  aten.zeros(shape, scalarType(dtype), null, device);
+export const ones = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
+  aten.ones(shape, scalarType(dtype), null, device);
+/** Ones with probability `p`, else zeros, of the dtype and on the device of `like`. */
+export function bernoulli(shape: Shape, p: number, generator: Generator, like: Tensor): Tensor {
+  const drawn = zeros(shape, like.dtype, like.device);
+  discard(aten.bernoulli(drawn, p, generator));
+  return drawn;
+}
+
+/** Overwrites `target` with the elements of `source`, converted. */
+export function copyInto(target: Tensor, source: Tensor): void {
+  discard(aten.copy(target, source));
+}
+/** Overwrites with U(low, high). */
+export function fillUniform(target: Tensor, low: number, high: number, generator: Generator): void {
+  discard(aten.uniform(target, low, high, generator));
+}
+/** Overwrites with N(mean, deviation^2). */
+export function fillNormal(target: Tensor, mean: number, deviation: number, generator: Generator): void {
+  discard(aten.normal(target, mean, deviation, generator));
+}
+
+/** Indices [B, k] of the k largest elements of each row, the largest first. */
+export function topIndices(x: Tensor, k: number): Tensor {
+  const [values, indices] = aten.topk(x, k);
+  values.free();
+  return indices;
+}
+/** Elementwise equality, broadcasting; a BOOL tensor. */
+export const equal = (x: Tensor, y: Tensor): Tensor => aten.eq(x, y);
+/** [B, C, H, W] -> [B, C, height, width], a = -0.75, no antialiasing, align_corners = false. */
+export const upsampleBicubic = (x: Tensor, height: number, width: number): Tensor =>
+  aten.upsample(x, [height, width], false);
+
+/** An F32 or F64 tensor of one element. */
+export const scalar = (value: number, dtype: 'F32' | 'F64' = 'F32', device = 'cpu'): Tensor =>
+  fromArray(dtype === 'F64' ? Float64Array.of(value) : Float32Array.of(value), [], device);
+
+function discard(handle: number): void {
+  native.release([handle]);
+}

@@ -1,0 +1,20 @@
+import { type RandomKey, seedOf } from '../base/random.js';
+import { type Handle, native } from './native.js';
+
+/**
+ * A random number generator of a device, re-seeded from a key before each use, so that nothing random needs
+ * saving: what it draws is a function of the key.
+ */
+export class Generator {
+  readonly handle: Handle;
+
+  constructor(device = 'cpu') {
+    this.handle = native.generator(device);
+  }
+
+  /** Starts the stream that belongs to `key`. */
+  seed(key: RandomKey): this {
+    native.seedGenerator(this.handle, seedOf(key));
+    return this;
+  }
+}

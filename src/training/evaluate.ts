@@ -1,0 +1,49 @@
+import type { Batch } from '../data/batch.js';
+import { autocast, noGrad } from '../torch/autograd.js';
+import type { Generator } from '../torch/random.js';
+import { scope } from '../torch/scope.js';
+import type { Tensor } from '../torch/tensor.js';
+import type { Task } from './task.js';
+import type { Precision } from './trainer.js';
+
+/** `top1` and `top5` in per cent, `loss` a mean, all over all images: a short last batch counts by its size. */
+export interface Evaluation {
+  readonly top1: number;
+  readonly top5: number;
+  readonly loss: number;
+  readonly images: number;
+}
+
+/** Scores a model on every image of `batches`, without drop path. */
+export async function evaluate(options: {
+  readonly model: { forward(x: Tensor, pass: { training: boolean; generator: Generator }): Tensor };
+  readonly task: Task;
+  readonly batches: AsyncIterable<Batch>;
+  readonly precision: Precision;
+  readonly device: string;
+  readonly generator: Generator;
+}): Promise<Evaluation> {
+  const { model, task, precision, device, generator } = options;
+  const totals = { top1: 0, top5: 0, loss: 0, images: 0 };
+  for await (const batch of options.batches) {
+    const score = scope(() =>
+      noGrad(() => {
+        const { input, target } = task.prepare(batch);
+        const forward = () => model.forward(input, { training: false, generator });
+        const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
+        return task.score(output, target);
+      }),
+    );
+    totals.top1 += score.top1;
+    totals.top5 += score.top5;
+    totals.loss += score.loss;
+    totals.images += batch.size;
+  }
+  const { images } = totals;
+  return {
+    top1: (100 * totals.top1) / images,
+    top5: (100 * totals.top5) / images,
+    loss: totals.loss / images,
+    images,
+  };
+}

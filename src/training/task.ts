@@ -1,0 +1,19 @@
+import type { Batch } from '../data/batch.js';
+import type { Tensor } from '../torch/tensor.js';
+
+/** What a model is trained for: what it takes, its loss, and how it is judged. */
+export interface Task {
+  /** The model's input and the task's target, on the device, from a batch of data. */
+  prepare(batch: Batch): { readonly input: Tensor; readonly target: Tensor };
+  /** The mean training loss over a batch: one element. */
+  loss(output: Tensor, target: Tensor): Tensor;
+  /** Sums over a batch of what evaluation reports, to be divided by the number of images. */
+  score(output: Tensor, target: Tensor): Score;
+}
+
+/** Sums over images: of the cross-entropy, and of those with the label first, or among the first five. */
+export interface Score {
+  readonly loss: number;
+  readonly top1: number;
+  readonly top5: number;
+}
