@@ -1,6 +1,7 @@
 // The addon: all of libtorch through one boxed dispatcher call, and the few things the dispatcher does not
 // reach - autograd's engine, tensors from and to bytes, generators, modes, threads, memory.
 #include "convert.h"
+#include "profile.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -69,6 +70,10 @@ napi_value js_ints(napi_env env, c10::IntArrayRef values) {
   return array;
 }
 
+void set(napi_env env, napi_value object, const char* name, napi_value value) {
+  check(env, napi_set_named_property(env, object, name, value));
+}
+
 // resolve(name, overload) -> index of the operator, for call()
 napi_value resolve(const Call& c) {
   const std::string name = to_string(c.env, c.arg(0));
@@ -79,9 +84,29 @@ napi_value resolve(const Call& c) {
   return js_number(c.env, c.state.operators.size() - 1);
 }
 
-// schema(index) -> the operator's declaration
-napi_value schema(const Call& c) {
-  return js_string(c.env, toString(c.state.operators.at(to_int(c.env, c.arg(0))).schema()));
+const char* kind_of(const c10::TypePtr& type) {
+  switch (type->kind()) {
+    case c10::TypeKind::OptionalType: return kind_of(type->castRaw<c10::OptionalType>()->getElementType());
+    case c10::TypeKind::ListType: return kind_of(type->castRaw<c10::ListType>()->getElementType());
+    case c10::TypeKind::TensorType: return "tensor";
+    case c10::TypeKind::GeneratorType: return "generator";
+    default: return "value";
+  }
+}
+
+// parameters(index) -> [{name, kind}]: which arguments, or lists of them, are handles, and of what
+napi_value parameters(const Call& c) {
+  const auto& declared = c.state.operators.at(to_int(c.env, c.arg(0))).schema().arguments();
+  napi_value array;
+  check(c.env, napi_create_array_with_length(c.env, declared.size(), &array));
+  for (size_t i = 0; i < declared.size(); i++) {
+    napi_value parameter;
+    check(c.env, napi_create_object(c.env, &parameter));
+    set(c.env, parameter, "name", js_string(c.env, declared[i].name()));
+    set(c.env, parameter, "kind", js_string(c.env, kind_of(declared[i].type())));
+    check(c.env, napi_set_element(c.env, array, i, parameter));
+  }
+  return array;
 }
 
 // call(index, args) -> result, or an array of results; an argument left out or undefined takes its default
@@ -222,17 +247,22 @@ napi_value set_grad_mode(const Call& c) {
   return js_bool(c.env, before);
 }
 
-// begin_autocast(device type, dtype); end_autocast(device type) also drops the cast weights kept meanwhile
+// begin_autocast(device type, dtype) -> [was enabled, dtype before], for end_autocast(device type, enabled, dtype),
+// which also drops the cast weights kept meanwhile
 napi_value begin_autocast(const Call& c) {
   const auto type = c10::Device(to_string(c.env, c.arg(0))).type();
+  const int64_t before[] = {
+      at::autocast::is_autocast_enabled(type), static_cast<int64_t>(at::autocast::get_autocast_dtype(type))};
   at::autocast::set_autocast_enabled(type, true);
   at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(to_int(c.env, c.arg(1))));
   at::autocast::increment_nesting();
-  return undefined(c.env);
+  return js_ints(c.env, before);
 }
 
 napi_value end_autocast(const Call& c) {
-  at::autocast::set_autocast_enabled(c10::Device(to_string(c.env, c.arg(0))).type(), false);
+  const auto type = c10::Device(to_string(c.env, c.arg(0))).type();
+  at::autocast::set_autocast_enabled(type, to_int(c.env, c.arg(1)) != 0);
+  at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(to_int(c.env, c.arg(2))));
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   return undefined(c.env);
 }
@@ -272,8 +302,23 @@ napi_value cuda_memory(const Call& c) {
 #endif
 }
 
-void set(napi_env env, napi_value object, const char* name, napi_value value) {
-  check(env, napi_set_named_property(env, object, name, value));
+// begin_profile(); end_profile() -> {operator: [count, milliseconds]} of this thread
+napi_value begin_profile(const Call& c) {
+  start_profile();
+  return undefined(c.env);
+}
+
+napi_value end_profile(const Call& c) {
+  napi_value operators;
+  check(c.env, napi_create_object(c.env, &operators));
+  for (const auto& [name, total] : stop_profile()) {
+    napi_value pair;
+    check(c.env, napi_create_array_with_length(c.env, 2, &pair));
+    check(c.env, napi_set_element(c.env, pair, 0, js_number(c.env, total.count)));
+    check(c.env, napi_set_element(c.env, pair, 1, js_number(c.env, total.milliseconds)));
+    set(c.env, operators, name.c_str(), pair);
+  }
+  return operators;
 }
 
 // engine() -> what this libtorch is and sees
@@ -309,7 +354,7 @@ napi_value init(napi_env env, napi_value exports) {
   auto* state = new Environment();
   check(env, napi_add_env_cleanup_hook(env, [](void* data) { delete static_cast<Environment*>(data); }, state));
   expose<resolve>(env, exports, state, "resolve");
-  expose<schema>(env, exports, state, "schema");
+  expose<parameters>(env, exports, state, "parameters");
   expose<call>(env, exports, state, "call");
   expose<release>(env, exports, state, "release");
   expose<live_handles>(env, exports, state, "liveHandles");
@@ -331,6 +376,8 @@ napi_value init(napi_env env, napi_value exports) {
   expose<seed_generator>(env, exports, state, "seedGenerator");
   expose<set_threads>(env, exports, state, "setThreads");
   expose<cuda_memory>(env, exports, state, "cudaMemory");
+  expose<begin_profile>(env, exports, state, "beginProfile");
+  expose<end_profile>(env, exports, state, "endProfile");
   expose<engine>(env, exports, state, "engine");
   return exports;
 }

@@ -104,7 +104,7 @@ int64_t to_int(napi_env env, napi_value value) {
     return number;
   }
   const double number = to_double(env, value);
-  TORCH_CHECK(std::trunc(number) == number, "expected an integer, got ", number);
+  TORCH_CHECK(std::trunc(number) == number && std::abs(number) <= 9007199254740992.0, "expected an integer, got ", number);
   return static_cast<int64_t>(number);
 }
 

@@ -98,6 +98,11 @@ export class StagedModel extends Layer {
     return x;
   }
 
+  /** `stages.<i>.<stage-local name>`, as checkpoints have them. */
+  override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
+    for (const [i, stage] of this.stages.entries()) yield* stage.namedParameters(`${prefix}stages.${i}.`);
+  }
+
   /** The parameters that training changes, by name. */
   trainedParameters(): [name: string, parameter: Tensor][] {
     return [...this.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);

@@ -1,7 +1,6 @@
-import { errorText } from '../base/errors.js';
 import type { DType } from '../base/tensor-data.js';
 import { scalarType } from './dtype.js';
-import { TorchError } from './errors.js';
+import { failedCall } from './errors.js';
 import { native } from './native.js';
 import { mul } from './ops.js';
 import { scope } from './scope.js';
@@ -33,7 +32,7 @@ export function backward(loss: Tensor, weight = 1): void {
     try {
       native.backward([weighted.handle], []);
     } catch (error) {
-      throw new TorchError(`backward of ${loss}: ${errorText(error)}`, { cause: error });
+      throw failedCall(`backward(${loss})`, error);
     }
   });
 }
@@ -46,10 +45,10 @@ export function clearGrads(tensors: readonly Tensor[]): void {
 /** Runs `work` with matrix products (and what else libtorch's autocast lists) in `dtype`. */
 export function autocast<T>(device: string, dtype: DType, work: () => T): T {
   const type = device.split(':', 1)[0];
-  native.beginAutocast(type, scalarType(dtype));
+  const [enabled, before] = native.beginAutocast(type, scalarType(dtype));
   try {
     return work();
   } finally {
-    native.endAutocast(type);
+    native.endAutocast(type, enabled, before);
   }
 }

@@ -1,7 +1,18 @@
-import { DeepIncubationError } from '../base/errors.js';
+import { DeepIncubationError, errorText } from '../base/errors.js';
 
 /** libtorch refused a call: names the operator and its operands' dtypes and shapes. */
 export class TorchError extends DeepIncubationError {}
 
 /** A tensor was used after it was freed, by `free()` or by the end of its scope. */
 export class FreedTensorError extends DeepIncubationError {}
+
+/**
+ * The error of a failed call as the product's own, with the call in front.
+ * @param call e.g. `aten::mm(F32[2, 3], F32[2, 3])`
+ */
+export function failedCall(call: string, error: unknown): TorchError | FreedTensorError {
+  const message = `${call}: ${errorText(error).split('\n', 1)[0]}`;
+  if (error instanceof FreedTensorError)
+    return new FreedTensorError(message, { hint: error.hint, cause: error });
+  return new TorchError(message, { cause: error });
+}

@@ -9,7 +9,7 @@ export type Handle = number;
 /** What the addon (native/addon.cc) exports. Only this folder calls it. */
 export interface Native {
   resolve(name: string, overload: string): number;
-  schema(operator: number): string;
+  parameters(operator: number): Parameter[];
   call(operator: number, args: readonly unknown[]): unknown;
   release(handles: readonly Handle[]): void;
   liveHandles(): number;
@@ -25,13 +25,21 @@ export interface Native {
   grad(handle: Handle): Handle | null;
   clearGrads(handles: readonly Handle[]): void;
   setGradMode(enabled: boolean): boolean;
-  beginAutocast(deviceType: string, dtype: number): void;
-  endAutocast(deviceType: string): void;
+  beginAutocast(deviceType: string, dtype: number): [enabled: number, dtype: number];
+  endAutocast(deviceType: string, enabled: number, dtype: number): void;
   generator(device: string): Handle;
   seedGenerator(handle: Handle, seed: number): void;
   setThreads(threads: number): void;
   cudaMemory(index: number): [current: number, peak: number] | null;
+  beginProfile(): void;
+  endProfile(): Record<string, [count: number, milliseconds: number]>;
   engine(): EngineInfo;
+}
+
+/** A parameter of an operator: a handle of a tensor or generator, or a list of such, or a plain value. */
+export interface Parameter {
+  readonly name: string;
+  readonly kind: 'tensor' | 'generator' | 'value';
 }
 
 /** What the libtorch in use is, and what it sees on this machine. */
@@ -54,10 +62,13 @@ function load(): Native {
   try {
     return createRequire(import.meta.url)(addonPath) as Native;
   } catch (error) {
-    throw new InputError(`the native addon does not load, libtorch is missing or changed: ${errorText(error)}`, {
-      hint,
-      cause: error,
-    });
+    throw new InputError(
+      `the native addon does not load, libtorch is missing or changed: ${errorText(error)}`,
+      {
+        hint,
+        cause: error,
+      },
+    );
   }
 }
 

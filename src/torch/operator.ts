@@ -1,6 +1,5 @@
-import { errorText } from '../base/errors.js';
-import { TorchError } from './errors.js';
-import { native } from './native.js';
+import { failedCall } from './errors.js';
+import { native, type Parameter } from './native.js';
 import { Generator } from './random.js';
 import { Tensor } from './tensor.js';
 
@@ -20,22 +19,26 @@ export type Argument =
  * The caller states what it returns; tensors come back as `Tensor`s owned by the innermost scope.
  *
  * @throws TorchError naming operator, operands and libtorch's reason
+ * @throws FreedTensorError naming operator and operands
  */
 export function operator<Result>(name: string, overload = ''): (...args: Argument[]) => Result {
   const title = overload === '' ? name : `${name}.${overload}`;
   let index = -1;
+  let parameters: readonly Parameter[];
   return (...args) => {
-    let results: unknown;
-    const converted = args.map(toNative);
     try {
-      if (index < 0) index = native.resolve(name, overload);
-      results = native.call(index, converted);
+      if (index < 0) {
+        const found = native.resolve(name, overload);
+        parameters = native.parameters(found);
+        index = found;
+      }
+      return native.call(
+        index,
+        args.map((argument, i) => toNative(argument, parameters[i])),
+      ) as Result;
     } catch (error) {
-      throw new TorchError(`${title}(${args.map(describe).join(', ')}): ${firstLine(errorText(error))}`, {
-        cause: error,
-      });
+      throw failedCall(`${title}(${args.map(describe).join(', ')})`, error);
     }
-    return results as Result;
   };
 }
 
@@ -51,10 +54,20 @@ export function tensorsOperator(name: string, overload = ''): (...args: Argument
   return (...args) => call(...args).map((handle) => new Tensor(handle));
 }
 
-function toNative(argument: Argument): unknown {
-  if (argument instanceof Tensor || argument instanceof Generator) return argument.handle;
-  if (Array.isArray(argument)) return argument.map(toNative);
-  return argument;
+/** Handles are numbers on the native side: what is a handle, and of what, is checked here. */
+function toNative(argument: Argument, parameter: Parameter | undefined): unknown {
+  if (argument === undefined || argument === null || parameter === undefined) return argument;
+  if (Array.isArray(argument)) return argument.map((item) => toNative(item, parameter));
+  const { name, kind } = parameter;
+  if (
+    kind === 'tensor' ? argument instanceof Tensor : kind === 'generator' && argument instanceof Generator
+  ) {
+    return (argument as Tensor | Generator).handle;
+  }
+  const isValue = !(argument instanceof Tensor || argument instanceof Generator);
+  if (kind === 'value' && isValue) return argument;
+  const given = isValue ? `a ${typeof argument}` : argument instanceof Tensor ? 'a tensor' : 'a generator';
+  throw new TypeError(`argument '${name}': expected a ${kind}, got ${given}`);
 }
 
 function describe(argument: Argument): string {
@@ -64,8 +77,4 @@ function describe(argument: Argument): string {
   }
   if (argument instanceof Generator) return 'generator';
   return String(argument);
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0];
 }

@@ -64,7 +64,8 @@ export const sum = (x: Tensor): Tensor => aten.sum(x);
 export const mean = (x: Tensor, dimension?: number): Tensor =>
   dimension === undefined ? aten.mean(x) : aten.meanAlong(x, [dimension]);
 /** x W^T + b: [..., in] x [out, in] -> [..., out]. */
-export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null): Tensor => aten.linear(x, weight, bias);
+export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null): Tensor =>
+  aten.linear(x, weight, bias);
 /** Matrix product, broadcasting over leading dimensions. */
 export const matmul = (x: Tensor, y: Tensor): Tensor => aten.matmul(x, y);
 /** Over the last dimension, with the biased variance. */
@@ -90,7 +91,8 @@ export const transpose = (x: Tensor, a: number, b: number): Tensor => aten.trans
 /** The slices of `x` along a dimension, which is dropped. Views. */
 export const unbind = (x: Tensor, dimension: number): Tensor[] => aten.unbind(x, dimension);
 /** One slice along a dimension, which is dropped. A view. */
-export const select = (x: Tensor, dimension: number, index: number): Tensor => aten.select(x, dimension, index);
+export const select = (x: Tensor, dimension: number, index: number): Tensor =>
+  aten.select(x, dimension, index);
 /** Elements start ... end-1 along a dimension. A view. */
 export const slice = (x: Tensor, dimension: number, start: number, end?: number): Tensor =>
   aten.slice(x, dimension, start, end ?? null);

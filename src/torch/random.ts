@@ -1,15 +1,17 @@
 import { type RandomKey, seedOf } from '../base/random.js';
 import { type Handle, native } from './native.js';
+import { watch } from './scope.js';
 
 /**
  * A random number generator of a device, re-seeded from a key before each use, so that nothing random needs
- * saving: what it draws is a function of the key.
+ * saving: what it draws is a function of the key. It is freed some time after the last reference is gone.
  */
 export class Generator {
   readonly handle: Handle;
 
   constructor(device = 'cpu') {
     this.handle = native.generator(device);
+    watch(this);
   }
 
   /** Starts the stream that belongs to `key`. */

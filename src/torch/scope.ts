@@ -10,7 +10,7 @@ export interface Owned {
 // One list of tensors an open scope. Scopes are synchronous, so a stack a thread is exact.
 const scopes: Set<Owned>[] = [];
 
-// The net below: tensors made outside every scope, or kept, and then forgotten.
+// The net below: generators, and tensors made outside every scope, or kept, and then forgotten.
 const forgotten = new FinalizationRegistry<Handle>((handle) => native.release([handle]));
 
 /** Called by every new tensor: the innermost open scope owns it. */
@@ -42,6 +42,8 @@ export function scope<T>(work: () => T): T {
   scopes.pop();
   if (result instanceof Promise) {
     release(made);
+    // It meets the freed tensors next, and nobody waits for it.
+    result.catch(() => {});
     throw new TypeError('scope() takes a synchronous function: it would free tensors that are still in use');
   }
   for (const tensor of ownedIn(result)) if (made.delete(tensor)) own(tensor);
@@ -60,8 +62,9 @@ export function liveHandles(): number {
   return native.liveHandles();
 }
 
-function watch(tensor: Owned): void {
-  forgotten.register(tensor, tensor.handle, tensor);
+/** Releases the handle some time after its owner is forgotten. */
+export function watch(owner: { readonly handle: Handle }): void {
+  forgotten.register(owner, owner.handle, owner);
 }
 
 /** Called before a handle is released by hand. */

@@ -1,8 +1,8 @@
 import { type DType, dtypeSize, elementCount, type TensorData } from '../base/tensor-data.js';
 import { dtypeOf, scalarType } from './dtype.js';
-import { FreedTensorError } from './errors.js';
+import { FreedTensorError, failedCall, TorchError } from './errors.js';
 import { type Handle, native } from './native.js';
-import { own, type Owned, unwatch } from './scope.js';
+import { type Owned, own, unwatch } from './scope.js';
 
 const FREED = -1;
 
@@ -52,8 +52,14 @@ export class Tensor implements Owned {
     return native.requiresGrad(this.handle);
   }
 
+  /** @throws TorchError for tensors of integers, and for false on a result of the autograd graph */
   set requiresGrad(flag: boolean) {
-    native.setRequiresGrad(this.handle, flag);
+    const { handle } = this;
+    try {
+      native.setRequiresGrad(handle, flag);
+    } catch (error) {
+      throw failedCall(`requiresGrad = ${flag} of ${this}`, error);
+    }
   }
 
   /** The gradient accumulated by `backward`, a new reference to it, or null. */
@@ -64,7 +70,12 @@ export class Tensor implements Owned {
 
   /** The value of a tensor of one element; waits for the device. */
   item(): number {
-    return native.item(this.handle);
+    const { handle } = this;
+    try {
+      return native.item(handle);
+    } catch (error) {
+      throw failedCall(`item() of ${this}`, error);
+    }
   }
 
   /** The elements in C order, copied. */
@@ -77,14 +88,14 @@ export class Tensor implements Owned {
   /** The elements of an F32 tensor in C order, copied. */
   toFloat32Array(): Float32Array {
     const { dtype, data } = this.toData();
-    if (dtype !== 'F32') throw new TypeError(`the tensor is ${dtype}, not F32`);
+    if (dtype !== 'F32') throw new TorchError(`toFloat32Array() of ${this}: the tensor is not F32`);
     return new Float32Array(data.buffer);
   }
 
   /** The elements of an F64 tensor in C order, copied. */
   toFloat64Array(): Float64Array {
     const { dtype, data } = this.toData();
-    if (dtype !== 'F64') throw new TypeError(`the tensor is ${dtype}, not F64`);
+    if (dtype !== 'F64') throw new TorchError(`toFloat64Array() of ${this}: the tensor is not F64`);
     return new Float64Array(data.buffer);
   }
 
@@ -107,9 +118,16 @@ export class Tensor implements Owned {
   }
 }
 
-/** A tensor with the bytes of `data`, copied once. */
-export function fromData(data: TensorData, device = 'cpu'): Tensor {
-  return new Tensor(native.fromBytes(data.data, scalarType(data.dtype), data.shape, device));
+/**
+ * A tensor with the bytes of `data`, copied once.
+ * @throws TorchError when there are not as many bytes as the shape and dtype need
+ */
+export function fromData({ data, dtype, shape }: TensorData, device = 'cpu'): Tensor {
+  try {
+    return new Tensor(native.fromBytes(data, scalarType(dtype), shape, device));
+  } catch (error) {
+    throw failedCall(`a tensor ${dtype}[${shape.join(', ')}] on ${device}`, error);
+  }
 }
 
 /**

@@ -1,0 +1,125 @@
+/**
+ * A training step, ours against PyTorch eager and torch.compile on the same libtorch.
+ *
+ *   npm run bench -- step [--quick] [--only deit,MT/1] [--precision float32] [--threads N] [--rounds N]
+ *                         [--without compile,compile-best]
+ *
+ * Long-lived processes take turns on the same weights and batch; the first losses must agree. `--quick` takes
+ * E2E and MT/1 in float32, without torch.compile. Writes bench/results/step.json and step.md.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { DeepIncubationError, InputError } from '../src/base/errors.js';
+import { allCases, type Case, sizes } from './step/cases.js';
+import { machine } from './step/machine.js';
+import { measure, type Result } from './step/measure.js';
+import { benchPython, cacheRoot } from './step/python.js';
+import { resultTable } from './step/table.js';
+import { VARIANTS } from './step/variants.js';
+import { startWorker } from './step/worker.js';
+
+// Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
+const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
+const OURS = 'ours';
+const UNDECAYED = ['pos_embed', 'cls_token'];
+
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    precision: { type: 'string', default: '' },
+    without: { type: 'string', default: '' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    rounds: { type: 'string' },
+    steps: { type: 'string', default: '2' },
+  },
+});
+
+async function main(): Promise<void> {
+  const cases = allCases().filter(isWanted);
+  if (cases.length === 0) throw new InputError(`--only ${flags.only} --precision ${flags.precision} leaves no case`);
+  const without = list(flags.without);
+  const variants = VARIANTS.filter(({ name, settings }) => !without.includes(name) && !(flags.quick && settings.compile));
+  const python = benchPython(process.env);
+  const env = {
+    ...process.env,
+    OMP_NUM_THREADS: flags.threads,
+    TORCHINDUCTOR_CACHE_DIR: join(cacheRoot(process.env), 'bench-inductor'),
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'bench-step-'));
+  const ours = startWorker(OURS, process.execPath, [fileURLToPath(new URL('step/ours-worker.js', import.meta.url))], env);
+  const others = variants.map(({ name, settings }) =>
+    startWorker(name, python, [join(benchFolder, 'pytorch/worker.py'), JSON.stringify(settings)], env),
+  );
+  try {
+    const engines = {
+      ours: await ours.ask({ cmd: 'engine' }),
+      pytorch: await others[0]?.ask({ cmd: 'engine' }),
+    };
+    const results: Result[] = [];
+    for (const what of cases) {
+      process.stderr.write(`${what.size} ${what.phase} ${what.precision}\n`);
+      results.push(
+        await measure(what, ours, others.filter((_, i) => variants[i].applies(what)), {
+          rounds: Number(flags.rounds ?? (flags.quick ? 3 : 7)),
+          stepsARound: Number(flags.steps),
+          folder,
+          undecayed: UNDECAYED,
+        }),
+      );
+      writeResults(results, machine(Number(flags.threads), engines));
+    }
+  } finally {
+    for (const worker of [ours, ...others]) worker.end();
+    rmSync(folder, { recursive: true });
+  }
+
+  function writeResults(results: readonly Result[], on: ReturnType<typeof machine>): void {
+    const names = variants.map(({ name }) => name);
+    const legend = [
+      `Milliseconds of a training step, medians; ratios above 1: ours is faster (median and range of the rounds).`,
+      '',
+      ...variants.map(({ name, about }) => `- ${name}: ${about}`),
+      ...[...sizes].map(([name, about]) => `- ${name}: ${about}`),
+      '',
+      `On ${on.cpu}, ${on.threads} of ${on.cores} cores (${on.flags.join(' ')}); MKL's AVX-512 path for ours ${on.mklAvx512 ? 'on' : 'off'}.`,
+      `Ours ${JSON.stringify(on.ours)}; PyTorch ${JSON.stringify(on.pytorch)}.`,
+    ];
+    const text = resultTable(results, OURS, names);
+    const resultsFolder = join(benchFolder, 'results');
+    mkdirSync(resultsFolder, { recursive: true });
+    writeFileSync(join(resultsFolder, 'step.json'), `${JSON.stringify({ machine: on, results }, null, 2)}\n`);
+    writeFileSync(join(resultsFolder, 'step.md'), `${text}\n\n${legend.join('\n')}\n`);
+    if (results.length === cases.length) process.stdout.write(`${text}\n`);
+  }
+}
+
+function isWanted(what: Case): boolean {
+  const only = list(flags.only).map((word) => word.toLowerCase());
+  const traits = [what.size, what.phase.toLowerCase()];
+  const wantedTraits = (kind: readonly string[]) => only.filter((word) => kind.includes(word));
+  const everySize = wantedTraits([...sizes.keys()]);
+  const everyPhase = wantedTraits(['e2e', 'mt/0', 'mt/1', 'mt/2', 'mt/3']);
+  const quickly = ['E2E', 'MT/1'].includes(what.phase) && what.precision === 'float32';
+  return (
+    (everySize.length === 0 || everySize.includes(traits[0])) &&
+    (everyPhase.length === 0 || everyPhase.includes(traits[1])) &&
+    (flags.precision === '' || list(flags.precision).includes(what.precision)) &&
+    (!flags.quick || quickly)
+  );
+}
+
+function list(text: string): string[] {
+  return text.split(',').filter(Boolean);
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof DeepIncubationError)) throw error;
+  process.stderr.write(`error: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
+  process.exitCode = error instanceof InputError ? 2 : 1;
+}

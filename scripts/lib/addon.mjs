@@ -1,0 +1,150 @@
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, join } from 'node:path';
+import { compileAll, findCompiler, link } from './compiler.mjs';
+import { capture } from './exec.mjs';
+import { SetupError } from './failure.mjs';
+import { fillWhole, sha256 } from './paths.mjs';
+
+const NAME = 'deep_incubation.node';
+const KEPT_IN_CACHE = 4;
+
+/**
+ * The addon, compiled from native/*.cc to native/build/ unless the one there, or one in the cache,
+ * was made from the same sources, flags, compiler, libtorch and Node.
+ * @param {object} options
+ * @param {string} options.root
+ * @param {string} options.cache
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {import('./libtorch.mjs').Libtorch} options.libtorch
+ * @param {import('./steps.mjs').Note} options.note
+ * @returns {Promise<string>}
+ */
+export async function ensureAddon({ root, cache, env, libtorch, note }) {
+  const compiler = await findCompiler(env);
+  const sources = nativeFiles(root, '.cc');
+  const flags = flagsFor(root, libtorch);
+  const inputs = [...sources, ...nativeFiles(root, '.h')].map((file) =>
+    sha256(basename(file), readFileSync(file)),
+  );
+  const setting = [compiler.version, flags, libtorch.path, libtorch.version, process.versions.modules];
+  const key = sha256(JSON.stringify([inputs, setting])).slice(0, 16);
+
+  const build = join(root, 'native/build');
+  const addon = join(build, NAME);
+  if (readInfo(build)?.key === key && existsSync(addon)) return 'up to date';
+
+  mkdirSync(build, { recursive: true });
+  const cached = join(cache, 'addon', key);
+  const isCached = existsSync(join(cached, NAME));
+  if (isCached) {
+    install(join(cached, NAME), addon);
+  } else {
+    note(`${compiler.command.join(' ')}: ${sources.length} files, about a minute`);
+    const objects = await compileAll({ compiler, flags: flags.compile, sources, build, inputs });
+    const fresh = join(build, `${NAME}.${process.pid}`);
+    await link({ compiler, objects, flags: flags.link, output: fresh, build });
+    renameSync(fresh, addon);
+  }
+  await checkLoads(addon);
+  if (!isCached) await fillWhole(cached, async (temporary) => copyFileSync(addon, join(temporary, NAME)));
+  prune(join(cache, 'addon'));
+  writeInfo(build, {
+    key,
+    addon: NAME,
+    libtorch,
+    compiler: compiler.version,
+    builtAt: new Date().toISOString(),
+  });
+  return isCached ? 'from the cache' : `compiled with ${compiler.version}`;
+}
+
+/** @param {string} root @param {string} extension */
+function nativeFiles(root, extension) {
+  const folder = join(root, 'native');
+  const names = readdirSync(folder).filter((name) => name.endsWith(extension));
+  return names.sort().map((name) => join(folder, name));
+}
+
+/** @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch */
+function flagsFor(root, { path, cuda, cxx11Abi }) {
+  const nodeHeaders = createRequire(join(root, 'package.json'))('node-api-headers').include_dir;
+  const lib = join(path, 'lib');
+  return {
+    compile: [
+      ...['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
+      `-D_GLIBCXX_USE_CXX11_ABI=${cxx11Abi ? 1 : 0}`,
+      `-I${nodeHeaders}`,
+      `-I${join(path, 'include')}`,
+      `-I${join(path, 'include/torch/csrc/api/include')}`,
+    ],
+    link: [
+      ...[
+        '-shared',
+        `-L${lib}`,
+        `-Wl,-rpath,${lib}`,
+        '-Wl,--no-as-needed',
+        '-ltorch',
+        '-ltorch_cpu',
+        '-lc10',
+      ],
+      ...(cuda ? ['-ltorch_cuda', '-lc10_cuda'] : []),
+    ],
+  };
+}
+
+/** Loads the addon in a Node of its own, so that a library it misses is told here. @param {string} addon */
+async function checkLoads(addon) {
+  const result = await capture(process.execPath, ['-e', `require(${JSON.stringify(addon)})`]);
+  if (result.code === 0) return;
+  rmSync(addon);
+  const reason = result.stderr.match(/^Error: (.*)$/m)?.[1] ?? result.output.trim().split('\n').at(-1);
+  throw new SetupError(`the addon does not load: ${reason}`, {
+    hint: 'Set LIBTORCH to a libtorch whose own libraries are complete (for CUDA builds: NVIDIA libraries too).',
+  });
+}
+
+/** @param {string} from @param {string} to */
+function install(from, to) {
+  const temporary = `${to}.${process.pid}`;
+  copyFileSync(from, temporary);
+  renameSync(temporary, to);
+}
+
+/** Keeps the newest builds of the cache. @param {string} folder */
+function prune(folder) {
+  const builds = readdirSync(folder).filter((name) => !name.startsWith('.'));
+  const newestFirst = builds
+    .map((name) => ({ path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time);
+  for (const { path } of newestFirst.slice(KEPT_IN_CACHE)) rmSync(path, { recursive: true, force: true });
+}
+
+/**
+ * native/build/info.json: what the addon was built from and for. `doctor` reads it.
+ * @typedef {{ key: string, addon: string, libtorch: import('./libtorch.mjs').Libtorch, compiler: string, builtAt: string }} BuildInfo
+ */
+
+/** @param {string} build @returns {BuildInfo | undefined} */
+function readInfo(build) {
+  try {
+    return JSON.parse(readFileSync(join(build, 'info.json'), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} build @param {BuildInfo} info */
+function writeInfo(build, info) {
+  writeFileSync(join(build, 'info.json'), `${JSON.stringify(info, null, 2)}\n`);
+}

@@ -1,0 +1,27 @@
+import { join } from 'node:path';
+import { capture } from './exec.mjs';
+import { SetupError } from './failure.mjs';
+import { root } from './paths.mjs';
+import { createSteps } from './steps.mjs';
+
+/** @type {{ name: string, command: string[] }[]} */
+const CHECKS = [
+  { name: 'types', command: ['tsc', '--noEmit'] },
+  { name: 'script types', command: ['tsc', '-p', 'scripts/tsconfig.json'] },
+  { name: 'style', command: ['biome', 'ci', '--colors=off', '.'] },
+  { name: 'layers', command: ['depcruise', 'src', '--config', '.dependency-cruiser.cjs'] },
+  { name: 'dead code', command: ['knip'] },
+];
+
+/** Runs the checks that need no running of the product; throws at the first that fails. */
+export async function runChecks() {
+  const steps = createSteps();
+  for (const { name, command } of CHECKS) await steps.run(name, () => runCheck(name, command));
+}
+
+/** @param {string} name @param {string[]} command */
+async function runCheck(name, [tool = '', ...args]) {
+  const result = await capture(join(root, 'node_modules/.bin', tool), args, { cwd: root });
+  if (result.code === 0) return;
+  throw new SetupError(`${name}: \`npx ${[tool, ...args].join(' ')}\` failed.`, { details: result.output });
+}

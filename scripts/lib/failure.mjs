@@ -1,0 +1,40 @@
+/**
+ * A step that cannot go on, told in one sentence with what mends it.
+ * `exitCode` is 2 where the user's own setting is at fault (LIBTORCH, a flag), else 1.
+ */
+export class SetupError extends Error {
+  /** @param {string} message @param {{ hint?: string, details?: string, exitCode?: 1 | 2 }} [options] */
+  constructor(message, { hint, details, exitCode = 1 } = {}) {
+    super(message);
+    this.name = 'SetupError';
+    this.hint = hint;
+    this.details = details;
+    this.exitCode = exitCode;
+  }
+}
+
+const SYSTEM_HINT =
+  'Check permissions and space there; DEEP_INCUBATION_CACHE moves what is kept between clones.';
+
+/** @param {unknown} error @returns {error is NodeJS.ErrnoException} */
+function isSystemError(error) {
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** Prints a failure as its details, its sentence and its hint; answers the exit code. @param {unknown} error */
+export function reportFailure(error) {
+  if (isSystemError(error)) return reportFailure(new SetupError(`${error.message}.`, { hint: SYSTEM_HINT }));
+  if (!(error instanceof SetupError)) throw error;
+  const lines = [error.details?.trimEnd(), `error: ${error.message}`, error.hint && `  ${error.hint}`];
+  process.stderr.write(`${lines.filter(Boolean).join('\n')}\n`);
+  return error.exitCode;
+}
+
+/** Runs a script's body; its answer is the exit code. @param {() => Promise<number | undefined>} body */
+export async function main(body) {
+  try {
+    process.exitCode = (await body()) ?? 0;
+  } catch (error) {
+    process.exitCode = reportFailure(error);
+  }
+}

@@ -1,0 +1,182 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ensureLibtorch } from './libtorch.mjs';
+import { fetchLibtorch } from './libtorch-fetch.mjs';
+import { pathOf, silent, temporaryFolder, writeFiles } from './testing.mjs';
+
+const NEW_ABI = 'x_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcE';
+const OLD_ABI = 'x_ZN3c106detail14torchCheckFailEPKcS2_jRKSs';
+
+/** @param {string} version @param {Record<string, string>} [more] */
+function torchFiles(version, more = {}) {
+  return {
+    'version.py': `__version__ = '${version}'\ndebug = False\n`,
+    'lib/libtorch_cpu.so': '',
+    'lib/libc10.so': NEW_ABI,
+    'include/ATen/ATen.h': '',
+    ...more,
+  };
+}
+
+describe('$LIBTORCH', () => {
+  it('is taken, with its version, its ABI and whether it is a CUDA build', async () => {
+    const cpu = writeFiles(temporaryFolder(), torchFiles('2.13.0+cpu'));
+    const cuda = writeFiles(
+      temporaryFolder(),
+      torchFiles('2.6.0+cu124', { 'lib/libtorch_cuda.so': '', 'lib/libc10.so': OLD_ABI }),
+    );
+    const where = { cache: temporaryFolder(), note: silent };
+    expect(await ensureLibtorch({ ...where, env: { LIBTORCH: cpu } })).toEqual({
+      path: cpu,
+      version: '2.13.0+cpu',
+      cuda: false,
+      cxx11Abi: true,
+    });
+    expect(await ensureLibtorch({ ...where, env: { LIBTORCH: cuda } })).toEqual({
+      path: cuda,
+      version: '2.6.0+cu124',
+      cuda: true,
+      cxx11Abi: false,
+    });
+  });
+
+  it("is refused when too old, as Debian's 1.13 is, where only the headers tell the version", async () => {
+    const header =
+      '#define TORCH_VERSION_MAJOR 1\n#define TORCH_VERSION_MINOR 13\n#define TORCH_VERSION_PATCH 1\n';
+    const usr = writeFiles(temporaryFolder(), { 'include/torch/csrc/api/include/torch/version.h': header });
+    const found = ensureLibtorch({ env: { LIBTORCH: usr }, cache: temporaryFolder(), note: silent });
+    await expect(found).rejects.toMatchObject({
+      message: `LIBTORCH is ${usr}, libtorch 1.13.1; deep-incubation needs 2.6 or newer.`,
+      hint: expect.stringContaining('Unset LIBTORCH'),
+      exitCode: 2,
+    });
+  });
+
+  it('compares versions by number', async () => {
+    const where = { cache: temporaryFolder(), note: silent };
+    const old = writeFiles(temporaryFolder(), torchFiles('2.5.1'));
+    const newer = writeFiles(temporaryFolder(), torchFiles('2.10.0a0+git1234'));
+    await expect(ensureLibtorch({ ...where, env: { LIBTORCH: old } })).rejects.toThrow('libtorch 2.5.1;');
+    expect((await ensureLibtorch({ ...where, env: { LIBTORCH: newer } })).version).toBe('2.10.0a0+git1234');
+  });
+
+  it('is refused when it is not a libtorch', async () => {
+    const found = ensureLibtorch({
+      env: { LIBTORCH: '/nonexistent' },
+      cache: temporaryFolder(),
+      note: silent,
+    });
+    await expect(found).rejects.toMatchObject({
+      message: 'LIBTORCH is /nonexistent, which lacks lib/libtorch_cpu.so or include/torch/.',
+      exitCode: 2,
+    });
+  });
+});
+
+describe('the torch of a Python on the PATH', () => {
+  it('is taken before the cache', async () => {
+    const torch = writeFiles(temporaryFolder(), torchFiles('2.9.0+cu128'));
+    const env = { PATH: pathOf({ python3: 'exit 1', python: `echo ${torch}` }) };
+    expect((await ensureLibtorch({ env, cache: temporaryFolder(), note: silent })).path).toBe(torch);
+  });
+
+  it('is passed over with a note when too old', async () => {
+    const old = writeFiles(temporaryFolder(), torchFiles('1.13.1'));
+    const cache = temporaryFolder();
+    const kept = writeFiles(join(cache, 'libtorch-2.13.0/torch'), torchFiles('2.13.0+cpu'));
+    const env = { PATH: pathOf({ python3: `echo ${old}` }) };
+    /** @type {string[]} */
+    const notes = [];
+    const found = await ensureLibtorch({ env, cache, note: (text) => notes.push(text) });
+    expect(found.path).toBe(kept);
+    expect(notes).toEqual([
+      expect.stringMatching(/^passing over the torch 1\.13\.1 of .*python3: 2\.6 or newer/),
+    ]);
+  });
+});
+
+/** A python3 whose pip runs this script, where "$target" is the folder of --target. @param {string} pip */
+function pythonWithPip(pip) {
+  const findTarget = 'for a; do [ "$previous" = --target ] && target=$a; previous=$a; done';
+  return pathOf({ python3: `case "$*" in *--version) exit 0;; -c*) exit 0;; esac\n${findTarget}\n${pip}` });
+}
+
+const INSTALL = `
+/bin/mkdir -p "$target/torch/lib" "$target/torch/include/ATen"
+: > "$target/torch/lib/libtorch_cpu.so"
+: > "$target/torch/lib/libc10.so"
+: > "$target/torch/include/ATen/ATen.h"
+echo "__version__ = '2.13.0'" > "$target/torch/version.py"`;
+
+describe('fetching', () => {
+  it('installs with pip into the cache, and the next time takes what lies there', async () => {
+    const cache = temporaryFolder();
+    const found = await ensureLibtorch({ env: { PATH: pythonWithPip(INSTALL) }, cache, note: silent });
+    expect(found).toMatchObject({ path: join(cache, 'libtorch-2.13.0/torch'), version: '2.13.0' });
+    expect(await ensureLibtorch({ env: { PATH: '' }, cache, note: silent })).toEqual(found);
+  });
+
+  it("takes Python 3.11's wheel where there is none for the Python at hand", async () => {
+    const refuse = 'echo "ERROR: No matching distribution found for torch==2.13.0" >&2; exit 1';
+    const pip = `case "$*" in *"--python-version 3.11"*) ;; *) ${refuse};; esac\n${INSTALL}`;
+    const cache = temporaryFolder();
+    await ensureLibtorch({ env: { PATH: pythonWithPip(pip) }, cache, note: silent });
+    expect(readdirSync(cache)).toEqual(['libtorch-2.13.0']);
+  });
+
+  it("fetches a CUDA build's NVIDIA libraries and nothing else it requires", async () => {
+    const requires = [
+      'filelock',
+      'nvidia-nccl-cu13==2.30.7; platform_system == "Linux"',
+      'cuda-toolkit[cublas]==13.0.3',
+      'triton',
+    ];
+    const pip = `case "$*" in *nvidia*) echo "$@" > "$target/asked"; exit 0;; esac\n${INSTALL}
+: > "$target/torch/lib/libtorch_cuda.so"
+/bin/mkdir "$target/torch-2.13.0.dist-info"
+echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target/torch-2.13.0.dist-info/METADATA"`;
+    const folder = join(temporaryFolder(), 'libtorch');
+    await fetchLibtorch({ folder, env: { PATH: pythonWithPip(pip) }, note: silent });
+    const asked = readFileSync(join(folder, 'asked'), 'utf8');
+    expect(asked).toContain(`install --no-input ${requires[1]} ${requires[2]} --target`);
+  });
+
+  it.each([
+    [
+      'echo "WARNING: Retrying (Retry(total=4)) after connection broken" >&2; exit 1',
+      /^pip could not reach its index/,
+    ],
+    ['echo "ERROR: [Errno 28] No space left on device" >&2; exit 1', /^the disk filled up/],
+    ['echo "ERROR: torch is not for this platform" >&2; exit 1', /: torch is not for this platform$/],
+  ])('leaves nothing behind when pip fails: %s', async (pip, sentence) => {
+    const cache = temporaryFolder();
+    const env = { PATH: pythonWithPip(`${INSTALL}\n${pip}`) };
+    await expect(ensureLibtorch({ env, cache, note: silent })).rejects.toThrow(sentence);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  it('says what to install where Python or pip is missing', async () => {
+    const where = { cache: temporaryFolder(), note: silent };
+    await expect(ensureLibtorch({ ...where, env: { PATH: '' } })).rejects.toMatchObject({
+      message: 'no libtorch was found, and without a Python none can be fetched.',
+      hint: expect.stringContaining('apt-get install python3-pip'),
+    });
+    await expect(
+      ensureLibtorch({ ...where, env: { PATH: pathOf({ python3: 'exit 1' }) } }),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/python3 has no pip to fetch one with\.$/),
+      hint: expect.stringContaining('apt-get install python3-pip'),
+    });
+  });
+
+  it('does not begin without room', async () => {
+    const folder = join(temporaryFolder(), 'libtorch');
+    const fetched = fetchLibtorch({ folder, env: { PATH: '' }, note: silent, freeBytes: 1.9e9 });
+    await expect(fetched).rejects.toMatchObject({
+      message: `libtorch needs 2 GB of disk, and ${folder} has 1.9 GB left.`,
+      hint: expect.stringContaining('DEEP_INCUBATION_CACHE'),
+    });
+    expect(existsSync(folder)).toBe(false);
+  });
+});

@@ -1,0 +1,48 @@
+import { mkdirSync } from 'node:fs';
+import { ensureAddon } from './addon.mjs';
+import { SetupError } from './failure.mjs';
+import { ensureImages } from './images.mjs';
+import { ensureLibtorch } from './libtorch.mjs';
+import { ensurePackages } from './packages.mjs';
+import { cacheRoot, root } from './paths.mjs';
+import { createSteps } from './steps.mjs';
+import { ensureBuild } from './typescript.mjs';
+
+export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
+
+/**
+ * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
+ * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of STEPS
+ */
+export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
+  if (process.platform !== 'linux') {
+    throw new SetupError(`deep-incubation runs on Linux, and this is ${process.platform}.`, {
+      hint: 'Use a Linux machine, container or virtual machine.',
+    });
+  }
+  const steps = createSteps({ quiet });
+  const cache = cacheRoot(env);
+  mkdirSync(cache, { recursive: true });
+  const wants = (/** @type {string} */ name) => only.includes(name);
+
+  if (wants('packages')) await steps.run('packages', (note) => ensurePackages({ root, env, note }), String);
+  if (wants('libtorch') || wants('addon')) {
+    const libtorch = await steps.run(
+      'libtorch',
+      (note) => ensureLibtorch({ env, cache, note }),
+      ({ version, path }) => `${version} in ${path}`,
+    );
+    if (wants('addon')) {
+      await steps.run('addon', (note) => ensureAddon({ root, cache, env, libtorch, note }), String);
+    }
+  }
+  if (wants('build')) await steps.run('build', () => ensureBuild({ root }), String);
+  if (wants('images')) {
+    await steps.run(
+      'images',
+      (note) => ensureImages({ env, cache, note }),
+      (path) => `Fashion-MNIST in ${path}`,
+    );
+  }
+  steps.finish('set up');
+}

@@ -1,0 +1,40 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { capture } from './exec.mjs';
+import { SetupError } from './failure.mjs';
+import { sha256 } from './paths.mjs';
+
+/**
+ * Compiles src/ to dist/ unless nothing changed since.
+ * @param {{ root: string }} options
+ * @returns {Promise<string>}
+ */
+export async function ensureBuild({ root }) {
+  if (!existsSync(join(root, 'src'))) return 'compiled already'; // an installed package
+  const stamp = join(root, 'dist/.stamp');
+  const state = sourceState(root);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return 'up to date';
+  const result = await runTsc(root, ['-p', 'tsconfig.build.json']);
+  if (result.code !== 0)
+    throw new SetupError('the TypeScript sources do not compile.', { details: result.output });
+  writeFileSync(stamp, state);
+  return 'compiled';
+}
+
+/** @param {string} root @param {string[]} args */
+export function runTsc(root, args) {
+  return capture(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...args], { cwd: root });
+}
+
+/** A hash over the names, sizes and times of all that the build reads. @param {string} root */
+function sourceState(root) {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .map((name) => join('src', name));
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
+  const lines = [...sources, ...settings].sort().map((name) => {
+    const { size, mtimeMs } = statSync(join(root, name));
+    return `${name} ${size} ${mtimeMs}\n`;
+  });
+  return sha256(...lines);
+}

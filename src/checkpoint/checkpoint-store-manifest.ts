@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText } from '../base/errors.js';
+
+/** Version of the checkpoint folder's layout. */
+export const FORMAT = 1;
+
+const FILES = ['model.safetensors', 'optimizer.safetensors'] as const;
+
+/** `manifest.json`: how to know the files are whole, and whatever the trainer needs to resume. */
+export interface CheckpointManifest {
+  readonly format: number;
+  readonly step: number;
+  readonly files: Readonly<Record<string, FileFingerprint>>;
+  readonly [key: string]: unknown;
+}
+
+interface FileFingerprint {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Sizes and hashes of a checkpoint's files as they are on disk. */
+export function fingerprint(folder: string): Record<string, FileFingerprint> {
+  return Object.fromEntries(
+    FILES.map((file) => {
+      const path = join(folder, file);
+      return [file, { bytes: statSync(path).size, sha256: sha256(path) }];
+    }),
+  );
+}
+
+/** Checks a checkpoint's files against its manifest: the manifest, or why the checkpoint cannot be used. */
+export function verify(folder: string): { manifest: CheckpointManifest } | { reason: string } {
+  if (!existsSync(folder)) return { reason: 'the folder is missing' };
+  try {
+    const manifest: CheckpointManifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+    if (manifest.format !== FORMAT) {
+      return { reason: `manifest.json has format ${manifest.format}, this program reads ${FORMAT}` };
+    }
+    const reason = FILES.map((file) => damage(join(folder, file), file, manifest.files[file])).find(
+      (found) => found !== undefined,
+    );
+    return reason === undefined ? { manifest } : { reason };
+  } catch (error) {
+    return { reason: errorText(error) };
+  }
+}
+
+function damage(path: string, file: string, expected: FileFingerprint | undefined): string | undefined {
+  if (expected === undefined) return `manifest.json does not name ${file}`;
+  if (!existsSync(path)) return `${file} is missing`;
+  const bytes = statSync(path).size;
+  if (bytes !== expected.bytes) return `${file} has ${bytes} bytes instead of ${expected.bytes}`;
+  return sha256(path) === expected.sha256 ? undefined : `${file} does not have the hash in manifest.json`;
+}
+
+function sha256(path: string): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(1 << 22);
+  const file = openSync(path, 'r');
+  try {
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
+      hash.update(buffer.subarray(0, read));
+    }
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,143 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { TensorData } from '../base/tensor-data.js';
+import { syncFolder, TEMPORARY_PREFIX, temporaryPath, writeFileAtomic, writeJsonAtomic } from './atomic.js';
+import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
+import { withFileErrors } from './file-errors.js';
+import { readSafetensors, writeSafetensors } from './safetensors.js';
+
+/** A checkpoint whose files were found whole. */
+export interface Checkpoint {
+  readonly step: number;
+  readonly folder: string;
+  readonly manifest: CheckpointManifest;
+}
+
+/** What was looked for, and what had to be passed over on the way, for the log. */
+export interface CheckpointSearch {
+  readonly checkpoint?: Checkpoint;
+  readonly skipped: readonly { readonly folder: string; readonly reason: string }[];
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+/**
+ * Writes `checkpoints/<step>/` whole or not at all, then moves the pointer `latest`: a kill or power loss at
+ * any moment leaves the checkpoints before it as they were. One process at a time may write a phase's folder.
+ *
+ * `manifest` is what the caller needs to resume, beside the tensors; `format`, `step` and `files` are added.
+ * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full.
+ */
+export function saveCheckpoint(
+  phaseFolder: string,
+  step: number,
+  content: { readonly model: Tensors; readonly optimizer: Tensors; readonly manifest: object },
+): Checkpoint {
+  const root = join(phaseFolder, 'checkpoints');
+  const folder = join(root, String(step));
+  const temporary = temporaryPath(root, String(step));
+  return withFileErrors(folder, () => {
+    mkdirSync(root, { recursive: true });
+    removeTemporary(root);
+    try {
+      mkdirSync(temporary);
+      writeSafetensors(join(temporary, 'model.safetensors'), content.model);
+      writeSafetensors(join(temporary, 'optimizer.safetensors'), content.optimizer);
+      const manifest = { ...content.manifest, format: FORMAT, step, files: fingerprint(temporary) };
+      writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
+      if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
+      renameSync(temporary, folder);
+      syncFolder(root);
+      writePointer(root, 'latest', step);
+      return { step, folder, manifest };
+    } finally {
+      removeTemporary(root);
+    }
+  });
+}
+
+/**
+ * The newest checkpoint by step whose files are all there with the size and hash in its manifest. Damaged
+ * ones are passed over for the next older. The pointer `latest` is not trusted over the files: a writer
+ * killed just before it moved the pointer has left a newer, whole checkpoint.
+ */
+export function latestCheckpoint(phaseFolder: string): CheckpointSearch {
+  const root = join(phaseFolder, 'checkpoints');
+  const steps = stepsIn(root);
+  const pointed = readPointer(root, 'latest');
+  const lost = pointed !== undefined && !steps.includes(pointed) ? [pointed] : [];
+  return firstWhole(root, [...lost, ...steps.reverse()]);
+}
+
+/** The checkpoint that `best` points to, verified. */
+export function bestCheckpoint(phaseFolder: string): CheckpointSearch {
+  const root = join(phaseFolder, 'checkpoints');
+  const step = readPointer(root, 'best');
+  return firstWhole(root, step === undefined ? [] : [step]);
+}
+
+/** Points `best` to a checkpoint that was saved. */
+export function setBest(phaseFolder: string, step: number): void {
+  writePointer(join(phaseFolder, 'checkpoints'), 'best', step);
+}
+
+/** The tensors of a checkpoint. */
+export function readCheckpoint(checkpoint: Checkpoint): { model: Tensors; optimizer: Tensors } {
+  const read = (file: string) => readSafetensors(join(checkpoint.folder, file)).tensors;
+  return { model: read('model.safetensors'), optimizer: read('optimizer.safetensors') };
+}
+
+/**
+ * Deletes all but the newest `keep` checkpoints (at least one), never those `latest` and `best` point to;
+ * and what killed writers left.
+ */
+export function prune(phaseFolder: string, keep: number): void {
+  const root = join(phaseFolder, 'checkpoints');
+  const pointed = [readPointer(root, 'latest'), readPointer(root, 'best')];
+  const old = stepsIn(root).slice(0, -Math.max(keep, 1));
+  withFileErrors(root, () => {
+    for (const step of old.filter((step) => !pointed.includes(step))) {
+      // Renamed first: a kill while files go must not leave half a checkpoint under a step's name.
+      renameSync(join(root, String(step)), temporaryPath(root, `old-${step}`));
+    }
+    removeTemporary(root);
+  });
+}
+
+function firstWhole(root: string, steps: readonly number[]): CheckpointSearch {
+  const skipped: { folder: string; reason: string }[] = [];
+  for (const step of steps) {
+    const folder = join(root, String(step));
+    const found = verify(folder);
+    if ('manifest' in found) return { checkpoint: { step, folder, manifest: found.manifest }, skipped };
+    skipped.push({ folder, reason: found.reason });
+  }
+  return { skipped };
+}
+
+/** Steps with a folder, ascending by number: as strings, 1000 would sort before 999. */
+function stepsIn(root: string): number[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function readPointer(root: string, name: 'latest' | 'best'): number | undefined {
+  const path = join(root, name);
+  if (!existsSync(path)) return undefined;
+  const text = readFileSync(path, 'utf8').trim();
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+function writePointer(root: string, name: 'latest' | 'best', step: number): void {
+  writeFileAtomic(join(root, name), `${step}\n`);
+}
+
+function removeTemporary(root: string): void {
+  if (!existsSync(root)) return;
+  for (const name of readdirSync(root).filter((name) => basename(name).startsWith(TEMPORARY_PREFIX))) {
+    rmSync(join(root, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,41 @@
+import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
+
+const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * Does file work on `path` and names it in what is thrown: `InputError` where the user's folder cannot be
+ * used, `RunError` where the disk is full or fails.
+ */
+export function withFileErrors<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+function fileError(error: unknown, path: string): DeepIncubationError {
+  if (error instanceof DeepIncubationError && error.hint !== undefined) return error;
+  const code = systemCode(error);
+  if (NO_SPACE.has(code)) {
+    return new RunError(`The disk is full: ${path} could not be written.`, {
+      hint: 'Nothing written before is lost. Free some space, then start the same command again: it resumes.',
+      cause: error,
+    });
+  }
+  if (NOT_WRITABLE.has(code)) {
+    return new InputError(`Cannot write ${path}: ${errorText(error)}`, {
+      hint: 'Choose another folder with --out, or make this one writable.',
+      cause: error,
+    });
+  }
+  return new RunError(`Cannot write ${path}: ${errorText(error)}`, { cause: error });
+}
+
+/** The system's code of an error or of what it wraps: writers below may have wrapped it already. */
+function systemCode(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return code === '' ? systemCode(error.cause) : code;
+}

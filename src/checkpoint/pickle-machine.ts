@@ -1,0 +1,64 @@
+import type { Cursor } from './pickle-cursor.js';
+import type { PickleKey, PickleValue, PickleWorld } from './pickle-values.js';
+
+/** The state of a running pickle; every method refuses what would reach below its mark. */
+export interface Machine {
+  readonly input: Cursor;
+  readonly world: PickleWorld;
+  push(value: PickleValue): void;
+  pop(): PickleValue;
+  top(): PickleValue;
+  mark(): void;
+  /** Takes all that lies above the last mark, and the mark. */
+  popToMark(): PickleValue[];
+  /** POP: the last value, or the last mark where nothing lies above it. */
+  drop(): void;
+  memoize(index?: number): void;
+  recall(index: number): void;
+}
+
+export function machineOf(input: Cursor, world: PickleWorld): Machine {
+  const stack: PickleValue[] = [];
+  const marks: number[] = [];
+  const memo = new Map<number, PickleValue>();
+  const top = (): PickleValue => {
+    const value = stack.length > (marks.at(-1) ?? 0) ? stack.at(-1) : undefined;
+    return value === undefined ? input.fail('the stack is empty') : value;
+  };
+  return {
+    input,
+    world,
+    top,
+    push: (value) => {
+      stack.push(value);
+    },
+    pop: () => {
+      const value = top();
+      stack.pop();
+      return value;
+    },
+    mark: () => {
+      marks.push(stack.length);
+    },
+    popToMark: () => stack.splice(marks.pop() ?? input.fail('there is no mark')),
+    drop: () => {
+      if (stack.length === marks.at(-1)) marks.pop();
+      else if (stack.pop() === undefined) input.fail('the stack is empty');
+    },
+    memoize: (index = memo.size) => {
+      memo.set(index, top());
+    },
+    recall: (index) => {
+      const value = memo.get(index);
+      stack.push(value === undefined ? input.fail(`nothing is remembered as ${index}`) : value);
+    },
+  };
+}
+
+export function listOf(machine: Machine, value: PickleValue): PickleValue[] {
+  return Array.isArray(value) ? value : machine.input.fail('a list was expected');
+}
+
+export function mapOf(machine: Machine, value: PickleValue): Map<PickleKey, PickleValue> {
+  return value instanceof Map ? value : machine.input.fail('a dictionary was expected');
+}

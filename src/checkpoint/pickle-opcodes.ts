@@ -1,0 +1,136 @@
+import { listOf, type Machine, mapOf } from './pickle-machine.js';
+import { isGlobal, type PickleKey, type PickleValue } from './pickle-values.js';
+
+type Opcode = (machine: Machine) => void;
+
+const HIGHEST_PROTOCOL = 5;
+
+/** Conversion of long integers is not linear; no checkpoint holds any near this. */
+const MAX_INTEGER_BYTES = 256;
+
+const MARKS: [number, Opcode][] = [
+  [0x28, (m) => m.mark()], // MARK
+  [0x30, (m) => m.drop()], // POP
+  [0x31, (m) => void m.popToMark()], // POP_MARK
+  [0x32, (m) => m.push(m.top())], // DUP
+];
+
+const NUMBERS: [number, Opcode][] = [
+  [0x4e, (m) => m.push(null)], // NONE
+  [0x88, (m) => m.push(true)], // NEWTRUE
+  [0x89, (m) => m.push(false)], // NEWFALSE
+  [0x4b, (m) => m.push(m.input.u8())], // BININT1
+  [0x4d, (m) => m.push(m.input.u16())], // BININT2
+  [0x4a, (m) => m.push(m.input.i32())], // BININT
+  [0x8a, (m) => m.push(integer(m, m.input.u8()))], // LONG1
+  [0x8b, (m) => m.push(integer(m, m.input.u32()))], // LONG4
+  [0x47, (m) => m.push(m.input.f64())], // BINFLOAT
+];
+
+const STRINGS: [number, Opcode][] = [
+  [0x58, (m) => m.push(m.input.utf8(m.input.u32()))], // BINUNICODE
+  [0x8c, (m) => m.push(m.input.utf8(m.input.u8()))], // SHORT_BINUNICODE
+  [0x8d, (m) => m.push(m.input.utf8(m.input.u64()))], // BINUNICODE8
+  [0x55, (m) => m.push(latin1(m.input.bytes(m.input.u8())))], // SHORT_BINSTRING
+  [0x54, (m) => m.push(latin1(m.input.bytes(m.input.u32())))], // BINSTRING
+  [0x43, (m) => m.push(m.input.bytes(m.input.u8()))], // SHORT_BINBYTES
+  [0x42, (m) => m.push(m.input.bytes(m.input.u32()))], // BINBYTES
+  [0x8e, (m) => m.push(m.input.bytes(m.input.u64()))], // BINBYTES8
+  [0x96, (m) => m.push(m.input.bytes(m.input.u64()))], // BYTEARRAY8
+];
+
+const CONTAINERS: [number, Opcode][] = [
+  [0x29, (m) => m.push([])], // EMPTY_TUPLE
+  [0x74, (m) => m.push(m.popToMark())], // TUPLE
+  [0x85, (m) => m.push(popLast(m, 1))], // TUPLE1
+  [0x86, (m) => m.push(popLast(m, 2))], // TUPLE2
+  [0x87, (m) => m.push(popLast(m, 3))], // TUPLE3
+  [0x5d, (m) => m.push([])], // EMPTY_LIST
+  [0x61, (m) => append(m, popLast(m, 1))], // APPEND
+  [0x65, (m) => append(m, m.popToMark())], // APPENDS
+  [0x7d, (m) => m.push(new Map())], // EMPTY_DICT
+  [0x73, (m) => setItems(m, popLast(m, 2))], // SETITEM
+  [0x75, (m) => setItems(m, m.popToMark())], // SETITEMS
+];
+
+const MEMO: [number, Opcode][] = [
+  [0x71, (m) => m.memoize(m.input.u8())], // BINPUT
+  [0x72, (m) => m.memoize(m.input.u32())], // LONG_BINPUT
+  [0x94, (m) => m.memoize()], // MEMOIZE
+  [0x68, (m) => m.recall(m.input.u8())], // BINGET
+  [0x6a, (m) => m.recall(m.input.u32())], // LONG_BINGET
+];
+
+const OUTSIDE: [number, Opcode][] = [
+  [0x80, protocol], // PROTO
+  [0x95, (m) => void m.input.u64()], // FRAME
+  [0x63, (m) => m.push(m.world.global(`${m.input.line()}.${m.input.line()}`))], // GLOBAL
+  [0x93, stackGlobal], // STACK_GLOBAL
+  [0x51, (m) => m.push(m.world.persistent(m.pop()))], // BINPERSID
+  [0x52, call], // REDUCE
+  [0x81, call], // NEWOBJ
+  [0x62, build], // BUILD
+];
+
+/** The opcodes of plain data (CPython, Lib/pickle.py) but STOP; text mode and out-of-band buffers are left out. */
+export const OPCODES: ReadonlyMap<number, Opcode> = new Map(
+  [MARKS, NUMBERS, STRINGS, CONTAINERS, MEMO, OUTSIDE].flat(),
+);
+
+function protocol(m: Machine): void {
+  const version = m.input.u8();
+  if (version > HIGHEST_PROTOCOL) m.input.fail(`protocol ${version} is newer than ${HIGHEST_PROTOCOL}`);
+}
+
+/** A little-endian two's complement integer. */
+function integer(m: Machine, length: number): number | bigint {
+  if (length > MAX_INTEGER_BYTES) m.input.fail(`an integer of ${length} bytes`);
+  if (length === 0) return 0;
+  const hex = Buffer.from(m.input.bytes(length)).reverse().toString('hex');
+  const value = BigInt.asIntN(8 * length, BigInt(`0x${hex}`));
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('latin1');
+}
+
+function popLast(m: Machine, length: number): PickleValue[] {
+  return Array.from({ length }, () => m.pop()).reverse();
+}
+
+function append(m: Machine, values: readonly PickleValue[]): void {
+  const list = listOf(m, m.top());
+  for (const value of values) list.push(value);
+}
+
+function setItems(m: Machine, pairs: readonly PickleValue[]): void {
+  const map = mapOf(m, m.top());
+  if (pairs.length % 2 !== 0) m.input.fail('a dictionary gets a key without a value');
+  for (let i = 0; i < pairs.length; i += 2) map.set(keyOf(m, pairs[i]), pairs[i + 1]);
+}
+
+function keyOf(m: Machine, key: PickleValue): PickleKey {
+  return typeof key === 'object' && key !== null
+    ? m.input.fail('a dictionary key is neither text nor a number')
+    : key;
+}
+
+function stackGlobal(m: Machine): void {
+  const [module, name] = popLast(m, 2);
+  if (typeof module !== 'string' || typeof name !== 'string') m.input.fail('a global without a name');
+  m.push(m.world.global(`${module}.${name}`));
+}
+
+function call(m: Machine): void {
+  const [callee, args] = popLast(m, 2);
+  const run = isGlobal(callee) ? callee.call : undefined;
+  m.push(run === undefined ? m.input.fail('what is called is no function') : run(listOf(m, args)));
+}
+
+/** Dictionaries drop their state: torch hangs `_metadata` on a state dict, whose items are already set. */
+function build(m: Machine): void {
+  const state = m.pop();
+  const target = m.top();
+  if (!(target instanceof Map)) m.world.build(target, state);
+}

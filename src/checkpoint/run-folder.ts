@@ -1,0 +1,108 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText, InputError } from '../base/errors.js';
+import { writeJsonAtomic } from './atomic.js';
+import type { PhaseResult } from './records.js';
+
+/** Where things lie in a run folder (the contract that other programs read). */
+export interface RunFolder {
+  readonly root: string;
+  readonly recipe: string;
+  readonly plan: string;
+  readonly summary: string;
+  /** Folder of `index.html` and its figures. */
+  readonly report: string;
+  /** `PT`, `MT/0` ..., `FT`, `E2E`. */
+  phase(name: string): PhaseFolder;
+}
+
+export interface PhaseFolder {
+  readonly root: string;
+  readonly metrics: string;
+  readonly log: string;
+  /** Exists once the phase is done. */
+  readonly result: string;
+}
+
+export function runFolder(root: string): RunFolder {
+  return {
+    root,
+    recipe: join(root, 'recipe.json'),
+    plan: join(root, 'plan.json'),
+    summary: join(root, 'summary.json'),
+    report: join(root, 'report'),
+    phase: (name) => {
+      const phase = join(root, ...name.split('/'));
+      return {
+        root: phase,
+        metrics: join(phase, 'metrics.jsonl'),
+        log: join(phase, 'log.txt'),
+        result: join(phase, 'result.json'),
+      };
+    },
+  };
+}
+
+/** The phases whose folders exist, in the order they are trained: PT, MT/0 ..., FT, E2E. */
+export function phasesIn(root: string): string[] {
+  const modules = foldersIn(join(root, 'MT'))
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((index) => `MT/${index}`);
+  const present = new Set(foldersIn(root));
+  return [
+    ...['PT'].filter((p) => present.has(p)),
+    ...modules,
+    ...['FT', 'E2E'].filter((p) => present.has(p)),
+  ];
+}
+
+/** The result of a finished phase, or nothing. Throws `InputError` where the file is not one. */
+export function readResult(root: string, phase: string): PhaseResult | undefined {
+  const path = runFolder(root).phase(phase).result;
+  if (!existsSync(path)) return undefined;
+  const value = readJson(path);
+  const wrong = RESULT_NUMBERS.find((key) => typeof Object(value)[key] !== 'number');
+  if (wrong !== undefined) {
+    throw new InputError(`${path}: "${wrong}" is missing or not a number.`, {
+      hint: `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it anew.`,
+    });
+  }
+  return value as PhaseResult;
+}
+
+/** Marks the phase as done. */
+export function writeResult(root: string, result: PhaseResult): void {
+  writeJsonAtomic(runFolder(root).phase(result.phase).result, result);
+}
+
+/** The parsed content of a JSON file. Throws `InputError` that names it. */
+export function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new InputError(`Cannot read ${path}: ${errorText(error)}`, { cause: error });
+  }
+}
+
+const RESULT_NUMBERS = [
+  'steps',
+  'images',
+  'block_passes',
+  'macs',
+  'seconds',
+  'top1',
+  'top5',
+  'loss',
+  'parameters',
+  'trained_parameters',
+  'memory_bytes',
+] as const;
+
+function foldersIn(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+}

@@ -1,0 +1,81 @@
+import type { createColors } from 'picocolors';
+import { bytes, duration } from '../../report/format.js';
+import type { PhaseState } from './phase-state.js';
+
+export type Colors = ReturnType<typeof createColors>;
+
+/** A running phase as one line of at most `columns` characters; the least important facts go first. */
+export function barLine(state: PhaseState, columns: number, colors: Colors): string {
+  const { step, phase } = state;
+  const name = phase.padEnd(4);
+  if (step === undefined) return cut(`${name}  starting`, columns);
+  const share = step.steps > 0 ? Math.min(step.step / step.steps, 1) : 0;
+  const room = columns - name.length - 2;
+  const facts = fitting(factsOf(state), room - MIN_BAR);
+  const width = Math.min(MAX_BAR, room - facts.length);
+  if (width < MIN_BAR) return cut(`${name}  ${Math.floor(share * 100)} %`, columns);
+  const full = Math.round(share * width);
+  const bar = colors.cyan('━'.repeat(full)) + colors.dim('─'.repeat(width - full));
+  return `${colors.bold(name)}  ${bar}${facts}`;
+}
+
+/** What stays of a phase once it is done. */
+export function doneLine({ phase, result }: PhaseState): string {
+  if (result === undefined) return phase;
+  return [
+    phase.padEnd(4),
+    'done',
+    `${grouped(result.steps)} steps`,
+    duration(result.seconds),
+    `loss ${result.loss.toFixed(2)}`,
+    `top-1 ${result.top1.toFixed(1)} %`,
+  ].join('  ');
+}
+
+/** A running phase in plain text, for logs. */
+export function plainLine(state: PhaseState): string {
+  return `${state.phase.padEnd(4)}${fitting(factsOf(state), Number.POSITIVE_INFINITY)}`;
+}
+
+/** The line that says a phase begins. */
+export function startLine({ phase, step, resumedFrom }: PhaseState): string {
+  const name = phase.padEnd(4);
+  if (resumedFrom > 0) return `${name}  resumed at step ${grouped(resumedFrom)}`;
+  return step === undefined ? `${name}  started` : `${name}  started, ${grouped(step.steps)} steps`;
+}
+
+/** The first `columns` characters. */
+export function cut(text: string, columns: number): string {
+  return text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
+}
+
+const MIN_BAR = 8;
+const MAX_BAR = 24;
+
+/** In the order shown; `rank`: the highest is dropped first where there is no room. */
+function factsOf({ step, evaluation, secondsLeft }: PhaseState): { rank: number; text: string }[] {
+  if (step === undefined) return [];
+  return [
+    { rank: 5, text: `epoch ${step.epoch + 1}` },
+    { rank: 1, text: `${grouped(step.step)}/${grouped(step.steps)}` },
+    { rank: 3, text: `loss ${step.loss.toFixed(3)}` },
+    ...(evaluation ? [{ rank: 4, text: `top-1 ${evaluation.top1.toFixed(1)} %` }] : []),
+    { rank: 6, text: `${grouped(Math.round(step.images_per_second))} images/s` },
+    { rank: 7, text: bytes(step.memory_bytes) },
+    ...(secondsLeft === undefined ? [] : [{ rank: 2, text: `ETA ${duration(secondsLeft)}` }]),
+  ];
+}
+
+function fitting(facts: readonly { rank: number; text: string }[], room: number): string {
+  let kept = [...facts];
+  const text = () => kept.map((fact) => `  ${fact.text}`).join('');
+  while (kept.length > 0 && text().length > room) {
+    const last = Math.max(...kept.map(({ rank }) => rank));
+    kept = kept.filter(({ rank }) => rank !== last);
+  }
+  return text();
+}
+
+function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}

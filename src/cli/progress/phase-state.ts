@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs';
+import { tailMetrics } from '../../checkpoint/metrics-log-tail.js';
+import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../checkpoint/records.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+
+/** What a phase's files said so far. */
+export interface PhaseState {
+  readonly phase: string;
+  /** `running` once a record came in since watching began; `done` once `result.json` is there. */
+  readonly stage: 'waiting' | 'running' | 'done';
+  readonly step?: StepRecord;
+  readonly evaluation?: EvalRecord;
+  readonly result?: PhaseResult;
+  /** Steps done before watching began: more than none where the phase is resumed. */
+  readonly resumedFrom: number;
+  /** Of the rest of the phase, at the recent speed. */
+  readonly secondsLeft?: number;
+}
+
+export interface PhaseWatch {
+  /** Reads what is new. */
+  poll(): PhaseState;
+}
+
+const RECENT = 20;
+
+/** Watches one phase of a run folder. Only reads. */
+export function watchPhase(root: string, phase: string): PhaseWatch {
+  const files = runFolder(root).phase(phase);
+  const tail = tailMetrics(files.metrics);
+  const before = fold([], tail.poll().records);
+  let recent = before;
+  let evaluation: EvalRecord | undefined;
+  let state: PhaseState = { phase, stage: 'waiting', resumedFrom: before.at(-1)?.step ?? 0 };
+
+  return {
+    poll: () => {
+      if (state.stage === 'done') return state;
+      const { reset, records } = tail.poll();
+      // A run that resumes cuts the log back to its checkpoint: what is left of it was trained before.
+      const resumedFrom = reset ? (fold([], records).at(-1)?.step ?? 0) : state.resumedFrom;
+      recent = fold(reset ? [] : recent, records);
+      evaluation = records.findLast((record) => record.kind === 'eval') ?? (reset ? undefined : evaluation);
+      const result = existsSync(files.result) ? readResult(root, phase) : undefined;
+      const running = state.stage === 'running' || reset || records.length > 0;
+      state = {
+        phase,
+        stage: result ? 'done' : running ? 'running' : 'waiting',
+        step: recent.at(-1),
+        evaluation,
+        result,
+        resumedFrom,
+        secondsLeft: secondsLeft(recent),
+      };
+      return state;
+    },
+  };
+}
+
+function fold(recent: readonly StepRecord[], records: readonly MetricRecord[]): readonly StepRecord[] {
+  const steps = records.filter((record) => record.kind === 'step');
+  return [...recent, ...steps].slice(-RECENT);
+}
+
+function secondsLeft(recent: readonly StepRecord[]): number | undefined {
+  const [first, last] = [recent[0], recent.at(-1)];
+  if (first === undefined || last === undefined) return undefined;
+  const perStep =
+    last.step > first.step
+      ? (last.seconds - first.seconds) / (last.step - first.step)
+      : last.seconds / last.step;
+  return (last.steps - last.step) * perStep;
+}

@@ -1,0 +1,92 @@
+import pc from 'picocolors';
+import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
+import { createLiveBlock, type TextStream } from './live-block.js';
+import { type PhaseState, watchPhase } from './phase-state.js';
+
+export interface ProgressOptions {
+  readonly runDir: string;
+  /** Those of this run, in the order they are shown. */
+  readonly phases: readonly string[];
+  readonly stream: TextStream;
+  readonly isTTY: boolean;
+  /** Milliseconds, monotonic or not. */
+  readonly now: () => number;
+  /** Prints nothing at all. */
+  readonly quiet?: boolean;
+  /** Default: on a terminal where `NO_COLOR` is not set. */
+  readonly color?: boolean;
+}
+
+export interface Progress {
+  /** Reads the run folder and draws what changed; to be called a few times a second. */
+  tick(): void;
+  /** Prints a line that stays, above the bars. */
+  note(line: string): void;
+  /** A last tick; then the bars go, and what is done stays. */
+  stop(): void;
+}
+
+/** Without a terminal a running phase says at most this often how it goes. */
+const PLAIN_INTERVAL_MS = 10_000;
+
+/**
+ * Shows how the phases of a run go, by reading its folder only: on a terminal a bar per running phase, else
+ * plain lines. Phases may run in any processes, or on other machines that write the same folder.
+ */
+export function createProgress(options: ProgressOptions): Progress {
+  if (options.quiet) return { tick: () => {}, note: () => {}, stop: () => {} };
+  const watches = options.phases.map((phase) => watchPhase(options.runDir, phase));
+  const show = options.isTTY ? terminalView(options) : plainView(options);
+  const tick = () => show.update(watches.map((watch) => watch.poll()));
+  return {
+    tick,
+    note: show.note,
+    stop: () => {
+      tick();
+      show.end();
+    },
+  };
+}
+
+interface View {
+  update(states: readonly PhaseState[]): void;
+  note(line: string): void;
+  end(): void;
+}
+
+function terminalView({ stream, color }: ProgressOptions): View {
+  const colors = pc.createColors(color ?? !process.env.NO_COLOR);
+  const block = createLiveBlock(stream);
+  const printed = new Set<string>();
+  return {
+    update: (states) => {
+      const columns = block.columns();
+      for (const state of states.filter(({ stage, phase }) => stage === 'done' && !printed.has(phase))) {
+        printed.add(state.phase);
+        block.print(`${colors.green('✓')} ${cut(doneLine(state), columns - 2)}`);
+      }
+      const running = states.filter(({ stage }) => stage === 'running');
+      block.draw(running.map((state) => `  ${barLine(state, columns - 2, colors)}`));
+    },
+    note: (line) => block.print(line),
+    end: () => block.draw([]),
+  };
+}
+
+function plainView({ stream, now }: ProgressOptions): View {
+  const last = new Map<string, { at: number; stage: PhaseState['stage']; step: number }>();
+  const write = (line: string) => stream.write(`${line}\n`);
+
+  const update = (state: PhaseState) => {
+    const said = last.get(state.phase);
+    const step = state.step?.step ?? 0;
+    if (state.stage === 'waiting' || said?.stage === 'done') return;
+    if (state.stage === 'done') write(doneLine(state));
+    else if (said === undefined || step < said.step) write(startLine(state));
+    else if (now() - said.at < PLAIN_INTERVAL_MS || step === said.step) return;
+    else write(plainLine(state));
+    last.set(state.phase, { at: now(), stage: state.stage, step });
+  };
+
+  return { update: (states) => states.forEach(update), note: write, end: () => {} };
+}

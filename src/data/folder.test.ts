@@ -1,0 +1,186 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { InputError } from '../base/errors.js';
+import type { Dataset } from './dataset.js';
+import { evalFolder, imageFolder, imageFolders } from './folder.js';
+
+const golden = fileURLToPath(new URL('../../test/golden/png', import.meta.url));
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'folder-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** Empty files, enough for what does not decode. */
+function touch(...files: string[]): void {
+  for (const file of files) {
+    mkdirSync(join(root, file, '..'), { recursive: true });
+    writeFileSync(join(root, file), '');
+  }
+}
+
+function contents(dataset: Dataset): [string, number][] {
+  return Array.from({ length: dataset.length }, (_, i) => [
+    dataset.describe(i).slice(root.length + 1),
+    dataset.label(i),
+  ]);
+}
+
+function failure(work: () => unknown): InputError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof InputError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('a folder a class', () => {
+  test('sorted classes and files; hidden and other files passed over', () => {
+    touch(
+      'dog/2.PNG',
+      'dog/10.jpeg',
+      'cat/a.jpg',
+      'cat/.hidden.png',
+      'cat/notes.txt',
+      '.git/x.png',
+      'readme.md',
+    );
+    const dataset = imageFolder(root);
+    expect(dataset.classes).toEqual(['cat', 'dog']);
+    expect(contents(dataset)).toEqual([
+      ['cat/a.jpg', 0],
+      ['dog/10.jpeg', 1],
+      ['dog/2.PNG', 1],
+    ]);
+  });
+
+  test('links to folders are folders', () => {
+    touch('a/1.png');
+    symlinkSync(join(root, 'a'), join(root, 'b'));
+    expect(imageFolder(root).classes).toEqual(['a', 'b']);
+  });
+
+  test('decodes when asked for', async () => {
+    mkdirSync(join(root, 'a'));
+    cpSync(join(golden, '00_y0.png'), join(root, 'a/1.png'));
+    expect(await imageFolder(root).image(0)).toMatchObject({ width: 28, height: 28, channels: 3 });
+  });
+
+  test('an empty class is named', () => {
+    touch('cat/a.jpg', 'dog/notes.txt');
+    expect(failure(() => imageFolder(root)).message).toContain(join(root, 'dog'));
+  });
+
+  test('a missing folder is named', () => {
+    expect(failure(() => imageFolder(join(root, 'none'))).message).toContain(join(root, 'none'));
+    touch('file.png');
+    expect(failure(() => imageFolder(join(root, 'file.png'))).message).toContain('file.png');
+  });
+});
+
+describe('labels', () => {
+  const labels = (...args: Parameters<typeof imageFolder>) =>
+    contents(imageFolder(...args)).map(([, y]) => y);
+
+  test('of a given list, by name', () => {
+    touch('dog/1.png', 'ant/1.png');
+    const classes = ['cat', 'dog', 'ant'];
+    expect(labels(root, { classes })).toEqual([2, 1]);
+    expect(imageFolder(root, { classes }).classes).toEqual(classes);
+    expect(failure(() => imageFolder(root, { classes: ['cat', 'dog'] })).message).toContain(
+      join(root, 'ant'),
+    );
+    expect(failure(() => imageFolder(root, { classes, modelClasses: 10 })).message).toMatch(/3 classes.* 10/);
+  });
+
+  test('of a part of the classes, by the number in front', () => {
+    touch('0_tshirt/1.png', '9_boot/1.png', '10/1.png');
+    expect(labels(root, { modelClasses: 11 })).toEqual([0, 10, 9]);
+    const { classes } = imageFolder(root, { modelClasses: 11 });
+    expect([classes.length, classes[0], classes[1], classes[9], classes[10]]).toEqual([
+      11,
+      '0_tshirt',
+      '1',
+      '9_boot',
+      '10',
+    ]);
+    expect(labels(root)).toEqual([0, 1, 2]);
+    expect(labels(root, { modelClasses: 3 })).toEqual([0, 1, 2]);
+    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/3 classes, the model 10/);
+  });
+
+  test.each(['boot', '3d', '-1', '4.png.d/..'])('not by the number in front beside %s', (name) => {
+    touch('0_tshirt/1.png', `${name}/1.png`, 'x/1.png');
+    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/classes, the model 10/);
+  });
+
+  test('two folders of one label are named', () => {
+    touch('1_a/1.png', '1_b/1.png');
+    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/1_a and 1_b both/);
+  });
+});
+
+describe('a flat folder', () => {
+  test('labels from the names of the golden images', () => {
+    const dataset = imageFolder(golden, { modelClasses: 10 });
+    expect(dataset.length).toBe(16);
+    expect(dataset.classes.length).toBe(10);
+    for (let i = 0; i < 16; i++) {
+      expect(dataset.describe(i)).toMatch(
+        new RegExp(`/${String(i).padStart(2, '0')}_y${dataset.label(i)}.png$`),
+      );
+    }
+    expect(imageFolder(golden).classes.length).toBe(10);
+  });
+
+  test('labels above the model are errors', () => {
+    expect(failure(() => imageFolder(golden, { modelClasses: 9 })).message).toMatch(/_y9.png: label 9/);
+  });
+
+  test('without labels the error tells both layouts', () => {
+    touch('a_y1.png', 'b.png');
+    const error = failure(() => imageFolder(root));
+    expect(error.message).toContain(join(root, 'b.png'));
+    expect(error.hint).toMatch(/sub-folder.*_y<label>/);
+  });
+
+  test('without images too', () => {
+    touch('notes.txt');
+    expect(failure(() => imageFolder(root)).message).toMatch(/no PNG or JPEG/);
+  });
+});
+
+describe('pairs', () => {
+  test.each(['val', 'validation', 'test'])('train and %s', (name) => {
+    touch('train/a/1.png', 'train/b/1.png', `${name}/b/2.png`);
+    const { train, val } = imageFolders(root);
+    expect(contents(train).map(([, y]) => y)).toEqual([0, 1]);
+    expect(contents(val)).toEqual([[`${name}/b/2.png`, 1]]);
+    expect(val.classes).toEqual(train.classes);
+  });
+
+  test('what is missing is named', () => {
+    touch('train/a/1.png');
+    expect(failure(() => imageFolders(root)).message).toMatch(/no sub-folder val/);
+    expect(failure(() => imageFolders(join(root, 'none'))).message).toMatch(/none does not exist/);
+    touch('val/c/1.png');
+    expect(failure(() => imageFolders(root)).message).toContain(join(root, 'val/c'));
+  });
+
+  test('evaluation takes val where there is one', () => {
+    touch('val/0/1.png', 'val/1/1.png', 'train/0/1.png');
+    expect(contents(evalFolder(root, 2)).map(([file]) => file)).toEqual(['val/0/1.png', 'val/1/1.png']);
+    expect(contents(evalFolder(join(root, 'train'), 2))).toEqual([['train/0/1.png', 0]]);
+  });
+
+  test('a class may be called test', () => {
+    touch('test/1.png', 'best/1.png');
+    expect(evalFolder(root, 2).classes).toEqual(['best', 'test']);
+  });
+});

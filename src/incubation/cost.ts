@@ -1,0 +1,51 @@
+import type { Blueprint, Regime } from '../models/staged.js';
+
+/**
+ * Passes of each block of a stage for one training image (method.md section 6): forward 1, weight gradient 1,
+ * activation gradient 1.
+ */
+const PASSES: Record<Regime, number> = { prefix: 1, suffix: 2, trained: 3 };
+
+/** Cost of training on one image. */
+export interface ImageCost {
+  /** Passes over blocks: E2E 3L, PT 3 x meta depth, MT/i as its stages' regimes say. */
+  readonly blockPasses: number;
+  /** Multiply-accumulates, stem and head included. */
+  readonly macs: number;
+}
+
+/**
+ * What one image costs in a phase. The forward pass counts 1, each kind of gradient that is computed 1 more;
+ * the stem's input needs no gradient.
+ */
+export function imageCost(blueprint: Blueprint, depths: readonly number[], regimes: readonly Regime[]): ImageCost {
+  const { stem, block, head } = blueprint.cost;
+  const blockPasses = depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
+  const stemPasses = regimes[0] === 'trained' ? 2 : 1;
+  const headPasses = PASSES[regimes[regimes.length - 1]];
+  return {
+    blockPasses,
+    macs: stemPasses * stem.macs + blockPasses * block.macs + headPasses * head.macs,
+  };
+}
+
+/** Parameters of a model of `blocks` blocks. */
+export function parameterCount(blueprint: Blueprint, blocks: number): number {
+  const { stem, block, head } = blueprint.cost;
+  return stem.parameters + blocks * block.parameters + head.parameters;
+}
+
+/** Parameters of the stages that a phase trains. */
+export function trainedParameterCount(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  regimes: readonly Regime[],
+): number {
+  const { stem, block, head } = blueprint.cost;
+  const last = depths.length - 1;
+  return depths.reduce((sum, depth, stage) => {
+    if (regimes[stage] !== 'trained') return sum;
+    const ends = (stage === 0 ? stem.parameters : 0) + (stage === last ? head.parameters : 0);
+    return sum + depth * block.parameters + ends;
+  }, 0);
+}

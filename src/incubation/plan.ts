@@ -1,0 +1,92 @@
+import { blueprintOf } from './recipe.js';
+import { imageCost, parameterCount, trainedParameterCount } from './cost.js';
+import { needsOf, type Phase, type PhaseName, phasesOf } from './phases.js';
+import type { Recipe } from './recipe-schema.js';
+
+/** What a phase will do and cost, known before it starts. */
+export interface PhasePlan {
+  readonly phase: PhaseName;
+  readonly needs: readonly PhaseName[];
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  readonly epochs: number;
+  readonly steps: number;
+  readonly steps_per_epoch: number;
+  /** Images of all steps. */
+  readonly images: number;
+  readonly parameters: number;
+  readonly trained_parameters: number;
+  readonly block_passes: number;
+  readonly macs: number;
+  /** Weights, gradients and AdamW's two averages, bytes; activations come on top. */
+  readonly model_bytes: number;
+  /** One checkpoint on disk, bytes. */
+  readonly checkpoint_bytes: number;
+}
+
+export interface RunPlan {
+  readonly name: string;
+  readonly train_images: number;
+  readonly phases: readonly PhasePlan[];
+  /** All phases but E2E. */
+  readonly incubation: { readonly block_passes: number; readonly macs: number };
+  /** The most the run holds on disk at once: the last, the best and one checkpoint being written of each phase. */
+  readonly disk_bytes: number;
+}
+
+const BYTES_PER_WEIGHT = 4;
+const CHECKPOINTS_KEPT = 3;
+
+/** Plans every phase of a recipe on a data set of `trainImages` images. */
+export function planRun(recipe: Recipe, trainImages: number): RunPlan {
+  const phases = phasesOf(recipe);
+  const plans = phases.filter((phase) => !phase.equalCost).map((phase) => planPhase(recipe, phase, trainImages));
+  const own = plans.filter(({ phase }) => phase !== 'E2E');
+  const incubation = {
+    block_passes: own.reduce((sum, plan) => sum + plan.block_passes, 0),
+    macs: own.reduce((sum, plan) => sum + plan.macs, 0),
+  };
+  for (const phase of phases.filter(({ equalCost }) => equalCost)) {
+    plans.push(planPhase(recipe, phase, trainImages, incubation.block_passes));
+  }
+  const disk_bytes = plans.reduce((sum, plan) => sum + CHECKPOINTS_KEPT * plan.checkpoint_bytes, 0);
+  return { name: recipe.name, train_images: trainImages, phases: plans, incubation, disk_bytes };
+}
+
+/** @param cost block-passes to reach, instead of the phase's epochs */
+function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
+  const blueprint = blueprintOf(recipe);
+  const { settings, depths, regimes } = phase;
+  const perImage = imageCost(blueprint, depths, regimes);
+  const perStep = settings.batch_size * settings.accumulate;
+  const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
+  const steps =
+    cost === undefined
+      ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch))
+      : Math.ceil(cost / (perImage.blockPasses * perStep));
+  const images = steps * perStep;
+  const parameters = parameterCount(blueprint, depths.reduce((a, b) => a + b, 0));
+  const trained = trainedParameterCount(blueprint, depths, regimes);
+  return {
+    phase: phase.name,
+    needs: needsOf(phase),
+    depths,
+    epochs: steps / stepsPerEpoch,
+    steps,
+    steps_per_epoch: stepsPerEpoch,
+    images,
+    parameters,
+    trained_parameters: trained,
+    block_passes: images * perImage.blockPasses,
+    macs: images * perImage.macs,
+    model_bytes: BYTES_PER_WEIGHT * (parameters + 3 * trained),
+    checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
+  };
+}
+
+/** The plan of one phase. */
+export function phasePlan(recipe: Recipe, trainImages: number, name: PhaseName): PhasePlan {
+  const plan = planRun(recipe, trainImages).phases.find(({ phase }) => phase === name);
+  if (plan === undefined) throw new RangeError(`no phase ${name}`);
+  return plan;
+}

@@ -1,0 +1,163 @@
+import type { Markish } from '@observablehq/plot';
+import type { AccuracyCurve, Cost } from './curves.js';
+import { scaleOf } from './format.js';
+import { drawSvg, type PlotModule, type Theme } from './plot.js';
+
+export interface FigureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+const WIDE = 600;
+/** Pixels of height that an end label takes. */
+const LABEL_HEIGHT = { wide: 36, narrow: 17 };
+const MARGIN = { top: 44, bottom: 48, left: 48 };
+
+/**
+ * Top-1 accuracy against cost as an SVG: the assembled model's fine-tuning bold, the meta model and the
+ * hybrids thin before it, the end-to-end baseline beside them. Nothing where there is no evaluation yet.
+ */
+export async function accuracyFigure(
+  curves: readonly AccuracyCurve[],
+  { cost, size, theme }: { readonly cost: Cost; readonly size: FigureSize; readonly theme: Theme },
+): Promise<string | undefined> {
+  const drawn = curves.filter(({ points }) => points.length > 0);
+  if (drawn.length === 0) return undefined;
+  const axis = costAxis(curves, cost);
+  const scaled = curves.map((curve) => rescale(curve, axis.factor));
+  const wide = size.width >= WIDE;
+  return drawSvg(`Top-1 accuracy in per cent against ${axis.label}`, (plot) => ({
+    ...size,
+    marginTop: MARGIN.top,
+    marginRight: wide ? 136 : 66,
+    marginBottom: MARGIN.bottom,
+    marginLeft: MARGIN.left,
+    style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
+    x: {
+      label: axis.label,
+      labelAnchor: 'center',
+      labelArrow: 'none',
+      domain: [0, Math.max(...scaled.map(({ end }) => end)) || 1],
+      ticks: wide ? 8 : 4,
+    },
+    y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', nice: true, ticks: 6 },
+    marks: [
+      plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
+      ...phaseMarks(plot, scaled, theme, wide),
+      ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
+      ...endLabels(plot, scaled, theme, size),
+    ],
+  }));
+}
+
+/** Lines where Deep Incubation's phases begin, with their names above. */
+function phaseMarks(
+  plot: PlotModule,
+  curves: readonly AccuracyCurve[],
+  theme: Theme,
+  wide: boolean,
+): Markish[] {
+  const phases = curves.filter(({ role }) => role !== 'end_to_end');
+  const modules = phases.filter(({ role }) => role === 'hybrid');
+  const span = Math.max(...curves.map(({ end }) => end)) || 1;
+  const share = ({ start, end }: AccuracyCurve) => (end - start) / span;
+  const least = wide ? 0.05 : 0.13;
+  const roomy = modules.every((curve) => share(curve) > least);
+  const middle = (first: AccuracyCurve, last = first) => (first.start + last.end) / 2;
+  const names = phases
+    .filter((curve) => (curve.role === 'hybrid' ? roomy : share(curve) > least / 2))
+    .map((curve) => ({
+      name: wide && curve.role === 'meta' && share(curve) > 0.14 ? 'PT, meta model' : curve.phase,
+      x: middle(curve),
+    }));
+  if (!roomy) names.push({ name: 'MT', x: middle(modules[0], modules[modules.length - 1]) });
+  return [
+    plot.ruleX(phases.slice(1), {
+      x: 'start',
+      stroke: theme.muted,
+      strokeOpacity: 0.55,
+      strokeDasharray: '2 4',
+    }),
+    plot.text(names, { x: 'x', text: 'name', frameAnchor: 'top', dy: -14, fill: theme.muted, fontSize: 11 }),
+  ];
+}
+
+function curveMarks(plot: PlotModule, curve: AccuracyCurve, theme: Theme, wide: boolean): Markish[] {
+  const bold = curve.role === 'assembled' || curve.role === 'end_to_end';
+  const baseline = curve.role === 'end_to_end';
+  const stroke = baseline ? theme.end_to_end : theme.incubation;
+  const at = { x: 'x', y: 'y' } as const;
+  const dots = curve.points.length <= 40 ? curve.points : curve.points.slice(-1);
+  return [
+    plot.line(curve.points, {
+      ...at,
+      stroke,
+      strokeWidth: bold ? (baseline ? 2.25 : 3.25) : 1.4,
+      strokeOpacity: bold ? 1 : 0.75,
+      ...(baseline && { strokeDasharray: '7 4' }),
+    }),
+    plot.dot(dots, {
+      ...at,
+      symbol: baseline ? 'square' : 'circle',
+      r: (bold ? 3.4 : 2) * (wide ? 1 : 0.7),
+      fill: bold ? stroke : theme.background,
+      stroke,
+      strokeWidth: 1.2,
+    }),
+  ];
+}
+
+/** The two results, beside the frame, pushed apart where they would overlap. */
+function endLabels(
+  plot: PlotModule,
+  curves: readonly AccuracyCurve[],
+  theme: Theme,
+  { width, height }: FigureSize,
+): Markish[] {
+  const wide = width >= WIDE;
+  const ends = curves
+    .filter(({ role, points }) => (role === 'assembled' || role === 'end_to_end') && points.length > 0)
+    .map(({ role, points }) => ({ role, point: points[points.length - 1] }))
+    .sort((a, b) => b.point.y - a.point.y);
+  const heights = curves.flatMap(({ points }) => points.map(({ y }) => y));
+  const pixelsPerPoint =
+    (height - MARGIN.top - MARGIN.bottom) / (Math.max(...heights) - Math.min(...heights) || 1);
+  const distance = (ends[0]?.point.y - ends[ends.length - 1]?.point.y) * pixelsPerPoint;
+  const apart =
+    ends.length < 2 ? 0 : Math.max(0, ((wide ? LABEL_HEIGHT.wide : LABEL_HEIGHT.narrow) - distance) / 2);
+  return ends.map(({ role, point }, index) => {
+    const name = role === 'assembled' ? 'Deep Incubation' : 'End to end';
+    const value = `${point.y.toFixed(1)} %`;
+    return plot.text([point], {
+      y: 'y',
+      frameAnchor: 'right',
+      dx: 12,
+      dy: index === 0 ? -apart : apart,
+      textAnchor: 'start',
+      text: () => (wide ? `${name}\n${value}` : value),
+      fill: role === 'assembled' ? theme.incubation : theme.end_to_end,
+      fontWeight: 600,
+      fontSize: 12.5,
+      lineHeight: 1.15,
+    });
+  });
+}
+
+function costAxis(curves: readonly AccuracyCurve[], cost: Cost): { factor: number; label: string } {
+  const most = Math.max(...curves.map(({ end }) => end));
+  if (cost === 'block_passes') {
+    const { factor, word } = scaleOf(most);
+    return { factor, label: `training cost, ${word} block-passes` };
+  }
+  const [factor, unit] = most >= 3 * 3600 ? [3600, 'hours'] : most >= 180 ? [60, 'minutes'] : [1, 'seconds'];
+  return { factor, label: `training time, ${unit}` };
+}
+
+function rescale({ start, end, points, ...curve }: AccuracyCurve, factor: number): AccuracyCurve {
+  return {
+    ...curve,
+    start: start / factor,
+    end: end / factor,
+    points: points.map(({ x, y }) => ({ x: x / factor, y })),
+  };
+}

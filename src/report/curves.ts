@@ -1,0 +1,103 @@
+import type { EvalRecord, MetricRecord, StepRecord } from '../checkpoint/records.js';
+
+/** The records of one phase. */
+export interface PhaseMetrics {
+  readonly phase: string;
+  readonly records: readonly MetricRecord[];
+}
+
+/** What the cost axis counts. */
+export type Cost = 'block_passes' | 'seconds';
+
+/** Whose accuracy a curve shows. */
+export type Role = 'meta' | 'hybrid' | 'assembled' | 'end_to_end';
+
+export interface AccuracyCurve {
+  readonly phase: string;
+  readonly role: Role;
+  /** Cost at which the phase begins: that of all phases of Deep Incubation before it. */
+  readonly start: number;
+  readonly end: number;
+  /** `x`: cost so far, `y`: top-1 in per cent. */
+  readonly points: readonly Point[];
+}
+
+export interface LossCurve {
+  readonly phase: string;
+  /** Training loss against epochs, averaged over equal shares of the phase where it is long. */
+  readonly train: readonly Point[];
+  /** Mean cross-entropy on the evaluation images. */
+  readonly evaluation: readonly Point[];
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/**
+ * Accuracy against cost. Deep Incubation's phases are laid one after another (PT, every module, FT), as if
+ * one machine trained them all; the baseline starts at 0. `phases` are in training order.
+ */
+export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost): AccuracyCurve[] {
+  let spent = 0;
+  return phases.map(({ phase, records }) => {
+    const role = roleOf(phase);
+    const start = role === 'end_to_end' ? 0 : spent;
+    const end = records.reduce((most, record) => Math.max(most, start + record[cost]), start);
+    if (role !== 'end_to_end') spent = end;
+    const points = records.filter(isEval).map((record) => ({ x: start + record[cost], y: record.top1 }));
+    return { phase, role, start, end, points };
+  });
+}
+
+/** Losses of each phase that has any. `bins`: most points of a training curve. */
+export function lossCurves(phases: readonly PhaseMetrics[], bins = 160): LossCurve[] {
+  return phases
+    .map(({ phase, records }) => {
+      const steps = records.filter(isStep);
+      const perEpoch = stepsPerEpoch(steps);
+      const at = (record: MetricRecord, y: number) => ({ x: record.step / perEpoch, y });
+      return {
+        phase,
+        train: binned(
+          steps.map((record) => at(record, record.loss)),
+          bins,
+        ),
+        evaluation: records.filter(isEval).map((record) => at(record, record.loss)),
+      };
+    })
+    .filter(({ train, evaluation }) => train.length + evaluation.length > 0);
+}
+
+export function roleOf(phase: string): Role {
+  if (phase === 'PT') return 'meta';
+  if (phase === 'FT') return 'assembled';
+  return phase === 'E2E' ? 'end_to_end' : 'hybrid';
+}
+
+/**
+ * Records say which epoch a step belongs to, not how long epochs are: after `step` steps in epoch `epoch`,
+ * an epoch has at least step / (epoch + 1) of them.
+ */
+function stepsPerEpoch(steps: readonly StepRecord[]): number {
+  return steps.reduce((most, { step, epoch }) => Math.max(most, step / (epoch + 1)), 0) || 1;
+}
+
+function binned(points: readonly Point[], bins: number): Point[] {
+  if (points.length <= bins) return [...points];
+  return Array.from({ length: bins }, (_, bin) => {
+    const from = Math.floor((bin * points.length) / bins);
+    const part = points.slice(from, Math.floor(((bin + 1) * points.length) / bins));
+    const mean = (key: keyof Point) => part.reduce((sum, point) => sum + point[key], 0) / part.length;
+    return { x: mean('x'), y: mean('y') };
+  });
+}
+
+function isEval(record: MetricRecord): record is EvalRecord {
+  return record.kind === 'eval';
+}
+
+function isStep(record: MetricRecord): record is StepRecord {
+  return record.kind === 'step';
+}

@@ -1,0 +1,63 @@
+import { DARK, LIGHT, type Theme } from './plot.js';
+
+const variables = (theme: Theme) =>
+  Object.entries(theme)
+    .map(([name, colour]) => `--${name}: ${colour};`)
+    .join(' ');
+
+/** The report's style sheet: no external font or file, light and dark, from 390 px upwards. */
+export const STYLE = `
+:root { color-scheme: light dark; --panel: #f6f7f9; ${variables(LIGHT)} }
+@media (prefers-color-scheme: dark) { :root { --panel: #1b2027; ${variables(DARK)} } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--background); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 30px; line-height: 1.2; margin: 0; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+h2 { font-size: 19px; margin: 48px 0 12px; }
+h3 { font-size: 15px; margin: 24px 0 8px; }
+p { margin: 0 0 12px; max-width: 70ch; }
+.kind { color: var(--muted); margin: 4px 0 24px; }
+.result { font-size: 20px; line-height: 1.45; }
+.note { color: var(--muted); font-size: 14px; margin-top: 10px; max-width: 88ch; }
+.missing { border-left: 3px solid var(--end_to_end); background: var(--panel); padding: 12px 16px; margin: 20px 0; }
+.missing ul { margin: 4px 0 0; padding-left: 20px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; margin: 24px 0 0; }
+.tile { background: var(--panel); border-radius: 8px; padding: 14px 16px; }
+.tile b { display: block; font-size: 26px; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--muted); font-size: 14px; }
+.tile.incubation b { color: var(--incubation); }
+.tile.end_to_end b { color: var(--end_to_end); }
+figure { margin: 0; }
+figure svg { display: block; width: 100%; height: auto; }
+.narrow { display: none; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; color: var(--muted); font-size: 14px; margin: 8px 0 0; padding: 0; list-style: none; }
+.legend li { display: flex; align-items: center; gap: 8px; }
+.legend i { width: 26px; border-top: 3px solid var(--incubation); }
+.legend .thin i { border-top-width: 1.5px; }
+.legend .end_to_end i { border-top: 2.5px dashed var(--end_to_end); }
+.legend .train i { border-top: 1.5px solid var(--muted); }
+.scroll { overflow-x: auto; border: 1px solid var(--grid); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
+th, td { padding: 8px 14px; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { color: var(--muted); font-weight: 500; }
+tbody tr { border-top: 1px solid var(--grid); }
+tr.total { background: var(--panel); font-weight: 600; }
+.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.facts td:first-child { color: var(--muted); width: 30%; }
+.facts tr:first-child { border-top: 0; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 20px 24px; }
+figcaption { font-size: 14px; font-weight: 600; }
+figcaption span { color: var(--muted); font-weight: 400; }
+pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max-height: 460px; overflow: auto; }
+code { font: 0.92em ui-monospace, monospace; }
+@media (max-width: 640px) {
+  main { padding: 24px 16px 48px; }
+  h1 { font-size: 25px; }
+  .result { font-size: 18px; }
+  .tiles { grid-template-columns: 1fr 1fr; }
+  .tile b { font-size: 22px; }
+  .wide { display: none; }
+  .narrow { display: block; }
+}
+`;

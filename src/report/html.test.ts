@@ -1,0 +1,129 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
+import sharp from 'sharp';
+import { expect, test } from 'vitest';
+import { FULL_RUN, type SyntheticPhase, writeSyntheticRun } from '../../test/synthetic-run.js';
+import { InputError } from '../base/errors.js';
+import { writeReport } from './html.js';
+
+function runWith(phases: readonly SyntheticPhase[], recipe: object = { name: 'small run', seed: 4 }) {
+  const root = mkdtempSync(join(tmpdir(), 'report-'));
+  writeSyntheticRun(root, phases, recipe);
+  return root;
+}
+
+async function pageOf(root: string) {
+  const files = await writeReport(root);
+  const html = readFileSync(files.html, 'utf8');
+  return {
+    files,
+    html,
+    document: parseHTML(html).document,
+    text: parseHTML(html).document.body.textContent ?? '',
+  };
+}
+
+test('a full run: sentence, both figures in two widths, a row per phase, a loss panel per phase', async () => {
+  const root = runWith(FULL_RUN);
+  const { document, text, files } = await pageOf(root);
+  expect(document.querySelector('h1')?.textContent).toBe('small run');
+  expect(document.querySelector('.result')?.textContent).toMatch(
+    /^Deep Incubation 84\.10\s% against 79\.30\s% end to end \(4\.80 points ahead\), at 1\.19 x the block-passes/,
+  );
+  expect(document.querySelectorAll('figure .wide svg, figure .narrow svg')).toHaveLength(4);
+  expect(document.querySelectorAll('.panels svg')).toHaveLength(7);
+  const rows = [...document.querySelectorAll('tbody tr')].map((row) => row.querySelector('td')?.textContent);
+  expect(rows).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E', 'Deep Incubation', 'End to end']);
+  expect(text).not.toContain('not complete');
+  expect(text).toContain('seed 4');
+  const written = ['accuracy-vs-cost.svg', 'index.html'];
+  if (files.png !== undefined) written.unshift('accuracy-vs-cost.png');
+  else expect(files.notes).toEqual([expect.stringContaining('no fonts')]);
+  expect(readdirSync(join(root, 'report')).sort()).toEqual(written);
+});
+
+test('the figure names its axes and results; its PNG has twice its size and is not blank', async ({
+  skip,
+}) => {
+  const { files } = await pageOf(runWith(FULL_RUN));
+  const svg = readFileSync(files.svg ?? '', 'utf8');
+  for (const label of ['million block-passes', 'top-1 accuracy, %', 'MT/2', '84.1 %', '79.3 %']) {
+    expect(svg).toContain(label);
+  }
+  skip(files.png === undefined, 'this machine has no fonts');
+  const { width, height } = await sharp(Buffer.from(svg)).metadata();
+  const png = sharp(files.png ?? '');
+  expect(await png.metadata()).toMatchObject({
+    width: 2 * width + 64,
+    height: 2 * height + 64,
+    format: 'png',
+  });
+  expect((await png.stats()).entropy).toBeGreaterThan(0.1);
+});
+
+test('phases too short on the cost axis for a name go without, modules share one', async () => {
+  const modules = Array.from({ length: 24 }, (_, i) => ({ ...FULL_RUN[1], phase: `MT/${i}`, epochs: 8 }));
+  const { files } = await pageOf(runWith([{ ...FULL_RUN[0], epochs: 1 }, ...modules, FULL_RUN[5]]));
+  const labels = [...parseHTML(readFileSync(files.svg ?? '', 'utf8')).document.querySelectorAll('text')].map(
+    (label) => label.textContent,
+  );
+  expect(labels).toContain('MT');
+  expect(labels.filter((label) => /^PT|^MT\//.test(label ?? ''))).toEqual([]);
+});
+
+test('the page needs nothing outside itself', async () => {
+  const { html } = await pageOf(runWith(FULL_RUN));
+  const outside = html
+    .replaceAll('http://www.w3.org/', '')
+    .match(/https?:|<script|<link|<img|@import|url\((?!#)/g);
+  expect(outside).toBeNull();
+  expect(html).toContain('prefers-color-scheme: dark');
+});
+
+test('text from files is escaped', async () => {
+  const evil = `</pre><script>alert('&')</script>`;
+  const root = runWith(FULL_RUN.slice(0, 1), { name: evil, seed: 0, data: { path: evil } });
+  writeFileSync(
+    join(root, 'summary.json'),
+    JSON.stringify({ name: evil, seed: 0, machine: { [evil]: evil } }),
+  );
+  const { html, document } = await pageOf(root);
+  expect(html).not.toContain('<script');
+  expect(document.querySelector('h1')?.textContent).toBe(evil);
+  expect(document.querySelector('pre')?.textContent).toContain('<script>');
+  expect(document.querySelector('.facts')?.textContent).toContain(evil);
+});
+
+test('an unfinished run says what is missing and shows the rest', async () => {
+  const root = runWith([...FULL_RUN.slice(0, 2), { ...FULL_RUN[2], stoppedAfter: 2 }]);
+  const { document } = await pageOf(root);
+  const missing = [...document.querySelectorAll('.missing li')].map((item) => item.textContent);
+  expect(missing).toEqual([
+    'MT/1 is not finished: step 90 of 188.',
+    'The assembled model (FT) has not been trained.',
+    'There is no end-to-end baseline (E2E) in this run.',
+  ]);
+  expect(document.querySelectorAll('tbody tr')).toHaveLength(2);
+  expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
+});
+
+test.each(FULL_RUN.map(({ phase }) => phase))('a run of %s alone is reported', async (phase) => {
+  const { document } = await pageOf(runWith(FULL_RUN.filter((part) => part.phase === phase)));
+  expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
+});
+
+test('a run that has just begun is reported without figures', async () => {
+  const { document, files } = await pageOf(runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]));
+  expect(document.querySelector('.missing')?.textContent).toContain('PT is not finished: no step recorded.');
+  expect(document.querySelectorAll('svg')).toHaveLength(0);
+  expect(files.notes).toEqual(['No figure: the run has no evaluation yet.']);
+  expect(existsSync(files.html)).toBe(true);
+});
+
+test('a folder that is no run is an input error', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'no-run-'));
+  await expect(writeReport(root)).rejects.toThrow(InputError);
+  await expect(writeReport(root)).rejects.toThrow(`${root} is not a run folder`);
+});

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { writeFileAtomic } from '../checkpoint/atomic.js';
+import { runFolder } from '../checkpoint/run-folder.js';
+import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
+import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
+import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
+import { lossDomain, lossFigure } from './loss-figure.js';
+import { drawPng, LIGHT, PAGE } from './plot.js';
+import { readRun } from './run-data.js';
+
+const WIDE: FigureSize = { width: 1032, height: 460 };
+const NARROW: FigureSize = { width: 358, height: 320 };
+const PANEL: FigureSize = { width: 330, height: 200 };
+
+export interface ReportFiles {
+  readonly html: string;
+  readonly svg?: string;
+  readonly png?: string;
+  /** What could not be made, and why. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Writes `report/index.html` of a run, finished or not: one page that needs nothing beside itself; and its
+ * main figure as `accuracy-vs-cost.svg` and `.png`.
+ *
+ * Throws `InputError` where `root` is no run folder or cannot be written.
+ */
+export async function writeReport(root: string): Promise<ReportFiles> {
+  const run = readRun(root);
+  const folder = runFolder(root).report;
+  const [byOperations, byTime, losses] = await Promise.all([
+    pageFigure(run.phases, 'block_passes'),
+    pageFigure(run.phases, 'seconds'),
+    lossPanels(run.phases),
+  ]);
+  const html = join(folder, 'index.html');
+  writeFileAtomic(html, reportPage(run, { byOperations, byTime, losses }));
+  return { html, ...(await figureFiles(run.phases, folder)) };
+}
+
+async function figureFiles(
+  phases: readonly PhaseMetrics[],
+  folder: string,
+): Promise<Omit<ReportFiles, 'html'>> {
+  const curves = accuracyCurves(phases, 'block_passes');
+  const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT });
+  if (figure === undefined) return { notes: ['No figure: the run has no evaluation yet.'] };
+  const svg = join(folder, 'accuracy-vs-cost.svg');
+  writeFileAtomic(svg, `${figure}\n`);
+  const image = await drawPng(figure, LIGHT.background);
+  if (image === undefined) {
+    return {
+      svg,
+      notes: ['No PNG of the figure: this machine has no fonts. Install one, such as DejaVu Sans.'],
+    };
+  }
+  const png = join(folder, 'accuracy-vs-cost.png');
+  writeFileAtomic(png, image);
+  return { svg, png, notes: [] };
+}
+
+/** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */
+async function pageFigure(phases: readonly PhaseMetrics[], cost: Cost): Promise<PageFigure | undefined> {
+  const curves = accuracyCurves(phases, cost);
+  const [wide, narrow] = await Promise.all(
+    [WIDE, NARROW].map((size) => accuracyFigure(curves, { cost, size, theme: PAGE })),
+  );
+  return wide && narrow ? { wide, narrow } : undefined;
+}
+
+function lossPanels(phases: readonly PhaseMetrics[]): Promise<LossPanel[]> {
+  const curves = lossCurves(phases);
+  const domain = lossDomain(curves);
+  return Promise.all(
+    curves.map(async (curve) => ({
+      phase: curve.phase,
+      svg: await lossFigure(curve, { size: PANEL, domain, theme: PAGE }),
+    })),
+  );
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { InputError } from '../base/errors.js';
+import { readMetrics } from '../checkpoint/metrics-log.js';
+import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
+import type { PhaseMetrics } from './curves.js';
+import { type RunSummary, summarize } from './summary.js';
+
+/** What a report is made of, read from a run folder that may still be growing. */
+export interface RunData {
+  /** `recipe.json` as it is. */
+  readonly recipe: unknown;
+  readonly summary: RunSummary;
+  /** In training order. */
+  readonly phases: readonly PhaseMetrics[];
+  /** What is not there yet, a sentence each. */
+  readonly missing: readonly string[];
+}
+
+/** Throws `InputError` where `root` is no run folder or one of its files is damaged. */
+export function readRun(root: string): RunData {
+  const folder = runFolder(root);
+  if (!existsSync(folder.recipe)) {
+    throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
+      hint: 'Name the folder that `deep-incubation run` wrote.',
+    });
+  }
+  const recipe = readJson(folder.recipe);
+  const phases = phasesIn(root).map((phase) => ({
+    phase,
+    records: readMetrics(folder.phase(phase).metrics),
+  }));
+  const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
+  const written: Partial<RunSummary> = existsSync(folder.summary) ? Object(readJson(folder.summary)) : {};
+  const named: { name?: unknown; seed?: unknown } = Object(recipe);
+  // Phases may have ended after summary.json was written; what only it knows is taken over.
+  const summary = summarize({
+    name: written.name ?? (typeof named.name === 'string' ? named.name : 'Run'),
+    seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
+    results,
+    machine: written.machine ?? {},
+    wallSeconds: {
+      incubation: written.incubation?.wall_seconds,
+      end_to_end: written.end_to_end?.wall_seconds,
+    },
+  });
+  const done = new Set(results.map(({ phase }) => phase));
+  return { recipe, summary, phases, missing: missingIn(phases, done) };
+}
+
+function missingIn(phases: readonly PhaseMetrics[], done: ReadonlySet<string>): string[] {
+  const begun = new Set(phases.map(({ phase }) => phase));
+  const unfinished = phases
+    .filter(({ phase }) => !done.has(phase))
+    .map(({ phase, records }) => {
+      const last = records.findLast((record) => record.kind === 'step');
+      return last
+        ? `${phase} is not finished: step ${last.step.toLocaleString('en-US')} of ${last.steps.toLocaleString('en-US')}.`
+        : `${phase} is not finished: no step recorded.`;
+    });
+  const absent = [
+    !begun.has('FT') && 'The assembled model (FT) has not been trained.',
+    !begun.has('E2E') && 'There is no end-to-end baseline (E2E) in this run.',
+  ].filter((line) => line !== false);
+  return [...unfinished, ...absent];
+}

@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest';
+import type { PhaseResult } from '../checkpoint/records.js';
+import { summarize } from './summary.js';
+import { sentence, table } from './summary-text.js';
+
+function result(phase: string, cost: number, top1: number): PhaseResult {
+  return {
+    phase,
+    steps: 469,
+    images: 60_000,
+    block_passes: cost * 1e6,
+    macs: cost * 1e12,
+    seconds: cost * 10,
+    top1,
+    top5: 99,
+    loss: 0.5,
+    parameters: 1,
+    trained_parameters: 1,
+    memory_bytes: 1,
+  };
+}
+
+const INCUBATION = [
+  result('FT', 4, 84.1),
+  result('MT/10', 2, 70),
+  result('MT/2', 2, 71),
+  result('PT', 1, 60),
+];
+const run = (...results: PhaseResult[]) => summarize({ name: 'r', seed: 7, results, machine: { cpu: 'x' } });
+
+test('incubation costs all its phases and reaches what FT reached; the baseline stands alone', () => {
+  const summary = run(...INCUBATION, result('E2E', 10, 79.3));
+  expect(summary.phases.map(({ phase }) => phase)).toEqual(['PT', 'MT/2', 'MT/10', 'FT', 'E2E']);
+  expect(summary.incubation).toEqual({
+    top1: 84.1,
+    top5: 99,
+    loss: 0.5,
+    block_passes: 9e6,
+    macs: 9e12,
+    seconds: 90,
+  });
+  expect(summary.end_to_end).toMatchObject({ top1: 79.3, block_passes: 10e6, seconds: 100 });
+  expect(summary.winner).toBe('incubation');
+  expect(summary.difference_top1).toBeCloseTo(4.8, 10);
+  expect(sentence(summary)).toBe(
+    'Deep Incubation 84.10 % against 79.30 % end to end (4.80 points ahead), at 0.90 x the block-passes and 0.90 x the training time.',
+  );
+});
+
+test('where the baseline is better the sentence says so', () => {
+  const summary = run(...INCUBATION, result('E2E', 6, 86));
+  expect(summary.winner).toBe('end_to_end');
+  expect(summary.difference_top1).toBeCloseTo(-1.9, 10);
+  expect(sentence(summary)).toBe(
+    'End to end 86.00 % against 84.10 % with Deep Incubation (end to end 1.90 points ahead); Deep Incubation took 1.50 x the block-passes and 1.50 x the training time.',
+  );
+});
+
+test.each([
+  [84.104, 'tie'],
+  [84.096, 'tie'],
+  [84.11, 'end_to_end'],
+  [84.09, 'incubation'],
+])('84.1 against %d is %s', (baseline, winner) => {
+  expect(run(...INCUBATION, result('E2E', 6, baseline)).winner).toBe(winner);
+});
+
+test('a tie is told as one, and wall time where it was measured', () => {
+  const summary = summarize({
+    name: 'r',
+    seed: 0,
+    results: [...INCUBATION, result('E2E', 10, 84.1)],
+    machine: {},
+    wallSeconds: { incubation: 50, end_to_end: 200 },
+  });
+  expect(sentence(summary)).toBe(
+    'Deep Incubation and end to end both 84.10 %; Deep Incubation took 0.90 x the block-passes, 0.90 x the training time and 0.25 x the wall time.',
+  );
+});
+
+test('parts that are not done are absent, not zero', () => {
+  const withoutBaseline = run(...INCUBATION);
+  expect(withoutBaseline).not.toHaveProperty('end_to_end');
+  expect(withoutBaseline).not.toHaveProperty('winner');
+  expect(sentence(withoutBaseline)).toMatch(/^Deep Incubation 84.10 %; no finished end-to-end/);
+  const baselineOnly = run(result('PT', 1, 60), result('E2E', 10, 79.3));
+  expect(baselineOnly).not.toHaveProperty('incubation');
+  expect(sentence(baselineOnly)).toMatch(/^End to end 79.30 %; no finished Deep Incubation/);
+  expect(sentence(run())).toMatch(/^Neither/);
+});
+
+test('the table has a line per phase, the totals below a rule, and the sentence', () => {
+  const lines = table(run(...INCUBATION, result('E2E', 10, 79.3))).split('\n');
+  expect(lines[0]).toBe('phase            steps  block-passes    MACs        time    top-1    top-5   loss');
+  expect(lines[2]).toBe('PT                 469        1.00 M  1.00 T        10 s  60.00 %  99.00 %  0.500');
+  expect(lines[7]).toBe(lines[1]);
+  expect(lines[8]).toBe('Deep Incubation               9.00 M  9.00 T  1 min 30 s  84.10 %  99.00 %  0.500');
+  expect(lines[9]).toBe('End to end                    10.0 M  10.0 T  1 min 40 s  79.30 %  99.00 %  0.500');
+  expect(lines[11]).toMatch(/^Deep Incubation 84.10 % against 79.30 %/);
+  expect(table(run(result('PT', 1, 60))).split('\n')).toHaveLength(6);
+});

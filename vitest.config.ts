@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// Forks, not threads: each test file gets its own process, and with it its own libtorch.
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
+    pool: 'forks',
+    maxWorkers: 2,
+    // Files run side by side: with one thread each, libtorch's threads do not wait for one another's cores.
+    env: { OMP_NUM_THREADS: '1' },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
