@@ -89,7 +89,12 @@ export function recipeJsonSchema(): object {
   return z.toJSONSchema(recipeSchema, { io: 'input' });
 }
 
-function checkedRecipe(input: unknown, source: string): Recipe {
+/**
+ * Checks a recipe, and fills its defaults in.
+ * @param source for messages
+ * @throws InputError naming the first wrong key
+ */
+export function checkedRecipe(input: unknown, source: string): Recipe {
   const result = recipeSchema.safeParse(input);
   if (!result.success) throw new InputError(`${source}: ${issueText(result.error.issues[0])}`);
   const recipe = result.data;

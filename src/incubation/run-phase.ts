@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { RunError } from '../base/errors.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { openMetricsLog } from '../checkpoint/metrics-log.js';
 import type { EvalRecord, PhaseResult } from '../checkpoint/records.js';
@@ -10,6 +9,7 @@ import { Generator } from '../torch/random.js';
 import { evaluate } from '../training/evaluate.js';
 import { type StepReport, train } from '../training/trainer.js';
 import { openImages } from './images.js';
+import { Interrupted } from './interrupted.js';
 import { createMeter, epochOf } from './meter.js';
 import { findCheckpoint, resume, save } from './phase-checkpoint.js';
 import { openLog } from './phase-log.js';
@@ -27,9 +27,6 @@ export interface PhaseRun {
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
 }
-
-/** A phase was asked to stop, and left a checkpoint to go on from. */
-export class Interrupted extends RunError {}
 
 /**
  * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,

@@ -72,4 +72,10 @@ function load(): Native {
   }
 }
 
-export const native: Native = load();
+// Loaded at first use: libtorch takes a third of a second, which a program that only reads files need not spend.
+export const native: Native = new Proxy({} as Native, {
+  get(functions, name) {
+    if (!(name in functions)) Object.assign(functions, load());
+    return Reflect.get(functions, name);
+  },
+});

@@ -1,0 +1,109 @@
+import { InputError } from '../base/errors.js';
+import { readResult } from '../checkpoint/run-folder.js';
+import { localMachine, type Machine } from '../cluster/local.js';
+import { runPhaseProcess } from './phase-process.js';
+import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from './phases.js';
+import type { PreparedRun } from './prepare.js';
+import type { Recipe } from './recipe-schema.js';
+
+export interface PipelineOptions {
+  readonly prepared: PreparedRun;
+  /** Run these phases alone. */
+  readonly only?: readonly PhaseName[];
+  /** Starts a phase's process, with `RUN PHASE --threads N --device D` appended. */
+  readonly command: readonly string[];
+  /** Once aborted, running phases save a checkpoint and end. */
+  readonly signal?: AbortSignal;
+  /** Told of what a person should know: restarts, and phases that are done already. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Runs the phases of a run that are not done, each in a process of its own, as soon as those it starts from are
+ * done: the modules `run.parallel` at a time, everything else alone, so that its wall time means something.
+ *
+ * @returns the phases run now
+ * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
+ */
+export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]> {
+  const { prepared, note } = options;
+  const { recipe, runDir } = prepared;
+  const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
+  const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
+  const waiting = wanted.filter(({ name }) => !isDone(name));
+  requireStartable(waiting, isDone);
+
+  const share = shareOf(recipe, waiting, localMachine());
+  const failure = new AbortController();
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
+  const running = new Map<Phase, Promise<Phase>>();
+  const freeSlots = Array.from({ length: share.atATime }, (_, slot) => slot);
+  const ran: PhaseName[] = [];
+
+  const start = (phase: Phase): void => {
+    waiting.splice(waiting.indexOf(phase), 1);
+    const slot = freeSlots.shift() as number;
+    const { threads, device } = isModule(phase) ? share.ofModule(slot) : share.whole;
+    const process = runPhaseProcess({ ...options, runDir, phase: phase.name, threads, device, signal, note });
+    running.set(
+      phase,
+      process.then(() => {
+        freeSlots.push(slot);
+        return phase;
+      }),
+    );
+  };
+
+  try {
+    while (waiting.length + running.size > 0) {
+      for (const phase of [...waiting]) {
+        const isReady = needsOf(phase).every(isDone);
+        const isAlone = running.size === 0;
+        const joins = isModule(phase) && freeSlots.length > 0 && [...running.keys()].every(isModule);
+        if (isReady && (isAlone || joins)) start(phase);
+      }
+      const ended = await Promise.race(running.values());
+      running.delete(ended);
+      ran.push(ended.name);
+    }
+  } catch (error) {
+    failure.abort();
+    await Promise.allSettled(running.values());
+    throw error;
+  }
+  return ran;
+}
+
+const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
+
+/** Every phase to run must start from phases that are done, or are to be run too. */
+function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) => boolean): void {
+  const names = phases.map(({ name }) => name);
+  for (const phase of phases) {
+    const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
+    if (missing.length === 0) continue;
+    throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
+      hint: `add it: --only ${[...missing, phase.name].join(',')}`,
+    });
+  }
+}
+
+interface Share {
+  readonly atATime: number;
+  readonly whole: { readonly threads: number; readonly device: string };
+  ofModule(slot: number): { readonly threads: number; readonly device: string };
+}
+
+/** Shares out a machine: a module a GPU where there are GPUs, else as many modules as cores, and cores evenly. */
+function shareOf({ run }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
+  const usesGpus = run.device === 'auto' && gpus > 0;
+  const modules = Math.max(1, phases.filter(isModule).length);
+  const atATime = run.parallel === 'auto' ? Math.min(modules, usesGpus ? gpus : cores) : run.parallel;
+  const each = Math.max(1, Math.floor(cores / atATime));
+  const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
+  return {
+    atATime,
+    whole: { threads: threads(cores), device: run.device },
+    ofModule: (slot) => ({ threads: threads(each), device: usesGpus ? `cuda:${slot % gpus}` : run.device }),
+  };
+}

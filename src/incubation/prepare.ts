@@ -1,0 +1,69 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { InputError } from '../base/errors.js';
+import { versions } from '../base/versions.js';
+import { writeJsonAtomic } from '../checkpoint/atomic.js';
+import { withFileErrors } from '../checkpoint/file-errors.js';
+import { readJson, runFolder } from '../checkpoint/run-folder.js';
+import { openImages } from './images.js';
+import { phasesOf } from './phases.js';
+import { planRun, type RunPlan } from './plan.js';
+import { checkedRecipe } from './recipe.js';
+import type { Recipe } from './recipe-schema.js';
+
+/** A run whose folder holds its recipe and plan. */
+export interface PreparedRun {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly plan: RunPlan;
+}
+
+/**
+ * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json` and `plan.json`.
+ * A folder that has them already is gone on with, if the recipe is the same but for `run`.
+ * @throws InputError
+ */
+export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
+  const folder = runFolder(runDir);
+  if (existsSync(folder.recipe)) requireSame(recipe, readRun(runDir), folder.recipe);
+  const { train } = openImages(recipe);
+  requireEnough(recipe, train.length);
+  const plan = planRun(recipe, train.length);
+  withFileErrors(runDir, () => {
+    mkdirSync(runDir, { recursive: true });
+    writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
+    writeJsonAtomic(folder.plan, plan);
+  });
+  return { recipe, runDir, plan };
+}
+
+/**
+ * The recipe of a run.
+ * @throws InputError when the folder is not a run's
+ */
+export function readRun(runDir: string): Recipe {
+  const { recipe } = runFolder(runDir);
+  if (!existsSync(recipe)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
+  return checkedRecipe(readJson(recipe), recipe);
+}
+
+function requireSame(recipe: Recipe, before: Recipe, path: string): void {
+  // How the machine is used, and with what versions, may change.
+  const what = ({ run: _run, versions: _versions, ...rest }: Recipe) => rest as Record<string, unknown>;
+  const [a, b] = [what(recipe), what(before)];
+  const changed = Object.keys({ ...a, ...b }).find((key) => !isDeepStrictEqual(a[key], b[key]));
+  if (changed === undefined) return;
+  throw new InputError(`${path} was written by another recipe: ${changed} differs`, {
+    hint: 'choose another --out, or delete the folder to start over',
+  });
+}
+
+function requireEnough(recipe: Recipe, images: number): void {
+  for (const { name, settings } of phasesOf(recipe)) {
+    const perStep = settings.batch_size * settings.accumulate;
+    if (images >= perStep) continue;
+    throw new InputError(`${name}: a step takes ${perStep} images, the training set has ${images}`, {
+      hint: 'lower training.batch_size',
+    });
+  }
+}
