@@ -15,7 +15,9 @@ function logits(stages: StageWeights[], depths: number[]): number[] {
   const model = assemble(goldenBlueprint, depths, stages, context);
   const images = batch.get('images') as TensorData;
   return scope(() =>
-    noGrad(() => Array.from(model.forward(fromData(images), { training: false, generator }).toFloat32Array())),
+    noGrad(() =>
+      Array.from(model.forward(fromData(images), { training: false, generator }).toFloat32Array()),
+    ),
   );
 }
 

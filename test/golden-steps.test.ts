@@ -120,7 +120,10 @@ describe('ten AdamW steps from the official meta model', () => {
     const model = await endToEnd('F32');
     const { losses } = await run(model);
     expect(relative(losses, cases.E2E.loss_fp32)).toBeLessThan(1e-6);
-    const { differences, max, mean } = compareWeights(weightsOf(model), goldenTensors('c_E2E_final.safetensors'));
+    const { differences, max, mean } = compareWeights(
+      weightsOf(model),
+      goldenTensors('c_E2E_final.safetensors'),
+    );
     expect(max).toBeLessThan(5e-5);
     expect(mean).toBeLessThan(1.5e-7);
     expect(differences.get('stages.0.pos_embed')).toBeLessThan(1e-6);
@@ -136,7 +139,10 @@ describe('ten AdamW steps from the official meta model', () => {
     const model = await hybrid1('F32');
     const { losses } = await run(model, { undecayed: [] });
     expect(relative(losses, cases.MT1.loss_fp32)).toBeLessThan(1e-6);
-    const { max, mean } = compareWeights(weightsOf(model.stages[1]), goldenTensors('c_MT1_final.safetensors'));
+    const { max, mean } = compareWeights(
+      weightsOf(model.stages[1]),
+      goldenTensors('c_MT1_final.safetensors'),
+    );
     expect(max).toBeLessThan(5e-5);
     expect(mean).toBeLessThan(2e-8);
   });
@@ -163,6 +169,8 @@ describe('ten AdamW steps from the official meta model', () => {
 test('the official parameter groups', async () => {
   const model = await endToEnd('F32');
   const [undecayed] = decayGroups(model.trainedParameters(), 0.05, goldenBlueprint.undecayed);
-  const names = undecayed.parameters.map(([name]) => name.replace(/^stages\.0\.(cls_token|pos_embed)$/, '$1'));
+  const names = undecayed.parameters.map(([name]) =>
+    name.replace(/^stages\.0\.(cls_token|pos_embed)$/, '$1'),
+  );
   expect(names.sort()).toEqual(cases.E2E.no_decay.sort());
 });

@@ -18,7 +18,11 @@ export interface ImageCost {
  * What one image costs in a phase. The forward pass counts 1, each kind of gradient that is computed 1 more;
  * the stem's input needs no gradient.
  */
-export function imageCost(blueprint: Blueprint, depths: readonly number[], regimes: readonly Regime[]): ImageCost {
+export function imageCost(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  regimes: readonly Regime[],
+): ImageCost {
   const { stem, block, head } = blueprint.cost;
   const blockPasses = depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
   const stemPasses = regimes[0] === 'trained' ? 2 : 1;

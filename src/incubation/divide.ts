@@ -7,13 +7,19 @@ import { InputError } from '../base/errors.js';
  *
  * @example divide(12, { modules: 4 }) // [3, 3, 3, 3]
  */
-export function divide(depth: number, into: { readonly modules: number } | { readonly depths: readonly number[] }): number[] {
+export function divide(
+  depth: number,
+  into: { readonly modules: number } | { readonly depths: readonly number[] },
+): number[] {
   if ('depths' in into) {
     const total = into.depths.reduce((a, b) => a + b, 0);
     if (total !== depth || into.depths.some((part) => part < 1)) {
-      throw new InputError(`incubation.depths [${into.depths.join(', ')}] add up to ${total}, the model has ${depth} blocks`, {
-        hint: 'each module needs at least one block, and all together as many as model.depth',
-      });
+      throw new InputError(
+        `incubation.depths [${into.depths.join(', ')}] add up to ${total}, the model has ${depth} blocks`,
+        {
+          hint: 'each module needs at least one block, and all together as many as model.depth',
+        },
+      );
     }
     return [...into.depths];
   }

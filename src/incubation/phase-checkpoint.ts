@@ -53,7 +53,12 @@ export function resume(checkpoint: Checkpoint | undefined, optimizer: Optimizer)
 /** Saves model, optimiser and standing; the best by top-1 and the newest are kept. */
 export function save(
   phaseFolder: string,
-  parts: { readonly recipe: Recipe; readonly phase: Phase; readonly model: StagedModel; readonly optimizer: Optimizer },
+  parts: {
+    readonly recipe: Recipe;
+    readonly phase: Phase;
+    readonly model: StagedModel;
+    readonly optimizer: Optimizer;
+  },
   standing: Standing,
 ): Standing {
   const { recipe, phase, model, optimizer } = parts;
@@ -62,7 +67,14 @@ export function save(
   const now = isBest ? { ...standing, best: last.top1 } : standing;
   const { seed, model: geometry, data } = recipe;
   // With the geometry, a checkpoint is enough to evaluate from.
-  const manifest = { phase: phase.name, seed, depths: phase.depths, model: geometry, mean: data.mean, std: data.std };
+  const manifest = {
+    phase: phase.name,
+    seed,
+    depths: phase.depths,
+    model: geometry,
+    mean: data.mean,
+    std: data.std,
+  };
   saveCheckpoint(phaseFolder, step, {
     model: weightsOf(model),
     optimizer: optimizer.state(),

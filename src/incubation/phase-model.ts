@@ -5,7 +5,7 @@ import { runFolder } from '../checkpoint/run-folder.js';
 import type { StagedModel } from '../models/staged.js';
 import { Generator } from '../torch/random.js';
 import { assemble, type StageWeights } from './assemble.js';
-import { type Phase, type PhaseName, needsOf } from './phases.js';
+import { needsOf, type Phase, type PhaseName } from './phases.js';
 import { blueprintOf } from './recipe.js';
 import type { Recipe } from './recipe-schema.js';
 
@@ -24,16 +24,24 @@ export async function phaseModel(
   const stages = from.checkpoint
     ? await weightsIn(from.checkpoint, phase.name)
     : await startingWeights(phase, from.runDir);
-  return assemble(blueprintOf(recipe), phase.depths, stages, { device, dtype: 'F32', generator }, {
-    regimes: phase.regimes,
-    dropPath: phase.settings.drop_path,
-  });
+  return assemble(
+    blueprintOf(recipe),
+    phase.depths,
+    stages,
+    { device, dtype: 'F32', generator },
+    {
+      regimes: phase.regimes,
+      dropPath: phase.settings.drop_path,
+    },
+  );
 }
 
 async function startingWeights(phase: Phase, runDir: string): Promise<(StageWeights | null)[]> {
   const results = new Map<PhaseName, StageWeights[]>();
   for (const need of needsOf(phase)) results.set(need, await resultOf(runDir, need));
-  return phase.sources.map((source, index) => (source === null ? null : (results.get(source)?.[index] ?? null)));
+  return phase.sources.map((source, index) =>
+    source === null ? null : (results.get(source)?.[index] ?? null),
+  );
 }
 
 async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<StageWeights[]> {

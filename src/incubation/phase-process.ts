@@ -34,7 +34,11 @@ const BACKOFF_MS = 1000;
 export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
   const { command, runDir, phase, threads, device, signal, note } = options;
   const argv = [...command, runDir, phase, '--threads', String(threads), '--device', device];
-  const env = { ...process.env, OMP_NUM_THREADS: String(threads), UV_THREADPOOL_SIZE: String(Math.max(4, threads)) };
+  const env = {
+    ...process.env,
+    OMP_NUM_THREADS: String(threads),
+    UV_THREADPOOL_SIZE: String(Math.max(4, threads)),
+  };
   for (let restart = 0; ; restart++) {
     if (signal.aborted) throw new Interrupted(`${phase} was not started`);
     const ending = await runProcess(argv, { env, signal });

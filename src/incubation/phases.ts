@@ -40,16 +40,18 @@ export function phasesOf(recipe: Recipe): Phase[] {
     settings: phaseSettings(recipe, recipe.phases.PT, { drop_path: 0 }),
     equalCost: false,
   };
-  const incubations = target.map((_, index): Phase => ({
-    name: `MT/${index}`,
-    depths: hybridDepths(target, meta, index),
-    regimes: hybridRegimes(target.length, index),
-    sources: target.map((_, stage) => (stage === index ? null : 'PT')),
-    // As the official code: a bare stage does not say which names to leave alone, so they are decayed.
-    undecayed: [],
-    settings: phaseSettings(recipe, recipe.phases.MT),
-    equalCost: false,
-  }));
+  const incubations = target.map(
+    (_, index): Phase => ({
+      name: `MT/${index}`,
+      depths: hybridDepths(target, meta, index),
+      regimes: hybridRegimes(target.length, index),
+      sources: target.map((_, stage) => (stage === index ? null : 'PT')),
+      // As the official code: a bare stage does not say which names to leave alone, so they are decayed.
+      undecayed: [],
+      settings: phaseSettings(recipe, recipe.phases.MT),
+      equalCost: false,
+    }),
+  );
   const finetuning: Phase = {
     name: 'FT',
     depths: target,
@@ -76,7 +78,9 @@ export function phaseOf(recipe: Recipe, name: PhaseName): Phase {
   const phase = phasesOf(recipe).find((candidate) => candidate.name === name);
   if (phase !== undefined) return phase;
   throw new InputError(`${recipe.name} has no phase ${name}`, {
-    hint: `its phases are ${phasesOf(recipe).map((each) => each.name).join(', ')}`,
+    hint: `its phases are ${phasesOf(recipe)
+      .map((each) => each.name)
+      .join(', ')}`,
   });
 }
 
@@ -101,7 +105,11 @@ const DEFAULTS: TrainingSettings = {
   schedule: { kind: 'epoch-cosine', warmup: 20, warmup_lr: 1e-6, min_lr: 1e-5 },
 };
 
-function phaseSettings(recipe: Recipe, override: TrainingOverride, ofPhase: TrainingOverride = {}): TrainingSettings {
+function phaseSettings(
+  recipe: Recipe,
+  override: TrainingOverride,
+  ofPhase: TrainingOverride = {},
+): TrainingSettings {
   const layers = [DEFAULTS, ofPhase, recipe.training, override];
   return {
     ...Object.assign({}, ...layers),

@@ -1,6 +1,6 @@
-import { blueprintOf } from './recipe.js';
 import { imageCost, parameterCount, trainedParameterCount } from './cost.js';
 import { needsOf, type Phase, type PhaseName, phasesOf } from './phases.js';
+import { blueprintOf } from './recipe.js';
 import type { Recipe } from './recipe-schema.js';
 
 /** What a phase will do and cost, known before it starts. */
@@ -40,7 +40,9 @@ const CHECKPOINTS_KEPT = 3;
 /** Plans every phase of a recipe on a data set of `trainImages` images. */
 export function planRun(recipe: Recipe, trainImages: number): RunPlan {
   const phases = phasesOf(recipe);
-  const plans = phases.filter((phase) => !phase.equalCost).map((phase) => planPhase(recipe, phase, trainImages));
+  const plans = phases
+    .filter((phase) => !phase.equalCost)
+    .map((phase) => planPhase(recipe, phase, trainImages));
   const own = plans.filter(({ phase }) => phase !== 'E2E');
   const incubation = {
     block_passes: own.reduce((sum, plan) => sum + plan.block_passes, 0),
@@ -65,7 +67,10 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
       ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch))
       : Math.ceil(cost / (perImage.blockPasses * perStep));
   const images = steps * perStep;
-  const parameters = parameterCount(blueprint, depths.reduce((a, b) => a + b, 0));
+  const parameters = parameterCount(
+    blueprint,
+    depths.reduce((a, b) => a + b, 0),
+  );
   const trained = trainedParameterCount(blueprint, depths, regimes);
   return {
     phase: phase.name,

@@ -33,7 +33,11 @@ const incubation = z
 const augment = z.union([
   z.literal('none'),
   z.strictObject({
-    crop_padding: z.int().min(0).describe('Random crop after zero padding, pixels; for images up to 32 px.').default(4),
+    crop_padding: z
+      .int()
+      .min(0)
+      .describe('Random crop after zero padding, pixels; for images up to 32 px.')
+      .default(4),
     flip: rate.describe('Probability of a horizontal flip.').default(0.5),
     crop_scale: z
       .tuple([positive, positive])
@@ -44,11 +48,18 @@ const augment = z.union([
 
 const data = z
   .strictObject({
-    format: z.enum(['fashion-mnist', 'folder']).describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG.'),
+    format: z
+      .enum(['fashion-mnist', 'folder'])
+      .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG.'),
     path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
-    train_images: count.describe('Use only so many training images, the same share of each class.').optional(),
+    train_images: count
+      .describe('Use only so many training images, the same share of each class.')
+      .optional(),
     eval_images: count.describe('Use only so many images for evaluation.').optional(),
-    mean: z.array(z.number()).describe("Of each channel, pixels in 0 to 1. ImageNet's.").default([0.485, 0.456, 0.406]),
+    mean: z
+      .array(z.number())
+      .describe("Of each channel, pixels in 0 to 1. ImageNet's.")
+      .default([0.485, 0.456, 0.406]),
     std: z.array(positive).describe("Of each channel. ImageNet's.").default([0.229, 0.224, 0.225]),
     augment: augment.describe('Training transforms.').prefault({}),
     shuffle: z.boolean().describe('A new random order each epoch.').default(true),
@@ -69,7 +80,9 @@ const optimizer = z.strictObject({
 const schedule = z.strictObject({
   kind: z
     .enum(['epoch-cosine', 'step-cosine'])
-    .describe('epoch-cosine, the default: the official one, constant inside an epoch. step-cosine: for short runs.'),
+    .describe(
+      'epoch-cosine, the default: the official one, constant inside an epoch. step-cosine: for short runs.',
+    ),
   warmup: z.number().min(0).describe('Epochs of linear warm-up. Default 20.'),
   warmup_lr: z.number().min(0).describe('Where the warm-up begins. Default 1e-6.'),
   min_lr: z.number().min(0).describe('Where the cosine ends. Default 1e-5.'),
@@ -81,12 +94,16 @@ const settings = z.strictObject({
   accumulate: count.describe('Micro-batches of one optimiser step. Default 1.'),
   label_smoothing: rate.describe('Default 0.1.'),
   clip_grad: positive.nullable().describe('Bound on the common norm of the gradients. Default null: none.'),
-  drop_path: rate.describe('Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.'),
+  drop_path: rate.describe(
+    'Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.',
+  ),
   precision: z
     .enum(['float32', 'bfloat16'])
     .describe('bfloat16: autocast, weights stay float32. Default float32.'),
   eval_every: positive.describe('Epochs between evaluations; the last step is always evaluated. Default 1.'),
-  checkpoint_every: positive.describe('Seconds between checkpoints; the last step always has one. Default 60.'),
+  checkpoint_every: positive.describe(
+    'Seconds between checkpoints; the last step always has one. Default 60.',
+  ),
   log_every: count.describe('Steps between records in metrics.jsonl. Default 10.'),
   optimizer,
   schedule,
@@ -117,12 +134,18 @@ const phases = z
 
 const run = z
   .strictObject({
-    device: z.string().describe('auto, cpu, cuda or cuda:<n>. auto takes a GPU where there is one.').default('auto'),
+    device: z
+      .string()
+      .describe('auto, cpu, cuda or cuda:<n>. auto takes a GPU where there is one.')
+      .default('auto'),
     parallel: z
       .union([z.literal('auto'), count])
       .describe('Modules incubated at a time on this machine.')
       .default('auto'),
-    threads: z.union([z.literal('auto'), count]).describe('CPU threads of one phase.').default('auto'),
+    threads: z
+      .union([z.literal('auto'), count])
+      .describe('CPU threads of one phase.')
+      .default('auto'),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');
 
@@ -135,7 +158,10 @@ export const recipeSchema = z.strictObject({
   training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),
   phases: phases.prefault({}),
   run: run.prefault({}),
-  versions: z.record(z.string(), z.string()).describe('What a run was made with; written by the program.').optional(),
+  versions: z
+    .record(z.string(), z.string())
+    .describe('What a run was made with; written by the program.')
+    .optional(),
 });
 
 /** A recipe as written: what has a default may be left out. */

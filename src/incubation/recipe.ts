@@ -3,8 +3,8 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { errorText, InputError } from '../base/errors.js';
 import { VIT_PRESETS } from '../models/presets.js';
-import { type VitConfig, vit } from '../models/vit.js';
 import type { Blueprint } from '../models/staged.js';
+import { type VitConfig, vit } from '../models/vit.js';
 import { divide } from './divide.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
 
@@ -79,7 +79,9 @@ export function targetDepths(recipe: Recipe): number[] {
   const { modules, depths } = recipe.incubation;
   const { depth } = vitConfigOf(recipe);
   if (depths !== undefined && modules !== undefined && depths.length !== modules) {
-    throw new InputError(`incubation.depths has ${depths.length} entries, incubation.modules says ${modules}`);
+    throw new InputError(
+      `incubation.depths has ${depths.length} entries, incubation.modules says ${modules}`,
+    );
   }
   return divide(depth, depths === undefined ? { modules: modules ?? 4 } : { depths });
 }
@@ -102,7 +104,9 @@ export function checkedRecipe(input: unknown, source: string): Recipe {
   const { mean, std } = recipe.data;
   const { channels } = recipe.model;
   if (mean.length !== channels || std.length !== channels) {
-    throw new InputError(`${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`);
+    throw new InputError(
+      `${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`,
+    );
   }
   return recipe;
 }

@@ -32,7 +32,13 @@ export interface PhaseRun {
  * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
  * checkpoints and result in the run folder.
  */
-export async function runPhase({ recipe, phase: name, runDir, device, signal }: PhaseRun): Promise<PhaseResult> {
+export async function runPhase({
+  recipe,
+  phase: name,
+  runDir,
+  device,
+  signal,
+}: PhaseRun): Promise<PhaseResult> {
   const phase = phaseOf(recipe, name);
   const { settings } = phase;
   const folder = runFolder(runDir).phase(name);
@@ -58,7 +64,14 @@ export async function runPhase({ recipe, phase: name, runDir, device, signal }: 
     const batches = evalBatches({ dataset: images.val, batchSize, transform: images.evalTransform });
     const scores = await evaluate({ model, task, batches, precision, device, generator });
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
-    const last: EvalRecord = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step, ...scores, ...cost };
+    const last: EvalRecord = {
+      kind: 'eval',
+      phase: name,
+      epoch: epochOf(plan, step),
+      step,
+      ...scores,
+      ...cost,
+    };
     metrics.append(last);
     log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, loss ${scores.loss.toFixed(4)}`);
     standing = { ...standing, last };
@@ -83,7 +96,8 @@ export async function runPhase({ recipe, phase: name, runDir, device, signal }: 
       standing = save(folder.root, { recipe, phase, model, optimizer }, standing);
       savedAt = performance.now();
     }
-    if (isStopping && !isLast) throw new Interrupted(`${name} was interrupted at step ${step} of ${plan.steps}`);
+    if (isStopping && !isLast)
+      throw new Interrupted(`${name} was interrupted at step ${step} of ${plan.steps}`);
   };
 
   // An assembled model is judged before it is tuned.
@@ -120,7 +134,14 @@ export async function runPhase({ recipe, phase: name, runDir, device, signal }: 
 
   const { top1, top5, loss } = standing.last ?? (await judge(plan.steps));
   const { steps, images: seen, block_passes, macs, parameters, trained_parameters } = plan;
-  const cost = { steps, images: seen, block_passes, macs, seconds: meter.seconds, memory_bytes: peakMemory(device) };
+  const cost = {
+    steps,
+    images: seen,
+    block_passes,
+    macs,
+    seconds: meter.seconds,
+    memory_bytes: peakMemory(device),
+  };
   const result = { phase: name, ...cost, top1, top5, loss, parameters, trained_parameters };
   writeResult(runDir, result);
   log(`done: top-1 ${top1.toFixed(2)} % after ${meter.seconds.toFixed(1)} s of training`);

@@ -93,7 +93,8 @@ export class StagedModel extends Layer {
     let x = images;
     for (const [i, stage] of this.stages.entries()) {
       const input = x;
-      x = this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(input, pass)) : stage.forward(input, pass);
+      x =
+        this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(input, pass)) : stage.forward(input, pass);
     }
     return x;
   }

@@ -85,7 +85,11 @@ class VitStem extends Layer {
     const grid = imageSize / patch;
     const { weight, bias } = this.patch_embed.proj;
     const cells = reshape(images, [batch, channels, grid, patch, grid, patch]);
-    const patches = reshape(permute(cells, [0, 2, 4, 1, 3, 5]), [batch, grid * grid, channels * patch * patch]);
+    const patches = reshape(permute(cells, [0, 2, 4, 1, 3, 5]), [
+      batch,
+      grid * grid,
+      channels * patch * patch,
+    ]);
     const tokens = linear(patches, reshape(weight, [width, channels * patch * patch]), bias);
     if (this.cls_token === null) return add(tokens, this.pos_embed);
     return add(concat([expand(this.cls_token, [batch, 1, width]), tokens], 1), this.pos_embed);

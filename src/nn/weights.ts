@@ -23,13 +23,17 @@ export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorD
   if (missing.length > 0) throw new InputError(`${source} lacks ${list(missing)}`, { hint: OTHER_MODEL });
   const unused = [...weights.keys()].filter((name) => !parameters.has(name));
   if (unused.length > 0) {
-    throw new InputError(`${source} holds ${list(unused)}, for which the model has no place`, { hint: OTHER_MODEL });
+    throw new InputError(`${source} holds ${list(unused)}, for which the model has no place`, {
+      hint: OTHER_MODEL,
+    });
   }
   for (const [name, parameter] of parameters) {
     const { shape } = weights.get(name) as TensorData;
     if (shape.join() !== parameter.shape.join()) {
       const [has, needs] = [shape, parameter.shape].map((s) => `[${s.join(', ')}]`);
-      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, { hint: OTHER_MODEL });
+      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, {
+        hint: OTHER_MODEL,
+      });
     }
   }
   noGrad(() => {
@@ -39,7 +43,8 @@ export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorD
   });
 }
 
-const OTHER_MODEL = 'the weights were made by a model of another geometry: compare it with `deep-incubation inspect`';
+const OTHER_MODEL =
+  'the weights were made by a model of another geometry: compare it with `deep-incubation inspect`';
 
 function list(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');

@@ -1,6 +1,18 @@
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
-import { crossEntropy, divide, equal, expand, mul, reshape, slice, sub, sum, to, topIndices } from '../torch/ops.js';
+import {
+  crossEntropy,
+  divide,
+  equal,
+  expand,
+  mul,
+  reshape,
+  slice,
+  sub,
+  sum,
+  to,
+  topIndices,
+} from '../torch/ops.js';
 import { fromArray, fromData, type Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
 
@@ -19,7 +31,8 @@ export interface ClassificationOptions {
 /** One label an image; cross-entropy; top-1 and top-5. */
 export function classification(options: ClassificationOptions): Task {
   const { channels, classes, device, dtype = 'F32' } = options;
-  const perChannel = (values: readonly number[]) => fromArray(Float32Array.from(values), [1, channels, 1, 1], device);
+  const perChannel = (values: readonly number[]) =>
+    fromArray(Float32Array.from(values), [1, channels, 1, 1], device);
 
   return {
     prepare(batch) {

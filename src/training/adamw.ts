@@ -62,7 +62,11 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions =
         state.set(`exp_avg.${name}`, average.toData());
         state.set(`exp_avg_sq.${name}`, square.toData());
       }
-      return state.set('step', { dtype: 'I64', shape: [], data: new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer) });
+      return state.set('step', {
+        dtype: 'I64',
+        shape: [],
+        data: new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer),
+      });
     },
 
     load(state) {
@@ -106,7 +110,9 @@ function saved(state: ReadonlyMap<string, TensorData>, name: string, like: Tenso
   const data = state.get(name);
   if (data === undefined) throw new InputError(`the optimizer state has no ${name}`);
   if (data.shape.join() !== like.shape.join()) {
-    throw new InputError(`${name} has shape [${data.shape.join(', ')}], the model needs [${like.shape.join(', ')}]`);
+    throw new InputError(
+      `${name} has shape [${data.shape.join(', ')}], the model needs [${like.shape.join(', ')}]`,
+    );
   }
   return fromData(data, like.device);
 }

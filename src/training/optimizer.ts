@@ -31,7 +31,9 @@ export function decayGroups(
   undecayed: readonly string[],
 ): ParameterGroup[] {
   const isUndecayed = ([name, parameter]: readonly [string, Tensor]) =>
-    parameter.shape.length === 1 || name.endsWith('.bias') || undecayed.includes(name.replace(/^stages\.\d+\./, ''));
+    parameter.shape.length === 1 ||
+    name.endsWith('.bias') ||
+    undecayed.includes(name.replace(/^stages\.\d+\./, ''));
   return [
     { weightDecay: 0, parameters: parameters.filter(isUndecayed) },
     { weightDecay, parameters: parameters.filter((entry) => !isUndecayed(entry)) },

@@ -15,7 +15,11 @@ export interface CosineOptions {
  * that epochs 0 and 1 share one rate; the warm-up is linear, and its epochs are not added to the cosine's.
  */
 export function epochCosine(
-  options: CosineOptions & { readonly epochs: number; readonly warmupEpochs: number; readonly stepsPerEpoch: number },
+  options: CosineOptions & {
+    readonly epochs: number;
+    readonly warmupEpochs: number;
+    readonly stepsPerEpoch: number;
+  },
 ): Schedule {
   const { lr, warmupLr, minLr, epochs, warmupEpochs, stepsPerEpoch } = options;
   const at = (t: number) =>
