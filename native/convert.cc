@@ -109,6 +109,8 @@ int64_t to_int(napi_env env, napi_value value) {
 }
 
 uint32_t to_handle(napi_env env, napi_value value) {
+  const napi_valuetype type = type_of(env, value);
+  TORCH_CHECK(type == napi_number, "expected a tensor or generator, got ", name_of(type));
   const double number = to_double(env, value);
   TORCH_CHECK(number >= 0 && number < 4294967296.0, "freed or foreign tensor");
   return static_cast<uint32_t>(number);

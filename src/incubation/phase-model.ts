@@ -20,7 +20,7 @@ export async function phaseModel(
   from: { readonly runDir: string; readonly checkpoint: Checkpoint | undefined },
   device: string,
 ): Promise<StagedModel> {
-  const generator = new Generator(device).seed([recipe.seed, 'init', phase.name]);
+  const generator = new Generator().seed([recipe.seed, 'init', phase.name]);
   const stages = from.checkpoint
     ? await weightsIn(from.checkpoint, phase.name)
     : await startingWeights(phase, from.runDir);

@@ -37,7 +37,7 @@ export function phasesOf(recipe: Recipe): Phase[] {
     regimes: everyStage('trained'),
     sources: everyStage(null),
     undecayed,
-    settings: phaseSettings(recipe, recipe.phases.PT, { drop_path: 0 }),
+    settings: phaseSettings(recipe, recipe.phases.PT, { epochs: 300, drop_path: 0 }),
     equalCost: false,
   };
   const incubations = target.map(
@@ -58,7 +58,7 @@ export function phasesOf(recipe: Recipe): Phase[] {
     regimes: everyStage('trained'),
     sources: target.map((_, index) => `MT/${index}` as const),
     undecayed,
-    settings: phaseSettings(recipe, recipe.phases.FT),
+    settings: phaseSettings(recipe, recipe.phases.FT, { clip_grad: 1, schedule: { warmup: 0 } }),
     equalCost: false,
   };
   const phases = [pretraining, ...incubations, finetuning];
@@ -105,6 +105,7 @@ const DEFAULTS: TrainingSettings = {
   schedule: { kind: 'epoch-cosine', warmup: 20, warmup_lr: 1e-6, min_lr: 1e-5 },
 };
 
+/** Later layers win: the general defaults, the phase's own, the recipe's `training`, its `phases.<name>`. */
 function phaseSettings(
   recipe: Recipe,
   override: TrainingOverride,

@@ -48,8 +48,11 @@ export function readRun(runDir: string): Recipe {
 }
 
 function requireSame(recipe: Recipe, before: Recipe, path: string): void {
-  // How the machine is used, and with what versions, may change.
-  const what = ({ run: _run, versions: _versions, ...rest }: Recipe) => rest as Record<string, unknown>;
+  // How the machine is used, with what versions, and where the images lie may change.
+  const what = ({ run: _run, versions: _versions, data, ...rest }: Recipe): Record<string, unknown> => ({
+    ...rest,
+    data: { ...data, path: undefined },
+  });
   const [a, b] = [what(recipe), what(before)];
   const changed = Object.keys({ ...a, ...b }).find((key) => !isDeepStrictEqual(a[key], b[key]));
   if (changed === undefined) return;

@@ -83,17 +83,17 @@ const schedule = z.strictObject({
     .describe(
       'epoch-cosine, the default: the official one, constant inside an epoch. step-cosine: for short runs.',
     ),
-  warmup: z.number().min(0).describe('Epochs of linear warm-up. Default 20.'),
+  warmup: z.number().min(0).describe('Epochs of linear warm-up. Default 20, in FT 0.'),
   warmup_lr: z.number().min(0).describe('Where the warm-up begins. Default 1e-6.'),
   min_lr: z.number().min(0).describe('Where the cosine ends. Default 1e-5.'),
 });
 
 const settings = z.strictObject({
-  epochs: positive.describe('Passes over the training images; a fraction is allowed. Default 100.'),
+  epochs: positive.describe('Passes over the training images; a fraction is allowed. Default 100, in PT 300.'),
   batch_size: count.describe('Images of a micro-batch. Default 256.'),
   accumulate: count.describe('Micro-batches of one optimiser step. Default 1.'),
   label_smoothing: rate.describe('Default 0.1.'),
-  clip_grad: positive.nullable().describe('Bound on the common norm of the gradients. Default null: none.'),
+  clip_grad: positive.nullable().describe('Bound on the common norm of the gradients. Default null: none; in FT 1.'),
   drop_path: rate.describe(
     'Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.',
   ),

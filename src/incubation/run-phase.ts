@@ -52,7 +52,7 @@ export async function runPhase({
   const model = await phaseModel(recipe, phase, { runDir, checkpoint }, device);
   const optimizer = optimizerOf(phase, model);
   const task = taskOf(recipe, phase, device);
-  const generator = new Generator(device);
+  const generator = new Generator();
   let standing = resume(checkpoint, optimizer);
   const fromStep = standing.step;
   const metrics = openMetricsLog(folder.metrics, { fromStep });

@@ -35,6 +35,17 @@ export interface Blueprint {
   readonly undecayed: readonly string[];
 }
 
+/** Runs `parts` one after another. What the backward pass does not need of each is freed at once. */
+function inSequence<Part>(parts: Iterable<Part>, x: Tensor, run: (part: Part, x: Tensor) => Tensor): Tensor {
+  let y = x;
+  for (const part of parts) {
+    const input = y;
+    y = scope(() => run(part, input));
+    if (input !== x && input !== y) input.free();
+  }
+  return y;
+}
+
 /** Consecutive blocks; the first stage owns the stem too, the last one the head. */
 export class Stage extends Layer {
   readonly stem: Layer | null;
@@ -49,13 +60,7 @@ export class Stage extends Layer {
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    let y = x;
-    // A scope a layer: what the backward pass does not need is freed at once.
-    for (const layer of this.layers()) {
-      const input = y;
-      y = scope(() => layer.forward(input, pass));
-    }
-    return y;
+    return inSequence(this.layers(), x, (layer, input) => layer.forward(input, pass));
   }
 
   override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
@@ -90,18 +95,9 @@ export class StagedModel extends Layer {
   }
 
   forward(images: Tensor, pass: Pass): Tensor {
-    let x = images;
-    for (const [i, stage] of this.stages.entries()) {
-      const input = x;
-      x =
-        this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(input, pass)) : stage.forward(input, pass);
-    }
-    return x;
-  }
-
-  /** `stages.<i>.<stage-local name>`, as checkpoints have them. */
-  override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
-    for (const [i, stage] of this.stages.entries()) yield* stage.namedParameters(`${prefix}stages.${i}.`);
+    return inSequence(this.stages.entries(), images, ([i, stage], x) =>
+      this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(x, pass)) : stage.forward(x, pass),
+    );
   }
 
   /** The parameters that training changes, by name. */

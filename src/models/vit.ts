@@ -66,15 +66,15 @@ class PatchEmbed extends Module {
 
 /** Patch embedding, class token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. */
 class VitStem extends Layer {
-  readonly cls_token: Tensor | null;
   readonly pos_embed: Tensor;
+  readonly cls_token: Tensor | null;
   readonly patch_embed: PatchEmbed;
   readonly #config: VitConfig;
 
   constructor(config: VitConfig, context: InitContext) {
     super();
-    this.cls_token = config.classToken ? normalParameter([1, 1, config.width], context) : null;
     this.pos_embed = normalParameter([1, tokenCount(config), config.width], context);
+    this.cls_token = config.classToken ? normalParameter([1, 1, config.width], context) : null;
     this.patch_embed = new PatchEmbed(config, context);
     this.#config = config;
   }

@@ -1,6 +1,6 @@
-import { noGrad } from '../torch/autograd.js';
-import { fillNormal, fillUniform, ones, zeros } from '../torch/ops.js';
+import { fillNormal, fillUniform, ones, to, zeros } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
+import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import { parameter } from './module.js';
 
@@ -8,6 +8,7 @@ import { parameter } from './module.js';
 export interface InitContext {
   readonly device: string;
   readonly dtype: 'F32' | 'F64';
+  /** Of the CPU, whatever the device. */
   readonly generator: Generator;
 }
 
@@ -33,10 +34,13 @@ export function oneParameter(shape: readonly number[], context: InitContext): Te
   return parameter(() => ones(shape, context.dtype, context.device));
 }
 
+// Drawn on the CPU, then moved: the same numbers on every device.
 function filled(shape: readonly number[], context: InitContext, fill: (tensor: Tensor) => void): Tensor {
-  return parameter(() => {
-    const tensor = zeros(shape, context.dtype, context.device);
-    noGrad(() => fill(tensor));
-    return tensor;
-  });
+  return parameter(() =>
+    scope(() => {
+      const drawn = zeros(shape, context.dtype);
+      fill(drawn);
+      return context.device === 'cpu' ? drawn : to(drawn, { device: context.device });
+    }),
+  );
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DeepIncubationError } from '../base/errors.js';
 import { backward } from './autograd.js';
+import { engineInfo } from './engine.js';
 import { FreedTensorError, TorchError } from './errors.js';
 import { type Argument, operator, tensorOperator } from './operator.js';
 import * as ops from './ops.js';
@@ -8,6 +9,7 @@ import { Generator } from './random.js';
 import { scope } from './scope.js';
 import { fromArray, fromData, type Tensor } from './tensor.js';
 
+const { libtorch } = engineInfo();
 const x = ops.ones([2, 3]);
 const y = ops.ones([4, 5]);
 const add = tensorOperator('aten::add', 'Tensor');
@@ -36,12 +38,12 @@ describe('what goes wrong is told with operator and operands', () => {
     [
       'shapes that do not broadcast',
       () => ops.add(x, y),
-      'aten::add.Tensor(F32[2, 3], F32[4, 5]): The size of tensor a (3) must match the size of tensor b (5) at non-singleton dimension 1',
+      'aten::add.Tensor(F32[2, 3], F32[4, 5]): The size of tensor a (3) must match the size of tensor b (5)',
     ],
     [
       'wrong dtypes',
       () => ops.matmul(x, ops.ones([3, 2], 'F64')),
-      'aten::matmul(F32[2, 3], F64[3, 2]): expected m1 and m2 to have the same dtype, but got: float != double',
+      'aten::matmul(F32[2, 3], F64[3, 2]): expected m1 and m2 to have the same dtype',
     ],
     [
       'integers where floats are needed',
@@ -56,12 +58,12 @@ describe('what goes wrong is told with operator and operands', () => {
     [
       'an unknown operator',
       () => operator('aten::no_such')(x),
-      'aten::no_such(F32[2, 3]): libtorch 2.13.0 has no operator aten::no_such',
+      `aten::no_such(F32[2, 3]): libtorch ${libtorch} has no operator aten::no_such`,
     ],
     [
       'an unknown overload',
       () => operator('aten::add', 'No')(),
-      'aten::add.No(): libtorch 2.13.0 has no operator aten::add.No',
+      `aten::add.No(): libtorch ${libtorch} has no operator aten::add.No`,
     ],
     ['too few arguments', () => add(x), "aten::add.Tensor(F32[2, 3]): argument 'other' is missing"],
     [
@@ -97,32 +99,32 @@ describe('what goes wrong is told with operator and operands', () => {
     [
       'a string for a number',
       () => tensorOperator('aten::mul', 'Scalar')(x, 'two'),
-      "aten::mul.Scalar(F32[2, 3], two): argument 'other' (number): expected a number, got a string",
+      "aten::mul.Scalar(F32[2, 3], two): argument 'other' (Scalar): expected a number, got a string",
     ],
     [
       'a fraction for an integer',
       () => ops.select(x, 0, 0.5),
-      "aten::select.int(F32[2, 3], 0, 0.5): argument 'index' (SymInt): expected an integer, got 0.5",
+      "aten::select.int(F32[2, 3], 0, 0.5): argument 'index' (int): expected an integer, got 0.5",
     ],
     [
       'infinity for an integer',
       () => ops.reshape(x, [Infinity]),
-      "aten::reshape(F32[2, 3], [Infinity]): argument 'shape' (SymInt[]): expected an integer, got inf",
+      "aten::reshape(F32[2, 3], [Infinity]): argument 'shape' (int[]): expected an integer, got inf",
     ],
     [
       'a number for a list',
       () => tensorOperator('aten::reshape')(x, 6),
-      "aten::reshape(F32[2, 3], 6): argument 'shape' (SymInt[]): expected an array, got a number",
+      "aten::reshape(F32[2, 3], 6): argument 'shape' (int[]): expected an array, got a number",
     ],
     [
       'a number for a flag',
       () => tensorOperator('aten::contiguous')(x, true),
-      "aten::contiguous(F32[2, 3], true): argument 'memory_format' (MemoryFormat): expected a number, got a boolean",
+      "aten::contiguous(F32[2, 3], true): argument 'memory_format' (int): expected a number, got a boolean",
     ],
     [
       'null for a tensor',
       () => add(x, null),
-      "aten::add.Tensor(F32[2, 3], null): argument 'other' (Tensor): expected a number, got null",
+      "aten::add.Tensor(F32[2, 3], null): argument 'other' (Tensor): expected a tensor or generator, got null",
     ],
     [
       'a wrong device',
@@ -148,7 +150,7 @@ describe('what goes wrong is told with operator and operands', () => {
       () => {
         fromArray(Int32Array.of(1), [1]).requiresGrad = true;
       },
-      'requiresGrad = true of I32[1]: only Tensors of floating point',
+      'requiresGrad = true of I32[1]: Only Tensors of floating point',
     ],
     [
       'too few elements',

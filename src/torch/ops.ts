@@ -111,9 +111,9 @@ export const zeros = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tenso
   aten.zeros(shape, scalarType(dtype), null, device);
 export const ones = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
   aten.ones(shape, scalarType(dtype), null, device);
-/** Ones with probability `p`, else zeros, of the dtype and on the device of `like`. */
-export function bernoulli(shape: Shape, p: number, generator: Generator, like: Tensor): Tensor {
-  const drawn = zeros(shape, like.dtype, like.device);
+/** Ones with probability `p`, else zeros, on the CPU. */
+export function bernoulli(shape: Shape, p: number, generator: Generator, dtype: DType = 'F32'): Tensor {
+  const drawn = zeros(shape, dtype);
   discard(aten.bernoulli(drawn, p, generator));
   return drawn;
 }

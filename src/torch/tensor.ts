@@ -52,7 +52,7 @@ export class Tensor implements Owned {
     return native.requiresGrad(this.handle);
   }
 
-  /** @throws TorchError for tensors of integers, and for false on a result of the autograd graph */
+  /** @throws TorchError for tensors of integers */
   set requiresGrad(flag: boolean) {
     const { handle } = this;
     try {

@@ -13,6 +13,9 @@ export interface AdamWOptions {
 
 const fusedAdamW = operator<undefined>('aten::_fused_adamw_');
 
+/** The state's name for the number of steps taken. */
+const STEP = 'step';
+
 interface Slot {
   readonly name: string;
   readonly parameter: Tensor;
@@ -28,6 +31,11 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions =
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   const eps = options.eps ?? 1e-8;
   const slots = groups.map(({ parameters }) => parameters.map(makeSlot));
+  const kept = () =>
+    slots.flat().flatMap(({ name, average, square }): [name: string, tensor: Tensor][] => [
+      [`exp_avg.${name}`, average],
+      [`exp_avg_sq.${name}`, square],
+    ]);
   let steps = 0;
 
   return {
@@ -57,35 +65,22 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions =
     },
 
     state() {
-      const state = new Map<string, TensorData>();
-      for (const { name, average, square } of slots.flat()) {
-        state.set(`exp_avg.${name}`, average.toData());
-        state.set(`exp_avg_sq.${name}`, square.toData());
-      }
-      return state.set('step', {
-        dtype: 'I64',
-        shape: [],
-        data: new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer),
-      });
+      const state = new Map<string, TensorData>(kept().map(([name, tensor]) => [name, tensor.toData()]));
+      const step = new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer);
+      return state.set(STEP, { dtype: 'I64', shape: [], data: step });
     },
 
     load(state) {
-      scope(() => {
-        for (const { name, average, square } of slots.flat()) {
-          copyInto(average, saved(state, `exp_avg.${name}`, average));
-          copyInto(square, saved(state, `exp_avg_sq.${name}`, square));
-        }
-      });
-      const step = state.get('step');
-      if (step === undefined) throw new InputError('the optimizer state has no `step`');
-      steps = Number(new DataView(step.data.buffer, step.data.byteOffset).getBigInt64(0, true));
+      checkState(state, kept());
+      for (const [name, tensor] of kept()) {
+        scope(() => copyInto(tensor, fromData(state.get(name) as TensorData, tensor.device)));
+      }
+      const { data } = state.get(STEP) as TensorData;
+      steps = Number(new DataView(data.buffer, data.byteOffset).getBigInt64(0, true));
     },
 
     free() {
-      for (const { average, square } of slots.flat()) {
-        average.free();
-        square.free();
-      }
+      for (const [, tensor] of kept()) tensor.free();
     },
   };
 }
@@ -106,13 +101,25 @@ function gradientOf(name: string, parameter: Tensor): Tensor {
   return gradient;
 }
 
-function saved(state: ReadonlyMap<string, TensorData>, name: string, like: Tensor): Tensor {
-  const data = state.get(name);
-  if (data === undefined) throw new InputError(`the optimizer state has no ${name}`);
-  if (data.shape.join() !== like.shape.join()) {
-    throw new InputError(
-      `${name} has shape [${data.shape.join(', ')}], the model needs [${like.shape.join(', ')}]`,
-    );
+function checkState(
+  state: ReadonlyMap<string, TensorData>,
+  kept: readonly (readonly [string, Tensor])[],
+): void {
+  const hint = 'it was saved by another optimizer, or for another model: start the phase anew';
+  const places = new Map([...kept.map(([name, { shape }]) => [name, shape] as const), [STEP, []]]);
+  for (const [name, needs] of places) {
+    const data = state.get(name);
+    if (data === undefined) throw new InputError(`the optimizer state lacks ${name}`, { hint });
+    if (data.shape.join() !== needs.join()) {
+      const [has, wants] = [data.shape, needs].map((shape) => `[${shape.join(', ')}]`);
+      throw new InputError(`the optimizer state: ${name} has shape ${has}, the model needs ${wants}`, {
+        hint,
+      });
+    }
   }
-  return fromData(data, like.device);
+  const unused = [...state.keys()].find((name) => !places.has(name));
+  if (unused !== undefined)
+    throw new InputError(`the optimizer state holds ${unused}, which is not known`, { hint });
+  const { dtype } = state.get(STEP) as TensorData;
+  if (dtype !== 'I64') throw new InputError(`the optimizer state: ${STEP} is ${dtype}, not I64`, { hint });
 }

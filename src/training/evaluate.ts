@@ -1,3 +1,4 @@
+import { RunError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
 import { autocast, noGrad } from '../torch/autograd.js';
 import type { Generator } from '../torch/random.js';
@@ -14,7 +15,10 @@ export interface Evaluation {
   readonly images: number;
 }
 
-/** Scores a model on every image of `batches`, without drop path. */
+/**
+ * Scores a model on every image of `batches`, without drop path.
+ * @throws RunError when there are none
+ */
 export async function evaluate(options: {
   readonly model: { forward(x: Tensor, pass: { training: boolean; generator: Generator }): Tensor };
   readonly task: Task;
@@ -40,6 +44,7 @@ export async function evaluate(options: {
     totals.images += batch.size;
   }
   const { images } = totals;
+  if (images === 0) throw new RunError('there are no images to evaluate on');
   return {
     top1: (100 * totals.top1) / images,
     top5: (100 * totals.top5) / images,

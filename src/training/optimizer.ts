@@ -9,7 +9,7 @@ export interface Optimizer {
   state(): Map<string, TensorData>;
   /**
    * Goes on from a state.
-   * @throws InputError naming a tensor that is missing or of another shape
+   * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
    */
   load(state: ReadonlyMap<string, TensorData>): void;
   free(): void;

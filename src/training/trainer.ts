@@ -55,7 +55,8 @@ export interface StepReport {
 
 /**
  * The one training loop. A phase, a baseline or a task is a value passed to it.
- * @throws RunError at the first non-finite loss, naming phase, step and the batch's images
+ * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
+ *   gradient norm, where gradients are clipped; when the data ends early
  */
 export async function train(options: TrainOptions): Promise<void> {
   const { model, optimizer, schedule, steps, accumulate, clipGrad } = options;
@@ -75,12 +76,15 @@ export async function train(options: TrainOptions): Promise<void> {
         if (done) throw new RunError(`${options.phase}: the data ended at step ${step} of ${steps}`);
         options.generator.seed([options.seed, 'drop-path', options.phase, step, micro]);
         const microLoss = forwardBackward(options, batch);
-        if (!Number.isFinite(microLoss)) throw nonFinite(options, step, microLoss, batch);
+        if (!Number.isFinite(microLoss)) {
+          throw nonFinite(options, step, `the loss is ${microLoss}`, `(images ${some(batch.indices)})`);
+        }
         loss += microLoss / accumulate;
         images += batch.size;
       }
 
       const gradNorm = clipGrad === null ? undefined : clipGradients(parameters, clipGrad);
+      if (!Number.isFinite(gradNorm ?? 0)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
       const lr = schedule(step);
       optimizer.step(lr);
       clearGrads(parameters);
@@ -105,9 +109,14 @@ function forwardBackward(options: TrainOptions, batch: Batch): number {
   });
 }
 
-function nonFinite(options: TrainOptions, step: number, loss: number, batch: Batch): RunError {
-  const indices = [...batch.indices.slice(0, 8)].join(', ');
-  return new RunError(`${options.phase}: the loss is ${loss} at step ${step} (images ${indices} ...)`, {
+/** @param step steps done before this one */
+function nonFinite({ phase }: TrainOptions, step: number, what: string, where = ''): RunError {
+  return new RunError(`${phase}: ${what} at step ${step + 1} ${where}`.trimEnd(), {
     hint: 'lower the learning rate, lengthen the warm-up, or set clip_grad',
   });
+}
+
+function some(indices: Int32Array): string {
+  const shown = indices.subarray(0, 8).join(', ');
+  return indices.length > 8 ? `${shown} ...` : shown;
 }

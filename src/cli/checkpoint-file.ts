@@ -1,0 +1,82 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../base/errors.js';
+import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
+import { type ModelFile, readModelFile } from '../checkpoint/model-file.js';
+import { phasesIn, readJson } from '../checkpoint/run-folder.js';
+
+const evaluation = z.object({ step: z.number(), top1: z.number(), top5: z.number(), loss: z.number() });
+
+const manifestSchema = z.object({
+  phase: z.string(),
+  step: z.number(),
+  seed: z.number(),
+  seconds: z.number().optional(),
+  depths: z.array(z.int().positive()),
+  model: z.record(z.string(), z.unknown()),
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
+  last: evaluation.optional(),
+});
+
+/** What a checkpoint of ours says of itself, beside the weights. */
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export interface CheckpointFile {
+  readonly file: ModelFile;
+  /** Only of a checkpoint that a run has written. */
+  readonly manifest: Manifest | undefined;
+}
+
+/**
+ * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), a checkpoint's folder, or a
+ * file of weights.
+ * @throws InputError naming what is wrong with it
+ */
+export async function readCheckpointFile(
+  path: string,
+  note: (line: string) => void,
+): Promise<CheckpointFile> {
+  const place = findWeights(path, note);
+  const file = await readModelFile(place);
+  const folder = file.format === 'checkpoint' ? place : dirname(place);
+  const beside = join(folder, 'manifest.json');
+  const isOurs =
+    file.format !== 'torch' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
+  return { file, manifest: isOurs ? readManifest(beside) : undefined };
+}
+
+function findWeights(path: string, note: (line: string) => void): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined)
+    throw new InputError(`${path} does not exist`, { hint: 'check the path of the checkpoint' });
+  if (!stat.isDirectory() || existsSync(join(path, 'model.safetensors'))) return path;
+  if (existsSync(join(path, 'recipe.json'))) {
+    const phases = phasesIn(path);
+    throw new InputError(`${path} is a whole run`, {
+      hint:
+        phases.length === 0
+          ? 'it has no phase yet'
+          : `name a phase of it: ${phases.map((phase) => join(path, phase)).join(', ')}`,
+    });
+  }
+  if (!existsSync(join(path, 'checkpoints'))) {
+    throw new InputError(`${path} is neither a phase of a run nor a checkpoint`, {
+      hint: 'give a folder such as RUN/FT or RUN/FT/checkpoints/100, or a .safetensors or .pth file',
+    });
+  }
+  const { checkpoint, skipped } = latestCheckpoint(path);
+  for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
+  if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
+  return checkpoint.folder;
+}
+
+function readManifest(path: string): Manifest {
+  const result = manifestSchema.safeParse(readJson(path));
+  if (result.success) return result.data;
+  const { path: key, message } = result.error.issues[0];
+  throw new InputError(`${path}: ${key.join('.')}: ${message}`, {
+    hint: 'use another checkpoint of the run',
+  });
+}

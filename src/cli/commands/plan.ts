@@ -1,0 +1,150 @@
+import { openImages } from '../../incubation/images.js';
+import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan.js';
+import { readRecipe } from '../../incubation/recipe.js';
+import { bytes, duration, significant, withPrefix } from '../../report/format.js';
+import { columns, print, printJson, rule } from '../output.js';
+
+interface PlanOptions {
+  readonly set?: readonly string[];
+  readonly images?: number;
+  readonly measure?: true;
+  readonly json?: true;
+}
+
+/** Estimated seconds of training, by phase. */
+type Seconds = ReadonlyMap<string, number>;
+
+/** `plan`: what a recipe will do and cost. */
+export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
+  const recipe = readRecipe(recipePath, options.set);
+  const run = planRun(recipe, options.images ?? openImages(recipe).train.length);
+  const time: Seconds = options.measure
+    ? await (await import('../plan-measure.js')).measure(recipe, run.phases)
+    : new Map();
+  if (options.json) printJson(json(run, time));
+  else print(...text(run, time));
+}
+
+function json(run: RunPlan, time: Seconds) {
+  return {
+    ...run,
+    phases: run.phases.map((phase) => ({ ...phase, ...secondsOf(time, [phase]) })),
+    incubation: { ...run.incubation, ...secondsOf(time, incubationOf(run)) },
+    end_to_end: endToEndOf(run) ?? null,
+    ratio: ratioOf(run) ?? null,
+    memory_bytes: memoryOf(run),
+  };
+}
+
+function text(run: RunPlan, time: Seconds): string[] {
+  const head = [
+    'phase',
+    'blocks',
+    'epochs',
+    'steps',
+    'images',
+    'trained',
+    'of',
+    'block-passes',
+    'MACs',
+    'memory',
+  ];
+  const baseline = run.phases.filter(({ phase }) => phase === 'E2E');
+  const table = columns(
+    [
+      [...head, ...(time.size > 0 ? ['time'] : [])],
+      ...run.phases.map((phase) => phaseCells(phase, time)),
+      totalCells('Deep Incubation', incubationOf(run), time),
+      ...(baseline.length > 0 ? [totalCells('End to end', baseline, time)] : []),
+    ],
+    2,
+  );
+  const line = rule(table);
+  const totals = baseline.length > 0 ? 2 : 1;
+  return [
+    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images`,
+    '',
+    table[0],
+    line,
+    ...table.slice(1, -totals),
+    line,
+    ...table.slice(-totals),
+    '',
+    ...ratioSentence(run),
+    `Memory, activations left out: at most ${bytes(memoryOf(run))} a phase. Disk: at most ${bytes(run.disk_bytes)}.`,
+    ...(time.size > 0 ? ['Time: extrapolated from a few steps on random images; evaluation left out.'] : []),
+  ];
+}
+
+function phaseCells(phase: PhasePlan, time: Seconds): string[] {
+  return [
+    phase.phase,
+    phase.depths.join(' '),
+    significant(phase.epochs),
+    phase.steps.toLocaleString('en-US'),
+    phase.images.toLocaleString('en-US'),
+    withPrefix(phase.trained_parameters),
+    withPrefix(phase.parameters),
+    withPrefix(phase.block_passes),
+    withPrefix(phase.macs),
+    bytes(phase.model_bytes),
+    ...timeCell([phase], time),
+  ];
+}
+
+function totalCells(name: string, phases: readonly PhasePlan[], time: Seconds): string[] {
+  const sum = (key: 'steps' | 'images' | 'block_passes' | 'macs') =>
+    phases.reduce((total, phase) => total + phase[key], 0);
+  return [
+    name,
+    '',
+    '',
+    sum('steps').toLocaleString('en-US'),
+    sum('images').toLocaleString('en-US'),
+    '',
+    '',
+    withPrefix(sum('block_passes')),
+    withPrefix(sum('macs')),
+    '',
+    ...timeCell(phases, time),
+  ];
+}
+
+function timeCell(phases: readonly PhasePlan[], time: Seconds): string[] {
+  const { seconds } = secondsOf(time, phases);
+  return seconds === undefined ? [] : [duration(seconds)];
+}
+
+function secondsOf(time: Seconds, phases: readonly PhasePlan[]): { seconds?: number } {
+  if (time.size === 0) return {};
+  return { seconds: phases.reduce((sum, { phase }) => sum + (time.get(phase) ?? 0), 0) };
+}
+
+function incubationOf(run: RunPlan): PhasePlan[] {
+  return run.phases.filter(({ phase }) => phase !== 'E2E');
+}
+
+function endToEndOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
+  const found = run.phases.find(({ phase }) => phase === 'E2E');
+  return found && { block_passes: found.block_passes, macs: found.macs };
+}
+
+/** Deep Incubation's cost over that of end to end. */
+function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
+  const baseline = endToEndOf(run);
+  if (baseline === undefined) return undefined;
+  const { block_passes, macs } = run.incubation;
+  return { block_passes: block_passes / baseline.block_passes, macs: macs / baseline.macs };
+}
+
+function ratioSentence(run: RunPlan): string[] {
+  const ratio = ratioOf(run);
+  if (ratio === undefined) return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
+  const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
+  return [`Deep Incubation costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`];
+}
+
+/** The most of any phase. */
+function memoryOf(run: RunPlan): number {
+  return Math.max(...run.phases.map(({ model_bytes }) => model_bytes));
+}

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { PhaseName } from '../../incubation/phases.js';
+import { phaseOf } from '../../incubation/phases.js';
+import { runPipeline } from '../../incubation/pipeline.js';
+import { type PreparedRun, prepareRun } from '../../incubation/prepare.js';
+import { readRecipe } from '../../incubation/recipe.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
+import { note, print, printJson } from '../output.js';
+import { createProgress } from '../progress/progress.js';
+import { concludeRun } from '../run-conclusion.js';
+import { stopOnSignals } from '../signals.js';
+
+interface RunOptions {
+  readonly out?: string;
+  readonly set?: readonly string[];
+  readonly only?: readonly string[];
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+const TICK_MS = 250;
+
+/** `run`: trains what is not done yet, then sums up. */
+export async function run(recipePath: string, options: RunOptions): Promise<void> {
+  const recipe = readRecipe(recipePath, options.set);
+  // The name is checked by looking the phase up.
+  const only = options.only?.map((name) => phaseOf(recipe, name as PhaseName).name);
+  const prepared = prepareRun(recipe, options.out ?? join('runs', folderName(recipe)));
+  const ran = await train(prepared, only, options.quiet ?? false);
+  const { summary, report, notes } = await concludeRun(prepared);
+
+  if (options.json) {
+    printJson({ ...summary, run: prepared.runDir, report, phases_run: ran });
+    return;
+  }
+  const { table } = await import('../../report/summary-text.js');
+  if (!options.quiet) {
+    for (const line of notes) note(line);
+    if (ran.length === 0) note('Everything asked for was done before: nothing to train.');
+  }
+  print('', table(summary).trimEnd(), '', `Report: ${report}`);
+}
+
+async function train(
+  prepared: PreparedRun,
+  only: readonly PhaseName[] | undefined,
+  quiet: boolean,
+): Promise<PhaseName[]> {
+  const { runDir, plan } = prepared;
+  const progress = createProgress({
+    runDir,
+    phases: only ?? plan.phases.map(({ phase }) => phase),
+    stream: process.stderr,
+    isTTY: process.stderr.isTTY ?? false,
+    now: () => performance.now(),
+    quiet,
+  });
+  using stop = stopOnSignals(() =>
+    progress.note('stopping: a checkpoint is being saved; once more: at once'),
+  );
+  const ticking = setInterval(progress.tick, TICK_MS);
+  try {
+    return await runPipeline({
+      prepared,
+      ...(only && { only }),
+      command: [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'],
+      signal: stop.signal,
+      note: progress.note,
+    });
+  } catch (error) {
+    throw stop.blame(error, 'the same command again goes on from there');
+  } finally {
+    clearInterval(ticking);
+    progress.stop();
+  }
+}
+
+/** A recipe's name as one folder's name. */
+function folderName({ name }: Recipe): string {
+  return name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^\.+/, '') || 'run';
+}

@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { errorText } from '../../base/errors.js';
+import { engineInfo, setThreads } from '../../torch/engine.js';
+import type { Findings } from './findings.js';
+import { probe } from './probe.js';
+
+const SWITCH = 'DEEP_INCUBATION_MKL_AVX512';
+
+/** As native/mkl.cc asks for. */
+const NEEDED = ['avx512f', 'avx512dq', 'avx512bw', 'avx512vl'];
+
+/**
+ * Whether the addon's answer to MKL, "use AVX-512", pays on this processor: a product of matrices as a ViT-Ti has
+ * them, on one thread, here and in a process that leaves MKL its own answer.
+ */
+export async function findAvx512(): Promise<Findings> {
+  const { vendor, flags } = processor();
+  const instructions = NEEDED.every((flag) => flags.has(flag));
+  const facts = { vendor, instructions, switched_off: process.env[SWITCH] === '0' };
+  const found = (text: string, more: object = {}): Findings => ({
+    facts: { mkl_avx512: { ...facts, ...more } },
+    lines: [['AVX-512', text]],
+    problems: [],
+  });
+  if (!instructions) return found('not in this processor');
+  if (facts.switched_off) return found(`in this processor; ${SWITCH}=0 leaves it to MKL`);
+  if (vendor === 'GenuineIntel') return found('in this processor; MKL uses it by itself');
+  try {
+    const [used, left] = [probeHere(), await probeWithout()];
+    const speedup = left / used;
+    const pays = speedup >= 1;
+    const times = `${used.toFixed(2)} ms against ${left.toFixed(2)} ms left to MKL`;
+    const finding = found(`used in MKL: ${times} (${speedup.toFixed(2)} x)`, {
+      milliseconds: used,
+      milliseconds_without: left,
+      speedup,
+    });
+    if (pays || speedup > NOISE) return finding;
+    const problem = {
+      what: `MKL is slower with AVX-512 here: ${times}`,
+      hint: `set ${SWITCH}=0`,
+      blocking: false,
+    };
+    return { ...finding, problems: [problem] };
+  } catch (error) {
+    return found(`in this processor; could not be measured: ${errorText(error)}`);
+  }
+}
+
+/** Two timings of the same may differ by as much. */
+const NOISE = 0.9;
+
+function probeHere(): number {
+  const { threads } = engineInfo();
+  setThreads(1);
+  try {
+    return probe();
+  } finally {
+    setThreads(threads);
+  }
+}
+
+async function probeWithout(): Promise<number> {
+  const module = new URL('./probe.js', import.meta.url).href;
+  const script = `import { probe } from ${JSON.stringify(module)}; console.log(probe())`;
+  const env = { ...process.env, [SWITCH]: '0', OMP_NUM_THREADS: '1' };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    env,
+  });
+  return Number(stdout);
+}
+
+/** The first processor, as Linux describes it. */
+function processor(): { vendor: string | null; flags: ReadonlySet<string> } {
+  const path = '/proc/cpuinfo';
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  return {
+    vendor: /^vendor_id\s*: (.*)$/m.exec(text)?.[1] ?? null,
+    flags: new Set(/^flags\s*: (.*)$/m.exec(text)?.[1].split(' ')),
+  };
+}

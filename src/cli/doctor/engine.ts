@@ -1,0 +1,70 @@
+import { errorText, InputError } from '../../base/errors.js';
+import { localMachine } from '../../cluster/local.js';
+import { engineInfo } from '../../torch/engine.js';
+import { buildInfo } from './build-info.js';
+import type { Findings, Problem } from './findings.js';
+
+/** libtorch: which, from where, and what it sees. */
+export function findEngine(): Findings & { readonly works: boolean } {
+  const built = buildInfo();
+  const where = built?.libtorch?.path ?? null;
+  try {
+    const info = engineInfo();
+    const gpus = Array.from({ length: info.cudaDevices }, (_, i) => `cuda:${i}`);
+    const devices = ['cpu', ...gpus];
+    return {
+      works: true,
+      facts: {
+        libtorch: {
+          version: info.libtorch,
+          path: where,
+          cuda: built?.libtorch?.cuda ?? null,
+          compiler: built?.compiler ?? null,
+        },
+        devices,
+        threads: info.threads,
+        cpu_capability: info.cpuCapability,
+        blas: { mkl: info.mkl, onednn: info.mkldnn, openmp: info.openmp },
+      },
+      lines: [
+        ['libtorch', `${info.libtorch}${where === null ? '' : `, ${where}`}`],
+        ['devices', devices.join(', ')],
+        ['threads', `${info.threads}, ${info.openmp}`],
+        ['BLAS', [info.mkl, info.mkldnn].join('; ')],
+        ['kernels', info.cpuCapability],
+      ],
+      problems: gpuProblems(info.cudaDevices, built?.libtorch?.cuda),
+    };
+  } catch (error) {
+    return {
+      works: false,
+      facts: {
+        libtorch: { version: built?.libtorch?.version ?? null, path: where, error: errorText(error) },
+        devices: [],
+      },
+      lines: [['libtorch', 'not usable: see below']],
+      problems: [
+        {
+          what: errorText(error),
+          hint: (error instanceof InputError ? error.hint : undefined) ?? 'run `npm run setup`',
+          blocking: true,
+        },
+      ],
+    };
+  }
+}
+
+function gpuProblems(seen: number, builtForCuda: boolean | undefined): Problem[] {
+  const { gpus } = localMachine();
+  if (seen >= gpus) return [];
+  const hint = builtForCuda
+    ? 'check the driver with `nvidia-smi`: it may be older than this libtorch needs'
+    : 'this libtorch is built for the CPU alone: install a CUDA build of torch, or set LIBTORCH to one, then `npm run setup`';
+  return [
+    {
+      what: `the machine has ${gpus} GPU${gpus > 1 ? 's' : ''}, libtorch sees ${seen}`,
+      hint,
+      blocking: false,
+    },
+  ];
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { cacheRoot } from '../../base/cache.js';
+import { DeepIncubationError, errorText } from '../../base/errors.js';
+import { fashionMnist } from '../../data/idx.js';
+import type { Findings } from './findings.js';
+
+/** Decoders, and the demo's images. */
+export async function findImages(): Promise<Findings> {
+  const parts = [await decoders(), cachedImages()];
+  return {
+    facts: Object.assign({}, ...parts.map(({ facts }) => facts)),
+    lines: parts.flatMap(({ lines }) => lines),
+    problems: parts.flatMap(({ problems }) => problems),
+  };
+}
+
+async function decoders(): Promise<Findings> {
+  try {
+    const { default: sharp } = await import('sharp');
+    const { sharp: version = '?', vips } = sharp.versions;
+    return {
+      facts: { decoders: { sharp: version, libvips: vips, formats: ['png', 'jpeg'] } },
+      lines: [['decoders', `PNG and JPEG, sharp ${version} with libvips ${vips}`]],
+      problems: [],
+    };
+  } catch (error) {
+    return {
+      facts: { decoders: null },
+      lines: [['decoders', 'none: see below']],
+      problems: [
+        {
+          what: `images cannot be decoded, sharp does not load: ${errorText(error).split('\n', 1)[0]}`,
+          hint: 'run `npm ci --include=optional` on this machine: its binaries come as optional packages',
+          blocking: false,
+        },
+      ],
+    };
+  }
+}
+
+function cachedImages(): Findings {
+  const cache = cacheRoot();
+  const folder = join(cache, 'fashion-mnist');
+  try {
+    const { train, val } = fashionMnist(folder);
+    return {
+      facts: { cache, fashion_mnist: { path: folder, train: train.length, val: val.length } },
+      lines: [
+        ['cache', cache],
+        ['images', `Fashion-MNIST, ${train.length} for training and ${val.length} for evaluation`],
+      ],
+      problems: [],
+    };
+  } catch (error) {
+    if (!(error instanceof DeepIncubationError)) throw error;
+    return {
+      facts: { cache, fashion_mnist: null },
+      lines: [
+        ['cache', cache],
+        ['images', 'Fashion-MNIST, which the demo takes, is not there'],
+      ],
+      problems: [
+        {
+          what: error.message,
+          hint: '`npm run setup` fetches it; your own images need none of it',
+          blocking: false,
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import { exitCodeOf, explain } from './failure.js';
+import { createProgram } from './program.js';
+
+// A reader that has seen enough (`| head`) is no failure; and a terminal that is gone must not end a run.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+process.stderr.on('error', () => {});
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  process.stderr.write(explain(error, process.env));
+  process.exitCode = exitCodeOf(error);
+}

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { goldenJson } from '../../test/support.js';
+import { noGrad } from '../torch/autograd.js';
+import { fillNormal, zeros } from '../torch/ops.js';
+import { Generator } from '../torch/random.js';
+import { liveHandles, scope } from '../torch/scope.js';
+import { buildStage, dropPathRates, type Regime, Stage, StagedModel } from './staged.js';
+import { type VitConfig, vit } from './vit.js';
+
+interface Rates {
+  readonly divided_depths: number[];
+  readonly rate: number;
+  readonly per_stage: number[][];
+}
+
+describe('drop-path rates', () => {
+  const { note: _, ...cases } = goldenJson<Record<string, Rates>>('f_droppath.json');
+
+  test.each(Object.entries(cases))('%s: the official ones', (_name, { divided_depths, rate, per_stage }) => {
+    const ours = dropPathRates(divided_depths, rate);
+    expect(ours.map((stage) => stage.length)).toEqual(divided_depths);
+    for (const [i, value] of ours.flat().entries())
+      expect(Math.abs(value - per_stage.flat()[i])).toBeLessThan(1e-6);
+  });
+
+  test('rise from 0 to the rate, wherever the cuts are', () => {
+    const depths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(depths, fc.double({ min: 0, max: 0.9, noNaN: true }), (parts, rate) => {
+        const all = dropPathRates(parts, rate).flat();
+        expect(all).toEqual(dropPathRates([all.length], rate)[0]);
+        expect(all[0]).toBe(0);
+        if (all.length > 1) expect(all.at(-1)).toBe(Math.fround(rate));
+        for (let i = 1; i < all.length; i++) expect(all[i]).toBeGreaterThanOrEqual(all[i - 1]);
+      }),
+    );
+  });
+});
+
+const TINY: VitConfig = {
+  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 4, heads: 2, mlpRatio: 2 },
+  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+};
+const generator = new Generator().seed(['staged']);
+const context = { device: 'cpu', dtype: 'F32', generator } as const;
+const images = zeros([16, 1, 8, 8]);
+fillNormal(images, 0, 1, generator);
+
+function model(depths: number[], regimes?: Regime[], dropPath = 0): StagedModel {
+  const blueprint = vit(TINY);
+  return new StagedModel(
+    depths.map((_, i) => buildStage(blueprint, depths, i, dropPath, context)),
+    regimes,
+  );
+}
+
+test('the first stage owns the stem, the last one the head, a single one both', () => {
+  const { stages } = model([1, 2, 1]);
+  expect(stages.map(({ stem, blocks, head }) => [stem !== null, blocks.length, head !== null])).toEqual([
+    [true, 1, false],
+    [false, 2, false],
+    [false, 1, true],
+  ]);
+  const [single] = model([4]).stages;
+  expect([single.stem !== null, single.blocks.length, single.head !== null]).toEqual([true, 4, true]);
+});
+
+test('parameters are named stage by stage, and only trained stages train', () => {
+  const hybrid = model([1, 1, 1], ['prefix', 'trained', 'suffix']);
+  const names = Array.from(hybrid.namedParameters(), ([name]) => name);
+  expect(names).toContain('stages.0.pos_embed');
+  expect(names).toContain('stages.1.blocks.0.attn.qkv.weight');
+  expect(names).toContain('stages.2.head.bias');
+  const trained = hybrid.trainedParameters().map(([name]) => name);
+  expect(trained).toEqual(names.filter((name) => name.startsWith('stages.1.')));
+  expect(model([2]).trainedParameters()).toHaveLength(names.length - 12);
+});
+
+test('where a model is cut changes nothing', () => {
+  const whole = model([4]);
+  const [only] = whole.stages;
+  const cut = new StagedModel([
+    new Stage({ stem: only.stem, blocks: only.blocks.slice(0, 1), head: null }),
+    new Stage({ stem: null, blocks: only.blocks.slice(1), head: only.head }),
+  ]);
+  const logits = (m: StagedModel) =>
+    scope(() => m.forward(images, { training: false, generator }).toFloat32Array());
+  expect(logits(cut)).toEqual(logits(whole));
+  expect(logits(whole)).toHaveLength(16 * 3);
+});
+
+describe('frozen stages', () => {
+  const regimes: Regime[] = ['prefix', 'trained', 'suffix'];
+  const run = (m: StagedModel, training: boolean, seed = 0) =>
+    scope(() => m.forward(images, { training, generator: generator.seed(['pass', seed]) }).toFloat32Array());
+
+  test('drop paths in training mode too', () => {
+    // Rates 0, 0.25, 0.5: with the middle block's branches zeroed, only the frozen last stage can differ.
+    const hybrid = model([1, 1, 1], regimes, 0.5);
+    noGrad(() => {
+      for (const [name, parameter] of hybrid.stages[1].namedParameters()) {
+        if (/(attn\.proj|mlp\.fc2)\.weight$/.test(name)) fillNormal(parameter, 0, 0, generator);
+      }
+    });
+    expect(run(hybrid, true)).not.toEqual(run(hybrid, true, 1));
+    expect(run(hybrid, true)).toEqual(run(hybrid, true));
+    expect(run(hybrid, true)).not.toEqual(run(hybrid, false));
+    expect(run(hybrid, false)).toEqual(run(hybrid, false, 1));
+  });
+
+  test('before the trained one record nothing, after it pass gradients on', () => {
+    const prefix = model([1, 1, 1], ['prefix', 'prefix', 'prefix']);
+    expect(scope(() => prefix.forward(images, { training: true, generator }).requiresGrad)).toBe(false);
+    const suffix = model([1, 1, 1], ['trained', 'suffix', 'suffix']);
+    expect(scope(() => suffix.forward(images, { training: true, generator }).requiresGrad)).toBe(true);
+  });
+});
+
+test('a forward pass frees what is between its layers', () => {
+  const m = model([1, 2, 1]);
+  const before = liveHandles();
+  scope(() => {
+    m.forward(images, { training: true, generator });
+    expect(liveHandles()).toBe(before + 1);
+  });
+  expect(liveHandles()).toBe(before);
+  m.free();
+});

@@ -1,0 +1,207 @@
+import { describe, expect, test } from 'vitest';
+import { goldenBlueprint, goldenStages } from '../../test/support.js';
+import { elementCount } from '../base/tensor-data.js';
+import { noGrad } from '../torch/autograd.js';
+import { bernoulli, mul, ones, select, to, zeros } from '../torch/ops.js';
+import { Generator } from '../torch/random.js';
+import { scope } from '../torch/scope.js';
+import { fromArray, type Tensor } from '../torch/tensor.js';
+import { VIT_PRESETS } from './presets.js';
+import { buildStage } from './staged.js';
+import { tokenCount, type VitConfig, vit } from './vit.js';
+
+const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['vit']) } as const;
+
+function published(preset: 'vit-base' | 'vit-large' | 'vit-huge', imageSize: number): VitConfig {
+  const { width, depth, heads, patch_size, qkv_bias, layer_norm_eps } = VIT_PRESETS[preset];
+  return {
+    ...{ imageSize, patchSize: patch_size, channels: 3, classes: 1000, width, depth, heads, mlpRatio: 4 },
+    ...{ qkvBias: qkv_bias, layerNormEps: layer_norm_eps, classToken: true },
+  };
+}
+
+const TINY: VitConfig = {
+  ...{ imageSize: 12, patchSize: 4, channels: 3, classes: 7, width: 8, depth: 4, heads: 2, mlpRatio: 4 },
+  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+};
+
+const totals = (config: VitConfig, what: 'macs' | 'parameters') => {
+  const { stem, block, head } = vit(config).cost;
+  return stem[what] + config.depth * block[what] + head[what];
+};
+
+describe('cost', () => {
+  test.each([
+    ['vit-base', 224, '17.56', 86_567_656],
+    ['vit-base', 384, '55.48', 86_859_496],
+    ['vit-large', 224, '61.55', 304_326_632],
+    ['vit-large', 384, '191.07', 304_715_752],
+    ['vit-huge', 224, '167.30', 632_045_800 - 32 * 3 * 1280],
+    ['vit-huge', 392, '544.95', 632_721_640 - 32 * 3 * 1280],
+  ] as const)('%s at %d px: %s G multiply-accumulates', (preset, size, giga, parameters) => {
+    const config = published(preset, size);
+    expect((totals(config, 'macs') / 1e9).toFixed(2)).toBe(giga);
+    expect(totals(config, 'parameters')).toBe(parameters);
+  });
+
+  test.each<Partial<VitConfig>>([
+    {},
+    { classToken: false },
+    { qkvBias: false },
+    { classToken: false, qkvBias: false, mlpRatio: 2.5, channels: 1, heads: 4 },
+    { patchSize: 2, classes: 1, width: 6, heads: 1 },
+  ])('of the modules as they are: %o', (change) => {
+    const config = { ...TINY, ...change };
+    const stage = buildStage(vit(config), [config.depth], 0, 0, context);
+    const shapes = Array.from(stage.namedParameters(), ([name, { shape }]) => [name, shape] as const);
+    expect(totals(config, 'parameters')).toBe(
+      shapes.reduce((sum, [, shape]) => sum + elementCount(shape), 0),
+    );
+
+    // Each matrix is applied to every token (the patches' to every patch, the head's to one); attention adds Q K^T and P V.
+    const tokens = tokenCount(config);
+    const times = (name: string) => {
+      if (name.startsWith('patch_embed')) return (config.imageSize / config.patchSize) ** 2;
+      return name === 'head.weight' ? 1 : tokens;
+    };
+    const matrices = shapes.filter(
+      ([name, shape]) => shape.length > 1 && !/^(pos_embed|cls_token)$/.test(name),
+    );
+    const products = matrices.reduce((sum, [name, shape]) => sum + times(name) * elementCount(shape), 0);
+    expect(totals(config, 'macs')).toBe(products + config.depth * 2 * tokens * tokens * config.width);
+    stage.free();
+  });
+
+  test('tokens', () => {
+    expect(tokenCount(published('vit-base', 224))).toBe(197);
+    expect(tokenCount(published('vit-huge', 392))).toBe(785);
+    expect(tokenCount({ ...TINY, classToken: false })).toBe(9);
+  });
+});
+
+test.each([
+  ['PT.pth', [1, 1, 1, 1]],
+  ['MT_1.pth', [1, 2, 1, 1]],
+  ['FT.pth', [2, 2, 2, 2]],
+])('names, order and shapes are those of the official %s', async (file, depths) => {
+  const official = await goldenStages(`ckpt/${file}`);
+  for (const [i, { weights }] of official.entries()) {
+    const stage = buildStage(goldenBlueprint, depths, i, 0.1, context);
+    const ours = Array.from(stage.namedParameters(), ([name, { shape }]) => [name, [...shape]]);
+    expect(ours).toEqual(Array.from(weights, ([name, { shape }]) => [name, [...shape]]));
+  }
+});
+
+test('initialisation', () => {
+  const config = { ...TINY, width: 64, classes: 50, imageSize: 32 };
+  const stage = buildStage(vit(config), [4], 0, 0, context);
+  const bound = 1 / Math.sqrt(3 * 4 * 4);
+  for (const [name, tensor] of stage.namedParameters()) {
+    const values = tensor.toFloat32Array();
+    const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
+    const largest = values.reduce((max, v) => Math.max(max, Math.abs(v)), 0);
+    // Four standard errors of a deviation of as many numbers.
+    const tolerance = 4 / Math.sqrt(2 * values.length);
+    if (name.startsWith('patch_embed')) {
+      expect(largest, name).toBeLessThanOrEqual(Math.fround(bound));
+      expect(Math.abs(deviation / (bound / Math.sqrt(3)) - 1), name).toBeLessThan(tolerance);
+    } else if (/norm\d?\.weight$/.test(name)) expect(new Set(values), name).toEqual(new Set([1]));
+    else if (name.endsWith('.bias')) expect(new Set(values), name).toEqual(new Set([0]));
+    else expect(Math.abs(deviation / 0.02 - 1), name).toBeLessThan(tolerance);
+  }
+});
+
+describe('forward', () => {
+  const evaluation = { training: false, generator: new Generator() };
+
+  test('patches are read in rows of rows, channel by channel, as by a convolution', () => {
+    const config = {
+      ...TINY,
+      imageSize: 4,
+      patchSize: 2,
+      channels: 2,
+      classToken: false,
+      width: 3,
+      heads: 1,
+    };
+    const stem = vit(config).makeStem(context);
+    const [pos, weight, bias] = ['pos_embed', 'patch_embed.proj.weight', 'patch_embed.proj.bias'].map(
+      (name) => new Map(stem.namedParameters()).get(name) as Tensor,
+    );
+    const [p, w, b] = [pos, weight, bias].map((tensor) => tensor.toFloat32Array());
+    const pixels = Float32Array.from({ length: 32 }, (_, i) => Math.sin(i));
+    const ours = scope(() => stem.forward(fromArray(pixels, [1, 2, 4, 4]), evaluation).toFloat32Array());
+    for (let patch = 0; patch < 4; patch++)
+      for (let d = 0; d < 3; d++) {
+        let sum = b[d] + p[patch * 3 + d];
+        for (let c = 0; c < 2; c++)
+          for (let y = 0; y < 2; y++)
+            for (let x = 0; x < 2; x++) {
+              const pixel = pixels[c * 16 + (Math.floor(patch / 2) * 2 + y) * 4 + (patch % 2) * 2 + x];
+              sum += w[((d * 2 + c) * 2 + y) * 2 + x] * pixel;
+            }
+        expect(ours[patch * 3 + d]).toBeCloseTo(sum, 5);
+      }
+  });
+
+  test('without a class token the head reads the mean of the normalised tokens', () => {
+    const config = { ...TINY, classToken: false };
+    const head = vit(config).makeHead(context);
+    const x = zeros([2, 9, 8]);
+    const normal = (seed: number) => bernoulli([9, 8], 0.5, new Generator().seed([seed]));
+    const [first, second] = [normal(1), normal(2)];
+    const logits = (tokens: Tensor) =>
+      scope(() => Array.from(head.forward(tokens, evaluation).toFloat32Array()));
+    const shuffled = (tokens: Tensor) => {
+      const values = tokens.toFloat32Array();
+      return fromArray(
+        Float32Array.from({ length: 72 }, (_, i) => values[(i + 8) % 72]),
+        [1, 9, 8],
+      );
+    };
+    const [a, b] = [first, second].map((tokens) => logits(shuffled(tokens)));
+    const unshuffled = logits(fromArray(first.toFloat32Array(), [1, 9, 8]));
+    expect(a).toHaveLength(7);
+    expect(a).not.toEqual(b);
+    for (const [i, value] of unshuffled.entries()) expect(value).toBeCloseTo(a[i], 5);
+  });
+
+  test('with one, it reads that token alone', () => {
+    const head = vit(TINY).makeHead(context);
+    const values = Float32Array.from({ length: 80 }, (_, i) => Math.cos(i));
+    const changed = values.map((v, i) => (i < 8 ? v : -3 * v));
+    const logits = (v: Float32Array) =>
+      scope(() => head.forward(fromArray(v, [1, 10, 8]), evaluation).toFloat32Array());
+    expect(logits(changed)).toEqual(logits(values));
+    expect(logits(values.map((v) => v ** 3))).not.toEqual(logits(values));
+  });
+
+  test('drops attention and MLP branches independently, whole samples at a time, in training alone', () => {
+    const rate = 0.5;
+    const block = vit(TINY).makeBlock(rate, context);
+    const batch = 400;
+    const x = mul(
+      ones([batch, 10, 8]),
+      fromArray(
+        Float32Array.from({ length: 8 }, (_, i) => Math.sin(i)),
+        [8],
+      ),
+    );
+    const run = (training: boolean) =>
+      noGrad(() =>
+        scope(() => {
+          const y = block.forward(x, { training, generator: new Generator().seed(['block']) });
+          const token = to(select(y, 1, 0), { dtype: 'F64' }).toFloat64Array();
+          return Array.from({ length: batch }, (_, i) => Array.from(token.subarray(8 * i, 8 * i + 8)).join());
+        }),
+      );
+    expect(new Set(run(false)).size).toBe(1);
+    // Every sample is the same, so what comes out tells which branches were kept: none, one, the other, or both.
+    const counts = new Map<string, number>();
+    for (const row of run(true)) counts.set(row, (counts.get(row) ?? 0) + 1);
+    expect(counts.size).toBe(4);
+    for (const count of counts.values())
+      expect(Math.abs(count - batch / 4)).toBeLessThan(4 * Math.sqrt(batch * 0.25 * 0.75));
+    expect(run(true)).toEqual(run(true));
+  });
+});

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import type { Batch } from '../data/batch.js';
+import { classification } from '../tasks/classification.js';
+import { linear, ones, reshape } from '../torch/ops.js';
+import { Generator } from '../torch/random.js';
+import { liveHandles } from '../torch/scope.js';
+import { fromArray, type Tensor } from '../torch/tensor.js';
+import { evaluate } from './evaluate.js';
+
+/** Images whose pixels over 255 are the logits of their classes. */
+function batchOf(rows: readonly (readonly number[])[], labels: readonly number[]): Batch {
+  const size = rows.length;
+  return {
+    ...{ size, channels: 1, height: 1, width: rows[0].length },
+    images: Uint8Array.from(rows.flat()),
+    labels: Int32Array.from(labels),
+    indices: Int32Array.from({ length: size }, (_, i) => i),
+  };
+}
+
+function run(
+  batches: readonly Batch[],
+  precision: 'float32' | 'bfloat16' = 'float32',
+  forward?: (x: Tensor) => Tensor,
+) {
+  const classes = batches[0]?.width ?? 1;
+  async function* stream(): AsyncGenerator<Batch> {
+    yield* batches;
+  }
+  const seen: boolean[] = [];
+  const result = evaluate({
+    model: {
+      forward(x, pass) {
+        seen.push(pass.training);
+        return forward?.(x) ?? reshape(x, [-1, classes]);
+      },
+    },
+    task: classification({ channels: 1, classes, mean: [0], std: [1], labelSmoothing: 0.1, device: 'cpu' }),
+    batches: stream(),
+    precision,
+    device: 'cpu',
+    generator: new Generator(),
+  });
+  return { result, seen };
+}
+
+const crossEntropy = (row: readonly number[], label: number) =>
+  Math.log(row.reduce((sum, pixel) => sum + Math.exp(pixel / 255), 0)) - row[label] / 255;
+
+describe('evaluate', () => {
+  // Ten images: eight of the first batch are right and two wrong; of the short last one, none is right.
+  const full = Array.from({ length: 10 }, (_, i) => [0, 200, 100].map((pixel) => pixel + i));
+  const short = [
+    [255, 0, 10],
+    [255, 20, 0],
+  ];
+  const batches = [batchOf(full, [1, 1, 1, 1, 1, 1, 1, 1, 0, 2]), batchOf(short, [1, 2])];
+
+  test('a short last batch counts by its size', async () => {
+    const { result, seen } = run(batches);
+    const { top1, top5, loss, images } = await result;
+    const labels = [...batches[0].labels, ...batches[1].labels];
+    const losses = [...full, ...short].map((row, i) => crossEntropy(row, labels[i]));
+    expect(images).toBe(12);
+    expect(top1).toBeCloseTo((100 * 8) / 12, 10);
+    // Of three classes every one is among the first five.
+    expect(top5).toBe(100);
+    expect(loss).toBeCloseTo(losses.reduce((a, b) => a + b) / 12, 6);
+    expect(seen).toEqual([false, false]);
+  });
+
+  test('top-5 of seven classes', async () => {
+    const row = [70, 60, 50, 40, 30, 20, 10];
+    const { top1, top5 } = await run([batchOf([row, row, row, row], [0, 4, 5, 6])]).result;
+    expect(top1).toBe(25);
+    expect(top5).toBe(50);
+  });
+
+  test('records nothing and frees everything', async () => {
+    const weight = ones([3, 3]);
+    weight.requiresGrad = true;
+    const outputs: Tensor[] = [];
+    const before = liveHandles();
+    await run(batches, 'float32', (x) => {
+      const y = linear(reshape(x, [-1, 3]), weight, null);
+      expect(y.requiresGrad).toBe(false);
+      outputs.push(y);
+      return y;
+    }).result;
+    // The generator's own handle, until it is collected.
+    expect(liveHandles() - before).toBeLessThanOrEqual(1);
+    expect(outputs.every((output) => output.isFreed)).toBe(true);
+  });
+
+  test('in bfloat16 matrix products are, and scores are still exact sums', async () => {
+    const identity = fromArray(Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), [3, 3]);
+    const dtypes = new Set<string>();
+    const { top1, loss } = await run(batches, 'bfloat16', (x) => {
+      const y = linear(reshape(x, [-1, 3]), identity, null);
+      dtypes.add(y.dtype);
+      return y;
+    }).result;
+    const exact = await run(batches).result;
+    expect([...dtypes]).toEqual(['BF16']);
+    expect(top1).toBe(exact.top1);
+    expect(Math.abs(loss - exact.loss)).toBeLessThan(2e-3);
+    expect(loss).not.toBe(exact.loss);
+  });
+
+  test('of no images at all is refused', async () => {
+    await expect(run([]).result).rejects.toThrow('no images to evaluate on');
+  });
+});

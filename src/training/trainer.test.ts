@@ -1,0 +1,240 @@
+import { describe, expect, test } from 'vitest';
+import { RunError } from '../base/errors.js';
+import { randomStream } from '../base/random.js';
+import type { TensorData } from '../base/tensor-data.js';
+import type { Batch } from '../data/batch.js';
+import { assemble } from '../incubation/assemble.js';
+import { hybridRegimes } from '../incubation/hybrid.js';
+import type { StagedModel } from '../models/staged.js';
+import { type VitConfig, vit } from '../models/vit.js';
+import { loadWeights, weightsOf } from '../nn/weights.js';
+import { classification } from '../tasks/classification.js';
+import { tensorOperator } from '../torch/operator.js';
+import { add, mul } from '../torch/ops.js';
+import { Generator } from '../torch/random.js';
+import type { Tensor } from '../torch/tensor.js';
+import { adamw } from './adamw.js';
+import { decayGroups, type Optimizer } from './optimizer.js';
+import { stepCosine } from './schedule.js';
+import { type StepReport, type TrainOptions, train } from './trainer.js';
+
+const TINY: VitConfig = {
+  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 4, heads: 2, mlpRatio: 2 },
+  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+};
+const STEPS = 6;
+
+/** A hybrid whose drop path is on in trained and frozen stages. */
+function hybrid(): StagedModel {
+  const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['weights']) } as const;
+  return assemble(vit(TINY), [1, 2, 1], [null, null, null], context, {
+    regimes: hybridRegimes(3, 1),
+    dropPath: 0.5,
+  });
+}
+
+const optimizerOf = (model: StagedModel): Optimizer =>
+  adamw(decayGroups(model.trainedParameters(), 0.05, []));
+
+function batchAt(micro: number, size = 4): Batch {
+  const stream = randomStream(['batch', micro]);
+  return {
+    ...{ size, channels: 1, height: 8, width: 8 },
+    images: Uint8Array.from({ length: size * 64 }, () => stream.integer(0, 255)),
+    labels: Int32Array.from({ length: size }, () => stream.integer(0, 2)),
+    indices: Int32Array.from({ length: size }, (_, i) => 100 * micro + i),
+  };
+}
+
+async function* batches(from: number, to: number): AsyncGenerator<Batch> {
+  for (let micro = from; micro < to; micro++) yield batchAt(micro);
+}
+
+const task = classification({
+  ...{ channels: 1, classes: 3, mean: [0.5], std: [0.5], labelSmoothing: 0.1, device: 'cpu' },
+});
+
+async function run(model: StagedModel, optimizer: Optimizer, change: Partial<TrainOptions> = {}) {
+  const reports: StepReport[] = [];
+  const { fromStep = 0, steps = STEPS, accumulate = 1 } = change;
+  await train({
+    ...{ model, task, optimizer, fromStep, steps, accumulate },
+    schedule: stepCosine({ lr: 0.01, warmupLr: 1e-4, minLr: 1e-4, steps: STEPS, warmupSteps: 2 }),
+    batches: batches(fromStep * accumulate, steps * accumulate),
+    ...{
+      clipGrad: 1,
+      precision: 'float32',
+      device: 'cpu',
+      generator: new Generator(),
+      seed: 7,
+      phase: 'MT/1',
+    },
+    ...change,
+    afterStep: async (report) => {
+      reports.push(report);
+      await change.afterStep?.(report);
+    },
+  });
+  return reports;
+}
+
+describe.each([{ accumulate: 1 }, { accumulate: 2 }])(
+  'with $accumulate micro-batches a step',
+  ({ accumulate }) => {
+    test('a run resumed from any step is the run, bit by bit', async () => {
+      const straight = hybrid();
+      const optimizer = optimizerOf(straight);
+      const saved: { weights: Map<string, TensorData>; state: Map<string, TensorData> }[] = [];
+      const save = () => saved.push({ weights: weightsOf(straight), state: optimizer.state() });
+      save();
+      const reports = await run(straight, optimizer, { accumulate, afterStep: () => void save() });
+
+      for (let step = 0; step < STEPS; step++) {
+        const model = hybrid();
+        const resumed = optimizerOf(model);
+        loadWeights(model, saved[step].weights, 'a checkpoint');
+        if (step > 0) resumed.load(saved[step].state);
+        const later = await run(model, resumed, { accumulate, fromStep: step });
+        expect(later.map(({ loss }) => loss)).toEqual(reports.slice(step).map(({ loss }) => loss));
+        expect(weightsOf(model)).toEqual(saved[STEPS].weights);
+        expect(resumed.state()).toEqual(saved[STEPS].state);
+        model.free();
+      }
+    });
+  },
+);
+
+test('drop path follows seed, phase, step and micro-batch', async () => {
+  const losses = async (change: Partial<TrainOptions>) => {
+    const model = hybrid();
+    const frozen: Optimizer = { ...optimizerOf(model), step: () => {} };
+    const reports = await run(model, frozen, {
+      batches: (async function* () {
+        while (true) yield batchAt(0);
+      })(),
+      ...change,
+    });
+    return reports.map(({ loss }) => loss);
+  };
+  const same = await losses({});
+  // The same batch and weights every step: only drop path makes the losses differ.
+  expect(new Set(same).size).toBe(STEPS);
+  expect(await losses({})).toEqual(same);
+  expect(await losses({ seed: 8 })).not.toEqual(same);
+  expect(await losses({ phase: 'MT/2' })).not.toEqual(same);
+  const [twice] = await losses({ accumulate: 2, steps: 1 });
+  expect(twice).not.toBe(same[0]);
+});
+
+test('reports tell step, images, rate, and the norm where gradients are clipped', async () => {
+  const model = hybrid();
+  const clipped = await run(model, optimizerOf(model), { accumulate: 2 });
+  expect(clipped.map(({ step, images }) => [step, images])).toEqual(
+    [1, 2, 3, 4, 5, 6].map((step) => [step, 8]),
+  );
+  expect(clipped[1].lr).toBe(0.01);
+  for (const { gradNorm, loss, milliseconds, dataMilliseconds } of clipped) {
+    expect(gradNorm).toBeGreaterThan(0);
+    expect(loss).toBeGreaterThan(0);
+    expect(milliseconds).toBeGreaterThanOrEqual(dataMilliseconds);
+  }
+  const [{ gradNorm }] = await run(model, optimizerOf(model), { clipGrad: null, steps: 1 });
+  expect(gradNorm).toBeUndefined();
+  expect(model.parameters().every(({ grad }) => grad === null)).toBe(true);
+});
+
+test('bfloat16 trains: weights stay float32, losses near those of float32', async () => {
+  const [exact, narrow] = [hybrid(), hybrid()];
+  const reports = await run(exact, optimizerOf(exact));
+  const low = await run(narrow, optimizerOf(narrow), { precision: 'bfloat16' });
+  for (const [i, { loss }] of low.entries()) {
+    expect(Math.abs(loss / reports[i].loss - 1)).toBeLessThan(0.02);
+    expect(loss).not.toBe(reports[i].loss);
+  }
+  expect(narrow.parameters().every(({ dtype }) => dtype === 'F32')).toBe(true);
+});
+
+describe('what stops the loop', () => {
+  /** What comes of a run in which `spoil` changes the model's output from step `from` on. */
+  async function failure(
+    change: Partial<TrainOptions>,
+    spoil: (output: Tensor) => Tensor = (output) => output,
+    from = 0,
+  ): Promise<{ error: RunError; done: number }> {
+    const model = hybrid();
+    let [forwards, done] = [0, 0];
+    let weights = weightsOf(model);
+    const spoiled: TrainOptions['model'] = {
+      trainedParameters: () => model.trainedParameters(),
+      forward: (x, pass) => (forwards++ < from ? model.forward(x, pass) : spoil(model.forward(x, pass))),
+    };
+    const afterStep = () => {
+      done += 1;
+      weights = weightsOf(model);
+    };
+    const error = await run(model, optimizerOf(model), { ...change, model: spoiled, afterStep }).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(RunError);
+    // The step that failed has not touched them.
+    expect(weightsOf(model)).toEqual(weights);
+    return { error: error as RunError, done };
+  }
+
+  test('a non-finite loss: told with phase, step and images', async () => {
+    const { error, done } = await failure({}, (output) => mul(output, Number.NaN), 2);
+    expect(error.message).toBe('MT/1: the loss is NaN at step 3 (images 200, 201, 202, 203)');
+    expect(error.hint).toContain('learning rate');
+    expect(done).toBe(2);
+  });
+
+  test('of many images, the first eight are named', async () => {
+    const long = (async function* () {
+      yield batchAt(0, 10);
+    })();
+    const { error } = await failure({ batches: long }, (output) => mul(output, Number.POSITIVE_INFINITY));
+    expect(error.message).toContain('at step 1 (images 0, 1, 2, 3, 4, 5, 6, 7 ...)');
+  });
+
+  test('a non-finite gradient of a finite loss, where gradients are clipped', async () => {
+    // The slope of the root at 0 is infinite.
+    const sqrt = tensorOperator('aten::sqrt');
+    const { error, done } = await failure({}, (output) => add(output, sqrt(mul(output, 0))), 1);
+    expect(error.message).toBe('MT/1: the gradient norm is NaN at step 2');
+    expect(done).toBe(1);
+  });
+
+  test('data that ends early', async () => {
+    const { error, done } = await failure({ accumulate: 2, batches: batches(0, 7) });
+    expect(error.message).toBe('MT/1: the data ended at step 3 of 6');
+    expect(done).toBe(3);
+  });
+
+  test('an error of the data, or of afterStep, as it is; the data is told to stop', async () => {
+    const model = hybrid();
+    let closed = false;
+    const endless = (async function* () {
+      try {
+        while (true) yield batchAt(0);
+      } finally {
+        closed = true;
+      }
+    })();
+    const failing = run(model, optimizerOf(model), {
+      batches: endless,
+      afterStep: ({ step }) => {
+        if (step === 2) throw new RangeError('on purpose');
+      },
+    });
+    await expect(failing).rejects.toThrow(new RangeError('on purpose'));
+    expect(closed).toBe(true);
+    const broken = (async function* (): AsyncGenerator<Batch> {
+      yield batchAt(0);
+      throw new TypeError('a broken image');
+    })();
+    await expect(run(model, optimizerOf(model), { batches: broken })).rejects.toThrow(
+      new TypeError('a broken image'),
+    );
+  });
+});

@@ -1,0 +1,212 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { cli, type Ended, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
+import { storedZip } from './fixtures/stored-zip.js';
+import { goldenPath } from './support.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const recipe = at('recipe.json');
+const FT = goldenPath('ckpt/FT.pth');
+
+beforeAll(async () => {
+  await writeImages(at('images'), { train: 8, val: 2 });
+  writeFileSync(recipe, JSON.stringify(tinyRecipe(at('images'))));
+});
+
+/** The command fails by the user's fault, and says so in one sentence or two. */
+function expectInputError({ code, stdout, stderr }: Ended, message: string | RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(stderr).toMatch(/^error: .+\n( {2}hint: .+\n)?$/);
+  expect(stdout).toBe('');
+  expect(code).toBe(2);
+}
+
+describe('recipes', () => {
+  test.each([
+    ['an unknown key', ['--set', 'model.widht=3'], 'recipe.json: unknown key model.widht'],
+    ['a wrong value', ['--set', 'model.depth=few'], 'recipe.json: model.depth: '],
+    [
+      'modules that do not divide the blocks',
+      ['--set', 'incubation.modules=3'],
+      '3 modules do not divide 4 blocks evenly',
+    ],
+    ['a setting without a value', ['--set', 'seed'], '--set seed: expected key.path=value'],
+    ['a setting that is not YAML', ['--set', 'seed=[1'], '--set seed=[1: the value is not YAML'],
+    ['no such folder of images', ['--set', `data.path=${'nowhere'}`], 'nowhere does not exist'],
+    [
+      'more images a step than there are',
+      ['--set', 'training.batch_size=64'],
+      'a step takes 64 images, the training set has 16',
+    ],
+    ['an unknown phase', ['--only', 'PT,MT/7'], 'tiny has no phase MT/7'],
+    ['a phase whose beginnings are missing', ['--only', 'FT'], 'FT starts from MT/0, MT/1, not done yet'],
+  ])('%s', async (_, args, message) => {
+    expectInputError(await cli(['run', recipe, '--out', at('run'), ...args]), message);
+  });
+
+  test('a missing recipe', async () => {
+    expectInputError(await cli(['run', at('none.yaml')]), `the recipe ${at('none.yaml')} cannot be read`);
+  });
+
+  test('a recipe that is not YAML', async () => {
+    writeFileSync(at('bad.yaml'), 'model: {');
+    expectInputError(await cli(['plan', at('bad.yaml')]), 'bad.yaml is not YAML');
+  });
+
+  test('a run folder that cannot be written', async () => {
+    const file = at('file');
+    writeFileSync(file, '');
+    expectInputError(
+      await cli(['run', recipe, '--out', join(file, 'run')]),
+      `Cannot write ${join(file, 'run')}`,
+    );
+  });
+
+  test('a run folder of another recipe', async () => {
+    const args = ['run', recipe, '--out', at('other')];
+    expectInputError(await cli([...args, '--only', 'FT']), 'FT starts from');
+    expectInputError(await cli([...args, '--set', 'seed=1']), 'was written by another recipe: seed differs');
+  });
+});
+
+describe('images', () => {
+  test('a class without images', async () => {
+    await writeImages(at('empty'), { train: 4, val: 1 });
+    mkdirSync(at('empty/train/third'));
+    const args = ['run', recipe, '--out', at('run-empty'), '--set', `data.path=${at('empty')}`];
+    expectInputError(await cli([...args, '--set', 'model.classes=3']), 'third holds no PNG or JPEG image');
+  });
+
+  test('a truncated image, met by a phase in its own process', async () => {
+    await writeImages(at('torn'), { train: 8, val: 1 });
+    truncateSync(at('torn/train/dark/3.png'), 200);
+    const args = ['run', recipe, '--out', at('run-torn'), '--set', `data.path=${at('torn')}`];
+    const { stderr, ...ended } = await cli([...args, '--quiet']);
+    expectInputError({ stderr, ...ended }, /torn\/train\/dark\/3\.png: cannot be read as an image/);
+    expect(readFileSync(at('run-torn/PT/log.txt'), 'utf8')).toContain('3.png: cannot be read as an image');
+  });
+
+  test('images of another size than the model takes', async () => {
+    const args = ['--data', at('images/val'), '--set', 'model.heads=4'];
+    expectInputError(await cli(['eval', FT, ...args]), /2 classes, the model 10/);
+  });
+
+  test('no folder of images', async () => {
+    expectInputError(
+      await cli(['eval', FT, '--data', at('none'), '--set', 'model.heads=4']),
+      /none: cannot be read/,
+    );
+  });
+});
+
+describe('checkpoints', () => {
+  const evaluate = (checkpoint: string) => cli(['eval', checkpoint, '--data', goldenPath('png')]);
+
+  test('a missing one', async () => {
+    expectInputError(await evaluate(at('none.pth')), 'none.pth does not exist');
+  });
+
+  test('a truncated one', async () => {
+    writeFileSync(at('torn.pth'), readFileSync(FT).subarray(0, 100_000));
+    for (const command of [evaluate, (path: string) => cli(['inspect', path])]) {
+      expectInputError(await command(at('torn.pth')), 'torn.pth');
+    }
+  });
+
+  test('a hostile one is refused by name, and not run', async () => {
+    const proof = at('pwned');
+    const pickle = `cposix\nsystem\n(S'touch ${proof}'\ntR.`;
+    writeFileSync(at('hostile.pth'), storedZip([['archive/data.pkl', Buffer.from(pickle, 'latin1')]]));
+    for (const command of [evaluate, (path: string) => cli(['inspect', path])]) {
+      expectInputError(await command(at('hostile.pth')), /asks for `posix\.system`/);
+    }
+    expect(existsSync(proof)).toBe(false);
+  });
+
+  test('something else', async () => {
+    expectInputError(await evaluate(recipe), 'neither a safetensors file nor one that torch.save wrote');
+    expectInputError(await evaluate(folder), 'is neither a phase of a run nor a checkpoint');
+  });
+});
+
+describe('the command line itself', () => {
+  test.each([
+    [['train'], "unknown command 'train'"],
+    [['run'], "missing required argument 'recipe'"],
+    [['run', 'r.yaml', '--fast'], "unknown option '--fast'"],
+    [['eval', 'x.pth', '--data', '.', '--batch-size', '0'], 'Expected a whole number above 0'],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await cli(args);
+    expect(stderr).toMatch(/^error: /);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  test('--help and --version', async () => {
+    for (const command of ['run', 'eval', 'plan', 'inspect', 'report', 'doctor']) {
+      const { code, stdout } = await cli([command, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^Example/m);
+    }
+    const { stdout } = await cli(['--help']);
+    expect(stdout).toContain('Exit status');
+    expect(stdout).not.toContain('phase [options]');
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    expect(await cli(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test('a reader that goes away ends it quietly', async () => {
+    const { start } = await import('./cli-support.js');
+    const { process: child, ended } = start(['inspect', FT, '--tensors', '--json']);
+    child.stdout?.destroy();
+    const { code, stderr } = await ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+});
+
+describe('without the addon', () => {
+  const root = at('bare');
+  const options = { main: join(root, 'dist/cli/main.js') };
+
+  beforeAll(() => {
+    const project = fileURLToPath(new URL('..', import.meta.url));
+    cpSync(join(project, 'dist'), join(root, 'dist'), { recursive: true });
+    cpSync(join(project, 'package.json'), join(root, 'package.json'));
+    symlinkSync(join(project, 'node_modules'), join(root, 'node_modules'));
+  });
+
+  test('run says what to do', async () => {
+    const ended = await cli(['run', recipe, '--out', at('run-bare'), '--quiet'], options);
+    expectInputError(ended, /the native addon is not built: .*\n {2}hint: run `npm run setup`/);
+  });
+
+  test('what needs no libtorch works', async () => {
+    const planned = await cli(['plan', recipe, '--json'], options);
+    expect(planned.code).toBe(0);
+    expect(JSON.parse(planned.stdout).phases).toHaveLength(5);
+    const inspected = await cli(['inspect', FT, '--json'], options);
+    expect(JSON.parse(inspected.stdout)).toMatchObject({
+      format: 'torch',
+      geometry: { width: 64, depths: [2, 2, 2, 2] },
+    });
+  });
+
+  test('doctor names it', async () => {
+    const { code, stdout, stderr } = await cli(['doctor', '--json'], options);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    const { problems } = JSON.parse(stdout);
+    expect(problems[0]).toMatchObject({ blocking: true, hint: expect.stringContaining('npm run setup') });
+  });
+});

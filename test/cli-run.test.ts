@@ -1,0 +1,131 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { phasesIn } from '../src/checkpoint/run-folder.js';
+import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+
+const folder = temporaryFolder();
+const images = join(folder, 'images');
+const recipe = join(folder, 'recipe.json');
+const [whole, broken] = [join(folder, 'whole'), join(folder, 'broken')];
+const PHASES = ['PT', 'MT/0', 'MT/1', 'FT', 'E2E'];
+
+beforeAll(async () => {
+  await writeImages(images, { train: 16, val: 5 });
+  writeFileSync(recipe, JSON.stringify(tinyRecipe(images)));
+});
+
+test('a run trains every phase, sums up, and says so once it is done', async () => {
+  const { code, stdout, stderr } = await cli(['run', recipe, '--out', whole, '--json']);
+  expect(stderr).toContain('E2E   done');
+  expect(code).toBe(0);
+  const summary = JSON.parse(stdout);
+  expect(summary).toMatchObject({ name: 'tiny', run: whole, phases_run: PHASES });
+  expect(summary.phases.map((phase: { phase: string }) => phase.phase)).toEqual(PHASES);
+  const sum = summary.phases
+    .slice(0, -1)
+    .reduce((total: number, phase: { seconds: number }) => total + phase.seconds, 0);
+  expect(summary.incubation.seconds).toBeCloseTo(sum, 9);
+  expect(readJson(join(whole, 'summary.json'))).toMatchObject({ incubation: summary.incubation });
+  expect(readJson(join(whole, 'recipe.json'))).toMatchObject({ name: 'tiny', seed: 0, versions: {} });
+  expect(existsSync(join(whole, 'report/index.html'))).toBe(true);
+
+  const again = await cli(['run', recipe, '--out', whole]);
+  expect(again).toMatchObject({ code: 0 });
+  expect(again.stderr).toContain('done before');
+  expect(again.stdout).toMatch(/^Deep Incubation +[\d.]+ M/m);
+  expect(again.stdout).toContain(`Report: ${join(whole, 'report/index.html')}`);
+});
+
+test('eval of a phase gives what its last evaluation gave', async () => {
+  const { code, stdout } = await cli(['eval', join(whole, 'FT'), '--data', images, '--json']);
+  expect(code).toBe(0);
+  const { top1, loss } = readJson(join(whole, 'FT/result.json')) as { top1: number; loss: number };
+  const result = JSON.parse(stdout);
+  expect(result).toMatchObject({ top1, images: 10, model: { heads: 2, depths: [2, 2] } });
+  expect(result.loss).toBeCloseTo(loss, 6);
+
+  const inspected = JSON.parse((await cli(['inspect', join(whole, 'MT/1'), '--json'])).stdout);
+  expect(inspected).toMatchObject({ format: 'checkpoint', manifest: { phase: 'MT/1', depths: [1, 2] } });
+  expect(inspected.stages.map(({ blocks }: { blocks: number }) => blocks)).toEqual([1, 2]);
+});
+
+test('stopped and killed again and again, a run ends as if nothing had been', async () => {
+  const metrics = join(broken, 'PT/metrics.jsonl');
+  const reached = (step: number) => () => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= step;
+  const begin = () => start(['run', recipe, '--out', broken]);
+
+  // Ctrl-C, before any evaluation has made a checkpoint.
+  const stopped = begin();
+  await until(reached(5), 'step 5');
+  stopped.process.kill('SIGINT');
+  const ending = await stopped.ended;
+  expect(ending.code).toBe(130);
+  expect(ending.stderr).toMatch(
+    /error: PT was interrupted at step \d+ of 240\n {2}hint: the same command again/,
+  );
+  expect(steps()).toHaveLength(1);
+
+  // The kernel kills the phase: its supervisor starts it again. Then the supervisor itself dies.
+  const killed = begin();
+  await until(reached(60), 'step 60');
+  const [phase] = childrenOf(killed.process.pid as number);
+  process.kill(phase, 'SIGKILL');
+  await until(() => childrenOf(killed.process.pid as number).some((pid) => pid !== phase), 'a new process');
+  await until(reached(100), 'step 100');
+  const [orphan] = childrenOf(killed.process.pid as number);
+  killed.process.kill('SIGKILL');
+  expect((await killed.ended).stderr).toContain('PT died of SIGKILL');
+  await until(() => !isAlive(orphan), 'the end of the orphan');
+  expect(existsSync(join(broken, 'PT/result.json'))).toBe(false);
+
+  const { code, stderr } = await begin().ended;
+  expect(stderr).toMatch(/PT +resumed at step [1-9]/);
+  expect(code).toBe(0);
+  for (const name of PHASES) {
+    const [a, b] = [whole, broken].map((run) => jsonLines(join(run, name, 'metrics.jsonl')).map(untimed));
+    expect(b).toEqual(a);
+    const [first, second] = [whole, broken].map((run) => untimed(readJson(join(run, name, 'result.json'))));
+    expect(second).toEqual(first);
+    const [left, right] = [whole, broken].map((run) => weightHashes(join(run, name)));
+    expect(right).toEqual(left);
+  }
+  expect(phasesIn(broken)).toEqual(PHASES);
+}, 120_000);
+
+test('report writes the page of a run', async () => {
+  const { code, stdout } = await cli(['report', whole]);
+  expect(code).toBe(0);
+  expect(readFileSync(stdout.trim(), 'utf8')).toContain('Deep Incubation run');
+});
+
+function steps(): string[] {
+  return readdirSync(join(broken, 'PT/checkpoints')).filter((name) => /^\d+$/.test(name));
+}
+
+function readJson(path: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+/** A record without what depends on the clock. */
+function untimed(record: Record<string, unknown>): Record<string, unknown> {
+  const { seconds, images_per_second, memory_bytes, data_wait, ...rest } = record;
+  return rest;
+}
+
+/** Of weights and optimiser, as the last checkpoint's manifest has them. */
+function weightHashes(phase: string): unknown {
+  const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
+  return readJson(join(phase, 'checkpoints', latest, 'manifest.json')).files;
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+function isAlive(pid: number): boolean {
+  // A zombie has ended: nobody here inherits the orphan to bury it.
+  const path = `/proc/${pid}/stat`;
+  return existsSync(path) && !/\) [ZX] /.test(readFileSync(path, 'utf8'));
+}

@@ -1,0 +1,150 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { phaseOf, phasesOf } from '../src/incubation/phases.js';
+import { checkedRecipe, defineRecipe, recipeJsonSchema } from '../src/incubation/recipe.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const pages = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+const textOf = (page: string) => readFileSync(join(root, page), 'utf8');
+
+/** The contents of a page's fenced blocks of a language. */
+function blocks(page: string, language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms');
+  return [...textOf(page).matchAll(fence)].map(([, content]) => content);
+}
+
+/** A heading's anchor, as GitHub makes it. */
+function anchorOf(heading: string): string {
+  const text = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
+  return text.replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
+}
+
+function anchors(page: string): string[] {
+  const prose = textOf(page).replace(/^```.*?^```/gms, '');
+  return [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading));
+}
+
+describe.each(pages)('%s', (page) => {
+  const links = [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
+  const local = links.filter((target) => !/^[a-z]+:/.test(target));
+
+  test.each(local)('links to %s, which is there', (target) => {
+    const [path, anchor] = target.split('#');
+    const file = path === '' ? page : relative(root, join(root, dirname(page), path));
+    expect(existsSync(join(root, file))).toBe(true);
+    if (anchor !== undefined) expect(anchors(file)).toContain(anchor);
+  });
+
+  test('is a page that others lead to', () => {
+    const leads = pages.filter(
+      (other) => other !== page && textOf(other).includes(page.replace('docs/', '')),
+    );
+    expect(page === 'README.md' || leads.length > 0).toBe(true);
+  });
+});
+
+test('README.md is under 150 lines', () => {
+  expect(textOf('README.md').split('\n').length).toBeLessThan(150);
+});
+
+describe('docs/recipes.md', () => {
+  interface Schema {
+    readonly properties?: Readonly<Record<string, Schema>>;
+    readonly anyOf?: readonly Schema[];
+    readonly default?: unknown;
+  }
+
+  /** Each key of the schema by its path, with its default. Phases take the keys of `training`. */
+  function* keysOf(schema: Schema, path = ''): Iterable<[key: string, fallback: unknown]> {
+    for (const [name, value] of Object.entries(schema.properties ?? {})) {
+      const key = path === '' ? name : `${path}.${name}`;
+      yield [key.replace(/^phases\.\w+\.(?=.)/, 'training.'), value.default];
+      yield* keysOf(value, key);
+    }
+    for (const option of schema.anyOf ?? []) yield* keysOf(option, path);
+  }
+  const keys = new Map(keysOf(recipeJsonSchema()));
+  const rows = new Map(
+    [...textOf('docs/recipes.md').matchAll(/^\| `([\w.]+)` \| (.*?) \| .*\|$/gm)].map(
+      ([, key, fallback]) => [key, fallback.replace(/^`(.*)`$/, '$1')] as const,
+    ),
+  );
+
+  test('the schema is walked to its leaves', () => {
+    for (const key of ['data.augment.flip', 'training.schedule.min_lr', 'phases.E2E', 'run.threads']) {
+      expect([...keys.keys()]).toContain(key);
+    }
+  });
+
+  test.each([...keys])('tells of %s, with its default', (key, fallback) => {
+    expect([...rows.keys()]).toContain(key);
+    if (fallback === undefined) return;
+    const told = rows.get(key) ?? '';
+    expect(typeof fallback === 'string' ? told : JSON.parse(told)).toEqual(fallback);
+  });
+
+  test('tells what a phase is trained with by default', () => {
+    const recipe = defineRecipe({
+      name: 'least',
+      model: { preset: 'vit-tiny' },
+      incubation: {},
+      data: { format: 'folder' },
+    });
+    const { settings } = phaseOf(recipe, 'MT/0');
+    const { optimizer, schedule, ...others } = settings;
+    const flat = { ...others, ...prefixed('optimizer.', optimizer), ...prefixed('schedule.', schedule) };
+    for (const [name, value] of Object.entries(flat)) {
+      const told = rows.get(`training.${name}`) ?? '';
+      expect([name, typeof value === 'string' ? told : JSON.parse(told)]).toEqual([name, value]);
+    }
+    expect(phasesOf(recipe).map(({ name }) => name)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT']);
+  });
+
+  test('tells of no setting that is not there', () => {
+    const sections = /^(model|incubation|data|training|phases|run)\./;
+    expect([...rows.keys()].filter((key) => sections.test(key) && !keys.has(key))).toEqual([]);
+  });
+});
+
+function prefixed(prefix: string, values: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
+}
+
+test('the recipe in README.md is a valid one', () => {
+  const [recipe, ...others] = blocks('README.md', 'yaml');
+  expect(others).toEqual([]);
+  expect(checkedRecipe(parse(recipe), 'README.md').incubation.modules).toBe(4);
+});
+
+test('the TypeScript in README.md type-checks', () => {
+  const [code, ...others] = blocks('README.md', 'ts');
+  expect(others).toEqual([]);
+  expect(diagnosticsOf(code)).toEqual([]);
+  expect(diagnosticsOf(code.replace('modules: 4', "modules: 'four'"))).not.toEqual([]);
+});
+
+/** What the compiler says of a file in the root, with the project's settings. */
+function diagnosticsOf(code: string): string[] {
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const file = join(root, 'readme-example.ts');
+  const host = ts.createCompilerHost(options);
+  const { readFile, fileExists } = host;
+  host.readFile = (path) => (path === file ? code : readFile(path));
+  host.fileExists = (path) => path === file || fileExists(path);
+  const paths = { 'deep-incubation': [join(root, 'src/index.ts')] };
+  const program = ts.createProgram([file], { ...options, paths }, host);
+  const source = program.getSourceFile(file);
+  return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
+    ({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'),
+  );
+}
