@@ -12,19 +12,19 @@ export function divide(
   into: { readonly modules: number } | { readonly depths: readonly number[] },
 ): number[] {
   if ('depths' in into) {
+    const shown = `incubation.depths [${into.depths.join(', ')}]`;
+    const hint = 'each module needs at least one block, and all together as many as model.depth';
+    if (into.depths.some((part) => !Number.isInteger(part) || part < 1)) {
+      throw new InputError(`${shown}: every entry is a number of blocks, 1 or more`, { hint });
+    }
     const total = into.depths.reduce((a, b) => a + b, 0);
-    if (total !== depth || into.depths.some((part) => part < 1)) {
-      throw new InputError(
-        `incubation.depths [${into.depths.join(', ')}] add up to ${total}, the model has ${depth} blocks`,
-        {
-          hint: 'each module needs at least one block, and all together as many as model.depth',
-        },
-      );
+    if (total !== depth) {
+      throw new InputError(`${shown} add up to ${total}, the model has ${depth} blocks`, { hint });
     }
     return [...into.depths];
   }
   const { modules } = into;
-  if (modules < 1 || depth % modules !== 0) {
+  if (!Number.isInteger(modules) || modules < 1 || depth % modules !== 0) {
     throw new InputError(`${modules} modules do not divide ${depth} blocks evenly`, {
       hint: `set incubation.modules to one of ${divisors(depth).join(', ')}, or give incubation.depths explicitly`,
     });

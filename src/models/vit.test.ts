@@ -147,7 +147,6 @@ describe('forward', () => {
   test('without a class token the head reads the mean of the normalised tokens', () => {
     const config = { ...TINY, classToken: false };
     const head = vit(config).makeHead(context);
-    const x = zeros([2, 9, 8]);
     const normal = (seed: number) => bernoulli([9, 8], 0.5, new Generator().seed([seed]));
     const [first, second] = [normal(1), normal(2)];
     const logits = (tokens: Tensor) =>
