@@ -2,10 +2,11 @@
  * A training step, ours against PyTorch eager and torch.compile on the same libtorch.
  *
  *   npm run bench -- step [--quick] [--only deit,MT/1] [--precision float32] [--threads N] [--rounds N]
- *                         [--without compile,compile-best]
+ *                         [--without compile,compile-best] [--cpu]
  *
  * Long-lived processes take turns on the same weights and batch; the first losses must agree. `--quick` takes
- * E2E and MT/1 in float32, without torch.compile. Writes bench/results/step.json and step.md.
+ * E2E and MT/1 in float32, without torch.compile. `--cpu` compares processor time instead of time: on a machine
+ * that others use too, with one thread. Writes bench/results/step.json and step.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -35,6 +36,7 @@ const { values: flags } = parseArgs({
     threads: { type: 'string', default: String(availableParallelism()) },
     rounds: { type: 'string' },
     steps: { type: 'string', default: '2' },
+    cpu: { type: 'boolean', default: false },
   },
 });
 
@@ -66,6 +68,7 @@ async function main(): Promise<void> {
         await measure(what, ours, others.filter((_, i) => variants[i].applies(what)), {
           rounds: Number(flags.rounds ?? (flags.quick ? 3 : 7)),
           stepsARound: Number(flags.steps),
+          clock: flags.cpu ? 'cpuMs' : 'ms',
           folder,
           undecayed: UNDECAYED,
         }),
@@ -80,7 +83,7 @@ async function main(): Promise<void> {
   function writeResults(results: readonly Result[], on: ReturnType<typeof machine>): void {
     const names = variants.map(({ name }) => name);
     const legend = [
-      `Milliseconds of a training step, medians; ratios above 1: ours is faster (median and range of the rounds).`,
+      `Milliseconds${flags.cpu ? ' of processor time' : ''} of a training step, medians; ratios above 1: ours is faster (median and range of the rounds).`,
       '',
       ...variants.map(({ name, about }) => `- ${name}: ${about}`),
       ...[...sizes].map(([name, about]) => `- ${name}: ${about}`),

@@ -10,7 +10,7 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Ended, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
+import { cli, type Ended, start, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { storedZip } from './fixtures/stored-zip.js';
 import { goldenPath } from './support.js';
 
@@ -97,9 +97,11 @@ describe('images', () => {
     expect(readFileSync(at('run-torn/PT/log.txt'), 'utf8')).toContain('3.png: cannot be read as an image');
   });
 
-  test('images of another size than the model takes', async () => {
-    const args = ['--data', at('images/val'), '--set', 'model.heads=4'];
-    expectInputError(await cli(['eval', FT, ...args]), /2 classes, the model 10/);
+  test('images of other classes, or of another size, than the model takes', async () => {
+    const evaluate = (data: string) => cli(['eval', FT, '--data', data, '--set', 'model.heads=4']);
+    expectInputError(await evaluate(at('images/val')), /2 classes, the model 10/);
+    cpSync(at('images/val/dark'), at('sizes/3_dark'), { recursive: true });
+    expectInputError(await evaluate(at('sizes')), /the image is 16 x 16 pixels, but the model takes 28 x 28/);
   });
 
   test('no folder of images', async () => {
@@ -136,8 +138,17 @@ describe('checkpoints', () => {
 
   test('something else', async () => {
     expectInputError(await evaluate(recipe), 'neither a safetensors file nor one that torch.save wrote');
-    expectInputError(await evaluate(folder), 'is neither a phase of a run nor a checkpoint');
+    expectInputError(await evaluate(at('images')), 'is neither a phase of a run nor a checkpoint');
   });
+});
+
+test('a loss that is not finite is a failure of the run, not of its input', async () => {
+  const args = ['--quiet', '--only', 'PT', '--set', 'training.optimizer.lr=1e30'];
+  const { code, stdout, stderr } = await cli(['run', recipe, '--out', at('run-inf'), ...args]);
+  expect(stderr).toMatch(
+    /^error: PT: the loss is \S+ at step \d+ \(images .*\)\n {2}hint: lower the learning rate.*\n$/,
+  );
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
 });
 
 describe('the command line itself', () => {
@@ -168,7 +179,6 @@ describe('the command line itself', () => {
   });
 
   test('a reader that goes away ends it quietly', async () => {
-    const { start } = await import('./cli-support.js');
     const { process: child, ended } = start(['inspect', FT, '--tensors', '--json']);
     child.stdout?.destroy();
     const { code, stderr } = await ended;

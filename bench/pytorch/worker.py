@@ -61,12 +61,13 @@ class Session:
         return value
 
     def steps(self, count):
-        ms, losses = [], []
+        ms, cpu_ms, losses = [], [], []
         for _ in range(count):
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             losses.append(self.step())
             ms.append((time.perf_counter() - started) * 1e3)
-        return {"ms": ms, "losses": losses}
+            cpu_ms.append((time.process_time() - cpu_started) * 1e3)
+        return {"ms": ms, "cpuMs": cpu_ms, "losses": losses}
 
 
 def main():

@@ -24,7 +24,7 @@ export async function measure(
   what: Case,
   ours: Worker,
   others: readonly Worker[],
-  options: { readonly rounds: number; readonly stepsARound: number; readonly folder: string; readonly undecayed: readonly string[] },
+  options: { readonly rounds: number; readonly stepsARound: number; readonly clock: 'ms' | 'cpuMs'; readonly folder: string; readonly undecayed: readonly string[] },
 ): Promise<Result> {
   const workers = [ours, ...others];
   const tensors = join(options.folder, 'case.safetensors');
@@ -43,8 +43,8 @@ export async function measure(
   for (let round = 0; round < options.rounds; round++) {
     const turn = round % workers.length;
     for (const worker of [...workers.slice(turn), ...workers.slice(0, turn)]) {
-      const { ms } = await worker.ask<Steps>({ cmd: 'steps', n: options.stepsARound });
-      rounds[worker.name].push(median(ms));
+      const steps = await worker.ask<Steps>({ cmd: 'steps', n: options.stepsARound });
+      rounds[worker.name].push(median(steps[options.clock]));
     }
   }
   return { case: what, losses, rounds };

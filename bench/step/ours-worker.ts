@@ -80,10 +80,12 @@ function free({ model, optimizer, images, labels }: Session): void {
 function steps({ case: { precision }, model, optimizer, task, images, labels }: Session, count: number) {
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const ms: number[] = [];
+  const cpuMs: number[] = [];
   const losses: number[] = [];
   const forward = () => task.loss(model.forward(images, { training: true, generator }), labels);
   for (let i = 0; i < count; i++) {
     const started = performance.now();
+    const cpuStarted = process.cpuUsage();
     losses.push(
       scope(() => {
         const loss = precision === 'bfloat16' ? autocast('cpu', 'BF16', forward) : forward();
@@ -94,8 +96,10 @@ function steps({ case: { precision }, model, optimizer, task, images, labels }: 
     optimizer.step(1e-3);
     clearGrads(parameters);
     ms.push(performance.now() - started);
+    const { user, system } = process.cpuUsage(cpuStarted);
+    cpuMs.push((user + system) / 1e3);
   }
-  return { ms, losses };
+  return { ms, cpuMs, losses };
 }
 
 function answer(request: Request): unknown {

@@ -15,6 +15,8 @@ export type Request =
 
 export interface Steps {
   readonly ms: readonly number[];
+  /** Of all the process's threads, spinning included. */
+  readonly cpuMs: readonly number[];
   readonly losses: readonly number[];
 }
 

@@ -104,9 +104,9 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
   test('only the module has gradients, and every parameter of it', () => {
     const model = build(depths, regimes);
     work(model);
-    for (const [stage, { namedParameters }] of model.stages.entries()) {
-      for (const [name, parameter] of namedParameters.call(model.stages[stage])) {
-        expect(parameter.grad !== null, `stages.${stage}.${name}`).toBe(stage === index);
+    for (const [i, stage] of model.stages.entries()) {
+      for (const [name, parameter] of stage.namedParameters()) {
+        expect(parameter.grad !== null, `stages.${i}.${name}`).toBe(i === index);
       }
     }
   });

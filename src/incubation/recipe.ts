@@ -7,6 +7,7 @@ import type { Blueprint } from '../models/staged.js';
 import { type VitConfig, vit } from '../models/vit.js';
 import { divide } from './divide.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
+import { withSettings } from './settings.js';
 
 /**
  * A recipe built in TypeScript: checked, with defaults filled in.
@@ -37,8 +38,7 @@ export function readRecipe(path: string, settings: readonly string[] = []): Reci
   } catch (error) {
     throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0]}`);
   }
-  for (const setting of settings) input = withSetting(input, setting);
-  return checkedRecipe(input, path);
+  return checkedRecipe(withSettings(input, settings), path);
 }
 
 /** The geometry of a recipe's target model. */
@@ -118,24 +118,6 @@ function issueText(issue: z.core.$ZodIssue): string {
     return `unknown key ${keys.join(', ')}`;
   }
   return at === '' ? issue.message : `${at}: ${issue.message}`;
-}
-
-function withSetting(input: unknown, setting: string): unknown {
-  const split = setting.indexOf('=');
-  if (split < 1) throw new InputError(`--set ${setting}: expected key.path=value`);
-  const path = setting.slice(0, split).split('.');
-  let value: unknown;
-  try {
-    value = parse(setting.slice(split + 1));
-  } catch (error) {
-    throw new InputError(`--set ${setting}: the value is not YAML: ${errorText(error).split('\n', 1)[0]}`);
-  }
-  return replaced(input, path, value);
-}
-
-function replaced(input: unknown, [key, ...rest]: string[], value: unknown): unknown {
-  const object = typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
-  return { ...object, [key]: rest.length === 0 ? value : replaced(object[key], rest, value) };
 }
 
 function requireDivides(smallKey: string, small: number, largeKey: string, large: number): void {

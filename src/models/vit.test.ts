@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { goldenBlueprint, goldenStages } from '../../test/support.js';
 import { elementCount } from '../base/tensor-data.js';
 import { noGrad } from '../torch/autograd.js';
-import { bernoulli, mul, ones, select, to, zeros } from '../torch/ops.js';
+import { bernoulli, mul, ones, select, to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';

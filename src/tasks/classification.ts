@@ -76,4 +76,10 @@ function checkBatch(batch: Batch, channels: number, classes: number): void {
       hint: `set model.classes to at least ${largest + 1}`,
     });
   }
+  const smallest = batch.labels.reduce((a, b) => Math.min(a, b), 0);
+  if (smallest < 0) {
+    throw new InputError(`an image has label ${smallest}, the model knows classes 0 to ${classes - 1}`, {
+      hint: 'labels are numbers from 0',
+    });
+  }
 }

@@ -72,7 +72,11 @@ function text(run: RunPlan, time: Seconds): string[] {
     '',
     ...ratioSentence(run),
     `Memory, activations left out: at most ${bytes(memoryOf(run))} a phase. Disk: at most ${bytes(run.disk_bytes)}.`,
-    ...(time.size > 0 ? ['Time: extrapolated from a few steps on random images; evaluation left out.'] : []),
+    ...(time.size > 0
+      ? [
+          'Time: extrapolated from a few steps on random images, phases one after another, evaluation left out.',
+        ]
+      : []),
   ];
 }
 

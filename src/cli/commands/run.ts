@@ -25,7 +25,9 @@ const TICK_MS = 250;
 export async function run(recipePath: string, options: RunOptions): Promise<void> {
   const recipe = readRecipe(recipePath, options.set);
   // The name is checked by looking the phase up.
-  const only = options.only?.map((name) => phaseOf(recipe, name as PhaseName).name);
+  const only = options.only && [
+    ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
+  ];
   const prepared = prepareRun(recipe, options.out ?? join('runs', folderName(recipe)));
   const ran = await train(prepared, only, options.quiet ?? false);
   const { summary, report, notes } = await concludeRun(prepared);

@@ -20,7 +20,7 @@ export interface LiveBlock {
 export function createLiveBlock(stream: TextStream): LiveBlock {
   let shown: readonly string[] = [];
   // The last column stays free: some terminals wrap as soon as it is written.
-  const columns = () => Math.max((stream.columns ?? 80) - 1, 1);
+  const columns = () => Math.max((stream.columns || 80) - 1, 1);
 
   const erase = () => {
     const width = columns() + 1;

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import type { TensorData } from '../base/tensor-data.js';
+import type { ModelFile } from '../checkpoint/model-file.js';
+import { vitConfigOf } from '../incubation/recipe.js';
+import { modelOfCheckpoint } from './model-of-checkpoint.js';
+
+/** Shapes alone: an undivided ViT of one block. */
+function fileOf({ width = 64, channels = 3, bias = true }): ModelFile {
+  const shapes: Record<string, number[]> = {
+    cls_token: [1, 1, width],
+    pos_embed: [1, 5, width],
+    'patch_embed.proj.weight': [width, channels, 8, 8],
+    'patch_embed.proj.bias': [width],
+    ...Object.fromEntries(
+      [
+        ...['norm1.weight', 'norm1.bias', 'norm2.weight', 'norm2.bias', 'attn.proj.bias', 'mlp.fc2.bias'].map(
+          (name) => [name, [width]],
+        ),
+        ['attn.qkv.weight', [3 * width, width]],
+        ...(bias ? [['attn.qkv.bias', [3 * width]]] : []),
+        ['attn.proj.weight', [width, width]],
+        ['mlp.fc1.weight', [4 * width, width]],
+        ['mlp.fc1.bias', [4 * width]],
+        ['mlp.fc2.weight', [width, 4 * width]],
+      ].map(([name, shape]) => [`blocks.0.${name}`, shape]),
+    ),
+    'norm.weight': [width],
+    'norm.bias': [width],
+    'head.weight': [10, width],
+    'head.bias': [10],
+  };
+  const none = new Uint8Array(0);
+  const stage = new Map(
+    Object.entries(shapes).map(([name, shape]): [string, TensorData] => [
+      name,
+      { dtype: 'F32', shape, data: none },
+    ]),
+  );
+  return { path: 'x.pth', format: 'torch', stages: [stage], metadata: {} };
+}
+
+function known(shape: Parameters<typeof fileOf>[0], ...settings: string[]) {
+  const { recipe, assumption } = modelOfCheckpoint(
+    { file: fileOf(shape), manifest: undefined },
+    { settings },
+  );
+  const { heads, layerNormEps } = vitConfigOf(recipe);
+  return { heads, layerNormEps, assumption, mean: recipe.data.mean };
+}
+
+test.each([
+  [192, 3],
+  [384, 6],
+  [768, 12],
+  [1024, 16],
+])("width %i has the published ViT's %i heads", (width, heads) => {
+  expect(known({ width })).toMatchObject({
+    heads,
+    layerNormEps: 1e-6,
+    assumption: expect.stringContaining(`${heads} heads`),
+  });
+});
+
+test('width 1280 without qkv bias is the official ViT-H, with its epsilon', () => {
+  expect(known({ width: 1280, bias: false })).toMatchObject({ heads: 16, layerNormEps: 1e-5 });
+  expect(known({ width: 1280 })).toMatchObject({ heads: 16, layerNormEps: 1e-6 });
+});
+
+test('settings go first, and what they say is not assumed', () => {
+  const settings = ['model.heads=12', 'model.layer_norm_eps=1e-5', 'data.mean=[0.5, 0.5, 0.5]'];
+  expect(known({ width: 192 }, ...settings)).toEqual({
+    heads: 12,
+    layerNormEps: 1e-5,
+    assumption: undefined,
+    mean: [0.5, 0.5, 0.5],
+  });
+});
+
+test('what is not known is asked for', () => {
+  expect(() => known({})).toThrow('do not tell the number of attention heads');
+  expect(() => known({ channels: 1 }, 'model.heads=4')).toThrow(
+    'do not tell the mean and deviation of its 1-channel images',
+  );
+  expect(known({ channels: 1 }, 'model.heads=4', 'data.mean=[0.3]', 'data.std=[0.3]')).toMatchObject({
+    mean: [0.3],
+  });
+  expect(() => known({}, 'model.heads=5')).toThrow('model.heads 5 does not divide model.width 64');
+  expect(() => known({}, 'model.heads=4', 'model.hats=4')).toThrow('unknown key model.hats');
+});
