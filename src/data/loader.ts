@@ -61,7 +61,7 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
  *
  * @throws InputError if the data set is smaller than a batch.
  */
-export function stepsPerEpochOf(dataset: Dataset, batchSize: number): number {
+function stepsPerEpochOf(dataset: Dataset, batchSize: number): number {
   if (dataset.length < batchSize) {
     throw new InputError(
       `a batch of ${batchSize} images is more than the ${dataset.length} of the data set`,

@@ -33,7 +33,6 @@ const aten = {
   slice: tensorOperator('aten::slice', 'Tensor'),
   cat: tensorOperator('aten::cat'),
   expand: tensorOperator('aten::expand'),
-  contiguous: tensorOperator('aten::contiguous'),
   clone: tensorOperator('aten::clone'),
   detach: tensorOperator('aten::detach'),
   to: tensorOperator('aten::_to_copy'),
@@ -99,7 +98,6 @@ export const slice = (x: Tensor, dimension: number, start: number, end?: number)
 export const concat = (tensors: readonly Tensor[], dimension: number): Tensor => aten.cat(tensors, dimension);
 /** -1 keeps a dimension's size. A view. */
 export const expand = (x: Tensor, shape: Shape): Tensor => aten.expand(x, shape);
-export const contiguous = (x: Tensor): Tensor => aten.contiguous(x);
 export const clone = (x: Tensor): Tensor => aten.clone(x);
 /** The same memory, outside the autograd graph. */
 export const detach = (x: Tensor): Tensor => aten.detach(x);
