@@ -42,9 +42,12 @@ const { values: flags } = parseArgs({
 
 async function main(): Promise<void> {
   const cases = allCases().filter(isWanted);
-  if (cases.length === 0) throw new InputError(`--only ${flags.only} --precision ${flags.precision} leaves no case`);
+  if (cases.length === 0)
+    throw new InputError(`--only ${flags.only} --precision ${flags.precision} leaves no case`);
   const without = list(flags.without);
-  const variants = VARIANTS.filter(({ name, settings }) => !without.includes(name) && !(flags.quick && settings.compile));
+  const variants = VARIANTS.filter(
+    ({ name, settings }) => !without.includes(name) && !(flags.quick && settings.compile),
+  );
   const python = benchPython(process.env);
   const env = {
     ...process.env,
@@ -52,7 +55,12 @@ async function main(): Promise<void> {
     TORCHINDUCTOR_CACHE_DIR: join(cacheRoot(process.env), 'bench-inductor'),
   };
   const folder = mkdtempSync(join(tmpdir(), 'bench-step-'));
-  const ours = startWorker(OURS, process.execPath, [fileURLToPath(new URL('step/ours-worker.js', import.meta.url))], env);
+  const ours = startWorker(
+    OURS,
+    process.execPath,
+    [fileURLToPath(new URL('step/ours-worker.js', import.meta.url))],
+    env,
+  );
   const others = variants.map(({ name, settings }) =>
     startWorker(name, python, [join(benchFolder, 'pytorch/worker.py'), JSON.stringify(settings)], env),
   );
@@ -65,13 +73,18 @@ async function main(): Promise<void> {
     for (const what of cases) {
       process.stderr.write(`${what.size} ${what.phase} ${what.precision}\n`);
       results.push(
-        await measure(what, ours, others.filter((_, i) => variants[i].applies(what)), {
-          rounds: Number(flags.rounds ?? (flags.quick ? 3 : 7)),
-          stepsARound: Number(flags.steps),
-          clock: flags.cpu ? 'cpuMs' : 'ms',
-          folder,
-          undecayed: UNDECAYED,
-        }),
+        await measure(
+          what,
+          ours,
+          others.filter((_, i) => variants[i].applies(what)),
+          {
+            rounds: Number(flags.rounds ?? (flags.quick ? 3 : 7)),
+            stepsARound: Number(flags.steps),
+            clock: flags.cpu ? 'cpuMs' : 'ms',
+            folder,
+            undecayed: UNDECAYED,
+          },
+        ),
       );
       writeResults(results, machine(Number(flags.threads), engines));
     }

@@ -23,7 +23,16 @@ const COMMON = { mlpRatio: 4, qkvBias: true, layerNormEps: 1e-6, classToken: tru
 
 const SIZES: Record<string, { vit: VitConfig; batch: number; about: string }> = {
   deit: {
-    vit: { ...COMMON, imageSize: 32, patchSize: 4, channels: 3, classes: 100, width: 192, depth: 12, heads: 3 },
+    vit: {
+      ...COMMON,
+      imageSize: 32,
+      patchSize: 4,
+      channels: 3,
+      classes: 100,
+      width: 192,
+      depth: 12,
+      heads: 3,
+    },
     batch: 64,
     about: 'DeiT-T at 32 px: width 192, depth 12, 65 tokens, batch 64',
   },

@@ -24,7 +24,13 @@ export async function measure(
   what: Case,
   ours: Worker,
   others: readonly Worker[],
-  options: { readonly rounds: number; readonly stepsARound: number; readonly clock: 'ms' | 'cpuMs'; readonly folder: string; readonly undecayed: readonly string[] },
+  options: {
+    readonly rounds: number;
+    readonly stepsARound: number;
+    readonly clock: 'ms' | 'cpuMs';
+    readonly folder: string;
+    readonly undecayed: readonly string[];
+  },
 ): Promise<Result> {
   const workers = [ours, ...others];
   const tensors = join(options.folder, 'case.safetensors');
@@ -54,9 +60,12 @@ function checkLosses(what: Case, name: string, ours: readonly number[], theirs: 
   const apart = Math.max(...ours.map((loss, i) => Math.abs(theirs[i] / loss - 1)));
   if (apart <= TOLERANCE[what.precision]) return;
   const title = `${what.size} ${what.phase} ${what.precision}`;
-  throw new RunError(`${title}: the losses of ${name}, ${theirs.join(', ')}, are not ours, ${ours.join(', ')}`, {
-    hint: 'the two do not do the same work: no time is compared',
-  });
+  throw new RunError(
+    `${title}: the losses of ${name}, ${theirs.join(', ')}, are not ours, ${ours.join(', ')}`,
+    {
+      hint: 'the two do not do the same work: no time is compared',
+    },
+  );
 }
 
 async function checkIdle(workers: readonly Worker[]): Promise<void> {
@@ -65,7 +74,8 @@ async function checkIdle(workers: readonly Worker[]): Promise<void> {
   await sleep(500);
   for (const [i, worker] of workers.entries()) {
     const used = worker.cpuSeconds() - before[i];
-    if (used > 0.03) throw new RunError(`the idle worker ${worker.name} used ${used.toFixed(2)} s of processor in 0.5 s`);
+    if (used > 0.03)
+      throw new RunError(`the idle worker ${worker.name} used ${used.toFixed(2)} s of processor in 0.5 s`);
   }
 }
 

@@ -1,12 +1,12 @@
 // Our side of the step bench: training steps on request, JSON lines on stdin and stdout (see worker.ts).
 import { createInterface } from 'node:readline';
+import { randomStream } from '../../src/base/random.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { assemble } from '../../src/incubation/assemble.js';
 import type { StagedModel } from '../../src/models/staged.js';
 import { vit } from '../../src/models/vit.js';
 import { loadWeights, weightsOf } from '../../src/nn/weights.js';
 import { classification } from '../../src/tasks/classification.js';
-import type { Task } from '../../src/training/task.js';
 import { autocast, backward, clearGrads } from '../../src/torch/autograd.js';
 import { native } from '../../src/torch/native.js';
 import { Generator } from '../../src/torch/random.js';
@@ -14,7 +14,7 @@ import { keep, scope } from '../../src/torch/scope.js';
 import { fromArray, fromData, type Tensor } from '../../src/torch/tensor.js';
 import { adamw } from '../../src/training/adamw.js';
 import { decayGroups, type Optimizer } from '../../src/training/optimizer.js';
-import { randomStream } from '../../src/base/random.js';
+import type { Task } from '../../src/training/task.js';
 import type { Case } from './cases.js';
 import type { Request } from './worker.js';
 
@@ -35,14 +35,25 @@ function prepare(what: Case, path: string): void {
   const { vit: config, batch } = what;
   generator.seed(['bench', what.size, what.phase]);
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
-  const model = assemble(vit(config), what.depths, what.depths.map(() => null), context);
+  const model = assemble(
+    vit(config),
+    what.depths,
+    what.depths.map(() => null),
+    context,
+  );
   const draw = randomStream(['bench', what.size]);
-  const pixels = Float32Array.from({ length: batch * config.channels * config.imageSize ** 2 }, () => 4 * draw.uniform() - 2);
+  const pixels = Float32Array.from(
+    { length: batch * config.channels * config.imageSize ** 2 },
+    () => 4 * draw.uniform() - 2,
+  );
   const classes = BigInt64Array.from({ length: batch }, () => BigInt(draw.integer(0, config.classes - 1)));
   scope(() => {
     const images = fromArray(pixels, [batch, config.channels, config.imageSize, config.imageSize]);
     const labels = fromArray(classes, [batch]);
-    writeSafetensors(path, new Map([...weightsOf(model), ['images', images.toData()], ['labels', labels.toData()]]));
+    writeSafetensors(
+      path,
+      new Map([...weightsOf(model), ['images', images.toData()], ['labels', labels.toData()]]),
+    );
   });
   model.free();
 }
@@ -57,14 +68,27 @@ function load(what: Case, path: string, undecayed: readonly string[]): Session {
   };
   const [images, labels] = [take('images'), take('labels')];
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
-  const model = assemble(vit(what.vit), what.depths, what.depths.map(() => null), context, { regimes: what.regimes });
+  const model = assemble(
+    vit(what.vit),
+    what.depths,
+    what.depths.map(() => null),
+    context,
+    { regimes: what.regimes },
+  );
   loadWeights(model, tensors, path);
   const { channels, classes } = what.vit;
   return {
     case: what,
     model,
     optimizer: adamw(decayGroups(model.trainedParameters(), 0.05, undecayed)),
-    task: classification({ channels, classes, mean: [0, 0, 0], std: [1, 1, 1], labelSmoothing: 0.1, device: 'cpu' }),
+    task: classification({
+      channels,
+      classes,
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+      labelSmoothing: 0.1,
+      device: 'cpu',
+    }),
     images,
     labels,
   };

@@ -9,7 +9,9 @@ const TORCH = '2.13.0';
 
 /** The cache that scripts/lib/paths.mjs uses. */
 export function cacheRoot(env: NodeJS.ProcessEnv): string {
-  return env.DEEP_INCUBATION_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'deep-incubation');
+  return (
+    env.DEEP_INCUBATION_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'deep-incubation')
+  );
 }
 
 /**
@@ -24,7 +26,11 @@ export function benchPython(env: NodeJS.ProcessEnv): string {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   attempt('python3', ['-m', 'venv', folder], env);
-  attempt(python, ['-m', 'pip', 'install', '--quiet', '--no-input', `torch==${TORCH}`, 'numpy', 'setuptools'], env);
+  attempt(
+    python,
+    ['-m', 'pip', 'install', '--quiet', '--no-input', `torch==${TORCH}`, 'numpy', 'setuptools'],
+    env,
+  );
   attempt(python, ['-c', `open(${JSON.stringify(join(folder, '.complete.new'))}, 'w')`], env);
   renameSync(join(folder, '.complete.new'), join(folder, '.complete'));
   return python;

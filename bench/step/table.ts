@@ -1,8 +1,15 @@
-import { type Result, median } from './measure.js';
+import { median, type Result } from './measure.js';
 
 /** A markdown table: per case our time, and of each PyTorch its time, the ratio to ours, the ratio's range. */
 export function resultTable(results: readonly Result[], ours: string, others: readonly string[]): string {
-  const head = ['size', 'phase', 'precision', `${ours} ms`, ...others.map((name) => `${name} ms`), ...others.map((name) => `${name} / ${ours}`)];
+  const head = [
+    'size',
+    'phase',
+    'precision',
+    `${ours} ms`,
+    ...others.map((name) => `${name} ms`),
+    ...others.map((name) => `${name} / ${ours}`),
+  ];
   const rows = results.map(({ case: { size, phase, precision }, rounds }) => [
     size,
     phase,

@@ -19,7 +19,8 @@ const BEST = { sdpa: true, compile: false, freeze_suffix: true, fused: true };
 export const VARIANTS: readonly Variant[] = [
   {
     name: 'eager',
-    about: 'the official code: written-out attention, weight gradients of the frozen suffix computed and dropped, AdamW (foreach)',
+    about:
+      'the official code: written-out attention, weight gradients of the frozen suffix computed and dropped, AdamW (foreach)',
     settings: OFFICIAL,
     applies: () => true,
   },
@@ -35,7 +36,12 @@ export const VARIANTS: readonly Variant[] = [
     settings: BEST,
     applies: () => true,
   },
-  { name: 'compile', about: 'torch.compile of eager', settings: { ...OFFICIAL, compile: true }, applies: () => true },
+  {
+    name: 'compile',
+    about: 'torch.compile of eager',
+    settings: { ...OFFICIAL, compile: true },
+    applies: () => true,
+  },
   {
     name: 'compile-best',
     about: 'torch.compile of eager-best',

@@ -9,7 +9,10 @@ export type Request =
   | { readonly cmd: 'engine' }
   /** Write initial weights, images and labels. */
   | { readonly cmd: 'prepare'; readonly case: Case; readonly path: string }
-  | { readonly cmd: 'load'; readonly case: Case & { readonly tensors: string; readonly undecayed: readonly string[] } }
+  | {
+      readonly cmd: 'load';
+      readonly case: Case & { readonly tensors: string; readonly undecayed: readonly string[] };
+    }
   /** Do `n` training steps, each timed. */
   | { readonly cmd: 'steps'; readonly n: number };
 
@@ -29,7 +32,12 @@ export interface Worker {
   end(): void;
 }
 
-export function startWorker(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv): Worker {
+export function startWorker(
+  name: string,
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Worker {
   const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -3,9 +3,9 @@ import { type Geometry, inferGeometry } from '../checkpoint/model-file-geometry.
 import { phasesOf } from '../incubation/phases.js';
 import { checkedRecipe, readRecipe, vitConfigOf } from '../incubation/recipe.js';
 import type { Recipe } from '../incubation/recipe-schema.js';
+import { withSettings } from '../incubation/settings.js';
 import { VIT_PRESETS } from '../models/presets.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
-import { withSettings } from '../incubation/settings.js';
 
 /** What must be known of a checkpoint to use it. */
 export interface ModelOfCheckpoint {

@@ -89,11 +89,15 @@ const schedule = z.strictObject({
 });
 
 const settings = z.strictObject({
-  epochs: positive.describe('Passes over the training images; a fraction is allowed. Default 100, in PT 300.'),
+  epochs: positive.describe(
+    'Passes over the training images; a fraction is allowed. Default 100, in PT 300.',
+  ),
   batch_size: count.describe('Images of a micro-batch. Default 256.'),
   accumulate: count.describe('Micro-batches of one optimiser step. Default 1.'),
   label_smoothing: rate.describe('Default 0.1.'),
-  clip_grad: positive.nullable().describe('Bound on the common norm of the gradients. Default null: none; in FT 1.'),
+  clip_grad: positive
+    .nullable()
+    .describe('Bound on the common norm of the gradients. Default null: none; in FT 1.'),
   drop_path: rate.describe(
     'Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.',
   ),
