@@ -13,7 +13,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { DeepIncubationError, InputError } from '../src/base/errors.js';
+import { DeepIncubationError, errorText, InputError } from '../src/base/errors.js';
 import { allCases, type Case, sizes } from './step/cases.js';
 import { machine } from './step/machine.js';
 import { measure, type Result } from './step/measure.js';
@@ -27,18 +27,18 @@ const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
 const OURS = 'ours';
 const UNDECAYED = ['pos_embed', 'cls_token'];
 
-const { values: flags } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
-    precision: { type: 'string', default: '' },
-    without: { type: 'string', default: '' },
-    threads: { type: 'string', default: String(availableParallelism()) },
-    rounds: { type: 'string' },
-    steps: { type: 'string', default: '2' },
-    cpu: { type: 'boolean', default: false },
-  },
-});
+const OPTIONS = {
+  quick: { type: 'boolean', default: false },
+  only: { type: 'string', default: '' },
+  precision: { type: 'string', default: '' },
+  without: { type: 'string', default: '' },
+  threads: { type: 'string', default: String(availableParallelism()) },
+  rounds: { type: 'string' },
+  steps: { type: 'string', default: '2' },
+  cpu: { type: 'boolean', default: false },
+} as const;
+
+const flags = readFlags();
 
 async function main(): Promise<void> {
   const cases = allCases().filter(isWanted);
@@ -113,29 +113,49 @@ async function main(): Promise<void> {
   }
 }
 
+/** `--only` names sizes and phases; of each kind, none stands for all. */
 function isWanted(what: Case): boolean {
-  const only = list(flags.only).map((word) => word.toLowerCase());
-  const traits = [what.size, what.phase.toLowerCase()];
-  const wantedTraits = (kind: readonly string[]) => only.filter((word) => kind.includes(word));
-  const everySize = wantedTraits([...sizes.keys()]);
-  const everyPhase = wantedTraits(['e2e', 'mt/0', 'mt/1', 'mt/2', 'mt/3']);
+  const only = list(flags.only);
+  const phases = new Set(allCases().map(({ phase }) => phase));
+  const unknown = only.find((word) => !sizes.has(word) && !phases.has(word));
+  if (unknown !== undefined) {
+    throw new InputError(`--only ${unknown} is no size and no phase`, {
+      hint: `there are ${[...sizes.keys(), ...phases].join(', ')}`,
+    });
+  }
+  const matches = (known: { has(word: string): boolean }, trait: string) =>
+    !only.some((word) => known.has(word)) || only.includes(trait);
   const quickly = ['E2E', 'MT/1'].includes(what.phase) && what.precision === 'float32';
   return (
-    (everySize.length === 0 || everySize.includes(traits[0])) &&
-    (everyPhase.length === 0 || everyPhase.includes(traits[1])) &&
+    matches(sizes, what.size) &&
+    matches(phases, what.phase) &&
     (flags.precision === '' || list(flags.precision).includes(what.precision)) &&
     (!flags.quick || quickly)
   );
+}
+
+function readFlags() {
+  try {
+    const { values } = parseArgs({ options: OPTIONS });
+    for (const name of ['threads', 'rounds', 'steps'] as const) {
+      if (values[name] !== undefined && !/^[1-9]\d*$/.test(values[name])) {
+        throw new InputError(`--${name} is ${values[name]}, it takes a number from 1`);
+      }
+    }
+    return values;
+  } catch (error) {
+    return fail(error instanceof InputError ? error : new InputError(errorText(error)));
+  }
+}
+
+function fail(error: unknown): never {
+  if (!(error instanceof DeepIncubationError)) throw error;
+  process.stderr.write(`error: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
+  process.exit(error instanceof InputError ? 2 : 1);
 }
 
 function list(text: string): string[] {
   return text.split(',').filter(Boolean);
 }
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof DeepIncubationError)) throw error;
-  process.stderr.write(`error: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
-  process.exitCode = error instanceof InputError ? 2 : 1;
-}
+await main().catch(fail);

@@ -1,3 +1,4 @@
+import { autocast } from '../torch/autograd.js';
 import { attention, reshape, transpose, unbind } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { InitContext } from './init.js';
@@ -22,7 +23,16 @@ export class Attention extends Module {
     const heads = this.#heads;
     const qkv = reshape(this.qkv.forward(x), [batch, tokens, 3, heads, width / heads]);
     const [query, key, value] = unbind(qkv, 2).map((part) => transpose(part, 1, 2));
-    const mixed = transpose(attention(query, key, value), 1, 2);
+    const mixed = transpose(attend(query, key, value), 1, 2);
     return this.proj.forward(reshape(mixed, [batch, tokens, width]));
   }
+}
+
+/**
+ * On the CPU, bfloat16 attention over a few dozen tokens is slower than float32: its backward pass prepares oneDNN
+ * products one by one.
+ */
+function attend(query: Tensor, key: Tensor, value: Tensor): Tensor {
+  const isSlow = query.dtype === 'BF16' && query.device === 'cpu';
+  return isSlow ? autocast('cpu', 'F32', () => attention(query, key, value)) : attention(query, key, value);
 }
