@@ -54,7 +54,7 @@ function counts(operators: ReturnType<typeof profile>) {
   };
 }
 
-// A block: four Linears, two norms, one attention, one GELU. The stem is one Linear, the head a norm and a Linear.
+// A block: four Linears (five in the last, whose query is that of the class token alone), two norms, one attention, one GELU. The stem is one Linear, the head a norm and a Linear.
 const LINEARS = 4;
 const total = (depths: readonly number[]) => depths.reduce((a, b) => a + b, 0);
 
@@ -64,9 +64,10 @@ function expected(depths: readonly number[], regimes: readonly Regime[]) {
   const passed = blocksOf('trained') + blocksOf('suffix');
   // The images need no gradient: of the stem, that of the weight alone.
   const stem = regimes[0] === 'trained' ? 1 : 0;
-  const head = regimes[depths.length - 1] === 'trained' ? 2 : 1;
+  // The head, and the last block's fifth Linear.
+  const ends = regimes[depths.length - 1] === 'trained' ? 2 + 2 : 1 + 1;
   return {
-    products: stem + 2 * LINEARS * blocksOf('trained') + LINEARS * blocksOf('suffix') + head,
+    products: stem + 2 * LINEARS * blocksOf('trained') + LINEARS * blocksOf('suffix') + ends,
     norms: 2 * passed + 1,
     attentions: passed,
     gelus: passed,
@@ -81,7 +82,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
   test('no weight gradient of a frozen stage is computed: products counted', () => {
     const { forward, back } = work(build(depths, regimes));
     expect(forward).toEqual({
-      products: 1 + LINEARS * blocks + 1,
+      products: 1 + LINEARS * blocks + 1 + 1,
       norms: 2 * blocks + 1,
       attentions: blocks,
       gelus: blocks,
@@ -93,11 +94,11 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
     const all = Array.from({ length: STAGES }, (): Regime => 'trained');
     const { back } = work(build(depths, all));
     expect(back).toEqual(expected(depths, all));
-    expect(back.products).toBe(1 + 2 * LINEARS * blocks + 2);
+    expect(back.products).toBe(1 + 2 * LINEARS * blocks + 2 + 2);
     expect(back.products).toBeGreaterThan(expected(depths, regimes).products);
 
     const official = regimes.map((regime): Regime => (regime === 'suffix' ? 'trained' : regime));
-    const wasted = LINEARS * (STAGES - 1 - index) + (index === STAGES - 1 ? 0 : 1);
+    const wasted = LINEARS * (STAGES - 1 - index) + (index === STAGES - 1 ? 0 : 1 + 1);
     expect(work(build(depths, official)).back.products).toBe(expected(depths, regimes).products + wasted);
   });
 

@@ -27,7 +27,8 @@ export interface Blueprint {
   readonly input: { readonly channels: number; readonly size: number };
   readonly classes: number;
   makeStem(context: InitContext): Layer;
-  makeBlock(dropPathRate: number, context: InitContext): Layer;
+  /** `isLast`: only the head reads its output, so that it may leave out what the head does not read. */
+  makeBlock(dropPathRate: number, context: InitContext, isLast: boolean): Layer;
   makeHead(context: InitContext): Layer;
   /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
   readonly cost: Record<'stem' | 'block' | 'head', { readonly macs: number; readonly parameters: number }>;
@@ -118,10 +119,11 @@ export function buildStage(
   context: InitContext,
 ): Stage {
   const rates = dropPathRates(depths, dropPath)[index];
+  const isLastStage = index === depths.length - 1;
   return new Stage({
     stem: index === 0 ? blueprint.makeStem(context) : null,
-    blocks: rates.map((rate) => blueprint.makeBlock(rate, context)),
-    head: index === depths.length - 1 ? blueprint.makeHead(context) : null,
+    blocks: rates.map((rate, i) => blueprint.makeBlock(rate, context, isLastStage && i === rates.length - 1)),
+    head: isLastStage ? blueprint.makeHead(context) : null,
   });
 }
 

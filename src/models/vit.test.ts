@@ -177,7 +177,7 @@ describe('forward', () => {
 
   test('drops attention and MLP branches independently, whole samples at a time, in training alone', () => {
     const rate = 0.5;
-    const block = vit(TINY).makeBlock(rate, context);
+    const block = vit(TINY).makeBlock(rate, context, false);
     const batch = 400;
     const x = mul(
       ones([batch, 10, 8]),

@@ -3,7 +3,7 @@ import { dropPath } from '../nn/drop-path.js';
 import { fanInParameter, type InitContext, normalParameter } from '../nn/init.js';
 import { LayerNorm, Linear, Mlp } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
-import { add, concat, expand, linear, mean, permute, reshape, select } from '../torch/ops.js';
+import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Blueprint, Layer, type Pass } from './staged.js';
 
@@ -36,7 +36,7 @@ export function vit(config: VitConfig): Blueprint {
     classes: config.classes,
     undecayed: ['pos_embed', 'cls_token'],
     makeStem: (context) => new VitStem(config, context),
-    makeBlock: (dropPathRate, context) => new VitBlock(config, dropPathRate, context),
+    makeBlock: (dropPathRate, context, isLast) => new VitBlock(config, dropPathRate, context, isLast),
     makeHead: (context) => new VitHead(config, context),
     cost: vitCost(config),
   };
@@ -96,15 +96,16 @@ class VitStem extends Layer {
   }
 }
 
-/** x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D]. */
+/** x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D], or [B, 1, D] from the last. */
 class VitBlock extends Layer {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
   readonly #dropPath: number;
+  readonly #classTokenOnly: boolean;
 
-  constructor(config: VitConfig, dropPathRate: number, context: InitContext) {
+  constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
     super();
     const { width, heads, qkvBias, mlpRatio, layerNormEps } = config;
     this.norm1 = new LayerNorm(width, layerNormEps, context);
@@ -112,10 +113,14 @@ class VitBlock extends Layer {
     this.norm2 = new LayerNorm(width, layerNormEps, context);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.#dropPath = dropPathRate;
+    this.#classTokenOnly = isLast && config.classToken;
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    const y = add(x, this.#drop(this.attn.forward(this.norm1.forward(x)), pass));
+    // The head reads the class token alone: the last block computes no other, which changes no number.
+    const outputs = this.#classTokenOnly ? 1 : x.shape[1];
+    const residual = this.#classTokenOnly ? slice(x, 1, 0, 1) : x;
+    const y = add(residual, this.#drop(this.attn.forward(this.norm1.forward(x), outputs), pass));
     return add(y, this.#drop(this.mlp.forward(this.norm2.forward(y)), pass));
   }
 

@@ -1,5 +1,5 @@
 import { autocast } from '../torch/autograd.js';
-import { attention, reshape, transpose, unbind } from '../torch/ops.js';
+import { attention, linear, reshape, slice, transpose, unbind } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { InitContext } from './init.js';
 import { Linear } from './layers.js';
@@ -18,13 +18,30 @@ export class Attention extends Module {
     this.#heads = heads;
   }
 
-  forward(x: Tensor): Tensor {
+  /** With `queries`, the output of the first `queries` tokens alone, which still attend to all. */
+  forward(x: Tensor, queries = x.shape[1]): Tensor {
+    const [batch, tokens, width] = x.shape;
+    const [query, key, value] =
+      queries === tokens ? this.#split(this.qkv.forward(x), 3) : this.#partly(x, queries);
+    const mixed = transpose(attend(query, key, value), 1, 2);
+    return this.proj.forward(reshape(mixed, [batch, queries, width]));
+  }
+
+  #partly(x: Tensor, queries: number): Tensor[] {
+    const width = x.shape[2];
+    const { weight, bias } = this.qkv;
+    const project = (y: Tensor, from: number, to: number) =>
+      linear(y, slice(weight, 0, from, to), bias && slice(bias, 0, from, to));
+    const query = this.#split(project(slice(x, 1, 0, queries), 0, width), 1);
+    return [...query, ...this.#split(project(x, width, 3 * width), 2)];
+  }
+
+  /** [B, N, parts x D] -> parts of [B, heads, N, D / heads]. */
+  #split(x: Tensor, parts: number): Tensor[] {
     const [batch, tokens, width] = x.shape;
     const heads = this.#heads;
-    const qkv = reshape(this.qkv.forward(x), [batch, tokens, 3, heads, width / heads]);
-    const [query, key, value] = unbind(qkv, 2).map((part) => transpose(part, 1, 2));
-    const mixed = transpose(attend(query, key, value), 1, 2);
-    return this.proj.forward(reshape(mixed, [batch, tokens, width]));
+    const split = reshape(x, [batch, tokens, parts, heads, width / parts / heads]);
+    return unbind(split, 2).map((part) => transpose(part, 1, 2));
   }
 }
 
