@@ -74,7 +74,7 @@ describe('docs/recipes.md', () => {
   }
   const keys = new Map(keysOf(recipeJsonSchema()));
   const rows = new Map(
-    [...textOf('docs/recipes.md').matchAll(/^\| `([\w.]+)` \| (.*?) \| .*\|$/gm)].map(
+    [...textOf('docs/recipes.md').matchAll(/^\| `([\w.]+)` +\| (.*?) +\| .*\|$/gm)].map(
       ([, key, fallback]) => [key, fallback.replace(/^`(.*)`$/, '$1')] as const,
     ),
   );
