@@ -20,7 +20,8 @@ export interface PipelineOptions {
 
 /**
  * Runs the phases of a run that are not done, each in a process of its own, as soon as those it starts from are
- * done: the modules `run.parallel` at a time, everything else alone, so that its wall time means something.
+ * done. With `run.parallel: auto` as many modules at a time as the machine has room for, and everything else alone;
+ * with a number, so many phases at a time, whichever they are, each with the same share of the machine.
  *
  * @returns the phases run now
  * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
@@ -43,7 +44,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const start = (phase: Phase): void => {
     waiting.splice(waiting.indexOf(phase), 1);
     const slot = freeSlots.shift() as number;
-    const { threads, device } = isModule(phase) ? share.ofModule(slot) : share.whole;
+    const { threads, device } = share.joins(phase) ? share.ofSlot(slot) : share.whole;
     const process = runPhaseProcess({ ...options, runDir, phase: phase.name, threads, device, signal, note });
     running.set(
       phase,
@@ -59,7 +60,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
       for (const phase of [...waiting]) {
         const isReady = needsOf(phase).every(isDone);
         const isAlone = running.size === 0;
-        const joins = isModule(phase) && freeSlots.length > 0 && [...running.keys()].every(isModule);
+        const joins = freeSlots.length > 0 && [phase, ...running.keys()].every(share.joins);
         if (isReady && (isAlone || joins)) start(phase);
       }
       const ended = await Promise.race(running.values());
@@ -90,11 +91,14 @@ function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) =>
 
 interface Share {
   readonly atATime: number;
+  /** Whether a phase runs beside others. */
+  joins(phase: Phase): boolean;
+  /** For a phase that runs alone. */
   readonly whole: { readonly threads: number; readonly device: string };
-  ofModule(slot: number): { readonly threads: number; readonly device: string };
+  ofSlot(slot: number): { readonly threads: number; readonly device: string };
 }
 
-/** Shares out a machine: a module a GPU where there are GPUs, else as many modules as cores, and cores evenly. */
+/** Shares out a machine: a phase a GPU where there are GPUs, else cores evenly. */
 function shareOf({ run }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
   const usesGpus = run.device === 'auto' && gpus > 0;
   const modules = Math.max(1, phases.filter(isModule).length);
@@ -103,7 +107,8 @@ function shareOf({ run }: Recipe, phases: readonly Phase[], { cores, gpus }: Mac
   const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
   return {
     atATime,
+    joins: (phase) => run.parallel !== 'auto' || isModule(phase),
     whole: { threads: threads(cores), device: run.device },
-    ofModule: (slot) => ({ threads: threads(each), device: usesGpus ? `cuda:${slot % gpus}` : run.device }),
+    ofSlot: (slot) => ({ threads: threads(each), device: usesGpus ? `cuda:${slot % gpus}` : run.device }),
   };
 }

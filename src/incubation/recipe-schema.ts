@@ -144,7 +144,9 @@ const run = z
       .default('auto'),
     parallel: z
       .union([z.literal('auto'), count])
-      .describe('Modules incubated at a time on this machine.')
+      .describe(
+        'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
+      )
       .default('auto'),
     threads: z
       .union([z.literal('auto'), count])
