@@ -1,5 +1,6 @@
 import { errorText, InputError } from '../base/errors.js';
-import type { Batch, Dataset, Image } from './dataset.js';
+import { type Batch, type Dataset, type Image, isEncoded } from './dataset.js';
+import { decodeImage } from './decode.js';
 
 export type { Batch } from './dataset.js';
 
@@ -23,9 +24,9 @@ export function loadBatch(
     };
     const place = (image: Image) => writer.place(slot, transform(image, index));
     try {
-      const image = dataset.image(index);
-      if (image instanceof Promise) waiting.push(image.then(place).catch(fail));
-      else place(image);
+      const source = dataset.source(index);
+      if (isEncoded(source)) waiting.push(decodeImage(source).then(place).catch(fail));
+      else place(source);
     } catch (error) {
       if (waiting.length === 0) fail(error);
       // Beside the others' failures, none of which may go unhandled.

@@ -1,3 +1,5 @@
+import type { RandomKey } from '../base/random.js';
+
 /** 8-bit pixels, height x width x channels, interleaved. May be a view of its data set: not to be written to. */
 export interface Image {
   readonly width: number;
@@ -5,6 +7,14 @@ export interface Image {
   /** 1: grey, 3: RGB. */
   readonly channels: 1 | 3;
   readonly data: Uint8Array;
+}
+
+/** An image still encoded (JPEG, PNG): a file, or the part of one that starts at `start`. */
+export interface EncodedImage {
+  readonly file: string;
+  /** Both or neither: bytes. */
+  readonly start?: number;
+  readonly bytes?: number;
 }
 
 /** Labelled images by index, 0 ... length-1. */
@@ -15,8 +25,28 @@ export interface Dataset {
   label(i: number): number;
   /** What a message calls image `i`: its file, or its place in one. */
   describe(i: number): string;
-  /** The pixels: at once where they are in memory, else a promise that decodes them. */
-  image(i: number): Image | Promise<Image>;
+  /** The pixels where they are in memory, else where to read and decode them. */
+  source(i: number): Image | EncodedImage;
+}
+
+export function isEncoded(source: Image | EncodedImage): source is EncodedImage {
+  return 'file' in source;
+}
+
+/** A part of an image, in pixels. */
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Mixup or cutmix of a whole batch with its own reverse: image b keeps `lambda`, image size-1-b gives the rest. */
+export interface Mix {
+  /** Share of the image's own target in the mixed one; of its pixels too, in mixup. */
+  readonly lambda: number;
+  /** cutmix: this box comes from the partner. Without: mixup. */
+  readonly box?: Box;
 }
 
 /** Some images of one size, as a model takes them, before normalisation. */
@@ -31,4 +61,11 @@ export interface Batch {
   readonly labels: Int32Array;
   /** size: where each image is in the data set. */
   readonly indices: Int32Array;
+  /** Random erasing: boxes to be filled with N(0, 1) after normalisation, drawn from `noiseKey`. */
+  readonly erased?: readonly (Box & { readonly slot: number })[];
+  readonly noiseKey?: RandomKey;
+  /** After erasing. */
+  readonly mix?: Mix;
+  /** Slots whose image could not be read and was replaced by another. */
+  readonly replaced?: readonly number[];
 }

@@ -27,7 +27,7 @@ function written(name: string, bytes: Uint8Array): string {
 }
 
 test.each(fixture.decode)('$name: the same bytes as Pillow', async ({ name, size, file, pixels }) => {
-  const image = await decodeImage(written(name, Buffer.from(file, 'base64')));
+  const image = await decodeImage({ file: written(name, Buffer.from(file, 'base64')) });
   expect([image.width, image.height, image.channels]).toEqual([...size, 3]);
   expect(Buffer.from(image.data).toString('base64')).toBe(pixels);
 });
@@ -39,7 +39,7 @@ describe.each(['rgb.jpg', 'progressive.jpg', 'rgb.png', 'palette.png'])('%s', (n
 
   test.each([1, 2, 30, 100, needed >> 1, needed - 10])('cut by %i bytes', async (cut) => {
     const file = written(`cut-${cut}-${name}`, whole.subarray(0, needed - cut));
-    const decoded = decodeImage(file);
+    const decoded = decodeImage({ file });
     await expect(decoded).rejects.toThrow(InputError);
     await expect(decoded).rejects.toThrow(file);
   });
@@ -53,7 +53,7 @@ test('a file that is empty, no image, or missing is an InputError naming it', as
     folder,
   ];
   for (const file of files) {
-    const decoded = decodeImage(file);
+    const decoded = decodeImage({ file });
     await expect(decoded).rejects.toThrow(InputError);
     await expect(decoded).rejects.toThrow(file);
   }
@@ -64,7 +64,7 @@ test('a file that is replaced is read anew', async () => {
     const found = fixture.decode.find((each) => each.name === name);
     return Buffer.from(found?.file ?? '', 'base64');
   });
-  const before = await decodeImage(written('replaced.png', first));
-  const after = await decodeImage(written('replaced.png', second));
+  const before = await decodeImage({ file: written('replaced.png', first) });
+  const after = await decodeImage({ file: written('replaced.png', second) });
   expect(Buffer.compare(before.data, after.data)).not.toBe(0);
 });

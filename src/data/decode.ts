@@ -1,6 +1,7 @@
+import { open as openFile } from 'node:fs/promises';
 import type { Sharp, SharpOptions } from 'sharp';
 import { errorText, InputError } from '../base/errors.js';
-import type { Image } from './dataset.js';
+import type { EncodedImage, Image } from './dataset.js';
 
 /** Names of files that are taken for images. */
 export const IMAGE_FILE = /\.(png|jpe?g)$/i;
@@ -14,11 +15,12 @@ export const IMAGE_FILE = /\.(png|jpe?g)$/i;
  *
  * @throws InputError if the file is missing, truncated, damaged, or not an image.
  */
-export async function decodeImage(file: string): Promise<Image> {
+export async function decodeImage(source: EncodedImage): Promise<Image> {
   open ??= await loadSharp();
+  const { file } = source;
   try {
     // 'truncated', not stricter: real photographs carry harmless oddities that every reader accepts.
-    const { data, info } = await open(file, { failOn: 'truncated', ignoreIcc: true })
+    const { data, info } = await open(await contentOf(source), { failOn: 'truncated', ignoreIcc: true })
       .toColourspace('srgb')
       .removeAlpha()
       .raw()
@@ -32,7 +34,19 @@ export async function decodeImage(file: string): Promise<Image> {
   }
 }
 
-let open: ((file: string, options: SharpOptions) => Sharp) | undefined;
+let open: ((content: string | Buffer, options: SharpOptions) => Sharp) | undefined;
+
+/** A file's name, or the bytes of the part of one. */
+async function contentOf({ file, start, bytes }: EncodedImage): Promise<string | Buffer> {
+  if (start === undefined || bytes === undefined) return file;
+  const handle = await openFile(file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(bytes), 0, bytes, start);
+    return buffer;
+  } finally {
+    await handle.close();
+  }
+}
 
 /** On first use: commands that read no image need not wait for sharp's libraries. */
 async function loadSharp() {

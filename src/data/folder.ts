@@ -2,7 +2,7 @@ import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
 import type { Dataset } from './dataset.js';
-import { decodeImage, IMAGE_FILE } from './decode.js';
+import { IMAGE_FILE } from './decode.js';
 import { classLabels, type KnownClasses, labelOfName } from './labels.js';
 
 /**
@@ -95,7 +95,7 @@ function fileDataset(root: string, files: string[], labels: number[], classes: r
     classes,
     label: (i) => labels[i],
     describe: (i) => join(root, files[i]),
-    image: (i) => decodeImage(join(root, files[i])),
+    source: (i) => ({ file: join(root, files[i]) }),
   };
 }
 

@@ -97,7 +97,7 @@ describe('fashionMnist', () => {
     const { train, val } = fashionMnist(folder);
     expect([train.length, val.length]).toEqual([3, 2]);
     expect(range(3).map((i) => train.classes[train.label(i)])).toEqual(['T-shirt/top', 'Ankle boot', 'Coat']);
-    const image = train.image(2) as Image;
+    const image = train.source(2) as Image;
     expect(image).toMatchObject({ width: 2, height: 2, channels: 1 });
     expect([...image.data]).toEqual([8, 9, 10, 11]);
     expect(val.describe(1)).toContain('t10k-images-idx3-ubyte.gz, image 1');

@@ -56,7 +56,7 @@ function idxDataset(folder: string, prefix: string): Dataset {
     classes: CLASSES,
     label: (i) => labels[i],
     describe: (i) => `${imageFile}, image ${i}`,
-    image: (i): Image => ({ width, height, channels: 1, data: pixels.subarray(i * size, (i + 1) * size) }),
+    source: (i): Image => ({ width, height, channels: 1, data: pixels.subarray(i * size, (i + 1) * size) }),
   };
 }
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Image } from './dataset.js';
-import { type Box, resizeBicubic } from './resize.js';
+import type { Box } from './dataset.js';
+import { resizeBicubic } from './resize.js';
 import { evalTransform } from './transform.js';
 
 interface Fixture {

@@ -1,12 +1,4 @@
-import type { Image } from './dataset.js';
-
-/** A part of an image, in pixels. */
-export interface Box {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
+import type { Box, Image } from './dataset.js';
 
 /**
  * Bicubic, antialiased resize of the part `box` of an image, byte for byte what Pillow's

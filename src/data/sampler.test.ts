@@ -26,7 +26,7 @@ describe('subset', () => {
     classes: ['a', 'b', 'c'],
     label: (i) => labels[i],
     describe: (i) => `image ${i}`,
-    image: () => ({ width: 1, height: 1, channels: 1, data: new Uint8Array(1) }),
+    source: () => ({ width: 1, height: 1, channels: 1, data: new Uint8Array(1) }),
   });
   const taken = (dataset: Dataset) => Array.from({ length: dataset.length }, (_, i) => dataset.describe(i));
 

@@ -29,7 +29,7 @@ export function subset(dataset: Dataset, limit?: number): Dataset {
     classes: dataset.classes,
     label: (i) => dataset.label(chosen[i]),
     describe: (i) => dataset.describe(chosen[i]),
-    image: (i) => dataset.image(chosen[i]),
+    source: (i) => dataset.source(chosen[i]),
   };
 }
 

@@ -1,7 +1,7 @@
 import { InputError } from '../base/errors.js';
 import type { RandomStream } from '../base/random.js';
-import type { Image } from './dataset.js';
-import { type Box, resizeBicubic, wholeOf } from './resize.js';
+import type { Box, Image } from './dataset.js';
+import { resizeBicubic, wholeOf } from './resize.js';
 
 /** One step of augmentation: a new image, or the same one; a function of the image and the stream alone. */
 export type Transform = (image: Image, random: RandomStream) => Image;
