@@ -24,13 +24,23 @@ export function imageCost(
   regimes: readonly Regime[],
 ): ImageCost {
   const { stem, block, head } = blueprint.cost;
-  const blockPasses = depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
+  const passes = blockPasses(depths, regimes);
   const stemPasses = regimes[0] === 'trained' ? 2 : 1;
   const headPasses = PASSES[regimes[regimes.length - 1]];
   return {
-    blockPasses,
-    macs: stemPasses * stem.macs + blockPasses * block.macs + headPasses * head.macs,
+    blockPasses: passes,
+    macs: stemPasses * stem.macs + passes * block.macs + headPasses * head.macs,
   };
+}
+
+/** Multiply-accumulates of one image's forward pass through a model of stages of `depths` blocks. */
+export function forwardMacs({ cost: { stem, block, head } }: Blueprint, depths: readonly number[]): number {
+  return stem.macs + depths.reduce((a, b) => a + b, 0) * block.macs + head.macs;
+}
+
+/** Passes over blocks of one training image. */
+export function blockPasses(depths: readonly number[], regimes: readonly Regime[]): number {
+  return depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
 }
 
 /** Parameters of a model of `blocks` blocks. */

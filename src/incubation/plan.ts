@@ -1,4 +1,5 @@
-import { imageCost, parameterCount, trainedParameterCount } from './cost.js';
+import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
+import { type CostRatios, costRatios } from './cost-variants.js';
 import { needsOf, type Phase, type PhaseName, phasesOf } from './phases.js';
 import { blueprintOf } from './recipe.js';
 import type { Recipe } from './recipe-schema.js';
@@ -18,6 +19,8 @@ export interface PhasePlan {
   readonly trained_parameters: number;
   readonly block_passes: number;
   readonly macs: number;
+  /** Of one image's forward pass. */
+  readonly forward_macs: number;
   /** Weights, gradients and AdamW's two averages, bytes; activations come on top. */
   readonly model_bytes: number;
   /** One checkpoint on disk, bytes. */
@@ -30,6 +33,8 @@ export interface RunPlan {
   readonly phases: readonly PhasePlan[];
   /** All phases but E2E. */
   readonly incubation: { readonly block_passes: number; readonly macs: number };
+  /** Against E2E in block-passes; null without one. */
+  readonly ratios: CostRatios | null;
   /** The most the run holds on disk at once: the last, the best and one checkpoint being written of each phase. */
   readonly disk_bytes: number;
 }
@@ -52,7 +57,12 @@ export function planRun(recipe: Recipe, trainImages: number): RunPlan {
     plans.push(planPhase(recipe, phase, trainImages, incubation.block_passes));
   }
   const disk_bytes = plans.reduce((sum, plan) => sum + CHECKPOINTS_KEPT * plan.checkpoint_bytes, 0);
-  return { name: recipe.name, train_images: trainImages, phases: plans, incubation, disk_bytes };
+  const counted = plans.map((plan) => ({
+    phase: phases.find(({ name }) => name === plan.phase) as Phase,
+    images: plan.images,
+  }));
+  const ratios = costRatios(counted) ?? null;
+  return { name: recipe.name, train_images: trainImages, phases: plans, incubation, ratios, disk_bytes };
 }
 
 /** @param cost block-passes to reach, instead of the phase's epochs */
@@ -84,6 +94,7 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
     trained_parameters: trained,
     block_passes: images * perImage.blockPasses,
     macs: images * perImage.macs,
+    forward_macs: forwardMacs(blueprint, depths),
     model_bytes: BYTES_PER_WEIGHT * (parameters + 3 * trained),
     checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
   };

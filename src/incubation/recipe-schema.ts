@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { PRESET_NAMES } from '../models/presets.js';
+import { data } from './recipe-data.js';
+import { incubationOverride, override } from './recipe-training.js';
+import { count, positive } from './recipe-values.js';
 
-const count = z.int().positive();
-const rate = z.number().min(0).max(1);
-const positive = z.number().positive();
+export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
 
 const model = z
   .strictObject({
@@ -19,6 +20,10 @@ const model = z
     qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
     layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
     class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
+    distilled: z
+      .boolean()
+      .describe('A distillation token and head beside the class token (DeiT).')
+      .default(false),
   })
   .describe('The target model, a Vision Transformer.');
 
@@ -30,104 +35,23 @@ const incubation = z
   })
   .describe('How the model is divided.');
 
-const augment = z.union([
-  z.literal('none'),
-  z.strictObject({
-    crop_padding: z
-      .int()
-      .min(0)
-      .describe('Random crop after zero padding, pixels; for images up to 32 px.')
-      .default(4),
-    flip: rate.describe('Probability of a horizontal flip.').default(0.5),
-    crop_scale: z
-      .tuple([positive, positive])
-      .describe('Area share of the random resized crop; for images above 32 px.')
-      .default([0.08, 1]),
-  }),
-]);
-
-const data = z
+const start = z
   .strictObject({
-    format: z
-      .enum(['fashion-mnist', 'folder'])
-      .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG.'),
-    path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
-    train_images: count
-      .describe('Use only so many training images, the same share of each class.')
+    meta: z
+      .string()
+      .describe('Weights of a meta model: PT is skipped, the modules incubate in it.')
       .optional(),
-    eval_images: count.describe('Use only so many images for evaluation.').optional(),
-    mean: z
-      .array(z.number())
-      .describe("Of each channel, pixels in 0 to 1. ImageNet's.")
-      .default([0.485, 0.456, 0.406]),
-    std: z.array(positive).describe("Of each channel. ImageNet's.").default([0.229, 0.224, 0.225]),
-    augment: augment.describe('Training transforms.').prefault({}),
-    shuffle: z.boolean().describe('A new random order each epoch.').default(true),
+    model: z
+      .string()
+      .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
+      .optional(),
   })
-  .describe('The images.');
-
-const optimizer = z.strictObject({
-  name: z.literal('adamw'),
-  lr: positive.describe('Peak learning rate, at lr_batch if that is given. Default 5e-4.'),
-  lr_batch: count
-    .nullable()
-    .describe('lr is scaled by effective batch / lr_batch; null: lr is used as it is. Default 512.'),
-  weight_decay: z.number().min(0).describe('Default 0.05.'),
-  betas: z.tuple([rate, rate]).describe('Default [0.9, 0.999].'),
-  eps: positive.describe('Default 1e-8.'),
-});
-
-const schedule = z.strictObject({
-  kind: z
-    .enum(['epoch-cosine', 'step-cosine'])
-    .describe(
-      'epoch-cosine, the default: the official one, constant inside an epoch. step-cosine: for short runs.',
-    ),
-  warmup: z.number().min(0).describe('Epochs of linear warm-up. Default 20, in FT 0.'),
-  warmup_lr: z.number().min(0).describe('Where the warm-up begins. Default 1e-6.'),
-  min_lr: z.number().min(0).describe('Where the cosine ends. Default 1e-5.'),
-});
-
-const settings = z.strictObject({
-  epochs: positive.describe(
-    'Passes over the training images; a fraction is allowed. Default 100, in PT 300.',
-  ),
-  batch_size: count.describe('Images of a micro-batch. Default 256.'),
-  accumulate: count.describe('Micro-batches of one optimiser step. Default 1.'),
-  label_smoothing: rate.describe('Default 0.1.'),
-  clip_grad: positive
-    .nullable()
-    .describe('Bound on the common norm of the gradients. Default null: none; in FT 1.'),
-  drop_path: rate.describe(
-    'Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.',
-  ),
-  precision: z
-    .enum(['float32', 'bfloat16'])
-    .describe('bfloat16: autocast, weights stay float32. Default float32.'),
-  eval_every: positive.describe('Epochs between evaluations; the last step is always evaluated. Default 1.'),
-  checkpoint_every: positive.describe(
-    'Seconds between checkpoints; the last step always has one. Default 60.',
-  ),
-  log_every: count.describe('Steps between records in metrics.jsonl. Default 10.'),
-  optimizer,
-  schedule,
-});
-
-/** Settings of one phase's training, all of them. */
-export type TrainingSettings = z.infer<typeof settings>;
-
-const override = settings.partial().extend({
-  optimizer: optimizer.partial().optional(),
-  schedule: schedule.partial().optional(),
-});
-
-/** Settings that a recipe gives for all phases, or for one. */
-export type TrainingOverride = z.infer<typeof override>;
+  .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
 
 const phases = z
   .strictObject({
     PT: override.prefault({}).describe('Pre-training of the meta model.'),
-    MT: override.prefault({}).describe('Incubation of each module.'),
+    MT: incubationOverride.prefault({}).describe('Incubation of each module.'),
     FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
     E2E: z
       .union([z.literal('none'), override])
@@ -152,6 +76,10 @@ const run = z
       .union([z.literal('auto'), count])
       .describe('CPU threads of one phase.')
       .default('auto'),
+    workers: z
+      .union([z.literal('auto'), count])
+      .describe('Threads of one phase that read and transform images.')
+      .default('auto'),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');
 
@@ -161,6 +89,7 @@ export const recipeSchema = z.strictObject({
   model,
   incubation,
   data,
+  start: start.prefault({}),
   training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),
   phases: phases.prefault({}),
   run: run.prefault({}),

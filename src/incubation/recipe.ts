@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { z } from 'zod';
-import { errorText, InputError } from '../base/errors.js';
+import { InputError } from '../base/errors.js';
 import { VIT_PRESETS } from '../models/presets.js';
 import type { Blueprint } from '../models/staged.js';
 import { type VitConfig, vit } from '../models/vit.js';
 import { divide } from './divide.js';
+import { readRecipeFile } from './recipe-file.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
 import { withSettings } from './settings.js';
 
@@ -21,24 +20,12 @@ export function defineRecipe(input: RecipeInput): Recipe {
 }
 
 /**
- * Reads a YAML (or JSON) recipe.
+ * Reads a YAML (or JSON) recipe, which may extend another.
  * @param settings `key.path=value` each, values as YAML; they replace what the file says
  * @throws InputError naming file and key
  */
 export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new InputError(`the recipe ${path} cannot be read: ${errorText(error)}`);
-  }
-  let input: unknown;
-  try {
-    input = parse(text);
-  } catch (error) {
-    throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0]}`);
-  }
-  return checkedRecipe(withSettings(input, settings), path);
+  return checkedRecipe(withSettings(readRecipeFile(path), settings), path);
 }
 
 /** The geometry of a recipe's target model. */

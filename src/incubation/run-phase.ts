@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { withFileErrors } from '../checkpoint/file-errors.js';
+import { lockFolder } from '../checkpoint/folder-lock.js';
 import type { PhaseResult } from '../checkpoint/records.js';
 import { runFolder, writeResult } from '../checkpoint/run-folder.js';
 import { trainBatches } from '../data/loader.js';
@@ -30,10 +31,19 @@ export interface PhaseRun {
  * checkpoints and result in the run folder.
  */
 export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
+  const { root } = runFolder(run.runDir).phase(run.phase);
+  withFileErrors(root, () => mkdirSync(root, { recursive: true }));
+  // A process whose supervisor was killed ends after its step.
+  const lock = await lockFolder(root, ORPHAN_MS);
+  return trainPhase(run).finally(lock.release);
+}
+
+const ORPHAN_MS = 60_000;
+
+async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
   const { recipe, runDir, device } = run;
   const phase = phaseOf(recipe, run.phase);
   const folder = runFolder(runDir).phase(phase.name);
-  withFileErrors(folder.root, () => mkdirSync(folder.root, { recursive: true }));
   const log = openLog(folder.log);
 
   // What is trained, on what, and how far it is.

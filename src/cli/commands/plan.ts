@@ -1,3 +1,4 @@
+import type { CostRatios } from '../../incubation/cost-variants.js';
 import { openImages } from '../../incubation/images.js';
 import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan.js';
 import { readRecipe } from '../../incubation/recipe.js';
@@ -62,7 +63,7 @@ function text(run: RunPlan, time: Seconds): string[] {
   const line = rule(table);
   const totals = baseline.length > 0 ? 2 : 1;
   return [
-    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images`,
+    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images; ${forwardOf(run)}`,
     '',
     table[0],
     line,
@@ -145,7 +146,21 @@ function ratioSentence(run: RunPlan): string[] {
   const ratio = ratioOf(run);
   if (ratio === undefined) return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
-  return [`Deep Incubation costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`];
+  return [
+    `Deep Incubation costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
+    ...(run.ratios === null ? [] : [variantsSentence(run.ratios)]),
+  ];
+}
+
+/** What one image costs in the model that the run is for. */
+function forwardOf({ phases }: RunPlan): string {
+  const { forward_macs: macs } = phases[phases.length - 1];
+  return `one image through the model takes ${(macs / 1e9).toFixed(2)} G multiply-accumulates`;
+}
+
+function variantsSentence({ official, prefix_shared, meta_given }: CostRatios): string {
+  const [whole, shared, given] = [official, prefix_shared, meta_given].map((ratio) => ratio.toFixed(3));
+  return `(${whole} x as the official code trains; ${shared} x with the frozen prefix shared, ${given} x with the meta model given too.)`;
 }
 
 /** The most of any phase. */

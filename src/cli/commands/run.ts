@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { lockFolder } from '../../checkpoint/folder-lock.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf } from '../../incubation/phases.js';
 import { runPipeline } from '../../incubation/pipeline.js';
@@ -29,7 +30,8 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
   const prepared = prepareRun(recipe, options.out ?? join('runs', folderName(recipe)));
-  const ran = await train(prepared, only, options.quiet ?? false);
+  const lock = await lockFolder(prepared.runDir);
+  const ran = await train(prepared, only, options.quiet ?? false).finally(lock.release);
   const { summary, report, notes } = await concludeRun(prepared);
 
   if (options.json) {
