@@ -24,6 +24,8 @@ napi_value init(napi_env env, napi_value exports) {
   expose_tensors(env, exports, state);
   expose_autograd(env, exports, state);
   expose_engine(env, exports, state);
+  expose_images(env, exports, state);
+  expose_image_loader(env, exports, state);
   return exports;
 }
 

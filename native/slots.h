@@ -7,14 +7,20 @@
 #include <node_api.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace incubation {
+
+namespace image {
+struct Loader;
+}
 
 struct Environment {
   std::vector<c10::IValue> slots;
   std::vector<uint32_t> free_slots;
   std::vector<c10::OperatorHandle> operators;
+  std::shared_ptr<image::Loader> images;
 
   uint32_t put(c10::IValue value) {
     if (free_slots.empty()) {

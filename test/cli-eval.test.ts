@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { cli, temporaryFolder } from './cli-support.js';
+import { cli, start, temporaryFolder, until } from './cli-support.js';
+import { startFakeHub } from './fake-hub.js';
 import { goldenPath, goldenTensors, numbers } from './support.js';
 
 const folder = temporaryFolder();
@@ -51,8 +52,142 @@ test('what weights do not tell is asked for', async () => {
   );
 });
 
+test('--batch-mean adds the mean of batch means, in which a short last batch counts as a whole one', async () => {
+  const args = ['--set', 'model.heads=4', '--batch-size', '5', '--json'];
+  expect(JSON.parse((await evaluate('FT', ...args)).stdout)).not.toHaveProperty('loss_batch_mean');
+  const { stdout } = await evaluate('FT', ...args, '--batch-mean');
+  const { losses, loss } = scoresOf('FT');
+  const means = [0, 5, 10, 15].map((start) => meanOf(losses.slice(start, start + 5)));
+  const result = JSON.parse(stdout);
+  expect(Math.abs(result.loss_batch_mean - meanOf(means))).toBeLessThan(1e-5);
+  expect(Math.abs(result.loss - loss)).toBeLessThan(1e-5);
+  expect(Math.abs(meanOf(means) - loss)).toBeGreaterThan(1e-3);
+});
+
+test('bfloat16 scores nearly as float32 does', async () => {
+  const { stdout } = await evaluate(
+    'FT',
+    '--set',
+    'model.heads=4',
+    '--set',
+    'training.precision=bfloat16',
+    '--json',
+  );
+  const result = JSON.parse(stdout);
+  expect(result.precision).toBe('bfloat16');
+  const difference = Math.abs(result.loss - scoresOf('FT').loss);
+  expect(difference).toBeLessThan(0.02);
+  expect(difference).toBeGreaterThan(1e-6);
+});
+
+test('images of another size are scored as by weights that were converted for it', async () => {
+  const size = ['--set', 'model.image_size=56'];
+  const direct = await evaluate('FT', '--set', 'model.heads=4', ...size, '--json');
+  expect(direct.stderr).toContain('position embedding of 28 px images, resized for 56 px\n');
+  const out = join(folder, '56.safetensors');
+  await cli(['convert', goldenPath('ckpt/FT.pth'), out, '--to', 'deep-incubation', '--resize', '56']);
+  const converted = await cli(['eval', out, ...data, '--set', 'model.heads=4', '--json']);
+  expect(converted.stderr).not.toContain('position embedding');
+  const [a, b] = [direct, converted].map(({ stdout }) => JSON.parse(stdout));
+  expect(a.model).toEqual(b.model);
+  expect(a.model.image_size).toBe(56);
+  expect([a.loss, a.top1, a.top5]).toEqual([b.loss, b.top1, b.top5]);
+  const other = await evaluate('FT', '--set', 'model.heads=4', '--set', 'model.image_size=30');
+  expect(other).toMatchObject({ code: 2, stdout: '' });
+  expect(other.stderr).toContain('model.patch_size 4 does not divide model.image_size 30');
+});
+
+describe('a model that says more than its weights', () => {
+  const out = join(folder, 'vit');
+  const files = () => ({
+    'vit/model.safetensors': readFileSync(join(out, 'model.safetensors')),
+    'vit/config.json': readFileSync(join(out, 'config.json')),
+  });
+  const name = 'hf:someone/vits/vit/model.safetensors';
+
+  beforeAll(async () => {
+    const args = ['--to', 'huggingface', '--set', 'model.heads=4'];
+    expect((await cli(['convert', goldenPath('ckpt/FT.pth'), out, ...args])).code).toBe(0);
+  });
+
+  test("Hugging Face's folder tells the heads", async () => {
+    const { code, stdout, stderr } = await cli(['eval', out, ...data, '--json']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ top1: scoresOf('FT').top1, model: { heads: 4, depths: [8] } });
+    expect(Math.abs(result.loss - scoresOf('FT').loss)).toBeLessThan(1e-5);
+  });
+
+  test('from the hub, once; from then on it is here', async () => {
+    const hub = await startFakeHub(files());
+    const env = { DEEP_INCUBATION_CACHE: join(folder, 'cache'), HF_ENDPOINT: hub.address, HF_TOKEN: '' };
+    const args = ['eval', name, ...data, '--json'];
+    try {
+      const first = await cli(args, { env });
+      expect(first.stderr).toMatch(
+        /^downloading vit\/config\.json, .*\ndownloading vit\/model\.safetensors, 1\.\d+ MiB\n$/,
+      );
+      const { checkpoint, top1, loss } = JSON.parse(first.stdout);
+      expect({ checkpoint, top1 }).toEqual({ checkpoint: name, top1: scoresOf('FT').top1 });
+      hub.requests.length = 0;
+      const inspected = await cli(['inspect', name, '--json'], { env });
+      expect(JSON.parse(inspected.stdout)).toMatchObject({
+        checkpoint: name,
+        layout: 'huggingface',
+        hints: { heads: 4 },
+      });
+      expect(hub.requests).toEqual([]);
+      hub.close();
+      const second = await cli(args, { env: { ...env, HF_HUB_OFFLINE: '1' } });
+      expect(second.stderr).toBe('');
+      expect(JSON.parse(second.stdout).loss).toBe(loss);
+    } finally {
+      hub.close();
+    }
+  });
+
+  test('from the hub, stopped: nothing half-written stays', async () => {
+    const hub = await startFakeHub(files());
+    Object.assign(hub.faults, { breakAfter: 100_000, stalls: true });
+    const cache = join(folder, 'cache-stopped');
+    const env = { DEEP_INCUBATION_CACHE: cache, HF_ENDPOINT: hub.address, HF_TOKEN: '' };
+    const kept = () => (existsSync(cache) ? readdirSync(cache, { recursive: true }).map(String) : []);
+    try {
+      const { process: child, ended } = start(['inspect', name], { env });
+      await until(() => kept().some((path) => path.includes('.tmp-model.safetensors')), 'the download');
+      child.kill('SIGINT');
+      const { code, stdout, stderr } = await ended;
+      expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+      expect(stderr).toContain(`error: the download of ${name} was stopped\n`);
+      expect(kept().filter((path) => path.includes('model.safetensors'))).toEqual([]);
+    } finally {
+      hub.close();
+    }
+  });
+
+  test('that the hub does not have, or does not answer for', async () => {
+    const env = {
+      DEEP_INCUBATION_CACHE: join(folder, 'cache-2'),
+      HF_ENDPOINT: 'http://127.0.0.1:9',
+      HF_TOKEN: '',
+    };
+    const unreachable = await cli(['eval', 'hf:someone/vits/x.pth', ...data], { env });
+    expect(unreachable).toMatchObject({ code: 1, stdout: '' });
+    expect(unreachable.stderr).toMatch(
+      /^error: hf:someone\/vits\/x\.pth: http:\S+ cannot be reached \(.+\)\n {2}hint: .*\n$/,
+    );
+    const unnamed = await cli(['inspect', 'hf:someone/vits'], { env });
+    expect(unnamed).toMatchObject({ code: 2, stdout: '' });
+    expect(unnamed.stderr).toContain('hf:someone/vits does not name a file on the hub');
+  });
+});
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** From the logits that the official code computed. */
-function scoresOf(name: string): { loss: number; top1: number; top5: number } {
+function scoresOf(name: string): { losses: number[]; loss: number; top1: number; top5: number } {
   const tensors = goldenTensors('b_batch16.safetensors');
   const of = (key: string) => numbers(tensors.get(key) as TensorData);
   const labels = of('labels');
@@ -64,6 +199,6 @@ function scoresOf(name: string): { loss: number; top1: number; top5: number } {
     return { loss, place };
   });
   const percent = (count: number) => (100 * rows.filter(({ place }) => place < count).length) / rows.length;
-  const loss = rows.reduce((sum, row) => sum + row.loss, 0) / rows.length;
-  return { loss, top1: percent(1), top5: percent(5) };
+  const losses = rows.map(({ loss }) => loss);
+  return { losses, loss: meanOf(losses), top1: percent(1), top5: percent(5) };
 }

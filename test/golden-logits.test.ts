@@ -16,7 +16,7 @@ function logits(stages: StageWeights[], depths: number[]): number[] {
   const images = batch.get('images') as TensorData;
   return scope(() =>
     noGrad(() =>
-      Array.from(model.forward(fromData(images), { training: false, generator }).toFloat32Array()),
+      Array.from(model.forward(fromData(images), { training: false, generator, key: [] }).toFloat32Array()),
     ),
   );
 }

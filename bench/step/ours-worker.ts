@@ -106,7 +106,7 @@ function steps({ case: { precision }, model, optimizer, task, images, labels }: 
   const ms: number[] = [];
   const cpuMs: number[] = [];
   const losses: number[] = [];
-  const forward = () => task.loss(model.forward(images, { training: true, generator }), labels);
+  const forward = () => task.loss(model.forward(images, { training: true, generator, key: [] }), labels);
   for (let i = 0; i < count; i++) {
     const started = performance.now();
     const cpuStarted = process.cpuUsage();

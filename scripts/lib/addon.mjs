@@ -14,6 +14,7 @@ import { basename, join } from 'node:path';
 import { compileAll, findCompiler, link } from './compiler.mjs';
 import { capture } from './exec.mjs';
 import { SetupError } from './failure.mjs';
+import { findJpeg, JPEG } from './jpeg.mjs';
 import { fillWhole, sha256 } from './paths.mjs';
 
 const NAME = 'deep_incubation.node';
@@ -21,7 +22,7 @@ const KEPT_IN_CACHE = 4;
 
 /**
  * The addon, compiled from native/*.cc to native/build/ unless the one there, or one in the cache,
- * was made from the same sources, flags, compiler, libtorch and Node.
+ * was made from the same sources, flags, compiler, libtorch, libjpeg-turbo (if there is one) and Node.
  * @param {object} options
  * @param {string} options.root
  * @param {string} options.cache
@@ -32,12 +33,13 @@ const KEPT_IN_CACHE = 4;
  */
 export async function ensureAddon({ root, cache, env, libtorch, note }) {
   const compiler = await findCompiler(env);
+  const jpeg = await findJpeg(compiler);
   const sources = nativeFiles(root, '.cc');
-  const flags = flagsFor(root, libtorch);
+  const flags = flagsFor(root, libtorch, jpeg);
   const inputs = [...sources, ...nativeFiles(root, '.h')].map((file) =>
     sha256(basename(file), readFileSync(file)),
   );
-  const setting = [compiler.version, flags, libtorch.path, libtorch.version, process.versions.modules];
+  const setting = [compiler.version, flags, libtorch.path, libtorch.version, jpeg, process.versions.modules];
   const key = sha256(JSON.stringify([inputs, setting])).slice(0, 16);
 
   const build = join(root, 'native/build');
@@ -63,6 +65,7 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
     key,
     addon: NAME,
     libtorch,
+    jpeg: jpeg ?? null,
     compiler: compiler.version,
     builtAt: new Date().toISOString(),
   });
@@ -76,8 +79,8 @@ function nativeFiles(root, extension) {
   return names.sort().map((name) => join(folder, name));
 }
 
-/** @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch */
-function flagsFor(root, { path, cuda, cxx11Abi }) {
+/** @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch @param {string} [jpeg] */
+function flagsFor(root, { path, cuda, cxx11Abi }, jpeg) {
   const nodeHeaders = createRequire(join(root, 'package.json'))('node-api-headers').include_dir;
   const lib = join(path, 'lib');
   return {
@@ -87,6 +90,7 @@ function flagsFor(root, { path, cuda, cxx11Abi }) {
       `-I${nodeHeaders}`,
       `-I${join(path, 'include')}`,
       `-I${join(path, 'include/torch/csrc/api/include')}`,
+      ...(jpeg ? JPEG.compile : []),
     ],
     link: [
       ...[
@@ -99,6 +103,7 @@ function flagsFor(root, { path, cuda, cxx11Abi }) {
         '-lc10',
       ],
       ...(cuda ? ['-ltorch_cuda', '-lc10_cuda'] : []),
+      ...(jpeg ? JPEG.link : []),
     ],
   };
 }
@@ -132,7 +137,7 @@ function prune(folder) {
 
 /**
  * native/build/info.json: what the addon was built from and for. `doctor` reads it.
- * @typedef {{ key: string, addon: string, libtorch: import('./libtorch.mjs').Libtorch, compiler: string, builtAt: string }} BuildInfo
+ * @typedef {{ key: string, addon: string, libtorch: import('./libtorch.mjs').Libtorch, jpeg: string | null, compiler: string, builtAt: string }} BuildInfo
  */
 
 /** @param {string} build @returns {BuildInfo | undefined} */

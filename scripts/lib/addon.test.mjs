@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureAddon } from './addon.mjs';
 import { findCompiler } from './compiler.mjs';
+import { findJpeg } from './jpeg.mjs';
 import { root } from './paths.mjs';
 import { silent, temporaryFolder, writeFiles } from './testing.mjs';
 
@@ -51,12 +52,27 @@ describe('ensureAddon', () => {
     expect(JSON.parse(readFileSync(join(build, 'info.json'), 'utf8'))).toMatchObject({
       addon: 'deep_incubation.node',
       libtorch: options.libtorch,
+      jpeg: (await findJpeg(await findCompiler(process.env))) ?? null,
     });
     expect(await ensureAddon(options)).toBe('up to date');
     rmSync(build, { recursive: true });
     expect(await ensureAddon(options)).toBe('from the cache');
     writeFileSync(join(options.root, 'native/name.h'), '#define NAME "two"\n');
     expect(await ensureAddon(options)).toMatch(/^compiled with /);
+  });
+
+  it('builds without libjpeg-turbo where there is none, and anew where there is one after all', async () => {
+    const source = `${ADDON}\n#ifdef INCUBATION_JPEG\n#error "a libjpeg-turbo"\n#endif\n`;
+    const options = project();
+    writeFiles(options.root, { 'native/a.cc': source });
+    const without = writeFiles(temporaryFolder(), { 'jpeglib.h': '#error "not this one"' });
+    const env = { ...process.env, CXX: `c++ -I${without}` };
+    expect(await ensureAddon({ ...options, env })).toMatch(/^compiled with /);
+    expect(JSON.parse(readFileSync(join(options.root, 'native/build/info.json'), 'utf8')).jpeg).toBe(null);
+    if ((await findJpeg(await findCompiler(process.env))) === undefined) return;
+    await expect(ensureAddon(options)).rejects.toMatchObject({
+      details: expect.stringContaining('a libjpeg-turbo'),
+    });
   });
 
   it('shows the first errors of a source that does not compile, and where the log is', async () => {

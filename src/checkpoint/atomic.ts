@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { withFileErrors } from './file-errors.js';
 
@@ -13,15 +23,19 @@ export function temporaryPath(folder: string, name: string): string {
 
 /**
  * Writes a whole file or nothing: a reader, or a run after a crash or power loss, sees either the old
- * content or the new. Makes the folder where it is missing.
+ * content or the new. Makes the folder where it is missing, unless told not to.
  *
  * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full.
  */
-export function writeFileAtomic(path: string, content: string | Uint8Array): void {
+export function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  { makesFolder = true }: { readonly makesFolder?: boolean } = {},
+): void {
   const folder = dirname(path);
   const temporary = temporaryPath(folder, basename(path));
   withFileErrors(path, () => {
-    mkdirSync(folder, { recursive: true });
+    if (makesFolder) mkdirSync(folder, { recursive: true });
     try {
       const file = openSync(temporary, 'wx');
       try {
@@ -44,9 +58,26 @@ export function writeJsonAtomic(path: string, value: unknown): void {
   writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
+/** Deletes what killed writers left in `folder`. Only for who knows that nobody writes there now. */
+export function removeTemporary(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder).filter((name) => name.startsWith(TEMPORARY_PREFIX))) {
+    rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
 /** Makes renames inside `folder` durable. */
 export function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r');
+  sync(folder);
+}
+
+/** Makes what was appended to a file durable, where there is one. */
+export function syncFile(path: string): void {
+  if (existsSync(path)) sync(path);
+}
+
+function sync(path: string): void {
+  const handle = openSync(path, 'r');
   try {
     fsyncSync(handle);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errorText } from '../base/errors.js';
 
 /** Version of the checkpoint folder's layout. */
@@ -39,6 +39,8 @@ export function verify(folder: string): { manifest: CheckpointManifest } | { rea
     if (manifest.format !== FORMAT) {
       return { reason: `manifest.json has format ${manifest.format}, this program reads ${FORMAT}` };
     }
+    if (String(manifest.step) !== basename(folder))
+      return { reason: `manifest.json is of step ${manifest.step}` };
     const reason = FILES.map((file) => damage(join(folder, file), file, manifest.files[file])).find(
       (found) => found !== undefined,
     );

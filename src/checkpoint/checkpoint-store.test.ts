@@ -11,14 +11,17 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { InputError, RunError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import {
   bestCheckpoint,
   latestCheckpoint,
+  newestStep,
   prune,
   readCheckpoint,
+  removeLeftovers,
   saveCheckpoint,
   setBest,
 } from './checkpoint-store.js';
@@ -31,6 +34,7 @@ let root: string;
 beforeEach(() => {
   phase = join(mkdtempSync(join(tmpdir(), 'checkpoints-')), 'MT', '1');
   root = join(phase, 'checkpoints');
+  mkdirSync(phase, { recursive: true });
 });
 
 const tensors = (...values: number[]) =>
@@ -143,6 +147,18 @@ test('best is what it was set to, and never another', () => {
   expect(bestCheckpoint(phase)).toEqual({ skipped: [expect.objectContaining({ folder: join(root, '1') })] });
 });
 
+test('killed between the pointer best and the checkpoint it means: once saved again, it is the best', () => {
+  save(1);
+  setBest(phase, 1);
+  const best = { model: tensors(2), optimizer: tensors(2), manifest: {}, isBest: true };
+  saveCheckpoint(phase, 2, best);
+  rmSync(join(root, '2'), { recursive: true });
+  writeFileSync(join(root, 'latest'), '1\n');
+  expect(latestStep()).toBe(1);
+  saveCheckpoint(phase, 2, best);
+  expect(bestCheckpoint(phase)).toMatchObject({ checkpoint: { step: 2 }, skipped: [] });
+});
+
 test.each([
   [2, ['1', '4', '5', 'best', 'latest']],
   [0, ['1', '5', 'best', 'latest']],
@@ -164,6 +180,96 @@ test('pruning keeps the checkpoint the pointer names though newer folders are th
   expect(existsSync(join(root, '2'))).toBe(false);
 });
 
+test("a damaged checkpoint that training went back behind takes no good one's place", () => {
+  for (const step of [10, 20, 30]) save(step);
+  for (const step of ['20', '30']) truncateSync(join(root, step, 'model.safetensors'), 60);
+  expect(latestStep()).toBe(10);
+  save(15);
+  prune(phase, 2);
+  expect(readdirSync(root).sort()).toEqual(['10', '15', 'latest']);
+});
+
+test('while one is written the newest good one is there, whatever is kept', () => {
+  save(1);
+  vi.mocked(safetensors.writeSafetensors).mockImplementationOnce(() => {
+    expect(latestStep()).toBe(1);
+    throw new RunError('killed');
+  });
+  expect(() => save(2)).toThrow('killed');
+  save(2);
+  prune(phase, 0);
+  expect(latestStep()).toBe(2);
+});
+
+test.each(['', '\n', 'ten', '10 20', '-1', '\0\0\0'])('a pointer that says %j is as good as none', (text) => {
+  save(10);
+  save(20);
+  for (const name of ['latest', 'best']) writeFileSync(join(root, name), text);
+  expect(latestStep()).toBe(20);
+  expect(bestCheckpoint(phase)).toEqual({ skipped: [] });
+  prune(phase, 1);
+  expect(latestStep()).toBe(20);
+});
+
+test('any byte flipped, any length cut: never taken for whole', () => {
+  save(9);
+  const whole = join(root, '9');
+  fc.assert(
+    fc.property(
+      fc.constantFrom('model.safetensors', 'optimizer.safetensors'),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      fc.boolean(),
+      (file, place, flip, isCut) => {
+        const folder = join(root, '10');
+        cpSync(whole, folder, { recursive: true });
+        const bytes = readFileSync(join(folder, file));
+        bytes[place % bytes.length] ^= flip;
+        writeFileSync(join(folder, file), isCut ? bytes.subarray(0, place % bytes.length) : bytes);
+        expect(latestStep()).toBe(9);
+        rmSync(folder, { recursive: true });
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test('a whole checkpoint under the name of another step is none', () => {
+  save(9);
+  cpSync(join(root, '9'), join(root, '10'), { recursive: true });
+  expect(latestCheckpoint(phase).skipped).toEqual([
+    { folder: join(root, '10'), reason: 'manifest.json is of step 9' },
+  ]);
+});
+
+test('leftovers go: temporary files and folders, and nothing else', () => {
+  save(3);
+  mkdirSync(join(root, '.tmp-6-x'));
+  writeFileSync(join(root, '.tmp-6-x', 'model.safetensors'), '');
+  writeFileSync(join(phase, '.tmp-metrics.jsonl-x'), '');
+  writeFileSync(join(phase, 'metrics.jsonl'), '');
+  removeLeftovers(phase);
+  expect(readdirSync(root).sort()).toEqual(['3', 'latest']);
+  expect(readdirSync(phase).sort()).toEqual(['checkpoints', 'metrics.jsonl']);
+  removeLeftovers(join(phase, 'nowhere'));
+});
+
+test('the newest step is that of the newest folder, whole or not', () => {
+  expect(newestStep(phase)).toBe(0);
+  save(999);
+  mkdirSync(join(root, '1000'));
+  expect(newestStep(phase)).toBe(1000);
+});
+
+test('a phase folder that was deleted does not come back', () => {
+  save(1);
+  rmSync(phase, { recursive: true });
+  expect(() => save(2)).toThrow(
+    expect.objectContaining({ name: 'RunError', message: expect.stringContaining('not there any more') }),
+  );
+  expect(existsSync(phase)).toBe(false);
+});
+
 test('a full disk is a run error that names the checkpoint; those before stay, nothing half is left', () => {
   save(1);
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
@@ -182,7 +288,7 @@ test('a full disk is a run error that names the checkpoint; those before stay, n
 });
 
 test('a folder that cannot be written is an input error that names it', () => {
-  mkdirSync(join(phase, '..'), { recursive: true });
+  rmSync(phase, { recursive: true });
   writeFileSync(phase, 'a file where the folder should be');
   expect(() => save(1)).toThrow(InputError);
   expect(() => save(1)).toThrow(root);

@@ -1,7 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TensorData } from '../base/tensor-data.js';
-import { syncFolder, TEMPORARY_PREFIX, temporaryPath, writeFileAtomic, writeJsonAtomic } from './atomic.js';
+import {
+  removeTemporary,
+  syncFile,
+  syncFolder,
+  temporaryPath,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from './atomic.js';
 import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
 import { withFileErrors } from './file-errors.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
@@ -23,21 +30,30 @@ type Tensors = ReadonlyMap<string, TensorData>;
 
 /**
  * Writes `checkpoints/<step>/` whole or not at all, then moves the pointer `latest`: a kill or power loss at
- * any moment leaves the checkpoints before it as they were. One process at a time may write a phase's folder.
+ * any moment leaves the checkpoints before it as they were. What `metrics.jsonl` tells of the steps before is on
+ * the disk before the checkpoint is. One process at a time may write a phase's folder.
  *
  * `manifest` is what the caller needs to resume, beside the tensors; `format`, `step` and `files` are added.
- * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full.
+ * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full or `phaseFolder` is
+ * gone.
  */
 export function saveCheckpoint(
   phaseFolder: string,
   step: number,
-  content: { readonly model: Tensors; readonly optimizer: Tensors; readonly manifest: object },
+  content: {
+    readonly model: Tensors;
+    readonly optimizer: Tensors;
+    readonly manifest: object;
+    /** Moves the pointer `best` too. */
+    readonly isBest?: boolean;
+  },
 ): Checkpoint {
   const root = join(phaseFolder, 'checkpoints');
   const folder = join(root, String(step));
   const temporary = temporaryPath(root, String(step));
   return withFileErrors(folder, () => {
-    mkdirSync(root, { recursive: true });
+    // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
+    if (!existsSync(root)) mkdirSync(root);
     removeTemporary(root);
     try {
       mkdirSync(temporary);
@@ -45,6 +61,9 @@ export function saveCheckpoint(
       writeSafetensors(join(temporary, 'optimizer.safetensors'), content.optimizer);
       const manifest = { ...content.manifest, format: FORMAT, step, files: fingerprint(temporary) };
       writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
+      syncFile(join(phaseFolder, 'metrics.jsonl'));
+      // Before the checkpoint is there: after a kill in between training comes here again, and saves it.
+      if (content.isBest) writePointer(root, 'best', step);
       if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
       renameSync(temporary, folder);
       syncFolder(root);
@@ -81,6 +100,18 @@ export function setBest(phaseFolder: string, step: number): void {
   writePointer(join(phaseFolder, 'checkpoints'), 'best', step);
 }
 
+/** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
+export function newestStep(phaseFolder: string): number {
+  return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;
+}
+
+/** Deletes what killed writers left in a phase's folder. Only for who holds it, or knows that nobody does. */
+export function removeLeftovers(phaseFolder: string): void {
+  for (const folder of [phaseFolder, join(phaseFolder, 'checkpoints')]) {
+    withFileErrors(folder, () => removeTemporary(folder));
+  }
+}
+
 /** The tensors of a checkpoint. */
 export function readCheckpoint(checkpoint: Checkpoint): { model: Tensors; optimizer: Tensors } {
   const read = (file: string) => readSafetensors(join(checkpoint.folder, file)).tensors;
@@ -88,13 +119,20 @@ export function readCheckpoint(checkpoint: Checkpoint): { model: Tensors; optimi
 }
 
 /**
- * Deletes all but the newest `keep` checkpoints (at least one), never those `latest` and `best` point to;
- * and what killed writers left.
+ * To be called after a checkpoint was saved: deletes all but the newest `keep` (at least one), never those `latest`
+ * and `best` point to; damaged ones of later steps, which training has gone back behind and which would take the
+ * place of good ones; and what killed writers left.
  */
 export function prune(phaseFolder: string, keep: number): void {
   const root = join(phaseFolder, 'checkpoints');
-  const pointed = [readPointer(root, 'latest'), readPointer(root, 'best')];
-  const old = stepsIn(root).slice(0, -Math.max(keep, 1));
+  const latest = readPointer(root, 'latest');
+  const pointed = [latest, readPointer(root, 'best')];
+  const steps = stepsIn(root);
+  const damaged = steps.filter(
+    (step) => latest !== undefined && step > latest && 'reason' in verify(join(root, String(step))),
+  );
+  const whole = steps.filter((step) => !damaged.includes(step));
+  const old = [...damaged, ...whole.slice(0, -Math.max(keep, 1))];
   withFileErrors(root, () => {
     for (const step of old.filter((step) => !pointed.includes(step))) {
       // Renamed first: a kill while files go must not leave half a checkpoint under a step's name.
@@ -132,12 +170,5 @@ function readPointer(root: string, name: 'latest' | 'best'): number | undefined 
 }
 
 function writePointer(root: string, name: 'latest' | 'best', step: number): void {
-  writeFileAtomic(join(root, name), `${step}\n`);
-}
-
-function removeTemporary(root: string): void {
-  if (!existsSync(root)) return;
-  for (const name of readdirSync(root).filter((name) => basename(name).startsWith(TEMPORARY_PREFIX))) {
-    rmSync(join(root, name), { recursive: true, force: true });
-  }
+  writeFileAtomic(join(root, name), `${step}\n`, { makesFolder: false });
 }

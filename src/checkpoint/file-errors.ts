@@ -1,3 +1,5 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
@@ -15,6 +17,13 @@ export function withFileErrors<T>(path: string, work: () => T): T {
   }
 }
 
+/** A full or read-only disk under `path`, met by work that went without `withFileErrors`; anything else as it is. */
+export function asFileError(error: unknown, path: string): unknown {
+  if (error instanceof DeepIncubationError) return error;
+  const code = systemCode(error);
+  return NO_SPACE.has(code) || code === 'EROFS' ? fileError(error, path) : error;
+}
+
 function fileError(error: unknown, path: string): DeepIncubationError {
   if (error instanceof DeepIncubationError && error.hint !== undefined) return error;
   const code = systemCode(error);
@@ -30,7 +39,27 @@ function fileError(error: unknown, path: string): DeepIncubationError {
       cause: error,
     });
   }
+  if (code === 'ENOENT') {
+    const denial = denialOf(path);
+    if (denial !== undefined) return fileError(denial, path);
+    return new RunError(`Cannot write ${path}: it is not there any more.`, {
+      hint: 'Was the folder deleted or moved, or its disk taken away? Nothing is written to another place.',
+      cause: error,
+    });
+  }
   return new RunError(`Cannot write ${path}: ${errorText(error)}`, { cause: error });
+}
+
+/** Why the nearest folder above `path` that exists cannot be written: Node's recursive `mkdir` tells ENOENT then. */
+function denialOf(path: string): unknown {
+  const parent = dirname(resolve(path));
+  if (!existsSync(parent)) return denialOf(parent);
+  try {
+    accessSync(parent, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** The system's code of an error or of what it wraps: writers below may have wrapped it already. */

@@ -5,15 +5,19 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { transpiled } from '../../test/transpiled.js';
 import { InputError } from '../base/errors.js';
-import { lockFolder } from './folder-lock.js';
+import { liveHolder, lockFolder } from './folder-lock.js';
 
 let folder: string;
 beforeEach(() => {
@@ -51,13 +55,86 @@ test('a later process of the same number is another', async () => {
   (await lockFolder(folder)).release();
 });
 
-test('on another machine, the age of the lock tells', async () => {
-  const path = join(folder, '.lock');
-  writeFileSync(path, JSON.stringify({ pid: 1, host: 'elsewhere', started: '1' }));
-  await expect(lockFolder(folder)).rejects.toThrow('on elsewhere');
-  const before = new Date(Date.now() - 3_600_000);
-  utimesSync(path, before, before);
-  (await lockFolder(folder)).release();
+describe('a holder on another machine', () => {
+  const TIMING = { beatMs: 40, staleMs: 10_000, confirmMs: 200 };
+  const touch = (ageMs: number) => {
+    const then = new Date(Date.now() - ageMs);
+    utimesSync(join(folder, '.lock'), then, then);
+  };
+  beforeEach(() => {
+    writeFileSync(join(folder, '.lock'), JSON.stringify({ pid: 1, host: 'elsewhere', started: '1' }));
+  });
+
+  test('lives when it touched its lock lately', async () => {
+    await expect(lockFolder(folder, 0, TIMING)).rejects.toThrow('process 1 on elsewhere');
+    expect(liveHolder(folder)?.host).toBe('elsewhere');
+  });
+
+  test.each([3_600_000, -3_600_000])('is dead when its lock is %i ms old and is not touched', async (age) => {
+    touch(age);
+    expect(liveHolder(folder)).toBeUndefined();
+    (await lockFolder(folder, 0, TIMING)).release();
+  });
+
+  test.each([3_600_000, -3_600_000])('lives when it touches it, its clock off by %i ms', async (age) => {
+    touch(age);
+    let beats = 0;
+    const beat = setInterval(() => touch(age - ++beats), 40);
+    await expect(lockFolder(folder, 0, TIMING))
+      .rejects.toThrow('process 1 on elsewhere')
+      .finally(() => {
+        clearInterval(beat);
+      });
+  });
+
+  test('dies while it is waited for', async () => {
+    (await lockFolder(folder, 60_000, TIMING)).release();
+  });
+});
+
+describe('the beat of a holder', () => {
+  const TIMING = { beatMs: 20, staleMs: 10_000, confirmMs: 200 };
+  const touched = () => statSync(join(folder, '.lock')).mtimeMs;
+
+  test('goes on while the main thread is blocked', async () => {
+    const lock = await lockFolder(folder, 0, TIMING);
+    const then = new Date(0);
+    utimesSync(join(folder, '.lock'), then, then);
+    while (touched() === 0) await sleep(10);
+    const before = touched();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    expect(touched()).toBeGreaterThan(before);
+    lock.release();
+  });
+
+  test('ends with it', async () => {
+    (await lockFolder(folder, 0, TIMING)).release();
+    const path = join(folder, '.lock');
+    writeFileSync(path, 'of another');
+    utimesSync(path, new Date(0), new Date(0));
+    await sleep(200);
+    expect(touched()).toBe(0);
+  });
+
+  test('ends a process whose lock was taken over', async () => {
+    const path = join(folder, '.lock');
+    writeFileSync(path, '{"pid":1}');
+    const source = transpiled(new URL('folder-lock-beat.ts', import.meta.url));
+    const work = `startBeat(${JSON.stringify(path)}, 20); console.log('held'); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `${source}\n${work}`]);
+    let stderr = '';
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    await once(child.stdout, 'data');
+    await sleep(200);
+    expect(child.signalCode).toBeNull();
+    writeFileSync(join(folder, 'theirs'), '{"pid":2}');
+    renameSync(join(folder, 'theirs'), path);
+    const [, signal] = await once(child, 'close');
+    expect(signal).toBe('SIGKILL');
+    expect(stderr).toContain(`${path} was taken over: {"pid":2}`);
+  });
 });
 
 test('half a lock file is no lock', async () => {

@@ -6,7 +6,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  utimesSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -16,6 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { withFileErrors } from './file-errors.js';
+import { startBeat } from './folder-lock-beat.js';
 
 /** Held by one process at a time; left behind by one that was killed, and then taken over. */
 export interface FolderLock {
@@ -23,26 +23,36 @@ export interface FolderLock {
 }
 
 const holderSchema = z.object({ pid: z.int(), host: z.string(), started: z.string() });
-type Holder = z.infer<typeof holderSchema>;
+export type Holder = z.infer<typeof holderSchema>;
 
-const BEAT_MS = 10_000;
-/** A holder on another machine is taken for dead when its lock was not touched for so long. */
-const STALE_MS = 60_000;
+/** Of holders on other machines, in milliseconds. */
+export interface LockTiming {
+  /** Between two touches of a lock by its holder. */
+  readonly beatMs: number;
+  /** A lock touched less long ago, by this machine's clock, has a live holder. */
+  readonly staleMs: number;
+  /** Any other is a dead one's when it was not touched while it was watched for so long: clocks differ, and jump. */
+  readonly confirmMs: number;
+}
+
+const TIMING: LockTiming = { beatMs: 10_000, staleMs: 60_000, confirmMs: 30_000 };
 const RETRY_MS = 50;
 
 /**
  * Takes a folder for this process: two runs, or two processes of one phase, would write over each other. Whether
- * the holder lives is asked of the system on the same machine; on another its lock file's age tells.
+ * the holder lives is asked of the system on the same machine; on another the touches of its lock file tell.
  * @param patience milliseconds to wait for a holder that may be about to end
  * @throws InputError naming the holder
  */
-export async function lockFolder(folder: string, patience = 0): Promise<FolderLock> {
-  const path = join(folder, '.lock');
+export async function lockFolder(folder: string, patience = 0, timing = TIMING): Promise<FolderLock> {
+  const path = lockPath(folder);
+  const judge = createJudge(path, timing);
   const deadline = performance.now() + patience;
   for (;;) {
-    const holder = take(path);
-    if (holder === undefined) return held(path);
-    if (performance.now() >= deadline) {
+    const found = take(path, judge);
+    if (found === undefined) return held(path, timing.beatMs);
+    const { holder, life } = found;
+    if (life === 'alive' && performance.now() >= deadline) {
       throw new InputError(`${folder} is in use by process ${holder.pid} on ${holder.host}`, {
         hint: 'wait for it, stop it, or choose another --out',
       });
@@ -51,15 +61,47 @@ export async function lockFolder(folder: string, patience = 0): Promise<FolderLo
   }
 }
 
-/** @returns the live holder that stands in the way */
-function take(path: string): Holder | undefined {
+/** The process that holds a folder, as far as one look tells; nothing where it is free or its holder is dead. */
+export function liveHolder(folder: string): Holder | undefined {
+  const path = lockPath(folder);
+  const holder = holderOf(path);
+  return holder !== undefined && createJudge(path, TIMING)(holder) === 'alive' ? holder : undefined;
+}
+
+const lockPath = (folder: string) => join(folder, '.lock');
+
+type Life = 'alive' | 'dead' | 'unsure';
+
+/** Judges the holders of one lock, the better the longer it watches. */
+function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder: Holder) => Life {
+  let seen: { readonly touched: number; readonly since: number } | undefined;
+  let wasTouched = false;
+  return (holder) => {
+    if (holder.host === hostname()) return startOf(holder.pid) === holder.started ? 'alive' : 'dead';
+    const now = performance.now();
+    const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (seen?.touched !== touched) {
+      wasTouched = seen !== undefined;
+      seen = { touched, since: now };
+    }
+    if (now - seen.since >= confirmMs) return 'dead';
+    const age = Date.now() - touched;
+    return wasTouched || (age >= 0 && age < staleMs) ? 'alive' : 'unsure';
+  };
+}
+
+/** @returns the holder that stands in the way */
+function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; life: Life } | undefined {
   const mine: Holder = { pid: process.pid, host: hostname(), started: startOf(process.pid) ?? '' };
   const draft = `${path}.${process.pid}`;
   return withFileErrors(path, () => {
     // Written whole before it has its name: another process never reads half of it.
     const file = openSync(draft, 'w');
-    writeSync(file, JSON.stringify(mine));
-    closeSync(file);
+    try {
+      writeSync(file, JSON.stringify(mine));
+    } finally {
+      closeSync(file);
+    }
     try {
       for (;;) {
         try {
@@ -69,7 +111,8 @@ function take(path: string): Holder | undefined {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
         }
         const holder = holderOf(path);
-        if (holder !== undefined && isAlive(holder, path)) return holder;
+        const life = holder === undefined ? 'dead' : judge(holder);
+        if (holder !== undefined && life !== 'dead') return { holder, life };
         setAside(path, holder, `${draft}.stale`);
       }
     } finally {
@@ -91,20 +134,16 @@ function setAside(path: string, dead: Holder | undefined, aside: string): void {
   }
 }
 
-function held(path: string): FolderLock {
-  const beat = setInterval(() => {
-    try {
-      const now = new Date();
-      utimesSync(path, now, now);
-    } catch {
-      // Its folder may be gone for a moment, or for good: what is written next tells.
-    }
-  }, BEAT_MS);
-  beat.unref();
+function held(path: string, beatMs: number): FolderLock {
+  const beat = startBeat(path, beatMs);
   return {
     release() {
-      clearInterval(beat);
-      if (holderOf(path)?.pid === process.pid) rmSync(path, { force: true });
+      beat.stop();
+      try {
+        if (holderOf(path)?.pid === process.pid) rmSync(path, { force: true });
+      } catch {
+        // On a disk that became read-only it stays: a dead process's, once this one has ended.
+      }
     },
   };
 }
@@ -115,12 +154,6 @@ function holderOf(path: string): Holder | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isAlive(holder: Holder, path: string): boolean {
-  if (holder.host === hostname()) return startOf(holder.pid) === holder.started;
-  const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return Date.now() - touched < STALE_MS;
 }
 
 /** When a process began, in ticks since the machine did: a later process of the same number began later. */

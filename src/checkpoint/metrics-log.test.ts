@@ -16,6 +16,7 @@ import { syntheticRecords } from '../../test/synthetic-run.js';
 import { InputError, RunError } from '../base/errors.js';
 import { openMetricsLog, readMetrics } from './metrics-log.js';
 import { tailMetrics } from './metrics-log-tail.js';
+import type { MetricRecord } from './records.js';
 
 const RECORDS = syntheticRecords({ phase: 'FT', epochs: 2, top1: [10, 60], passes: 36 });
 const line = (index: number) => `${JSON.stringify(RECORDS[index])}\n`;
@@ -52,6 +53,64 @@ test('after a kill at any byte, resuming at any step leaves exactly the records 
     }),
     { numRuns: 60 },
   );
+});
+
+test('whatever kills there are, the log ends as if there had been none', () => {
+  // A training of so many steps: a record each, an evaluation every fifth and at the start, a checkpoint now and then.
+  const STEPS = 40;
+  const at = (step: number): MetricRecord[] => {
+    const place = { phase: 'FT', epoch: 0, step };
+    const trained = { ...place, kind: 'step', loss: 1 / (step + 1) } as MetricRecord;
+    const judged = { ...place, kind: 'eval', top1: step } as MetricRecord;
+    return [...(step > 0 ? [trained] : []), ...(step % 5 === 0 ? [judged] : [])];
+  };
+  const life = fc.record({
+    steps: fc.integer({ min: 0, max: 15 }),
+    saveEvery: fc.integer({ min: 1, max: 7 }),
+    tear: fc.nat({ max: 100 }),
+    // Of the newest checkpoint: the one before counts.
+    isDamaged: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(life, { maxLength: 8 }), (lives) => {
+      rmSync(path, { force: true });
+      let saved = [0];
+      for (const { steps, saveEvery, tear, isDamaged } of [
+        ...lives,
+        { steps: STEPS, saveEvery: 1, tear: 0, isDamaged: false },
+      ]) {
+        const from = saved.at(-1) as number;
+        const log = openMetricsLog(path, { fromStep: from });
+        // What is judged at the start is asked for again after a resume there.
+        for (const record of at(from).filter(({ kind }) => kind === 'eval')) log.append(record);
+        const end = Math.min(STEPS, from + steps);
+        for (let step = from + 1; step <= end; step++) {
+          for (const record of at(step)) log.append(record);
+          if (step % saveEvery === 0) saved.push(step);
+        }
+        // Killed in the middle of what followed.
+        if (end < STEPS) appendFileSync(path, JSON.stringify(at(end + 1)[0]).slice(0, tear));
+        if (isDamaged && saved.length > 1) saved = saved.slice(0, -1);
+      }
+      expect(readMetrics(path)).toEqual(Array.from({ length: STEPS + 1 }, (_, step) => at(step)).flat());
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('resumed at step 0 it is empty, though step 0 was judged', () => {
+  const judged: MetricRecord = { ...RECORDS[9], kind: 'eval', step: 0 } as MetricRecord;
+  openMetricsLog(path, { fromStep: 0 }).append(judged);
+  openMetricsLog(path, { fromStep: 0 }).append(judged);
+  expect(readMetrics(path)).toEqual([judged]);
+});
+
+test('a file that was deleted is not begun anew', () => {
+  const log = write(3);
+  rmSync(path);
+  expect(() => log.append(RECORDS[3])).toThrow(RunError);
+  expect(() => log.append(RECORDS[3])).toThrow(`Cannot write ${path}: it is not there any more.`);
+  expect(existsSync(path)).toBe(false);
 });
 
 test('damage inside the file is an input error that names the line', () => {

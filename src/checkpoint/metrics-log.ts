@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { InputError } from '../base/errors.js';
 import { writeFileAtomic } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
@@ -10,19 +10,37 @@ export interface MetricsLog {
 
 /**
  * Opens a phase's `metrics.jsonl` for appending, at the step its training continues from (0: from the
- * start): records of later steps are dropped, for those steps are trained again; so is a torn last line.
+ * start, nothing is kept): records of later steps are dropped, for those steps are trained again; so is a torn
+ * last line. What was recorded of `fromStep` itself is not recorded twice: an evaluation may be asked for again.
  *
  * Throws `InputError` where the folder cannot be written or a line inside the file is no record,
- * `RunError` where the disk is full.
+ * `RunError` where the disk is full or the file is gone.
  */
 export function openMetricsLog(path: string, options: { readonly fromStep: number }): MetricsLog {
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
-  const kept = linesOf(before ?? '', path).filter(({ record }) => record.step <= options.fromStep);
+  const { fromStep } = options;
+  const kept = linesOf(before ?? '', path).filter(({ record }) => fromStep > 0 && record.step <= fromStep);
   const after = kept.map(({ line }) => `${line}\n`).join('');
   if (after !== before) writeFileAtomic(path, after);
+  const recorded = new Set(
+    kept.filter(({ record }) => record.step === fromStep).map(({ record }) => record.kind),
+  );
   return {
-    append: (record) => withFileErrors(path, () => appendFileSync(path, `${JSON.stringify(record)}\n`)),
+    append: (record) => {
+      if (record.step === fromStep && recorded.has(record.kind)) return;
+      withFileErrors(path, () => appendLine(path, JSON.stringify(record)));
+    },
   };
+}
+
+/** To a file that is there: were it made anew after somebody deleted it, the records before would be missing. */
+function appendLine(path: string, line: string): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND);
+  try {
+    writeFileSync(file, `${line}\n`);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** All records of a `metrics.jsonl`; none where there is no file. A torn last line is left out. */

@@ -16,6 +16,8 @@ export interface Geometry {
   readonly mlpRatio: number;
   readonly qkvBias: boolean;
   readonly classToken: boolean;
+  /** A second token, which learns from a teacher, and mostly a second head (DeiT). */
+  readonly distilled?: true;
 }
 
 type Shaped = { readonly shape: readonly number[] };
@@ -31,18 +33,26 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
   if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
   const [width, channels, patchSize, patchWidth] = first.get('patch_embed.proj.weight', 4);
   if (patchSize !== patchWidth) throw first.wrong('patch_embed.proj.weight', 'square patches');
-  const depths = all.map(depthOf);
+  const depths = all.map(({ names, where }) => blockCount(names, where));
   const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
   const [classes] = last.get('head.weight', 2);
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
+  const distilled = first.names.has('dist_token');
 
-  first.expect({ 'patch_embed.proj.bias': [width], ...(classToken ? { cls_token: [1, 1, width] } : {}) });
+  first.expect({
+    'patch_embed.proj.bias': [width],
+    ...(classToken ? { cls_token: [1, 1, width] } : {}),
+    ...(distilled ? { dist_token: [1, 1, width] } : {}),
+  });
   last.expect({
     'norm.weight': [width],
     'norm.bias': [width],
     'head.weight': [classes, width],
     'head.bias': [classes],
+    ...(last.names.has('head_dist.weight')
+      ? { 'head_dist.weight': [classes, width], 'head_dist.bias': [classes] }
+      : {}),
   });
   for (const [i, stage] of all.entries()) {
     for (let j = 0; j < depths[i]; j++) stage.expect(blockShapes(`blocks.${j}.`, width, hidden, qkvBias));
@@ -58,6 +68,7 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
     mlpRatio: hidden / width,
     qkvBias,
     classToken,
+    ...(distilled ? { distilled } : {}),
   };
 }
 
@@ -90,7 +101,8 @@ function gridOf(stage: Lookup, width: number, classToken: boolean): number {
   return grid;
 }
 
-function depthOf({ names, where }: Lookup): number {
+/** Of one stage. Throws `InputError` naming `where` unless they are numbered from 0 on, without gaps. */
+export function blockCount(names: Iterable<string>, where: string): number {
   const found = new Set<string>();
   for (const name of names) {
     const match = /^blocks\.(\d+)\./.exec(name);

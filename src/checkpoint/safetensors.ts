@@ -1,9 +1,17 @@
-import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { type OpenFile, readAt, withFile, writeAll } from './file-bytes.js';
-import { withFileErrors } from './file-errors.js';
-import { encodeHeader, MAX_HEADER_BYTES, parseHeader } from './safetensors-header.js';
+import {
+  allocate,
+  type OpenFile,
+  readAt,
+  readInto,
+  withFile,
+  withFileAsync,
+  writeAll,
+  writeFile,
+} from './file-bytes.js';
+import type { LazyTensor } from './lazy-tensor.js';
+import { encodeHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from './safetensors-header.js';
 
 export interface SafetensorsFile {
   /** By name, in the order of the file; each owns its bytes. */
@@ -18,15 +26,22 @@ export interface SafetensorsFile {
  */
 export function readSafetensors(path: string): SafetensorsFile {
   return withFile(path, (file) => {
-    const headerBytes = headerLength(file);
-    const dataStart = 8 + headerBytes;
-    const header = parseHeader(readAt(file, 8, headerBytes), file.size - dataStart, path);
+    const { entries, metadata } = headerOf(file);
     const tensors = new Map<string, TensorData>();
-    for (const { name, dtype, shape, start, end } of header.entries) {
-      tensors.set(name, { dtype, shape, data: readAt(file, dataStart + start, end - start) });
+    for (const { name, dtype, shape, start, end } of entries) {
+      tensors.set(name, { dtype, shape, data: readAt(file, start, end - start) });
     }
-    return { tensors, metadata: header.metadata };
+    return { tensors, metadata };
   });
+}
+
+/** `readSafetensors` of the header alone: tensor data stays in the file until its `load()`. */
+export function openSafetensors(path: string): {
+  readonly tensors: Map<string, LazyTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+} {
+  const { entries, metadata } = withFile(path, headerOf);
+  return { tensors: new Map(entries.map((entry) => [entry.name, lazyTensor(entry, path)])), metadata };
 }
 
 /**
@@ -40,17 +55,48 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, TensorData>,
   metadata?: Readonly<Record<string, string>>,
 ): void {
+  writeFile(path, safetensorsWriter(tensors, metadata));
+}
+
+/** What writes these tensors to an open file. Throws `RunError` when a tensor's bytes do not fit its shape. */
+export function safetensorsWriter(
+  tensors: ReadonlyMap<string, TensorData>,
+  metadata?: Readonly<Record<string, string>>,
+): (descriptor: number) => void {
   const header = encodeHeader(tensors, metadata);
-  withFileErrors(path, () => {
-    const descriptor = openSync(path, 'w');
-    try {
-      writeAll(descriptor, header.bytes);
-      for (const { data } of header.tensors) writeAll(descriptor, data);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-  });
+  return (descriptor) => {
+    writeAll(descriptor, header.bytes);
+    for (const { data } of header.tensors) writeAll(descriptor, data);
+  };
+}
+
+function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): LazyTensor {
+  const loadInto = (target: Uint8Array) => withFileAsync(path, (file) => readInto(file, start, target));
+  return {
+    dtype,
+    shape,
+    loadInto,
+    // Tensors do not share bytes: copies are never more than the file.
+    claim: () => {},
+    load: async () => {
+      const data = allocate(end - start, path);
+      await loadInto(data);
+      return { dtype, shape, data };
+    },
+  };
+}
+
+/** The header, its entries' places counted from the start of the file. */
+function headerOf(file: OpenFile): ReturnType<typeof parseHeader> {
+  const headerBytes = headerLength(file);
+  const dataStart = 8 + headerBytes;
+  const { entries, metadata } = parseHeader(readAt(file, 8, headerBytes), file.size - dataStart, file.path);
+  const moved = entries.map((entry) => ({
+    ...entry,
+    start: entry.start + dataStart,
+    end: entry.end + dataStart,
+  }));
+  return { entries: moved, metadata };
 }
 
 function headerLength(file: OpenFile): number {

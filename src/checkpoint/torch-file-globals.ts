@@ -27,7 +27,7 @@ interface TorchNamespace extends PickleObject {
 
 type Call = (args: readonly PickleValue[], source: string) => PickleValue;
 
-const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
+export const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
   'torch.DoubleStorage': 'F64',
   'torch.FloatStorage': 'F32',
   'torch.HalfStorage': 'F16',

@@ -1,16 +1,13 @@
 import { InputError } from '../base/errors.js';
 import { type DType, dtypeSize, elementCount, type TensorData } from '../base/tensor-data.js';
+import type { LazyTensor } from './lazy-tensor.js';
 import type { PickleObject, PickleValue } from './pickle-values.js';
 import { hasKind } from './pickle-values.js';
-import { readStored, type StoredEntry } from './torch-file-zip.js';
+import { readStored, readStoredInto, type StoredEntry } from './torch-file-zip.js';
 
-/** A tensor whose bytes are still in the file. */
-export interface TorchTensor extends PickleObject {
+/** A tensor of the file. Loaded tensors that share a storage share bytes: do not write to them. */
+export interface TorchTensor extends PickleObject, LazyTensor {
   readonly kind: 'tensor';
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Reads it, once. Tensors that share a storage share bytes: do not write to them. */
-  load(): TensorData;
 }
 
 /** One storage of the file, `elements` of one dtype; several tensors may view it. */
@@ -19,7 +16,9 @@ export interface TorchStorage extends PickleObject {
   readonly dtype: DType;
   readonly elements: number;
   /** All its bytes, read once. */
-  bytes(): Uint8Array;
+  bytes(): Promise<Uint8Array>;
+  /** All its bytes, into `target`. */
+  readInto(target: Uint8Array): Promise<void>;
   /** Accounts for a copy of `bytes`, made for a tensor that is no plain slice of its storage. */
   claim(bytes: number): void;
 }
@@ -54,7 +53,7 @@ export function storageOf(
       `${entry.path}: storage ${entry.name} should hold ${elements} of ${dtype}, but has ${entry.bytes} bytes`,
     );
   }
-  let bytes: Uint8Array | undefined;
+  let bytes: Promise<Uint8Array> | undefined;
   return {
     kind: 'storage',
     dtype,
@@ -63,6 +62,10 @@ export function storageOf(
     bytes: () => {
       bytes ??= readStored(entry);
       return bytes;
+    },
+    readInto: async (target) => {
+      if (bytes === undefined) await readStoredInto(entry, target);
+      else target.set(await bytes);
     },
   };
 }
@@ -76,15 +79,18 @@ export function tensorOn(storage: TorchStorage, view: View, source: string): Tor
   const problem = problemOf(view, elements);
   if (problem !== undefined)
     throw new InputError(`${source}: a ${dtype} tensor of shape [${view.shape}] ${problem}`);
-  let loaded: TensorData | undefined;
+  let loaded: Promise<TensorData> | undefined;
+  const load = () => {
+    loaded ??= materialise(storage, view).then((data) => ({ dtype, shape: view.shape, data }));
+    return loaded;
+  };
   return {
     kind: 'tensor',
     dtype,
     shape: view.shape,
-    load: () => {
-      loaded ??= { dtype, shape: view.shape, data: materialise(storage, view) };
-      return loaded;
-    },
+    load,
+    loadInto: (target) => fill(target, storage, view),
+    claim: () => storage.claim(elementCount(view.shape) * dtypeSize(dtype)),
   };
 }
 
@@ -99,16 +105,30 @@ function problemOf({ offset, shape, strides }: View, elements: number): string |
   return last < elements ? undefined : `ends at element ${last} of a storage of ${elements}`;
 }
 
-function materialise(storage: TorchStorage, view: View): Uint8Array {
+async function materialise(storage: TorchStorage, view: View): Promise<Uint8Array> {
   const size = dtypeSize(storage.dtype);
   const count = elementCount(view.shape);
   if (count === 0) return new Uint8Array();
-  const bytes = storage.bytes();
-  if (isContiguous(view)) return bytes.subarray(view.offset * size, (view.offset + count) * size);
+  if (isContiguous(view)) {
+    const bytes = await storage.bytes();
+    return bytes.subarray(view.offset * size, (view.offset + count) * size);
+  }
   storage.claim(count * size);
   const target = new Uint8Array(count * size);
-  copyStrided(words(bytes, size), words(target, size), view);
+  await fill(target, storage, view);
   return target;
+}
+
+/** Writes a view's elements into `target`, of a whole storage without another copy. */
+async function fill(target: Uint8Array, storage: TorchStorage, view: View): Promise<void> {
+  const size = dtypeSize(storage.dtype);
+  if (target.length === 0) return;
+  if (!isContiguous(view)) copyStrided(words(await storage.bytes(), size), words(target, size), view);
+  else if (target.length === storage.elements * size) await storage.readInto(target);
+  else {
+    const start = view.offset * size;
+    target.set((await storage.bytes()).subarray(start, start + target.length));
+  }
 }
 
 function isContiguous({ shape, strides }: View): boolean {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl';
 import { errorText, InputError } from '../base/errors.js';
-import { type OpenFile, readAt, withFile, withFileAsync } from './file-bytes.js';
+import { allocate, type OpenFile, readAt, readInto, withFileAsync } from './file-bytes.js';
 
 /** An entry of a torch.save archive; its bytes lie in the file as they are. */
 export interface StoredEntry {
@@ -41,14 +41,26 @@ export function readZipDirectory(path: string): Promise<ReadonlyMap<string, Stor
 }
 
 /** The bytes of one entry. Throws `InputError` when they do not have the entry's CRC-32. */
-export function readStored(entry: StoredEntry): Uint8Array {
-  const bytes = withFile(entry.path, (file) => readAt(file, entry.start, entry.bytes));
-  if (entry.crc32 !== 0 && crc32(bytes) !== entry.crc32) {
+export async function readStored(entry: StoredEntry): Promise<Uint8Array> {
+  const bytes = allocate(entry.bytes, entry.path);
+  await readStoredInto(entry, bytes);
+  return bytes;
+}
+
+/** `readStored` into `target`, which has exactly as many bytes. */
+export async function readStoredInto(entry: StoredEntry, target: Uint8Array): Promise<void> {
+  let sum = 0;
+  const check = (chunk: Uint8Array) => {
+    sum = crc32(chunk, sum);
+  };
+  await withFileAsync(entry.path, (file) =>
+    readInto(file, entry.start, target, entry.crc32 === 0 ? undefined : check),
+  );
+  if (entry.crc32 !== 0 && sum !== entry.crc32) {
     throw new InputError(`${entry.path}: the entry ${entry.name} is damaged: its CRC-32 does not match`, {
       hint: 'Fetch or write the file again.',
     });
   }
-  return bytes;
 }
 
 export function notTorch(path: string, what: string, cause?: unknown): InputError {

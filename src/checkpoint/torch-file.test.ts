@@ -6,6 +6,7 @@ import { FUZZ_RUNS, FUZZ_TIMEOUT, mutate } from '../../test/fixtures/mutate.js';
 import { storedZip } from '../../test/fixtures/stored-zip.js';
 import { InputError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
+import type { TensorData } from '../base/tensor-data.js';
 import type { PickleKey, PickleValue } from './pickle-values.js';
 import { readSafetensors } from './safetensors.js';
 import { readTorchFile } from './torch-file.js';
@@ -23,7 +24,7 @@ describe('what torch.save wrote', () => {
     const expected = readSafetensors(fixture('mixed.safetensors')).tensors;
     const tensors = tensorsOf(mapOf(await readTorchFile(fixture(name))).get('tensors'));
     expect(tensors.size).toBe(22);
-    const loaded = new Map([...tensors].map(([key, tensor]) => [key, tensor.load()]));
+    const loaded = await loadedOf(tensors);
     expect(new Map([...loaded].sort())).toEqual(new Map([...expected].sort()));
     expect(loaded.get('alias_a')?.data.buffer).toBe(loaded.get('alias_half')?.data.buffer);
   });
@@ -50,15 +51,15 @@ describe('what torch.save wrote', () => {
     const path = join(folder, 'lazy.pth');
     writeFileSync(path, readFileSync(fixture('mixed.pth')));
     const tensors = tensorsOf(mapOf(await readTorchFile(path)).get('tensors'));
-    const before = tensors.get('f32')?.load();
+    const before = await tensors.get('f32')?.load();
     rmSync(path);
-    expect(tensors.get('f32')?.load()).toBe(before);
-    expect(() => tensors.get('f64')?.load()).toThrow(InputError);
+    expect(await tensors.get('f32')?.load()).toBe(before);
+    await expect(tensors.get('f64')?.load()).rejects.toThrow(InputError);
   });
 
   test('a file without checksums', async () => {
     const tensors = tensorsOf(await readTorchFile(fixture('without-crc32.pth')));
-    expect(tensors.get('a')?.load().data).toEqual(new Uint8Array([0, 0, 128, 63, 0, 0, 128, 63]));
+    expect((await tensors.get('a')?.load())?.data).toEqual(new Uint8Array([0, 0, 128, 63, 0, 0, 128, 63]));
   });
 });
 
@@ -126,8 +127,10 @@ describe('refused, and nothing is run', () => {
     const path = torchFile(`\x80\x02(${transposed.repeat(3)}t.`, Buffer.alloc(16384));
     const tensors = [...walk(await readTorchFile(path))];
     expect(tensors).toHaveLength(3);
-    tensors[0].load();
-    expect(() => tensors.slice(1).map((each) => each.load())).toThrow('more memory than the file has bytes');
+    await tensors[0].load();
+    await expect(Promise.all(tensors.slice(1).map((each) => each.load()))).rejects.toThrow(
+      'more memory than the file has bytes',
+    );
   });
 
   test('formats that are not the zip of torch.save', async () => {
@@ -220,7 +223,9 @@ describe('mutated files give values or InputError, never more memory than the fi
       const bytes = make(randomStream(['torch', run]), run);
       writeFileSync(file, bytes);
       try {
-        const buffers = new Set([...walk(await readTorchFile(file))].map((each) => each.load().data.buffer));
+        const tensors = [...walk(await readTorchFile(file))];
+        const loaded = await Promise.all(tensors.map((each) => each.load()));
+        const buffers = new Set(loaded.map(({ data }) => data.buffer));
         const total = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
         expect(total).toBeLessThanOrEqual(2 * bytes.length);
       } catch (error) {
@@ -295,12 +300,21 @@ function overlapping(): Buffer {
 }
 
 async function entriesOf(path: string): Promise<[string, Uint8Array][]> {
-  return [...(await readZipDirectory(path))].map(([name, entry]) => [name, readStored(entry)]);
+  const entries = [...(await readZipDirectory(path))];
+  return Promise.all(
+    entries.map(async ([name, entry]): Promise<[string, Uint8Array]> => [name, await readStored(entry)]),
+  );
 }
 
 function mapOf(value: PickleValue | undefined): Map<PickleKey, PickleValue> {
   if (!(value instanceof Map)) throw new Error('not a dictionary');
   return value;
+}
+
+async function loadedOf(tensors: ReadonlyMap<string, TorchTensor>): Promise<Map<string, TensorData>> {
+  const loaded = new Map<string, TensorData>();
+  for (const [name, tensor] of tensors) loaded.set(name, await tensor.load());
+  return loaded;
 }
 
 function tensorsOf(value: PickleValue | undefined): Map<string, TorchTensor> {

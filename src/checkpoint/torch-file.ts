@@ -29,9 +29,9 @@ export async function readTorchFile(path: string): Promise<PickleValue> {
   if (directory.has(`${prefix}constants.pkl`)) {
     throw new InputError(`${path}: is a TorchScript archive, not a checkpoint`, { hint: RESAVE });
   }
-  refuseBigEndian(directory.get(`${prefix}byteorder`));
+  await refuseBigEndian(directory.get(`${prefix}byteorder`));
   return unpickle(
-    readPickle(directory, prefix, path),
+    await readPickle(directory, prefix, path),
     torchWorld(storagesOf(directory, prefix, path), path),
     path,
   );
@@ -44,7 +44,7 @@ function prefixOf(directory: Directory, path: string): string {
   return name.slice(0, -'data.pkl'.length);
 }
 
-function readPickle(directory: Directory, prefix: string, path: string): Uint8Array {
+async function readPickle(directory: Directory, prefix: string, path: string): Promise<Uint8Array> {
   const entry = directory.get(`${prefix}data.pkl`);
   if (entry === undefined) throw notTorch(path, 'it has no data.pkl');
   if (entry.bytes > MAX_PICKLE_BYTES)
@@ -73,9 +73,9 @@ function storagesOf(directory: Directory, prefix: string, path: string) {
   };
 }
 
-function refuseBigEndian(entry: StoredEntry | undefined): void {
-  if (entry === undefined || (entry.bytes === 6 && Buffer.from(readStored(entry)).toString() === 'little'))
-    return;
+async function refuseBigEndian(entry: StoredEntry | undefined): Promise<void> {
+  if (entry === undefined) return;
+  if (entry.bytes === 6 && Buffer.from(await readStored(entry)).toString() === 'little') return;
   throw new InputError(`${entry.path}: was written on a big-endian machine`, { hint: RESAVE });
 }
 

@@ -4,7 +4,7 @@ import { assemble } from '../incubation/assemble.js';
 import { optimizerOf, scheduleOf, taskOf } from '../incubation/phase-recipe.js';
 import { phaseOf } from '../incubation/phases.js';
 import type { PhasePlan } from '../incubation/plan.js';
-import { blueprintOf } from '../incubation/recipe.js';
+import { blueprintOf } from '../incubation/recipe-model.js';
 import type { Recipe } from '../incubation/recipe-schema.js';
 import { resolveDevice, setThreads } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';

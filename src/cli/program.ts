@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { versions } from '../base/versions.js';
 
 /** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
@@ -31,6 +31,8 @@ export function createProgram() {
   addEval(program);
   addPlan(program);
   addInspect(program);
+  addConvert(program);
+  addData(program);
   addReport(program);
   addDoctor(program);
   return program;
@@ -81,24 +83,28 @@ function addEval(program: Command): void {
     .summary('accuracy and loss of a checkpoint on a folder of images')
     .description(
       'Evaluates a model: top-1, top-5 and loss. CHECKPOINT is a phase of a run (RUN/FT: its latest checkpoint), a ' +
-        'checkpoint folder, a .safetensors file, or a .pth of the official code, DeiT or timm. Our checkpoints say ' +
-        'what model they hold; of others the geometry is read off the weights, but for the number of heads: known ' +
-        "for the published ViT's widths, else give --recipe or --set model.heads=N.",
+        'checkpoint folder, or weights of the official code, DeiT, timm or Hugging Face, here or on the hub ' +
+        '(hf:owner/repo/path/in/repo[@revision]; HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Our ' +
+        'checkpoints say what model they hold; of others the geometry is read off the weights, but for the number ' +
+        "of heads: told by a config.json beside them, known for the published ViT's widths, else give --recipe or " +
+        '--set model.heads=N. For images of another size than the weights are made for, --set model.image_size=N ' +
+        'resizes the position embedding.',
     )
-    .argument('<checkpoint>', 'weights to evaluate')
+    .argument('<checkpoint>', CHECKPOINT)
     .requiredOption(
       '--data <folder>',
-      'images: <class>/*, or *_y<label>.png, or a folder with val/, or the four files of Fashion-MNIST',
+      'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
     )
     .option('--recipe <file>', 'recipe the model belongs to')
     .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, run`, collect)
     .option('--batch-size <n>', 'images at a time', positiveInteger, 64)
+    .option('--batch-mean', 'also the unweighted mean of batch means, as the official code prints its loss')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       examples(
         ['deep-incubation eval runs/demo/FT --data images/val', 'the latest checkpoint of a phase'],
-        ['deep-incubation eval vit_base.pth --data imagenet/val --json', 'a published model'],
+        ['deep-incubation eval hf:owner/repo/vit_base.pth --data imagenet/val', 'a published model'],
         ['deep-incubation eval tiny.pth --data val --set model.heads=4', 'where heads cannot be known'],
       ),
     )
@@ -140,7 +146,7 @@ function addInspect(program: Command): void {
       'Prints format, stages, parameters and geometry of a checkpoint, and how far training was. Takes what `eval` ' +
         'takes. A .pth is read without running the code it may contain.',
     )
-    .argument('<checkpoint>', 'phase of a run, checkpoint folder, .safetensors or .pth')
+    .argument('<checkpoint>', CHECKPOINT)
     .option('--tensors', 'list every tensor')
     .option('--json', 'print it as JSON')
     .addHelpText(
@@ -153,6 +159,60 @@ function addInspect(program: Command): void {
     .action(async (checkpoint, options) =>
       (await import('./commands/inspect.js')).inspect(checkpoint, options),
     );
+}
+
+function addConvert(program: Command): void {
+  program
+    .command('convert')
+    .summary('write a checkpoint as other programs read it')
+    .description(
+      'Writes the weights of a checkpoint, bit for bit, in another format: deep-incubation (safetensors, in stages), ' +
+        'timm (safetensors, undivided), huggingface (a folder with config.json), official (.pth of the official code, ' +
+        'in stages). Takes what `eval` takes.',
+    )
+    .argument('<checkpoint>', CHECKPOINT)
+    .argument('<out>', 'file to write; for huggingface a folder')
+    .addOption(
+      new Option('--to <format>', 'format to write')
+        .choices(['deep-incubation', 'timm', 'huggingface', 'official'] as const)
+        .makeOptionMandatory(),
+    )
+    .option('--depths <numbers>', 'blocks of each stage, such as 3,3,3,3 (default: as they are)', depths)
+    .option('--resize <pixels>', 'resize the position embedding for images of this size', positiveInteger)
+    .option('--recipe <file>', 'recipe the model belongs to')
+    .option(
+      '--set <key=value>',
+      'tell what weights do not: model.heads, model.layer_norm_eps; repeatable',
+      collect,
+    )
+    .option('--force', 'overwrite what is there')
+    .option('--json', 'print what was written as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation convert runs/demo/FT vit/ --to huggingface', 'for transformers'],
+        ['deep-incubation convert vit_base.pth vit_base.safetensors --to timm', 'for timm'],
+        ['deep-incubation convert vit.safetensors vit.pth --to official --depths 3,3,3,3', 'in four stages'],
+      ),
+    )
+    .action(async (checkpoint, out, options) =>
+      (await import('./commands/convert.js')).convert(checkpoint, out, options),
+    );
+}
+
+function addData(program: Command): void {
+  program
+    .command('data')
+    .summary('look after data sets')
+    .command('check')
+    .summary('read every image and tell what is wrong')
+    .description(
+      'Decodes every image and lists what is wrong: unreadable images, wrong extensions, empty or unknown classes, ' +
+        'duplicates, images both in train and val, tiny images. Exits with 1 where something is.',
+    )
+    .argument('<folder>', 'train/ and val/, <class>/*, tar shards, CIFAR, iNaturalist or Fashion-MNIST')
+    .option('--json', 'print the report as JSON')
+    .action(async (folder, options) => (await import('./commands/data-check.js')).dataCheck(folder, options));
 }
 
 function addReport(program: Command): void {
@@ -183,6 +243,8 @@ function addDoctor(program: Command): void {
     .action(async (options) => (await import('./commands/doctor.js')).doctor(options));
 }
 
+const CHECKPOINT =
+  'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo/file';
 const SET = 'replace a setting of the recipe; repeatable; values are YAML';
 
 function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
@@ -197,6 +259,10 @@ function collect(value: string, before: readonly string[] | undefined): string[]
 
 function list(value: string): string[] {
   return value.split(',').map((part) => part.trim());
+}
+
+function depths(value: string): number[] {
+  return list(value).map(positiveInteger);
 }
 
 function positiveInteger(value: string): number {

@@ -1,92 +1,110 @@
-import { errorText, InputError } from '../base/errors.js';
-import { type Batch, type Dataset, type Image, isEncoded } from './dataset.js';
-import { decodeImage } from './decode.js';
+import { InputError } from '../base/errors.js';
+import { createCanvas } from './canvas.js';
+import type { Batch, Dataset } from './dataset.js';
+import { type Failure, fill, fillAtOnce, type ImagePlan, type Loading, type Slot } from './fill.js';
+import type { ImageSize } from './transform.js';
 
 export type { Batch } from './dataset.js';
 
+export interface BatchOptions {
+  readonly dataset: Dataset;
+  readonly indices: Int32Array;
+  /** What to do to the image of a slot; the results must all have the same size and channels. */
+  readonly plan: (size: ImageSize, slot: Pick<Slot, 'slot' | 'index'>) => ImagePlan;
+  /** Without: an image that cannot be read is an error. */
+  readonly replacement?: Replacement;
+  /** Once aborted, nothing more is begun, and the batch that was promised means nothing. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Replacement {
+  /** The index to try in a slot whose image cannot be read, `tries` = 0, 1 ... */
+  readonly instead: (slot: number, tries: number) => number;
+  /** Told of each image that cannot be read. */
+  readonly onReplaced?: (describe: string, error: InputError) => void;
+}
+
 /**
- * Loads images `indices` of a data set into one batch, which is there at once if the images are in
- * memory, else promised when all are decoded. Decoding of all of them starts now.
+ * Loads images `indices` of a data set into one batch: at once if they are in memory and nothing is to be done
+ * to them, else on the addon's threads, where the reading of all of them starts now.
  *
- * @param transform what to do to image `index`; the results must all have the same size and channels.
- * @throws InputError naming the image that cannot be decoded, transformed or put beside the others.
+ * @throws InputError naming the image that cannot be read, planned or put beside the others; with a
+ *   replacement, if more than a tenth of the batch cannot be read (but one always may), or ten tries for an image.
  */
-export function loadBatch(
-  dataset: Dataset,
-  indices: Int32Array,
-  transform: (image: Image, index: number) => Image,
-): Batch | Promise<Batch> {
-  const writer = batchWriter(dataset, indices);
-  const waiting: Promise<void>[] = [];
-  for (const [slot, index] of indices.entries()) {
-    const fail = (error: unknown): never => {
-      throw imageError(dataset.describe(index), error);
-    };
-    const place = (image: Image) => writer.place(slot, transform(image, index));
-    try {
-      const source = dataset.source(index);
-      if (isEncoded(source)) waiting.push(decodeImage(source).then(place).catch(fail));
-      else place(source);
-    } catch (error) {
-      if (waiting.length === 0) fail(error);
-      // Beside the others' failures, none of which may go unhandled.
-      waiting.push(Promise.reject(error).catch(fail));
-      break;
+export function loadBatch(options: BatchOptions): Batch | Promise<Batch> {
+  const { dataset, indices, plan, signal } = options;
+  const canvas = createCanvas(indices.length);
+  const describe = (index: number) => dataset.describe(index);
+  const loading: Loading = { canvas, erased: new Map(), plan, describe, signal };
+  const slots = Array.from(indices, (index, slot) => slotOf(dataset, slot, index));
+  if (fillAtOnce(loading, slots)) return batchOf(options, loading, new Map());
+  return fillAll(options, loading, slots).then((replaced) => batchOf(options, loading, replaced));
+}
+
+/** Most replacements that are tried for an image. */
+const TRIES = 10;
+
+/** Gives, by slot, the image that came in the place of one that cannot be read. */
+async function fillAll(
+  { dataset, indices, replacement }: BatchOptions,
+  loading: Loading,
+  slots: readonly Slot[],
+): Promise<Map<number, number>> {
+  const replaced = new Map<number, number>();
+  let failures = await fill(loading, slots);
+  for (let tries = 0; failures.length > 0; tries++) {
+    const fatal = failures.find(
+      ({ isUnreadable }) => replacement === undefined || tries === TRIES || !isUnreadable,
+    );
+    if (fatal !== undefined) throw fatal.error;
+    if (failures.length > Math.max(1, indices.length / 10)) throw tooMany(failures, indices.length);
+    const next: Slot[] = [];
+    for (const {
+      slot: { slot, index },
+      error,
+    } of failures) {
+      replacement?.onReplaced?.(dataset.describe(index), error);
+      const other = replacement?.instead(slot, tries) ?? index;
+      replaced.set(slot, other);
+      next.push(slotOf(dataset, slot, other));
     }
+    failures = await fill(loading, next);
   }
-  return waiting.length === 0 ? writer.batch() : Promise.all(waiting).then(() => writer.batch());
+  return replaced;
 }
 
-function batchWriter(dataset: Dataset, indices: Int32Array) {
-  const size = indices.length;
-  let first: Image | undefined;
-  let images = new Uint8Array(0);
+function slotOf(dataset: Dataset, slot: number, index: number): Slot {
+  return { slot, index, source: dataset.source(index) };
+}
 
+function tooMany(failures: readonly Failure[], size: number): InputError {
+  const [{ error }] = failures;
+  return new InputError(
+    `${failures.length} of the ${size} images of a batch cannot be read; one: ${error.message}`,
+    {
+      hint: 'So many are not replaced by others. Restore the files, or check the disk they lie on.',
+      cause: error,
+    },
+  );
+}
+
+function batchOf(
+  { dataset, indices }: BatchOptions,
+  { canvas, erased }: Loading,
+  replaced: ReadonlyMap<number, number>,
+): Batch {
+  const { channels, height, width } = canvas.size;
+  const shown = indices.map((index, slot) => replaced.get(slot) ?? index);
+  const boxes = [...erased].map(([slot, box]) => ({ ...box, slot })).sort((a, b) => a.slot - b.slot);
   return {
-    place(slot: number, image: Image): void {
-      if (first === undefined) {
-        first = image;
-        images = new Uint8Array(size * image.data.length);
-      } else if (shapeOf(image) !== shapeOf(first)) {
-        throw new InputError(`the image is ${shapeOf(image)}, others of its batch are ${shapeOf(first)}`, {
-          hint: 'Make all images of the data set the same size and colour type.',
-        });
-      }
-      writePlanar(image, images, slot * image.data.length);
-    },
-
-    batch(): Batch {
-      if (first === undefined) throw new InputError('a batch needs at least one image');
-      const { channels, height, width } = first;
-      const labels = Int32Array.from(indices, (i) => dataset.label(i));
-      return { size, channels, height, width, images, labels, indices };
-    },
+    size: indices.length,
+    channels,
+    height,
+    width,
+    images: canvas.pixels,
+    labels: shown.map((index) => dataset.label(index)),
+    indices: shown,
+    ...(boxes.length > 0 && { erased: boxes }),
+    ...(replaced.size > 0 && { replaced: [...replaced.keys()].sort((a, b) => a - b) }),
   };
-}
-
-function writePlanar({ data, channels }: Image, target: Uint8Array, at: number): void {
-  if (channels === 1) {
-    target.set(data, at);
-    return;
-  }
-  const plane = data.length / 3;
-  for (let from = 0, to = at; from < data.length; from += 3, to++) {
-    target[to] = data[from];
-    target[to + plane] = data[from + 1];
-    target[to + 2 * plane] = data[from + 2];
-  }
-}
-
-function shapeOf({ width, height, channels }: Image): string {
-  return `${width} x ${height} ${channels === 1 ? 'grey' : 'RGB'}`;
-}
-
-/** The error as the user's, with the image's name in front unless it is there already. */
-function imageError(name: string, error: unknown): InputError {
-  const text = errorText(error);
-  if (error instanceof InputError && text.includes(name)) return error;
-  return new InputError(`${name}: ${text}`, {
-    hint: error instanceof InputError ? error.hint : undefined,
-    cause: error,
-  });
 }

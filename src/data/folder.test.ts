@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fixture } from '../../test/fixtures/data-fixture.js';
 import { InputError } from '../base/errors.js';
 import type { Dataset } from './dataset.js';
 import { evalFolder, imageFolder, imageFolders } from './folder.js';
@@ -69,6 +70,34 @@ describe('a folder a class', () => {
   test('tells where an image is', () => {
     touch('a/1.png');
     expect(imageFolder(root).source(0)).toEqual({ file: join(root, 'a/1.png') });
+  });
+
+  test('classes, labels and order are those of torchvision, nested folders and all of Unicode too', () => {
+    const { files, classes, samples } = fixture.folder;
+    touch(...files);
+    const dataset = imageFolder(root);
+    expect(dataset.classes).toEqual(classes);
+    expect(contents(dataset)).toEqual(samples);
+  });
+
+  test('links within a class are images if named so, and folders are not gone round in', () => {
+    touch('a/1.png', 'elsewhere.png');
+    symlinkSync(join(root, 'a'), join(root, 'a/again'));
+    symlinkSync(join(root, 'elsewhere.png'), join(root, 'a/2.png'));
+    expect(contents(imageFolder(root))).toEqual([
+      ['a/1.png', 0],
+      ['a/2.png', 0],
+    ]);
+  });
+
+  test('an empty class may be allowed', () => {
+    touch('cat/a.jpg', 'dog/notes.txt', 'emu/a.jpg');
+    const dataset = imageFolder(root, {}, { emptyClasses: true });
+    expect(dataset.classes).toEqual(['cat', 'dog', 'emu']);
+    expect(contents(dataset)).toEqual([
+      ['cat/a.jpg', 0],
+      ['emu/a.jpg', 2],
+    ]);
   });
 
   test('an empty class is named', () => {
@@ -149,6 +178,14 @@ describe('a flat folder', () => {
     expect(error.hint).toMatch(/sub-folder.*_y<label>/);
   });
 
+  test("ImageNet's validation images as they are published are told apart, with what to do", () => {
+    touch('val/ILSVRC2012_val_00000001.JPEG', 'val/ILSVRC2012_val_00000002.JPEG', 'train/n01/a.JPEG');
+    const error = failure(() => imageFolders(root));
+    expect(error.message).toMatch(/val: ImageNet's validation images lie here without their classes/);
+    expect(error.hint).toMatch(/valprep\.sh/);
+    expect(failure(() => evalFolder(root, 1)).message).toBe(error.message);
+  });
+
   test('without images too', () => {
     touch('notes.txt');
     expect(failure(() => imageFolder(root)).message).toMatch(/no PNG or JPEG/);
@@ -168,6 +205,7 @@ describe('pairs', () => {
     touch('train/a/1.png');
     expect(failure(() => imageFolders(root)).message).toMatch(/no sub-folder val/);
     expect(failure(() => imageFolders(join(root, 'none'))).message).toMatch(/none does not exist/);
+    expect(failure(() => imageFolders(join(root, 'train'))).message).toMatch(/no sub-folder train/);
     touch('val/c/1.png');
     expect(failure(() => imageFolders(root)).message).toContain(join(root, 'val/c'));
   });

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { refusals } from '../../test/fixtures/data-fixture.js';
+import { FUZZ_RUNS, FUZZ_TIMEOUT, mutate } from '../../test/fixtures/mutate.js';
 import { InputError } from '../base/errors.js';
+import { randomStream } from '../base/random.js';
 import type { Image } from './dataset.js';
 import { fashionMnist, readIdx } from './idx.js';
 
@@ -82,6 +85,19 @@ test('a gzip file cut anywhere is an InputError; one damaged anywhere is that or
     }),
     { numRuns: 1000 },
   );
+});
+
+test('a mutated file, gzipped or not, is read or refused', { timeout: FUZZ_TIMEOUT }, () => {
+  const plain = idx([5, 4, 4], range(80));
+  const originals = [plain, gzipSync(plain)];
+  const refused = refusals((run) => {
+    const bytes = mutate(originals[run % 2], randomStream(['idx', run]));
+    const { shape, data } = readIdx(written(bytes), 3);
+    expect(data.length).toBe(shape.reduce((product, size) => product * size, 1));
+    expect(data.length).toBeLessThan(1032 * bytes.length);
+  });
+  expect(refused).toBeGreaterThan(FUZZ_RUNS / 4);
+  expect(refused).toBeLessThan(FUZZ_RUNS);
 });
 
 describe('fashionMnist', () => {

@@ -13,7 +13,9 @@ export interface KnownClasses {
  * The label of each class folder (`folders`, sorted), and the names of all classes.
  * - Where the classes are known by name, a folder's label is its name's place among them; classes
  *   without a folder are allowed.
- * - Else the label is the folder's place in sorted order.
+ * - Else the label is the folder's place in sorted order, as torchvision's `ImageFolder` has it. Names are sorted
+ *   as text, numbers too: of folders 0 to 11, `10` is class 2. Checkpoints trained elsewhere count on it; give
+ *   numbers leading zeros (`00` ... `11`) to have label and number agree.
  * - Except where the number of folders is not the model's number of classes, but each name is, or
  *   starts with, a number below it (`9`, `9_boot`): that number is the label then, so that a part of
  *   a data set can be evaluated.
@@ -37,6 +39,11 @@ export function classLabels(
     requireCount(`${root} has`, folders.length, modelClasses);
   }
   return { labels, classes: namesByLabel(root, folders, labels, modelClasses) };
+}
+
+/** Names of classes that have none: `0`, `1` ... */
+export function numberNames(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(i));
 }
 
 /** The label in an image's name, `<anything>_y<label>.<ext>`. */
@@ -63,7 +70,7 @@ function numberInFront(name: string): number {
 }
 
 function namesByLabel(root: string, folders: readonly string[], labels: readonly number[], count: number) {
-  const names = Array.from({ length: count }, (_, i) => String(i));
+  const names = numberNames(count);
   const taken = new Map<number, string>();
   folders.forEach((folder, i) => {
     const other = taken.get(labels[i]);

@@ -1,84 +1,91 @@
-import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { availableParallelism } from 'node:os';
 import { InputError } from '../base/errors.js';
-import { randomStream } from '../base/random.js';
+import { setImageThreads } from '../torch/images.js';
 import { loadBatch } from './batch.js';
 import type { Batch, Dataset } from './dataset.js';
-import { epochOrder } from './sampler.js';
-import type { FixedTransform, Transform } from './transform.js';
+import { type InOrderOptions, inOrder } from './in-order.js';
+import { epochOrder, type RepeatedOrder, repeatedOrder } from './sampler.js';
+import { loadTrainBatch, type TrainBatchOptions } from './train-batch.js';
+import type { FixedTransform } from './transform.js';
 
-export interface TrainBatchesOptions {
+export interface LoaderOptions {
   readonly dataset: Dataset;
   /** Images of one batch. */
   readonly batchSize: number;
+  /** Threads that read and decode. Default: one a core. */
+  readonly workers?: number;
+  /** Batches being loaded ahead of the consumer. Default 4. */
+  readonly prefetch?: number;
+}
+
+export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   /** Batches that belong together: an epoch is a whole multiple of them. Default 1. */
   readonly accumulate?: number;
-  readonly transform: Transform;
-  readonly seed: number;
-  /** `PT`, `MT/0` ...: phases see their own order and augmentation. */
-  readonly phase: string;
   /** First step to load, from 0: where a resumed run goes on. */
   readonly fromStep: number;
   /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
   readonly steps: number;
-  /** Batches being decoded ahead of the consumer. Default 4. */
-  readonly prefetch?: number;
   readonly shuffle: boolean;
 }
 
 /**
  * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in its own
  * order, and drops the last partial batch. A batch is a function of (data set, batch size, seed,
- * phase, step): not of where a run was resumed, nor of `prefetch`.
+ * phase, step): not of where a run was resumed, nor of `workers` or `prefetch`.
  *
- * Images that must be decoded are queued `prefetch` batches ahead, so that libuv's threads decode
- * while a step blocks this one; at most prefetch x batchSize decoded images are held. Images in
- * memory are put together when asked for.
+ * Files are read, decoded and transformed on the addon's threads, while a step blocks this one; in memory are
+ * the batches ahead, the files of those that wait, and one image a thread. Images that are in memory and not
+ * transformed are put together when asked for.
  *
- * @throws InputError if the data set is smaller than a batch; when iterated, if an image is at fault.
+ * @throws InputError if the data set is smaller than a batch; when iterated, if an image is at fault
+ *   (`loadBatch`).
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform, seed, phase, fromStep, steps, prefetch = 4, shuffle } = options;
-  const accumulate = options.accumulate ?? 1;
-  const stepsPerEpoch = accumulate * stepsPerEpochOf(dataset, batchSize * accumulate);
+  const { batchSize, fromStep, steps, accumulate = 1 } = options;
+  const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
   let epochOfOrder = -1;
-  let order: Int32Array = new Int32Array(0);
+  let order: RepeatedOrder;
 
-  return inOrder(fromStep, steps, prefetch, (step) => {
+  const load = (step: number, signal: AbortSignal) => {
     const epoch = Math.floor(step / stepsPerEpoch);
     if (epoch !== epochOfOrder) {
-      order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
+      order = orderOf(options, epoch);
       epochOfOrder = epoch;
     }
     const start = (step % stepsPerEpoch) * batchSize;
-    return loadBatch(dataset, order.slice(start, start + batchSize), (image, index) =>
-      transform(image, randomStream([seed, 'augment', phase, epoch, index])),
-    );
-  });
+    const indices = order.indices.slice(start, start + batchSize);
+    const views = order.views.slice(start, start + batchSize);
+    return loadTrainBatch(options, { epoch, step, indices, views }, signal);
+  };
+  return onThreads(options, { from: fromStep, to: steps, load });
+}
+
+function orderOf(
+  { dataset, seed, phase, shuffle, repeats = 1 }: TrainBatchesOptions,
+  epoch: number,
+): RepeatedOrder {
+  const order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
+  if (repeats === 1) return { indices: order, views: new Uint8Array(order.length) };
+  return repeatedOrder(order, { repeats, replicas: 1, rank: 0 });
 }
 
 /**
- * Batches in an epoch of training: length / batchSize, rounded down.
+ * Batches in an epoch of training: its images / batchSize, rounded down.
  *
- * @throws InputError if the data set is smaller than a batch.
+ * @throws InputError if it has fewer than a batch.
  */
-function stepsPerEpochOf(dataset: Dataset, batchSize: number): number {
-  if (dataset.length < batchSize) {
-    throw new InputError(
-      `a batch of ${batchSize} images is more than the ${dataset.length} of the data set`,
-      {
-        hint: `Use a batch size of at most ${dataset.length}, or more images.`,
-      },
-    );
+function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): number {
+  const { length } = orderOf({ ...options, shuffle: false }, 0).indices;
+  if (length < batchSize) {
+    throw new InputError(`a batch of ${batchSize} images is more than the ${length} of the data set`, {
+      hint: `Use a batch size of at most ${length}, or more images.`,
+    });
   }
-  return Math.floor(dataset.length / batchSize);
+  return Math.floor(length / batchSize);
 }
 
-export interface EvalBatchesOptions {
-  readonly dataset: Dataset;
-  readonly batchSize: number;
+export interface EvalBatchesOptions extends LoaderOptions {
   readonly transform: FixedTransform;
-  /** Batches being decoded ahead of the consumer. Default 4. */
-  readonly prefetch?: number;
 }
 
 /**
@@ -87,43 +94,20 @@ export interface EvalBatchesOptions {
  * @throws InputError when iterated, if an image is at fault.
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform, prefetch = 4 } = options;
-  return inOrder(0, Math.ceil(dataset.length / batchSize), prefetch, (step) => {
+  const { dataset, batchSize, transform } = options;
+  const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);
     const indices = Int32Array.from({ length }, (_, i) => start + i);
-    return loadBatch(dataset, indices, (image) => transform(image));
-  });
+    return loadBatch({ dataset, indices, signal, plan: (size) => ({ program: transform(size) }) });
+  };
+  return onThreads(options, { from: 0, to: Math.ceil(dataset.length / batchSize), load });
 }
 
-/** What `load` gives for from ... to-1, in order; where it promises, with `ahead` promises under way. */
-async function* inOrder(
-  from: number,
-  to: number,
-  ahead: number,
-  load: (step: number) => Batch | Promise<Batch>,
+async function* onThreads(
+  { workers = availableParallelism(), prefetch: ahead = 4 }: LoaderOptions,
+  steps: Omit<InOrderOptions<Batch>, 'ahead'>,
 ): AsyncGenerator<Batch> {
-  const queue: Promise<Batch>[] = [];
-  let next = from;
-  let promises = false;
-  while (next < to || queue.length > 0) {
-    // Steps may be synchronous: without a turn of the event loop between them, nothing decoded
-    // would arrive, and no signal or timer.
-    await eventLoopTurn();
-    const loading = queue.shift() ?? load(next++);
-    promises ||= loading instanceof Promise;
-    const batch = await loading;
-    while (promises && next < to && queue.length < ahead) {
-      const step = next++;
-      queue.push(started(() => load(step)));
-    }
-    yield batch;
-  }
-}
-
-/** Starts a load whose failure shows when it is awaited, and nowhere if the consumer stops before. */
-function started(load: () => Batch | Promise<Batch>): Promise<Batch> {
-  const batch = (async () => load())();
-  batch.catch(() => {});
-  return batch;
+  setImageThreads(workers);
+  yield* inOrder({ ...steps, ahead });
 }

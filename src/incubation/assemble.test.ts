@@ -35,7 +35,7 @@ const stagesOf = (model: StagedModel, source: string): StageWeights[] =>
 const images = zeros([4, 1, 8, 8]);
 fillNormal(images, 0, 1, generator);
 const logits = (model: StagedModel) =>
-  scope(() => noGrad(() => model.forward(images, { training: false, generator }).toFloat32Array()));
+  scope(() => noGrad(() => model.forward(images, { training: false, generator, key: [] }).toFloat32Array()));
 
 test('a hybrid is the meta model around a new module, bit by bit', () => {
   const meta = scratch(META, 1);

@@ -37,7 +37,7 @@ function work(model: StagedModel) {
   return scope(() => {
     let loss = zeros([]);
     const forward = profile(() => {
-      loss = crossEntropy(model.forward(images, { training: true, generator }), labels);
+      loss = crossEntropy(model.forward(images, { training: true, generator, key: [] }), labels);
     });
     return { forward: counts(forward), back: counts(profile(() => backward(loss))) };
   });
@@ -117,7 +117,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
     const prefix = new StagedModel(stages.slice(0, index), regimes.slice(0, index));
     const upTo = new StagedModel(stages.slice(0, index + 1), regimes.slice(0, index + 1));
     const records = (model: StagedModel) =>
-      scope(() => model.forward(images, { training: true, generator }).requiresGrad);
+      scope(() => model.forward(images, { training: true, generator, key: [] }).requiresGrad);
     expect(records(prefix)).toBe(false);
     expect(records(upTo)).toBe(true);
   });

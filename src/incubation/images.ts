@@ -1,50 +1,72 @@
 import { join } from 'node:path';
 import { cacheRoot } from '../base/cache.js';
 import type { Dataset } from '../data/dataset.js';
-import { imageFolders } from '../data/folder.js';
-import { fashionMnist } from '../data/idx.js';
-import { subset } from '../data/sampler.js';
-import {
-  compose,
-  evalTransform,
-  type FixedTransform,
-  horizontalFlip,
-  randomCrop,
-  randomResizedCrop,
-  type Transform,
-} from '../data/transform.js';
+import { deitTransform } from '../data/deit-transform.js';
+import { drawErasing } from '../data/erase.js';
+import type { TrainBatchesOptions } from '../data/loader.js';
+import { drawMix } from '../data/mix.js';
+import { openDataset } from '../data/open-dataset.js';
+import { classSubset, subset } from '../data/sampler.js';
+import { evalTransform, type FixedTransform } from '../data/transform.js';
 import type { Recipe } from './recipe-schema.js';
 
-/** The images of a recipe, and what is done to them before a model sees them. */
+/** What is done to training images before a model sees them. */
+export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
+
+/** The images of a recipe, and what is done to them. */
 export interface Images {
   readonly train: Dataset;
   readonly val: Dataset;
-  readonly trainTransform: Transform;
+  readonly augmentation: Augmentation;
   readonly evalTransform: FixedTransform;
 }
 
 /** @throws InputError when the images are missing or do not fit the recipe */
 export function openImages(recipe: Recipe): Images {
-  const { data, model } = recipe;
-  const { train, val } =
-    data.format === 'fashion-mnist'
-      ? fashionMnist(data.path ?? join(cacheRoot(), 'fashion-mnist'))
-      : imageFolders(data.path ?? '.', { modelClasses: model.classes });
+  const { data, model, seed } = recipe;
+  const { train, val } = openDataset({
+    format: data.format,
+    path: data.path ?? DEFAULT_PATHS[data.format]?.(),
+    modelClasses: model.classes,
+    category: data.category,
+  });
+  const share = data.fraction === 1 ? train : classSubset(train, data.fraction, seed);
   return {
-    train: subset(train, data.train_images),
+    train: subset(share, data.train_images),
     val: subset(val, data.eval_images),
-    trainTransform: trainTransform(recipe),
+    augmentation: augmentationOf(recipe),
     evalTransform: evalTransform(model.image_size),
   };
 }
 
-const SMALL_IMAGE = 32;
+/** The loader's threads, where the recipe says how many. */
+export function workersOf({ run }: Recipe): { workers?: number } {
+  return run.workers === 'auto' ? {} : { workers: run.workers };
+}
 
-function trainTransform({ data: { augment }, model: { image_size: size } }: Recipe): Transform {
-  if (augment === 'none') return evalTransform(size);
-  const crop =
-    size <= SMALL_IMAGE
-      ? randomCrop(size, augment.crop_padding)
-      : randomResizedCrop(size, augment.crop_scale, [3 / 4, 4 / 3]);
-  return compose(crop, horizontalFlip(augment.flip));
+const DEFAULT_PATHS: Partial<Record<Recipe['data']['format'], () => string>> = {
+  'fashion-mnist': () => join(cacheRoot(), 'fashion-mnist'),
+  folder: () => '.',
+};
+
+function augmentationOf({ data: { augment, mean }, model: { image_size: size } }: Recipe): Augmentation {
+  if (augment === 'none') return { transform: evalTransform(size) };
+  const { mixup, cutmix, erase: probability } = augment;
+  const mixing = { mixup, cutmix, prob: augment.mix_prob, switch_prob: augment.mix_switch };
+  return {
+    transform: deitTransform({
+      size,
+      padding: augment.crop_padding,
+      scale: augment.crop_scale,
+      ratio: augment.crop_ratio,
+      flip: augment.flip,
+      autoAugment: augment.auto,
+      colorJitter: augment.color_jitter,
+      mean,
+      fast: augment.fast_decode,
+    }),
+    repeats: augment.repeats,
+    ...(probability > 0 && { erase: (image, random) => drawErasing({ probability }, image, random) }),
+    ...(mixup + cutmix > 0 && { mix: (batch, random) => drawMix(mixing, batch, random) }),
+  };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TensorData } from '../base/tensor-data.js';
 import {
   type Checkpoint,
   latestCheckpoint,
@@ -10,6 +11,11 @@ import {
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { StagedModel } from '../models/staged.js';
 import { weightsOf } from '../nn/weights.js';
+import { noGrad } from '../torch/autograd.js';
+import { copyInto } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import { fromData } from '../torch/tensor.js';
+import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizer.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
@@ -22,6 +28,8 @@ export interface Standing {
   readonly seconds: number;
   /** The last evaluation. */
   readonly last: EvalRecord | undefined;
+  /** Top-1 of every evaluation, oldest first. */
+  readonly scores: readonly number[];
   /** Top-1 of the checkpoint that `best` points to. */
   readonly best: number | undefined;
 }
@@ -30,10 +38,22 @@ const standingSchema = z.object({
   step: z.int(),
   seconds: z.number(),
   last: z.custom<EvalRecord>().optional(),
+  scores: z.array(z.number()).default([]),
   best: z.number().optional(),
 });
 
-const KEPT = 1;
+/** What training changes, beside the model's other weights. */
+export interface Trained {
+  readonly model: StagedModel;
+  readonly optimizer: Optimizer;
+  /** Averages of the trained weights, where the phase keeps them. */
+  readonly ema: Ema | undefined;
+}
+
+/** Before the names of trained weights in `optimizer.safetensors`, where `model.safetensors` has their averages. */
+const RAW = 'raw.';
+const AVERAGED = 'ema.';
+const UPDATES = 'ema_updates';
 
 /** The newest whole checkpoint of a phase; those passed over are logged. */
 export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | undefined {
@@ -42,26 +62,43 @@ export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | unde
   return checkpoint;
 }
 
-/** Puts the optimiser where it was, and tells how far the phase is. */
-export function resume(checkpoint: Checkpoint | undefined, optimizer: Optimizer): Standing {
-  if (checkpoint === undefined) return { step: 0, seconds: 0, last: undefined, best: undefined };
-  optimizer.load(readCheckpoint(checkpoint).optimizer);
-  const { step, seconds, last, best } = standingSchema.parse(checkpoint.manifest);
-  return { step, seconds, last, best };
+/** Puts optimiser, averages and trained weights where they were, and tells how far the phase is. */
+export function resume(checkpoint: Checkpoint | undefined, trained: Trained): Standing {
+  if (checkpoint === undefined) {
+    return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
+  }
+  const { model, optimizer } = readCheckpoint(checkpoint);
+  trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
+  if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
+  const { step, seconds, last, scores, best } = standingSchema.parse(checkpoint.manifest);
+  return { step, seconds, last, scores, best };
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: Tensors): void {
+  const parameters = model.trainedParameters();
+  const updates = state.get(UPDATES);
+  const averaged = parameters.flatMap(([name]): [string, TensorData][] => {
+    const data = averages.get(name);
+    return data === undefined ? [] : [[`${AVERAGED}${name}`, data]];
+  });
+  ema.load(new Map([...averaged, ...(updates === undefined ? [] : [[UPDATES, updates] as const])]));
+  noGrad(() => {
+    for (const [name, parameter] of parameters) {
+      const raw = state.get(RAW + name);
+      if (raw !== undefined) scope(() => copyInto(parameter, fromData(raw, parameter.device)));
+    }
+  });
 }
 
 /** Saves model, optimiser and standing; the best by top-1 and the newest are kept. */
 export function save(
   phaseFolder: string,
-  parts: {
-    readonly recipe: Recipe;
-    readonly phase: Phase;
-    readonly model: StagedModel;
-    readonly optimizer: Optimizer;
-  },
+  parts: Trained & { readonly recipe: Recipe; readonly phase: Phase },
   standing: Standing,
 ): Standing {
-  const { recipe, phase, model, optimizer } = parts;
+  const { recipe, phase } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
@@ -75,12 +112,22 @@ export function save(
     mean: data.mean,
     std: data.std,
   };
-  saveCheckpoint(phaseFolder, step, {
-    model: weightsOf(model),
-    optimizer: optimizer.state(),
-    manifest: { ...manifest, ...now },
-  });
+  saveCheckpoint(phaseFolder, step, { ...tensorsOf(parts), manifest: { ...manifest, ...now } });
   if (isBest) setBest(phaseFolder, step);
-  prune(phaseFolder, KEPT);
+  prune(phaseFolder, phase.settings.keep_checkpoints);
   return now;
+}
+
+/** `model` is what is judged, and what other phases start from: with averages, those. */
+function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
+  const state = optimizer.state();
+  if (ema === undefined) return { model: weightsOf(model), optimizer: state };
+  for (const [name, parameter] of model.trainedParameters()) state.set(RAW + name, parameter.toData());
+  const updates = ema.state().get(UPDATES);
+  if (updates !== undefined) state.set(UPDATES, updates);
+  return { model: ema.swapped(() => weightsOf(model)), optimizer: state };
+}
+
+function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensors {
+  return new Map([...tensors].filter(([name]) => !isLeftOut(name)));
 }

@@ -1,18 +1,24 @@
 import { InputError } from '../base/errors.js';
 import { type Checkpoint, latestCheckpoint } from '../checkpoint/checkpoint-store.js';
 import { readModelFile } from '../checkpoint/model-file.js';
+import { divideStages } from '../checkpoint/model-file-divide.js';
 import { runFolder } from '../checkpoint/run-folder.js';
-import type { StagedModel } from '../models/staged.js';
+import { fitStem } from '../models/position-embedding.js';
+import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
+import type { InitContext } from '../nn/init.js';
+import { loadWeights } from '../nn/weights.js';
 import { Generator } from '../torch/random.js';
 import { assemble, type StageWeights } from './assemble.js';
-import { needsOf, type Phase, type PhaseName } from './phases.js';
-import { blueprintOf } from './recipe.js';
+import { readCheckpointFile } from './checkpoint-file.js';
+import { metaDepths } from './meta-model.js';
+import type { Phase, PhaseName, Source } from './phases.js';
+import { blueprintOf, targetDepths, vitConfigOf } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
  * Builds the model of a phase. Its weights are those of `checkpoint` where the phase goes on from one; else
- * each stage has those of the phase that the phase names, or is initialised from (seed, phase).
- * @throws InputError when a phase it starts from has no checkpoint
+ * each stage has those of the phase or file that the phase names, or is initialised from (seed, phase).
+ * @throws InputError when a phase it starts from has no checkpoint, or a file has not the weights of the model
  */
 export async function phaseModel(
   recipe: Recipe,
@@ -20,38 +26,79 @@ export async function phaseModel(
   from: { readonly runDir: string; readonly checkpoint: Checkpoint | undefined },
   device: string,
 ): Promise<StagedModel> {
-  const generator = new Generator().seed([recipe.seed, 'init', phase.name]);
   const stages = from.checkpoint
     ? await weightsIn(from.checkpoint, phase.name)
-    : await startingWeights(phase, from.runDir);
-  return assemble(
-    blueprintOf(recipe),
-    phase.depths,
-    stages,
-    { device, dtype: 'F32', generator },
-    {
-      regimes: phase.regimes,
-      dropPath: phase.settings.drop_path,
-    },
-  );
+    : await startingWeights(recipe, phase, from.runDir);
+  return assemble(blueprintOf(recipe), phase.depths, stages, contextOf(recipe, phase, device), {
+    regimes: phase.regimes,
+    dropPath: phase.settings.drop_path,
+  });
 }
 
-async function startingWeights(phase: Phase, runDir: string): Promise<(StageWeights | null)[]> {
-  const results = new Map<PhaseName, StageWeights[]>();
-  for (const need of needsOf(phase)) results.set(need, await resultOf(runDir, need));
-  return phase.sources.map((source, index) =>
-    source === null ? null : (results.get(source)?.[index] ?? null),
-  );
+/** The meta model's stage in whose place the phase trains a module, frozen. */
+export async function metaStageOf(
+  recipe: Recipe,
+  phase: Phase,
+  runDir: string,
+  device: string,
+): Promise<Stage> {
+  const index = phase.sources.indexOf(null);
+  const parent = phase.sources.find((source) => source !== null) ?? 'PT';
+  const { weights, source } = (await weightsFrom(parent, recipe, runDir))[index];
+  const depths = metaDepths(phase.depths.length, recipe.incubation.meta_depth);
+  const stage = buildStage(blueprintOf(recipe), depths, index, 0, contextOf(recipe, phase, device));
+  loadWeights(stage, weights, `${source}, stage ${index}`);
+  stage.setTrainable(false);
+  return stage;
+}
+
+function contextOf(recipe: Recipe, phase: Phase, device: string): InitContext {
+  const generator = new Generator().seed([recipe.seed, 'init', phase.name]);
+  return { device, dtype: 'F32', generator };
+}
+
+async function startingWeights(
+  recipe: Recipe,
+  { sources }: Phase,
+  runDir: string,
+): Promise<(StageWeights | null)[]> {
+  const known = new Map<Source, readonly StageWeights[]>();
+  for (const source of new Set(sources)) {
+    if (source !== null) known.set(source, await weightsFrom(source, recipe, runDir));
+  }
+  return sources.map((source, index) => known.get(source)?.[index] ?? null);
+}
+
+async function weightsFrom(
+  source: NonNullable<Source>,
+  recipe: Recipe,
+  runDir: string,
+): Promise<readonly StageWeights[]> {
+  const { meta, model } = recipe.start;
+  const target = targetDepths(recipe);
+  if (source === 'start.meta') {
+    return weightsOfFile(meta as string, metaDepths(target.length, recipe.incubation.meta_depth), recipe);
+  }
+  if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
+  const { root } = runFolder(runDir).phase(source);
+  const { checkpoint } = latestCheckpoint(root);
+  if (checkpoint !== undefined) return weightsIn(checkpoint, source);
+  throw new InputError(`${source} has no checkpoint in ${root}`, { hint: `run it first: --only ${source}` });
+}
+
+/** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */
+async function weightsOfFile(
+  name: string,
+  depths: readonly number[],
+  recipe: Recipe,
+): Promise<StageWeights[]> {
+  const { file } = await readCheckpointFile(name);
+  const [first, ...rest] = divideStages(file.stages, depths, name);
+  const stages = [fitStem(first, vitConfigOf(recipe), name), ...rest];
+  return stages.map((weights) => ({ weights, source: name }));
 }
 
 async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<StageWeights[]> {
   const { stages } = await readModelFile(checkpoint.folder);
   return stages.map((weights) => ({ weights, source: `${phase} (${checkpoint.folder})` }));
-}
-
-async function resultOf(runDir: string, phase: PhaseName): Promise<StageWeights[]> {
-  const { root } = runFolder(runDir).phase(phase);
-  const { checkpoint } = latestCheckpoint(root);
-  if (checkpoint !== undefined) return weightsIn(checkpoint, phase);
-  throw new InputError(`${phase} has no checkpoint in ${root}`, { hint: `run it first: --only ${phase}` });
 }

@@ -2,31 +2,29 @@ import { openMetricsLog } from '../checkpoint/metrics-log.js';
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { PhaseFolder } from '../checkpoint/run-folder.js';
 import { evalBatches } from '../data/loader.js';
-import type { StagedModel } from '../models/staged.js';
 import type { Generator } from '../torch/random.js';
+import { earlyStop } from '../training/early-stop.js';
 import { evaluate } from '../training/evaluate.js';
-import type { Optimizer } from '../training/optimizer.js';
 import type { Task } from '../training/task.js';
 import type { StepReport } from '../training/trainer.js';
-import type { Images } from './images.js';
+import { type Images, workersOf } from './images.js';
 import { Interrupted } from './interrupted.js';
 import { createMeter, epochOf } from './meter.js';
-import { type Standing, save } from './phase-checkpoint.js';
+import { type Standing, save, type Trained } from './phase-checkpoint.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
 import type { PhasePlan } from './plan.js';
 import type { Recipe } from './recipe-schema.js';
+import { StoppedEarly } from './stopped-early.js';
 
 /** What a phase is made of while it trains. */
-export interface PhaseParts {
+export interface PhaseParts extends Trained {
   readonly recipe: Recipe;
   readonly phase: Phase;
   readonly plan: PhasePlan;
   readonly folder: PhaseFolder;
   readonly log: Log;
   readonly images: Images;
-  readonly model: StagedModel;
-  readonly optimizer: Optimizer;
   readonly task: Task;
   readonly generator: Generator;
   readonly device: string;
@@ -37,48 +35,61 @@ export interface PhaseParts {
 export interface Observer {
   /** Scores the model on the validation images, and records it as of `step`. */
   judge(step: number): Promise<EvalRecord>;
-  /** For the trainer. @throws Interrupted once the signal is aborted and a checkpoint is saved */
+  /**
+   * For the trainer.
+   * @throws Interrupted once the signal is aborted and a checkpoint is saved
+   * @throws StoppedEarly once `early_stop` is met
+   */
   afterStep(report: StepReport): Promise<void>;
   readonly standing: Standing;
 }
 
 export function createObserver(parts: PhaseParts, from: Standing): Observer {
-  const { phase, plan, folder, log, images, model, task, generator, device, signal } = parts;
+  const { recipe, phase, plan, folder, log, images, model, ema, task, generator, device, signal } = parts;
   const { settings, name } = phase;
   const metrics = openMetricsLog(folder.metrics, { fromStep: from.step });
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
+  const isEnough = enoughOf(phase);
   let savedAt = performance.now();
   let standing = from;
 
   const judge = async (step: number): Promise<EvalRecord> => {
     const { precision, batch_size: batchSize } = settings;
-    const batches = evalBatches({ dataset: images.val, batchSize, transform: images.evalTransform });
-    const scores = await evaluate({ model, task, batches, precision, device, generator });
+    const transform = images.evalTransform;
+    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
+    const score = () => evaluate({ model, task, batches, precision, device, generator });
+    const scores = await (ema === undefined ? score() : ema.swapped(score));
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
     metrics.append(last);
     log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, loss ${scores.loss.toFixed(4)}`);
-    standing = { ...standing, last };
+    standing = { ...standing, last, scores: [...standing.scores, scores.top1] };
     return last;
   };
 
   const afterStep = async (report: StepReport): Promise<void> => {
     const { step } = report;
     const isLast = step === plan.steps;
+    ema?.update();
     const record = meter.record(report);
     standing = { ...standing, step, seconds: meter.seconds };
     if (step === 1 || isLast || step % settings.log_every === 0) {
       metrics.append(record);
       meter.lap();
     }
-    const isJudged = isLast || step % evalSteps === 0;
+    // The last step is judged: one shortly before it would tell nothing more.
+    const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     if (isJudged) await judge(step);
     const isStopping = signal?.aborted ?? false;
     if (isJudged || isStopping || performance.now() - savedAt > 1000 * settings.checkpoint_every) {
       standing = save(folder.root, parts, standing);
       savedAt = performance.now();
+    }
+    if (isJudged && isEnough(standing.scores)) {
+      log(`step ${step}: no better top-1 for ${settings.early_stop?.patience} evaluations`);
+      throw new StoppedEarly();
     }
     if (isStopping && !isLast)
       throw new Interrupted(`${name} was interrupted at step ${step} of ${plan.steps}`);
@@ -91,4 +102,10 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
       return standing;
     },
   };
+}
+
+/** Whether a phase's evaluations so far are reason to stop. */
+export function enoughOf({ settings }: Phase): (scores: readonly number[]) => boolean {
+  const stop = settings.early_stop;
+  return stop === null ? () => false : earlyStop({ patience: stop.patience, minDelta: stop.min_delta });
 }

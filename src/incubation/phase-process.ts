@@ -1,8 +1,17 @@
+import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { InputError, RunError } from '../base/errors.js';
-import { type Ending, runProcess } from '../cluster/local.js';
+import { errorText, InputError, RunError } from '../base/errors.js';
+import { newestStep, removeLeftovers } from '../checkpoint/checkpoint-store.js';
+import { withFileErrors } from '../checkpoint/file-errors.js';
+import { liveHolder } from '../checkpoint/folder-lock.js';
+import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
+import { readResult, runFolder } from '../checkpoint/run-folder.js';
+import { causeOf, type Ending, lackedMemory } from '../cluster/ending.js';
+import { runProcess } from '../cluster/local.js';
+import type { Timing } from '../cluster/process-watch.js';
 import { Interrupted } from './interrupted.js';
+import { openLog } from './phase-log.js';
 import type { PhaseName } from './phases.js';
 
 /** What a phase's process says before it ends badly. */
@@ -21,41 +30,106 @@ export interface PhaseProcess {
   readonly device: string;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
+  readonly timing?: Partial<RestartTiming>;
 }
 
-const RESTARTS = 3;
+/** In milliseconds. */
+export interface RestartTiming extends Timing {
+  /** Before the first restart; twice as much before each further one without a new checkpoint. */
+  readonly backoffMs: number;
+}
+
 const BACKOFF_MS = 1000;
+const MAX_BACKOFF_MS = 60_000;
+/** Deaths in a row without a new checkpoint that are followed by another start. */
+const RESTARTS = 3;
+/** Lines of a dead process's stderr that its log keeps. */
+const LOGGED_LINES = 30;
 
 /**
- * Runs a phase in a process, and starts it again from its last checkpoint, a few times, where it dies without
- * saying why: a native crash, an out-of-memory kill.
- * @throws InputError or RunError as the phase said, or when it died too often
+ * Runs a phase in a process, and starts it again from its last checkpoint where it dies without saying why (a native
+ * crash, an out-of-memory kill) or hangs: up to three times in a row, counted anew after every new checkpoint. Why it
+ * died is told, logged, and with how the phase stands left in its `status.json`.
+ * @throws InputError or RunError as the phase said, or when it died too often; Interrupted once `signal` is aborted
  */
 export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
-  const { command, runDir, phase, threads, device, signal, note } = options;
-  const argv = [...command, runDir, phase, '--threads', String(threads), '--device', device];
+  const { phase, signal } = options;
+  const record = createRecord(options);
+  try {
+    for (let deaths = 0; ; ) {
+      if (signal.aborted) throw new Interrupted(`${phase} was not started`);
+      const before = newestStep(folderOf(options));
+      const cause = await runOnce(options, record);
+      if (cause === undefined) return record.state('done');
+      deaths = newestStep(folderOf(options)) === before ? deaths + 1 : 1;
+      if (deaths > RESTARTS) throw tooOften(options, deaths, cause);
+      const pause = Math.min((options.timing?.backoffMs ?? BACKOFF_MS) * 2 ** (deaths - 1), MAX_BACKOFF_MS);
+      record.death(cause, pause);
+      // Aborted, it ends early, and the next turn sees why.
+      await sleep(pause, undefined, { signal }).catch(() => {});
+    }
+  } catch (error) {
+    record.failure(error);
+    throw error;
+  }
+}
+
+interface Death {
+  readonly text: string;
+  readonly ending: Ending;
+}
+
+/** @returns why the process died; nothing when the phase is done */
+async function runOnce(options: PhaseProcess, record: Record): Promise<Death | undefined> {
+  const { command, runDir, phase, threads, device, signal, timing } = options;
+  makeFolder(options);
   const env = {
     ...process.env,
     OMP_NUM_THREADS: String(threads),
     UV_THREADPOOL_SIZE: String(Math.max(4, threads)),
   };
-  for (let restart = 0; ; restart++) {
-    if (signal.aborted) throw new Interrupted(`${phase} was not started`);
-    const ending = await runProcess(argv, { env, signal });
-    if (ending.code === 0) return;
-    const said = failureMessage.safeParse(ending.message);
-    if (said.success) throw failureOf(phase, said.data);
-    if (signal.aborted) throw new Interrupted(`${phase} was stopped`);
-    const cause = causeOf(ending);
-    if (restart === RESTARTS) {
-      throw new RunError(`${phase} died ${RESTARTS + 1} times, at last of ${cause}`, {
-        hint: `its log is ${runDir}/${phase}/log.txt; run again to go on from its last checkpoint`,
-      });
-    }
-    note(`${phase} died of ${cause}; it goes on from its last checkpoint`);
-    await sleep(BACKOFF_MS * 2 ** restart);
+  let message: unknown;
+  const ending = await runProcess(
+    [...command, runDir, phase, '--threads', String(threads), '--device', device],
+    {
+      env,
+      signal,
+      timing,
+      onStart: (pid) => record.state('running', pid),
+      onMessage: (received) => {
+        message = received;
+      },
+    },
+  );
+  if (ending.code === 0 && readResult(runDir, phase) !== undefined) return undefined;
+  const said = failureMessage.safeParse(message);
+  if (said.success) throw failureOf(phase, said.data);
+  const text = causeOf(ending);
+  if (signal.aborted) throw new Interrupted(`${phase} was stopped: it ${text}`);
+  return { text, ending };
+}
+
+/** Makes the phase's folder ready for a process, which finds no leftovers of killed ones there. */
+function makeFolder({ runDir, phase }: PhaseProcess): void {
+  const root = folderOf({ runDir, phase });
+  withFileErrors(root, () => {
+    // Parent by parent: a run folder that was deleted must not come back.
+    if (phase.startsWith('MT/')) makeOne(runFolder(runDir).phase('MT').root);
+    makeOne(root);
+  });
+  if (liveHolder(root) === undefined) removeLeftovers(root);
+}
+
+function makeOne(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
+
+const folderOf = ({ runDir, phase }: Pick<PhaseProcess, 'runDir' | 'phase'>) =>
+  runFolder(runDir).phase(phase).root;
 
 function failureOf(phase: PhaseName, { kind, message, hint }: z.infer<typeof failureMessage>): Error {
   if (kind === 'input') return new InputError(message, { hint });
@@ -63,9 +137,52 @@ function failureOf(phase: PhaseName, { kind, message, hint }: z.infer<typeof fai
   return new RunError(message.startsWith(phase) ? message : `${phase}: ${message}`, { hint });
 }
 
-function causeOf({ code, signal, stderr }: Ending): string {
-  if (signal === 'SIGKILL') return 'SIGKILL (perhaps out of memory)';
-  if (signal !== null) return signal;
-  const lastLine = stderr.trim().split('\n').at(-1);
-  return `exit ${code}${lastLine ? `: ${lastLine}` : ''}`;
+function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): RunError {
+  const advice = lackedMemory(ending)
+    ? 'give it more memory, or lower training.batch_size or run.parallel'
+    : `its log is ${runFolder(options.runDir).phase(options.phase).log}`;
+  return new RunError(`${options.phase} ${text}; ${deaths} times in a row without a new checkpoint`, {
+    hint: `${advice}; run again to go on from its last checkpoint`,
+  });
+}
+
+/** Where what becomes of a phase is written down: its status, its log, the terminal. */
+interface Record {
+  state(state: PhaseStatus['state'], pid?: number): void;
+  death(death: Death, pauseMs: number): void;
+  failure(error: unknown): void;
+}
+
+function createRecord({ runDir, phase, note }: PhaseProcess): Record {
+  let restarts = 0;
+  let lastError: string | null = null;
+  const state: Record['state'] = (name, pid) =>
+    writeStatus(runDir, phase, { state: name, pid: pid ?? null, restarts, last_error: lastError });
+  return {
+    state,
+    death({ text, ending }, pauseMs) {
+      restarts++;
+      lastError = text;
+      state('restarting');
+      const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
+      const line = `${phase} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
+      note(line);
+      log(runDir, phase, line, ending.stderr);
+    },
+    failure(error) {
+      const isInterrupted = error instanceof Interrupted;
+      if (!isInterrupted) lastError = errorText(error);
+      state(isInterrupted ? 'interrupted' : 'failed');
+    },
+  };
+}
+
+function log(runDir: string, phase: PhaseName, line: string, stderr: string): void {
+  try {
+    const write = openLog(runFolder(runDir).phase(phase).log);
+    write(line);
+    for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
+  } catch {
+    // A log that cannot be written is no reason to stop; the run itself will tell.
+  }
 }

@@ -1,8 +1,13 @@
 import type { StagedModel } from '../models/staged.js';
 import { classification } from '../tasks/classification.js';
 import { adamw } from '../training/adamw.js';
-import { decayGroups, type Optimizer } from '../training/optimizer.js';
-import { epochCosine, type Schedule, stepCosine } from '../training/schedule.js';
+import { frozenBy } from '../training/freeze.js';
+import { lamb } from '../training/lamb.js';
+import { layerDecayGroups } from '../training/layer-decay.js';
+import { lion } from '../training/lion.js';
+import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizer.js';
+import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
+import { sgd } from '../training/sgd.js';
 import type { Task } from '../training/task.js';
 import type { Phase } from './phases.js';
 import type { PhasePlan } from './plan.js';
@@ -10,20 +15,62 @@ import type { Recipe } from './recipe-schema.js';
 
 // What a recipe's settings of a phase mean, as the parts the trainer takes.
 
+/**
+ * Makes the parameters that `freeze` names constant.
+ * @throws InputError naming a pattern that matches nothing
+ */
+export function freeze({ settings }: Phase, model: StagedModel): void {
+  const parameters = [...model.namedParameters()];
+  const frozen = frozenBy(
+    settings.freeze,
+    parameters.map(([name]) => name),
+  );
+  for (const [name, parameter] of parameters) if (frozen.has(name)) parameter.requiresGrad = false;
+}
+
 export function optimizerOf(phase: Phase, model: StagedModel): Optimizer {
-  const { weight_decay, betas, eps } = phase.settings.optimizer;
-  return adamw(decayGroups(model.trainedParameters(), weight_decay, phase.undecayed), { betas, eps });
+  const { name, weight_decay, betas, eps, momentum } = phase.settings.optimizer;
+  const groups = groupsOf(phase, model, weight_decay);
+  switch (name) {
+    case 'adamw':
+      return adamw(groups, { betas, eps });
+    case 'sgd':
+      return sgd(groups, { momentum, nesterov: momentum > 0 });
+    case 'lamb':
+      return lamb(groups, { betas, eps });
+    case 'lion':
+      return lion(groups, { betas });
+  }
+}
+
+function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {
+  const groups = decayGroups(model.trainedParameters(), weightDecay, phase.undecayed);
+  const { layer_decay: decay } = phase.settings.optimizer;
+  if (decay === null) return groups;
+  const names = [...model.namedParameters()].map(([name]) => name);
+  return layerDecayGroups(groups, names, decay);
 }
 
 /** The peak rate is lr x images of a step / lr_batch, as the official code scales it; the ends are not scaled. */
 export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
   const { lr: given, lr_batch: reference } = settings.optimizer;
-  const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr } = settings.schedule;
+  const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr, power, milestones, factor } = settings.schedule;
   const lr = reference === null ? given : (given * settings.batch_size * settings.accumulate) / reference;
   const { epochs, steps, steps_per_epoch: stepsPerEpoch } = plan;
-  return kind === 'epoch-cosine'
-    ? epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch })
-    : stepCosine({ lr, warmupLr, minLr, steps, warmupSteps: Math.round(warmup * stepsPerEpoch) });
+  const warmupSteps = Math.round(warmup * stepsPerEpoch);
+  const rates = { lr, warmupLr, minLr, steps, warmupSteps };
+  switch (kind) {
+    case 'epoch-cosine':
+      return epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
+    case 'step-cosine':
+      return stepCosine(rates);
+    case 'polynomial':
+      return polynomial({ ...rates, power });
+    case 'multi-step':
+      return multiStep({ ...rates, milestones, factor, stepsPerEpoch });
+    case 'wsd':
+      return wsd({ ...rates, decayShare: settings.schedule.decay_share, decay: '1-sqrt' });
+  }
 }
 
 export function taskOf(recipe: Recipe, phase: Phase, device: string): Task {

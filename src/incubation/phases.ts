@@ -3,7 +3,7 @@ import type { Regime } from '../models/staged.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
 import { metaDepths } from './meta-model.js';
 import { phaseSettings } from './phase-settings.js';
-import { blueprintOf, targetDepths } from './recipe.js';
+import { blueprintOf, targetDepths } from './recipe-model.js';
 import type { Recipe, TrainingSettings } from './recipe-schema.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`: also the phase's folder in the run. */

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { writeStatus } from '../checkpoint/phase-status.js';
 import { readResult } from '../checkpoint/run-folder.js';
 import { localMachine, type Machine } from '../cluster/local.js';
 import { runPhaseProcess } from './phase-process.js';
@@ -33,6 +34,9 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
   const waiting = wanted.filter(({ name }) => !isDone(name));
   requireStartable(waiting, isDone);
+
+  // Of phases begun before; of the others nothing is written yet, which says the same.
+  for (const { name } of waiting) writeStatus(runDir, name, WAITING);
 
   const share = shareOf(recipe, waiting, localMachine());
   const failure = new AbortController();
@@ -74,6 +78,8 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   }
   return ran;
 }
+
+const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
 
 const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
 

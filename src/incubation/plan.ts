@@ -1,7 +1,8 @@
 import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
 import { type CostRatios, costRatios } from './cost-variants.js';
+import { type PhaseMemory, phaseMemory } from './memory.js';
 import { needsOf, type Phase, type PhaseName, phasesOf } from './phases.js';
-import { blueprintOf } from './recipe.js';
+import { blueprintOf } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /** What a phase will do and cost, known before it starts. */
@@ -21,8 +22,9 @@ export interface PhasePlan {
   readonly macs: number;
   /** Of one image's forward pass. */
   readonly forward_macs: number;
-  /** Weights, gradients and AdamW's two averages, bytes; activations come on top. */
+  /** Weights, gradients and the optimiser's averages, bytes; activations come on top. */
   readonly model_bytes: number;
+  readonly memory: PhaseMemory;
   /** One checkpoint on disk, bytes. */
   readonly checkpoint_bytes: number;
 }
@@ -82,6 +84,7 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
     depths.reduce((a, b) => a + b, 0),
   );
   const trained = trainedParameterCount(blueprint, depths, regimes);
+  const memory = phaseMemory(blueprint, phase);
   return {
     phase: phase.name,
     needs: needsOf(phase),
@@ -95,7 +98,8 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
     block_passes: images * perImage.blockPasses,
     macs: images * perImage.macs,
     forward_macs: forwardMacs(blueprint, depths),
-    model_bytes: BYTES_PER_WEIGHT * (parameters + 3 * trained),
+    model_bytes: memory.weights + memory.gradients + memory.optimizer,
+    memory,
     checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
   };
 }

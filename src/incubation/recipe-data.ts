@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CATEGORIES, DATA_FORMATS } from '../data/formats.js';
 import { count, notNegative, positive, rate } from './recipe-values.js';
 
 const augment = z.union([
@@ -32,6 +33,7 @@ const augment = z.union([
     mix_prob: rate.describe('Share of batches that are mixed, where mixup or cutmix is on.').default(1),
     mix_switch: rate.describe('Share of mixed batches that take cutmix, where both are on.').default(0.5),
     repeats: count
+      .max(255)
       .describe("Views of an image in an epoch's order (repeated augmentation). DeiT's is 3.")
       .default(1),
     fast_decode: z
@@ -41,26 +43,13 @@ const augment = z.union([
   }),
 ]);
 
-export const DATA_FORMATS = [
-  'fashion-mnist',
-  'folder',
-  'shards',
-  'cifar-10',
-  'cifar-100',
-  'inaturalist-2018',
-  'inaturalist-2019',
-] as const;
-
 export const data = z
   .strictObject({
     format: z
       .enum(DATA_FORMATS)
       .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG. shards: WebDataset tar files.'),
     path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
-    category: z
-      .enum(['name', 'kingdom', 'phylum', 'class', 'order', 'supercategory', 'family', 'genus'])
-      .describe('What iNaturalist images are classified by.')
-      .default('name'),
+    category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
     fraction: z
       .number()
       .gt(0)

@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { errorText } from '../base/errors.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { lockFolder } from '../checkpoint/folder-lock.js';
 import type { PhaseResult } from '../checkpoint/records.js';
@@ -6,16 +7,19 @@ import { runFolder, writeResult } from '../checkpoint/run-folder.js';
 import { trainBatches } from '../data/loader.js';
 import { peakMemory } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
-import { train } from '../training/trainer.js';
-import { openImages } from './images.js';
-import { findCheckpoint, resume } from './phase-checkpoint.js';
+import { ema } from '../training/ema.js';
+import { type TrainOptions, train } from '../training/trainer.js';
+import { openImages, workersOf } from './images.js';
+import { findCheckpoint, resume, type Trained } from './phase-checkpoint.js';
 import { openLog } from './phase-log.js';
 import { phaseModel } from './phase-model.js';
-import { createObserver, type PhaseParts } from './phase-observer.js';
-import { optimizerOf, scheduleOf, taskOf } from './phase-recipe.js';
-import { needsOf, type PhaseName, phaseOf } from './phases.js';
-import { phasePlan } from './plan.js';
+import { objectiveOf } from './phase-objective.js';
+import { createObserver, enoughOf, type Observer, type PhaseParts } from './phase-observer.js';
+import { freeze, optimizerOf, scheduleOf } from './phase-recipe.js';
+import { type PhaseName, phaseOf } from './phases.js';
+import { type PhasePlan, phasePlan } from './plan.js';
 import type { Recipe } from './recipe-schema.js';
+import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {
   readonly recipe: Recipe;
@@ -51,20 +55,27 @@ async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
   const plan = phasePlan(recipe, images.train.length, phase.name);
   const checkpoint = findCheckpoint(folder.root, log);
   const model = await phaseModel(recipe, phase, { runDir, checkpoint }, device);
-  const optimizer = optimizerOf(phase, model);
-  const start = resume(checkpoint, optimizer);
-  const task = taskOf(recipe, phase, device);
+  freeze(phase, model);
+  const { ema: decay } = phase.settings;
+  const trained: Trained = {
+    model,
+    optimizer: optimizerOf(phase, model),
+    ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
+  };
+  const start = resume(checkpoint, trained);
+  const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
-  const parts = { recipe, phase, plan, folder, log, images, model, optimizer, task, generator, device };
+  const { task } = objective;
+  const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device };
   const observer = createObserver({ ...parts, signal: run.signal }, start);
   log(`${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}`);
 
-  // An assembled model is judged before it is tuned.
-  const isAssembled = needsOf(phase).length > 1;
-  if (start.step === 0 && isAssembled) await observer.judge(0);
+  // A model that is there already is judged before it is tuned.
+  if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
 
-  await train({
+  const training: TrainOptions = {
     ...parts,
+    model: objective.model,
     phase: phase.name,
     schedule: scheduleOf(phase, plan),
     batches: batchesOf(parts, start.step),
@@ -73,31 +84,58 @@ async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
     accumulate: phase.settings.accumulate,
     clipGrad: phase.settings.clip_grad,
     precision: phase.settings.precision,
+    activationCheckpointing: phase.settings.activation_checkpointing,
+    describe: (index) => images.train.describe(index),
     seed: recipe.seed,
     afterStep: observer.afterStep,
-  });
+  };
+  if (!enoughOf(phase)(start.scores)) await trainUntilEnough(training);
 
-  const { seconds, last } = observer.standing;
-  const { top1, top5, loss } = last ?? (await observer.judge(plan.steps));
-  const { steps, images: seen, block_passes, macs, parameters, trained_parameters } = plan;
-  const cost = { steps, images: seen, block_passes, macs, seconds, memory_bytes: peakMemory(device) };
-  const result = { phase: phase.name, ...cost, top1, top5, loss, parameters, trained_parameters };
+  const result = await resultOf(observer, plan, device);
   writeResult(runDir, result);
-  log(`done: top-1 ${top1.toFixed(2)} % after ${seconds.toFixed(1)} s of training`);
+  log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
   return result;
 }
 
-function batchesOf({ recipe, phase, plan, images }: Omit<PhaseParts, 'signal'>, fromStep: number) {
+async function trainUntilEnough(options: TrainOptions): Promise<void> {
+  try {
+    await train(options);
+  } catch (error) {
+    if (!(error instanceof StoppedEarly)) throw error;
+  }
+}
+
+async function resultOf(observer: Observer, plan: PhasePlan, device: string): Promise<PhaseResult> {
+  const { step, seconds, last } = observer.standing;
+  const { top1, top5, loss } = last ?? (await observer.judge(plan.steps));
+  const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
+  // Less than planned where the phase stopped early.
+  const share = step / plan.steps;
+  const cost = {
+    steps: step,
+    images: images * share,
+    block_passes: block_passes * share,
+    macs: macs * share,
+  };
+  const memory_bytes = peakMemory(device);
+  return { phase, ...cost, seconds, memory_bytes, top1, top5, loss, parameters, trained_parameters };
+}
+
+function batchesOf(parts: Omit<PhaseParts, 'signal'>, fromStep: number) {
+  const { recipe, phase, plan, images, log } = parts;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
+    ...images.augmentation,
     dataset: images.train,
     batchSize,
     accumulate,
-    transform: images.trainTransform,
     seed: recipe.seed,
     phase: phase.name,
     fromStep: fromStep * accumulate,
     steps: plan.steps * accumulate,
     shuffle: recipe.data.shuffle,
+    ...workersOf(recipe),
+    onBadImage: recipe.data.bad_images,
+    onReplaced: (image, error) => log(`replaced ${image}: ${errorText(error)}`),
   });
 }

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { goldenJson } from '../../test/support.js';
+import { loadWeights, weightsOf } from '../nn/weights.js';
 import { noGrad } from '../torch/autograd.js';
 import { fillNormal, zeros } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
-import { buildStage, dropPathRates, type Regime, Stage, StagedModel } from './staged.js';
+import { buildStage, dropPathRates, type Pass, type Regime, Stage, StagedModel } from './staged.js';
 import { type VitConfig, vit } from './vit.js';
 
 interface Rates {
@@ -47,6 +48,9 @@ const context = { device: 'cpu', dtype: 'F32', generator } as const;
 const images = zeros([16, 1, 8, 8]);
 fillNormal(images, 0, 1, generator);
 
+const judging: Pass = { training: false, generator, key: [] };
+const training = (...key: (string | number)[]): Pass => ({ training: true, generator, key });
+
 function model(depths: number[], regimes?: Regime[], dropPath = 0): StagedModel {
   const blueprint = vit(TINY);
   return new StagedModel(
@@ -84,16 +88,15 @@ test('where a model is cut changes nothing', () => {
     new Stage({ stem: only.stem, blocks: only.blocks.slice(0, 1), head: null }),
     new Stage({ stem: null, blocks: only.blocks.slice(1), head: only.head }),
   ]);
-  const logits = (m: StagedModel) =>
-    scope(() => m.forward(images, { training: false, generator }).toFloat32Array());
+  const logits = (m: StagedModel) => scope(() => m.forward(images, judging).toFloat32Array());
   expect(logits(cut)).toEqual(logits(whole));
   expect(logits(whole)).toHaveLength(16 * 3);
 });
 
 describe('frozen stages', () => {
   const regimes: Regime[] = ['prefix', 'trained', 'suffix'];
-  const run = (m: StagedModel, training: boolean, seed = 0) =>
-    scope(() => m.forward(images, { training, generator: generator.seed(['pass', seed]) }).toFloat32Array());
+  const run = (m: StagedModel, trains: boolean, seed = 0) =>
+    scope(() => m.forward(images, { ...training('pass', seed), training: trains }).toFloat32Array());
 
   test('drop paths in training mode too', () => {
     // Rates 0, 0.25, 0.5: with the middle block's branches zeroed, only the frozen last stage can differ.
@@ -111,9 +114,9 @@ describe('frozen stages', () => {
 
   test('before the trained one record nothing, after it pass gradients on', () => {
     const prefix = model([1, 1, 1], ['prefix', 'prefix', 'prefix']);
-    expect(scope(() => prefix.forward(images, { training: true, generator }).requiresGrad)).toBe(false);
+    expect(scope(() => prefix.forward(images, training()).requiresGrad)).toBe(false);
     const suffix = model([1, 1, 1], ['trained', 'suffix', 'suffix']);
-    expect(scope(() => suffix.forward(images, { training: true, generator }).requiresGrad)).toBe(true);
+    expect(scope(() => suffix.forward(images, training()).requiresGrad)).toBe(true);
   });
 });
 
@@ -121,9 +124,73 @@ test('a forward pass frees what is between its layers', () => {
   const m = model([1, 2, 1]);
   const before = liveHandles();
   scope(() => {
-    m.forward(images, { training: true, generator });
+    m.forward(images, training());
     expect(liveHandles()).toBe(before + 1);
   });
   expect(liveHandles()).toBe(before);
   m.free();
+});
+
+describe('what a block drops depends on the key and its place alone', () => {
+  test('only blocks that drop anything seed the generator, in training', () => {
+    const m = model([1, 2, 1], undefined, 0.5);
+    const seed = vi.spyOn(generator, 'seed');
+    scope(() => m.forward(images, judging));
+    expect(seed).not.toHaveBeenCalled();
+    scope(() => m.forward(images, training('run', 3)));
+    expect(seed.mock.calls).toEqual([[['run', 3, 1, 0]], [['run', 3, 1, 1]], [['run', 3, 2, 0]]]);
+    seed.mockRestore();
+  });
+
+  test('two hybrids have the same masks in the prefix they share', () => {
+    const regimes: Regime[] = ['prefix', 'prefix', 'trained', 'trained'];
+    const [one, other] = [model([1, 1, 2, 1], regimes, 0.9), model([1, 1, 1, 2], regimes, 0.9)];
+    for (const stage of [0, 1]) loadWeights(other.stages[stage], weightsOf(one.stages[stage]), 'one');
+    const features = (m: StagedModel, step: number) =>
+      scope(() => m.forwardStages(images, 0, 2, training('MT', step)).toFloat32Array());
+    scope(() => one.forward(images, training('MT', 7)));
+    const shared = features(one, 7);
+    scope(() => other.forwardStages(images, 0, 4, training('MT', 8)));
+    expect(features(other, 7)).toEqual(shared);
+    expect(features(other, 8)).not.toEqual(shared);
+  });
+});
+
+describe('stages alone', () => {
+  const regimes: Regime[] = ['prefix', 'trained', 'suffix'];
+
+  test('one after another they are the model', () => {
+    const m = model([1, 2, 1], regimes, 0.5);
+    const pass = training('alone');
+    const pieces = scope(() => {
+      const features = m.forwardStages(images, 0, 1, pass);
+      const logits = m.forwardStages(m.forwardStages(features, 1, 2, pass), 2, 3, pass);
+      // What was given stays the caller's.
+      expect(features.isFreed).toBe(false);
+      return logits.toFloat32Array();
+    });
+    expect(pieces).toEqual(scope(() => m.forward(images, pass).toFloat32Array()));
+    expect(scope(() => m.forwardStages(images, 1, 1, pass))).toBe(images);
+  });
+
+  test('record as their regimes say, and leave nothing but the output', () => {
+    const m = model([1, 2, 1], regimes);
+    scope(() => {
+      const features = m.forwardStages(images, 0, 1, training());
+      expect(features.requiresGrad).toBe(false);
+      const before = liveHandles();
+      expect(m.forwardStages(features, 1, 2, training()).requiresGrad).toBe(true);
+      expect(m.forwardStages(features, 2, 3, training()).requiresGrad).toBe(false);
+      expect(liveHandles()).toBe(before + 2);
+    });
+  });
+
+  test.each([
+    [-1, 2],
+    [2, 1],
+    [0, 4],
+    [Number.NaN, 1],
+  ])('%i to %i are refused', (from, to) => {
+    expect(() => model([1, 2, 1]).forwardStages(images, from, to, judging)).toThrow(RangeError);
+  });
 });

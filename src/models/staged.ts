@@ -1,3 +1,5 @@
+import type { RandomKey } from '../base/random.js';
+import type { ActivationTape } from '../nn/activation-checkpoint.js';
 import type { InitContext } from '../nn/init.js';
 import { Module } from '../nn/module.js';
 import { noGrad } from '../torch/autograd.js';
@@ -5,15 +7,44 @@ import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 
-/** How a forward pass runs: drop path is active in training, and draws from `generator`. */
+/**
+ * How a forward pass runs. Whatever a layer draws (drop path, in training) it draws from `generator`, seeded with the
+ * key it is given: `key` followed by the layer's place, [...key, stage, block]. So it depends on nothing else, and can
+ * be drawn again.
+ */
 export interface Pass {
   readonly training: boolean;
   readonly generator: Generator;
+  readonly key: RandomKey;
+  /** With one, the blocks' activations are computed again in the backward pass, which ends with `tape.backward()`. */
+  readonly tape?: ActivationTape;
+}
+
+/** The pass for part `index` of what it was made for. Evaluation draws nothing. */
+function within(pass: Pass, index: number): Pass {
+  return pass.training ? { ...pass, key: [...pass.key, index] } : pass;
 }
 
 /** A layer of a divisible model. */
 export abstract class Layer extends Module {
   abstract forward(x: Tensor, pass: Pass): Tensor;
+}
+
+export interface PartCost {
+  /** Multiply-accumulates of one image's forward pass. */
+  readonly macs: number;
+  readonly parameters: number;
+}
+
+/** Numbers that a block holds of one image for the backward pass. */
+export interface BlockActivations {
+  /** Its parameters are trained. */
+  readonly trained: number;
+  /** It is frozen, and passes gradients on. */
+  readonly suffix: number;
+  readonly input: number;
+  /** Beside these, while the block is computed. */
+  readonly workspace: number;
 }
 
 /**
@@ -31,17 +62,19 @@ export interface Blueprint {
   makeBlock(dropPathRate: number, context: InitContext, isLast: boolean): Layer;
   makeHead(context: InitContext): Layer;
   /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
-  readonly cost: Record<'stem' | 'block' | 'head', { readonly macs: number; readonly parameters: number }>;
+  readonly cost: Record<'stem' | 'block' | 'head', PartCost> & {
+    readonly block: { readonly activations?: BlockActivations };
+  };
   /** Names that weight decay leaves alone beside biases and vectors, where the whole model is trained. */
   readonly undecayed: readonly string[];
 }
 
-/** Runs `parts` one after another. What the backward pass does not need of each is freed at once. */
-function inSequence<Part>(parts: Iterable<Part>, x: Tensor, run: (part: Part, x: Tensor) => Tensor): Tensor {
+/** Runs `steps` one after another. What the backward pass does not need of each is freed at once. */
+function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   let y = x;
-  for (const part of parts) {
+  for (const step of steps) {
     const input = y;
-    y = scope(() => run(part, input));
+    y = scope(() => step(input));
     if (input !== x && input !== y) input.free();
   }
   return y;
@@ -61,7 +94,7 @@ export class Stage extends Layer {
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    return inSequence(this.layers(), x, (layer, input) => layer.forward(input, pass));
+    return inSequence(this.#steps(pass), x);
   }
 
   override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
@@ -70,10 +103,14 @@ export class Stage extends Layer {
     if (this.head) yield* this.head.namedParameters(prefix);
   }
 
-  private *layers(): Iterable<Layer> {
-    if (this.stem) yield this.stem;
-    yield* this.blocks;
-    if (this.head) yield this.head;
+  *#steps(pass: Pass): Iterable<(x: Tensor) => Tensor> {
+    const { stem, blocks, head } = this;
+    if (stem) yield (x) => stem.forward(x, pass);
+    for (const [i, block] of blocks.entries()) {
+      const forward = (x: Tensor) => block.forward(x, within(pass, i));
+      yield (x) => pass.tape?.run(block, x, forward) ?? forward(x);
+    }
+    if (head) yield (x) => head.forward(x, pass);
   }
 }
 
@@ -96,9 +133,25 @@ export class StagedModel extends Layer {
   }
 
   forward(images: Tensor, pass: Pass): Tensor {
-    return inSequence(this.stages.entries(), images, ([i, stage], x) =>
-      this.regimes[i] === 'prefix' ? noGrad(() => stage.forward(x, pass)) : stage.forward(x, pass),
-    );
+    return this.forwardStages(images, 0, this.stages.length, pass);
+  }
+
+  /**
+   * Stages `from` ... `to` - 1 alone, as they run within the model.
+   * @param x what stage `from` takes: images, or the features [B, N, D] after stage `from` - 1
+   * @returns what stage `to` - 1 gives: features, or logits
+   * @throws RangeError when the model has no such stages
+   */
+  forwardStages(x: Tensor, from: number, to: number, pass: Pass): Tensor {
+    const { stages, regimes } = this;
+    if (!(0 <= from && from <= to && to <= stages.length)) {
+      throw new RangeError(`stages ${from} to ${to} of a model that has ${stages.length}`);
+    }
+    const steps = stages.slice(from, to).map((stage, i) => (input: Tensor) => {
+      const forward = () => stage.forward(input, within(pass, from + i));
+      return regimes[from + i] === 'prefix' ? noGrad(forward) : forward();
+    });
+    return inSequence(steps, x);
   }
 
   /** The parameters that training changes, by name. */

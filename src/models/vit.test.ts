@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { goldenBlueprint, goldenStages } from '../../test/support.js';
-import { elementCount } from '../base/tensor-data.js';
-import { noGrad } from '../torch/autograd.js';
-import { bernoulli, mul, ones, select, to } from '../torch/ops.js';
+import { goldenBlueprint, goldenStages, maxDifference, numbers } from '../../test/support.js';
+import { InputError } from '../base/errors.js';
+import { elementCount, type TensorData } from '../base/tensor-data.js';
+import { loadWeights } from '../nn/weights.js';
+import { backward, noGrad } from '../torch/autograd.js';
+import { add, bernoulli, crossEntropy, mul, ones, select, to, unbind } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
@@ -47,6 +50,7 @@ describe('cost', () => {
   test.each<Partial<VitConfig>>([
     {},
     { classToken: false },
+    { distilled: true },
     { qkvBias: false },
     { classToken: false, qkvBias: false, mlpRatio: 2.5, channels: 1, heads: 4 },
     { patchSize: 2, classes: 1, width: 6, heads: 1 },
@@ -58,14 +62,14 @@ describe('cost', () => {
       shapes.reduce((sum, [, shape]) => sum + elementCount(shape), 0),
     );
 
-    // Each matrix is applied to every token (the patches' to every patch, the head's to one); attention adds Q K^T and P V.
+    // Each matrix is applied to every token (the patches' to every patch, a head's to one); attention adds Q K^T and P V.
     const tokens = tokenCount(config);
     const times = (name: string) => {
       if (name.startsWith('patch_embed')) return (config.imageSize / config.patchSize) ** 2;
-      return name === 'head.weight' ? 1 : tokens;
+      return /^head(_dist)?\.weight$/.test(name) ? 1 : tokens;
     };
     const matrices = shapes.filter(
-      ([name, shape]) => shape.length > 1 && !/^(pos_embed|cls_token)$/.test(name),
+      ([name, shape]) => shape.length > 1 && !/^(pos_embed|cls_token|dist_token)$/.test(name),
     );
     const products = matrices.reduce((sum, [name, shape]) => sum + times(name) * elementCount(shape), 0);
     expect(totals(config, 'macs')).toBe(products + config.depth * 2 * tokens * tokens * config.width);
@@ -76,6 +80,7 @@ describe('cost', () => {
     expect(tokenCount(published('vit-base', 224))).toBe(197);
     expect(tokenCount(published('vit-huge', 392))).toBe(785);
     expect(tokenCount({ ...TINY, classToken: false })).toBe(9);
+    expect(tokenCount({ ...published('vit-base', 224), distilled: true })).toBe(198);
   });
 });
 
@@ -93,7 +98,7 @@ test.each([
 });
 
 test('initialisation', () => {
-  const config = { ...TINY, width: 64, classes: 50, imageSize: 32 };
+  const config = { ...TINY, width: 64, classes: 50, imageSize: 32, distilled: true };
   const stage = buildStage(vit(config), [4], 0, 0, context);
   const bound = 1 / Math.sqrt(3 * 4 * 4);
   for (const [name, tensor] of stage.namedParameters()) {
@@ -112,7 +117,7 @@ test('initialisation', () => {
 });
 
 describe('forward', () => {
-  const evaluation = { training: false, generator: new Generator() };
+  const evaluation = { training: false, generator: new Generator(), key: [] };
 
   test('patches are read in rows of rows, channel by channel, as by a convolution', () => {
     const config = {
@@ -189,7 +194,7 @@ describe('forward', () => {
     const run = (training: boolean) =>
       noGrad(() =>
         scope(() => {
-          const y = block.forward(x, { training, generator: new Generator().seed(['block']) });
+          const y = block.forward(x, { training, generator: evaluation.generator, key: ['block'] });
           const token = to(select(y, 1, 0), { dtype: 'F64' }).toFloat64Array();
           return Array.from({ length: batch }, (_, i) => Array.from(token.subarray(8 * i, 8 * i + 8)).join());
         }),
@@ -202,5 +207,76 @@ describe('forward', () => {
     for (const count of counts.values())
       expect(Math.abs(count - batch / 4)).toBeLessThan(4 * Math.sqrt(batch * 0.25 * 0.75));
     expect(run(true)).toEqual(run(true));
+  });
+});
+
+interface DistilledVit {
+  readonly images: number[];
+  readonly labels: number[];
+  readonly decisions: number[];
+  /** [3, 2, 3] */
+  readonly training: number[];
+  /** [3, 3] */
+  readonly evaluation: number[];
+  readonly parameters: Record<string, { shape: number[]; values: number[]; gradient: number[] }>;
+}
+
+describe('distilled', () => {
+  // DeiT's own forward pass in PyTorch: test/fixtures/make-distilled-vit.py.
+  const made = JSON.parse(
+    readFileSync(new URL('../../test/fixtures/distilled-vit.json', import.meta.url), 'utf8'),
+  ) as DistilledVit;
+  const config: VitConfig = {
+    ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 2, heads: 2, mlpRatio: 2 },
+    ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true, distilled: true },
+  };
+  const generator = new Generator();
+  const stage = buildStage(vit(config), [2], 0, 0, { device: 'cpu', dtype: 'F64', generator });
+  const weights = Object.entries(made.parameters).map(([name, { shape, values }]): [string, TensorData] => [
+    name,
+    { dtype: 'F64', shape, data: new Uint8Array(Float64Array.from(values).buffer) },
+  ]);
+  loadWeights(stage, new Map(weights), 'distilled-vit.json');
+  const images = fromArray(Float64Array.from(made.images), [3, 1, 8, 8]);
+  const int64 = (values: number[]) => fromArray(BigInt64Array.from(values, BigInt), [values.length]);
+
+  test("has DeiT's parameters", () => {
+    expect(Array.from(stage.namedParameters(), ([name]) => name)).toEqual(Object.keys(made.parameters));
+  });
+
+  test('in training it gives both heads, with their gradients', () => {
+    scope(() => {
+      const logits = stage.forward(images, { training: true, generator, key: [] });
+      expect(logits.shape).toEqual([3, 2, 3]);
+      expect(maxDifference(numbers(logits.toData()), made.training)).toBeLessThan(1e-12);
+      const [byClass, byTeacher] = unbind(logits, 1);
+      const own = mul(crossEntropy(byClass, int64(made.labels)), 0.25);
+      backward(add(own, mul(crossEntropy(byTeacher, int64(made.decisions)), 0.75)));
+    });
+    for (const [name, { grad }] of stage.namedParameters()) {
+      const ours = numbers((grad as Tensor).toData());
+      expect(maxDifference(ours, made.parameters[name].gradient), name).toBeLessThan(1e-12);
+    }
+  });
+
+  test('in evaluation, their mean', () => {
+    scope(() => {
+      const logits = stage.forward(images, { training: false, generator, key: [] });
+      expect(logits.shape).toEqual([3, 3]);
+      expect(maxDifference(numbers(logits.toData()), made.evaluation)).toBeLessThan(1e-12);
+    });
+  });
+
+  test('its token and head are in stages too, and its token does not decay', () => {
+    const names = [0, 1].map((index) =>
+      Array.from(buildStage(vit(config), [1, 1], index, 0, context).namedParameters(), ([name]) => name),
+    );
+    expect(names[0].slice(0, 3)).toEqual(['pos_embed', 'cls_token', 'dist_token']);
+    expect(names[1].slice(-2)).toEqual(['head_dist.weight', 'head_dist.bias']);
+    expect(vit(config).undecayed).toContain('dist_token');
+  });
+
+  test('without a class token it is refused', () => {
+    expect(() => vit({ ...config, classToken: false })).toThrow(InputError);
   });
 });

@@ -1,11 +1,12 @@
+import { InputError } from '../base/errors.js';
 import { Attention } from '../nn/attention.js';
-import { dropPath } from '../nn/drop-path.js';
+import { dropPathOf } from '../nn/drop-path.js';
 import { fanInParameter, type InitContext, normalParameter } from '../nn/init.js';
 import { LayerNorm, Linear, Mlp } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
 import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type Blueprint, Layer, type Pass } from './staged.js';
+import { type BlockActivations, type Blueprint, Layer, type Pass } from './staged.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {
@@ -22,19 +23,34 @@ export interface VitConfig {
   readonly layerNormEps: number;
   /** Classify by a class token; otherwise by the mean of the patch tokens. */
   readonly classToken: boolean;
+  /**
+   * With a distillation token after the class token, and a head of its own (DeiT, Touvron et al. 2021, section 4).
+   * Training gives the logits of both heads, [B, 2, classes], the class head's first; evaluation their mean,
+   * [B, classes]. False unless given; needs the class token.
+   */
+  readonly distilled?: boolean;
 }
 
-/** Number of tokens, the class token included. */
+/** Number of tokens, those before the patches' included. */
 export function tokenCount(config: VitConfig): number {
-  return (config.imageSize / config.patchSize) ** 2 + (config.classToken ? 1 : 0);
+  return (config.imageSize / config.patchSize) ** 2 + headTokens(config);
 }
 
+/** The tokens before the patches', one a head: class token, distillation token. */
+function headTokens({ classToken, distilled }: VitConfig): number {
+  return Number(classToken) + Number(distilled ?? false);
+}
+
+/** @throws InputError for a distillation token without a class token */
 export function vit(config: VitConfig): Blueprint {
+  if (config.distilled && !config.classToken) {
+    throw new InputError('a distilled model needs a class token', { hint: 'set classToken to true' });
+  }
   return {
     depth: config.depth,
     input: { channels: config.channels, size: config.imageSize },
     classes: config.classes,
-    undecayed: ['pos_embed', 'cls_token'],
+    undecayed: ['pos_embed', 'cls_token', 'dist_token'],
     makeStem: (context) => new VitStem(config, context),
     makeBlock: (dropPathRate, context, isLast) => new VitBlock(config, dropPathRate, context, isLast),
     makeHead: (context) => new VitHead(config, context),
@@ -64,10 +80,11 @@ class PatchEmbed extends Module {
   }
 }
 
-/** Patch embedding, class token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. */
+/** Patch embedding, class and distillation token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. */
 class VitStem extends Layer {
   readonly pos_embed: Tensor;
   readonly cls_token: Tensor | null;
+  readonly dist_token: Tensor | null;
   readonly patch_embed: PatchEmbed;
   readonly #config: VitConfig;
 
@@ -75,6 +92,7 @@ class VitStem extends Layer {
     super();
     this.pos_embed = normalParameter([1, tokenCount(config), config.width], context);
     this.cls_token = config.classToken ? normalParameter([1, 1, config.width], context) : null;
+    this.dist_token = config.distilled ? normalParameter([1, 1, config.width], context) : null;
     this.patch_embed = new PatchEmbed(config, context);
     this.#config = config;
   }
@@ -91,19 +109,22 @@ class VitStem extends Layer {
       channels * patch * patch,
     ]);
     const tokens = linear(patches, reshape(weight, [width, channels * patch * patch]), bias);
-    if (this.cls_token === null) return add(tokens, this.pos_embed);
-    return add(concat([expand(this.cls_token, [batch, 1, width]), tokens], 1), this.pos_embed);
+    const before = [this.cls_token, this.dist_token].filter((token) => token !== null);
+    if (before.length === 0) return add(tokens, this.pos_embed);
+    const expanded = before.map((token) => expand(token, [batch, 1, width]));
+    return add(concat([...expanded, tokens], 1), this.pos_embed);
   }
 }
 
-/** x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D], or [B, 1, D] from the last. */
+/** x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D], of the last the heads' tokens. */
 class VitBlock extends Layer {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
   readonly #dropPath: number;
-  readonly #classTokenOnly: boolean;
+  /** How many tokens it gives, or null for all. */
+  readonly #outputs: number | null;
 
   constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
     super();
@@ -113,55 +134,78 @@ class VitBlock extends Layer {
     this.norm2 = new LayerNorm(width, layerNormEps, context);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.#dropPath = dropPathRate;
-    this.#classTokenOnly = isLast && config.classToken;
+    // The heads read their own tokens alone: the last block computes no other, which changes no number.
+    this.#outputs = isLast && config.classToken ? headTokens(config) : null;
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    // The head reads the class token alone: the last block computes no other, which changes no number.
-    const outputs = this.#classTokenOnly ? 1 : x.shape[1];
-    const residual = this.#classTokenOnly ? slice(x, 1, 0, 1) : x;
-    const y = add(residual, this.#drop(this.attn.forward(this.norm1.forward(x), outputs), pass));
-    return add(y, this.#drop(this.mlp.forward(this.norm2.forward(y)), pass));
-  }
-
-  #drop(branch: Tensor, pass: Pass): Tensor {
-    return pass.training && this.#dropPath > 0 ? dropPath(branch, this.#dropPath, pass.generator) : branch;
+    const drop = dropPathOf(this.#dropPath, pass);
+    const outputs = this.#outputs ?? x.shape[1];
+    const residual = this.#outputs === null ? x : slice(x, 1, 0, outputs);
+    const y = add(residual, drop(this.attn.forward(this.norm1.forward(x), outputs)));
+    return add(y, drop(this.mlp.forward(this.norm2.forward(y))));
   }
 }
 
-/** Final norm and classifier, on the class token or the mean token: [B, N, D] -> [B, classes]. */
+/** Final norm and classifiers, on their tokens or the mean token: [B, N, D] -> [B, classes], or [B, 2, classes]. */
 class VitHead extends Layer {
   readonly norm: LayerNorm;
   readonly head: Linear;
+  readonly head_dist: Linear | null;
   readonly #classToken: boolean;
 
   constructor(config: VitConfig, context: InitContext) {
     super();
     this.norm = new LayerNorm(config.width, config.layerNormEps, context);
     this.head = new Linear(config.width, config.classes, context);
+    this.head_dist = config.distilled ? new Linear(config.width, config.classes, context) : null;
     this.#classToken = config.classToken;
   }
 
-  forward(x: Tensor): Tensor {
-    // The norm works token by token: normalising the class token alone gives the same numbers.
-    if (this.#classToken) return this.head.forward(this.norm.forward(select(x, 1, 0)));
-    return this.head.forward(mean(this.norm.forward(x), 1));
+  forward(x: Tensor, pass: Pass): Tensor {
+    if (!this.#classToken) return this.head.forward(mean(this.norm.forward(x), 1));
+    // The norm works token by token: normalising those that are read alone gives the same numbers.
+    if (this.head_dist === null) return this.head.forward(this.norm.forward(select(x, 1, 0)));
+    const tokens = this.norm.forward(slice(x, 1, 0, 2));
+    const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)];
+    const logits = concat([this.head.forward(byClass), this.head_dist.forward(byTeacher)], 1);
+    return pass.training ? logits : mean(logits, 1);
   }
 }
 
-/** method.md section 6: MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio. */
-function vitCost(config: VitConfig): Blueprint['cost'] {
-  const { width: D, classes, channels, patchSize, mlpRatio, classToken, qkvBias } = config;
+/**
+ * Norms keep their inputs and give what the projections keep; attention keeps queries, keys, values, its output and
+ * a log-sum a head; GELU its input, the second projection GELU's output. What a frozen projection was given is not kept.
+ */
+function vitActivations(config: VitConfig): BlockActivations {
+  const { width: D, heads, mlpRatio } = config;
   const N = tokenCount(config);
-  const patches = N - (classToken ? 1 : 0);
+  const hidden = Math.floor(D * mlpRatio);
+  const frozen = N * (D + 3 * D + D + D + hidden + heads + 4);
+  return {
+    suffix: frozen,
+    trained: frozen + N * (D + D + hidden),
+    input: N * D,
+    workspace: N * (2 * D + 2 * hidden),
+  };
+}
+
+/** method.md section 6: MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio and both heads. */
+function vitCost(config: VitConfig): Blueprint['cost'] {
+  const { width: D, classes, channels, patchSize, mlpRatio, distilled, qkvBias } = config;
+  const N = tokenCount(config);
+  const before = headTokens(config);
+  const patches = N - before;
+  const heads = distilled ? 2 : 1;
   const hidden = Math.floor(D * mlpRatio);
   const patchInputs = channels * patchSize * patchSize;
   return {
-    stem: { macs: patches * patchInputs * D, parameters: (patchInputs + 1 + N + (classToken ? 1 : 0)) * D },
+    stem: { macs: patches * patchInputs * D, parameters: (patchInputs + 1 + N + before) * D },
     block: {
       macs: N * (4 * D * D + 2 * D * hidden) + 2 * N * N * D,
+      activations: vitActivations(config),
       parameters: 4 * D + 3 * D * D + (qkvBias ? 3 * D : 0) + D * D + D + 2 * D * hidden + hidden + D,
     },
-    head: { macs: classes * D, parameters: 2 * D + (D + 1) * classes },
+    head: { macs: heads * classes * D, parameters: 2 * D + heads * (D + 1) * classes },
   };
 }

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ones, to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import { dropPath } from './drop-path.js';
+import { dropPath, dropPathOf } from './drop-path.js';
 
 const generator = new Generator();
 const SAMPLES = 20_000;
@@ -49,4 +49,37 @@ test('works in float64', () => {
     .flat()
     .filter((value) => value !== 0);
   expect(kept[0]).toBe(1 / 0.9);
+});
+
+describe('of a block', () => {
+  const x = ones([200, 1]);
+  /** What two branches become, one after the other. */
+  const branches = (key: (string | number)[], rate = 0.5, training = true) =>
+    scope(() => {
+      const drop = dropPathOf(rate, { training, generator, key });
+      return [0, 1].map(() => Array.from(drop(x).toFloat32Array()));
+    });
+
+  test('depends on the key alone: both branches, each of its own', () => {
+    const [first, second] = branches(['a', 0]);
+    expect(first).not.toEqual(second);
+    scope(() => dropPath(x, 0.5, generator));
+    expect(branches(['a', 0])).toEqual([first, second]);
+    const [other, another] = branches(['a', 1]);
+    for (const mask of [other, another]) {
+      expect(mask).not.toEqual(first);
+      expect(mask).not.toEqual(second);
+    }
+  });
+
+  test.each([
+    ['at rate 0', 0, true],
+    ['in evaluation', 0.5, false],
+  ])('%s the branch is itself, and nothing is drawn', (_when, rate, training) => {
+    const seed = vi.spyOn(generator, 'seed');
+    const drop = dropPathOf(rate, { training, generator, key: [] });
+    expect(drop(x)).toBe(x);
+    expect(seed).not.toHaveBeenCalled();
+    seed.mockRestore();
+  });
 });

@@ -1,3 +1,4 @@
+import type { RandomKey } from '../base/random.js';
 import { bernoulli, mul, to } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -14,4 +15,18 @@ export function dropPath(x: Tensor, rate: number, generator: Generator): Tensor 
   const mask = bernoulli([x.shape[0], ...x.shape.slice(1).map(() => 1)], keep, generator, dtype);
   const scaled = mul(mask, 1 / keep);
   return mul(x, x.device === 'cpu' ? scaled : to(scaled, { device: x.device }));
+}
+
+/**
+ * The drop path of one block's branches in one forward pass. Their masks, drawn one after another, follow from the
+ * pass's key alone, which tells the block's place: never from what was drawn before. Without drop path nothing is done.
+ * @returns what is applied to each branch, in order
+ */
+export function dropPathOf(
+  rate: number,
+  pass: { readonly training: boolean; readonly generator: Generator; readonly key: RandomKey },
+): (branch: Tensor) => Tensor {
+  if (!pass.training || rate === 0) return (branch) => branch;
+  const generator = pass.generator.seed(pass.key);
+  return (branch) => dropPath(branch, rate, generator);
 }

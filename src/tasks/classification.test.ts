@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { goldenJson } from '../../test/support.js';
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
-import { scope } from '../torch/scope.js';
-import { fromArray } from '../torch/tensor.js';
+import { select } from '../torch/ops.js';
+import { liveHandles, scope } from '../torch/scope.js';
+import { fromArray, type Tensor } from '../torch/tensor.js';
 import { classification } from './classification.js';
 
 function batchOf(channels: number, images: readonly number[], labels: readonly number[]): Batch {
@@ -32,7 +34,7 @@ describe('prepare', () => {
         ...{
           shape: input.shape,
           dtype: input.dtype,
-          targets: new BigInt64Array(target.toData().data.buffer),
+          targets: new BigInt64Array(target.labels.toData().data.buffer),
         },
         values: Array.from(input.dtype === 'F64' ? input.toFloat64Array() : input.toFloat32Array()),
       };
@@ -86,12 +88,72 @@ describe('prepare', () => {
       'an image has label -1, the model knows classes 0 to 3',
       'labels are numbers from 0',
     ]);
+    expect(failure(rgb, { ...batchOf(1, [0, 0, 0], [0, 1, 2]), mix: { lambda: 0.5 } })).toEqual([
+      'mixup and cutmix take batches of an even number of images, not 3',
+      'set batch_size to an even number, or data.augment.mixup and cutmix to 0',
+    ]);
+  });
+
+  test('leaves nothing but the input and the target', () => {
+    const task = classification(rgb);
+    const before = liveHandles();
+    scope(() => {
+      task.prepare(batchOf(1, [0, 255], [0, 1]));
+      expect(liveHandles() - before).toBe(2);
+      task.prepare({
+        ...batchOf(1, [0, 255], [0, 1]),
+        erased: [{ slot: 1, left: 0, top: 0, width: 1, height: 1 }],
+        noiseKey: [1],
+        mix: { lambda: 0.5 },
+      });
+      // And, from the first erasing on, the task's generator.
+      expect(liveHandles() - before).toBe(2 + 3 + 1);
+    });
+  });
+});
+
+describe('the target of a mixed batch', () => {
+  const golden = goldenJson<Record<`target_lam_${string}`, number[][]> & { labels: number[] }>('g_aug.json');
+  const batch = batchOf(1, golden.labels, golden.labels);
+  const task = (dtype: 'F32' | 'F64') => classification({ ...rgb, classes: 10, labelSmoothing: 0.1, dtype });
+  const targetOf = (lambda: number, dtype: 'F32' | 'F64' = 'F32') =>
+    task(dtype).prepare({ ...batch, mix: { lambda } }).target;
+
+  test.each([1, 0.3, 0.7265625])('is the official one, lambda %f', (lambda) => {
+    scope(() => {
+      const official = golden[`target_lam_${lambda === 1 ? '1.0' : lambda}`];
+      const { soft, labels } = targetOf(lambda);
+      expect(soft?.shape).toEqual([6, 10]);
+      for (const [i, value] of (soft as Tensor).toFloat32Array().entries()) {
+        expect(Math.abs(value - official.flat()[i])).toBeLessThan(1e-7);
+      }
+      expect([...new BigInt64Array(labels.toData().data.buffer)].map(Number)).toEqual(golden.labels);
+    });
+  });
+
+  test('gives the mean of -t log softmax; with lambda 1, the smoothed cross-entropy', () => {
+    scope(() => {
+      const values = Float64Array.from({ length: 60 }, (_, i) => Math.sin(7 * i));
+      const logits = fromArray(values, [6, 10]);
+      const expected = golden['target_lam_0.3'].map((row, b) => {
+        const own = values.subarray(10 * b, 10 * b + 10);
+        const total = Math.log(own.reduce((sum, x) => sum + Math.exp(x), 0));
+        return row.reduce((sum, t, c) => sum + t * (total - own[c]), 0);
+      });
+      const mean = expected.reduce((a, b) => a + b) / 6;
+      expect(task('F64').loss(logits, targetOf(0.3, 'F64')).item()).toBeCloseTo(mean, 6);
+      const { labels } = targetOf(1, 'F64');
+      expect(task('F64').loss(logits, targetOf(1, 'F64')).item()).toBeCloseTo(
+        task('F64').loss(logits, { labels }).item(),
+        12,
+      );
+    });
   });
 });
 
 describe('loss and score', () => {
   const logits = fromArray(Float32Array.of(Math.log(2), 0, 0, 0, 0, 0, Math.log(5), 0), [2, 4]);
-  const target = fromArray(BigInt64Array.of(0n, 3n), [2]);
+  const target = { labels: fromArray(BigInt64Array.of(0n, 3n), [2]) };
   const [first, second] = [-Math.log(2 / 5), -Math.log(1 / 8)];
 
   test('the loss is the mean cross-entropy, smoothed', () => {
@@ -110,5 +172,16 @@ describe('loss and score', () => {
     const score = scope(() => classification({ ...rgb, labelSmoothing: 0.2 }).score(logits, target));
     expect(score.loss).toBeCloseTo(first + second, 6);
     expect(score).toMatchObject({ top1: 1, top5: 2 });
+  });
+
+  test('of two heads the first is trained, and their mean judged', () => {
+    scope(() => {
+      const heads = fromArray(Float32Array.of(2, 0, 1, 0, 0, 4, 1, 0, 0, 0, 1, 3, 5, 2, 0, 0), [2, 2, 4]);
+      const task = classification({ ...rgb, labelSmoothing: 0.1 });
+      expect(task.loss(heads, target).item()).toBe(task.loss(select(heads, 1, 0), target).item());
+      const mean = fromArray(Float32Array.of(1, 2, 1, 0, 2.5, 1, 0.5, 1.5), [2, 4]);
+      expect(task.score(heads, target)).toEqual(task.score(mean, target));
+      expect(task.score(heads, target)).not.toEqual(task.score(select(heads, 1, 0), target));
+    });
   });
 });

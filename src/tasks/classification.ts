@@ -1,57 +1,58 @@
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
-import {
-  crossEntropy,
-  divide,
-  equal,
-  expand,
-  mul,
-  reshape,
-  slice,
-  sub,
-  sum,
-  to,
-  topIndices,
-} from '../torch/ops.js';
-import { fromArray, fromData, type Tensor } from '../torch/tensor.js';
+import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import { fromArray, type Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
+import { type InputOptions, imageInput } from './image-input.js';
+import { headsOf, judged, widened } from './logits.js';
 
-export interface ClassificationOptions {
-  /** Of the model's input; grey images are repeated over three. */
-  readonly channels: number;
+export interface ClassificationOptions extends InputOptions {
   readonly classes: number;
-  /** Of each channel, of pixels in 0 ... 1. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
   readonly labelSmoothing: number;
-  readonly device: string;
   readonly dtype?: 'F32' | 'F64';
 }
 
-/** One label an image; cross-entropy; top-1 and top-5. */
-export function classification(options: ClassificationOptions): Task {
-  const { channels, classes, device, dtype = 'F32' } = options;
-  const perChannel = (values: readonly number[]) =>
-    fromArray(Float32Array.from(values), [1, channels, 1, 1], device);
+/** Of each image its label, and in a mixed batch the distribution that it is trained on. */
+export interface ClassTarget {
+  /** I64 [B]. */
+  readonly labels: Tensor;
+  /** [B, classes], label smoothing inside. */
+  readonly soft?: Tensor;
+}
+
+/**
+ * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
+ * head is trained; judged is their mean.
+ */
+export function classification(options: ClassificationOptions): Task<ClassTarget> {
+  const { channels, classes, labelSmoothing, device, dtype = 'F32' } = options;
+  const inputOf = imageInput(options);
 
   return {
     prepare(batch) {
       checkBatch(batch, channels, classes);
-      const shape = [batch.size, batch.channels, batch.height, batch.width];
-      const pixels = to(fromData({ dtype: 'U8', shape, data: batch.images }, device), { dtype: 'F32' });
-      const scaled = expand(divide(pixels, 255), [-1, channels, -1, -1]);
-      const normalised = divide(sub(scaled, perChannel(options.mean)), perChannel(options.std));
-      const target = fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size], device);
-      return { input: dtype === 'F32' ? normalised : to(normalised, { dtype }), target };
+      return scope(() => {
+        const pixels = inputOf(batch);
+        const input = dtype === 'F32' ? pixels : to(pixels, { dtype });
+        const labels = fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size], device);
+        if (batch.mix === undefined) return { input, target: { labels } };
+        const values = softTargets(batch.labels, batch.mix.lambda, classes, labelSmoothing);
+        const typed = dtype === 'F32' ? Float32Array.from(values) : values;
+        return { input, target: { labels, soft: fromArray(typed, [batch.size, classes], device) } };
+      });
     },
 
-    loss: (logits, target) => crossEntropy(widened(logits), target, options.labelSmoothing),
+    loss(logits, { labels, soft }) {
+      const [head] = headsOf(widened(logits));
+      return soft === undefined ? crossEntropy(head, labels, labelSmoothing) : crossEntropy(head, soft);
+    },
 
-    score(logits, target) {
-      const exact = to(logits, { dtype: 'F64' });
-      const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(target, [-1, 1]));
+    score(logits, { labels }) {
+      const exact = judged(to(logits, { dtype: 'F64' }));
+      const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(labels, [-1, 1]));
       return {
-        loss: mul(crossEntropy(exact, target), target.shape[0]).item(),
+        loss: mul(crossEntropy(exact, labels), labels.shape[0]).item(),
         top1: sum(slice(hits, 1, 0, 1)).item(),
         top5: sum(hits).item(),
       };
@@ -59,9 +60,19 @@ export function classification(options: ClassificationOptions): Task {
   };
 }
 
-/** The loss of bfloat16 logits is computed in float32. */
-function widened(logits: Tensor): Tensor {
-  return logits.dtype === 'BF16' ? to(logits, { dtype: 'F32' }) : logits;
+/** lambda T(label) + (1 - lambda) T(the partner's), where T smooths: 1 - s + s/classes on the label, else s/classes. */
+function softTargets(
+  labels: Int32Array,
+  lambda: number,
+  classes: number,
+  labelSmoothing: number,
+): Float64Array {
+  const targets = new Float64Array(labels.length * classes).fill(labelSmoothing / classes);
+  for (const [i, label] of labels.entries()) {
+    targets[i * classes + label] += (1 - labelSmoothing) * lambda;
+    targets[i * classes + labels[labels.length - 1 - i]] += (1 - labelSmoothing) * (1 - lambda);
+  }
+  return targets;
 }
 
 function checkBatch(batch: Batch, channels: number, classes: number): void {
@@ -80,6 +91,11 @@ function checkBatch(batch: Batch, channels: number, classes: number): void {
   if (smallest < 0) {
     throw new InputError(`an image has label ${smallest}, the model knows classes 0 to ${classes - 1}`, {
       hint: 'labels are numbers from 0',
+    });
+  }
+  if (batch.mix !== undefined && batch.size % 2 !== 0) {
+    throw new InputError(`mixup and cutmix take batches of an even number of images, not ${batch.size}`, {
+      hint: 'set batch_size to an even number, or data.augment.mixup and cutmix to 0',
     });
   }
 }

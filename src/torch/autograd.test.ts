@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { autocast, backward, clearGrads, gradMode, noGrad } from './autograd.js';
+import { autocast, backward, backwardFrom, clearGrads, gradMode, isRecording, noGrad } from './autograd.js';
 import { TorchError } from './errors.js';
 import { add, fillNormal, linear, matmul, mul, ones, sum, to, zeros } from './ops.js';
 import { Generator } from './random.js';
@@ -52,9 +52,33 @@ describe('backward', () => {
   });
 });
 
+describe('backwardFrom', () => {
+  test('adds what follows from the gradient of an output', () => {
+    const x = parameter(1, 2, 3);
+    const before = liveHandles();
+    scope(() => backwardFrom(mul(x, x), fromArray(Float32Array.of(1, 10, 100), [3])));
+    expect(gradOf(x)).toEqual([2, 40, 600]);
+    scope(() => backwardFrom(mul(x, 2), fromArray(Float32Array.of(1, 1, 1), [3])));
+    expect(gradOf(x)).toEqual([4, 42, 602]);
+    expect(liveHandles()).toBe(before);
+  });
+
+  test('of another shape, or of what needs no gradient, is refused', () => {
+    const x = parameter(1, 2);
+    expect(() => scope(() => backwardFrom(mul(x, 2), ones([3])))).toThrow(
+      /^backwardFrom\(F32\[2\], F32\[3\]\)/,
+    );
+    expect(() => scope(() => backwardFrom(ones([2]), ones([2])))).toThrow(TorchError);
+  });
+});
+
 describe('noGrad and gradMode', () => {
   const x = parameter(1);
-  const records = () => scope(() => mul(x, 2).requiresGrad);
+  const records = () => {
+    const recorded = scope(() => mul(x, 2).requiresGrad);
+    expect(isRecording()).toBe(recorded);
+    return recorded;
+  };
 
   test('switch recording, nested', () => {
     expect(records()).toBe(true);

@@ -21,6 +21,13 @@ export function gradMode<T>(enabled: boolean, work: () => T): T {
   }
 }
 
+/** Whether what is computed now is recorded for the backward pass. */
+export function isRecording(): boolean {
+  const recording = native.setGradMode(false);
+  native.setGradMode(recording);
+  return recording;
+}
+
 /**
  * Adds the gradients of `loss` (one element), times `weight`, to every leaf that requires them. The graph is
  * freed.
@@ -35,6 +42,19 @@ export function backward(loss: Tensor, weight = 1): void {
       throw failedCall(`backward(${loss})`, error);
     }
   });
+}
+
+/**
+ * Continues a backward pass: adds to every leaf that requires gradients those that follow from `gradient`, the
+ * gradient of `output`, of its shape. The graph is freed.
+ * @throws TorchError when nothing in the graph requires a gradient, or the shapes differ
+ */
+export function backwardFrom(output: Tensor, gradient: Tensor): void {
+  try {
+    native.backward([output.handle], [gradient.handle]);
+  } catch (error) {
+    throw failedCall(`backwardFrom(${output}, ${gradient})`, error);
+  }
 }
 
 /** Drops the gradients: `grad` is null again. */

@@ -34,7 +34,46 @@ export interface Native {
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;
   engine(): EngineInfo;
+  openImages(sources: readonly ImageFile[]): Promise<OpenedFile[]>;
+  runImages(
+    jobs: readonly ImageJob[],
+    channels: number,
+    height: number,
+    width: number,
+    into: Uint8Array,
+  ): Promise<(string | null)[]>;
+  closeImages(handles: readonly Handle[]): void;
+  liveImages(): number;
+  setImageThreads(threads: number): void;
+  jpegDecoder(): string;
 }
+
+/** A file, or the part of one that starts at `start`: bytes. */
+export interface ImageFile {
+  readonly file: string;
+  readonly start?: number;
+  readonly bytes?: number;
+}
+
+/** A JPEG in memory on the native side; else what the file holds; or why it cannot be read. */
+export type OpenedFile =
+  | { readonly handle: Handle; readonly width: number; readonly height: number }
+  | { readonly bytes: Buffer }
+  | { readonly error: string };
+
+/** What to do (pixels.ts) to an opened JPEG or to pixels, and where in the batch the result goes. */
+export type ImageJob = {
+  readonly program: Float64Array;
+  readonly slot: number;
+} & (
+  | { readonly handle: Handle }
+  | {
+      readonly pixels: Uint8Array;
+      readonly width: number;
+      readonly height: number;
+      readonly channels: number;
+    }
+);
 
 /** A parameter of an operator: a handle of a tensor or generator, or a list of such, or a plain value. */
 export interface Parameter {

@@ -25,6 +25,10 @@ const aten = {
   gelu: tensorOperator('aten::gelu'),
   sdpa: tensorOperator('aten::scaled_dot_product_attention'),
   crossEntropy: tensorOperator('aten::cross_entropy_loss'),
+  logSoftmax: tensorOperator('aten::log_softmax', 'int'),
+  klDivergence: tensorOperator('aten::kl_div'),
+  lerp: tensorOperator('aten::lerp', 'Scalar'),
+  flip: tensorOperator('aten::flip'),
   reshape: tensorOperator('aten::reshape'),
   permute: tensorOperator('aten::permute'),
   transpose: tensorOperator('aten::transpose', 'int'),
@@ -43,6 +47,7 @@ const aten = {
   normal: operator<number>('aten::normal_'),
   bernoulli: operator<number>('aten::bernoulli_', 'float'),
   topk: tensorsOperator('aten::topk'),
+  argmax: tensorOperator('aten::argmax'),
   eq: tensorOperator('aten::eq', 'Tensor'),
   upsample: tensorOperator('aten::upsample_bicubic2d'),
 };
@@ -57,6 +62,8 @@ export const mul = (x: Tensor, y: Tensor | number): Tensor =>
 /** Elementwise quotient, broadcasting. */
 export const divide = (x: Tensor, y: Tensor | number): Tensor =>
   typeof y === 'number' ? aten.divScalar(x, y) : aten.div(x, y);
+/** x + (y - x) weight: of x to y, the share `weight`. */
+export const lerp = (x: Tensor, y: Tensor, weight: number): Tensor => aten.lerp(x, y, weight);
 /** Sum of all elements. */
 export const sum = (x: Tensor): Tensor => aten.sum(x);
 /** Mean of all elements, or along one dimension, which is dropped. */
@@ -83,6 +90,10 @@ const IGNORE_INDEX = -100;
  */
 export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
   aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
+/** Logarithms of the softmax along a dimension. */
+export const logSoftmax = (x: Tensor, dimension: number): Tensor => aten.logSoftmax(x, dimension);
+/** Mean over all elements of e^q (q - p), of logarithms of probabilities: summed, it is KL(q || p). */
+export const klDivergence = (p: Tensor, q: Tensor): Tensor => aten.klDivergence(p, q, MEAN_REDUCTION, true);
 
 export const reshape = (x: Tensor, shape: Shape): Tensor => aten.reshape(x, shape);
 export const permute = (x: Tensor, order: Shape): Tensor => aten.permute(x, order);
@@ -96,6 +107,8 @@ export const select = (x: Tensor, dimension: number, index: number): Tensor =>
 export const slice = (x: Tensor, dimension: number, start: number, end?: number): Tensor =>
   aten.slice(x, dimension, start, end ?? null);
 export const concat = (tensors: readonly Tensor[], dimension: number): Tensor => aten.cat(tensors, dimension);
+/** A copy with a dimension reversed. */
+export const flip = (x: Tensor, dimension: number): Tensor => aten.flip(x, [dimension]);
 /** -1 keeps a dimension's size. A view. */
 export const expand = (x: Tensor, shape: Shape): Tensor => aten.expand(x, shape);
 export const clone = (x: Tensor): Tensor => aten.clone(x);
@@ -135,6 +148,8 @@ export function topIndices(x: Tensor, k: number): Tensor {
   values.free();
   return indices;
 }
+/** I64 index of the largest element along a dimension, which is dropped; the first of equal ones. */
+export const argmax = (x: Tensor, dimension: number): Tensor => aten.argmax(x, dimension);
 /** Elementwise equality, broadcasting; a BOOL tensor. */
 export const equal = (x: Tensor, y: Tensor): Tensor => aten.eq(x, y);
 /** [B, C, H, W] -> [B, C, height, width], a = -0.75, no antialiasing, align_corners = false. */

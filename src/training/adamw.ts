@@ -1,27 +1,15 @@
-import { InputError, RunError } from '../base/errors.js';
-import type { TensorData } from '../base/tensor-data.js';
 import { operator } from '../torch/operator.js';
-import { copyInto, zeros } from '../torch/ops.js';
-import { keep, scope } from '../torch/scope.js';
-import { fromArray, fromData, type Tensor } from '../torch/tensor.js';
-import type { Optimizer, ParameterGroup } from './optimizer.js';
+import { fromArray } from '../torch/tensor.js';
+import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
 
 export interface AdamWOptions {
+  /** Default 0.9, 0.999. */
   readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
   readonly eps?: number;
 }
 
-const fusedAdamW = operator<undefined>('aten::_fused_adamw_');
-
-/** The state's name for the number of steps taken. */
-const STEP = 'step';
-
-interface Slot {
-  readonly name: string;
-  readonly parameter: Tensor;
-  readonly average: Tensor;
-  readonly square: Tensor;
-}
+const fused = operator<undefined>('aten::_fused_adamw_');
 
 /**
  * AdamW (Loshchilov and Hutter 2019) by libtorch's fused kernel:
@@ -30,96 +18,16 @@ interface Slot {
 export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions = {}): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   const eps = options.eps ?? 1e-8;
-  const slots = groups.map(({ parameters }) => parameters.map(makeSlot));
-  const kept = () =>
-    slots.flat().flatMap(({ name, average, square }): [name: string, tensor: Tensor][] => [
-      [`exp_avg.${name}`, average],
-      [`exp_avg_sq.${name}`, square],
-    ]);
-  let steps = 0;
-
-  return {
-    step(lr) {
-      steps += 1;
-      scope(() => {
-        for (const [i, group] of slots.entries()) {
-          const gradients = group.map(({ name, parameter }) => gradientOf(name, parameter));
-          const step = fromArray(Float32Array.of(steps), [], group[0].parameter.device);
-          fusedAdamW(
-            group.map((slot) => slot.parameter),
-            gradients,
-            group.map((slot) => slot.average),
-            group.map((slot) => slot.square),
-            [],
-            group.map(() => step),
-            lr,
-            beta1,
-            beta2,
-            groups[i].weightDecay,
-            eps,
-            false,
-            false,
-          );
-        }
-      });
-    },
-
-    state() {
-      const state = new Map<string, TensorData>(kept().map(([name, tensor]) => [name, tensor.toData()]));
-      const step = new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer);
-      return state.set(STEP, { dtype: 'I64', shape: [], data: step });
-    },
-
-    load(state) {
-      checkState(state, kept());
-      for (const [name, tensor] of kept()) {
-        scope(() => copyInto(tensor, fromData(state.get(name) as TensorData, tensor.device)));
+  return optimizerFrom(groups, {
+    slots: ['exp_avg', 'exp_avg_sq'],
+    update(all, step) {
+      const at = fromArray(Float32Array.of(step), [], all[0].parameters[0].device);
+      for (const { parameters, gradients, slots, lr, weightDecay } of all) {
+        const [averages, squares] = slots;
+        const ats = parameters.map(() => at);
+        const numbers = [lr, beta1, beta2, weightDecay, eps];
+        fused(parameters, gradients, averages, squares, [], ats, ...numbers, false, false);
       }
-      const { data } = state.get(STEP) as TensorData;
-      steps = Number(new DataView(data.buffer, data.byteOffset).getBigInt64(0, true));
     },
-
-    free() {
-      for (const [, tensor] of kept()) tensor.free();
-    },
-  };
-}
-
-function makeSlot([name, parameter]: readonly [string, Tensor]): Slot {
-  const { shape, dtype, device } = parameter;
-  return {
-    name,
-    parameter,
-    average: keep(zeros(shape, dtype, device)),
-    square: keep(zeros(shape, dtype, device)),
-  };
-}
-
-function gradientOf(name: string, parameter: Tensor): Tensor {
-  const gradient = parameter.grad;
-  if (gradient === null) throw new RunError(`${name} has no gradient: the loss does not depend on it`);
-  return gradient;
-}
-
-function checkState(
-  state: ReadonlyMap<string, TensorData>,
-  kept: readonly (readonly [string, Tensor])[],
-): void {
-  const hint = 'it was saved by another optimizer, or for another model: start the phase anew';
-  const places = new Map([...kept.map(([name, { shape }]) => [name, shape] as const), [STEP, []]]);
-  for (const [name, needs] of places) {
-    const data = state.get(name);
-    if (data === undefined) throw new InputError(`the optimizer state lacks ${name}`, { hint });
-    if (data.shape.join() !== needs.join()) {
-      const [has, wants] = [data.shape, needs].map((shape) => `[${shape.join(', ')}]`);
-      throw new InputError(`the optimizer state: ${name} has shape ${has}, the model needs ${wants}`, {
-        hint,
-      });
-    }
-  }
-  const unused = [...state.keys()].find((name) => !places.has(name));
-  if (unused !== undefined)
-    throw new InputError(`the optimizer state holds ${unused}, which is not known`, { hint });
-  const { dtype } = state.get(STEP) as TensorData;
-  if (dtype !== 'I64') throw new InputError(`the optimizer state: ${STEP} is ${dtype}, not I64`, { hint });
+  });
 }

@@ -1,16 +1,20 @@
 import { noGrad } from '../torch/autograd.js';
-import { operator, tensorOperator, tensorsOperator } from '../torch/operator.js';
+import { tensorOperator } from '../torch/operator.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
+import { norms, scale } from './foreach.js';
 
-const foreachNorm = tensorsOperator('aten::_foreach_norm', 'Scalar');
-const foreachScale = operator<undefined>('aten::_foreach_mul_', 'Scalar');
 const stack = tensorOperator('aten::stack');
 const norm = tensorOperator('aten::linalg_vector_norm');
 
+/** The 2-norm of all tensors together, as a tensor of one element: does not wait for the device. */
+export function commonNorm(tensors: readonly Tensor[]): Tensor {
+  return scope(() => norm(stack(norms(tensors))));
+}
+
 /** The 2-norm of all gradients together. Waits for the device. */
 export function gradientNorm(parameters: readonly Tensor[]): number {
-  return scope(() => norm(stack(foreachNorm(gradients(parameters), 2))).item());
+  return scope(() => commonNorm(gradients(parameters)).item());
 }
 
 /**
@@ -20,7 +24,7 @@ export function gradientNorm(parameters: readonly Tensor[]): number {
 export function clipGradients(parameters: readonly Tensor[], limit: number): number {
   const before = gradientNorm(parameters);
   const factor = limit / (before + 1e-6);
-  if (factor < 1) scope(() => noGrad(() => foreachScale(gradients(parameters), factor)));
+  if (factor < 1) scope(() => noGrad(() => scale(gradients(parameters), factor)));
   return before;
 }
 

@@ -1,5 +1,6 @@
 import { RunError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
+import type { Pass } from '../models/staged.js';
 import { autocast, noGrad } from '../torch/autograd.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
@@ -20,7 +21,7 @@ export interface Evaluation {
  * @throws RunError when there are none
  */
 export async function evaluate(options: {
-  readonly model: { forward(x: Tensor, pass: { training: boolean; generator: Generator }): Tensor };
+  readonly model: { forward(x: Tensor, pass: Pass): Tensor };
   readonly task: Task;
   readonly batches: AsyncIterable<Batch>;
   readonly precision: Precision;
@@ -33,7 +34,7 @@ export async function evaluate(options: {
     const score = scope(() =>
       noGrad(() => {
         const { input, target } = task.prepare(batch);
-        const forward = () => model.forward(input, { training: false, generator });
+        const forward = () => model.forward(input, { training: false, generator, key: [] });
         const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
         return task.score(output, target);
       }),

@@ -1,13 +1,22 @@
 /** The learning rate of each optimiser step, from 0. */
 export type Schedule = (step: number) => number;
 
-export interface CosineOptions {
+export interface WarmupOptions {
   /** The peak. */
   readonly lr: number;
   /** Where the warm-up begins. */
   readonly warmupLr: number;
+}
+
+export interface CosineOptions extends WarmupOptions {
   /** Where the cosine ends. */
   readonly minLr: number;
+}
+
+/** A schedule over a number of steps, the first `warmupSteps` of them a linear warm-up. */
+export interface StepOptions extends CosineOptions {
+  readonly steps: number;
+  readonly warmupSteps: number;
 }
 
 /**
@@ -30,13 +39,60 @@ export function epochCosine(
 }
 
 /** For short runs: linear warm-up over `warmupSteps`, then one cosine to `minLr` at the last of `steps`. */
-export function stepCosine(
-  options: CosineOptions & { readonly steps: number; readonly warmupSteps: number },
+export function stepCosine(options: StepOptions): Schedule {
+  const { lr, minLr } = options;
+  return warmedUp(
+    options,
+    (step) => minLr + 0.5 * (lr - minLr) * (1 + Math.cos(Math.PI * progress(step, options))),
+  );
+}
+
+/** Linear warm-up, then minLr + (lr - minLr) (1 - t)^power, with t from 0 to 1 at the last of `steps`. */
+export function polynomial(options: StepOptions & { readonly power: number }): Schedule {
+  const { lr, minLr, power } = options;
+  return warmedUp(options, (step) => minLr + (lr - minLr) * (1 - progress(step, options)) ** power);
+}
+
+/** Linear warm-up, then `lr` times `factor` for each of the `milestones` (epochs, fractions allowed) gone by. */
+export function multiStep(
+  options: WarmupOptions & {
+    readonly warmupSteps: number;
+    readonly milestones: readonly number[];
+    readonly factor: number;
+    readonly stepsPerEpoch: number;
+  },
 ): Schedule {
-  const { lr, warmupLr, minLr, steps, warmupSteps } = options;
-  return (step) => {
-    if (step < warmupSteps) return warmupLr + ((step + 1) * (lr - warmupLr)) / warmupSteps;
-    const t = (step - warmupSteps) / Math.max(steps - 1 - warmupSteps, 1);
-    return minLr + 0.5 * (lr - minLr) * (1 + Math.cos(Math.PI * Math.min(t, 1)));
-  };
+  const { lr, milestones, factor, stepsPerEpoch } = options;
+  const falls = milestones.map((epoch) => Math.round(epoch * stepsPerEpoch));
+  return warmedUp(options, (step) => lr * factor ** falls.filter((fall) => step >= fall).length);
+}
+
+/**
+ * Warm-up, stable, decay (MiniCPM, Hu et al. 2024; Hägele et al. 2024): linear warm-up, then `lr`, and over the last
+ * `decayShare` of all steps, but none of the warm-up's, down to `minLr` at the last: minLr + (lr - minLr) f(t), t the
+ * share of the decay's steps done, this one included, and f(t) = 1 - t or 1 - sqrt(t).
+ */
+export function wsd(
+  options: StepOptions & { readonly decayShare: number; readonly decay: 'linear' | '1-sqrt' },
+): Schedule {
+  const { lr, minLr, steps, warmupSteps, decayShare, decay } = options;
+  const decaySteps = Math.min(Math.round(decayShare * steps), steps - warmupSteps);
+  const from = steps - decaySteps;
+  return warmedUp(options, (step) => {
+    if (step < from || decaySteps <= 0) return lr;
+    const t = Math.min((step + 1 - from) / decaySteps, 1);
+    return minLr + (lr - minLr) * (1 - (decay === 'linear' ? t : Math.sqrt(t)));
+  });
+}
+
+/** Rises to `lr` at the last of the warm-up's steps, and goes on with `then`. */
+function warmedUp(options: WarmupOptions & { readonly warmupSteps: number }, then: Schedule): Schedule {
+  const { lr, warmupLr, warmupSteps } = options;
+  return (step) =>
+    step < warmupSteps ? warmupLr + ((step + 1) * (lr - warmupLr)) / warmupSteps : then(step);
+}
+
+/** 0 at the first step after the warm-up, 1 at the last of all. */
+function progress(step: number, { steps, warmupSteps }: StepOptions): number {
+  return Math.min((step - warmupSteps) / Math.max(steps - 1 - warmupSteps, 1), 1);
 }

@@ -1,14 +1,17 @@
 import type { Batch } from '../data/batch.js';
 import type { Tensor } from '../torch/tensor.js';
 
-/** What a model is trained for: what it takes, its loss, and how it is judged. */
-export interface Task {
+/**
+ * What a model is trained for: what it takes, its loss, and how it is judged. `Target` is the task's own, a tensor
+ * or a plain object of some: the loop only hands it on.
+ */
+export interface Task<Target = unknown> {
   /** The model's input and the task's target, on the device, from a batch of data. */
-  prepare(batch: Batch): { readonly input: Tensor; readonly target: Tensor };
+  prepare(batch: Batch): { readonly input: Tensor; readonly target: Target };
   /** The mean training loss over a batch: one element. */
-  loss(output: Tensor, target: Tensor): Tensor;
+  loss(output: Tensor, target: Target): Tensor;
   /** Sums over a batch of what evaluation reports, to be divided by the number of images. */
-  score(output: Tensor, target: Tensor): Score;
+  score(output: Tensor, target: Target): Score;
 }
 
 /** Sums over images: of the cross-entropy, and of those with the label first, or among the first five. */

@@ -124,9 +124,14 @@ test('drop path follows seed, phase, step and micro-batch', async () => {
   expect(await losses({ phase: 'MT/2' })).not.toEqual(same);
   const [twice] = await losses({ accumulate: 2, steps: 1 });
   expect(twice).not.toBe(same[0]);
+  // Phases that share a key have the same masks.
+  const dropPathKey = [7, 'drop-path', 'MT'];
+  const shared = await losses({ dropPathKey });
+  expect(shared).not.toEqual(same);
+  expect(await losses({ dropPathKey, phase: 'MT/2' })).toEqual(shared);
 });
 
-test('reports tell step, images, rate, and the norm where gradients are clipped', async () => {
+test('reports tell step, images, rate, and the gradient norm, clipped or not', async () => {
   const model = hybrid();
   const clipped = await run(model, optimizerOf(model), { accumulate: 2 });
   expect(clipped.map(({ step, images }) => [step, images])).toEqual(
@@ -138,8 +143,13 @@ test('reports tell step, images, rate, and the norm where gradients are clipped'
     expect(loss).toBeGreaterThan(0);
     expect(milliseconds).toBeGreaterThanOrEqual(dataMilliseconds);
   }
-  const [{ gradNorm }] = await run(model, optimizerOf(model), { clipGrad: null, steps: 1 });
-  expect(gradNorm).toBeUndefined();
+  const norms = async (clipGrad: number | null) => {
+    const fresh = hybrid();
+    return (await run(fresh, optimizerOf(fresh), { clipGrad, accumulate: 2 })).map(
+      (report) => report.gradNorm,
+    );
+  };
+  expect(await norms(null)).toEqual(await norms(1e9));
   expect(model.parameters().every(({ grad }) => grad === null)).toBe(true);
 });
 
@@ -197,13 +207,26 @@ describe('what stops the loop', () => {
     expect(error.message).toContain('at step 1 (images 0, 1, 2, 3, 4, 5, 6, 7 ...)');
   });
 
-  test('a non-finite gradient of a finite loss, where gradients are clipped', async () => {
-    // The slope of the root at 0 is infinite.
-    const sqrt = tensorOperator('aten::sqrt');
-    const { error, done } = await failure({}, (output) => add(output, sqrt(mul(output, 0))), 1);
-    expect(error.message).toBe('MT/1: the gradient norm is NaN at step 2');
-    expect(done).toBe(1);
+  test('or as the caller describes them', async () => {
+    const describe = (index: number) => `cat/${index}.png`;
+    const { error } = await failure({ describe }, (output) => mul(output, Number.NaN), 1);
+    const files = 'cat/100.png, cat/101.png, cat/102.png, cat/103.png';
+    expect(error.message).toBe(`MT/1: the loss is NaN at step 2 (images ${files})`);
   });
+
+  test.each([1, null])(
+    'a non-finite gradient of a finite loss, gradients clipped to %s',
+    async (clipGrad) => {
+      // The slope of the root at 0 is infinite.
+      const sqrt = tensorOperator('aten::sqrt');
+      const spoil = (output: Tensor) => add(output, sqrt(mul(output, 0)));
+      const { error, done } = await failure({ clipGrad }, spoil, 1);
+      expect(error.message).toBe('MT/1: the gradient norm is NaN at step 2');
+      expect(done).toBe(1);
+      const late = await failure({ clipGrad, accumulate: 2, batches: batches(0, 12) }, spoil, 2);
+      expect(late.error.message).toBe('MT/1: the gradient norm is NaN at step 2');
+    },
+  );
 
   test('data that ends early', async () => {
     const { error, done } = await failure({ accumulate: 2, batches: batches(0, 7) });

@@ -1,10 +1,13 @@
 import { RunError } from '../base/errors.js';
+import type { RandomKey } from '../base/random.js';
 import type { Batch } from '../data/batch.js';
+import type { Pass } from '../models/staged.js';
+import { activationTape } from '../nn/activation-checkpoint.js';
 import { autocast, backward, clearGrads } from '../torch/autograd.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
-import { clipGradients } from './clip.js';
+import { clipGradients, commonNorm } from './clip.js';
 import type { Optimizer } from './optimizer.js';
 import type { Schedule } from './schedule.js';
 import type { Task } from './task.js';
@@ -13,7 +16,7 @@ export type Precision = 'float32' | 'bfloat16';
 
 /** What the loop trains: any model, with the parameters that change. */
 export interface Trainable {
-  forward(x: Tensor, pass: { readonly training: boolean; readonly generator: Generator }): Tensor;
+  forward(x: Tensor, pass: Pass): Tensor;
   trainedParameters(): (readonly [name: string, parameter: Tensor])[];
 }
 
@@ -31,10 +34,16 @@ export interface TrainOptions {
   readonly clipGrad: number | null;
   readonly precision: Precision;
   readonly device: string;
-  /** Re-seeded every step from `seed`, `phase` and the step: drop path draws from it. */
+  /** Compute the blocks' activations again in the backward pass, instead of keeping them. False unless given. */
+  readonly activationCheckpointing?: boolean;
+  /** Drop path draws from it, in each block re-seeded from `dropPathKey`, step, micro-batch, stage and block. */
   readonly generator: Generator;
   readonly seed: number;
   readonly phase: string;
+  /** [seed, 'drop-path', phase] unless given: hybrids that share one have the same masks in what they share. */
+  readonly dropPathKey?: RandomKey;
+  /** Names an image, for messages: its file, say. */
+  readonly describe?: (index: number) => string;
   /** Called after every step, and waited for: to log, evaluate, checkpoint. */
   readonly afterStep: (report: StepReport) => void | Promise<void>;
 }
@@ -46,8 +55,8 @@ export interface StepReport {
   readonly loss: number;
   readonly lr: number;
   readonly images: number;
-  /** Before clipping; undefined where nothing is clipped. */
-  readonly gradNorm: number | undefined;
+  /** The common 2-norm of the gradients, before clipping. */
+  readonly gradNorm: number;
   /** Milliseconds of the whole step, and of it waiting for data. */
   readonly milliseconds: number;
   readonly dataMilliseconds: number;
@@ -56,10 +65,11 @@ export interface StepReport {
 /**
  * The one training loop. A phase, a baseline or a task is a value passed to it.
  * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
- *   gradient norm, where gradients are clipped; when the data ends early
+ *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
  */
 export async function train(options: TrainOptions): Promise<void> {
   const { model, optimizer, schedule, steps, accumulate, clipGrad } = options;
+  const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const batches = options.batches[Symbol.asyncIterator]();
   try {
@@ -68,23 +78,26 @@ export async function train(options: TrainOptions): Promise<void> {
       let dataMilliseconds = 0;
       let loss = 0;
       let images = 0;
+      let gradNorm = Number.NaN;
 
       for (let micro = 0; micro < accumulate; micro++) {
         const waiting = performance.now();
         const { value: batch, done } = await batches.next();
         dataMilliseconds += performance.now() - waiting;
         if (done) throw new RunError(`${options.phase}: the data ended at step ${step} of ${steps}`);
-        options.generator.seed([options.seed, 'drop-path', options.phase, step, micro]);
-        const microLoss = forwardBackward(options, batch);
-        if (!Number.isFinite(microLoss)) {
-          throw nonFinite(options, step, `the loss is ${microLoss}`, `(images ${some(batch.indices)})`);
+        const measured = clipGrad === null && micro === accumulate - 1 ? parameters : [];
+        const result = forwardBackward(options, batch, [...dropPathKey, step, micro], measured);
+        if (!Number.isFinite(result.loss)) {
+          const whose = `(images ${some(batch.indices, options.describe)})`;
+          throw nonFinite(options, step, `the loss is ${result.loss}`, whose);
         }
-        loss += microLoss / accumulate;
+        loss += result.loss / accumulate;
         images += batch.size;
+        gradNorm = result.norm;
       }
 
-      const gradNorm = clipGrad === null ? undefined : clipGradients(parameters, clipGrad);
-      if (!Number.isFinite(gradNorm ?? 0)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
+      if (clipGrad !== null) gradNorm = clipGradients(parameters, clipGrad);
+      if (!Number.isFinite(gradNorm)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
       const lr = schedule(step);
       optimizer.step(lr);
       clearGrads(parameters);
@@ -97,15 +110,30 @@ export async function train(options: TrainOptions): Promise<void> {
   }
 }
 
-/** Adds a micro-batch's share to the gradients. @returns its mean loss */
-function forwardBackward(options: TrainOptions, batch: Batch): number {
+/**
+ * Adds a micro-batch's share to the gradients.
+ * @param measured whose gradients' common norm is asked for; none or more
+ * @returns the mean loss, and that norm
+ */
+function forwardBackward(options: TrainOptions, batch: Batch, key: RandomKey, measured: readonly Tensor[]) {
   const { model, task, accumulate, precision, device, generator } = options;
+  const computing = (work: () => Tensor) =>
+    precision === 'bfloat16' ? autocast(device, 'BF16', work) : work();
+  const tape = options.activationCheckpointing ? activationTape(computing) : undefined;
   return scope(() => {
-    const { input, target } = task.prepare(batch);
-    const forward = () => task.loss(model.forward(input, { training: true, generator }), target);
-    const loss = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
-    backward(loss, 1 / accumulate);
-    return loss.item();
+    try {
+      const { input, target } = task.prepare(batch);
+      const pass = { training: true, generator, key, tape };
+      const loss = computing(() => task.loss(model.forward(input, pass), target));
+      backward(loss, 1 / accumulate);
+      tape?.backward();
+      const gradients = measured.flatMap((parameter) => parameter.grad ?? []);
+      // Queued before the loss is waited for: one wait serves both.
+      const norm = gradients.length === 0 ? null : commonNorm(gradients);
+      return { loss: loss.item(), norm: norm?.item() ?? 0 };
+    } finally {
+      tape?.free();
+    }
   });
 }
 
@@ -116,7 +144,7 @@ function nonFinite({ phase }: TrainOptions, step: number, what: string, where = 
   });
 }
 
-function some(indices: Int32Array): string {
-  const shown = indices.subarray(0, 8).join(', ');
+function some(indices: Int32Array, describe: (index: number) => string = String): string {
+  const shown = Array.from(indices.subarray(0, 8), (index) => describe(index)).join(', ');
   return indices.length > 8 ? `${shown} ...` : shown;
 }

@@ -1,19 +1,21 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Batch, Dataset } from '../../data/dataset.js';
-import { evalFolder } from '../../data/folder.js';
-import { fashionMnist } from '../../data/idx.js';
+import { inferGeometry } from '../../checkpoint/model-file-geometry.js';
+import type { Batch } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader.js';
+import { openEvalDataset } from '../../data/open-dataset.js';
 import { evalTransform } from '../../data/transform.js';
-import { assemble } from '../../incubation/assemble.js';
-import { blueprintOf, vitConfigOf } from '../../incubation/recipe.js';
+import { assemble, type StageWeights } from '../../incubation/assemble.js';
+import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
+import { blueprintOf, vitConfigOf } from '../../incubation/recipe-model.js';
+import { fitStem } from '../../models/position-embedding.js';
+import type { VitConfig } from '../../models/vit.js';
 import { significant } from '../../report/format.js';
 import { classification } from '../../tasks/classification.js';
 import { resolveDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { evaluate } from '../../training/evaluate.js';
-import { readCheckpointFile } from '../checkpoint-file.js';
-import { type ModelOfCheckpoint, modelOfCheckpoint } from '../model-of-checkpoint.js';
+import type { Task } from '../../training/task.js';
+import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface EvalOptions {
@@ -21,26 +23,30 @@ interface EvalOptions {
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly batchSize: number;
+  readonly batchMean?: true;
   readonly json?: true;
 }
 
 /** `eval`: what a checkpoint is worth on a folder of images. */
-export async function evaluateCheckpoint(path: string, options: EvalOptions): Promise<void> {
-  const checkpoint = await readCheckpointFile(path, note);
-  const { file } = checkpoint;
+export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
+  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
   if (known.assumption !== undefined) note(known.assumption);
   const { recipe, depths } = known;
   const config = vitConfigOf(recipe);
-  const dataset = openData(options.data, config.classes);
+  const dataset = openEvalDataset(options.data, config.classes, recipe.data.category);
 
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);
   const generator = new Generator();
-  const stages = file.stages.map((weights) => ({ weights, source: file.path }));
+  const stages = stagesFor(config, checkpoint);
   const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
   const { mean, std } = recipe.data;
-  const task = classification({ ...config, mean, std, labelSmoothing: 0, device });
+  const batchLosses: number[] = [];
+  const task = withBatchLosses(
+    classification({ ...config, mean, std, labelSmoothing: 0, device }),
+    batchLosses,
+  );
   const transform = evalTransform(config.imageSize);
   const batches = counted(evalBatches({ dataset, batchSize: options.batchSize, transform }), dataset.length);
   const precision = recipe.training.precision ?? 'float32';
@@ -50,7 +56,8 @@ export async function evaluateCheckpoint(path: string, options: EvalOptions): Pr
   const seconds = (performance.now() - started) / 1000;
   const result = {
     ...scores,
-    checkpoint: file.path,
+    ...(options.batchMean && { loss_batch_mean: meanOf(batchLosses) }),
+    checkpoint: checkpoint.name,
     data: options.data,
     model: modelFacts(known),
     device,
@@ -62,11 +69,31 @@ export async function evaluateCheckpoint(path: string, options: EvalOptions): Pr
   else printResult(result);
 }
 
-/** A folder of images, or of the four files of Fashion-MNIST. */
-function openData(folder: string, classes: number): Dataset {
-  const name = 't10k-images-idx3-ubyte';
-  const isFashionMnist = [name, `${name}.gz`].some((file) => existsSync(join(folder, file)));
-  return isFashionMnist ? fashionMnist(folder).val : evalFolder(folder, classes);
+/** The checkpoint's weights, fit for images of the model's size. */
+function stagesFor(config: VitConfig, { file }: CheckpointFile): StageWeights[] {
+  const [stem, ...others] = file.stages;
+  const fit = fitStem(stem, config, file.path);
+  if (fit !== stem) {
+    const { imageSize } = inferGeometry(file.stages, file.path);
+    note(`position embedding of ${imageSize} px images, resized for ${config.imageSize} px`);
+  }
+  return [fit, ...others].map((weights) => ({ weights, source: file.path }));
+}
+
+/** Keeps the mean loss of every batch. */
+function withBatchLosses<Target>(task: Task<Target>, losses: number[]): Task<Target> {
+  return {
+    ...task,
+    score: (output, target) => {
+      const score = task.score(output, target);
+      losses.push(score.loss / output.shape[0]);
+      return score;
+    },
+  };
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** On a terminal, says how far the evaluation is. */
@@ -99,6 +126,7 @@ function modelFacts({ recipe, depths }: ModelOfCheckpoint) {
 }
 
 type Result = Awaited<ReturnType<typeof evaluate>> & {
+  readonly loss_batch_mean?: number;
   readonly checkpoint: string;
   readonly data: string;
   readonly device: string;
@@ -112,6 +140,9 @@ function printResult(result: Result): void {
     ['top-1', `${result.top1.toFixed(2)} %`],
     ['top-5', `${result.top5.toFixed(2)} %`],
     ['loss', result.loss.toFixed(4)],
+    ...(result.loss_batch_mean === undefined
+      ? []
+      : [['loss, mean of batch means', result.loss_batch_mean.toFixed(4)]]),
     ['speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
   ];
   print(...columns(rows, 2));

@@ -2,10 +2,12 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
+import type { ModelHints } from '../../checkpoint/layout-config.js';
 import type { ModelFile } from '../../checkpoint/model-file.js';
 import { type Geometry, inferGeometry } from '../../checkpoint/model-file-geometry.js';
+import { type CheckpointFile, type Manifest, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
-import { type Manifest, readCheckpointFile } from '../checkpoint-file.js';
+import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface InspectOptions {
@@ -15,8 +17,9 @@ interface InspectOptions {
 
 /** `inspect`: what a checkpoint holds. */
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
-  const { file, manifest } = await readCheckpointFile(path, note);
-  const facts = factsOf(file, manifest);
+  const checkpoint = await readCheckpointFile(path, { note, download: (name) => downloaded(name, note) });
+  const { file } = checkpoint;
+  const facts = factsOf(checkpoint);
   const tensors = file.stages.flatMap((stage, i) =>
     [...stage].map(([name, { dtype, shape }]) => ({ stage: i, name, dtype, shape })),
   );
@@ -38,14 +41,14 @@ export async function inspect(path: string, options: InspectOptions): Promise<vo
 
 type Facts = ReturnType<typeof factsOf>;
 
-function factsOf(file: ModelFile, manifest: Manifest | undefined) {
+function factsOf({ name, file, manifest }: CheckpointFile) {
   const tensors = file.stages.flatMap((stage) => [...stage.values()]);
   const geometry = geometryOf(file);
-  const weights = file.format === 'checkpoint' ? join(file.path, 'model.safetensors') : file.path;
   return {
-    checkpoint: file.path,
+    checkpoint: name,
     format: file.format,
-    bytes: statSync(weights).size,
+    layout: file.layout,
+    bytes: bytesOf(file, tensors),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
     parameters: parametersOf(tensors),
     stages: file.stages.map((stage, i) => ({
@@ -55,6 +58,8 @@ function factsOf(file: ModelFile, manifest: Manifest | undefined) {
     })),
     /** Null where the weights are not a vision transformer's. */
     geometry: geometry === undefined ? null : snakeCase(geometry),
+    /** What lies beside the weights, and tells what they do not. */
+    hints: snakeCase(file.hints),
     epoch: file.epoch ?? null,
     metadata: file.metadata,
     manifest: manifest ?? null,
@@ -76,9 +81,15 @@ function parametersOf(tensors: readonly TensorData[]): number {
   return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
-function snakeCase(geometry: Geometry): Record<string, unknown> {
+/** Of a file; of one in parts, of their tensors. */
+function bytesOf({ path, format }: ModelFile, tensors: readonly TensorData[]): number {
+  if (path.endsWith('.json')) return tensors.reduce((sum, { data }) => sum + data.length, 0);
+  return statSync(format === 'checkpoint' ? join(path, 'model.safetensors') : path).size;
+}
+
+function snakeCase(facts: Geometry | ModelHints): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(geometry).map(([key, value]) => [
+    Object.entries(facts).map(([key, value]) => [
       key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
       value,
     ]),
@@ -86,17 +97,14 @@ function snakeCase(geometry: Geometry): Record<string, unknown> {
 }
 
 function printFacts(facts: Facts): void {
-  const { geometry, manifest } = facts;
+  const { geometry, hints, manifest } = facts;
   const rows = [
     ['checkpoint', facts.checkpoint],
     ['format', `${facts.format}, ${bytes(facts.bytes)}, ${facts.dtypes.join(' and ')}`],
+    ['layout', facts.layout],
     ['parameters', facts.parameters.toLocaleString('en-US')],
-    ...(geometry
-      ? Object.entries(geometry).map(([key, value]) => [
-          key.replaceAll('_', ' '),
-          String(value).replaceAll(',', ' '),
-        ])
-      : []),
+    ...rowsOf(geometry ?? {}),
+    ...rowsOf(hints, 'told beside: '),
     ...(facts.epoch === null ? [] : [['epoch', String(facts.epoch)]]),
     ...Object.entries(facts.metadata).map(([key, value]) => [key, value]),
     ...(manifest ? trainingRows(manifest) : []),
@@ -108,6 +116,13 @@ function printFacts(facts: Facts): void {
     parameters.toLocaleString('en-US'),
   ]);
   print(...columns(rows, 2), '', ...columns([['stage', 'blocks', 'tensors', 'parameters'], ...stages]));
+}
+
+function rowsOf(facts: Readonly<Record<string, unknown>>, prefix = ''): string[][] {
+  return Object.entries(facts).map(([key, value]) => [
+    prefix + key.replaceAll('_', ' '),
+    String(value).replaceAll(',', ' '),
+  ]);
 }
 
 function trainingRows({ phase, step, seed, model, last }: Manifest): string[][] {

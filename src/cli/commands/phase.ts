@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
+import { asFileError } from '../../checkpoint/file-errors.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
+import { endWithParent } from '../../cluster/orphan-guard.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
 import { type PhaseName, phaseOf } from '../../incubation/phases.js';
@@ -17,8 +19,7 @@ export async function runOnePhase(
   options: { readonly threads: number; readonly device: string },
 ): Promise<void> {
   // Without its supervisor nobody knows of this process, and a second one may be started in its place.
-  const orphaned = () => process.exit(1);
-  process.on('disconnect', orphaned);
+  const guard = process.connected ? endWithParent() : undefined;
   using stop = stopOnSignals();
   let phase: PhaseName | undefined;
   try {
@@ -28,12 +29,12 @@ export async function runOnePhase(
     const device = resolveDevice(options.device);
     await runPhase({ recipe, phase, runDir, device, signal: stop.signal });
   } catch (error) {
-    const failure = stop.blame(error);
+    const failure = stop.blame(asFileError(error, runDir));
     if (phase !== undefined) log(runDir, phase, failure);
     await tellSupervisor(failure);
     throw failure;
   } finally {
-    process.off('disconnect', orphaned);
+    guard?.[Symbol.dispose]();
     process.disconnect?.();
   }
 }
@@ -41,7 +42,12 @@ export async function runOnePhase(
 /** Leaves the whole story in the phase's log, the stack of a defect included. */
 function log(runDir: string, name: PhaseName, failure: unknown): void {
   const { root, log: path } = runFolder(runDir).phase(name);
-  if (existsSync(root)) openLog(path)(explain(failure, { DEEP_INCUBATION_DEBUG: '1' }).trimEnd());
+  if (!existsSync(root)) return;
+  try {
+    openLog(path)(explain(failure, { DEEP_INCUBATION_DEBUG: '1' }).trimEnd());
+  } catch {
+    // The failure itself may be that nothing can be written. It must be told all the same.
+  }
 }
 
 function tellSupervisor(failure: unknown): Promise<void> {

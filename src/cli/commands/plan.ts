@@ -72,7 +72,8 @@ function text(run: RunPlan, time: Seconds): string[] {
     ...table.slice(-totals),
     '',
     ...ratioSentence(run),
-    `Memory, activations left out: at most ${bytes(memoryOf(run))} a phase. Disk: at most ${bytes(run.disk_bytes)}.`,
+    ...memorySentences(run),
+    `Disk: at most ${bytes(run.disk_bytes)}.`,
     ...(time.size > 0
       ? [
           'Time: extrapolated from a few steps on random images, phases one after another, evaluation left out.',
@@ -92,7 +93,7 @@ function phaseCells(phase: PhasePlan, time: Seconds): string[] {
     withPrefix(phase.parameters),
     withPrefix(phase.block_passes),
     withPrefix(phase.macs),
-    bytes(phase.model_bytes),
+    bytes(phase.memory.peak ?? phase.model_bytes),
     ...timeCell([phase], time),
   ];
 }
@@ -163,7 +164,21 @@ function variantsSentence({ official, prefix_shared, meta_given }: CostRatios): 
   return `(${whole} x as the official code trains; ${shared} x with the frozen prefix shared, ${given} x with the meta model given too.)`;
 }
 
+/** Of the phase that needs the most: what its memory is made of, and what checkpointing would make of it. */
+function memorySentences({ phases }: RunPlan): string[] {
+  const [{ phase, memory }] = [...phases].sort((a, b) => (b.memory.peak ?? 0) - (a.memory.peak ?? 0));
+  const { weights, gradients, optimizer, activations, activations_checkpointed: less } = memory;
+  if (activations === null || less === null) return [];
+  const parts = [
+    `weights ${bytes(weights)}`,
+    `optimiser ${bytes(optimizer)}`,
+    `gradients ${bytes(gradients)}`,
+    `activations ${bytes(activations)}, or ${bytes(less)} with activation_checkpointing`,
+  ];
+  return [`Memory of ${phase}: ${parts.join('; ')}. The process itself takes about 0.3 GiB more.`];
+}
+
 /** The most of any phase. */
 function memoryOf(run: RunPlan): number {
-  return Math.max(...run.phases.map(({ model_bytes }) => model_bytes));
+  return Math.max(...run.phases.map(({ memory, model_bytes }) => memory.peak ?? model_bytes));
 }

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeTemporary } from '../../checkpoint/atomic.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { runFolder } from '../../checkpoint/run-folder.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf } from '../../incubation/phases.js';
 import { runPipeline } from '../../incubation/pipeline.js';
@@ -9,7 +12,7 @@ import { readRecipe } from '../../incubation/recipe.js';
 import type { Recipe } from '../../incubation/recipe-schema.js';
 import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
-import { concludeRun } from '../run-conclusion.js';
+import { type Conclusion, concludeRun } from '../run-conclusion.js';
 import { stopOnSignals } from '../signals.js';
 
 interface RunOptions {
@@ -29,13 +32,19 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
   const only = options.only && [
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
-  const prepared = prepareRun(recipe, options.out ?? join('runs', folderName(recipe)));
-  const lock = await lockFolder(prepared.runDir);
-  const ran = await train(prepared, only, options.quiet ?? false).finally(lock.release);
-  const { summary, report, notes } = await concludeRun(prepared);
+  const runDir = options.out ?? join('runs', folderName(recipe));
+  // Where another process runs it, not even its recipe may be written.
+  if (existsSync(runDir)) (await lockFolder(runDir)).release();
+  const prepared = prepareRun(recipe, runDir);
+  const lock = await lockFolder(runDir);
+  const { ran, summary, report, notes } = await trainAndConclude(
+    prepared,
+    only,
+    options.quiet ?? false,
+  ).finally(lock.release);
 
   if (options.json) {
-    printJson({ ...summary, run: prepared.runDir, report, phases_run: ran });
+    printJson({ ...summary, run: runDir, report, phases_run: ran });
     return;
   }
   const { table } = await import('../../report/summary-text.js');
@@ -44,6 +53,17 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
     if (ran.length === 0) note('Everything asked for was done before: nothing to train.');
   }
   print('', table(summary).trimEnd(), '', `Report: ${report}`);
+}
+
+async function trainAndConclude(
+  prepared: PreparedRun,
+  only: readonly PhaseName[] | undefined,
+  quiet: boolean,
+): Promise<Conclusion & { readonly ran: PhaseName[] }> {
+  removeTemporary(prepared.runDir);
+  removeTemporary(runFolder(prepared.runDir).report);
+  const ran = await train(prepared, only, quiet);
+  return { ran, ...(await concludeRun(prepared)) };
 }
 
 async function train(

@@ -3,6 +3,8 @@ import { z } from 'zod';
 
 const schema = z.object({
   libtorch: z.object({ path: z.string(), version: z.string(), cuda: z.boolean() }).partial(),
+  /** Of the libjpeg-turbo that was found; null: none. */
+  jpeg: z.string().nullable().optional(),
   compiler: z.string().optional(),
 });
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { cacheRoot } from '../../base/cache.js';
 import { DeepIncubationError, errorText } from '../../base/errors.js';
 import { fashionMnist } from '../../data/idx.js';
+import { buildInfo } from './build-info.js';
 import type { Findings } from './findings.js';
 
 /** Decoders, and the demo's images. */
@@ -18,10 +19,15 @@ async function decoders(): Promise<Findings> {
   try {
     const { default: sharp } = await import('sharp');
     const { sharp: version = '?', vips } = sharp.versions;
+    const built = buildInfo();
+    const turbo = built?.jpeg ? `libjpeg-turbo ${built.jpeg}` : undefined;
+    const other = `sharp ${version} with libvips ${vips}`;
     return {
-      facts: { decoders: { sharp: version, libvips: vips, formats: ['png', 'jpeg'] } },
-      lines: [['decoders', `PNG and JPEG, sharp ${version} with libvips ${vips}`]],
-      problems: [],
+      facts: {
+        decoders: { jpeg: turbo ?? 'sharp', sharp: version, libvips: vips, formats: ['png', 'jpeg'] },
+      },
+      lines: [['decoders', turbo === undefined ? `JPEG and PNG: ${other}` : `JPEG: ${turbo}; PNG: ${other}`]],
+      problems: built !== undefined && turbo === undefined ? [SLOW_JPEG] : [],
     };
   } catch (error) {
     return {
@@ -37,6 +43,12 @@ async function decoders(): Promise<Findings> {
     };
   }
 }
+
+const SLOW_JPEG = {
+  what: 'JPEGs are decoded by sharp, more slowly, and CMYK ones otherwise than by Pillow',
+  hint: 'install libjpeg-turbo 2.1 or newer with its headers (`apt-get install libjpeg-dev`), then `npm run setup`',
+  blocking: false,
+};
 
 function cachedImages(): Findings {
   const cache = cacheRoot();

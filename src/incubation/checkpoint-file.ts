@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
+import { localCheckpoint } from '../checkpoint/hub.js';
+import { isHubName } from '../checkpoint/hub-name.js';
 import { type ModelFile, readModelFile } from '../checkpoint/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
@@ -24,34 +26,49 @@ const manifestSchema = z.object({
 export type Manifest = z.infer<typeof manifestSchema>;
 
 export interface CheckpointFile {
+  /** What results call it: its name on the hub, or the path that was read. */
+  readonly name: string;
   readonly file: ModelFile;
   /** Only of a checkpoint that a run has written. */
   readonly manifest: Manifest | undefined;
 }
 
+export interface CheckpointFileOptions {
+  /** Told of damaged checkpoints that were passed over. */
+  readonly note?: (line: string) => void;
+  /** Gives the path of a name on the hub. Default: `localCheckpoint`. */
+  readonly download?: (name: string) => Promise<string>;
+}
+
 /**
- * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), a checkpoint's folder, or a
- * file of weights.
+ * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), a checkpoint's or a Hugging Face
+ * model's folder, a file of weights, or one on the hub (see `localCheckpoint`).
  * @throws InputError naming what is wrong with it
+ * @throws RunError where it cannot be downloaded
  */
 export async function readCheckpointFile(
-  path: string,
-  note: (line: string) => void,
+  name: string,
+  options: CheckpointFileOptions = {},
 ): Promise<CheckpointFile> {
-  const place = findWeights(path, note);
+  const { note = () => {}, download = localCheckpoint } = options;
+  const isOnHub = isHubName(name);
+  const place = findWeights(isOnHub ? await download(name) : name, note);
   const file = await readModelFile(place);
-  const folder = file.format === 'checkpoint' ? place : dirname(place);
+  const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
   const beside = join(folder, 'manifest.json');
   const isOurs =
-    file.format !== 'torch' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
-  return { file, manifest: isOurs ? readManifest(beside) : undefined };
+    file.layout === 'deep-incubation' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
+  return { name: isOnHub ? name : place, file, manifest: isOurs ? readManifest(beside) : undefined };
 }
+
+/** What a folder that is itself a model has: one of our checkpoints, or Hugging Face's. */
+const MODEL_FILES = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'config.json'];
 
 function findWeights(path: string, note: (line: string) => void): string {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined)
     throw new InputError(`${path} does not exist`, { hint: 'check the path of the checkpoint' });
-  if (!stat.isDirectory() || existsSync(join(path, 'model.safetensors'))) return path;
+  if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
   if (existsSync(join(path, 'recipe.json'))) {
     const phases = phasesIn(path);
     throw new InputError(`${path} is a whole run`, {

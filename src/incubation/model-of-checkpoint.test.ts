@@ -1,11 +1,17 @@
 import { expect, test } from 'vitest';
 import type { TensorData } from '../base/tensor-data.js';
 import type { ModelFile } from '../checkpoint/model-file.js';
-import { vitConfigOf } from '../incubation/recipe.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
+import { vitConfigOf } from './recipe-model.js';
+
+interface Shape extends Partial<Pick<ModelFile, 'hints' | 'metadata'>> {
+  readonly width?: number;
+  readonly channels?: number;
+  readonly bias?: boolean;
+}
 
 /** Shapes alone: an undivided ViT of one block. */
-function fileOf({ width = 64, channels = 3, bias = true }): ModelFile {
+function fileOf({ width = 64, channels = 3, bias = true, hints = {}, metadata = {} }: Shape): ModelFile {
   const shapes: Record<string, number[]> = {
     cls_token: [1, 1, width],
     pos_embed: [1, 5, width],
@@ -36,10 +42,10 @@ function fileOf({ width = 64, channels = 3, bias = true }): ModelFile {
       { dtype: 'F32', shape, data: none },
     ]),
   );
-  return { path: 'x.pth', format: 'torch', stages: [stage], metadata: {} };
+  return { path: 'x.pth', format: 'torch', layout: 'timm', stages: [stage], metadata, hints };
 }
 
-function known(shape: Parameters<typeof fileOf>[0], ...settings: string[]) {
+function known(shape: Shape, ...settings: string[]) {
   const { recipe, assumption } = modelOfCheckpoint(
     { file: fileOf(shape), manifest: undefined },
     { settings },
@@ -73,6 +79,35 @@ test('settings go first, and what they say is not assumed', () => {
     layerNormEps: 1e-5,
     assumption: undefined,
     mean: [0.5, 0.5, 0.5],
+  });
+});
+
+test('what lies beside the weights, or in their header, goes before what their width suggests', () => {
+  const hints = { heads: 8, layerNormEps: 1e-12, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+  expect(known({ width: 192, hints })).toEqual({
+    heads: 8,
+    layerNormEps: 1e-12,
+    assumption: undefined,
+    mean: [0.5, 0.5, 0.5],
+  });
+  expect(known({ hints }, 'model.heads=16', 'data.mean=[0, 0, 0]')).toMatchObject({
+    heads: 16,
+    mean: [0, 0, 0],
+  });
+  const metadata = { heads: '2', layer_norm_eps: '0.00001' };
+  expect(known({ metadata })).toMatchObject({ heads: 2, layerNormEps: 1e-5, assumption: undefined });
+  expect(known({ metadata, hints: { heads: 8 } })).toMatchObject({ heads: 8, layerNormEps: 1e-5 });
+});
+
+test('only what nothing tells is assumed', () => {
+  expect(known({ hints: { heads: 4 } })).toMatchObject({
+    heads: 4,
+    assumption: 'assumed: LayerNorm epsilon 1e-6',
+  });
+  const metadata = { heads: 'many', layer_norm_eps: '-1', format: 'pt' };
+  expect(known({ width: 384, metadata })).toMatchObject({
+    heads: 6,
+    assumption: 'assumed: 6 heads (vit-small has the same width), LayerNorm epsilon 1e-6',
   });
 });
 

@@ -1,0 +1,11 @@
+/** A process of its own, so that its peak of memory is the reading's: prints seconds and bytes. */
+import { readModelFile } from '../../src/checkpoint/model-file.js';
+
+const start = performance.now();
+const { stages } = await readModelFile(process.argv[2]);
+const seconds = (performance.now() - start) / 1000;
+const buffers = new Set(stages.flatMap((stage) => [...stage.values()].map(({ data }) => data.buffer)));
+const bytes = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+// Linux counts in KiB.
+const peak = process.resourceUsage().maxRSS * 1024;
+process.stdout.write(JSON.stringify({ seconds, bytes, peak }));

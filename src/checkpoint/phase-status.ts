@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeJsonAtomic } from './atomic.js';
+import { liveHolder } from './folder-lock.js';
+import { runFolder } from './run-folder.js';
+
+const schema = z.object({
+  state: z.enum(['waiting', 'running', 'restarting', 'done', 'failed', 'interrupted']),
+  /** Of the phase's process, while it runs. */
+  pid: z.int().nullable(),
+  host: z.string(),
+  /** Since the command was given. */
+  restarts: z.int(),
+  /** Why the last process died, or why the phase failed. */
+  last_error: z.string().nullable(),
+  /** When the state began, in ISO 8601; for people alone, clocks jump. */
+  since: z.string().nullable(),
+});
+
+/**
+ * `status.json` of a phase: how it stands, written by the process that supervises it at every change of `state`.
+ * waiting: for its turn; restarting: its process died and is started again after a pause; interrupted: stopped by a
+ * person, or lost with its supervisor, to be gone on with.
+ */
+export type PhaseStatus = z.infer<typeof schema>;
+
+const statusPath = (runDir: string, phase: string) =>
+  join(runFolder(runDir).phase(phase).root, 'status.json');
+
+/** Writes it where the phase has a folder. A disk that takes it not is no reason to stop: the run itself will tell. */
+export function writeStatus(
+  runDir: string,
+  phase: string,
+  status: Omit<PhaseStatus, 'host' | 'since'>,
+): void {
+  if (!existsSync(runFolder(runDir).phase(phase).root)) return;
+  try {
+    const stamped = { ...status, host: hostname(), since: new Date().toISOString() };
+    writeJsonAtomic(statusPath(runDir, phase), stamped);
+  } catch {
+    // Said above.
+  }
+}
+
+/**
+ * How a phase stands, judged by what is in the folder: a result makes it done, and what runs by its file without a
+ * live process that holds the run is interrupted. A phase of which nothing (or nothing readable) is written waits.
+ */
+export function readStatus(runDir: string, phase: string): PhaseStatus {
+  const status = written(runDir, phase) ?? { ...NOTHING, host: hostname() };
+  if (existsSync(runFolder(runDir).phase(phase).result)) return { ...status, state: 'done', pid: null };
+  const isUnderWay = status.state === 'running' || status.state === 'restarting';
+  if (!isUnderWay || liveHolder(runDir) !== undefined) return status;
+  return { ...status, state: 'interrupted', pid: null, last_error: status.last_error ?? LOST };
+}
+
+const NOTHING = { state: 'waiting', pid: null, restarts: 0, last_error: null, since: null } as const;
+const LOST = 'the process that supervised it ended without a word';
+
+function written(runDir: string, phase: string): PhaseStatus | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(statusPath(runDir, phase), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,139 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import { elementCount } from '../../base/tensor-data.js';
+import type { Layout } from '../../checkpoint/layout-stages.js';
+import type { ModelFile } from '../../checkpoint/model-file.js';
+import { divideStages } from '../../checkpoint/model-file-divide.js';
+import { inferGeometry } from '../../checkpoint/model-file-geometry.js';
+import { writeModelFile } from '../../checkpoint/model-file-write.js';
+import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
+import { vitConfigOf } from '../../incubation/recipe-model.js';
+import { headerEntries, type Told, toldBeside } from '../../incubation/told-beside.js';
+import { fitStem } from '../../models/position-embedding.js';
+import { bytes } from '../../report/format.js';
+import { downloaded } from '../download.js';
+import { columns, note, print, printJson } from '../output.js';
+
+interface ConvertOptions {
+  readonly to: Layout;
+  readonly depths?: readonly number[];
+  readonly resize?: number;
+  readonly recipe?: string;
+  readonly set?: readonly string[];
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** `convert`: writes a checkpoint's weights as other programs name them. */
+export async function convert(name: string, out: string, options: ConvertOptions): Promise<void> {
+  const { to, depths, resize } = options;
+  if (depths && !DIVIDED.includes(to)) {
+    throw new InputError(`--depths: ${to} knows no stages`, {
+      hint: `leave --depths out, or convert --to ${DIVIDED.join(' or ')}`,
+    });
+  }
+  requireFree(out, to, options.force ?? false);
+  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
+  const told = toldOf(checkpoint, options);
+  const { file } = checkpoint;
+  const sized = resize === undefined ? file.stages : resized(file, resize);
+  const stages = depths ? divideStages(sized, depths, file.path) : sized;
+  writeModelFile(out, stages, {
+    to,
+    ...told,
+    metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
+  });
+
+  const geometry = inferGeometry(stages, file.path);
+  const tensors = stages.flatMap((stage) => [...stage.values()]);
+  const result: Result = {
+    checkpoint: checkpoint.name,
+    from: file.layout,
+    out,
+    to,
+    depths: DIVIDED.includes(to) ? geometry.depths : [geometry.depths.reduce((a, b) => a + b, 0)],
+    image_size: geometry.imageSize,
+    tensors: tensors.length,
+    parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: bytesOf(out),
+  };
+  if (options.json) printJson(result);
+  else printResult(result);
+}
+
+/** The layouts that know stages. */
+const DIVIDED: readonly Layout[] = ['deep-incubation', 'official'];
+
+/** Refuses to overwrite what was not asked to be. */
+function requireFree(out: string, to: Layout, force: boolean): void {
+  if (!existsSync(out)) return;
+  const isFolder = to === 'huggingface';
+  if (statSync(out).isDirectory() !== isFolder) {
+    const [is, written] = isFolder ? ['file', 'folder'] : ['folder', 'file'];
+    throw new InputError(`${out} is a ${is}, ${to} is written as a ${written}`, {
+      hint: 'give another place for it',
+    });
+  }
+  if (force || (isFolder && readdirSync(out).length === 0)) return;
+  throw new InputError(`${out} exists already`, { hint: 'give another place, or --force to overwrite it' });
+}
+
+/** What the format written has a place for, beside the weights. */
+function toldOf(checkpoint: CheckpointFile, { to, recipe, set = [] }: ConvertOptions): Told {
+  if (to === 'timm' || to === 'official') return {};
+  const { file, manifest } = checkpoint;
+  const mustKnow = to === 'huggingface';
+  if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0)
+    return toldBeside(file);
+  const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
+  if (known.assumption !== undefined) note(known.assumption);
+  const { heads, layerNormEps } = vitConfigOf(known.recipe);
+  return { heads, layerNormEps };
+}
+
+function resized({ stages, path }: ModelFile, imageSize: number): ModelFile['stages'] {
+  const { patchSize } = inferGeometry(stages, path);
+  if (imageSize % patchSize !== 0) {
+    throw new InputError(
+      `--resize ${imageSize}: it is not a multiple of ${path}'s patches of ${patchSize} pixels`,
+      {
+        hint: `such as ${Math.max(Math.round(imageSize / patchSize), 1) * patchSize}`,
+      },
+    );
+  }
+  const [stem, ...others] = stages;
+  return [fitStem(stem, { imageSize, patchSize }, path), ...others];
+}
+
+function bytesOf(out: string): number {
+  if (!statSync(out).isDirectory()) return statSync(out).size;
+  return ['config.json', 'model.safetensors'].reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
+}
+
+interface Result {
+  readonly checkpoint: string;
+  readonly from: Layout;
+  readonly out: string;
+  readonly to: Layout;
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  readonly image_size: number;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+function printResult(result: Result): void {
+  const rows = [
+    ['written', result.out],
+    ['format', `${result.to}, from ${result.from}`],
+    ['blocks', result.depths.join(' ')],
+    ['image size', String(result.image_size)],
+    ['tensors', result.tensors.toLocaleString('en-US')],
+    ['parameters', result.parameters.toLocaleString('en-US')],
+    ['size', bytes(result.bytes)],
+  ];
+  print(...columns(rows, 2));
+}

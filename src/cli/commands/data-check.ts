@@ -1,0 +1,114 @@
+import { checkData, type DataReport } from '../../data/data-check.js';
+import type { DataProblem } from '../../data/data-check-problems.js';
+import type { PartSummary, Spread } from '../../data/data-check-summary.js';
+import { duration, significant } from '../../report/format.js';
+import { columns, print, printJson } from '../output.js';
+
+/** `data check`: what is wrong with a folder of images; exit 1 where something is. */
+export async function dataCheck(folder: string, options: { readonly json?: true }): Promise<void> {
+  const started = performance.now();
+  const progress = progressLine(process.stderr);
+  const report = await checkData(folder, progress.show).finally(progress.clear);
+  const seconds = (performance.now() - started) / 1000;
+  if (options.json) printJson({ data: folder, ...report, seconds });
+  else printReport(folder, report, seconds);
+  if (report.problems.length > 0) process.exitCode = 1;
+}
+
+const REDRAW_MS = 100;
+
+/** A line on a terminal that says how far the work is; nothing elsewhere. */
+function progressLine(stream: NodeJS.WriteStream) {
+  let shown = Number.NEGATIVE_INFINITY;
+  return {
+    show: (done: number, total: number) => {
+      const now = performance.now();
+      if (!stream.isTTY || now - shown < REDRAW_MS) return;
+      shown = now;
+      stream.write(`\r${count(done)} of ${count(total)} images`);
+    },
+    clear: () => {
+      if (stream.isTTY) stream.write('\r\x1b[K');
+    },
+  };
+}
+
+function printReport(folder: string, { format, parts, problems }: DataReport, seconds: number): void {
+  const images = Object.values(parts).reduce((sum, part) => sum + part.images, 0);
+  print(
+    ...columns(
+      [
+        ['data', `${folder}, ${format}`],
+        ...Object.entries(parts).flatMap(([name, part]) => partRows(name, part)),
+        ['time', `${duration(seconds)}, ${significant(images / seconds)} images/s`],
+      ],
+      2,
+    ),
+    '',
+    ...(problems.length === 0 ? ['No problem found.'] : problemLines(problems)),
+  );
+}
+
+function partRows(name: string, part: PartSummary): string[][] {
+  const { balance, widths, heights } = part;
+  const unreadable = part.unreadable === 0 ? '' : `, ${count(part.unreadable)} of them unreadable`;
+  const named = (images: number, of: string) => `${count(images)} (${of})`;
+  const ofClass =
+    balance.min === balance.max
+      ? `${count(balance.min)} each`
+      : `from ${named(balance.min, balance.fewest)} to ${named(balance.max, balance.most)}, median ${count(balance.median)}`;
+  return [
+    [name, `${count(part.images)} images of ${count(part.classes)} classes${unreadable}`],
+    ['  of a class', ofClass],
+    ...(widths === null || heights === null
+      ? []
+      : [
+          ['  width', pixels(widths)],
+          ['  height', pixels(heights)],
+        ]),
+  ];
+}
+
+function pixels({ min, p5, median, p95, max }: Spread): string {
+  if (min === max) return `${min} px`;
+  return `${min} to ${max} px, median ${median}, nine in ten from ${p5} to ${p95}`;
+}
+
+const TITLES: Readonly<Record<DataProblem['kind'], string>> = {
+  damaged: 'cannot be opened',
+  unreadable: 'images that cannot be read',
+  wrong_extension: 'images of another format than their name says',
+  empty_class: 'classes without images',
+  unknown_class: 'classes of val that train lacks',
+  leak: 'images in train and in val',
+  duplicate: 'images more than once',
+  tiny: 'images much smaller than the others',
+};
+
+/** Of a kind; --json has all. */
+const MOST_LISTED = 20;
+
+function problemLines(problems: readonly DataProblem[]): string[] {
+  return (Object.keys(TITLES) as DataProblem['kind'][]).flatMap((kind) => {
+    const found = problems.filter((problem) => problem.kind === kind);
+    if (found.length === 0) return [];
+    const more = found.length - MOST_LISTED;
+    return [
+      `problem: ${TITLES[kind]}: ${count(found.length)}`,
+      ...found.slice(0, MOST_LISTED).map((problem) => `  ${problemText(problem)}`),
+      ...(more > 0 ? [`  and ${count(more)} more: --json lists all`] : []),
+    ];
+  });
+}
+
+function problemText({ images, detail }: DataProblem): string {
+  const [first] = images;
+  if (first === undefined) return detail;
+  return images.length === 1
+    ? `${first}: ${detail}`
+    : `${detail}: ${images.slice(0, 5).join(', ')}${images.length > 5 ? ', ...' : ''}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
+}

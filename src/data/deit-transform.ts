@@ -1,0 +1,59 @@
+import { randAugment } from './auto-augment.js';
+import { parsePolicy } from './auto-augment-policy.js';
+import { colorJitter } from './color-jitter.js';
+import {
+  compose,
+  horizontalFlip,
+  randomCrop,
+  randomResizedCrop,
+  SMALL_IMAGE,
+  type Transform,
+} from './transform.js';
+
+export interface DeitTransformOptions {
+  /** Pixels of a side of the result. */
+  readonly size: number;
+  /** Zero padding of the random crop, pixels; for sizes up to 32. */
+  readonly padding: number;
+  /** Share of the area, width / height of the random resized crop; for sizes above 32. */
+  readonly scale: readonly [number, number];
+  readonly ratio: readonly [number, number];
+  /** Probability of a horizontal flip. */
+  readonly flip: number;
+  /** RandAugment, see `parsePolicy`; null: none. */
+  readonly autoAugment: string | null;
+  /** Strength of the colour jitter, which there is only without auto-augment; 0: none. */
+  readonly colorJitter: number;
+  /** Mean of each channel, in 0 ... 1: RandAugment fills with it. */
+  readonly mean: readonly number[];
+  /** JPEGs may be decoded at a fraction of their size (see `PixelStep`). */
+  readonly fast: boolean;
+}
+
+/**
+ * The training transform of DeiT (Touvron et al. 2021), which Deep Incubation uses: random crop, flip, then
+ * RandAugment or else colour jitter. Up to 32 pixels the crop is one of the padded image, above 32 a random
+ * resized one. What is left out is as there; random erasing and mixing come after, on the batch.
+ *
+ * @throws InputError if `autoAugment` cannot be read; from the transform, if a small image is too small.
+ */
+export function deitTransform(
+  options: Pick<DeitTransformOptions, 'size'> & Partial<DeitTransformOptions>,
+): Transform {
+  const {
+    size,
+    padding = 4,
+    scale = [0.08, 1],
+    ratio = [3 / 4, 4 / 3],
+    flip = 0.5,
+    autoAugment = 'rand-m9-mstd0.5-inc1',
+    colorJitter: strength = 0.4,
+    mean = [0.485, 0.456, 0.406],
+    fast = false,
+  } = options;
+  return compose(
+    size <= SMALL_IMAGE ? randomCrop(size, padding) : randomResizedCrop(size, scale, ratio, { fast }),
+    horizontalFlip(flip),
+    autoAugment === null ? colorJitter(strength) : randAugment(parsePolicy(autoAugment), mean),
+  );
+}

@@ -1,0 +1,130 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheRoot } from '../base/cache.js';
+import { InputError } from '../base/errors.js';
+import { cifar, cifarFolder } from './cifar.js';
+import type { Dataset } from './dataset.js';
+import { evalFolder, holdsClasses, imageFolders } from './folder.js';
+import type { Category, DataFormat } from './formats.js';
+import { fashionMnist } from './idx.js';
+import { inaturalist } from './inaturalist.js';
+import { holdsShards } from './shard-files.js';
+import { shards } from './shards.js';
+
+export interface OpenDatasetOptions {
+  readonly format: DataFormat;
+  /** Folder of the data set. May be left out for Fashion-MNIST, which the set-up has fetched. */
+  readonly path?: string | undefined;
+  /** How many classes the model tells apart. */
+  readonly modelClasses?: number | undefined;
+  /** What iNaturalist's images are classified by. Default: `name`. */
+  readonly category?: Category | undefined;
+}
+
+/** Both parts of a data set; the classes of one are those of the other. */
+export interface DatasetPair {
+  readonly train: Dataset;
+  readonly val: Dataset;
+}
+
+/** @throws InputError where the images are missing or damaged, or their classes are not as many as the model's. */
+export function openDataset({ format, path, modelClasses, category }: OpenDatasetOptions): DatasetPair {
+  const folder = path ?? (format === 'fashion-mnist' ? join(cacheRoot(), 'fashion-mnist') : undefined);
+  if (folder === undefined) {
+    throw new InputError(`a data set of format ${format} without a path`, { hint: 'Give data.path.' });
+  }
+  const pair = openPair(format, folder, modelClasses, category);
+  requireClasses(pair.train, folder, modelClasses);
+  return pair;
+}
+
+function openPair(
+  format: DataFormat,
+  folder: string,
+  modelClasses: number | undefined,
+  category: Category | undefined,
+): DatasetPair {
+  switch (format) {
+    case 'fashion-mnist':
+      return fashionMnist(folder);
+    case 'folder':
+      return imageFolders(folder, { modelClasses });
+    case 'shards': {
+      const train = shards(folder, 'train', { modelClasses });
+      return { train, val: shards(folder, 'val', { classes: train.classes }) };
+    }
+    case 'cifar-10':
+    case 'cifar-100':
+      return { train: cifar(folder, format, 'train'), val: cifar(folder, format, 'val') };
+    case 'inaturalist-2018':
+    case 'inaturalist-2019':
+      return inaturalist(folder, { year: yearOf(format), category });
+  }
+}
+
+/**
+ * The images to evaluate a model on: those of the validation part, or all where a folder has no parts. What kind
+ * of data set it is, is told by what lies in the folder.
+ *
+ * @throws InputError as `openDataset`.
+ */
+export function openEvalDataset(dir: string, modelClasses: number, category?: Category): Dataset {
+  const format = dataFormatOf(dir);
+  const dataset = openEval(format, dir, modelClasses, category);
+  requireClasses(dataset, dir, modelClasses);
+  return dataset;
+}
+
+function openEval(format: DataFormat, dir: string, modelClasses: number, category?: Category): Dataset {
+  switch (format) {
+    case 'folder':
+      return evalFolder(dir, modelClasses);
+    case 'shards':
+      return shards(dir, 'val', { modelClasses });
+    case 'cifar-10':
+    case 'cifar-100':
+      return cifar(dir, format, 'val');
+    default:
+      return openPair(format, dir, modelClasses, category).val;
+  }
+}
+
+/**
+ * What kind of data set lies in a folder.
+ *
+ * @throws InputError if there is no such folder, or it could be two.
+ */
+export function dataFormatOf(dir: string): DataFormat {
+  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InputError(`${dir} ${existsSync(dir) ? 'is no folder' : 'does not exist'}`, {
+      hint: 'Give a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
+    });
+  }
+  const has = (name: string) => existsSync(join(dir, name));
+  const isThere: Readonly<Record<Exclude<DataFormat, 'folder' | 'shards'>, () => boolean>> = {
+    'fashion-mnist': () => ['', '.gz'].some((end) => has(`t10k-images-idx3-ubyte${end}`)),
+    'cifar-10': () => cifarFolder(dir, 'cifar-10') !== undefined,
+    'cifar-100': () => cifarFolder(dir, 'cifar-100') !== undefined,
+    'inaturalist-2018': () => has('val2018.json'),
+    'inaturalist-2019': () => has('val2019.json'),
+  };
+  const found = (Object.keys(isThere) as (keyof typeof isThere)[]).filter((format) => isThere[format]());
+  if (found.length > 1) {
+    throw new InputError(`${dir} holds more than one data set: ${found.join(' and ')}`, {
+      hint: 'Give each a folder of its own.',
+    });
+  }
+  // Tar files may be what the others were unpacked from.
+  return found[0] ?? (holdsShards(dir) && !holdsClasses(dir) ? 'shards' : 'folder');
+}
+
+function requireClasses({ classes }: Dataset, folder: string, modelClasses: number | undefined): void {
+  if (modelClasses === undefined || classes.length === modelClasses) return;
+  throw new InputError(`${folder} has ${classes.length} classes, the model ${modelClasses}`, {
+    hint: `Images of ${classes.length} classes need a model of so many: model.classes in a recipe.`,
+  });
+}
+
+function yearOf(format: 'inaturalist-2018' | 'inaturalist-2019'): 2018 | 2019 {
+  return format === 'inaturalist-2018' ? 2018 : 2019;
+}

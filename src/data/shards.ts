@@ -1,0 +1,112 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { cacheRoot } from '../base/cache.js';
+import { InputError } from '../base/errors.js';
+import type { Dataset } from './dataset.js';
+import type { Split } from './formats.js';
+import { type KnownClasses, numberNames } from './labels.js';
+import { nameListBuilder } from './name-list.js';
+import { shardFiles } from './shard-files.js';
+import { shardIndex } from './shard-index.js';
+import type { ShardIndex } from './shard-samples.js';
+
+export interface ShardOptions {
+  /** Where the indices of shards are kept. Default: in the cache folder. */
+  readonly cacheFolder?: string;
+  /** Told of a damaged shard, which is then passed over. Without: the error is thrown. */
+  readonly onProblem?: (problem: InputError) => void;
+}
+
+/**
+ * Images in tar files of WebDataset's layout, read at random from within them: nothing is unpacked. A folder holds
+ * the shards of both parts (`train-000000.tar`, `imagenet-val-00.tar`, `train/0.tar`), and may hold names of the
+ * classes in `classes.json` or `dataset.json`: a list, or an object with a list `classes`. The first reading of a
+ * shard makes an index of it (see `shardIndex`).
+ *
+ * @throws InputError if there is no shard of the part, one is damaged, or labels do not fit the classes.
+ */
+export function shards(
+  folder: string,
+  split: Split,
+  known: KnownClasses = {},
+  options: ShardOptions = {},
+): Dataset {
+  const files = shardFiles(folder, split);
+  const { names, shard, starts, bytes, labels } = joined(files, options);
+  const classes = known.classes ?? classNames(folder, labels, known.modelClasses);
+  const wrong = labels.findIndex((label) => label >= classes.length);
+  if (wrong >= 0) {
+    throw new InputError(
+      `${files[shard[wrong]]}: ${names.at(wrong)} has label ${labels[wrong]}, but there are ${classes.length} classes`,
+      { hint: 'Labels go from 0 to the number of classes - 1.' },
+    );
+  }
+  return {
+    length: names.length,
+    classes,
+    label: (i) => labels[i],
+    describe: (i) => `${files[shard[i]]}: ${names.at(i)}`,
+    source: (i) => ({ file: files[shard[i]], start: starts[i], bytes: bytes[i] }),
+  };
+}
+
+/** The indices of all shards, one after another. */
+function joined(files: readonly string[], options: ShardOptions) {
+  const { cacheFolder = join(cacheRoot(), 'shards'), onProblem } = options;
+  const indices = files.map((file) => tolerant(() => shardIndex(file, cacheFolder), onProblem));
+  const total = indices.reduce((sum, index) => sum + (index?.names.length ?? 0), 0);
+  if (total === 0 && onProblem === undefined) {
+    throw new InputError(`${files[0]} ${files.length > 1 ? 'and its neighbours hold' : 'holds'} no image`, {
+      hint: 'A sample is <key>.jpg (or png) and <key>.cls, or <key>.json with a label.',
+    });
+  }
+  const names = nameListBuilder();
+  const shard = new Int32Array(total);
+  const starts = new Float64Array(total);
+  const bytes = new Uint32Array(total);
+  const labels = new Int32Array(total);
+  let at = 0;
+  for (const [i, index] of indices.entries()) {
+    if (index === undefined) continue;
+    starts.set(index.starts, at);
+    bytes.set(index.bytes, at);
+    labels.set(index.labels, at);
+    shard.fill(i, at, at + index.names.length);
+    for (const name of index.names) names.add(name);
+    at += index.names.length;
+  }
+  return { names: names.build(), shard, starts, bytes, labels };
+}
+
+function tolerant(work: () => ShardIndex, onProblem?: (problem: InputError) => void): ShardIndex | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (onProblem === undefined || !(error instanceof InputError)) throw error;
+    onProblem(error);
+    return undefined;
+  }
+}
+
+const namesSchema = z.union([
+  z.array(z.string()),
+  z.object({ classes: z.array(z.string()) }).transform(({ classes }) => classes),
+]);
+
+function classNames(folder: string, labels: Int32Array, modelClasses: number | undefined): readonly string[] {
+  const file = ['classes.json', 'dataset.json']
+    .map((name) => join(folder, name))
+    .find((path) => existsSync(path));
+  if (file === undefined) {
+    return numberNames(modelClasses ?? labels.reduce((most, label) => Math.max(most, label), -1) + 1);
+  }
+  try {
+    return namesSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw new InputError(`${file} does not list the names of the classes`, {
+      hint: 'It should hold ["name of class 0", "name of class 1", ...], or {"classes": [...]}.',
+      cause: error,
+    });
+  }
+}

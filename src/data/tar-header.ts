@@ -1,0 +1,93 @@
+import { InputError } from '../base/errors.js';
+
+/** The fixed 512 bytes before a file of a tar archive. */
+export interface TarHeader {
+  /**
+   * `pax`, `long-name`: their content tells of the file that follows. `link`, `sparse`: files whose bytes are not
+   * simply here. `skipped`: no regular file, but with content. `other`: without (folders, devices).
+   */
+  readonly kind: 'file' | 'pax' | 'long-name' | 'link' | 'sparse' | 'skipped' | 'other';
+  readonly name: string;
+  /** Bytes of content. */
+  readonly size: number;
+}
+
+/** By the header's type flag; what is not listed is content of a kind that nobody needs. */
+const KINDS: Readonly<Record<string, TarHeader['kind']>> = {
+  '\0': 'file',
+  '0': 'file',
+  '7': 'file',
+  '1': 'link',
+  '2': 'link',
+  '3': 'other',
+  '4': 'other',
+  '5': 'other',
+  '6': 'other',
+  L: 'long-name',
+  S: 'sparse',
+  x: 'pax',
+};
+
+/**
+ * Reads a header; undefined: the block of zeros that ends an archive.
+ *
+ * @param place what a message says of it
+ * @throws InputError if its check sum is wrong, or a number no number.
+ */
+export function headerOf(block: Buffer, place: string): TarHeader | undefined {
+  const stored = octal(block, 148, 8);
+  if (stored === undefined || !hasSum(block, stored)) {
+    if (block.every((byte) => byte === 0)) return undefined;
+    throw new InputError(`${place}: no tar header`, { hint: hintFor(block, place) });
+  }
+  const size = (block[124] & 0x80) === 0 ? octal(block, 124, 12) : base256(block, 124, 12);
+  if (size === undefined) {
+    throw new InputError(`${place}: a tar header without a size`, { hint: 'Fetch or write the file again.' });
+  }
+  const isPosix = block.toString('latin1', 257, 263) === 'ustar\0';
+  const prefix = isPosix ? text(block, 345, 155) : '';
+  const name = text(block, 0, 100);
+  return {
+    kind: KINDS[String.fromCharCode(block[156])] ?? 'skipped',
+    name: prefix === '' ? name : `${prefix}/${name}`,
+    size,
+  };
+}
+
+/** The sum of all bytes, its own field as spaces; some old programs summed signed bytes. */
+function hasSum(block: Buffer, stored: number): boolean {
+  let unsigned = 8 * 0x20;
+  let signed = unsigned;
+  for (let i = 0; i < block.length; i++) {
+    if (i >= 148 && i < 156) continue;
+    unsigned += block[i];
+    signed += (block[i] << 24) >> 24;
+  }
+  return stored === unsigned || stored === signed;
+}
+
+/** Digits between blanks and zeros; undefined where there is something else. */
+function octal(block: Buffer, start: number, length: number): number | undefined {
+  const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(block.toString('latin1', start, start + length))?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits || '0', 8);
+}
+
+/** GNU's binary numbers of 8 GiB and more; undefined where negative, or beyond what any file has. */
+function base256(block: Buffer, start: number, length: number): number | undefined {
+  let value = block[start] & 0x7f;
+  for (let i = start + 1; i < start + length && Number.isSafeInteger(value); i++)
+    value = value * 256 + block[i];
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+function text(block: Buffer, start: number, length: number): string {
+  const zero = block.indexOf(0, start);
+  return block.toString('utf8', start, zero < 0 ? start + length : Math.min(zero, start + length));
+}
+
+function hintFor(block: Buffer, place: string): string {
+  const isFirst = place.endsWith('byte 0');
+  return isFirst && block[0] === 0x1f && block[1] === 0x8b
+    ? 'It is compressed: unpack it with gunzip, images are read from within the file.'
+    : 'Fetch or write the tar file again.';
+}

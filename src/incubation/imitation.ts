@@ -1,0 +1,59 @@
+import { InputError } from '../base/errors.js';
+import type { Layer, StagedModel } from '../models/staged.js';
+import { widened } from '../tasks/logits.js';
+import { noGrad } from '../torch/autograd.js';
+import { mean, mul, sub } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import type { Task } from '../training/task.js';
+import type { Trainable } from '../training/trainer.js';
+
+/**
+ * Module imitation, the alternative that the paper argues against (method.md, section 1) and an ablation of
+ * incubation: the module learns to give what the meta stage in its place gives, both on the meta model's features,
+ * by the mean squared distance; labels and classifier have no say. In the last place the features are the logits.
+ *
+ * The reference and the features before it are those of the meta model as it is judged, without drop path; the
+ * module trains with its own.
+ *
+ * @param hybrid with one trained stage, the module. It is judged as ever: `task.score` takes its logits
+ * @param metaStage the meta model's stage in the module's place; it stays the caller's
+ * @returns what the trainer takes: a model that gives module less reference, and the task that squares it
+ * @throws InputError when not exactly one stage of the hybrid is trained
+ */
+export function imitation<Target>(
+  hybrid: StagedModel,
+  metaStage: Layer,
+  task: Task<Target>,
+): { readonly model: Trainable; readonly task: Task<Target> } {
+  const index = trainedStage(hybrid);
+
+  const model: Trainable = {
+    forward(images, pass) {
+      const judging = { ...pass, training: false };
+      return scope(() => {
+        const features = hybrid.forwardStages(images, 0, index, judging);
+        // A float32 reference makes the difference float32.
+        const reference = noGrad(() => widened(metaStage.forward(features, judging)));
+        return sub(hybrid.forwardStages(features, index, index + 1, pass), reference);
+      });
+    },
+    trainedParameters: () => hybrid.trainedParameters(),
+  };
+
+  return {
+    model,
+    task: {
+      prepare: (batch) => task.prepare(batch),
+      loss: (difference) => mean(mul(difference, difference)),
+      score: (logits, target) => task.score(logits, target),
+    },
+  };
+}
+
+function trainedStage({ regimes }: StagedModel): number {
+  const index = regimes.indexOf('trained');
+  if (index >= 0 && regimes.lastIndexOf('trained') === index) return index;
+  throw new InputError(`imitation trains one module of a hybrid; here the stages are ${regimes.join(', ')}`, {
+    hint: 'give it a hybrid: hybridRegimes(stages, index)',
+  });
+}

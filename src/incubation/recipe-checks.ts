@@ -1,0 +1,34 @@
+import { InputError } from '../base/errors.js';
+import { phasesOf } from './phases.js';
+import type { Recipe } from './recipe-schema.js';
+
+/**
+ * What no single key of a recipe tells.
+ * @param source for messages
+ * @throws InputError naming the keys that do not go together
+ */
+export function checkTogether(recipe: Recipe, source: string): void {
+  const { data, model, start } = recipe;
+  const { channels } = model;
+  if (data.mean.length !== channels || data.std.length !== channels) {
+    throw new InputError(
+      `${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`,
+    );
+  }
+  if (start.meta !== undefined && start.model !== undefined) {
+    throw new InputError(`${source}: start.meta and start.model: only one of them can be given`, {
+      hint: 'meta incubates modules in that meta model; model fine-tunes that model',
+    });
+  }
+  if (model.distilled && !model.class_token) {
+    throw new InputError(`${source}: model.distilled needs model.class_token`);
+  }
+  const { augment } = data;
+  const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
+  for (const { name, settings } of phasesOf(recipe)) {
+    if (!mixes || settings.batch_size % 2 === 0) continue;
+    throw new InputError(`${source}: ${name}: batch_size ${settings.batch_size} is odd`, {
+      hint: 'mixup and cutmix pair the images of a batch: choose an even batch_size, or turn them off',
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import { RunError } from '../base/errors.js';
+import type { Batch } from '../data/batch.js';
+import type { Box, Mix } from '../data/dataset.js';
+import {
+  copyInto,
+  divide,
+  expand,
+  fillNormal,
+  flip,
+  lerp,
+  reshape,
+  select,
+  slice,
+  sub,
+  to,
+  zeros,
+} from '../torch/ops.js';
+import { Generator } from '../torch/random.js';
+import { scope } from '../torch/scope.js';
+import { fromArray, fromData, type Tensor } from '../torch/tensor.js';
+
+export interface InputOptions {
+  /** Of the model's input; grey images are repeated over three. */
+  readonly channels: number;
+  /** Of each channel, of pixels in 0 ... 1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly device: string;
+}
+
+/**
+ * Images as a model takes them: normalised, then erased, then mixed, as far as the batch says.
+ * @returns F32 [B, channels, H, W] on the device, from a batch
+ */
+export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
+  let noise: Generator | undefined;
+  return (batch) =>
+    scope(() => {
+      const pixels = normalised(batch, options);
+      const { erased = [], noiseKey, mix } = batch;
+      if (erased.length > 0) {
+        if (noiseKey === undefined)
+          throw new RunError('a batch with boxes to erase has no key for their noise');
+        noise ??= new Generator();
+        erase(pixels, erased, noise.seed(noiseKey));
+      }
+      return mix === undefined ? pixels : mixed(pixels, mix);
+    });
+}
+
+function normalised(batch: Batch, { channels, mean, std, device }: InputOptions): Tensor {
+  const perChannel = (values: readonly number[]) =>
+    fromArray(Float32Array.from(values), [1, channels, 1, 1], device);
+  const shape = [batch.size, batch.channels, batch.height, batch.width];
+  const pixels = to(fromData({ dtype: 'U8', shape, data: batch.images }, device), { dtype: 'F32' });
+  const scaled = expand(divide(pixels, 255), [-1, channels, -1, -1]);
+  return divide(sub(scaled, perChannel(mean)), perChannel(std));
+}
+
+/** Fills the boxes with N(0, 1), in place. Drawn on the CPU, then moved at once: the same noise on every device. */
+function erase(pixels: Tensor, boxes: readonly (Box & { slot: number })[], noise: Generator): void {
+  const channels = pixels.shape[1];
+  const sizes = boxes.map(({ height, width }) => channels * height * width);
+  const drawn = zeros([sizes.reduce((a, b) => a + b, 0)]);
+  fillNormal(drawn, 0, 1, noise);
+  const fill = pixels.device === 'cpu' ? drawn : to(drawn, { device: pixels.device });
+  let end = 0;
+  for (const [i, box] of boxes.entries()) {
+    end += sizes[i];
+    const own = reshape(slice(fill, 0, end - sizes[i], end), [channels, box.height, box.width]);
+    copyInto(part(select(pixels, 0, box.slot), box), own);
+  }
+}
+
+/** Each image with its partner's pixels: of mixup a new tensor, of cutmix in place. */
+function mixed(pixels: Tensor, { lambda, box }: Mix): Tensor {
+  if (box === undefined) return lerp(pixels, flip(pixels, 0), 1 - lambda);
+  const pasted = part(pixels, box);
+  copyInto(pasted, flip(pasted, 0));
+  return pixels;
+}
+
+/** A box of images [..., H, W]. A view. */
+function part(pixels: Tensor, { left, top, width, height }: Box): Tensor {
+  return slice(slice(pixels, -2, top, top + height), -1, left, left + width);
+}

@@ -1,0 +1,51 @@
+import { type Handle, type ImageFile, type ImageJob, native, type OpenedFile } from './native.js';
+
+export type { ImageFile, ImageJob, OpenedFile } from './native.js';
+
+/**
+ * Reads files into memory, on the addon's threads; what a JPEG's header tells, and the bytes of others.
+ * Every handle must be given to `runImages` or `closeImages`. Bytes that end early are an error of that file.
+ */
+export function openImages(files: readonly ImageFile[]): Promise<OpenedFile[]> {
+  return native.openImages(files);
+}
+
+/** One size for a batch of images. */
+export interface ImageShape {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/**
+ * Decodes, transforms and lays images into `into` (slots x channels x height x width, planar), on the addon's
+ * threads. Gives for each job null, or why its slot was not filled. Frees the jobs' handles. `jobs`, their
+ * pixels and `into` may not be changed meanwhile.
+ */
+export function runImages(
+  jobs: readonly ImageJob[],
+  { channels, height, width }: ImageShape,
+  into: Uint8Array,
+): Promise<(string | null)[]> {
+  return native.runImages(jobs, channels, height, width, into);
+}
+
+/** Frees images that will not be run. */
+export function closeImages(handles: readonly Handle[]): void {
+  native.closeImages(handles);
+}
+
+/** Files that the native side holds in memory. */
+export function liveImages(): number {
+  return native.liveImages();
+}
+
+/** Threads for images, in this process or worker thread, from now on. Idle ones do not keep it alive. */
+export function setImageThreads(threads: number): void {
+  native.setImageThreads(threads);
+}
+
+/** What decodes JPEGs on the addon's threads, such as `libjpeg-turbo 2.1.5`; undefined: nothing. */
+export function jpegDecoder(): string | undefined {
+  return native.jpegDecoder() || undefined;
+}

@@ -1,0 +1,113 @@
+import { RunError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import { noGrad } from '../torch/autograd.js';
+import { clone, copyInto } from '../torch/ops.js';
+import { keep, scope } from '../torch/scope.js';
+import type { Tensor } from '../torch/tensor.js';
+import { lerp } from './foreach.js';
+import { loadState, saveState } from './kept-state.js';
+
+export interface EmaOptions {
+  /** Share of the old average that an update leaves, e.g. 0.9999. */
+  readonly decay: number;
+  /**
+   * Averages over fewer weights at first: the t-th update, from 0, has decay min(decay, 1 - (1 + t)^(-2/3)), so that
+   * the random initial weights do not count. Default false.
+   */
+  readonly warmup?: boolean;
+}
+
+/** A running average of weights. It lives until `free()`. */
+export interface Ema {
+  /** Takes the present weights in. */
+  update(): void;
+  /**
+   * Runs `work`, which may be asynchronous, with the averages as the parameters' values. After it, also if it fails,
+   * the parameters have their own again, bit by bit.
+   * @throws RunError for an `update`, `state`, `load` or `swapped` before it has ended
+   */
+  swapped<T>(work: () => T): T;
+  /** The averages by name (`ema.<parameter>`) and the number of updates, for a checkpoint. */
+  state(): Map<string, TensorData>;
+  /**
+   * Goes on from a state.
+   * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
+   */
+  load(state: ReadonlyMap<string, TensorData>): void;
+  free(): void;
+}
+
+/**
+ * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, with `warmup` ModelEmaV3's):
+ * a = decay a + (1 - decay) p after every step, from the weights as they are now.
+ */
+export function ema(
+  parameters: readonly (readonly [name: string, parameter: Tensor])[],
+  options: EmaOptions,
+): Ema {
+  const { decay, warmup = false } = options;
+  const weights = parameters.map(([, parameter]) => parameter);
+  const averages = noGrad(() => weights.map((weight) => keep(clone(weight))));
+  const kept = {
+    title: 'state of the averaged weights',
+    steps: 'ema_updates',
+    tensors: parameters.map(([name], i): [name: string, tensor: Tensor] => [`ema.${name}`, averages[i]]),
+  };
+  let updates = 0;
+  let isSwapped = false;
+
+  const swap = () => {
+    noGrad(() => {
+      for (const [i, weight] of weights.entries()) exchange(weight, averages[i]);
+    });
+    isSwapped = !isSwapped;
+  };
+  const assertInPlace = (what: string) => {
+    if (isSwapped) throw new RunError(`${what} of averaged weights while the model has them in use`);
+  };
+
+  return {
+    update() {
+      assertInPlace('update');
+      const now = warmup ? Math.min(decay, 1 - (1 + updates) ** (-2 / 3)) : decay;
+      noGrad(() => lerp(averages, weights, 1 - now));
+      updates += 1;
+    },
+    swapped(work) {
+      assertInPlace('use');
+      swap();
+      return whenDone(work, swap);
+    },
+    state() {
+      assertInPlace('saving');
+      return saveState(kept, updates);
+    },
+    load(state) {
+      assertInPlace('loading');
+      updates = loadState(kept, state);
+    },
+    free() {
+      for (const average of averages) average.free();
+    },
+  };
+}
+
+function exchange(a: Tensor, b: Tensor): void {
+  scope(() => {
+    const before = clone(a);
+    copyInto(a, b);
+    copyInto(b, before);
+  });
+}
+
+/** Runs `last` after `work`, whether it fails or not, and where it is asynchronous once it has ended. */
+function whenDone<T>(work: () => T, last: () => void): T {
+  let isPending = false;
+  try {
+    const result = work();
+    isPending = result instanceof Promise;
+    return isPending ? ((result as Promise<unknown>).finally(last) as T) : result;
+  } finally {
+    if (!isPending) last();
+  }
+}

@@ -1,0 +1,30 @@
+import { InputError } from '../base/errors.js';
+
+/**
+ * The names that patterns match. In a pattern `*` stands for any characters, dots included; it is matched against the
+ * whole name (`stages.0.blocks.1.attn.qkv.weight`) and against the stage-local one (`blocks.1.attn.qkv.weight`).
+ *
+ * @example frozenBy(['patch_embed.*', 'blocks.*.attn.*'], names)
+ * @param names of all the model's parameters
+ * @throws InputError naming a pattern that matches nothing
+ */
+export function frozenBy(patterns: readonly string[], names: readonly string[]): Set<string> {
+  const frozen = patterns.flatMap((pattern) => {
+    const expression = expressionOf(pattern);
+    const matched = names.filter(
+      (name) => expression.test(name) || expression.test(name.replace(/^stages\.\d+\./, '')),
+    );
+    if (matched.length === 0) {
+      throw new InputError(`freeze: the pattern ${pattern} matches no parameter of the model`, {
+        hint: `a pattern matches whole names, such as ${names[0]}; * stands for any part of one`,
+      });
+    }
+    return matched;
+  });
+  return new Set(frozen);
+}
+
+function expressionOf(pattern: string): RegExp {
+  const parts = pattern.split(/\*+/).map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`);
+}

@@ -1,0 +1,29 @@
+import { add, lerp, lerped, scale, sign } from './foreach.js';
+import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
+
+export interface LionOptions {
+  /** Default 0.9, 0.99. */
+  readonly betas?: readonly [number, number];
+}
+
+/**
+ * Lion (Chen et al. 2023, algorithm 2), which keeps half of AdamW's state; its learning rate is 3 to 10 times smaller
+ * than AdamW's, its weight decay as much larger.
+ * u = sign(b1 m + (1-b1) g); p -= lr (u + wd p); m = b2 m + (1-b2) g.
+ */
+export function lion(groups: readonly ParameterGroup[], options: LionOptions = {}): Optimizer {
+  const [beta1, beta2] = options.betas ?? [0.9, 0.99];
+  return optimizerFrom(groups, {
+    slots: ['exp_avg'],
+    update(all) {
+      for (const { parameters, gradients, slots, lr, weightDecay } of all) {
+        const [averages] = slots;
+        const updates = lerped(averages, gradients, 1 - beta1);
+        sign(updates);
+        if (weightDecay !== 0) scale(parameters, 1 - lr * weightDecay);
+        add(parameters, updates, -lr);
+        lerp(averages, gradients, 1 - beta2);
+      }
+    },
+  });
+}
