@@ -107,7 +107,7 @@ describe('images', () => {
   test('no folder of images', async () => {
     expectInputError(
       await cli(['eval', FT, '--data', at('none'), '--set', 'model.heads=4']),
-      /none: cannot be read/,
+      /none does not exist/,
     );
   });
 });

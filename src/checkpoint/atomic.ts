@@ -14,7 +14,7 @@ import { basename, dirname, join } from 'node:path';
 import { withFileErrors } from './file-errors.js';
 
 /** What a writer that was killed leaves behind starts with this, and may be deleted. */
-export const TEMPORARY_PREFIX = '.tmp-';
+const TEMPORARY_PREFIX = '.tmp-';
 
 /** A new name in `folder`, so that a rename to its neighbour is atomic. */
 export function temporaryPath(folder: string, name: string): string {

@@ -3,7 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { errorText, InputError } from '../base/errors.js';
 import { setImageThreads } from '../torch/images.js';
-import { loadBatch } from './batch.js';
+import { checkImage } from './check-image.js';
 import { type Dataset, type EncodedImage, type Image, isEncoded } from './dataset.js';
 
 /** What reading all images of a data set found; in the data set's order. */
@@ -39,9 +39,6 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
   const misnamed: Finding[] = [];
 
   setImageThreads(availableParallelism());
-  // As training and evaluation load it, so that what passes here passes there.
-  const decoded = (index: number) =>
-    loadBatch({ dataset, indices: Int32Array.of(index), plan: () => ({ program: [] }) });
 
   const read = async (index: number) => {
     const source = dataset.source(index);
@@ -51,7 +48,7 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
       bytes = await storedBytes(source);
       const format = misnamedFormat(dataset.describe(index), bytes);
       if (format !== undefined) misnamed.push({ index, detail: `named otherwise, it is a ${format} image` });
-      image = await decoded(index);
+      image = await checkImage(source);
     } else {
       bytes = source.data;
       image = source;

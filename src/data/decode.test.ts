@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { InputError } from '../base/errors.js';
 import { decodeImage } from './decode.js';
 
 interface Fixture {
@@ -24,7 +25,7 @@ describe.each(['rgb.jpg', 'progressive.jpg', 'rgb.png', 'palette.png'])('%s', (n
   const needed = name.endsWith('png') ? whole.length - 12 : whole.length;
 
   test.each([1, 2, 30, 100, needed >> 1, needed - 10])('cut by %i bytes', async (cut) => {
-    await expect(decodeImage(whole.subarray(0, needed - cut))).rejects.toThrow();
+    await expect(decodeImage(whole.subarray(0, needed - cut))).rejects.toThrow(InputError);
   });
 });
 
@@ -32,5 +33,5 @@ test.each([
   ['nothing', Buffer.alloc(0)],
   ['text', Buffer.from('hello')],
 ])('%s is no image', async (_, bytes) => {
-  await expect(decodeImage(bytes)).rejects.toThrow();
+  await expect(decodeImage(bytes)).rejects.toThrow(InputError);
 });

@@ -133,13 +133,10 @@ function jobFor({ slot }: Slot, image: Found[1], program: PixelProgram): ImageJo
 }
 
 function unreadable({ describe }: Loading, slot: Slot, reason: unknown): Failure {
-  const error = new InputError(
-    `${describe(slot.index)}: cannot be read as an image (${errorText(reason).trim()})`,
-    {
-      hint: 'Restore the file or remove it from its folder.',
-      cause: reason,
-    },
-  );
+  const error = new InputError(`${describe(slot.index)}: cannot be read as an image (${errorText(reason)})`, {
+    hint: 'Restore the file or remove it from its folder.',
+    cause: reason,
+  });
   return { slot, error, isUnreadable: true };
 }
 

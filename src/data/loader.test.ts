@@ -286,10 +286,10 @@ describe('failures', () => {
     dataset(11, (i) => (bad(i) ? source : { file: files.jpg[i] }));
 
   test.each([
-    ['missing', () => missing, 'No such file'],
-    ['truncated', truncated, 'truncated'],
-    ['no image', () => ({ file: fileURLToPath(import.meta.url) }), 'cannot be read as an image'],
-    ['a part behind the end', () => ({ file: files.jpg[0], start: 10, bytes: 1e6 }), 'truncated'],
+    ['missing', () => missing, /No such file/],
+    ['truncated', truncated, /truncated|premature end/],
+    ['no image', () => ({ file: fileURLToPath(import.meta.url) }), /unsupported image format/],
+    ['a part behind the end', () => ({ file: files.jpg[0], start: 10, bytes: 1e6 }), /truncated/],
   ])('a file that is %s is named, at its step', async (_, source, words) => {
     const seen: number[] = [];
     const run = async () => {
@@ -299,7 +299,7 @@ describe('failures', () => {
     const error = await run().catch((reason) => reason);
     expect(error).toBeInstanceOf(InputError);
     expect(error.message).toMatch(/^image 6: cannot be read as an image \(/);
-    expect(error.message).toContain(words);
+    expect(error.message).toMatch(words);
     expect(seen).toEqual([0]);
   });
 

@@ -34,6 +34,13 @@ export interface Native {
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;
   engine(): EngineInfo;
+  runProgram(
+    pixels: Uint8Array,
+    width: number,
+    height: number,
+    channels: number,
+    program: Float64Array,
+  ): { width: number; height: number; channels: number; data: Uint8Array };
   openImages(sources: readonly ImageFile[]): Promise<OpenedFile[]>;
   runImages(
     jobs: readonly ImageJob[],
