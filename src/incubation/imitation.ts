@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { Layer, StagedModel } from '../models/staged.js';
-import { widened } from '../tasks/logits.js';
+import { judged, widened } from '../tasks/logits.js';
 import { noGrad } from '../torch/autograd.js';
 import { mean, mul, sub } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
@@ -26,6 +26,7 @@ export function imitation<Target>(
   task: Task<Target>,
 ): { readonly model: Trainable; readonly task: Task<Target> } {
   const index = trainedStage(hybrid);
+  const isLast = index === hybrid.stages.length - 1;
 
   const model: Trainable = {
     forward(images, pass) {
@@ -34,7 +35,9 @@ export function imitation<Target>(
         const features = hybrid.forwardStages(images, 0, index, judging);
         // A float32 reference makes the difference float32.
         const reference = noGrad(() => widened(metaStage.forward(features, judging)));
-        return sub(hybrid.forwardStages(features, index, index + 1, pass), reference);
+        const given = hybrid.forwardStages(features, index, index + 1, pass);
+        // Of two heads the reference is the mean, as judged.
+        return sub(isLast ? judged(given) : given, reference);
       });
     },
     trainedParameters: () => hybrid.trainedParameters(),
