@@ -1,0 +1,69 @@
+/** How a process ended. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Why it could not be started, where that is so. */
+  readonly notStarted?: string;
+  /** Why this program killed it, where it did. */
+  readonly killedFor?: string;
+  /** The end of what it wrote to stderr. */
+  readonly stderr: string;
+  /** Kills for want of memory while it ran, of its control group or machine; undefined where the system does not tell. */
+  readonly oomKills: number | undefined;
+}
+
+const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGSEGV: 'a crash in native code',
+  SIGBUS: 'a crash in native code, or a mapped file that was cut short',
+  SIGILL: 'an instruction that this processor lacks',
+  SIGFPE: 'a division by zero in native code',
+  SIGABRT: 'native code gave up',
+};
+
+/** Why a process ended before its work was done, as what follows its name. */
+export function causeOf(ending: Ending): string {
+  const { code, signal, notStarted, killedFor } = ending;
+  if (notStarted !== undefined) return `could not be started: ${notStarted}`;
+  if (killedFor !== undefined) return `was killed: ${killedFor}`;
+  const line = tellingLine(ending.stderr);
+  const said = line === undefined ? '' : `: ${line}`;
+  if (signal === 'SIGKILL') return `died of SIGKILL, ${killer(ending)}`;
+  if (signal !== null) {
+    const meaning = MEANINGS[signal];
+    return `died of ${signal}${meaning === undefined ? '' : ` (${meaning})`}${said}`;
+  }
+  if (code === 0) return `ended without a result${said}`;
+  return `ended with exit code ${code}${said}`;
+}
+
+/** Whether a process was, or may have been, killed for want of memory. */
+export function lackedMemory({ signal, oomKills, stderr, killedFor }: Ending): boolean {
+  if (signal === 'SIGKILL') return killedFor === undefined && oomKills !== 0;
+  return signal === 'SIGABRT' && /out of memory|bad_alloc/.test(stderr);
+}
+
+function killer({ oomKills }: Ending): string {
+  if (oomKills === undefined) return 'perhaps out of memory';
+  return oomKills > 0
+    ? 'out of memory: the kernel killed it'
+    : 'sent from outside (the kernel did not lack memory)';
+}
+
+/** What a stack consists of, and what surrounds it. */
+const NO_NEWS = /^(at |frame #|\d+: 0x|Exception raised from|Node\.js v|-+ .* -+$|[{}\]]|\^)/;
+/** Best first: C++'s reason, then what looks like an error's message. */
+const NEWS = [/what\(\)/, /\b\w*(error|exception)\b|^fatal|terminate called/i];
+
+/** The line of stderr that says most. */
+function tellingLine(stderr: string): string | undefined {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !NO_NEWS.test(line));
+  const telling = NEWS.map((news) => lines.findLast((line) => news.test(line))).find(
+    (line) => line !== undefined,
+  );
+  return (telling ?? lines.at(-1))?.slice(0, MAX_CHARACTERS);
+}
+
+const MAX_CHARACTERS = 300;
