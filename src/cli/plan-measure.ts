@@ -44,6 +44,7 @@ async function stepMilliseconds(recipe: Recipe, plan: PhasePlan, device: string)
     accumulate: settings.accumulate,
     clipGrad: settings.clip_grad,
     precision: settings.precision,
+    activationCheckpointing: settings.activation_checkpointing,
     device,
     generator,
     seed: recipe.seed,

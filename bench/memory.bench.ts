@@ -1,0 +1,58 @@
+/**
+ * Peak memory of a phase's process in its first steps, against what `plan` says.
+ *
+ *   npm run bench -- memory [--batch 4] [--models vit-b,vit-l,vit-h] [--phases PT,MT/1,FT] [--set key=value]...
+ *
+ * Each phase of each recipe of recipes/imagenet runs at full size on the CPU, in a process of its own, on random images.
+ */
+import { execFileSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { measure } from '../src/cli/plan-measure.js';
+import type { PhaseName } from '../src/incubation/phases.js';
+import { phasePlan } from '../src/incubation/plan.js';
+import { readRecipe } from '../src/incubation/recipe.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    batch: { type: 'string', default: '4' },
+    models: { type: 'string', default: 'vit-b,vit-l,vit-h' },
+    phases: { type: 'string', default: 'PT,MT/1,FT' },
+    set: { type: 'string', multiple: true, default: [] },
+    /** For the processes it starts. */
+    only: { type: 'string' },
+  },
+});
+
+const GIB = 2 ** 30;
+/** Of a process that has loaded Node, libtorch and its kernels, and holds no tensor. */
+const PROCESS = 0.3 * GIB;
+const IMAGES = 100_000;
+
+function recipeOf(model: string) {
+  return readRecipe(`recipes/imagenet/${model}.yaml`, [
+    `training.batch_size=${flags.batch}`,
+    `training.total_batch=${flags.batch}`,
+    'run.device=cpu',
+    ...flags.set,
+  ]);
+}
+
+if (flags.only === undefined) {
+  console.log('| model | phase | images | planned GiB | measured GiB | measured / planned |');
+  console.log('|---|---|---|---|---|---|');
+  for (const model of flags.models.split(',')) {
+    for (const phase of flags.phases.split(',') as PhaseName[]) {
+      const { peak } = phasePlan(recipeOf(model), IMAGES, phase).memory;
+      const planned = ((peak ?? Number.NaN) + PROCESS) / GIB;
+      const args = [...process.argv.slice(1), '--only', `${model} ${phase}`];
+      const measured = Number(execFileSync(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
+      const cells = [model, phase, flags.batch, planned.toFixed(2), measured.toFixed(2)];
+      console.log(`| ${[...cells, (measured / planned).toFixed(3)].join(' | ')} |`);
+    }
+  }
+} else {
+  const [model, phase] = flags.only.split(' ') as [string, PhaseName];
+  const recipe = recipeOf(model);
+  await measure(recipe, [phasePlan(recipe, IMAGES, phase)]);
+  console.log((process.resourceUsage().maxRSS * 1024) / GIB);
+}
