@@ -29,7 +29,7 @@ export interface StepRecord {
   readonly data_wait: number;
   /** Peak resident memory of the process (CPU) or peak allocated device memory, bytes. */
   readonly memory_bytes: number;
-  /** Global gradient norm before clipping; present when clipping is on. */
+  /** Global gradient norm before clipping. */
   readonly grad_norm?: number;
 }
 

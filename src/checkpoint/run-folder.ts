@@ -9,6 +9,8 @@ export interface RunFolder {
   readonly root: string;
   readonly recipe: string;
   readonly plan: string;
+  /** The training images, one a line, where only a part of the data set is used. */
+  readonly images: string;
   readonly summary: string;
   /** Folder of `index.html` and its figures. */
   readonly report: string;
@@ -29,6 +31,7 @@ export function runFolder(root: string): RunFolder {
     root,
     recipe: join(root, 'recipe.json'),
     plan: join(root, 'plan.json'),
+    images: join(root, 'train_images.txt'),
     summary: join(root, 'summary.json'),
     report: join(root, 'report'),
     phase: (name) => {

@@ -13,8 +13,16 @@ export interface PhaseMemory {
   readonly activations: number | null;
   /** The same with activation checkpointing. */
   readonly activations_checkpointed: number | null;
-  /** The most at once: weights, optimiser, the larger of gradients and activations, and a block's workspace. */
+  /** The most at once: weights, optimiser, gradients with activations (`together`), and a block's workspace. */
   readonly peak: number | null;
+}
+
+/**
+ * Gradients come as activations go, so that the larger of the two is held; but not every gap that activations leave
+ * fits a gradient. The share of the smaller that comes on top was measured (docs/results.md).
+ */
+function together(a: number, b: number): number {
+  return Math.max(a, b) + 0.35 * Math.min(a, b);
 }
 
 const FLOAT = 4;
@@ -40,7 +48,9 @@ export function phaseMemory(blueprint: Blueprint, { depths, regimes, settings }:
   const width = settings.precision === 'bfloat16' ? 0.75 * FLOAT : FLOAT;
   const blocks = (regime: 'trained' | 'suffix') =>
     depths.reduce((sum, depth, stage) => sum + (regimes[stage] === regime ? depth : 0), 0);
-  const kept = blocks('trained') * of.trained + blocks('suffix') * of.suffix;
+  const last = regimes[regimes.length - 1];
+  const spared = last === 'prefix' ? 0 : (of.lastSpares?.[last] ?? 0);
+  const kept = blocks('trained') * of.trained + blocks('suffix') * of.suffix - spared;
   const activations = images * width * kept;
   // Each block's input, and of one block at a time everything.
   const inputs = (blocks('trained') + blocks('suffix')) * of.input;
@@ -51,6 +61,6 @@ export function phaseMemory(blueprint: Blueprint, { depths, regimes, settings }:
     ...held,
     activations,
     activations_checkpointed: checkpointed,
-    peak: weights + optimizer + Math.max(gradients, inUse) + workspace,
+    peak: weights + optimizer + together(gradients, inUse) + workspace,
   };
 }

@@ -2,9 +2,10 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../base/errors.js';
 import { versions } from '../base/versions.js';
-import { writeJsonAtomic } from '../checkpoint/atomic.js';
+import { writeFileAtomic, writeJsonAtomic } from '../checkpoint/atomic.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { readJson, runFolder } from '../checkpoint/run-folder.js';
+import type { Dataset } from '../data/dataset.js';
 import { openImages } from './images.js';
 import { phasesOf } from './phases.js';
 import { planRun, type RunPlan } from './plan.js';
@@ -33,6 +34,7 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
     mkdirSync(runDir, { recursive: true });
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
     writeJsonAtomic(folder.plan, plan);
+    if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
   return { recipe, runDir, plan };
 }
@@ -59,6 +61,15 @@ function requireSame(recipe: Recipe, before: Recipe, path: string): void {
   throw new InputError(`${path} was written by another recipe: ${changed} differs`, {
     hint: 'choose another --out, or delete the folder to start over',
   });
+}
+
+/** Whether training uses a part of the images: which one is then written down. */
+function isPart({ data }: Recipe): boolean {
+  return data.fraction < 1 || data.train_images !== undefined;
+}
+
+function listOf(dataset: Dataset): string {
+  return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
 }
 
 function requireEnough(recipe: Recipe, images: number): void {

@@ -43,6 +43,8 @@ export interface BlockActivations {
   /** It is frozen, and passes gradients on. */
   readonly suffix: number;
   readonly input: number;
+  /** What the last block, if it computes less, does not hold of `trained` and of `suffix`. Default 0. */
+  readonly lastSpares?: Readonly<Record<'trained' | 'suffix', number>>;
   /** Beside these, while the block is computed. */
   readonly workspace: number;
 }

@@ -186,6 +186,10 @@ function vitActivations(config: VitConfig): BlockActivations {
     suffix: frozen,
     trained: frozen + N * (D + D + hidden),
     input: N * D,
+    // Of the last block only keys and values are computed of all tokens, and what they are made of.
+    ...(config.classToken && {
+      lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) - 4 * N * D },
+    }),
     workspace: N * (2 * D + 2 * hidden),
   };
 }
