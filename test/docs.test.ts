@@ -5,7 +5,8 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { phaseOf, phasesOf } from '../src/incubation/phases.js';
-import { checkedRecipe, defineRecipe, recipeJsonSchema } from '../src/incubation/recipe.js';
+import { planRun } from '../src/incubation/plan.js';
+import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/incubation/recipe.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [
@@ -75,7 +76,9 @@ describe('docs/recipes.md', () => {
   const every = new Map(keysOf(recipeJsonSchema()));
   // Phases take the keys of `training`, which are told of once.
   const keys = new Map(
-    [...every].filter(([key]) => !every.has(key.replace(/^phases\.\w+\.(?=.)/, 'training.')) || !/^phases\.\w+\./.test(key)),
+    [...every].filter(
+      ([key]) => !every.has(key.replace(/^phases\.\w+\.(?=.)/, 'training.')) || !/^phases\.\w+\./.test(key),
+    ),
   );
   const rows = new Map(
     [...textOf('docs/recipes.md').matchAll(/^\| `([\w.]+)` +\| (.*?) +\| .*\|$/gm)].map(
@@ -122,6 +125,38 @@ describe('docs/recipes.md', () => {
 function prefixed(prefix: string, values: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
 }
+
+describe('docs/train.md', () => {
+  const rows = [
+    ...textOf('docs/train.md').matchAll(
+      /^\| `(vit-[\w-]+\.yaml)` +\|.*?\|.*?\| ([\d +]+?) +\| ([\d.]*) +\|$/gm,
+    ),
+  ].map(([, recipe, epochs, cost]) => ({ recipe, epochs, cost }));
+  const planOf = (recipe: string) => {
+    const read = readRecipe(join(root, 'recipes/imagenet', recipe));
+    return planRun(read, Math.round(1_281_167 * read.data.fraction));
+  };
+
+  test('tells of every recipe in recipes/imagenet', () => {
+    const files = readdirSync(join(root, 'recipes/imagenet'));
+    expect(rows.map(({ recipe }) => recipe).sort()).toEqual(files.sort());
+  });
+
+  test.each(rows)(
+    '$recipe trains $epochs epochs, at $cost of the cost of end to end',
+    ({ recipe, epochs, cost }) => {
+      const { phases, incubation } = planOf(recipe);
+      const told = ['PT', 'MT/0', 'FT'].flatMap((name) => phases.find(({ phase }) => phase === name) ?? []);
+      expect(told.map((phase) => Math.round(phase.epochs)).join(' + ')).toBe(epochs);
+      if (cost === '') return expect(phases.map(({ phase }) => phase)).toEqual(['FT']);
+      // The shorter schedules are compared with the whole one's baseline.
+      const whole = planOf(recipe.replace(/-(25|50)\.yaml$/, '.yaml').replace('-data', ''));
+      const scale = readRecipe(join(root, 'recipes/imagenet', recipe)).data.fraction;
+      const baseline = whole.phases.find(({ phase }) => phase === 'E2E');
+      expect(incubation.block_passes / scale / (baseline?.block_passes ?? 0)).toBeCloseTo(Number(cost), 2);
+    },
+  );
+});
 
 test('the recipe in README.md is a valid one', () => {
   const [recipe, ...others] = blocks('README.md', 'yaml');

@@ -1,0 +1,283 @@
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { phasesUnder } from '../bench/kill/processes.js';
+import { torment } from '../bench/kill/torment.js';
+import { differences, traceOf } from '../bench/kill/trace.js';
+import { randomStream } from '../src/base/random.js';
+import { readStatus } from '../src/checkpoint/phase-status.js';
+import {
+  cli,
+  jsonLines,
+  type Started,
+  start,
+  temporaryFolder,
+  tinyRecipe,
+  until,
+  writeImages,
+} from './cli-support.js';
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const recipe = at('recipe.json');
+/** Trained without a fault. */
+const whole = at('whole');
+const ORDINARY = ['--set', 'training.checkpoint_every=0.1'];
+
+beforeAll(async () => {
+  await writeImages(at('images'), { train: 16, val: 5 });
+  writeFileSync(recipe, JSON.stringify(tinyRecipe(at('images'))));
+  expect(await cli(command(whole, []))).toMatchObject({ code: 0 });
+}, 120_000);
+
+const command = (run: string, only = ['--only', 'PT']) => ['run', recipe, '--out', run, ...ORDINARY, ...only];
+
+/** A run of PT that is under way, some steps behind its first checkpoint. */
+async function underWay(run: string, options: Parameters<typeof start>[1] = {}): Promise<Started> {
+  const started = start(command(run), options);
+  await until(() => lastStep(run) >= 30, 'step 30');
+  return started;
+}
+
+const lastStep = (run: string) => Number(jsonLines(join(run, 'PT/metrics.jsonl')).at(-1)?.step ?? 0);
+
+/** Gone on with, the run ends as if the fault had not been. */
+async function expectRecovery(run: string, only = ['--only', 'PT']): Promise<void> {
+  const { code, stderr } = await cli(command(run, only));
+  expect(stderr).not.toMatch(/^error/m);
+  expect(code).toBe(0);
+  const names = [...traceOf(run).keys()].filter((name) => only.length === 0 || name.startsWith('PT'));
+  expect(names.length).toBeGreaterThan(5);
+  expect(differences(traceOf(run), traceOf(whole)).filter((name) => names.includes(name))).toEqual([]);
+  const left = readdirSync(run, { recursive: true }).filter((name) =>
+    /(^|\/)\.(tmp-|lock)/.test(String(name)),
+  );
+  expect(left).toEqual([]);
+}
+
+const isAlive = (pid: number) =>
+  existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+
+test('six kills at random instants over all phases leave no trace', async () => {
+  const run = at('killed');
+  const kills = await torment({
+    runDir: run,
+    start: () => start(command(run, [])),
+    kills: 6,
+    killsAPhase: 2,
+    random: randomStream(['faults', 1]),
+    longestMs: 4000,
+  });
+  expect(kills).toHaveLength(6);
+  await expectRecovery(run, []);
+}, 180_000);
+
+test('a process that dies is started again; why is told, logged and kept', async () => {
+  const run = at('died');
+  const { process: supervisor, ended } = await underWay(run);
+  const [{ pid }] = phasesUnder(supervisor.pid as number);
+  expect(readStatus(run, 'PT')).toMatchObject({ state: 'running', pid, restarts: 0, last_error: null });
+  process.kill(pid, 'SIGSEGV');
+  await until(() => readStatus(run, 'PT').state === 'restarting', 'a restart');
+  const { code, stderr } = await ended;
+  expect(code).toBe(0);
+  const told =
+    /PT died of SIGSEGV \(a crash in native code\); in 1.0 s it goes on from its last checkpoint \(restart 1\)/;
+  expect(stderr).toMatch(told);
+  expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toMatch(told);
+  expect(readStatus(run, 'PT')).toMatchObject({ state: 'done', pid: null, restarts: 1 });
+  await expectRecovery(run);
+});
+
+test('a damaged newest checkpoint: the one before is used, and the log says so', async () => {
+  const run = at('damaged');
+  const stopped = await underWay(run);
+  stopped.process.kill('SIGTERM');
+  expect((await stopped.ended).code).toBe(143);
+  const checkpoints = join(run, 'PT/checkpoints');
+  const newest = Number(readFileSync(join(checkpoints, 'latest'), 'utf8'));
+  const damaged = join(checkpoints, String(newest + 1));
+  cpSync(join(checkpoints, String(newest)), damaged, { recursive: true });
+  truncateSync(join(damaged, 'optimizer.safetensors'), 100);
+  const manifest = readFileSync(join(damaged, 'manifest.json'), 'utf8');
+  writeFileSync(join(damaged, 'manifest.json'), manifest.replace(/"step": \d+/, `"step": ${newest + 1}`));
+  writeFileSync(join(checkpoints, 'latest'), '');
+  await expectRecovery(run);
+  const log = readFileSync(join(run, 'PT/log.txt'), 'utf8');
+  expect(log).toContain(`passed over checkpoint ${damaged}: optimizer.safetensors has 100 bytes`);
+  expect(log).toContain(`goes on from step ${newest}`);
+});
+
+describe('signals', () => {
+  test('SIGTERM: a checkpoint, and out within ten seconds', async () => {
+    const run = at('terminated');
+    const { process: supervisor, ended } = await underWay(run);
+    const [{ pid }] = phasesUnder(supervisor.pid as number);
+    const asked = performance.now();
+    supervisor.kill('SIGTERM');
+    const { code, stderr } = await ended;
+    expect(performance.now() - asked).toBeLessThan(10_000);
+    expect(code).toBe(143);
+    expect(stderr).toMatch(/error: PT was interrupted at step \d+ of 240\n {2}hint: the same command again/);
+    expect(isAlive(pid)).toBe(false);
+    const step = stderr.match(/step (\d+) of/)?.[1];
+    expect(readFileSync(join(run, 'PT/checkpoints/latest'), 'utf8').trim()).toBe(step);
+    expect(readStatus(run, 'PT').state).toBe('interrupted');
+    await expectRecovery(run);
+  });
+
+  test('a second SIGINT: out at once, no process left, nothing corrupted', async () => {
+    const run = at('interrupted');
+    const { process: supervisor, ended } = await underWay(run);
+    const [{ pid }] = phasesUnder(supervisor.pid as number);
+    // So that it cannot have left before the second one.
+    process.kill(pid, 'SIGSTOP');
+    supervisor.kill('SIGINT');
+    await until(() => /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')), 'the stop');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(supervisor.exitCode).toBeNull();
+    supervisor.kill('SIGINT');
+    expect((await ended).code).toBe(130);
+    await until(() => !isAlive(pid), 'the end of the phase');
+    await expectRecovery(run);
+  });
+
+  test('the supervisor killed: its phase ends, and is told to be interrupted', async () => {
+    const run = at('orphaned');
+    const { process: supervisor, ended } = await underWay(run);
+    const [{ pid }] = phasesUnder(supervisor.pid as number);
+    supervisor.kill('SIGKILL');
+    await ended;
+    await until(() => !isAlive(pid), 'the end of the orphan');
+    expect(readStatus(run, 'PT')).toMatchObject({ state: 'interrupted', pid: null });
+    await expectRecovery(run);
+  });
+});
+
+test('two runs in one folder: the second is refused and changes nothing', async () => {
+  const run = at('shared');
+  const first = await underWay(run);
+  const before = statSync(join(run, 'recipe.json')).mtimeMs;
+  const second = await cli([...command(run), '--set', 'run.parallel=2']);
+  expect(second.stderr).toBe(
+    `error: ${run} is in use by process ${first.process.pid} on ${(await import('node:os')).hostname()}\n` +
+      '  hint: wait for it, stop it, or choose another --out\n',
+  );
+  expect(second.code).toBe(2);
+  expect(statSync(join(run, 'recipe.json')).mtimeMs).toBe(before);
+  expect((await first.ended).code).toBe(0);
+  await expectRecovery(run);
+});
+
+test('the run folder deleted in mid-run: a clear end, and it does not come back', async () => {
+  const run = at('deleted');
+  const { ended } = await underWay(run);
+  // Renamed first: deleting takes its time, and the run goes on writing.
+  renameSync(run, at('trash'));
+  rmSync(at('trash'), { recursive: true });
+  const { code, stderr } = await ended;
+  expect(stderr).toMatch(
+    /error: (PT: )?Cannot write .*\/deleted\/.*: it is not there any more\.\n {2}hint: Was the folder deleted/,
+  );
+  expect(code).toBe(1);
+  expect(existsSync(run)).toBe(false);
+});
+
+test('the images gone in mid-run: a clear end; once they are back it goes on', async () => {
+  const run = at('bereft');
+  const { ended } = await underWay(run);
+  renameSync(at('images'), at('elsewhere'));
+  const { code, stderr } = await ended.finally(() => renameSync(at('elsewhere'), at('images')));
+  expect(stderr).toMatch(new RegExp(`^error: .*${at('images')}`, 'm'));
+  expect(code).toBe(2);
+  await expectRecovery(run);
+});
+
+test('a clock that jumps by days changes nothing, not even the pause before a restart', async () => {
+  const run = at('jumping');
+  const jump = at('jump.mjs');
+  writeFileSync(
+    jump,
+    `const now = Date.now;
+     let calls = 0;
+     Date.now = () => now() + (calls++ % 2 === 0 ? 1 : -1) * 86_400_000 * (calls % 5);
+     const Before = Date;
+     globalThis.Date = class extends Before { constructor(...args) { super(...(args.length ? args : [Before.now()])); } };`,
+  );
+  const env = { NODE_OPTIONS: `--import=${pathToFileURL(jump).href}` };
+  const { process: supervisor, ended } = await underWay(run, { env });
+  process.kill(phasesUnder(supervisor.pid as number)[0].pid, 'SIGKILL');
+  const { code, stderr } = await ended;
+  expect(stderr).toMatch(/PT died of SIGKILL.*in 1\.0 s/);
+  expect(code).toBe(0);
+  await expectRecovery(run);
+}, 90_000);
+
+/** Of 1 MB, in memory; only root may. */
+function mountSmall(path: string): boolean {
+  mkdirSync(path, { recursive: true });
+  return mount('-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path);
+}
+
+const mount = (...args: string[]) => spawnSync('mount', args).status === 0;
+const unmount = (path: string) => spawnSync('umount', [path]).status === 0;
+const canMount = mountSmall(at('probe')) && unmount(at('probe'));
+
+describe.runIf(canMount)('a disk of its own', () => {
+  async function onDisk(name: string, work: (disk: string, run: string) => Promise<void>): Promise<void> {
+    const disk = at(name);
+    expect(mountSmall(disk)).toBe(true);
+    try {
+      await work(disk, join(disk, 'run'));
+    } finally {
+      expect(unmount(disk)).toBe(true);
+    }
+  }
+
+  test('full in mid-run: a clear end, nothing lost; with some space freed it goes on', async () => {
+    await onDisk('full', async (disk, run) => {
+      const { ended } = await underWay(run);
+      const ballast = join(disk, 'ballast');
+      expect(() => writeFileSync(ballast, new Uint8Array(2 ** 20))).toThrow('ENOSPC');
+      const { code, stderr } = await ended;
+      expect(stderr).toMatch(
+        /error: (PT: )?The disk is full: .* could not be written\.\n {2}hint: Nothing written before/,
+      );
+      expect(code).toBe(1);
+      rmSync(ballast);
+      await expectRecovery(run);
+    });
+  });
+
+  test('read-only: refused at the start, and a clear end in mid-run', async () => {
+    await onDisk('read-only', async (disk, run) => {
+      expect(mount('-o', 'remount,ro', disk)).toBe(true);
+      const refused = await cli(command(run));
+      expect(refused.stderr).toMatch(/^error: Cannot write .*EROFS.*\n {2}hint: Choose another folder/);
+      expect(refused.code).toBe(2);
+
+      expect(mount('-o', 'remount,rw', disk)).toBe(true);
+      const { ended } = await underWay(run);
+      // Refused for as long as a file is open for writing.
+      await until(() => mount('-o', 'remount,ro', disk), 'a moment between two writes');
+      const { code, stderr } = await ended;
+      expect(stderr).toMatch(/^error: (PT: )?Cannot write .*EROFS/m);
+      expect(code).toBe(2);
+      expect(mount('-o', 'remount,rw', disk)).toBe(true);
+      await expectRecovery(run);
+    });
+  });
+});

@@ -1,0 +1,162 @@
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { stringify } from 'yaml';
+import { writeModelFile } from '../src/checkpoint/model-file-write.js';
+import { assemble } from '../src/incubation/assemble.js';
+import { phasesOf } from '../src/incubation/phases.js';
+import { readRecipe } from '../src/incubation/recipe.js';
+import type { Recipe } from '../src/incubation/recipe-schema.js';
+import { vit } from '../src/models/vit.js';
+import { weightsOf } from '../src/nn/weights.js';
+import { Generator } from '../src/torch/random.js';
+
+// A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
+// data sets, small random models in place of the released ones, and the recipes, made small.
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** ImageNet's stand-in, in place of its 1000 classes. */
+const SYNSETS = ['n01440764', 'n01443537', 'n01484850', 'n01491361'];
+const FLOWERS = ['0_daisy', '1_rose', '2_tulip'];
+
+/** As many images as repeated augmentation needs. */
+const TRAIN_IMAGES = 256;
+const VAL_IMAGES = 8;
+
+/** In place of 224 px; of another size, 4 x 4 patches instead of 3 x 3. */
+const sizeOf = (pixels: number): number => (pixels === 224 ? 48 : 64);
+
+/** Of the width of a published model, so that the number of heads is known. */
+const GEOMETRY = { patch_size: 16, width: 192, heads: 3, mlp_ratio: 1 };
+const DEPTH = 12;
+
+/** `deep-incubation` is in `bin`, the hub's files in `cache`, recipes as they are in `as-written`. */
+export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
+  await writeImages(join(folder, 'data/imagenet'), SYNSETS);
+  await writeImages(join(folder, 'data/flowers'), FLOWERS);
+  writeReleasedModels(join(folder, 'cache/hub/nzl-thu/Deep-Incubation/main'));
+  writeCommand(join(folder, 'bin/deep-incubation'));
+  cpSync(join(root, 'recipes'), join(folder, 'as-written/recipes'), { recursive: true });
+  for (const name of readdirSync(join(root, 'recipes/imagenet'))) {
+    writeSmall(folder, `recipes/imagenet/${name}`);
+  }
+  return {
+    ...process.env,
+    PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
+    DEEP_INCUBATION_CACHE: join(folder, 'cache'),
+    HF_HUB_OFFLINE: '1',
+  };
+}
+
+/** A recipe of a page, as a user would write it to `path`. */
+export function writeRecipe(folder: string, path: string, text: string): void {
+  const place = join(folder, 'as-written', path);
+  mkdirSync(dirname(place), { recursive: true });
+  writeFileSync(place, text);
+  writeSmall(folder, path);
+}
+
+/** At `path` the recipe of the same name in `as-written`, with small settings. */
+function writeSmall(folder: string, path: string): void {
+  const place = join(folder, path);
+  const original = join(folder, 'as-written', path);
+  mkdirSync(dirname(place), { recursive: true });
+  const text = stringify({
+    extends: relative(dirname(place), original),
+    ...smallSettings(readRecipe(original)),
+  });
+  writeFileSync(place, text);
+}
+
+/** A model of a moment, and one step a phase. */
+function smallSettings(recipe: Recipe): object {
+  const { model, training } = recipe;
+  const phases = phasesOf(recipe).filter(({ equalCost }) => !equalCost);
+  return {
+    model: {
+      ...GEOMETRY,
+      depth: DEPTH,
+      image_size: sizeOf(model.image_size),
+      classes: model.classes === 1000 ? SYNSETS.length : model.classes,
+    },
+    training: {
+      ...(training.batch_size !== undefined && { batch_size: training.batch_size / 32 }),
+      ...(training.total_batch && { total_batch: training.total_batch / 32 }),
+    },
+    phases: Object.fromEntries(phases.map(({ name }) => [name.split('/')[0], { epochs: 1e-6 }])),
+    // On a machine that others use, threads that wait for each other take seconds.
+    run: { threads: 1 },
+  };
+}
+
+/** train/ and val/ of JPEGs no two of which have the same bytes. */
+async function writeImages(folder: string, classes: readonly string[]): Promise<void> {
+  for (const [label, name] of classes.entries()) {
+    const background = { r: 60 * label, g: 200 - 50 * label, b: 90 };
+    const image = sharp({ create: { width: 80, height: 64, channels: 3, background } });
+    const jpeg = await image.jpeg().toBuffer();
+    for (const [part, images] of Object.entries({ train: TRAIN_IMAGES, val: VAL_IMAGES })) {
+      mkdirSync(join(folder, part, name), { recursive: true });
+      for (let i = 0; i < images / classes.length; i++) {
+        const comment = `${part} ${name} ${i}`;
+        writeFileSync(join(folder, part, name, `${name}_${i}.JPEG`), commented(jpeg, comment));
+      }
+    }
+  }
+}
+
+/** A JPEG with a comment behind its first marker. */
+function commented(jpeg: Buffer, comment: string): Buffer {
+  const segment = Buffer.from([0xff, 0xfe, 0, comment.length + 2]);
+  return Buffer.concat([jpeg.subarray(0, 2), segment, Buffer.from(comment), jpeg.subarray(2)]);
+}
+
+/** As if they had been downloaded (see `localCheckpoint`). */
+function writeReleasedModels(folder: string): void {
+  for (const name of ['base', 'large', 'huge']) {
+    const qkvBias = name !== 'huge';
+    const whole = { qkvBias, depths: [3, 3, 3, 3] };
+    writeReleased(join(folder, `pretrained/vit_${name}.pth`), { ...whole, imageSize: 48 });
+    writeReleased(join(folder, `pretrained/high_res/vit_${name}.pth`), { ...whole, imageSize: 64 });
+    const meta = { qkvBias, depths: [1, 1, 1, 1], imageSize: 48 };
+    writeReleased(join(folder, `log_dir/PT_${name}/finished_checkpoint.pth`), meta);
+  }
+}
+
+function writeReleased(
+  path: string,
+  { depths, imageSize, qkvBias }: { depths: readonly number[]; imageSize: number; qkvBias: boolean },
+): void {
+  const blueprint = vit({
+    imageSize,
+    patchSize: GEOMETRY.patch_size,
+    channels: 3,
+    classes: SYNSETS.length,
+    width: GEOMETRY.width,
+    depth: depths.reduce((a, b) => a + b, 0),
+    heads: GEOMETRY.heads,
+    mlpRatio: GEOMETRY.mlp_ratio,
+    qkvBias,
+    layerNormEps: 1e-6,
+    classToken: true,
+  });
+  const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['released']) } as const;
+  const { stages } = assemble(
+    blueprint,
+    depths,
+    depths.map(() => null),
+    context,
+  );
+  writeModelFile(path, stages.map(weightsOf), { to: 'official' });
+  const { length: size } = readFileSync(path);
+  writeFileSync(`${path}.hub.json`, JSON.stringify({ size, digest: { kind: 'sha256', hex: '' } }));
+}
+
+function writeCommand(path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const main = join(root, 'dist/cli/main.js');
+  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
+  chmodSync(path, 0o755);
+}
