@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -86,6 +86,30 @@ describe('with every option on', () => {
       expect(b).toEqual(a);
     }
   }, 120_000);
+
+  test('a model is tuned to other classes with a new head, and only then', async () => {
+    for (const part of ['train', 'val']) {
+      for (const name of ['dark', 'bright']) {
+        cpSync(at(`images/${part}/${name}`), at(`three/${part}/${name}`), { recursive: true });
+      }
+      mkdirSync(at(`three/${part}/third`), { recursive: true });
+      cpSync(at(`images/${part}/dark/0.jpg`), at(`three/${part}/third/0.jpg`));
+    }
+    const recipe = recipeFile('three.json', {
+      ...everything(),
+      model: { ...everything().model, classes: 3 },
+      data: { ...everything().data, path: at('three') },
+      start: { model: at('whole/FT') },
+      phases: {},
+    });
+    const run = ['run', recipe, '--out', at('tuned'), '--quiet'];
+    const refused = await cli(run);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(
+      /start\.model .+: classes 2, the recipe's model has 3\n {2}hint: set start\.head/,
+    );
+    expect(await cli([...run, '--set', 'start.head=new'])).toMatchObject({ code: 0 });
+  }, 60_000);
 
   test('a released meta model, and a whole model, are started from', async () => {
     const fromMeta = recipeFile('from-meta.json', { ...everything(), start: { meta: at('whole/PT') } });

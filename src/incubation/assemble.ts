@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { type Blueprint, buildStage, type Regime, StagedModel } from '../models/staged.js';
+import { type Blueprint, buildStage, type Regime, type Stage, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
 
@@ -8,6 +8,8 @@ import { loadWeights } from '../nn/weights.js';
 export interface StageWeights {
   readonly weights: ReadonlyMap<string, TensorData>;
   readonly source: string;
+  /** Parameters that are initialised all the same, whatever the weights have for them. */
+  readonly isFresh?: (name: string) => boolean;
 }
 
 /**
@@ -30,8 +32,15 @@ export function assemble(
   const built = depths.map((_, index) => {
     const stage = buildStage(blueprint, depths, index, options.dropPath ?? 0, context);
     const given = stages[index];
-    if (given) loadWeights(stage, given.weights, `${given.source}, stage ${index}`);
+    if (given) loadWeights(stage, withFresh(stage, given), `${given.source}, stage ${index}`);
     return stage;
   });
   return new StagedModel(built, options.regimes);
+}
+
+function withFresh(stage: Stage, { weights, isFresh }: StageWeights): ReadonlyMap<string, TensorData> {
+  if (isFresh === undefined) return weights;
+  const taken = [...weights].filter(([name]) => !isFresh(name));
+  const fresh = [...stage.namedParameters()].filter(([name]) => isFresh(name));
+  return new Map([...taken, ...fresh.map(([name, parameter]) => [name, parameter.toData()] as const)]);
 }

@@ -95,7 +95,12 @@ async function weightsOfFile(
   const { file } = await readCheckpointFile(name);
   const [first, ...rest] = divideStages(file.stages, depths, name);
   const stages = [fitStem(first, vitConfigOf(recipe), name), ...rest];
-  return stages.map((weights) => ({ weights, source: name }));
+  const isHead = (parameter: string) => /^head(_dist)?\./.test(parameter);
+  return stages.map((weights) => ({
+    weights,
+    source: name,
+    ...(recipe.start.head === 'new' && { isFresh: isHead }),
+  }));
 }
 
 async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<StageWeights[]> {

@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../base/errors.js';
 import { versions } from '../base/versions.js';
 import { writeFileAtomic, writeJsonAtomic } from '../checkpoint/atomic.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
-import { readJson, runFolder } from '../checkpoint/run-folder.js';
+import { phasesIn, readJson, runFolder } from '../checkpoint/run-folder.js';
 import type { Dataset } from '../data/dataset.js';
 import { openImages } from './images.js';
 import { phasesOf } from './phases.js';
@@ -26,7 +27,8 @@ export interface PreparedRun {
  */
 export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   const folder = runFolder(runDir);
-  if (existsSync(folder.recipe)) requireSame(recipe, readRun(runDir), folder.recipe);
+  // What has not trained yet may still be changed.
+  if (existsSync(folder.recipe) && hasBegun(runDir)) requireSame(recipe, readRun(runDir), folder.recipe);
   const { train } = openImages(recipe);
   requireEnough(recipe, train.length);
   const plan = planRun(recipe, train.length);
@@ -37,6 +39,13 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
   return { recipe, runDir, plan };
+}
+
+/** Whether any phase has something to lose. */
+export function hasBegun(runDir: string): boolean {
+  return phasesIn(runDir).some((phase) =>
+    existsSync(join(runFolder(runDir).phase(phase).root, 'checkpoints')),
+  );
 }
 
 /**
@@ -72,11 +81,15 @@ function listOf(dataset: Dataset): string {
   return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
 }
 
-function requireEnough(recipe: Recipe, images: number): void {
+function requireEnough(recipe: Recipe, trainImages: number): void {
+  const { augment } = recipe.data;
+  // Repeated augmentation cuts an epoch to a multiple of 256 images.
+  const images =
+    augment !== 'none' && augment.repeats > 1 ? Math.floor(trainImages / 256) * 256 : trainImages;
   for (const { name, settings } of phasesOf(recipe)) {
     const perStep = settings.batch_size * settings.accumulate;
     if (images >= perStep) continue;
-    throw new InputError(`${name}: a step takes ${perStep} images, the training set has ${images}`, {
+    throw new InputError(`${name}: a step takes ${perStep} images, an epoch has ${images}`, {
       hint: 'lower training.batch_size',
     });
   }

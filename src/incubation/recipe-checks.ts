@@ -23,6 +23,12 @@ export function checkTogether(recipe: Recipe, source: string): void {
   if (model.distilled && !model.class_token) {
     throw new InputError(`${source}: model.distilled needs model.class_token`);
   }
+  const { objective, distill } = recipe.phases.MT;
+  if (objective === 'imitate' && (distill ?? recipe.training.distill ?? null) !== null) {
+    throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {
+      hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
+    });
+  }
   const { augment } = data;
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
   for (const { name, settings } of phasesOf(recipe)) {

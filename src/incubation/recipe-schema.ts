@@ -45,6 +45,10 @@ const start = z
       .string()
       .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
       .optional(),
+    head: z
+      .enum(['keep', 'new'])
+      .describe('new: the head is not taken from the weights, so that the classes may be others.')
+      .default('keep'),
   })
   .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
 

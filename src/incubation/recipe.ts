@@ -28,7 +28,8 @@ export function readRecipe(path: string, settings: readonly string[] = []): Reci
 
 /** The JSON Schema of recipe files, for editors. */
 export function recipeJsonSchema(): object {
-  return z.toJSONSchema(recipeSchema, { io: 'input' });
+  const extending = z.string().describe('A recipe, by its path from here, that this one changes.').optional();
+  return z.toJSONSchema(recipeSchema.extend({ extends: extending }), { io: 'input' });
 }
 
 /**

@@ -7,9 +7,11 @@ import { runFolder } from '../../checkpoint/run-folder.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf } from '../../incubation/phases.js';
 import { runPipeline } from '../../incubation/pipeline.js';
-import { type PreparedRun, prepareRun } from '../../incubation/prepare.js';
+import { hasBegun, type PreparedRun, prepareRun } from '../../incubation/prepare.js';
 import { readRecipe } from '../../incubation/recipe.js';
 import type { Recipe } from '../../incubation/recipe-schema.js';
+import { checkStart } from '../../incubation/start-check.js';
+import { downloaded } from '../download.js';
 import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
 import { type Conclusion, concludeRun } from '../run-conclusion.js';
@@ -35,6 +37,7 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
   const runDir = options.out ?? join('runs', folderName(recipe));
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
+  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   const prepared = prepareRun(recipe, runDir);
   const lock = await lockFolder(runDir);
   const { ran, summary, report, notes } = await trainAndConclude(
