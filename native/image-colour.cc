@@ -132,7 +132,9 @@ uint64_t sum_of_grey(const Pixels& pixels) {
 
 // Of three rows, each channel of the pixels that have neighbours on either side: (their sum + 4 x itself) / 13,
 // rounded. It is never halfway, so that floats, as in Pillow, would give the same.
-INCUBATION_KERNEL void smooth_row(const uint8_t* above, const uint8_t* row, const uint8_t* below, size_t length, size_t channels, uint16_t* columns, uint8_t* out) {
+INCUBATION_KERNEL void smooth_row(
+  const uint8_t* above, const uint8_t* row, const uint8_t* below, size_t length, size_t channels, uint16_t* columns, uint8_t* out
+) {
   for (size_t i = 0; i < length; i++) columns[i] = above[i] + row[i] + below[i];
   for (size_t i = channels; i < length - channels; i++) {
     const uint16_t sum = columns[i - channels] + columns[i] + columns[i + channels] + 4 * row[i];

@@ -32,7 +32,8 @@ std::string text_of(double number) {
 }
 
 std::string text_of(const Box& box) {
-  return std::to_string(box.width) + " x " + std::to_string(box.height) + " at " + std::to_string(box.left) + ", " + std::to_string(box.top);
+  const auto text = [](int number) { return std::to_string(number); };
+  return text(box.width) + " x " + text(box.height) + " at " + text(box.left) + ", " + text(box.top);
 }
 
 // One step of a program.
@@ -45,7 +46,8 @@ struct Step {
   }
 
   [[noreturn]] void refuse(size_t index) const {
-    throw std::runtime_error(std::string("the pixel program's ") + name() + ": operand " + std::to_string(index) + " is " + text_of(operands[index]));
+    const std::string operand = "operand " + std::to_string(index) + " is " + text_of(operands[index]);
+    throw std::runtime_error(std::string("the pixel program's ") + name() + ": " + operand);
   }
 
   int whole(size_t index, int least, int most) const {
@@ -74,6 +76,11 @@ struct Step {
     return {0, 0, side(4), side(5)};
   }
 
+  // Whether a decoder may shrink before a resize.
+  bool is_fast() const {
+    return whole(6, 0, 1) == 1;
+  }
+
   std::array<uint8_t, 3> fill() const {
     return {uint8_t(whole(6, 0, 255)), uint8_t(whole(7, 0, 255)), uint8_t(whole(8, 0, 255))};
   }
@@ -98,8 +105,10 @@ std::vector<Step> steps_of(const double* program, size_t length) {
 }
 
 bool contains(const Box& outer, const Box& inner) {
-  return inner.left >= outer.left && inner.top >= outer.top && int64_t{inner.left} + inner.width <= int64_t{outer.left} + outer.width &&
-    int64_t{inner.top} + inner.height <= int64_t{outer.top} + outer.height;
+  const auto is_within = [](int64_t from, int64_t length, int64_t outer_from, int64_t outer_length) {
+    return from >= outer_from && from + length <= outer_from + outer_length;
+  };
+  return is_within(inner.left, inner.width, outer.left, outer.width) && is_within(inner.top, inner.height, outer.top, outer.height);
 }
 
 // What a crop right behind a resize leaves of its result, where nothing else need be computed.
@@ -121,6 +130,10 @@ void check_pixels(const Pixels& pixels) {
   if (!is_within || !is_shrunk_at_most) throw std::runtime_error("an image's pixels are no part of it: " + text_of(part));
 }
 
+Span span_of(double start, double length, int size, int kept_from, int kept) {
+  return {start, length, size, kept_from, kept_from + kept};
+}
+
 // One line of a box in pixels of the file, as pixels at hand: a decoder may have shrunk the part.
 std::pair<double, double> at_hand(double start, double length, double part, double part_length, int pixels) {
   const double shrink = part_length / pixels;
@@ -130,14 +143,13 @@ std::pair<double, double> at_hand(double start, double length, double part, doub
 Pixels resized(const Pixels& pixels, const Step& step, const Box& window) {
   const Box box = step.box(), result = step.result(), &part = pixels.part;
   if (!contains({0, 0, pixels.full_width, pixels.full_height}, box)) {
-    throw std::runtime_error(
-      "resize of " + text_of(box) + ", outside the image of " + std::to_string(pixels.full_width) + " x " + std::to_string(pixels.full_height)
-    );
+    const std::string size = std::to_string(pixels.full_width) + " x " + std::to_string(pixels.full_height);
+    throw std::runtime_error("resize of " + text_of(box) + ", outside the image of " + size);
   }
   const auto [left, width] = at_hand(box.left, box.width, part.left, part.width, pixels.width);
   const auto [top, height] = at_hand(box.top, box.height, part.top, part.height, pixels.height);
-  const Span across{left, width, result.width, window.left, window.left + window.width};
-  const Span down{top, height, result.height, window.top, window.top + window.height};
+  const Span across = span_of(left, width, result.width, window.left, window.width);
+  const Span down = span_of(top, height, result.height, window.top, window.height);
   const auto [first_column, last_column] = read_by(across);
   const auto [first_row, last_row] = read_by(down);
   if (first_column < 0 || last_column > pixels.width || first_row < 0 || last_row > pixels.height) {
@@ -193,8 +205,10 @@ bool is_whole(const Pixels& pixels) {
 }  // namespace
 
 void check_size(int64_t width, int64_t height, int channels) {
-  const bool is_absurd = width < 1 || height < 1 || width > MOST_SIDE || height > MOST_SIDE || width * height * channels > MOST_BYTES;
-  if (is_absurd) throw std::runtime_error("an image of " + std::to_string(width) + " x " + std::to_string(height) + " pixels");
+  const bool is_side = width >= 1 && height >= 1 && width <= MOST_SIDE && height <= MOST_SIDE;
+  if (!is_side || width * height * channels > MOST_BYTES) {
+    throw std::runtime_error("an image of " + std::to_string(width) + " x " + std::to_string(height) + " pixels");
+  }
   if (channels != 1 && channels != 3) throw std::runtime_error("an image of " + std::to_string(channels) + " channels");
 }
 
@@ -210,10 +224,10 @@ std::optional<Region> region_of(const double* program, size_t length) {
   if (first.opcode == Opcode::crop) return Region{first.box(), 0, 0};
   if (first.opcode != Opcode::resize) return std::nullopt;
   const Box box = first.box(), result = first.result();
-  if (first.whole(6, 0, 1) == 1) return Region{box, result.width, result.height};
+  if (first.is_fast()) return Region{box, result.width, result.height};
   const Box window = kept_of(steps, 0).value_or(result);
-  const auto [left, right] = read_by({double(box.left), double(box.width), result.width, window.left, window.left + window.width});
-  const auto [top, bottom] = read_by({double(box.top), double(box.height), result.height, window.top, window.top + window.height});
+  const auto [left, right] = read_by(span_of(box.left, box.width, result.width, window.left, window.width));
+  const auto [top, bottom] = read_by(span_of(box.top, box.height, result.height, window.top, window.height));
   return Region{{int(left), int(top), int(right - left), int(bottom - top)}, 0, 0};
 }
 

@@ -39,19 +39,40 @@ napi_value js_image(napi_env env, const image::Pixels& pixels) {
   return object;
 }
 
-// run_program(Uint8Array, width, height, channels, Float64Array) -> { width, height, channels, data }
+// The pixels are all of an image, or what [left, top, width, height, full width, full height] says.
+void set_part(image::Pixels& pixels, const std::vector<int64_t>& part) {
+  TORCH_CHECK(part.size() == 6, "a part of an image is six numbers");
+  for (const int64_t number : part) TORCH_CHECK(number >= 0 && number <= INT32_MAX, "a part of an image has ", number);
+  const auto at = [&](size_t i) { return static_cast<int>(part[i]); };
+  pixels.part = {at(0), at(1), at(2), at(3)};
+  pixels.full_width = at(4);
+  pixels.full_height = at(5);
+}
+
+// run_program(Uint8Array, width, height, channels, Float64Array, part?) -> { width, height, channels, data }
 napi_value run_program(const Call& c) {
   const auto [bytes, size] = view_of<uint8_t>(c.env, c.arg(0), napi_uint8_array, "Uint8Array");
   const int width = to_size(c.env, c.arg(1)), height = to_size(c.env, c.arg(2)), channels = to_size(c.env, c.arg(3));
   const auto [program, length] = view_of<double>(c.env, c.arg(4), napi_float64_array, "Float64Array");
   image::Pixels pixels{width, height, channels, {bytes, bytes + size}, width, height, {0, 0, width, height}};
+  if (c.args.size() > 5) set_part(pixels, to_ints(c.env, c.arg(5)));
   return js_image(c.env, image::run(std::move(pixels), program, length));
+}
+
+// region_of(Float64Array) -> [left, top, width, height, result's width, result's height] | null
+napi_value region_of(const Call& c) {
+  const auto [program, length] = view_of<double>(c.env, c.arg(0), napi_float64_array, "Float64Array");
+  const auto region = image::region_of(program, length);
+  if (!region) return js_null(c.env);
+  const auto& [box, width, height] = *region;
+  return js_ints(c.env, {box.left, box.top, box.width, box.height, width, height});
 }
 
 }  // namespace
 
 void expose_images(napi_env env, napi_value exports, Environment* state) {
   expose<run_program>(env, exports, state, "runProgram");
+  expose<region_of>(env, exports, state, "regionOf");
 }
 
 }  // namespace incubation

@@ -1,8 +1,12 @@
 import type { Matrix } from './pixels.js';
 
-/** The matrix with which Pillow's `Image.rotate(degrees)` takes pixels, about the centre, counter-clockwise. */
+/**
+ * The matrix with which Pillow's `Image.rotate(degrees)` takes pixels: about the centre, counter-clockwise, the
+ * image's size kept. Multiples of 90 degrees, which Pillow does apart, become exact moves of whole pixels.
+ */
 export function rotateMatrix(degrees: number, width: number, height: number): Matrix {
-  const angle = (-(((degrees % 360) + 360) % 360) * Math.PI) / 180;
+  const rest = degrees % 360;
+  const angle = -((rest < 0 ? rest + 360 : rest) * (Math.PI / 180));
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)].map((x) => Number(x.toFixed(15)));
   const [x, y] = [width / 2, height / 2];
   return [cos, sin, cos * -x + sin * -y + x, -sin, cos, -sin * -x + cos * -y + y];

@@ -3,10 +3,12 @@ import type { Image } from './dataset.js';
 import { encodeProgram, type PixelProgram } from './pixels.js';
 
 /**
- * What a program makes of an image in memory, at once, in this thread. Batches go through the loader's threads.
- * @throws Error for a program that does not fit the image: a resize of a part that reaches over its edge
+ * Executes a program on the pixels of an image, at once and on the calling thread. The result is a new image,
+ * byte for byte what Pillow 9.4 makes of the same steps.
+ *
+ * @throws Error where a step's numbers are out of their range, or a `resize` reaches over the image's edge.
  */
 export function runProgram(image: Image, program: PixelProgram): Image {
   const { data, width, height, channels } = image;
-  return native.runProgram(data, width, height, channels, encodeProgram(program)) as Image;
+  return native.runProgram(data, width, height, channels, encodeProgram(program));
 }

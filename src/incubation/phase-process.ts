@@ -1,17 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { errorText, InputError, RunError } from '../base/errors.js';
+import { InputError, RunError } from '../base/errors.js';
 import { newestStep, removeLeftovers } from '../checkpoint/checkpoint-store.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
-import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
 import { readResult, runFolder } from '../checkpoint/run-folder.js';
-import { causeOf, type Ending, lackedMemory } from '../cluster/ending.js';
+import { causeOf, lackedMemory } from '../cluster/ending.js';
 import { runProcess } from '../cluster/local.js';
 import type { Timing } from '../cluster/process-watch.js';
 import { Interrupted } from './interrupted.js';
-import { openLog } from './phase-log.js';
+import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
 import type { PhaseName } from './phases.js';
 
 /** What a phase's process says before it ends badly. */
@@ -43,8 +42,6 @@ const BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 60_000;
 /** Deaths in a row without a new checkpoint that are followed by another start. */
 const RESTARTS = 3;
-/** Lines of a dead process's stderr that its log keeps. */
-const LOGGED_LINES = 30;
 
 /**
  * Runs a phase in a process, and starts it again from its last checkpoint where it dies without saying why (a native
@@ -74,13 +71,8 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
   }
 }
 
-interface Death {
-  readonly text: string;
-  readonly ending: Ending;
-}
-
 /** @returns why the process died; nothing when the phase is done */
-async function runOnce(options: PhaseProcess, record: Record): Promise<Death | undefined> {
+async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
   const { command, runDir, phase, threads, device, signal, timing } = options;
   makeFolder(options);
   const env = {
@@ -144,45 +136,4 @@ function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death
   return new RunError(`${options.phase} ${text}; ${deaths} times in a row without a new checkpoint`, {
     hint: `${advice}; run again to go on from its last checkpoint`,
   });
-}
-
-/** Where what becomes of a phase is written down: its status, its log, the terminal. */
-interface Record {
-  state(state: PhaseStatus['state'], pid?: number): void;
-  death(death: Death, pauseMs: number): void;
-  failure(error: unknown): void;
-}
-
-function createRecord({ runDir, phase, note }: PhaseProcess): Record {
-  let restarts = 0;
-  let lastError: string | null = null;
-  const state: Record['state'] = (name, pid) =>
-    writeStatus(runDir, phase, { state: name, pid: pid ?? null, restarts, last_error: lastError });
-  return {
-    state,
-    death({ text, ending }, pauseMs) {
-      restarts++;
-      lastError = text;
-      state('restarting');
-      const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
-      const line = `${phase} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
-      note(line);
-      log(runDir, phase, line, ending.stderr);
-    },
-    failure(error) {
-      const isInterrupted = error instanceof Interrupted;
-      if (!isInterrupted) lastError = errorText(error);
-      state(isInterrupted ? 'interrupted' : 'failed');
-    },
-  };
-}
-
-function log(runDir: string, phase: PhaseName, line: string, stderr: string): void {
-  try {
-    const write = openLog(runFolder(runDir).phase(phase).log);
-    write(line);
-    for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
-  } catch {
-    // A log that cannot be written is no reason to stop; the run itself will tell.
-  }
 }

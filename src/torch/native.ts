@@ -34,13 +34,19 @@ export interface Native {
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;
   engine(): EngineInfo;
+  /** The pixels are all of an image, or what `part` says. */
   runProgram(
     pixels: Uint8Array,
     width: number,
     height: number,
     channels: number,
     program: Float64Array,
-  ): { width: number; height: number; channels: number; data: Uint8Array };
+    part?: NativePart,
+  ): NativeImage;
+  /** What a program reads of an image, where that is not all; the result's size, where it may be shrunk before. */
+  regionOf(
+    program: Float64Array,
+  ): [left: number, top: number, width: number, height: number, toWidth: number, toHeight: number] | null;
   openImages(sources: readonly ImageFile[]): Promise<OpenedFile[]>;
   runImages(
     jobs: readonly ImageJob[],
@@ -53,6 +59,24 @@ export interface Native {
   liveImages(): number;
   setImageThreads(threads: number): void;
   jpegDecoder(): string;
+}
+
+/** Where pixels lie in their image; where they are fewer than its width and height say, they are shrunk. */
+export type NativePart = readonly [
+  left: number,
+  top: number,
+  width: number,
+  height: number,
+  fullWidth: number,
+  fullHeight: number,
+];
+
+/** 8-bit pixels, height x width x channels. */
+interface NativeImage {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly data: Uint8Array;
 }
 
 /** A file, or the part of one that starts at `start`: bytes. */

@@ -1,0 +1,60 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { randomStream } from '../../src/base/random.js';
+
+const SIDE = 16;
+
+/**
+ * Writes the images and the recipe of a run of five phases that takes seconds, with a checkpoint every few steps.
+ * @returns the recipe's path
+ */
+export async function writeTinyRun(folder: string): Promise<string> {
+  const images = join(folder, 'images');
+  for (const [split, count] of [
+    ['train', 32],
+    ['val', 8],
+  ] as const) {
+    for (const [label, name] of ['dark', 'bright'].entries()) {
+      mkdirSync(join(images, split, name), { recursive: true });
+      for (let i = 0; i < count; i++)
+        await writeImage(join(images, split, name, `${i}.png`), [split, label, i]);
+    }
+  }
+  const path = join(folder, 'recipe.json');
+  writeFileSync(path, JSON.stringify(recipe(images), undefined, 2));
+  return path;
+}
+
+/** Noise, brighter for class 1. */
+async function writeImage(path: string, [split, label, i]: readonly [string, number, number]): Promise<void> {
+  const random = randomStream(['kill', split, label, i]);
+  const data = Uint8Array.from({ length: SIDE * SIDE * 3 }, () => random.integer(0, 180) + label * 50);
+  await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 3 } })
+    .png()
+    .toFile(path);
+}
+
+function recipe(images: string): object {
+  return {
+    name: 'kill',
+    model: { image_size: SIDE, patch_size: 8, classes: 2, width: 16, depth: 4, heads: 2 },
+    incubation: { modules: 2 },
+    data: { format: 'folder', path: images },
+    training: {
+      epochs: 30,
+      batch_size: 8,
+      log_every: 1,
+      eval_every: 2,
+      checkpoint_every: 0.05,
+      keep_checkpoints: 2,
+      ema: 0.9,
+      clip_grad: 1,
+      drop_path: 0.1,
+      optimizer: { lr: 0.001, lr_batch: null },
+      schedule: { kind: 'step-cosine', warmup: 1 },
+    },
+    phases: { PT: {}, FT: {}, E2E: { epochs: 30 } },
+    run: { device: 'cpu', threads: 1, parallel: 2 },
+  };
+}
