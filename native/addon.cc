@@ -1,5 +1,5 @@
 // The addon: all of libtorch through one boxed dispatcher call, and the few things the dispatcher does not
-// reach - autograd's engine, tensors from and to bytes, generators, modes, threads, memory.
+// reach - autograd's engine, tensors from and to bytes, generators, modes, threads, memory, process groups.
 #include "call.h"
 
 #include <ATen/Context.h>
@@ -24,6 +24,7 @@ napi_value init(napi_env env, napi_value exports) {
   expose_tensors(env, exports, state);
   expose_autograd(env, exports, state);
   expose_engine(env, exports, state);
+  expose_distributed(env, exports, state);
   expose_images(env, exports, state);
   expose_image_loader(env, exports, state);
   return exports;

@@ -67,6 +67,7 @@ void expose_dispatcher(napi_env env, napi_value exports, Environment* state);
 void expose_tensors(napi_env env, napi_value exports, Environment* state);
 void expose_autograd(napi_env env, napi_value exports, Environment* state);
 void expose_engine(napi_env env, napi_value exports, Environment* state);
+void expose_distributed(napi_env env, napi_value exports, Environment* state);
 void expose_images(napi_env env, napi_value exports, Environment* state);
 void expose_image_loader(napi_env env, napi_value exports, Environment* state);
 

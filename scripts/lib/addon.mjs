@@ -35,7 +35,7 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
   const compiler = await findCompiler(env);
   const jpeg = await findJpeg(compiler);
   const sources = nativeFiles(root, '.cc');
-  const flags = flagsFor(root, libtorch, jpeg);
+  const flags = flagsFor(root, libtorch, env, jpeg);
   const inputs = [...sources, ...nativeFiles(root, '.h')].map((file) =>
     sha256(basename(file), readFileSync(file)),
   );
@@ -75,12 +75,16 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
 /** @param {string} root @param {string} extension */
 function nativeFiles(root, extension) {
   const folder = join(root, 'native');
-  const names = readdirSync(folder).filter((name) => name.endsWith(extension));
-  return names.sort().map((name) => join(folder, name));
+  const names = readdirSync(folder, { encoding: 'utf8', recursive: true });
+  const wanted = names.filter((name) => name.endsWith(extension) && !name.startsWith('build/'));
+  return wanted.sort().map((name) => join(folder, name));
 }
 
-/** @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch @param {string} [jpeg] */
-function flagsFor(root, { path, cuda, cxx11Abi }, jpeg) {
+/**
+ * @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch
+ * @param {NodeJS.ProcessEnv} env @param {string} [jpeg]
+ */
+function flagsFor(root, { path, cuda, cxx11Abi }, env, jpeg) {
   const nodeHeaders = createRequire(join(root, 'package.json'))('node-api-headers').include_dir;
   const lib = join(path, 'lib');
   return {
@@ -90,6 +94,9 @@ function flagsFor(root, { path, cuda, cxx11Abi }, jpeg) {
       `-I${nodeHeaders}`,
       `-I${join(path, 'include')}`,
       `-I${join(path, 'include/torch/csrc/api/include')}`,
+      // Last: real headers of Gloo, where there are any, come before ours.
+      `-I${join(root, 'native')}`,
+      ...(cuda ? ['-DINCUBATION_CUDA', ...cudaHeaders(path, env).map((folder) => `-I${folder}`)] : []),
       ...(jpeg ? JPEG.compile : []),
     ],
     link: [
@@ -106,6 +113,17 @@ function flagsFor(root, { path, cuda, cxx11Abi }, jpeg) {
       ...(jpeg ? JPEG.link : []),
     ],
   };
+}
+
+/**
+ * Where NCCL's headers and CUDA's may lie: beside libtorch, as pip installs them, then in a CUDA toolkit.
+ * @param {string} path @param {NodeJS.ProcessEnv} env
+ */
+function cudaHeaders(path, env) {
+  const packages = join(path, '../nvidia');
+  const names = existsSync(packages) ? readdirSync(packages).sort() : [];
+  const folders = [...names.map((name) => join(packages, name)), env.CUDA_HOME ?? '/usr/local/cuda'];
+  return folders.map((folder) => join(folder, 'include')).filter((folder) => existsSync(folder));
 }
 
 /** Loads the addon in a Node of its own, so that a library it misses is told here. @param {string} addon */

@@ -34,6 +34,29 @@ export interface Native {
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;
   engine(): EngineInfo;
+  collectives(): ('gloo' | 'nccl')[];
+  joinGroup(
+    name: string,
+    host: string,
+    port: number,
+    serves: boolean,
+    rank: number,
+    size: number,
+    timeoutMs: number,
+    device: string,
+  ): Handle;
+  allReduce(group: Handle, tensors: readonly Handle[]): Handle;
+  broadcast(group: Handle, tensors: readonly Handle[], from: number): void;
+  barrier(group: Handle): Handle;
+  waitWork(work: Handle): void;
+  reducer(
+    group: Handle,
+    parameters: readonly Handle[],
+    bucketBytes: number,
+    firstBucketBytes: number,
+  ): Handle;
+  prepareReducer(reducer: Handle): void;
+  checkReduced(reducer: Handle): void;
   /** The pixels are all of an image, or what `part` says. */
   runProgram(
     pixels: Uint8Array,

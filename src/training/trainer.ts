@@ -1,12 +1,14 @@
 import { RunError } from '../base/errors.js';
 import type { RandomKey } from '../base/random.js';
+import type { DataParallel } from '../cluster/data-parallel.js';
+import type { ProcessGroup } from '../cluster/process-group.js';
 import type { Batch } from '../data/batch.js';
 import type { Pass } from '../models/staged.js';
 import { activationTape } from '../nn/activation-checkpoint.js';
 import { autocast, backward, clearGrads } from '../torch/autograd.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import type { Tensor } from '../torch/tensor.js';
+import { fromArray, type Tensor } from '../torch/tensor.js';
 import { clipGradients, commonNorm } from './clip.js';
 import type { Optimizer } from './optimizer.js';
 import type { Schedule } from './schedule.js';
@@ -44,6 +46,8 @@ export interface TrainOptions {
   readonly dropPathKey?: RandomKey;
   /** Names an image, for messages: its file, say. */
   readonly describe?: (index: number) => string;
+  /** The processes that share the steps, where there are several: each has `accumulate` micro-batches of its own. */
+  readonly parallel?: DataParallel;
   /** Called after every step, and waited for: to log, evaluate, checkpoint. */
   readonly afterStep: (report: StepReport) => void | Promise<void>;
 }
@@ -51,7 +55,7 @@ export interface TrainOptions {
 export interface StepReport {
   /** Steps done, this one included. */
   readonly step: number;
-  /** Mean over the step's images. */
+  /** Mean over the step's images, those of all processes. */
   readonly loss: number;
   readonly lr: number;
   readonly images: number;
@@ -68,7 +72,8 @@ export interface StepReport {
  *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
  */
 export async function train(options: TrainOptions): Promise<void> {
-  const { model, optimizer, schedule, steps, accumulate, clipGrad } = options;
+  const { model, optimizer, schedule, steps, accumulate, clipGrad, parallel } = options;
+  const { rank, size } = parallel?.group ?? { rank: 0, size: 1 };
   const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const batches = options.batches[Symbol.asyncIterator]();
@@ -85,16 +90,20 @@ export async function train(options: TrainOptions): Promise<void> {
         const { value: batch, done } = await batches.next();
         dataMilliseconds += performance.now() - waiting;
         if (done) throw new RunError(`${options.phase}: the data ended at step ${step} of ${steps}`);
-        const measured = clipGrad === null && micro === accumulate - 1 ? parameters : [];
-        const result = forwardBackward(options, batch, [...dropPathKey, step, micro], measured);
+        const isLast = micro === accumulate - 1;
+        // As if one process did the micro-batches of all.
+        const key = [...dropPathKey, step, rank * accumulate + micro];
+        const measured = clipGrad === null && isLast ? parameters : [];
+        const result = forwardBackward(options, batch, key, { measured, reduces: isLast });
         if (!Number.isFinite(result.loss)) {
           const whose = `(images ${some(batch.indices, options.describe)})`;
           throw nonFinite(options, step, `the loss is ${result.loss}`, whose);
         }
         loss += result.loss / accumulate;
-        images += batch.size;
+        images += batch.size * size;
         gradNorm = result.norm;
       }
+      if (parallel !== undefined) loss = meanOver(parallel.group, loss);
 
       if (clipGrad !== null) gradNorm = clipGradients(parameters, clipGrad);
       if (!Number.isFinite(gradNorm)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
@@ -112,11 +121,16 @@ export async function train(options: TrainOptions): Promise<void> {
 
 /**
  * Adds a micro-batch's share to the gradients.
- * @param measured whose gradients' common norm is asked for; none or more
+ * @param ask whose gradients' common norm is wanted, none or more; whether the step's gradients are complete with this
  * @returns the mean loss, and that norm
  */
-function forwardBackward(options: TrainOptions, batch: Batch, key: RandomKey, measured: readonly Tensor[]) {
-  const { model, task, accumulate, precision, device, generator } = options;
+function forwardBackward(
+  options: TrainOptions,
+  batch: Batch,
+  key: RandomKey,
+  { measured, reduces }: { readonly measured: readonly Tensor[]; readonly reduces: boolean },
+) {
+  const { model, task, accumulate, precision, device, generator, parallel } = options;
   const computing = (work: () => Tensor) =>
     precision === 'bfloat16' ? autocast(device, 'BF16', work) : work();
   const tape = options.activationCheckpointing ? activationTape(computing) : undefined;
@@ -125,8 +139,12 @@ function forwardBackward(options: TrainOptions, batch: Batch, key: RandomKey, me
       const { input, target } = task.prepare(batch);
       const pass = { training: true, generator, key, tape };
       const loss = computing(() => task.loss(model.forward(input, pass), target));
-      backward(loss, 1 / accumulate);
-      tape?.backward();
+      const addGradients = () => {
+        backward(loss, 1 / accumulate);
+        tape?.backward();
+      };
+      if (reduces && parallel !== undefined) parallel.reduce(addGradients);
+      else addGradients();
       const gradients = measured.flatMap((parameter) => parameter.grad ?? []);
       // Queued before the loss is waited for: one wait serves both.
       const norm = gradients.length === 0 ? null : commonNorm(gradients);
@@ -134,6 +152,14 @@ function forwardBackward(options: TrainOptions, batch: Batch, key: RandomKey, me
     } finally {
       tape?.free();
     }
+  });
+}
+
+function meanOver(group: ProcessGroup, value: number): number {
+  return scope(() => {
+    const mean = fromArray(Float64Array.of(value), [1], group.device);
+    group.allReduce([mean], 'mean');
+    return mean.item();
   });
 }
 

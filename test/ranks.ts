@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const SCRIPT = fileURLToPath(new URL('fixtures/rank.mjs', import.meta.url));
+
+/** How one of several processes ended: `value` is what it printed. */
+export interface RankEnding<T> {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly value: T;
+  readonly stderr: string;
+}
+
+/** What a process prints that ended with an error of the product's own. */
+export interface Refusal {
+  readonly error: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Runs `size` processes of test/fixtures/rank.mjs (on what is built) that meet at a free port of this machine. */
+export async function ranks<T>(
+  size: number,
+  task: string,
+  settings: object = {},
+  options: { readonly env?: NodeJS.ProcessEnv; readonly started?: (processes: ChildProcess[]) => void } = {},
+): Promise<RankEnding<T>[]> {
+  const port = await freePort();
+  const common = { WORLD_SIZE: String(size), MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(port) };
+  const processes = Array.from({ length: size }, (_, rank) =>
+    spawn(process.execPath, [SCRIPT, task, JSON.stringify(settings)], {
+      env: { ...process.env, ...common, RANK: String(rank), LOCAL_RANK: String(rank), ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
+  options.started?.(processes);
+  return Promise.all(processes.map((child) => ending<T>(child)));
+}
+
+async function ending<T>(child: ChildProcess): Promise<RankEnding<T>> {
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (chunk) => (said[name] += chunk));
+  const [code, signal] = await once(child, 'close');
+  const value = said.stdout === '' ? undefined : JSON.parse(said.stdout);
+  return { code, signal, value, stderr: said.stderr };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
