@@ -47,7 +47,7 @@ async function ending<T>(child: ChildProcess): Promise<RankEnding<T>> {
   return { code, signal, value, stderr: said.stderr };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -65,7 +65,7 @@ test('one that dies in the middle of training ends the others', async () => {
   expect(endings[2].signal).toBe('SIGKILL');
   for (const [rank, { code, value, stderr }] of endings.slice(0, 2).entries()) {
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    expect(value).toMatchObject({ error: 'RunError' });
+    expect(value).toMatchObject({ error: 'LostRank' });
     expect(value.message).toMatch(new RegExp(`^rank ${rank} of 3: .*(closed by peer|reset by peer)`));
   }
 });
@@ -77,7 +77,7 @@ test.each([
   const endings = await ranks<Refusal>(2, 'shapes', { shapes: [first, second] });
   for (const { code, value } of endings) {
     expect(code).toBe(1);
-    expect(value.error).toBe('RunError');
+    expect(value.error).toBe('LostRank');
   }
   expect(endings[1].value.message).toContain(message);
 });

@@ -34,7 +34,7 @@ test('a process that is killed ends the others, which say their rank', async () 
   expect(endings[2]).toMatchObject({ signal: 'SIGKILL' });
   for (const [rank, { code, value, stderr }] of endings.slice(0, 2).entries()) {
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    expect(value.error).toBe('RunError');
+    expect(value.error).toBe('LostRank');
     expect(value.message).toMatch(
       new RegExp(`^rank ${rank} of 3: all-reduce: .*(closed by peer|reset by peer)`),
     );
@@ -46,7 +46,7 @@ test('a process that falls silent ends the others after the timeout', async () =
   const endings = await ranks<Refusal>(...([2, 'lost', { signal: 'SIGSTOP', timeoutSeconds: 8 }] as const), {
     started: ([other, silent]) => other.once('exit', () => silent.kill('SIGKILL')),
   });
-  expect(endings[0]).toMatchObject({ code: 1, value: { error: 'RunError' }, stderr: '' });
+  expect(endings[0]).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(endings[0].value.message).toBe(
     'rank 0 of 2: all-reduce: Timed out waiting 8000ms for recv operation to complete',
   );
@@ -55,7 +55,7 @@ test('a process that falls silent ends the others after the timeout', async () =
 test.each([0, 1])('rank %i alone waits for the timeout, no longer', async (rank) => {
   const env = { RANK: String(rank), WORLD_SIZE: '2' };
   const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 1 }, { env });
-  expect(ending).toMatchObject({ code: 1, value: { error: 'RunError' }, stderr: '' });
+  expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(ending.value.message).toMatch(/^rank \d of 2 did not meet the others at 127\.0\.0\.1:\d+: .*time/);
   expect(ending.value.hint).toMatch(/^start all 2 within 1 s/);
 });
@@ -66,7 +66,7 @@ test('a port that is taken is told at once', async () => {
   const env = { RANK: '0', WORLD_SIZE: '2', MASTER_PORT: String((taken.address() as AddressInfo).port) };
   const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 60 }, { env });
   taken.close();
-  expect(ending).toMatchObject({ code: 1, value: { error: 'RunError' }, stderr: '' });
+  expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(ending.value.message).toContain('Address already in use');
   expect(ending.value.hint).toContain('free MASTER_PORT');
 });

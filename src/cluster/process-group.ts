@@ -1,15 +1,16 @@
-import { errorText, InputError, RunError } from '../base/errors.js';
+import { errorText, InputError } from '../base/errors.js';
 import { noGrad } from '../torch/autograd.js';
 import { type Collective, collectives, joinCollective, type Reducer } from '../torch/collective.js';
 import { TorchError } from '../torch/errors.js';
 import { operator } from '../torch/operator.js';
 import type { Tensor } from '../torch/tensor.js';
+import { LostRank } from './lost-rank.js';
 import { type Rank, rankIn } from './rank.js';
 
 /**
  * The processes that train together. All call the same methods in the same order, with tensors of the same shapes
  * on `device`; a call waits for the others, and the event loop with it.
- * A process that is lost, or silent for longer than the timeout, ends the call with a RunError in every other.
+ * A process that is lost, or silent for longer than the timeout, ends the call with a LostRank in every other.
  */
 export interface ProcessGroup {
   readonly rank: number;
@@ -24,7 +25,7 @@ export interface ProcessGroup {
   barrier(): void;
   /** Averages gradients during the backward pass: what `dataParallel` is made of. */
   reducer(parameters: readonly Tensor[], bucketBytes: number, firstBucketBytes: number): Reducer;
-  /** Runs `work`, in which processes wait for one another: that libtorch failed in it is a RunError that names the rank. */
+  /** Runs `work`, in which processes wait for one another: that libtorch failed in it is a LostRank that names this one. */
   together<T>(work: () => T): T;
   /** Idempotent. Call `barrier` first, where all are well. */
   close(): void;
@@ -45,7 +46,7 @@ const divide = operator<undefined>('aten::_foreach_div_', 'Scalar');
  * Joins the processes that a launcher started (see `rankIn`), and waits for all of them; undefined where this process
  * trains alone. Machines with several networks: GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME choose.
  * @throws InputError for an environment that makes no sense, or where the addon lacks the device's library
- * @throws RunError when the others do not come in time
+ * @throws LostRank when the others do not come in time
  */
 export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): ProcessGroup | undefined {
   const place = rankIn(env);
@@ -59,7 +60,7 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
       return work();
     } catch (error) {
       if (!(error instanceof TorchError)) throw error;
-      throw new RunError(`rank ${rank} of ${size}: ${reasonOf(error)}`, {
+      throw new LostRank(`rank ${rank} of ${size}: ${reasonOf(error)}`, {
         hint: `the rank that failed first says why; start all ${size} again, training goes on from the last checkpoint`,
         cause: error,
       });
@@ -98,7 +99,7 @@ function join(place: Rank, { device, timeoutSeconds, name }: Required<JoinOption
     collective.barrier();
     return collective;
   } catch (error) {
-    throw new RunError(
+    throw new LostRank(
       `rank ${rank} of ${size} did not meet the others at ${host}:${port}: ${reasonOf(error)}`,
       {
         hint: `start all ${size} within ${timeoutSeconds} s, with one MASTER_ADDR and one free MASTER_PORT that all machines reach`,

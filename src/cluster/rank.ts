@@ -58,6 +58,22 @@ export function rankIn(env: NodeJS.ProcessEnv): Rank | undefined {
   };
 }
 
+const SIZES_HERE = [
+  'LOCAL_WORLD_SIZE',
+  'OMPI_COMM_WORLD_LOCAL_SIZE',
+  'MPI_LOCALNRANKS',
+  'SLURM_NTASKS_PER_NODE',
+];
+
+/** How many of the processes that train together are on this machine, as far as the launcher tells; else 1. */
+export function ranksHere(env: NodeJS.ProcessEnv): number {
+  if (rankIn(env) === undefined) return 1;
+  const told = SIZES_HERE.map((name) => Number(env[name])).find(
+    (size) => Number.isSafeInteger(size) && size > 0,
+  );
+  return told ?? 1;
+}
+
 interface Range {
   readonly least?: number;
   readonly most?: number;

@@ -114,6 +114,23 @@ describe('trainBatches', () => {
     expect(String(batches[0].indices)).not.toBe(String(batches[2].indices));
   });
 
+  test.each([2, 3])('%i processes share the batches of each step, in rows by rank', async (size) => {
+    const common = { dataset: dataset(14), batchSize: 1, accumulate: 6, steps: 30 };
+    const every = await collect(trainBatches(options(common)));
+    const shown = (batches: Batch[]) => batches.map(({ indices, images }) => [...indices, ...images]);
+    const each = 6 / size;
+    for (let rank = 0; rank < size; rank++) {
+      const expected = every.filter((_, i) => Math.floor(i / each) % size === rank);
+      const share = { rank, size };
+      expect(shown(await collect(trainBatches(options({ ...common, share }))))).toEqual(shown(expected));
+      const later = await collect(trainBatches(options({ ...common, share, fromStep: 18 })));
+      expect(shown(later)).toEqual(shown(expected.slice(3 * each)));
+    }
+    expect(() => trainBatches(options({ ...common, share: { rank: 0, size: 4 } }))).toThrow(
+      'a step of 6 micro-batches of 1 images cannot be shared evenly by 4 processes',
+    );
+  });
+
   test('augmentation is a function of seed, phase, epoch and image', async () => {
     const batches = await collect(trainBatches(options()));
     batches.forEach(({ indices, images }, step) => {

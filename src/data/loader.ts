@@ -21,6 +21,8 @@ export interface LoaderOptions {
 export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   /** Batches that belong together: an epoch is a whole multiple of them. Default 1. */
   readonly accumulate?: number;
+  /** Processes that share the batches that belong together, and which of them this is. Default: this one alone. */
+  readonly share?: { readonly rank: number; readonly size: number };
   /** First step to load, from 0: where a resumed run goes on. */
   readonly fromStep: number;
   /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
@@ -31,17 +33,19 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
 /**
  * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in its own
  * order, and drops the last partial batch. A batch is a function of (data set, batch size, seed,
- * phase, step): not of where a run was resumed, nor of `workers` or `prefetch`.
+ * phase, step): not of where a run was resumed, nor of `workers` or `prefetch`. Of the `accumulate` batches that
+ * belong together a process that shares them has `accumulate` / `size` in a row, by its rank.
  *
  * Files are read, decoded and transformed on the addon's threads, while a step blocks this one; in memory are
  * the batches ahead, the files of those that wait, and one image a thread. Images that are in memory and not
  * transformed are put together when asked for.
  *
- * @throws InputError if the data set is smaller than a batch; when iterated, if an image is at fault
+ * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly; when iterated, if an image is at fault
  *   (`loadBatch`).
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
-  const { batchSize, fromStep, steps, accumulate = 1 } = options;
+  const { batchSize, fromStep, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
+  const each = evenShare(accumulate, batchSize, share.size);
   const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
   let epochOfOrder = -1;
   let order: RepeatedOrder;
@@ -57,7 +61,27 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
     const views = order.views.slice(start, start + batchSize);
     return loadTrainBatch(options, { epoch, step, indices, views }, signal);
   };
-  return onThreads(options, { from: fromStep, to: steps, load });
+  // The batches of this process are counted on their own.
+  const stepOf = (own: number) => Math.floor(own / each) * accumulate + share.rank * each + (own % each);
+  return onThreads(options, {
+    from: fromStep / share.size,
+    to: steps / share.size,
+    load: (own, signal) => load(stepOf(own), signal),
+  });
+}
+
+/**
+ * Micro-batches of one process in a step of `accumulate`.
+ * @throws InputError when the processes cannot have as many each
+ */
+export function evenShare(accumulate: number, batchSize: number, processes: number): number {
+  if (accumulate % processes === 0) return accumulate / processes;
+  throw new InputError(
+    `a step of ${accumulate} micro-batches of ${batchSize} images cannot be shared evenly by ${processes} processes`,
+    {
+      hint: `choose training.total_batch as a multiple of ${processes} x batch_size, or a smaller batch_size`,
+    },
+  );
 }
 
 function orderOf(

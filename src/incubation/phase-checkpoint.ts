@@ -9,6 +9,7 @@ import {
   setBest,
 } from '../checkpoint/checkpoint-store.js';
 import type { EvalRecord } from '../checkpoint/records.js';
+import type { Crew } from '../cluster/crew.js';
 import type { StagedModel } from '../models/staged.js';
 import { weightsOf } from '../nn/weights.js';
 import { noGrad } from '../torch/autograd.js';
@@ -92,16 +93,24 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
   });
 }
 
-/** Saves model, optimiser and standing; the best by top-1 and the newest are kept. */
+/**
+ * Saves model, optimiser and standing; the best by top-1 and the newest are kept. Of processes that train together all
+ * call it, and rank 0 writes.
+ */
 export function save(
   phaseFolder: string,
-  parts: Trained & { readonly recipe: Recipe; readonly phase: Phase },
+  parts: Trained & { readonly recipe: Recipe; readonly phase: Phase; readonly crew: Crew },
   standing: Standing,
 ): Standing {
-  const { recipe, phase } = parts;
+  const { recipe, phase, crew } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
+  if (!crew.leads) {
+    // The state's shares are gathered by all.
+    if (phase.settings.optimizer.sharded) parts.optimizer.state();
+    return now;
+  }
   const { seed, model: geometry, data } = recipe;
   // With the geometry, a checkpoint is enough to evaluate from.
   const manifest = {

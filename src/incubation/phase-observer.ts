@@ -1,6 +1,8 @@
 import { openMetricsLog } from '../checkpoint/metrics-log.js';
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { PhaseFolder } from '../checkpoint/run-folder.js';
+import type { Crew } from '../cluster/crew.js';
+import type { Batch } from '../data/dataset.js';
 import { evalBatches } from '../data/loader.js';
 import type { Generator } from '../torch/random.js';
 import { earlyStop } from '../training/early-stop.js';
@@ -28,10 +30,14 @@ export interface PhaseParts extends Trained {
   readonly task: Task;
   readonly generator: Generator;
   readonly device: string;
+  readonly crew: Crew;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Watches a phase's training: writes its metrics, judges the model, saves checkpoints. */
+/**
+ * Watches a phase's training: writes its metrics, judges the model, saves checkpoints. Of processes that train together
+ * rank 0 does so; the others wait for it, and know what it knows.
+ */
 export interface Observer {
   /** Scores the model on the validation images, and records it as of `step`. */
   judge(step: number): Promise<EvalRecord>;
@@ -45,9 +51,10 @@ export interface Observer {
 }
 
 export function createObserver(parts: PhaseParts, from: Standing): Observer {
-  const { recipe, phase, plan, folder, log, images, model, ema, task, generator, device, signal } = parts;
+  const { recipe, phase, plan, folder, log, images, model, ema, task, generator, device, crew, signal } =
+    parts;
   const { settings, name } = phase;
-  const metrics = openMetricsLog(folder.metrics, { fromStep: from.step });
+  const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : { append: () => {} };
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
@@ -58,8 +65,13 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const { precision, batch_size: batchSize } = settings;
     const transform = images.evalTransform;
     const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
-    const score = () => evaluate({ model, task, batches, precision, device, generator });
-    const scores = await (ema === undefined ? score() : ema.swapped(score));
+    const [top1, top5, loss, count] = await crew.led(4, async (beat) => {
+      const score = () =>
+        evaluate({ model, task, batches: beating(batches, beat), precision, device, generator });
+      const found = await (ema === undefined ? score() : ema.swapped(score));
+      return [found.top1, found.top5, found.loss, found.images];
+    });
+    const scores = { top1, top5, loss, images: count };
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
@@ -82,8 +94,9 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     // The last step is judged: one shortly before it would tell nothing more.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     if (isJudged) await judge(step);
-    const isStopping = signal?.aborted ?? false;
-    if (isJudged || isStopping || performance.now() - savedAt > 1000 * settings.checkpoint_every) {
+    const isDue = crew.leads && performance.now() - savedAt > 1000 * settings.checkpoint_every;
+    const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
+    if (isJudged || isStopping || isSaving) {
       standing = save(folder.root, parts, standing);
       savedAt = performance.now();
     }
@@ -102,6 +115,13 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
       return standing;
     },
   };
+}
+
+async function* beating(batches: AsyncIterable<Batch>, beat: () => void): AsyncGenerator<Batch> {
+  for await (const batch of batches) {
+    yield batch;
+    beat();
+  }
 }
 
 /** Whether a phase's evaluations so far are reason to stop. */

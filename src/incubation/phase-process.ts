@@ -7,8 +7,8 @@ import { withFileErrors } from '../checkpoint/file-errors.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
 import { readResult, runFolder } from '../checkpoint/run-folder.js';
 import { causeOf, lackedMemory } from '../cluster/ending.js';
-import { runProcess } from '../cluster/local.js';
 import type { Timing } from '../cluster/process-watch.js';
+import { runRanks } from '../cluster/ranks.js';
 import { Interrupted } from './interrupted.js';
 import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
 import type { PhaseName } from './phases.js';
@@ -27,6 +27,9 @@ export interface PhaseProcess {
   readonly phase: PhaseName;
   readonly threads: number;
   readonly device: string;
+  /** Processes that train it together. Default 1. */
+  readonly ranks?: number;
+  readonly firstLocalRank?: number;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
   readonly timing?: Partial<RestartTiming>;
@@ -73,7 +76,7 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
 
 /** @returns why the process died; nothing when the phase is done */
 async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
-  const { command, runDir, phase, threads, device, signal, timing } = options;
+  const { command, runDir, phase, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
   makeFolder(options);
   const env = {
     ...process.env,
@@ -81,9 +84,11 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
     UV_THREADPOOL_SIZE: String(Math.max(4, threads)),
   };
   let message: unknown;
-  const ending = await runProcess(
+  const ending = await runRanks(
     [...command, runDir, phase, '--threads', String(threads), '--device', device],
     {
+      ranks,
+      firstLocalRank,
       env,
       signal,
       timing,

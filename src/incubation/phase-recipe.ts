@@ -1,3 +1,4 @@
+import type { ProcessGroup } from '../cluster/process-group.js';
 import type { StagedModel } from '../models/staged.js';
 import { classification } from '../tasks/classification.js';
 import { adamw } from '../training/adamw.js';
@@ -8,6 +9,7 @@ import { lion } from '../training/lion.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizer.js';
 import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
 import { sgd } from '../training/sgd.js';
+import { shardedOptimizer } from '../training/sharded-optimizer.js';
 import type { Task } from '../training/task.js';
 import type { Phase } from './phases.js';
 import type { PhasePlan } from './plan.js';
@@ -28,9 +30,16 @@ export function freeze({ settings }: Phase, model: StagedModel): void {
   for (const [name, parameter] of parameters) if (frozen.has(name)) parameter.requiresGrad = false;
 }
 
-export function optimizerOf(phase: Phase, model: StagedModel): Optimizer {
-  const { name, weight_decay, betas, eps, momentum } = phase.settings.optimizer;
+/** @param group the processes that train the phase together, where there are several */
+export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
+  const { weight_decay, sharded } = phase.settings.optimizer;
   const groups = groupsOf(phase, model, weight_decay);
+  const make = (some: readonly ParameterGroup[]) => plainOptimizer(phase, some);
+  return sharded && group !== undefined ? shardedOptimizer(groups, make, group) : make(groups);
+}
+
+function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]): Optimizer {
+  const { name, betas, eps, momentum } = settings.optimizer;
   switch (name) {
     case 'adamw':
       return adamw(groups, { betas, eps });

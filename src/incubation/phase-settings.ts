@@ -31,6 +31,7 @@ const DEFAULTS: TrainingSettings = {
     eps: 1e-8,
     momentum: 0.9,
     layer_decay: null,
+    sharded: false,
   },
   schedule: {
     kind: 'epoch-cosine',

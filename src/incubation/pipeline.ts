@@ -48,8 +48,8 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const start = (phase: Phase): void => {
     waiting.splice(waiting.indexOf(phase), 1);
     const slot = freeSlots.shift() as number;
-    const { threads, device } = share.joins(phase) ? share.ofSlot(slot) : share.whole;
-    const process = runPhaseProcess({ ...options, runDir, phase: phase.name, threads, device, signal, note });
+    const place = share.joins(phase) ? share.ofSlot(slot) : share.whole;
+    const process = runPhaseProcess({ ...options, ...place, runDir, phase: phase.name, signal, note });
     running.set(
       phase,
       process.then(() => {
@@ -100,21 +100,45 @@ interface Share {
   /** Whether a phase runs beside others. */
   joins(phase: Phase): boolean;
   /** For a phase that runs alone. */
-  readonly whole: { readonly threads: number; readonly device: string };
-  ofSlot(slot: number): { readonly threads: number; readonly device: string };
+  readonly whole: Place;
+  ofSlot(slot: number): Place;
 }
 
-/** Shares out a machine: a phase a GPU where there are GPUs, else cores evenly. */
+/** What a phase's processes have: `ranks` of them, with `threads` each. */
+interface Place {
+  readonly ranks: number;
+  readonly firstLocalRank: number;
+  readonly threads: number;
+  readonly device: string;
+}
+
+/**
+ * Shares out a machine: a GPU for each process where there are GPUs, else cores evenly.
+ * @throws InputError for more processes of a phase than GPUs
+ */
 function shareOf({ run }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
   const usesGpus = run.device === 'auto' && gpus > 0;
   const modules = Math.max(1, phases.filter(isModule).length);
-  const atATime = run.parallel === 'auto' ? Math.min(modules, usesGpus ? gpus : cores) : run.parallel;
-  const each = Math.max(1, Math.floor(cores / atATime));
+  const { ranks } = run;
+  if (usesGpus && ranks > gpus) {
+    throw new InputError(`run.ranks ${ranks}: this machine has ${gpus} GPUs`, {
+      hint: `choose at most ${gpus}`,
+    });
+  }
+  const room = Math.max(1, Math.floor((usesGpus ? gpus : cores) / ranks));
+  const atATime = run.parallel === 'auto' ? Math.min(modules, room) : run.parallel;
+  const each = Math.max(1, Math.floor(cores / (atATime * ranks)));
   const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
   return {
     atATime,
     joins: (phase) => run.parallel !== 'auto' || isModule(phase),
-    whole: { threads: threads(cores), device: run.device },
-    ofSlot: (slot) => ({ threads: threads(each), device: usesGpus ? `cuda:${slot % gpus}` : run.device }),
+    whole: {
+      ...{ ranks, firstLocalRank: 0, device: run.device },
+      threads: threads(Math.max(1, Math.floor(cores / ranks))),
+    },
+    ofSlot: (slot) => ({
+      ...{ ranks, firstLocalRank: ranks * slot, threads: threads(each) },
+      device: usesGpus && ranks === 1 ? `cuda:${slot % gpus}` : run.device,
+    }),
   };
 }

@@ -7,6 +7,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../checkpoint/atomic.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { phasesIn, readJson, runFolder } from '../checkpoint/run-folder.js';
 import type { Dataset } from '../data/dataset.js';
+import { evenShare } from '../data/loader.js';
 import { openImages } from './images.js';
 import { phasesOf } from './phases.js';
 import { planRun, type RunPlan } from './plan.js';
@@ -87,6 +88,7 @@ function requireEnough(recipe: Recipe, trainImages: number): void {
   const images =
     augment !== 'none' && augment.repeats > 1 ? Math.floor(trainImages / 256) * 256 : trainImages;
   for (const { name, settings } of phasesOf(recipe)) {
+    evenShare(settings.accumulate, settings.batch_size, recipe.run.ranks);
     const perStep = settings.batch_size * settings.accumulate;
     if (images >= perStep) continue;
     throw new InputError(`${name}: a step takes ${perStep} images, an epoch has ${images}`, {

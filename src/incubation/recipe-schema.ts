@@ -76,13 +76,16 @@ const run = z
         'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
       )
       .default('auto'),
+    ranks: count
+      .describe('Processes that train one phase together, on this machine; a GPU each. Default 1.')
+      .default(1),
     threads: z
       .union([z.literal('auto'), count])
-      .describe('CPU threads of one phase.')
+      .describe('CPU threads of one process.')
       .default('auto'),
     workers: z
       .union([z.literal('auto'), count])
-      .describe('Threads of one phase that read and transform images.')
+      .describe('Threads of one process that read and transform images.')
       .default('auto'),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');

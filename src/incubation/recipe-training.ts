@@ -17,6 +17,9 @@ const optimizer = z.strictObject({
     .max(1)
     .nullable()
     .describe('Layer-wise decay of the learning rate towards the stem (BEiT, MAE). Default null: none.'),
+  sharded: z
+    .boolean()
+    .describe('Each process of a phase keeps its share of the state (ZeRO-1). Default false.'),
 });
 
 const schedule = z.strictObject({

@@ -1,10 +1,13 @@
 import { mkdirSync } from 'node:fs';
-import { errorText } from '../base/errors.js';
+import { errorText, RunError } from '../base/errors.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { lockFolder } from '../checkpoint/folder-lock.js';
 import type { PhaseResult } from '../checkpoint/records.js';
 import { runFolder, writeResult } from '../checkpoint/run-folder.js';
-import { trainBatches } from '../data/loader.js';
+import { type Crew, crewOf } from '../cluster/crew.js';
+import { dataParallel } from '../cluster/data-parallel.js';
+import type { ProcessGroup } from '../cluster/process-group.js';
+import { evenShare, trainBatches } from '../data/loader.js';
 import { peakMemory } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
 import { ema } from '../training/ema.js';
@@ -26,32 +29,47 @@ export interface PhaseRun {
   readonly phase: PhaseName;
   readonly runDir: string;
   readonly device: string;
+  /** The processes that train the phase together, where there are several; it stays the caller's. */
+  readonly group?: ProcessGroup;
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
 }
 
 /**
  * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
- * checkpoints and result in the run folder.
+ * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
+ * of every step, and rank 0 writes.
  */
 export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const { root } = runFolder(run.runDir).phase(run.phase);
+  const crew = crewOf(run.group);
+  if (!crew.leads) {
+    run.group?.barrier();
+    return trainPhase(run, crew);
+  }
   withFileErrors(root, () => mkdirSync(root, { recursive: true }));
   // A process whose supervisor was killed ends after its step.
   const lock = await lockFolder(root, ORPHAN_MS);
-  return trainPhase(run).finally(lock.release);
+  try {
+    run.group?.barrier();
+    return await trainPhase(run, crew);
+  } finally {
+    lock.release();
+  }
 }
 
 const ORPHAN_MS = 60_000;
 
-async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
+async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const { recipe, runDir, device } = run;
   const phase = phaseOf(recipe, run.phase);
   const folder = runFolder(runDir).phase(phase.name);
-  const log = openLog(folder.log);
+  const log = crew.leads ? openLog(folder.log) : () => {};
 
   // What is trained, on what, and how far it is.
   const images = openImages(recipe);
+  const { accumulate, batch_size: batchSize } = phase.settings;
+  const share = evenShare(accumulate, batchSize, crew.size);
   const plan = phasePlan(recipe, images.train.length, phase.name);
   const checkpoint = findCheckpoint(folder.root, log);
   const model = await phaseModel(recipe, phase, { runDir, checkpoint }, device);
@@ -59,16 +77,19 @@ async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
   const { ema: decay } = phase.settings;
   const trained: Trained = {
     model,
-    optimizer: optimizerOf(phase, model),
+    optimizer: optimizerOf(phase, model, crew.group),
     ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
   };
   const start = resume(checkpoint, trained);
+  await requireSameStart(crew, start.step);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
   const { task } = objective;
-  const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device };
+  const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device, crew };
   const observer = createObserver({ ...parts, signal: run.signal }, start);
-  log(`${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}`);
+  log(
+    `${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}${crew.size > 1 ? `, ${crew.size} processes` : ''}`,
+  );
 
   // A model that is there already is judged before it is tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
@@ -81,7 +102,7 @@ async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
     batches: batchesOf(parts, start.step),
     fromStep: start.step,
     steps: plan.steps,
-    accumulate: phase.settings.accumulate,
+    accumulate: share,
     clipGrad: phase.settings.clip_grad,
     precision: phase.settings.precision,
     activationCheckpointing: phase.settings.activation_checkpointing,
@@ -89,12 +110,24 @@ async function trainPhase(run: PhaseRun): Promise<PhaseResult> {
     seed: recipe.seed,
     afterStep: observer.afterStep,
   };
-  if (!enoughOf(phase)(start.scores)) await trainUntilEnough(training);
+  if (!enoughOf(phase)(start.scores)) {
+    const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group);
+    await trainUntilEnough({ ...training, parallel }).finally(parallel?.free);
+  }
 
   const result = await resultOf(observer, plan, device);
-  writeResult(runDir, result);
+  if (crew.leads) writeResult(runDir, result);
   log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
   return result;
+}
+
+/** What each read from the run folder must be the same. */
+async function requireSameStart({ rank, led }: Crew, step: number): Promise<void> {
+  const [leaders] = await led(1, async () => [step]);
+  if (leaders === step) return;
+  throw new RunError(`rank ${rank} finds a checkpoint of step ${step}, rank 0 one of step ${leaders}`, {
+    hint: 'the run folder must be one that all machines share',
+  });
 }
 
 async function trainUntilEnough(options: TrainOptions): Promise<void> {
@@ -122,13 +155,14 @@ async function resultOf(observer: Observer, plan: PhasePlan, device: string): Pr
 }
 
 function batchesOf(parts: Omit<PhaseParts, 'signal'>, fromStep: number) {
-  const { recipe, phase, plan, images, log } = parts;
+  const { recipe, phase, plan, images, log, crew } = parts;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
     ...images.augmentation,
     dataset: images.train,
     batchSize,
     accumulate,
+    share: crew,
     seed: recipe.seed,
     phase: phase.name,
     fromStep: fromStep * accumulate,

@@ -1,42 +1,131 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
 import { asFileError } from '../../checkpoint/file-errors.js';
-import { runFolder } from '../../checkpoint/run-folder.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
+import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
+import { rankIn, ranksHere } from '../../cluster/rank.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
-import { type PhaseName, phaseOf } from '../../incubation/phases.js';
-import { readRun } from '../../incubation/prepare.js';
+import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
+import { hasBegun, prepareRun, readRun } from '../../incubation/prepare.js';
+import { readRecipe } from '../../incubation/recipe.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
 import { runPhase } from '../../incubation/run-phase.js';
-import { resolveDevice, setThreads } from '../../torch/engine.js';
+import { checkStart } from '../../incubation/start-check.js';
+import { engineInfo, resolveDevice, setThreads } from '../../torch/engine.js';
+import { defaultFolder } from '../default-folder.js';
+import { downloaded } from '../download.js';
 import { explain, Stopped } from '../failure.js';
+import { note, print } from '../output.js';
 import { stopOnSignals } from '../signals.js';
 
-/** `phase`: runs one phase in this process, and tells the process that started it how it ended badly. */
-export async function runOnePhase(
-  runDir: string,
-  name: string,
-  options: { readonly threads: number; readonly device: string },
-): Promise<void> {
+interface PhaseOptions {
+  readonly out?: string;
+  readonly set?: readonly string[];
+  readonly threads?: number;
+  readonly device?: string;
+}
+
+/**
+ * `phase`: runs one phase in this process, or in this and those that a launcher started beside it, and tells the
+ * process that started it how it ended badly.
+ */
+export async function runOnePhase(recipeOrRun: string, name: string, options: PhaseOptions): Promise<void> {
   // Without its supervisor nobody knows of this process, and a second one may be started in its place.
   const guard = process.connected ? endWithParent() : undefined;
   using stop = stopOnSignals();
   let phase: PhaseName | undefined;
+  let group: ProcessGroup | undefined;
+  let runDir = options.out ?? recipeOrRun;
   try {
-    const recipe = readRun(runDir);
-    phase = phaseOf(recipe, name as PhaseName).name;
-    setThreads(options.threads);
-    const device = resolveDevice(options.device);
-    await runPhase({ recipe, phase, runDir, device, signal: stop.signal });
+    const opened = openRun(recipeOrRun, options);
+    const given = opened.recipe;
+    runDir = opened.runDir;
+    phase = phaseOf(given, name as PhaseName).name;
+    const threads = options.threads ?? threadsOf(given);
+    setThreads(threads);
+    const device = deviceOf(options.device ?? given.run.device);
+    group = joinGroup(process.env, { device, name: `${phase}.${attempt()}` });
+    if (!opened.isPrepared) await prepare(given, runDir, group);
+    requireDone(given, phase, runDir);
+
+    // What the others of this machine take counts too.
+    const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
+    const recipe = { ...given, run: { ...given.run, workers } };
+    const result = await runPhase({ recipe, phase, runDir, device, group, signal: stop.signal });
+    group?.barrier();
+    if (process.send === undefined && (group?.rank ?? 0) === 0) {
+      print(`${phase}: top-1 ${result.top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
+    }
   } catch (error) {
     const failure = stop.blame(asFileError(error, runDir));
-    if (phase !== undefined) log(runDir, phase, failure);
-    await tellSupervisor(failure);
+    const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
+    if (phase !== undefined && !isOthers) log(runDir, phase, failure);
+    // Where another is lost, that one tells why, or died.
+    if (!(failure instanceof LostRank)) await tellSupervisor(failure);
     throw failure;
   } finally {
+    group?.close();
     guard?.[Symbol.dispose]();
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
   }
+}
+
+/** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
+function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
+  if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
+    const recipe = readRecipe(recipeOrRun, set);
+    return { recipe, runDir: out ?? defaultFolder(recipe), isPrepared: false };
+  }
+  if (out !== undefined || set !== undefined) {
+    throw new InputError(`${recipeOrRun} is a run, which has its recipe and its folder`, {
+      hint: 'give --out and --set with a recipe file',
+    });
+  }
+  return { recipe: readRun(recipeOrRun), runDir: recipeOrRun, isPrepared: true };
+}
+
+async function prepare(recipe: Recipe, runDir: string, group: ProcessGroup | undefined): Promise<void> {
+  if (group === undefined || group.rank === 0) {
+    if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+    prepareRun(recipe, runDir);
+  }
+  group?.barrier();
+  if (existsSync(runFolder(runDir).recipe)) return;
+  throw new InputError(`${runDir}: rank 0 has made it, rank ${group?.rank} does not see it`, {
+    hint: 'the run folder must be one that all machines share',
+  });
+}
+
+function requireDone(recipe: Recipe, name: PhaseName, runDir: string): void {
+  const missing = needsOf(phaseOf(recipe, name)).filter((need) => readResult(runDir, need) === undefined);
+  if (missing.length === 0) return;
+  throw new InputError(`${name} starts from ${missing.join(', ')}, not done yet in ${runDir}`, {
+    hint: `run ${missing[0]} first`,
+  });
+}
+
+function threadsOf({ run }: Recipe): number {
+  if (run.threads !== 'auto') return run.threads;
+  return Math.max(1, Math.floor(availableParallelism() / ranksHere(process.env)));
+}
+
+/** A GPU for each process of a machine, unless one is named. */
+function deviceOf(wish: string): string {
+  const place = rankIn(process.env);
+  const { cudaDevices } = engineInfo();
+  if (place === undefined || cudaDevices === 0 || (wish !== 'auto' && wish !== 'cuda')) {
+    return resolveDevice(wish);
+  }
+  return `cuda:${place.localRank % cudaDevices}`;
+}
+
+/** torchrun's store outlives the processes that it starts again. */
+function attempt(): string {
+  return process.env.TORCHELASTIC_RESTART_COUNT ?? '0';
 }
 
 /** Leaves the whole story in the phase's log, the stack of a defect included. */

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeTemporary } from '../../checkpoint/atomic.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
@@ -9,8 +8,8 @@ import { phaseOf } from '../../incubation/phases.js';
 import { runPipeline } from '../../incubation/pipeline.js';
 import { hasBegun, type PreparedRun, prepareRun } from '../../incubation/prepare.js';
 import { readRecipe } from '../../incubation/recipe.js';
-import type { Recipe } from '../../incubation/recipe-schema.js';
 import { checkStart } from '../../incubation/start-check.js';
+import { defaultFolder } from '../default-folder.js';
 import { downloaded } from '../download.js';
 import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
@@ -34,7 +33,7 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
   const only = options.only && [
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
-  const runDir = options.out ?? join('runs', folderName(recipe));
+  const runDir = options.out ?? defaultFolder(recipe);
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
@@ -101,9 +100,4 @@ async function train(
     clearInterval(ticking);
     progress.stop();
   }
-}
-
-/** A recipe's name as one folder's name. */
-function folderName({ name }: Recipe): string {
-  return name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^\.+/, '') || 'run';
 }

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { runRanks } from './ranks.js';
+
+/** Runs a script in each process, and tells how it ended and what the processes said. */
+async function run(script: string, ranks: number) {
+  const said: unknown[] = [];
+  const pids: number[] = [];
+  const command = [process.execPath, '--input-type=module', '-e', script];
+  const ending = await runRanks(command, {
+    ...{ ranks, firstLocalRank: 2, env: { ...process.env, RANK: '7', WORLD_SIZE: '9' } },
+    onStart: (pid) => pids.push(pid),
+    onMessage: (message) => said.push(message),
+  });
+  return { ending, said, pids };
+}
+
+const SAY = `const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE } = process.env;
+  process.send([RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE], () => process.disconnect());`;
+const WAIT = 'setInterval(() => {}, 1000);';
+
+test('one process trains alone, whatever launched this one', async () => {
+  const { ending, said } = await run(
+    `process.send([process.env.RANK, process.env.WORLD_SIZE], () => process.disconnect())`,
+    1,
+  );
+  expect(ending).toMatchObject({ code: 0 });
+  expect(said).toEqual([['0', '1']]);
+});
+
+test('each is told its place; the first is the one that is known', async () => {
+  const { ending, said, pids } = await run(SAY, 3);
+  expect(ending).toMatchObject({ code: 0, signal: null });
+  expect(said.sort()).toEqual(
+    ['0', '1', '2'].map((rank) => [rank, '3', String(Number(rank) + 2), '127.0.0.1', '3']),
+  );
+  expect(pids).toHaveLength(1);
+});
+
+test('one that dies ends the others, and is blamed', async () => {
+  const script = `if (process.env.RANK === '1') process.kill(process.pid, 'SIGSEGV'); ${WAIT}`;
+  const { ending } = await run(script, 2);
+  expect(ending).toMatchObject({ code: null, signal: 'SIGSEGV' });
+});
+
+test('one that died is blamed before one that lost it', async () => {
+  const script = `if (process.env.RANK === '0') process.exit(1);
+    setTimeout(() => process.kill(process.pid, 'SIGABRT'), 300);`;
+  const { ending } = await run(script, 2);
+  expect(ending).toMatchObject({ code: null, signal: 'SIGABRT' });
+});

@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { Ending } from './ending.js';
+import { type ProcessOptions, runProcess } from './local.js';
+
+export interface RanksOptions extends ProcessOptions {
+  /** How many processes. */
+  readonly ranks: number;
+  /** Their LOCAL_RANK counts from here: processes beside others take GPUs of their own. */
+  readonly firstLocalRank: number;
+}
+
+/** Left to the others once one has ended: they find out that it is gone, or are killed. */
+const FOLLOWING_MS = 5000;
+/** Only rank 0 is watched: the others wait for it, for as long as it evaluates. Where one hangs, so does rank 0. */
+const UNWATCHED = {
+  idleMs: Number.POSITIVE_INFINITY,
+  stuckMs: Number.POSITIVE_INFINITY,
+  graceMs: Number.POSITIVE_INFINITY,
+  savingGraceMs: Number.POSITIVE_INFINITY,
+};
+
+/**
+ * `runProcess` for processes of one command that train together, told of each other as torchrun would. Once one ends
+ * badly all end.
+ * @returns how rank 0 ended where all ended well; else how the one ended that was to blame, as far as can be told
+ */
+export async function runRanks(command: readonly string[], options: RanksOptions): Promise<Ending> {
+  const { ranks, firstLocalRank, env, onStart, timing } = options;
+  // Not those of a launcher that this process was itself started by.
+  if (ranks === 1) return runProcess(command, { ...options, env: { ...env, RANK: '0', WORLD_SIZE: '1' } });
+
+  const common = {
+    WORLD_SIZE: String(ranks),
+    LOCAL_WORLD_SIZE: String(ranks),
+    MASTER_ADDR: '127.0.0.1',
+    MASTER_PORT: String(await freePort()),
+  };
+  const alive = new Map<number, number>();
+  const killed = new Set<number>();
+  const endings: Ending[] = [];
+  let ending: NodeJS.Timeout | undefined;
+  const killOthers = () => {
+    for (const [rank, pid] of alive) {
+      killed.add(rank);
+      try {
+        process.kill(-pid, 'SIGKILL');
+      } catch {
+        // It has just ended.
+      }
+    }
+  };
+  const one = async (rank: number): Promise<Ending> => {
+    const ended = await runProcess(command, {
+      ...options,
+      env: { ...env, ...common, RANK: String(rank), LOCAL_RANK: String(firstLocalRank + rank), ...NO_AGENT },
+      timing: rank === 0 ? timing : UNWATCHED,
+      onStart(pid) {
+        alive.set(rank, pid);
+        if (rank === 0) onStart?.(pid);
+      },
+    });
+    alive.delete(rank);
+    if (!killed.has(rank)) endings.push(ended);
+    ending ??= setTimeout(killOthers, FOLLOWING_MS);
+    return ended;
+  };
+  const [first] = await Promise.all(Array.from({ length: ranks }, (_, rank) => one(rank)));
+  clearTimeout(ending);
+  const bad = endings.filter(({ code }) => code !== 0);
+  // Those that lost a peer end by themselves, with a code.
+  const blamed = bad.find(({ signal, notStarted }) => signal !== null || notStarted !== undefined) ?? bad[0];
+  return blamed ?? first;
+}
+
+/** The store is rank 0's, whoever started this process. */
+const NO_AGENT = { TORCHELASTIC_USE_AGENT_STORE: 'False' };
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

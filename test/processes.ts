@@ -1,0 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The processes of a run's phases, by their command lines, and which rank each has. */
+export function processesOf(run: string): { readonly pid: number; readonly rank: number }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+        if (!command.includes('phase') || !command.includes(run)) return [];
+        const rank = /(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${name}/environ`, 'utf8'));
+        return rank === null ? [] : [{ pid: Number(name), rank: Number(rank[1]) }];
+      } catch {
+        // It has just ended.
+        return [];
+      }
+    });
+}
