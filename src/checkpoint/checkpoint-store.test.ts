@@ -23,7 +23,6 @@ import {
   readCheckpoint,
   removeLeftovers,
   saveCheckpoint,
-  setBest,
 } from './checkpoint-store.js';
 import * as safetensors from './safetensors.js';
 
@@ -141,7 +140,7 @@ test('best is what it was set to, and never another', () => {
   save(1);
   save(2);
   expect(bestCheckpoint(phase)).toEqual({ skipped: [] });
-  setBest(phase, 1);
+  writeFileSync(join(phase, 'checkpoints/best'), '1\n');
   expect(bestCheckpoint(phase).checkpoint?.step).toBe(1);
   truncateSync(join(root, '1', 'model.safetensors'), 3);
   expect(bestCheckpoint(phase)).toEqual({ skipped: [expect.objectContaining({ folder: join(root, '1') })] });
@@ -149,7 +148,7 @@ test('best is what it was set to, and never another', () => {
 
 test('killed between the pointer best and the checkpoint it means: once saved again, it is the best', () => {
   save(1);
-  setBest(phase, 1);
+  writeFileSync(join(phase, 'checkpoints/best'), '1\n');
   const best = { model: tensors(2), optimizer: tensors(2), manifest: {}, isBest: true };
   saveCheckpoint(phase, 2, best);
   rmSync(join(root, '2'), { recursive: true });
@@ -165,7 +164,7 @@ test.each([
   [9, ['1', '2', '3', '4', '5', 'best', 'latest']],
 ])('pruning to %i keeps the newest, and latest and best', (keep, left) => {
   for (const step of [1, 2, 3, 4, 5]) save(step);
-  setBest(phase, 1);
+  writeFileSync(join(phase, 'checkpoints/best'), '1\n');
   mkdirSync(join(root, '.tmp-6-x'));
   prune(phase, keep);
   expect(readdirSync(root).sort()).toEqual(left);

@@ -95,11 +95,6 @@ export function bestCheckpoint(phaseFolder: string): CheckpointSearch {
   return firstWhole(root, step === undefined ? [] : [step]);
 }
 
-/** Points `best` to a checkpoint that was saved. */
-export function setBest(phaseFolder: string, step: number): void {
-  writePointer(join(phaseFolder, 'checkpoints'), 'best', step);
-}
-
 /** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
 export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;

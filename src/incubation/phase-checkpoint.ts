@@ -6,7 +6,6 @@ import {
   prune,
   readCheckpoint,
   saveCheckpoint,
-  setBest,
 } from '../checkpoint/checkpoint-store.js';
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { Crew } from '../cluster/crew.js';
@@ -121,8 +120,7 @@ export function save(
     mean: data.mean,
     std: data.std,
   };
-  saveCheckpoint(phaseFolder, step, { ...tensorsOf(parts), manifest: { ...manifest, ...now } });
-  if (isBest) setBest(phaseFolder, step);
+  saveCheckpoint(phaseFolder, step, { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest });
   prune(phaseFolder, phase.settings.keep_checkpoints);
   return now;
 }

@@ -2,6 +2,7 @@ import { openMetricsLog } from '../checkpoint/metrics-log.js';
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { PhaseFolder } from '../checkpoint/run-folder.js';
 import type { Crew } from '../cluster/crew.js';
+import type { Doing } from '../cluster/process-watch.js';
 import type { Batch } from '../data/dataset.js';
 import { evalBatches } from '../data/loader.js';
 import type { Generator } from '../torch/random.js';
@@ -31,6 +32,7 @@ export interface PhaseParts extends Trained {
   readonly generator: Generator;
   readonly device: string;
   readonly crew: Crew;
+  readonly onProgress: (doing: Doing) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -51,8 +53,22 @@ export interface Observer {
 }
 
 export function createObserver(parts: PhaseParts, from: Standing): Observer {
-  const { recipe, phase, plan, folder, log, images, model, ema, task, generator, device, crew, signal } =
-    parts;
+  const {
+    recipe,
+    phase,
+    plan,
+    folder,
+    log,
+    images,
+    model,
+    ema,
+    task,
+    generator,
+    device,
+    crew,
+    onProgress,
+    signal,
+  } = parts;
   const { settings, name } = phase;
   const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : { append: () => {} };
   const meter = createMeter(plan, device, from.seconds);
@@ -62,12 +78,23 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   let standing = from;
 
   const judge = async (step: number): Promise<EvalRecord> => {
+    onProgress('evaluating');
     const { precision, batch_size: batchSize } = settings;
     const transform = images.evalTransform;
     const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
     const [top1, top5, loss, count] = await crew.led(4, async (beat) => {
       const score = () =>
-        evaluate({ model, task, batches: beating(batches, beat), precision, device, generator });
+        evaluate({
+          model,
+          task,
+          batches: beating(batches, () => {
+            beat();
+            onProgress('evaluating');
+          }),
+          precision,
+          device,
+          generator,
+        });
       const found = await (ema === undefined ? score() : ema.swapped(score));
       return [found.top1, found.top5, found.loss, found.images];
     });
@@ -97,9 +124,11 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const isDue = crew.leads && performance.now() - savedAt > 1000 * settings.checkpoint_every;
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
     if (isJudged || isStopping || isSaving) {
+      onProgress('saving');
       standing = save(folder.root, parts, standing);
       savedAt = performance.now();
     }
+    onProgress('training');
     if (isJudged && isEnough(standing.scores)) {
       log(`step ${step}: no better top-1 for ${settings.early_stop?.patience} evaluations`);
       throw new StoppedEarly();

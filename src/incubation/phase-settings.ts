@@ -20,7 +20,7 @@ const DEFAULTS: TrainingSettings = {
   eval_every: 1,
   early_stop: null,
   checkpoint_every: 60,
-  keep_checkpoints: 1,
+  keep_checkpoints: 2,
   log_every: 10,
   optimizer: {
     name: 'adamw',

@@ -37,12 +37,13 @@ export interface RunPlan {
   readonly incubation: { readonly block_passes: number; readonly macs: number };
   /** Against E2E in block-passes; null without one. */
   readonly ratios: CostRatios | null;
-  /** The most the run holds on disk at once: the last, the best and one checkpoint being written of each phase. */
+  /** The most the run holds on disk at once: the newest, the best and one checkpoint being written of each phase. */
   readonly disk_bytes: number;
 }
 
 const BYTES_PER_WEIGHT = 4;
-const CHECKPOINTS_KEPT = 3;
+/** The best, and one being written. */
+const CHECKPOINTS_BESIDE = 2;
 
 /** Plans every phase of a recipe on a data set of `trainImages` images. */
 export function planRun(recipe: Recipe, trainImages: number): RunPlan {
@@ -58,7 +59,7 @@ export function planRun(recipe: Recipe, trainImages: number): RunPlan {
   for (const phase of phases.filter(({ equalCost }) => equalCost)) {
     plans.push(planPhase(recipe, phase, trainImages, incubation.block_passes));
   }
-  const disk_bytes = plans.reduce((sum, plan) => sum + CHECKPOINTS_KEPT * plan.checkpoint_bytes, 0);
+  const disk_bytes = plans.reduce((sum, plan) => sum + keptOf(phases, plan) * plan.checkpoint_bytes, 0);
   const counted = plans.map((plan) => ({
     phase: phases.find(({ name }) => name === plan.phase) as Phase,
     images: plan.images,
@@ -102,6 +103,11 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
     memory,
     checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
   };
+}
+
+function keptOf(phases: readonly Phase[], plan: PhasePlan): number {
+  const phase = phases.find(({ name }) => name === plan.phase) as Phase;
+  return phase.settings.keep_checkpoints + CHECKPOINTS_BESIDE;
 }
 
 /** The plan of one phase. */

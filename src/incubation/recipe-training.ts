@@ -86,7 +86,9 @@ export const settings = z.strictObject({
   checkpoint_every: positive.describe(
     'Seconds between checkpoints; the last step always has one. Default 60.',
   ),
-  keep_checkpoints: count.describe('Newest checkpoints kept, beside the best. Default 1.'),
+  keep_checkpoints: count.describe(
+    'Newest checkpoints kept, beside the best. Default 2: should the last be damaged, there is another.',
+  ),
   log_every: count.describe('Steps between records in metrics.jsonl. Default 10.'),
   optimizer,
   schedule,

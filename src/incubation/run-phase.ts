@@ -7,6 +7,7 @@ import { runFolder, writeResult } from '../checkpoint/run-folder.js';
 import { type Crew, crewOf } from '../cluster/crew.js';
 import { dataParallel } from '../cluster/data-parallel.js';
 import type { ProcessGroup } from '../cluster/process-group.js';
+import type { Doing } from '../cluster/process-watch.js';
 import { evenShare, trainBatches } from '../data/loader.js';
 import { peakMemory } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
@@ -31,6 +32,8 @@ export interface PhaseRun {
   readonly device: string;
   /** The processes that train the phase together, where there are several; it stays the caller's. */
   readonly group?: ProcessGroup;
+  /** Told what the process does from now on, at least once a step. */
+  readonly onProgress?: (doing: Doing) => void;
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
 }
@@ -86,7 +89,10 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const generator = new Generator();
   const { task } = objective;
   const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device, crew };
-  const observer = createObserver({ ...parts, signal: run.signal }, start);
+  const observer = createObserver(
+    { ...parts, onProgress: run.onProgress ?? (() => {}), signal: run.signal },
+    start,
+  );
   log(
     `${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}${crew.size > 1 ? `, ${crew.size} processes` : ''}`,
   );
@@ -154,7 +160,7 @@ async function resultOf(observer: Observer, plan: PhasePlan, device: string): Pr
   return { phase, ...cost, seconds, memory_bytes, top1, top5, loss, parameters, trained_parameters };
 }
 
-function batchesOf(parts: Omit<PhaseParts, 'signal'>, fromStep: number) {
+function batchesOf(parts: Omit<PhaseParts, 'signal' | 'onProgress'>, fromStep: number) {
   const { recipe, phase, plan, images, log, crew } = parts;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({

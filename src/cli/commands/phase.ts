@@ -6,6 +6,7 @@ import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
+import { createProgressSender } from '../../cluster/progress-sender.js';
 import { rankIn, ranksHere } from '../../cluster/rank.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
@@ -55,7 +56,8 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     // What the others of this machine take counts too.
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...given, run: { ...given.run, workers } };
-    const result = await runPhase({ recipe, phase, runDir, device, group, signal: stop.signal });
+    const onProgress = createProgressSender();
+    const result = await runPhase({ recipe, phase, runDir, device, group, onProgress, signal: stop.signal });
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       print(`${phase}: top-1 ${result.top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
