@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { latestCheckpoint, readCheckpoint } from '../src/checkpoint/checkpoint-store.js';
+import { freePort } from '../src/cluster/ranks.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { processesOf } from './processes.js';
-import { freePort } from './ranks.js';
 
 const folder = temporaryFolder();
 const recipe = join(folder, 'recipe.json');

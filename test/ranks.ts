@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../src/cluster/ranks.js';
 
 const SCRIPT = fileURLToPath(new URL('fixtures/rank.mjs', import.meta.url));
 
@@ -45,14 +45,4 @@ async function ending<T>(child: ChildProcess): Promise<RankEnding<T>> {
   const [code, signal] = await once(child, 'close');
   const value = said.stdout === '' ? undefined : JSON.parse(said.stdout);
   return { code, signal, value, stderr: said.stderr };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

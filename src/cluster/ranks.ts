@@ -76,7 +76,8 @@ export async function runRanks(command: readonly string[], options: RanksOptions
 /** The store is rank 0's, whoever started this process. */
 const NO_AGENT = { TORCHELASTIC_USE_AGENT_STORE: 'False' };
 
-async function freePort(): Promise<number> {
+/** A port of this machine that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

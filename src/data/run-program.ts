@@ -1,4 +1,4 @@
-import { native } from '../torch/native.js';
+import { runInMemory } from '../torch/images.js';
 import type { Image } from './dataset.js';
 import { encodeProgram, type PixelProgram } from './pixels.js';
 
@@ -10,5 +10,5 @@ import { encodeProgram, type PixelProgram } from './pixels.js';
  */
 export function runProgram(image: Image, program: PixelProgram): Image {
   const { data, width, height, channels } = image;
-  return native.runProgram(data, width, height, channels, encodeProgram(program));
+  return runInMemory(data, { channels, height, width }, encodeProgram(program));
 }

@@ -1,4 +1,11 @@
-import { type Handle, type ImageFile, type ImageJob, native, type OpenedFile } from './native.js';
+import {
+  type Handle,
+  type ImageFile,
+  type ImageJob,
+  type NativeImage,
+  native,
+  type OpenedFile,
+} from './native.js';
 
 export type { ImageFile, ImageJob, OpenedFile } from './native.js';
 
@@ -28,6 +35,15 @@ export function runImages(
   into: Uint8Array,
 ): Promise<(string | null)[]> {
   return native.runImages(jobs, channels, height, width, into);
+}
+
+/** Executes a program on pixels (height x width x channels, interleaved) at once, on the calling thread. */
+export function runInMemory(
+  pixels: Uint8Array,
+  { channels, height, width }: ImageShape,
+  program: Float64Array,
+): NativeImage {
+  return native.runProgram(pixels, width, height, channels, program);
 }
 
 /** Frees images that will not be run. */

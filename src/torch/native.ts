@@ -95,7 +95,7 @@ export type NativePart = readonly [
 ];
 
 /** 8-bit pixels, height x width x channels. */
-interface NativeImage {
+export interface NativeImage {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 3;
