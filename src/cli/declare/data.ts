@@ -1,0 +1,18 @@
+import type { Command } from '@commander-js/extra-typings';
+
+export function addData(program: Command): void {
+  program
+    .command('data')
+    .summary('look after data sets')
+    .command('check')
+    .summary('read every image and tell what is wrong')
+    .description(
+      'Decodes every image and lists what is wrong: unreadable images, wrong extensions, empty or unknown classes, ' +
+        'duplicates, images both in train and val, tiny images. Exits with 1 where something is.',
+    )
+    .argument('<folder>', 'train/ and val/, <class>/*, tar shards, CIFAR, iNaturalist or Fashion-MNIST')
+    .option('--json', 'print the report as JSON')
+    .action(async (folder, options) =>
+      (await import('../commands/data-check.js')).dataCheck(folder, options),
+    );
+}

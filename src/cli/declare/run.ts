@@ -1,0 +1,28 @@
+import type { Command } from '@commander-js/extra-typings';
+import { collect, examples, list, SET } from './shared.js';
+
+export function addRun(program: Command): void {
+  program
+    .command('run')
+    .summary('train a recipe; run again, it resumes')
+    .description(
+      'Trains every phase of a recipe: the meta model (PT), each module in a hybrid (MT/0, MT/1 ...), the assembled ' +
+        'model (FT), and the end-to-end baseline (E2E) if the recipe asks for it. Phases run in processes of their ' +
+        'own. The same command run again goes on where it was stopped; what is done is not done again.',
+    )
+    .argument('<recipe>', 'recipe file, YAML or JSON')
+    .option('--out <folder>', 'folder of the run (default: runs/<name of the recipe>)')
+    .option('--set <key=value>', SET, collect)
+    .option('--only <phases>', 'these phases alone, such as PT,MT/0,FT (default: all)', list)
+    .option('--quiet', 'print the result alone, no progress')
+    .option('--json', 'print the summary as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation run recipes/demo.yaml --out runs/a', 'train, or go on with, runs/a'],
+        ['deep-incubation run my.yaml --set seed=1 --set training.batch_size=64', 'with other settings'],
+        ['deep-incubation run my.yaml --only PT,MT/2', 'one part of the work, on this machine'],
+      ),
+    )
+    .action(async (recipe, options) => (await import('../commands/run.js')).run(recipe, options));
+}

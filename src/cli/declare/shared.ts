@@ -1,0 +1,27 @@
+import { InvalidArgumentError } from '@commander-js/extra-typings';
+
+// What several commands say or read alike.
+
+export const CHECKPOINT =
+  'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo/file';
+export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
+
+export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  const shown = lines.map(([command, what]) => `  ${command.padEnd(width)}  # ${what}`);
+  return `\nExample${lines.length > 1 ? 's' : ''}:\n${shown.join('\n')}`;
+}
+
+export function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+export function list(value: string): string[] {
+  return value.split(',').map((part) => part.trim());
+}
+
+export function positiveInteger(value: string): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number > 0 && Number.isSafeInteger(number)) return number;
+  throw new InvalidArgumentError('Expected a whole number above 0.');
+}
