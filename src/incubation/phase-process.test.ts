@@ -71,7 +71,7 @@ function run(
   return runPhaseProcess({
     command: [process.execPath, at('fake.mjs')],
     runDir,
-    phase: 'MT/1',
+    phases: ['MT/1'],
     threads: 1,
     device: 'cpu',
     signal: stop.signal,

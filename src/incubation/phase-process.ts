@@ -24,7 +24,8 @@ export const failureMessage = z.object({
 export interface PhaseProcess {
   readonly command: readonly string[];
   readonly runDir: string;
-  readonly phase: PhaseName;
+  /** The phase, or the modules that it incubates together. */
+  readonly phases: readonly PhaseName[];
   readonly threads: number;
   readonly device: string;
   /** Processes that train it together. Default 1. */
@@ -53,15 +54,16 @@ const RESTARTS = 3;
  * @throws InputError or RunError as the phase said, or when it died too often; Interrupted once `signal` is aborted
  */
 export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
-  const { phase, signal } = options;
+  const { signal } = options;
+  const phase = nameOf(options);
   const record = createRecord(options);
   try {
     for (let deaths = 0; ; ) {
       if (signal.aborted) throw new Interrupted(`${phase} was not started`);
-      const before = newestStep(folderOf(options));
+      const before = stepsOf(options);
       const cause = await runOnce(options, record);
       if (cause === undefined) return record.state('done');
-      deaths = newestStep(folderOf(options)) === before ? deaths + 1 : 1;
+      deaths = stepsOf(options) === before ? deaths + 1 : 1;
       if (deaths > RESTARTS) throw tooOften(options, deaths, cause);
       const pause = Math.min((options.timing?.backoffMs ?? BACKOFF_MS) * 2 ** (deaths - 1), MAX_BACKOFF_MS);
       record.death(cause, pause);
@@ -76,8 +78,8 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
 
 /** @returns why the process died; nothing when the phase is done */
 async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
-  const { command, runDir, phase, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
-  makeFolder(options);
+  const { command, runDir, phases, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
+  for (const phase of phases) makeFolder(runDir, phase);
   const env = {
     ...process.env,
     OMP_NUM_THREADS: String(threads),
@@ -85,7 +87,7 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
   };
   let message: unknown;
   const ending = await runRanks(
-    [...command, runDir, phase, '--threads', String(threads), '--device', device],
+    [...command, runDir, nameOf(options), '--threads', String(threads), '--device', device],
     {
       ranks,
       firstLocalRank,
@@ -98,17 +100,17 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
       },
     },
   );
-  if (ending.code === 0 && readResult(runDir, phase) !== undefined) return undefined;
+  if (ending.code === 0 && phases.every((phase) => readResult(runDir, phase) !== undefined)) return undefined;
   const said = failureMessage.safeParse(message);
-  if (said.success) throw failureOf(phase, said.data);
+  if (said.success) throw failureOf(nameOf(options), said.data);
   const text = causeOf(ending);
-  if (signal.aborted) throw new Interrupted(`${phase} was stopped: it ${text}`);
+  if (signal.aborted) throw new Interrupted(`${nameOf(options)} was stopped: it ${text}`);
   return { text, ending };
 }
 
 /** Makes the phase's folder ready for a process, which finds no leftovers of killed ones there. */
-function makeFolder({ runDir, phase }: PhaseProcess): void {
-  const root = folderOf({ runDir, phase });
+function makeFolder(runDir: string, phase: PhaseName): void {
+  const { root } = runFolder(runDir).phase(phase);
   withFileErrors(root, () => {
     // Parent by parent: a run folder that was deleted must not come back.
     if (phase.startsWith('MT/')) makeOne(runFolder(runDir).phase('MT').root);
@@ -125,20 +127,25 @@ function makeOne(folder: string): void {
   }
 }
 
-const folderOf = ({ runDir, phase }: Pick<PhaseProcess, 'runDir' | 'phase'>) =>
-  runFolder(runDir).phase(phase).root;
+/** As `phase` takes it. */
+const nameOf = ({ phases }: Pick<PhaseProcess, 'phases'>) => phases.join(',');
 
-function failureOf(phase: PhaseName, { kind, message, hint }: z.infer<typeof failureMessage>): Error {
+/** Grows with every new checkpoint. */
+function stepsOf({ runDir, phases }: PhaseProcess): number {
+  return phases.reduce((sum, phase) => sum + newestStep(runFolder(runDir).phase(phase).root), 0);
+}
+
+function failureOf(phase: string, { kind, message, hint }: z.infer<typeof failureMessage>): Error {
   if (kind === 'input') return new InputError(message, { hint });
   if (kind === 'interrupted') return new Interrupted(message, { hint });
-  return new RunError(message.startsWith(phase) ? message : `${phase}: ${message}`, { hint });
+  return new RunError(/^(PT|MT\/\d+|FT|E2E)\b/.test(message) ? message : `${phase}: ${message}`, { hint });
 }
 
 function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): RunError {
   const advice = lackedMemory(ending)
     ? 'give it more memory, or lower training.batch_size or run.parallel'
-    : `its log is ${runFolder(options.runDir).phase(options.phase).log}`;
-  return new RunError(`${options.phase} ${text}; ${deaths} times in a row without a new checkpoint`, {
+    : `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
+  return new RunError(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
     hint: `${advice}; run again to go on from its last checkpoint`,
   });
 }

@@ -1,6 +1,6 @@
 import { errorText } from '../base/errors.js';
 import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
-import { runFolder } from '../checkpoint/run-folder.js';
+import { readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { Ending } from '../cluster/ending.js';
 import { Interrupted } from './interrupted.js';
 import { openLog } from './phase-log.js';
@@ -8,7 +8,7 @@ import type { PhaseName } from './phases.js';
 
 interface RecordOptions {
   readonly runDir: string;
-  readonly phase: PhaseName;
+  readonly phases: readonly PhaseName[];
   /** Tells the terminal. */
   readonly note: (line: string) => void;
 }
@@ -30,11 +30,14 @@ export interface PhaseRecord {
   failure(error: unknown): void;
 }
 
-export function createRecord({ runDir, phase, note }: RecordOptions): PhaseRecord {
+export function createRecord({ runDir, phases, note }: RecordOptions): PhaseRecord {
   let restarts = 0;
   let lastError: string | null = null;
-  const state: PhaseRecord['state'] = (name, pid) =>
-    writeStatus(runDir, phase, { state: name, pid: pid ?? null, restarts, last_error: lastError });
+  const write = (phase: PhaseName, name: PhaseStatus['state'], pid: number | null = null) =>
+    writeStatus(runDir, phase, { state: name, pid, restarts, last_error: lastError });
+  const state: PhaseRecord['state'] = (name, pid) => {
+    for (const phase of phases) write(phase, name, pid);
+  };
   return {
     state,
     death({ text, ending }, pauseMs) {
@@ -42,14 +45,16 @@ export function createRecord({ runDir, phase, note }: RecordOptions): PhaseRecor
       lastError = text;
       state('restarting');
       const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
-      const line = `${phase} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
+      const line = `${phases.join(',')} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
       note(line);
-      log(runDir, phase, line, ending.stderr);
+      for (const phase of phases) log(runDir, phase, line, ending.stderr);
     },
     failure(error) {
       const isInterrupted = error instanceof Interrupted;
       if (!isInterrupted) lastError = errorText(error);
-      state(isInterrupted ? 'interrupted' : 'failed');
+      const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
+      for (const phase of phases)
+        write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
     },
   };
 }

@@ -32,44 +32,46 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const { recipe, runDir } = prepared;
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
-  const waiting = wanted.filter(({ name }) => !isDone(name));
-  requireStartable(waiting, isDone);
+  const undone = wanted.filter(({ name }) => !isDone(name));
+  requireStartable(undone, isDone);
 
   // Of phases begun before; of the others nothing is written yet, which says the same.
-  for (const { name } of waiting) writeStatus(runDir, name, WAITING);
+  for (const { name } of undone) writeStatus(runDir, name, WAITING);
 
-  const share = shareOf(recipe, waiting, localMachine());
+  const share = shareOf(recipe, undone, localMachine());
+  const waiting = teamsOf(recipe, undone, share.teams);
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
-  const running = new Map<Phase, Promise<Phase>>();
+  const running = new Map<readonly Phase[], Promise<readonly Phase[]>>();
   const freeSlots = Array.from({ length: share.atATime }, (_, slot) => slot);
   const ran: PhaseName[] = [];
 
-  const start = (phase: Phase): void => {
-    waiting.splice(waiting.indexOf(phase), 1);
+  const start = (team: readonly Phase[]): void => {
+    waiting.splice(waiting.indexOf(team), 1);
     const slot = freeSlots.shift() as number;
-    const place = share.joins(phase) ? share.ofSlot(slot) : share.whole;
-    const process = runPhaseProcess({ ...options, ...place, runDir, phase: phase.name, signal, note });
+    const place = team.every(share.joins) ? share.ofSlot(slot) : share.whole;
+    const phases = team.map(({ name }) => name);
+    const process = runPhaseProcess({ ...options, ...place, runDir, phases, signal, note });
     running.set(
-      phase,
+      team,
       process.then(() => {
         freeSlots.push(slot);
-        return phase;
+        return team;
       }),
     );
   };
 
   try {
     while (waiting.length + running.size > 0) {
-      for (const phase of [...waiting]) {
-        const isReady = needsOf(phase).every(isDone);
+      for (const team of [...waiting]) {
+        const isReady = team.flatMap(needsOf).every(isDone);
         const isAlone = running.size === 0;
-        const joins = freeSlots.length > 0 && [phase, ...running.keys()].every(share.joins);
-        if (isReady && (isAlone || joins)) start(phase);
+        const joins = freeSlots.length > 0 && [...team, ...[...running.keys()].flat()].every(share.joins);
+        if (isReady && (isAlone || joins)) start(team);
       }
       const ended = await Promise.race(running.values());
       running.delete(ended);
-      ran.push(ended.name);
+      ran.push(...ended.map(({ name }) => name));
     }
   } catch (error) {
     failure.abort();
@@ -95,8 +97,25 @@ function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) =>
   }
 }
 
+/**
+ * Phases that train in one process: each alone, but for modules that are incubated together, which are dealt out over
+ * so many processes. Processes that train one phase together do not share more than that.
+ */
+function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
+  if (!recipe.incubation.together || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
+  const modules = phases.filter(isModule);
+  const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
+    modules.filter((_, i) => i % teams === team),
+  );
+  const first = phases.findIndex(isModule);
+  const alone = phases.filter((phase) => !isModule(phase)).map((phase) => [phase]);
+  return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
+}
+
 interface Share {
   readonly atATime: number;
+  /** Processes over which modules are dealt out that are incubated together: one a device. */
+  readonly teams: number;
   /** Whether a phase runs beside others. */
   joins(phase: Phase): boolean;
   /** For a phase that runs alone. */
@@ -116,21 +135,26 @@ interface Place {
  * Shares out a machine: a GPU for each process where there are GPUs, else cores evenly.
  * @throws InputError for more processes of a phase than GPUs
  */
-function shareOf({ run }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
+function shareOf({ run, incubation }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
   const usesGpus = run.device === 'auto' && gpus > 0;
   const modules = Math.max(1, phases.filter(isModule).length);
   const { ranks } = run;
+  const together = incubation.together && ranks === 1;
   if (usesGpus && ranks > gpus) {
     throw new InputError(`run.ranks ${ranks}: this machine has ${gpus} GPUs`, {
       hint: `choose at most ${gpus}`,
     });
   }
   const room = Math.max(1, Math.floor((usesGpus ? gpus : cores) / ranks));
-  const atATime = run.parallel === 'auto' ? Math.min(modules, room) : run.parallel;
+  // On one device, one process: modules that are incubated together share all they can.
+  const teams = run.parallel !== 'auto' ? run.parallel : usesGpus ? room : 1;
+  const most = together ? Math.min(modules, teams) : modules;
+  const atATime = run.parallel === 'auto' ? Math.min(most, room) : run.parallel;
   const each = Math.max(1, Math.floor(cores / (atATime * ranks)));
   const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
   return {
     atATime,
+    teams,
     joins: (phase) => run.parallel !== 'auto' || isModule(phase),
     whole: {
       ...{ ranks, firstLocalRank: 0, device: run.device },

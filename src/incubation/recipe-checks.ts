@@ -1,5 +1,5 @@
 import { InputError } from '../base/errors.js';
-import { phasesOf } from './phases.js';
+import { type Phase, phasesOf } from './phases.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
@@ -29,6 +29,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
     });
   }
+  requireSharable(recipe, source);
   const { augment } = data;
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
   for (const { name, settings } of phasesOf(recipe)) {
@@ -37,4 +38,15 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'mixup and cutmix pair the images of a batch: choose an even batch_size, or turn them off',
     });
   }
+}
+
+/** Drop-path rates rise over a hybrid's own depth: of hybrids of other depths the prefix's differ. */
+function requireSharable(recipe: Recipe, source: string): void {
+  const modules = phasesOf(recipe).filter(({ name }) => name.startsWith('MT/'));
+  const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
+  if (!recipe.incubation.together || new Set(modules.map(depthOf)).size <= 1) return;
+  if (modules.every(({ settings }) => settings.drop_path === 0)) return;
+  throw new InputError(`${source}: incubation.together: modules of other depths have other drop-path rates`, {
+    hint: 'choose modules of one depth, or phases.MT.drop_path: 0',
+  });
 }

@@ -32,6 +32,13 @@ const incubation = z
     modules: count.describe('K: number of modules, of equal depth.').optional(),
     depths: z.array(count).min(1).describe('Blocks of each module, instead of modules.').optional(),
     meta_depth: count.describe('Blocks a stage of the meta model; 1 in the paper.').default(1),
+    together: z
+      .boolean()
+      .describe(
+        'All modules see the same batches and drop-path masks. Those that train on one device then do so in one ' +
+          "process, and share images and the frozen prefix's forward pass.",
+      )
+      .default(false),
   })
   .describe('How the model is divided.');
 

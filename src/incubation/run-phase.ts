@@ -23,6 +23,7 @@ import { freeze, optimizerOf, scheduleOf } from './phase-recipe.js';
 import { type PhaseName, phaseOf } from './phases.js';
 import { type PhasePlan, phasePlan } from './plan.js';
 import type { Recipe } from './recipe-schema.js';
+import { companyOf, keyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
 import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {
@@ -34,6 +35,8 @@ export interface PhaseRun {
   readonly group?: ProcessGroup;
   /** Told what the process does from now on, at least once a step. */
   readonly onProgress?: (doing: Doing) => void;
+  /** What it shares with modules that are incubated beside it, in this process. */
+  readonly shared?: Shared;
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
 }
@@ -70,7 +73,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const log = crew.leads ? openLog(folder.log) : () => {};
 
   // What is trained, on what, and how far it is.
-  const images = openImages(recipe);
+  const images = run.shared?.images ?? openImages(recipe);
   const { accumulate, batch_size: batchSize } = phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
   const plan = phasePlan(recipe, images.train.length, phase.name);
@@ -94,7 +97,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     start,
   );
   log(
-    `${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}${crew.size > 1 ? `, ${crew.size} processes` : ''}`,
+    `${start.step === 0 ? 'starts' : `goes on from step ${start.step}`}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`,
   );
 
   // A model that is there already is judged before it is tuned.
@@ -102,10 +105,11 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 
   const training: TrainOptions = {
     ...parts,
-    model: objective.model,
+    model: run.shared?.prefix(objective.model) ?? objective.model,
     phase: phase.name,
+    dropPathKey: [recipe.seed, 'drop-path', keyOf(recipe, phase)],
     schedule: scheduleOf(phase, plan),
-    batches: batchesOf(parts, start.step),
+    batches: sharedBy(run, start.step * phase.settings.accumulate, (from) => batchesOf(parts, from)),
     fromStep: start.step,
     steps: plan.steps,
     accumulate: share,
@@ -114,7 +118,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     activationCheckpointing: phase.settings.activation_checkpointing,
     describe: (index) => images.train.describe(index),
     seed: recipe.seed,
-    afterStep: observer.afterStep,
+    afterStep: (report) => observer.afterStep(ownTime(report, run.shared)),
   };
   if (!enoughOf(phase)(start.scores)) {
     const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group);
@@ -160,7 +164,8 @@ async function resultOf(observer: Observer, plan: PhasePlan, device: string): Pr
   return { phase, ...cost, seconds, memory_bytes, top1, top5, loss, parameters, trained_parameters };
 }
 
-function batchesOf(parts: Omit<PhaseParts, 'signal' | 'onProgress'>, fromStep: number) {
+/** @param from micro-batches before the first */
+function batchesOf(parts: Omit<PhaseParts, 'signal' | 'onProgress'>, from: number) {
   const { recipe, phase, plan, images, log, crew } = parts;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
@@ -170,8 +175,8 @@ function batchesOf(parts: Omit<PhaseParts, 'signal' | 'onProgress'>, fromStep: n
     accumulate,
     share: crew,
     seed: recipe.seed,
-    phase: phase.name,
-    fromStep: fromStep * accumulate,
+    phase: keyOf(recipe, phase),
+    fromStep: from,
     steps: plan.steps * accumulate,
     shuffle: recipe.data.shuffle,
     ...workersOf(recipe),

@@ -8,6 +8,7 @@ import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
 import { createProgressSender } from '../../cluster/progress-sender.js';
 import { rankIn, ranksHere } from '../../cluster/rank.js';
+import { incubateTogether } from '../../incubation/incubate-together.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
@@ -38,34 +39,40 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   // Without its supervisor nobody knows of this process, and a second one may be started in its place.
   const guard = process.connected ? endWithParent() : undefined;
   using stop = stopOnSignals();
-  let phase: PhaseName | undefined;
+  let phases: readonly PhaseName[] = [];
   let group: ProcessGroup | undefined;
   let runDir = options.out ?? recipeOrRun;
   try {
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
-    phase = phaseOf(given, name as PhaseName).name;
+    phases = [...new Set(name.split(','))].map((each) => phaseOf(given, each as PhaseName).name);
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
     const device = deviceOf(options.device ?? given.run.device);
-    group = joinGroup(process.env, { device, name: `${phase}.${attempt()}` });
+    group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
+    requireOneOrAlone(phases, group);
     if (!opened.isPrepared) await prepare(given, runDir, group);
-    requireDone(given, phase, runDir);
+    for (const phase of phases) requireDone(given, phase, runDir);
 
     // What the others of this machine take counts too.
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
-    const result = await runPhase({ recipe, phase, runDir, device, group, onProgress, signal: stop.signal });
+    const run = { recipe, runDir, device, onProgress, signal: stop.signal };
+    const [phase] = phases;
+    const results =
+      phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
-      print(`${phase}: top-1 ${result.top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
+      for (const { phase, top1 } of results) {
+        print(`${phase}: top-1 ${top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
+      }
     }
   } catch (error) {
     const failure = stop.blame(asFileError(error, runDir));
     const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
-    if (phase !== undefined && !isOthers) log(runDir, phase, failure);
+    for (const phase of isOthers ? [] : phases) log(runDir, phase, failure);
     // Where another is lost, that one tells why, or died.
     if (!(failure instanceof LostRank)) await tellSupervisor(failure);
     throw failure;
@@ -99,6 +106,13 @@ async function prepare(recipe: Recipe, runDir: string, group: ProcessGroup | und
   if (existsSync(runFolder(runDir).recipe)) return;
   throw new InputError(`${runDir}: rank 0 has made it, rank ${group?.rank} does not see it`, {
     hint: 'the run folder must be one that all machines share',
+  });
+}
+
+function requireOneOrAlone(phases: readonly PhaseName[], group: ProcessGroup | undefined): void {
+  if (phases.length === 1 || group === undefined) return;
+  throw new InputError(`${phases.join(', ')}: processes that train together do so on one phase at a time`, {
+    hint: 'name one phase, or start one process',
   });
 }
 

@@ -13,7 +13,10 @@ export function addPhase(program: Command): void {
         'does (torchrun --max-restarts), or the same command. Phases that it starts from must be done.',
     )
     .argument('<recipe-or-run>', 'recipe file, or folder of a run')
-    .argument('<phase>', 'PT, MT/0 ..., FT or E2E')
+    .argument(
+      '<phase>',
+      'PT, MT/0 ..., FT or E2E; or several modules, such as MT/0,MT/1, with incubation.together',
+    )
     .option('--out <folder>', 'folder of the run, for a recipe (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)
     .option('--threads <n>', "CPU threads (default: the recipe's, or this machine's share)", positiveInteger)

@@ -1,0 +1,111 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { readSafetensors } from '../src/checkpoint/safetensors.js';
+import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const MODULES = ['MT/0', 'MT/1', 'MT/2'];
+
+function write(name: string): string {
+  const tiny = tinyRecipe(at('images')) as Record<string, Record<string, unknown>>;
+  const recipe = {
+    ...tiny,
+    model: { ...tiny.model, depth: 6, image_size: 16 },
+    incubation: { modules: 3, together: true },
+    data: { ...tiny.data, augment: { auto: null, mixup: 0.8, crop_padding: 2 } },
+    training: { ...tiny.training, total_batch: 16, drop_path: 0.3, ema: 0.9, checkpoint_every: 0.05 },
+    phases: { PT: { epochs: 3 }, MT: { epochs: 6 } },
+  };
+  writeFileSync(at(name), JSON.stringify(recipe));
+  return at(name);
+}
+
+const run = (recipe: string, out: string, only: string, ...rest: string[]) =>
+  cli(['run', recipe, '--out', at(out), '--only', only, '--quiet', ...rest]);
+
+function weightsOf(phase: string): Map<string, Float32Array> {
+  const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
+  const { tensors } = readSafetensors(join(phase, 'checkpoints', latest, 'model.safetensors'));
+  return new Map(
+    [...tensors].map(([name, { data: bytes }]) => [
+      name,
+      new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
+    ]),
+  );
+}
+
+const losses = (phase: string) =>
+  jsonLines(join(phase, 'metrics.jsonl'))
+    .filter(({ kind }) => kind === 'step')
+    .map(({ step, loss }) => [step, loss] as [number, number]);
+
+function expectClose(a: string, b: string): void {
+  const [left, right] = [losses(a), losses(b)];
+  expect(left.length).toBe(24);
+  expect(right.map(([step]) => step)).toEqual(left.map(([step]) => step));
+  for (const [i, [, loss]] of left.entries()) expect(right[i][1]).toBeCloseTo(loss, 5);
+  const others = weightsOf(b);
+  for (const [name, values] of weightsOf(a)) {
+    const other = others.get(name) as Float32Array;
+    const apart = values.reduce((most, value, i) => Math.max(most, Math.abs(value - other[i])), 0);
+    expect(apart, `${a} ${name}`).toBeLessThan(1e-5);
+  }
+}
+
+beforeAll(async () => {
+  await writeImages(at('images'), { train: 32, val: 4 });
+  expect(await run(write('recipe.json'), 'apart', 'PT')).toMatchObject({ code: 0 });
+  cpSync(at('apart'), at('together'), { recursive: true });
+  cpSync(at('apart'), at('killed'), { recursive: true });
+  cpSync(at('apart'), at('failing'), { recursive: true });
+  for (const name of MODULES) expect(await run(at('recipe.json'), 'apart', name)).toMatchObject({ code: 0 });
+}, 120_000);
+
+test('modules that are incubated together end as those that are alone', async () => {
+  const ended = await run(at('recipe.json'), 'together', MODULES.join(','), '--json');
+  expect(ended).toMatchObject({ code: 0 });
+  for (const name of MODULES) {
+    expectClose(join(at('apart'), name), join(at('together'), name));
+    expect(JSON.parse(readFileSync(join(at('together'), name, 'status.json'), 'utf8'))).toMatchObject({
+      state: 'done',
+    });
+  }
+  const log = readFileSync(join(at('together'), 'MT/1', 'log.txt'), 'utf8');
+  expect(log).toContain('together with MT/0, MT/2');
+}, 60_000);
+
+test('killed, and with checkpoints of other steps, they go on, and end as they would have', async () => {
+  const recipe = at('recipe.json');
+  const only = ['--only', MODULES.join(',')];
+  const broken = start(['run', recipe, '--out', at('killed'), ...only]);
+  await until(() => Number(losses(join(at('killed'), 'MT/2')).at(-1)?.[0] ?? 0) >= 12, 'step 12');
+  broken.process.kill('SIGKILL');
+  await broken.ended;
+  // One module is further behind than the others.
+  rmSync(join(at('killed'), 'MT/1/checkpoints'), { recursive: true });
+  expect(await run(recipe, 'killed', MODULES.join(','))).toMatchObject({ code: 0 });
+  for (const name of MODULES) expectClose(join(at('together'), name), join(at('killed'), name));
+}, 60_000);
+
+test('one that fails leaves the others to their end', async () => {
+  const recipe = at('recipe.json');
+  const blocked = join(at('failing'), 'MT/1');
+  // A result that cannot be written: a folder lies in its place.
+  cpSync(at('images'), join(blocked, 'metrics.jsonl'), { recursive: true });
+  const { code, stderr } = await run(recipe, 'failing', MODULES.join(','));
+  expect([1, 2]).toContain(code);
+  expect(stderr).toContain('MT/1');
+  for (const name of ['MT/0', 'MT/2']) expectClose(join(at('together'), name), join(at('failing'), name));
+}, 60_000);
+
+test('drop-path rates of modules of other depths are other ones: refused', async () => {
+  const tiny = JSON.parse(readFileSync(at('recipe.json'), 'utf8'));
+  tiny.incubation = { depths: [1, 2, 3], together: true };
+  writeFileSync(at('uneven.json'), JSON.stringify(tiny));
+  expect(await cli(['plan', at('uneven.json')])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('drop_path'),
+  });
+});
