@@ -23,6 +23,25 @@ test.each([
   expect(ratios?.meta_given).toBeCloseTo(given, 3);
 });
 
+/** The same section: 3L + 18 block-passes of an image through all modules, 3L + 15 with the prefix shared. */
+test('what modules save that are incubated together', () => {
+  const recipe = defineRecipe({
+    name: 'together',
+    model: { preset: 'vit-base' },
+    incubation: { modules: 4, together: true },
+    data: { format: 'folder' },
+  });
+  const { together, phases } = planRun(recipe, 10_000);
+  const modules = phases.filter(({ phase }) => phase.startsWith('MT/'));
+  expect(together?.saved_block_passes).toBe(3 * modules[0].images);
+  const held = modules.reduce((sum, { model_bytes }) => sum + model_bytes, 0);
+  const peaks = modules.map(({ memory }) => memory.peak ?? 0);
+  expect(together?.memory_bytes).toBeGreaterThan(held);
+  expect(together?.memory_bytes).toBeLessThan(peaks.reduce((a, b) => a + b));
+  const apart = defineRecipe({ ...recipe, incubation: { modules: 4 } });
+  expect(planRun(apart, 10_000).together).toBeNull();
+});
+
 /** The same section: multiply-accumulates of one image, in 1e9. */
 test.each([
   ['vit-base', 224, 17.56],

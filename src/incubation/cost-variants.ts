@@ -13,7 +13,7 @@ export interface CostRatios {
   readonly meta_given: number;
 }
 
-interface Counted {
+export interface Counted {
   readonly phase: Phase;
   /** Images of all its steps. */
   readonly images: number;
@@ -48,8 +48,8 @@ function officialPasses({ depths, regimes }: Phase): number {
   );
 }
 
-/** Forward passes through frozen prefixes that are saved where each stage's is run once for all modules. */
-function sharedPrefix(modules: readonly Counted[]): number {
+/** Block-passes through frozen prefixes that are saved where each stage's is run once for all modules. */
+export function sharedPrefix(modules: readonly Counted[]): number {
   const stages = modules[0].phase.depths.map((_, stage) => {
     const forward = modules
       .filter(({ phase }) => phase.regimes[stage] === 'prefix')

@@ -1,5 +1,5 @@
 import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
-import { type CostRatios, costRatios } from './cost-variants.js';
+import { type CostRatios, type Counted, costRatios, sharedPrefix } from './cost-variants.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
 import { needsOf, type Phase, type PhaseName, phasesOf } from './phases.js';
 import { blueprintOf } from './recipe-model.js';
@@ -37,8 +37,18 @@ export interface RunPlan {
   readonly incubation: { readonly block_passes: number; readonly macs: number };
   /** Against E2E in block-passes; null without one. */
   readonly ratios: CostRatios | null;
+  /** Of modules that are incubated together on one device; null unless the recipe says so. */
+  readonly together: TogetherPlan | null;
   /** The most the run holds on disk at once: the newest, the best and one checkpoint being written of each phase. */
   readonly disk_bytes: number;
+}
+
+/** What modules spend and save as one process trains them. */
+export interface TogetherPlan {
+  /** Fewer than `incubation` says: the frozen prefix's forward pass is run once for all. */
+  readonly saved_block_passes: number;
+  /** Weights, gradients and optimisers of all, and the activations of one; null where the model does not tell. */
+  readonly memory_bytes: number | null;
 }
 
 const BYTES_PER_WEIGHT = 4;
@@ -65,7 +75,30 @@ export function planRun(recipe: Recipe, trainImages: number): RunPlan {
     images: plan.images,
   }));
   const ratios = costRatios(counted) ?? null;
-  return { name: recipe.name, train_images: trainImages, phases: plans, incubation, ratios, disk_bytes };
+  const together = recipe.incubation.together ? togetherPlan(counted, plans) : null;
+  return {
+    name: recipe.name,
+    train_images: trainImages,
+    phases: plans,
+    incubation,
+    ratios,
+    together,
+    disk_bytes,
+  };
+}
+
+function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]): TogetherPlan {
+  const isModule = (name: string) => name.startsWith('MT/');
+  const modules = plans.filter(({ phase }) => isModule(phase));
+  const held = modules.map(({ model_bytes }) => model_bytes);
+  const sum = held.reduce((a, b) => a + b, 0);
+  // One at a time is in its step: what it holds beside its own weights, gradients and optimiser.
+  const beside = modules.map(({ memory }, i) => (memory.peak === null ? null : memory.peak - held[i]));
+  const most = beside.includes(null) ? null : Math.max(0, ...(beside as number[]));
+  return {
+    saved_block_passes: sharedPrefix(counted.filter(({ phase }) => isModule(phase.name))),
+    memory_bytes: most === null ? null : sum + most,
+  };
 }
 
 /** @param cost block-passes to reach, instead of the phase's epochs */

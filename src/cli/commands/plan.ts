@@ -72,6 +72,7 @@ function text(run: RunPlan, time: Seconds): string[] {
     ...table.slice(-totals),
     '',
     ...ratioSentence(run),
+    ...togetherSentence(run),
     ...memorySentences(run),
     `Disk: at most ${bytes(run.disk_bytes)}.`,
     ...(time.size > 0
@@ -162,6 +163,16 @@ function forwardOf({ phases }: RunPlan): string {
 function variantsSentence({ official, prefix_shared, meta_given }: CostRatios): string {
   const [whole, shared, given] = [official, prefix_shared, meta_given].map((ratio) => ratio.toFixed(3));
   return `(${whole} x as the official code trains; ${shared} x with the frozen prefix shared, ${given} x with the meta model given too.)`;
+}
+
+function togetherSentence({ together, incubation }: RunPlan): string[] {
+  if (together === null) return [];
+  const { saved_block_passes: saved, memory_bytes: memory } = together;
+  const share = ((100 * saved) / incubation.block_passes).toFixed(1);
+  const needs = memory === null ? '' : `, and need ${bytes(memory)} together`;
+  return [
+    `Modules incubated on one device save ${withPrefix(saved)} block-passes of these (${share} %)${needs}.`,
+  ];
 }
 
 /** Of the phase that needs the most: what its memory is made of, and what checkpointing would make of it. */
