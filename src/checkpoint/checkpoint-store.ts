@@ -11,7 +11,8 @@ import {
 } from './atomic.js';
 import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
 import { withFileErrors } from './file-errors.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
+import { writeFilesInThread } from './files-in-thread.js';
+import { readSafetensors, safetensorsParts, writeSafetensors } from './safetensors.js';
 
 /** A checkpoint whose files were found whole. */
 export interface Checkpoint {
@@ -28,51 +29,98 @@ export interface CheckpointSearch {
 
 type Tensors = ReadonlyMap<string, TensorData>;
 
+/** What a checkpoint is made of. */
+export interface CheckpointContent {
+  readonly model: Tensors;
+  readonly optimizer: Tensors;
+  /** What the caller needs to resume, beside the tensors; `format`, `step` and `files` are added. */
+  readonly manifest: object;
+  /** Moves the pointer `best` too. */
+  readonly isBest?: boolean;
+}
+
 /**
  * Writes `checkpoints/<step>/` whole or not at all, then moves the pointer `latest`: a kill or power loss at
  * any moment leaves the checkpoints before it as they were. What `metrics.jsonl` tells of the steps before is on
  * the disk before the checkpoint is. One process at a time may write a phase's folder.
  *
- * `manifest` is what the caller needs to resume, beside the tensors; `format`, `step` and `files` are added.
  * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full or `phaseFolder` is
  * gone.
  */
-export function saveCheckpoint(
-  phaseFolder: string,
-  step: number,
-  content: {
-    readonly model: Tensors;
-    readonly optimizer: Tensors;
-    readonly manifest: object;
-    /** Moves the pointer `best` too. */
-    readonly isBest?: boolean;
-  },
-): Checkpoint {
-  const root = join(phaseFolder, 'checkpoints');
-  const folder = join(root, String(step));
-  const temporary = temporaryPath(root, String(step));
+export function saveCheckpoint(phaseFolder: string, step: number, content: CheckpointContent): Checkpoint {
+  const { root, folder, temporary } = placeOf(phaseFolder, step);
   return withFileErrors(folder, () => {
-    // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
-    if (!existsSync(root)) mkdirSync(root);
-    removeTemporary(root);
     try {
-      mkdirSync(temporary);
-      writeSafetensors(join(temporary, 'model.safetensors'), content.model);
-      writeSafetensors(join(temporary, 'optimizer.safetensors'), content.optimizer);
-      const manifest = { ...content.manifest, format: FORMAT, step, files: fingerprint(temporary) };
-      writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
-      syncFile(join(phaseFolder, 'metrics.jsonl'));
-      // Before the checkpoint is there: after a kill in between training comes here again, and saves it.
-      if (content.isBest) writePointer(root, 'best', step);
-      if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
-      renameSync(temporary, folder);
-      syncFolder(root);
-      writePointer(root, 'latest', step);
-      return { step, folder, manifest };
+      makeRoom(root, temporary);
+      writeSafetensors(join(temporary, MODEL), content.model);
+      writeSafetensors(join(temporary, OPTIMIZER), content.optimizer);
+      return putInPlace(phaseFolder, step, temporary, content, fingerprint(temporary));
     } finally {
       removeTemporary(root);
     }
   });
+}
+
+/**
+ * `saveCheckpoint` whose files are written by a thread of their own while this one goes on: the tensors' bytes are
+ * taken over. Until the promise resolves nothing else may be saved or pruned there, and no checkpoint is there.
+ */
+export async function saveCheckpointInThread(
+  phaseFolder: string,
+  step: number,
+  content: CheckpointContent,
+): Promise<Checkpoint> {
+  const { root, folder, temporary } = placeOf(phaseFolder, step);
+  try {
+    withFileErrors(folder, () => makeRoom(root, temporary));
+    const [model, optimizer] = await writeFilesInThread([
+      { path: join(temporary, MODEL), parts: safetensorsParts(content.model) },
+      { path: join(temporary, OPTIMIZER), parts: safetensorsParts(content.optimizer) },
+    ]).catch((error) =>
+      withFileErrors(folder, () => {
+        throw error;
+      }),
+    );
+    const files = { [MODEL]: model, [OPTIMIZER]: optimizer };
+    return withFileErrors(folder, () => putInPlace(phaseFolder, step, temporary, content, files));
+  } finally {
+    withFileErrors(folder, () => removeTemporary(root));
+  }
+}
+
+const MODEL = 'model.safetensors';
+const OPTIMIZER = 'optimizer.safetensors';
+
+function placeOf(phaseFolder: string, step: number) {
+  const root = join(phaseFolder, 'checkpoints');
+  return { root, folder: join(root, String(step)), temporary: temporaryPath(root, String(step)) };
+}
+
+function makeRoom(root: string, temporary: string): void {
+  // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
+  if (!existsSync(root)) mkdirSync(root);
+  removeTemporary(root);
+  mkdirSync(temporary);
+}
+
+function putInPlace(
+  phaseFolder: string,
+  step: number,
+  temporary: string,
+  { manifest: given, isBest }: CheckpointContent,
+  files: CheckpointManifest['files'],
+): Checkpoint {
+  const { root, folder } = placeOf(phaseFolder, step);
+  const manifest = { ...given, format: FORMAT, step, files };
+  writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
+  syncFile(join(phaseFolder, 'metrics.jsonl'));
+  // Before the checkpoint is there: after a kill in between training comes here again, and saves it.
+  if (isBest) writePointer(root, 'best', step);
+  if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
+  renameSync(temporary, folder);
+  syncFolder(root);
+  writePointer(root, 'latest', step);
+  return { step, folder, manifest };
 }
 
 /**

@@ -70,6 +70,12 @@ export function safetensorsWriter(
   };
 }
 
+/** The bytes of a safetensors file, one after another. Throws `RunError` when a tensor's bytes do not fit its shape. */
+export function safetensorsParts(tensors: ReadonlyMap<string, TensorData>): Uint8Array[] {
+  const header = encodeHeader(tensors);
+  return [header.bytes, ...header.tensors.map(({ data }) => data)];
+}
+
 function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): LazyTensor {
   const loadInto = (target: Uint8Array) => withFileAsync(path, (file) => readInto(file, start, target));
   return {

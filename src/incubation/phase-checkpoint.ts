@@ -6,6 +6,7 @@ import {
   prune,
   readCheckpoint,
   saveCheckpoint,
+  saveCheckpointInThread,
 } from '../checkpoint/checkpoint-store.js';
 import type { EvalRecord } from '../checkpoint/records.js';
 import type { Crew } from '../cluster/crew.js';
@@ -94,13 +95,18 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
 
 /**
  * Saves model, optimiser and standing; the best by top-1 and the newest are kept. Of processes that train together all
- * call it, and rank 0 writes.
+ * call it, and rank 0 writes: large ones while training goes on, on a copy. The next may not be saved before `written`.
  */
 export function save(
   phaseFolder: string,
-  parts: Trained & { readonly recipe: Recipe; readonly phase: Phase; readonly crew: Crew },
+  parts: Trained & {
+    readonly recipe: Recipe;
+    readonly phase: Phase;
+    readonly crew: Crew;
+    readonly threadBytes: number;
+  },
   standing: Standing,
-): Standing {
+): { readonly standing: Standing; readonly written: Promise<void> } {
   const { recipe, phase, crew } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
@@ -108,7 +114,7 @@ export function save(
   if (!crew.leads) {
     // The state's shares are gathered by all.
     if (phase.settings.optimizer.sharded) parts.optimizer.state();
-    return now;
+    return { standing: now, written: Promise.resolve() };
   }
   const { seed, model: geometry, data } = recipe;
   // With the geometry, a checkpoint is enough to evaluate from.
@@ -120,9 +126,21 @@ export function save(
     mean: data.mean,
     std: data.std,
   };
-  saveCheckpoint(phaseFolder, step, { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest });
-  prune(phaseFolder, phase.settings.keep_checkpoints);
-  return now;
+  const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
+  const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);
+  if (bytesOf(content) >= parts.threadBytes) {
+    return { standing: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
+  }
+  saveCheckpoint(phaseFolder, step, content);
+  finish();
+  return { standing: now, written: Promise.resolve() };
+}
+
+/** Smaller checkpoints are written before a thread would have started. */
+export const THREAD_BYTES = 2 ** 26;
+
+function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): number {
+  return [...model.values(), ...optimizer.values()].reduce((sum, { data }) => sum + data.length, 0);
 }
 
 /** `model` is what is judged, and what other phases start from: with averages, those. */

@@ -10,10 +10,11 @@ import { earlyStop } from '../training/early-stop.js';
 import { evaluate } from '../training/evaluate.js';
 import type { Task } from '../training/task.js';
 import type { StepReport } from '../training/trainer.js';
+import { backgroundWriting } from './background-writing.js';
 import { type Images, workersOf } from './images.js';
 import { Interrupted } from './interrupted.js';
 import { createMeter, epochOf } from './meter.js';
-import { type Standing, save, type Trained } from './phase-checkpoint.js';
+import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
 import type { PhasePlan } from './plan.js';
@@ -34,6 +35,8 @@ export interface PhaseParts extends Trained {
   readonly crew: Crew;
   readonly onProgress: (doing: Doing) => void;
   readonly signal: AbortSignal | undefined;
+  /** Checkpoints of as many bytes are written while training goes on. */
+  readonly threadBytes?: number | undefined;
 }
 
 /**
@@ -47,8 +50,11 @@ export interface Observer {
    * For the trainer.
    * @throws Interrupted once the signal is aborted and a checkpoint is saved
    * @throws StoppedEarly once `early_stop` is met
+   * @throws InputError or RunError where a checkpoint could not be written
    */
   afterStep(report: StepReport): Promise<void>;
+  /** Waits until what was saved is written. */
+  finish(): Promise<void>;
   readonly standing: Standing;
 }
 
@@ -76,6 +82,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const isEnough = enoughOf(phase);
   let savedAt = performance.now();
   let standing = from;
+  const writing = backgroundWriting();
 
   const judge = async (step: number): Promise<EvalRecord> => {
     onProgress('evaluating');
@@ -125,21 +132,29 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
     if (isJudged || isStopping || isSaving) {
       onProgress('saving');
-      standing = save(folder.root, parts, standing);
+      await writing.done();
+      const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, standing);
+      standing = saved.standing;
+      writing.start(saved.written);
       savedAt = performance.now();
     }
     onProgress('training');
+    await writing.check();
     if (isJudged && isEnough(standing.scores)) {
       log(`step ${step}: no better top-1 for ${settings.early_stop?.patience} evaluations`);
       throw new StoppedEarly();
     }
-    if (isStopping && !isLast)
+    if (isStopping && !isLast) {
+      onProgress('saving');
+      await writing.done();
       throw new Interrupted(`${name} was interrupted at step ${step} of ${plan.steps}`);
+    }
   };
 
   return {
     judge,
     afterStep,
+    finish: writing.done,
     get standing() {
       return standing;
     },

@@ -146,8 +146,9 @@ function shareOf({ run, incubation }: Recipe, phases: readonly Phase[], { cores,
     });
   }
   const room = Math.max(1, Math.floor((usesGpus ? gpus : cores) / ranks));
-  // On one device, one process: modules that are incubated together share all they can.
-  const teams = run.parallel !== 'auto' ? run.parallel : usesGpus ? room : 1;
+  // A GPU is one device. Processes of fewer threads use a CPU better; two modules in each still share.
+  const devices = usesGpus ? room : Math.min(room, Math.ceil(modules / 2));
+  const teams = run.parallel !== 'auto' ? run.parallel : devices;
   const most = together ? Math.min(modules, teams) : modules;
   const atATime = run.parallel === 'auto' ? Math.min(most, room) : run.parallel;
   const each = Math.max(1, Math.floor(cores / (atATime * ranks)));

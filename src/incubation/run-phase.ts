@@ -37,6 +37,8 @@ export interface PhaseRun {
   readonly onProgress?: (doing: Doing) => void;
   /** What it shares with modules that are incubated beside it, in this process. */
   readonly shared?: Shared;
+  /** Checkpoints of as many bytes are written by a thread while training goes on. Default 64 MiB. */
+  readonly threadBytes?: number;
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
 }
@@ -93,7 +95,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const { task } = objective;
   const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device, crew };
   const observer = createObserver(
-    { ...parts, onProgress: run.onProgress ?? (() => {}), signal: run.signal },
+    { ...parts, onProgress: run.onProgress ?? (() => {}), signal: run.signal, threadBytes: run.threadBytes },
     start,
   );
   log(
@@ -125,6 +127,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     await trainUntilEnough({ ...training, parallel }).finally(parallel?.free);
   }
 
+  await observer.finish();
   const result = await resultOf(observer, plan, device);
   if (crew.leads) writeResult(runDir, result);
   log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
