@@ -11,7 +11,7 @@ export function barLine(state: PhaseState, columns: number, colors: Colors): str
   if (step === undefined) return cut(`${name}  starting`, columns);
   const share = step.steps > 0 ? Math.min(step.step / step.steps, 1) : 0;
   const room = columns - name.length - 2;
-  const facts = fitting(factsOf(state), room - MIN_BAR);
+  const facts = fitting(factsOf(state, state.curve(CURVE)), room - MIN_BAR);
   const width = Math.min(MAX_BAR, room - facts.length);
   if (width < MIN_BAR) return cut(`${name}  ${Math.floor(share * 100)} %`, columns);
   const full = Math.round(share * width);
@@ -51,17 +51,27 @@ export function cut(text: string, columns: number): string {
 
 const MIN_BAR = 8;
 const MAX_BAR = 24;
+const CURVE = 12;
+/** Of the time; a phase that waits for data longer says so, first of all. */
+const SLOW_DATA = 0.2;
 
 /** In the order shown; `rank`: the highest is dropped first where there is no room. */
-function factsOf({ step, evaluation, secondsLeft }: PhaseState): { rank: number; text: string }[] {
+function factsOf(
+  { step, evaluation, secondsLeft }: PhaseState,
+  curve = '',
+): { rank: number; text: string }[] {
   if (step === undefined) return [];
   return [
     { rank: 5, text: `epoch ${step.epoch + 1}` },
     { rank: 1, text: `${grouped(step.step)}/${grouped(step.steps)}` },
     { rank: 3, text: `loss ${step.loss.toFixed(3)}` },
+    ...(curve.length > 1 ? [{ rank: 8, text: curve }] : []),
     ...(evaluation ? [{ rank: 4, text: `top-1 ${evaluation.top1.toFixed(1)} %` }] : []),
     { rank: 6, text: `${grouped(Math.round(step.images_per_second))} images/s` },
     { rank: 7, text: bytes(step.memory_bytes) },
+    ...(step.data_wait > SLOW_DATA
+      ? [{ rank: 2.5, text: `waits ${Math.round(100 * step.data_wait)} % for data` }]
+      : []),
     ...(secondsLeft === undefined ? [] : [{ rank: 2, text: `ETA ${duration(secondsLeft)}` }]),
   ];
 }

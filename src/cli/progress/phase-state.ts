@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { tailMetrics } from '../../checkpoint/metrics-log-tail.js';
 import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../checkpoint/records.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { lossCurve } from './loss-curve.js';
 
 /** What a phase's files said so far. */
 export interface PhaseState {
@@ -15,6 +16,8 @@ export interface PhaseState {
   readonly resumedFrom: number;
   /** Of the rest of the phase, at the recent speed. */
   readonly secondsLeft?: number;
+  /** The course of the loss since watching began, for what is drawn. */
+  readonly curve: (width: number) => string;
 }
 
 export interface PhaseWatch {
@@ -31,7 +34,13 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
   const before = fold([], tail.poll().records);
   let recent = before;
   let evaluation: EvalRecord | undefined;
-  let state: PhaseState = { phase, stage: 'waiting', resumedFrom: before.at(-1)?.step ?? 0 };
+  const losses = lossCurve();
+  let state: PhaseState = {
+    phase,
+    stage: 'waiting',
+    resumedFrom: before.at(-1)?.step ?? 0,
+    curve: losses.draw,
+  };
 
   return {
     poll: () => {
@@ -39,6 +48,8 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
       const { reset, records } = tail.poll();
       // A run that resumes cuts the log back to its checkpoint: what is left of it was trained before.
       const resumedFrom = reset ? (fold([], records).at(-1)?.step ?? 0) : state.resumedFrom;
+      if (reset) losses.clear();
+      for (const record of records) if (record.kind === 'step') losses.add(record.loss);
       recent = fold(reset ? [] : recent, records);
       evaluation = records.findLast((record) => record.kind === 'eval') ?? (reset ? undefined : evaluation);
       const result = existsSync(files.result) ? readResult(root, phase) : undefined;
@@ -51,6 +62,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
         result,
         resumedFrom,
         secondsLeft: secondsLeft(recent),
+        curve: losses.draw,
       };
       return state;
     },

@@ -95,7 +95,8 @@ test('a terminal shows a bar per running phase and keeps a line of each that is 
   log(evaluation('MT/0', 100));
   log(step('MT/1', 40));
   progress.tick();
-  const [first, second, ...rest] = stream.screen();
+  const [graph, first, second, ...rest] = stream.screen();
+  expect(graph).toBe('  PT ○ → MT 0 ◐ 1 ◐ → FT ○');
   expect(first).toBe(
     '  MT/0  ━━━━━━──────────────────  epoch 1  100/400  loss 1.234  top-1 79.2 %  1,280 images/s  1.21 GiB  ETA 30 s',
   );
@@ -110,8 +111,9 @@ test('a terminal shows a bar per running phase and keeps a line of each that is 
     'MT/1: checkpoint 40',
     '✓ MT/0  done  1,469 steps  41 s  loss 0.61  top-1 79.2 %',
   ]);
-  expect(stream.screen()[2]).toContain('200/400');
-  expect(stream.screen()).toHaveLength(3);
+  expect(stream.screen()[2]).toBe('  PT ○ → MT 0 ● 1 ◐ → FT ○');
+  expect(stream.screen()[3]).toContain('200/400');
+  expect(stream.screen()).toHaveLength(4);
 
   finish('MT/1');
   progress.stop();
@@ -141,7 +143,7 @@ test('more phases than the terminal has rows are counted, not drawn', () => {
   for (const phase of phases) log(step(phase, 10));
   progress.tick();
   expect(stream.screen()).toHaveLength(3);
-  expect(stream.screen()[2]).toBe('  and 6 more');
+  expect(stream.screen()[2]).toBe('  and 7 more');
 });
 
 test('a terminal made narrower is cleared as far as the old lines now reach', () => {
@@ -149,11 +151,24 @@ test('a terminal made narrower is cleared as far as the old lines now reach', ()
   const progress = start(stream);
   log(step('PT', 10));
   progress.tick();
-  const width = stream.screen()[0].length;
+  const rows = stream.screen().map((line) => Math.ceil(line.length / 30));
   stream.columns = 30;
   log(step('PT', 20));
   progress.tick();
-  expect(stream.raw()).toContain(`\x1b[${Math.ceil(width / 30)}A`);
+  expect(stream.raw()).toContain(`\x1b[${rows.reduce((a, b) => a + b)}A`);
+});
+
+test('the loss is drawn where there is room, and waiting for data is told', () => {
+  const stream = terminal(140);
+  const progress = start(stream, { phases: ['PT'] });
+  for (let at = 1; at <= 300; at++) {
+    const record = step('PT', at) as Extract<MetricRecord, { kind: 'step' }>;
+    log({ ...record, loss: 4 - at / 100, data_wait: 0.35 });
+  }
+  progress.tick();
+  expect(stream.screen()).toHaveLength(1);
+  expect(stream.screen()[0]).toContain('loss 1.000  █▇▇▆▅▅▄▄▃▂▂▁  ');
+  expect(stream.screen()[0]).toContain('waits 35 % for data');
 });
 
 test('colour comes only where it is wanted', () => {

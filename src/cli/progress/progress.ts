@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { graphLine } from './graph-line.js';
 import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
 import { createLiveBlock, type TextStream } from './live-block.js';
 import { type PhaseState, watchPhase } from './phase-state.js';
@@ -66,7 +67,9 @@ function terminalView({ stream, color }: ProgressOptions): View {
         block.print(`${colors.green('✓')} ${cut(doneLine(state), columns - 2)}`);
       }
       const running = states.filter(({ stage }) => stage === 'running');
-      block.draw(running.map((state) => `  ${barLine(state, columns - 2, colors)}`));
+      const graph = running.length > 0 ? graphLine(states, columns - 2, colors) : '';
+      const bars = running.map((state) => barLine(state, columns - 2, colors));
+      block.draw([...(graph === '' ? [] : [graph]), ...bars].map((line) => `  ${line}`));
     },
     note: (line) => block.print(line),
     end: () => block.draw([]),
