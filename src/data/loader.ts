@@ -23,11 +23,12 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   readonly accumulate?: number;
   /** Processes that share the batches that belong together, and which of them this is. Default: this one alone. */
   readonly share?: { readonly rank: number; readonly size: number };
-  /** First step to load, from 0: where a resumed run goes on. */
-  readonly fromStep: number;
+  /** First step to load, from 0: where a resumed run goes on. Default 0. */
+  readonly fromStep?: number;
   /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
   readonly steps: number;
-  readonly shuffle: boolean;
+  /** Default true. */
+  readonly shuffle?: boolean;
 }
 
 /**
@@ -44,7 +45,7 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
  *   (`loadBatch`).
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
-  const { batchSize, fromStep, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
+  const { batchSize, fromStep = 0, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
   const each = evenShare(accumulate, batchSize, share.size);
   const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
   let epochOfOrder = -1;
@@ -85,7 +86,7 @@ export function evenShare(accumulate: number, batchSize: number, processes: numb
 }
 
 function orderOf(
-  { dataset, seed, phase, shuffle, repeats = 1 }: TrainBatchesOptions,
+  { dataset, seed, phase, shuffle = true, repeats = 1 }: TrainBatchesOptions,
   epoch: number,
 ): RepeatedOrder {
   const order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
@@ -109,7 +110,8 @@ function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): numbe
 }
 
 export interface EvalBatchesOptions extends LoaderOptions {
-  readonly transform: FixedTransform;
+  /** Default: images stay as they are. */
+  readonly transform?: FixedTransform;
 }
 
 /**
@@ -118,7 +120,7 @@ export interface EvalBatchesOptions extends LoaderOptions {
  * @throws InputError when iterated, if an image is at fault.
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform } = options;
+  const { dataset, batchSize, transform = () => [] } = options;
   const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);

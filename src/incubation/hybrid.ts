@@ -1,4 +1,7 @@
-import type { Regime } from '../models/staged.js';
+import { InputError } from '../base/errors.js';
+import type { Divisible, Regime, StagedModel } from '../models/staged.js';
+import type { InitContext } from '../nn/init.js';
+import { assemble } from './assemble.js';
 
 /**
  * The hybrid in which target module `index` is incubated (paper, section 3.3, equation 4): the frozen meta model
@@ -17,4 +20,39 @@ export function hybridRegimes(stages: number, index: number): Regime[] {
   return Array.from({ length: stages }, (_, stage) =>
     stage < index ? 'prefix' : stage === index ? 'trained' : 'suffix',
   );
+}
+
+/**
+ * The model in which target module `index` is incubated: a copy of the meta model, frozen, with a fresh module of
+ * `target[index]` blocks in the place of its stage `index`. Training changes the module alone; once trained, it is
+ * `stages[index]`, which `assemble` takes.
+ * @param target blocks of each module, from `divide`
+ * @param meta as many stages as there are modules; it stays the caller's
+ * @throws InputError when the meta model has another number of stages, or is not made of `blueprint`
+ */
+export function hybrid(
+  blueprint: Divisible,
+  target: readonly number[],
+  meta: StagedModel,
+  index: number,
+  context: InitContext,
+  options: { readonly dropPath?: number } = {},
+): StagedModel {
+  const { stages } = meta;
+  if (stages.length !== target.length || !(index in target)) {
+    throw new InputError(
+      `module ${index} of ${target.length} has no place in a meta model of ${stages.length} stages`,
+      { hint: 'the meta model needs a stage for each module: metaDepths(target.length)' },
+    );
+  }
+  const depths = hybridDepths(
+    target,
+    stages.map(({ blocks }) => blocks.length),
+    index,
+  );
+  const sources = stages.map((stage, i) => (i === index ? null : stage));
+  return assemble(blueprint, depths, sources, context, {
+    regimes: hybridRegimes(target.length, index),
+    ...options,
+  });
 }

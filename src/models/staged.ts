@@ -51,18 +51,22 @@ export interface BlockActivations {
 
 /**
  * What can be divided: a stem, `depth` equal-shaped blocks, and a head. ViT is one (vit.ts); a user's own
- * model is another. The stem's and head's parameters are named without a prefix, as in the official
+ * model is another (docs/own-model.md). The stem's and head's parameters are named without a prefix, as in the official
  * checkpoints (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
  */
-export interface Blueprint {
+export interface Divisible {
   readonly depth: number;
-  /** Of one image as the stem takes it. */
-  readonly input: { readonly channels: number; readonly size: number };
-  readonly classes: number;
   makeStem(context: InitContext): Layer;
   /** `isLast`: only the head reads its output, so that it may leave out what the head does not read. */
   makeBlock(dropPathRate: number, context: InitContext, isLast: boolean): Layer;
   makeHead(context: InitContext): Layer;
+}
+
+/** A divisible model of which a run can be planned: what it takes, gives and costs is known before it is built. */
+export interface Blueprint extends Divisible {
+  /** Of one image as the stem takes it. */
+  readonly input: { readonly channels: number; readonly size: number };
+  readonly classes: number;
   /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
   readonly cost: Record<'stem' | 'block' | 'head', PartCost> & {
     readonly block: { readonly activations?: BlockActivations };
@@ -167,7 +171,7 @@ export class StagedModel extends Layer {
  * Drop-path rates rise linearly over the blocks of that whole model, from 0 to `dropPath`.
  */
 export function buildStage(
-  blueprint: Blueprint,
+  blueprint: Divisible,
   depths: readonly number[],
   index: number,
   dropPath: number,

@@ -9,7 +9,8 @@ import { headsOf, judged, widened } from './logits.js';
 
 export interface ClassificationOptions extends InputOptions {
   readonly classes: number;
-  readonly labelSmoothing: number;
+  /** Share of the target that all classes have alike. Default 0. */
+  readonly labelSmoothing?: number;
   readonly dtype?: 'F32' | 'F64';
 }
 
@@ -26,7 +27,7 @@ export interface ClassTarget {
  * head is trained; judged is their mean.
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
-  const { channels, classes, labelSmoothing, device, dtype = 'F32' } = options;
+  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
   const inputOf = imageInput(options);
 
   return {

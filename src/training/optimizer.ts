@@ -38,7 +38,7 @@ export interface ParameterGroup {
 export function decayGroups(
   parameters: readonly (readonly [name: string, parameter: Tensor])[],
   weightDecay: number,
-  undecayed: readonly string[],
+  undecayed: readonly string[] = [],
 ): ParameterGroup[] {
   const isUndecayed = ([name, parameter]: readonly [string, Tensor]) =>
     parameter.shape.length === 1 ||
