@@ -43,6 +43,12 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
  *
  * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly; when iterated, if an image is at fault
  *   (`loadBatch`).
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps: 2 })) {
+ *   console.log(batch.size, batch.labels);
+ * }
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
   const { batchSize, fromStep = 0, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
@@ -118,6 +124,10 @@ export interface EvalBatchesOptions extends LoaderOptions {
  * All images in the data set's order; the last batch may be short.
  *
  * @throws InputError when iterated, if an image is at fault.
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of evalBatches({ dataset: val, batchSize: 3 })) console.log(batch.size, dataset.classes);
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
   const { dataset, batchSize, transform = () => [] } = options;

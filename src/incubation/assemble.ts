@@ -20,6 +20,15 @@ export interface StageWeights {
  *
  * @param stages null: all are initialised
  * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const again = assemble(tiny, [2, 2], model.stages, context); // the same weights, copied
  */
 export function assemble(
   blueprint: Divisible,

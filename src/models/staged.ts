@@ -25,7 +25,17 @@ function within(pass: Pass, index: number): Pass {
   return pass.training ? { ...pass, key: [...pass.key, index] } : pass;
 }
 
-/** A layer of a divisible model. */
+/**
+ * A layer of a divisible model.
+ *
+ * @example
+ * class Twice extends Layer {
+ *   forward(x: Tensor): Tensor {
+ *     return mul(x, 2);
+ *   }
+ * }
+ * new Twice().forward(ones([2])).toFloat32Array(); // 2, 2
+ */
 export abstract class Layer extends Module {
   abstract forward(x: Tensor, pass: Pass): Tensor;
 }
@@ -86,7 +96,19 @@ function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   return y;
 }
 
-/** Consecutive blocks; the first stage owns the stem too, the last one the head. */
+/**
+ * Consecutive blocks; the first stage owns the stem too, the last one the head.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const [first] = model.stages;
+ * console.log(first instanceof Stage, first.blocks.length, first.stem !== null, first.head !== null);
+ */
 export class Stage extends Layer {
   readonly stem: Layer | null;
   readonly blocks: readonly Layer[];
@@ -126,7 +148,19 @@ export class Stage extends Layer {
  */
 export type Regime = 'prefix' | 'trained' | 'suffix';
 
-/** A model as a list of stages: images [B, C, S, S] -> logits [B, classes]. */
+/**
+ * A model as a list of stages: images [B, C, S, S] -> logits [B, classes].
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const logits = model.forward(zeros([1, 3, 8, 8]), { training: false, generator: context.generator, key: [] });
+ * console.log(model instanceof StagedModel, logits.shape);
+ */
 export class StagedModel extends Layer {
   readonly stages: readonly Stage[];
   readonly regimes: readonly Regime[];

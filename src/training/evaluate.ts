@@ -31,6 +31,18 @@ export interface EvaluateOptions {
 /**
  * Scores a model on every image of `batches`, without drop path.
  * @throws RunError when there are none
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * const { top1 } = await evaluate({ model, task, batches: evalBatches({ dataset: val, batchSize: 4 }) });
+ * console.log(top1, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, task, precision = 'float32', device = 'cpu', generator = new Generator() } = options;

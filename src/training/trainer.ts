@@ -75,6 +75,25 @@ export interface StepReport {
  * The one training loop. A phase, a baseline or a task is a value passed to it.
  * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
  *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * const steps = 2;
+ * await train({
+ *   ...{ model, task, steps, seed: 0, phase: 'PT' },
+ *   optimizer: adamw(groups),
+ *   schedule: stepCosine({ lr: 1e-3, warmupLr: 0, minLr: 0, steps, warmupSteps: 0 }),
+ *   batches: trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps }),
+ *   afterStep: ({ step, loss }) => console.log(step, loss, val.length),
+ * });
  */
 export async function train(given: TrainOptions): Promise<void> {
   const options = withDefaults(given);
