@@ -1,7 +1,17 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.meta.url));
 
 // Forks, not threads: each test file gets its own process, and with it its own libtorch.
 export default defineConfig({
+  // What a user imports, from the sources.
+  resolve: {
+    alias: [
+      { find: /^deep-incubation$/, replacement: source('index.ts') },
+      { find: /^deep-incubation\/nn$/, replacement: source('nn/index.ts') },
+    ],
+  },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
     pool: 'forks',

@@ -1,42 +1,99 @@
+/**
+ * Divide-and-conquer training of vision models: `divide` a model into modules, train each in its `hybrid`,
+ * `assemble` them, `train` on. A whole run from a recipe is `runPhase` for each of `phasesOf`. Layers and tensor
+ * operators, for models of one's own, are in `deep-incubation/nn`.
+ *
+ * @module deep-incubation
+ */
 export { DeepIncubationError, InputError, RunError } from './base/errors.js';
-export { localCheckpoint } from './checkpoint/hub.js';
+export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
+export type { DType, TensorData } from './base/tensor-data.js';
+export { type HubOptions, localCheckpoint } from './checkpoint/hub.js';
+export type { ModelHints } from './checkpoint/layout-config.js';
+export type { Layout } from './checkpoint/layout-stages.js';
 export { type ModelFile, readModelFile } from './checkpoint/model-file.js';
 export { divideStages } from './checkpoint/model-file-divide.js';
-export { writeModelFile } from './checkpoint/model-file-write.js';
-export type { Batch } from './data/batch.js';
-export type { Dataset, Image } from './data/dataset.js';
-export { deitTransform } from './data/deit-transform.js';
-export { evalFolder, imageFolder, imageFolders } from './data/folder.js';
+export type { Stage as StageTensors } from './checkpoint/model-file-stages.js';
+export { type WriteOptions, writeModelFile } from './checkpoint/model-file-write.js';
+export type { PhaseResult } from './checkpoint/records.js';
+export type { DataParallel } from './cluster/data-parallel.js';
+export type { ProcessGroup } from './cluster/process-group.js';
+export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';
+export { type DeitTransformOptions, deitTransform } from './data/deit-transform.js';
+export { evalFolder, type FolderOptions, imageFolder, imageFolders } from './data/folder.js';
 export { fashionMnist } from './data/idx.js';
-export { evalBatches, trainBatches } from './data/loader.js';
-export { openDataset } from './data/open-dataset.js';
+export type { KnownClasses } from './data/labels.js';
+export {
+  type EvalBatchesOptions,
+  evalBatches,
+  type TrainBatchesOptions,
+  trainBatches,
+} from './data/loader.js';
+export { type DatasetPair, type OpenDatasetOptions, openDataset } from './data/open-dataset.js';
+export type { PixelProgram, PixelStep } from './data/pixels.js';
+export { evalTransform, type FixedTransform, type ImageSize, type Transform } from './data/transform.js';
 export { assemble, type StageWeights } from './incubation/assemble.js';
-export { type ImageCost, imageCost } from './incubation/cost.js';
+export { blockPasses, type ImageCost, imageCost } from './incubation/cost.js';
+export type { CostRatios } from './incubation/cost-variants.js';
 export { divide } from './incubation/divide.js';
-export { hybridDepths, hybridRegimes } from './incubation/hybrid.js';
+export { hybrid, hybridDepths, hybridRegimes } from './incubation/hybrid.js';
 export { imitation } from './incubation/imitation.js';
+export type { PhaseMemory } from './incubation/memory.js';
 export { metaDepths } from './incubation/meta-model.js';
-export { type Phase, type PhaseName, phasesOf } from './incubation/phases.js';
-export { runPipeline } from './incubation/pipeline.js';
-export { planRun, type RunPlan } from './incubation/plan.js';
-export { prepareRun } from './incubation/prepare.js';
+export { type Phase, type PhaseName, phasesOf, type Source } from './incubation/phases.js';
+export { type PipelineOptions, runPipeline } from './incubation/pipeline.js';
+export { type PhasePlan, planRun, type RunPlan } from './incubation/plan.js';
+export { type PreparedRun, prepareRun } from './incubation/prepare.js';
 export { defineRecipe, readRecipe } from './incubation/recipe.js';
 export type { Recipe, RecipeInput } from './incubation/recipe-schema.js';
-export { runPhase } from './incubation/run-phase.js';
-export { type Blueprint, Layer, type Pass, type Regime, Stage, StagedModel } from './models/staged.js';
+export { type PhaseRun, runPhase } from './incubation/run-phase.js';
+export {
+  type BlockActivations,
+  type Blueprint,
+  type Divisible,
+  Layer,
+  type PartCost,
+  type Pass,
+  type Regime,
+  Stage,
+  StagedModel,
+} from './models/staged.js';
 export { type VitConfig, vit } from './models/vit.js';
-export { classification } from './tasks/classification.js';
-export { distillation } from './tasks/distillation.js';
+export type { ActivationTape } from './nn/activation-checkpoint.js';
+export type { InitContext } from './nn/init.js';
+export { type ClassificationOptions, type ClassTarget, classification } from './tasks/classification.js';
+export {
+  type DistillationOptions,
+  type DistillationTarget,
+  distillation,
+  type Teacher,
+} from './tasks/distillation.js';
 export { Generator } from './torch/random.js';
-export { adamw } from './training/adamw.js';
-export { earlyStop } from './training/early-stop.js';
-export { type Ema, ema } from './training/ema.js';
-export { evaluate } from './training/evaluate.js';
-export { lamb } from './training/lamb.js';
+export { type AdamWOptions, adamw } from './training/adamw.js';
+export { type EarlyStopOptions, earlyStop } from './training/early-stop.js';
+export { type Ema, type EmaOptions, ema } from './training/ema.js';
+export { type EvaluateOptions, type Evaluation, evaluate } from './training/evaluate.js';
+export { type LambOptions, lamb } from './training/lamb.js';
 export { layerDecayGroups } from './training/layer-decay.js';
-export { lion } from './training/lion.js';
-export { decayGroups } from './training/optimizer.js';
-export { epochCosine, multiStep, polynomial, stepCosine, wsd } from './training/schedule.js';
-export { sgd } from './training/sgd.js';
-export type { Task } from './training/task.js';
-export { train } from './training/trainer.js';
+export { type LionOptions, lion } from './training/lion.js';
+export { decayGroups, type Optimizer, type ParameterGroup } from './training/optimizer.js';
+export {
+  type CosineOptions,
+  epochCosine,
+  multiStep,
+  polynomial,
+  type Schedule,
+  type StepOptions,
+  stepCosine,
+  type WarmupOptions,
+  wsd,
+} from './training/schedule.js';
+export { type SgdOptions, sgd } from './training/sgd.js';
+export type { Score, Task } from './training/task.js';
+export {
+  type Precision,
+  type StepReport,
+  type Trainable,
+  type TrainOptions,
+  train,
+} from './training/trainer.js';

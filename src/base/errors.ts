@@ -5,6 +5,14 @@
  * `RunError`: the work itself failed (non-finite loss, lost process); the program ends with exit 1.
  *
  * A message names the file, key, operator or shape at fault. `hint` says what to do about it.
+ *
+ * @example
+ * try {
+ *   readRecipe('not-there.yaml');
+ * } catch (error) {
+ *   if (!(error instanceof DeepIncubationError)) throw error;
+ *   console.error(error.message, error.hint);
+ * }
  */
 export class DeepIncubationError extends Error {
   readonly hint: string | undefined;
@@ -16,10 +24,29 @@ export class DeepIncubationError extends Error {
   }
 }
 
-/** The user's input was wrong: exit 2. */
+/**
+ * The user's input was wrong: exit 2.
+ *
+ * @example
+ * throwing(() => divide(12, { modules: 5 }));
+ * function throwing(work: () => void) {
+ *   try {
+ *     work();
+ *   } catch (error) {
+ *     if (error instanceof InputError) console.error(error.hint); // set incubation.modules to one of 1, 2, 3, ...
+ *     else throw error;
+ *   }
+ * }
+ */
 export class InputError extends DeepIncubationError {}
 
-/** The work failed although the input was right: exit 1. */
+/**
+ * The work failed although the input was right: exit 1.
+ *
+ * @example
+ * const isOurs = (error: unknown) => error instanceof RunError;
+ * isOurs(new RunError('the loss is NaN', { hint: 'lower the learning rate' })); // true
+ */
 export class RunError extends DeepIncubationError {}
 
 /** The text of anything thrown, for messages that quote a cause. */

@@ -17,6 +17,12 @@ export interface RandomStream {
   integer(low: number, high: number): number;
 }
 
+/**
+ * @example
+ * const stream = randomStream([0, 'augment', 'PT', 3, 17]);
+ * stream.uniform(); // always the same for this key
+ * stream.integer(0, 9);
+ */
 export function randomStream(key: RandomKey): RandomStream {
   const digest = digestOf(key);
   const generator = xoroshiro128plusFromState([0, 4, 8, 12].map((at) => digest.readInt32LE(at)));

@@ -37,6 +37,9 @@ const recordSchema = z.object({
  * @throws InputError where the name is wrong, or the hub has no such file or refuses it
  * @throws RunError where the hub cannot be reached, breaks off, or delivers other bytes than it states
  * @throws the signal's reason, once aborted
+ *
+ * @example
+ * const path = await localCheckpoint('model.safetensors'); // as it is; hf:owner/repo/file is fetched
  */
 export async function localCheckpoint(name: string, options: HubOptions = {}): Promise<string> {
   if (!isHubName(name)) return name;

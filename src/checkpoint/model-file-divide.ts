@@ -8,6 +8,11 @@ const BLOCK = /^blocks\.(\d+)\.(.+)$/;
  * The same model in stages of other depths, tensors as they are: embeddings in the first stage, norm and heads in
  * the last, blocks numbered from 0 in each. With one depth, the model is undivided.
  * Throws `InputError` naming `source` where the depths are not all its blocks, or a tensor has no place.
+ *
+ * @example
+ * const { stages } = await readModelFile('model.safetensors');
+ * const whole = divideStages(stages, [4]);
+ * whole.length; // 1
  */
 export function divideStages<T>(
   stages: readonly Stage<T>[],

@@ -38,6 +38,16 @@ const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
  *
  * Throws `InputError` where the model is none that the layout can hold, an option is missing or the path cannot be
  * written, `RunError` where the disk is full.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const stages = model.stages.map((stage) => weightsOf(stage));
+ * writeModelFile('written.safetensors', stages, { to: 'deep-incubation' });
  */
 export function writeModelFile(path: string, stages: Stages, options: WriteOptions): void {
   if (options.to === 'huggingface') writeHuggingFace(path, stages, options);

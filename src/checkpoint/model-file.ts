@@ -41,6 +41,10 @@ const epochSchema = z.object({ epoch: z.int().nonnegative() });
  * official code, DeiT, timm or Hugging Face. Content decides, not the name. Separate queries, keys and values are
  * joined. Of a `.pth`, the optimizer's state is not read, and each storage once, straight into its place.
  * Throws `InputError` naming the file and what is wrong with it.
+ *
+ * @example
+ * const { stages, layout } = await readModelFile('model.safetensors');
+ * for (const [name, { shape, dtype }] of stages[0]) console.log(layout, name, dtype, shape);
  */
 export async function readModelFile(path: string): Promise<ModelFile> {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readFolder(path) : readWeights(path);

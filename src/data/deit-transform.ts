@@ -36,6 +36,16 @@ export interface DeitTransformOptions {
  * resized one. What is left out is as there; random erasing and mixing come after, on the batch.
  *
  * @throws InputError if `autoAugment` cannot be read; from the transform, if a small image is too small.
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * const transform = deitTransform({
+ *   ...{ size: 8, padding: 1, scale: [0.08, 1], ratio: [3 / 4, 4 / 3], flip: 0.5 },
+ *   ...{ autoAugment: 'rand-m9-mstd0.5-inc1', colorJitter: 0, mean: [0.5, 0.5, 0.5], fastDecode: false },
+ * });
+ * for await (const batch of trainBatches({ dataset, transform, batchSize: 4, seed: 0, phase: 'PT', steps: 1 })) {
+ *   console.log(batch.width);
+ * }
  */
 export function deitTransform(
   options: Pick<DeitTransformOptions, 'size'> & Partial<DeitTransformOptions>,

@@ -21,6 +21,10 @@ export interface FolderOptions {
  * name and eight more.
  *
  * @throws InputError if there is no such folder, a class has no image, or labels cannot be told.
+ *
+ * @example
+ * const images = imageFolder('images/train');
+ * console.log(images.length, images.describe(0), images.classes[images.label(0)]);
  */
 export function imageFolder(root: string, known: KnownClasses = {}, options: FolderOptions = {}): Dataset {
   const { folders, images } = folderContent(root);
@@ -73,6 +77,10 @@ function classFolders(
  * those of `train`.
  *
  * @throws InputError as `imageFolder`, and if `val` has a class that `train` has not.
+ *
+ * @example
+ * const { train, val } = imageFolders('images');
+ * console.log(train.length, val.length);
  */
 export function imageFolders(root: string, known: KnownClasses = {}): { train: Dataset; val: Dataset } {
   const { train: trainFolder, val } = folderParts(root);
@@ -90,6 +98,10 @@ export function imageFolders(root: string, known: KnownClasses = {}): { train: D
  * `dir` itself.
  *
  * @throws InputError as `imageFolder`, and if the classes do not fit the model's.
+ *
+ * @example
+ * const val = evalFolder('images', 2);
+ * val.classes; // the names of images/val's folders
  */
 export function evalFolder(dir: string, modelClasses: number, classes?: readonly string[]): Dataset {
   return imageFolder(folderParts(dir).val ?? dir, { classes, modelClasses });

@@ -23,6 +23,11 @@ const CLASSES = [
  * with `.gz`. Grey images, in memory.
  *
  * @throws InputError if a file is missing or damaged, or images and labels do not fit together.
+ *
+ * @example
+ * const { train, val } = fashionMnist('fashion-mnist');
+ * train.classes[train.label(0)];
+ * val.source(0); // 28 x 28 grey pixels
  */
 export function fashionMnist(folder: string): { train: Dataset; val: Dataset } {
   return { train: idxDataset(folder, 'train'), val: idxDataset(folder, 't10k') };

@@ -23,11 +23,12 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   readonly accumulate?: number;
   /** Processes that share the batches that belong together, and which of them this is. Default: this one alone. */
   readonly share?: { readonly rank: number; readonly size: number };
-  /** First step to load, from 0: where a resumed run goes on. */
-  readonly fromStep: number;
+  /** First step to load, from 0: where a resumed run goes on. Default 0. */
+  readonly fromStep?: number;
   /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
   readonly steps: number;
-  readonly shuffle: boolean;
+  /** Default true. */
+  readonly shuffle?: boolean;
 }
 
 /**
@@ -42,9 +43,15 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
  *
  * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly; when iterated, if an image is at fault
  *   (`loadBatch`).
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps: 2 })) {
+ *   console.log(batch.size, batch.labels);
+ * }
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
-  const { batchSize, fromStep, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
+  const { batchSize, fromStep = 0, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
   const each = evenShare(accumulate, batchSize, share.size);
   const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
   let epochOfOrder = -1;
@@ -85,7 +92,7 @@ export function evenShare(accumulate: number, batchSize: number, processes: numb
 }
 
 function orderOf(
-  { dataset, seed, phase, shuffle, repeats = 1 }: TrainBatchesOptions,
+  { dataset, seed, phase, shuffle = true, repeats = 1 }: TrainBatchesOptions,
   epoch: number,
 ): RepeatedOrder {
   const order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
@@ -109,16 +116,21 @@ function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): numbe
 }
 
 export interface EvalBatchesOptions extends LoaderOptions {
-  readonly transform: FixedTransform;
+  /** Default: images stay as they are. */
+  readonly transform?: FixedTransform;
 }
 
 /**
  * All images in the data set's order; the last batch may be short.
  *
  * @throws InputError when iterated, if an image is at fault.
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of evalBatches({ dataset: val, batchSize: 3 })) console.log(batch.size, dataset.classes);
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform } = options;
+  const { dataset, batchSize, transform = () => [] } = options;
   const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);

@@ -27,7 +27,13 @@ export interface DatasetPair {
   readonly val: Dataset;
 }
 
-/** @throws InputError where the images are missing or damaged, or their classes are not as many as the model's. */
+/**
+ * @throws InputError where the images are missing or damaged, or their classes are not as many as the model's.
+ *
+ * @example
+ * const { train, val } = openDataset({ format: 'folder', path: 'images', modelClasses: 2 });
+ * console.log(train.length, val.length);
+ */
 export function openDataset({ format, path, modelClasses, category }: OpenDatasetOptions): DatasetPair {
   const folder = path ?? (format === 'fashion-mnist' ? join(cacheRoot(), 'fashion-mnist') : undefined);
   if (folder === undefined) {

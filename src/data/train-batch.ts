@@ -6,7 +6,8 @@ import { sizeAfter, type Transform } from './transform.js';
 /** What makes a batch of training of some images. */
 export interface TrainBatchOptions {
   readonly dataset: Dataset;
-  readonly transform: Transform;
+  /** Default: images stay as they are. */
+  readonly transform?: Transform;
   /** The part of a transformed image to be erased. It draws on from where the transform stopped. */
   readonly erase?: (size: Size, random: RandomStream) => Box | undefined;
   /** How the batch of transformed images is mixed. */
@@ -37,7 +38,7 @@ export function loadTrainBatch(
   { epoch, step, indices, views }: Place,
   signal: AbortSignal,
 ): Batch | Promise<Batch> {
-  const { dataset, transform, erase, mix, seed, phase, repeats = 1 } = options;
+  const { dataset, transform = () => [], erase, mix, seed, phase, repeats = 1 } = options;
   const keyOf = (what: string, index: number, slot: number): RandomKey => [
     ...[seed, what, phase, epoch, index],
     ...(repeats > 1 ? [views[slot]] : []),

@@ -37,6 +37,10 @@ export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
  * the centre crop. Up to 32: nothing, the image must have the size already.
  *
  * @throws InputError (from the transform) if a small image has another size.
+ *
+ * @example
+ * const transform = evalTransform(224);
+ * transform({ width: 500, height: 375, channels: 3 }); // resize to 341 x 256, then crop
  */
 export function evalTransform(size: number): FixedTransform {
   if (size <= SMALL_IMAGE) return requireSize(size);

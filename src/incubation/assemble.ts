@@ -1,8 +1,8 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { type Blueprint, buildStage, type Regime, type Stage, StagedModel } from '../models/staged.js';
+import { buildStage, type Divisible, type Regime, Stage, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
-import { loadWeights } from '../nn/weights.js';
+import { loadWeights, weightsOf } from '../nn/weights.js';
 
 /** The weights of one stage, by their stage-local names, and where they come from, for messages. */
 export interface StageWeights {
@@ -13,29 +13,45 @@ export interface StageWeights {
 }
 
 /**
- * Builds a model stage by stage: each from the weights given for it, or initialised where there are none. So
+ * Builds a model stage by stage: each from the weights given for it, with a copy of those of a stage of another
+ * model, or initialised where there are none. So
  * are assembled a hybrid (the meta model's stages around a new module), the target (every module from its own
  * incubation), and, with no weights at all, a model to train from scratch.
  *
+ * @param stages null: all are initialised
  * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const again = assemble(tiny, [2, 2], model.stages, context); // the same weights, copied
  */
 export function assemble(
-  blueprint: Blueprint,
+  blueprint: Divisible,
   depths: readonly number[],
-  stages: readonly (StageWeights | null)[],
+  stages: readonly (StageWeights | Stage | null)[] | null,
   context: InitContext,
   options: { readonly regimes?: readonly Regime[]; readonly dropPath?: number } = {},
 ): StagedModel {
-  if (stages.length !== depths.length) {
-    throw new InputError(`${depths.length} stages are to be assembled, the weights have ${stages.length}`);
+  const sources = stages ?? depths.map(() => null);
+  if (sources.length !== depths.length) {
+    throw new InputError(`${depths.length} stages are to be assembled, the weights have ${sources.length}`);
   }
   const built = depths.map((_, index) => {
     const stage = buildStage(blueprint, depths, index, options.dropPath ?? 0, context);
-    const given = stages[index];
+    const given = weightsFrom(sources[index]);
     if (given) loadWeights(stage, withFresh(stage, given), `${given.source}, stage ${index}`);
     return stage;
   });
   return new StagedModel(built, options.regimes);
+}
+
+function weightsFrom(given: StageWeights | Stage | null): StageWeights | null {
+  return given instanceof Stage ? { weights: weightsOf(given), source: 'the given model' } : given;
 }
 
 function withFresh(stage: Stage, { weights, isFresh }: StageWeights): ReadonlyMap<string, TensorData> {

@@ -17,6 +17,14 @@ export interface ImageCost {
 /**
  * What one image costs in a phase. The forward pass counts 1, each kind of gradient that is computed 1 more;
  * the stem's input needs no gradient.
+ *
+ * @example
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const { macs, blockPasses } = imageCost(tiny, [1, 2], ['prefix', 'trained']);
+ * console.log(macs, blockPasses);
  */
 export function imageCost(
   blueprint: Blueprint,
@@ -38,7 +46,12 @@ export function forwardMacs({ cost: { stem, block, head } }: Blueprint, depths: 
   return stem.macs + depths.reduce((a, b) => a + b, 0) * block.macs + head.macs;
 }
 
-/** Passes over blocks of one training image. */
+/**
+ * Passes over blocks of one training image.
+ *
+ * @example
+ * blockPasses([1, 3, 1], ['prefix', 'trained', 'suffix']); // 1 + 3 x 3 + 2 = 12
+ */
 export function blockPasses(depths: readonly number[], regimes: readonly Regime[]): number {
   return depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
 }

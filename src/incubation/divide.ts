@@ -5,7 +5,9 @@ import { InputError } from '../base/errors.js';
  * @returns the number of blocks of each module
  * @throws InputError when `modules` does not divide `depth`, or `depths` do not add up to it
  *
- * @example divide(12, { modules: 4 }) // [3, 3, 3, 3]
+ * @example
+ * divide(12, { modules: 4 }); // [3, 3, 3, 3]
+ * divide(12, { depths: [2, 4, 4, 2] });
  */
 export function divide(
   depth: number,

@@ -19,6 +19,17 @@ import type { Trainable } from '../training/trainer.js';
  * @param metaStage the meta model's stage in the module's place; it stays the caller's
  * @returns what the trainer takes: a model that gives module less reference, and the task that squares it
  * @throws InputError when not exactly one stage of the hybrid is trained
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const meta = assemble(tiny, metaDepths(2), null, context);
+ * const mimic = imitation(hybrid(tiny, [2, 2], meta, 0, context), meta.stages[0], task);
+ * mimic.model.trainedParameters(); // those of module 0; `train` takes mimic.model and mimic.task
  */
 export function imitation<Target>(
   hybrid: StagedModel,

@@ -29,7 +29,13 @@ export interface Phase {
   readonly objective: 'classify' | 'imitate';
 }
 
-/** The phases of a recipe, each after those it starts from. */
+/**
+ * The phases of a recipe, each after those it starts from.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * for (const { name, depths, regimes } of phasesOf(recipe)) console.log(name, depths, regimes);
+ */
 export function phasesOf(recipe: Recipe): Phase[] {
   const { start } = recipe;
   const incubated = [...(start.meta === undefined ? [pretraining(recipe)] : []), ...incubations(recipe)];

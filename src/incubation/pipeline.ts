@@ -26,6 +26,13 @@ export interface PipelineOptions {
  *
  * @returns the phases run now
  * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const prepared = prepareRun(recipe, 'runs/pipeline');
+ * // The phases that `only` names, each in a process of this command: none here.
+ * const command = ['npx', 'deep-incubation', 'run-phase'];
+ * const ran = await runPipeline({ prepared, command, note: console.log, only: [] });
  */
 export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]> {
   const { prepared, note } = options;

@@ -55,7 +55,13 @@ const BYTES_PER_WEIGHT = 4;
 /** The best, and one being written. */
 const CHECKPOINTS_BESIDE = 2;
 
-/** Plans every phase of a recipe on a data set of `trainImages` images. */
+/**
+ * Plans every phase of a recipe on a data set of `trainImages` images.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * for (const { phase, steps, block_passes } of planRun(recipe, 50_000).phases) console.log(phase, steps, block_passes);
+ */
 export function planRun(recipe: Recipe, trainImages: number): RunPlan {
   const phases = phasesOf(recipe);
   const plans = phases

@@ -25,6 +25,11 @@ export interface PreparedRun {
  * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json` and `plan.json`.
  * A folder that has them already is gone on with, if the recipe is the same but for `run`.
  * @throws InputError
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const { plan } = prepareRun(recipe, 'runs/prepared');
+ * console.log(plan.disk_bytes);
  */
 export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   const folder = runFolder(runDir);

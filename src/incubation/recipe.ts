@@ -10,7 +10,12 @@ import { withSettings } from './settings.js';
  * A recipe built in TypeScript: checked, with defaults filled in.
  *
  * @example
- * defineRecipe({ name: 'mine', model: { preset: 'vit-base' }, incubation: { modules: 4 }, data: { format: 'folder', path: 'images' } })
+ * const recipe = defineRecipe({
+ *   name: 'mine',
+ *   model: { preset: 'vit-base', classes: 10 },
+ *   incubation: { modules: 4 },
+ *   data: { format: 'folder', path: 'images' },
+ * });
  * @throws InputError naming the first wrong key
  */
 export function defineRecipe(input: RecipeInput): Recipe {
@@ -21,6 +26,9 @@ export function defineRecipe(input: RecipeInput): Recipe {
  * Reads a YAML (or JSON) recipe, which may extend another.
  * @param settings `key.path=value` each, values as YAML; they replace what the file says
  * @throws InputError naming file and key
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
  */
 export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
   return checkedRecipe(withSettings(readRecipeFile(path), settings), path);

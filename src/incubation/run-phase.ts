@@ -47,6 +47,11 @@ export interface PhaseRun {
  * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
  * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
  * of every step, and rank 0 writes.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const { top1 } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
+ * console.log(top1);
  */
 export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const { root } = runFolder(run.runDir).phase(run.phase);

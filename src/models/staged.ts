@@ -25,7 +25,17 @@ function within(pass: Pass, index: number): Pass {
   return pass.training ? { ...pass, key: [...pass.key, index] } : pass;
 }
 
-/** A layer of a divisible model. */
+/**
+ * A layer of a divisible model.
+ *
+ * @example
+ * class Twice extends Layer {
+ *   forward(x: Tensor): Tensor {
+ *     return mul(x, 2);
+ *   }
+ * }
+ * new Twice().forward(ones([2])).toFloat32Array(); // 2, 2
+ */
 export abstract class Layer extends Module {
   abstract forward(x: Tensor, pass: Pass): Tensor;
 }
@@ -51,18 +61,22 @@ export interface BlockActivations {
 
 /**
  * What can be divided: a stem, `depth` equal-shaped blocks, and a head. ViT is one (vit.ts); a user's own
- * model is another. The stem's and head's parameters are named without a prefix, as in the official
+ * model is another (docs/own-model.md). The stem's and head's parameters are named without a prefix, as in the official
  * checkpoints (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
  */
-export interface Blueprint {
+export interface Divisible {
   readonly depth: number;
-  /** Of one image as the stem takes it. */
-  readonly input: { readonly channels: number; readonly size: number };
-  readonly classes: number;
   makeStem(context: InitContext): Layer;
   /** `isLast`: only the head reads its output, so that it may leave out what the head does not read. */
   makeBlock(dropPathRate: number, context: InitContext, isLast: boolean): Layer;
   makeHead(context: InitContext): Layer;
+}
+
+/** A divisible model of which a run can be planned: what it takes, gives and costs is known before it is built. */
+export interface Blueprint extends Divisible {
+  /** Of one image as the stem takes it. */
+  readonly input: { readonly channels: number; readonly size: number };
+  readonly classes: number;
   /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
   readonly cost: Record<'stem' | 'block' | 'head', PartCost> & {
     readonly block: { readonly activations?: BlockActivations };
@@ -82,7 +96,19 @@ function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   return y;
 }
 
-/** Consecutive blocks; the first stage owns the stem too, the last one the head. */
+/**
+ * Consecutive blocks; the first stage owns the stem too, the last one the head.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const [first] = model.stages;
+ * console.log(first instanceof Stage, first.blocks.length, first.stem !== null, first.head !== null);
+ */
 export class Stage extends Layer {
   readonly stem: Layer | null;
   readonly blocks: readonly Layer[];
@@ -122,7 +148,19 @@ export class Stage extends Layer {
  */
 export type Regime = 'prefix' | 'trained' | 'suffix';
 
-/** A model as a list of stages: images [B, C, S, S] -> logits [B, classes]. */
+/**
+ * A model as a list of stages: images [B, C, S, S] -> logits [B, classes].
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const logits = model.forward(zeros([1, 3, 8, 8]), { training: false, generator: context.generator, key: [] });
+ * console.log(model instanceof StagedModel, logits.shape);
+ */
 export class StagedModel extends Layer {
   readonly stages: readonly Stage[];
   readonly regimes: readonly Regime[];
@@ -167,7 +205,7 @@ export class StagedModel extends Layer {
  * Drop-path rates rise linearly over the blocks of that whole model, from 0 to `dropPath`.
  */
 export function buildStage(
-  blueprint: Blueprint,
+  blueprint: Divisible,
   depths: readonly number[],
   index: number,
   dropPath: number,

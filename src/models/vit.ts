@@ -41,7 +41,16 @@ function headTokens({ classToken, distilled }: VitConfig): number {
   return Number(classToken) + Number(distilled ?? false);
 }
 
-/** @throws InputError for a distillation token without a class token */
+/**
+ * @throws InputError for a distillation token without a class token
+ *
+ * @example
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * console.log(tiny.depth, tiny.cost.block.parameters);
+ */
 export function vit(config: VitConfig): Blueprint {
   if (config.distilled && !config.classToken) {
     throw new InputError('a distilled model needs a class token', { hint: 'set classToken to true' });

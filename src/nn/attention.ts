@@ -5,7 +5,13 @@ import type { InitContext } from './init.js';
 import { Linear } from './layers.js';
 import { Module } from './module.js';
 
-/** Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key, value, in thirds. */
+/**
+ * Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key, value, in thirds.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new Attention(16, 2, true, context).forward(zeros([1, 5, 16])).shape; // [1, 5, 16]
+ */
 export class Attention extends Module {
   readonly qkv: Linear;
   readonly proj: Linear;

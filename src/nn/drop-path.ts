@@ -21,6 +21,10 @@ export function dropPath(x: Tensor, rate: number, generator: Generator): Tensor 
  * The drop path of one block's branches in one forward pass. Their masks, drawn one after another, follow from the
  * pass's key alone, which tells the block's place: never from what was drawn before. Without drop path nothing is done.
  * @returns what is applied to each branch, in order
+ *
+ * @example
+ * const drop = dropPathOf(0.1, { training: true, generator: new Generator(), key: [0, 'PT', 7] });
+ * const y = add(ones([4, 2]), drop(ones([4, 2])));
  */
 export function dropPathOf(
   rate: number,

@@ -15,21 +15,41 @@ export interface InitContext {
 /**
  * N(0, 0.02^2). The official trunc_normal_ cuts at +-2 in absolute terms, a hundred standard deviations, which
  * is no cut at all.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const embedding = normalParameter([1, 50, 16], context, 0.02);
  */
 export function normalParameter(shape: readonly number[], context: InitContext, deviation = 0.02): Tensor {
   return filled(shape, context, (tensor) => fillNormal(tensor, 0, deviation, context.generator));
 }
 
-/** U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for convolutions, weight and bias. */
+/**
+ * U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for convolutions, weight and bias.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const weight = fanInParameter([16, 3, 4, 4], 3 * 4 * 4, context);
+ */
 export function fanInParameter(shape: readonly number[], fanIn: number, context: InitContext): Tensor {
   const bound = 1 / Math.sqrt(fanIn);
   return filled(shape, context, (tensor) => fillUniform(tensor, -bound, bound, context.generator));
 }
 
+/**
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const bias = zeroParameter([16], context);
+ */
 export function zeroParameter(shape: readonly number[], context: InitContext): Tensor {
   return parameter(() => zeros(shape, context.dtype, context.device));
 }
 
+/**
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const scale = oneParameter([16], context);
+ */
 export function oneParameter(shape: readonly number[], context: InitContext): Tensor {
   return parameter(() => ones(shape, context.dtype, context.device));
 }

@@ -3,7 +3,13 @@ import type { Tensor } from '../torch/tensor.js';
 import { type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
 import { Module } from './module.js';
 
-/** x W^T + b: [..., in] -> [..., out]. */
+/**
+ * x W^T + b: [..., in] -> [..., out].
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new Linear(16, 8, context).forward(zeros([2, 16])).shape; // [2, 8]
+ */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -19,7 +25,13 @@ export class Linear extends Module {
   }
 }
 
-/** Normalises the last dimension to mean 0 and variance 1, then scales and shifts. */
+/**
+ * Normalises the last dimension to mean 0 and variance 1, then scales and shifts.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new LayerNorm(16, 1e-6, context).forward(zeros([2, 16])).shape; // [2, 16]
+ */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -37,7 +49,13 @@ export class LayerNorm extends Module {
   }
 }
 
-/** Linear, GELU (erf), Linear: [..., width] -> [..., width]. */
+/**
+ * Linear, GELU (erf), Linear: [..., width] -> [..., width].
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new Mlp(16, 64, context).forward(zeros([2, 16])).shape; // [2, 16]
+ */
 export class Mlp extends Module {
   readonly fc1: Linear;
   readonly fc2: Linear;

@@ -5,6 +5,13 @@ import { Tensor } from '../torch/tensor.js';
 /**
  * A part of a network. Its parameters are the tensors among its properties, its children the modules, in the
  * order in which they were assigned: the order of `named_parameters()` in PyTorch.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * class Gate extends Module {
+ *   readonly proj = new Linear(4, 4, context);
+ * }
+ * [...new Gate().namedParameters()].map(([name]) => name); // proj.weight, proj.bias
  */
 export abstract class Module {
   /** Names as PyTorch's: `blocks.0.attn.qkv.weight`. */

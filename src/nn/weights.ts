@@ -6,7 +6,13 @@ import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 import type { Module } from './module.js';
 
-/** Every parameter of a module by name, copied to plain bytes. */
+/**
+ * Every parameter of a module by name, copied to plain bytes.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * weightsOf(new Linear(4, 2, context)).get('weight')?.shape; // [2, 4]
+ */
 export function weightsOf(module: Module): Map<string, TensorData> {
   return new Map(Array.from(module.namedParameters(), ([name, parameter]) => [name, parameter.toData()]));
 }
@@ -16,6 +22,11 @@ export function weightsOf(module: Module): Map<string, TensorData> {
  *
  * @param source where the weights come from, for messages
  * @throws InputError when a tensor is missing, left over, or of another shape; nothing has changed then
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const [from, to] = [new Linear(4, 2, context), new Linear(4, 2, context)];
+ * loadWeights(to, weightsOf(from), 'the other layer');
  */
 export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorData>, source: string): void {
   const parameters = new Map(module.namedParameters());

@@ -9,7 +9,8 @@ import { headsOf, judged, widened } from './logits.js';
 
 export interface ClassificationOptions extends InputOptions {
   readonly classes: number;
-  readonly labelSmoothing: number;
+  /** Share of the target that all classes have alike. Default 0. */
+  readonly labelSmoothing?: number;
   readonly dtype?: 'F32' | 'F64';
 }
 
@@ -24,9 +25,16 @@ export interface ClassTarget {
 /**
  * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
  * head is trained; judged is their mean.
+ *
+ * @example
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of evalBatches({ dataset: val, batchSize: 4 })) {
+ *   console.log(task.prepare(batch).input.shape, dataset.length); // [4, 3, 8, 8]
+ * }
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
-  const { channels, classes, labelSmoothing, device, dtype = 'F32' } = options;
+  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
   const inputOf = imageInput(options);
 
   return {

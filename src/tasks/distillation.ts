@@ -36,6 +36,16 @@ export interface DistillationTarget<Own> {
  * model with two, [B, 2, classes], learns from the teacher and the class head from the labels; the one head of
  * [B, classes] learns from both. The teacher looks at the same mixed and erased images, in evaluation mode, and only
  * when there is a loss: judging does not ask it.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const taught = distillation(task, { teacher: model, kind: 'soft', alpha: 0.5, tau: 3 });
  */
 export function distillation<Own>(
   task: Task<Own>,

@@ -6,7 +6,14 @@ import { mul } from './ops.js';
 import { scope } from './scope.js';
 import type { Tensor } from './tensor.js';
 
-/** Runs `work` without recording for the backward pass. */
+/**
+ * Runs `work` without recording for the backward pass.
+ *
+ * @example
+ * const weight = scope(() => keep(ones([2])));
+ * weight.requiresGrad = true;
+ * noGrad(() => mul(weight, 2)).requiresGrad; // false
+ */
 export function noGrad<T>(work: () => T): T {
   return gradMode(false, work);
 }
@@ -32,6 +39,12 @@ export function isRecording(): boolean {
  * Adds the gradients of `loss` (one element), times `weight`, to every leaf that requires them. The graph is
  * freed.
  * @throws TorchError when nothing in the graph requires a gradient
+ *
+ * @example
+ * const weight = scope(() => keep(ones([2])));
+ * weight.requiresGrad = true;
+ * backward(sum(mul(weight, 3)));
+ * weight.grad?.toFloat32Array(); // 3, 3
  */
 export function backward(loss: Tensor, weight = 1): void {
   scope(() => {
@@ -57,7 +70,16 @@ export function backwardFrom(output: Tensor, gradient: Tensor): void {
   }
 }
 
-/** Drops the gradients: `grad` is null again. */
+/**
+ * Drops the gradients: `grad` is null again.
+ *
+ * @example
+ * const weight = scope(() => keep(ones([2])));
+ * weight.requiresGrad = true;
+ * backward(sum(weight));
+ * clearGrads([weight]);
+ * weight.grad; // null
+ */
 export function clearGrads(tensors: readonly Tensor[]): void {
   native.clearGrads(tensors.map((tensor) => tensor.handle));
 }

@@ -42,7 +42,13 @@ export function operator<Result>(name: string, overload = ''): (...args: Argumen
   };
 }
 
-/** As `operator`, for one that returns one tensor. */
+/**
+ * As `operator`, for one that returns one tensor.
+ *
+ * @example
+ * const relu = tensorOperator('aten::relu');
+ * relu(fromArray(Float32Array.of(-1, 2), [2])).toFloat32Array(); // 0, 2
+ */
 export function tensorOperator(name: string, overload = ''): (...args: Argument[]) => Tensor {
   const call = operator<number>(name, overload);
   return (...args) => new Tensor(call(...args));

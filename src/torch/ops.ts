@@ -52,34 +52,89 @@ const aten = {
   upsample: tensorOperator('aten::upsample_bicubic2d'),
 };
 
-/** Elementwise sum, broadcasting. */
+/**
+ * Elementwise sum, broadcasting.
+ *
+ * @example
+ * add(ones([2]), ones([2])).toFloat32Array(); // 2, 2
+ */
 export const add = (x: Tensor, y: Tensor): Tensor => aten.add(x, y);
-/** Elementwise difference, broadcasting. */
+/**
+ * Elementwise difference, broadcasting.
+ *
+ * @example
+ * sub(ones([2]), ones([2])).toFloat32Array(); // 0, 0
+ */
 export const sub = (x: Tensor, y: Tensor): Tensor => aten.sub(x, y);
-/** Elementwise product, broadcasting. */
+/**
+ * Elementwise product, broadcasting.
+ *
+ * @example
+ * mul(ones([2]), 3).toFloat32Array(); // 3, 3
+ */
 export const mul = (x: Tensor, y: Tensor | number): Tensor =>
   typeof y === 'number' ? aten.mulScalar(x, y) : aten.mul(x, y);
-/** Elementwise quotient, broadcasting. */
+/**
+ * Elementwise quotient, broadcasting.
+ *
+ * @example
+ * divide(ones([2]), 2).toFloat32Array(); // 0.5, 0.5
+ */
 export const divide = (x: Tensor, y: Tensor | number): Tensor =>
   typeof y === 'number' ? aten.divScalar(x, y) : aten.div(x, y);
 /** x + (y - x) weight: of x to y, the share `weight`. */
 export const lerp = (x: Tensor, y: Tensor, weight: number): Tensor => aten.lerp(x, y, weight);
-/** Sum of all elements. */
+/**
+ * Sum of all elements.
+ *
+ * @example
+ * sum(ones([2, 3])).item(); // 6
+ */
 export const sum = (x: Tensor): Tensor => aten.sum(x);
-/** Mean of all elements, or along one dimension, which is dropped. */
+/**
+ * Mean of all elements, or along one dimension, which is dropped.
+ *
+ * @example
+ * mean(ones([2, 3]), 1).shape; // [2]
+ */
 export const mean = (x: Tensor, dimension?: number): Tensor =>
   dimension === undefined ? aten.mean(x) : aten.meanAlong(x, [dimension]);
-/** x W^T + b: [..., in] x [out, in] -> [..., out]. */
+/**
+ * x W^T + b: [..., in] x [out, in] -> [..., out].
+ *
+ * @example
+ * linear(ones([1, 3]), ones([2, 3]), null).toFloat32Array(); // 3, 3
+ */
 export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null): Tensor =>
   aten.linear(x, weight, bias);
-/** Matrix product, broadcasting over leading dimensions. */
+/**
+ * Matrix product, broadcasting over leading dimensions.
+ *
+ * @example
+ * matmul(ones([2, 3]), ones([3, 4])).shape; // [2, 4]
+ */
 export const matmul = (x: Tensor, y: Tensor): Tensor => aten.matmul(x, y);
-/** Over the last dimension, with the biased variance. */
+/**
+ * Over the last dimension, with the biased variance.
+ *
+ * @example
+ * layerNorm(fromArray(Float32Array.of(1, 3), [1, 2]), ones([2]), zeros([2]), 0).toFloat32Array(); // -1, 1
+ */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
   aten.layerNorm(x, weight.shape, weight, bias, eps);
-/** The exact (erf) GELU. */
+/**
+ * The exact (erf) GELU.
+ *
+ * @example
+ * gelu(zeros([2])).toFloat32Array(); // 0, 0
+ */
 export const gelu = (x: Tensor): Tensor => aten.gelu(x);
-/** softmax(Q K^T / sqrt(d)) V on [B, heads, N, d]. */
+/**
+ * softmax(Q K^T / sqrt(d)) V on [B, heads, N, d].
+ *
+ * @example
+ * attention(ones([1, 2, 5, 4]), ones([1, 2, 5, 4]), ones([1, 2, 5, 4])).shape; // [1, 2, 5, 4]
+ */
 export const attention = (query: Tensor, key: Tensor, value: Tensor): Tensor => aten.sdpa(query, key, value);
 
 const MEAN_REDUCTION = 1;
@@ -87,6 +142,9 @@ const IGNORE_INDEX = -100;
 /**
  * Mean cross-entropy of logits [B, C] with I64 labels [B], or with target distributions [B, C].
  * Label smoothing s mixes the target with the uniform distribution, s to 1-s.
+ *
+ * @example
+ * crossEntropy(zeros([1, 2]), fromArray(BigInt64Array.of(1n), [1])).item(); // ln 2
  */
 export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
   aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
@@ -95,31 +153,80 @@ export const logSoftmax = (x: Tensor, dimension: number): Tensor => aten.logSoft
 /** Mean over all elements of e^q (q - p), of logarithms of probabilities: summed, it is KL(q || p). */
 export const klDivergence = (p: Tensor, q: Tensor): Tensor => aten.klDivergence(p, q, MEAN_REDUCTION, true);
 
+/**
+ * @example
+ * reshape(zeros([2, 6]), [3, -1]).shape; // [3, 4]
+ */
 export const reshape = (x: Tensor, shape: Shape): Tensor => aten.reshape(x, shape);
+/**
+ * @example
+ * permute(zeros([2, 3, 4]), [2, 0, 1]).shape; // [4, 2, 3]
+ */
 export const permute = (x: Tensor, order: Shape): Tensor => aten.permute(x, order);
+/**
+ * @example
+ * transpose(zeros([2, 3, 4]), 1, 2).shape; // [2, 4, 3]
+ */
 export const transpose = (x: Tensor, a: number, b: number): Tensor => aten.transpose(x, a, b);
-/** The slices of `x` along a dimension, which is dropped. Views. */
+/**
+ * The slices of `x` along a dimension, which is dropped. Views.
+ *
+ * @example
+ * unbind(zeros([3, 2]), 0).length; // 3
+ */
 export const unbind = (x: Tensor, dimension: number): Tensor[] => aten.unbind(x, dimension);
-/** One slice along a dimension, which is dropped. A view. */
+/**
+ * One slice along a dimension, which is dropped. A view.
+ *
+ * @example
+ * select(zeros([3, 2]), 0, 1).shape; // [2]
+ */
 export const select = (x: Tensor, dimension: number, index: number): Tensor =>
   aten.select(x, dimension, index);
-/** Elements start ... end-1 along a dimension. A view. */
+/**
+ * Elements start ... end-1 along a dimension. A view.
+ *
+ * @example
+ * slice(zeros([3, 2]), 0, 1).shape; // [2, 2]
+ */
 export const slice = (x: Tensor, dimension: number, start: number, end?: number): Tensor =>
   aten.slice(x, dimension, start, end ?? null);
+/**
+ * @example
+ * concat([zeros([1, 2]), ones([1, 2])], 0).shape; // [2, 2]
+ */
 export const concat = (tensors: readonly Tensor[], dimension: number): Tensor => aten.cat(tensors, dimension);
 /** A copy with a dimension reversed. */
 export const flip = (x: Tensor, dimension: number): Tensor => aten.flip(x, [dimension]);
-/** -1 keeps a dimension's size. A view. */
+/**
+ * -1 keeps a dimension's size. A view.
+ *
+ * @example
+ * expand(zeros([1, 2]), [5, -1]).shape; // [5, 2]
+ */
 export const expand = (x: Tensor, shape: Shape): Tensor => aten.expand(x, shape);
 export const clone = (x: Tensor): Tensor => aten.clone(x);
 /** The same memory, outside the autograd graph. */
 export const detach = (x: Tensor): Tensor => aten.detach(x);
-/** A copy in another dtype or on another device. */
+/**
+ * A copy in another dtype or on another device.
+ *
+ * @example
+ * to(ones([2]), { dtype: 'F64' }).dtype; // F64
+ */
 export const to = (x: Tensor, options: { dtype?: DType; device?: string }): Tensor =>
   aten.to(x, options.dtype && scalarType(options.dtype), undefined, options.device);
 
+/**
+ * @example
+ * zeros([2, 3]).toString(); // F32[2, 3]
+ */
 export const zeros = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
   aten.zeros(shape, scalarType(dtype), null, device);
+/**
+ * @example
+ * ones([2], 'F64').toFloat64Array(); // 1, 1
+ */
 export const ones = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
   aten.ones(shape, scalarType(dtype), null, device);
 /** Ones with probability `p`, else zeros, on the CPU. */
@@ -137,7 +244,13 @@ export function copyInto(target: Tensor, source: Tensor): void {
 export function fillUniform(target: Tensor, low: number, high: number, generator: Generator): void {
   discard(aten.uniform(target, low, high, generator));
 }
-/** Overwrites with N(mean, deviation^2). */
+/**
+ * Overwrites with N(mean, deviation^2).
+ *
+ * @example
+ * const noise = zeros([2, 3]);
+ * fillNormal(noise, 0, 1, new Generator().seed([0, 'noise']));
+ */
 export function fillNormal(target: Tensor, mean: number, deviation: number, generator: Generator): void {
   discard(aten.normal(target, mean, deviation, generator));
 }

@@ -5,6 +5,11 @@ import { watch } from './scope.js';
 /**
  * A random number generator of a device, re-seeded from a key before each use, so that nothing random needs
  * saving: what it draws is a function of the key. It is freed some time after the last reference is gone.
+ *
+ * @example
+ * const generator = new Generator().seed([0, 'drop-path', 'PT', 12]);
+ * const noise = zeros([2]);
+ * fillNormal(noise, 0, 1, generator);
  */
 export class Generator {
   readonly handle: Handle;

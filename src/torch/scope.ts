@@ -25,7 +25,9 @@ export function own(tensor: Owned): void {
  * arrays and plain objects of them - belongs to the enclosing scope.
  *
  * @example
+ * const x = ones([3]);
  * const loss = scope(() => mean(mul(x, x)));
+ * loss.item(); // 1
  * @throws TypeError when `work` is asynchronous: a scope is open only while its function runs
  */
 export function scope<T>(work: () => T): T {
@@ -51,7 +53,13 @@ export function scope<T>(work: () => T): T {
   return result;
 }
 
-/** Takes a tensor out of its scope: it lives until `free()`, or until nothing refers to it. */
+/**
+ * Takes a tensor out of its scope: it lives until `free()`, or until nothing refers to it.
+ *
+ * @example
+ * const kept = scope(() => keep(ones([2])));
+ * kept.free();
+ */
 export function keep<T extends Owned>(tensor: T): T {
   for (const made of scopes) if (made.delete(tensor)) watch(tensor);
   return tensor;

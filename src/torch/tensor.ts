@@ -9,6 +9,11 @@ const FREED = -1;
 /**
  * A tensor of libtorch. It is freed by the end of the `scope` it was made in, by `free()`, or, as a net
  * below these, some time after the last reference is gone.
+ *
+ * @example
+ * const tensor: Tensor = fromArray(Float32Array.of(1, 2), [2]);
+ * console.log(tensor.shape, tensor.dtype, tensor.device, tensor.toFloat32Array());
+ * tensor.free();
  */
 export class Tensor implements Owned {
   #handle: Handle;
@@ -133,6 +138,9 @@ export function fromData({ data, dtype, shape }: TensorData, device = 'cpu'): Te
 /**
  * A tensor from a typed array in C order.
  * @throws TorchError when the array has not as many elements as the shape
+ *
+ * @example
+ * fromArray(Float32Array.of(1, 2, 3, 4), [2, 2]).toString(); // F32[2, 2]
  */
 export function fromArray(
   array: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array,

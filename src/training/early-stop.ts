@@ -9,6 +9,10 @@ export interface EarlyStopOptions {
 /**
  * Tells from the scores of all evaluations so far, the oldest first (top-1, per cent), whether to stop: it depends on
  * nothing else, so that a resumed run decides as one that went through.
+ *
+ * @example
+ * const isEnough = earlyStop({ patience: 2 });
+ * isEnough([50, 61, 60, 61]); // true: two evaluations without a better one
  */
 export function earlyStop(options: EarlyStopOptions): (scores: readonly number[]) => boolean {
   const { patience, minDelta = 0 } = options;

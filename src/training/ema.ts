@@ -40,6 +40,18 @@ export interface Ema {
 /**
  * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, with `warmup` ModelEmaV3's):
  * a = decay a + (1 - decay) p after every step, from the weights as they are now.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const averages = ema(model.trainedParameters(), { decay: 0.999 });
+ * averages.update(); // after each step
+ * averages.swapped(() => model.stages.length); // judged with the averages as weights
+ * averages.free();
  */
 export function ema(
   parameters: readonly (readonly [name: string, parameter: Tensor])[],

@@ -2,7 +2,7 @@ import { RunError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
 import type { Pass } from '../models/staged.js';
 import { autocast, noGrad } from '../torch/autograd.js';
-import type { Generator } from '../torch/random.js';
+import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Task } from './task.js';
@@ -16,19 +16,36 @@ export interface Evaluation {
   readonly images: number;
 }
 
-/**
- * Scores a model on every image of `batches`, without drop path.
- * @throws RunError when there are none
- */
-export async function evaluate(options: {
+export interface EvaluateOptions {
   readonly model: { forward(x: Tensor, pass: Pass): Tensor };
   readonly task: Task;
   readonly batches: AsyncIterable<Batch>;
-  readonly precision: Precision;
-  readonly device: string;
-  readonly generator: Generator;
-}): Promise<Evaluation> {
-  const { model, task, precision, device, generator } = options;
+  /** Default float32. */
+  readonly precision?: Precision;
+  /** Default cpu. */
+  readonly device?: string;
+  /** Nothing is drawn from it. */
+  readonly generator?: Generator;
+}
+
+/**
+ * Scores a model on every image of `batches`, without drop path.
+ * @throws RunError when there are none
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * const { top1 } = await evaluate({ model, task, batches: evalBatches({ dataset: val, batchSize: 4 }) });
+ * console.log(top1, dataset.length);
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const { model, task, precision = 'float32', device = 'cpu', generator = new Generator() } = options;
   const totals = { top1: 0, top5: 0, loss: 0, images: 0 };
   for await (const batch of options.batches) {
     const score = scope(() =>

@@ -27,6 +27,17 @@ const atLeast = tensorOperator('aten::clamp_min');
  * the parameter's own norm.
  * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; u = m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps) + wd p;
  * p -= lr |p|/|u| u, with a ratio of 1 where either norm is 0.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const optimizer = lamb(groups, { maxGradNorm: 1 });
+ * optimizer.free();
  */
 export function lamb(groups: readonly ParameterGroup[], options: LambOptions = {}): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];

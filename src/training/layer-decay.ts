@@ -13,6 +13,17 @@ const BLOCK = /^(?:.*?\.)?blocks\.\d+(?=\.)/;
  * @param names of all the model's parameters, frozen ones too, in its order: what comes before the first block is the
  *   stem, what follows a block lies one layer above it
  * @throws RunError for a parameter that `names` lacks
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const names = [...model.namedParameters()].map(([name]) => name);
+ * layerDecayGroups(groups, names, 0.75).map(({ lrScale }) => lrScale);
  */
 export function layerDecayGroups(
   groups: readonly ParameterGroup[],

@@ -10,6 +10,17 @@ export interface LionOptions {
  * Lion (Chen et al. 2023, algorithm 2), which keeps half of AdamW's state; its learning rate is 3 to 10 times smaller
  * than AdamW's, its weight decay as much larger.
  * u = sign(b1 m + (1-b1) g); p -= lr (u + wd p); m = b2 m + (1-b2) g.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const optimizer = lion(groups, { betas: [0.9, 0.99] });
+ * optimizer.free();
  */
 export function lion(groups: readonly ParameterGroup[], options: LionOptions = {}): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.99];

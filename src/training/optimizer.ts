@@ -34,11 +34,21 @@ export interface ParameterGroup {
 /**
  * The official groups (timm's create_optimizer): no decay for vectors, for names that end in `.bias`, and for
  * `undecayed` names (matched without their `stages.<i>.` prefix); `weightDecay` for everything else.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const [free, decayed] = decayGroups(model.trainedParameters(), 0.05, tiny.undecayed);
+ * console.log(free.weightDecay, decayed.weightDecay); // 0, 0.05
  */
 export function decayGroups(
   parameters: readonly (readonly [name: string, parameter: Tensor])[],
   weightDecay: number,
-  undecayed: readonly string[],
+  undecayed: readonly string[] = [],
 ): ParameterGroup[] {
   const isUndecayed = ([name, parameter]: readonly [string, Tensor]) =>
     parameter.shape.length === 1 ||

@@ -22,6 +22,10 @@ export interface StepOptions extends CosineOptions {
 /**
  * The official schedule (timm 0.3.2's cosine, stepped once an epoch): epoch e trains with L(max(e-1, 0)), so
  * that epochs 0 and 1 share one rate; the warm-up is linear, and its epochs are not added to the cosine's.
+ *
+ * @example
+ * const lr = epochCosine({ lr: 1e-3, warmupLr: 1e-6, minLr: 1e-6, epochs: 300, warmupEpochs: 5, stepsPerEpoch: 100 });
+ * lr(0); // 1e-6
  */
 export function epochCosine(
   options: CosineOptions & {
@@ -38,7 +42,13 @@ export function epochCosine(
   return (step) => at(Math.max(Math.floor(step / stepsPerEpoch) - 1, 0));
 }
 
-/** For short runs: linear warm-up over `warmupSteps`, then one cosine to `minLr` at the last of `steps`. */
+/**
+ * For short runs: linear warm-up over `warmupSteps`, then one cosine to `minLr` at the last of `steps`.
+ *
+ * @example
+ * const lr = stepCosine({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10 });
+ * lr(9); // 1e-3
+ */
 export function stepCosine(options: StepOptions): Schedule {
   const { lr, minLr } = options;
   return warmedUp(
@@ -47,13 +57,28 @@ export function stepCosine(options: StepOptions): Schedule {
   );
 }
 
-/** Linear warm-up, then minLr + (lr - minLr) (1 - t)^power, with t from 0 to 1 at the last of `steps`. */
+/**
+ * Linear warm-up, then minLr + (lr - minLr) (1 - t)^power, with t from 0 to 1 at the last of `steps`.
+ *
+ * @example
+ * const lr = polynomial({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10, power: 0.9 });
+ * lr(99); // 1e-6
+ */
 export function polynomial(options: StepOptions & { readonly power: number }): Schedule {
   const { lr, minLr, power } = options;
   return warmedUp(options, (step) => minLr + (lr - minLr) * (1 - progress(step, options)) ** power);
 }
 
-/** Linear warm-up, then `lr` times `factor` for each of the `milestones` (epochs, fractions allowed) gone by. */
+/**
+ * Linear warm-up, then `lr` times `factor` for each of the `milestones` (epochs, fractions allowed) gone by.
+ *
+ * @example
+ * const lr = multiStep({
+ *   ...{ lr: 0.1, warmupLr: 0, warmupSteps: 0 },
+ *   ...{ milestones: [30, 60], factor: 0.1, stepsPerEpoch: 10 },
+ * });
+ * lr(300); // 0.01
+ */
 export function multiStep(
   options: WarmupOptions & {
     readonly warmupSteps: number;
@@ -71,6 +96,10 @@ export function multiStep(
  * Warm-up, stable, decay (MiniCPM, Hu et al. 2024; Hägele et al. 2024): linear warm-up, then `lr`, and over the last
  * `decayShare` of all steps, but none of the warm-up's, down to `minLr` at the last: minLr + (lr - minLr) f(t), t the
  * share of the decay's steps done, this one included, and f(t) = 1 - t or 1 - sqrt(t).
+ *
+ * @example
+ * const lr = wsd({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10, decayShare: 0.2, decay: '1-sqrt' });
+ * lr(50); // 1e-3
  */
 export function wsd(
   options: StepOptions & { readonly decayShare: number; readonly decay: 'linear' | '1-sqrt' },

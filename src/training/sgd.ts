@@ -14,6 +14,17 @@ const fused = operator<undefined>('aten::_fused_sgd_');
  * Stochastic gradient descent (Sutskever et al. 2013, as torch.optim.SGD writes it) by libtorch's fused kernel:
  * g += wd p; m = momentum m + g; p -= lr m, or lr (g + momentum m) with Nesterov. The decay is part of the gradient,
  * not decoupled from it as AdamW's.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const optimizer = sgd(groups, { momentum: 0.9 });
+ * optimizer.free();
  */
 export function sgd(groups: readonly ParameterGroup[], options: SgdOptions = {}): Optimizer {
   const { momentum = 0.9, nesterov = false } = options;

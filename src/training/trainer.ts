@@ -6,7 +6,7 @@ import type { Batch } from '../data/batch.js';
 import type { Pass } from '../models/staged.js';
 import { activationTape } from '../nn/activation-checkpoint.js';
 import { autocast, backward, clearGrads } from '../torch/autograd.js';
-import type { Generator } from '../torch/random.js';
+import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
 import { clipGradients, commonNorm } from './clip.js';
@@ -29,18 +29,23 @@ export interface TrainOptions {
   readonly schedule: Schedule;
   /** Micro-batches from step `fromStep` on, `accumulate` a step. */
   readonly batches: AsyncIterable<Batch>;
-  readonly fromStep: number;
+  /** Steps done before. Default 0. */
+  readonly fromStep?: number;
   readonly steps: number;
-  readonly accumulate: number;
-  /** Bound on the common 2-norm of the gradients, or null. */
-  readonly clipGrad: number | null;
-  readonly precision: Precision;
-  readonly device: string;
+  /** Default 1. */
+  readonly accumulate?: number;
+  /** Bound on the common 2-norm of the gradients, or null, the default. */
+  readonly clipGrad?: number | null;
+  /** Default float32. */
+  readonly precision?: Precision;
+  /** Default cpu. */
+  readonly device?: string;
   /** Compute the blocks' activations again in the backward pass, instead of keeping them. False unless given. */
   readonly activationCheckpointing?: boolean;
   /** Drop path draws from it, in each block re-seeded from `dropPathKey`, step, micro-batch, stage and block. */
-  readonly generator: Generator;
+  readonly generator?: Generator;
   readonly seed: number;
+  /** For messages, and part of the key. */
   readonly phase: string;
   /** [seed, 'drop-path', phase] unless given: hybrids that share one have the same masks in what they share. */
   readonly dropPathKey?: RandomKey;
@@ -49,7 +54,7 @@ export interface TrainOptions {
   /** The processes that share the steps, where there are several: each has `accumulate` micro-batches of its own. */
   readonly parallel?: DataParallel;
   /** Called after every step, and waited for: to log, evaluate, checkpoint. */
-  readonly afterStep: (report: StepReport) => void | Promise<void>;
+  readonly afterStep?: (report: StepReport) => void | Promise<void>;
 }
 
 export interface StepReport {
@@ -70,8 +75,28 @@ export interface StepReport {
  * The one training loop. A phase, a baseline or a task is a value passed to it.
  * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
  *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * const steps = 2;
+ * await train({
+ *   ...{ model, task, steps, seed: 0, phase: 'PT' },
+ *   optimizer: adamw(groups),
+ *   schedule: stepCosine({ lr: 1e-3, warmupLr: 0, minLr: 0, steps, warmupSteps: 0 }),
+ *   batches: trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps }),
+ *   afterStep: ({ step, loss }) => console.log(step, loss, val.length),
+ * });
  */
-export async function train(options: TrainOptions): Promise<void> {
+export async function train(given: TrainOptions): Promise<void> {
+  const options = withDefaults(given);
   const { model, optimizer, schedule, steps, accumulate, clipGrad, parallel } = options;
   const { rank, size } = parallel?.group ?? { rank: 0, size: 1 };
   const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
@@ -112,11 +137,19 @@ export async function train(options: TrainOptions): Promise<void> {
       clearGrads(parameters);
 
       const milliseconds = performance.now() - started;
-      await options.afterStep({ step: step + 1, loss, lr, images, gradNorm, milliseconds, dataMilliseconds });
+      await options.afterStep?.({ step: step + 1, loss, lr, images, gradNorm, milliseconds, dataMilliseconds });
     }
   } finally {
     await batches.return?.();
   }
+}
+
+type Options = ReturnType<typeof withDefaults>;
+
+function withDefaults(options: TrainOptions) {
+  const { fromStep = 0, accumulate = 1, clipGrad = null, precision = 'float32', device = 'cpu' } = options;
+  const { generator = new Generator() } = options;
+  return { ...options, fromStep, accumulate, clipGrad, precision, device, generator };
 }
 
 /**
@@ -125,7 +158,7 @@ export async function train(options: TrainOptions): Promise<void> {
  * @returns the mean loss, and that norm
  */
 function forwardBackward(
-  options: TrainOptions,
+  options: Options,
   batch: Batch,
   key: RandomKey,
   { measured, reduces }: { readonly measured: readonly Tensor[]; readonly reduces: boolean },

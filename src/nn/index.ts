@@ -1,0 +1,45 @@
+/**
+ * What a model is made of: layers, their initialisation, and the operators in use, on tensors of libtorch.
+ * `import ... from 'deep-incubation/nn'`. Operators that are not here: `tensorOperator`.
+ *
+ * @module nn
+ */
+export type { RandomKey } from '../base/random.js';
+export type { DType, TensorData } from '../base/tensor-data.js';
+export { backward, clearGrads, noGrad } from '../torch/autograd.js';
+export { type Argument, tensorOperator } from '../torch/operator.js';
+export {
+  add,
+  attention,
+  concat,
+  crossEntropy,
+  divide,
+  expand,
+  fillNormal,
+  gelu,
+  layerNorm,
+  linear,
+  matmul,
+  mean,
+  mul,
+  ones,
+  permute,
+  reshape,
+  select,
+  slice,
+  sub,
+  sum,
+  to,
+  transpose,
+  unbind,
+  zeros,
+} from '../torch/ops.js';
+export { Generator } from '../torch/random.js';
+export { keep, type Owned, scope } from '../torch/scope.js';
+export { fromArray, Tensor } from '../torch/tensor.js';
+export { Attention } from './attention.js';
+export { dropPathOf } from './drop-path.js';
+export { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
+export { LayerNorm, Linear, Mlp } from './layers.js';
+export { Module } from './module.js';
+export { loadWeights, weightsOf } from './weights.js';

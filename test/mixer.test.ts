@@ -1,0 +1,119 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { blockPasses } from '../src/incubation/cost.js';
+import type { StagedModel } from '../src/models/staged.js';
+import { weightsOf } from '../src/nn/weights.js';
+import type { TrainOptions } from '../src/training/trainer.js';
+import { temporaryFolder } from './cli-support.js';
+
+/** What the example trained, in order. */
+interface Trained {
+  readonly phase: string;
+  readonly model: StagedModel;
+  readonly steps: number;
+  readonly before: Map<string, Uint8Array>;
+  readonly after: Map<string, Uint8Array>;
+  readonly losses: readonly number[];
+}
+const phases = vi.hoisted(() => [] as unknown[]) as Trained[];
+
+vi.mock('deep-incubation', async (original) => {
+  const library = await original<typeof import('../src/index.js')>();
+  const bytes = (model: StagedModel) =>
+    new Map([...weightsOf(model)].map(([name, { data }]) => [name, data] as const));
+  const train = async (options: TrainOptions) => {
+    const model = options.model as StagedModel;
+    const { phase, steps } = options;
+    const losses: number[] = [];
+    const before = bytes(model);
+    await library.train({ ...options, afterStep: ({ loss }) => void losses.push(loss) });
+    phases.push({ phase, model, steps, before, after: bytes(model), losses });
+  };
+  return { ...library, train };
+});
+
+const [CLASSES, SIDE] = [10, 28];
+const said: string[] = [];
+
+beforeAll(async () => {
+  const images = temporaryFolder();
+  for (const [split, count] of Object.entries({ train: 16, val: 2 })) {
+    for (let label = 0; label < CLASSES; label++) {
+      const folder = join(images, split, String(label));
+      mkdirSync(folder, { recursive: true });
+      for (let i = 0; i < count; i++) {
+        // Stripes as wide as the label says, moved from image to image.
+        const pattern = (_: unknown, at: number) => 255 * (Math.floor(((at % SIDE) + i) / (label + 1)) % 2);
+        const data = Uint8Array.from({ length: SIDE * SIDE }, pattern);
+        await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 1 } })
+          .png()
+          .toFile(join(folder, `${i}.png`));
+      }
+    }
+  }
+  vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
+  process.argv = [...process.argv.slice(0, 2), '0.05', images];
+  await import('../examples/mixer.js');
+});
+
+const phaseOf = (name: string) => phases.find(({ phase }) => phase === name) as Trained;
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+describe('examples/mixer.ts', () => {
+  test('trains the meta model, each module, the assembled model and the baseline', () => {
+    expect(phases.map(({ phase }) => phase)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E']);
+    expect(phases.map(({ model }) => model.stages.map(({ blocks }) => blocks.length).join(''))).toEqual([
+      ...['1111', '2111', '1211', '1121', '1112', '2222', '2222'],
+    ]);
+    for (const line of said) expect(line).toMatch(/^(PT|MT\/\d|FT|E2E) +top-1 \d+\.\d\d %, loss \d+\.\d{3}$/);
+    expect(said).toHaveLength(7);
+  });
+
+  test.each(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E'])('the loss of %s falls', (name) => {
+    const { losses } = phaseOf(name);
+    const half = Math.floor(losses.length / 2);
+    expect(mean(losses.slice(-half))).toBeLessThan(mean(losses.slice(0, half)));
+  });
+
+  test.each([0, 1, 2, 3])('in the hybrid of module %i all else is the meta model, and stays', (index) => {
+    const { before, after } = phaseOf(`MT/${index}`);
+    for (const [name, data] of after) {
+      if (name.startsWith(`stages.${index}.`)) continue;
+      expect([name, data]).toEqual([name, phaseOf('PT').after.get(name)]);
+    }
+    const own = [...after.keys()].filter((name) => name.startsWith(`stages.${index}.blocks.1.`));
+    expect(own).toHaveLength(12);
+    for (const name of own) expect(after.get(name)).not.toEqual(before.get(name));
+  });
+
+  test('FT starts from the modules, bit by bit, and tunes all of them', () => {
+    const { before, after } = phaseOf('FT');
+    for (const [name, data] of before) {
+      const [, index] = name.split('.');
+      expect([name, data]).toEqual([name, phaseOf(`MT/${index}`).after.get(name)]);
+      expect([name, after.get(name)]).not.toEqual([name, data]);
+    }
+  });
+
+  test('the baseline costs what all the others cost', () => {
+    const costs = phases.map(({ phase, model: { stages, regimes }, steps }) => {
+      const depths = stages.map(({ blocks }) => blocks.length);
+      return { phase, passes: steps * blockPasses(depths, regimes) };
+    });
+    const own = costs.filter(({ phase }) => phase !== 'E2E').reduce((sum, { passes }) => sum + passes, 0);
+    // To a step: the steps are rounded.
+    expect(Math.abs((costs.at(-1)?.passes ?? 0) - own)).toBeLessThanOrEqual(24);
+  });
+});
+
+test('docs/own-model.md shows the example as it is', () => {
+  const source = readFileSync(new URL('../examples/mixer.ts', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../docs/own-model.md', import.meta.url), 'utf8');
+  const shown = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code);
+  const squeezed = (code: string) => code.replace(/\n\n+/g, '\n').trim();
+  expect(squeezed(shown.join('\n'))).toBe(squeezed(source));
+  const isCode = (line: string) => !/^\s*(\/\/.*|\/\*\*.*\*\/)?$/.test(line);
+  expect(source.split('\n').filter(isCode).length).toBeLessThan(60);
+});
