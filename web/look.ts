@@ -58,9 +58,8 @@ export function axisTick(axis: Axis, value: number): string {
 }
 
 function tidy(value: number): string {
-  return value === 0
-    ? '0'
-    : withPrefix(value).replace(/\.?0+( |$)/, (all, end) => (all.includes('.') ? end : all));
+  const [number, prefix = ''] = withPrefix(value).split(' ');
+  return value === 0 ? '0' : `${Number(number.replaceAll(',', ''))} ${prefix}`.trim();
 }
 
 export function metricValue(metric: Metric, value: number | null | undefined): string {

@@ -14,6 +14,14 @@ export function tableOf(curves: readonly Curve[], logarithmic: boolean): uPlot.A
   return tables.length === 0 ? [[]] : uPlot.join(tables);
 }
 
+export interface Cursor {
+  /** Pixels from the plot's left edge. */
+  readonly left: number;
+  readonly x: number;
+  /** Whether there is more room to the left. */
+  readonly isRight: boolean;
+}
+
 interface PlotOptions {
   readonly metric: Metric;
   readonly axis: Axis;
@@ -23,7 +31,7 @@ interface PlotOptions {
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
   readonly onZoom: (range: Range | undefined) => void;
-  readonly onCursor: (cursor: { left: number; x: number } | undefined) => void;
+  readonly onCursor: (cursor: Cursor | undefined) => void;
 }
 
 export function plotOptions({
@@ -66,7 +74,14 @@ export function plotOptions({
         space: 70,
         values: (_, ticks) => ticks.map((x) => axisTick(axis, x)),
       },
-      { ...axes, grid, size: 52, space: 34, values: (_, ticks) => ticks.map((y) => tick(metric, y)) },
+      {
+        ...axes,
+        grid,
+        ...(metric === 'memory_bytes' && { incrs: BYTES }),
+        size: 52,
+        space: 34,
+        values: (_, ticks) => ticks.map((y) => tick(metric, y)),
+      },
     ],
     series: [
       {},
@@ -74,7 +89,8 @@ export function plotOptions({
         label: `${curve.run} ${curve.phase}`,
         stroke: resolved(colour(curve)),
         width: curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4,
-        ...(curve.phase === 'E2E' && { dash: [6, 4] }),
+        // Of a curve that jitters dashes make confetti.
+        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6, 4] }),
         spanGaps: true,
         points: { show: curve.x.length < 40 && metric.startsWith('top'), size: 5 },
       })),
@@ -92,7 +108,13 @@ export function plotOptions({
           const { left = -1 } = plot.cursor;
           const isOver = left >= 0 && plot.over.matches(':hover');
           told.onCursor(
-            isOver ? { left: plot.over.offsetLeft + left, x: plot.posToVal(left, 'x') } : undefined,
+            isOver
+              ? {
+                  left: plot.over.offsetLeft + left,
+                  x: plot.posToVal(left, 'x'),
+                  isRight: left > plot.over.clientWidth / 2,
+                }
+              : undefined,
           );
         },
       ],
@@ -100,11 +122,18 @@ export function plotOptions({
   };
 }
 
+function isSmooth(metric: Metric): boolean {
+  return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
+}
+
+/** Ticks of memory fall on binary multiples. */
+const BYTES = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
+
 function tick(metric: Metric, value: number | null): string {
   if (value === null) return '';
   if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
   if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;
-  if (metric === 'memory_bytes') return metricValue(metric, value);
+  if (metric === 'memory_bytes') return metricValue(metric, value).replace(/\.?0+ /, ' ');
   if (metric === 'lr') return value === 0 ? '0' : value.toExponential(0);
   return `${+value.toPrecision(3)}`;
 }

@@ -51,7 +51,7 @@ export function ChartBar(props: BarProps) {
           Reset zoom
         </button>
       </div>
-      <div class="chips" role="group" aria-label="Phases shown">
+      <fieldset class="chips" aria-label="Phases shown">
         {run.phases.map(({ phase }) => (
           <button
             type="button"
@@ -64,7 +64,7 @@ export function ChartBar(props: BarProps) {
             {phase}
           </button>
         ))}
-      </div>
+      </fieldset>
     </div>
   );
 }
@@ -79,12 +79,12 @@ interface ChoiceProps<T extends string> {
 
 function Choice<T extends string>({ name, options, chosen, word, onChoose }: ChoiceProps<T>) {
   return (
-    <div class="choice" role="group" aria-label={name}>
+    <fieldset class="choice" aria-label={name}>
       {options.map((option) => (
         <button type="button" key={option} aria-pressed={option === chosen} onClick={() => onChoose(option)}>
           {word(option)}
         </button>
       ))}
-    </div>
+    </fieldset>
   );
 }

@@ -3,7 +3,7 @@ import uPlot from 'uplot';
 import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
 import type { Curve, Range } from '../curves';
 import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
-import { plotOptions, tableOf } from '../plot';
+import { type Cursor, plotOptions, tableOf } from '../plot';
 import { Readout } from './readout';
 
 interface ChartProps {
@@ -26,10 +26,10 @@ export function Chart(props: ChartProps) {
     props;
   const theme = useTheme();
   const frame = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot>();
+  const plot = useRef<uPlot>(null);
   const zoom = useRef(onRange);
   zoom.current = onRange;
-  const [cursor, setCursor] = useState<{ left: number; x: number }>();
+  const [cursor, setCursor] = useState<Cursor>();
   const colour = (curve: Curve) => (comparing ? runColour(curve.run) : colourOf(curve.phase));
   const names = curves.map(({ run, phase }) => `${run} ${phase}`).join();
 
@@ -52,7 +52,7 @@ export function Chart(props: ChartProps) {
     return () => {
       observer.disconnect();
       made.destroy();
-      plot.current = undefined;
+      plot.current = null;
     };
   }, [names, metric, axis, logarithmic, theme, comparing, range?.[0], range?.[1]]);
 

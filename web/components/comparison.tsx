@@ -15,7 +15,7 @@ export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
     <section aria-labelledby="comparison">
       <h2 id="comparison">Runs</h2>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="comparison">
+      <section class="scroll" tabIndex={0} aria-labelledby="comparison">
         <table>
           <thead>
             <tr>
@@ -32,7 +32,7 @@ export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }

@@ -10,7 +10,7 @@ interface LogProps {
 /** The end of a phase's log, followed as long as it is scrolled to the end. */
 export function Log({ run, phase, onChoose }: LogProps) {
   const [lines, setLines] = useState<readonly string[]>([]);
-  const box = useRef<HTMLPreElement>(null);
+  const box = useRef<HTMLElement>(null);
   const follows = useRef(true);
 
   useEffect(() => {
@@ -46,20 +46,21 @@ export function Log({ run, phase, onChoose }: LogProps) {
         </select>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <pre class="log" ref={box} tabIndex={0} role="region" aria-labelledby="log" onScroll={onScroll}>
-        {lines.length === 0 && <span class="quiet">{phase.phase} has written nothing yet.</span>}
-        {lines.map((line, i) => {
-          const { time, text } = parted(line);
-          return (
-            // biome-ignore lint/suspicious/noArrayIndexKey: lines have no other name.
-            <span class={/\b(error|failed|exited|killed)\b/i.test(text) ? 'bad' : ''} key={i}>
-              {time && <time>{time} </time>}
-              {text}
-              {'\n'}
-            </span>
-          );
-        })}
-      </pre>
+      <section class="log" ref={box} tabIndex={0} aria-labelledby="log" onScroll={onScroll}>
+        <pre>
+          {lines.length === 0 && <span class="quiet">{phase.phase} has written nothing yet.</span>}
+          {lines.map((line, i) => {
+            const { time, text } = parted(line);
+            return (
+              <span class={/\b(error|failed|exited|killed)\b/i.test(text) ? 'bad' : ''} key={i}>
+                {time && <time>{time} </time>}
+                {text}
+                {'\n'}
+              </span>
+            );
+          })}
+        </pre>
+      </section>
       {phase.damaged_lines > 0 && (
         <p class="note">
           {phase.damaged_lines} lines of this phase's metrics.jsonl are no records, and were passed over.

@@ -10,7 +10,7 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
     <section aria-labelledby="numbers">
       <h2 id="numbers">Numbers</h2>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="numbers">
+      <section class="scroll" tabIndex={0} aria-labelledby="numbers">
         <table>
           <thead>
             <tr>
@@ -53,13 +53,13 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
                 <td>{or(phase.images_per_second, significant)}</td>
                 <td>{or(phase.data_wait, (v) => `${(100 * v).toFixed(1)} %`)}</td>
                 <td>{or(phase.memory_bytes, bytes)}</td>
-                <td>{withPrefix(phase.block_passes)}</td>
-                <td>{duration(phase.seconds)}</td>
+                <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
+                <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }

@@ -1,11 +1,9 @@
 import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
 import type { Curve } from '../curves';
 import { axisValue, metricValue } from '../look';
+import type { Cursor } from '../plot';
 
-interface ReadoutProps {
-  /** Pixels from the frame's left edge. */
-  readonly left: number;
-  readonly x: number;
+interface ReadoutProps extends Cursor {
   readonly curves: readonly Curve[];
   readonly metric: Metric;
   readonly axis: Axis;
@@ -17,14 +15,14 @@ interface ReadoutProps {
 const MOST = 9;
 
 /** The values under the cursor. */
-export function Readout({ left, x, curves, metric, axis, comparing, colour, runs }: ReadoutProps) {
+export function Readout({ left, x, isRight, curves, metric, axis, comparing, colour, runs }: ReadoutProps) {
   const found = curves
     .map((curve) => ({ curve, value: valueAt(curve, x) }))
     .filter(({ value }) => value !== undefined)
     .slice(0, MOST);
   if (found.length === 0) return null;
   return (
-    <div class="readout" aria-hidden="true" style={{ left: `${left}px` }}>
+    <div class={`readout${isRight ? ' flip' : ''}`} aria-hidden="true" style={{ left: `${left}px` }}>
       <b>{axisValue(axis, x)}</b>
       {found.map(({ curve, value }) => (
         <span key={`${curve.run} ${curve.phase}`} class={colour(curve)}>

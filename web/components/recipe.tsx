@@ -45,7 +45,7 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
         </span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <div class="scroll recipe" tabIndex={0} role="region" aria-labelledby="recipe">
+      <section class="scroll recipe" tabIndex={0} aria-labelledby="recipe">
         <table>
           <thead class={compares ? '' : 'unseen'}>
             <tr>
@@ -67,7 +67,7 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
         {shown.length === 0 && (
           <p class="empty">{compares ? 'The recipes are the same.' : 'No such setting.'}</p>
         )}
-      </div>
+      </section>
     </section>
   );
 }

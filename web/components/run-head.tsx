@@ -25,7 +25,9 @@ export function RunHead({ run }: { run: RunState }) {
             {phase} failed at step {step.toLocaleString('en-US')} of {steps.toLocaleString('en-US')}.
           </b>
           {last_error !== null && <span>{last_error}</span>}
-          <span class="quiet">The same `deep-incubation run` command goes on from its last checkpoint.</span>
+          <span class="quiet">
+            The same <code>deep-incubation run</code> command goes on from its last checkpoint.
+          </span>
         </div>
       ))}
       {again.map(({ phase, last_error, restarts }) => (

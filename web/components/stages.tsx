@@ -16,12 +16,10 @@ export function Stages({ phase: { phase, depths } }: { phase: PhaseState }) {
           trained === undefined || trained === index ? 'trained' : index < trained ? 'before' : 'after';
         const colour = phase === 'FT' ? colourOf(`MT/${index}`) : '';
         return (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a stage is its place.
           <span class={`stage ${kind} ${colour} ${depth === most ? 'deep' : ''}`} key={index}>
             {depth > MOST ? (
               <i class="wide">{depth}</i>
             ) : (
-              // biome-ignore lint/suspicious/noArrayIndexKey: a block is its place.
               Array.from({ length: depth }, (_, block) => <i key={block} />)
             )}
           </span>
