@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { capture } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { sha256 } from './paths.mjs';
 
 /**
- * Compiles src/ to dist/ unless nothing changed since.
+ * Compiles src/ to dist/ and builds the page of web/ to dist/web/ unless nothing changed since.
  * @param {{ root: string }} options
  * @returns {Promise<string>}
  */
@@ -17,13 +17,20 @@ export async function ensureBuild({ root }) {
   const result = await runTsc(root, ['-p', 'tsconfig.build.json']);
   if (result.code !== 0)
     throw new SetupError('the TypeScript sources do not compile.', { details: result.output });
+  const page = await runTool(root, 'vite/bin/vite.js', ['build', '--config', 'web/vite.config.ts']);
+  if (page.code !== 0) throw new SetupError('the page in web/ cannot be built.', { details: page.output });
   writeFileSync(stamp, state);
   return 'compiled';
 }
 
 /** @param {string} root @param {string[]} args */
 export function runTsc(root, args) {
-  return capture(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...args], { cwd: root });
+  return runTool(root, 'typescript/bin/tsc', args);
+}
+
+/** @param {string} root @param {string} script below node_modules @param {string[]} args */
+function runTool(root, script, args) {
+  return capture(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root });
 }
 
 /** A hash over the names, sizes and times of all that the build reads. @param {string} root */
@@ -31,8 +38,11 @@ function sourceState(root) {
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
     .map((name) => join('src', name));
+  const page = readdirSync(join(root, 'web'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
   const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
-  const lines = [...sources, ...settings].sort().map((name) => {
+  const lines = [...sources, ...page, ...settings].sort().map((name) => {
     const { size, mtimeMs } = statSync(join(root, name));
     return `${name} ${size} ${mtimeMs}\n`;
   });

@@ -10,6 +10,7 @@ import { addPlan } from './declare/plan.js';
 import { addReport } from './declare/report.js';
 import { addRun } from './declare/run.js';
 import { examples } from './declare/shared.js';
+import { addWatch } from './declare/watch.js';
 
 /** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
 export function createProgram() {
@@ -44,6 +45,7 @@ export function createProgram() {
   addConvert(program);
   addData(program);
   addReport(program);
+  addWatch(program);
   addDoctor(program);
   return program;
 }

@@ -1,0 +1,14 @@
+import { once } from 'node:events';
+import { type DashboardOptions, startDashboard } from '../../dashboard/server.js';
+import { note, print } from '../output.js';
+import { stopOnSignals } from '../signals.js';
+
+/** `watch`: serves the page of some runs until it is told to stop. */
+export async function watch(runs: readonly string[], options: Omit<DashboardOptions, 'runs'>): Promise<void> {
+  using stop = stopOnSignals();
+  const dashboard = await startDashboard({ ...options, runs });
+  print(dashboard.url);
+  note('Ctrl-C ends it; the runs go on.');
+  if (!stop.signal.aborted) await once(stop.signal, 'abort');
+  await dashboard.close();
+}

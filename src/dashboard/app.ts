@@ -1,0 +1,107 @@
+import { Hono } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import type { Asset } from './assets.js';
+import type { Watcher } from './events.js';
+import { AXES, LAYOUTS, METRICS, type Update } from './protocol.js';
+import type { RunFeed } from './run-feed.js';
+import { onlyReads, ownHost, securityHeaders, withToken } from './security.js';
+import { seriesOf } from './series.js';
+
+export interface AppOptions {
+  readonly runs: readonly RunFeed[];
+  readonly watcher: Watcher;
+  readonly assets: ReadonlyMap<string, Asset>;
+  /** The address it listens at. */
+  readonly host: string;
+  readonly token?: string;
+  /** Aborted when the server ends: open streams end with it. */
+  readonly signal?: AbortSignal;
+}
+
+const MOST_POINTS = 4000;
+const BEAT_MS = 15_000;
+
+/** The dashboard as a web application: the page, and below /api what it shows. Runs are named by their number. */
+export function createApp({ runs, watcher, assets, host, token, signal }: AppOptions): Hono {
+  const app = new Hono();
+  app.use(securityHeaders, onlyReads, ownHost(host));
+  if (token !== undefined) app.use(withToken(token));
+
+  const runOf = (id: string | undefined) => (/^\d{1,4}$/.test(id ?? '') ? runs[Number(id)] : undefined);
+
+  app.get('/api/runs', async (c) => {
+    await watcher.catchUp();
+    return c.json(watcher.snapshot().runs);
+  });
+  app.get('/api/runs/:run/recipe', (c) => {
+    const run = runOf(c.req.param('run'));
+    return run === undefined ? c.notFound() : c.json(run.recipe());
+  });
+  app.get('/api/runs/:run/log', (c) => {
+    const run = runOf(c.req.param('run'));
+    return run === undefined ? c.notFound() : c.json(run.log(c.req.query('phase') ?? ''));
+  });
+  app.get('/api/series', async (c) => {
+    const { runs: ids = '', metrics = '', axis = '', layout = '', from, to, points = '' } = c.req.query();
+    const known = {
+      axis: AXES.find((name) => name === axis) ?? 'step',
+      layout: LAYOUTS.find((name) => name === layout) ?? 'overlaid',
+      metrics: METRICS.filter((name) => metrics.split(',').includes(name)),
+      points: Math.min(MOST_POINTS, Math.max(16, Math.floor(Number(points)) || 800)),
+    };
+    const range = [Number(from), Number(to)] as const;
+    const hasRange = from !== undefined && to !== undefined && range.every(Number.isFinite);
+    await watcher.catchUp();
+    const wanted = [...new Set(ids.split(','))].flatMap((id) => runOf(id) ?? []);
+    return c.json(wanted.flatMap((run) => seriesOf(run, { ...known, ...(hasRange && { range }) })));
+  });
+  app.get('/api/events', (c) =>
+    streamSSE(c, async (stream) => {
+      let isBusy = false;
+      let hasMissed = false;
+      // A reader slower than the ticks is spared some, and told the whole state once it is through.
+      const send = async (update: Update): Promise<void> => {
+        hasMissed = isBusy;
+        if (isBusy) return;
+        isBusy = true;
+        await stream.writeSSE({ data: JSON.stringify(update) });
+        isBusy = false;
+        if (hasMissed) await send(watcher.snapshot());
+      };
+      const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
+      // Whoever comes back after a loss is told the whole state, and fetches what its own counts lack.
+      await watcher.catchUp();
+      await stream.writeSSE({ data: JSON.stringify(watcher.snapshot()), retry: 1000 });
+      const end = watcher.listen(send);
+      await new Promise<void>((resolve) => {
+        stream.onAbort(resolve);
+        signal?.addEventListener('abort', () => resolve(), { once: true });
+      });
+      end();
+      clearInterval(beat);
+    }),
+  );
+
+  app.get('*', (c) => {
+    const asset = assets.get(c.req.path);
+    return asset === undefined
+      ? c.notFound()
+      : served(c.req.header('accept-encoding') ?? '', c.req.path, asset);
+  });
+  app.notFound((c) => c.text('There is nothing here.\n', 404));
+  app.onError((_, c) => c.text('This did not work.\n', 500));
+  return app;
+}
+
+function served(accepts: string, path: string, asset: Asset): Response {
+  const encoding = (['br', 'gzip'] as const).find((name) => new RegExp(`\\b${name}\\b`).test(accepts));
+  return new Response(asset[encoding ?? 'plain'], {
+    headers: {
+      'content-type': asset.type,
+      vary: 'accept-encoding',
+      // Names of built files tell their content.
+      'cache-control': path.startsWith('/assets/') ? 'private, max-age=31536000, immutable' : 'no-cache',
+      ...(encoding && { 'content-encoding': encoding }),
+    },
+  });
+}

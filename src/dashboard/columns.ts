@@ -1,0 +1,43 @@
+/** A table of numbers that grows: a column each name, NaN where a row lacks it. */
+export interface Columns<Name extends string> {
+  readonly length: number;
+  push(row: (name: Name) => unknown): void;
+  /** The rows so far; void after the next `push`. */
+  column(name: Name): Float64Array;
+  clear(): void;
+}
+
+const FIRST = 256;
+
+export function createColumns<Name extends string>(names: readonly Name[]): Columns<Name> {
+  let length = 0;
+  let capacity = FIRST;
+  let store = names.map(() => new Float64Array(capacity));
+
+  const grow = () => {
+    capacity *= 2;
+    store = store.map((column) => {
+      const larger = new Float64Array(capacity);
+      larger.set(column);
+      return larger;
+    });
+  };
+
+  return {
+    get length() {
+      return length;
+    },
+    push: (row) => {
+      if (length === capacity) grow();
+      names.forEach((name, i) => {
+        const value = row(name);
+        store[i][length] = typeof value === 'number' ? value : Number.NaN;
+      });
+      length++;
+    },
+    column: (name) => store[names.indexOf(name)].subarray(0, length),
+    clear: () => {
+      length = 0;
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { Columns } from './columns.js';
+import { pickRows } from './downsample.js';
+import { EVAL_COLUMNS, STEP_COLUMNS } from './phase-feed.js';
+import type { Points, RunState, Update } from './protocol.js';
+import type { RunFeed } from './run-feed.js';
+
+/** Reads the runs while anyone looks, and tells of what is new: one message a tick, however much happened. */
+export interface Watcher {
+  /** Reads everything written so far. */
+  catchUp(): Promise<void>;
+  /** All there is, as a first message. */
+  snapshot(): Update;
+  /** @returns what ends it */
+  listen(listener: (update: Update) => void): () => void;
+  close(): void;
+}
+
+/** Most records of a phase in a message; of more, a selection that keeps the extremes of the loss. */
+const MOST = 64;
+
+export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
+  const boot = randomUUID();
+  const listeners = new Set<(update: Update) => void>();
+  const told = new Map<number, string>();
+  const marks = new Map<string, Mark>();
+  let timer: NodeJS.Timeout | undefined;
+  let reading: Promise<void> | undefined;
+  let closed = false;
+
+  const read = async () => {
+    for (const run of runs) {
+      while (run.poll() && !closed) await breathe();
+    }
+  };
+  const catchUp = () => {
+    reading ??= read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
+  const states = () => runs.map((run) => run.state());
+
+  const tick = async () => {
+    await catchUp();
+    const changed = states().filter((state) => changes(told, state));
+    const points = runs.flatMap((run) => newPoints(run, marks));
+    if (changed.length + points.length > 0) {
+      for (const listener of listeners) listener({ boot, runs: changed, points });
+    }
+    if (listeners.size > 0 && !closed) timer = setTimeout(tick, tickMs);
+    else timer = undefined;
+  };
+
+  return {
+    catchUp,
+    snapshot: () => ({ boot, runs: states(), points: [] }),
+    listen: (listener) => {
+      listeners.add(listener);
+      if (timer === undefined) timer = setTimeout(tick, tickMs);
+      return () => void listeners.delete(listener);
+    },
+    close: () => {
+      closed = true;
+      clearTimeout(timer);
+      listeners.clear();
+    },
+  };
+}
+
+interface Mark {
+  readonly generation: number;
+  readonly count: number;
+}
+
+function changes(told: Map<number, string>, state: RunState): boolean {
+  const text = JSON.stringify(state);
+  if (told.get(state.id) === text) return false;
+  told.set(state.id, text);
+  return true;
+}
+
+function newPoints(run: RunFeed, marks: Map<string, Mark>): Points[] {
+  return run.phases.flatMap((feed) => {
+    const place = { run: run.id, phase: feed.phase, generation: feed.generation };
+    const since = (kind: Points['kind'], length: number) => {
+      const key = `${run.id} ${feed.phase} ${kind}`;
+      const mark = marks.get(key);
+      marks.set(key, { generation: feed.generation, count: length });
+      return mark?.generation === feed.generation ? mark.count : 0;
+    };
+    const part = <Name extends string>(
+      kind: Points['kind'],
+      table: Columns<Name>,
+      names: readonly Name[],
+    ) => {
+      const from = since(kind, table.length);
+      if (from === table.length) return [];
+      return [{ ...place, kind, from, to: table.length, columns: selected(table, names, from) }];
+    };
+    return [...part('step', feed.steps, STEP_COLUMNS), ...part('eval', feed.evals, EVAL_COLUMNS)];
+  });
+}
+
+function selected<Name extends string>(
+  table: Columns<Name>,
+  names: readonly Name[],
+  from: number,
+): Points['columns'] {
+  const part = (name: Name) => table.column(name).subarray(from);
+  const rows = pickRows(part('step' as Name), part('loss' as Name), { most: MOST });
+  const cells = (name: Name) => {
+    const column = part(name);
+    return rows.map((row) => (Number.isFinite(column[row]) ? column[row] : null));
+  };
+  return Object.fromEntries(names.map((name) => [name, cells(name)]));
+}

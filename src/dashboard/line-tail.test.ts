@@ -1,0 +1,65 @@
+import {
+  appendFileSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { tailLines } from './line-tail.js';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'line-tail-'));
+  path = join(folder, 'metrics.jsonl');
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** All there is now, in however many pieces. */
+function drained(tail: ReturnType<typeof tailLines>): string[] {
+  const { lines, more } = tail.poll();
+  return more ? [...lines, ...drained(tail)] : [...lines];
+}
+
+test('however writes and reads fall, every line comes once and whole', () => {
+  const writes = fc.array(fc.string({ unit: fc.constantFrom('a', '{', 'é', '漢', '\n'), maxLength: 30 }), {
+    maxLength: 20,
+  });
+  fc.assert(
+    fc.property(writes, fc.integer({ min: 1, max: 40 }), (parts, chunk) => {
+      writeFileSync(path, '');
+      const tail = tailLines(path, chunk);
+      const found = parts.flatMap((part) => {
+        appendFileSync(path, part);
+        return drained(tail);
+      });
+      expect(found).toEqual(parts.join('').split('\n').slice(0, -1));
+    }),
+  );
+});
+
+test('a file that comes later, is cut, replaced or deleted is read anew', () => {
+  const tail = tailLines(path);
+  expect(tail.poll()).toEqual({ reset: false, lines: [], more: false });
+  writeFileSync(path, 'a\nb\nhal');
+  expect(tail.poll()).toEqual({ reset: false, lines: ['a', 'b'], more: false });
+  truncateSync(path, 2);
+  expect(tail.poll()).toEqual({ reset: true, lines: ['a'], more: false });
+  writeFileSync(`${path}.new`, 'x\ny\nz\n');
+  renameSync(`${path}.new`, path);
+  expect(tail.poll()).toEqual({ reset: true, lines: ['x', 'y', 'z'], more: false });
+  rmSync(path);
+  expect(tail.poll()).toEqual({ reset: true, lines: [], more: false });
+});
+
+test('a link is not followed: a run must not show other files', () => {
+  writeFileSync(join(folder, 'secret'), 'secret\n');
+  symlinkSync(join(folder, 'secret'), path);
+  expect(tailLines(path).poll()).toEqual({ reset: false, lines: [], more: false });
+});

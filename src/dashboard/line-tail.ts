@@ -1,0 +1,45 @@
+import { readBytes, withRunFile } from './run-file.js';
+
+export interface LineTail {
+  /** Whole lines that came since the last call, at most some megabytes of them. */
+  poll(): Poll;
+}
+
+export interface Poll {
+  /** The file was replaced or cut: forget what was read before. */
+  readonly reset: boolean;
+  readonly lines: readonly string[];
+  /** There is more to read at once. */
+  readonly more: boolean;
+}
+
+const CHUNK = 4 << 20;
+
+/** Follows a file of lines by byte offset while others write it. It may appear later, be cut, or be replaced. */
+export function tailLines(path: string, chunk = CHUNK): LineTail {
+  let offset = 0;
+  let inode: number | undefined;
+  /** Grows while a single line is longer than it. */
+  let span = chunk;
+
+  return {
+    poll: () => {
+      const poll = withRunFile(path, (handle, { ino, size }): Poll => {
+        const reset = offset > 0 && (ino !== inode || size < offset);
+        if (reset) offset = 0;
+        inode = ino;
+        const end = Math.min(size, offset + span);
+        const bytes = readBytes(handle, offset, end);
+        const whole = bytes.subarray(0, bytes.lastIndexOf(0x0a) + 1);
+        span = whole.length === 0 && end < size ? 2 * span : chunk;
+        offset += whole.length;
+        const lines = whole.length === 0 ? [] : whole.toString('utf8').slice(0, -1).split('\n');
+        return { reset, lines, more: end < size };
+      });
+      if (poll !== undefined) return poll;
+      const reset = offset > 0;
+      offset = 0;
+      return { reset, lines: [], more: false };
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+
+/**
+ * Opens a file of a run folder for reading. A link, a pipe or a folder is no such file: a run that somebody sent
+ * must not make this machine's other files readable, nor block the server.
+ * @returns what `read` makes of it, or nothing where there is no such file
+ */
+export function withRunFile<T>(path: string, read: (handle: number, stat: Stats) => T): T | undefined {
+  let handle: number;
+  try {
+    handle = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const stat = fstatSync(handle);
+    return stat.isFile() ? read(handle, stat) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Most bytes of a JSON file that are read: a recipe or a plan has some thousands. */
+const MOST_JSON = 8 << 20;
+
+/** A JSON object of a run folder; nothing where there is none, or it is damaged. */
+export function readRunJson(path: string): Record<string, unknown> | undefined {
+  return withRunFile(path, (handle, { size }) => {
+    if (size > MOST_JSON) return undefined;
+    const value: unknown = JSON.parse(readBytes(handle, 0, size).toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  });
+}
+
+/** The last whole lines within `most` bytes of a text file, and the file's size. */
+export function readTail(path: string, most: number): { size: number; lines: string[] } {
+  const found = withRunFile(path, (handle, { size }) => {
+    const from = Math.max(0, size - most);
+    const text = readBytes(handle, from, size).toString('utf8');
+    const lines = (from > 0 ? text.slice(text.indexOf('\n') + 1) : text).split('\n');
+    if (lines.at(-1) === '') lines.pop();
+    return { size, lines };
+  });
+  return found ?? { size: 0, lines: [] };
+}
+
+export function readBytes(handle: number, from: number, to: number): Buffer {
+  const buffer = Buffer.allocUnsafe(Math.max(0, to - from));
+  return buffer.subarray(0, readSync(handle, buffer, 0, buffer.length, from));
+}
+
+/** Bytes of a file; 0 where there is none. */
+export function sizeOf(path: string): number {
+  return withRunFile(path, (_, { size }) => size) ?? 0;
+}

@@ -1,0 +1,103 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import type { MiddlewareHandler } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+
+/** Nothing is allowed but what this server itself serves; nothing inline, no frames, no forms. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+};
+
+export const securityHeaders: MiddlewareHandler = async (c, next) => {
+  await next();
+  for (const [name, value] of Object.entries(HEADERS)) c.res.headers.set(name, value);
+  if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store');
+};
+
+/** It reads only, so nothing but reading is understood. */
+export const onlyReads: MiddlewareHandler = async (c, next) => {
+  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return c.text('Only GET is understood.\n', 405);
+  await next();
+};
+
+/**
+ * Refuses requests whose Host is a name that a stranger may have pointed at this machine (DNS rebinding), and requests
+ * that another site's page makes. Addresses and this machine's own names pass; so does any port, for tunnels change it.
+ */
+export function ownHost(host: string): MiddlewareHandler {
+  const names = new Set(['localhost', host.toLowerCase()]);
+  const isOwn = (name: string) => {
+    if (names.has(name)) return true;
+    if (isLoopback(host)) return isLoopback(name);
+    const own = hostname().toLowerCase();
+    return isIP(name) !== 0 || name === own || name.startsWith(`${own}.`);
+  };
+  return async (c, next) => {
+    if (!isOwn(nameOf(c.req.header('host') ?? '')))
+      return c.text('This is not the host you look for.\n', 421);
+    if (c.req.header('sec-fetch-site') === 'cross-site' && c.req.path !== '/') {
+      return c.text('Not for pages of other sites.\n', 403);
+    }
+    await next();
+  };
+}
+
+/** The name of a Host header, without port and brackets. */
+function nameOf(header: string): string {
+  return header
+    .toLowerCase()
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+export function newToken(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/**
+ * Lets in who knows the token: by `?token=` once, after which a cookie that scripts cannot read carries it and the
+ * address no longer shows it; or by an `Authorization: Bearer` header.
+ */
+export function withToken(token: string): MiddlewareHandler {
+  const isRight = (given: string | undefined) => given !== undefined && sameText(given, token);
+  // Two dashboards of one machine share its cookies.
+  const cookie = `deep-incubation-${createHash('sha256').update(token).digest('hex').slice(0, 12)}`;
+  return async (c, next) => {
+    const asked = c.req.query('token');
+    if (asked !== undefined && c.req.path === '/' && isRight(asked)) {
+      setCookie(c, cookie, token, { httpOnly: true, sameSite: 'Lax', path: '/' });
+      return c.redirect('/', 303);
+    }
+    const bearer = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
+    if (isRight(bearer) || isRight(getCookie(c, cookie))) return next();
+    return c.text('A token is needed: open the address that `deep-incubation watch` printed.\n', 401);
+  };
+}
+
+/** In a time that does not depend on where they differ, nor on their lengths. */
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

@@ -1,0 +1,200 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
+import { type Dashboard, startDashboard } from '../src/dashboard/server.js';
+import { temporaryFolder } from './cli-support.js';
+import { type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
+
+// The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
+
+const browserPath = onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
+const pictures = process.env.DASHBOARD_PICTURES;
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
+const LOOKS = [390, 1440].flatMap((width) =>
+  (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
+);
+
+const folder = temporaryFolder();
+const rootOf = (scene: Scene) => join(folder, scene);
+let browser: Browser;
+let lock: FolderLock;
+
+beforeAll(async () => {
+  if (browserPath === undefined) return;
+  for (const scene of SCENES) writeDashboardRun(rootOf(scene), scene);
+  // Held as a run that goes on holds it.
+  lock = await lockFolder(rootOf('running'));
+  browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+});
+afterAll(async () => {
+  await browser?.close();
+  lock?.release();
+});
+
+function onPath(name: string): string | undefined {
+  try {
+    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+interface Look {
+  readonly width: number;
+  readonly scheme: 'light' | 'dark';
+}
+
+/** Opens the page of some runs, and gives what the browser complained of. */
+async function open(dashboard: Dashboard, { width, scheme }: Look) {
+  const page = await browser.newPage({
+    viewport: { width, height: 900 },
+    colorScheme: scheme,
+    bypassCSP: false,
+  });
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  await page.goto(dashboard.url);
+  await page.waitForSelector('.chart canvas');
+  return { page, complaints };
+}
+
+const isWider = (page: Page) =>
+  page.evaluate<boolean>('document.documentElement.scrollWidth > document.documentElement.clientWidth');
+
+/** Rules of weight that the page breaks, by axe-core. */
+async function brokenRules(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
+}
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is on the PATH)', () => {
+  describe.each(SCENES)('%s', (scene) => {
+    test.each(LOOKS)('$width pixels, $scheme: nothing broken, nothing too wide, accessible', async (look) => {
+      const dashboard = await startDashboard({ runs: [rootOf(scene)] });
+      const { page, complaints } = await open(dashboard, look);
+      try {
+        await page.waitForTimeout(300);
+        if (pictures !== undefined) {
+          mkdirSync(pictures, { recursive: true });
+          const path = join(pictures, `${scene}-${look.width}-${look.scheme}.png`);
+          await page.screenshot({ path, fullPage: true });
+        }
+        expect(await page.locator('h1').textContent()).toBe('fashion-128');
+        expect(await page.locator('.title .state').textContent()).toBe(scene === 'finished' ? 'done' : scene);
+        expect(await page.locator('.phase').count()).toBe(7);
+        expect(await isWider(page)).toBe(false);
+        expect(await brokenRules(page)).toEqual([]);
+        expect(complaints).toEqual([]);
+      } finally {
+        await page.close();
+        await dashboard.close();
+      }
+    });
+  });
+
+  test('what a run writes arrives, also after the server was away', async () => {
+    const root = rootOf('running');
+    const first = await startDashboard({ runs: [root] });
+    const port = Number(new URL(first.url).port);
+    const { page } = await open(first, { width: 1440, scheme: 'light' });
+    const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
+    await expect.poll(() => row.textContent()).toContain('645');
+    trainOn(root, 'MT/2', [701, 702]);
+    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('702');
+
+    await first.close();
+    await expect.poll(() => page.locator('.connection').textContent()).toContain('lost');
+    trainOn(root, 'MT/2', [710]);
+    const second = await startDashboard({ runs: [root], port });
+    await expect.poll(() => page.locator('.connection').textContent(), { timeout: 15_000 }).toBe('live');
+    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('710');
+    await page.close();
+    await second.close();
+  });
+
+  test('several runs are compared, and their recipes', async () => {
+    const other = join(folder, 'other');
+    writeDashboardRun(other, 'finished', { name: 'wider', seed: 3 });
+    const dashboard = await startDashboard({ runs: [rootOf('finished'), other] });
+    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
+    await page.keyboard.press('c');
+    await page.waitForSelector('#comparison');
+    await page.getByLabel('Difference to another run').selectOption('1');
+    const cells = page.locator('.recipe tbody tr');
+    await expect.poll(() => cells.allTextContents()).toEqual(['name"fashion-128""wider"', 'seed03']);
+    await page.keyboard.press('3');
+    expect(await page.getByRole('button', { name: 'Cost' }).getAttribute('aria-pressed')).toBe('true');
+    if (pictures !== undefined)
+      await page.screenshot({ path: join(pictures, 'compared.png'), fullPage: true });
+    expect(await brokenRules(page)).toEqual([]);
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('with a token: the address lets in once, and shows it no longer', async () => {
+    const token = 'a-token-of-sixteen-or-more';
+    const dashboard = await startDashboard({ runs: [rootOf('finished')], token });
+    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
+    expect(page.url()).not.toContain(token);
+    expect(await page.locator('.connection').textContent()).toBe('live');
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('text of a run is text', async () => {
+    const evil = '<img src=x onerror=alert(1)><script>alert(2)</script>';
+    const root = join(folder, 'evil');
+    writeDashboardRun(root, 'failed', { name: evil, data: { [evil]: evil } });
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page } = await open(dashboard, { width: 1440, scheme: 'light' });
+    expect(await page.locator('h1').textContent()).toBe(evil);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('keys and mouse: zoom, whole range, help', async () => {
+    const dashboard = await startDashboard({ runs: [rootOf('finished')] });
+    const { page } = await open(dashboard, { width: 1440, scheme: 'light' });
+    const reset = page.getByRole('button', { name: 'Reset zoom' });
+    expect(await reset.isDisabled()).toBe(true);
+    await page.locator('.frame').first().focus();
+    await page.keyboard.press('+');
+    await expect.poll(() => reset.isDisabled()).toBe(false);
+    await page.keyboard.press('r');
+    await expect.poll(() => reset.isDisabled()).toBe(true);
+    const box = await page.locator('.frame').first().boundingBox();
+    if (box === null) throw new Error('no chart');
+    await page.mouse.move(box.x + 150, box.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 300, box.y + 100, { steps: 5 });
+    expect(await page.locator('.readout').count()).toBe(1);
+    await page.mouse.up();
+    await expect.poll(() => reset.isDisabled()).toBe(false);
+    await page.keyboard.press('?');
+    expect(await page.locator('dialog').isVisible()).toBe(true);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.locator('dialog').count()).toBe(0);
+    await page.close();
+    await dashboard.close();
+  });
+});

@@ -1,0 +1,109 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
+import type { Curve, Range } from '../curves';
+import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
+import { type Cursor, plotOptions, tableOf } from '../plot';
+import { Readout } from './readout';
+
+interface ChartProps {
+  readonly metric: Metric;
+  readonly title: string;
+  readonly note: string;
+  readonly isLarge: boolean;
+  readonly curves: readonly Curve[];
+  readonly version: number;
+  readonly axis: Axis;
+  readonly logarithmic: boolean;
+  readonly range: Range | undefined;
+  readonly runs: readonly RunState[];
+  readonly comparing: boolean;
+  readonly onRange: (range: Range | undefined) => void;
+}
+
+export function Chart(props: ChartProps) {
+  const { metric, title, note, isLarge, curves, version, axis, logarithmic, range, comparing, onRange } =
+    props;
+  const theme = useTheme();
+  const frame = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  const zoom = useRef(onRange);
+  zoom.current = onRange;
+  const [cursor, setCursor] = useState<Cursor>();
+  const colour = (curve: Curve) => (comparing ? runColour(curve.run) : colourOf(curve.phase));
+  const names = curves.map(({ run, phase }) => `${run} ${phase}`).join();
+
+  useEffect(() => {
+    const box = frame.current;
+    if (box === null || curves.length === 0) return;
+    const made = new uPlot(
+      plotOptions({
+        ...{ metric, axis, curves, colour, logarithmic, range },
+        size: { width: box.clientWidth, height: isLarge ? 280 : 170 },
+        onZoom: (chosen) => zoom.current(chosen),
+        onCursor: setCursor,
+      }),
+      tableOf(curves, logarithmic),
+      box,
+    );
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: box.clientWidth, height: made.height }));
+    observer.observe(box);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [names, metric, axis, logarithmic, theme, comparing, range?.[0], range?.[1]]);
+
+  useEffect(() => {
+    const frameId = requestAnimationFrame(() => plot.current?.setData(tableOf(curves, logarithmic)));
+    return () => cancelAnimationFrame(frameId);
+  }, [version]);
+
+  const onKey = (event: KeyboardEvent) => {
+    const scale = plot.current?.scales.x;
+    if (scale?.min === undefined || scale.max === undefined) return;
+    const next = moved(event.key, [scale.min ?? 0, scale.max ?? 0]);
+    if (next === undefined) return;
+    event.preventDefault();
+    onRange(next);
+  };
+  return (
+    <figure class={isLarge ? 'chart large' : 'chart'}>
+      <figcaption>
+        <b>{title}</b> <span>{note}</span>
+      </figcaption>
+      {curves.length === 0 ? (
+        <p class="empty">Nothing recorded yet.</p>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it is moved by keys.
+        <div class="frame" ref={frame} tabIndex={0} role="img" aria-label={said(props)} onKeyDown={onKey}>
+          {cursor && (
+            <Readout {...{ ...cursor, curves, metric, axis, comparing, colour, runs: props.runs }} />
+          )}
+        </div>
+      )}
+    </figure>
+  );
+}
+
+function moved(key: string, [from, to]: Range): Range | undefined {
+  const span = to - from;
+  if (key === '+' || key === '=') return [from + span / 4, to - span / 4];
+  if (key === '-' || key === '−') return [Math.max(0, from - span / 2), to + span / 2];
+  if (key === 'ArrowLeft') return [Math.max(0, from - span / 4), Math.max(span, to - span / 4)];
+  return key === 'ArrowRight' ? [from + span / 4, to + span / 4] : undefined;
+}
+
+/** For those who do not see it: where each curve is now. */
+function said({ title, axis, curves, metric }: ChartProps): string {
+  const ends = curves.map(
+    ({ phase, y }) =>
+      `${phase} ${metricValue(
+        metric,
+        y.findLast((value) => value !== null),
+      )}`,
+  );
+  return `${title} against ${AXIS_WORDS[axis].label}. Last values: ${ends.join(', ')}.`;
+}

@@ -1,0 +1,48 @@
+import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
+import type { Curve, Range } from '../curves';
+import { Chart } from './chart';
+
+interface ChartsProps {
+  readonly curves: readonly Curve[];
+  readonly version: number;
+  readonly axis: Axis;
+  readonly logarithmic: boolean;
+  readonly range: Range | undefined;
+  readonly hidden: ReadonlySet<string>;
+  readonly runs: readonly RunState[];
+  readonly comparing: boolean;
+  readonly onRange: (range: Range | undefined) => void;
+}
+
+const CHARTS: readonly { metric: Metric; title: string; note: string; isLarge?: boolean }[] = [
+  { metric: 'loss', title: 'Training loss', note: 'as optimised: augmented, mixed, smoothed', isLarge: true },
+  { metric: 'top1', title: 'Top-1 accuracy', note: 'of the evaluation images, %', isLarge: true },
+  { metric: 'images_per_second', title: 'Throughput', note: 'images a second' },
+  { metric: 'data_wait', title: 'Data wait', note: 'share of the time, %' },
+  { metric: 'memory_bytes', title: 'Memory', note: 'peak of a process' },
+  { metric: 'eval_loss', title: 'Evaluation loss', note: 'cross-entropy, plain labels' },
+  { metric: 'lr', title: 'Learning rate', note: '' },
+  { metric: 'grad_norm', title: 'Gradient norm', note: 'before clipping' },
+];
+
+export function Charts({ curves, hidden, logarithmic, ...shared }: ChartsProps) {
+  return (
+    <div class="charts">
+      {CHARTS.map(({ metric, isLarge = false, ...words }) => {
+        const own = curves.filter(
+          (curve) => curve.metric === metric && !hidden.has(curve.phase) && curve.y.some((y) => y !== null),
+        );
+        const isEmpty = own.length === 0;
+        if (isEmpty && !isLarge) return undefined;
+        return (
+          <Chart
+            key={metric}
+            {...{ metric, isLarge, ...words, ...shared }}
+            curves={own}
+            logarithmic={logarithmic && (metric === 'loss' || metric === 'eval_loss')}
+          />
+        );
+      })}
+    </div>
+  );
+}

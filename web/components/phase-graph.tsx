@@ -1,0 +1,122 @@
+import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { duration } from '../../src/report/format';
+import { colourOf, percent, titleOf } from '../look';
+import { Stages } from './stages';
+import { StateMark } from './state-mark';
+
+interface GraphProps {
+  readonly run: RunState;
+  readonly chosen: string | undefined;
+  readonly onChoose: (phase: string) => void;
+}
+
+/** The phases as the paper draws them: the meta model, a hybrid each module, the assembled model; the baseline beside. */
+export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
+  const modules = phases.filter(({ phase }) => phase.startsWith('MT/'));
+  const draw = (name: string) =>
+    phases
+      .filter(({ phase }) => phase === name)
+      .map((phase) => <Card key={name} phase={phase} isChosen={chosen === name} onChoose={onChoose} />);
+  const hasMeta = phases.some(({ phase }) => phase === 'PT');
+  return (
+    <section aria-labelledby="phases">
+      <h2 id="phases">Phases</h2>
+      <div class={`graph${hasMeta ? '' : ' no-meta'}`}>
+        {hasMeta && (
+          <div class="column">
+            <h3>Pre-train</h3>
+            {draw('PT')}
+          </div>
+        )}
+        <div class="column modules">
+          <h3>Incubate, each module on its own</h3>
+          <div class="rows">
+            {modules.map((phase) => (
+              <Row key={phase.phase} phase={phase} isChosen={chosen === phase.phase} onChoose={onChoose} />
+            ))}
+          </div>
+        </div>
+        <div class="column">
+          <h3>Assemble and fine-tune</h3>
+          {draw('FT')}
+          {phases.some(({ phase }) => phase === 'E2E') && <h3 class="beside">Beside it, the baseline</h3>}
+          {draw('E2E')}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+interface PhaseProps {
+  readonly phase: PhaseState;
+  readonly isChosen: boolean;
+  readonly onChoose: (phase: string) => void;
+}
+
+function Card({ phase, isChosen, onChoose }: PhaseProps) {
+  return (
+    <button
+      type="button"
+      class={`phase ${colourOf(phase.phase)} is-${phase.state}`}
+      aria-pressed={isChosen}
+      onClick={() => onChoose(phase.phase)}
+    >
+      <span class="line">
+        <span class="name">{titleOf(phase.phase)}</span>
+        <span class="tag">{phase.phase}</span>
+      </span>
+      <Stages phase={phase} />
+      <Progress phase={phase} />
+      <span class="line small">
+        <StateMark state={phase.state} />
+        <span>{standing(phase)}</span>
+      </span>
+    </button>
+  );
+}
+
+function Row({ phase, isChosen, onChoose }: PhaseProps) {
+  return (
+    <button
+      type="button"
+      class={`phase row ${colourOf(phase.phase)} is-${phase.state}`}
+      aria-pressed={isChosen}
+      onClick={() => onChoose(phase.phase)}
+    >
+      <span class="tag">{phase.phase}</span>
+      <Stages phase={phase} />
+      <span class="how">
+        <span class="line small">
+          <StateMark state={phase.state} />
+          <span>{standing(phase)}</span>
+        </span>
+        <Progress phase={phase} />
+      </span>
+    </button>
+  );
+}
+
+function Progress({ phase: { phase, step, steps, state } }: { phase: PhaseState }) {
+  const share = state === 'done' ? 100 : percent(step, steps);
+  return (
+    <span
+      class="progress"
+      role="progressbar"
+      aria-label={`${phase} trained`}
+      aria-valuenow={Math.round(share)}
+      aria-valuemin={0}
+      aria-valuemax={100}
+    >
+      <i style={{ width: `${share}%` }} />
+    </span>
+  );
+}
+
+function standing({ state, step, steps, seconds, top1 }: PhaseState): string {
+  const accuracy = top1 === null ? '' : `${top1.toFixed(1)} %`;
+  if (state === 'done') return [accuracy, duration(seconds)].filter(Boolean).join(' · ');
+  if (step === 0) return steps > 0 ? `${steps.toLocaleString('en-US')} steps` : '';
+  const share = `${Math.floor(percent(step, steps))} %`;
+  if (state !== 'running' || seconds === 0) return `${share} of ${steps.toLocaleString('en-US')} steps`;
+  return `${share} · ${duration((seconds / step) * (steps - step))} left`;
+}

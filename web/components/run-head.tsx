@@ -1,0 +1,111 @@
+import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { bytes, duration, significant, withPrefix } from '../../src/report/format';
+import { percent } from '../look';
+import { StateMark } from './state-mark';
+
+/** What a run is and how far it has come. */
+export function RunHead({ run }: { run: RunState }) {
+  const failed = run.phases.filter(({ state }) => state === 'failed');
+  const again = run.phases.filter(
+    ({ state, restarts }) => state !== 'failed' && state !== 'done' && restarts > 0,
+  );
+  return (
+    <section class="head" aria-label="Run">
+      <div class="title">
+        <h1>{run.name}</h1>
+        <StateMark state={run.state} />
+      </div>
+      <p class="sub">
+        {run.folder}
+        {run.seed !== null && ` · seed ${run.seed}`}
+      </p>
+      {failed.map(({ phase, last_error, step, steps }) => (
+        <div class="alert" role="alert" key={phase}>
+          <b>
+            {phase} failed at step {step.toLocaleString('en-US')} of {steps.toLocaleString('en-US')}.
+          </b>
+          {last_error !== null && <span>{last_error}</span>}
+          <span class="quiet">
+            The same <code>deep-incubation run</code> command goes on from its last checkpoint.
+          </span>
+        </div>
+      ))}
+      {again.map(({ phase, last_error, restarts }) => (
+        <div class="alert mild" key={phase}>
+          <b>
+            {phase} was restarted {restarts === 1 ? 'once' : `${restarts} times`}.
+          </b>
+          {last_error !== null && <span>{last_error}</span>}
+        </div>
+      ))}
+      <Tiles run={run} />
+    </section>
+  );
+}
+
+function Tiles({ run: { phases } }: { run: RunState }) {
+  const sum = (some: readonly PhaseState[], key: 'block_passes' | 'planned_block_passes' | 'seconds') =>
+    some.reduce((total, phase) => total + phase[key], 0);
+  const find = (name: string) => phases.find(({ phase }) => phase === name);
+  const own = phases.filter(({ phase }) => phase !== 'E2E');
+  const active = phases.filter(({ state }) => state === 'running');
+  const rate = active.reduce((total, { images_per_second }) => total + (images_per_second ?? 0), 0);
+  const memory = Math.max(
+    0,
+    ...(active.length > 0 ? active : phases).map((phase) => phase.memory_bytes ?? 0),
+  );
+  const planned = sum(phases, 'planned_block_passes');
+  const progress = percent(sum(phases, 'block_passes'), planned);
+  const accuracy = (value: number | null | undefined) =>
+    value === null || value === undefined ? '–' : value.toFixed(2);
+  const waits = active.flatMap(({ data_wait }) => data_wait ?? []);
+  return (
+    <dl class="tiles">
+      <Tile label="Progress" value={planned > 0 ? progress.toFixed(progress < 100 ? 1 : 0) : '–'} unit="%">
+        {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes
+      </Tile>
+      <Tile label="Top-1, Deep Incubation" value={accuracy(find('FT')?.top1)} unit="%" kind="FT">
+        {find('FT') === undefined ? 'not planned' : `assembled model, ${find('FT')?.state}`}
+      </Tile>
+      <Tile label="Top-1, end to end" value={accuracy(find('E2E')?.top1)} unit="%" kind="E2E">
+        {find('E2E') === undefined ? 'no baseline in this run' : `baseline, ${find('E2E')?.state}`}
+      </Tile>
+      <Tile label="Throughput" value={rate > 0 ? significant(rate) : '–'} unit="images/s">
+        {waits.length > 0
+          ? `${(100 * Math.max(...waits)).toFixed(1)} % waiting for data`
+          : 'nothing is running'}
+      </Tile>
+      <Tile
+        label="Memory"
+        value={memory > 0 ? bytes(memory).split(' ')[0] : '–'}
+        unit={bytes(memory).split(' ')[1]}
+      >
+        peak of a process
+      </Tile>
+      <Tile label="Training time" value={duration(sum(own, 'seconds'))} unit="">
+        {find('E2E') === undefined ? 'all phases' : `end to end ${duration(find('E2E')?.seconds ?? 0)}`}
+      </Tile>
+    </dl>
+  );
+}
+
+interface TileProps {
+  readonly label: string;
+  readonly value: string;
+  readonly unit: string;
+  readonly kind?: string;
+  readonly children: preact.ComponentChildren;
+}
+
+function Tile({ label, value, unit, kind, children }: TileProps) {
+  return (
+    <div class={`tile${kind ? ` c-${kind}` : ''}`}>
+      <dt>{label}</dt>
+      <dd>
+        <b>{value}</b>
+        {value !== '–' && unit !== '' && <span class="unit"> {unit}</span>}
+        <small>{children}</small>
+      </dd>
+    </div>
+  );
+}

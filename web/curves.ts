@@ -1,0 +1,126 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import {
+  type Axis,
+  EVAL_METRICS,
+  type Layout,
+  METRICS,
+  type Metric,
+  type Points,
+  type RunState,
+  type Series,
+} from '../src/dashboard/protocol';
+import type { Live } from './live';
+
+export type Range = readonly [from: number, to: number];
+
+/** A curve that points are added to as they come. */
+export interface Curve extends Omit<Series, 'x' | 'y' | 'count'> {
+  count: number;
+  readonly x: number[];
+  readonly y: (number | null)[];
+}
+
+interface Query {
+  readonly runs: readonly number[];
+  readonly axis: Axis;
+  readonly layout: Layout;
+  readonly range: Range | undefined;
+}
+
+/** Points of a curve that are asked for. */
+const POINTS = 800;
+const PAUSE_MS = 1000;
+
+/**
+ * The curves of some runs. New points are added where nothing was missed; else, and where a curve has grown long,
+ * it is asked for again, at most once a second.
+ */
+export function useCurves(live: Live, query: Query): { curves: readonly Curve[]; version: number } {
+  const [version, setVersion] = useState(0);
+  const curves = useRef<Curve[]>([]);
+  const { runs, axis, layout, range } = query;
+  const known = live.runs.map(signature).join(';');
+
+  useEffect(() => {
+    let timer: number | undefined;
+    let lastAt = 0;
+    let ended = false;
+    let asking = false;
+
+    const ask = async () => {
+      timer = undefined;
+      asking = true;
+      try {
+        const found = await fetchCurves(query);
+        if (!ended) {
+          curves.current = found;
+          setVersion((v) => v + 1);
+        }
+      } catch {
+        // The stream tells when the server is there again, and asks anew.
+      }
+      lastAt = performance.now();
+      asking = false;
+    };
+    const askSoon = () => {
+      if (timer !== undefined || asking) return;
+      timer = window.setTimeout(ask, Math.max(60, lastAt + PAUSE_MS - performance.now()));
+    };
+
+    askSoon();
+    const end = live.onPoints((points) => {
+      const ours = points.filter(({ run }) => runs.includes(run));
+      if (ours.length === 0) return;
+      const isPlain = range === undefined && layout === 'overlaid';
+      const isWhole = isPlain && ours.every((part) => added(curves.current, part, axis));
+      if (isWhole) setVersion((v) => v + 1);
+      else askSoon();
+    });
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+      end();
+    };
+  }, [runs.join(), axis, layout, range?.[0], range?.[1], live.boot, known]);
+
+  return { curves: curves.current, version };
+}
+
+/** What makes a run's curves void when it changes. */
+function signature({ id, phases }: RunState): string {
+  return `${id}:${phases.map(({ phase, generation }) => `${phase}=${generation}`).join()}`;
+}
+
+async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[]> {
+  if (runs.length === 0) return [];
+  const asked = new URLSearchParams({
+    ...{ runs: runs.join(), axis, layout, metrics: METRICS.join(), points: String(POINTS) },
+    ...(range && { from: String(range[0]), to: String(range[1]) }),
+  });
+  const response = await fetch(`/api/series?${asked}`);
+  if (!response.ok) throw new Error(response.statusText);
+  return response.json();
+}
+
+/** Adds new records to the curves they belong to. @returns false where some are missing between */
+function added(curves: readonly Curve[], part: Points, axis: Axis): boolean {
+  const isEval = (metric: Metric) => EVAL_METRICS.some((name) => name === metric);
+  const theirs = curves.filter(
+    ({ run, phase, metric }) =>
+      run === part.run && phase === part.phase && isEval(metric) === (part.kind === 'eval'),
+  );
+  if (theirs.length === 0) return false;
+  return theirs.every((curve) => {
+    if (curve.generation !== part.generation) return false;
+    if (part.to <= curve.count) return true;
+    if (part.from !== curve.count || curve.x.length > 2.5 * POINTS) return false;
+    const column = part.columns[curve.metric === 'eval_loss' ? 'loss' : curve.metric];
+    part.columns[axis].forEach((x, i) => {
+      if (x === null) return;
+      curve.x.push(x + curve.offset);
+      curve.y.push(column[i]);
+    });
+    curve.count = part.to;
+    return true;
+  });
+}

@@ -1,0 +1,89 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Axis, Metric, State } from '../src/dashboard/protocol';
+import { bytes, duration, significant, withPrefix } from '../src/report/format';
+
+const MODULES = 8;
+const RUNS = 6;
+
+/** The class that gives a phase its colour, `--c`. */
+export function colourOf(phase: string): string {
+  return phase.startsWith('MT/') ? `c-m${Number(phase.slice(3)) % MODULES}` : `c-${phase}`;
+}
+
+/** The class that gives a run its colour among several. */
+export function runColour(run: number): string {
+  return `c-r${run % RUNS}`;
+}
+
+/** A colour of the style sheet, for a canvas. */
+export function resolved(colourClass: string): string {
+  return property(`--${colourClass.slice(2)}`);
+}
+
+export function property(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export function titleOf(phase: string): string {
+  if (phase === 'PT') return 'Meta model';
+  if (phase === 'FT') return 'Assembled model';
+  return phase === 'E2E' ? 'End to end' : `Module ${phase.slice(3)}`;
+}
+
+export const STATE_WORDS: Readonly<Record<State, string>> = {
+  waiting: 'waiting',
+  running: 'running',
+  restarting: 'restarting',
+  done: 'done',
+  failed: 'failed',
+  interrupted: 'interrupted',
+};
+
+export const AXIS_WORDS: Readonly<Record<Axis, { button: string; label: string }>> = {
+  step: { button: 'Steps', label: 'steps' },
+  seconds: { button: 'Time', label: 'training time' },
+  block_passes: { button: 'Cost', label: 'block-passes' },
+};
+
+export function axisValue(axis: Axis, value: number): string {
+  if (axis === 'seconds') return value === 0 ? '0' : duration(value);
+  return axis === 'step' ? Math.round(value).toLocaleString('en-US') : tidy(value);
+}
+
+/** For ticks: 1.5 M, 200 k. */
+export function axisTick(axis: Axis, value: number): string {
+  return axis === 'seconds'
+    ? axisValue(axis, value).replace(' 00 s', '').replace(' 00 min', '')
+    : tidy(value);
+}
+
+function tidy(value: number): string {
+  const [number, prefix = ''] = withPrefix(value).split(' ');
+  return value === 0 ? '0' : `${Number(number.replaceAll(',', ''))} ${prefix}`.trim();
+}
+
+export function metricValue(metric: Metric, value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  if (metric === 'top1' || metric === 'top5') return `${value.toFixed(2)} %`;
+  if (metric === 'data_wait') return `${(100 * value).toFixed(1)} %`;
+  if (metric === 'memory_bytes') return bytes(value);
+  if (metric === 'images_per_second') return `${significant(value)}`;
+  if (metric === 'lr') return value.toExponential(2);
+  return value.toFixed(4);
+}
+
+export function percent(part: number, whole: number): number {
+  return whole > 0 ? Math.min(100, (100 * part) / whole) : 0;
+}
+
+/** Changes when the system goes from light to dark. */
+export function useTheme(): string {
+  const dark = matchMedia('(prefers-color-scheme: dark)');
+  const [theme, setTheme] = useState(dark.matches ? 'dark' : 'light');
+  useEffect(() => {
+    const listener = () => setTheme(dark.matches ? 'dark' : 'light');
+    dark.addEventListener('change', listener);
+    return () => dark.removeEventListener('change', listener);
+  }, []);
+  return theme;
+}

@@ -1,0 +1,139 @@
+import uPlot from 'uplot';
+import type { Axis, Metric } from '../src/dashboard/protocol';
+import type { Curve, Range } from './curves';
+import { axisTick, metricValue, property, resolved } from './look';
+
+/** The curves as one table with all their x values: what a curve lacks between is bridged. */
+export function tableOf(curves: readonly Curve[], logarithmic: boolean): uPlot.AlignedData {
+  const tables = curves.map(
+    ({ x, y }): uPlot.AlignedData => [
+      x,
+      logarithmic ? y.map((value) => (value !== null && value > 0 ? value : null)) : y,
+    ],
+  );
+  return tables.length === 0 ? [[]] : uPlot.join(tables);
+}
+
+export interface Cursor {
+  /** Pixels from the plot's left edge. */
+  readonly left: number;
+  readonly x: number;
+  /** Whether there is more room to the left. */
+  readonly isRight: boolean;
+}
+
+interface PlotOptions {
+  readonly metric: Metric;
+  readonly axis: Axis;
+  readonly curves: readonly Curve[];
+  readonly colour: (curve: Curve) => string;
+  readonly logarithmic: boolean;
+  readonly range: Range | undefined;
+  readonly size: { readonly width: number; readonly height: number };
+  readonly onZoom: (range: Range | undefined) => void;
+  readonly onCursor: (cursor: Cursor | undefined) => void;
+}
+
+export function plotOptions({
+  metric,
+  axis,
+  curves,
+  colour,
+  logarithmic,
+  range,
+  size,
+  ...told
+}: PlotOptions): uPlot.Options {
+  const axes = { stroke: property('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
+  const grid = { stroke: property('--grid'), width: 1 };
+  return {
+    ...size,
+    legend: { show: false },
+    padding: [10, 12, 0, 0],
+    cursor: {
+      y: false,
+      sync: { key: 'curves' },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 6 },
+      bind: {
+        dblclick: () => () => {
+          told.onZoom(undefined);
+          return null;
+        },
+      },
+    },
+    scales: {
+      x: { time: false, ...(range && { range: [range[0], range[1]] as [number, number] }) },
+      y: { distr: logarithmic ? 3 : 1 },
+    },
+    axes: [
+      {
+        ...axes,
+        grid: { show: false },
+        size: 30,
+        space: 70,
+        values: (_, ticks) => ticks.map((x) => axisTick(axis, x)),
+      },
+      {
+        ...axes,
+        grid,
+        ...(metric === 'memory_bytes' && { incrs: BYTES }),
+        size: 52,
+        space: 34,
+        values: (_, ticks) => ticks.map((y) => tick(metric, y)),
+      },
+    ],
+    series: [
+      {},
+      ...curves.map((curve) => ({
+        label: `${curve.run} ${curve.phase}`,
+        stroke: resolved(colour(curve)),
+        width: curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4,
+        // Of a curve that jitters dashes make confetti.
+        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6, 4] }),
+        spanGaps: true,
+        points: { show: curve.x.length < 40 && metric.startsWith('top'), size: 5 },
+      })),
+    ],
+    hooks: {
+      setSelect: [
+        (plot) => {
+          const { left, width } = plot.select;
+          if (width < 4) return;
+          told.onZoom([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
+        },
+      ],
+      setCursor: [
+        (plot) => {
+          const { left = -1 } = plot.cursor;
+          const isOver = left >= 0 && plot.over.matches(':hover');
+          told.onCursor(
+            isOver
+              ? {
+                  left: plot.over.offsetLeft + left,
+                  x: plot.posToVal(left, 'x'),
+                  isRight: left > plot.over.clientWidth / 2,
+                }
+              : undefined,
+          );
+        },
+      ],
+    },
+  };
+}
+
+function isSmooth(metric: Metric): boolean {
+  return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
+}
+
+/** Ticks of memory fall on binary multiples. */
+const BYTES = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
+
+function tick(metric: Metric, value: number | null): string {
+  if (value === null) return '';
+  if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
+  if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;
+  if (metric === 'memory_bytes') return metricValue(metric, value).replace(/\.?0+ /, ' ');
+  if (metric === 'lr') return value === 0 ? '0' : value.toExponential(0);
+  return `${+value.toPrecision(3)}`;
+}
