@@ -15,6 +15,7 @@ import { ema } from '../training/ema.js';
 import { type TrainOptions, train } from '../training/trainer.js';
 import { openImages, workersOf } from './images.js';
 import { findCheckpoint, resume, type Trained } from './phase-checkpoint.js';
+import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
 import { openLog } from './phase-log.js';
 import { phaseModel } from './phase-model.js';
 import { objectiveOf } from './phase-objective.js';
@@ -88,7 +89,23 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
   const { task } = objective;
-  const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device, crew };
+  const events = crew.leads
+    ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
+    : NO_EVENTS;
+  const parts = {
+    recipe,
+    phase,
+    plan,
+    folder,
+    log,
+    events,
+    images,
+    ...trained,
+    task,
+    generator,
+    device,
+    crew,
+  };
   const observer = createObserver(
     { ...parts, onProgress: run.onProgress ?? (() => {}), signal: run.signal },
     start,
@@ -105,7 +122,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     model: objective.model,
     phase: phase.name,
     schedule: scheduleOf(phase, plan),
-    batches: batchesOf(parts, start.step),
+    batches: events.watching(batchesOf(parts, start.step)),
     fromStep: start.step,
     steps: plan.steps,
     accumulate: share,
@@ -123,6 +140,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 
   const result = await resultOf(observer, plan, device);
   if (crew.leads) writeResult(runDir, result);
+  events.done();
   log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
   return result;
 }
