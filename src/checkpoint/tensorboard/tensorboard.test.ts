@@ -18,7 +18,8 @@ import { histogramOf } from './histogram.js';
 import { crc32c, tfRecord } from './tfrecord.js';
 
 // The schemas as TensorBoard 2.21 has them, the fields that are not used left out.
-const { root } = protobuf.parse(`
+const { root } = protobuf.parse(
+  `
   syntax = "proto3";
   message Event { double wall_time = 1; int64 step = 2;
     oneof what { string file_version = 3; Summary summary = 5; SessionLog session_log = 7; } }
@@ -38,7 +39,9 @@ const { root } = protobuf.parse(`
   message SessionStartInfo { map<string, JsonValue> hparams = 1; double start_time_secs = 5; }
   message SessionEndInfo { int32 status = 1; double end_time_secs = 2; }
   message JsonValue { oneof kind { double number_value = 2; string string_value = 3; bool bool_value = 4; } }
-`);
+`,
+  { keepCase: true },
+);
 
 type Decoded = Record<string, unknown>;
 
