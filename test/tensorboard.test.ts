@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type StdioOptions } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,8 +20,9 @@ interface Read {
 }
 
 function tensorboardOf(events: string): Read {
-  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const;
-  return JSON.parse(execFileSync(python as string, ['test/fixtures/check-tensorboard.py', events], options));
+  const args = ['test/fixtures/check-tensorboard.py', events];
+  const stdio: StdioOptions = ['ignore', 'pipe', 'ignore'];
+  return JSON.parse(execFileSync(python as string, args, { encoding: 'utf8', stdio }));
 }
 
 test('a run with everything shown trains as one with nothing shown', { timeout: 120_000 }, async () => {
