@@ -5,7 +5,8 @@ import { withFileErrors } from './file-errors.js';
 import type { MetricRecord } from './records.js';
 
 export interface MetricsLog {
-  append(record: MetricRecord): void;
+  /** Tells whether the record is new: it is not where the step continued from has one of its kind. */
+  append(record: MetricRecord): boolean;
 }
 
 /**
@@ -27,8 +28,9 @@ export function openMetricsLog(path: string, options: { readonly fromStep: numbe
   );
   return {
     append: (record) => {
-      if (record.step === fromStep && recorded.has(record.kind)) return;
+      if (record.step === fromStep && recorded.has(record.kind)) return false;
       withFileErrors(path, () => appendLine(path, JSON.stringify(record)));
+      return true;
     },
   };
 }

@@ -17,6 +17,7 @@ test('files lie where the contract says', () => {
     metrics: join('run', 'MT', '3', 'metrics.jsonl'),
     log: join('run', 'MT', '3', 'log.txt'),
     result: join('run', 'MT', '3', 'result.json'),
+    events: join('run', 'tensorboard', 'MT', '3'),
   });
 });
 

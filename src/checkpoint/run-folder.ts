@@ -24,6 +24,8 @@ export interface PhaseFolder {
   readonly log: string;
   /** Exists once the phase is done. */
   readonly result: string;
+  /** Folder of its TensorBoard event files, beside those of the other phases. */
+  readonly events: string;
 }
 
 export function runFolder(root: string): RunFolder {
@@ -41,6 +43,7 @@ export function runFolder(root: string): RunFolder {
         metrics: join(phase, 'metrics.jsonl'),
         log: join(phase, 'log.txt'),
         result: join(phase, 'result.json'),
+        events: join(root, 'tensorboard', ...name.split('/')),
       };
     },
   };

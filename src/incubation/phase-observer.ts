@@ -1,5 +1,5 @@
 import { openMetricsLog } from '../checkpoint/metrics-log.js';
-import type { EvalRecord } from '../checkpoint/records.js';
+import type { EvalRecord, MetricRecord } from '../checkpoint/records.js';
 import type { PhaseFolder } from '../checkpoint/run-folder.js';
 import type { Crew } from '../cluster/crew.js';
 import type { Doing } from '../cluster/process-watch.js';
@@ -15,6 +15,7 @@ import { type Images, workersOf } from './images.js';
 import { Interrupted } from './interrupted.js';
 import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
+import type { PhaseEvents } from './phase-events.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
 import type { PhasePlan } from './plan.js';
@@ -28,6 +29,7 @@ export interface PhaseParts extends Trained {
   readonly plan: PhasePlan;
   readonly folder: PhaseFolder;
   readonly log: Log;
+  readonly events: PhaseEvents;
   readonly images: Images;
   readonly task: Task;
   readonly generator: Generator;
@@ -65,6 +67,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     plan,
     folder,
     log,
+    events,
     images,
     model,
     ema,
@@ -76,7 +79,10 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     signal,
   } = parts;
   const { settings, name } = phase;
-  const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : { append: () => {} };
+  const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : undefined;
+  const record = (record: MetricRecord) => {
+    if (metrics?.append(record)) events.record(record);
+  };
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
@@ -109,7 +115,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
-    metrics.append(last);
+    record(last);
     log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, loss ${scores.loss.toFixed(4)}`);
     standing = { ...standing, last, scores: [...standing.scores, scores.top1] };
     return last;
@@ -119,12 +125,13 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const { step } = report;
     const isLast = step === plan.steps;
     ema?.update();
-    const record = meter.record(report);
+    const measured = meter.record(report);
     standing = { ...standing, step, seconds: meter.seconds };
     if (step === 1 || isLast || step % settings.log_every === 0) {
-      metrics.append(record);
+      record(measured);
       meter.lap();
     }
+    events.weights(step, model);
     // The last step is judged: one shortly before it would tell nothing more.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     if (isJudged) await judge(step);

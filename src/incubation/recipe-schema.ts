@@ -71,6 +71,14 @@ const phases = z
   })
   .describe('What differs between the phases.');
 
+const tensorboard = z.strictObject({
+  images: z.boolean().describe('Show images of the first batch of each phase.').default(false),
+  histograms_every: count
+    .nullable()
+    .describe('Steps between histograms of the trained weights; null: none.')
+    .default(null),
+});
+
 const run = z
   .strictObject({
     device: z
@@ -94,6 +102,10 @@ const run = z
       .union([z.literal('auto'), count])
       .describe('Threads of one process that read and transform images.')
       .default('auto'),
+    tensorboard: z
+      .union([z.literal(false), tensorboard])
+      .describe('Event files for TensorBoard, in the run folder; false: none.')
+      .prefault({}),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');
 

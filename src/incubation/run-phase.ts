@@ -15,6 +15,7 @@ import { ema } from '../training/ema.js';
 import { type TrainOptions, train } from '../training/trainer.js';
 import { openImages, workersOf } from './images.js';
 import { findCheckpoint, resume, type Trained } from './phase-checkpoint.js';
+import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
 import { openLog } from './phase-log.js';
 import { phaseModel } from './phase-model.js';
 import { objectiveOf } from './phase-objective.js';
@@ -98,7 +99,23 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
   const { task } = objective;
-  const parts = { recipe, phase, plan, folder, log, images, ...trained, task, generator, device, crew };
+  const events = crew.leads
+    ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
+    : NO_EVENTS;
+  const parts = {
+    recipe,
+    phase,
+    plan,
+    folder,
+    log,
+    events,
+    images,
+    ...trained,
+    task,
+    generator,
+    device,
+    crew,
+  };
   const observer = createObserver(
     { ...parts, onProgress: run.onProgress ?? (() => {}), signal: run.signal, threadBytes: run.threadBytes },
     start,
@@ -116,7 +133,9 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     phase: phase.name,
     dropPathKey: [recipe.seed, 'drop-path', keyOf(recipe, phase)],
     schedule: scheduleOf(phase, plan),
-    batches: sharedBy(run, start.step * phase.settings.accumulate, (from) => batchesOf(parts, from)),
+    batches: events.watching(
+      sharedBy(run, start.step * phase.settings.accumulate, (from) => batchesOf(parts, from)),
+    ),
     fromStep: start.step,
     steps: plan.steps,
     accumulate: share,
@@ -135,6 +154,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   await observer.finish();
   const result = await resultOf(observer, plan, device);
   if (crew.leads) writeResult(runDir, result);
+  events.done();
   log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
   return result;
 }

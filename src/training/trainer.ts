@@ -137,7 +137,15 @@ export async function train(given: TrainOptions): Promise<void> {
       clearGrads(parameters);
 
       const milliseconds = performance.now() - started;
-      await options.afterStep?.({ step: step + 1, loss, lr, images, gradNorm, milliseconds, dataMilliseconds });
+      await options.afterStep?.({
+        step: step + 1,
+        loss,
+        lr,
+        images,
+        gradNorm,
+        milliseconds,
+        dataMilliseconds,
+      });
     }
   } finally {
     await batches.return?.();

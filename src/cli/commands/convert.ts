@@ -14,6 +14,7 @@ import { headerEntries, type Told, toldBeside } from '../../incubation/told-besi
 import { fitStem } from '../../models/position-embedding.js';
 import { bytes } from '../../report/format.js';
 import { downloaded } from '../download.js';
+import { writeCard } from '../model-card.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface ConvertOptions {
@@ -45,6 +46,13 @@ export async function convert(name: string, out: string, options: ConvertOptions
     ...told,
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
+  const card = writeCard(checkpoint, out, {
+    to,
+    isResized: resize !== undefined,
+    force: options.force ?? false,
+  });
+  if (card?.isWritten === false)
+    note(`${card.path} exists: the model card was not written (--force overwrites it)`);
 
   const geometry = inferGeometry(stages, file.path);
   const tensors = stages.flatMap((stage) => [...stage.values()]);
@@ -58,6 +66,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     tensors: tensors.length,
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytes: bytesOf(out),
+    ...(card?.isWritten && { card: card.path }),
   };
   if (options.json) printJson(result);
   else printResult(result);
@@ -123,11 +132,14 @@ interface Result {
   readonly tensors: number;
   readonly parameters: number;
   readonly bytes: number;
+  /** Where the model card was written. */
+  readonly card?: string;
 }
 
 function printResult(result: Result): void {
   const rows = [
     ['written', result.out],
+    ...(result.card === undefined ? [] : [['model card', result.card]]),
     ['format', `${result.to}, from ${result.from}`],
     ['blocks', result.depths.join(' ')],
     ['image size', String(result.image_size)],

@@ -1,0 +1,99 @@
+import { bytes, double, doubles, float, message, whole } from './wire.js';
+
+// TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
+
+/** When something is seen: seconds since 1970, and the training step. */
+export interface Moment {
+  readonly wallTime: number;
+  readonly step: number;
+}
+
+/** The first event of a file. */
+export function versionEvent(wallTime: number): Uint8Array {
+  return message(double(1, wallTime), bytes(3, 'brain.Event:2'));
+}
+
+/** A session that begins before `step`: whatever other files have of this step and later ones is void. */
+export function startEvent({ wallTime, step }: Moment): Uint8Array {
+  const START = 1;
+  return message(double(1, wallTime), whole(2, step), bytes(7, whole(1, START)));
+}
+
+export function summaryEvent({ wallTime, step }: Moment, values: readonly Uint8Array[]): Uint8Array {
+  const summary = message(...values.map((value) => bytes(1, value)));
+  return message(double(1, wallTime), whole(2, step), bytes(5, summary));
+}
+
+/** A value of a summary. */
+export function scalar(tag: string, value: number): Uint8Array {
+  return message(bytes(1, tag), float(2, value));
+}
+
+export interface EncodedImage {
+  readonly width: number;
+  readonly height: number;
+  /** 1, 3 or 4. */
+  readonly channels: number;
+  readonly png: Uint8Array;
+}
+
+/** A value of a summary. */
+export function image(tag: string, { width, height, channels, png }: EncodedImage): Uint8Array {
+  return message(
+    bytes(1, tag),
+    bytes(4, message(whole(1, height), whole(2, width), whole(3, channels), bytes(4, png))),
+  );
+}
+
+export interface Histogram {
+  readonly min: number;
+  readonly max: number;
+  readonly count: number;
+  readonly sum: number;
+  readonly sumOfSquares: number;
+  /** Upper end of each bucket. The first begins at `min`. */
+  readonly limits: readonly number[];
+  readonly counts: readonly number[];
+}
+
+/** A value of a summary. */
+export function histogram(tag: string, of: Histogram): Uint8Array {
+  const { min, max, count, sum, sumOfSquares, limits, counts } = of;
+  const content = message(
+    ...[min, max, count, sum, sumOfSquares].map((value, index) => double(index + 1, value)),
+    doubles(6, limits),
+    doubles(7, counts),
+  );
+  return message(bytes(1, tag), bytes(5, content));
+}
+
+export type Hparam = string | number | boolean;
+
+/** A value of a summary: what a session trains with. */
+export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Uint8Array {
+  const entries = [...hparams].map(([key, value]) =>
+    bytes(1, message(bytes(1, key), bytes(2, struct(value)))),
+  );
+  return hparamsValue('session_start_info', bytes(3, message(...entries, double(5, startSeconds))));
+}
+
+/** A value of a summary: the session has ended well. */
+export function sessionEnd(endSeconds: number): Uint8Array {
+  const SUCCESS = 1;
+  return hparamsValue('session_end_info', bytes(4, message(whole(1, SUCCESS), double(2, endSeconds))));
+}
+
+/** The plugin reads the content of its metadata; the value itself is a tensor that means nothing. */
+function hparamsValue(name: string, content: Uint8Array): Uint8Array {
+  const plugin = message(bytes(1, 'hparams'), bytes(2, content));
+  return message(bytes(1, `_hparams_/${name}`), bytes(9, bytes(1, plugin)), bytes(8, ZERO));
+}
+
+/** A float32 tensor of shape [1]. */
+const ZERO = message(whole(1, 1), bytes(2, bytes(2, whole(1, 1))), float(5, 0));
+
+/** google.protobuf.Value */
+function struct(value: Hparam): Uint8Array {
+  if (typeof value === 'number') return double(2, value);
+  return typeof value === 'string' ? bytes(3, value) : whole(4, Number(value));
+}

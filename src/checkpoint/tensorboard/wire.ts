@@ -1,0 +1,59 @@
+// Protocol Buffers' wire format, as much of it as event files need
+// (https://protobuf.dev/programming-guides/encoding): a message is the bytes of its fields, one after another.
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+const FIXED32 = 5;
+
+const utf8 = new TextEncoder();
+
+/** A message of these fields. */
+export function message(...fields: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(fields);
+}
+
+/** An int32, int64, bool or enum. `value` is a whole number from 0 up to the largest safe integer. */
+export function whole(field: number, value: number): Uint8Array {
+  return message(tag(field, VARINT), varint(value));
+}
+
+export function double(field: number, value: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return message(tag(field, FIXED64), bytes);
+}
+
+/** Rounded to the nearest float32. */
+export function float(field: number, value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return message(tag(field, FIXED32), bytes);
+}
+
+/** Text, bytes, or a message in the message. */
+export function bytes(field: number, value: Uint8Array | string): Uint8Array {
+  const content = typeof value === 'string' ? utf8.encode(value) : value;
+  return message(tag(field, BYTES), varint(content.length), content);
+}
+
+/** `repeated double`, packed. */
+export function doubles(field: number, values: readonly number[]): Uint8Array {
+  const content = Buffer.alloc(8 * values.length);
+  values.forEach((value, index) => {
+    content.writeDoubleLE(value, 8 * index);
+  });
+  return bytes(field, content);
+}
+
+function tag(field: number, type: number): Uint8Array {
+  return varint(8 * field + type);
+}
+
+function varint(value: number): Uint8Array {
+  const digits: number[] = [];
+  let rest = value;
+  // Not by shifts, which are of 32 bits.
+  for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
+  return Uint8Array.of(...digits, rest);
+}

@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join, parse } from 'node:path';
+import { elementCount } from '../base/tensor-data.js';
+import { writeFileAtomic } from '../checkpoint/atomic.js';
+import type { Layout } from '../checkpoint/layout-stages.js';
+import { inferGeometry } from '../checkpoint/model-file-geometry.js';
+import { phasesIn, readResult } from '../checkpoint/run-folder.js';
+import type { CheckpointFile } from '../incubation/checkpoint-file.js';
+import { readRun } from '../incubation/prepare.js';
+import { modelCard } from '../report/model-card.js';
+
+interface CardOptions {
+  readonly to: Layout;
+  readonly isResized: boolean;
+  readonly force: boolean;
+}
+
+/**
+ * Writes the model card of weights that come from a run: README.md in a model's folder, NAME.README.md beside a file.
+ * Nothing where no run is known. A file that is there is left as it is, unless forced.
+ */
+export function writeCard(
+  { file, manifest }: CheckpointFile,
+  out: string,
+  { to, isResized, force }: CardOptions,
+): { readonly path: string; readonly isWritten: boolean } | undefined {
+  const root = runAbove(file.path);
+  if (to === 'official' || manifest === undefined || root === undefined) return undefined;
+  const isFolder = to === 'huggingface';
+  const path = isFolder ? join(out, 'README.md') : join(dirname(out), `${parse(out).name}.README.md`);
+  if (existsSync(path) && !force) return { path, isWritten: false };
+  const { depths, imageSize } = inferGeometry(file.stages, file.path);
+  const tensors = file.stages.flatMap((stage) => [...stage.values()]);
+  const { phase, step, seed, last } = manifest;
+  const isJudged = last?.step === step && !isResized;
+  const card = modelCard({
+    ...{ recipe: readRun(root), seed, phase, step, layout: to, depths, imageSize },
+    scores: isJudged ? last : undefined,
+    file: isFolder ? undefined : basename(out),
+    parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    results: phasesIn(root).flatMap((each) => readResult(root, each) ?? []),
+  });
+  writeFileAtomic(path, card);
+  return { path, isWritten: true };
+}
+
+/** The run that a checkpoint lies in. */
+function runAbove(path: string): string | undefined {
+  for (let folder = dirname(path), up = 0; up < 5; folder = dirname(folder), up++) {
+    if (existsSync(join(folder, 'recipe.json'))) return folder;
+  }
+  return undefined;
+}

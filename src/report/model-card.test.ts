@@ -1,0 +1,83 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { FULL_RUN, syntheticResult } from '../../test/synthetic-run.js';
+import { type ModelCard, modelCard } from './model-card.js';
+
+const EVIL = 'a: b\n---\n<script>`x`</script> | [link](#) "\' {}';
+
+function cardOf(changes: Partial<ModelCard> = {}): ModelCard {
+  return {
+    recipe: {
+      name: 'small run',
+      data: { format: 'cifar-100', fraction: 0.25 },
+      model: { classes: 100, channels: 3 },
+    },
+    ...{ seed: 3, phase: 'FT', step: 188, layout: 'huggingface', parameters: 5_500_000, imageSize: 32 },
+    scores: { top1: 77.123456, top5: 94, loss: 0.9 },
+    depths: [3, 3, 3, 3],
+    results: FULL_RUN.map(syntheticResult),
+    ...changes,
+  };
+}
+
+function split(text: string) {
+  const [, front, body] = /^---\n([\s\S]*?)\n---\n\n([\s\S]*)$/.exec(text) ?? [];
+  return { front: parse(front), body };
+}
+
+test('the metadata has what the hub reads: library, task, data set, results', () => {
+  const { front, body } = split(modelCard(cardOf()));
+  expect(front).toMatchObject({
+    library_name: 'transformers',
+    pipeline_tag: 'image-classification',
+    datasets: ['uoft-cs/cifar100'],
+    metrics: ['accuracy'],
+  });
+  const [{ name, results }] = front['model-index'];
+  expect(name).toBe('small run');
+  expect(results[0].dataset).toEqual({ name: 'CIFAR-100', type: 'uoft-cs/cifar100', split: 'validation' });
+  expect(results[0].metrics[0]).toEqual({ type: 'accuracy', name: 'Top-1 accuracy, %', value: 77.1235 });
+  expect(body).toContain('| trained on | 25.0 % of CIFAR-100 |');
+  expect(body).toContain('| blocks | 12 (3 + 3 + 3 + 3) |');
+  expect(front).not.toHaveProperty('license');
+});
+
+test('the cost is that of the phases the model was made in', () => {
+  expect(modelCard(cardOf())).toContain('Training (PT, MT/0, MT/1, MT/2, MT/3, FT) took');
+  expect(modelCard(cardOf({ phase: 'MT/1' }))).toContain('Training (PT, MT/1) took');
+  expect(modelCard(cardOf({ phase: 'E2E' }))).toContain('Training (E2E) took');
+});
+
+test('weights that were not judged as they are claim nothing', () => {
+  const { front, body } = split(modelCard(cardOf({ scores: undefined })));
+  expect(front).not.toHaveProperty('model-index');
+  expect(body).toContain('not evaluated as they are');
+  expect(body).not.toContain('top-1');
+});
+
+test('a hostile name stays a name', () => {
+  const recipe = { name: EVIL, data: { format: 'folder' }, model: { classes: 2, channels: 1 } };
+  const { front, body } = split(modelCard(cardOf({ recipe })));
+  expect(front['model-index'][0].name).toBe(EVIL);
+  expect(front).not.toHaveProperty('datasets');
+  expect(body).toContain('# a: b --- &lt;script>\\`x\\`&lt;/script> \\| \\[link\\](\\#)');
+});
+
+// Not part of every run: see test/interop.test.ts.
+const python = process.env.DEEP_INCUBATION_INTEROP_PYTHON;
+
+test.skipIf(!python)('huggingface_hub reads the card', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'card-'));
+  const path = join(folder, 'README.md');
+  writeFileSync(path, modelCard(cardOf({ layout: 'timm', file: 'a.safetensors' })));
+  const program =
+    'import sys; from huggingface_hub import ModelCard; d = ModelCard.load(sys.argv[1]).data; ' +
+    'print(d.library_name, [(e.metric_type, e.metric_value, e.dataset_type) for e in d.eval_results][0])';
+  const said = execFileSync(python as string, ['-c', program, path], { encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  expect(said.trim()).toBe("timm ('accuracy', 77.1235, 'uoft-cs/cifar100')");
+});

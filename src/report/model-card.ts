@@ -1,0 +1,162 @@
+import { stringify } from 'yaml';
+import type { Layout } from '../checkpoint/layout-stages.js';
+import type { PhaseResult } from '../checkpoint/records.js';
+import { duration, significant, withPrefix } from './format.js';
+
+export interface ModelCard {
+  readonly recipe: CardRecipe;
+  readonly seed: number;
+  readonly phase: string;
+  readonly step: number;
+  /** The evaluation of the weights that are published; absent where they were changed since. */
+  readonly scores?: { readonly top1: number; readonly top5: number; readonly loss: number } | undefined;
+  readonly layout: Layout;
+  /** The file of weights, where the card lies beside it rather than in a model's folder. */
+  readonly file?: string | undefined;
+  readonly parameters: number;
+  readonly imageSize: number;
+  readonly depths: readonly number[];
+  /** Of the phases done, for what training cost. */
+  readonly results: readonly PhaseResult[];
+}
+
+/** What a card tells of a recipe. */
+export interface CardRecipe {
+  readonly name: string;
+  readonly data: { readonly format: string; readonly fraction?: number | undefined };
+  readonly model: { readonly classes: number; readonly channels: number };
+}
+
+/** Data sets by their names on the hub. */
+const DATASETS: Readonly<Record<string, { readonly id: string; readonly name: string }>> = {
+  'fashion-mnist': { id: 'zalando-datasets/fashion_mnist', name: 'Fashion-MNIST' },
+  'cifar-10': { id: 'uoft-cs/cifar10', name: 'CIFAR-10' },
+  'cifar-100': { id: 'uoft-cs/cifar100', name: 'CIFAR-100' },
+};
+
+const LIBRARIES: Readonly<Record<Layout, string>> = {
+  huggingface: 'transformers',
+  timm: 'timm',
+  'deep-incubation': 'deep-incubation',
+  official: 'deep-incubation',
+};
+
+/**
+ * A model card for the Hugging Face hub: its metadata as YAML, then what a reader should know. Nothing is claimed
+ * that the run has not measured; a licence is for the publisher to choose.
+ */
+export function modelCard(card: ModelCard): string {
+  return `---\n${stringify(metadataOf(card))}---\n\n${bodyOf(card)}`;
+}
+
+function metadataOf({ recipe, layout, scores }: ModelCard): object {
+  const dataset = DATASETS[recipe.data.format];
+  const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
+  const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
+  return {
+    library_name: LIBRARIES[layout],
+    pipeline_tag: 'image-classification',
+    tags: ['image-classification', 'vision', 'vit', 'deep-incubation', 'arxiv:2212.04129'],
+    ...(dataset && { datasets: [dataset.id] }),
+    metrics: ['accuracy'],
+    ...(scores && {
+      'model-index': [
+        {
+          name: recipe.name,
+          results: [
+            {
+              task: { type: 'image-classification', name: 'Image Classification' },
+              dataset: { ...about, split: 'validation' },
+              metrics: [
+                metric('accuracy', 'Top-1 accuracy, %', scores.top1),
+                metric('accuracy', 'Top-5 accuracy, %', scores.top5),
+                metric('loss', 'Cross-entropy', scores.loss),
+              ],
+            },
+          ],
+        },
+      ],
+    }),
+  };
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  PT: 'the meta model of a run of Deep Incubation',
+  FT: 'trained with Deep Incubation: its modules were trained apart, each in a meta model, then assembled and fine-tuned',
+  E2E: 'trained end to end from scratch, as the baseline of a run of Deep Incubation',
+};
+
+function bodyOf(card: ModelCard): string {
+  const { recipe, phase, step, seed, depths, scores, results } = card;
+  const { data, model } = recipe;
+  const kind =
+    KINDS[phase] ??
+    'a hybrid of Deep Incubation: a meta model with one stage replaced by a module in training';
+  const dataset = DATASETS[data.format]?.name ?? `a data set of format ${data.format}`;
+  const share =
+    data.fraction !== undefined && data.fraction < 1 ? `${significant(100 * data.fraction)} % of ` : '';
+  const blocks =
+    depths.length > 1 ? `${depths.reduce((a, b) => a + b, 0)} (${depths.join(' + ')})` : `${depths[0]}`;
+  const rows = [
+    ['parameters', withPrefix(card.parameters)],
+    ['blocks', blocks],
+    ['images', `${card.imageSize} x ${card.imageSize}, ${model.channels} channels`],
+    ['classes', String(model.classes)],
+    ['trained on', `${share}${dataset}`],
+    ['checkpoint', `${phase}, step ${step}, seed ${seed}`],
+    ...(scores ? [['top-1, top-5', `${scores.top1.toFixed(2)} %, ${scores.top5.toFixed(2)} %`]] : []),
+  ];
+  const parts = results.filter((result) => isPartOf(phase, result.phase));
+  const sum = (key: 'macs' | 'seconds' | 'block_passes') =>
+    parts.reduce((total, part) => total + part[key], 0);
+  const cost = `Training (${parts.map((part) => part.phase).join(', ')}) took ${withPrefix(sum('block_passes'))} block-passes, ${withPrefix(sum('macs'))} multiply-accumulates and ${duration(sum('seconds'))}, evaluation left out.\n\n`;
+  return `# ${plain(recipe.name)}
+
+A Vision Transformer for image classification, ${kind} ([arXiv 2212.04129](https://arxiv.org/abs/2212.04129)).
+
+${table(rows)}
+${parts.length > 0 ? cost : ''}## Use
+
+\`\`\`${card.layout === 'huggingface' || card.layout === 'timm' ? 'python' : 'sh'}
+${usage(card)}
+\`\`\`
+
+## Limits
+
+${scores ? 'The accuracy was measured on the validation images of the run' : 'These weights were not evaluated as they are'}; how they do on other images is not known.
+`;
+}
+
+/** Whether a model of phase `whole` is made with phase `part`. */
+function isPartOf(whole: string, part: string): boolean {
+  if (whole === 'FT') return part !== 'E2E';
+  return part === whole || (part === 'PT' && whole.startsWith('MT/'));
+}
+
+function usage({ layout, file = 'model.safetensors' }: ModelCard): string {
+  switch (layout) {
+    case 'huggingface':
+      return "from transformers import ViTForImageClassification\n\nmodel = ViTForImageClassification.from_pretrained('.')  # this folder, or its name on the hub";
+    case 'timm':
+      return `from safetensors.torch import load_file\n\nmodel.load_state_dict(load_file(${JSON.stringify(file)}))  # a timm.models.VisionTransformer of this geometry`;
+    default:
+      return `deep-incubation eval '${file.replaceAll("'", "'\\''")}' --data images/val`;
+  }
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  return ['| | |', '|---|---|', ...rows.map(([key, value]) => `| ${key} | ${plain(value)} |`), ''].join('\n');
+}
+
+/** Text that Markdown and HTML take as it is. */
+function plain(text: string): string {
+  return text
+    .replace(/\s+/g, ' ')
+    .replace(/[\\`*_[\]|#]/g, '\\$&')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;');
+}
+
+function rounded(value: number): number {
+  return Math.round(1e4 * value) / 1e4;
+}
