@@ -10,6 +10,7 @@ import { addPlan } from './declare/plan.js';
 import { addReport } from './declare/report.js';
 import { addRun } from './declare/run.js';
 import { examples } from './declare/shared.js';
+import { addStatus } from './declare/status.js';
 
 /** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
 export function createProgram() {
@@ -37,6 +38,7 @@ export function createProgram() {
       '\nExit status: 0 done, 1 failed, 2 the input was wrong; stopped by a signal: 128 + its number.',
     );
   addRun(program);
+  addStatus(program);
   addPhase(program);
   addEval(program);
   addPlan(program);

@@ -1,4 +1,4 @@
-import { errorText } from '../base/errors.js';
+import { DeepIncubationError, errorText } from '../base/errors.js';
 import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import type { Ending } from '../cluster/ending.js';
@@ -33,8 +33,12 @@ export interface PhaseRecord {
 export function createRecord({ runDir, phase, note }: RecordOptions): PhaseRecord {
   let restarts = 0;
   let lastError: string | null = null;
+  let hint: string | undefined;
   const state: PhaseRecord['state'] = (name, pid) =>
-    writeStatus(runDir, phase, { state: name, pid: pid ?? null, restarts, last_error: lastError });
+    writeStatus(runDir, phase, {
+      ...{ state: name, pid: pid ?? null, restarts, last_error: lastError },
+      ...(hint !== undefined && { hint }),
+    });
   return {
     state,
     death({ text, ending }, pauseMs) {
@@ -48,7 +52,10 @@ export function createRecord({ runDir, phase, note }: RecordOptions): PhaseRecor
     },
     failure(error) {
       const isInterrupted = error instanceof Interrupted;
-      if (!isInterrupted) lastError = errorText(error);
+      if (!isInterrupted) {
+        lastError = errorText(error);
+        hint = error instanceof DeepIncubationError ? error.hint : undefined;
+      }
       state(isInterrupted ? 'interrupted' : 'failed');
     },
   };
