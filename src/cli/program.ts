@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { versions } from '../base/versions.js';
+import { addCancel } from './declare/cancel.js';
 import { addConvert } from './declare/convert.js';
 import { addData } from './declare/data.js';
 import { addDoctor } from './declare/doctor.js';
@@ -39,6 +40,7 @@ export function createProgram() {
     );
   addRun(program);
   addStatus(program);
+  addCancel(program);
   addPhase(program);
   addEval(program);
   addPlan(program);

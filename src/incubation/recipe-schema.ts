@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PRESET_NAMES } from '../models/presets.js';
 import { data } from './recipe-data.js';
+import { kubernetes, slurm } from './recipe-launch.js';
 import { incubationOverride, override } from './recipe-training.js';
 import { count, positive } from './recipe-values.js';
 
@@ -87,6 +88,8 @@ const run = z
       .union([z.literal('auto'), count])
       .describe('Threads of one process that read and transform images.')
       .default('auto'),
+    slurm: slurm.prefault({}),
+    kubernetes: kubernetes.prefault({}),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');
 

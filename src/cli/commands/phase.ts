@@ -8,6 +8,7 @@ import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
 import { createProgressSender } from '../../cluster/progress-sender.js';
 import { rankIn, ranksHere } from '../../cluster/rank.js';
+import { type OwnRecord, ownRecord } from '../../incubation/own-record.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
@@ -40,12 +41,14 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   using stop = stopOnSignals();
   let phase: PhaseName | undefined;
   let group: ProcessGroup | undefined;
+  let record: OwnRecord | undefined;
   let runDir = options.out ?? recipeOrRun;
   try {
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
     phase = phaseOf(given, name as PhaseName).name;
+    if (process.send === undefined) record = ownRecord(runDir, phase, process.env);
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
     const device = deviceOf(options.device ?? given.run.device);
@@ -57,15 +60,21 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
+    if ((group?.rank ?? 0) === 0) record?.running();
     const result = await runPhase({ recipe, phase, runDir, device, group, onProgress, signal: stop.signal });
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
+      record?.done();
       print(`${phase}: top-1 ${result.top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
     }
   } catch (error) {
     const failure = stop.blame(asFileError(error, runDir));
     const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
-    if (phase !== undefined && !isOthers) log(runDir, phase, failure);
+    if (phase !== undefined && !isOthers) {
+      log(runDir, phase, failure);
+      if (failure instanceof Stopped) record?.stopped();
+      else record?.failed(failure);
+    }
     // Where another is lost, that one tells why, or died.
     if (!(failure instanceof LostRank)) await tellSupervisor(failure);
     throw failure;
