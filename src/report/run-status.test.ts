@@ -144,6 +144,10 @@ describe('jobs of Slurm', () => {
       write('MT/1', { state });
       expect(standOf('MT/1', queue)?.state).toBe('queued');
     }
+    // Its script is about to start it again.
+    write('MT/1', { state: 'running' });
+    const running = new Map([['12_1', { state: 'RUNNING', reason: 'None' }]]);
+    expect(standOf('MT/1', running)?.state).toBe('restarting');
   });
 
   test('Slurm has it no more', () => {

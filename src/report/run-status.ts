@@ -144,7 +144,9 @@ function stateOf(status: FoundStatus, { job, queue }: Circumstances): StandState
   const neverBegan = state === 'waiting' && status.since === null;
   if (job !== undefined) {
     // Not asked, the scheduler may have what never began; what began and ended is told by the folder.
-    if (queue === undefined ? neverBegan : queue.has(job.job)) return 'queued';
+    if (queue === undefined ? neverBegan : queue.has(job.job)) {
+      return status.isLost && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
+    }
     if (neverBegan) return 'stopped';
   }
   if (state === 'interrupted') return status.isLost ? 'lost' : 'stopped';
