@@ -15,6 +15,10 @@ const schema = z.object({
   restarts: z.int(),
   /** Why the last process died, or why the phase failed. */
   last_error: z.string().nullable(),
+  /** What to do about it, where the phase said. */
+  hint: z.string().optional(),
+  /** Of the scheduler, where one started the process: `12`, or `12_3` for a task of an array. */
+  job: z.string().optional(),
   /** When the state began, in ISO 8601; for people alone, clocks jump. */
   since: z.string().nullable(),
 });
@@ -44,16 +48,29 @@ export function writeStatus(
   }
 }
 
+/** As found in a folder. */
+export interface FoundStatus extends PhaseStatus {
+  /** It was running when last written, and no process does any more: nobody stopped it. */
+  readonly isLost?: true;
+}
+
 /**
- * How a phase stands, judged by what is in the folder: a result makes it done, and what runs by its file without a
- * live process that holds the run is interrupted. A phase of which nothing (or nothing readable) is written waits.
+ * How a phase stands, judged by what is in the folder: a result makes it done, a live process that holds it makes it
+ * running, and what runs by its file without a live process that holds it or the run is interrupted. A phase of which
+ * nothing (or nothing readable) is written waits.
  */
-export function readStatus(runDir: string, phase: string): PhaseStatus {
+export function readStatus(runDir: string, phase: string): FoundStatus {
   const status = written(runDir, phase) ?? { ...NOTHING, host: hostname() };
-  if (existsSync(runFolder(runDir).phase(phase).result)) return { ...status, state: 'done', pid: null };
+  const { result, root } = runFolder(runDir).phase(phase);
+  if (existsSync(result)) return { ...status, state: 'done', pid: null };
+  const holder = liveHolder(root);
+  if (holder !== undefined) return { ...status, state: 'running', pid: holder.pid, host: holder.host };
   const isUnderWay = status.state === 'running' || status.state === 'restarting';
   if (!isUnderWay || liveHolder(runDir) !== undefined) return status;
-  return { ...status, state: 'interrupted', pid: null, last_error: status.last_error ?? LOST };
+  return {
+    ...status,
+    ...{ state: 'interrupted', pid: null, last_error: status.last_error ?? LOST, isLost: true },
+  };
 }
 
 const NOTHING = { state: 'waiting', pid: null, restarts: 0, last_error: null, since: null } as const;

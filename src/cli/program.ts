@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { versions } from '../base/versions.js';
+import { addCancel } from './declare/cancel.js';
 import { addConvert } from './declare/convert.js';
 import { addData } from './declare/data.js';
 import { addDoctor } from './declare/doctor.js';
@@ -10,6 +11,7 @@ import { addPlan } from './declare/plan.js';
 import { addReport } from './declare/report.js';
 import { addRun } from './declare/run.js';
 import { examples } from './declare/shared.js';
+import { addStatus } from './declare/status.js';
 import { addWatch } from './declare/watch.js';
 
 /** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
@@ -38,6 +40,8 @@ export function createProgram() {
       '\nExit status: 0 done, 1 failed, 2 the input was wrong; stopped by a signal: 128 + its number.',
     );
   addRun(program);
+  addStatus(program);
+  addCancel(program);
   addPhase(program);
   addEval(program);
   addPlan(program);

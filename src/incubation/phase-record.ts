@@ -1,4 +1,4 @@
-import { errorText } from '../base/errors.js';
+import { DeepIncubationError, errorText } from '../base/errors.js';
 import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
 import { readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { Ending } from '../cluster/ending.js';
@@ -33,8 +33,12 @@ export interface PhaseRecord {
 export function createRecord({ runDir, phases, note }: RecordOptions): PhaseRecord {
   let restarts = 0;
   let lastError: string | null = null;
+  let hint: string | undefined;
   const write = (phase: PhaseName, name: PhaseStatus['state'], pid: number | null = null) =>
-    writeStatus(runDir, phase, { state: name, pid, restarts, last_error: lastError });
+    writeStatus(runDir, phase, {
+      ...{ state: name, pid, restarts, last_error: lastError },
+      ...(hint !== undefined && { hint }),
+    });
   const state: PhaseRecord['state'] = (name, pid) => {
     for (const phase of phases) write(phase, name, pid);
   };
@@ -51,10 +55,14 @@ export function createRecord({ runDir, phases, note }: RecordOptions): PhaseReco
     },
     failure(error) {
       const isInterrupted = error instanceof Interrupted;
-      if (!isInterrupted) lastError = errorText(error);
+      if (!isInterrupted) {
+        lastError = errorText(error);
+        hint = error instanceof DeepIncubationError ? error.hint : undefined;
+      }
       const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
-      for (const phase of phases)
+      for (const phase of phases) {
         write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
+      }
     },
   };
 }

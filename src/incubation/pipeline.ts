@@ -92,8 +92,11 @@ const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } a
 
 const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
 
-/** Every phase to run must start from phases that are done, or are to be run too. */
-function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) => boolean): void {
+/**
+ * Every phase to run must start from phases that are done, or are to be run too.
+ * @throws InputError naming those that are missing
+ */
+export function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) => boolean): void {
   const names = phases.map(({ name }) => name);
   for (const phase of phases) {
     const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PRESET_NAMES } from '../models/presets.js';
 import { data } from './recipe-data.js';
+import { kubernetes, slurm } from './recipe-launch.js';
 import { incubationOverride, override } from './recipe-training.js';
 import { count, positive } from './recipe-values.js';
 
@@ -106,6 +107,8 @@ const run = z
       .union([z.literal(false), tensorboard])
       .describe('Event files for TensorBoard, in the run folder; false: none.')
       .prefault({}),
+    slurm: slurm.prefault({}),
+    kubernetes: kubernetes.prefault({}),
   })
   .describe('How this machine is used. Does not change results beyond float rounding.');
 

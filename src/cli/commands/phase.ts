@@ -9,6 +9,7 @@ import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
 import { createProgressSender } from '../../cluster/progress-sender.js';
 import { rankIn, ranksHere } from '../../cluster/rank.js';
 import { incubateTogether } from '../../incubation/incubate-together.js';
+import { type OwnRecord, ownRecord } from '../../incubation/own-record.js';
 import { openLog } from '../../incubation/phase-log.js';
 import type { failureMessage } from '../../incubation/phase-process.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
@@ -41,12 +42,14 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   using stop = stopOnSignals();
   let phases: readonly PhaseName[] = [];
   let group: ProcessGroup | undefined;
+  let records: readonly OwnRecord[] = [];
   let runDir = options.out ?? recipeOrRun;
   try {
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
     phases = [...new Set(name.split(','))].map((each) => phaseOf(given, each as PhaseName).name);
+    if (process.send === undefined) records = phases.map((phase) => ownRecord(runDir, phase, process.env));
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
     const device = deviceOf(options.device ?? given.run.device);
@@ -59,12 +62,14 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
+    if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
     const run = { recipe, runDir, device, onProgress, signal: stop.signal };
     const [phase] = phases;
     const results =
       phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
+      for (const record of records) record.done();
       for (const { phase, top1 } of results) {
         print(`${phase}: top-1 ${top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
       }
@@ -72,7 +77,13 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   } catch (error) {
     const failure = stop.blame(asFileError(error, runDir));
     const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
-    for (const phase of isOthers ? [] : phases) log(runDir, phase, failure);
+    if (!isOthers) {
+      for (const phase of phases) log(runDir, phase, failure);
+      for (const record of records) {
+        if (failure instanceof Stopped) record.stopped();
+        else record.failed(failure);
+      }
+    }
     // Where another is lost, that one tells why, or died.
     if (!(failure instanceof LostRank)) await tellSupervisor(failure);
     throw failure;

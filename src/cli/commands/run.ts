@@ -15,6 +15,7 @@ import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
 import { type Conclusion, concludeRun } from '../run-conclusion.js';
 import { stopOnSignals } from '../signals.js';
+import { isAllDone, type Launcher, launchOnSlurm, printLaunch, refuseKubernetes } from './launch.js';
 
 interface RunOptions {
   readonly out?: string;
@@ -22,6 +23,8 @@ interface RunOptions {
   readonly only?: readonly string[];
   readonly quiet?: true;
   readonly json?: true;
+  readonly launcher: Launcher;
+  readonly dryRun?: true;
 }
 
 const TICK_MS = 250;
@@ -34,6 +37,11 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
   const runDir = options.out ?? defaultFolder(recipe);
+  const launch = { recipe, runDir, only, options };
+  if (options.dryRun) return printLaunch(options.launcher, launch);
+  if (options.launcher === 'kubernetes') refuseKubernetes();
+  // What is done is summed up here, whoever did it.
+  if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });

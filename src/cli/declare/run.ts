@@ -1,4 +1,4 @@
-import type { Command } from '@commander-js/extra-typings';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { collect, examples, list, SET } from './shared.js';
 
 export function addRun(program: Command): void {
@@ -14,6 +14,12 @@ export function addRun(program: Command): void {
     .option('--out <folder>', 'folder of the run (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)
     .option('--only <phases>', 'these phases alone, such as PT,MT/0,FT (default: all)', list)
+    .addOption(
+      new Option('--launcher <launcher>', 'who starts the phases: this command, Slurm, or Kubernetes')
+        .choices(['local', 'slurm', 'kubernetes'] as const)
+        .default('local' as const),
+    )
+    .option('--dry-run', 'print what the launcher would be given, and start nothing')
     .option('--quiet', 'print the result alone, no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText(
@@ -22,6 +28,7 @@ export function addRun(program: Command): void {
         ['deep-incubation run recipes/demo.yaml --out runs/a', 'train, or go on with, runs/a'],
         ['deep-incubation run my.yaml --set seed=1 --set training.batch_size=64', 'with other settings'],
         ['deep-incubation run my.yaml --only PT,MT/2', 'one part of the work, on this machine'],
+        ['deep-incubation run my.yaml --launcher slurm', 'a job a phase, the modules an array'],
       ),
     )
     .action(async (recipe, options) => (await import('../commands/run.js')).run(recipe, options));

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InputError, RunError } from '../../base/errors.js';
+import { type Holder, liveHolder } from '../../checkpoint/folder-lock.js';
+import { phasesIn, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { readJobs } from '../../cluster/slurm-jobs.js';
+import { askQueue, slurmOutput } from '../../cluster/slurm-queue.js';
+import { print } from '../output.js';
+
+/** A process that saves a checkpoint has so long to leave; one that takes longer is left to it. */
+const PATIENCE_MS = 120_000;
+const LOOK_MS = 100;
+
+/**
+ * `cancel`: stops what runs of a run. The supervisor on this machine, and phases that run without one, get SIGTERM, save
+ * a checkpoint and leave; jobs of Slurm are cancelled.
+ */
+export async function cancel(runDir: string): Promise<void> {
+  if (!existsSync(runFolder(runDir).recipe)) {
+    throw new InputError(`${runDir} is not a run: it has no recipe.json`, {
+      hint: 'name the folder that `deep-incubation run` made',
+    });
+  }
+  const jobs = await cancelJobs(runDir);
+  const { here, elsewhere } = holders(runDir, jobs.length > 0);
+  for (const { holder, what } of here) {
+    process.kill(holder.pid, 'SIGTERM');
+    print(`${what}: process ${holder.pid} saves a checkpoint and leaves`);
+  }
+  for (const { folder, holder, what } of here) await gone(folder, holder, what);
+  if (elsewhere.length > 0) {
+    const [{ holder, what }] = elsewhere;
+    throw new RunError(`${what} runs on ${holder.host}, process ${holder.pid}: not stopped from here`, {
+      hint: `give the same command on ${holder.host}`,
+    });
+  }
+  if (here.length + jobs.length === 0) print('Nothing of it runs.');
+  else print('Stopped. The same `run` again goes on from there.');
+}
+
+/** @returns the jobs that were cancelled */
+async function cancelJobs(runDir: string): Promise<string[]> {
+  const open = readJobs(runDir).filter(({ phase }) => readResult(runDir, phase) === undefined);
+  if (open.length === 0) return [];
+  const queue = await askQueue(open.map(({ job }) => job));
+  // Where Slurm does not answer, scancel will say so.
+  const jobs = open.filter(({ job }) => queue?.has(job) ?? true);
+  if (jobs.length === 0) return [];
+  await slurmOutput(
+    'scancel',
+    jobs.map(({ job }) => job),
+  );
+  for (const { phase, job } of jobs) print(`${phase}: job ${job} cancelled`);
+  return jobs.map(({ job }) => job);
+}
+
+interface Held {
+  readonly folder: string;
+  readonly holder: Holder;
+  readonly what: string;
+}
+
+/** Who holds the run, else its phases; those of Slurm's jobs are Slurm's to end. */
+function holders(runDir: string, areJobs: boolean): { here: Held[]; elsewhere: Held[] } {
+  const supervisor = heldBy(runDir, 'the run');
+  const phases = areJobs
+    ? []
+    : phasesIn(runDir).flatMap((phase) => heldBy(runFolder(runDir).phase(phase).root, phase));
+  const found = supervisor.length > 0 ? supervisor : phases;
+  const isHere = ({ holder }: Held) => holder.host === hostname();
+  return { here: found.filter(isHere), elsewhere: found.filter((held) => !isHere(held)) };
+}
+
+/** A live holder on this machine is one by number and by when it began: a number used again is not taken for it. */
+function heldBy(folder: string, what: string): Held[] {
+  const holder = liveHolder(folder);
+  return holder === undefined ? [] : [{ folder, holder, what }];
+}
+
+async function gone(folder: string, { pid }: Holder, what: string): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (liveHolder(folder)?.pid === pid) {
+    if (performance.now() > end) {
+      throw new RunError(`${what}: process ${pid} has not left after ${PATIENCE_MS / 1000} s`, {
+        hint: 'it may still save a checkpoint: ask again with `status`; the same command once more ends it at once',
+      });
+    }
+    await sleep(LOOK_MS);
+  }
+}

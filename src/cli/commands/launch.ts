@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InputError } from '../../base/errors.js';
+import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { slurmFolder } from '../../cluster/slurm-jobs.js';
+import { kubernetesYaml } from '../../incubation/kubernetes-jobs.js';
+import { type Phase, type PhaseName, phasesOf } from '../../incubation/phases.js';
+import { hasBegun, prepareRun } from '../../incubation/prepare.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
+import { phaseJobs, submitRun } from '../../incubation/slurm-run.js';
+import { checkStart } from '../../incubation/start-check.js';
+import { downloaded } from '../download.js';
+import { note, print, printJson } from '../output.js';
+
+export type Launcher = 'local' | 'slurm' | 'kubernetes';
+
+interface Launch {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly only: readonly PhaseName[] | undefined;
+  readonly options: { readonly quiet?: true; readonly json?: true };
+}
+
+const COMMAND = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'];
+
+/** `--dry-run`: prints what a launcher would be given. Writes nothing. */
+export function printLaunch(launcher: Launcher, { recipe, runDir, only }: Launch): void {
+  const phases = wanted(recipe, only).filter(({ name }) => readResult(runDir, name) === undefined);
+  if (launcher === 'local') {
+    throw new InputError('--dry-run shows what a launcher is given, and --launcher local is given nothing', {
+      hint: '`deep-incubation plan` tells what a run will do',
+    });
+  }
+  if (launcher === 'kubernetes') {
+    print(kubernetesYaml({ recipe, runDir, phases }).trimEnd());
+    return;
+  }
+  for (const { file, needs, text } of phaseJobs({ recipe, runDir, phases, command: COMMAND })) {
+    const after = needs.length === 0 ? '' : `, after ${needs.join(', ')}`;
+    print(`# ${resolve(slurmFolder(runDir), file)}${after}`, text);
+  }
+}
+
+/** Whether anything is left to be given to Slurm, done or not. */
+export function isAllDone(recipe: Recipe, runDir: string, only: readonly PhaseName[] | undefined): boolean {
+  return (
+    existsSync(runFolder(runDir).recipe) &&
+    wanted(recipe, only).every(({ name }) => readResult(runDir, name) !== undefined)
+  );
+}
+
+/** Gives a run to Slurm, and leaves it to it. */
+export async function launchOnSlurm({ recipe, runDir, only, options }: Launch): Promise<void> {
+  if (existsSync(runDir)) (await lockFolder(runDir)).release();
+  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+  prepareRun(recipe, runDir);
+  const lock = await lockFolder(runDir);
+  const jobs = await submitRun({
+    ...{ recipe, runDir, command: COMMAND },
+    phases: wanted(recipe, only),
+  }).finally(lock.release);
+  if (options.json) {
+    printJson({ run: runDir, submitted: jobs });
+    return;
+  }
+  for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
+  if (options.quiet) return;
+  if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
+  note(`How it stands: deep-incubation status ${runDir}`);
+}
+
+export function refuseKubernetes(): never {
+  throw new InputError('--launcher kubernetes writes the jobs and starts none: it needs --dry-run', {
+    hint: 'deep-incubation run my.yaml --launcher kubernetes --dry-run | kubectl apply -f -',
+  });
+}
+
+function wanted(recipe: Recipe, only: readonly PhaseName[] | undefined): Phase[] {
+  // In the order of the phases, whatever the order they were named in.
+  return only === undefined ? phasesOf(recipe) : phasesOf(recipe).filter(({ name }) => only.includes(name));
+}

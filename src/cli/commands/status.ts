@@ -1,0 +1,15 @@
+import pc from 'picocolors';
+import { readJobs } from '../../cluster/slurm-jobs.js';
+import { askQueue } from '../../cluster/slurm-queue.js';
+import { runStand } from '../../report/run-status.js';
+import { standText } from '../../report/run-status-text.js';
+import { print, printJson } from '../output.js';
+
+/** `status`: how every phase of a run stands. Only reads. */
+export async function status(runDir: string, options: { readonly json?: true }): Promise<void> {
+  const jobs = readJobs(runDir);
+  const queue = jobs.length === 0 ? undefined : await askQueue(jobs.map(({ job }) => job));
+  const stand = runStand(runDir, queue);
+  if (options.json) printJson(stand);
+  else print(standText(stand, pc));
+}

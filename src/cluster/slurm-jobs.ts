@@ -1,0 +1,50 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../base/errors.js';
+import { writeJsonAtomic } from '../checkpoint/atomic.js';
+import { withFileErrors } from '../checkpoint/file-errors.js';
+import { readJson } from '../checkpoint/run-folder.js';
+
+const schema = z.object({
+  jobs: z.array(
+    z.object({
+      /** `PT`, `MT/0` ... */
+      phase: z.string(),
+      /** Of the last submission: `12`, or `12_3` for a task of an array. */
+      job: z.string(),
+      /** The batch script, in the same folder. */
+      script: z.string(),
+      submitted: z.string(),
+    }),
+  ),
+});
+
+/** A phase's job, as `slurm/jobs.json` of a run has it. */
+export type SlurmJob = z.infer<typeof schema>['jobs'][number];
+
+/** Where a run keeps what it gave to Slurm. */
+export const slurmFolder = (runDir: string): string => join(runDir, 'slurm');
+
+/**
+ * The last job of each phase that was submitted; none where Slurm never saw the run.
+ * @throws InputError where the file is damaged
+ */
+export function readJobs(runDir: string): SlurmJob[] {
+  const path = join(slurmFolder(runDir), 'jobs.json');
+  if (!existsSync(path)) return [];
+  const parsed = schema.safeParse(readJson(path));
+  if (parsed.success) return parsed.data.jobs;
+  throw new InputError(`${path} is damaged`, {
+    hint: 'scancel what squeue shows of this run, and delete it',
+  });
+}
+
+/** Writes down new jobs, each in the place of its phase's last one. */
+export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
+  const kept = readJobs(runDir).filter(({ phase }) => !jobs.some((job) => job.phase === phase));
+  withFileErrors(slurmFolder(runDir), () => {
+    mkdirSync(slurmFolder(runDir), { recursive: true });
+    writeJsonAtomic(join(slurmFolder(runDir), 'jobs.json'), { jobs: [...kept, ...jobs] });
+  });
+}

@@ -1,0 +1,80 @@
+import type { createColors } from 'picocolors';
+import { duration } from './format.js';
+import type { PhaseStand, RunStand, StandState } from './run-status.js';
+
+type Colors = ReturnType<typeof createColors>;
+
+/** How a run stands, for a terminal: a line a phase, then a paragraph for each that somebody should look at. */
+export function standText(stand: RunStand, colors: Colors): string {
+  const { run, name, phases } = stand;
+  const done = phases.filter(({ state }) => state === 'done').length;
+  const paint = painter(colors);
+  const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done  ${colors.dim(run)}`;
+  const rows = [HEAD, ...phases.map(cells)];
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const lines = rows.map((row, index) =>
+    row
+      .map((cell, column) => {
+        const padded = LEFT.has(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+        return index > 0 && column === STATE ? paint(phases[index - 1].state, padded) : padded;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+  return [title, '', ...lines, ...phases.flatMap((phase) => trouble(phase, paint))].join('\n');
+}
+
+const HEAD = ['phase', 'state', 'steps', '', 'loss', 'top-1', 'images/s', 'left', 'restarts', 'where'];
+const STATE = 1;
+const LEFT: ReadonlySet<number> = new Set([0, STATE, HEAD.length - 1]);
+
+function cells(phase: PhaseStand): string[] {
+  const { step, steps, loss, top1, state, seconds_left: left } = phase;
+  const total = steps === null ? '?' : steps.toLocaleString('en-US');
+  return [
+    phase.phase,
+    state,
+    `${step.toLocaleString('en-US')}/${total}`,
+    steps ? `${Math.floor((100 * step) / steps)} %` : '',
+    loss === null ? '' : loss.toFixed(3),
+    top1 === null ? '' : `${top1.toFixed(2)} %`,
+    phase.images_per_second === null ? '' : Math.round(phase.images_per_second).toLocaleString('en-US'),
+    left === null ? '' : duration(left),
+    phase.restarts > 0 ? String(phase.restarts) : '',
+    whereOf(phase),
+  ];
+}
+
+function whereOf({ state, waits_for: needs, job, pid, host }: PhaseStand): string {
+  if (state === 'done') return '';
+  const slurm = job === null ? [] : [`job ${job}`];
+  const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
+  const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
+  return [...slurm, ...process, ...waiting].join(', ');
+}
+
+function after(needs: readonly string[]): string[] {
+  if (needs.length === 0) return [];
+  const modules = needs.filter((need) => need.startsWith('MT/'));
+  return [`after ${modules.length > 2 ? `${modules.length} modules` : needs.join(', ')}`];
+}
+
+function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[] {
+  const { state, last_error: error, to_do: toDo, log } = phase;
+  if (toDo === null) return [];
+  return [
+    '',
+    `${phase.phase} ${paint(state, state)}${error === null ? '' : `: ${error}`}`,
+    ...(log === null ? [] : [`  log    ${log}`]),
+    `  to do  ${toDo}`,
+  ];
+}
+
+function painter(colors: Colors) {
+  return (state: StandState, text: string): string => {
+    if (state === 'failed' || state === 'lost') return colors.red(text);
+    if (state === 'restarting' || state === 'stopped') return colors.yellow(text);
+    if (state === 'running') return colors.cyan(text);
+    return state === 'done' ? colors.green(text) : colors.dim(text);
+  };
+}

@@ -1,0 +1,184 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pc from 'picocolors';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type SyntheticPhase, syntheticRecords, syntheticResult } from '../../test/synthetic-run.js';
+import { InputError } from '../base/errors.js';
+import { lockFolder } from '../checkpoint/folder-lock.js';
+import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
+import { runFolder, writeResult } from '../checkpoint/run-folder.js';
+import { recordJobs } from '../cluster/slurm-jobs.js';
+import { runStand } from './run-status.js';
+import { standText } from './run-status-text.js';
+
+let run: string;
+beforeEach(() => {
+  run = mkdtempSync(join(tmpdir(), 'stand-'));
+  writeFileSync(join(run, 'recipe.json'), '{"name": "mine"}');
+  const phases = [
+    { phase: 'PT', steps: 94, needs: [] },
+    { phase: 'MT/0', steps: 470, needs: ['PT'] },
+    { phase: 'MT/1', steps: 470, needs: ['PT'] },
+    { phase: 'FT', steps: 47, needs: ['MT/0', 'MT/1'] },
+  ];
+  writeFileSync(join(run, 'plan.json'), JSON.stringify({ phases }));
+});
+afterEach(() => rmSync(run, { recursive: true, force: true }));
+
+const synthetic = (phase: string, stoppedAfter?: number): SyntheticPhase => ({
+  ...{ phase, epochs: phase === 'PT' ? 2 : 10, top1: [10, 60], passes: 12 },
+  ...(stoppedAfter !== undefined && { stoppedAfter }),
+});
+
+/** What training has left of a phase. */
+function trained(phase: string, stoppedAfter?: number): void {
+  const { root, metrics, log } = runFolder(run).phase(phase);
+  mkdirSync(root, { recursive: true });
+  const records = syntheticRecords(synthetic(phase, stoppedAfter));
+  writeFileSync(metrics, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  writeFileSync(log, 'words\n');
+  if (stoppedAfter === undefined) writeResult(run, syntheticResult(synthetic(phase)));
+}
+
+const write = (phase: string, status: Partial<PhaseStatus>) =>
+  writeStatus(run, phase, { state: 'running', pid: null, restarts: 0, last_error: null, ...status });
+const standOf = (phase: string, ...queue: Parameters<typeof runStand>[1][]) =>
+  runStand(run, ...queue).phases.find((each) => each.phase === phase);
+
+test('nothing begun: all waits, for what the plan says', () => {
+  expect(runStand(run)).toMatchObject({ name: 'mine', state: 'waiting', supervisor: null });
+  expect(standOf('FT')).toMatchObject({
+    ...{ state: 'waiting', step: 0, steps: 47, loss: null, waits_for: ['MT/0', 'MT/1'] },
+    ...{ to_do: null, log: null, host: null },
+  });
+});
+
+test('a phase that runs: progress, speed, and the time the rest takes', async () => {
+  trained('PT');
+  trained('MT/0', 4);
+  const lock = await lockFolder(run);
+  write('MT/0', { pid: 77 });
+  const stand = runStand(run);
+  lock.release();
+  expect(stand).toMatchObject({ state: 'running', supervisor: { pid: process.pid, host: hostname() } });
+  const [pt, module] = stand.phases;
+  expect(pt).toMatchObject({ state: 'done', step: 94, top1: 60, to_do: null });
+  // Of 4 x 47 steps every fifth was recorded: 185 of 470. A step takes 128 x 18 / 60,000 s.
+  expect(module).toMatchObject({ state: 'running', step: 185, steps: 470, pid: 77, waits_for: [] });
+  expect(module.images_per_second).toBeCloseTo(60_000 / 18, 6);
+  expect(module.seconds_left).toBeCloseTo(285 * ((128 * 18) / 60_000), 6);
+});
+
+describe('a phase in trouble says what to do', () => {
+  const checkpoint = () => mkdirSync(join(run, 'PT/checkpoints/90'), { recursive: true });
+
+  test('failed, with what the phase advised', () => {
+    trained('PT', 1);
+    write('PT', {
+      state: 'failed',
+      last_error: 'loss is NaN at step 46',
+      hint: 'lower training.optimizer.lr',
+    });
+    expect(standOf('PT')).toMatchObject({
+      ...{ state: 'failed', last_error: 'loss is NaN at step 46', log: join(run, 'PT/log.txt') },
+      to_do: 'lower training.optimizer.lr; after that run again: it begins anew',
+    });
+    expect(runStand(run).state).toBe('failed');
+  });
+
+  test('lost: its process is gone without a word', () => {
+    trained('PT', 1);
+    checkpoint();
+    write('PT', { state: 'running', pid: 7 });
+    expect(standOf('PT')).toMatchObject({
+      ...{ state: 'lost', pid: null, host: hostname() },
+      last_error: 'the process that supervised it ended without a word',
+      to_do: 'run again: it goes on from its checkpoint of step 90',
+    });
+  });
+
+  test('stopped by a person', () => {
+    trained('PT', 1);
+    write('PT', { state: 'interrupted' });
+    expect(standOf('PT')).toMatchObject({
+      state: 'stopped',
+      last_error: null,
+      to_do: 'run again: it begins anew',
+    });
+  });
+
+  test('restarting by itself', async () => {
+    trained('PT', 1);
+    checkpoint();
+    const lock = await lockFolder(run);
+    write('PT', { state: 'restarting', restarts: 2, last_error: 'died of SIGKILL' });
+    const stand = standOf('PT');
+    lock.release();
+    expect(stand).toMatchObject({ state: 'restarting', restarts: 2, last_error: 'died of SIGKILL' });
+    expect(stand?.to_do).toBe('nothing: it goes on from its checkpoint of step 90 by itself');
+  });
+});
+
+test('a phase that holds its own folder runs, without a supervisor', async () => {
+  trained('PT', 1);
+  const lock = await lockFolder(join(run, 'PT'));
+  expect(standOf('PT')).toMatchObject({ state: 'running', pid: process.pid });
+  lock.release();
+});
+
+describe('jobs of Slurm', () => {
+  const pending = { state: 'PENDING', reason: 'Dependency' };
+  beforeEach(() => recordJobs(run, [{ phase: 'MT/1', job: '12_1', script: 'MT.sh', submitted: 'now' }]));
+
+  test('what never began is queued, as far as the folder tells', () => {
+    expect(standOf('MT/1')).toMatchObject({ state: 'queued', job: '12_1' });
+    expect(standOf('MT/0')).toMatchObject({ state: 'waiting', job: null });
+  });
+
+  test('Slurm has it: queued, although it was lost or failed before', () => {
+    const queue = new Map([['12_1', pending]]);
+    expect(standOf('MT/1', queue)?.state).toBe('queued');
+    trained('MT/1', 1);
+    for (const state of ['running', 'failed', 'interrupted'] as const) {
+      write('MT/1', { state });
+      expect(standOf('MT/1', queue)?.state).toBe('queued');
+    }
+    // Its script is about to start it again.
+    write('MT/1', { state: 'running' });
+    const running = new Map([['12_1', { state: 'RUNNING', reason: 'None' }]]);
+    expect(standOf('MT/1', running)?.state).toBe('restarting');
+  });
+
+  test('Slurm has it no more', () => {
+    const gone = 'its Slurm job 12_1 left the queue before it began';
+    expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone });
+    trained('MT/1', 1);
+    write('MT/1', { state: 'running' });
+    expect(standOf('MT/1', new Map())?.state).toBe('lost');
+  });
+});
+
+test('a page for a person', () => {
+  trained('PT');
+  trained('MT/0', 4);
+  write('MT/0', { state: 'failed', last_error: 'died of SIGSEGV', hint: 'report it', restarts: 3 });
+  const text = standText(runStand(run), pc.createColors(false)).replaceAll(run, 'RUN');
+  expect(text.split('\n')).toEqual([
+    'mine  failed, 1 of 4 phases done  RUN',
+    '',
+    'phase  state      steps          loss    top-1  images/s  left  restarts  where',
+    'PT     done       94/94  100 %  1.310  60.00 %     3,333',
+    'MT/0   failed   185/470   39 %  1.562  46.77 %     3,333               3',
+    'MT/1   waiting    0/470    0 %',
+    'FT     waiting     0/47    0 %                                            after MT/0, MT/1',
+    '',
+    'MT/0 failed: died of SIGSEGV',
+    '  log    RUN/MT/0/log.txt',
+    '  to do  report it; after that run again: it begins anew',
+  ]);
+});
+
+test('refuses what is no run', () => {
+  expect(() => runStand(tmpdir())).toThrow(InputError);
+});

@@ -1,0 +1,170 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newestStep } from '../src/checkpoint/checkpoint-store.js';
+import type { PhaseStand, RunStand } from '../src/report/run-status.js';
+import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+import { type Cluster, missingPrograms, startCluster } from './slurm-cluster.js';
+
+// A real Slurm of one node, started here.
+
+const missing = missingPrograms();
+if (missing.length > 0) {
+  process.stderr.write(
+    `test/slurm.test.ts is skipped: this machine lacks ${missing.join(', ')} (apt-get install slurm-wlm munge)\n`,
+  );
+}
+
+describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 120_000 }, () => {
+  const folder = temporaryFolder();
+  const images = join(folder, 'images');
+  let cluster: Cluster;
+  beforeAll(async () => {
+    await writeImages(images, { train: 16, val: 8 });
+    cluster = await startCluster();
+  }, 120_000);
+  afterAll(() => cluster?.stop(), 60_000);
+
+  /** A recipe whose PT takes so many epochs of four steps. */
+  function recipe(name: string, epochs: number, MT: object = {}): string {
+    const path = join(folder, `${name}.json`);
+    const tiny = { ...tinyRecipe(images), name, phases: { PT: { epochs }, MT } };
+    writeFileSync(path, JSON.stringify(tiny));
+    return path;
+  }
+
+  async function said(...args: string[]): Promise<string> {
+    const ended = await cli(args, { env: cluster.env });
+    expect(ended).toMatchObject({ code: 0, stderr: expect.any(String) });
+    return ended.stdout;
+  }
+
+  const submit = async (path: string, run: string): Promise<Record<string, string>> => {
+    const { submitted } = JSON.parse(
+      await said(
+        'run',
+        path,
+        '--out',
+        run,
+        '--launcher',
+        'slurm',
+        '--set',
+        'run.slurm={time: "1:00:00", cpus: 1, args: [--comment=test]}',
+        '--json',
+      ),
+    );
+    return Object.fromEntries(submitted.map(({ phase, job }: PhaseStand) => [phase, job]));
+  };
+
+  const stand = async (run: string): Promise<RunStand> => JSON.parse(await said('status', run, '--json'));
+
+  /** Waits until a phase is as asked for. */
+  async function comes(
+    run: string,
+    phase: string,
+    isIt: (stand: PhaseStand) => boolean,
+  ): Promise<PhaseStand> {
+    let found: PhaseStand | undefined;
+    for (const end = Date.now() + 60_000; Date.now() < end; await sleep(100)) {
+      found = (await stand(run)).phases.find((each) => each.phase === phase);
+      if (found !== undefined && isIt(found)) return found;
+    }
+    const jobs = cluster.slurm('squeue', '--array');
+    throw new Error(`waited in vain for ${phase}: ${JSON.stringify(found, undefined, 2)}\n${jobs}`);
+  }
+
+  /** Slurm lets a job that is queued again wait for two minutes; this one starts at once. */
+  async function hasten(job: string): Promise<void> {
+    let wasPending = false;
+    const hasStarted = () => {
+      const state = cluster.slurm('squeue', '--noheader', `--jobs=${job}`, '--format=%T');
+      if (state === 'PENDING') {
+        wasPending = true;
+        cluster.slurm('scontrol', 'update', `JobId=${job}`, 'StartTime=now');
+      }
+      return wasPending && state === 'RUNNING';
+    };
+    await until(hasStarted, `job ${job} to start again`);
+  }
+
+  const log = (run: string, phase: string) => readFileSync(join(run, phase, 'log.txt'), 'utf8');
+  const goesOn = (run: string) =>
+    [...log(run, 'PT').matchAll(/goes on from step (\d+)/g)].map(([, step]) => Number(step));
+
+  test('PT, the modules as an array, FT; preempted and queued again on the way', async () => {
+    const run = join(folder, 'whole');
+    const path = recipe('whole', 400);
+    const jobs = await submit(path, run);
+    expect(Object.keys(jobs)).toEqual(['PT', 'MT/0', 'MT/1', 'FT']);
+    expect([jobs['MT/0'], jobs['MT/1']]).toEqual([0, 1].map((task) => `${Number(jobs.PT) + 1}_${task}`));
+
+    await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
+    expect((await stand(run)).phases).toMatchObject([
+      { phase: 'PT', state: 'running', job: jobs.PT, steps: 1600, restarts: 0 },
+      { phase: 'MT/0', state: 'queued', job: jobs['MT/0'], waits_for: ['PT'] },
+      { phase: 'MT/1', state: 'queued' },
+      { phase: 'FT', state: 'queued', waits_for: ['MT/0', 'MT/1'] },
+    ]);
+    // What is queued is not submitted again.
+    expect(await submit(path, run)).toEqual({});
+
+    cluster.slurm('scontrol', 'requeue', jobs.PT);
+    await comes(run, 'PT', ({ state }) => state === 'queued');
+    const saved = newestStep(join(run, 'PT'));
+    expect(saved).toBeGreaterThan(20);
+    await hasten(jobs.PT);
+
+    await comes(run, 'FT', ({ state }) => state === 'done');
+    expect(goesOn(run)).toEqual([saved]);
+    const ended = await stand(run);
+    expect(ended.phases.map(({ state, step, restarts }) => [state, step, restarts])).toEqual([
+      ['done', 1600, 1],
+      ...Array(3).fill(['done', 8, 0]),
+    ]);
+    expect(readFileSync(join(run, 'MT/1', `slurm-${jobs['MT/1']}.txt`), 'utf8')).toContain('MT/1: top-1');
+    // Given once more it sums up.
+    expect(await said('run', path, '--out', run, '--launcher', 'slurm')).toContain('Deep Incubation');
+  });
+
+  test('near its time limit it saves and queues again; killed it starts again; cancelled it leaves', async () => {
+    const run = join(folder, 'long');
+    const { PT } = await submit(recipe('long', 20_000), run);
+    const first = await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
+    // As Slurm does before the limit.
+    cluster.slurm('scancel', '--batch', '--signal=USR1', PT);
+    await comes(run, 'PT', ({ state }) => state === 'queued');
+    const saved = newestStep(join(run, 'PT'));
+    expect(saved).toBeGreaterThanOrEqual(first.step);
+    await hasten(PT);
+
+    const second = await comes(run, 'PT', ({ state, step }) => state === 'running' && step > saved + 20);
+    expect(second.restarts).toBe(1);
+    process.kill(second.pid as number, 'SIGKILL');
+    const third = await comes(run, 'PT', ({ state, restarts }) => state === 'running' && restarts === 2);
+    expect(third).toMatchObject({ job: PT, last_error: 'its process died with exit code 137' });
+    await comes(run, 'PT', ({ step }) => step > saved + 20);
+    expect(goesOn(run)).toEqual([saved, saved]);
+
+    expect(await said('cancel', run)).toContain(`PT: job ${PT} cancelled`);
+    const last = await comes(run, 'PT', ({ state }) => state === 'stopped');
+    expect(last.to_do).toMatch(/^run again: it goes on from its checkpoint of step/);
+    expect(newestStep(join(run, 'PT'))).toBeGreaterThan(saved + 20);
+    expect(cluster.slurm('squeue', '--noheader', '--states=PENDING,RUNNING')).toBe('');
+    expect(await said('cancel', run)).toBe('Nothing of it runs.\n');
+  });
+
+  test('modules that fail: FT leaves the queue, and both are submitted again', async () => {
+    const run = join(folder, 'failing');
+    const path = recipe('failing', 2, { optimizer: { lr: 1e30 } });
+    await submit(path, run);
+    const module = await comes(run, 'MT/1', ({ state }) => state === 'failed');
+    expect(module.last_error).toMatch(/^MT\/1: the loss is NaN at step/);
+    expect(module.to_do).toMatch(/; after that run again: it begins anew$/);
+    const gone = await comes(run, 'FT', ({ state }) => state === 'stopped');
+    expect(gone.last_error).toMatch(/^its Slurm job \d+ left the queue before it began$/);
+    await comes(run, 'MT/0', ({ state }) => state === 'failed');
+    expect(Object.keys(await submit(path, run))).toEqual(['MT/0', 'MT/1', 'FT']);
+    await said('cancel', run);
+  });
+});
