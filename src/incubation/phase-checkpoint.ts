@@ -17,6 +17,7 @@ import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizer.js';
+import type { Lineage } from './lineage.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
 import type { Recipe } from './recipe-schema.js';
@@ -98,10 +99,15 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
  */
 export function save(
   phaseFolder: string,
-  parts: Trained & { readonly recipe: Recipe; readonly phase: Phase; readonly crew: Crew },
+  parts: Trained & {
+    readonly recipe: Recipe;
+    readonly phase: Phase;
+    readonly crew: Crew;
+    readonly lineage: Lineage | undefined;
+  },
   standing: Standing,
 ): Standing {
-  const { recipe, phase, crew } = parts;
+  const { recipe, phase, crew, lineage } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
@@ -119,6 +125,7 @@ export function save(
     model: geometry,
     mean: data.mean,
     std: data.std,
+    ...(lineage && { lineage }),
   };
   saveCheckpoint(phaseFolder, step, { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest });
   prune(phaseFolder, phase.settings.keep_checkpoints);

@@ -12,6 +12,7 @@ import type { Task } from '../training/task.js';
 import type { StepReport } from '../training/trainer.js';
 import { type Images, workersOf } from './images.js';
 import { Interrupted } from './interrupted.js';
+import type { Lineage } from './lineage.js';
 import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, type Trained } from './phase-checkpoint.js';
 import type { Log } from './phase-log.js';
@@ -32,6 +33,7 @@ export interface PhaseParts extends Trained {
   readonly generator: Generator;
   readonly device: string;
   readonly crew: Crew;
+  readonly lineage: Lineage | undefined;
   readonly onProgress: (doing: Doing) => void;
   readonly signal: AbortSignal | undefined;
 }

@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { phasesOf } from './phases.js';
+import { targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
@@ -28,6 +29,14 @@ export function checkTogether(recipe: Recipe, source: string): void {
     throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {
       hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
     });
+  }
+  const count = targetDepths(recipe).length;
+  for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
+    if (Number(index) >= count) {
+      throw new InputError(`${source}: phases.modules.${index}: the modules are 0 to ${count - 1}`);
+    }
+    if (objective !== 'imitate' || (own.distill ?? null) === null) continue;
+    throw new InputError(`${source}: phases.modules.${index}: a module that imitates cannot distill`);
   }
   const { augment } = data;
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);

@@ -28,6 +28,7 @@ interface PhaseOptions {
   readonly set?: readonly string[];
   readonly threads?: number;
   readonly device?: string;
+  readonly force?: true;
 }
 
 /**
@@ -57,7 +58,9 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
-    const result = await runPhase({ recipe, phase, runDir, device, group, onProgress, signal: stop.signal });
+    const { force } = options;
+    const { signal } = stop;
+    const result = await runPhase({ recipe, phase, runDir, device, group, onProgress, signal, force });
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       print(`${phase}: top-1 ${result.top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
