@@ -5,6 +5,7 @@ import { addConvert } from './declare/convert.js';
 import { addData } from './declare/data.js';
 import { addDoctor } from './declare/doctor.js';
 import { addEval } from './declare/eval.js';
+import { addExchange } from './declare/exchange.js';
 import { addInspect } from './declare/inspect.js';
 import { addPhase } from './declare/phase.js';
 import { addPlan } from './declare/plan.js';
@@ -47,6 +48,7 @@ export function createProgram() {
   addPlan(program);
   addInspect(program);
   addConvert(program);
+  addExchange(program);
   addData(program);
   addReport(program);
   addWatch(program);

@@ -8,6 +8,7 @@ import { drawMix } from '../data/mix.js';
 import { openDataset } from '../data/open-dataset.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
+import type { PhaseName } from './phases.js';
 import type { Recipe } from './recipe-schema.js';
 
 /** What is done to training images before a model sees them. */
@@ -36,6 +37,26 @@ export function openImages(recipe: Recipe): Images {
     val: subset(val, data.eval_images),
     augmentation: augmentationOf(recipe),
     evalTransform: evalTransform(model.image_size),
+  };
+}
+
+/** The recipe as a phase sees it: a module may learn from other images than the rest. */
+export function recipeOfPhase(recipe: Recipe, name: PhaseName): Recipe {
+  const own = recipe.phases.modules?.[name.slice('MT/'.length)]?.data;
+  return own === undefined || !name.startsWith('MT/')
+    ? recipe
+    : { ...recipe, data: { ...recipe.data, ...own } };
+}
+
+/** How many images each phase learns from, where most learn from so many. */
+export function trainImagesOf(recipe: Recipe, most: number): (name: PhaseName) => number {
+  const known = new Map<PhaseName, number>();
+  return (name) => {
+    const own = recipeOfPhase(recipe, name);
+    if (own === recipe) return most;
+    const count = known.get(name) ?? openImages(own).train.length;
+    known.set(name, count);
+    return count;
   };
 }
 

@@ -6,6 +6,7 @@ import { openImages } from './images.js';
 import { Interrupted } from './interrupted.js';
 import type { PhaseName } from './phases.js';
 import { type PhaseRun, runPhase } from './run-phase.js';
+import { sharesWithOthers } from './shared-incubation.js';
 import { sharedPrefix } from './shared-prefix.js';
 
 /**
@@ -20,9 +21,9 @@ export async function incubateTogether(
   names: readonly PhaseName[],
 ): Promise<PhaseResult[]> {
   const { recipe } = run;
-  if (!recipe.incubation.together || !names.every((name) => name.startsWith('MT/'))) {
+  if (!names.every((name) => sharesWithOthers(recipe, name))) {
     throw new InputError(`${names.join(', ')} cannot be trained together`, {
-      hint: 'only modules can, of a recipe with incubation.together: true',
+      hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
     });
   }
   const images = openImages(recipe);

@@ -18,6 +18,7 @@ import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizer.js';
+import type { Lineage } from './lineage.js';
 import type { Log } from './phase-log.js';
 import type { Phase } from './phases.js';
 import type { Recipe } from './recipe-schema.js';
@@ -103,11 +104,12 @@ export function save(
     readonly recipe: Recipe;
     readonly phase: Phase;
     readonly crew: Crew;
+    readonly lineage: Lineage | undefined;
     readonly threadBytes: number;
   },
   standing: Standing,
 ): { readonly standing: Standing; readonly written: Promise<void> } {
-  const { recipe, phase, crew } = parts;
+  const { recipe, phase, crew, lineage } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
@@ -125,6 +127,7 @@ export function save(
     model: geometry,
     mean: data.mean,
     std: data.std,
+    ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
   const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);

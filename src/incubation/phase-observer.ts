@@ -13,6 +13,7 @@ import type { StepReport } from '../training/trainer.js';
 import { backgroundWriting } from './background-writing.js';
 import { type Images, workersOf } from './images.js';
 import { Interrupted } from './interrupted.js';
+import type { Lineage } from './lineage.js';
 import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
 import type { PhaseEvents } from './phase-events.js';
@@ -35,6 +36,7 @@ export interface PhaseParts extends Trained {
   readonly generator: Generator;
   readonly device: string;
   readonly crew: Crew;
+  readonly lineage: Lineage | undefined;
   readonly onProgress: (doing: Doing) => void;
   readonly signal: AbortSignal | undefined;
   /** Checkpoints of as many bytes are written while training goes on. */

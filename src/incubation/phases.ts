@@ -4,7 +4,7 @@ import { hybridDepths, hybridRegimes } from './hybrid.js';
 import { metaDepths } from './meta-model.js';
 import { phaseSettings } from './phase-settings.js';
 import { blueprintOf, targetDepths } from './recipe-model.js';
-import type { Recipe, TrainingSettings } from './recipe-schema.js';
+import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`: also the phase's folder in the run. */
 export type PhaseName = 'PT' | `MT/${number}` | 'FT' | 'E2E';
@@ -78,11 +78,22 @@ function incubations(recipe: Recipe): Phase[] {
       sources: target.map((_, stage) => (stage === index ? null : parent)),
       // As the official code: a bare stage does not say which names to leave alone, so they are decayed.
       undecayed: [],
-      settings: phaseSettings(recipe, override),
+      settings: phaseSettings(recipe, moduleSettings(recipe, override, index)),
       equalCost: false,
       objective,
     }),
   );
+}
+
+/** What all modules have of their own, and this one before that. */
+function moduleSettings(recipe: Recipe, ofAll: TrainingOverride, index: number): TrainingOverride {
+  const { data: _, ...own } = recipe.phases.modules?.[index] ?? {};
+  return {
+    ...ofAll,
+    ...own,
+    optimizer: { ...ofAll.optimizer, ...own.optimizer },
+    schedule: { ...ofAll.schedule, ...own.schedule },
+  };
 }
 
 function finetuning(recipe: Recipe): Phase {

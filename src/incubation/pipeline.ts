@@ -6,6 +6,7 @@ import { runPhaseProcess } from './phase-process.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from './phases.js';
 import type { PreparedRun } from './prepare.js';
 import type { Recipe } from './recipe-schema.js';
+import { sharesWithOthers } from './shared-incubation.js';
 
 export interface PipelineOptions {
   readonly prepared: PreparedRun;
@@ -113,12 +114,13 @@ export function requireStartable(phases: readonly Phase[], isDone: (name: PhaseN
  */
 function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
   if (!recipe.incubation.together || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
-  const modules = phases.filter(isModule);
+  const shares = ({ name }: Phase) => sharesWithOthers(recipe, name);
+  const modules = phases.filter(shares);
   const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
     modules.filter((_, i) => i % teams === team),
   );
-  const first = phases.findIndex(isModule);
-  const alone = phases.filter((phase) => !isModule(phase)).map((phase) => [phase]);
+  const first = phases.findIndex(shares);
+  const alone = phases.filter((phase) => !shares(phase)).map((phase) => [phase]);
   return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
 }
 

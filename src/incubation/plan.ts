@@ -55,6 +55,9 @@ const BYTES_PER_WEIGHT = 4;
 /** The best, and one being written. */
 const CHECKPOINTS_BESIDE = 2;
 
+/** Training images: of all phases, or of each. */
+type TrainImages = number | ((name: PhaseName) => number);
+
 /**
  * Plans every phase of a recipe on a data set of `trainImages` images.
  *
@@ -62,18 +65,19 @@ const CHECKPOINTS_BESIDE = 2;
  * const recipe = readRecipe('recipe.yaml');
  * for (const { phase, steps, block_passes } of planRun(recipe, 50_000).phases) console.log(phase, steps, block_passes);
  */
-export function planRun(recipe: Recipe, trainImages: number): RunPlan {
+export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
+  const imagesOf = typeof trainImages === 'number' ? () => trainImages : trainImages;
   const phases = phasesOf(recipe);
   const plans = phases
     .filter((phase) => !phase.equalCost)
-    .map((phase) => planPhase(recipe, phase, trainImages));
+    .map((phase) => planPhase(recipe, phase, imagesOf(phase.name)));
   const own = plans.filter(({ phase }) => phase !== 'E2E');
   const incubation = {
     block_passes: own.reduce((sum, plan) => sum + plan.block_passes, 0),
     macs: own.reduce((sum, plan) => sum + plan.macs, 0),
   };
   for (const phase of phases.filter(({ equalCost }) => equalCost)) {
-    plans.push(planPhase(recipe, phase, trainImages, incubation.block_passes));
+    plans.push(planPhase(recipe, phase, imagesOf(phase.name), incubation.block_passes));
   }
   const disk_bytes = plans.reduce((sum, plan) => sum + keptOf(phases, plan) * plan.checkpoint_bytes, 0);
   const counted = plans.map((plan) => ({
@@ -84,7 +88,7 @@ export function planRun(recipe: Recipe, trainImages: number): RunPlan {
   const together = recipe.incubation.together ? togetherPlan(counted, plans) : null;
   return {
     name: recipe.name,
-    train_images: trainImages,
+    train_images: imagesOf('FT'),
     phases: plans,
     incubation,
     ratios,
@@ -150,7 +154,7 @@ function keptOf(phases: readonly Phase[], plan: PhasePlan): number {
 }
 
 /** The plan of one phase. */
-export function phasePlan(recipe: Recipe, trainImages: number, name: PhaseName): PhasePlan {
+export function phasePlan(recipe: Recipe, trainImages: TrainImages, name: PhaseName): PhasePlan {
   const plan = planRun(recipe, trainImages).phases.find(({ phase }) => phase === name);
   if (plan === undefined) throw new RangeError(`no phase ${name}`);
   return plan;

@@ -8,11 +8,12 @@ import { withFileErrors } from '../checkpoint/file-errors.js';
 import { phasesIn, readJson, runFolder } from '../checkpoint/run-folder.js';
 import type { Dataset } from '../data/dataset.js';
 import { evenShare } from '../data/loader.js';
-import { openImages } from './images.js';
-import { phasesOf } from './phases.js';
+import { openImages, trainImagesOf } from './images.js';
+import { type PhaseName, phasesOf } from './phases.js';
 import { planRun, type RunPlan } from './plan.js';
 import { checkedRecipe } from './recipe.js';
 import type { Recipe } from './recipe-schema.js';
+import { withSettings } from './settings.js';
 
 /** A run whose folder holds its recipe and plan. */
 export interface PreparedRun {
@@ -36,8 +37,9 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   // What has not trained yet may still be changed.
   if (existsSync(folder.recipe) && hasBegun(runDir)) requireSame(recipe, readRun(runDir), folder.recipe);
   const { train } = openImages(recipe);
-  requireEnough(recipe, train.length);
-  const plan = planRun(recipe, train.length);
+  const imagesOf = trainImagesOf(recipe, train.length);
+  requireEnough(recipe, imagesOf);
+  const plan = planRun(recipe, imagesOf);
   withFileErrors(runDir, () => {
     mkdirSync(runDir, { recursive: true });
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
@@ -56,12 +58,13 @@ export function hasBegun(runDir: string): boolean {
 
 /**
  * The recipe of a run.
+ * @param settings `key.path=value` each, which replace what it says
  * @throws InputError when the folder is not a run's
  */
-export function readRun(runDir: string): Recipe {
+export function readRun(runDir: string, settings: readonly string[] = []): Recipe {
   const { recipe } = runFolder(runDir);
   if (!existsSync(recipe)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
-  return checkedRecipe(readJson(recipe), recipe);
+  return checkedRecipe(withSettings(readJson(recipe), settings), recipe);
 }
 
 function requireSame(recipe: Recipe, before: Recipe, path: string): void {
@@ -74,7 +77,7 @@ function requireSame(recipe: Recipe, before: Recipe, path: string): void {
   const changed = Object.keys({ ...a, ...b }).find((key) => !isDeepStrictEqual(a[key], b[key]));
   if (changed === undefined) return;
   throw new InputError(`${path} was written by another recipe: ${changed} differs`, {
-    hint: 'choose another --out, or delete the folder to start over',
+    hint: 'choose another --out, or train a part of it anew with `deep-incubation redo`',
   });
 }
 
@@ -87,12 +90,12 @@ function listOf(dataset: Dataset): string {
   return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
 }
 
-function requireEnough(recipe: Recipe, trainImages: number): void {
+function requireEnough(recipe: Recipe, imagesOf: (name: PhaseName) => number): void {
   const { augment } = recipe.data;
-  // Repeated augmentation cuts an epoch to a multiple of 256 images.
-  const images =
-    augment !== 'none' && augment.repeats > 1 ? Math.floor(trainImages / 256) * 256 : trainImages;
   for (const { name, settings } of phasesOf(recipe)) {
+    const all = imagesOf(name);
+    // Repeated augmentation cuts an epoch to a multiple of 256 images.
+    const images = augment !== 'none' && augment.repeats > 1 ? Math.floor(all / 256) * 256 : all;
     evenShare(settings.accumulate, settings.batch_size, recipe.run.ranks);
     const perStep = settings.batch_size * settings.accumulate;
     if (images >= perStep) continue;

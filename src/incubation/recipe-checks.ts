@@ -1,6 +1,8 @@
 import { InputError } from '../base/errors.js';
 import { type Phase, phasesOf } from './phases.js';
+import { targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
+import { sharesWithOthers } from './shared-incubation.js';
 
 /**
  * What no single key of a recipe tells.
@@ -30,6 +32,14 @@ export function checkTogether(recipe: Recipe, source: string): void {
     });
   }
   requireSharable(recipe, source);
+  const count = targetDepths(recipe).length;
+  for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
+    if (Number(index) >= count) {
+      throw new InputError(`${source}: phases.modules.${index}: the modules are 0 to ${count - 1}`);
+    }
+    if (objective !== 'imitate' || (own.distill ?? null) === null) continue;
+    throw new InputError(`${source}: phases.modules.${index}: a module that imitates cannot distill`);
+  }
   const { augment } = data;
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
   for (const { name, settings } of phasesOf(recipe)) {
@@ -42,7 +52,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
 
 /** Drop-path rates rise over a hybrid's own depth: of hybrids of other depths the prefix's differ. */
 function requireSharable(recipe: Recipe, source: string): void {
-  const modules = phasesOf(recipe).filter(({ name }) => name.startsWith('MT/'));
+  const modules = phasesOf(recipe).filter(({ name }) => sharesWithOthers(recipe, name));
   const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
   if (!recipe.incubation.together || new Set(modules.map(depthOf)).size <= 1) return;
   if (modules.every(({ settings }) => settings.drop_path === 0)) return;

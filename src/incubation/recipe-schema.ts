@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PRESET_NAMES } from '../models/presets.js';
 import { data } from './recipe-data.js';
 import { kubernetes, slurm } from './recipe-launch.js';
-import { incubationOverride, override } from './recipe-training.js';
+import { incubationOverride, moduleOverride, override } from './recipe-training.js';
 import { count, positive } from './recipe-values.js';
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
@@ -64,6 +64,10 @@ const phases = z
   .strictObject({
     PT: override.prefault({}).describe('Pre-training of the meta model.'),
     MT: incubationOverride.prefault({}).describe('Incubation of each module.'),
+    modules: z
+      .record(z.string().regex(/^\d+$/), moduleOverride)
+      .describe('What differs for single modules, by their number, beside phases.MT.')
+      .optional(),
     FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
     E2E: z
       .union([z.literal('none'), override])

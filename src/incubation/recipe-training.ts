@@ -114,3 +114,15 @@ export const incubationOverride = override.extend({
     )
     .default('classify'),
 });
+
+/** What one module has of its own: settings, and which of the images it learns from. */
+export const moduleOverride = override.extend({
+  data: z
+    .strictObject({
+      path: z.string().optional(),
+      fraction: z.number().gt(0).max(1).optional(),
+      train_images: count.optional(),
+    })
+    .describe("Instead of the recipe's data.path, data.fraction, data.train_images.")
+    .optional(),
+});

@@ -13,11 +13,13 @@ import { peakMemory } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
 import { ema } from '../training/ema.js';
 import { type TrainOptions, train } from '../training/trainer.js';
-import { openImages, workersOf } from './images.js';
+import { openImages, recipeOfPhase, trainImagesOf, workersOf } from './images.js';
+import { lineageIn, lineageOf } from './lineage.js';
+import { requireOneParent } from './one-parent.js';
 import { findCheckpoint, resume, type Trained } from './phase-checkpoint.js';
 import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
 import { openLog } from './phase-log.js';
-import { phaseModel } from './phase-model.js';
+import { phaseModel, phaseStart } from './phase-model.js';
 import { objectiveOf } from './phase-objective.js';
 import { createObserver, enoughOf, type Observer, type PhaseParts } from './phase-observer.js';
 import { freeze, optimizerOf, scheduleOf } from './phase-recipe.js';
@@ -42,6 +44,8 @@ export interface PhaseRun {
   readonly threadBytes?: number;
   /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
+  /** Assemble modules that were incubated against different meta models. */
+  readonly force?: boolean | undefined;
 }
 
 /**
@@ -75,8 +79,9 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
 const ORPHAN_MS = 60_000;
 
 async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
-  const { recipe, runDir, device } = run;
-  const phase = phaseOf(recipe, run.phase);
+  const { runDir, device, force } = run;
+  const phase = phaseOf(run.recipe, run.phase);
+  const recipe = recipeOfPhase(run.recipe, phase.name);
   const folder = runFolder(runDir).phase(phase.name);
   const log = crew.leads ? openLog(folder.log) : () => {};
 
@@ -84,9 +89,11 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const images = run.shared?.images ?? openImages(recipe);
   const { accumulate, batch_size: batchSize } = phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
-  const plan = phasePlan(recipe, images.train.length, phase.name);
+  const plan = phasePlan(run.recipe, trainImagesOf(run.recipe, images.train.length), phase.name);
   const checkpoint = findCheckpoint(folder.root, log);
-  const model = await phaseModel(recipe, phase, { runDir, checkpoint }, device);
+  if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
+  const { stages, parent } = await phaseStart(recipe, phase, { runDir, checkpoint });
+  const model = phaseModel(recipe, phase, stages, device);
   freeze(phase, model);
   const { ema: decay } = phase.settings;
   const trained: Trained = {
@@ -99,9 +106,14 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
   const { task } = objective;
+  // A phase that goes on has the lineage it began with.
+  const lineage = checkpoint
+    ? lineageIn(checkpoint.manifest)
+    : lineageOf(recipe, phase, parent, images.train);
   const events = crew.leads
     ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
     : NO_EVENTS;
+  const made = { ...trained, lineage };
   const parts = {
     recipe,
     phase,
@@ -110,7 +122,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     log,
     events,
     images,
-    ...trained,
+    ...made,
     task,
     generator,
     device,

@@ -30,6 +30,7 @@ interface PhaseOptions {
   readonly set?: readonly string[];
   readonly threads?: number;
   readonly device?: string;
+  readonly force?: true;
 }
 
 /**
@@ -63,7 +64,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
     if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
-    const run = { recipe, runDir, device, onProgress, signal: stop.signal };
+    const run = { recipe, runDir, device, onProgress, signal: stop.signal, force: options.force };
     const [phase] = phases;
     const results =
       phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];

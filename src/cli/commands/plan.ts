@@ -1,5 +1,5 @@
 import type { CostRatios } from '../../incubation/cost-variants.js';
-import { openImages } from '../../incubation/images.js';
+import { openImages, trainImagesOf } from '../../incubation/images.js';
 import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan.js';
 import { readRecipe } from '../../incubation/recipe.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
@@ -18,7 +18,7 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: what a recipe will do and cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const recipe = readRecipe(recipePath, options.set);
-  const run = planRun(recipe, options.images ?? openImages(recipe).train.length);
+  const run = planRun(recipe, options.images ?? trainImagesOf(recipe, openImages(recipe).train.length));
   const time: Seconds = options.measure
     ? await (await import('../plan-measure.js')).measure(recipe, run.phases)
     : new Map();

@@ -1,13 +1,17 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { InputError } from '../../base/errors.js';
 import { removeTemporary } from '../../checkpoint/atomic.js';
+import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
+import { requireOneParent } from '../../incubation/one-parent.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf } from '../../incubation/phases.js';
 import { runPipeline } from '../../incubation/pipeline.js';
-import { hasBegun, type PreparedRun, prepareRun } from '../../incubation/prepare.js';
+import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/prepare.js';
 import { readRecipe } from '../../incubation/recipe.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
 import { checkStart } from '../../incubation/start-check.js';
 import { defaultFolder } from '../default-folder.js';
 import { downloaded } from '../download.js';
@@ -21,37 +25,37 @@ interface RunOptions {
   readonly out?: string;
   readonly set?: readonly string[];
   readonly only?: readonly string[];
+  readonly force?: true;
   readonly quiet?: true;
   readonly json?: true;
-  readonly launcher: Launcher;
+  readonly launcher?: Launcher;
   readonly dryRun?: true;
 }
 
 const TICK_MS = 250;
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** `run`: trains what is not done yet, then sums up. */
-export async function run(recipePath: string, options: RunOptions): Promise<void> {
-  const recipe = readRecipe(recipePath, options.set);
+export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
+  const { recipe, runDir } = openRun(recipeOrRun, options);
   // The name is checked by looking the phase up.
   const only = options.only && [
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
-  const runDir = options.out ?? defaultFolder(recipe);
   const launch = { recipe, runDir, only, options };
-  if (options.dryRun) return printLaunch(options.launcher, launch);
+  if (options.dryRun) return printLaunch(options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes();
   // What is done is summed up here, whoever did it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+  else await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir);
   const lock = await lockFolder(runDir);
-  const { ran, summary, report, notes } = await trainAndConclude(
-    prepared,
-    only,
-    options.quiet ?? false,
-  ).finally(lock.release);
+  const { ran, summary, report, notes } = await trainAndConclude(prepared, only, options).finally(
+    lock.release,
+  );
 
   if (options.json) {
     printJson({ ...summary, run: runDir, report, phases_run: ran });
@@ -65,21 +69,45 @@ export async function run(recipePath: string, options: RunOptions): Promise<void
   print('', table(summary).trimEnd(), '', `Report: ${report}`);
 }
 
+/** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
+function openRun(recipeOrRun: string, { out, set }: RunOptions): { recipe: Recipe; runDir: string } {
+  if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
+    const recipe = readRecipe(recipeOrRun, set);
+    return { recipe, runDir: out ?? defaultFolder(recipe) };
+  }
+  if (out === undefined) return { recipe: readRun(recipeOrRun, set), runDir: recipeOrRun };
+  throw new InputError(`${recipeOrRun} is a run, which has its folder`, {
+    hint: 'give --out with a recipe file',
+  });
+}
+
+/** Before hours are spent on what comes before it: what FT will be assembled from, as far as it is there. */
+async function checkParents(
+  recipe: Recipe,
+  runDir: string,
+  only: readonly PhaseName[] | undefined,
+  force: boolean | undefined,
+): Promise<void> {
+  const isWanted = only === undefined || only.includes('FT');
+  const isBegun = newestStep(runFolder(runDir).phase('FT').root) > 0;
+  if (isWanted && !isBegun) await requireOneParent(recipe, runDir, phaseOf(recipe, 'FT'), { force, note });
+}
+
 async function trainAndConclude(
   prepared: PreparedRun,
   only: readonly PhaseName[] | undefined,
-  quiet: boolean,
+  options: RunOptions,
 ): Promise<Conclusion & { readonly ran: PhaseName[] }> {
   removeTemporary(prepared.runDir);
   removeTemporary(runFolder(prepared.runDir).report);
-  const ran = await train(prepared, only, quiet);
+  const ran = await train(prepared, only, options);
   return { ran, ...(await concludeRun(prepared)) };
 }
 
 async function train(
   prepared: PreparedRun,
   only: readonly PhaseName[] | undefined,
-  quiet: boolean,
+  { quiet, force }: RunOptions,
 ): Promise<PhaseName[]> {
   const { runDir, plan } = prepared;
   const progress = createProgress({
@@ -88,7 +116,7 @@ async function train(
     stream: process.stderr,
     isTTY: process.stderr.isTTY ?? false,
     now: () => performance.now(),
-    quiet,
+    quiet: quiet ?? false,
   });
   using stop = stopOnSignals(() =>
     progress.note('stopping: a checkpoint is being saved; once more: at once'),
@@ -98,7 +126,7 @@ async function train(
     return await runPipeline({
       prepared,
       ...(only && { only }),
-      command: [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'],
+      command: [process.execPath, MAIN, 'phase', ...(force ? ['--force'] : [])],
       signal: stop.signal,
       note: progress.note,
     });

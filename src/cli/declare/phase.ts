@@ -1,4 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
+import { FORCE } from './exchange.js';
 import { collect, examples, positiveInteger, SET } from './shared.js';
 
 export function addPhase(program: Command): void {
@@ -21,6 +22,7 @@ export function addPhase(program: Command): void {
     .option('--set <key=value>', SET, collect)
     .option('--threads <n>', "CPU threads (default: the recipe's, or this machine's share)", positiveInteger)
     .option('--device <device>', "auto, cpu, cuda or cuda:<n> (default: the recipe's)")
+    .option('--force', FORCE)
     .addHelpText(
       'after',
       examples(

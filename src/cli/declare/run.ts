@@ -1,4 +1,5 @@
 import { type Command, Option } from '@commander-js/extra-typings';
+import { FORCE } from './exchange.js';
 import { collect, examples, list, SET } from './shared.js';
 
 export function addRun(program: Command): void {
@@ -10,7 +11,7 @@ export function addRun(program: Command): void {
         'model (FT), and the end-to-end baseline (E2E) if the recipe asks for it. Phases run in processes of their ' +
         'own. The same command run again goes on where it was stopped; what is done is not done again.',
     )
-    .argument('<recipe>', 'recipe file, YAML or JSON')
+    .argument('<recipe-or-run>', 'recipe file, YAML or JSON, or folder of a run, which has its recipe')
     .option('--out <folder>', 'folder of the run (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)
     .option('--only <phases>', 'these phases alone, such as PT,MT/0,FT (default: all)', list)
@@ -20,6 +21,7 @@ export function addRun(program: Command): void {
         .default('local' as const),
     )
     .option('--dry-run', 'print what the launcher would be given, and start nothing')
+    .option('--force', FORCE)
     .option('--quiet', 'print the result alone, no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText(

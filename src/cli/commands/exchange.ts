@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { packModule, packWork } from '../../incubation/bundle-pack.js';
+import { readBundle, unpackModule, unpackWork } from '../../incubation/bundle-unpack.js';
+import type { PhaseName } from '../../incubation/phases.js';
+import { defaultFolder } from '../default-folder.js';
+import { note, print } from '../output.js';
+
+interface UnpackOptions {
+  readonly into?: string;
+  readonly replace?: true;
+  readonly force?: true;
+}
+
+/** `pack`: work for another machine, or a module. */
+export async function pack(path: string, out: string, options: { readonly for?: string }): Promise<void> {
+  const { kind, phase, files } = await packed(path, out, options.for);
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  print(`${out}: ${kind === 'work' ? `work, to incubate ${phase}` : `the module ${phase}`}, ${bytes} bytes`);
+}
+
+function packed(path: string, out: string, module: string | undefined) {
+  if (module !== undefined) return packWork(path, module as PhaseName, out);
+  const root = resolve(path);
+  if (!existsSync(root)) throw new InputError(`${path} does not exist`);
+  const parent = dirname(root);
+  if (basename(parent) !== 'MT') {
+    throw new InputError(`${path} is not the folder of a module`, {
+      hint: 'give RUN/MT/1 to pack a module, or RUN --for MT/1 to pack work',
+    });
+  }
+  return packModule(dirname(parent), `MT/${basename(root)}` as PhaseName, out);
+}
+
+/** `unpack`: makes a run of work, or takes a module into a run. */
+export async function unpack(bundle: string, options: UnpackOptions): Promise<void> {
+  const { content, recipe } = readBundle(bundle);
+  if (recipe !== undefined) {
+    const { runDir } = await unpackWork(bundle, options.into ?? defaultFolder(recipe));
+    const next = `deep-incubation run ${runDir} --only ${content.phase} --set data.path=IMAGES`;
+    print(`${runDir}: to incubate ${content.phase}: ${next}`);
+    return;
+  }
+  const runDir = options.into;
+  if (runDir === undefined) {
+    throw new InputError(`${bundle} holds the module ${content.phase}`, { hint: 'name its run: --into RUN' });
+  }
+  if (!existsSync(runDir)) throw new InputError(`${runDir} does not exist`);
+  const lock = await lockFolder(runDir);
+  const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
+  if (previous !== undefined) note(`What was there is in ${previous}.`);
+  print(`${runDir}: ${content.phase} is in its place; what is left: deep-incubation run ${runDir}`);
+}

@@ -1,0 +1,32 @@
+import { lockFolder } from '../../checkpoint/folder-lock.js';
+import type { PhaseName } from '../../incubation/phases.js';
+import { readRun } from '../../incubation/prepare.js';
+import { depthSettings, redoPhase } from '../../incubation/redo.js';
+import { note } from '../output.js';
+import { run } from './run.js';
+
+interface RedoOptions {
+  readonly set?: readonly string[];
+  readonly depth?: number;
+  readonly force?: true;
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+/** `redo`: sets a phase and what starts from it aside, and trains them anew. */
+export async function redo(runDir: string, name: string, options: RedoOptions): Promise<void> {
+  const { set = [], depth, ...others } = options;
+  const before = readRun(runDir);
+  const deeper = depth === undefined ? [] : depthSettings(before, name as PhaseName, depth);
+  const lock = await lockFolder(runDir);
+  const redone = (() => {
+    try {
+      return redoPhase(runDir, name as PhaseName, [...deeper, ...set]);
+    } finally {
+      lock.release();
+    }
+  })();
+  const { phases, previous } = redone;
+  if (previous !== undefined && !options.quiet) note(`What ${phases.join(', ')} were is in ${previous}.`);
+  await run(runDir, { ...others, only: phases });
+}
