@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder, tinyRecipe } from './cli-support.js';
 
 const folder = temporaryFolder();
@@ -47,6 +47,67 @@ test('plan prints the table, and measures', async () => {
   expect(stdout).toMatch(/^Deep Incubation costs [\d.]+ x the block-passes of end to end/m);
   const { phases } = JSON.parse((await cli([...args, '--measure', '--json'])).stdout);
   for (const { seconds } of phases) expect(seconds).toBeGreaterThan(0);
+});
+
+test('plan --images counts the images that data.fraction and data.train_images leave', async () => {
+  writeFileSync(recipe, JSON.stringify(tinyRecipe(folder)));
+  const left = async (...set: string[]) => {
+    const args = set.flatMap((each) => ['--set', each]);
+    return JSON.parse((await cli(['plan', recipe, '--images', '1000', '--json', ...args])).stdout)
+      .train_images;
+  };
+  expect(await left()).toBe(1000);
+  expect(await left('data.fraction=0.25')).toBe(250);
+  expect(await left('data.fraction=0.25', 'data.train_images=96')).toBe(96);
+});
+
+describe('plan --devices', () => {
+  const args = ['plan', recipe, '--images', '64'];
+  // 60 epochs of 8 steps in PT, 2 of each other phase; a step of 4 micro-batches in FT and E2E.
+  const shared = { batch_size: 2, total_batch: 8 };
+  beforeEach(() => {
+    const tiny = tinyRecipe(folder) as { phases: { E2E: object } };
+    const phases = { ...tiny.phases, FT: shared, E2E: { ...tiny.phases.E2E, ...shared } };
+    writeFileSync(recipe, JSON.stringify({ ...tiny, phases }));
+  });
+
+  test('step times given, as text or as a file', async () => {
+    const inFile = join(folder, 'times.json');
+    writeFileSync(inFile, JSON.stringify({ PT: 10, 'MT/0': 50, MT: 20, FT: 400, E2E: 400 }));
+    for (const times of ['PT=10,MT/0=50,MT=20,FT=400,E2E=400', inFile]) {
+      const asked = ['--devices', '1,2,8', '--step-ms', times, '--bandwidth', '1000', '--json'];
+      const { code, stdout } = await cli([...args, ...asked]);
+      expect(code).toBe(0);
+      const { unit, schedules } = JSON.parse(stdout);
+      expect(unit).toBe('seconds');
+      // PT 4.8; MT 0.8 and 0.32; FT 6.4, shared by 2 and 4; E2E likewise.
+      const walls = schedules.map((each: { incubation: { wall: number } }) => each.incubation.wall);
+      for (const [i, wall] of [12.32, 8.8, 7.2].entries()) expect(walls[i]).toBeCloseTo(wall, 9);
+      expect(schedules[1].end_to_end.wall).toBeCloseTo(3.2, 9);
+      expect(schedules[1].incubation.critical_path.phases).toEqual(['PT', 'MT/0', 'FT']);
+      expect(schedules[1].incubation.utilisation).toBeCloseTo(12.32 / 2 / 8.8, 9);
+    }
+  });
+
+  test('a table of several, a chart of one, and what is not known', async () => {
+    const table = await cli([...args, '--devices', '1,512']);
+    expect(table.stdout).toMatch(/^512 .* 1\.\d+$|^512 .* 0\.\d+$/m);
+    expect(table.stdout).toContain('Times are multiply-accumulates');
+    expect(table.stdout).toMatch(/at most as many devices as a step has micro-batches: 4 here/);
+    const chart = await cli([...args, '--devices', '2', '--measure', '--set', 'phases.E2E=none']);
+    expect(chart.stdout).toMatch(/^MT\/1 +\| *#+ +device [01] /m);
+    expect(chart.stdout).toContain('no end-to-end baseline');
+  });
+
+  test.each([
+    ['PT=10', 'says nothing of MT/0'],
+    ['PT=10,MT=x,FT=1,E2E=1', 'is no list of step times'],
+    ['PT=10,MT=1,FT=1,E2E=1,XT=3', 'has no phase XT'],
+  ])('--step-ms %s is refused', async (times, message) => {
+    const { code, stderr } = await cli([...args, '--devices', '2', '--step-ms', times]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
 });
 
 test('doctor tells what was found', async () => {

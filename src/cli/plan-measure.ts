@@ -13,13 +13,12 @@ import { train } from '../training/trainer.js';
 /** The first step warms up: it allocates memory, and picks kernels. */
 const STEPS = 4;
 
-/** Seconds of training that each phase will take on this machine: the median of a few steps, on random images. */
+/** Seconds of a step of each phase on this machine: the median of a few steps, on random images. */
 export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, number>> {
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);
   const seconds = new Map<string, number>();
-  for (const plan of plans)
-    seconds.set(plan.phase, (plan.steps * (await stepMilliseconds(recipe, plan, device))) / 1000);
+  for (const plan of plans) seconds.set(plan.phase, (await stepMilliseconds(recipe, plan, device)) / 1000);
   return seconds;
 }
 

@@ -60,6 +60,12 @@ export function trainImagesOf(recipe: Recipe, most: number): (name: PhaseName) =
   };
 }
 
+/** How many of `images` training images a recipe trains on; of small classes a few more, at least one of each. */
+export function imagesLeft({ data: { fraction, train_images } }: Recipe, images: number): number {
+  const share = Math.max(1, Math.round(fraction * images));
+  return train_images === undefined ? share : Math.min(share, train_images);
+}
+
 /** The loader's threads, where the recipe says how many. */
 export function workersOf({ run }: Recipe): { workers?: number } {
   return run.workers === 'auto' ? {} : { workers: run.workers };

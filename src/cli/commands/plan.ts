@@ -1,14 +1,21 @@
 import type { CostRatios } from '../../incubation/cost-variants.js';
-import { openImages, trainImagesOf } from '../../incubation/images.js';
+import { imagesLeft, openImages, trainImagesOf } from '../../incubation/images.js';
 import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan.js';
 import { readRecipe } from '../../incubation/recipe.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../output.js';
+import { readStepTimes } from '../step-times.js';
 
 interface PlanOptions {
   readonly set?: readonly string[];
   readonly images?: number;
   readonly measure?: true;
+  readonly stepMs?: string;
+  readonly devices?: readonly number[];
+  /** GB/s. */
+  readonly bandwidth: number;
+  readonly overlap: number;
   readonly json?: true;
 }
 
@@ -18,12 +25,36 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: what a recipe will do and cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const recipe = readRecipe(recipePath, options.set);
-  const run = planRun(recipe, options.images ?? trainImagesOf(recipe, openImages(recipe).train.length));
-  const time: Seconds = options.measure
-    ? await (await import('../plan-measure.js')).measure(recipe, run.phases)
-    : new Map();
+  const trainImages =
+    options.images === undefined
+      ? trainImagesOf(recipe, openImages(recipe).train.length)
+      : imagesLeft(recipe, options.images);
+  const run = planRun(recipe, trainImages);
+  const stepSeconds = await stepSecondsOf(recipe, run, options);
+  if (options.devices !== undefined) {
+    const { bandwidth, overlap, json } = options;
+    const network = { bandwidth: bandwidth * 1e9, overlap };
+    const asked = { devices: options.devices, stepSeconds, stepsFrom: sourceOf(options), network, json };
+    return (await import('./plan-devices.js')).printSchedules(recipe, run, asked);
+  }
+  const time: Seconds = new Map(
+    run.phases.flatMap(({ phase, steps }) => {
+      const seconds = stepSeconds?.get(phase);
+      return seconds === undefined ? [] : [[phase, steps * seconds]];
+    }),
+  );
   if (options.json) printJson(json(run, time));
-  else print(...text(run, time));
+  else print(...text(run, time, sourceOf(options)));
+}
+
+async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {
+  if (stepMs !== undefined) return readStepTimes(stepMs, run.phases);
+  return measure ? (await import('../plan-measure.js')).measure(recipe, run.phases) : null;
+}
+
+function sourceOf({ measure, stepMs }: PlanOptions): string | null {
+  if (stepMs !== undefined) return 'from the step times given';
+  return measure ? 'extrapolated from a few steps on random images' : null;
 }
 
 function json(run: RunPlan, time: Seconds) {
@@ -37,7 +68,7 @@ function json(run: RunPlan, time: Seconds) {
   };
 }
 
-function text(run: RunPlan, time: Seconds): string[] {
+function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
   const head = [
     'phase',
     'blocks',
@@ -75,11 +106,7 @@ function text(run: RunPlan, time: Seconds): string[] {
     ...togetherSentence(run),
     ...memorySentences(run),
     `Disk: at most ${bytes(run.disk_bytes)}.`,
-    ...(time.size > 0
-      ? [
-          'Time: extrapolated from a few steps on random images, phases one after another, evaluation left out.',
-        ]
-      : []),
+    ...(stepsFrom === null ? [] : [`Time: ${stepsFrom}, phases one after another, evaluation left out.`]),
   ];
 }
 

@@ -1,5 +1,13 @@
 import type { Command } from '@commander-js/extra-typings';
-import { collect, examples, positiveInteger, SET } from './shared.js';
+import {
+  collect,
+  examples,
+  positiveInteger,
+  positiveIntegers,
+  positiveNumber,
+  SET,
+  share,
+} from './shared.js';
 
 export function addPlan(program: Command): void {
   program
@@ -12,8 +20,23 @@ export function addPlan(program: Command): void {
     )
     .argument('<recipe>', 'recipe file, YAML or JSON')
     .option('--set <key=value>', SET, collect)
-    .option('--images <n>', 'plan for so many training images, without opening any', positiveInteger)
+    .option(
+      '--images <n>',
+      'plan for a data set of so many training images, without opening any',
+      positiveInteger,
+    )
     .option('--measure', 'run a few steps of each phase on random images, and estimate the time')
+    .option(
+      '--step-ms <times>',
+      'milliseconds of a step of each phase on one device, measured elsewhere: PT=80,MT=95,FT=130,E2E=131, or a JSON file',
+    )
+    .option(
+      '--devices <list>',
+      'when what runs on so many devices (8, or 1,8,64), and the time against end-to-end data parallel',
+      positiveIntegers,
+    )
+    .option('--bandwidth <GB/s>', "of each device's link, for gradients", positiveNumber, 10)
+    .option('--overlap <share>', "of a micro-batch's time, in which gradients travel unnoticed", share, 0.5)
     .option('--json', 'print the plan as JSON')
     .addHelpText(
       'after',
@@ -21,6 +44,7 @@ export function addPlan(program: Command): void {
         ['deep-incubation plan recipes/demo.yaml --measure', 'cost, and time on this machine'],
         ['deep-incubation plan my.yaml --set incubation.modules=8', 'divided another way'],
         ['deep-incubation plan my.yaml --images 1281167', 'before the images are there'],
+        ['deep-incubation plan my.yaml --devices 1,8,64 --measure', 'on more devices like this one'],
       ),
     )
     .action(async (recipe, options) => (await import('../commands/plan.js')).plan(recipe, options));

@@ -25,3 +25,19 @@ export function positiveInteger(value: string): number {
   if (/^\d+$/.test(value) && number > 0 && Number.isSafeInteger(number)) return number;
   throw new InvalidArgumentError('Expected a whole number above 0.');
 }
+
+export function positiveIntegers(value: string): number[] {
+  return list(value).map(positiveInteger);
+}
+
+export function positiveNumber(value: string): number {
+  const number = Number(value);
+  if (value.trim() !== '' && number > 0 && Number.isFinite(number)) return number;
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+export function share(value: string): number {
+  const number = Number(value);
+  if (value.trim() !== '' && number >= 0 && number <= 1) return number;
+  throw new InvalidArgumentError('Expected a number from 0 to 1.');
+}

@@ -1,0 +1,134 @@
+import type { Network } from '../../incubation/parallel-time.js';
+import { phaseOf } from '../../incubation/phases.js';
+import type { RunPlan } from '../../incubation/plan.js';
+import { type DevicesPlan, planDevices, type StepSeconds } from '../../incubation/plan-devices.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
+import type { Schedule } from '../../incubation/schedule.js';
+import { duration, significant, withPrefix } from '../../report/format.js';
+import { columns, print, printJson, rule } from '../output.js';
+
+interface Asked {
+  readonly devices: readonly number[];
+  /** Null: relative times. */
+  readonly stepSeconds: StepSeconds | null;
+  readonly stepsFrom: string | null;
+  readonly network: Network;
+  readonly json?: true;
+}
+
+/** `plan --devices`: when what would run where, and how long it would take. */
+export function printSchedules(recipe: Recipe, run: RunPlan, asked: Asked): void {
+  const plans = asked.devices.map((devices) => planDevices(recipe, run, { ...asked, devices }));
+  if (asked.json) printJson(json(run, plans, asked));
+  else print(...text(recipe, run, plans, asked));
+}
+
+function json(run: RunPlan, plans: readonly DevicesPlan[], { stepSeconds, network }: Asked) {
+  return {
+    name: run.name,
+    train_images: run.train_images,
+    unit: stepSeconds === null ? 'macs' : 'seconds',
+    step_seconds: stepSeconds === null ? null : Object.fromEntries(stepSeconds),
+    network: stepSeconds === null ? null : network,
+    schedules: plans.map(({ incubation, end_to_end }) => ({
+      devices: incubation.devices,
+      incubation: record(incubation),
+      end_to_end: end_to_end && record(end_to_end),
+      speed_up: end_to_end && end_to_end.wall / incubation.wall,
+    })),
+  };
+}
+
+function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {
+  return {
+    wall,
+    critical_path: { phases: critical.names, time: critical.time },
+    utilisation,
+    device_time: deviceTime,
+    phases: placed.map(({ name, from, devices, start, end }) => ({
+      ...{ phase: name, first_device: from, devices, start, end },
+    })),
+  };
+}
+
+function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked: Asked): string[] {
+  const isTimed = asked.stepSeconds !== null;
+  const time = isTimed ? duration : (macs: number) => `${withPrefix(macs)}MAC`;
+  const held = (of: Schedule) => (isTimed ? significant(of.deviceTime / 3600) : time(of.deviceTime));
+  const table = columns([
+    [
+      ...['devices', 'time', 'in use', isTimed ? 'device-hours' : 'device-MACs', 'critical path'],
+      ...['E2E: time', 'in use', isTimed ? 'device-hours' : 'device-MACs', 'E2E / this: time'],
+    ],
+    ...plans.map(({ incubation: own, end_to_end: whole }) => [
+      String(own.devices),
+      time(own.wall),
+      percent(own.utilisation),
+      held(own),
+      `${own.critical.names.join(' ')}: ${time(own.critical.time)}`,
+      ...(whole === null
+        ? ['', '', '', '']
+        : [time(whole.wall), percent(whole.utilisation), held(whole), (whole.wall / own.wall).toFixed(2)]),
+    ]),
+  ]);
+  return [
+    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images, on equal devices, by simulation`,
+    '',
+    table[0],
+    rule(table),
+    ...table.slice(1),
+    '',
+    ...(plans.length === 1 ? [...gantt(plans[0].incubation, time), ''] : []),
+    ...notes(asked),
+    ...limit(recipe, run, Math.max(...asked.devices)),
+    ...(plans[0].end_to_end === null
+      ? ['The recipe has no end-to-end baseline (phases.E2E) to compare with.']
+      : []),
+  ];
+}
+
+const WIDTH = 60;
+
+/** A bar a phase, with its devices and its time. */
+function gantt({ placed, wall }: Schedule, time: (value: number) => string): string[] {
+  const column = (at: number) => Math.round((at / wall) * WIDTH);
+  return columns(
+    placed.map(({ name, from, devices, start, end }) => [
+      name,
+      `|${' '.repeat(column(start))}${'#'.repeat(Math.max(1, column(end) - column(start)))}`.padEnd(
+        WIDTH + 1,
+      ),
+      devices === 1 ? `device ${from}` : `devices ${from}-${from + devices - 1}`,
+      time(end - start),
+    ]),
+    3,
+  );
+}
+
+function notes({ stepsFrom, network: { bandwidth, overlap } }: Asked): string[] {
+  if (stepsFrom === null) {
+    return [
+      'Times are multiply-accumulates that one device does one after another, gradients exchanged in no time:',
+      '--measure or --step-ms make hours of them.',
+    ];
+  }
+  return [
+    `Time: ${stepsFrom}, evaluation left out. Gradients: ring all-reduce at ${significant(bandwidth / 1e9)} GB/s a device,`,
+    `of which ${percent(overlap)} of a micro-batch's time goes unnoticed. In use: computing, of all devices until the end.`,
+  ];
+}
+
+/** Phases that cannot use all devices. */
+function limit(recipe: Recipe, { phases }: RunPlan, devices: number): string[] {
+  const shared = phases.map(({ phase }) => phaseOf(recipe, phase).settings);
+  const most = Math.max(...shared.map(({ accumulate }) => accumulate));
+  if (most >= devices) return [];
+  return [
+    `A phase uses at most as many devices as a step has micro-batches: ${most} here. A smaller training.batch_size with the`,
+    'same training.total_batch makes more of them.',
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}

@@ -1,0 +1,142 @@
+import { type Job, type Network, type Share, sharesOf } from './parallel-time.js';
+
+/** A job at its place: devices `from` to `from + devices - 1`, from `start` to `end`. */
+export interface Placed<Name extends string = string> {
+  readonly name: Name;
+  readonly from: number;
+  readonly devices: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** When what runs where. Times are in the unit of the jobs' step times. */
+export interface Schedule<Name extends string = string> {
+  readonly devices: number;
+  readonly placed: readonly Placed<Name>[];
+  /** From the first start to the last end. */
+  readonly wall: number;
+  /** The longest chain of jobs that wait for one another's results, placed as they are. */
+  readonly critical: { readonly names: readonly Name[]; readonly time: number };
+  /** Sum over the jobs of devices x time. */
+  readonly deviceTime: number;
+  /** Share of all devices' time up to the end in which they compute: neither idle nor exchanging gradients. */
+  readonly utilisation: number;
+}
+
+/**
+ * Places jobs on equal devices. What is ready together runs together: on a device each or by data parallelism on
+ * several, one after another where there are too few devices, whichever ends first. The choice for n devices is among
+ * all that fewer devices would have had, so that more devices never take longer.
+ */
+export function schedule<Name extends string>(
+  jobs: readonly Job<Name>[],
+  devices: number,
+  network: Network,
+): Schedule<Name> {
+  const placed: Placed<Name>[] = [];
+  const isPlaced = (name: Name) => placed.some((each) => each.name === name);
+  // What is needed but not among the jobs is there already.
+  const names = jobs.map(({ name }) => name);
+  let wall = 0;
+  while (placed.length < jobs.length) {
+    const ready = jobs.filter(
+      ({ name, needs }) => !isPlaced(name) && needs.every((need) => isPlaced(need) || !names.includes(need)),
+    );
+    if (ready.length === 0) throw new RangeError('the jobs wait for one another in a circle');
+    for (const { start, end, ...place } of placeTogether(ready, devices, network)) {
+      placed.push({ ...place, start: wall + start, end: wall + end });
+    }
+    wall = Math.max(...placed.map(({ end }) => end));
+  }
+  const work = jobs.reduce((sum, job) => sum + job.steps * job.stepTime, 0);
+  return {
+    devices,
+    placed,
+    wall,
+    critical: criticalPath(jobs, placed),
+    deviceTime: placed.reduce((sum, each) => sum + each.devices * (each.end - each.start), 0),
+    utilisation: work / (devices * wall),
+  };
+}
+
+/** The best placement of jobs that do not wait for one another, from time 0. */
+function placeTogether<Name extends string>(
+  jobs: readonly Job<Name>[],
+  devices: number,
+  network: Network,
+): Placed<Name>[] {
+  const options = jobs.map((job) => ({ name: job.name, shares: sharesOf(job, network, devices) }));
+  const placements = [
+    ...(devices >= jobs.length ? [beside(options, devices)] : []),
+    ...queues(options, devices),
+  ];
+  const endOf = (placement: readonly Placed[]) => Math.max(...placement.map(({ end }) => end));
+  return placements.reduce((best, each) => (endOf(each) < endOf(best) ? each : best));
+}
+
+interface Options<Name extends string> {
+  readonly name: Name;
+  readonly shares: readonly Share[];
+}
+
+/** All at once: the longest is given more devices for as long as there are any. That is the least longest time. */
+function beside<Name extends string>(options: readonly Options<Name>[], devices: number): Placed<Name>[] {
+  const chosen = options.map(() => 0);
+  const share = (job: number) => options[job].shares[chosen[job]];
+  for (let left = devices - options.length; ; ) {
+    const longest = chosen.reduce((best, _, job) => (share(job).time > share(best).time ? job : best), 0);
+    const next = options[longest].shares[chosen[longest] + 1];
+    if (next === undefined || next.devices - share(longest).devices > left) break;
+    left -= next.devices - share(longest).devices;
+    chosen[longest]++;
+  }
+  let from = 0;
+  return options.map(({ name }, job) => {
+    const { devices: count, time } = share(job);
+    from += count;
+    return { name, from: from - count, devices: count, start: 0, end: time };
+  });
+}
+
+/** Groups of equal size, each with a queue: the longest job that is left goes to the group that is free first. */
+function* queues<Name extends string>(
+  options: readonly Options<Name>[],
+  devices: number,
+): Generator<Placed<Name>[]> {
+  const sizes = [...new Set(options.flatMap(({ shares }) => shares.map((share) => share.devices)))];
+  for (const size of sizes) {
+    const jobs = options
+      .map(({ name, shares }) => ({
+        name,
+        ...(shares.filter((share) => share.devices <= size).at(-1) as Share),
+      }))
+      .sort((a, b) => b.time - a.time);
+    for (let groups = 1; groups <= Math.min(options.length, Math.floor(devices / size)); groups++) {
+      const free = Array.from({ length: groups }, () => 0);
+      yield jobs.map(({ name, devices: count, time }) => {
+        const group = free.indexOf(Math.min(...free));
+        const start = free[group];
+        free[group] += time;
+        return { name, from: group * size, devices: count, start, end: free[group] };
+      });
+    }
+  }
+}
+
+function criticalPath<Name extends string>(jobs: readonly Job<Name>[], placed: readonly Placed<Name>[]) {
+  const paths = new Map<Name, { names: readonly Name[]; time: number }>();
+  // Placed after what they need.
+  for (const { name, start, end } of placed) {
+    const { needs } = jobs.find((job) => job.name === name) as Job<Name>;
+    const before = longest(needs.flatMap((need) => paths.get(need) ?? []));
+    paths.set(name, { names: [...before.names, name], time: before.time + end - start });
+  }
+  return longest([...paths.values()]);
+}
+
+function longest<Path extends { readonly names: readonly unknown[]; readonly time: number }>(
+  paths: readonly Path[],
+) {
+  const none = { names: [], time: 0 } as { names: Path['names']; time: number };
+  return paths.reduce((best, path) => (path.time > best.time ? path : best), none);
+}
