@@ -2,7 +2,7 @@ import * as di from 'deep-incubation';
 import * as nn from 'deep-incubation/nn';
 
 const [scale = '1', path] = process.argv.slice(2);
-const [PATCH, GRID, WIDTH, CLASSES] = [4, 7, 64, 10]; // 28 x 28 pixels: 7 x 7 patches
+const [PATCH, GRID, WIDTH, CLASSES] = [7, 4, 64, 10]; // 28 x 28 pixels: 4 x 4 patches
 const context: nn.InitContext = { device: 'cpu', dtype: 'F32', generator: new nn.Generator().seed(['init']) };
 
 /** The MLP-Mixer (Tolstikhin et al. 2021). Its stem: images [B, 3, S, S] to patches [B, N, D]. */
@@ -19,7 +19,7 @@ class Block extends di.Layer {
   readonly norm1 = new nn.LayerNorm(WIDTH, 1e-6, context);
   readonly mlp_tokens = new nn.Mlp(GRID ** 2, WIDTH / 2, context);
   readonly norm2 = new nn.LayerNorm(WIDTH, 1e-6, context);
-  readonly mlp_channels = new nn.Mlp(WIDTH, 4 * WIDTH, context);
+  readonly mlp_channels = new nn.Mlp(WIDTH, 2 * WIDTH, context);
   forward(x: nn.Tensor) {
     const across = this.mlp_tokens.forward(nn.transpose(this.norm1.forward(x), 1, 2));
     const y = nn.add(x, nn.transpose(across, 1, 2));

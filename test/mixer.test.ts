@@ -54,11 +54,14 @@ beforeAll(async () => {
     }
   }
   vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
-  process.argv = [...process.argv.slice(0, 2), '0.05', images];
+  process.argv = [...process.argv.slice(0, 2), '0.1', images];
   await import('../examples/mixer.js');
 });
 
 const phaseOf = (name: string) => phases.find(({ phase }) => phase === name) as Trained;
+/** Byte by byte. */
+const same = (a?: Uint8Array, b?: Uint8Array) =>
+  a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 describe('examples/mixer.ts', () => {
@@ -81,19 +84,19 @@ describe('examples/mixer.ts', () => {
     const { before, after } = phaseOf(`MT/${index}`);
     for (const [name, data] of after) {
       if (name.startsWith(`stages.${index}.`)) continue;
-      expect([name, data]).toEqual([name, phaseOf('PT').after.get(name)]);
+      expect([name, same(data, phaseOf('PT').after.get(name))]).toEqual([name, true]);
     }
     const own = [...after.keys()].filter((name) => name.startsWith(`stages.${index}.blocks.1.`));
     expect(own).toHaveLength(12);
-    for (const name of own) expect(after.get(name)).not.toEqual(before.get(name));
+    for (const name of own) expect([name, same(before.get(name), after.get(name))]).toEqual([name, false]);
   });
 
   test('FT starts from the modules, bit by bit, and tunes all of them', () => {
     const { before, after } = phaseOf('FT');
     for (const [name, data] of before) {
       const [, index] = name.split('.');
-      expect([name, data]).toEqual([name, phaseOf(`MT/${index}`).after.get(name)]);
-      expect([name, after.get(name)]).not.toEqual([name, data]);
+      expect([name, same(data, phaseOf(`MT/${index}`).after.get(name))]).toEqual([name, true]);
+      expect([name, same(data, after.get(name))]).toEqual([name, false]);
     }
   });
 

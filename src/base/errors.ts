@@ -28,14 +28,11 @@ export class DeepIncubationError extends Error {
  * The user's input was wrong: exit 2.
  *
  * @example
- * throwing(() => divide(12, { modules: 5 }));
- * function throwing(work: () => void) {
- *   try {
- *     work();
- *   } catch (error) {
- *     if (error instanceof InputError) console.error(error.hint); // set incubation.modules to one of 1, 2, 3, ...
- *     else throw error;
- *   }
+ * try {
+ *   divide(12, { modules: 5 });
+ * } catch (error) {
+ *   if (!(error instanceof InputError)) throw error;
+ *   console.error(error.hint); // set incubation.modules to one of 1, 2, 3, 4, 6, 12, ...
  * }
  */
 export class InputError extends DeepIncubationError {}

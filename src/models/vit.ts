@@ -46,7 +46,7 @@ function headTokens({ classToken, distilled }: VitConfig): number {
  *
  * @example
  * const tiny = vit({
- *   ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
  *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
  * });
  * console.log(tiny.depth, tiny.cost.block.parameters);

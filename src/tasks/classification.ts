@@ -30,7 +30,7 @@ export interface ClassTarget {
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
  * for await (const batch of evalBatches({ dataset: val, batchSize: 4 })) {
- *   console.log(task.prepare(batch).input.shape, dataset.length); // [4, 3, 8, 8]
+ *   console.log(task.prepare(batch).input.shape, dataset.length); // [4, 3, 16, 16]
  * }
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
