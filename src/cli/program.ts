@@ -4,6 +4,7 @@ import { addConvert } from './declare/convert.js';
 import { addData } from './declare/data.js';
 import { addDoctor } from './declare/doctor.js';
 import { addEval } from './declare/eval.js';
+import { addExport } from './declare/export.js';
 import { addInspect } from './declare/inspect.js';
 import { addPhase } from './declare/phase.js';
 import { addPlan } from './declare/plan.js';
@@ -42,6 +43,7 @@ export function createProgram() {
   addPlan(program);
   addInspect(program);
   addConvert(program);
+  addExport(program);
   addData(program);
   addReport(program);
   addDoctor(program);
