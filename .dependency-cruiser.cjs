@@ -10,6 +10,7 @@ const LAYERS = [
   'training',
   'tasks',
   'incubation',
+  'onnx',
   'report',
   'dashboard',
   'cli',

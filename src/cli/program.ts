@@ -6,6 +6,7 @@ import { addData } from './declare/data.js';
 import { addDoctor } from './declare/doctor.js';
 import { addEval } from './declare/eval.js';
 import { addExchange } from './declare/exchange.js';
+import { addExport } from './declare/export.js';
 import { addInspect } from './declare/inspect.js';
 import { addPhase } from './declare/phase.js';
 import { addPlan } from './declare/plan.js';
@@ -49,6 +50,7 @@ export function createProgram() {
   addInspect(program);
   addConvert(program);
   addExchange(program);
+  addExport(program);
   addData(program);
   addReport(program);
   addWatch(program);

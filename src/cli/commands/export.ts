@@ -1,0 +1,165 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { InputError } from '../../base/errors.js';
+import { elementCount } from '../../base/tensor-data.js';
+import { versions } from '../../base/versions.js';
+import { joinStages } from '../../checkpoint/model-file-divide.js';
+import { inferGeometry } from '../../checkpoint/model-file-geometry.js';
+import { openEvalDataset } from '../../data/open-dataset.js';
+import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
+import { vitConfigOf } from '../../incubation/recipe-model.js';
+import type { Recipe } from '../../incubation/recipe-schema.js';
+import { fitStem } from '../../models/position-embedding.js';
+import type { VitConfig } from '../../models/vit.js';
+import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
+import { vitGraph } from '../../onnx/vit-graph.js';
+import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
+import { bytes } from '../../report/format.js';
+import { downloaded } from '../download.js';
+import { columns, note, print, printJson } from '../output.js';
+
+interface ExportOptions {
+  readonly withNormalisation?: true;
+  readonly classes?: string;
+  readonly externalData?: true;
+  readonly recipe?: string;
+  readonly set?: readonly string[];
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** `export`: writes a checkpoint as an ONNX model. */
+export async function exportModel(name: string, out: string, options: ExportOptions): Promise<void> {
+  requireFree(out, options.force ?? false);
+  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
+  const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
+  if (known.assumption !== undefined) note(known.assumption);
+  const { recipe } = known;
+  const config = vitConfigOf(recipe);
+  const weights = weightsFor(config, checkpoint);
+  const classNames = options.classes === undefined ? undefined : namesIn(options.classes, config, recipe);
+  const { mean, std } = recipe.data;
+  const normalisation: Normalisation = { mean, std, inside: options.withNormalisation ?? false };
+  const facts: ModelFacts = { config, normalisation, classNames, origin: originOf(checkpoint) };
+  const producer = { name: 'deep-incubation', version: versions()['deep-incubation'] };
+  const { path } = checkpoint.file;
+  const graph = vitGraph(config, weights, path, normalisation.inside ? { normalisation } : {});
+  const files = writeOnnx(
+    out,
+    { graph, producer, metadata: metadataOf(facts) },
+    { external: options.externalData ?? false },
+  );
+
+  const { channels, imageSize, classes } = config;
+  const result: Result = {
+    checkpoint: checkpoint.name,
+    out,
+    data: files.data ?? null,
+    opset: OPERATOR_SET,
+    pixels: ['batch', channels, imageSize, imageSize],
+    normalised_inside: normalisation.inside,
+    mean,
+    std,
+    logits: ['batch', classes],
+    class_names: classNames !== undefined,
+    parameters: [...weights.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: files.bytes,
+  };
+  if (options.json) printJson(result);
+  else printResult(result);
+}
+
+/** Refuses to overwrite what was not asked to be. */
+function requireFree(out: string, force: boolean): void {
+  for (const path of [out, dataPathOf(out)]) {
+    if (!existsSync(path)) continue;
+    if (statSync(path).isDirectory()) {
+      throw new InputError(`${path} is a folder, a model is written as a file`, {
+        hint: 'give another place for it, such as vit.onnx',
+      });
+    }
+    if (force) continue;
+    throw new InputError(`${path} exists already`, {
+      hint: 'give another place, or --force to overwrite it',
+    });
+  }
+}
+
+/** The undivided model's weights, fit for images of the model's size. */
+function weightsFor(config: VitConfig, { file }: CheckpointFile) {
+  const whole = joinStages(file.stages, file.path);
+  const fit = fitStem(whole, config, file.path);
+  if (fit !== whole) {
+    const { imageSize } = inferGeometry(file.stages, file.path);
+    note(`position embedding of ${imageSize} px images, resized for ${config.imageSize} px`);
+  }
+  return fit;
+}
+
+function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
+  if (manifest === undefined) return { checkpoint: name };
+  const { phase, step, seed, last } = manifest;
+  return {
+    checkpoint: name,
+    ...{ phase, step: String(step), seed: String(seed) },
+    ...(last && { top1: String(last.top1) }),
+  };
+}
+
+function namesIn(path: string, { classes }: VitConfig, recipe: Recipe): readonly string[] {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new InputError(`--classes: ${path} does not exist`);
+  if (stat.isDirectory()) return openEvalDataset(path, classes, recipe.data.category).classes;
+  const text = readFileSync(path, 'utf8').trim();
+  const names = text.startsWith('[') ? listOf(path, text) : text.split(/\r?\n/).map((line) => line.trim());
+  if (names.length === classes) return names;
+  throw new InputError(`--classes: ${path} has ${names.length} names, the model ${classes} classes`, {
+    hint: 'one name a line, in the order of the labels',
+  });
+}
+
+function listOf(path: string, text: string): string[] {
+  const hint = 'such as ["cat", "dog"], in the order of the labels';
+  try {
+    const value: unknown = JSON.parse(text);
+    if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value;
+  } catch (cause) {
+    throw new InputError(`--classes: ${path} is not JSON`, { cause, hint });
+  }
+  throw new InputError(`--classes: ${path} is no list of names`, { hint });
+}
+
+interface Result {
+  readonly checkpoint: string;
+  readonly out: string;
+  /** The file of weights beside it, if there is one. */
+  readonly data: string | null;
+  readonly opset: number;
+  readonly pixels: readonly (number | string)[];
+  /** The model takes pixels from 0 to 1. */
+  readonly normalised_inside: boolean;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly logits: readonly (number | string)[];
+  /** Whether the model's metadata names its classes. */
+  readonly class_names: boolean;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+function printResult(result: Result): void {
+  const rows = [
+    ['written', result.data === null ? result.out : `${result.out}, ${result.data}`],
+    ['pixels', `[${result.pixels.join(', ')}], float32`],
+    ['', pixelText(result)],
+    ['logits', `[${result.logits.join(', ')}]`],
+    ['parameters', result.parameters.toLocaleString('en-US')],
+    ['size', bytes(result.bytes)],
+  ];
+  print(...columns(rows, 2));
+}
+
+function pixelText({ pixels, mean, std, normalised_inside: isInside }: Result): string {
+  const raw = pixels[1] === 1 ? 'grey / 255' : 'RGB / 255';
+  return isInside ? raw : `(${raw} - [${mean.join(', ')}]) / [${std.join(', ')}]`;
+}

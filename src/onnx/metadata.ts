@@ -1,0 +1,64 @@
+import { evalTransform, SMALL_IMAGE, sizeAfter } from '../data/transform.js';
+import type { VitConfig } from '../models/vit.js';
+
+export interface Normalisation {
+  /** Of each channel, of pixels from 0 to 1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** Whether the graph does it; otherwise who makes the pixels. */
+  readonly inside: boolean;
+}
+
+export interface ModelFacts {
+  readonly config: VitConfig;
+  readonly normalisation: Normalisation;
+  /** In the order of the labels, where they are known. */
+  readonly classNames: readonly string[] | undefined;
+  /** Where the weights come from: checkpoint, phase, step, ... */
+  readonly origin: Readonly<Record<string, string>>;
+}
+
+/**
+ * What an ONNX model tells of itself (`metadata_props`): numbers and lists as JSON.
+ * - `pixels`: `0..1` or `normalised`; `mean`, `std`: of each channel, of pixels from 0 to 1; `channels`: `RGB`, or
+ *   `grey`, the luma of ITU-R 601;
+ * - `image_size`; `resize_shorter`: to how many pixels the shorter side is resized (bicubic) before the centre is
+ *   cut out, as in evaluation;
+ * - `class_names`, where they are known; `patch_size`, `width`, `depth`, `heads`, `layer_norm_eps`;
+ * - `checkpoint`, and of our own its `phase`, `step`, `seed` and `top1`.
+ */
+export function metadataOf({
+  config,
+  normalisation,
+  classNames,
+  origin,
+}: ModelFacts): Record<string, string> {
+  const { imageSize, patchSize, width, depth, heads, layerNormEps, channels } = config;
+  const facts = {
+    mean: normalisation.mean,
+    std: normalisation.std,
+    image_size: imageSize,
+    resize_shorter: shorterSide(imageSize),
+    patch_size: patchSize,
+    width,
+    depth,
+    heads,
+    layer_norm_eps: layerNormEps,
+    ...(classNames && { class_names: classNames }),
+  };
+  return {
+    pixels: normalisation.inside ? '0..1' : 'normalised',
+    ...(channels === 3 && { channels: 'RGB' }),
+    ...(channels === 1 && { channels: 'grey' }),
+    ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, JSON.stringify(value)])),
+    ...origin,
+  };
+}
+
+/** What evaluation resizes the shorter side to. */
+function shorterSide(size: number): number {
+  if (size <= SMALL_IMAGE) return size;
+  const square = { width: 2 * size, height: 2 * size, channels: 3 } as const;
+  const resized = evalTransform(size)(square).slice(0, 1);
+  return sizeAfter(square, resized).width;
+}

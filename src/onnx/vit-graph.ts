@@ -1,0 +1,180 @@
+import { InputError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import type { VitConfig } from '../models/vit.js';
+import { type Graph, type GraphBuilder, graphBuilder } from './graph.js';
+import { type Weights, weightsFor } from './weights.js';
+
+export interface VitGraphOptions {
+  /** With these of each channel, the graph takes pixels from 0 to 1 and normalises them itself. */
+  readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+/** What the graph is built with: nodes, the model's weights, and its geometry. */
+interface Parts extends Weights {
+  readonly graph: GraphBuilder;
+  readonly config: VitConfig;
+}
+
+/**
+ * The evaluation pass of models/vit.ts as an ONNX graph (operator set 17), float32:
+ * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
+ *
+ * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
+ * @param source where the weights come from, for messages
+ * @throws InputError when a weight is missing, left over, or of another shape
+ */
+export function vitGraph(
+  config: VitConfig,
+  weights: ReadonlyMap<string, TensorData>,
+  source: string,
+  { normalisation }: VitGraphOptions = {},
+): Graph {
+  const graph = graphBuilder();
+  const { unused, ...ofModel } = weightsFor(graph, weights, source);
+  const parts: Parts = { graph, config, ...ofModel };
+  const { channels, imageSize, classes, depth } = config;
+  let x = normalisation ? normalised(graph, 'pixels', normalisation) : 'pixels';
+  x = stem(parts, x);
+  for (let i = 0; i < depth; i++) x = block(parts, x, i);
+  head(parts, x);
+  const left = unused();
+  if (left.length > 0) {
+    throw new InputError(`${source} holds ${left.join(', ')}, for which the model has no place`);
+  }
+  return graph.build({
+    inputs: [{ name: 'pixels', shape: ['batch', channels, imageSize, imageSize] }],
+    outputs: [{ name: 'logits', shape: ['batch', classes] }],
+  });
+}
+
+function normalised(
+  graph: GraphBuilder,
+  pixels: string,
+  { mean, std }: { readonly mean: readonly number[]; readonly std: readonly number[] },
+): string {
+  const perChannel = (name: string, values: readonly number[]) =>
+    graph.floats(name, values, [values.length, 1, 1]);
+  const centred = graph.node('Sub', 'normalise/sub', [pixels, perChannel('mean', mean)]);
+  return graph.node('Div', 'normalise/div', [centred, perChannel('std', std)]);
+}
+
+/** [B, C, S, S] -> [B, N, D] */
+function stem({ graph, weight, config }: Parts, pixels: string): string {
+  const { patchSize: patch, channels, width, classToken, distilled, imageSize } = config;
+  const prefix = Number(classToken) + Number(distilled ?? false);
+  const tokens = (imageSize / patch) ** 2 + prefix;
+  const kernel = weight('patch_embed.proj.weight', [width, channels, patch, patch]);
+  const cells = graph.node(
+    'Conv',
+    'patch_embed/conv',
+    [pixels, kernel, weight('patch_embed.proj.bias', [width])],
+    { kernel_shape: [patch, patch], strides: [patch, patch] },
+  );
+  const flat = graph.node('Reshape', 'patch_embed/flat', [cells, graph.integers(0, width, -1)]);
+  let x = graph.node('Transpose', 'patch_embed/tokens', [flat], { perm: [0, 2, 1] });
+  if (classToken) {
+    const batch = graph.node('Shape', 'stem/batch', [x], { start: 0, end: 1 });
+    const shape = graph.node('Concat', 'stem/shape', [batch, graph.integers(1, width)], { axis: 0 });
+    const before = ['cls_token', ...(distilled ? ['dist_token'] : [])].map((name) =>
+      graph.node('Expand', `stem/${name}`, [weight(name, [1, 1, width]), shape]),
+    );
+    x = graph.node('Concat', 'stem/concat', [...before, x], { axis: 1 });
+  }
+  return graph.node('Add', 'stem/add', [x, weight('pos_embed', [1, tokens, width])]);
+}
+
+/** [B, N, D] -> [B, N, D]; the last block gives, as in models/vit.ts, the tokens alone that the heads read. */
+function block(parts: Parts, x: string, index: number): string {
+  const { graph, config } = parts;
+  const name = `blocks.${index}`;
+  const isLast = config.classToken && index === config.depth - 1;
+  const read = isLast ? 1 + Number(config.distilled ?? false) : null;
+  const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
+  const mixed = attention(parts, layerNorm(parts, x, `${name}.norm1`), `${name}.attn`, read);
+  const y = graph.node('Add', `${name}/add1`, [residual, mixed]);
+  const hidden = Math.floor(config.width * config.mlpRatio);
+  const inner = linear(parts, layerNorm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
+  const activated = gelu(graph, inner, `${name}.mlp/gelu`);
+  const outer = linear(parts, activated, `${name}.mlp.fc2`, hidden, config.width);
+  return graph.node('Add', `${name}/add2`, [y, outer]);
+}
+
+function attention(parts: Parts, x: string, name: string, read: number | null): string {
+  const { graph, config } = parts;
+  const { width, heads, qkvBias } = config;
+  const joined = linear(parts, x, `${name}.qkv`, width, 3 * width, qkvBias);
+  const thirds = ['query', 'key', 'value'].map((part) => `${name}/${part}`);
+  const [query, key, value] = graph.nodes('Split', thirds, [joined], { axis: -1 });
+  const byHead = (part: string, perm: readonly number[]) => {
+    const shape = graph.integers(0, 0, heads, width / heads);
+    const split = graph.node('Reshape', `${part}/heads`, [part, shape]);
+    return graph.node('Transpose', `${part}/by_head`, [split], { perm });
+  };
+  const asking = read === null ? query : firstTokens(graph, `${query}/read`, query, read);
+  const scale = graph.floats('attention_scale', 1 / Math.sqrt(width / heads));
+  const scaled = graph.node('Mul', `${name}/scaled`, [byHead(asking, [0, 2, 1, 3]), scale]);
+  const scores = graph.node('MatMul', `${name}/scores`, [scaled, byHead(key, [0, 2, 3, 1])]);
+  const shares = graph.node('Softmax', `${name}/softmax`, [scores], { axis: -1 });
+  const mixed = graph.node('MatMul', `${name}/mixed`, [shares, byHead(value, [0, 2, 1, 3])]);
+  const byToken = graph.node('Transpose', `${name}/by_token`, [mixed], { perm: [0, 2, 1, 3] });
+  const tokens = graph.node('Reshape', `${name}/joined`, [byToken, graph.integers(0, 0, width)]);
+  return linear(parts, tokens, `${name}.proj`, width, width);
+}
+
+/** The exact GELU, x / 2 (1 + erf(x / sqrt 2)): operator set 17 has none of its own. */
+function gelu(graph: GraphBuilder, x: string, name: string): string {
+  const inner = graph.node('Div', `${name}/div`, [x, graph.floats('sqrt_2', Math.SQRT2)]);
+  const erf = graph.node('Erf', `${name}/erf`, [inner]);
+  const above = graph.node('Add', `${name}/add`, [erf, graph.floats('one', 1)]);
+  const product = graph.node('Mul', `${name}/mul`, [x, above]);
+  return graph.node('Mul', `${name}/half`, [product, graph.floats('half', 0.5)]);
+}
+
+/** [B, N, D] -> `logits` [B, classes]. With two heads, their mean. */
+function head(parts: Parts, x: string): void {
+  const { graph, config } = parts;
+  const { width, classes, classToken, distilled } = config;
+  const tokens = layerNorm(parts, x, 'norm');
+  if (!classToken) {
+    const mean = graph.node('ReduceMean', 'head/mean', [tokens], { axes: [1], keepdims: 0 });
+    linear(parts, mean, 'head', width, classes, true, 'logits');
+  } else if (!distilled) {
+    const token = graph.node('Squeeze', 'head/token', [tokens, graph.integers(1)]);
+    linear(parts, token, 'head', width, classes, true, 'logits');
+  } else {
+    const both = graph.nodes('Split', ['head/class', 'head_dist/teacher'], [tokens], { axis: 1 });
+    const logits = ['head', 'head_dist'].map((name, i) => {
+      const token = graph.node('Squeeze', `${name}/token`, [both[i], graph.integers(1)]);
+      return linear(parts, token, name, width, classes);
+    });
+    const sum = graph.node('Add', 'head/sum', logits);
+    graph.node('Mul', 'logits', [sum, graph.floats('half', 0.5)]);
+  }
+}
+
+function layerNorm({ graph, weight, config }: Parts, x: string, name: string): string {
+  const [scale, bias] = ['weight', 'bias'].map((part) => weight(`${name}.${part}`, [config.width]));
+  const attributes = { axis: -1, epsilon: { float: config.layerNormEps } };
+  return graph.node('LayerNormalization', `${name}/norm`, [x, scale, bias], attributes);
+}
+
+function linear(
+  { graph, weight, transposed }: Parts,
+  x: string,
+  name: string,
+  inputs: number,
+  outputs: number,
+  hasBias = true,
+  output = `${name}/out`,
+): string {
+  const matrix = transposed(`${name}.weight`, [outputs, inputs]);
+  if (!hasBias) return graph.node('MatMul', output, [x, matrix]);
+  const product = graph.node('MatMul', `${name}/product`, [x, matrix]);
+  return graph.node('Add', output, [product, weight(`${name}.bias`, [outputs])]);
+}
+
+/** [B, N, D] -> [B, count, D] */
+function firstTokens(graph: GraphBuilder, name: string, x: string, count: number): string {
+  const [start, end, axis] = [0, count, 1].map((value) => graph.integers(value));
+  return graph.node('Slice', name, [x, start, end, axis]);
+}

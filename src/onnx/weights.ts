@@ -1,0 +1,60 @@
+import { InputError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import { to, transpose } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import { fromData } from '../torch/tensor.js';
+import type { GraphBuilder } from './graph.js';
+
+/** A model's weights as constants of a graph. */
+export interface Weights {
+  /** The weight of this name and shape. */
+  weight(name: string, shape: readonly number[]): string;
+  /** The same of a matrix, [outputs, inputs] -> [inputs, outputs], as MatMul takes it. */
+  transposed(name: string, shape: readonly number[]): string;
+}
+
+/**
+ * What takes a model's weights into `graph` and checks them on the way.
+ *
+ * @param source where the weights come from, for messages
+ */
+export function weightsFor(
+  graph: GraphBuilder,
+  weights: ReadonlyMap<string, TensorData>,
+  source: string,
+): Weights & { unused(): string[] } {
+  const unused = new Set(weights.keys());
+  const get = (name: string, shape: readonly number[]): TensorData => {
+    const tensor = weights.get(name);
+    if (tensor === undefined) throw new InputError(`${source} lacks ${name}`, { hint: OTHER_MODEL });
+    if (String(tensor.shape) !== String(shape)) {
+      const [has, needs] = [tensor.shape, shape].map((each) => `[${each.join(', ')}]`);
+      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, {
+        hint: OTHER_MODEL,
+      });
+    }
+    unused.delete(name);
+    return tensor;
+  };
+  return {
+    weight: (name, shape) => {
+      const tensor = get(name, shape);
+      return graph.weight(name, shape, () => float32(tensor, false));
+    },
+    transposed: (name, shape) => {
+      const tensor = get(name, shape);
+      return graph.weight(`${name}.T`, [...shape].reverse(), () => float32(tensor, true));
+    },
+    unused: () => [...unused],
+  };
+}
+
+const OTHER_MODEL = 'the weights belong to a model of another geometry: check --recipe and --set model...';
+
+function float32(tensor: TensorData, isTransposed: boolean): Uint8Array {
+  if (tensor.dtype === 'F32' && !isTransposed) return tensor.data;
+  return scope(() => {
+    const x = to(fromData(tensor), { dtype: 'F32' });
+    return (isTransposed ? transpose(x, 0, 1) : x).toData().data;
+  });
+}

@@ -1,0 +1,110 @@
+import { existsSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { onnx } from 'onnx-proto';
+import onnxProto from 'onnx-proto';
+import { replaceFile, writeAll } from '../checkpoint/file-bytes.js';
+import type { Graph, Initializer } from './graph.js';
+
+const { ModelProto, TensorProto, Version } = onnxProto.onnx;
+
+/** The operators' version: the first with LayerNormalization (ONNX 1.12, 2022). */
+export const OPERATOR_SET = 17;
+
+/** Protocol buffers end at 2 GiB; a file up to here is easily read in one piece. */
+const MOST_INLINE_BYTES = 1.5e9;
+/** Constants smaller than this stay in the model's file in any case: shapes must be known there. */
+const LEAST_EXTERNAL_BYTES = 1024;
+/** So that a reader can map a tensor into memory. */
+const PAGE_BYTES = 4096;
+
+export interface OnnxModel {
+  readonly graph: Graph;
+  readonly producer: { readonly name: string; readonly version: string };
+  /** Any facts of the model, which a reader finds as its metadata. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface OnnxFiles {
+  readonly bytes: number;
+  /** The file of weights beside the model's, where there is one. */
+  readonly data: string | undefined;
+}
+
+/** Where the weights of the model at `path` lie, if not in it. */
+export function dataPathOf(path: string): string {
+  return `${path}.data`;
+}
+
+/**
+ * Writes an ONNX model, whole or not at all. Weights of more than 1.5 GB, which a protocol buffer may not hold, go
+ * to `<path>.data` beside it, one at a time; with `external`, any. What a model before it left at `<path>.data` is
+ * removed.
+ *
+ * @throws InputError where the path cannot be written
+ * @throws RunError where the disk is full
+ */
+export function writeOnnx(
+  path: string,
+  { graph, producer, metadata }: OnnxModel,
+  options: { readonly external?: boolean } = {},
+): OnnxFiles {
+  const weights = graph.initializers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const dataPath = dataPathOf(path);
+  const isExternal = options.external === true || weights > MOST_INLINE_BYTES;
+  const { tensors, dataBytes } = isExternal
+    ? writeData(dataPath, graph.initializers)
+    : { tensors: graph.initializers.map(inline), dataBytes: 0 };
+  const bytes = ModelProto.encode({
+    irVersion: Version.IR_VERSION,
+    opsetImport: [{ domain: '', version: OPERATOR_SET }],
+    producerName: producer.name,
+    producerVersion: producer.version,
+    graph: {
+      name: 'vit',
+      node: [...graph.nodes],
+      initializer: tensors,
+      input: graph.inputs.map(valueInfo),
+      output: graph.outputs.map(valueInfo),
+    },
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+  }).finish();
+  replaceFile(path, (descriptor) => writeAll(descriptor, bytes));
+  if (!isExternal && existsSync(dataPath)) rmSync(dataPath);
+  return { bytes: bytes.length + dataBytes, data: isExternal ? dataPath : undefined };
+}
+
+function writeData(path: string, initializers: readonly Initializer[]) {
+  const tensors: onnx.ITensorProto[] = [];
+  let end = 0;
+  replaceFile(path, (descriptor) => {
+    for (const initializer of initializers) {
+      if (initializer.byteLength < LEAST_EXTERNAL_BYTES) {
+        tensors.push(inline(initializer));
+        continue;
+      }
+      const offset = Math.ceil(end / PAGE_BYTES) * PAGE_BYTES;
+      writeAll(descriptor, initializer.load(), offset);
+      end = offset + initializer.byteLength;
+      const place = { location: basename(path), offset, length: initializer.byteLength };
+      tensors.push({
+        ...described(initializer),
+        dataLocation: TensorProto.DataLocation.EXTERNAL,
+        externalData: Object.entries(place).map(([key, value]) => ({ key, value: String(value) })),
+      });
+    }
+  });
+  return { tensors, dataBytes: end };
+}
+
+function inline(initializer: Initializer): onnx.ITensorProto {
+  return { ...described(initializer), rawData: initializer.load() };
+}
+
+function described({ name, dataType, shape }: Initializer): onnx.ITensorProto {
+  return { name, dataType, dims: [...shape] };
+}
+
+function valueInfo({ name, shape }: Graph['inputs'][number]): onnx.IValueInfoProto {
+  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: TensorProto.DataType.FLOAT, shape: { dim } } } };
+}
