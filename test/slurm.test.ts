@@ -16,7 +16,7 @@ if (missing.length > 0) {
   );
 }
 
-describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 120_000 }, () => {
+describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }, () => {
   const folder = temporaryFolder();
   const images = join(folder, 'images');
   let cluster: Cluster;
@@ -66,7 +66,7 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 120_000 }
     isIt: (stand: PhaseStand) => boolean,
   ): Promise<PhaseStand> {
     let found: PhaseStand | undefined;
-    for (const end = Date.now() + 60_000; Date.now() < end; await sleep(100)) {
+    for (const end = Date.now() + 120_000; Date.now() < end; await sleep(100)) {
       found = (await stand(run)).phases.find((each) => each.phase === phase);
       if (found !== undefined && isIt(found)) return found;
     }
