@@ -21,7 +21,7 @@ await main(async () => {
 /** @param {string[]} args */
 async function check(args) {
   try {
-    await setUp();
+    await setUp({ forTests: true });
     if (args.length === 0) await runChecks();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;

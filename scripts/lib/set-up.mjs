@@ -5,6 +5,7 @@ import { ensureImages } from './images.mjs';
 import { ensureLibtorch } from './libtorch.mjs';
 import { ensurePackages } from './packages.mjs';
 import { cacheRoot, root } from './paths.mjs';
+import { ensureSlurm } from './slurm.mjs';
 import { createSteps } from './steps.mjs';
 import { ensureBuild } from './typescript.mjs';
 
@@ -12,9 +13,10 @@ export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
 
 /**
  * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
- * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of STEPS
+ * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv, forTests?: boolean }} [options]
+ *   `only`: some of STEPS; `forTests`: also what tests alone need
  */
-export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
+export async function setUp({ only = STEPS, quiet = false, env = process.env, forTests = false } = {}) {
   if (process.platform !== 'linux') {
     throw new SetupError(`deep-incubation runs on Linux, and this is ${process.platform}.`, {
       hint: 'Use a Linux machine, container or virtual machine.',
@@ -44,5 +46,6 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env } =
       (path) => `Fashion-MNIST in ${path}`,
     );
   }
+  if (forTests) await steps.run('slurm', (note) => ensureSlurm({ env, note }), String);
   steps.finish('set up');
 }

@@ -31,14 +31,14 @@ export async function askQueue(jobs: readonly string[]): Promise<Map<string, Que
 /** It waits for a job that failed. */
 const NEVER = 'DependencyNeverSatisfied';
 
-export interface Said {
+interface Said {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /** Runs a program of Slurm's. One that is not there ends with code null. */
-export function slurm(program: string, args: readonly string[]): Promise<Said> {
+function slurm(program: string, args: readonly string[]): Promise<Said> {
   return new Promise((resolve) => {
     execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;

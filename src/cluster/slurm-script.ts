@@ -54,6 +54,7 @@ if [ -n "$SLURM_CPUS_PER_TASK" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER
 
 stopped=
 deaths=0
+again=0
 trap 'stopped=1' TERM
 trap 'stopped=1; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 
@@ -67,7 +68,7 @@ requeue() {
 
 while :; do
   before=$(checkpoints)
-  export DEEP_INCUBATION_RESTARTS=$((deaths + \${SLURM_RESTART_COUNT:-0}))
+  export DEEP_INCUBATION_RESTARTS=$((again + \${SLURM_RESTART_COUNT:-0}))
   srun ${command.map((word) => (word.startsWith('$') ? `"${word}"` : quoted(word))).join(' ')} &
   work=$!
   wait "$work"
@@ -88,9 +89,10 @@ while :; do
   if [ "$code" -lt 125 ]; then exit "$code"; fi
   if [ "$(checkpoints)" != "$before" ]; then deaths=0; fi
   deaths=$((deaths + 1))
+  again=$((again + 1))
   if [ "$deaths" -gt ${restarts} ]; then exit "$code"; fi
   export DEEP_INCUBATION_LAST_ERROR="its process died with exit code $code"
-  echo "$phase died with exit code $code; it goes on from its last checkpoint (restart $deaths)"
+  echo "$phase died with exit code $code; it goes on from its last checkpoint (restart $again)"
   sleep $((deaths < 6 ? 2 ** deaths : 60))
 done
 `;

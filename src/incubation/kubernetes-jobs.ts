@@ -4,7 +4,7 @@ import { InputError } from '../base/errors.js';
 import { needsOf, type Phase } from './phases.js';
 import type { Recipe } from './recipe-schema.js';
 
-export interface KubernetesRun {
+interface KubernetesRun {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly phases: readonly Phase[];
@@ -20,7 +20,7 @@ const FAILS_FOR_GOOD = [1, 2];
  * said why fails its job; a pod that died, was evicted or preempted is replaced.
  * @throws InputError for a run folder that is outside the volume, or more than one process a phase
  */
-export function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] {
+function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] {
   const { kubernetes, ranks } = recipe.run;
   if (ranks > 1) {
     throw new InputError(`run.ranks ${ranks}: a pod is one process`, {
