@@ -98,7 +98,9 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   // A phase that goes on has the lineage it began with.
   const lineage = checkpoint
     ? lineageIn(checkpoint.manifest)
-    : lineageOf(recipe, phase, parent, images.train);
+    : crew.leads
+      ? lineageOf(recipe, phase, parent, images.train)
+      : undefined;
   const made = { ...trained, lineage };
   const parts = { recipe, phase, plan, folder, log, images, ...made, task, generator, device, crew };
   const observer = createObserver(
