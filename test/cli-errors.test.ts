@@ -157,7 +157,7 @@ test('a loss that is not finite is a failure of the run, not of its input', asyn
 describe('the command line itself', () => {
   test.each([
     [['train'], "unknown command 'train'"],
-    [['run'], "missing required argument 'recipe'"],
+    [['run'], "missing required argument 'recipe-or-run'"],
     [['run', 'r.yaml', '--fast'], "unknown option '--fast'"],
     [['eval', 'x.pth', '--data', '.', '--batch-size', '0'], 'Expected a whole number above 0'],
   ])('%j', async (args, message) => {

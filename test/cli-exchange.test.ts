@@ -153,6 +153,13 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   expect(others.stderr).toContain('phases.modules.1.epochs');
   expect(existsSync(join(run, 'previous'))).toBe(false);
 
+  const tooLarge = await cli(['redo', run, 'MT/1', '--set', 'phases.modules.1.batch_size=1000']);
+  expect(tooLarge).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('MT/1: a step takes 1000 images'),
+  });
+  expect(existsSync(join(run, 'previous'))).toBe(false);
+
   const settings = ['phases.modules.1.epochs=3', 'phases.modules.1.data.train_images=16'];
   const redone = await succeed('redo', run, 'MT/1', ...settings.flatMap((each) => ['--set', each]));
   expect(redone.stderr).toContain(`What MT/1, FT were is in ${join(run, 'previous/1')}`);

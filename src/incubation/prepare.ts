@@ -36,10 +36,7 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   const folder = runFolder(runDir);
   // What has not trained yet may still be changed.
   if (existsSync(folder.recipe) && hasBegun(runDir)) requireSame(recipe, readRun(runDir), folder.recipe);
-  const { train } = openImages(recipe);
-  const imagesOf = trainImagesOf(recipe, train.length);
-  requireEnough(recipe, imagesOf);
-  const plan = planRun(recipe, imagesOf);
+  const { train, plan } = plannedRun(recipe);
   withFileErrors(runDir, () => {
     mkdirSync(runDir, { recursive: true });
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
@@ -47,6 +44,17 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
   return { recipe, runDir, plan };
+}
+
+/**
+ * The images of a recipe, and what will be done with them.
+ * @throws InputError where they are missing or too few
+ */
+export function plannedRun(recipe: Recipe): { readonly train: Dataset; readonly plan: RunPlan } {
+  const { train } = openImages(recipe);
+  const imagesOf = trainImagesOf(recipe, train.length);
+  requireEnough(recipe, imagesOf);
+  return { train, plan: planRun(recipe, imagesOf) };
 }
 
 /** Whether any phase has something to lose. */

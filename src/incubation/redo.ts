@@ -8,7 +8,7 @@ import { readJson, runFolder } from '../checkpoint/run-folder.js';
 import { recipeOfPhase } from './images.js';
 import { recipeHash } from './lineage.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from './phases.js';
-import { readRun } from './prepare.js';
+import { plannedRun, readRun } from './prepare.js';
 import { targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
@@ -41,6 +41,8 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   const lost = changed.filter((each) => each !== 'E2E');
   if (lost.length > 0) throw changesOthers(name, lost);
 
+  // Before anything is moved.
+  plannedRun(after);
   const moved = [...dependents, ...changed];
   const previous = setAside(runDir, moved);
   writeJsonAtomic(runFolder(runDir).recipe, after);

@@ -109,7 +109,9 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   // A phase that goes on has the lineage it began with.
   const lineage = checkpoint
     ? lineageIn(checkpoint.manifest)
-    : lineageOf(recipe, phase, parent, images.train);
+    : crew.leads
+      ? lineageOf(recipe, phase, parent, images.train)
+      : undefined;
   const events = crew.leads
     ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
     : NO_EVENTS;
