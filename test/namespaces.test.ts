@@ -9,7 +9,7 @@ import { type Ended, jsonLines, temporaryFolder, tinyRecipe, until, writeImages 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const HOSTS = ['a', 'b'].map((name) => `di-${name}-${process.pid}`);
 const ADDRESSES = ['10.213.0.1', '10.213.0.2'];
-const LINK = 'link';
+const LINK = 'di0';
 
 const ip = (...args: readonly string[]) => spawnSync('ip', args, { encoding: 'utf8' });
 
@@ -41,10 +41,16 @@ describe.skipIf(why !== undefined)(
       connect();
       await writeImages(join(folder, 'images'), { train: 16, val: 5 });
       const tiny = tinyRecipe(join(folder, 'images')) as { training: object };
-      const training = { ...tiny.training, batch_size: 4, total_batch: 8, checkpoint_every: 0.05 };
+      const training = {
+        ...tiny.training,
+        batch_size: 4,
+        total_batch: 8,
+        checkpoint_every: 0.05,
+        eval_every: 50,
+      };
       writeFileSync(
         recipe,
-        JSON.stringify({ ...tiny, training, phases: { PT: { epochs: 200 }, E2E: 'none' } }),
+        JSON.stringify({ ...tiny, training, phases: { PT: { epochs: 100 }, E2E: 'none' } }),
       );
     });
     afterAll(() => {
@@ -81,8 +87,8 @@ describe.skipIf(why !== undefined)(
       for (const { code } of await Promise.all(together('PT', cut).ended)) expect(code).toBe(0);
       expect(readFileSync(join(cut, 'PT/log.txt'), 'utf8')).toMatch(/goes on from step \d+/);
       const result = readResult(cut, 'PT');
-      expect(result?.steps).toBe(800);
-      expect(jsonLines(metrics).at(-1)?.step).toBe(800);
+      expect(result?.steps).toBe(400);
+      expect(jsonLines(metrics).at(-1)?.step).toBe(400);
     }, 240_000);
 
     /** A phase as a launcher would start it, a rank a host. */
