@@ -1,6 +1,8 @@
 """A PyTorch that does training steps on request: JSON lines on stdin and stdout (see step/worker.ts).
 
     python worker.py '{"sdpa": false, "compile": false, "freeze_suffix": false, "fused": false}'
+
+With torchrun's environment variables of several ranks it is DistributedDataParallel on Gloo.
 """
 
 import contextlib
@@ -48,6 +50,8 @@ class Session:
         self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True if variant["fused"] else None)
         self.loss = LabelSmoothingCrossEntropy(0.1)
         self.forward = torch.compile(self.model) if variant["compile"] else self.model
+        if torch.distributed.is_initialized():
+            self.forward = torch.nn.parallel.DistributedDataParallel(self.forward)
         self.bfloat16 = case["precision"] == "bfloat16"
 
     def step(self):
@@ -75,6 +79,8 @@ def main():
     # What libraries print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        torch.distributed.init_process_group("gloo")
     session = None
     for line in sys.stdin:
         request = json.loads(line)

@@ -2,6 +2,8 @@
 import { createInterface } from 'node:readline';
 import { randomStream } from '../../src/base/random.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { type DataParallel, dataParallel } from '../../src/cluster/data-parallel.js';
+import { joinGroup } from '../../src/cluster/process-group.js';
 import { assemble } from '../../src/incubation/assemble.js';
 import type { StagedModel } from '../../src/models/staged.js';
 import { vit } from '../../src/models/vit.js';
@@ -14,7 +16,6 @@ import { keep, scope } from '../../src/torch/scope.js';
 import { fromArray, fromData, type Tensor } from '../../src/torch/tensor.js';
 import { adamw } from '../../src/training/adamw.js';
 import { decayGroups, type Optimizer } from '../../src/training/optimizer.js';
-import type { Task } from '../../src/training/task.js';
 import type { Case } from './cases.js';
 import type { Request } from './worker.js';
 
@@ -22,11 +23,14 @@ interface Session {
   readonly case: Case;
   readonly model: StagedModel;
   readonly optimizer: Optimizer;
-  readonly task: Task;
+  readonly task: ReturnType<typeof classification>;
   readonly images: Tensor;
   readonly labels: Tensor;
+  /** Where a launcher's environment says that several processes train together. */
+  readonly parallel?: DataParallel;
 }
 
+const group = joinGroup(process.env, { device: 'cpu' });
 const generator = new Generator();
 let session: Session | undefined;
 
@@ -91,29 +95,33 @@ function load(what: Case, path: string, undecayed: readonly string[]): Session {
     }),
     images,
     labels,
+    parallel: group && dataParallel(model.trainedParameters(), group),
   };
 }
 
-function free({ model, optimizer, images, labels }: Session): void {
+function free({ model, optimizer, images, labels, parallel }: Session): void {
+  parallel?.free();
   model.free();
   optimizer.free();
   images.free();
   labels.free();
 }
 
-function steps({ case: { precision }, model, optimizer, task, images, labels }: Session, count: number) {
+function steps({ case: { precision }, ...session }: Session, count: number) {
+  const { model, optimizer, task, images, labels, parallel } = session;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const ms: number[] = [];
   const cpuMs: number[] = [];
   const losses: number[] = [];
-  const forward = () => task.loss(model.forward(images, { training: true, generator, key: [] }), labels);
+  const forward = () => task.loss(model.forward(images, { training: true, generator, key: [] }), { labels });
   for (let i = 0; i < count; i++) {
     const started = performance.now();
     const cpuStarted = process.cpuUsage();
     losses.push(
       scope(() => {
         const loss = precision === 'bfloat16' ? autocast('cpu', 'BF16', forward) : forward();
-        backward(loss);
+        if (parallel === undefined) backward(loss);
+        else parallel.reduce(() => backward(loss));
         return loss.item();
       }),
     );
@@ -146,3 +154,4 @@ native.setThreads(Number(process.env.OMP_NUM_THREADS));
 for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(answer(JSON.parse(line) as Request))}\n`);
 }
+group?.close();

@@ -5,7 +5,7 @@ import { TorchError } from '../torch/errors.js';
 import { operator } from '../torch/operator.js';
 import type { Tensor } from '../torch/tensor.js';
 import { LostRank } from './lost-rank.js';
-import { type Rank, rankIn } from './rank.js';
+import { type Rank, rankIn, timeoutIn } from './rank.js';
 
 /**
  * The processes that train together. All call the same methods in the same order, with tensors of the same shapes
@@ -34,7 +34,7 @@ export interface ProcessGroup {
 export interface JoinOptions {
   /** `cpu`: Gloo. `cuda:<n>`: NCCL. */
   readonly device: string;
-  /** How long to wait for the others, to come or to answer. Default 600. */
+  /** How long to wait for the others, to come or to answer. Default `timeoutIn`: 600. */
   readonly timeoutSeconds?: number;
   /** Told apart from other groups of the same launch, one after another: the phase, say. Default `ranks`. */
   readonly name?: string;
@@ -51,7 +51,7 @@ const divide = operator<undefined>('aten::_foreach_div_', 'Scalar');
 export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): ProcessGroup | undefined {
   const place = rankIn(env);
   if (place === undefined) return undefined;
-  const { device, timeoutSeconds = 600, name = 'ranks' } = options;
+  const { device, timeoutSeconds = timeoutIn(env), name = 'ranks' } = options;
   assertLibrary(device);
   const { rank, size, localRank } = place;
   const collective = join(place, { device, timeoutSeconds, name });

@@ -16,6 +16,17 @@ export interface Rank {
 /** c10d's own default. */
 const PORT = 29500;
 
+/** c10d's own is 10 minutes for NCCL, 30 for Gloo. */
+const TIMEOUT_SECONDS = 600;
+
+/**
+ * Seconds to wait for the others, to come or to answer: DEEP_INCUBATION_RANK_TIMEOUT, or 600.
+ * @throws InputError when it is no whole number from 1
+ */
+export function timeoutIn(env: NodeJS.ProcessEnv): number {
+  return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', { least: 1, otherwise: TIMEOUT_SECONDS });
+}
+
 /** Launchers by the variables they give their processes. mpirun comes before Slurm, which it may run in. */
 const LAUNCHERS = [
   { rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK' },
