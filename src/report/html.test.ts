@@ -38,7 +38,7 @@ test('a full run: sentence, both figures in two widths, a row per phase, a loss 
   expect(rows).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E', 'Deep Incubation', 'End to end']);
   expect(text).not.toContain('not complete');
   expect(text).toContain('seed 4');
-  const written = ['accuracy-vs-cost.svg', 'index.html'];
+  const written = ['accuracy-vs-cost.svg', 'index.html', 'metrics.csv'];
   if (files.png !== undefined) written.unshift('accuracy-vs-cost.png');
   else expect(files.notes).toEqual([expect.stringContaining('no fonts')]);
   expect(readdirSync(join(root, 'report')).sort()).toEqual(written);

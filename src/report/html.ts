@@ -5,6 +5,7 @@ import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
+import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
 import { readRun } from './run-data.js';
 
@@ -16,13 +17,15 @@ export interface ReportFiles {
   readonly html: string;
   readonly svg?: string;
   readonly png?: string;
+  /** Every record of every phase. */
+  readonly csv: string;
   /** What could not be made, and why. */
   readonly notes: readonly string[];
 }
 
 /**
  * Writes `report/index.html` of a run, finished or not: one page that needs nothing beside itself; and its
- * main figure as `accuracy-vs-cost.svg` and `.png`.
+ * main figure as `accuracy-vs-cost.svg` and `.png`, its records as `metrics.csv`.
  *
  * Throws `InputError` where `root` is no run folder or cannot be written.
  */
@@ -36,13 +39,15 @@ export async function writeReport(root: string): Promise<ReportFiles> {
   ]);
   const html = join(folder, 'index.html');
   writeFileAtomic(html, reportPage(run, { byOperations, byTime, losses }));
-  return { html, ...(await figureFiles(run.phases, folder)) };
+  const csv = join(folder, 'metrics.csv');
+  writeFileAtomic(csv, metricsCsv(run.phases));
+  return { html, csv, ...(await figureFiles(run.phases, folder)) };
 }
 
 async function figureFiles(
   phases: readonly PhaseMetrics[],
   folder: string,
-): Promise<Omit<ReportFiles, 'html'>> {
+): Promise<Omit<ReportFiles, 'html' | 'csv'>> {
   const curves = accuracyCurves(phases, 'block_passes');
   const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT });
   if (figure === undefined) return { notes: ['No figure: the run has no evaluation yet.'] };
