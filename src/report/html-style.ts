@@ -29,7 +29,7 @@ p { margin: 0 0 12px; max-width: 70ch; }
 .tile.end_to_end b { color: var(--end_to_end); }
 figure { margin: 0; }
 figure svg { display: block; width: 100%; height: auto; }
-.method { max-width: 560px; margin-top: 16px; font-size: 12px; }
+.method { max-width: 420px; margin-top: 16px; font-size: 12px; }
 .method text { fill: var(--ink); }
 .method .name { fill: var(--muted); }
 .method rect { fill: none; stroke: var(--muted); }

@@ -3,6 +3,7 @@ import { writeFileAtomic } from '../checkpoint/atomic.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
+import { dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
@@ -42,6 +43,21 @@ export async function writeReport(root: string): Promise<ReportFiles> {
   const csv = join(folder, 'metrics.csv');
   writeFileAtomic(csv, metricsCsv(run.phases));
   return { html, csv, ...(await figureFiles(run.phases, folder)) };
+}
+
+/**
+ * Writes `report/data-efficiency.svg` and `.png` of the first run: the accuracy of all of them against the share of the
+ * images that each was trained on.
+ */
+export async function writeDataEfficiency(roots: readonly string[]): Promise<string[]> {
+  const figure = await dataEfficiencyFigure(dataPoints(roots), LIGHT);
+  const svg = join(runFolder(roots[0]).report, 'data-efficiency.svg');
+  writeFileAtomic(svg, `${figure}\n`);
+  const image = await drawPng(figure, LIGHT.background);
+  if (image === undefined) return [svg];
+  const png = join(runFolder(roots[0]).report, 'data-efficiency.png');
+  writeFileAtomic(png, image);
+  return [svg, png];
 }
 
 async function figureFiles(
