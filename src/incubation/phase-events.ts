@@ -84,7 +84,7 @@ function scalarsOf(record: MetricRecord): (readonly [tag: string, value: number]
 }
 
 /** The recipe as one list, with the settings that this phase trains by. Lists are JSON; what is null is left out. */
-export function hparamsOf(recipe: Recipe, phase: Phase): Map<string, Hparam> {
+function hparamsOf(recipe: Recipe, phase: Phase): Map<string, Hparam> {
   const { name, seed, model, incubation, data } = recipe;
   const parts = { name, phase: phase.name, seed, model, incubation, data, training: phase.settings };
   return new Map(flattened(parts, ''));

@@ -1,9 +1,11 @@
 import { roleOf } from './curves.js';
+import { bytes, significant } from './format.js';
 import { STYLE } from './html-style.js';
 import { type Markup, markup, trusted } from './markup.js';
+import { methodFigure } from './method-figure.js';
 import type { RunData } from './run-data.js';
 import type { RunSummary } from './summary.js';
-import { sentence, tableOf } from './summary-text.js';
+import { type SummaryTable, sentence, tableOf } from './summary-text.js';
 
 export interface Figures {
   readonly byOperations?: PageFigure;
@@ -29,7 +31,7 @@ const ROLES = {
 };
 
 /** The report as one HTML document. Whatever comes from files is escaped. */
-export function reportPage({ recipe, summary, missing }: RunData, figures: Figures): string {
+export function reportPage({ recipe, summary, missing, stages }: RunData, figures: Figures): string {
   return `${
     markup`<!doctype html>
 <html lang="en">
@@ -46,13 +48,14 @@ export function reportPage({ recipe, summary, missing }: RunData, figures: Figur
 <p class="result">${sentence(summary).replaceAll(' %', '\u00a0%')}</p>
 ${missing.length > 0 && missingBox(missing)}
 ${tiles(summary)}
+${whatSection(recipe, stages)}
 ${accuracySection(figures)}
-${summary.phases.length > 0 && phaseTable(summary)}
+${summary.phases.length > 0 && phaseTable(summary, ranksOf(recipe))}
 ${figures.losses.length > 0 && lossSection(figures.losses)}
 ${environment(summary)}
 <h2>Recipe</h2>
 <div class="scroll"><pre>${JSON.stringify(recipe, undefined, 2)}</pre></div>
-${reproduction()}
+${reproduction(summary)}
 </main>
 </body>
 </html>
@@ -77,6 +80,29 @@ ${incubation && baseline && ratio(incubation.seconds, baseline.seconds, 'trainin
 </div>`;
 }
 
+function whatSection(recipe: unknown, stages: RunData['stages']): Markup | undefined {
+  const { model, data } = Object(recipe);
+  const facts = [
+    ['model', ...named(model, ['preset', 'width', 'depth', 'heads', 'patch_size', 'image_size', 'classes'])],
+    ['images', ...named(data, ['format', 'fraction', 'train_images', 'eval_images'])],
+  ].filter((row) => row.length > 1);
+  const drawing = methodFigure(stages);
+  if (facts.length === 0 && drawing === undefined) return undefined;
+  const rows = facts.map(
+    ([key, ...parts]) => markup`<tr><td>${key}</td><td>${parts.join(' \u00b7 ')}</td></tr>`,
+  );
+  return markup`<h2>What was trained</h2>
+${rows.length > 0 && markup`<div class="scroll"><table class="facts"><tbody>${rows}</tbody></table></div>`}
+${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.</p>`}`;
+}
+
+function named(section: unknown, keys: readonly string[]): string[] {
+  const values = Object(section);
+  return keys
+    .filter((key) => ['string', 'number'].includes(typeof values[key]))
+    .map((key) => `${key.replaceAll('_', ' ')} ${values[key]}`);
+}
+
 function accuracySection({ byOperations, byTime }: Figures): Markup | undefined {
   if (byOperations === undefined) return undefined;
   return markup`<h2>Accuracy against cost</h2>
@@ -94,15 +120,41 @@ function figure({ wide, narrow }: PageFigure): Markup {
   return markup`<figure><div class="wide">${trusted(wide)}</div><div class="narrow">${trusted(narrow)}</div></figure>`;
 }
 
-function phaseTable(summary: RunSummary): Markup {
-  const { head, rows } = tableOf(summary);
+function phaseTable(summary: RunSummary, ranks: number): Markup {
+  const { head, rows } = withMachine(tableOf(summary), summary, ranks);
   const body = rows.map(
     ({ cells, total }) =>
       markup`<tr class="${total ? 'total' : ''}">${cells.map((cell) => markup`<td>${cell}</td>`)}</tr>`,
   );
   return markup`<h2>Phases</h2>
 <div class="scroll"><table><thead><tr>${head.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>
-<p class="note">Time is training time: evaluation and start-up are left out. MACs are multiply-accumulates.</p>`;
+<p class="note">Time is training time; device hours are that time by the processes that trained the phase together. Evaluation and start-up are left out. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+}
+
+/** The table with what each row took of a machine, before its accuracy. */
+function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
+  const { phases, incubation, end_to_end: baseline } = summary;
+  const all = [...phases, ...[incubation, baseline].filter((total) => total !== undefined)];
+  const at = head.indexOf('top-1');
+  const put = (cells: readonly string[], ...more: string[]) => [
+    ...cells.slice(0, at),
+    ...more,
+    ...cells.slice(at),
+  ];
+  return {
+    head: put(head, 'device hours', 'memory'),
+    rows: rows.map(({ cells, total }, index) => {
+      const part = all[index];
+      const hours = significant((part.seconds * ranks) / 3600);
+      return { cells: put(cells, hours, 'memory_bytes' in part ? bytes(part.memory_bytes) : ''), total };
+    }),
+  };
+}
+
+/** Processes that trained a phase together. */
+function ranksOf(recipe: unknown): number {
+  const ranks = Object(Object(recipe).run).ranks;
+  return typeof ranks === 'number' ? ranks : 1;
 }
 
 function lossSection(losses: readonly LossPanel[]): Markup {
@@ -124,9 +176,15 @@ function environment({ machine }: RunSummary): Markup | undefined {
   return markup`<h2>Environment</h2><div class="scroll"><table class="facts"><tbody>${rows}</tbody></table></div>`;
 }
 
-function reproduction(): Markup {
+function reproduction({ seed, phases }: RunSummary): Markup {
+  const anew = phases.map(({ phase }) => `deep-incubation run recipe.json --out again --only ${phase}`);
   return markup`<h2>How to reproduce</h2>
-<p>In the run's folder, <code>recipe.json</code> is the recipe as it was used, seed included. Train it again into a new folder with</p>
+<p>In the run's folder, <code>recipe.json</code> is the recipe as it was used, seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
 <div class="scroll"><pre>deep-incubation run recipe.json --out again</pre></div>
+${
+  anew.length > 0 &&
+  markup`<p class="note">or phase by phase, each wherever there is room:</p>
+<div class="scroll"><pre>${anew.join('\n')}</pre></div>`
+}
 <p class="note">Every random number depends on the seed, the phase, the epoch and the sample or step alone, so neither the number of workers nor resuming changes the outcome.</p>`;
 }

@@ -29,6 +29,14 @@ p { margin: 0 0 12px; max-width: 70ch; }
 .tile.end_to_end b { color: var(--end_to_end); }
 figure { margin: 0; }
 figure svg { display: block; width: 100%; height: auto; }
+.method { max-width: 420px; margin-top: 16px; font-size: 12px; }
+.method text { fill: var(--ink); }
+.method .name { fill: var(--muted); }
+.method rect { fill: none; stroke: var(--muted); }
+.method .frozen rect { stroke-dasharray: 3 3; }
+.method .trained rect { fill: var(--incubation); stroke: none; }
+.method .baseline rect { fill: var(--end_to_end); stroke: none; }
+.method .trained text, .method .baseline text { fill: var(--background); }
 .narrow { display: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; color: var(--muted); font-size: 14px; margin: 8px 0 0; padding: 0; list-style: none; }
 .legend li { display: flex; align-items: center; gap: 8px; }

@@ -6,7 +6,8 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { FULL_RUN, type SyntheticPhase, writeSyntheticRun } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
-import { writeReport } from './html.js';
+import { dataPoints } from './data-efficiency.js';
+import { writeDataEfficiency, writeReport } from './html.js';
 
 function runWith(phases: readonly SyntheticPhase[], recipe: object = { name: 'small run', seed: 4 }) {
   const root = mkdtempSync(join(tmpdir(), 'report-'));
@@ -38,7 +39,7 @@ test('a full run: sentence, both figures in two widths, a row per phase, a loss 
   expect(rows).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E', 'Deep Incubation', 'End to end']);
   expect(text).not.toContain('not complete');
   expect(text).toContain('seed 4');
-  const written = ['accuracy-vs-cost.svg', 'index.html'];
+  const written = ['accuracy-vs-cost.svg', 'index.html', 'metrics.csv'];
   if (files.png !== undefined) written.unshift('accuracy-vs-cost.png');
   else expect(files.notes).toEqual([expect.stringContaining('no fonts')]);
   expect(readdirSync(join(root, 'report')).sort()).toEqual(written);
@@ -126,4 +127,45 @@ test('a folder that is no run is an input error', async () => {
   const root = mkdtempSync(join(tmpdir(), 'no-run-'));
   await expect(writeReport(root)).rejects.toThrow(InputError);
   await expect(writeReport(root)).rejects.toThrow(`${root} is not a run folder`);
+});
+
+test('what was trained is drawn from the plan: which stages, how deep, trained or frozen', async () => {
+  const root = runWith(FULL_RUN, { name: 'x', model: { width: 64, depth: 12 }, data: { format: '<i>' } });
+  const phases = [
+    { phase: 'PT', depths: [1, 1] },
+    { phase: 'MT/1', depths: [1, 6] },
+    { phase: '<b>', depths: [6, '</svg>'] },
+    { phase: 'E2E', depths: [6, 6] },
+  ];
+  writeFileSync(join(root, 'plan.json'), JSON.stringify({ phases }));
+  const { document, text } = await pageOf(root);
+  const kinds = [...document.querySelectorAll('svg.method g')].map(
+    (box) => `${box.getAttribute('class')} ${box.textContent}`,
+  );
+  expect(kinds).toEqual(['trained 1', 'trained 1', 'frozen 1', 'trained 6', 'baseline 6', 'baseline 6']);
+  expect(text).toContain('width 64 \u00b7 depth 12');
+  expect(text).toContain('format <i>');
+});
+
+test('the CSV has a header and a row per record', async () => {
+  const { files } = await pageOf(runWith(FULL_RUN.slice(0, 1)));
+  const [head, first, ...rows] = readFileSync(files.csv, 'utf8').trimEnd().split('\r\n');
+  expect(head.split(',').slice(0, 6)).toEqual(['phase', 'kind', 'epoch', 'step', 'steps', 'loss']);
+  expect(first).toMatch(/^PT,step,0,5,564,[\d.]+,,,0\.001,640,/);
+  expect(rows.at(-1)).toMatch(/^PT,eval,11,564,,/);
+});
+
+test('runs on shares of the images are compared, whatever their order', async () => {
+  const roots = [1, 0.25, 0.5].map((fraction) =>
+    runWith(FULL_RUN, { name: `${fraction}`, data: { fraction } }),
+  );
+  expect(dataPoints(roots).map(({ fraction, incubation }) => [fraction, incubation?.toFixed(1)])).toEqual([
+    [0.25, '84.1'],
+    [0.5, '84.1'],
+    [1, '84.1'],
+  ]);
+  const [svg] = await writeDataEfficiency(roots);
+  expect(svg).toBe(join(roots[0], 'report', 'data-efficiency.svg'));
+  const drawn = readFileSync(svg, 'utf8');
+  for (const label of ['training images, %', 'Deep Incubation', 'End to end']) expect(drawn).toContain(label);
 });

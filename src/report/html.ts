@@ -3,8 +3,10 @@ import { writeFileAtomic } from '../checkpoint/atomic.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
+import { dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
+import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
 import { readRun } from './run-data.js';
 
@@ -16,13 +18,15 @@ export interface ReportFiles {
   readonly html: string;
   readonly svg?: string;
   readonly png?: string;
+  /** Every record of every phase. */
+  readonly csv: string;
   /** What could not be made, and why. */
   readonly notes: readonly string[];
 }
 
 /**
  * Writes `report/index.html` of a run, finished or not: one page that needs nothing beside itself; and its
- * main figure as `accuracy-vs-cost.svg` and `.png`.
+ * main figure as `accuracy-vs-cost.svg` and `.png`, its records as `metrics.csv`.
  *
  * Throws `InputError` where `root` is no run folder or cannot be written.
  */
@@ -36,13 +40,30 @@ export async function writeReport(root: string): Promise<ReportFiles> {
   ]);
   const html = join(folder, 'index.html');
   writeFileAtomic(html, reportPage(run, { byOperations, byTime, losses }));
-  return { html, ...(await figureFiles(run.phases, folder)) };
+  const csv = join(folder, 'metrics.csv');
+  writeFileAtomic(csv, metricsCsv(run.phases));
+  return { html, csv, ...(await figureFiles(run.phases, folder)) };
+}
+
+/**
+ * Writes `report/data-efficiency.svg` and `.png` of the first run: the accuracy of all of them against the share of the
+ * images that each was trained on.
+ */
+export async function writeDataEfficiency(roots: readonly string[]): Promise<string[]> {
+  const figure = await dataEfficiencyFigure(dataPoints(roots), LIGHT);
+  const svg = join(runFolder(roots[0]).report, 'data-efficiency.svg');
+  writeFileAtomic(svg, `${figure}\n`);
+  const image = await drawPng(figure, LIGHT.background);
+  if (image === undefined) return [svg];
+  const png = join(runFolder(roots[0]).report, 'data-efficiency.png');
+  writeFileAtomic(png, image);
+  return [svg, png];
 }
 
 async function figureFiles(
   phases: readonly PhaseMetrics[],
   folder: string,
-): Promise<Omit<ReportFiles, 'html'>> {
+): Promise<Omit<ReportFiles, 'html' | 'csv'>> {
   const curves = accuracyCurves(phases, 'block_passes');
   const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT });
   if (figure === undefined) return { notes: ['No figure: the run has no evaluation yet.'] };

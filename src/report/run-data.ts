@@ -3,6 +3,7 @@ import { InputError } from '../base/errors.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
 import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
+import type { PhaseStages } from './method-figure.js';
 import { type RunSummary, summarize } from './summary.js';
 
 /** What a report is made of, read from a run folder that may still be growing. */
@@ -14,6 +15,8 @@ export interface RunData {
   readonly phases: readonly PhaseMetrics[];
   /** What is not there yet, a sentence each. */
   readonly missing: readonly string[];
+  /** Of the planned phases, where there is a plan. */
+  readonly stages: readonly PhaseStages[];
 }
 
 /** Throws `InputError` where `root` is no run folder or one of its files is damaged. */
@@ -44,7 +47,18 @@ export function readRun(root: string): RunData {
     },
   });
   const done = new Set(results.map(({ phase }) => phase));
-  return { recipe, summary, phases, missing: missingIn(phases, done) };
+  return { recipe, summary, phases, missing: missingIn(phases, done), stages: stagesIn(folder.plan) };
+}
+
+function stagesIn(plan: string): PhaseStages[] {
+  const phases: unknown = existsSync(plan) ? Object(readJson(plan)).phases : undefined;
+  if (!Array.isArray(phases)) return [];
+  return phases.filter(
+    ({ phase, depths }) =>
+      typeof phase === 'string' &&
+      Array.isArray(depths) &&
+      depths.every((blocks) => typeof blocks === 'number'),
+  );
 }
 
 function missingIn(phases: readonly PhaseMetrics[], done: ReadonlySet<string>): string[] {

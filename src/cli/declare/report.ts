@@ -8,10 +8,13 @@ export function addReport(program: Command): void {
     .description(
       'Writes report/index.html of a run, finished or not: one page that needs nothing beside itself.',
     )
-    .argument('<run>', 'folder of the run')
+    .argument('<run...>', 'folders of runs; of several, also report/data-efficiency.svg of the first')
     .addHelpText(
       'after',
-      examples(['deep-incubation report runs/demo', 'writes runs/demo/report/index.html']),
+      examples(
+        ['deep-incubation report runs/demo', 'writes runs/demo/report/index.html'],
+        ['deep-incubation report runs/all runs/half runs/quarter', 'and accuracy against data.fraction'],
+      ),
     )
-    .action(async (run) => (await import('../commands/report.js')).report(run));
+    .action(async (runs) => (await import('../commands/report.js')).report(runs));
 }
