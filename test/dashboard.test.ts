@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
@@ -13,7 +13,6 @@ import { type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
 
 const browserPath = onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
 const pictures = process.env.DASHBOARD_PICTURES;
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
 const LOOKS = [390, 1440].flatMap((width) =>
   (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
@@ -71,7 +70,7 @@ const isWider = (page: Page) =>
 
 /** Rules of weight that the page breaks, by axe-core. */
 async function brokenRules(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
+  await page.evaluate(axe.source);
   const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')

@@ -92,7 +92,11 @@ export function plotOptions({
         // Of a curve that jitters dashes make confetti.
         ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6, 4] }),
         spanGaps: true,
-        points: { show: curve.x.length < 40 && metric.startsWith('top'), size: 5 },
+        points: {
+          show: curve.x.length < 40 && metric.startsWith('top'),
+          size: 5,
+          fill: resolved(colour(curve)),
+        },
       })),
     ],
     hooks: {

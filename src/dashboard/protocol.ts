@@ -8,14 +8,7 @@ export const LAYOUTS = ['overlaid', 'sequence'] as const;
 /** overlaid: every phase from 0; sequence: Deep Incubation's phases one after another, the baseline from 0. */
 export type Layout = (typeof LAYOUTS)[number];
 
-export const STEP_METRICS = [
-  'loss',
-  'lr',
-  'images_per_second',
-  'data_wait',
-  'memory_bytes',
-  'grad_norm',
-] as const;
+const STEP_METRICS = ['loss', 'lr', 'images_per_second', 'data_wait', 'memory_bytes', 'grad_norm'] as const;
 export const EVAL_METRICS = ['top1', 'top5', 'eval_loss'] as const;
 export const METRICS = [...STEP_METRICS, ...EVAL_METRICS] as const;
 export type Metric = (typeof METRICS)[number];

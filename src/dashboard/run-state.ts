@@ -56,7 +56,7 @@ function plannedPhases(root: string): Map<string, Record<string, unknown>> {
 
 const PHASE = /^(PT|FT|E2E|MT\/\d{1,4})$/;
 
-export function isPhase(name: unknown): name is string {
+function isPhase(name: unknown): name is string {
   return typeof name === 'string' && PHASE.test(name);
 }
 
