@@ -9,6 +9,7 @@ import { addPhase } from './declare/phase.js';
 import { addPlan } from './declare/plan.js';
 import { addReport } from './declare/report.js';
 import { addRun } from './declare/run.js';
+import { addSetup } from './declare/setup.js';
 import { examples } from './declare/shared.js';
 
 /** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
@@ -45,5 +46,6 @@ export function createProgram() {
   addData(program);
   addReport(program);
   addDoctor(program);
+  addSetup(program);
   return program;
 }
