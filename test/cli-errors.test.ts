@@ -201,7 +201,7 @@ describe('without the addon', () => {
 
   test('run says what to do', async () => {
     const ended = await cli(['run', recipe, '--out', at('run-bare'), '--quiet'], options);
-    expectInputError(ended, /the native addon is not built: .*\n {2}hint: run `npm run setup`/);
+    expectInputError(ended, /the native addon is not built: .*\n {2}hint: run `npx deep-incubation setup`/);
   });
 
   test('what needs no libtorch works', async () => {
@@ -219,6 +219,9 @@ describe('without the addon', () => {
     const { code, stdout, stderr } = await cli(['doctor', '--json'], options);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     const { problems } = JSON.parse(stdout);
-    expect(problems[0]).toMatchObject({ blocking: true, hint: expect.stringContaining('npm run setup') });
+    expect(problems[0]).toMatchObject({
+      blocking: true,
+      hint: expect.stringContaining('npx deep-incubation setup'),
+    });
   });
 });

@@ -12,6 +12,8 @@ const CHECKS = [
   { name: 'style', command: ['biome', 'ci', '--colors=off', '.'] },
   { name: 'layers', command: ['depcruise', 'src', '--config', '.dependency-cruiser.cjs'] },
   { name: 'dead code', command: ['knip'] },
+  { name: 'examples', command: ['tsc', '-p', 'tsconfig.examples.json', '--noEmit'] },
+  { name: 'docs', command: ['typedoc', '--emit', 'none'] },
 ];
 
 /** Runs the checks that need no running of the product; throws at the first that fails. */

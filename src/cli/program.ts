@@ -12,6 +12,7 @@ import { addPhase } from './declare/phase.js';
 import { addPlan } from './declare/plan.js';
 import { addReport } from './declare/report.js';
 import { addRun } from './declare/run.js';
+import { addSetup } from './declare/setup.js';
 import { examples } from './declare/shared.js';
 import { addStatus } from './declare/status.js';
 import { addWatch } from './declare/watch.js';
@@ -55,5 +56,6 @@ export function createProgram() {
   addReport(program);
   addWatch(program);
   addDoctor(program);
+  addSetup(program);
   return program;
 }

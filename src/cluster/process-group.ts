@@ -87,7 +87,7 @@ function assertLibrary(device: string): void {
   if (collectives().includes(needed)) return;
   const what = needed === 'nccl' ? "NCCL, or without CUDA's headers" : 'c10d';
   throw new InputError(`several processes on ${device}: the addon was built without ${what}`, {
-    hint: "with NCCL's headers beside libtorch and a CUDA toolkit (CUDA_HOME) in place, run `npm run setup` again",
+    hint: "with NCCL's headers beside libtorch and a CUDA toolkit (CUDA_HOME) in place, run `npx deep-incubation setup` again",
   });
 }
 

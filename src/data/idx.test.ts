@@ -126,7 +126,7 @@ describe('fashionMnist', () => {
     try {
       fashionMnist(folder);
     } catch (error) {
-      expect((error as InputError).hint).toContain('npm run setup');
+      expect((error as InputError).hint).toContain('npx deep-incubation setup');
     }
   });
 

@@ -150,7 +150,7 @@ export interface EngineInfo {
 const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
 
 function load(): Native {
-  const hint = 'run `npm run setup`: it finds or fetches libtorch and builds the addon';
+  const hint = 'run `npx deep-incubation setup`: it finds or fetches libtorch and builds the addon';
   if (!existsSync(addonPath)) throw new InputError(`the native addon is not built: ${addonPath}`, { hint });
   try {
     return createRequire(import.meta.url)(addonPath) as Native;

@@ -46,7 +46,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
       problems: [
         {
           what: errorText(error),
-          hint: (error instanceof InputError ? error.hint : undefined) ?? 'run `npm run setup`',
+          hint: (error instanceof InputError ? error.hint : undefined) ?? 'run `npx deep-incubation setup`',
           blocking: true,
         },
       ],
@@ -59,7 +59,7 @@ function gpuProblems(seen: number, builtForCuda: boolean | undefined): Problem[]
   if (seen >= gpus) return [];
   const hint = builtForCuda
     ? 'check the driver with `nvidia-smi`: it may be older than this libtorch needs'
-    : 'this libtorch is built for the CPU alone: install a CUDA build of torch, or set LIBTORCH to one, then `npm run setup`';
+    : 'this libtorch is built for the CPU alone: install a CUDA build of torch, or set LIBTORCH to one, then `npx deep-incubation setup`';
   return [
     {
       what: `the machine has ${gpus} GPU${gpus > 1 ? 's' : ''}, libtorch sees ${seen}`,

@@ -46,7 +46,7 @@ async function decoders(): Promise<Findings> {
 
 const SLOW_JPEG = {
   what: 'JPEGs are decoded by sharp, more slowly, and CMYK ones otherwise than by Pillow',
-  hint: 'install libjpeg-turbo 2.1 or newer with its headers (`apt-get install libjpeg-dev`), then `npm run setup`',
+  hint: 'install libjpeg-turbo 2.1 or newer with its headers (`apt-get install libjpeg-dev`), then `npx deep-incubation setup`',
   blocking: false,
 };
 
@@ -74,7 +74,7 @@ function cachedImages(): Findings {
       problems: [
         {
           what: error.message,
-          hint: '`npm run setup` fetches it; your own images need none of it',
+          hint: '`npx deep-incubation setup` fetches it; your own images need none of it',
           blocking: false,
         },
       ],
