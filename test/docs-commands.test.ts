@@ -11,7 +11,7 @@ import { makeStandIn, writeRecipe } from './stand-in.js';
 const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-docs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const PAGES = ['docs/train.md', 'docs/evaluate.md', 'docs/data.md', 'docs/exchange.md'];
+const PAGES = ['docs/train.md', 'docs/evaluate.md', 'docs/data.md', 'docs/exchange.md', 'docs/export.md'];
 let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {

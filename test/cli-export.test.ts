@@ -1,0 +1,97 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import onnxProto from 'onnx-proto';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { expect, test } from 'vitest';
+import type { TensorData } from '../src/base/tensor-data.js';
+import { cli, temporaryFolder } from './cli-support.js';
+import { goldenPath, goldenTensors, maxDifference, numbers } from './support.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const FT = goldenPath('ckpt/FT.pth');
+const HEADS = ['--set', 'model.heads=4'];
+
+function metadataOf(path: string): Record<string, string> {
+  const { metadataProps } = onnxProto.onnx.ModelProto.decode(readFileSync(path));
+  return Object.fromEntries(metadataProps.map(({ key, value }) => [key, value]));
+}
+
+test.each([
+  ['in one file', []],
+  ['with its weights beside it', ['--external-data']],
+])('a checkpoint %s gives the official logits', async (name, args) => {
+  const out = at(`${args.length}.onnx`);
+  const { code, stdout, stderr } = await cli(['export', FT, out, ...HEADS, ...args, '--json']);
+  expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toMatchObject({
+    ...{ checkpoint: FT, out, data: args.length > 0 ? `${out}.data` : null, opset: 17 },
+    ...{ pixels: ['batch', 3, 28, 28], logits: ['batch', 10], normalised_inside: false, parameters: 407_050 },
+  });
+  const batch = goldenTensors('b_batch16.safetensors');
+  const { data, shape } = batch.get('images') as TensorData;
+  const session = await InferenceSession.create(out);
+  const pixels = new Tensor('float32', new Float32Array(data.slice().buffer), [...shape]);
+  const { logits } = await session.run({ pixels });
+  const official = numbers(batch.get('logits.FT') as TensorData);
+  expect(maxDifference([...(logits.data as Float32Array)], official)).toBeLessThan(1e-5);
+  await session.release();
+});
+
+test('the model tells how pixels are made, and its classes', async () => {
+  const names = [
+    'T-shirt',
+    'Trouser',
+    'Pullover',
+    'Dress',
+    'Coat',
+    'Sandal',
+    'Shirt',
+    'Sneaker',
+    'Bag',
+    'Boot',
+  ];
+  writeFileSync(at('names.txt'), `${names.join('\n')}\n`);
+  writeFileSync(at('names.json'), JSON.stringify(names));
+  for (const [i, file] of ['names.txt', 'names.json'].entries()) {
+    const out = at(`told-${i}.onnx`);
+    const args = [...HEADS, '--with-normalisation', '--classes', at(file), '--set', 'model.image_size=56'];
+    const { code, stderr, stdout } = await cli(['export', FT, out, ...args]);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringContaining('28 px images, resized for 56 px'),
+    });
+    expect(stdout).toMatch(/\npixels +\[batch, 3, 56, 56\], float32\n +RGB \/ 255\nlogits +\[batch, 10\]\n/);
+    expect(metadataOf(out)).toMatchObject({
+      ...{ pixels: '0..1', channels: 'RGB', mean: '[0.485,0.456,0.406]', image_size: '56' },
+      ...{ resize_shorter: '64', class_names: JSON.stringify(names), checkpoint: FT },
+    });
+  }
+});
+
+test('what is there is overwritten with --force alone', async () => {
+  for (const there of ['there.onnx', 'beside.onnx.data']) {
+    writeFileSync(at(there), 'precious');
+    const args = ['export', FT, at(there.replace('.data', '')), ...HEADS];
+    const refused = await cli(args);
+    expect(refused.stderr).toMatch(new RegExp(`^error: \\S+${there} exists already\\n.*--force`));
+    expect(refused.code).toBe(2);
+    expect(readFileSync(at(there), 'utf8')).toBe('precious');
+    expect((await cli([...args, '--force'])).code).toBe(0);
+  }
+  expect(existsSync(at('beside.onnx.data'))).toBe(false);
+});
+
+test.each<[string, string[], string]>([
+  ['unknown heads', [], 'do not tell the number of attention heads'],
+  ['names that are not the classes', [...HEADS, '--classes', 'package.json'], 'names, the model 10 classes'],
+  ['names that are not there', [...HEADS, '--classes', 'none.txt'], '--classes: none.txt does not exist'],
+  ['a recipe that is not there', ['--recipe', 'none.yaml'], 'none.yaml'],
+])('%s: an error, and no file', async (_, args, message) => {
+  const { code, stdout, stderr } = await cli(['export', FT, at('failed.onnx'), ...args]);
+  expect(stderr).toMatch(/^error: /);
+  expect(stderr).toContain(message);
+  expect(stderr).not.toMatch(/\n\s+at /);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(readdirSync(folder).filter((name) => name.includes('failed') || name.startsWith('.'))).toEqual([]);
+});
