@@ -128,7 +128,8 @@ function findFile(folder: string, name: string): string {
   return found;
 }
 
-const FETCH = '`npx deep-incubation setup` fetches Fashion-MNIST; or give the folder that holds its four files.';
+const FETCH =
+  '`npx deep-incubation setup` fetches Fashion-MNIST; or give the folder that holds its four files.';
 
 function damaged(file: string, what: string): InputError {
   return new InputError(`${file} ${what}`, { hint: FETCH });
