@@ -39,8 +39,13 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
   const inputs = [...sources, ...nativeFiles(root, '.h')].map((file) =>
     sha256(basename(file), readFileSync(file)),
   );
+  const headers = nodeHeaders(root);
   const setting = [compiler.version, flags, libtorch.path, libtorch.version, jpeg, process.versions.modules];
-  const key = sha256(JSON.stringify([inputs, setting])).slice(0, 16);
+  // Where the package lies is no part of what is built: another clone or project takes the same from the cache.
+  const placeless = JSON.stringify([inputs, setting])
+    .replaceAll(headers.folder, `node-api-headers ${headers.version}`)
+    .replaceAll(join(root, 'native'), 'native');
+  const key = sha256(placeless).slice(0, 16);
 
   const build = join(root, 'native/build');
   const addon = join(build, NAME);
@@ -80,18 +85,24 @@ function nativeFiles(root, extension) {
   return wanted.sort().map((name) => join(folder, name));
 }
 
+/** Where Node-API's headers lie, and their version. @param {string} root */
+function nodeHeaders(root) {
+  const require = createRequire(join(root, 'package.json'));
+  const { version } = require('node-api-headers/package.json');
+  return { folder: require('node-api-headers').include_dir, version };
+}
+
 /**
  * @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch
  * @param {NodeJS.ProcessEnv} env @param {string} [jpeg]
  */
 function flagsFor(root, { path, cuda, cxx11Abi }, env, jpeg) {
-  const nodeHeaders = createRequire(join(root, 'package.json'))('node-api-headers').include_dir;
   const lib = join(path, 'lib');
   return {
     compile: [
       ...['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
       `-D_GLIBCXX_USE_CXX11_ABI=${cxx11Abi ? 1 : 0}`,
-      `-I${nodeHeaders}`,
+      `-I${nodeHeaders(root).folder}`,
       `-I${join(path, 'include')}`,
       `-I${join(path, 'include/torch/csrc/api/include')}`,
       // Last: real headers of Gloo, where there are any, come before ours.

@@ -61,6 +61,14 @@ describe('ensureAddon', () => {
     expect(await ensureAddon(options)).toMatch(/^compiled with /);
   });
 
+  it('takes what another clone has built from the cache', async () => {
+    const first = project();
+    expect(await ensureAddon(first)).toMatch(/^compiled with /);
+    const second = { ...project(), cache: first.cache, libtorch: first.libtorch };
+    expect(await ensureAddon(second)).toBe('from the cache');
+    expect(load(second.root)).toBe('one');
+  });
+
   it('builds without libjpeg-turbo where there is none, and anew where there is one after all', async () => {
     const source = `${ADDON}\n#ifdef INCUBATION_JPEG\n#error "a libjpeg-turbo"\n#endif\n`;
     const options = project();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { InputError } from '../base/errors.js';
 import { type Regime, StagedModel } from '../models/staged.js';
 import { vit } from '../models/vit.js';
 import { backward } from '../torch/autograd.js';
@@ -8,7 +9,7 @@ import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromArray } from '../torch/tensor.js';
 import { assemble } from './assemble.js';
-import { hybridDepths, hybridRegimes } from './hybrid.js';
+import { hybrid, hybridDepths, hybridRegimes } from './hybrid.js';
 
 const STAGES = 4;
 const TARGET = [2, 3, 1, 2];
@@ -120,5 +121,31 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
       scope(() => model.forward(images, { training: true, generator, key: [] }).requiresGrad);
     expect(records(prefix)).toBe(false);
     expect(records(upTo)).toBe(true);
+  });
+});
+
+describe('hybrid', () => {
+  const context = { device: 'cpu', dtype: 'F32', generator } as const;
+  const meta = build([1, 1, 1, 1], []);
+
+  test('has the module in its place, and all else frozen', () => {
+    const { stages, regimes } = hybrid(blueprint, TARGET, meta, 1, context);
+    expect(stages.map(({ blocks }) => blocks.length)).toEqual([1, 3, 1, 1]);
+    expect(regimes).toEqual(['prefix', 'trained', 'suffix', 'suffix']);
+    const trains = stages.map((stage) => stage.parameters().map(({ requiresGrad }) => requiresGrad));
+    expect(trains.map((flags) => [...new Set(flags)])).toEqual([[false], [true], [false], [false]]);
+  });
+
+  test.each([-1, 4, 0.5])('refuses module %d of 4', (index) => {
+    expect(() => hybrid(blueprint, TARGET, meta, index, context)).toThrow(InputError);
+  });
+
+  test('refuses a meta model of another number of stages, or another width', () => {
+    expect(() => hybrid(blueprint, [4, 4], meta, 0, context)).toThrow(/meta model of 4 stages/);
+    const wide = vit({
+      ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 5, width: 16, depth: 8, heads: 2, mlpRatio: 2 },
+      ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+    });
+    expect(() => hybrid(wide, TARGET, meta, 0, context)).toThrow(InputError);
   });
 });
