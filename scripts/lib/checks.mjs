@@ -7,6 +7,7 @@ import { createSteps } from './steps.mjs';
 /** @type {{ name: string, command: string[] }[]} */
 const CHECKS = [
   { name: 'types', command: ['tsc', '--noEmit'] },
+  { name: 'browser example', command: ['tsc', '-p', 'examples/browser/tsconfig.json', '--noEmit'] },
   { name: 'page types', command: ['tsc', '-p', 'web/tsconfig.json'] },
   { name: 'script types', command: ['tsc', '-p', 'scripts/tsconfig.json'] },
   { name: 'style', command: ['biome', 'ci', '--colors=off', '.'] },
