@@ -42,7 +42,13 @@ export type { PhaseMemory } from './incubation/memory.js';
 export { metaDepths } from './incubation/meta-model.js';
 export { type Phase, type PhaseName, phasesOf, type Source } from './incubation/phases.js';
 export { type PipelineOptions, runPipeline } from './incubation/pipeline.js';
-export { type PhasePlan, planRun, type RunPlan } from './incubation/plan.js';
+export {
+  type PhasePlan,
+  planRun,
+  type RunPlan,
+  type TogetherPlan,
+  type TrainImages,
+} from './incubation/plan.js';
 export { type PreparedRun, prepareRun } from './incubation/prepare.js';
 export { defineRecipe, readRecipe } from './incubation/recipe.js';
 export type { Recipe, RecipeInput } from './incubation/recipe-schema.js';

@@ -56,7 +56,7 @@ const BYTES_PER_WEIGHT = 4;
 const CHECKPOINTS_BESIDE = 2;
 
 /** Training images: of all phases, or of each. */
-type TrainImages = number | ((name: PhaseName) => number);
+export type TrainImages = number | ((name: PhaseName) => number);
 
 /**
  * Plans every phase of a recipe on a data set of `trainImages` images.
