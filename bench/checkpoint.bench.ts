@@ -59,8 +59,6 @@ async function writeImages(): Promise<void> {
 interface Measured {
   /** Milliseconds of each step, the first left out. */
   readonly steps: readonly number[];
-  /** From the end of the first step to the end of the last. */
-  readonly wallMs: number;
   readonly bytes: number;
 }
 
@@ -81,7 +79,7 @@ function measure(name: string, every: number): Measured {
   const records = readFileSync(join(work, name, 'E2E/metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { kind: string; step: number; seconds: number; step_ms?: number })
+    .map((line) => JSON.parse(line) as { kind: string; step: number; seconds: number })
     .filter(({ kind }) => kind === 'step');
   const times = records.map(({ seconds }) => 1000 * seconds);
   const durations = times.slice(1).map((time, i) => time - times[i]);
@@ -89,7 +87,7 @@ function measure(name: string, every: number): Measured {
   const folder = join(root, readFileSync(join(root, 'latest'), 'utf8').trim());
   const bytes = readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
   rmSync(join(work, name), { recursive: true });
-  return { steps: durations, wallMs: times[times.length - 1] - times[0], bytes };
+  return { steps: durations, bytes };
 }
 
 /** Seconds to write so many bytes and have them on the disk, by themselves. */

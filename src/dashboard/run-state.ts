@@ -1,21 +1,21 @@
 import { readStatus } from '../checkpoint/phase-status.js';
 import { phasesIn, runFolder } from '../checkpoint/run-folder.js';
-import type { State } from './protocol.js';
+import type { PhaseState, State } from './protocol.js';
 import { readRunJson } from './run-file.js';
 
 /** How a phase stands, by the run folder alone. */
-export interface Standing {
-  readonly phase: string;
-  readonly state: State;
-  readonly since: string | null;
-  readonly restarts: number;
-  readonly last_error: string | null;
-  readonly depths: readonly number[];
-  readonly needs: readonly string[];
-  /** 0 where nothing tells. */
-  readonly steps: number;
-  readonly planned_block_passes: number;
-}
+export type Standing = Pick<
+  PhaseState,
+  | 'phase'
+  | 'state'
+  | 'since'
+  | 'restarts'
+  | 'last_error'
+  | 'depths'
+  | 'needs'
+  | 'steps'
+  | 'planned_block_passes'
+>;
 
 /** The phases of a run, planned or begun, in training order. */
 export function readStandings(root: string): Standing[] {
