@@ -1,8 +1,8 @@
 /**
- * Trains a large model for some steps with a checkpoint always being written and without any, and writes as many bytes to
- * the disk by themselves: what checkpoints cost a step, and how far from the disk's speed they are.
+ * Trains a large model for some steps without checkpoints, with one now and then, and with one always being written; and
+ * writes as many bytes to the disk by themselves: what a checkpoint costs the training, and how far from the disk's speed it is.
  *
- *   npm run bench -- checkpoint [--preset vit-large] [--steps 8] [--batch 2]
+ *   npm run bench -- checkpoint [--preset vit-large] [--steps 16] [--batch 2] [--every 12]
  *
  * Writes bench/results/checkpoint.md and .json.
  */
@@ -33,8 +33,9 @@ const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
 const { values: flags } = parseArgs({
   options: {
     preset: { type: 'string', default: 'vit-large' },
-    steps: { type: 'string', default: '8' },
+    steps: { type: 'string', default: '16' },
     batch: { type: 'string', default: '2' },
+    every: { type: 'string', default: '12' },
   },
 });
 const steps = Number(flags.steps);
@@ -59,7 +60,10 @@ async function writeImages(): Promise<void> {
 interface Measured {
   /** Milliseconds of each step, the first left out. */
   readonly steps: readonly number[];
+  /** Of one checkpoint. */
   readonly bytes: number;
+  /** Checkpoints that were written before the last step. */
+  readonly saved: number;
 }
 
 function measure(name: string, every: number): Measured {
@@ -68,7 +72,14 @@ function measure(name: string, every: number): Measured {
     model: { preset: flags.preset, classes: 2 },
     incubation: { modules: 4 },
     data: { format: 'folder', path: join(work, 'images') },
-    training: { epochs: 1, batch_size: batch, log_every: 1, checkpoint_every: every, eval_every: 100 },
+    training: {
+      epochs: 1,
+      batch_size: batch,
+      log_every: 1,
+      checkpoint_every: every,
+      eval_every: 100,
+      keep_checkpoints: 100,
+    },
     phases: { E2E: { epochs: 1 } },
     run: { device: 'cpu' },
   };
@@ -86,8 +97,9 @@ function measure(name: string, every: number): Measured {
   const root = join(work, name, 'E2E/checkpoints');
   const folder = join(root, readFileSync(join(root, 'latest'), 'utf8').trim());
   const bytes = readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+  const saved = readdirSync(root).filter((step) => /^\d+$/.test(step) && Number(step) < steps).length;
   rmSync(join(work, name), { recursive: true });
-  return { steps: durations, bytes };
+  return { steps: durations, bytes, saved };
 }
 
 /** Seconds to write so many bytes and have them on the disk, by themselves. */
@@ -109,19 +121,24 @@ const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[
 try {
   await writeImages();
   const without = measure('without', 1e6);
-  const written = measure('written', 30);
+  const written = measure('written', Number(flags.every));
   const always = measure('always', 0.001);
   const raw = rawWrite(always.bytes);
-  const row = (name: string, { steps: each }: Measured) =>
-    `| ${name} | ${(median(each) / 1000).toFixed(2)} | ${(each.reduce((a, b) => a + b) / each.length / 1000).toFixed(2)} |`;
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 1000;
+  const alone = sum(without.steps) / without.steps.length;
+  const row = (name: string, { steps: each, saved }: Measured) => {
+    const extra = sum(each) - alone * each.length;
+    const cells = [median(each) / 1000, sum(each) / each.length, ...(saved > 0 ? [extra / saved] : [])];
+    return `| ${name} | ${saved} | ${cells.map((cell) => cell.toFixed(2)).join(' | ')} |${saved > 0 ? '' : ' |'}`;
+  };
   const lines = [
     `${flags.preset}, ${steps} steps of ${batch} images, a checkpoint of ${(always.bytes / 1e9).toFixed(2)} GB; the disk alone takes ${raw.toFixed(1)} s for as many bytes.`,
     '',
-    '| checkpoints | median step, s | mean step, s |',
-    '|---|---|---|',
+    '| checkpoints | written while training | median step, s | mean step, s | longer for each, s |',
+    '|---|---|---|---|---|',
     row('none', without),
-    row('every 30 s', written),
-    row('one after another, always writing', always),
+    row(`every ${flags.every} s`, written),
+    row('always one', always),
     '',
   ];
   console.log(lines.join('\n'));

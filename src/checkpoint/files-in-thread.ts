@@ -42,35 +42,38 @@ interface Message {
 
 /** Runs in the thread. */
 function write(): void {
-  const { closeSync, fsyncSync, openSync, writeSync } = process.getBuiltinModule('node:fs');
+  const { open } = process.getBuiltinModule('node:fs/promises');
   const { createHash } = process.getBuiltinModule('node:crypto');
   const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
-  // Small enough to be in the processor's cache when it is written.
-  const chunkBytes = 2 ** 20;
-  const writeOne = ({ path, parts }: FileParts): WrittenFile => {
+  const chunkBytes = 2 ** 22;
+  const writeOne = async ({ path, parts }: FileParts): Promise<WrittenFile> => {
     const hash = createHash('sha256');
-    const descriptor = openSync(path, 'w');
+    const file = await open(path, 'w');
     let bytes = 0;
     try {
       for (const part of parts) {
-        for (let done = 0; done < part.length; ) {
+        for (let done = 0; done < part.length; done += chunkBytes) {
           const chunk = part.subarray(done, done + chunkBytes);
-          const put = writeSync(descriptor, chunk);
-          hash.update(chunk.subarray(0, put));
-          done += put;
+          // The system writes it while it is hashed here.
+          const put = file.write(chunk);
+          hash.update(chunk);
+          const { bytesWritten } = await put;
+          if (bytesWritten < chunk.length) await file.writeFile(chunk.subarray(bytesWritten));
         }
         bytes += part.length;
       }
-      fsyncSync(descriptor);
+      await file.sync();
     } finally {
-      closeSync(descriptor);
+      await file.close();
     }
     return { bytes, sha256: hash.digest('hex') };
   };
-  try {
-    parentPort?.postMessage({ written: (workerData as FileParts[]).map(writeOne) });
-  } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    parentPort?.postMessage({ error: { message, code } });
-  }
+  const writeAll = async (): Promise<Message> => {
+    const written: WrittenFile[] = [];
+    for (const file of workerData as FileParts[]) written.push(await writeOne(file));
+    return { written };
+  };
+  writeAll()
+    .catch(({ message, code }: NodeJS.ErrnoException): Message => ({ error: { message, code } }))
+    .then((message) => parentPort?.postMessage(message));
 }

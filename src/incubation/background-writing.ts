@@ -1,5 +1,6 @@
 /** What is written while training goes on: one thing at a time. */
 export interface BackgroundWriting {
+  readonly isBusy: boolean;
   start(written: Promise<void>): void;
   /** Throws what writing failed with, as soon as that is known. */
   check(): Promise<void>;
@@ -16,6 +17,9 @@ export function backgroundWriting(): BackgroundWriting {
     if (failure !== undefined) throw failure.error;
   };
   return {
+    get isBusy() {
+      return pending !== undefined;
+    },
     start(written) {
       pending = written
         .catch((error: unknown) => {

@@ -137,7 +137,9 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     // The last step is judged: one shortly before it would tell nothing more.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     if (isJudged) await judge(step);
-    const isDue = crew.leads && performance.now() - savedAt > 1000 * settings.checkpoint_every;
+    // Never waits for the one before: it is due once that is written.
+    const isDue =
+      crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
     if (isJudged || isStopping || isSaving) {
       onProgress('saving');
