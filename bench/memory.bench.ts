@@ -9,8 +9,8 @@ import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { measure } from '../src/cli/plan-measure.js';
 import type { PhaseName } from '../src/incubation/phases.js';
-import { phasePlan } from '../src/incubation/plan.js';
-import { readRecipe } from '../src/incubation/recipe.js';
+import { phasePlan } from '../src/incubation/plan/plan.js';
+import { readRecipe } from '../src/incubation/recipe/recipe.js';
 
 const { values: flags } = parseArgs({
   options: {

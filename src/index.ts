@@ -8,13 +8,13 @@
 export { DeepIncubationError, InputError, RunError } from './base/errors.js';
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
-export { type HubOptions, localCheckpoint } from './checkpoint/hub.js';
-export type { ModelHints } from './checkpoint/layout-config.js';
-export type { Layout } from './checkpoint/layout-stages.js';
-export { type ModelFile, readModelFile } from './checkpoint/model-file.js';
-export { divideStages } from './checkpoint/model-file-divide.js';
-export type { Stage as StageTensors } from './checkpoint/model-file-stages.js';
-export { type WriteOptions, writeModelFile } from './checkpoint/model-file-write.js';
+export { type HubOptions, localCheckpoint } from './checkpoint/hub/hub.js';
+export type { ModelHints } from './checkpoint/layout/layout-config.js';
+export type { Layout } from './checkpoint/layout/layout-stages.js';
+export { type ModelFile, readModelFile } from './checkpoint/model-file/model-file.js';
+export { divideStages } from './checkpoint/model-file/model-file-divide.js';
+export type { Stage as StageTensors } from './checkpoint/model-file/model-file-stages.js';
+export { type WriteOptions, writeModelFile } from './checkpoint/model-file/model-file-write.js';
 export type { PhaseResult } from './checkpoint/records.js';
 export type { DataParallel } from './cluster/data-parallel.js';
 export type { ProcessGroup } from './cluster/process-group.js';
@@ -33,26 +33,26 @@ export { type DatasetPair, type OpenDatasetOptions, openDataset } from './data/o
 export type { PixelProgram, PixelStep } from './data/pixels.js';
 export { evalTransform, type FixedTransform, type ImageSize, type Transform } from './data/transform.js';
 export { assemble, type StageWeights } from './incubation/assemble.js';
-export { blockPasses, type ImageCost, imageCost } from './incubation/cost.js';
-export type { CostRatios } from './incubation/cost-variants.js';
 export { divide } from './incubation/divide.js';
 export { hybrid, hybridDepths, hybridRegimes } from './incubation/hybrid.js';
 export { imitation } from './incubation/imitation.js';
-export type { PhaseMemory } from './incubation/memory.js';
+export { type PipelineOptions, runPipeline } from './incubation/launch/pipeline.js';
+export { type PreparedRun, prepareRun } from './incubation/launch/prepare.js';
 export { metaDepths } from './incubation/meta-model.js';
+export { type PhaseRun, runPhase } from './incubation/phase/run-phase.js';
 export { type Phase, type PhaseName, phasesOf, type Source } from './incubation/phases.js';
-export { type PipelineOptions, runPipeline } from './incubation/pipeline.js';
+export { blockPasses, type ImageCost, imageCost } from './incubation/plan/cost.js';
+export type { CostRatios } from './incubation/plan/cost-variants.js';
+export type { PhaseMemory } from './incubation/plan/memory.js';
 export {
   type PhasePlan,
   planRun,
   type RunPlan,
   type TogetherPlan,
   type TrainImages,
-} from './incubation/plan.js';
-export { type PreparedRun, prepareRun } from './incubation/prepare.js';
-export { defineRecipe, readRecipe } from './incubation/recipe.js';
-export type { Recipe, RecipeInput } from './incubation/recipe-schema.js';
-export { type PhaseRun, runPhase } from './incubation/run-phase.js';
+} from './incubation/plan/plan.js';
+export { defineRecipe, readRecipe } from './incubation/recipe/recipe.js';
+export type { Recipe, RecipeInput } from './incubation/recipe/recipe-schema.js';
 export {
   type BlockActivations,
   type Blueprint,

@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { readSafetensors } from '../src/checkpoint/safetensors.js';
+import { readSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();

@@ -5,8 +5,13 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { phaseOf, phasesOf } from '../src/incubation/phases.js';
-import { planRun } from '../src/incubation/plan.js';
-import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/incubation/recipe.js';
+import { planRun } from '../src/incubation/plan/plan.js';
+import {
+  checkedRecipe,
+  defineRecipe,
+  readRecipe,
+  recipeJsonSchema,
+} from '../src/incubation/recipe/recipe.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [

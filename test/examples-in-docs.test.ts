@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeModelFile } from '../src/checkpoint/model-file-write.js';
+import { writeModelFile } from '../src/checkpoint/model-file/model-file-write.js';
 import { assemble } from '../src/incubation/assemble.js';
 import { vit } from '../src/models/vit.js';
 import { weightsOf } from '../src/nn/weights.js';

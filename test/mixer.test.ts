@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { blockPasses } from '../src/incubation/cost.js';
+import { blockPasses } from '../src/incubation/plan/cost.js';
 import type { StagedModel } from '../src/models/staged.js';
 import { weightsOf } from '../src/nn/weights.js';
 import type { TrainOptions } from '../src/training/trainer.js';

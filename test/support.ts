@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { readModelFile } from '../src/checkpoint/model-file.js';
-import { readSafetensors } from '../src/checkpoint/safetensors.js';
+import { readModelFile } from '../src/checkpoint/model-file/model-file.js';
+import { readSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
 import type { Batch } from '../src/data/batch.js';
 import type { StageWeights } from '../src/incubation/assemble.js';
 import { type VitConfig, vit } from '../src/models/vit.js';

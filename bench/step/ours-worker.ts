@@ -1,7 +1,7 @@
 // Our side of the step bench: training steps on request, JSON lines on stdin and stdout (see worker.ts).
 import { createInterface } from 'node:readline';
 import { randomStream } from '../../src/base/random.js';
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { type DataParallel, dataParallel } from '../../src/cluster/data-parallel.js';
 import { joinGroup } from '../../src/cluster/process-group.js';
 import { assemble } from '../../src/incubation/assemble.js';

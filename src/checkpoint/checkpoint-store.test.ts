@@ -24,9 +24,9 @@ import {
   removeLeftovers,
   saveCheckpoint,
 } from './checkpoint-store.js';
-import * as safetensors from './safetensors.js';
+import * as safetensors from './safetensors/safetensors.js';
 
-vi.mock('./safetensors.js', { spy: true });
+vi.mock('./safetensors/safetensors.js', { spy: true });
 
 let phase: string;
 let root: string;

@@ -12,7 +12,7 @@ import {
 import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
 import { withFileErrors } from './file-errors.js';
 import { writeFilesInThread } from './files-in-thread.js';
-import { readSafetensors, safetensorsParts, writeSafetensors } from './safetensors.js';
+import { readSafetensors, safetensorsParts, writeSafetensors } from './safetensors/safetensors.js';
 
 /** A checkpoint whose files were found whole. */
 export interface Checkpoint {

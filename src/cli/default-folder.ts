@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Recipe } from '../incubation/recipe-schema.js';
+import type { Recipe } from '../incubation/recipe/recipe-schema.js';
 
 /** Where a recipe's run is, unless said otherwise: its name as one folder's name. */
 export function defaultFolder({ name }: Recipe): string {

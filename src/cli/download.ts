@@ -1,5 +1,5 @@
-import { localCheckpoint } from '../checkpoint/hub.js';
-import { Interrupted } from '../incubation/interrupted.js';
+import { localCheckpoint } from '../checkpoint/hub/hub.js';
+import { Interrupted } from '../incubation/launch/interrupted.js';
 import { bytes } from '../report/format.js';
 import { createLiveBlock } from './progress/live-block.js';
 import { stopOnSignals } from './signals.js';

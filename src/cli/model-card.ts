@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { elementCount } from '../base/tensor-data.js';
 import { writeFileAtomic } from '../checkpoint/atomic.js';
-import type { Layout } from '../checkpoint/layout-stages.js';
-import { inferGeometry } from '../checkpoint/model-file-geometry.js';
+import type { Layout } from '../checkpoint/layout/layout-stages.js';
+import { inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
 import { phasesIn, readResult } from '../checkpoint/run-folder.js';
 import type { CheckpointFile } from '../incubation/checkpoint-file.js';
-import { readRun } from '../incubation/prepare.js';
+import { readRun } from '../incubation/launch/prepare.js';
 import { modelCard } from '../report/model-card.js';
 
 interface CardOptions {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Batch } from '../data/dataset.js';
 import { assemble } from '../incubation/assemble.js';
-import { optimizerOf, scheduleOf, taskOf } from '../incubation/phase-recipe.js';
+import { optimizerOf, scheduleOf, taskOf } from '../incubation/phase/phase-recipe.js';
 import { phaseOf } from '../incubation/phases.js';
-import type { PhasePlan } from '../incubation/plan.js';
-import { blueprintOf } from '../incubation/recipe-model.js';
-import type { Recipe } from '../incubation/recipe-schema.js';
+import type { PhasePlan } from '../incubation/plan/plan.js';
+import { blueprintOf } from '../incubation/recipe/recipe-model.js';
+import type { Recipe } from '../incubation/recipe/recipe-schema.js';
 import { resolveDevice, setThreads } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
 import { train } from '../training/trainer.js';

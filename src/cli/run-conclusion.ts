@@ -2,7 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import { versions } from '../base/versions.js';
 import { writeJsonAtomic } from '../checkpoint/atomic.js';
 import { readResult, runFolder } from '../checkpoint/run-folder.js';
-import type { PreparedRun } from '../incubation/prepare.js';
+import type { PreparedRun } from '../incubation/launch/prepare.js';
 import { bytes } from '../report/format.js';
 import { type RunSummary, summarize } from '../report/summary.js';
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { Interrupted } from '../incubation/interrupted.js';
+import { Interrupted } from '../incubation/launch/interrupted.js';
 import { Stopped } from './failure.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { readJson } from '../checkpoint/run-folder.js';
-import type { PhasePlan } from '../incubation/plan.js';
+import type { PhasePlan } from '../incubation/plan/plan.js';
 
 const times = z.record(z.string(), z.number().positive());
 

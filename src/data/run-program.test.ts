@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { digestOf, imageOf, type Kind } from '../../test/pixel-images.js';
-import { readSafetensors } from '../checkpoint/safetensors.js';
+import { readSafetensors } from '../checkpoint/safetensors/safetensors.js';
 import { native } from '../torch/native.js';
 import { operationStep } from './auto-augment.js';
 import type { OperationName } from './auto-augment-policy.js';

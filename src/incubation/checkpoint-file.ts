@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
-import { localCheckpoint } from '../checkpoint/hub.js';
-import { isHubName } from '../checkpoint/hub-name.js';
-import { type ModelFile, readModelFile } from '../checkpoint/model-file.js';
+import { localCheckpoint } from '../checkpoint/hub/hub.js';
+import { isHubName } from '../checkpoint/hub/hub-name.js';
+import { type ModelFile, readModelFile } from '../checkpoint/model-file/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
 const evaluation = z.object({ step: z.number(), top1: z.number(), top5: z.number(), loss: z.number() });

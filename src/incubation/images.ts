@@ -9,7 +9,7 @@ import { openDataset } from '../data/open-dataset.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
 import type { PhaseName } from './phases.js';
-import type { Recipe } from './recipe-schema.js';
+import type { Recipe } from './recipe/recipe-schema.js';
 
 /** What is done to training images before a model sees them. */
 export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;

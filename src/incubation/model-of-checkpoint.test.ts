@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { TensorData } from '../base/tensor-data.js';
-import type { ModelFile } from '../checkpoint/model-file.js';
+import type { ModelFile } from '../checkpoint/model-file/model-file.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
-import { vitConfigOf } from './recipe-model.js';
+import { vitConfigOf } from './recipe/recipe-model.js';
 
 interface Shape extends Partial<Pick<ModelFile, 'hints' | 'metadata'>> {
   readonly width?: number;

@@ -1,14 +1,14 @@
 import { InputError } from '../base/errors.js';
-import type { ModelFile } from '../checkpoint/model-file.js';
-import { type Geometry, inferGeometry } from '../checkpoint/model-file-geometry.js';
+import type { ModelFile } from '../checkpoint/model-file/model-file.js';
+import { type Geometry, inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
 import { VIT_PRESETS } from '../models/presets.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
+import { toldBeside } from './launch/told-beside.js';
 import { phasesOf } from './phases.js';
-import { checkedRecipe, readRecipe } from './recipe.js';
-import { vitConfigOf } from './recipe-model.js';
-import type { Recipe } from './recipe-schema.js';
-import { withSettings } from './settings.js';
-import { toldBeside } from './told-beside.js';
+import { checkedRecipe, readRecipe } from './recipe/recipe.js';
+import { vitConfigOf } from './recipe/recipe-model.js';
+import type { Recipe } from './recipe/recipe-schema.js';
+import { withSettings } from './recipe/settings.js';
 
 /** What must be known of a checkpoint to use it. */
 export interface ModelOfCheckpoint {

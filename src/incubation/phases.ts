@@ -2,9 +2,9 @@ import { InputError } from '../base/errors.js';
 import type { Regime } from '../models/staged.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
 import { metaDepths } from './meta-model.js';
-import { phaseSettings } from './phase-settings.js';
-import { blueprintOf, targetDepths } from './recipe-model.js';
-import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
+import { phaseSettings } from './phase/phase-settings.js';
+import { blueprintOf, targetDepths } from './recipe/recipe-model.js';
+import type { Recipe, TrainingOverride, TrainingSettings } from './recipe/recipe-schema.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`: also the phase's folder in the run. */
 export type PhaseName = 'PT' | `MT/${number}` | 'FT' | 'E2E';

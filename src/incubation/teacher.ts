@@ -4,8 +4,8 @@ import type { InitContext } from '../nn/init.js';
 import { assemble } from './assemble.js';
 import { type CheckpointFileOptions, readCheckpointFile } from './checkpoint-file.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
-import { blueprintOf, vitConfigOf } from './recipe-model.js';
-import type { Recipe } from './recipe-schema.js';
+import { blueprintOf, vitConfigOf } from './recipe/recipe-model.js';
+import type { Recipe } from './recipe/recipe-schema.js';
 
 const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'classes' };
 

@@ -15,7 +15,7 @@ import {
 import { InputError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { joinStages } from '../checkpoint/model-file-divide.js';
+import { joinStages } from '../checkpoint/model-file/model-file-divide.js';
 import { assemble } from '../incubation/assemble.js';
 import { type VitConfig, vit } from '../models/vit.js';
 import { noGrad } from '../torch/autograd.js';

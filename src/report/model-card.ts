@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { Layout } from '../checkpoint/layout-stages.js';
+import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
 

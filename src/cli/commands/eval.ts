@@ -1,4 +1,4 @@
-import { inferGeometry } from '../../checkpoint/model-file-geometry.js';
+import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import type { Batch } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader.js';
 import { openEvalDataset } from '../../data/open-dataset.js';
@@ -6,7 +6,7 @@ import { evalTransform } from '../../data/transform.js';
 import { assemble, type StageWeights } from '../../incubation/assemble.js';
 import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
-import { blueprintOf, vitConfigOf } from '../../incubation/recipe-model.js';
+import { blueprintOf, vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
 import type { VitConfig } from '../../models/vit.js';
 import { significant } from '../../report/format.js';

@@ -5,12 +5,12 @@ import { InputError } from '../../base/errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { slurmFolder } from '../../cluster/slurm-jobs.js';
-import { kubernetesYaml } from '../../incubation/kubernetes-jobs.js';
+import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
+import { hasBegun, prepareRun } from '../../incubation/launch/prepare.js';
+import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
+import { checkStart } from '../../incubation/launch/start-check.js';
 import { type Phase, type PhaseName, phasesOf } from '../../incubation/phases.js';
-import { hasBegun, prepareRun } from '../../incubation/prepare.js';
-import type { Recipe } from '../../incubation/recipe-schema.js';
-import { phaseJobs, submitRun } from '../../incubation/slurm-run.js';
-import { checkStart } from '../../incubation/start-check.js';
+import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { downloaded } from '../download.js';
 import { note, print, printJson } from '../output.js';
 

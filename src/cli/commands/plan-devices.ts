@@ -1,9 +1,9 @@
-import type { Network } from '../../incubation/parallel-time.js';
 import { phaseOf } from '../../incubation/phases.js';
-import type { RunPlan } from '../../incubation/plan.js';
-import { type DevicesPlan, planDevices, type StepSeconds } from '../../incubation/plan-devices.js';
-import type { Recipe } from '../../incubation/recipe-schema.js';
-import type { Schedule } from '../../incubation/schedule.js';
+import type { Network } from '../../incubation/plan/parallel-time.js';
+import type { RunPlan } from '../../incubation/plan/plan.js';
+import { type DevicesPlan, planDevices, type StepSeconds } from '../../incubation/plan/plan-devices.js';
+import type { Schedule } from '../../incubation/plan/schedule.js';
+import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../output.js';
 

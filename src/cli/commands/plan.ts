@@ -1,8 +1,8 @@
-import type { CostRatios } from '../../incubation/cost-variants.js';
 import { imagesLeft, openImages, trainImagesOf } from '../../incubation/images.js';
-import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan.js';
-import { readRecipe } from '../../incubation/recipe.js';
-import type { Recipe } from '../../incubation/recipe-schema.js';
+import type { CostRatios } from '../../incubation/plan/cost-variants.js';
+import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan/plan.js';
+import { readRecipe } from '../../incubation/recipe/recipe.js';
+import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../output.js';
 import { readStepTimes } from '../step-times.js';

@@ -1,7 +1,7 @@
 import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
+import { readRun } from '../../incubation/launch/prepare.js';
 import type { PhaseName } from '../../incubation/phases.js';
-import { readRun } from '../../incubation/prepare.js';
-import { depthSettings, redoPhase } from '../../incubation/redo.js';
 import { note } from '../output.js';
 import { run } from './run.js';
 

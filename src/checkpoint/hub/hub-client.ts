@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { type HubProgress, type RemoteFile, save } from './hub-download.js';
+import { hubError, notThere } from './hub-errors.js';
+import type { HubName } from './hub-name.js';
+
+/** Questions to the hub about one repository. All throw InputError, RunError, or the signal's reason. */
+export interface Hub {
+  /** Of these files those that the repository has. `wanted` itself must be among them. */
+  look(paths: readonly string[]): Promise<RemoteFile[]>;
+  /** Downloads a file to `place`: whole and verified, or not at all. */
+  fetch(file: RemoteFile, place: string): Promise<void>;
+}
+
+const infoSchema = z.object({
+  path: z.string(),
+  type: z.string(),
+  size: z.int().nonnegative(),
+  oid: z.string(),
+  /** Of a file in large-file storage. */
+  lfs: z.object({ oid: z.string() }).optional(),
+});
+
+export async function openHub(
+  wanted: HubName,
+  options: {
+    readonly env: NodeJS.ProcessEnv;
+    readonly onProgress?: HubProgress;
+    readonly signal?: AbortSignal;
+  },
+): Promise<Hub> {
+  const { signal, onProgress } = options;
+  // Loaded only where something is to be downloaded.
+  const { downloadFile, HUB_URL, pathsInfo } = await import('@huggingface/hub');
+  const hubUrl = endpointOf(options.env) ?? HUB_URL;
+  const accessToken = tokenOf(options.env);
+  const api = {
+    repo: { type: 'model' as const, name: `${wanted.owner}/${wanted.repo}` },
+    revision: wanted.revision,
+    hubUrl,
+    ...(accessToken !== undefined && { accessToken }),
+    fetch: (input: string | URL | Request, init?: RequestInit) =>
+      fetch(input, { ...init, ...(signal && { signal }) }),
+  };
+  const asked = async <T>(question: () => Promise<T>): Promise<T> => {
+    try {
+      return await question();
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw hubError(error, wanted, hubUrl);
+    }
+  };
+
+  return {
+    look: (paths) =>
+      asked(async () => {
+        const infos = z.array(infoSchema).parse(await pathsInfo({ ...api, paths: [...paths] }));
+        return paths.flatMap((path) => {
+          const info = infos.find((each) => each.path === path);
+          if (info?.type === 'file') return [remoteFile(info)];
+          if (path === wanted.path) throw notThere(wanted, info?.type);
+          return [];
+        });
+      }),
+
+    fetch: (file, place) =>
+      asked(async () => {
+        // The plain download, redirects included: the chunked protocol (xet) would rebuild the same bytes.
+        const blob = await downloadFile({ ...api, path: file.path, xet: false });
+        if (blob === null) throw notThere(wanted);
+        const source = { name: wanted.name, open: (from: number) => blob.slice(from, file.size).stream() };
+        await save(file, source, place, onProgress);
+      }),
+  };
+}
+
+function remoteFile({ path, size, oid, lfs }: z.infer<typeof infoSchema>): RemoteFile {
+  return lfs === undefined
+    ? { path, size, digest: { kind: 'git', hex: oid } }
+    : { path, size, digest: { kind: 'sha256', hex: lfs.oid.replace(/^sha256:/, '') } };
+}
+
+function endpointOf({ HF_ENDPOINT: endpoint }: NodeJS.ProcessEnv): string | undefined {
+  if (!endpoint) return undefined;
+  if (/^https?:/.test(endpoint) && URL.canParse(endpoint)) return endpoint.replace(/\/+$/, '');
+  throw new InputError(`HF_ENDPOINT is ${endpoint}, which is no address`, {
+    hint: 'give one such as https://hub.example.org, or unset HF_ENDPOINT',
+  });
+}
+
+function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
+  if (!token) return undefined;
+  if (token.startsWith('hf_')) return token;
+  throw new InputError('HF_TOKEN is no access token of the hub: these start with hf_', {
+    hint: 'set it to a token of yours, or unset it: public files need none',
+  });
+}

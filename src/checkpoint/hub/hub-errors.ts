@@ -1,0 +1,60 @@
+import { DeepIncubationError, errorText, InputError, RunError } from '../../base/errors.js';
+import type { HubName } from './hub-name.js';
+
+/** What is said of a question that the hub did not answer as hoped. */
+export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepIncubationError {
+  if (error instanceof DeepIncubationError) return error;
+  const status = statusOf(error);
+  if (status === undefined) return unanswered(error, wanted, hubUrl);
+  const message = `${wanted.name}: the hub says: ${saidIn(error) ?? `status ${status}`}`;
+  // It answers 401 of a repository that does not exist, too.
+  if (status === 401 || status === 403) {
+    return new InputError(message, {
+      hint: 'check owner and repository; a private or gated one needs an access token in HF_TOKEN',
+      cause: error,
+    });
+  }
+  if (status === 404) {
+    return new InputError(message, {
+      hint: `check owner, repository and revision (${wanted.revision})`,
+      cause: error,
+    });
+  }
+  return new RunError(message, { hint: 'try again later', cause: error });
+}
+
+/** @param type what there is instead */
+export function notThere({ name, owner, repo, path, revision }: HubName, type?: string): InputError {
+  const what = type === 'directory' ? 'a folder' : `not in ${owner}/${repo} at revision ${revision}`;
+  return new InputError(`${name}: ${path} is ${what}`, {
+    hint: 'name a file as the repository lists it, such as model.safetensors',
+  });
+}
+
+function unanswered(error: unknown, { name }: HubName, hubUrl: string): RunError {
+  const isNetwork = error instanceof TypeError && error.cause instanceof Error;
+  const what = isNetwork
+    ? `${hubUrl} cannot be reached (${reason(error.cause)})`
+    : `${hubUrl} does not answer as a hub does (${errorText(error).split('\n', 1)[0]})`;
+  return new RunError(`${name}: ${what}`, {
+    hint: 'check the network and HF_ENDPOINT; or fetch the file another way and give its path',
+    cause: error,
+  });
+}
+
+/** Of several addresses tried, an error has a code alone. */
+function reason(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return code || errorText(cause);
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : undefined;
+}
+
+/** The sentence in the hub's answer, without address and number of the request. */
+function saidIn(error: unknown): string | undefined {
+  const data = error instanceof Error && 'data' in error ? error.data : undefined;
+  const said = typeof data === 'object' && data !== null && 'error' in data ? data.error : undefined;
+  return typeof said === 'string' && said !== '' ? said : undefined;
+}

@@ -1,0 +1,43 @@
+import { InputError } from '../../base/errors.js';
+
+/** A file in a model repository of the Hugging Face hub. */
+export interface HubName {
+  /** As the user wrote it, for messages. */
+  readonly name: string;
+  readonly owner: string;
+  readonly repo: string;
+  /** Inside the repository, with slashes. */
+  readonly path: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+}
+
+const PREFIX = 'hf:';
+const WORD = /^[\w.-]+$/;
+
+export function isHubName(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+/**
+ * Reads `hf:owner/repo/path/in/repo[@revision]`; without a revision it is `main`.
+ * @throws InputError where it is not of this form
+ */
+export function parseHubName(name: string): HubName {
+  const text = name.slice(PREFIX.length);
+  const at = text.lastIndexOf('@');
+  const [place, revision] = at < 0 ? [text, 'main'] : [text.slice(0, at), text.slice(at + 1)];
+  const [owner, repo, ...parts] = place.split('/');
+  const isWhole = parts.length > 0 && [owner, repo].every((part) => WORD.test(part ?? ''));
+  if (isHubName(name) && isWhole && [owner, repo, ...parts].every(isPlain) && revision !== '') {
+    return { name, owner, repo, path: parts.join('/'), revision };
+  }
+  throw new InputError(`${name} does not name a file on the hub`, {
+    hint: 'expected hf:owner/repo/path/in/repo, and @revision behind it for another than main',
+  });
+}
+
+/** Neither empty nor a way out of the folder. */
+function isPlain(part: string): boolean {
+  return part !== '' && part !== '.' && part !== '..' && !/[\\\0]/.test(part);
+}

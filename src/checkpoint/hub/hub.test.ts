@@ -1,0 +1,227 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FakeHub, type Faults, startFakeHub } from '../../../test/fake-hub.js';
+import { InputError, RunError } from '../../base/errors.js';
+import { type HubOptions, localCheckpoint } from './hub.js';
+import type { HubProgress } from './hub-download.js';
+
+const NAME = 'hf:someone/vits/pretrained/tiny.pth';
+const weights = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251));
+const config = Buffer.from('{"num_attention_heads": 4}\n');
+
+let cache: string;
+let hub: FakeHub;
+
+beforeEach(async () => {
+  cache = mkdtempSync(join(tmpdir(), 'hub-'));
+  hub = await startFakeHub({ 'pretrained/tiny.pth': weights, 'pretrained/config.json': config });
+});
+
+afterEach(() => {
+  hub.close();
+  rmSync(cache, { recursive: true });
+});
+
+const fetched = (name: string, env: NodeJS.ProcessEnv = {}, more: Partial<HubOptions> = {}) =>
+  localCheckpoint(name, {
+    env: { DEEP_INCUBATION_CACHE: cache, HF_ENDPOINT: `${hub.address}/`, ...env },
+    ...more,
+  });
+const kept = () =>
+  readdirSync(cache, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+
+describe('names', () => {
+  test('a path is where it says', async () => {
+    expect(await localCheckpoint('runs/demo/FT')).toBe('runs/demo/FT');
+    expect(await localCheckpoint('/x/hf:y.pth')).toBe('/x/hf:y.pth');
+  });
+
+  test.each([
+    'hf:',
+    'hf:someone/vits',
+    'hf:someone/vits/',
+    'hf:/vits/tiny.pth',
+    'hf:someone/vits/../../../tiny.pth',
+    'hf:someone/../tiny.pth',
+    'hf:someone/vits/a//b.pth',
+    'hf:someone/vits/a\\b.pth',
+    'hf:some one/vits/a.pth',
+    'hf:someone/vits/tiny.pth@',
+  ])('%s is none', async (name) => {
+    await expect(fetched(name)).rejects.toThrow(InputError);
+    await expect(fetched(name)).rejects.toThrow(`${name} does not name a file on the hub`);
+    expect(hub.requests).toEqual([]);
+  });
+});
+
+describe('a download', () => {
+  test('is whole, verified, and kept with what lies beside it', async () => {
+    const seen: Parameters<HubProgress>[0][] = [];
+    const place = await fetched(NAME, {}, { onProgress: (progress) => seen.push(progress) });
+    const folder = join(cache, 'hub/someone/vits/main/pretrained');
+    expect(place).toBe(join(folder, 'tiny.pth'));
+    expect(readFileSync(place).equals(weights)).toBe(true);
+    expect(readFileSync(join(folder, 'config.json'))).toEqual(config);
+    expect(kept()).toHaveLength(4);
+    expect(JSON.parse(readFileSync(`${place}.hub.json`, 'utf8'))).toEqual({
+      size: weights.length,
+      digest: { kind: 'sha256', hex: createHash('sha256').update(weights).digest('hex') },
+    });
+    const { length: size } = weights;
+    const ofWeights = seen.filter(({ path }) => path === 'pretrained/tiny.pth');
+    expect(ofWeights[0]).toEqual({ path: 'pretrained/tiny.pth', bytes: 0, size });
+    expect(ofWeights.at(-1)).toEqual({ path: 'pretrained/tiny.pth', bytes: size, size });
+    expect(hub.requests.map(({ url }) => url)).not.toContain('/xet');
+  });
+
+  test('is not repeated, with or without the hub, unless the file has another length', async () => {
+    const place = await fetched(NAME);
+    hub.requests.length = 0;
+    expect(await fetched(NAME)).toBe(place);
+    expect(await fetched(NAME, { HF_HUB_OFFLINE: '1' })).toBe(place);
+    expect(hub.requests).toEqual([]);
+
+    truncateSync(place, 100);
+    await expect(fetched(NAME, { HF_HUB_OFFLINE: '1' })).rejects.toThrow('HF_HUB_OFFLINE is set');
+    await fetched(NAME);
+    expect(readFileSync(place).equals(weights)).toBe(true);
+    writeFileSync(`${place}.hub.json`, '{');
+    await fetched(NAME);
+    expect(readFileSync(place).equals(weights)).toBe(true);
+  });
+
+  test('of a revision has its own place', async () => {
+    await expect(fetched(`${NAME}@refs/pr/1`)).rejects.toThrow();
+    expect(hub.requests[0].url).toBe('/api/models/someone/vits/paths-info/refs%2Fpr%2F1');
+    const commit = '0123456789abcdef0123456789abcdef01234567';
+    await expect(fetched(`${NAME}@${commit}`)).rejects.toThrow();
+    expect(hub.requests[1].url).toBe(`/api/models/someone/vits/paths-info/${commit}`);
+  });
+
+  test('sends the token to the hub, and to no other host', async () => {
+    await fetched(NAME, { HF_TOKEN: 'hf_secret' });
+    const [elsewhere, atHub] = [true, false].map((there) =>
+      hub.requests.filter(({ isStorage }) => isStorage === there).map(({ authorization }) => authorization),
+    );
+    expect(new Set(atHub)).toEqual(new Set(['Bearer hf_secret']));
+    expect(new Set(elsewhere)).toEqual(new Set([undefined]));
+    expect(elsewhere.length).toBeGreaterThan(0);
+  });
+
+  test('that breaks goes on where it broke', async () => {
+    hub.faults.breakAfter = 120_000;
+    const place = await fetched(NAME);
+    expect(readFileSync(place).equals(weights)).toBe(true);
+    const ranges = hub.requests.filter(({ isStorage }) => isStorage).map(({ range }) => range);
+    expect(ranges.length).toBeGreaterThanOrEqual(3);
+    expect(ranges.slice(1).every((range) => /^bytes=\d+-299999$/.test(range ?? ''))).toBe(true);
+  });
+});
+
+describe('a failure leaves nothing of the file, and says what to do', () => {
+  type Kind = typeof InputError | typeof RunError;
+  const failing: [string, Faults, NodeJS.ProcessEnv, string, Kind, RegExp][] = [
+    [
+      'other bytes',
+      { digest: 'ab'.repeat(32) },
+      {},
+      NAME,
+      RunError,
+      /tiny\.pth: other bytes came .* states abab/,
+    ],
+    [
+      'a connection that brings nothing',
+      { breakAfter: 0 },
+      {},
+      NAME,
+      RunError,
+      /broke off at byte 0 of 300000/,
+    ],
+    [
+      'a break and a mirror without ranges',
+      { breakAfter: 200_000, ignoresRange: true },
+      {},
+      NAME,
+      RunError,
+      /other bytes came than the hub states: more than 300000 bytes/,
+    ],
+    [
+      'no such file',
+      {},
+      {},
+      'hf:someone/vits/none.pth',
+      InputError,
+      /none\.pth is not in someone\/vits at revision main/,
+    ],
+    ['a folder', {}, {}, 'hf:someone/vits/pretrained', InputError, /pretrained is a folder/],
+    [
+      'no such repository',
+      {},
+      {},
+      'hf:someone/else/a.pth',
+      InputError,
+      /a\.pth: the hub says: Repository not found/,
+    ],
+    ['no access', { status: 401 }, {}, NAME, InputError, /tiny\.pth: the hub says: Repository not found/],
+    ['a hub in trouble', { status: 503 }, {}, NAME, RunError, /the hub says/],
+    [
+      'something else than a hub',
+      { answer: '<html>Sign in</html>' },
+      {},
+      NAME,
+      RunError,
+      /does not answer as a hub does/,
+    ],
+    [
+      'a hub of another form',
+      { answer: '[{"path": "pretrained/tiny.pth"}]' },
+      {},
+      NAME,
+      RunError,
+      /does not answer as/,
+    ],
+    [
+      'an unreachable hub',
+      {},
+      { HF_ENDPOINT: 'http://127.0.0.1:9' },
+      NAME,
+      RunError,
+      /127\.0\.0\.1:9 cannot be reached \(/,
+    ],
+    ['no address', {}, { HF_ENDPOINT: 'nowhere' }, NAME, InputError, /HF_ENDPOINT is nowhere/],
+    ['no token', {}, { HF_TOKEN: 'secret' }, NAME, InputError, /HF_TOKEN is no access token/],
+    ['no network wanted', {}, { HF_HUB_OFFLINE: 'true' }, NAME, InputError, /was not downloaded before/],
+  ];
+
+  test.each(failing)('%s', async (_, given, env, name, kind, message) => {
+    Object.assign(hub.faults, given);
+    const error: unknown = await fetched(name, env).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(kind);
+    expect(error).toMatchObject({ message: expect.stringMatching(message), hint: expect.any(String) });
+    expect(error).not.toMatchObject({ message: expect.stringContaining('\n') });
+    const others = kept().filter((each) => !each.name.startsWith('config.json'));
+    expect(others).toEqual([]);
+  });
+
+  test('a cache that cannot be written', async () => {
+    writeFileSync(join(cache, 'hub'), '');
+    await expect(fetched(NAME)).rejects.toThrow(/the cache .* cannot be written/);
+    await expect(fetched(NAME)).rejects.toThrow(InputError);
+  });
+
+  test('a stop', async () => {
+    const stop = new AbortController();
+    const onProgress: HubProgress = ({ path, bytes }) => {
+      if (path.endsWith('.pth') && bytes > 0) stop.abort(new Error('enough'));
+    };
+    hub.faults.breakAfter = 100_000;
+    await expect(fetched(NAME, {}, { onProgress, signal: stop.signal })).rejects.toThrow('enough');
+    expect(kept().map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['config.json', 'config.json.hub.json']),
+    );
+    expect(kept()).toHaveLength(2);
+  });
+});

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { InputError } from '../../base/errors.js';
+import { huggingFaceHints, timmHints } from './layout-config.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'layout-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const write = (config: object | string, name = 'config.json') =>
+  writeFileSync(join(folder, name), typeof config === 'string' ? config : JSON.stringify(config));
+
+test('nothing is told where there is no file', () => {
+  expect(huggingFaceHints(join(folder, 'absent'))).toEqual({});
+  expect(timmHints(join(folder, 'absent'))).toEqual({});
+});
+
+test("what transformers' own files tell", () => {
+  expect(huggingFaceHints('test/fixtures/interop/huggingface')).toEqual({
+    ...{ heads: 4, layerNormEps: 1e-3, imageSize: 16, classes: 5 },
+    ...{ mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] },
+  });
+});
+
+test('sizes as pairs, and classes by their number', () => {
+  write({ image_size: [32, 32], num_labels: 7, num_attention_heads: 2 });
+  expect(huggingFaceHints(folder)).toEqual({ imageSize: 32, classes: 7, heads: 2 });
+});
+
+test("timm's config.json, as on the hub", () => {
+  write({
+    architecture: 'vit_tiny_patch16_224',
+    num_classes: 1000,
+    pretrained_cfg: { input_size: [3, 224, 224], mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], crop_pct: 0.9 },
+  });
+  const half = [0.5, 0.5, 0.5];
+  expect(timmHints(folder)).toEqual({ imageSize: 224, classes: 1000, mean: half, std: half });
+  write({ model_args: { num_heads: 3, img_size: 96 }, pretrained_cfg: { input_size: [3, 224, 224] } });
+  expect(timmHints(folder)).toEqual({ heads: 3, imageSize: 96 });
+});
+
+test.each([
+  ['{', 'config.json: is not JSON'],
+  ['[]', 'config.json: it: '],
+  [{ num_attention_heads: 0 }, 'config.json: num_attention_heads: '],
+  [{ num_attention_heads: '4' }, 'config.json: num_attention_heads: '],
+  [{ hidden_act: 'gelu_new' }, 'the activation gelu_new is not supported'],
+])('%o is an error', (config, message) => {
+  write(config);
+  expect(() => huggingFaceHints(folder)).toThrow(InputError);
+  expect(() => huggingFaceHints(folder)).toThrow(message);
+});

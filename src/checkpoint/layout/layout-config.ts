@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { Geometry } from '../model-file/model-file-geometry.js';
+
+/** What the files beside weights tell of a model that its weights do not, or may not. */
+export interface ModelHints {
+  readonly heads?: number;
+  readonly layerNormEps?: number;
+  /** Pixels a side. */
+  readonly imageSize?: number;
+  readonly classes?: number;
+  /** Of the images, channel by channel, on a scale of 0 to 1. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+}
+
+const count = z.int().positive();
+const side = z.union([count, z.tuple([count, count]).transform(([height]) => height)]);
+const channels = z.array(z.number());
+
+const huggingFace = z.object({
+  num_attention_heads: count.optional(),
+  layer_norm_eps: z.number().positive().optional(),
+  image_size: side.optional(),
+  id2label: z.record(z.string(), z.unknown()).optional(),
+  num_labels: count.optional(),
+  hidden_act: z.string().optional(),
+});
+
+const preprocessor = z.object({ image_mean: channels.optional(), image_std: channels.optional() });
+
+const timm = z.object({
+  num_classes: count.optional(),
+  model_args: z.object({ num_heads: count.optional(), img_size: side.optional() }).optional(),
+  pretrained_cfg: z
+    .object({ mean: channels.optional(), std: channels.optional(), input_size: channels.optional() })
+    .optional(),
+});
+
+/** torch's exact GELU, the only activation of the models here. */
+const GELU = new Set(['gelu', 'gelu_python']);
+
+/**
+ * What `config.json` (and `preprocessor_config.json`) in a folder of Hugging Face weights tell; nothing where
+ * there are none. Throws `InputError` where one is damaged, or tells of a model that ours cannot be.
+ */
+export function huggingFaceHints(folder: string): ModelHints {
+  const path = join(folder, 'config.json');
+  const config = readConfig(path, huggingFace);
+  const images = readConfig(join(folder, 'preprocessor_config.json'), preprocessor);
+  if (config?.hidden_act !== undefined && !GELU.has(config.hidden_act)) {
+    throw new InputError(`${path}: the activation ${config.hidden_act} is not supported, only gelu`);
+  }
+  return defined({
+    heads: config?.num_attention_heads,
+    layerNormEps: config?.layer_norm_eps,
+    imageSize: config?.image_size,
+    classes: config?.id2label ? Object.keys(config.id2label).length : config?.num_labels,
+    mean: images?.image_mean,
+    std: images?.image_std,
+  });
+}
+
+/** What timm's own `config.json` tells, beside weights in timm's layout. */
+export function timmHints(folder: string): ModelHints {
+  const config = readConfig(join(folder, 'config.json'), timm);
+  return defined({
+    heads: config?.model_args?.num_heads,
+    imageSize: config?.model_args?.img_size ?? config?.pretrained_cfg?.input_size?.[1],
+    classes: config?.num_classes,
+    mean: config?.pretrained_cfg?.mean,
+    std: config?.pretrained_cfg?.std,
+  });
+}
+
+/** The `config.json` with which transformers builds this model. */
+export function huggingFaceConfig(
+  { width, depths, classes, imageSize, patchSize, channels, mlpRatio, qkvBias, distilled }: Geometry,
+  { heads, layerNormEps }: { readonly heads: number; readonly layerNormEps: number },
+  hasTwoHeads: boolean,
+): Record<string, unknown> {
+  const labels = Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
+  const teacher = hasTwoHeads ? 'WithTeacher' : '';
+  return {
+    architectures: [`${distilled ? 'DeiT' : 'ViT'}ForImageClassification${teacher}`],
+    model_type: distilled ? 'deit' : 'vit',
+    hidden_size: width,
+    num_hidden_layers: depths.reduce((sum, depth) => sum + depth, 0),
+    num_attention_heads: heads,
+    intermediate_size: Math.round(mlpRatio * width),
+    hidden_act: 'gelu',
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    layer_norm_eps: layerNormEps,
+    image_size: imageSize,
+    patch_size: patchSize,
+    num_channels: channels,
+    qkv_bias: qkvBias,
+    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+  };
+}
+
+function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
+  if (!existsSync(path)) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new InputError(`${path}: is not JSON`, { cause, hint: 'Fetch or write the file again.' });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path: key, message } = result.error.issues[0];
+  throw new InputError(`${path}: ${key.join('.') || 'it'}: ${message}`, { hint: 'Correct the file.' });
+}
+
+/** Without the keys that nothing was told of. */
+function defined(hints: { readonly [K in keyof ModelHints]: ModelHints[K] | undefined }): ModelHints {
+  return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined));
+}

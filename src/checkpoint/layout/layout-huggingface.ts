@@ -1,0 +1,118 @@
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { splitQkv } from './layout-qkv.js';
+
+/**
+ * Hugging Face's names of a vision transformer (transformers, models/vit and models/deit), and ours. Before
+ * version 5, and in files of any version, a block's names are the first; version 5's modules have the second.
+ */
+const BLOCK_NAMES = [
+  ['layernorm_before', 'layernorm_before', 'norm1'],
+  ['attention.attention.query', 'attention.q_proj', 'attn.q'],
+  ['attention.attention.key', 'attention.k_proj', 'attn.k'],
+  ['attention.attention.value', 'attention.v_proj', 'attn.v'],
+  ['attention.output.dense', 'attention.o_proj', 'attn.proj'],
+  ['layernorm_after', 'layernorm_after', 'norm2'],
+  ['intermediate.dense', 'mlp.fc1', 'mlp.fc1'],
+  ['output.dense', 'mlp.fc2', 'mlp.fc2'],
+] as const;
+
+const EMBEDDING_NAMES = [
+  ['embeddings.cls_token', 'cls_token'],
+  ['embeddings.distillation_token', 'dist_token'],
+  ['embeddings.position_embeddings', 'pos_embed'],
+  ['embeddings.patch_embeddings.projection.weight', 'patch_embed.proj.weight'],
+  ['embeddings.patch_embeddings.projection.bias', 'patch_embed.proj.bias'],
+  ['layernorm.weight', 'norm.weight'],
+  ['layernorm.bias', 'norm.bias'],
+] as const;
+
+/** The classifier's name depends on the class of model. */
+const HEADS: Readonly<Record<string, string>> = {
+  classifier: 'head',
+  cls_classifier: 'head',
+  distillation_classifier: 'head_dist',
+};
+
+const BASE = /^(?:vit|deit)\./;
+const BLOCK = /^(?:encoder\.layer|layers)\.(\d+)\.(.+)\.(weight|bias)$/;
+const HEAD = /^(\w+)\.(weight|bias)$/;
+/** Of `ViTModel`; no classifier reads it. */
+const POOLER = /^pooler\./;
+
+const blockToOurs = new Map<string, string>(
+  BLOCK_NAMES.flatMap(([before5, since5, ours]) => [
+    [before5, ours],
+    [since5, ours],
+  ]),
+);
+const blockToTheirs = new Map<string, string>(BLOCK_NAMES.map(([before5, , ours]) => [ours, before5]));
+const embeddingToOurs = new Map<string, string>(EMBEDDING_NAMES);
+const embeddingToTheirs = new Map<string, string>(EMBEDDING_NAMES.map(([theirs, ours]) => [ours, theirs]));
+
+/** Whether these are the names of a Hugging Face model with patch embeddings. */
+export function isHuggingFace(names: Iterable<string>): boolean {
+  for (const name of names) {
+    if (name.replace(BASE, '').startsWith('embeddings.patch_embeddings.')) return true;
+  }
+  return false;
+}
+
+/**
+ * Renames a Hugging Face ViT's or DeiT's tensors, with `attn.q`, `attn.k` and `attn.v` still apart.
+ * Throws `InputError` for a tensor that is none of theirs.
+ */
+export function fromHuggingFace<T>(state: ReadonlyMap<string, T>, path: string): Map<string, T> {
+  const renamed = new Map<string, T>();
+  for (const [name, tensor] of state) {
+    const local = name.replace(BASE, '');
+    if (POOLER.test(local)) continue;
+    const ours = nameFrom(local);
+    if (ours === undefined || renamed.has(ours)) {
+      throw new InputError(`${path}: the tensor ${name} is none of a ViT or DeiT of Hugging Face's`, {
+        hint: 'Other architectures, and ViTs with additions, are not supported.',
+      });
+    }
+    renamed.set(ours, tensor);
+  }
+  return renamed;
+}
+
+/**
+ * An undivided model under the names that every version of transformers loads; queries, keys and values are
+ * views of the joined ones. Throws `InputError` for a tensor that has no place there.
+ */
+export function toHuggingFace(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const base = model.has('dist_token') ? 'deit.' : 'vit.';
+  const classifier = model.has('head_dist.weight') ? 'cls_classifier' : 'classifier';
+  const renamed = new Map<string, TensorData>();
+  for (const [name, tensor] of model) {
+    const [, index, layer, kind] = /^blocks\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+    if (layer === 'attn.qkv') {
+      for (const [part, third] of Object.entries(splitQkv(tensor))) {
+        renamed.set(`${base}encoder.layer.${index}.${blockToTheirs.get(`attn.${part}`)}.${kind}`, third);
+      }
+      continue;
+    }
+    const inBlock = layer === undefined ? undefined : blockToTheirs.get(layer);
+    const outside = embeddingToTheirs.get(name);
+    if (inBlock !== undefined) renamed.set(`${base}encoder.layer.${index}.${inBlock}.${kind}`, tensor);
+    else if (outside !== undefined) renamed.set(base + outside, tensor);
+    else if (/^head\./.test(name)) renamed.set(name.replace('head', classifier), tensor);
+    else if (/^head_dist\./.test(name))
+      renamed.set(name.replace('head_dist', 'distillation_classifier'), tensor);
+    else throw new InputError(`the tensor ${name} has no place in a ViT of Hugging Face's`);
+  }
+  return renamed;
+}
+
+function nameFrom(local: string): string | undefined {
+  const [, index, layer, kind] = BLOCK.exec(local) ?? [];
+  if (index !== undefined) {
+    const ours = blockToOurs.get(layer);
+    return ours && `blocks.${index}.${ours}.${kind}`;
+  }
+  const [, head, part] = HEAD.exec(local) ?? [];
+  if (head !== undefined && Object.hasOwn(HEADS, head)) return `${HEADS[head]}.${part}`;
+  return embeddingToOurs.get(local);
+}

@@ -1,0 +1,147 @@
+import { InputError } from '../../base/errors.js';
+import type { Stage } from './model-file-stages.js';
+
+/** What the shapes of a vision transformer's weights tell. The number of heads leaves no trace in them. */
+export interface Geometry {
+  /** Pixels a side. */
+  readonly imageSize: number;
+  /** Pixels a side of one patch. */
+  readonly patchSize: number;
+  readonly channels: number;
+  readonly width: number;
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  readonly classes: number;
+  /** Hidden width of the MLP over `width`. */
+  readonly mlpRatio: number;
+  readonly qkvBias: boolean;
+  readonly classToken: boolean;
+  /** A second token, which learns from a teacher, and mostly a second head (DeiT). */
+  readonly distilled?: true;
+}
+
+type Shaped = { readonly shape: readonly number[] };
+type Shape = readonly number[];
+
+/**
+ * The geometry of a vision transformer in stages (spec/method.md, section 4) from its shapes alone.
+ * Throws `InputError` naming `source` and the tensors that are missing or contradict each other.
+ */
+export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the model'): Geometry {
+  const all = stages.map((stage, i) => lookup(stage, `${source}: stages.${i}`));
+  const [first, last] = [all[0], all.at(-1)];
+  if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
+  const [width, channels, patchSize, patchWidth] = first.get('patch_embed.proj.weight', 4);
+  if (patchSize !== patchWidth) throw first.wrong('patch_embed.proj.weight', 'square patches');
+  const depths = all.map(({ names, where }) => blockCount(names, where));
+  const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
+  const [classes] = last.get('head.weight', 2);
+  const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
+  const classToken = first.names.has('cls_token');
+  const distilled = first.names.has('dist_token');
+
+  first.expect({
+    'patch_embed.proj.bias': [width],
+    ...(classToken ? { cls_token: [1, 1, width] } : {}),
+    ...(distilled ? { dist_token: [1, 1, width] } : {}),
+  });
+  last.expect({
+    'norm.weight': [width],
+    'norm.bias': [width],
+    'head.weight': [classes, width],
+    'head.bias': [classes],
+    ...(last.names.has('head_dist.weight')
+      ? { 'head_dist.weight': [classes, width], 'head_dist.bias': [classes] }
+      : {}),
+  });
+  for (const [i, stage] of all.entries()) {
+    for (let j = 0; j < depths[i]; j++) stage.expect(blockShapes(`blocks.${j}.`, width, hidden, qkvBias));
+    if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
+  }
+  return {
+    imageSize: gridOf(first, width, classToken) * patchSize,
+    patchSize,
+    channels,
+    width,
+    depths,
+    classes,
+    mlpRatio: hidden / width,
+    qkvBias,
+    classToken,
+    ...(distilled ? { distilled } : {}),
+  };
+}
+
+function blockShapes(prefix: string, width: number, hidden: number, qkvBias: boolean): Record<string, Shape> {
+  const shapes: Record<string, Shape> = {
+    'norm1.weight': [width],
+    'norm1.bias': [width],
+    'attn.qkv.weight': [3 * width, width],
+    ...(qkvBias ? { 'attn.qkv.bias': [3 * width] } : {}),
+    'attn.proj.weight': [width, width],
+    'attn.proj.bias': [width],
+    'norm2.weight': [width],
+    'norm2.bias': [width],
+    'mlp.fc1.weight': [hidden, width],
+    'mlp.fc1.bias': [hidden],
+    'mlp.fc2.weight': [width, hidden],
+    'mlp.fc2.bias': [width],
+  };
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
+}
+
+/** Patches a side: what remains of the position embedding's slots besides the special tokens. */
+function gridOf(stage: Lookup, width: number, classToken: boolean): number {
+  const [, slots] = stage.get('pos_embed', 3);
+  stage.expect({ pos_embed: [1, slots, width] });
+  const patches = slots - Number(classToken) - Number(stage.names.has('dist_token'));
+  const grid = Math.round(Math.sqrt(patches));
+  if (grid < 1 || grid * grid !== patches)
+    throw stage.wrong('pos_embed', 'one slot for each patch of a square');
+  return grid;
+}
+
+/** Of one stage. Throws `InputError` naming `where` unless they are numbered from 0 on, without gaps. */
+export function blockCount(names: Iterable<string>, where: string): number {
+  const found = new Set<string>();
+  for (const name of names) {
+    const match = /^blocks\.(\d+)\./.exec(name);
+    if (match !== null) found.add(match[1]);
+  }
+  if (found.size === 0) throw new InputError(`${where} has no blocks`);
+  const absent = Array.from({ length: found.size }, (_, i) => String(i)).find((index) => !found.has(index));
+  if (absent !== undefined)
+    throw new InputError(`${where}.blocks.${absent} is missing, a later block is there`);
+  return found.size;
+}
+
+type Lookup = ReturnType<typeof lookup>;
+
+/** Questions to one stage's shapes; `where` names it in what is thrown. */
+function lookup(stage: Stage<Shaped>, where: string) {
+  const wrong = (name: string, expected: string) =>
+    new InputError(`${where}.${name} is [${stage.get(name)?.shape}], expected ${expected}`);
+  const get = (name: string, dimensions: number): Shape => {
+    const shape = stage.get(name)?.shape;
+    if (shape === undefined) throw new InputError(`${where}.${name} is missing`);
+    if (shape.length !== dimensions) throw wrong(name, `${dimensions} dimensions`);
+    return shape;
+  };
+  return {
+    where,
+    names: new Set(stage.keys()),
+    wrong,
+    get,
+    expect: (shapes: Readonly<Record<string, Shape>>) => {
+      const missing = Object.keys(shapes).filter((name) => !stage.has(name));
+      if (missing.length > 0) throw new InputError(`${where}: ${missing.join(', ')} missing`);
+      for (const [name, shape] of Object.entries(shapes)) {
+        if (String(get(name, shape.length)) !== String(shape)) throw wrong(name, `[${shape}]`);
+      }
+    },
+    forbid: (pattern: RegExp) => {
+      const found = [...stage.keys()].find((name) => pattern.test(name));
+      if (found !== undefined) throw new InputError(`${where}.${found} is there, though others lack theirs`);
+    },
+  };
+}

@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { writeJsonAtomic } from '../atomic.js';
+import { replaceFile } from '../file-bytes.js';
+import { huggingFaceConfig } from '../layout/layout-config.js';
+import { toHuggingFace } from '../layout/layout-huggingface.js';
+import type { Layout } from '../layout/layout-stages.js';
+import { safetensorsWriter } from '../safetensors/safetensors.js';
+import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
+import { joinStages } from './model-file-divide.js';
+import { inferGeometry } from './model-file-geometry.js';
+import { inOrder } from './model-file-order.js';
+import type { Stage } from './model-file-stages.js';
+
+export interface WriteOptions {
+  readonly to: Layout;
+  /** Needed for `huggingface`: weights do not tell it. */
+  readonly heads?: number;
+  /** Needed for `huggingface`. */
+  readonly layerNormEps?: number;
+  /** Beside the tensors in `deep-incubation`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+type Stages = readonly Stage<TensorData>[];
+
+/** The parameters of the official module itself, in their order there. */
+const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
+
+/**
+ * Writes a model so that other programs load it, whole or not at all:
+ * - `deep-incubation`: safetensors, `stages.<i>.<name>`;
+ * - `timm`: safetensors of the undivided model;
+ * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (with
+ *   a distillation token, of a DeiT);
+ * - `official`: a `.pth` of the official code, with `model` and, in the stages given, `model_stages`.
+ *
+ * Throws `InputError` where the model is none that the layout can hold, an option is missing or the path cannot be
+ * written, `RunError` where the disk is full.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
+ *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const stages = model.stages.map((stage) => weightsOf(stage));
+ * writeModelFile('written.safetensors', stages, { to: 'deep-incubation' });
+ */
+export function writeModelFile(path: string, stages: Stages, options: WriteOptions): void {
+  if (options.to === 'huggingface') writeHuggingFace(path, stages, options);
+  else replaceFile(path, fileWriter(options.to, path, stages, options));
+}
+
+function fileWriter(
+  to: Exclude<Layout, 'huggingface'>,
+  path: string,
+  stages: Stages,
+  { metadata }: WriteOptions,
+): (descriptor: number) => void {
+  switch (to) {
+    case 'deep-incubation':
+      return safetensorsWriter(divided(stages), metadata);
+    case 'timm':
+      return safetensorsWriter(joinStages(stages, path), { format: 'pt' });
+    case 'official':
+      return torchFileWriter(officialFile(stages.map(inOrder)));
+  }
+}
+
+function writeHuggingFace(path: string, stages: Stages, { heads, layerNormEps }: WriteOptions): void {
+  if (heads === undefined || layerNormEps === undefined) {
+    const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
+    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
+  }
+  const geometry = inferGeometry(stages);
+  if (!geometry.classToken) {
+    throw new InputError(`${path}: a Hugging Face ViT has a class token, this model has none`);
+  }
+  if (geometry.width % heads !== 0) {
+    throw new InputError(`${path}: the width ${geometry.width} cannot be split into ${heads} heads`);
+  }
+  const model = joinStages(stages);
+  const tensors = toHuggingFace(model);
+  const config = huggingFaceConfig(geometry, { heads, layerNormEps }, model.has('head_dist.weight'));
+  // The weights last: a folder that has them is whole.
+  writeJsonAtomic(join(path, 'config.json'), config);
+  replaceFile(join(path, 'model.safetensors'), safetensorsWriter(tensors, { format: 'pt' }));
+}
+
+function divided(stages: Stages): Map<string, TensorData> {
+  return new Map(
+    stages.flatMap((stage, i) =>
+      [...stage].map(([name, tensor]) => [`stages.${i}.${name}`, tensor] as const),
+    ),
+  );
+}
+
+/**
+ * What the official code saves of a model, in stages. `model` has every tensor twice, as the official module holds
+ * it: tokens, the stages, then the undivided model.
+ */
+export function officialFile(stages: Stages): ReadonlyMap<string, TorchValue> {
+  const whole = joinStages(stages);
+  const tokens = TOKENS.flatMap((name) => {
+    const tensor = whole.get(name);
+    return tensor ? [[name, tensor] as const] : [];
+  });
+  // Of a name that comes twice, the first place counts.
+  const model = new Map([...tokens, ...divided(stages), ...whole]);
+  return new Map<string, TorchValue>([
+    ['model', { ordered: model }],
+    ['model_stages', stages.map((stage) => ({ ordered: stage }))],
+  ]);
+}

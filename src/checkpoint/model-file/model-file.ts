@@ -1,0 +1,117 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { readAt, withFile } from '../file-bytes.js';
+import { huggingFaceHints, type ModelHints, timmHints } from '../layout/layout-config.js';
+import { type LaidOut, type Layout, stagesOfState } from '../layout/layout-stages.js';
+import { type LazyTensor, loadAll } from '../lazy-tensor.js';
+import { openSafetensors } from '../safetensors/safetensors.js';
+import { openSafetensorsShards } from '../safetensors/safetensors-shards.js';
+import type { Stage } from './model-file-stages.js';
+import { readTorchStages } from './model-file-torch.js';
+
+/** A model's weights, from whichever file they came. */
+export interface ModelFile {
+  /** As given; of a folder that is no checkpoint of ours, the file of weights in it. */
+  readonly path: string;
+  /** `checkpoint`: one of our checkpoint folders. */
+  readonly format: 'safetensors' | 'checkpoint' | 'torch';
+  /** Whose names the tensors had. */
+  readonly layout: Layout;
+  /** By stage-local names such as `blocks.0.attn.qkv.weight`; an undivided model is one stage. */
+  readonly stages: readonly Stage<TensorData>[];
+  /** What a safetensors header carries beside the tensors. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What a `config.json` beside the weights tells of the model; where shapes tell it too, they are right. */
+  readonly hints: ModelHints;
+  /** The last epoch trained, from 0, where the file says. */
+  readonly epoch?: number;
+}
+
+/** The names that Hugging Face and timm give to the weights in a model's folder, the best first. */
+const FOLDER_WEIGHTS = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'];
+
+const epochSchema = z.object({ epoch: z.int().nonnegative() });
+
+/**
+ * Reads weights from a safetensors file (ours, with `stages.<i>.<name>`, or an undivided model's of timm or
+ * Hugging Face), from one of our checkpoint folders or a Hugging Face model's folder, or from a `.pth` of the
+ * official code, DeiT, timm or Hugging Face. Content decides, not the name. Separate queries, keys and values are
+ * joined. Of a `.pth`, the optimizer's state is not read, and each storage once, straight into its place.
+ * Throws `InputError` naming the file and what is wrong with it.
+ *
+ * @example
+ * const { stages, layout } = await readModelFile('model.safetensors');
+ * for (const [name, { shape, dtype }] of stages[0]) console.log(layout, name, dtype, shape);
+ */
+export async function readModelFile(path: string): Promise<ModelFile> {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readFolder(path) : readWeights(path);
+}
+
+async function readFolder(path: string): Promise<ModelFile> {
+  const manifest = join(path, 'manifest.json');
+  const names = existsSync(manifest) ? FOLDER_WEIGHTS.slice(0, 1) : FOLDER_WEIGHTS;
+  const weights = names.map((name) => join(path, name)).find((file) => existsSync(file));
+  if (weights === undefined) throw noCheckpoint(path, join(path, FOLDER_WEIGHTS[0]));
+  if (existsSync(manifest)) {
+    return { ...(await readWeights(weights)), path, format: 'checkpoint', ...epochOf(manifest) };
+  }
+  const model = await (weights.endsWith('.index.json') ? readShards(weights) : readWeights(weights));
+  if (model.layout === 'deep-incubation') throw noCheckpoint(path, manifest);
+  return model;
+}
+
+async function readWeights(path: string): Promise<ModelFile> {
+  const start = Buffer.from(withFile(path, (file) => readAt(file, 0, Math.min(file.size, 9))));
+  // Behind a safetensors header's length, which may be any bytes, comes JSON.
+  if (start[8] === 0x7b) {
+    const { tensors, metadata } = openSafetensors(path);
+    return load(laidOutState(tensors, path), { path, format: 'safetensors', metadata });
+  }
+  // Torch's zip archive, or the row of pickles from before 1.6.
+  if (start.subarray(0, 2).equals(Buffer.from('PK')) || start[0] === 0x80) {
+    const { epoch, ...laidOut } = await readTorchStages(path);
+    const model = await load(laidOut, { path, format: 'torch', metadata: {} });
+    return epoch === undefined ? model : { ...model, epoch };
+  }
+  throw new InputError(`${path}: neither a safetensors file nor one that torch.save wrote`);
+}
+
+async function readShards(path: string): Promise<ModelFile> {
+  const laidOut = laidOutState(openSafetensorsShards(path), path);
+  return load(laidOut, { path, format: 'safetensors', metadata: {} });
+}
+
+function laidOutState(tensors: ReadonlyMap<string, LazyTensor>, path: string): LaidOut {
+  if (tensors.size === 0) throw new InputError(`${path}: holds no tensors`);
+  return stagesOfState(tensors, path);
+}
+
+async function load(
+  { layout, stages }: LaidOut,
+  file: Pick<ModelFile, 'path' | 'format' | 'metadata'>,
+): Promise<ModelFile> {
+  return { ...file, layout, hints: hintsFor(layout, file), stages: await loadAll(stages) };
+}
+
+function hintsFor(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): ModelHints {
+  if (layout === 'huggingface') return huggingFaceHints(dirname(path));
+  // A .pth lies among others; a config.json in its folder need not be about it.
+  return layout === 'timm' && format === 'safetensors' ? timmHints(dirname(path)) : {};
+}
+
+function epochOf(manifest: string): { epoch?: number } {
+  try {
+    return epochSchema.safeParse(JSON.parse(readFileSync(manifest, 'utf8'))).data ?? {};
+  } catch (cause) {
+    throw new InputError(`${manifest}: is not JSON`, { cause, hint: 'Use another checkpoint of the run.' });
+  }
+}
+
+function noCheckpoint(path: string, missing: string): InputError {
+  return new InputError(`${path}: is no checkpoint: ${missing} is missing`, {
+    hint: 'Give a file, or a folder such as PT/checkpoints/1000 of a run.',
+  });
+}

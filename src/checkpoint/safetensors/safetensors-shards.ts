@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { LazyTensor } from '../lazy-tensor.js';
+import { openSafetensors } from './safetensors.js';
+
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/**
+ * Opens a model that Hugging Face has written in several files, by its `model.safetensors.index.json`.
+ * Throws `InputError` where a file is missing or damaged, or is not where the index is.
+ */
+export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
+  const places = readIndex(index);
+  const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, file] of Object.entries(places)) {
+    if (basename(file) !== file) throw new InputError(`${index}: names ${file}, which is no file beside it`);
+    const shard = shards.get(file) ?? openSafetensors(join(dirname(index), file)).tensors;
+    shards.set(file, shard);
+    const tensor = shard.get(name);
+    if (tensor === undefined) throw new InputError(`${index}: the tensor ${name} is not in ${file}`);
+    tensors.set(name, tensor);
+  }
+  return tensors;
+}
+
+function readIndex(path: string): Record<string, string> {
+  try {
+    return indexSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).weight_map;
+  } catch (cause) {
+    throw new InputError(`${path}: is no index of safetensors files`, {
+      cause,
+      hint: 'Fetch or write the file again.',
+    });
+  }
+}

@@ -1,0 +1,136 @@
+import { InputError } from '../../base/errors.js';
+import type { DType } from '../../base/tensor-data.js';
+import {
+  describe,
+  hasKind,
+  isGlobal,
+  type PickleGlobal,
+  type PickleKey,
+  type PickleObject,
+  type PickleValue,
+  type PickleWorld,
+} from './pickle-values.js';
+import { checkNumpyState, encodeLatin1, isNumpyDType, numpyDType, numpyScalar } from './torch-file-numpy.js';
+import {
+  isTorchStorage,
+  isTorchTensor,
+  MAX_DIMENSIONS,
+  type TorchStorage,
+  tensorOn,
+} from './torch-file-tensor.js';
+
+/** An `argparse.Namespace`: official checkpoints keep their command line in one. */
+interface TorchNamespace extends PickleObject {
+  readonly kind: 'namespace';
+  attributes: ReadonlyMap<PickleKey, PickleValue>;
+}
+
+type Call = (args: readonly PickleValue[], source: string) => PickleValue;
+
+export const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
+  'torch.DoubleStorage': 'F64',
+  'torch.FloatStorage': 'F32',
+  'torch.HalfStorage': 'F16',
+  'torch.BFloat16Storage': 'BF16',
+  'torch.LongStorage': 'I64',
+  'torch.IntStorage': 'I32',
+  'torch.ShortStorage': 'I16',
+  'torch.CharStorage': 'I8',
+  'torch.ByteStorage': 'U8',
+  'torch.BoolStorage': 'BOOL',
+};
+
+/** All that a pickle may call. */
+const CALLS: Readonly<Record<string, Call>> = {
+  'collections.OrderedDict': (args, source) => {
+    if (args.length > 0) throw unexpected('collections.OrderedDict', args, source);
+    return new Map();
+  },
+  'torch.Size': (args, source) => numbers(args[0], 'torch.Size', source),
+  'torch._utils._rebuild_tensor_v2': rebuildTensor,
+  'torch._utils._rebuild_parameter': (args, source) => {
+    if (!isTorchTensor(args[0])) throw unexpected('torch._utils._rebuild_parameter', args, source);
+    return args[0];
+  },
+  'argparse.Namespace': (args, source) => {
+    if (args.length > 0) throw unexpected('argparse.Namespace', args, source);
+    const namespace: TorchNamespace = { kind: 'namespace', attributes: new Map() };
+    return namespace;
+  },
+  'numpy.dtype': numpyDType,
+  'numpy.core.multiarray.scalar': numpyScalar,
+  'numpy._core.multiarray.scalar': numpyScalar,
+  '_codecs.encode': encodeLatin1,
+};
+
+/**
+ * The few names that a torch checkpoint needs; each other is refused by name.
+ * `storage` finds a storage of the file by its key.
+ */
+export function torchWorld(
+  storage: (key: string, dtype: DType, elements: number) => TorchStorage,
+  source: string,
+): PickleWorld {
+  const persistent = (id: PickleValue): PickleValue => {
+    const [tag, type, key, , elements] = Array.isArray(id) ? id : [];
+    if (tag !== 'storage' || !isGlobal(type) || typeof key !== 'string' || typeof elements !== 'number') {
+      throw new InputError(`${source}: refers to something that is no storage`);
+    }
+    if (!Object.hasOwn(STORAGE_DTYPES, type.name))
+      throw new InputError(`${source}: ${type.name} is no storage`);
+    return storage(key, STORAGE_DTYPES[type.name], elements);
+  };
+  return {
+    global: (name) => globalOf(name, source),
+    persistent,
+    build: (target, state) => build(target, state, source),
+  };
+}
+
+function globalOf(name: string, source: string): PickleGlobal {
+  if (Object.hasOwn(CALLS, name)) return { kind: 'global', name, call: (args) => CALLS[name](args, source) };
+  if (Object.hasOwn(STORAGE_DTYPES, name)) return { kind: 'global', name };
+  if (/^torch\.\w+Storage$/.test(name))
+    throw new InputError(`${source}: tensors of ${name} are not supported`);
+  throw new InputError(
+    `${source}: the file asks for \`${name}\`, which a checkpoint does not need; refused, nothing was run`,
+    { hint: 'If you trust the file, load it in Python and save its state dict alone with torch.save.' },
+  );
+}
+
+/** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`. */
+function rebuildTensor(args: readonly PickleValue[], source: string): PickleValue {
+  const name = 'torch._utils._rebuild_tensor_v2';
+  const [storage, offset, shape, strides] = args;
+  if (!isTorchStorage(storage) || typeof offset !== 'number') throw unexpected(name, args, source);
+  const view = { offset, shape: numbers(shape, name, source), strides: numbers(strides, name, source) };
+  return tensorOn(storage, view, source);
+}
+
+function build(target: PickleValue, state: PickleValue, source: string): void {
+  if (isNumpyDType(target)) checkNumpyState(state, source);
+  else if (isNamespace(target) && state instanceof Map) target.attributes = state;
+  else throw new InputError(`${source}: sets the state of ${describe(target)}; refused`);
+}
+
+/**
+ * At most as many as a tensor has dimensions. A copy: what the pickle does to its list afterwards must
+ * not reach a tensor that was checked.
+ */
+function numbers(value: PickleValue | undefined, name: string, source: string): number[] {
+  if (!Array.isArray(value) || value.length > MAX_DIMENSIONS) throw unexpected(name, [value ?? null], source);
+  return value.map((size) => {
+    if (typeof size !== 'number') throw unexpected(name, [size], source);
+    return size;
+  });
+}
+
+function isNamespace(value: PickleValue): value is TorchNamespace {
+  return hasKind(value, 'namespace');
+}
+
+function unexpected(name: string, args: readonly PickleValue[], source: string): InputError {
+  return new InputError(
+    `${source}: calls ${name} with (${args.slice(0, 6).map(describe).join(', ')}), which torch never writes`,
+  );
+}

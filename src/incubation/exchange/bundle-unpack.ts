@@ -1,0 +1,243 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { errorText, InputError } from '../../base/errors.js';
+import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
+import { type OpenFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
+import { withFileErrors } from '../../checkpoint/file-errors.js';
+import { readModelFile } from '../../checkpoint/model-file/model-file.js';
+import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { type TarEntry, tarEntries, windowReader } from '../../data/tar.js';
+import { readRun } from '../launch/prepare.js';
+import { metaHash, metaStages } from '../phase/phase-model.js';
+import { type PhaseName, phaseOf } from '../phases.js';
+import { checkedRecipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { BUNDLE_FILE, type BundleContent, bundleSchema } from './bundle.js';
+import { lineageIn, weightsHash } from './lineage.js';
+import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
+import { setAside, withDependents } from './redo.js';
+
+export interface UnpackOptions extends ParentOptions {
+  /** A module that the run has is moved to `previous/`, with what starts from it. */
+  readonly replace?: boolean | undefined;
+}
+
+export interface Unpacked {
+  readonly content: BundleContent;
+  readonly runDir: string;
+  /** Folder of what the module took the place of. */
+  readonly previous?: string | undefined;
+}
+
+/**
+ * What a bundle says it is, with the recipe of work.
+ * @throws InputError where it is none, or damaged
+ */
+export function readBundle(path: string): { content: BundleContent; recipe: Recipe | undefined } {
+  return withFile(path, (file) => {
+    const entries = entriesOf(file);
+    const content = contentOf(file, entries);
+    const found = entries.find(({ name }) => name === 'recipe.json');
+    if (content.kind === 'module') return { content, recipe: undefined };
+    if (found === undefined) throw damaged(path, 'recipe.json is missing');
+    return { content, recipe: checkedRecipe(jsonOf(file, found), `${path}: recipe.json`) };
+  });
+}
+
+/**
+ * Unpacks work into a folder of its own, a run in which the module can be incubated.
+ * @throws InputError where the bundle is damaged, or the folder holds something
+ */
+export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
+  if (existsSync(runDir) && readdirSync(runDir).length > 0) {
+    throw new InputError(`${runDir} is there already`, { hint: 'name a new folder: --into RUN' });
+  }
+  const target = resolve(runDir);
+  return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
+    if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
+    const given = checkedRecipe(readJson(runFolder(folder).recipe), `${bundle}: recipe.json`);
+    phaseOf(given, content.phase as PhaseName);
+    const at = (root: string): Recipe =>
+      given.start.meta === undefined
+        ? given
+        : { ...given, start: { ...given.start, meta: join(root, 'start', basename(given.start.meta)) } };
+    if ((await metaHash(at(folder), folder)) !== content.parent) {
+      throw damaged(bundle, 'its meta model is not the one that it names');
+    }
+    writeJsonAtomic(runFolder(folder).recipe, at(target));
+    withFileErrors(target, () => renameSync(folder, target));
+    syncFolder(dirname(target));
+    return { content, runDir };
+  });
+}
+
+/**
+ * Unpacks a module into the run whose meta model it was incubated against. Only for who holds the run.
+ * @throws InputError where the bundle is damaged, the module is of another model, was incubated against another meta
+ *   model (unless `force`), or is there already (unless `replace`)
+ */
+export async function unpackModule(
+  bundle: string,
+  runDir: string,
+  options: UnpackOptions,
+): Promise<Unpacked> {
+  const recipe = readRun(runDir);
+  return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
+    if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
+    const name = content.phase as PhaseName;
+    phaseOf(recipe, name);
+    await requireModule(bundle, name, { recipe, runDir, folder }, options);
+    const { root } = runFolder(runDir).phase(name);
+    if (existsSync(join(root, 'checkpoints')) && !options.replace) {
+      throw new InputError(`${runDir} has ${name} already`, {
+        hint: '--replace moves it, and what starts from it, to previous/',
+      });
+    }
+    const previous = setAside(runDir, withDependents(recipe, runDir, name));
+    withFileErrors(root, () => {
+      mkdirSync(dirname(root), { recursive: true });
+      renameSync(runFolder(folder).phase(name).root, root);
+    });
+    syncFolder(dirname(root));
+    return { content, runDir, previous };
+  });
+}
+
+/** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
+async function requireModule(
+  bundle: string,
+  name: PhaseName,
+  place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
+  { force = false, note }: UnpackOptions,
+): Promise<void> {
+  const { recipe, runDir, folder } = place;
+  if (readResult(folder, name) === undefined) throw damaged(bundle, `${name} has no result.json`);
+  const { checkpoint, skipped } = latestCheckpoint(runFolder(folder).phase(name).root);
+  if (checkpoint === undefined) {
+    throw damaged(bundle, `${name} has no whole checkpoint${skipped.map(({ reason }) => `: ${reason}`)}`);
+  }
+  const { model } = checkpoint.manifest;
+  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
+  requireFits(recipe, name, checkpoint.manifest);
+
+  const problem = await strangeParent(name, place, checkpoint);
+  if (problem === undefined) return;
+  if (force) return note(`${problem}. Forced: ${RISK}`);
+  throw new InputError(problem, {
+    hint: `have it incubated anew: deep-incubation pack ${runDir} BUNDLE --for ${name}; or --force: ${RISK}`,
+  });
+}
+
+async function strangeParent(
+  name: PhaseName,
+  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
+): Promise<string | undefined> {
+  const meta = await metaStages(recipe, runDir);
+  if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
+  const own = weightsHash(meta);
+  const parent = lineageIn(checkpoint.manifest)?.parent;
+  if (parent && parent !== own) {
+    return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
+  }
+  // What a manifest says is easily written: the frozen stages are there to be looked at. A new head is nobody's.
+  const { stages } = await readModelFile(checkpoint.folder);
+  const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
+  const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);
+  const frozen = (all: typeof stages) =>
+    weightsHash(all.map((stage, i) => new Map([...stage].filter(([key]) => isCompared(i) && !isHead(key)))));
+  return frozen(stages) === frozen(meta)
+    ? undefined
+    : `${name} has other frozen stages than the meta model of ${runDir}`;
+}
+
+/** Unpacks a bundle into a temporary folder beside where it goes, which is removed if it still is there in the end. */
+async function withExtracted(
+  bundle: string,
+  parent: string,
+  name: string,
+  use: (content: BundleContent, folder: string) => Promise<Unpacked>,
+): Promise<Unpacked> {
+  const folder = temporaryPath(parent, name);
+  try {
+    const content = withFile(bundle, (file) => extract(file, folder));
+    return await use(content, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Every file that `bundle.json` names, each once, as it says, and nothing else. */
+function extract(file: OpenFile, folder: string): BundleContent {
+  const entries = entriesOf(file);
+  const content = contentOf(file, entries);
+  const files = entries.slice(1);
+  const missing = Object.keys(content.files).find((name) => !files.some((each) => each.name === name));
+  if (missing !== undefined) throw damaged(file.path, `${missing} is missing`);
+  const read = windowReader(file);
+  for (const [i, { name, start, size }] of files.entries()) {
+    const expected = Object.hasOwn(content.files, name) ? content.files[name] : undefined;
+    const isTwice = files.findIndex((each) => each.name === name) !== i;
+    if (expected === undefined || isTwice) {
+      throw damaged(file.path, `it holds ${JSON.stringify(name.slice(0, 100))}, which it should not`);
+    }
+    const path = join(folder, name);
+    const sha256 = withFileErrors(path, () => {
+      mkdirSync(dirname(path), { recursive: true });
+      return copy(read, start, size, path);
+    });
+    if (size !== expected.bytes || sha256 !== expected.sha256) {
+      throw damaged(file.path, `${name} is not what it was when it was packed`);
+    }
+  }
+  return content;
+}
+
+const CHUNK = 2 ** 22;
+
+function copy(read: ReturnType<typeof windowReader>, start: number, size: number, path: string): string {
+  const hash = createHash('sha256');
+  const descriptor = openSync(path, 'wx');
+  try {
+    for (let at = 0; at < size; at += CHUNK) {
+      const chunk = read(start + at, Math.min(CHUNK, size - at));
+      hash.update(chunk);
+      writeAll(descriptor, chunk);
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return hash.digest('hex');
+}
+
+function entriesOf(file: OpenFile): TarEntry[] {
+  return [...tarEntries(file, windowReader(file))];
+}
+
+/** More is no list of a run's files. */
+const MOST_JSON_BYTES = 2 ** 20;
+
+function contentOf(file: OpenFile, [first]: readonly TarEntry[]): BundleContent {
+  if (first?.name !== BUNDLE_FILE) throw damaged(file.path, `it does not begin with ${BUNDLE_FILE}`);
+  const result = bundleSchema.safeParse(jsonOf(file, first));
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0];
+  throw damaged(file.path, `${BUNDLE_FILE}: ${path.join('.')}: ${message}`);
+}
+
+function jsonOf(file: OpenFile, { name, start, size }: TarEntry): unknown {
+  if (size > MOST_JSON_BYTES) throw damaged(file.path, `${name} has ${size} bytes`);
+  try {
+    return JSON.parse(windowReader(file)(start, size).toString('utf8'));
+  } catch (error) {
+    throw damaged(file.path, `${name}: ${errorText(error)}`);
+  }
+}
+
+function damaged(path: string, why: string): InputError {
+  return new InputError(`${path} is no whole bundle: ${why}`, {
+    hint: 'fetch it again, or have it packed again with `deep-incubation pack`',
+  });
+}

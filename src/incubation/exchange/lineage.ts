@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { z } from 'zod';
+import type { TensorData } from '../../base/tensor-data.js';
+import { type Dataset, isEncoded } from '../../data/dataset.js';
+import type { Phase } from '../phases.js';
+import { vitConfigOf } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+const lineageSchema = z.object({ parent: sha256.nullable(), recipe: sha256, data: sha256 });
+
+/**
+ * Where a phase's weights come from, as its checkpoints tell: SHA-256 each. Modules fit together that have the same
+ * `parent`, wherever and from whichever file they were incubated.
+ */
+export type Lineage = z.infer<typeof lineageSchema>;
+
+/** What a checkpoint's manifest tells; nothing in those of before there was lineage. */
+export function lineageIn(manifest: Readonly<Record<string, unknown>>): Lineage | undefined {
+  return lineageSchema.safeParse(manifest.lineage).data;
+}
+
+/** The lineage of a phase that starts from weights of the hash `parent`, or from none. */
+export function lineageOf(recipe: Recipe, phase: Phase, parent: string | null, train: Dataset): Lineage {
+  return { parent, recipe: recipeHash(recipe, phase), data: dataHash(train) };
+}
+
+/**
+ * Hash of the weights of stages: of their names, dtypes, shapes and bytes, not of the file they come from. It takes a
+ * second for each GB or so.
+ */
+export function weightsHash(stages: readonly ReadonlyMap<string, TensorData>[]): string {
+  const hash = createHash('sha256');
+  for (const [index, stage] of stages.entries()) {
+    const tensors = [...stage].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [name, { dtype, shape, data }] of tensors) {
+      hash.update(`${JSON.stringify([index, name, dtype, shape])}\n`);
+      for (let at = 0; at < data.length; at += CHUNK) hash.update(data.subarray(at, at + CHUNK));
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Node hashes less than 2 GiB at a time. */
+const CHUNK = 2 ** 30;
+
+/** Hash of what of a recipe has a say in a phase's result: not where images lie, how often is saved, what runs it. */
+export function recipeHash(recipe: Recipe, phase: Phase): string {
+  const { depth: _, ...model } = vitConfigOf(recipe);
+  const { checkpoint_every: _every, keep_checkpoints: _keep, log_every: _log, ...settings } = phase.settings;
+  const { path: _path, ...data } = recipe.data;
+  const { name, depths, regimes, undecayed, equalCost, objective } = phase;
+  const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
+  const starts = phase.sources.map((source) => source !== null);
+  return jsonHash({ seed: recipe.seed, model, data, head: recipe.start.head, ...own, starts });
+}
+
+/** Sizes of so many images, spread over all, are looked at. */
+const SIZED = 1000;
+
+/** Hash of a data set's names below its folder, labels, classes and some sizes; no pixels are read. */
+export function dataHash(dataset: Dataset): string {
+  const { length, classes } = dataset;
+  const hash = createHash('sha256').update(`${JSON.stringify([length, classes])}\n`);
+  const folder = commonFolder(dataset);
+  const stride = Math.max(1, Math.ceil(length / SIZED));
+  for (let i = 0; i < length; i++) {
+    const size = i % stride === 0 ? sizeOf(dataset, i) : 0;
+    hash.update(`${dataset.describe(i).slice(folder)}\0${dataset.label(i)}\0${size}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Length of the path that all images have in common, up to its last slash. */
+function commonFolder(dataset: Dataset): number {
+  if (dataset.length === 0) return 0;
+  const first = dataset.describe(0);
+  let common = first.lastIndexOf('/') + 1;
+  for (let i = 1; i < dataset.length && common > 0; i++) {
+    const name = dataset.describe(i);
+    while (common > 0 && !name.startsWith(first.slice(0, common))) {
+      common = first.lastIndexOf('/', common - 2) + 1;
+    }
+  }
+  return common;
+}
+
+function sizeOf(dataset: Dataset, i: number): number {
+  const source = dataset.source(i);
+  if (!isEncoded(source)) return source.data.length;
+  return source.bytes ?? statSync(source.file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function jsonHash(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value, sorted)).digest('hex');
+}
+
+/** Objects with their keys in order: a recipe read from JSON has them in another. */
+function sorted(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,113 @@
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { InputError } from '../../base/errors.js';
+import { writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { withFileErrors } from '../../checkpoint/file-errors.js';
+import { readJson, runFolder } from '../../checkpoint/run-folder.js';
+import { recipeOfPhase } from '../images.js';
+import { plannedRun, readRun } from '../launch/prepare.js';
+import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
+import { targetDepths } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { recipeHash } from './lineage.js';
+
+export interface Redone {
+  /** To be trained now: the phase, and of those that start from it the ones that had been begun. */
+  readonly phases: PhaseName[];
+  /** Folder that holds what they were; nothing where none of them had been begun. */
+  readonly previous: string | undefined;
+}
+
+/**
+ * Makes a run ready to train a phase anew: moves it and what starts from it to `previous/<n>/`, with the recipe as it
+ * was, and writes the recipe with other settings. Only for who holds the run.
+ * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
+ * @throws InputError naming such a phase
+ */
+export function redoPhase(runDir: string, name: PhaseName, settings: readonly string[]): Redone {
+  const before = readRun(runDir);
+  const after = readRun(runDir, settings);
+  phaseOf(after, name);
+  if (!isDeepStrictEqual(before.start, after.start)) {
+    throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });
+  }
+  const begun = phasesOf(before)
+    .map((phase) => phase.name)
+    .filter((each) => existsSync(runFolder(runDir).phase(each).root));
+  const dependents = begun.filter((each) => each === name || dependsOn(before, each, name));
+  const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, before, after));
+  // Nothing starts from the baseline.
+  const lost = changed.filter((each) => each !== 'E2E');
+  if (lost.length > 0) throw changesOthers(name, lost);
+
+  // Before anything is moved.
+  plannedRun(after);
+  const moved = [...dependents, ...changed];
+  const previous = setAside(runDir, moved);
+  writeJsonAtomic(runFolder(runDir).recipe, after);
+  return { phases: [...new Set([name, ...moved])], previous };
+}
+
+/** The settings that give a module another number of blocks. */
+export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): string[] {
+  if (!name.startsWith('MT/')) {
+    throw new InputError(`${name} is no module: its depth follows from the modules`, {
+      hint: 'name one, such as MT/0',
+    });
+  }
+  const index = Number(name.slice('MT/'.length));
+  const depths = targetDepths(recipe).map((each, i) => (i === index ? depth : each));
+  const sum = depths.reduce((a, b) => a + b, 0);
+  return [`incubation.depths=${JSON.stringify(depths)}`, `model.depth=${sum}`];
+}
+
+/** A phase, and of those that start from it the ones that are there. */
+export function withDependents(recipe: Recipe, runDir: string, name: PhaseName): PhaseName[] {
+  return phasesOf(recipe)
+    .map((phase) => phase.name)
+    .filter((each) => each === name || dependsOn(recipe, each, name))
+    .filter((each) => existsSync(runFolder(runDir).phase(each).root));
+}
+
+/**
+ * Moves phases to `previous/<n>/`, and copies the recipe there: nothing is lost.
+ * @returns that folder; nothing where there was nothing to move
+ */
+export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
+  if (phases.length === 0) return undefined;
+  const root = join(runDir, 'previous');
+  const numbers = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isInteger) : [];
+  const previous = join(root, String(Math.max(0, ...numbers) + 1));
+  withFileErrors(previous, () => {
+    mkdirSync(previous, { recursive: true });
+    writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
+    for (const name of phases) {
+      const target = runFolder(previous).phase(name).root;
+      mkdirSync(dirname(target), { recursive: true });
+      renameSync(runFolder(runDir).phase(name).root, target);
+    }
+  });
+  return previous;
+}
+
+function dependsOn(recipe: Recipe, name: PhaseName, other: PhaseName): boolean {
+  return needsOf(phaseOf(recipe, name)).some((need) => need === other || dependsOn(recipe, need, other));
+}
+
+function isChanged(name: PhaseName, before: Recipe, after: Recipe): boolean {
+  const [a, b] = [before, after].map((recipe) =>
+    recipeHash(recipeOfPhase(recipe, name), phaseOf(recipe, name)),
+  );
+  return a !== b;
+}
+
+function changesOthers(name: PhaseName, lost: readonly PhaseName[]): InputError {
+  const module = /^MT\/(\d+)$/.exec(name)?.[1];
+  return new InputError(`these settings would change ${lost.join(', ')} too, not ${name} alone`, {
+    hint:
+      module === undefined
+        ? `train that anew instead: redo ${lost[0]}`
+        : `settings of this module alone are those under phases.modules.${module}, such as phases.modules.${module}.epochs`,
+  });
+}

@@ -1,0 +1,78 @@
+import { DeepIncubationError, errorText } from '../../base/errors.js';
+import { type PhaseStatus, writeStatus } from '../../checkpoint/phase-status.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import type { Ending } from '../../cluster/ending.js';
+import { openLog } from '../phase/phase-log.js';
+import type { PhaseName } from '../phases.js';
+import { Interrupted } from './interrupted.js';
+
+interface RecordOptions {
+  readonly runDir: string;
+  readonly phases: readonly PhaseName[];
+  /** Tells the terminal. */
+  readonly note: (line: string) => void;
+}
+
+/** The end of a phase's process before the phase was done. */
+export interface Death {
+  /** Why, as what follows the phase's name. */
+  readonly text: string;
+  readonly ending: Ending;
+}
+
+/** Lines of a dead process's stderr that the log keeps. */
+const LOGGED_LINES = 30;
+
+/** Where what becomes of a phase is written down: its status, its log, the terminal. */
+export interface PhaseRecord {
+  state(state: PhaseStatus['state'], pid?: number): void;
+  death(death: Death, pauseMs: number): void;
+  failure(error: unknown): void;
+}
+
+export function createRecord({ runDir, phases, note }: RecordOptions): PhaseRecord {
+  let restarts = 0;
+  let lastError: string | null = null;
+  let hint: string | undefined;
+  const write = (phase: PhaseName, name: PhaseStatus['state'], pid: number | null = null) =>
+    writeStatus(runDir, phase, {
+      ...{ state: name, pid, restarts, last_error: lastError },
+      ...(hint !== undefined && { hint }),
+    });
+  const state: PhaseRecord['state'] = (name, pid) => {
+    for (const phase of phases) write(phase, name, pid);
+  };
+  return {
+    state,
+    death({ text, ending }, pauseMs) {
+      restarts++;
+      lastError = text;
+      state('restarting');
+      const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
+      const line = `${phases.join(',')} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
+      note(line);
+      for (const phase of phases) log(runDir, phase, line, ending.stderr);
+    },
+    failure(error) {
+      const isInterrupted = error instanceof Interrupted;
+      if (!isInterrupted) {
+        lastError = errorText(error);
+        hint = error instanceof DeepIncubationError ? error.hint : undefined;
+      }
+      const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
+      for (const phase of phases) {
+        write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
+      }
+    },
+  };
+}
+
+function log(runDir: string, phase: PhaseName, line: string, stderr: string): void {
+  try {
+    const write = openLog(runFolder(runDir).phase(phase).log);
+    write(line);
+    for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
+  } catch {
+    // A log that cannot be written is no reason to stop; the run itself will tell.
+  }
+}

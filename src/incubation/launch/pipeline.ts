@@ -1,0 +1,181 @@
+import { InputError } from '../../base/errors.js';
+import { writeStatus } from '../../checkpoint/phase-status.js';
+import { readResult } from '../../checkpoint/run-folder.js';
+import { localMachine, type Machine } from '../../cluster/local.js';
+import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { sharesWithOthers } from '../together/shared-incubation.js';
+import { runPhaseProcess } from './phase-process.js';
+import type { PreparedRun } from './prepare.js';
+
+export interface PipelineOptions {
+  readonly prepared: PreparedRun;
+  /** Run these phases alone. */
+  readonly only?: readonly PhaseName[];
+  /** Starts a phase's process, with `RUN PHASE --threads N --device D` appended. */
+  readonly command: readonly string[];
+  /** Once aborted, running phases save a checkpoint and end. */
+  readonly signal?: AbortSignal;
+  /** Told of what a person should know: restarts, and phases that are done already. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Runs the phases of a run that are not done, each in a process of its own, as soon as those it starts from are
+ * done. With `run.parallel: auto` as many modules at a time as the machine has room for, and everything else alone;
+ * with a number, so many phases at a time, whichever they are, each with the same share of the machine.
+ *
+ * @returns the phases run now
+ * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const prepared = prepareRun(recipe, 'runs/pipeline');
+ * // The phases that `only` names, each in a process of this command: none here.
+ * const command = ['npx', 'deep-incubation', 'run-phase'];
+ * const ran = await runPipeline({ prepared, command, note: console.log, only: [] });
+ */
+export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]> {
+  const { prepared, note } = options;
+  const { recipe, runDir } = prepared;
+  const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
+  const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
+  const undone = wanted.filter(({ name }) => !isDone(name));
+  requireStartable(undone, isDone);
+
+  // Of phases begun before; of the others nothing is written yet, which says the same.
+  for (const { name } of undone) writeStatus(runDir, name, WAITING);
+
+  const share = shareOf(recipe, undone, localMachine());
+  const waiting = teamsOf(recipe, undone, share.teams);
+  const failure = new AbortController();
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
+  const running = new Map<readonly Phase[], Promise<readonly Phase[]>>();
+  const freeSlots = Array.from({ length: share.atATime }, (_, slot) => slot);
+  const ran: PhaseName[] = [];
+
+  const start = (team: readonly Phase[]): void => {
+    waiting.splice(waiting.indexOf(team), 1);
+    const slot = freeSlots.shift() as number;
+    const place = team.every(share.joins) ? share.ofSlot(slot) : share.whole;
+    const phases = team.map(({ name }) => name);
+    const process = runPhaseProcess({ ...options, ...place, runDir, phases, signal, note });
+    running.set(
+      team,
+      process.then(() => {
+        freeSlots.push(slot);
+        return team;
+      }),
+    );
+  };
+
+  try {
+    while (waiting.length + running.size > 0) {
+      for (const team of [...waiting]) {
+        const isReady = team.flatMap(needsOf).every(isDone);
+        const isAlone = running.size === 0;
+        const joins = freeSlots.length > 0 && [...team, ...[...running.keys()].flat()].every(share.joins);
+        if (isReady && (isAlone || joins)) start(team);
+      }
+      const ended = await Promise.race(running.values());
+      running.delete(ended);
+      ran.push(...ended.map(({ name }) => name));
+    }
+  } catch (error) {
+    failure.abort();
+    await Promise.allSettled(running.values());
+    throw error;
+  }
+  return ran;
+}
+
+const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
+
+const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
+
+/**
+ * Every phase to run must start from phases that are done, or are to be run too.
+ * @throws InputError naming those that are missing
+ */
+export function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) => boolean): void {
+  const names = phases.map(({ name }) => name);
+  for (const phase of phases) {
+    const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
+    if (missing.length === 0) continue;
+    throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
+      hint: `add it: --only ${[...missing, phase.name].join(',')}`,
+    });
+  }
+}
+
+/**
+ * Phases that train in one process: each alone, but for modules that are incubated together, which are dealt out over
+ * so many processes. Processes that train one phase together do not share more than that.
+ */
+function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
+  if (!recipe.incubation.together || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
+  const shares = ({ name }: Phase) => sharesWithOthers(recipe, name);
+  const modules = phases.filter(shares);
+  const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
+    modules.filter((_, i) => i % teams === team),
+  );
+  const first = phases.findIndex(shares);
+  const alone = phases.filter((phase) => !shares(phase)).map((phase) => [phase]);
+  return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
+}
+
+interface Share {
+  readonly atATime: number;
+  /** Processes over which modules are dealt out that are incubated together: one a device. */
+  readonly teams: number;
+  /** Whether a phase runs beside others. */
+  joins(phase: Phase): boolean;
+  /** For a phase that runs alone. */
+  readonly whole: Place;
+  ofSlot(slot: number): Place;
+}
+
+/** What a phase's processes have: `ranks` of them, with `threads` each. */
+interface Place {
+  readonly ranks: number;
+  readonly firstLocalRank: number;
+  readonly threads: number;
+  readonly device: string;
+}
+
+/**
+ * Shares out a machine: a GPU for each process where there are GPUs, else cores evenly.
+ * @throws InputError for more processes of a phase than GPUs
+ */
+function shareOf({ run, incubation }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
+  const usesGpus = run.device === 'auto' && gpus > 0;
+  const modules = Math.max(1, phases.filter(isModule).length);
+  const { ranks } = run;
+  const together = incubation.together && ranks === 1;
+  if (usesGpus && ranks > gpus) {
+    throw new InputError(`run.ranks ${ranks}: this machine has ${gpus} GPUs`, {
+      hint: `choose at most ${gpus}`,
+    });
+  }
+  const room = Math.max(1, Math.floor((usesGpus ? gpus : cores) / ranks));
+  // A GPU is one device. Processes of fewer threads use a CPU better; two modules in each still share.
+  const devices = usesGpus ? room : Math.min(room, Math.ceil(modules / 2));
+  const teams = run.parallel !== 'auto' ? run.parallel : devices;
+  const most = together ? Math.min(modules, teams) : modules;
+  const atATime = run.parallel === 'auto' ? Math.min(most, room) : run.parallel;
+  const each = Math.max(1, Math.floor(cores / (atATime * ranks)));
+  const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
+  return {
+    atATime,
+    teams,
+    joins: (phase) => run.parallel !== 'auto' || isModule(phase),
+    whole: {
+      ...{ ranks, firstLocalRank: 0, device: run.device },
+      threads: threads(Math.max(1, Math.floor(cores / ranks))),
+    },
+    ofSlot: (slot) => ({
+      ...{ ranks, firstLocalRank: ranks * slot, threads: threads(each) },
+      device: usesGpus && ranks === 1 ? `cuda:${slot % gpus}` : run.device,
+    }),
+  };
+}

@@ -1,0 +1,114 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { InputError } from '../../base/errors.js';
+import { versions } from '../../base/versions.js';
+import { writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { withFileErrors } from '../../checkpoint/file-errors.js';
+import { phasesIn, readJson, runFolder } from '../../checkpoint/run-folder.js';
+import type { Dataset } from '../../data/dataset.js';
+import { evenShare } from '../../data/loader.js';
+import { openImages, trainImagesOf } from '../images.js';
+import { type PhaseName, phasesOf } from '../phases.js';
+import { planRun, type RunPlan } from '../plan/plan.js';
+import { checkedRecipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { withSettings } from '../recipe/settings.js';
+
+/** A run whose folder holds its recipe and plan. */
+export interface PreparedRun {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly plan: RunPlan;
+}
+
+/**
+ * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json` and `plan.json`.
+ * A folder that has them already is gone on with, if the recipe is the same but for `run`.
+ * @throws InputError
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const { plan } = prepareRun(recipe, 'runs/prepared');
+ * console.log(plan.disk_bytes);
+ */
+export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
+  const folder = runFolder(runDir);
+  // What has not trained yet may still be changed.
+  if (existsSync(folder.recipe) && hasBegun(runDir)) requireSame(recipe, readRun(runDir), folder.recipe);
+  const { train, plan } = plannedRun(recipe);
+  withFileErrors(runDir, () => {
+    mkdirSync(runDir, { recursive: true });
+    writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
+    writeJsonAtomic(folder.plan, plan);
+    if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
+  });
+  return { recipe, runDir, plan };
+}
+
+/**
+ * The images of a recipe, and what will be done with them.
+ * @throws InputError where they are missing or too few
+ */
+export function plannedRun(recipe: Recipe): { readonly train: Dataset; readonly plan: RunPlan } {
+  const { train } = openImages(recipe);
+  const imagesOf = trainImagesOf(recipe, train.length);
+  requireEnough(recipe, imagesOf);
+  return { train, plan: planRun(recipe, imagesOf) };
+}
+
+/** Whether any phase has something to lose. */
+export function hasBegun(runDir: string): boolean {
+  return phasesIn(runDir).some((phase) =>
+    existsSync(join(runFolder(runDir).phase(phase).root, 'checkpoints')),
+  );
+}
+
+/**
+ * The recipe of a run.
+ * @param settings `key.path=value` each, which replace what it says
+ * @throws InputError when the folder is not a run's
+ */
+export function readRun(runDir: string, settings: readonly string[] = []): Recipe {
+  const { recipe } = runFolder(runDir);
+  if (!existsSync(recipe)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
+  return checkedRecipe(withSettings(readJson(recipe), settings), recipe);
+}
+
+function requireSame(recipe: Recipe, before: Recipe, path: string): void {
+  // How the machine is used, with what versions, and where the images lie may change.
+  const what = ({ run: _run, versions: _versions, data, ...rest }: Recipe): Record<string, unknown> => ({
+    ...rest,
+    data: { ...data, path: undefined },
+  });
+  const [a, b] = [what(recipe), what(before)];
+  const changed = Object.keys({ ...a, ...b }).find((key) => !isDeepStrictEqual(a[key], b[key]));
+  if (changed === undefined) return;
+  throw new InputError(`${path} was written by another recipe: ${changed} differs`, {
+    hint: 'choose another --out, or train a part of it anew with `deep-incubation redo`',
+  });
+}
+
+/** Whether training uses a part of the images: which one is then written down. */
+function isPart({ data }: Recipe): boolean {
+  return data.fraction < 1 || data.train_images !== undefined;
+}
+
+function listOf(dataset: Dataset): string {
+  return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
+}
+
+function requireEnough(recipe: Recipe, imagesOf: (name: PhaseName) => number): void {
+  const { augment } = recipe.data;
+  for (const { name, settings } of phasesOf(recipe)) {
+    const all = imagesOf(name);
+    // Repeated augmentation cuts an epoch to a multiple of 256 images.
+    const images = augment !== 'none' && augment.repeats > 1 ? Math.floor(all / 256) * 256 : all;
+    evenShare(settings.accumulate, settings.batch_size, recipe.run.ranks);
+    const perStep = settings.batch_size * settings.accumulate;
+    if (images >= perStep) continue;
+    throw new InputError(`${name}: a step takes ${perStep} images, an epoch has ${images}`, {
+      hint: 'lower training.batch_size',
+    });
+  }
+}

@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import type { TensorData } from '../../base/tensor-data.js';
+import {
+  type Checkpoint,
+  latestCheckpoint,
+  prune,
+  readCheckpoint,
+  saveCheckpoint,
+  saveCheckpointInThread,
+} from '../../checkpoint/checkpoint-store.js';
+import type { EvalRecord } from '../../checkpoint/records.js';
+import type { Crew } from '../../cluster/crew.js';
+import type { StagedModel } from '../../models/staged.js';
+import { weightsOf } from '../../nn/weights.js';
+import { noGrad } from '../../torch/autograd.js';
+import { copyInto } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
+import { fromData } from '../../torch/tensor.js';
+import type { Ema } from '../../training/ema.js';
+import type { Optimizer } from '../../training/optimizer.js';
+import type { Lineage } from '../exchange/lineage.js';
+import type { Phase } from '../phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Log } from './phase-log.js';
+
+/** How far a phase is: what a checkpoint holds beside the tensors. */
+export interface Standing {
+  readonly step: number;
+  /** Of training, evaluation left out. */
+  readonly seconds: number;
+  /** The last evaluation. */
+  readonly last: EvalRecord | undefined;
+  /** Top-1 of every evaluation, oldest first. */
+  readonly scores: readonly number[];
+  /** Top-1 of the checkpoint that `best` points to. */
+  readonly best: number | undefined;
+}
+
+const standingSchema = z.object({
+  step: z.int(),
+  seconds: z.number(),
+  last: z.custom<EvalRecord>().optional(),
+  scores: z.array(z.number()).default([]),
+  best: z.number().optional(),
+});
+
+/** What training changes, beside the model's other weights. */
+export interface Trained {
+  readonly model: StagedModel;
+  readonly optimizer: Optimizer;
+  /** Averages of the trained weights, where the phase keeps them. */
+  readonly ema: Ema | undefined;
+}
+
+/** Before the names of trained weights in `optimizer.safetensors`, where `model.safetensors` has their averages. */
+const RAW = 'raw.';
+const AVERAGED = 'ema.';
+const UPDATES = 'ema_updates';
+
+/** The newest whole checkpoint of a phase; those passed over are logged. */
+export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | undefined {
+  const { checkpoint, skipped } = latestCheckpoint(phaseFolder);
+  for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
+  return checkpoint;
+}
+
+/** Puts optimiser, averages and trained weights where they were, and tells how far the phase is. */
+export function resume(checkpoint: Checkpoint | undefined, trained: Trained): Standing {
+  if (checkpoint === undefined) {
+    return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
+  }
+  const { model, optimizer } = readCheckpoint(checkpoint);
+  trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
+  if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
+  const { step, seconds, last, scores, best } = standingSchema.parse(checkpoint.manifest);
+  return { step, seconds, last, scores, best };
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: Tensors): void {
+  const parameters = model.trainedParameters();
+  const updates = state.get(UPDATES);
+  const averaged = parameters.flatMap(([name]): [string, TensorData][] => {
+    const data = averages.get(name);
+    return data === undefined ? [] : [[`${AVERAGED}${name}`, data]];
+  });
+  ema.load(new Map([...averaged, ...(updates === undefined ? [] : [[UPDATES, updates] as const])]));
+  noGrad(() => {
+    for (const [name, parameter] of parameters) {
+      const raw = state.get(RAW + name);
+      if (raw !== undefined) scope(() => copyInto(parameter, fromData(raw, parameter.device)));
+    }
+  });
+}
+
+/**
+ * Saves model, optimiser and standing; the best by top-1 and the newest are kept. Of processes that train together all
+ * call it, and rank 0 writes: large ones while training goes on, on a copy. The next may not be saved before `written`.
+ */
+export function save(
+  phaseFolder: string,
+  parts: Trained & {
+    readonly recipe: Recipe;
+    readonly phase: Phase;
+    readonly crew: Crew;
+    readonly lineage: Lineage | undefined;
+    readonly threadBytes: number;
+  },
+  standing: Standing,
+): { readonly standing: Standing; readonly written: Promise<void> } {
+  const { recipe, phase, crew, lineage } = parts;
+  const { step, last } = standing;
+  const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
+  const now = isBest ? { ...standing, best: last.top1 } : standing;
+  if (!crew.leads) {
+    // The state's shares are gathered by all.
+    if (phase.settings.optimizer.sharded) parts.optimizer.state();
+    return { standing: now, written: Promise.resolve() };
+  }
+  const { seed, model: geometry, data } = recipe;
+  // With the geometry, a checkpoint is enough to evaluate from.
+  const manifest = {
+    phase: phase.name,
+    seed,
+    depths: phase.depths,
+    model: geometry,
+    mean: data.mean,
+    std: data.std,
+    ...(lineage && { lineage }),
+  };
+  const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
+  const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);
+  if (bytesOf(content) >= parts.threadBytes) {
+    return { standing: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
+  }
+  saveCheckpoint(phaseFolder, step, content);
+  finish();
+  return { standing: now, written: Promise.resolve() };
+}
+
+/** Smaller checkpoints are written before a thread would have started. */
+export const THREAD_BYTES = 2 ** 26;
+
+function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): number {
+  return [...model.values(), ...optimizer.values()].reduce((sum, { data }) => sum + data.length, 0);
+}
+
+/** `model` is what is judged, and what other phases start from: with averages, those. */
+function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
+  const state = optimizer.state();
+  if (ema === undefined) return { model: weightsOf(model), optimizer: state };
+  for (const [name, parameter] of model.trainedParameters()) state.set(RAW + name, parameter.toData());
+  const updates = ema.state().get(UPDATES);
+  if (updates !== undefined) state.set(UPDATES, updates);
+  return { model: ema.swapped(() => weightsOf(model)), optimizer: state };
+}
+
+function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensors {
+  return new Map([...tensors].filter(([name]) => !isLeftOut(name)));
+}

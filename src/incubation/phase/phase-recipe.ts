@@ -1,0 +1,102 @@
+import type { ProcessGroup } from '../../cluster/process-group.js';
+import type { StagedModel } from '../../models/staged.js';
+import { classification } from '../../tasks/classification.js';
+import { adamw } from '../../training/adamw.js';
+import { frozenBy } from '../../training/freeze.js';
+import { lamb } from '../../training/lamb.js';
+import { layerDecayGroups } from '../../training/layer-decay.js';
+import { lion } from '../../training/lion.js';
+import { decayGroups, type Optimizer, type ParameterGroup } from '../../training/optimizer.js';
+import {
+  epochCosine,
+  multiStep,
+  polynomial,
+  type Schedule,
+  stepCosine,
+  wsd,
+} from '../../training/schedule.js';
+import { sgd } from '../../training/sgd.js';
+import { shardedOptimizer } from '../../training/sharded-optimizer.js';
+import type { Task } from '../../training/task.js';
+import type { Phase } from '../phases.js';
+import type { PhasePlan } from '../plan/plan.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+
+// What a recipe's settings of a phase mean, as the parts the trainer takes.
+
+/**
+ * Makes the parameters that `freeze` names constant.
+ * @throws InputError naming a pattern that matches nothing
+ */
+export function freeze({ settings }: Phase, model: StagedModel): void {
+  const parameters = [...model.namedParameters()];
+  const frozen = frozenBy(
+    settings.freeze,
+    parameters.map(([name]) => name),
+  );
+  for (const [name, parameter] of parameters) if (frozen.has(name)) parameter.requiresGrad = false;
+}
+
+/** @param group the processes that train the phase together, where there are several */
+export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
+  const { weight_decay, sharded } = phase.settings.optimizer;
+  const groups = groupsOf(phase, model, weight_decay);
+  const make = (some: readonly ParameterGroup[]) => plainOptimizer(phase, some);
+  return sharded && group !== undefined ? shardedOptimizer(groups, make, group) : make(groups);
+}
+
+function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]): Optimizer {
+  const { name, betas, eps, momentum } = settings.optimizer;
+  switch (name) {
+    case 'adamw':
+      return adamw(groups, { betas, eps });
+    case 'sgd':
+      return sgd(groups, { momentum, nesterov: momentum > 0 });
+    case 'lamb':
+      return lamb(groups, { betas, eps });
+    case 'lion':
+      return lion(groups, { betas });
+  }
+}
+
+function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {
+  const groups = decayGroups(model.trainedParameters(), weightDecay, phase.undecayed);
+  const { layer_decay: decay } = phase.settings.optimizer;
+  if (decay === null) return groups;
+  const names = [...model.namedParameters()].map(([name]) => name);
+  return layerDecayGroups(groups, names, decay);
+}
+
+/** The peak rate is lr x images of a step / lr_batch, as the official code scales it; the ends are not scaled. */
+export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
+  const { lr: given, lr_batch: reference } = settings.optimizer;
+  const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr, power, milestones, factor } = settings.schedule;
+  const lr = reference === null ? given : (given * settings.batch_size * settings.accumulate) / reference;
+  const { epochs, steps, steps_per_epoch: stepsPerEpoch } = plan;
+  const warmupSteps = Math.round(warmup * stepsPerEpoch);
+  const rates = { lr, warmupLr, minLr, steps, warmupSteps };
+  switch (kind) {
+    case 'epoch-cosine':
+      return epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
+    case 'step-cosine':
+      return stepCosine(rates);
+    case 'polynomial':
+      return polynomial({ ...rates, power });
+    case 'multi-step':
+      return multiStep({ ...rates, milestones, factor, stepsPerEpoch });
+    case 'wsd':
+      return wsd({ ...rates, decayShare: settings.schedule.decay_share, decay: '1-sqrt' });
+  }
+}
+
+export function taskOf(recipe: Recipe, phase: Phase, device: string): Task {
+  const { model, data } = recipe;
+  return classification({
+    channels: model.channels,
+    classes: model.classes,
+    mean: data.mean,
+    std: data.std,
+    labelSmoothing: phase.settings.label_smoothing,
+    device,
+  });
+}

@@ -1,0 +1,55 @@
+import { type PhaseName, phaseOf } from '../phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Job, Network } from './parallel-time.js';
+import type { PhasePlan, RunPlan } from './plan.js';
+import { type Schedule, schedule } from './schedule.js';
+
+/** What a run takes on a number of devices. */
+export interface DevicesPlan {
+  /** PT, the modules and FT, as far as the recipe has them. */
+  readonly incubation: Schedule<PhaseName>;
+  /** The baseline by data parallelism on the same devices; null where the recipe has none. */
+  readonly end_to_end: Schedule<PhaseName> | null;
+}
+
+/** Seconds of a step on one device, by phase. */
+export type StepSeconds = ReadonlyMap<string, number>;
+
+const BYTES_PER_GRADIENT = 4;
+
+/**
+ * Plans a run on so many equal devices, by simulation (see `schedule`); evaluation and checkpoints are left out.
+ * @param stepSeconds null: times are multiply-accumulates of one device, and communication is left out
+ */
+export function planDevices(
+  recipe: Recipe,
+  { phases }: RunPlan,
+  options: { readonly devices: number; readonly stepSeconds: StepSeconds | null; readonly network: Network },
+): DevicesPlan {
+  const { devices, stepSeconds } = options;
+  const network =
+    stepSeconds === null ? { bandwidth: Number.POSITIVE_INFINITY, overlap: 0 } : options.network;
+  const jobs = phases.map((plan) => jobOf(recipe, plan, stepSeconds));
+  const baseline = jobs.filter(({ name }) => name === 'E2E');
+  return {
+    incubation: schedule(
+      jobs.filter(({ name }) => name !== 'E2E'),
+      devices,
+      network,
+    ),
+    end_to_end: baseline.length === 0 ? null : schedule(baseline, devices, network),
+  };
+}
+
+function jobOf(recipe: Recipe, plan: PhasePlan, stepSeconds: StepSeconds | null): Job<PhaseName> {
+  const stepTime = stepSeconds === null ? plan.macs / plan.steps : stepSeconds.get(plan.phase);
+  if (stepTime === undefined) throw new RangeError(`no step time of ${plan.phase}`);
+  return {
+    name: plan.phase,
+    needs: plan.needs,
+    steps: plan.steps,
+    microBatches: phaseOf(recipe, plan.phase).settings.accumulate,
+    stepTime,
+    gradientBytes: BYTES_PER_GRADIENT * plan.trained_parameters,
+  };
+}

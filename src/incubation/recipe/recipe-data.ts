@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { CATEGORIES, DATA_FORMATS } from '../../data/formats.js';
+import { count, notNegative, positive, rate } from './recipe-values.js';
+
+const augment = z.union([
+  z.literal('none'),
+  z.strictObject({
+    crop_padding: z
+      .int()
+      .min(0)
+      .describe('Random crop after zero padding, pixels; for images up to 32 px.')
+      .default(4),
+    crop_scale: z
+      .tuple([positive, positive])
+      .describe('Area share of the random resized crop; for images above 32 px.')
+      .default([0.08, 1]),
+    crop_ratio: z
+      .tuple([positive, positive])
+      .describe('Width over height of the random resized crop.')
+      .default([3 / 4, 4 / 3]),
+    flip: rate.describe('Probability of a horizontal flip.').default(0.5),
+    auto: z
+      .string()
+      .nullable()
+      .describe("RandAugment as timm writes it, e.g. rand-m9-mstd0.5-inc1 (DeiT's); null: none.")
+      .default(null),
+    color_jitter: notNegative
+      .describe('Strength of brightness, contrast and saturation; only without auto.')
+      .default(0),
+    erase: rate.describe("Probability of random erasing. DeiT's is 0.25.").default(0),
+    mixup: notNegative.describe("Alpha of mixup; 0: none. DeiT's is 0.8.").default(0),
+    cutmix: notNegative.describe("Alpha of cutmix; 0: none. DeiT's is 1.").default(0),
+    mix_prob: rate.describe('Share of batches that are mixed, where mixup or cutmix is on.').default(1),
+    mix_switch: rate.describe('Share of mixed batches that take cutmix, where both are on.').default(0.5),
+    repeats: count
+      .max(255)
+      .describe("Views of an image in an epoch's order (repeated augmentation). DeiT's is 3.")
+      .default(1),
+    fast_decode: z
+      .boolean()
+      .describe('JPEGs may be decoded at a fraction of their size where the crop is much larger than needed.')
+      .default(true),
+  }),
+]);
+
+export const data = z
+  .strictObject({
+    format: z
+      .enum(DATA_FORMATS)
+      .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG. shards: WebDataset tar files.'),
+    path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
+    category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
+    fraction: z
+      .number()
+      .gt(0)
+      .max(1)
+      .describe('Train on this share of each class, drawn from (seed, fraction); listed in the run folder.')
+      .default(1),
+    train_images: count
+      .describe('Use only so many training images, the same share of each class.')
+      .optional(),
+    eval_images: count.describe('Use only so many images for evaluation.').optional(),
+    mean: z
+      .array(z.number())
+      .describe("Of each channel, pixels in 0 to 1. ImageNet's.")
+      .default([0.485, 0.456, 0.406]),
+    std: z.array(positive).describe("Of each channel. ImageNet's.").default([0.229, 0.224, 0.225]),
+    augment: augment.describe('Training transforms.').prefault({}),
+    shuffle: z.boolean().describe('A new random order each epoch.').default(true),
+    bad_images: z
+      .enum(['fail', 'replace'])
+      .describe(
+        'A training image that cannot be read ends the phase, or is logged and another takes its place.',
+      )
+      .default('fail'),
+  })
+  .describe('The images.');

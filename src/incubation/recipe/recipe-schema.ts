@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { PRESET_NAMES } from '../../models/presets.js';
+import { kubernetes, slurm } from '../launch/recipe-launch.js';
+import { data } from './recipe-data.js';
+import { incubationOverride, moduleOverride, override } from './recipe-training.js';
+import { count, positive } from './recipe-values.js';
+
+export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
+
+const model = z
+  .strictObject({
+    preset: z.enum(PRESET_NAMES).optional().describe('Published geometry that the other fields override.'),
+    image_size: count.describe('Pixels of a side.').default(224),
+    patch_size: count.describe('Pixels of a side of a patch; divides image_size.').optional(),
+    channels: count.describe('Colour channels of the input.').default(3),
+    classes: count.describe('Number of classes.').default(1000),
+    width: count.describe('Width of a token.').optional(),
+    depth: count.describe('Number of blocks.').optional(),
+    heads: count.describe('Attention heads; divides width.').optional(),
+    mlp_ratio: positive.describe('Hidden width of the MLP over width.').default(4),
+    qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
+    layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
+    class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
+    distilled: z
+      .boolean()
+      .describe('A distillation token and head beside the class token (DeiT).')
+      .default(false),
+  })
+  .describe('The target model, a Vision Transformer.');
+
+const incubation = z
+  .strictObject({
+    modules: count.describe('K: number of modules, of equal depth.').optional(),
+    depths: z.array(count).min(1).describe('Blocks of each module, instead of modules.').optional(),
+    meta_depth: count.describe('Blocks a stage of the meta model; 1 in the paper.').default(1),
+    together: z
+      .boolean()
+      .describe(
+        'All modules see the same batches and drop-path masks. Those that train on one device then do so in one ' +
+          "process, and share images and the frozen prefix's forward pass.",
+      )
+      .default(false),
+  })
+  .describe('How the model is divided.');
+
+const start = z
+  .strictObject({
+    meta: z
+      .string()
+      .describe('Weights of a meta model: PT is skipped, the modules incubate in it.')
+      .optional(),
+    model: z
+      .string()
+      .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
+      .optional(),
+    head: z
+      .enum(['keep', 'new'])
+      .describe('new: the head is not taken from the weights, so that the classes may be others.')
+      .default('keep'),
+  })
+  .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
+
+const phases = z
+  .strictObject({
+    PT: override.prefault({}).describe('Pre-training of the meta model.'),
+    MT: incubationOverride.prefault({}).describe('Incubation of each module.'),
+    modules: z
+      .record(z.string().regex(/^\d+$/), moduleOverride)
+      .describe('What differs for single modules, by their number, beside phases.MT.')
+      .optional(),
+    FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
+    E2E: z
+      .union([z.literal('none'), override])
+      .describe('The end-to-end baseline, or none. Without epochs it trains at the cost of all the others.')
+      .prefault('none'),
+  })
+  .describe('What differs between the phases.');
+
+const tensorboard = z.strictObject({
+  images: z.boolean().describe('Show images of the first batch of each phase.').default(false),
+  histograms_every: count
+    .nullable()
+    .describe('Steps between histograms of the trained weights; null: none.')
+    .default(null),
+});
+
+const run = z
+  .strictObject({
+    device: z
+      .string()
+      .describe('auto, cpu, cuda or cuda:<n>. auto takes a GPU where there is one.')
+      .default('auto'),
+    parallel: z
+      .union([z.literal('auto'), count])
+      .describe(
+        'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
+      )
+      .default('auto'),
+    ranks: count
+      .describe('Processes that train one phase together, on this machine; a GPU each. Default 1.')
+      .default(1),
+    threads: z
+      .union([z.literal('auto'), count])
+      .describe('CPU threads of one process.')
+      .default('auto'),
+    workers: z
+      .union([z.literal('auto'), count])
+      .describe('Threads of one process that read and transform images.')
+      .default('auto'),
+    tensorboard: z
+      .union([z.literal(false), tensorboard])
+      .describe('Event files for TensorBoard, in the run folder; false: none.')
+      .prefault({}),
+    slurm: slurm.prefault({}),
+    kubernetes: kubernetes.prefault({}),
+  })
+  .describe('How this machine is used. Does not change results beyond float rounding.');
+
+export const recipeSchema = z.strictObject({
+  name: z.string().min(1).describe('Shown in reports.'),
+  seed: z.int().min(0).default(0),
+  model,
+  incubation,
+  data,
+  start: start.prefault({}),
+  training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),
+  phases: phases.prefault({}),
+  run: run.prefault({}),
+  versions: z
+    .record(z.string(), z.string())
+    .describe('What a run was made with; written by the program.')
+    .optional(),
+});
+
+/** A recipe as written: what has a default may be left out. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+/** A recipe with the defaults of everything but training filled in (see `phaseSettings`). */
+export type Recipe = z.output<typeof recipeSchema>;

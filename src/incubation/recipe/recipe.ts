@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { checkTogether } from './recipe-checks.js';
+import { readRecipeFile } from './recipe-file.js';
+import { targetDepths } from './recipe-model.js';
+import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
+import { withSettings } from './settings.js';
+
+/**
+ * A recipe built in TypeScript: checked, with defaults filled in.
+ *
+ * @example
+ * const recipe = defineRecipe({
+ *   name: 'mine',
+ *   model: { preset: 'vit-base', classes: 10 },
+ *   incubation: { modules: 4 },
+ *   data: { format: 'folder', path: 'images' },
+ * });
+ * @throws InputError naming the first wrong key
+ */
+export function defineRecipe(input: RecipeInput): Recipe {
+  return checkedRecipe(input, 'the recipe');
+}
+
+/**
+ * Reads a YAML (or JSON) recipe, which may extend another.
+ * @param settings `key.path=value` each, values as YAML; they replace what the file says
+ * @throws InputError naming file and key
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
+ */
+export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
+  return checkedRecipe(withSettings(readRecipeFile(path), settings), path);
+}
+
+/** The JSON Schema of recipe files, for editors. */
+export function recipeJsonSchema(): object {
+  const extending = z.string().describe('A recipe, by its path from here, that this one changes.').optional();
+  return z.toJSONSchema(recipeSchema.extend({ extends: extending }), { io: 'input' });
+}
+
+/**
+ * Checks a recipe, and fills its defaults in.
+ * @param source for messages
+ * @throws InputError naming the first wrong key
+ */
+export function checkedRecipe(input: unknown, source: string): Recipe {
+  const result = recipeSchema.safeParse(input);
+  if (!result.success) throw new InputError(`${source}: ${issueText(result.error.issues[0])}`);
+  const recipe = result.data;
+  targetDepths(recipe);
+  checkTogether(recipe, source);
+  return recipe;
+}
+
+function issueText(issue: z.core.$ZodIssue): string {
+  const at = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => (at === '' ? key : `${at}.${key}`));
+    return `unknown key ${keys.join(', ')}`;
+  }
+  return at === '' ? issue.message : `${at}: ${issue.message}`;
+}

@@ -1,0 +1,51 @@
+import { InputError } from '../../base/errors.js';
+import type { PhaseResult } from '../../checkpoint/records.js';
+import type { Batch } from '../../data/batch.js';
+import { shareBatches } from '../../data/shared-batches.js';
+import { openImages } from '../images.js';
+import { Interrupted } from '../launch/interrupted.js';
+import { type PhaseRun, runPhase } from '../phase/run-phase.js';
+import type { PhaseName } from '../phases.js';
+import { sharesWithOthers } from './shared-incubation.js';
+import { sharedPrefix } from './shared-prefix.js';
+
+/**
+ * Trains several modules in this process, in lock-step: images are read and augmented once, and the frozen prefix's forward
+ * pass is run once, for all of them. Each module is a phase as it would be alone, with its own optimiser, metrics and
+ * checkpoints, and ends with the same weights to float rounding. One that fails leaves the others to their end.
+ *
+ * @throws InputError where the recipe does not say `incubation.together`; what the first that failed threw
+ */
+export async function incubateTogether(
+  run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
+  names: readonly PhaseName[],
+): Promise<PhaseResult[]> {
+  const { recipe } = run;
+  if (!names.every((name) => sharesWithOthers(recipe, name))) {
+    throw new InputError(`${names.join(', ')} cannot be trained together`, {
+      hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
+    });
+  }
+  const images = openImages(recipe);
+  const members = shareBatches<Batch>(names.length);
+  const prefix = sharedPrefix();
+  const ended = await Promise.allSettled(
+    names.map((phase, i) =>
+      runPhase({
+        ...run,
+        phase,
+        shared: {
+          others: names.filter((name) => name !== phase),
+          images,
+          batches: members[i],
+          prefix: prefix.of,
+        },
+      }).finally(members[i].leave),
+    ),
+  );
+  prefix.free();
+  const failures = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+  const blamed = failures.find((error) => !(error instanceof Interrupted)) ?? failures[0];
+  if (blamed !== undefined) throw blamed;
+  return ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+}
