@@ -8,7 +8,7 @@ import { phasesIn, readJson, runFolder } from '../../src/checkpoint/run-folder.j
 export type Trace = ReadonlyMap<string, unknown>;
 
 /** Fields that tell of time and memory. */
-const OF_THE_CLOCK = new Set(['seconds', 'wall_seconds', 'images_per_second', 'data_wait', 'memory_bytes']);
+const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes']);
 
 /**
  * By name: the summary, and of each phase its result, every record of its metrics, and the weights and optimiser state

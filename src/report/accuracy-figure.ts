@@ -1,5 +1,6 @@
 import type { Markish } from '@observablehq/plot';
-import type { AccuracyCurve, Cost } from './curves.js';
+import type { AccuracyCurve, Cost, Role } from './curves.js';
+import { accuracyAxis, type Ends, endLabels } from './end-labels.js';
 import { scaleOf } from './format.js';
 import { drawSvg, type PlotModule, type Theme } from './plot.js';
 
@@ -9,8 +10,6 @@ export interface FigureSize {
 }
 
 const WIDE = 600;
-/** Pixels of height that an end label takes. */
-const LABEL_HEIGHT = { wide: 36, narrow: 17 };
 const MARGIN = { top: 44, bottom: 48, left: 48 };
 
 /**
@@ -23,31 +22,35 @@ export async function accuracyFigure(
 ): Promise<string | undefined> {
   const drawn = curves.filter(({ points }) => points.length > 0);
   if (drawn.length === 0) return undefined;
-  const axis = costAxis(curves, cost);
-  const scaled = curves.map((curve) => rescale(curve, axis.factor));
+  const { factor, label } = costAxis(curves, cost);
+  const scaled = curves.map((curve) => rescale(curve, factor));
   const wide = size.width >= WIDE;
-  return drawSvg(`Top-1 accuracy in per cent against ${axis.label}`, (plot) => ({
-    ...size,
-    marginTop: MARGIN.top,
-    marginRight: wide ? 136 : 66,
-    marginBottom: MARGIN.bottom,
-    marginLeft: MARGIN.left,
-    style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
-    x: {
-      label: axis.label,
-      labelAnchor: 'center',
-      labelArrow: 'none',
-      domain: [0, Math.max(...scaled.map(({ end }) => end)) || 1],
-      ticks: wide ? 8 : 4,
-    },
-    y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', nice: true, ticks: 6 },
-    marks: [
-      plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
-      ...phaseMarks(plot, scaled, theme, wide),
-      ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
-      ...endLabels(plot, scaled, theme, size),
-    ],
-  }));
+  const values = drawn.flatMap(({ points }) => points.map(({ y }) => y));
+  return drawSvg(`Top-1 accuracy in per cent against ${label}`, (plot) => {
+    const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
+    return {
+      ...size,
+      marginTop: MARGIN.top,
+      marginRight: wide ? 136 : 66,
+      marginBottom: MARGIN.bottom,
+      marginLeft: MARGIN.left,
+      style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
+      x: {
+        label,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        domain: [0, Math.max(...scaled.map(({ end }) => end)) || 1],
+        ticks: wide ? 8 : 4,
+      },
+      y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', domain: axis.domain, ticks: 6 },
+      marks: [
+        plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
+        ...phaseMarks(plot, scaled, theme, wide),
+        ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
+        ...endLabels(plot, endsOf(scaled), { axis, theme, wide }),
+      ],
+    };
+  });
 }
 
 /** Lines where Deep Incubation's phases begin, with their names above. */
@@ -107,40 +110,10 @@ function curveMarks(plot: PlotModule, curve: AccuracyCurve, theme: Theme, wide: 
   ];
 }
 
-/** The two results, beside the frame, pushed apart where they would overlap. */
-function endLabels(
-  plot: PlotModule,
-  curves: readonly AccuracyCurve[],
-  theme: Theme,
-  { width, height }: FigureSize,
-): Markish[] {
-  const wide = width >= WIDE;
-  const ends = curves
-    .filter(({ role, points }) => (role === 'assembled' || role === 'end_to_end') && points.length > 0)
-    .map(({ role, points }) => ({ role, point: points[points.length - 1] }))
-    .sort((a, b) => b.point.y - a.point.y);
-  const heights = curves.flatMap(({ points }) => points.map(({ y }) => y));
-  const pixelsPerPoint =
-    (height - MARGIN.top - MARGIN.bottom) / (Math.max(...heights) - Math.min(...heights) || 1);
-  const distance = (ends[0]?.point.y - ends[ends.length - 1]?.point.y) * pixelsPerPoint;
-  const apart =
-    ends.length < 2 ? 0 : Math.max(0, ((wide ? LABEL_HEIGHT.wide : LABEL_HEIGHT.narrow) - distance) / 2);
-  return ends.map(({ role, point }, index) => {
-    const name = role === 'assembled' ? 'Deep Incubation' : 'End to end';
-    const value = `${point.y.toFixed(1)} %`;
-    return plot.text([point], {
-      y: 'y',
-      frameAnchor: 'right',
-      dx: 12,
-      dy: index === 0 ? -apart : apart,
-      textAnchor: 'start',
-      text: () => (wide ? `${name}\n${value}` : value),
-      fill: role === 'assembled' ? theme.incubation : theme.end_to_end,
-      fontWeight: 600,
-      fontSize: 12.5,
-      lineHeight: 1.15,
-    });
-  });
+/** The last accuracies of FT and E2E. */
+function endsOf(curves: readonly AccuracyCurve[]): Ends {
+  const last = (role: Role) => curves.find((curve) => curve.role === role)?.points.at(-1)?.y;
+  return { incubation: last('assembled'), end_to_end: last('end_to_end') };
 }
 
 function costAxis(curves: readonly AccuracyCurve[], cost: Cost): { factor: number; label: string } {

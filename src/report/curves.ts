@@ -4,6 +4,8 @@ import type { EvalRecord, MetricRecord, StepRecord } from '../checkpoint/records
 export interface PhaseMetrics {
   readonly phase: string;
   readonly records: readonly MetricRecord[];
+  /** As planned; without it, it is guessed from the records. */
+  readonly stepsPerEpoch?: number;
 }
 
 /** What the cost axis counts. */
@@ -54,9 +56,9 @@ export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost): Acc
 /** Losses of each phase that has any. `bins`: most points of a training curve. */
 export function lossCurves(phases: readonly PhaseMetrics[], bins = 160): LossCurve[] {
   return phases
-    .map(({ phase, records }) => {
+    .map(({ phase, records, stepsPerEpoch }) => {
       const steps = records.filter(isStep);
-      const perEpoch = stepsPerEpoch(steps);
+      const perEpoch = stepsPerEpoch ?? guessedStepsPerEpoch(steps);
       const at = (record: MetricRecord, y: number) => ({ x: record.step / perEpoch, y });
       return {
         phase,
@@ -78,9 +80,9 @@ export function roleOf(phase: string): Role {
 
 /**
  * Records say which epoch a step belongs to, not how long epochs are: after `step` steps in epoch `epoch`,
- * an epoch has at least step / (epoch + 1) of them.
+ * an epoch has at least step / (epoch + 1) of them. Of a phase shorter than an epoch, all of it is taken for one.
  */
-function stepsPerEpoch(steps: readonly StepRecord[]): number {
+function guessedStepsPerEpoch(steps: readonly StepRecord[]): number {
   return steps.reduce((most, { step, epoch }) => Math.max(most, step / (epoch + 1)), 0) || 1;
 }
 

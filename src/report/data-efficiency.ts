@@ -1,8 +1,12 @@
+import type { FigureSize } from './accuracy-figure.js';
+import { accuracyAxis, endLabels } from './end-labels.js';
 import { drawSvg, type Theme } from './plot.js';
 import { readRun } from './run-data.js';
 
 /** What a run reached with its share of the training images. */
 export interface DataPoint {
+  /** The run's folder. */
+  readonly root: string;
   readonly name: string;
   /** `data.fraction` of the recipe. */
   readonly fraction: number;
@@ -18,6 +22,7 @@ export function dataPoints(roots: readonly string[]): DataPoint[] {
       const { recipe, summary } = readRun(root);
       const { fraction } = Object(Object(recipe).data);
       return {
+        root,
         name: summary.name,
         fraction: typeof fraction === 'number' ? fraction : 1,
         ...(summary.incubation && { incubation: summary.incubation.top1 }),
@@ -27,33 +32,75 @@ export function dataPoints(roots: readonly string[]): DataPoint[] {
     .sort((a, b) => a.fraction - b.fraction);
 }
 
-/** Top-1 accuracy against the share of training images, Deep Incubation beside end to end, as an SVG. */
-export function dataEfficiencyFigure(points: readonly DataPoint[], theme: Theme): Promise<string> {
-  const series = [
-    { key: 'incubation', name: 'Deep Incubation', stroke: theme.incubation, symbol: 'circle', dash: '' },
-    { key: 'end_to_end', name: 'End to end', stroke: theme.end_to_end, symbol: 'square', dash: '7 4' },
-  ] as const;
-  return drawSvg('Top-1 accuracy in per cent against the share of training images', (plot) => ({
-    ...{ width: 640, height: 400, marginTop: 40, marginRight: 136, marginBottom: 48, marginLeft: 48 },
-    style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
-    x: { label: 'training images, %', labelAnchor: 'center', labelArrow: 'none', domain: [0, 100] },
-    y: { label: '↑ top-1 accuracy, %', nice: true, ticks: 6 },
-    marks: [
-      plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
-      ...series.flatMap(({ key, name, stroke, symbol, dash }) => {
-        const drawn = points.flatMap(({ fraction, [key]: top1 }) =>
-          top1 === undefined ? [] : [{ x: 100 * fraction, y: top1 }],
-        );
-        const at = { x: 'x', y: 'y' } as const;
-        return [
-          plot.line(drawn, { ...at, stroke, strokeWidth: 2.5, ...(dash && { strokeDasharray: dash }) }),
-          plot.dot(drawn, { ...at, fill: stroke, symbol, r: 4 }),
-          plot.text(drawn.slice(-1), {
-            ...{ ...at, text: ({ y }: { y: number }) => `${name}\n${y.toFixed(1)} %`, fill: stroke },
-            ...{ dx: 12, textAnchor: 'start', fontWeight: 600, lineHeight: 1.15 },
+const WIDE = 600;
+const MARGIN = { top: 40, bottom: 48 };
+const SERIES = [
+  { key: 'incubation', symbol: 'circle', dash: '' },
+  { key: 'end_to_end', symbol: 'square', dash: '7 4' },
+] as const;
+
+/**
+ * Top-1 accuracy against the share of training images, Deep Incubation beside end to end, as an SVG. A line goes through the
+ * means of runs of one share. Nothing where all runs had the same share, or none is done.
+ */
+export async function dataEfficiencyFigure(
+  points: readonly DataPoint[],
+  { size, theme }: { readonly size: FigureSize; readonly theme: Theme },
+): Promise<string | undefined> {
+  const done = points.filter(({ incubation, end_to_end: baseline }) => incubation ?? baseline);
+  if (new Set(done.map(({ fraction }) => fraction)).size < 2) return undefined;
+  const values = done.flatMap(({ incubation, end_to_end: baseline }) =>
+    [incubation ?? [], baseline ?? []].flat(),
+  );
+  const wide = size.width >= WIDE;
+  const lines = SERIES.map((series) => ({ ...series, points: seriesOf(done, series.key) }));
+  const last = (key: DataKey) => lines.find((line) => line.key === key)?.points.means.at(-1)?.y;
+  return drawSvg('Top-1 accuracy in per cent against the share of training images', (plot) => {
+    const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
+    const at = { x: 'x', y: 'y' } as const;
+    return {
+      ...size,
+      ...{ marginTop: MARGIN.top, marginRight: wide ? 136 : 66, marginBottom: MARGIN.bottom, marginLeft: 48 },
+      style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
+      x: {
+        label: 'training images, %',
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        domain: [0, 100],
+        ticks: 5,
+      },
+      y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', domain: axis.domain, ticks: 6 },
+      marks: [
+        plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
+        ...lines.flatMap(({ key, symbol, dash, points: { each, means } }) => [
+          plot.line(means, {
+            ...at,
+            stroke: theme[key],
+            strokeWidth: 2.5,
+            ...(dash && { strokeDasharray: dash }),
           }),
-        ];
-      }),
-    ],
-  }));
+          plot.dot(each, { ...at, fill: theme[key], symbol, r: 4 }),
+        ]),
+        ...endLabels(
+          plot,
+          { incubation: last('incubation'), end_to_end: last('end_to_end') },
+          { axis, theme, wide },
+        ),
+      ],
+    };
+  });
+}
+
+type DataKey = (typeof SERIES)[number]['key'];
+
+/** The results of one way of training against per cent of the images, and their mean for each share. */
+function seriesOf(points: readonly DataPoint[], key: DataKey) {
+  const each = points.flatMap(({ fraction, [key]: top1 }) =>
+    top1 === undefined ? [] : [{ x: 100 * fraction, y: top1 }],
+  );
+  const means = [...new Set(each.map(({ x }) => x))].map((x) => {
+    const there = each.filter((point) => point.x === x);
+    return { x, y: there.reduce((sum, { y }) => sum + y, 0) / there.length };
+  });
+  return { each, means };
 }

@@ -1,4 +1,5 @@
 import { roleOf } from './curves.js';
+import type { DataPoint } from './data-efficiency.js';
 import { bytes, significant } from './format.js';
 import { STYLE } from './html-style.js';
 import { type Markup, markup, trusted } from './markup.js';
@@ -11,6 +12,8 @@ export interface Figures {
   readonly byOperations?: PageFigure;
   readonly byTime?: PageFigure;
   readonly losses: readonly LossPanel[];
+  /** Runs beside each other, this one among them; fewer than two: none. */
+  readonly compared: { readonly runs: readonly DataPoint[]; readonly byData?: PageFigure };
 }
 
 export interface PageFigure {
@@ -51,6 +54,7 @@ ${tiles(summary)}
 ${whatSection(recipe, stages)}
 ${accuracySection(figures)}
 ${summary.phases.length > 0 && phaseTable(summary, ranksOf(recipe))}
+${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses)}
 ${environment(summary)}
 <h2>Recipe</h2>
@@ -120,6 +124,17 @@ function figure({ wide, narrow }: PageFigure): Markup {
   return markup`<figure><div class="wide">${trusted(wide)}</div><div class="narrow">${trusted(narrow)}</div></figure>`;
 }
 
+function comparison({ runs, byData }: Figures['compared']): Markup {
+  const percent = (top1: number | undefined) => (top1 === undefined ? '' : `${top1.toFixed(2)} %`);
+  const rows = runs.map(
+    ({ root, name, fraction, incubation, end_to_end: baseline }) =>
+      markup`<tr><td>${name}</td><td>${root}</td><td>${significant(100 * fraction)} %</td><td>${percent(incubation)}</td><td>${percent(baseline)}</td></tr>`,
+  );
+  return markup`<h2>Compared with other runs</h2>
+<div class="scroll"><table class="runs"><thead><tr><th>run</th><th>folder</th><th>training images</th><th>top-1, Deep Incubation</th><th>top-1, end to end</th></tr></thead><tbody>${rows}</tbody></table></div>
+${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">A line goes through the means of runs of one share.</p>`}`;
+}
+
 function phaseTable(summary: RunSummary, ranks: number): Markup {
   const { head, rows } = withMachine(tableOf(summary), summary, ranks);
   const body = rows.map(
@@ -134,7 +149,11 @@ function phaseTable(summary: RunSummary, ranks: number): Markup {
 /** The table with what each row took of a machine, before its accuracy. */
 function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
   const { phases, incubation, end_to_end: baseline } = summary;
-  const all = [...phases, ...[incubation, baseline].filter((total) => total !== undefined)];
+  const totals = [incubation, baseline].filter((total) => total !== undefined);
+  const all = [
+    ...phases.map(({ seconds, memory_bytes }) => ({ seconds, memory: bytes(memory_bytes) })),
+    ...totals.map(({ seconds }) => ({ seconds, memory: '' })),
+  ];
   const at = head.indexOf('top-1');
   const put = (cells: readonly string[], ...more: string[]) => [
     ...cells.slice(0, at),
@@ -144,9 +163,8 @@ function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: n
   return {
     head: put(head, 'device hours', 'memory'),
     rows: rows.map(({ cells, total }, index) => {
-      const part = all[index];
-      const hours = significant((part.seconds * ranks) / 3600);
-      return { cells: put(cells, hours, 'memory_bytes' in part ? bytes(part.memory_bytes) : ''), total };
+      const { seconds, memory } = all[index];
+      return { cells: put(cells, significant((seconds * ranks) / 3600), memory), total };
     }),
   };
 }

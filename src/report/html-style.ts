@@ -59,6 +59,17 @@ figcaption { font-size: 14px; font-weight: 600; }
 figcaption span { color: var(--muted); font-weight: 400; }
 pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max-height: 460px; overflow: auto; }
 code { font: 0.92em ui-monospace, monospace; }
+@media print {
+  main { max-width: none; padding: 0; }
+  h1, h2, h3, figcaption, .legend { break-after: avoid; }
+  figure, table, .tiles, .missing { break-inside: avoid; }
+  .scroll { overflow: visible; border: 0; }
+  .panels { grid-template-columns: 1fr 1fr; }
+  .tile { border: 1px solid var(--grid); }
+  table { font-size: 10px; }
+  th, td { padding: 4px 6px; }
+  pre { max-height: none; overflow: visible; white-space: pre-wrap; font-size: 10px; }
+}
 @media (max-width: 640px) {
   main { padding: 24px 16px 48px; }
   h1 { font-size: 25px; }

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { FULL_RUN, type SyntheticPhase, writeSyntheticRun } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
 import { dataPoints } from './data-efficiency.js';
-import { writeDataEfficiency, writeReport } from './html.js';
+import { writeComparison, writeReport } from './html.js';
 
 function runWith(phases: readonly SyntheticPhase[], recipe: object = { name: 'small run', seed: 4 }) {
   const root = mkdtempSync(join(tmpdir(), 'report-'));
@@ -164,8 +164,59 @@ test('runs on shares of the images are compared, whatever their order', async ()
     [0.5, '84.1'],
     [1, '84.1'],
   ]);
-  const [svg] = await writeDataEfficiency(roots);
-  expect(svg).toBe(join(roots[0], 'report', 'data-efficiency.svg'));
-  const drawn = readFileSync(svg, 'utf8');
+  const { reports, figures } = await writeComparison(roots);
+  expect(figures[0]).toBe(join(roots[0], 'report', 'data-efficiency.svg'));
+  const drawn = readFileSync(figures[0], 'utf8');
   for (const label of ['training images, %', 'Deep Incubation', 'End to end']) expect(drawn).toContain(label);
+  for (const { html } of reports) {
+    const { document } = parseHTML(readFileSync(html, 'utf8'));
+    const rows = [...document.querySelectorAll('.runs tbody tr')].map((row) =>
+      [...row.querySelectorAll('td')].map((cell) => cell.textContent),
+    );
+    expect(rows).toEqual([
+      ['0.25', roots[1], '25.0 %', '84.10 %', '79.30 %'],
+      ['0.5', roots[2], '50.0 %', '84.10 %', '79.30 %'],
+      ['1', roots[0], '100 %', '84.10 %', '79.30 %'],
+    ]);
+    expect(document.querySelectorAll('[aria-label*="share of training images"]')).toHaveLength(2);
+  }
+});
+
+test('runs of one share are compared without a figure', async () => {
+  const { reports, figures } = await writeComparison([runWith(FULL_RUN), runWith(FULL_RUN)]);
+  expect(figures).toEqual([]);
+  const page = readFileSync(reports[1].html, 'utf8');
+  expect(parseHTML(page).document.querySelectorAll('.runs tbody tr')).toHaveLength(2);
+  expect(page).not.toContain('share of training images"');
+});
+
+test('labels of the results stay apart, however near each other and whatever the rest of the figure', async () => {
+  const [pt, ...others] = FULL_RUN;
+  const low = { ...pt, top1: [1, 10] as [number, number] };
+  for (const top1 of [79.3, 83.2, 84.0, 84.1, 84.2, 89]) {
+    const baseline = { ...FULL_RUN[6], top1: [40, top1] as [number, number] };
+    const { document } = await pageOf(runWith([low, ...others.slice(0, -1), baseline]));
+    const shift = (element: { getAttribute(name: string): string | null } | null) =>
+      Number(/translate\([^,]+,([^)]+)\)/.exec(element?.getAttribute('transform') ?? '')?.[1] ?? 0);
+    const heights = [...document.querySelectorAll('.wide svg')].map((svg) =>
+      [...svg.querySelectorAll('text')]
+        .filter(({ textContent }) => /Incubation|End to end/.test(textContent ?? ''))
+        .map((text) => shift(text) + shift(text.parentElement)),
+    );
+    expect(heights.map(({ length }) => length)).toEqual([2, 2]);
+    for (const [a, b] of heights) expect(Math.abs(a - b)).toBeGreaterThan(35.9);
+  }
+});
+
+test('epochs of a loss are those of the plan, also of a phase shorter than one', async () => {
+  const root = runWith(FULL_RUN);
+  writeFileSync(
+    join(root, 'plan.json'),
+    JSON.stringify({ phases: [{ phase: 'MT/0', steps_per_epoch: 1880 }] }),
+  );
+  const { document } = await pageOf(root);
+  const ticks = [
+    ...document.querySelectorAll('.panels figure:nth-child(2) [aria-label="x-axis tick label"] text'),
+  ];
+  expect(Number(ticks.at(-1)?.textContent)).toBeLessThanOrEqual(0.1);
 });

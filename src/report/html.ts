@@ -3,7 +3,7 @@ import { writeFileAtomic } from '../checkpoint/atomic.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
-import { dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
+import { type DataPoint, dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
@@ -12,6 +12,7 @@ import { readRun } from './run-data.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
 const NARROW: FigureSize = { width: 358, height: 320 };
+const SINGLE: FigureSize = { width: 640, height: 400 };
 const PANEL: FigureSize = { width: 330, height: 200 };
 
 export interface ReportFiles {
@@ -26,38 +27,49 @@ export interface ReportFiles {
 
 /**
  * Writes `report/index.html` of a run, finished or not: one page that needs nothing beside itself; and its
- * main figure as `accuracy-vs-cost.svg` and `.png`, its records as `metrics.csv`.
+ * main figure as `accuracy-vs-cost.svg` and `.png`, its records as `metrics.csv`. `beside`: runs to compare it with, as
+ * `dataPoints` reads them.
  *
  * Throws `InputError` where `root` is no run folder or cannot be written.
  */
-export async function writeReport(root: string): Promise<ReportFiles> {
+export async function writeReport(root: string, beside: readonly DataPoint[] = []): Promise<ReportFiles> {
   const run = readRun(root);
   const folder = runFolder(root).report;
-  const [byOperations, byTime, losses] = await Promise.all([
-    pageFigure(run.phases, 'block_passes'),
-    pageFigure(run.phases, 'seconds'),
+  const [byOperations, byTime, losses, byData] = await Promise.all([
+    accuracyFigures(run.phases, 'block_passes'),
+    accuracyFigures(run.phases, 'seconds'),
     lossPanels(run.phases),
+    pageFigure((size) => dataEfficiencyFigure(beside, { size, theme: PAGE })),
   ]);
   const html = join(folder, 'index.html');
-  writeFileAtomic(html, reportPage(run, { byOperations, byTime, losses }));
+  writeFileAtomic(
+    html,
+    reportPage(run, { byOperations, byTime, losses, compared: { runs: beside, byData } }),
+  );
   const csv = join(folder, 'metrics.csv');
   writeFileAtomic(csv, metricsCsv(run.phases));
   return { html, csv, ...(await figureFiles(run.phases, folder)) };
 }
 
 /**
- * Writes `report/data-efficiency.svg` and `.png` of the first run: the accuracy of all of them against the share of the
- * images that each was trained on.
+ * Writes the report of each run, with all of them compared; and the accuracy of all against the share of the images that each
+ * was trained on, as `report/data-efficiency.svg` and `.png` of the first, where they had different shares.
  */
-export async function writeDataEfficiency(roots: readonly string[]): Promise<string[]> {
-  const figure = await dataEfficiencyFigure(dataPoints(roots), LIGHT);
+export async function writeComparison(
+  roots: readonly string[],
+): Promise<{ readonly reports: readonly ReportFiles[]; readonly figures: readonly string[] }> {
+  const points = dataPoints(roots);
+  const reports: ReportFiles[] = [];
+  for (const root of roots) reports.push(await writeReport(root, points));
+  const figure = await dataEfficiencyFigure(points, { size: SINGLE, theme: LIGHT });
+  if (figure === undefined) return { reports, figures: [] };
   const svg = join(runFolder(roots[0]).report, 'data-efficiency.svg');
   writeFileAtomic(svg, `${figure}\n`);
   const image = await drawPng(figure, LIGHT.background);
-  if (image === undefined) return [svg];
+  if (image === undefined) return { reports, figures: [svg] };
   const png = join(runFolder(roots[0]).report, 'data-efficiency.png');
   writeFileAtomic(png, image);
-  return [svg, png];
+  return { reports, figures: [svg, png] };
 }
 
 async function figureFiles(
@@ -81,12 +93,16 @@ async function figureFiles(
   return { svg, png, notes: [] };
 }
 
-/** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */
-async function pageFigure(phases: readonly PhaseMetrics[], cost: Cost): Promise<PageFigure | undefined> {
+function accuracyFigures(phases: readonly PhaseMetrics[], cost: Cost): Promise<PageFigure | undefined> {
   const curves = accuracyCurves(phases, cost);
-  const [wide, narrow] = await Promise.all(
-    [WIDE, NARROW].map((size) => accuracyFigure(curves, { cost, size, theme: PAGE })),
-  );
+  return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE }));
+}
+
+/** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */
+async function pageFigure(
+  draw: (size: FigureSize) => Promise<string | undefined>,
+): Promise<PageFigure | undefined> {
+  const [wide, narrow] = await Promise.all([WIDE, NARROW].map(draw));
   return wide && narrow ? { wide, narrow } : undefined;
 }
 

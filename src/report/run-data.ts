@@ -28,10 +28,15 @@ export function readRun(root: string): RunData {
     });
   }
   const recipe = readJson(folder.recipe);
-  const phases = phasesIn(root).map((phase) => ({
-    phase,
-    records: readMetrics(folder.phase(phase).metrics),
-  }));
+  const plan = planIn(folder.plan);
+  const phases = phasesIn(root).map((phase) => {
+    const stepsPerEpoch = plan.find((planned) => planned.phase === phase)?.steps_per_epoch;
+    return {
+      phase,
+      records: readMetrics(folder.phase(phase).metrics),
+      ...(typeof stepsPerEpoch === 'number' && stepsPerEpoch > 0 && { stepsPerEpoch }),
+    };
+  });
   const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
   const written: Partial<RunSummary> = existsSync(folder.summary) ? Object(readJson(folder.summary)) : {};
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
@@ -41,23 +46,27 @@ export function readRun(root: string): RunData {
     seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
     results,
     machine: written.machine ?? {},
-    wallSeconds: {
-      incubation: written.incubation?.wall_seconds,
-      end_to_end: written.end_to_end?.wall_seconds,
-    },
   });
   const done = new Set(results.map(({ phase }) => phase));
-  return { recipe, summary, phases, missing: missingIn(phases, done), stages: stagesIn(folder.plan) };
+  return { recipe, summary, phases, missing: missingIn(phases, done), stages: plan.filter(hasStages) };
 }
 
-function stagesIn(plan: string): PhaseStages[] {
-  const phases: unknown = existsSync(plan) ? Object(readJson(plan)).phases : undefined;
-  if (!Array.isArray(phases)) return [];
-  return phases.filter(
-    ({ phase, depths }) =>
-      typeof phase === 'string' &&
-      Array.isArray(depths) &&
-      depths.every((blocks) => typeof blocks === 'number'),
+interface Planned {
+  readonly phase?: unknown;
+  readonly depths?: unknown;
+  readonly steps_per_epoch?: unknown;
+}
+
+/** Phases of `plan.json`, whatever they hold; none where there is no plan. */
+function planIn(path: string): Planned[] {
+  const phases: unknown = existsSync(path) ? Object(readJson(path)).phases : undefined;
+  return Array.isArray(phases) ? phases.map(Object) : [];
+}
+
+function hasStages(planned: Planned): planned is Planned & PhaseStages {
+  const { phase, depths } = planned;
+  return (
+    typeof phase === 'string' && Array.isArray(depths) && depths.every((blocks) => typeof blocks === 'number')
   );
 }
 

@@ -73,15 +73,14 @@ function ratios(incubation: Outcome, baseline: Outcome): string {
   const parts = [
     ratio(incubation.block_passes, baseline.block_passes, 'block-passes'),
     ratio(incubation.seconds, baseline.seconds, 'training time'),
-    ratio(incubation.wall_seconds, baseline.wall_seconds, 'wall time'),
   ].filter((part) => part !== undefined);
   return parts.length === 0
     ? 'a cost that was not measured'
     : new Intl.ListFormat('en-GB', { type: 'conjunction' }).format(parts);
 }
 
-function ratio(a: number | undefined, b: number | undefined, of: string): string | undefined {
-  return a !== undefined && b ? `${(a / b).toFixed(2)} x the ${of}` : undefined;
+function ratio(a: number, b: number, of: string): string | undefined {
+  return b > 0 ? `${(a / b).toFixed(2)} x the ${of}` : undefined;
 }
 
 function percent(value: number | undefined): string {

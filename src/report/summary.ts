@@ -25,8 +25,6 @@ export interface Outcome {
   readonly macs: number;
   /** Training seconds added up over the phases, as if one machine had run them one after another. */
   readonly seconds: number;
-  /** Seconds by the clock from start to end, where they were measured. */
-  readonly wall_seconds?: number;
 }
 
 export interface SummaryInput {
@@ -35,22 +33,20 @@ export interface SummaryInput {
   /** Those done so far, in any order. */
   readonly results: readonly PhaseResult[];
   readonly machine: Readonly<Record<string, unknown>>;
-  readonly wallSeconds?: { readonly incubation?: number; readonly end_to_end?: number };
 }
 
 const TIE = 0.005;
 
 /** Adds the phases up. Pure. */
-export function summarize({ name, seed, results, machine, wallSeconds }: SummaryInput): RunSummary {
+export function summarize({ name, seed, results, machine }: SummaryInput): RunSummary {
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));
   const parts = phases.filter(({ phase }) => phase !== 'E2E');
   const incubation = outcome(
     parts,
     parts.find(({ phase }) => phase === 'FT'),
-    wallSeconds?.incubation,
   );
   const baseline = phases.filter(({ phase }) => phase === 'E2E');
-  const endToEnd = outcome(baseline, baseline[0], wallSeconds?.end_to_end);
+  const endToEnd = outcome(baseline, baseline[0]);
   return {
     name,
     seed,
@@ -62,11 +58,7 @@ export function summarize({ name, seed, results, machine, wallSeconds }: Summary
   };
 }
 
-function outcome(
-  parts: readonly PhaseResult[],
-  last: PhaseResult | undefined,
-  wallSeconds: number | undefined,
-): Outcome | undefined {
+function outcome(parts: readonly PhaseResult[], last: PhaseResult | undefined): Outcome | undefined {
   if (last === undefined) return undefined;
   const sum = (key: 'block_passes' | 'macs' | 'seconds') =>
     parts.reduce((total, part) => total + part[key], 0);
@@ -77,7 +69,6 @@ function outcome(
     block_passes: sum('block_passes'),
     macs: sum('macs'),
     seconds: sum('seconds'),
-    ...(wallSeconds !== undefined && { wall_seconds: wallSeconds }),
   };
 }
 

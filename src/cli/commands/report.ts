@@ -1,12 +1,15 @@
-import { writeDataEfficiency, writeReport } from '../../report/html.js';
+import { type ReportFiles, writeComparison, writeReport } from '../../report/html.js';
 import { note, print } from '../output.js';
 
-/** `report`: writes each run's page again; of several runs also a figure that compares them. */
+/** `report`: writes each run's page again; of several runs also what compares them. */
 export async function report(runDirs: readonly string[]): Promise<void> {
-  for (const runDir of runDirs) {
-    const { html, notes } = await writeReport(runDir);
-    for (const line of notes) note(line);
-    print(html);
-  }
-  if (runDirs.length > 1) print(...(await writeDataEfficiency(runDirs)));
+  if (runDirs.length === 1) return printReport(await writeReport(runDirs[0]));
+  const { reports, figures } = await writeComparison(runDirs);
+  reports.forEach(printReport);
+  print(...figures);
+}
+
+function printReport({ html, notes }: ReportFiles): void {
+  for (const line of notes) note(line);
+  print(html);
 }
