@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -57,6 +57,16 @@ describe.each(pages)('%s', (page) => {
     );
     expect(page === 'README.md' || leads.length > 0).toBe(true);
   });
+});
+
+test('pictures are small, and each is on a page', () => {
+  const pictures = ['docs/pictures', 'docs/images'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+  );
+  expect(pictures.length).toBeGreaterThan(5);
+  expect(pictures.filter((picture) => statSync(join(root, picture)).size > 150_000)).toEqual([]);
+  const text = pages.map(textOf).join();
+  expect(pictures.filter((picture) => !text.includes(picture.replace('docs/', '')))).toEqual([]);
 });
 
 test('README.md is under 150 lines', () => {
