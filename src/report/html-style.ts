@@ -61,8 +61,8 @@ pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max
 code { font: 0.92em ui-monospace, monospace; }
 @media print {
   main { max-width: none; padding: 0; }
-  h1, h2, h3, figcaption, .legend { break-after: avoid; }
-  figure, table, .tiles, .missing { break-inside: avoid; }
+  h1, h2, h3, figcaption, .legend, .legend + .note { break-after: avoid; }
+  figure, table, .tiles, .missing, .legend { break-inside: avoid; }
   .scroll { overflow: visible; border: 0; }
   .panels { grid-template-columns: 1fr 1fr; }
   .tile { border: 1px solid var(--grid); }
