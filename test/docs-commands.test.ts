@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createProgram } from '../src/cli/program.js';
+import { blocksOf, checkCommand, commandsOf, hidesCommands, PAGES, pageText } from './docs-shell.js';
 import { makeStandIn, writeRecipe } from './stand-in.js';
 
 // The commands of the pages, run as they are written, one after another: a page may use what those before it left.
@@ -11,23 +12,36 @@ import { makeStandIn, writeRecipe } from './stand-in.js';
 const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-docs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const PAGES = ['docs/train.md', 'docs/evaluate.md', 'docs/data.md', 'docs/exchange.md', 'docs/export.md'];
-let env: NodeJS.ProcessEnv;
+/** Pages of which others use what was trained. */
+const FIRST = [
+  'docs/train.md',
+  'docs/evaluate.md',
+  'docs/data.md',
+  'docs/exchange.md',
+  'docs/export.md',
+  'docs/recipes.md',
+];
+const ordered = [...FIRST, ...PAGES.filter((page) => !FIRST.includes(page))];
 
+/** What is not run but read as the command line would read it, and why. */
+const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
+  [/^git clone /, 'needs the network'],
+  [/^npm test/, 'it is this test'],
+  [/^npm run (demo|example|bench)\b/, 'takes minutes; the example and the benches have tests of their own'],
+  [/^(npm run|npx deep-incubation) setup\b/, 'sets up the machine, with the network'],
+  [/^(npx )?deep-incubation watch /, 'serves until it is stopped'],
+  [/^ssh /, 'needs another machine'],
+  [/^(torchrun|srun) /, 'needs a launcher'],
+  [/ --launcher slurm(?!.* --dry-run)/, 'needs a cluster'],
+  [/\| kubectl /, 'needs a cluster'],
+  [/^tensorboard /, 'serves until it is stopped, and is not ours'],
+];
+const onlyRead = (line: string) => ONLY_READ.find(([what]) => what.test(line));
+
+let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
   env = await makeStandIn(folder);
 });
-
-interface Block {
-  readonly language: string;
-  readonly text: string;
-}
-
-function blocksOf(page: string): Block[] {
-  const content = readFileSync(fileURLToPath(new URL(`../${page}`, import.meta.url)), 'utf8');
-  const fence = /^```(\w*)\n(.*?)^```/gms;
-  return [...content.matchAll(fence)].map(([, language, text]) => ({ language, text }));
-}
 
 /** A shell as a user has it, in the stand-in's folder. */
 function shell(command: string): Promise<{ code: number | null; said: string }> {
@@ -44,21 +58,92 @@ function shell(command: string): Promise<{ code: number | null; said: string }> 
   });
 }
 
-describe.each(PAGES)('%s', (page) => {
-  const blocks = blocksOf(page);
-  for (const { language, text } of blocks) {
+const linesOf = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+
+async function checkLine(line: string): Promise<void> {
+  for (const words of commandsOf(line)) await checkCommand(words);
+}
+
+describe.each(ordered)('%s', (page) => {
+  test('is there', () => expect(pageText(page)).not.toBe(''));
+
+  for (const block of blocksOf(page)) {
+    const { language, text } = block;
     const [, path] = /^# (\S+\.yaml)\n/.exec(text) ?? [];
     if (language === 'yaml' && path !== undefined) {
       test(`${path} is a recipe`, () => writeRecipe(folder, path, text));
     }
+    if (hidesCommands(block)) test(`is marked as sh: ${text}`, () => expect(language).toBe('sh'));
     if (language !== 'sh') continue;
-    test.each(text.trimEnd().split('\n'))('%s', async (command) => {
-      expect(await shell(command)).toMatchObject({ code: 0 });
+    for (const line of linesOf(text)) {
+      const read = onlyRead(line);
+      if (read !== undefined) test(`${line} (only read: it ${read[1]})`, () => checkLine(line));
+      else test(line, async () => expect(await shell(line)).toMatchObject({ code: 0 }));
+    }
+  }
+
+  const prose = pageText(page).replace(/^```.*?^```/gms, '');
+  const quoted = [...prose.matchAll(/`((?:npx )?deep-incubation [a-z][^`]*|npm run [^`]+)`/g)].map(
+    ([, command]) => command,
+  );
+  const commands = quoted.filter((command) => !/^deep-incubation (runs on|needs) /.test(command));
+  if (commands.length > 0) {
+    test.each(commands)('in prose: %s', async (line) => {
+      for (const words of commandsOf(line.replaceAll('\\|', '|')))
+        await checkCommand(words, { partial: true });
     });
   }
 });
 
-test('a command that is wrong would be seen', async () => {
-  const { code, said } = await shell('deep-incubation eval runs/none/FT --data data/imagenet | cat');
-  expect({ code, said }).toEqual({ code: 2, said: expect.stringContaining('runs/none/FT does not exist') });
+test('each reason not to run a command is one for some command', () => {
+  const lines = PAGES.flatMap(blocksOf).flatMap(({ language, text }) =>
+    language === 'sh' ? linesOf(text) : [],
+  );
+  expect(ONLY_READ.filter(([what]) => !lines.some((line) => what.test(line)))).toEqual([]);
+  expect(lines.filter((line) => onlyRead(line) === undefined).length).toBeGreaterThan(50);
+});
+
+describe('the table of commands in README.md', () => {
+  const cells = [...pageText('README.md').matchAll(/^\| (`[a-z].*?) +\| /gm)].map(([, cell]) => cell);
+  const usages = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, usage]) => usage));
+
+  test.each(usages)('%s', async (usage) => {
+    const words = usage
+      .replace(/[[\]]|\.\.\./g, '')
+      .replace('k=v', 'seed=1')
+      .replace('FORMAT', 'timm')
+      .split(' ');
+    await checkCommand(['deep-incubation', ...words], { partial: true });
+  });
+
+  test('has every command, but for that of launchers', () => {
+    const names = createProgram().commands.map((command) => command.name());
+    expect([...new Set(usages.map((usage) => usage.split(' ')[0]))].sort()).toEqual(
+      names.filter((name) => name !== 'phase').sort(),
+    );
+  });
+});
+
+describe('a command that is wrong', () => {
+  test('would be seen where it is run', async () => {
+    const { code, said } = await shell('deep-incubation eval runs/none/FT --data data/imagenet | cat');
+    expect({ code, said }).toEqual({ code: 2, said: expect.stringContaining('runs/none/FT does not exist') });
+  });
+
+  test.each([
+    ['deep-incubation watch runs/demo --prot 8123', "unknown option '--prot'"],
+    ['torchrun --no-python deep-incubation phases my.yaml PT', "unknown command 'phases'"],
+    ['ssh server npx deep-incubation watch', "missing required argument 'run'"],
+    ['deep-incubation run my.yaml --launcher slurn', "argument 'slurn' is invalid"],
+    ['deep-incubation run my.yaml --launcher slurm --set run.slurm.gpu=1', 'gpu'],
+    ['deep-incubation run recipes/dema.yaml --launcher slurm', 'recipes/dema.yaml is not there'],
+    ['npm run demos', 'no script demos'],
+    ['npm run bench -- steps', 'no bench steps'],
+  ])('would be seen where it is only read: %s', async (line, message) => {
+    await expect(checkLine(line)).rejects.toThrow(message);
+  });
 });

@@ -12,6 +12,7 @@ import {
   readRecipe,
   recipeJsonSchema,
 } from '../src/incubation/recipe/recipe.js';
+import { checkCommand, commandsOf } from './docs-shell.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [
@@ -161,6 +162,43 @@ describe('docs/train.md', () => {
       expect(incubation.block_passes / scale / (baseline?.block_passes ?? 0)).toBeCloseTo(Number(cost), 2);
     },
   );
+});
+
+describe("the paper's tables in docs/results.md", () => {
+  const rows = [
+    ...textOf('docs/results.md').matchAll(
+      /^\| (.+?) +\| .+? +\| `run (\S+)( [^`]*)?` +\| ([\d.]+) +\| ([\d.]+) +\| ([\d.]*) +\|$/gm,
+    ),
+  ].map(([, row, recipe, options = '', millions, giga, cost]) => {
+    return { row, recipe, options, millions, giga, cost };
+  });
+
+  test('are read, and name every recipe of the paper but those of ViT-B that it has no figure for', () => {
+    const folders = ['recipes/imagenet', 'recipes/cifar-100'];
+    const files = folders.flatMap((folder) =>
+      readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+    );
+    const absent = files.filter((file) => !rows.some(({ recipe }) => recipe === file));
+    expect(absent).toEqual(['recipes/imagenet/vit-b-25.yaml', 'recipes/imagenet/vit-b-50.yaml']);
+  });
+
+  test.each(rows)('$row: $recipe', async ({ recipe, options, millions, giga, cost }) => {
+    await checkCommand(commandsOf(`deep-incubation run ${recipe}${options}`)[0]);
+    const settings = [...options.matchAll(/--set (\S+)/g)].map(([, setting]) => setting);
+    const imagenet = recipe.includes('imagenet');
+    const planned = (more: readonly string[] = []) =>
+      planRun(readRecipe(join(root, recipe), [...settings, ...more]), imagenet ? 1_281_167 : 50_000);
+    const { phases, incubation } = planned();
+    const target = phases.find(({ phase }) => phase === 'FT');
+    expect(((target?.parameters ?? 0) / 1e6).toFixed(1)).toBe(millions);
+    expect(((target?.forward_macs ?? 0) / 1e9).toFixed(2)).toBe(giga);
+    const baseline = (of: typeof phases) =>
+      of.find(({ phase }) => phase === 'E2E')?.block_passes ?? Number.NaN;
+    if (cost === '') return expect(phases.map(({ phase }) => phase)).toEqual(['FT']);
+    const spent = options.includes('--only E2E') ? baseline(phases) : incubation.block_passes;
+    const whole = planned([`phases.E2E={ epochs: ${imagenet ? 300 : 200} }`]).phases;
+    expect((spent / baseline(whole)).toFixed(3)).toBe(cost);
+  });
 });
 
 test('the recipe in README.md is a valid one', () => {

@@ -20,6 +20,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** ImageNet's stand-in, in place of its 1000 classes. */
 const SYNSETS = ['n01440764', 'n01443537', 'n01484850', 'n01491361'];
 const FLOWERS = ['0_daisy', '1_rose', '2_tulip'];
+const CLOTHES = ['bag', 'pullover', 'sneaker', 'trouser'];
 
 /** As many images as repeated augmentation needs. */
 const TRAIN_IMAGES = 256;
@@ -36,12 +37,20 @@ const DEPTH = 12;
 export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   await writeImages(join(folder, 'data/imagenet'), SYNSETS);
   await writeImages(join(folder, 'data/flowers'), FLOWERS);
+  await writeImages(join(folder, 'data/clothes'), CLOTHES);
+  writeFashionMnist(join(folder, 'cache/fashion-mnist'));
   writeReleasedModels(join(folder, 'cache/hub/nzl-thu/Deep-Incubation/main'));
-  writeCommand(join(folder, 'bin/deep-incubation'));
+  writeScript(
+    join(folder, 'bin/deep-incubation'),
+    `exec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"`,
+  );
+  writeScript(join(folder, 'bin/npx'), 'exec "$@"');
   cpSync(join(root, 'recipes'), join(folder, 'as-written/recipes'), { recursive: true });
   for (const name of readdirSync(join(root, 'recipes/imagenet'))) {
     writeSmall(folder, `recipes/imagenet/${name}`);
   }
+  writeSmall(folder, 'recipes/demo.yaml');
+  writeRecipe(folder, 'my.yaml', 'extends: recipes/imagenet/vit-b.yaml\nname: my\n');
   return {
     ...process.env,
     PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
@@ -72,7 +81,7 @@ function writeSmall(folder: string, path: string): void {
 
 /** A model of a moment, and one step a phase. */
 function smallSettings(recipe: Recipe): object {
-  const { model, training } = recipe;
+  const { model, data, training } = recipe;
   const phases = phasesOf(recipe).filter(({ equalCost }) => !equalCost);
   return {
     model: {
@@ -82,9 +91,10 @@ function smallSettings(recipe: Recipe): object {
       classes: model.classes === 1000 ? SYNSETS.length : model.classes,
     },
     training: {
-      ...(training.batch_size !== undefined && { batch_size: training.batch_size / 32 }),
+      ...(training.batch_size !== undefined && { batch_size: Math.max(training.batch_size / 32, 2) }),
       ...(training.total_batch && { total_batch: training.total_batch / 32 }),
     },
+    ...(data.eval_images && { data: { eval_images: 10 } }),
     phases: Object.fromEntries(phases.map(({ name }) => [name.split('/')[0], { epochs: 1e-6 }])),
     // On a machine that others use, threads that wait for each other take seconds.
     run: { threads: 1 },
@@ -154,9 +164,24 @@ function writeReleased(
   writeFileSync(`${path}.hub.json`, JSON.stringify({ size, digest: { kind: 'sha256', hex: '' } }));
 }
 
-function writeCommand(path: string): void {
+/** Grey images of 28 x 28, more than a batch of the page's. */
+function writeFashionMnist(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const labels = Uint8Array.from({ length: 100 }, (_, i) => i % 10);
+  const header = (...numbers: number[]) => Buffer.from(Int32Array.from(numbers).buffer).swap32();
+  const pixels = Buffer.alloc(labels.length * 28 * 28, 100);
+  for (const part of ['train', 't10k']) {
+    const images = Buffer.concat([header(0x803, labels.length, 28, 28), pixels]);
+    writeFileSync(join(folder, `${part}-images-idx3-ubyte`), images);
+    writeFileSync(
+      join(folder, `${part}-labels-idx1-ubyte`),
+      Buffer.concat([header(0x801, labels.length), labels]),
+    );
+  }
+}
+
+function writeScript(path: string, line: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  const main = join(root, 'dist/cli/main.js');
-  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
+  writeFileSync(path, `#!/bin/sh\n${line}\n`);
   chmodSync(path, 0o755);
 }

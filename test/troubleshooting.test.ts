@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+// What docs/troubleshooting.md quotes of errors, held against the sources that say them.
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const textOf = (file: string) => readFileSync(root + file, 'utf8');
+const filesOf = (folder: string, name: RegExp) =>
+  readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => name.test(file) && !/\.test\.\w+$/.test(file))
+    .map((file) => `${folder}/${file}`);
+
+/** All sources as one text, in which what is only known at run time is `...`. */
+const said = [...filesOf('src', /\.ts$/), ...filesOf('scripts', /\.mjs$/), ...filesOf('native', /\.(cc|h)$/)]
+  .map(textOf)
+  .join('\n')
+  .replace(/['`]\s*\+\s*['`]/g, '')
+  .replace(/\$\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}/g, '...')
+  .replace(/\\(['`"])/g, '$1');
+
+/** The quotes in the first columns of the tables of errors. */
+const quotes = [...textOf('docs/troubleshooting.md').matchAll(/^\| the error says .*?(?=\n\n)/gms)]
+  .flatMap(([table]) => [...table.matchAll(/^\| (`.*?) +\|/gm)])
+  .flatMap(([, cell]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, quote]) => quote));
+
+/** Words of the system's, which our messages quote. */
+const SYSTEM = ['permission denied', 'no space left on device'];
+
+/** What of a quote no source says; `...` in it stands for anything. */
+function missing(quote: string): string[] {
+  const parts = quote.split('...').map((part) => part.trim());
+  return parts.filter((part) => part !== '' && !said.includes(part) && !SYSTEM.includes(part));
+}
+
+test('all tables are read, and a quote that nobody says is seen', () => {
+  expect(quotes.length).toBeGreaterThan(140);
+  expect(quotes).toContain('there is no C++ compiler');
+  expect(missing('there is no C++ compiler ... of wood')).toEqual(['of wood']);
+});
+
+test.each(quotes)('the sources say: %s', (quote) => {
+  expect(missing(quote)).toEqual([]);
+});
