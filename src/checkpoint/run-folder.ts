@@ -22,6 +22,8 @@ export interface PhaseFolder {
   readonly root: string;
   readonly metrics: string;
   readonly log: string;
+  /** What the last evaluation took images for: see `Confusion`. */
+  readonly confusion: string;
   /** Exists once the phase is done. */
   readonly result: string;
   /** Folder of its TensorBoard event files, beside those of the other phases. */
@@ -42,6 +44,7 @@ export function runFolder(root: string): RunFolder {
         root: phase,
         metrics: join(phase, 'metrics.jsonl'),
         log: join(phase, 'log.txt'),
+        confusion: join(phase, 'confusion.json'),
         result: join(phase, 'result.json'),
         events: join(root, 'tensorboard', ...name.split('/')),
       };

@@ -17,6 +17,7 @@ import type { Phase } from '../phases.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { backgroundWriting } from './background-writing.js';
+import { openEvaluationDetails } from './evaluation-details.js';
 import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
 import type { PhaseEvents } from './phase-events.js';
@@ -85,6 +86,13 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const record = (record: MetricRecord) => {
     if (metrics?.append(record)) events.record(record);
   };
+  const details = crew.leads
+    ? openEvaluationDetails(folder, {
+        val: images.val,
+        classes: recipe.model.classes,
+        fromStep: from.step,
+      })
+    : undefined;
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
@@ -98,6 +106,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const transform = images.evalTransform;
     const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
     const [top1, top5, loss, count] = await crew.led(4, async (beat) => {
+      const judging = details?.begin();
       const score = () =>
         evaluate({
           model,
@@ -109,8 +118,10 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
           precision,
           device,
           generator,
+          ...(judging && { onPredicted: judging.onPredicted }),
         });
       const found = await (ema === undefined ? score() : ema.swapped(score));
+      await judging?.write(step);
       return [found.top1, found.top5, found.loss, found.images];
     });
     const scores = { top1, top5, loss, images: count };
