@@ -1,10 +1,12 @@
-import { existsSync, rmSync } from 'node:fs';
-import { confusionOf, writeConfusion } from '../../checkpoint/confusion.js';
+import { rmSync } from 'node:fs';
+import { writeConfusion } from '../../checkpoint/confusion.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
-import { type PhaseFolder, readJson } from '../../checkpoint/run-folder.js';
+import type { PhaseFolder } from '../../checkpoint/run-folder.js';
 import type { Batch, Dataset } from '../../data/dataset.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import type { Predictions } from '../../training/task.js';
+import { isOfLaterStep } from './later-file.js';
+import type { PhaseSamples } from './phase-samples.js';
 
 /** What an evaluation tells beside its scores, kept in the phase's folder. */
 export interface EvaluationDetails {
@@ -21,35 +23,34 @@ interface JudgingDetails {
 /** @param fromStep what is there of later steps is void: those are trained again */
 export function openEvaluationDetails(
   folder: PhaseFolder,
-  { val, classes, fromStep }: { readonly val: Dataset; readonly classes: number; readonly fromStep: number },
+  options: {
+    readonly val: Dataset;
+    readonly classes: number;
+    readonly fromStep: number;
+    readonly samples: PhaseSamples;
+  },
 ): EvaluationDetails {
-  removeLater(folder.confusion, fromStep);
+  const { val, classes, fromStep, samples } = options;
+  if (isOfLaterStep(folder.confusion, fromStep)) {
+    withFileErrors(folder.confusion, () => rmSync(folder.confusion, { force: true }));
+  }
   const names = classNames(val.classes);
   return {
     begin: () => {
       const counter = confusionCounter(classes);
+      const judged = samples.judged();
       return {
-        onPredicted: (_, predictions) => counter.add(predictions),
+        onPredicted: (batch, predictions) => {
+          counter.add(predictions);
+          judged.add(batch, predictions);
+        },
         write: async (step) => {
           const counts = counter.counts();
           if (counts.length > 0)
             writeConfusion(folder.confusion, { step, classes, ...(names && { names }), counts });
+          await samples.write(step, judged);
         },
       };
     },
   };
-}
-
-function removeLater(path: string, fromStep: number): void {
-  if (!existsSync(path) || stepIn(path) <= fromStep) return;
-  withFileErrors(path, () => rmSync(path, { force: true }));
-}
-
-/** Of a file that says nothing, beyond all steps. */
-function stepIn(path: string): number {
-  try {
-    return confusionOf(readJson(path))?.step ?? Number.POSITIVE_INFINITY;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
 }

@@ -22,6 +22,7 @@ import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
 import type { PhaseEvents } from './phase-events.js';
 import type { Log } from './phase-log.js';
+import type { PhaseSamples } from './phase-samples.js';
 import { StoppedEarly } from './stopped-early.js';
 
 /** What a phase is made of while it trains. */
@@ -32,6 +33,8 @@ export interface PhaseParts extends Trained {
   readonly folder: PhaseFolder;
   readonly log: Log;
   readonly events: PhaseEvents;
+  /** Where files are written. */
+  readonly samples: PhaseSamples | undefined;
   readonly images: Images;
   readonly task: Task;
   readonly generator: Generator;
@@ -71,6 +74,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     folder,
     log,
     events,
+    samples,
     images,
     model,
     ema,
@@ -86,13 +90,11 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const record = (record: MetricRecord) => {
     if (metrics?.append(record)) events.record(record);
   };
-  const details = crew.leads
-    ? openEvaluationDetails(folder, {
-        val: images.val,
-        classes: recipe.model.classes,
-        fromStep: from.step,
-      })
-    : undefined;
+  const details =
+    samples &&
+    openEvaluationDetails(folder, {
+      ...{ val: images.val, classes: recipe.model.classes, fromStep: from.step, samples },
+    });
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
