@@ -95,7 +95,7 @@ export {
   wsd,
 } from './training/schedule.js';
 export { type SgdOptions, sgd } from './training/sgd.js';
-export type { Score, Task } from './training/task.js';
+export type { Predictions, Score, Task } from './training/task.js';
 export {
   type Precision,
   type StepReport,

@@ -21,6 +21,35 @@ test.each(['FT', 'PT', 'MT_1'])('%s.pth of the official code scores as its own l
   expect(result.images_per_second).toBeGreaterThan(0);
 });
 
+test('classes and confusions are those of the official logits; the terminal tells the worst', async () => {
+  const args = ['--set', 'model.heads=4', '--batch-size', '5'];
+  const { classes, confusions } = JSON.parse((await evaluate('FT', ...args, '--json')).stdout);
+  const { labels, guesses } = guessesOf('FT');
+  const rows = [...new Set(labels)]
+    .sort((a, b) => a - b)
+    .map((label) => {
+      const taken = guesses.filter((_, i) => labels[i] === label);
+      const right = taken.filter((guess) => guess === label).length;
+      return { class: label, images: taken.length, top1: (100 * right) / taken.length };
+    });
+  expect(classes).toEqual(rows.map((row) => expect.objectContaining(row)));
+  const wrong = labels.flatMap((label, i) => (label === guesses[i] ? [] : [`${label} ${guesses[i]}`]));
+  expect(wrong.length).toBeGreaterThan(0);
+  const counted = [...new Set(wrong)].map((pair) => [
+    ...pair.split(' ').map(Number),
+    wrong.filter((other) => other === pair).length,
+  ]);
+  expect(confusions.toSorted()).toEqual(counted.toSorted());
+  const most = confusions.map(([, , images]: number[]) => images);
+  expect(most).toEqual(most.toSorted((a: number, b: number) => b - a));
+
+  const { stdout } = await evaluate('FT', ...args);
+  const [target, taken] = confusions[0];
+  expect(stdout).toMatch(new RegExp(`most frequent confusions\\n  ${target} +taken for ${taken} `));
+  const worst = Math.min(...rows.map(({ top1 }) => top1));
+  expect(stdout).toMatch(new RegExp(`worst classes\\n  \\d +${worst.toFixed(2)} % +of \\d+ images`));
+});
+
 test('a recipe gives the heads, and its hybrids and meta model are known', async () => {
   const recipe = join(folder, 'golden.yaml');
   writeFileSync(
@@ -201,4 +230,17 @@ function scoresOf(name: string): { losses: number[]; loss: number; top1: number;
   const percent = (count: number) => (100 * rows.filter(({ place }) => place < count).length) / rows.length;
   const losses = rows.map(({ loss }) => loss);
   return { losses, loss: meanOf(losses), top1: percent(1), top5: percent(5) };
+}
+
+/** Labels, and the class of the greatest logit. */
+function guessesOf(name: string): { labels: number[]; guesses: number[] } {
+  const tensors = goldenTensors('b_batch16.safetensors');
+  const of = (key: string) => numbers(tensors.get(key) as TensorData);
+  const labels = of('labels');
+  const logits = of(`logits.${name}`);
+  const guesses = labels.map((_, i) => {
+    const row = logits.slice(10 * i, 10 * (i + 1));
+    return row.indexOf(Math.max(...row));
+  });
+  return { labels, guesses };
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newestStep } from '../src/checkpoint/checkpoint-store.js';
-import type { PhaseStand, RunStand } from '../src/report/run-status.js';
+import type { PhaseStand, RunStand } from '../src/report/run-stand.js';
 import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { type Cluster, missingPrograms, startCluster } from './slurm-cluster.js';
 

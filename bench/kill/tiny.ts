@@ -12,7 +12,7 @@ const SIDE = 16;
 export async function writeTinyRun(folder: string): Promise<string> {
   const images = join(folder, 'images');
   for (const [split, count] of [
-    ['train', 32],
+    ['train', 128],
     ['val', 8],
   ] as const) {
     for (const [label, name] of ['dark', 'bright'].entries()) {
@@ -40,10 +40,15 @@ function recipe(images: string): object {
     name: 'kill',
     model: { image_size: SIDE, patch_size: 8, classes: 2, width: 16, depth: 4, heads: 2 },
     incubation: { modules: 2 },
-    data: { format: 'folder', path: images },
+    data: {
+      format: 'folder',
+      path: images,
+      augment: { auto: 'rand-m9-mstd0.5-inc1', erase: 0.25, mixup: 0.8, cutmix: 1, repeats: 3 },
+    },
     training: {
-      epochs: 30,
+      epochs: 10,
       batch_size: 8,
+      total_batch: 16,
       log_every: 1,
       eval_every: 2,
       checkpoint_every: 0.05,
@@ -54,7 +59,7 @@ function recipe(images: string): object {
       optimizer: { lr: 0.001, lr_batch: null },
       schedule: { kind: 'step-cosine', warmup: 1 },
     },
-    phases: { PT: {}, FT: {}, E2E: { epochs: 30 } },
-    run: { device: 'cpu', threads: 1, parallel: 2 },
+    phases: { PT: {}, FT: {}, E2E: { epochs: 10 } },
+    run: { device: 'cpu', threads: 1, parallel: 2, workers: 2 },
   };
 }

@@ -17,6 +17,8 @@ const schema = z.object({
   last_error: z.string().nullable(),
   /** What to do about it, where the phase said. */
   hint: z.string().optional(),
+  /** Of a phase that is restarting: when its process starts again, in ISO 8601; for people alone. */
+  next_start: z.string().optional(),
   /** Of the scheduler, where one started the process: `12`, or `12_3` for a task of an array. */
   job: z.string().optional(),
   /** When the state began, in ISO 8601; for people alone, clocks jump. */

@@ -14,6 +14,8 @@ test('files lie where the contract says', () => {
   );
   expect(folder.phase('MT/3')).toEqual({
     root: join('run', 'MT', '3'),
+    confusion: join('run', 'MT', '3', 'confusion.json'),
+    samples: join('run', 'MT', '3', 'samples'),
     metrics: join('run', 'MT', '3', 'metrics.jsonl'),
     log: join('run', 'MT', '3', 'log.txt'),
     result: join('run', 'MT', '3', 'result.json'),

@@ -22,6 +22,10 @@ export interface PhaseFolder {
   readonly root: string;
   readonly metrics: string;
   readonly log: string;
+  /** What the last evaluation took images for: see `Confusion`. */
+  readonly confusion: string;
+  /** Folder of a few images that the phase has seen. */
+  readonly samples: string;
   /** Exists once the phase is done. */
   readonly result: string;
   /** Folder of its TensorBoard event files, beside those of the other phases. */
@@ -42,6 +46,8 @@ export function runFolder(root: string): RunFolder {
         root: phase,
         metrics: join(phase, 'metrics.jsonl'),
         log: join(phase, 'log.txt'),
+        confusion: join(phase, 'confusion.json'),
+        samples: join(phase, 'samples'),
         result: join(phase, 'result.json'),
         events: join(root, 'tensorboard', ...name.split('/')),
       };

@@ -1,28 +1,31 @@
 import { randomBytes } from 'node:crypto';
+import { elementCount } from '../base/tensor-data.js';
 import type { Batch } from '../data/dataset.js';
 import { assemble } from '../incubation/assemble.js';
 import { optimizerOf, scheduleOf, taskOf } from '../incubation/phase/phase-recipe.js';
 import { phaseOf } from '../incubation/phases.js';
 import type { PhasePlan } from '../incubation/plan/plan.js';
+import type { StepTimes } from '../incubation/plan/plan-devices.js';
 import { blueprintOf } from '../incubation/recipe/recipe-model.js';
 import type { Recipe } from '../incubation/recipe/recipe-schema.js';
 import { resolveDevice, setThreads } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
+import type { Tensor } from '../torch/tensor.js';
 import { train } from '../training/trainer.js';
 
 /** The first step warms up: it allocates memory, and picks kernels. */
-const STEPS = 4;
+const STEPS = 6;
 
-/** Seconds of a step of each phase on this machine: the median of a few steps, on random images. */
-export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, number>> {
+/** What the steps of each phase take on this machine, by a few steps on random images: medians, and the first step's excess. */
+export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, StepTimes>> {
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);
-  const seconds = new Map<string, number>();
-  for (const plan of plans) seconds.set(plan.phase, (await stepMilliseconds(recipe, plan, device)) / 1000);
+  const seconds = new Map<string, StepTimes>();
+  for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
   return seconds;
 }
 
-async function stepMilliseconds(recipe: Recipe, plan: PhasePlan, device: string): Promise<number> {
+async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise<StepTimes> {
   const phase = phaseOf(recipe, plan.phase);
   const { settings } = phase;
   const generator = new Generator().seed([recipe.seed, 'measure', phase.name]);
@@ -32,10 +35,12 @@ async function stepMilliseconds(recipe: Recipe, plan: PhasePlan, device: string)
   const options = { regimes, dropPath: settings.drop_path };
   const model = assemble(blueprintOf(recipe), phase.depths, stages, context, options);
   const milliseconds: number[] = [];
+  const updates: number[] = [];
+  const optimizer = optimizerOf(phase, model);
   await train({
     model,
     task: taskOf(recipe, phase, device),
-    optimizer: optimizerOf(phase, model),
+    optimizer: { ...optimizer, step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)) },
     schedule: scheduleOf(phase, plan),
     batches: randomBatches(recipe, settings.batch_size, STEPS * settings.accumulate),
     fromStep: 0,
@@ -54,7 +59,22 @@ async function stepMilliseconds(recipe: Recipe, plan: PhasePlan, device: string)
   });
   // The next phase needs the memory.
   for (const [, parameter] of model.namedParameters()) parameter.free();
-  return milliseconds.slice(1).sort((a, b) => a - b)[(STEPS - 1) >> 1];
+  const [step, update] = [milliseconds, updates].map((each) => median(each.slice(1)) / 1000);
+  return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };
+}
+
+/** Milliseconds until the device has done it. */
+function timeOf(work: () => void, model: { trainedParameters(): (readonly [string, Tensor])[] }): number {
+  const started = performance.now();
+  work();
+  const parameters = model.trainedParameters().map(([, parameter]) => parameter);
+  const [smallest] = parameters.sort((a, b) => elementCount(a.shape) - elementCount(b.shape));
+  smallest.toData();
+  return performance.now() - started;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
 async function* randomBatches({ model }: Recipe, size: number, count: number): AsyncGenerator<Batch> {

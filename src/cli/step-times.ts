@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { readJson } from '../checkpoint/run-folder.js';
 import type { PhasePlan } from '../incubation/plan/plan.js';
+import type { StepTimes } from '../incubation/plan/plan-devices.js';
 
 const times = z.record(z.string(), z.number().positive());
 
@@ -12,7 +13,7 @@ const times = z.record(z.string(), z.number().positive());
  * @returns seconds, by phase
  * @throws InputError for what cannot be read, and for a phase that has none
  */
-export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<string, number> {
+export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<string, StepTimes> {
   const parsed = times.safeParse(existsSync(given) ? readJson(given) : pairsOf(given));
   const example = phases.map(({ phase }) => `${phase.replace(/\/.*/, '')}=100`);
   const hint = `e.g. --step-ms ${[...new Set(example)].join(',')}, milliseconds; or a JSON file of the same`;
@@ -25,7 +26,7 @@ export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<
     phases.map(({ phase }) => {
       const found = milliseconds.get(phase) ?? milliseconds.get(phase.replace(/\/.*/, ''));
       if (found === undefined) throw new InputError(`--step-ms says nothing of ${phase}`, { hint });
-      return [phase, found / 1000];
+      return [phase, { step: found / 1000, update: 0, start: 0 }];
     }),
   );
 }

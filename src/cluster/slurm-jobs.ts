@@ -40,6 +40,12 @@ export function readJobs(runDir: string): SlurmJob[] {
   });
 }
 
+/** The file in its phase's folder to which a job prints; undefined before it has begun. */
+export function outputOf(phaseRoot: string, job: string): string | undefined {
+  const path = join(phaseRoot, `slurm-${job}.txt`);
+  return existsSync(path) ? path : undefined;
+}
+
 /** Writes down new jobs, each in the place of its phase's last one. */
 export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
   const kept = readJobs(runDir).filter(({ phase }) => !jobs.some((job) => job.phase === phase));

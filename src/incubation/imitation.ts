@@ -37,6 +37,7 @@ export function imitation<Target>(
   task: Task<Target>,
 ): { readonly model: Trainable; readonly task: Task<Target> } {
   const index = trainedStage(hybrid);
+  const predict = task.predict?.bind(task);
   const isLast = index === hybrid.stages.length - 1;
 
   const model: Trainable = {
@@ -60,6 +61,7 @@ export function imitation<Target>(
       prepare: (batch) => task.prepare(batch),
       loss: (difference) => mean(mul(difference, difference)),
       score: (logits, target) => task.score(logits, target),
+      ...(predict && { predict }),
     },
   };
 }

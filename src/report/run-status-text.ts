@@ -1,6 +1,6 @@
 import type { createColors } from 'picocolors';
 import { duration } from './format.js';
-import type { PhaseStand, RunStand, StandState } from './run-status.js';
+import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 
 type Colors = ReturnType<typeof createColors>;
 
@@ -10,7 +10,7 @@ export function standText(stand: RunStand, colors: Colors): string {
   const done = phases.filter(({ state }) => state === 'done').length;
   const paint = painter(colors);
   const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done  ${colors.dim(run)}`;
-  const rows = [HEAD, ...phases.map(cells)];
+  const rows = [HEAD, ...phases.map((phase) => cells(phase, stand.supervisor !== null))];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const lines = rows.map((row, index) =>
     row
@@ -21,14 +21,15 @@ export function standText(stand: RunStand, colors: Colors): string {
       .join('  ')
       .trimEnd(),
   );
-  return [title, '', ...lines, ...phases.flatMap((phase) => trouble(phase, paint))].join('\n');
+  const needsHelp = phases.flatMap((phase) => trouble(phase, paint));
+  return [title, '', ...lines, ...needsHelp, ...conclusion(stand)].join('\n');
 }
 
 const HEAD = ['phase', 'state', 'steps', '', 'loss', 'top-1', 'images/s', 'left', 'restarts', 'where'];
 const STATE = 1;
 const LEFT: ReadonlySet<number> = new Set([0, STATE, HEAD.length - 1]);
 
-function cells(phase: PhaseStand): string[] {
+function cells(phase: PhaseStand, isSupervised: boolean): string[] {
   const { step, steps, loss, top1, state, seconds_left: left } = phase;
   const total = steps === null ? '?' : steps.toLocaleString('en-US');
   return [
@@ -41,16 +42,17 @@ function cells(phase: PhaseStand): string[] {
     phase.images_per_second === null ? '' : Math.round(phase.images_per_second).toLocaleString('en-US'),
     left === null ? '' : duration(left),
     phase.restarts > 0 ? String(phase.restarts) : '',
-    whereOf(phase),
+    whereOf(phase, isSupervised),
   ];
 }
 
-function whereOf({ state, waits_for: needs, job, pid, host }: PhaseStand): string {
+function whereOf({ state, waits_for: needs, job, pid, host }: PhaseStand, isSupervised: boolean): string {
   if (state === 'done') return '';
   const slurm = job === null ? [] : [`job ${job}`];
   const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
+  const isTurn = isSupervised && state === 'waiting' && needs.length === 0;
   const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
-  return [...slurm, ...process, ...waiting].join(', ');
+  return [...slurm, ...process, ...waiting, ...(isTurn ? ['for its turn'] : [])].join(', ');
 }
 
 function after(needs: readonly string[]): string[] {
@@ -64,9 +66,28 @@ function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[]
   if (toDo === null) return [];
   return [
     '',
-    `${phase.phase} ${paint(state, state)}${error === null ? '' : `: ${error}`}`,
+    `${phase.phase} ${paint(state, state)}${error === null ? '' : `: ${without(error, phase.phase)}`}`,
     ...(log === null ? [] : [`  log    ${log}`]),
     `  to do  ${toDo}`,
+  ];
+}
+
+/** Less the phase's own name, where it begins with that. */
+function without(error: string, phase: string): string {
+  return error.startsWith(phase) ? error.slice(phase.length).replace(/^:? /, '') : error;
+}
+
+/** What to do with the run as a whole. */
+function conclusion({ state, supervisor, command, report, phases }: RunStand): string[] {
+  if (command === null) return report !== null && state === 'done' ? ['', `Report: ${report}`] : [];
+  if (state === 'done') return ['', `For summary and report: ${command}`];
+  if (supervisor !== null) return ['', `Once process ${supervisor.pid} has stopped the others: ${command}`];
+  const isUnderWay = phases.some((phase) => ['running', 'queued', 'restarting'].includes(phase.state));
+  return [
+    '',
+    isUnderWay
+      ? `To go on with what has stopped: ${command}`
+      : `Nothing of it is known to run. To go on: ${command}`,
   ];
 }
 

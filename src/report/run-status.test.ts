@@ -117,6 +117,13 @@ describe('a phase in trouble says what to do', () => {
     lock.release();
     expect(stand).toMatchObject({ state: 'restarting', restarts: 2, last_error: 'died of SIGKILL' });
     expect(stand?.to_do).toBe('nothing: it goes on from its checkpoint of step 90 by itself');
+    const soon = new Date(Date.now() + 3_600_000).toISOString();
+    const again = await lockFolder(run);
+    write('PT', { state: 'restarting', restarts: 2, last_error: 'died of SIGKILL', next_start: soon });
+    const waiting = standOf('PT');
+    again.release();
+    expect(waiting).toMatchObject({ next_start: soon });
+    expect(waiting?.to_do).toMatch(/^nothing: in 3[56]\d\d s it goes on from/);
   });
 });
 
@@ -152,10 +159,48 @@ describe('jobs of Slurm', () => {
 
   test('Slurm has it no more', () => {
     const gone = 'its Slurm job 12_1 left the queue before it began';
-    expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone });
+    expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone, log: null });
+    // Its shell has said why, before there was a log.
+    mkdirSync(join(run, 'MT/1'), { recursive: true });
+    const printed = join(run, 'MT/1/slurm-12_1.txt');
+    writeFileSync(printed, 'module: command not found');
+    expect(standOf('MT/1', new Map())?.log).toBe(printed);
+    expect(standOf('MT/1', new Map())?.last_error).toBe('its Slurm job 12_1 ended before it began to train');
     trained('MT/1', 1);
     write('MT/1', { state: 'running' });
     expect(standOf('MT/1', new Map())?.state).toBe('lost');
+  });
+});
+
+describe('what goes on with it', () => {
+  const commandOf = () => runStand(run).command;
+
+  test('nothing runs: the command', () => {
+    expect(commandOf()).toBe(`deep-incubation run ${run}`);
+    trained('PT');
+    recordJobs(run, [{ phase: 'PT', job: '12', script: 'PT.sh', submitted: 'now' }]);
+    expect(commandOf()).toBe(`deep-incubation run ${run} --launcher slurm`);
+  });
+
+  test('all goes on by itself: none, until some phase has failed', async () => {
+    const lock = await lockFolder(run);
+    expect(commandOf()).toBeNull();
+    trained('PT', 1);
+    write('PT', { state: 'failed', last_error: 'PT: the loss is NaN' });
+    const text = standText(runStand(run), pc.createColors(false));
+    lock.release();
+    expect(text).toContain('PT failed: the loss is NaN');
+    expect(text).toContain(`Once process ${process.pid} has stopped the others: deep-incubation run ${run}`);
+  });
+
+  test('all is done: the report, or what writes it', () => {
+    for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
+    const said = () => standText(runStand(run), pc.createColors(false)).split('\n').at(-1);
+    expect(said()).toBe(`For summary and report: deep-incubation run ${run}`);
+    mkdirSync(join(run, 'report'));
+    writeFileSync(join(run, 'report/index.html'), '');
+    writeFileSync(join(run, 'summary.json'), '{}');
+    expect(said()).toBe(`Report: ${join(run, 'report/index.html')}`);
   });
 });
 
@@ -176,6 +221,8 @@ test('a page for a person', () => {
     'MT/0 failed: died of SIGSEGV',
     '  log    RUN/MT/0/log.txt',
     '  to do  report it; after that run again: it begins anew',
+    '',
+    'Nothing of it is known to run. To go on: deep-incubation run RUN',
   ]);
 });
 

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { newestStep } from '../checkpoint/checkpoint-store.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
@@ -6,63 +7,10 @@ import { readMetrics } from '../checkpoint/metrics-log.js';
 import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
 import type { StepRecord } from '../checkpoint/records.js';
 import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
-import { readJobs, type SlurmJob } from '../cluster/slurm-jobs.js';
+import { outputOf, readJobs, type SlurmJob } from '../cluster/slurm-jobs.js';
 import type { QueuedJob } from '../cluster/slurm-queue.js';
-
-/**
- * waiting: for phases before it, or for its turn; queued: with a scheduler; restarting: its process died and starts
- * again after a pause; stopped: by a person; lost: its process is gone without a word.
- */
-export type StandState =
-  | 'waiting'
-  | 'queued'
-  | 'running'
-  | 'restarting'
-  | 'done'
-  | 'failed'
-  | 'stopped'
-  | 'lost';
-
-/** How one phase stands. */
-export interface PhaseStand {
-  readonly phase: string;
-  readonly state: StandState;
-  /** Of `steps`; 0 before the first. */
-  readonly step: number;
-  readonly steps: number | null;
-  /** Of the last step that was recorded. */
-  readonly loss: number | null;
-  /** Of the last evaluation, per cent. */
-  readonly top1: number | null;
-  readonly images_per_second: number | null;
-  /** Of the rest of the phase, at the recent speed, while it runs. */
-  readonly seconds_left: number | null;
-  readonly restarts: number;
-  /** Phases that it waits for. */
-  readonly waits_for: readonly string[];
-  readonly last_error: string | null;
-  /** What a person should do now; null where nothing. */
-  readonly to_do: string | null;
-  /** The phase's log, once it has begun. */
-  readonly log: string | null;
-  readonly host: string | null;
-  readonly pid: number | null;
-  /** The scheduler's. */
-  readonly job: string | null;
-  /** When the state began, ISO 8601. */
-  readonly since: string | null;
-}
-
-export interface RunStand {
-  readonly run: string;
-  readonly name: string;
-  /** failed: some phase is; running, queued: some phase is, and none failed; and so on. */
-  readonly state: StandState;
-  /** The process of `run` that looks after the phases, where there is one. */
-  readonly supervisor: { readonly pid: number; readonly host: string } | null;
-  /** In the order of the plan. */
-  readonly phases: readonly PhaseStand[];
-}
+import { quoted } from '../cluster/slurm-script.js';
+import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 
 /**
  * How a run stands, from its folder alone; whether a process lives is asked of the system on the same machine.
@@ -87,13 +35,26 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
     }),
   );
   const holder = liveHolder(runDir);
+  const report = join(folder.report, 'index.html');
   return {
     run: runDir,
     name: typeof name === 'string' ? name : 'run',
     state: ORDER.find((state) => phases.some((phase) => phase.state === state)) ?? 'done',
     supervisor: holder === undefined ? null : { pid: holder.pid, host: holder.host },
+    command: needsCommand(phases, folder.summary, holder !== undefined)
+      ? `deep-incubation run ${quoted(runDir)}${jobs.size > 0 ? ' --launcher slurm' : ''}`
+      : null,
+    report: existsSync(report) ? report : null,
     phases,
   };
+}
+
+/** Whether somebody must give `run` for all of it to be done. */
+function needsCommand(phases: readonly PhaseStand[], summary: string, isSupervised: boolean): boolean {
+  const are = (...states: StandState[]) => phases.some(({ state }) => states.includes(state));
+  if (are('failed', 'lost', 'stopped')) return true;
+  if (isSupervised || are('running', 'queued', 'restarting')) return false;
+  return are('waiting') || !existsSync(summary);
 }
 
 /** What is said of a run, before anything else. */
@@ -119,6 +80,7 @@ function phaseStand(runDir: string, phase: string, around: Circumstances): Phase
   const failing = state === 'failed' || state === 'lost' || state === 'restarting';
   const { job = status.job ?? null } = around.job ?? {};
   const hasLeft = state === 'stopped' && status.since === null && job !== null;
+  const printed = job === null ? undefined : outputOf(root, job);
   const kept = existsSync(root) ? newestStep(root) : undefined;
   return {
     ...{ phase, state },
@@ -130,11 +92,12 @@ function phaseStand(runDir: string, phase: string, around: Circumstances): Phase
     seconds_left: state === 'running' ? secondsLeft(recent) : null,
     restarts: status.restarts,
     waits_for: state === 'done' ? [] : around.waitsFor,
-    last_error: hasLeft ? `its Slurm job ${job} left the queue before it began` : status.last_error,
-    to_do: failing || state === 'stopped' ? toDo(state, kept ?? 0, status.hint) : null,
-    log: existsSync(log) ? log : null,
+    last_error: hasLeft ? leftError(job, printed) : status.last_error,
+    to_do: failing || state === 'stopped' ? toDo(state, kept ?? 0, status) : null,
+    log: existsSync(log) ? log : (printed ?? null),
     host: begun && status.since !== null ? status.host : null,
     ...{ pid: status.pid, job, since: status.since },
+    next_start: state === 'restarting' ? (status.next_start ?? null) : null,
   };
 }
 
@@ -153,12 +116,22 @@ function stateOf(status: FoundStatus, { job, queue }: Circumstances): StandState
   return state;
 }
 
-function toDo(state: StandState, step: number, hint: string | undefined): string {
+function toDo(state: StandState, step: number, { hint, next_start: next }: FoundStatus): string {
   const from =
     step > 0 ? `goes on from its checkpoint of step ${step.toLocaleString('en-US')}` : 'begins anew';
-  if (state === 'restarting') return `nothing: it ${from} by itself`;
+  if (state === 'restarting') return `nothing: ${restart(next)}it ${from} by itself`;
   if (state === 'failed') return `${hint ?? 'see its log'}; after that run again: it ${from}`;
   return `run again: it ${from}`;
+}
+
+function leftError(job: string, printed: string | undefined): string {
+  const how = printed === undefined ? 'left the queue before it began' : 'ended before it began to train';
+  return `its Slurm job ${job} ${how}`;
+}
+
+function restart(next: string | undefined): string {
+  const seconds = next === undefined ? 0 : (Date.parse(next) - Date.now()) / 1000;
+  return seconds > 0 ? `in ${Math.ceil(seconds)} s ` : '';
 }
 
 function secondsLeft(recent: readonly StepRecord[]): number | null {

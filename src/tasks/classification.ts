@@ -3,7 +3,7 @@ import type { Batch } from '../data/batch.js';
 import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
-import type { Task } from '../training/task.js';
+import type { Predictions, Task } from '../training/task.js';
 import { type InputOptions, imageInput } from './image-input.js';
 import { headsOf, judged, widened } from './logits.js';
 
@@ -65,7 +65,42 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
         top5: sum(hits).item(),
       };
     },
+    predict(logits, { labels }) {
+      return scope(() => predictionsOf(judged(to(logits, { dtype: 'F64' })), labels));
+    },
   };
+}
+
+/** Most classes that are told of an image. */
+const TOLD = 3;
+
+/** @param logits F64 [B, classes] */
+function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
+  const [size, classes] = logits.shape;
+  // Asked for as many as the score does, so that of equal logits the same comes first.
+  const asked = Math.min(5, classes);
+  const k = Math.min(TOLD, classes);
+  const first = integers(topIndices(logits, asked));
+  const values = logits.toFloat64Array();
+  const found = { k, labels: integers(labels), classes: new Int32Array(size * k) };
+  const probabilities = new Float64Array(size * k);
+  for (let image = 0; image < size; image++) {
+    const row = values.subarray(image * classes, (image + 1) * classes);
+    const most = row[first[image * asked]];
+    const sum = row.reduce((total, value) => total + Math.exp(value - most), 0);
+    for (let rank = 0; rank < k; rank++) {
+      const name = first[image * asked + rank];
+      found.classes[image * k + rank] = name;
+      probabilities[image * k + rank] = Math.exp(row[name] - most) / sum;
+    }
+  }
+  return { ...found, probabilities };
+}
+
+/** The elements of an I64 tensor of small numbers. */
+function integers(tensor: Tensor): Int32Array {
+  const { data } = tensor.toData();
+  return Int32Array.from(new BigInt64Array(data.buffer), Number);
 }
 
 /** lambda T(label) + (1 - lambda) T(the partner's), where T smooths: 1 - s + s/classes on the label, else s/classes. */

@@ -52,6 +52,7 @@ export function distillation<Own>(
   options: DistillationOptions,
 ): Task<DistillationTarget<Own>> {
   const { teacher, alpha } = options;
+  const predict = task.predict?.bind(task);
   const judging = { training: false, generator: new Generator(), key: [] };
   const taught =
     options.kind === 'soft'
@@ -73,6 +74,7 @@ export function distillation<Own>(
     },
 
     score: (logits, { own }) => task.score(logits, own),
+    ...(predict && { predict: (logits, { own }) => predict(logits, own) }),
   };
 }
 

@@ -5,7 +5,9 @@ import { linear, ones, reshape } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
+import { confusionCounter } from './confusion-counter.js';
 import { evaluate } from './evaluate.js';
+import type { Predictions } from './task.js';
 
 /** Images whose pixels over 255 are the logits of their classes. */
 function batchOf(rows: readonly (readonly number[])[], labels: readonly number[]): Batch {
@@ -22,6 +24,7 @@ function run(
   batches: readonly Batch[],
   precision: 'float32' | 'bfloat16' = 'float32',
   forward?: (x: Tensor) => Tensor,
+  onPredicted?: (batch: Batch, predictions: Predictions) => void,
 ) {
   const classes = batches[0]?.width ?? 1;
   async function* stream(): AsyncGenerator<Batch> {
@@ -40,6 +43,7 @@ function run(
     precision,
     device: 'cpu',
     generator: new Generator(),
+    ...(onPredicted && { onPredicted }),
   });
   return { result, seen };
 }
@@ -67,6 +71,28 @@ describe('evaluate', () => {
     expect(top5).toBe(100);
     expect(loss).toBeCloseTo(losses.reduce((a, b) => a + b) / 12, 6);
     expect(seen).toEqual([false, false]);
+  });
+
+  test('tells what each image is taken for, and how likely, without changing the scores', async () => {
+    const counter = confusionCounter(3);
+    const told: Predictions[] = [];
+    const { result } = run(batches, 'float32', undefined, (_, predictions) => {
+      counter.add(predictions);
+      told.push(predictions);
+    });
+    expect(await result).toEqual(await run(batches).result);
+    // Ten of the first batch are taken for class 1, two of the second for class 0.
+    expect(counter.counts()).toEqual([
+      [0, 1, 1],
+      [1, 0, 1],
+      [1, 1, 8],
+      [2, 0, 1],
+      [2, 1, 1],
+    ]);
+    expect([...told[1].classes]).toEqual([0, 2, 1, 0, 1, 2]);
+    const likely = (row: readonly number[]) => Math.exp(-crossEntropy(row, row.indexOf(Math.max(...row))));
+    expect(told[1].probabilities[0]).toBeCloseTo(likely(short[0]), 6);
+    expect(told[1].probabilities.slice(0, 3).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
   });
 
   test('top-5 of seven classes', async () => {

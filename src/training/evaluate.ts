@@ -5,7 +5,7 @@ import { autocast, noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
-import type { Task } from './task.js';
+import type { Predictions, Task } from './task.js';
 import type { Precision } from './trainer.js';
 
 /** `top1` and `top5` in per cent, `loss` a mean, all over all images: a short last batch counts by its size. */
@@ -26,6 +26,8 @@ export interface EvaluateOptions {
   readonly device?: string;
   /** Nothing is drawn from it. */
   readonly generator?: Generator;
+  /** Told of every batch what the model takes its images for, where the task can say. */
+  readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
 }
 
 /**
@@ -46,16 +48,20 @@ export interface EvaluateOptions {
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, task, precision = 'float32', device = 'cpu', generator = new Generator() } = options;
+  const { onPredicted } = options;
   const totals = { top1: 0, top5: 0, loss: 0, images: 0 };
   for await (const batch of options.batches) {
+    let predictions: Predictions | undefined;
     const score = scope(() =>
       noGrad(() => {
         const { input, target } = task.prepare(batch);
         const forward = () => model.forward(input, { training: false, generator, key: [] });
         const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
+        if (onPredicted !== undefined) predictions = task.predict?.(output, target);
         return task.score(output, target);
       }),
     );
+    if (predictions !== undefined) onPredicted?.(batch, predictions);
     totals.top1 += score.top1;
     totals.top5 += score.top5;
     totals.loss += score.loss;

@@ -12,6 +12,19 @@ export interface Task<Target = unknown> {
   loss(output: Tensor, target: Target): Tensor;
   /** Sums over a batch of what evaluation reports, to be divided by the number of images. */
   score(output: Tensor, target: Target): Score;
+  /** What the model takes each image of a batch for; left out by tasks that know no classes. */
+  predict?(output: Tensor, target: Target): Predictions;
+}
+
+/** Of a batch of B images, the likeliest k classes of each. */
+export interface Predictions {
+  readonly k: number;
+  /** [B]. */
+  readonly labels: Int32Array;
+  /** [B, k], the likeliest first: that which top-1 counts. */
+  readonly classes: Int32Array;
+  /** [B, k], of the softmax. */
+  readonly probabilities: Float64Array;
 }
 
 /** Sums over images: of the cross-entropy, and of those with the label first, or among the first five. */

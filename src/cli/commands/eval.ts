@@ -1,3 +1,4 @@
+import type { Confusion } from '../../checkpoint/confusion.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import type { Batch } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader.js';
@@ -9,12 +10,14 @@ import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../incubation/mode
 import { blueprintOf, vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
 import type { VitConfig } from '../../models/vit.js';
+import { className, classScores, confusions, worstClasses } from '../../report/class-scores.js';
 import { significant } from '../../report/format.js';
 import { classification } from '../../tasks/classification.js';
 import { resolveDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
+import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { evaluate } from '../../training/evaluate.js';
-import type { Task } from '../../training/task.js';
+import type { Predictions, Task } from '../../training/task.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -52,8 +55,12 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const precision = recipe.training.precision ?? 'float32';
 
   const started = performance.now();
-  const scores = await evaluate({ model, task, batches, precision, device, generator });
+  const counter = confusionCounter(config.classes);
+  const onPredicted = (_: Batch, predictions: Predictions) => counter.add(predictions);
+  const scores = await evaluate({ model, task, batches, precision, device, generator, onPredicted });
   const seconds = (performance.now() - started) / 1000;
+  const names = classNames(dataset.classes);
+  const told = { counts: counter.counts(), ...(names && { names }) };
   const result = {
     ...scores,
     ...(options.batchMean && { loss_batch_mean: meanOf(batchLosses) }),
@@ -64,9 +71,14 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     precision,
     seconds,
     images_per_second: scores.images / seconds,
+    classes: classScores(told),
+    confusions: confusions(told),
   };
   if (options.json) printJson(result);
-  else printResult(result);
+  else {
+    printResult(result);
+    printMistakes(told);
+  }
 }
 
 /** The checkpoint's weights, fit for images of the model's size. */
@@ -123,6 +135,39 @@ function modelFacts({ recipe, depths }: ModelOfCheckpoint) {
     heads,
     layer_norm_eps: layerNormEps,
   };
+}
+
+const MOST_TOLD = 5;
+
+/** The worst classes, and what is taken for what most often. */
+function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
+  const worst = worstClasses(told, MOST_TOLD).filter(({ top1 }) => top1 < 100);
+  const pairs = confusions(told, MOST_TOLD);
+  if (worst.length === 0) return;
+  const name = (label: number) => className(told, label);
+  const count = (images: number) => `${images.toLocaleString('en-US')} image${images === 1 ? '' : 's'}`;
+  print(
+    '',
+    'worst classes',
+    ...columns(
+      worst.map((score) => [
+        `  ${name(score.class)}`,
+        `${score.top1.toFixed(2)} %`,
+        `of ${count(score.images)}`,
+      ]),
+      1,
+    ),
+    '',
+    'most frequent confusions',
+    ...columns(
+      pairs.map(([target, taken, images]) => [
+        `  ${name(target)}`,
+        `taken for ${name(taken)}`,
+        count(images),
+      ]),
+      2,
+    ),
+  );
 }
 
 type Result = Awaited<ReturnType<typeof evaluate>> & {

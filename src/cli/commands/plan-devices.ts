@@ -1,7 +1,12 @@
 import { phaseOf } from '../../incubation/phases.js';
 import type { Network } from '../../incubation/plan/parallel-time.js';
 import type { RunPlan } from '../../incubation/plan/plan.js';
-import { type DevicesPlan, planDevices, type StepSeconds } from '../../incubation/plan/plan-devices.js';
+import {
+  type DevicesPlan,
+  planDevices,
+  type StepSeconds,
+  type StepTimes,
+} from '../../incubation/plan/plan-devices.js';
 import type { Schedule } from '../../incubation/plan/schedule.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
@@ -28,7 +33,9 @@ function json(run: RunPlan, plans: readonly DevicesPlan[], { stepSeconds, networ
     name: run.name,
     train_images: run.train_images,
     unit: stepSeconds === null ? 'macs' : 'seconds',
-    step_seconds: stepSeconds === null ? null : Object.fromEntries(stepSeconds),
+    step_seconds: stepSeconds === null ? null : inSeconds(stepSeconds, 'step'),
+    update_seconds: stepSeconds === null ? null : inSeconds(stepSeconds, 'update'),
+    start_seconds: stepSeconds === null ? null : inSeconds(stepSeconds, 'start'),
     network: stepSeconds === null ? null : network,
     schedules: plans.map(({ incubation, end_to_end }) => ({
       devices: incubation.devices,
@@ -37,6 +44,10 @@ function json(run: RunPlan, plans: readonly DevicesPlan[], { stepSeconds, networ
       speed_up: end_to_end && end_to_end.wall / incubation.wall,
     })),
   };
+}
+
+function inSeconds(of: StepSeconds, part: keyof StepTimes): Record<string, number> {
+  return Object.fromEntries([...of].map(([phase, times]) => [phase, times[part]]));
 }
 
 function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {

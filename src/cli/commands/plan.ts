@@ -40,7 +40,7 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   const time: Seconds = new Map(
     run.phases.flatMap(({ phase, steps }) => {
       const seconds = stepSeconds?.get(phase);
-      return seconds === undefined ? [] : [[phase, steps * seconds]];
+      return seconds === undefined ? [] : [[phase, seconds.start + steps * seconds.step]];
     }),
   );
   if (options.json) printJson(json(run, time));

@@ -10,6 +10,7 @@ import { causeOf, lackedMemory } from '../../cluster/ending.js';
 import type { Timing } from '../../cluster/process-watch.js';
 import { runRanks } from '../../cluster/ranks.js';
 import type { PhaseName } from '../phases.js';
+import { DiedTooOften } from './died-too-often.js';
 import { Interrupted } from './interrupted.js';
 import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
 
@@ -141,11 +142,13 @@ function failureOf(phase: string, { kind, message, hint }: z.infer<typeof failur
   return new RunError(/^(PT|MT\/\d+|FT|E2E)\b/.test(message) ? message : `${phase}: ${message}`, { hint });
 }
 
-function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): RunError {
+function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): DiedTooOften {
   const advice = lackedMemory(ending)
     ? 'give it more memory, or lower training.batch_size or run.parallel'
-    : `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
-  return new RunError(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
-    hint: `${advice}; run again to go on from its last checkpoint`,
+    : undefined;
+  const log = `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
+  return new DiedTooOften(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
+    hint: `${advice ?? log}; run again to go on from its last checkpoint`,
+    advice,
   });
 }

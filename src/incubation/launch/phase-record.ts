@@ -4,11 +4,14 @@ import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import type { Ending } from '../../cluster/ending.js';
 import { openLog } from '../phase/phase-log.js';
 import type { PhaseName } from '../phases.js';
+import { DiedTooOften } from './died-too-often.js';
 import { Interrupted } from './interrupted.js';
 
 interface RecordOptions {
   readonly runDir: string;
   readonly phases: readonly PhaseName[];
+  /** Aborted with an `Interrupted` as its reason, that is why the phases were stopped; else a person did it. */
+  readonly signal: AbortSignal;
   /** Tells the terminal. */
   readonly note: (line: string) => void;
 }
@@ -30,24 +33,26 @@ export interface PhaseRecord {
   failure(error: unknown): void;
 }
 
-export function createRecord({ runDir, phases, note }: RecordOptions): PhaseRecord {
+export function createRecord({ runDir, phases, signal, note }: RecordOptions): PhaseRecord {
   let restarts = 0;
   let lastError: string | null = null;
   let hint: string | undefined;
-  const write = (phase: PhaseName, name: PhaseStatus['state'], pid: number | null = null) =>
+  const write = (phase: PhaseName, name: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) =>
     writeStatus(runDir, phase, {
-      ...{ state: name, pid, restarts, last_error: lastError },
+      ...{ state: name, pid: null, restarts, last_error: lastError },
       ...(hint !== undefined && { hint }),
+      ...more,
     });
   const state: PhaseRecord['state'] = (name, pid) => {
-    for (const phase of phases) write(phase, name, pid);
+    for (const phase of phases) write(phase, name, pid === undefined ? {} : { pid });
   };
   return {
     state,
     death({ text, ending }, pauseMs) {
       restarts++;
       lastError = text;
-      state('restarting');
+      const next_start = new Date(Date.now() + pauseMs).toISOString();
+      for (const phase of phases) write(phase, 'restarting', { next_start });
       const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
       const line = `${phases.join(',')} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
       note(line);
@@ -57,14 +62,19 @@ export function createRecord({ runDir, phases, note }: RecordOptions): PhaseReco
       const isInterrupted = error instanceof Interrupted;
       if (!isInterrupted) {
         lastError = errorText(error);
-        hint = error instanceof DeepIncubationError ? error.hint : undefined;
-      }
+        hint = hintOf(error);
+      } else if (signal.reason instanceof Interrupted) lastError = signal.reason.message;
       const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
       for (const phase of phases) {
         write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
       }
     },
   };
+}
+
+function hintOf(error: unknown): string | undefined {
+  if (error instanceof DiedTooOften) return error.advice;
+  return error instanceof DeepIncubationError ? error.hint : undefined;
 }
 
 function log(runDir: string, phase: PhaseName, line: string, stderr: string): void {

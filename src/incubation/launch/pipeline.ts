@@ -5,6 +5,7 @@ import { localMachine, type Machine } from '../../cluster/local.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { sharesWithOthers } from '../together/shared-incubation.js';
+import { Interrupted } from './interrupted.js';
 import { runPhaseProcess } from './phase-process.js';
 import type { PreparedRun } from './prepare.js';
 
@@ -62,10 +63,16 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
     const process = runPhaseProcess({ ...options, ...place, runDir, phases, signal, note });
     running.set(
       team,
-      process.then(() => {
-        freeSlots.push(slot);
-        return team;
-      }),
+      process.then(
+        () => {
+          freeSlots.push(slot);
+          return team;
+        },
+        (error) => {
+          failure.abort(new Interrupted(`${phases.join(', ')} failed`));
+          throw error;
+        },
+      ),
     );
   };
 

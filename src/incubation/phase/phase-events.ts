@@ -1,7 +1,6 @@
 import type { MetricRecord } from '../../checkpoint/records.js';
 import { openEventFile } from '../../checkpoint/tensorboard/event-file.js';
 import {
-  type EncodedImage,
   type Hparam,
   histogram,
   image,
@@ -17,6 +16,7 @@ import { to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import type { Phase } from '../phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { sheetOf } from './image-sheet.js';
 
 /** What TensorBoard is shown of a phase, while it trains. */
 export interface PhaseEvents {
@@ -108,8 +108,8 @@ function histogramsOf(model: Pick<StagedModel, 'trainedParameters'>): Uint8Array
   });
 }
 
-/** Images of a batch that are shown. */
-const SHOWN = 16;
+/** Images of a batch that are shown, four a row: cropped, flipped and coloured; not yet erased or mixed. */
+const SHEET = { shown: 16, columns: 4 };
 
 async function* showFirst(
   batches: AsyncIterable<Batch>,
@@ -117,31 +117,9 @@ async function* showFirst(
 ): AsyncGenerator<Batch> {
   let isFirst = true;
   for await (const batch of batches) {
-    if (isFirst && [1, 3].includes(batch.channels)) append(0, [image('train/images', await sheetOf(batch))]);
+    if (isFirst && [1, 3].includes(batch.channels))
+      append(0, [image('train/images', await sheetOf(batch, SHEET))]);
     isFirst = false;
     yield batch;
   }
-}
-
-/** A batch's first images side by side, four a row: cropped, flipped and coloured; not yet erased or mixed. */
-async function sheetOf({ size, channels, height, width, images }: Batch): Promise<EncodedImage> {
-  const shown = Math.min(size, SHOWN);
-  const columns = Math.min(4, shown);
-  const sheet = { width: columns * width, height: Math.ceil(shown / columns) * height, channels };
-  const pixels = new Uint8Array(sheet.width * sheet.height * channels);
-  for (let slot = 0; slot < shown; slot++) {
-    const top = Math.floor(slot / columns) * height;
-    const left = (slot % columns) * width;
-    for (let channel = 0; channel < channels; channel++) {
-      const plane = (slot * channels + channel) * height * width;
-      for (let at = 0; at < height * width; at++) {
-        const place = (top + Math.floor(at / width)) * sheet.width + left + (at % width);
-        pixels[place * channels + channel] = images[plane + at];
-      }
-    }
-  }
-  const { default: sharp } = await import('sharp');
-  const raw = { width: sheet.width, height: sheet.height, channels: channels as 1 | 3 };
-  const png = sharp(pixels, { raw });
-  return { ...sheet, png: await (channels === 1 ? png.toColourspace('b-w') : png).png().toBuffer() };
 }

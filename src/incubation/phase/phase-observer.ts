@@ -17,10 +17,12 @@ import type { Phase } from '../phases.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { backgroundWriting } from './background-writing.js';
+import { openEvaluationDetails } from './evaluation-details.js';
 import { createMeter, epochOf } from './meter.js';
 import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
 import type { PhaseEvents } from './phase-events.js';
 import type { Log } from './phase-log.js';
+import type { PhaseSamples } from './phase-samples.js';
 import { StoppedEarly } from './stopped-early.js';
 
 /** What a phase is made of while it trains. */
@@ -31,6 +33,8 @@ export interface PhaseParts extends Trained {
   readonly folder: PhaseFolder;
   readonly log: Log;
   readonly events: PhaseEvents;
+  /** Where files are written. */
+  readonly samples: PhaseSamples | undefined;
   readonly images: Images;
   readonly task: Task;
   readonly generator: Generator;
@@ -70,6 +74,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     folder,
     log,
     events,
+    samples,
     images,
     model,
     ema,
@@ -85,6 +90,11 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const record = (record: MetricRecord) => {
     if (metrics?.append(record)) events.record(record);
   };
+  const details =
+    samples &&
+    openEvaluationDetails(folder, {
+      ...{ val: images.val, classes: recipe.model.classes, fromStep: from.step, samples },
+    });
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
@@ -98,6 +108,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const transform = images.evalTransform;
     const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
     const [top1, top5, loss, count] = await crew.led(4, async (beat) => {
+      const judging = details?.begin();
       const score = () =>
         evaluate({
           model,
@@ -109,8 +120,10 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
           precision,
           device,
           generator,
+          ...(judging && { onPredicted: judging.onPredicted }),
         });
       const found = await (ema === undefined ? score() : ema.swapped(score));
+      await judging?.write(step);
       return [found.top1, found.top5, found.loss, found.images];
     });
     const scores = { top1, top5, loss, images: count };

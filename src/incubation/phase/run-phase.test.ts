@@ -43,6 +43,7 @@ function traceOf(runDir: string) {
   return {
     step: checkpoint?.step,
     files: checkpoint?.manifest.files,
+    confusion: JSON.parse(readFileSync(join(root, 'confusion.json'), 'utf8')),
     metrics: metrics.map((line) => {
       const { kind, step, loss } = JSON.parse(line);
       return { kind, step, loss };
@@ -53,6 +54,7 @@ function traceOf(runDir: string) {
 test('checkpoints that a thread writes are those that are written at once; stopped, they are there', async () => {
   const apart = traceOf(await train('at-once', Number.POSITIVE_INFINITY));
   expect(apart.step).toBe(12);
+  expect(apart.confusion).toMatchObject({ step: 12, classes: 2, names: ['bright', 'dark'] });
   expect(traceOf(await train('in-thread', 0))).toEqual(apart);
 
   await expect(train('stopped', 0, 4)).rejects.toThrow(Interrupted);

@@ -27,6 +27,7 @@ import { phaseModel, phaseStart } from './phase-model.js';
 import { objectiveOf } from './phase-objective.js';
 import { createObserver, enoughOf, type Observer, type PhaseParts } from './phase-observer.js';
 import { freeze, optimizerOf, scheduleOf } from './phase-recipe.js';
+import { openPhaseSamples } from './phase-samples.js';
 import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {
@@ -115,6 +116,12 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const events = crew.leads
     ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
     : NO_EVENTS;
+  const samples = crew.leads
+    ? openPhaseSamples({
+        ...{ folder: folder.samples, shown: recipe.run.samples, fromStep: start.step, task },
+        ...{ train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std },
+      })
+    : undefined;
   const made = { ...trained, lineage };
   const parts = {
     recipe,
@@ -123,6 +130,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     folder,
     log,
     events,
+    samples,
     images,
     ...made,
     task,
@@ -141,15 +149,14 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   // A model that is there already is judged before it is tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
 
+  const batches = sharedBy(run, start.step * phase.settings.accumulate, (from) => batchesOf(parts, from));
   const training: TrainOptions = {
     ...parts,
     model: run.shared?.prefix(objective.model) ?? objective.model,
     phase: phase.name,
     dropPathKey: [recipe.seed, 'drop-path', keyOf(recipe, phase)],
     schedule: scheduleOf(phase, plan),
-    batches: events.watching(
-      sharedBy(run, start.step * phase.settings.accumulate, (from) => batchesOf(parts, from)),
-    ),
+    batches: events.watching(samples?.watching(batches) ?? batches),
     fromStep: start.step,
     steps: plan.steps,
     accumulate: share,

@@ -12,8 +12,18 @@ export interface DevicesPlan {
   readonly end_to_end: Schedule<PhaseName> | null;
 }
 
-/** Seconds of a step on one device, by phase. */
-export type StepSeconds = ReadonlyMap<string, number>;
+/** What a phase's steps take on one device, seconds. */
+export interface StepTimes {
+  /** A whole step. */
+  readonly step: number;
+  /** Of it, the optimiser's. */
+  readonly update: number;
+  /** What the first step takes longer. */
+  readonly start: number;
+}
+
+/** By phase. */
+export type StepSeconds = ReadonlyMap<string, StepTimes>;
 
 const BYTES_PER_GRADIENT = 4;
 
@@ -42,14 +52,19 @@ export function planDevices(
 }
 
 function jobOf(recipe: Recipe, plan: PhasePlan, stepSeconds: StepSeconds | null): Job<PhaseName> {
-  const stepTime = stepSeconds === null ? plan.macs / plan.steps : stepSeconds.get(plan.phase);
-  if (stepTime === undefined) throw new RangeError(`no step time of ${plan.phase}`);
+  const times =
+    stepSeconds === null
+      ? { step: plan.macs / plan.steps, update: 0, start: 0 }
+      : stepSeconds.get(plan.phase);
+  if (times === undefined) throw new RangeError(`no step time of ${plan.phase}`);
   return {
     name: plan.phase,
     needs: plan.needs,
     steps: plan.steps,
     microBatches: phaseOf(recipe, plan.phase).settings.accumulate,
-    stepTime,
+    stepTime: times.step,
+    updateTime: times.update,
+    startTime: times.start,
     gradientBytes: BYTES_PER_GRADIENT * plan.trained_parameters,
   };
 }

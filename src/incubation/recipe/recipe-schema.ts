@@ -111,6 +111,14 @@ const run = z
       .union([z.literal(false), tensorboard])
       .describe('Event files for TensorBoard, in the run folder; false: none.')
       .prefault({}),
+    samples: z
+      .int()
+      .min(0)
+      .max(64)
+      .describe(
+        'Images of the first batch, and of each evaluation, that are kept for the dashboard; 0: none.',
+      )
+      .default(8),
     slurm: slurm.prefault({}),
     kubernetes: kubernetes.prefault({}),
   })

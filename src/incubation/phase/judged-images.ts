@@ -1,0 +1,55 @@
+import type { Batch } from '../../data/batch.js';
+import type { Predictions } from '../../training/task.js';
+import type { Planar } from './image-sheet.js';
+
+/** A judged image that is shown. */
+export interface JudgedImage {
+  readonly index: number;
+  readonly target: number;
+  readonly predictions: readonly { readonly label: number; readonly probability: number }[];
+}
+
+/** Keeps a few images of an evaluation: the wrong ones that the model is surest of, then the right ones it doubts most. */
+export interface JudgedImages {
+  add(batch: Batch, predictions: Predictions): void;
+  /** The wrong ones first. */
+  found(): { readonly pixels: Planar; readonly images: readonly JudgedImage[] } | undefined;
+}
+
+interface Kept extends JudgedImage {
+  readonly rank: number;
+  readonly pixels: Uint8Array;
+}
+
+export function judgedImages(most: number): JudgedImages {
+  let kept: Kept[] = [];
+  let shape: Pick<Planar, 'channels' | 'height' | 'width'> | undefined;
+  return {
+    add: (batch, { k, labels, classes, probabilities }) => {
+      if (most === 0) return;
+      const { channels, height, width } = batch;
+      shape ??= { channels, height, width };
+      if (shape.channels !== channels || shape.height !== height || shape.width !== width) return;
+      const length = channels * height * width;
+      for (const [image, target] of labels.entries()) {
+        const isWrong = classes[image * k] !== target;
+        const sureness = probabilities[image * k] || 0;
+        const rank = isWrong ? 1 + sureness : 1 - sureness;
+        if (kept.length === most && rank <= kept[most - 1].rank) continue;
+        const predictions = Array.from({ length: k }, (_, place) => ({
+          label: classes[image * k + place],
+          probability: probabilities[image * k + place],
+        }));
+        const pixels = batch.images.slice(image * length, (image + 1) * length);
+        kept.push({ rank, index: batch.indices[image], target, predictions, pixels });
+        kept = kept.sort((a, b) => b.rank - a.rank).slice(0, most);
+      }
+    },
+    found: () => {
+      if (shape === undefined || kept.length === 0) return undefined;
+      const images = new Uint8Array(kept.length * kept[0].pixels.length);
+      for (const [slot, { pixels }] of kept.entries()) images.set(pixels, slot * pixels.length);
+      return { pixels: { ...shape, size: kept.length, images }, images: kept };
+    },
+  };
+}

@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { confusionOf } from '../checkpoint/confusion.js';
+import { confusionCounter } from '../training/confusion-counter.js';
+import { classScores, confusions, worstClasses } from './class-scores.js';
+
+const CLASSES = 5;
+const label = fc.nat({ max: CLASSES - 1 });
+
+test('scores and confusions are those of a count image by image', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(label, label), { minLength: 1, maxLength: 60 }), (images) => {
+      const counter = confusionCounter(CLASSES);
+      const [labels, classes] = [0, 1].map((at) => Int32Array.from(images.map((pair) => pair[at])));
+      counter.add({ k: 1, labels, classes, probabilities: new Float64Array(images.length) });
+      const counts = counter.counts();
+      for (const score of classScores({ counts })) {
+        const own = images.filter(([target]) => target === score.class);
+        expect(score.images).toBe(own.length);
+        expect(score.top1).toBeCloseTo((100 * own.filter(([a, b]) => a === b).length) / own.length, 10);
+      }
+      const scores = worstClasses({ counts }, CLASSES).map(({ top1 }) => top1);
+      expect(scores).toEqual(scores.toSorted((a, b) => a - b));
+      const wrong = confusions({ counts });
+      expect(wrong.reduce((sum, row) => sum + row[2], 0)).toBe(images.filter(([a, b]) => a !== b).length);
+    }),
+  );
+});
+
+test('a file that counts classes the model does not know is none', () => {
+  const whole = { step: 1, classes: 2, counts: [[0, 1, 3]] };
+  expect(confusionOf(whole)).toEqual(whole);
+  for (const counts of [[[0, 2, 3]], [[0, 1]], [[0, 1, -1]], 'x']) {
+    expect(confusionOf({ ...whole, counts })).toBeUndefined();
+  }
+  expect(confusionOf(null)).toBeUndefined();
+});
