@@ -17,8 +17,10 @@ import { InputError, RunError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import {
   bestCheckpoint,
+  type Checkpoint,
   latestCheckpoint,
   newestStep,
+  pointToLatest,
   prune,
   readCheckpoint,
   removeLeftovers,
@@ -239,6 +241,15 @@ test('a whole checkpoint under the name of another step is none', () => {
   expect(latestCheckpoint(phase).skipped).toEqual([
     { folder: join(root, '10'), reason: 'manifest.json is of step 9' },
   ]);
+});
+
+test('a pointer that a killed writer left behind is moved to the checkpoint found', () => {
+  save(8);
+  save(9);
+  writeFileSync(join(root, 'latest'), '8\n');
+  const { checkpoint } = latestCheckpoint(phase);
+  pointToLatest(phase, checkpoint as Checkpoint);
+  expect(pointer('latest')).toBe('9');
 });
 
 test('leftovers go: temporary files and folders, and nothing else', () => {

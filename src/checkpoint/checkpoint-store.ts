@@ -148,6 +148,15 @@ export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;
 }
 
+/**
+ * Points `latest` to the checkpoint that training goes on from: a writer killed just before it moved the pointer has left it
+ * behind, and training that is over would never move it. Only for who holds the folder.
+ */
+export function pointToLatest(phaseFolder: string, { step }: Checkpoint): void {
+  const root = join(phaseFolder, 'checkpoints');
+  if (readPointer(root, 'latest') !== step) writePointer(root, 'latest', step);
+}
+
 /** Deletes what killed writers left in a phase's folder. Only for who holds it, or knows that nobody does. */
 export function removeLeftovers(phaseFolder: string): void {
   for (const folder of [phaseFolder, join(phaseFolder, 'checkpoints')]) {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { errorText, RunError } from '../../base/errors.js';
+import { pointToLatest } from '../../checkpoint/checkpoint-store.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import type { PhaseResult } from '../../checkpoint/records.js';
@@ -92,6 +93,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const share = evenShare(accumulate, batchSize, crew.size);
   const plan = phasePlan(run.recipe, trainImagesOf(run.recipe, images.train.length), phase.name);
   const checkpoint = findCheckpoint(folder.root, log);
+  if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
   const { stages, parent } = await phaseStart(recipe, phase, { runDir, checkpoint });
   const model = phaseModel(recipe, phase, stages, device);
