@@ -110,8 +110,12 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
       { phase: 'MT/1', state: 'queued' },
       { phase: 'FT', state: 'queued', waits_for: ['MT/0', 'MT/1'] },
     ]);
-    // What is queued is not submitted again.
+    // What is queued is not submitted again, nor trained here.
     expect(await submit(path, run)).toEqual({});
+    const beside = await cli(['run', path, '--out', run], { env: cluster.env });
+    expect(beside.code).toBe(2);
+    expect(beside.stderr).toContain(`Slurm has PT (job ${jobs.PT}), MT/0 (job ${jobs['MT/0']})`);
+    expect(beside.stderr).toContain(`deep-incubation cancel ${run}`);
 
     cluster.slurm('scontrol', 'requeue', jobs.PT);
     await comes(run, 'PT', ({ state }) => state === 'queued');
