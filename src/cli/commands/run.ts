@@ -120,9 +120,9 @@ async function train(
     now: () => performance.now(),
     quiet: quiet ?? false,
   });
-  using stop = stopOnSignals(() =>
-    progress.note('stopping: a checkpoint is being saved; once more: at once'),
-  );
+  using stop = stopOnSignals({
+    onStop: () => progress.note('stopping: a checkpoint is being saved; once more: at once'),
+  });
   const ticking = setInterval(progress.tick, TICK_MS);
   try {
     return await runPipeline({
