@@ -1,3 +1,4 @@
+import type { PhaseResult } from '../checkpoint/records.js';
 import { roleOf } from './curves.js';
 import { bytes, significant } from './format.js';
 import { STYLE } from './html-style.js';
@@ -145,13 +146,17 @@ function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: n
     head: put(head, 'device hours', 'memory'),
     rows: rows.map(({ cells, total }, index) => {
       const part = all[index];
-      const hours = significant((part.seconds * ranks) / 3600);
+      const device = (result: PhaseResult) => result.seconds * (result.ranks ?? ranks);
+      // A total is that of its phases, each by its own processes.
+      const isBaseline = part === baseline;
+      const parts = 'phase' in part ? [part] : phases.filter(({ phase }) => (phase === 'E2E') === isBaseline);
+      const hours = significant(parts.reduce((sum, result) => sum + device(result), 0) / 3600);
       return { cells: put(cells, hours, 'memory_bytes' in part ? bytes(part.memory_bytes) : ''), total };
     }),
   };
 }
 
-/** Processes that trained a phase together. */
+/** Processes that trained a phase together, where its result does not tell. */
 function ranksOf(recipe: unknown): number {
   const ranks = Object(Object(recipe).run).ranks;
   return typeof ranks === 'number' ? ranks : 1;

@@ -5,6 +5,7 @@ import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readJson, runFolder } from '../../checkpoint/run-folder.js';
+import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { recipeOfPhase } from '../images.js';
 import { plannedRun, readRun } from '../launch/prepare.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
@@ -42,10 +43,11 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   if (lost.length > 0) throw changesOthers(name, lost);
 
   // Before anything is moved.
-  plannedRun(after);
+  const { plan } = plannedRun(after);
   const moved = [...dependents, ...changed];
   const previous = setAside(runDir, moved);
   writeJsonAtomic(runFolder(runDir).recipe, after);
+  writeJsonAtomic(runFolder(runDir).plan, plan);
   return { phases: [...new Set([name, ...moved])], previous };
 }
 
@@ -71,7 +73,8 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
 }
 
 /**
- * Moves phases to `previous/<n>/`, and copies the recipe there: nothing is lost.
+ * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
+ * nothing is lost.
  * @returns that folder; nothing where there was nothing to move
  */
 export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
@@ -87,6 +90,12 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
       mkdirSync(dirname(target), { recursive: true });
       renameSync(runFolder(runDir).phase(name).root, target);
     }
+    // They tell of what is not there any more, until the run has been summed up again.
+    for (const part of ['summary', 'report'] as const) {
+      const path = runFolder(runDir)[part];
+      if (existsSync(path)) renameSync(path, runFolder(previous)[part]);
+    }
+    forgetJobs(runDir, phases);
   });
   return previous;
 }
