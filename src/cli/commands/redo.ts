@@ -28,7 +28,12 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
       lock.release();
     }
   })();
-  const { phases, previous } = redone;
+  const { phases, previous, baseline } = redone;
   if (previous !== undefined && !options.quiet) note(`What ${phases.join(', ')} were is in ${previous}.`);
+  if (baseline !== undefined) {
+    note(
+      `E2E is kept: ${baseline.steps} steps, where as many block-passes as all the others are ${baseline.planned} now. \`redo ${runDir} E2E\` trains it anew.`,
+    );
+  }
   await run(runDir, { ...others, only: phases });
 }
