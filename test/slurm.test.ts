@@ -163,6 +163,8 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
     process.kill(second.pid as number, 'SIGKILL');
     const third = await comes(run, 'PT', ({ state, restarts }) => state === 'running' && restarts === 2);
     expect(third).toMatchObject({ job: PT, last_error: 'its process died with exit code 137' });
+    // The records of before are cut by then.
+    await until(() => goesOn(run).length === 2, 'its going on');
     await comes(run, 'PT', ({ step }) => step > saved + 20);
     const [before, after] = goesOn(run);
     expect(before).toBe(saved);
