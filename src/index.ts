@@ -18,6 +18,7 @@ export { type WriteOptions, writeModelFile } from './checkpoint/model-file/model
 export type { PhaseResult } from './checkpoint/records.js';
 export type { DataParallel } from './cluster/data-parallel.js';
 export type { ProcessGroup } from './cluster/process-group.js';
+export type { QueuedJob } from './cluster/slurm-queue.js';
 export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';
 export { type DeitTransformOptions, deitTransform } from './data/deit-transform.js';
 export { evalFolder, type FolderOptions, imageFolder, imageFolders } from './data/folder.js';
@@ -34,6 +35,17 @@ export type { PixelProgram, PixelStep } from './data/pixels.js';
 export { evalTransform, type FixedTransform, type ImageSize, type Transform } from './data/transform.js';
 export { assemble, type StageWeights } from './incubation/assemble.js';
 export { divide } from './incubation/divide.js';
+export type { BundleContent, BundleFile } from './incubation/exchange/bundle.js';
+export { packModule, packWork } from './incubation/exchange/bundle-pack.js';
+export {
+  type Unpacked,
+  type UnpackOptions,
+  unpackModule,
+  unpackWork,
+} from './incubation/exchange/bundle-unpack.js';
+export type { Lineage } from './incubation/exchange/lineage.js';
+export type { ParentOptions } from './incubation/exchange/one-parent.js';
+export { type Redone, redoPhase } from './incubation/exchange/redo.js';
 export { hybrid, hybridDepths, hybridRegimes } from './incubation/hybrid.js';
 export { imitation } from './incubation/imitation.js';
 export { type PipelineOptions, runPipeline } from './incubation/launch/pipeline.js';
@@ -67,6 +79,8 @@ export {
 export { type VitConfig, vit } from './models/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
+export type { PhaseStand, RunStand, StandState } from './report/run-stand.js';
+export { runStand } from './report/run-status.js';
 export { type ClassificationOptions, type ClassTarget, classification } from './tasks/classification.js';
 export {
   type DistillationOptions,

@@ -1,6 +1,8 @@
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { depthSettings, redoPhase } from '../src/incubation/exchange/redo.js';
+import { readRun } from '../src/incubation/launch/prepare.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 // Two machines are two folders: what goes from one to the other goes through bundles.
@@ -184,4 +186,56 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   expect(manifestOf(join(run, 'MT/0')).depths).toEqual([3, 1]);
   expect(manifestOf(join(run, 'FT')).depths).toEqual([3, 2]);
   expect(weightsOf(join(run, 'previous/2/MT/0'))).toBe(before['MT/0']);
+}, 120_000);
+
+test('a deeper module: the baseline is another model and trained anew; until it is nothing tells of the old one', async () => {
+  const [paired, run] = [at('paired.json'), at('paired')];
+  const tiny = tinyRecipe(at('images')) as { phases: object };
+  const phases = { PT: { epochs: 2 }, E2E: {} };
+  writeFileSync(paired, JSON.stringify({ ...tiny, phases }));
+  await succeed('run', paired, '--out', run, '--quiet');
+  const json = (path: string) => JSON.parse(readFileSync(join(run, path), 'utf8'));
+  const planned = () =>
+    json('plan.json').phases.find(({ phase }: { phase: string }) => phase === 'E2E').steps;
+  const [before, summary] = [weightsOf(join(run, 'E2E')), json('summary.json')];
+
+  // Its model is the same: kept, and that its cost is not is told.
+  const steps = planned();
+  const longer = await succeed('redo', run, 'MT/1', '--set', 'phases.modules.1.epochs=6');
+  expect(planned()).toBeGreaterThan(steps);
+  expect(longer.stderr).toContain(`E2E is kept: ${steps} steps, where as many block-passes`);
+  expect(longer.stderr).toContain(`all the others are ${planned()} now. \`redo ${run} E2E\``);
+  expect(weightsOf(join(run, 'E2E'))).toBe(before);
+  expect(json('previous/1/summary.json')).toEqual(summary);
+  expect(json('summary.json').phases.map(({ phase }: { phase: string }) => phase)).toContain('E2E');
+
+  // As `redo` was when it was stopped before it trained.
+  const redone = redoPhase(run, 'MT/0', depthSettings(readRun(run), 'MT/0', 3));
+  expect(redone).toMatchObject({ phases: ['MT/0', 'FT', 'E2E'], baseline: undefined });
+  expect(['summary.json', 'report', 'E2E', 'FT'].map((name) => existsSync(join(run, name)))).toEqual(
+    Array(4).fill(false),
+  );
+  const reported = await succeed('report', run);
+  expect(readFileSync(join(run, 'report/index.html'), 'utf8')).toContain(
+    'There is no end-to-end baseline (E2E) in this run.',
+  );
+  expect(reported.stdout).not.toContain('points ahead');
+  const stand = (await succeed('status', run)).stdout;
+  expect(stand).toMatch(new RegExp(`^E2E +waiting +0/${planned()}`, 'm'));
+  expect(stand).toContain(`To go on: deep-incubation run ${run}`);
+
+  await succeed('run', run, '--quiet');
+  expect(manifestOf(join(run, 'E2E')).depths.reduce((sum, each) => sum + each, 0)).toBe(5);
+  expect(json('E2E/result.json').steps).toBe(planned());
+  expect(weightsOf(join(run, 'previous/2/E2E'))).toBe(before);
+  expect(json('summary.json').end_to_end.top1).toBe(json('E2E/result.json').top1);
+}, 120_000);
+
+test('a baseline that is half-way is trained anew where its cost changes', async () => {
+  const [paired, run] = [at('half.json'), at('half')];
+  const tiny = tinyRecipe(at('images')) as { phases: object };
+  writeFileSync(paired, JSON.stringify({ ...tiny, phases: { PT: { epochs: 2 }, E2E: {} } }));
+  await succeed('run', paired, '--out', run, '--quiet');
+  rmSync(join(run, 'E2E/result.json'));
+  expect(redoPhase(run, 'MT/1', ['phases.modules.1.epochs=6']).phases).toEqual(['MT/1', 'FT', 'E2E']);
 }, 120_000);

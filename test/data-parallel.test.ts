@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { latestCheckpoint, readCheckpoint } from '../src/checkpoint/checkpoint-store.js';
+import { latestCheckpoint, newestStep, readCheckpoint } from '../src/checkpoint/checkpoint-store.js';
 import { freePort } from '../src/cluster/ranks.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { processesOf } from './processes.js';
@@ -76,9 +76,34 @@ test('under a launcher: the folder prepared by rank 0, the optimiser state shard
   expect(second).toEqual({ code: 0, stdout: '', stderr: '' });
   expect(first.stdout).toMatch(/^PT: top-1 [\d.]+ %/);
   expectSame(at('launched'), 'PT');
+  expect(JSON.parse(readFileSync(at('launched/PT/result.json'), 'utf8')).ranks).toBe(2);
   const early = await cli(['phase', at('launched'), 'FT']);
   expect(early).toMatchObject({ code: 2 });
   expect(early.stderr).toContain('FT starts from MT/0, MT/1, not done yet');
+});
+
+test('Ctrl-C under a launcher, which passes on a signal of its own: one request, and a checkpoint', async () => {
+  const run = at('passed-on');
+  const common = { MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()), WORLD_SIZE: '2' };
+  const ranks = ['0', '1'].map((rank) =>
+    start(['phase', recipe, 'PT', '--out', run, '--set', 'phases.PT.epochs=20000'], {
+      env: { ...common, RANK: rank, LOCAL_RANK: rank },
+    }),
+  );
+  await until(() => jsonLines(join(run, 'PT/metrics.jsonl')).length > 5, 'training');
+  // Held, so that all of them are there before it can have left.
+  const pass = (name: NodeJS.Signals) => {
+    for (const { process } of ranks) process.kill(name);
+  };
+  pass('SIGSTOP');
+  pass('SIGINT');
+  pass('SIGTERM');
+  pass('SIGCONT');
+  const [first, second] = await Promise.all(ranks.map(({ ended }) => ended));
+  // Either may be delivered first.
+  for (const { code } of [first, second]) expect([130, 143]).toContain(code);
+  const step = Number(/PT was interrupted at step (\d+) of/.exec(first.stderr)?.[1]);
+  expect(newestStep(join(run, 'PT'))).toBe(step);
 });
 
 test('micro-batches that cannot be shared evenly are refused', async () => {

@@ -1,9 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { newestStep } from '../src/checkpoint/checkpoint-store.js';
+import { readJobs } from '../src/cluster/slurm-jobs.js';
+import { askQueue } from '../src/cluster/slurm-queue.js';
 import type { PhaseStand, RunStand } from '../src/report/run-stand.js';
+import { runStand } from '../src/report/run-status.js';
 import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { type Cluster, missingPrograms, startCluster } from './slurm-cluster.js';
 
@@ -23,8 +26,12 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
   beforeAll(async () => {
     await writeImages(images, { train: 16, val: 8 });
     cluster = await startCluster();
+    for (const name of ['PATH', 'SLURM_CONF']) vi.stubEnv(name, cluster.env[name]);
   }, 120_000);
-  afterAll(() => cluster?.stop(), 60_000);
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    return cluster?.stop();
+  }, 60_000);
 
   /** A recipe whose PT takes so many epochs of four steps. */
   function recipe(name: string, epochs: number, MT: object = {}): string {
@@ -57,7 +64,11 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
     return Object.fromEntries(submitted.map(({ phase, job }: PhaseStand) => [phase, job]));
   };
 
-  const stand = async (run: string): Promise<RunStand> => JSON.parse(await said('status', run, '--json'));
+  /** As the command tells it. */
+  const told = async (run: string): Promise<RunStand> => JSON.parse(await said('status', run, '--json'));
+  /** The same without a process of its own for each look. */
+  const stand = async (run: string): Promise<RunStand> =>
+    runStand(run, await askQueue(readJobs(run).map(({ job }) => job)));
 
   /** Waits until a phase is as asked for. */
   async function comes(
@@ -76,18 +87,20 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
 
   /** Slurm lets a job that is queued again wait for two minutes; this one starts at once. */
   async function hasten(job: string): Promise<void> {
-    let wasPending = false;
+    let pendingSince: number | undefined;
     const hasStarted = () => {
       const state = cluster.slurm('squeue', '--noheader', `--jobs=${job}`, '--format=%T');
       if (state === 'PENDING') {
-        wasPending = true;
+        pendingSince ??= performance.now();
+        // What it was before may still be ending, and its end would be taken for that of the new one.
+        if (performance.now() - pendingSince < 1000) return false;
         try {
           cluster.slurm('scontrol', 'update', `JobId=${job}`, 'StartTime=now');
         } catch {
           // Not while what it was before is still being cleared away.
         }
       }
-      return wasPending && state === 'RUNNING';
+      return pendingSince !== undefined && state === 'RUNNING';
     };
     await until(hasStarted, `job ${job} to start again`);
   }
@@ -104,24 +117,27 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
     expect([jobs['MT/0'], jobs['MT/1']]).toEqual([0, 1].map((task) => `${Number(jobs.PT) + 1}_${task}`));
 
     await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
-    expect((await stand(run)).phases).toMatchObject([
+    expect((await told(run)).phases).toMatchObject([
       { phase: 'PT', state: 'running', job: jobs.PT, steps: 1600, restarts: 0 },
       { phase: 'MT/0', state: 'queued', job: jobs['MT/0'], waits_for: ['PT'] },
       { phase: 'MT/1', state: 'queued' },
       { phase: 'FT', state: 'queued', waits_for: ['MT/0', 'MT/1'] },
     ]);
-    // What is queued is not submitted again.
-    expect(await submit(path, run)).toEqual({});
-
     cluster.slurm('scontrol', 'requeue', jobs.PT);
     await comes(run, 'PT', ({ state }) => state === 'queued');
     const saved = newestStep(join(run, 'PT'));
     expect(saved).toBeGreaterThan(20);
+    // What is queued is not submitted again, nor trained here.
+    expect(await submit(path, run)).toEqual({});
+    const beside = await cli(['run', path, '--out', run], { env: cluster.env });
+    expect(beside.code).toBe(2);
+    expect(beside.stderr).toContain(`Slurm has PT (job ${jobs.PT}), MT/0 (job ${jobs['MT/0']})`);
+    expect(beside.stderr).toContain(`deep-incubation cancel ${run}`);
     await hasten(jobs.PT);
 
     await comes(run, 'FT', ({ state }) => state === 'done');
     expect(goesOn(run)).toEqual([saved]);
-    const ended = await stand(run);
+    const ended = await told(run);
     expect(ended.phases.map(({ state, step, restarts }) => [state, step, restarts])).toEqual([
       ['done', 1600, 1],
       ...Array(3).fill(['done', 8, 0]),
@@ -147,6 +163,8 @@ describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }
     process.kill(second.pid as number, 'SIGKILL');
     const third = await comes(run, 'PT', ({ state, restarts }) => state === 'running' && restarts === 2);
     expect(third).toMatchObject({ job: PT, last_error: 'its process died with exit code 137' });
+    // The records of before are cut by then.
+    await until(() => goesOn(run).length === 2, 'its going on');
     await comes(run, 'PT', ({ step }) => step > saved + 20);
     const [before, after] = goesOn(run);
     expect(before).toBe(saved);

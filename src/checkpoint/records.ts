@@ -64,4 +64,6 @@ export interface PhaseResult {
   readonly parameters: number;
   readonly trained_parameters: number;
   readonly memory_bytes: number;
+  /** Processes that trained it together, whoever started them; absent in results of before they were counted. */
+  readonly ranks?: number;
 }

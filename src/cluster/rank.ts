@@ -39,6 +39,11 @@ const LAUNCHERS = [
   { rank: 'SLURM_PROCID', size: 'SLURM_NTASKS', localRank: 'SLURM_LOCALID' },
 ] as const;
 
+/** Whether torchrun, srun or mpirun has started this process, be it alone. */
+export function isLaunched(env: NodeJS.ProcessEnv): boolean {
+  return LAUNCHERS.some(({ rank }) => env[rank] !== undefined);
+}
+
 /**
  * This process's rank, from the environment: torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
  * MASTER_PORT); where MASTER_ADDR is set, also those of Open MPI, MPICH (Hydra) and Slurm. MASTER_PORT may be left out.

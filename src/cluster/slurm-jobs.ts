@@ -46,11 +46,22 @@ export function outputOf(phaseRoot: string, job: string): string | undefined {
   return existsSync(path) ? path : undefined;
 }
 
+/** Takes the jobs of phases that are to be trained anew for what never was. */
+export function forgetJobs(runDir: string, phases: readonly string[]): void {
+  const jobs = readJobs(runDir);
+  const kept = jobs.filter(({ phase }) => !phases.includes(phase));
+  if (kept.length < jobs.length) writeJobs(runDir, kept);
+}
+
 /** Writes down new jobs, each in the place of its phase's last one. */
 export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
   const kept = readJobs(runDir).filter(({ phase }) => !jobs.some((job) => job.phase === phase));
+  writeJobs(runDir, [...kept, ...jobs]);
+}
+
+function writeJobs(runDir: string, jobs: readonly SlurmJob[]): void {
   withFileErrors(slurmFolder(runDir), () => {
     mkdirSync(slurmFolder(runDir), { recursive: true });
-    writeJsonAtomic(join(slurmFolder(runDir), 'jobs.json'), { jobs: [...kept, ...jobs] });
+    writeJsonAtomic(join(slurmFolder(runDir), 'jobs.json'), { jobs });
   });
 }

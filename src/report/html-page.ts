@@ -1,3 +1,4 @@
+import type { PhaseResult } from '../checkpoint/records.js';
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
 import { bytes, significant } from './format.js';
@@ -149,11 +150,7 @@ function phaseTable(summary: RunSummary, ranks: number): Markup {
 /** The table with what each row took of a machine, before its accuracy. */
 function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
   const { phases, incubation, end_to_end: baseline } = summary;
-  const totals = [incubation, baseline].filter((total) => total !== undefined);
-  const all = [
-    ...phases.map(({ seconds, memory_bytes }) => ({ seconds, memory: bytes(memory_bytes) })),
-    ...totals.map(({ seconds }) => ({ seconds, memory: '' })),
-  ];
+  const all = [...phases, ...[incubation, baseline].filter((total) => total !== undefined)];
   const at = head.indexOf('top-1');
   const put = (cells: readonly string[], ...more: string[]) => [
     ...cells.slice(0, at),
@@ -163,13 +160,18 @@ function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: n
   return {
     head: put(head, 'device hours', 'memory'),
     rows: rows.map(({ cells, total }, index) => {
-      const { seconds, memory } = all[index];
-      return { cells: put(cells, significant((seconds * ranks) / 3600), memory), total };
+      const part = all[index];
+      const device = (result: PhaseResult) => result.seconds * (result.ranks ?? ranks);
+      // A total is that of its phases, each by its own processes.
+      const isBaseline = part === baseline;
+      const parts = 'phase' in part ? [part] : phases.filter(({ phase }) => (phase === 'E2E') === isBaseline);
+      const hours = significant(parts.reduce((sum, result) => sum + device(result), 0) / 3600);
+      return { cells: put(cells, hours, 'memory_bytes' in part ? bytes(part.memory_bytes) : ''), total };
     }),
   };
 }
 
-/** Processes that trained a phase together. */
+/** Processes that trained a phase together, where its result does not tell. */
 function ranksOf(recipe: unknown): number {
   const ranks = Object(Object(recipe).run).ranks;
   return typeof ranks === 'number' ? ranks : 1;

@@ -220,3 +220,32 @@ test('epochs of a loss are those of the plan, also of a phase shorter than one',
   ];
   expect(Number(ticks.at(-1)?.textContent)).toBeLessThanOrEqual(0.1);
 });
+
+test('device hours: of the processes that each result tells of, whoever started them, added up in the totals', async () => {
+  const root = runWith(FULL_RUN, { name: 'small run', seed: 4, run: { ranks: 1 } });
+  const seconds: Record<string, number> = {};
+  for (const { phase } of FULL_RUN) {
+    const path = join(root, phase, 'result.json');
+    const result = JSON.parse(readFileSync(path, 'utf8'));
+    // PT by torchrun on eight devices; E2E's result is from before they were counted.
+    const ranks = phase === 'PT' ? 8 : 2;
+    seconds[phase] = result.seconds * (phase === 'E2E' ? 1 : ranks);
+    writeFileSync(path, JSON.stringify({ ...result, ...(phase !== 'E2E' && { ranks }) }));
+  }
+  const { document } = await pageOf(root);
+  const head = [...document.querySelectorAll('thead th')].map((cell) => cell.textContent);
+  const hours = Object.fromEntries(
+    [...document.querySelectorAll('tbody tr')].map((row) => {
+      const cells = [...row.querySelectorAll('td')].map((cell) => cell.textContent);
+      return [cells[0], Number(cells[head.indexOf('device hours')])];
+    }),
+  );
+  for (const phase of ['PT', 'MT/0', 'E2E']) {
+    expect(Math.abs((hours[phase] * 3600) / seconds[phase] - 1)).toBeLessThan(0.01);
+  }
+  const all = Object.entries(seconds).filter(([phase]) => phase !== 'E2E');
+  const sum = all.reduce((total, [, each]) => total + each, 0);
+  expect(hours['Deep Incubation'] * 3600).toBeGreaterThan(0.99 * sum);
+  expect(hours['Deep Incubation'] * 3600).toBeLessThan(1.01 * sum);
+  expect(hours['End to end']).toBe(hours.E2E);
+});

@@ -16,6 +16,12 @@ import type { PhaseStand, RunStand, StandState } from './run-stand.js';
  * How a run stands, from its folder alone; whether a process lives is asked of the system on the same machine.
  * @param queue what the scheduler still has, by job; left out where it was not asked
  * @throws InputError where the folder is no run's, or a file of it is damaged
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/standing');
+ * const { state, command, phases } = runStand('runs/standing');
+ * console.log(state, command, phases.map(({ phase, step }) => `${phase}: ${step}`));
  */
 export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>): RunStand {
   const folder = runFolder(runDir);

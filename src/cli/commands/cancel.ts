@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError, RunError } from '../../base/errors.js';
 import { type Holder, liveHolder } from '../../checkpoint/folder-lock.js';
-import { phasesIn, readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { readJobs } from '../../cluster/slurm-jobs.js';
-import { askQueue, slurmOutput } from '../../cluster/slurm-queue.js';
+import { phasesIn, runFolder } from '../../checkpoint/run-folder.js';
+import { openJobs } from '../../cluster/slurm-open-jobs.js';
+import { slurmOutput } from '../../cluster/slurm-queue.js';
 import { print } from '../output.js';
 
 /** A process that saves a checkpoint has so long to leave; one that takes longer is left to it. */
@@ -41,11 +41,8 @@ export async function cancel(runDir: string): Promise<void> {
 
 /** @returns the jobs that were cancelled */
 async function cancelJobs(runDir: string): Promise<string[]> {
-  const open = readJobs(runDir).filter(({ phase }) => readResult(runDir, phase) === undefined);
-  if (open.length === 0) return [];
-  const queue = await askQueue(open.map(({ job }) => job));
   // Where Slurm does not answer, scancel will say so.
-  const jobs = open.filter(({ job }) => queue?.has(job) ?? true);
+  const { jobs } = await openJobs(runDir);
   if (jobs.length === 0) return [];
   await slurmOutput(
     'scancel',

@@ -7,7 +7,7 @@ import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
 import { createProgressSender } from '../../cluster/progress-sender.js';
-import { rankIn, ranksHere } from '../../cluster/rank.js';
+import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
 import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
 import type { failureMessage } from '../../incubation/launch/phase-process.js';
 import { hasBegun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
@@ -40,7 +40,7 @@ interface PhaseOptions {
 export async function runOnePhase(recipeOrRun: string, name: string, options: PhaseOptions): Promise<void> {
   // Without its supervisor nobody knows of this process, and a second one may be started in its place.
   const guard = process.connected ? endWithParent() : undefined;
-  using stop = stopOnSignals();
+  using stop = stopOnSignals({ isLaunched: isLaunched(process.env) });
   let phases: readonly PhaseName[] = [];
   let group: ProcessGroup | undefined;
   let records: readonly OwnRecord[] = [];

@@ -1,4 +1,5 @@
 import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
 import { readRun } from '../../incubation/launch/prepare.js';
 import type { PhaseName } from '../../incubation/phases.js';
@@ -18,6 +19,7 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
   const { set = [], depth, ...others } = options;
   const before = readRun(runDir);
   const deeper = depth === undefined ? [] : depthSettings(before, name as PhaseName, depth);
+  await requireNoJobs(runDir, note);
   const lock = await lockFolder(runDir);
   const redone = (() => {
     try {
@@ -26,7 +28,12 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
       lock.release();
     }
   })();
-  const { phases, previous } = redone;
+  const { phases, previous, baseline } = redone;
   if (previous !== undefined && !options.quiet) note(`What ${phases.join(', ')} were is in ${previous}.`);
+  if (baseline !== undefined) {
+    note(
+      `E2E is kept: ${baseline.steps} steps, where as many block-passes as all the others are ${baseline.planned} now. \`redo ${runDir} E2E\` trains it anew.`,
+    );
+  }
   await run(runDir, { ...others, only: phases });
 }

@@ -5,6 +5,7 @@ import { removeTemporary } from '../../checkpoint/atomic.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
+import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
@@ -49,6 +50,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
+  if (!isAllDone(recipe, runDir, only)) await requireNoJobs(runDir, note);
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   else await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir);
@@ -118,9 +120,9 @@ async function train(
     now: () => performance.now(),
     quiet: quiet ?? false,
   });
-  using stop = stopOnSignals(() =>
-    progress.note('stopping: a checkpoint is being saved; once more: at once'),
-  );
+  using stop = stopOnSignals({
+    onStop: () => progress.note('stopping: a checkpoint is being saved; once more: at once'),
+  });
   const ticking = setInterval(progress.tick, TICK_MS);
   try {
     return await runPipeline({

@@ -24,6 +24,13 @@ interface Packed extends BundleFile {
  * Packs what another machine needs to incubate a module: the recipe, without where images lie and how this machine is
  * used, and the meta model. No images; a teacher that the recipe names is not packed.
  * @throws InputError where the recipe has no such module, or the meta model is not trained yet
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/shared');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/shared', device: 'cpu' });
+ * const { parent } = await packWork('runs/shared', 'MT/1', 'mt1.work.tar');
+ * console.log(parent);
  */
 export async function packWork(runDir: string, name: PhaseName, out: string): Promise<BundleContent> {
   const recipe = readRun(runDir);
@@ -43,6 +50,15 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
 /**
  * Packs a module that is done, for the run whose meta model it was incubated against.
  * @throws InputError where it is not done
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/packed');
+ * for (const phase of ['PT', 'MT/1'] as const) {
+ *   await runPhase({ recipe, phase, runDir: 'runs/packed', device: 'cpu' });
+ * }
+ * const { files } = packModule('runs/packed', 'MT/1', 'mt1.module.tar');
+ * console.log(Object.keys(files));
  */
 export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);

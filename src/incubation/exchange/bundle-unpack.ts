@@ -49,6 +49,15 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
 /**
  * Unpacks work into a folder of its own, a run in which the module can be incubated.
  * @throws InputError where the bundle is damaged, or the folder holds something
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/lender');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/lender', device: 'cpu' });
+ * await packWork('runs/lender', 'MT/0', 'mt0.work.tar');
+ * // There: a run with the recipe and the meta model.
+ * const { runDir } = await unpackWork('mt0.work.tar', 'runs/borrower');
+ * console.log(runDir);
  */
 export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
   if (existsSync(runDir) && readdirSync(runDir).length > 0) {
@@ -77,6 +86,16 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
  * Unpacks a module into the run whose meta model it was incubated against. Only for who holds the run.
  * @throws InputError where the bundle is damaged, the module is of another model, was incubated against another meta
  *   model (unless `force`), or is there already (unless `replace`)
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/returned');
+ * for (const phase of ['PT', 'MT/0'] as const) {
+ *   await runPhase({ recipe, phase, runDir: 'runs/returned', device: 'cpu' });
+ * }
+ * packModule('runs/returned', 'MT/0', 'mt0.module.tar');
+ * const { previous } = await unpackModule('mt0.module.tar', 'runs/returned', { replace: true, note: console.log });
+ * console.log(previous);
  */
 export async function unpackModule(
   bundle: string,

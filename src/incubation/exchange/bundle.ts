@@ -14,20 +14,32 @@ const fileSchema = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-export const bundleSchema = z.object({
+export const bundleSchema: z.ZodType<BundleContent> = z.object({
   format: z.literal('deep-incubation bundle 1'),
-  /** work: recipe and meta model, for another machine to incubate the module. module: what it sends back. */
   kind: z.enum(['work', 'module']),
-  /** The module. */
   phase: z.string().regex(/^MT\/\d{1,4}$/),
-  /** Hash of the meta model's weights; null where an old checkpoint does not tell it. */
   parent: z.string().nullable(),
   files: z.record(z.string().regex(BUNDLE_NAMES), fileSchema),
 });
 
 /** What `bundle.json` says. */
-export type BundleContent = z.infer<typeof bundleSchema>;
-export type BundleFile = z.infer<typeof fileSchema>;
+export interface BundleContent {
+  readonly format: 'deep-incubation bundle 1';
+  /** work: recipe and meta model, for another machine to incubate the module. module: what it sends back. */
+  readonly kind: 'work' | 'module';
+  /** The module, such as `MT/1`. */
+  readonly phase: string;
+  /** SHA-256 of the meta model's weights; null where an old checkpoint does not tell it. */
+  readonly parent: string | null;
+  /** By name, as they lie in a run folder. */
+  readonly files: Readonly<Record<string, BundleFile>>;
+}
+
+/** A file's size, and its SHA-256 in hexadecimal digits. */
+export interface BundleFile {
+  readonly bytes: number;
+  readonly sha256: string;
+}
 
 export function fileOf(bytes: Uint8Array): BundleFile {
   return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };

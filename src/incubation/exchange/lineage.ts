@@ -15,7 +15,14 @@ const lineageSchema = z.object({ parent: sha256.nullable(), recipe: sha256, data
  * Where a phase's weights come from, as its checkpoints tell: SHA-256 each. Modules fit together that have the same
  * `parent`, wherever and from whichever file they were incubated.
  */
-export type Lineage = z.infer<typeof lineageSchema>;
+export interface Lineage {
+  /** The weights that the phase started from; null where there were none. */
+  readonly parent: string | null;
+  /** What of the recipe has a say in its result. */
+  readonly recipe: string;
+  /** The training images: names, labels, classes, some sizes. */
+  readonly data: string;
+}
 
 /** What a checkpoint's manifest tells; nothing in those of before there was lineage. */
 export function lineageIn(manifest: Readonly<Record<string, unknown>>): Lineage | undefined {

@@ -4,10 +4,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
-import { readJson, runFolder } from '../../checkpoint/run-folder.js';
+import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { recipeOfPhase } from '../images.js';
 import { plannedRun, readRun } from '../launch/prepare.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
+import type { RunPlan } from '../plan/plan.js';
 import { targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { recipeHash } from './lineage.js';
@@ -17,6 +19,8 @@ export interface Redone {
   readonly phases: PhaseName[];
   /** Folder that holds what they were; nothing where none of them had been begun. */
   readonly previous: string | undefined;
+  /** Of a baseline that is done and kept, but would now be trained for another number of steps to cost as much as the rest. */
+  readonly baseline: { readonly steps: number; readonly planned: number } | undefined;
 }
 
 /**
@@ -24,6 +28,13 @@ export interface Redone {
  * was, and writes the recipe with other settings. Only for who holds the run.
  * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
  * @throws InputError naming such a phase
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/redone');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/redone', device: 'cpu' });
+ * const { phases, previous } = redoPhase('runs/redone', 'PT', ['phases.PT.epochs=2']);
+ * console.log(phases, previous);
  */
 export function redoPhase(runDir: string, name: PhaseName, settings: readonly string[]): Redone {
   const before = readRun(runDir);
@@ -42,11 +53,26 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   if (lost.length > 0) throw changesOthers(name, lost);
 
   // Before anything is moved.
-  plannedRun(after);
+  const { plan } = plannedRun(after);
+  const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
+  const baseline = kept.includes('E2E') ? costsOf(plannedRun(before).plan, plan) : undefined;
+  const isDone = readResult(runDir, 'E2E') !== undefined;
+  // Half-way, its schedule would be another one.
+  if (baseline !== undefined && !isDone) changed.push('E2E');
   const moved = [...dependents, ...changed];
   const previous = setAside(runDir, moved);
   writeJsonAtomic(runFolder(runDir).recipe, after);
-  return { phases: [...new Set([name, ...moved])], previous };
+  writeJsonAtomic(runFolder(runDir).plan, plan);
+  const phases = [...new Set([name, ...moved])];
+  return { phases, previous, baseline: isDone ? baseline : undefined };
+}
+
+/** Steps of the baseline before and after, where they differ. */
+function costsOf(before: RunPlan, after: RunPlan): Redone['baseline'] {
+  const [steps, planned] = [before, after].map(
+    ({ phases }) => phases.find(({ phase }) => phase === 'E2E')?.steps ?? 0,
+  );
+  return steps === planned ? undefined : { steps, planned };
 }
 
 /** The settings that give a module another number of blocks. */
@@ -71,7 +97,8 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
 }
 
 /**
- * Moves phases to `previous/<n>/`, and copies the recipe there: nothing is lost.
+ * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
+ * nothing is lost.
  * @returns that folder; nothing where there was nothing to move
  */
 export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
@@ -87,6 +114,12 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
       mkdirSync(dirname(target), { recursive: true });
       renameSync(runFolder(runDir).phase(name).root, target);
     }
+    // They tell of what is not there any more, until the run has been summed up again.
+    for (const part of ['summary', 'report'] as const) {
+      const path = runFolder(runDir)[part];
+      if (existsSync(path)) renameSync(path, runFolder(previous)[part]);
+    }
+    forgetJobs(runDir, phases);
   });
   return previous;
 }

@@ -8,13 +8,18 @@ import { planRun } from '../plan/plan.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { runPipeline } from './pipeline.js';
 
-// A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told.
+// A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
+// that has a companion in MEET it ends only after that has started: so the two are under way together.
 const FAKE = `
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 const [run, phase, , threads] = process.argv.slice(2);
 const note = (what) => appendFileSync(run + '/order', what + ' ' + phase + ' ' + threads + '\\n');
 note('start');
-await new Promise((resolve) => setTimeout(resolve, 300));
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const companion = JSON.parse(process.env.MEET ?? '{}')[phase];
+const hasMet = () => readFileSync(run + '/order', 'utf8').includes('start ' + companion + ' ');
+if (companion === undefined) await sleep(300);
+else for (const end = Date.now() + 50_000; !hasMet() && Date.now() < end; ) await sleep(10);
 if (process.env.FAIL === phase) {
   process.send({ type: 'failed', kind: 'run', message: 'the loss is NaN', hint: 'lower it' });
   process.exit(1);
@@ -33,6 +38,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   delete process.env.FAIL;
+  delete process.env.MEET;
   rmSync(runDir, { recursive: true });
 });
 
@@ -76,11 +82,15 @@ test('auto: each phase after those it starts from, only modules beside one anoth
 });
 
 test('a number: so many phases at a time, the baseline from the start', async () => {
+  // PT ends only beside the baseline, and the baseline only beside FT.
+  process.env.MEET = JSON.stringify({ PT: 'E2E', E2E: 'FT' });
   await run(2);
-  const seen = together();
-  expect(new Set([...seen.PT, ...seen.E2E])).toEqual(new Set(['PT', 'E2E']));
-  expect(Math.max(...Object.values(seen).map((phases) => phases.length))).toBe(2);
-  expect(Object.keys(seen).indexOf('FT')).toBeGreaterThan(Object.keys(seen).indexOf('MT/2'));
+  const { PT, E2E, ...others } = together();
+  expect([PT, E2E].map((phases) => phases.length).sort()).toEqual([1, 2]);
+  expect(new Set([...PT, ...E2E])).toEqual(new Set(['PT', 'E2E']));
+  expect(others).toEqual(
+    Object.fromEntries(['MT/0', 'MT/1', 'MT/2', 'FT'].map((phase) => [phase, ['E2E', phase]])),
+  );
 });
 
 test('only: some phases, and not without those they start from', async () => {

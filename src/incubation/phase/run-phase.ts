@@ -175,7 +175,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   }
 
   await observer.finish();
-  const result = await resultOf(observer, plan, device);
+  const result = { ...(await resultOf(observer, plan, device)), ranks: crew.size };
   if (crew.leads) writeResult(runDir, result);
   events.done();
   log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);

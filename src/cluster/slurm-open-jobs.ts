@@ -1,0 +1,36 @@
+import { InputError } from '../base/errors.js';
+import { readResult } from '../checkpoint/run-folder.js';
+import { readJobs, type SlurmJob } from './slurm-jobs.js';
+import { askQueue } from './slurm-queue.js';
+
+export interface OpenJobs {
+  /** Of phases that are not done. */
+  readonly jobs: readonly SlurmJob[];
+  /** False where Slurm cannot be asked from here: then they may have ended. */
+  readonly isSure: boolean;
+}
+
+/** The jobs of a run that Slurm still has to run, or runs. */
+export async function openJobs(runDir: string): Promise<OpenJobs> {
+  const undone = readJobs(runDir).filter(({ phase }) => readResult(runDir, phase) === undefined);
+  const queue = await askQueue(undone.map(({ job }) => job));
+  return { jobs: undone.filter(({ job }) => queue?.has(job) ?? true), isSure: queue !== undefined };
+}
+
+/**
+ * For who is about to train a run on this machine: Slurm must not train it too. Where Slurm cannot be asked, as where
+ * the folder was copied to another machine, that is told and no more.
+ * @throws InputError naming the jobs
+ */
+export async function requireNoJobs(runDir: string, note: (line: string) => void): Promise<void> {
+  const { jobs, isSure } = await openJobs(runDir);
+  if (jobs.length === 0) return;
+  const named = jobs.map(({ phase, job }) => `${phase} (job ${job})`).join(', ');
+  if (!isSure) {
+    note(`Slurm cannot be asked from here; it had been given ${named}.`);
+    return;
+  }
+  throw new InputError(`${runDir}: Slurm has ${named}`, {
+    hint: `deep-incubation cancel ${runDir} takes them from it; --launcher slurm leaves the run to it`,
+  });
+}
