@@ -1,4 +1,3 @@
-import type { PhaseResult } from '../checkpoint/records.js';
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
 import { bytes, significant } from './format.js';
@@ -150,7 +149,7 @@ function phaseTable(summary: RunSummary, ranks: number): Markup {
 /** The table with what each row took of a machine, before its accuracy. */
 function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
   const { phases, incubation, end_to_end: baseline } = summary;
-  const all = [...phases, ...[incubation, baseline].filter((total) => total !== undefined)];
+  const totals = [incubation, baseline].filter((total) => total !== undefined);
   const at = head.indexOf('top-1');
   const put = (cells: readonly string[], ...more: string[]) => [
     ...cells.slice(0, at),
@@ -160,13 +159,11 @@ function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: n
   return {
     head: put(head, 'device hours', 'memory'),
     rows: rows.map(({ cells, total }, index) => {
-      const part = all[index];
-      const device = (result: PhaseResult) => result.seconds * (result.ranks ?? ranks);
       // A total is that of its phases, each by its own processes.
-      const isBaseline = part === baseline;
-      const parts = 'phase' in part ? [part] : phases.filter(({ phase }) => (phase === 'E2E') === isBaseline);
-      const hours = significant(parts.reduce((sum, result) => sum + device(result), 0) / 3600);
-      return { cells: put(cells, hours, 'memory_bytes' in part ? bytes(part.memory_bytes) : ''), total };
+      const isBaseline = totals[index - phases.length] === baseline;
+      const parts = total ? phases.filter(({ phase }) => (phase === 'E2E') === isBaseline) : [phases[index]];
+      const hours = parts.reduce((sum, result) => sum + (result.seconds * (result.ranks ?? ranks)) / 3600, 0);
+      return { cells: put(cells, significant(hours), total ? '' : bytes(phases[index].memory_bytes)), total };
     }),
   };
 }
