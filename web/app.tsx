@@ -3,6 +3,7 @@ import { AXES, type Axis, type Layout } from '../src/dashboard/protocol';
 import { ChartBar } from './components/chart-bar';
 import { Charts } from './components/charts';
 import { Comparison } from './components/comparison';
+import { Evaluation } from './components/evaluation';
 import { Header } from './components/header';
 import { Help } from './components/help';
 import { Log } from './components/log';
@@ -10,7 +11,9 @@ import { PhaseGraph } from './components/phase-graph';
 import { PhaseTable } from './components/phase-table';
 import { Recipe } from './components/recipe';
 import { RunHead } from './components/run-head';
+import { Samples } from './components/samples';
 import { type Range, useCurves } from './curves';
+import { useJudged } from './judged';
 import { useKeys } from './keys';
 import { useLive } from './live';
 
@@ -32,6 +35,7 @@ export function App() {
   const { curves, version } = useCurves(live, { runs: shown, axis, layout, range });
   const phase =
     run?.phases.find((each) => each.phase === chosen) ?? run?.phases.find(isOfInterest) ?? run?.phases[0];
+  const judged = useJudged(selected, phase);
 
   const choose = (next: Axis) => {
     setRange(undefined);
@@ -111,6 +115,12 @@ export function App() {
                 onRange={setRange}
               />
             </section>
+            {phase !== undefined && judged !== undefined && (
+              <>
+                <Evaluation {...{ run, phase, confusion: judged.confusion }} onChoose={setChosen} />
+                <Samples {...{ run, phase, judged }} />
+              </>
+            )}
             {phase !== undefined && <Log run={run} phase={phase} onChoose={setChosen} />}
             <PhaseTable run={run} chosen={phase?.phase} />
             <Recipe runs={live.runs} run={run} />

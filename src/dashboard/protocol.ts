@@ -1,4 +1,6 @@
 /** What the dashboard's server and its page say to each other. Names in JSON are snake_case, as in the run folder. */
+import type { Confusion } from '../checkpoint/confusion.js';
+import type { Samples } from '../checkpoint/samples.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** What a chart's horizontal axis counts. */
@@ -78,6 +80,13 @@ export interface Update {
   readonly boot: string;
   readonly runs: readonly RunState[];
   readonly points: readonly Points[];
+}
+
+/** Of a phase's last evaluation, and of the images that it has kept; null where there is none. */
+export interface Judged {
+  readonly confusion: Confusion | null;
+  readonly train: Samples | null;
+  readonly eval: Samples | null;
 }
 
 /** A curve: of each share of the range the least and the greatest value, so that no peak is lost. */

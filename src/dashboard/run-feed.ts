@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { runFolder } from '../checkpoint/run-folder.js';
+import type { SampleKind } from '../checkpoint/samples.js';
+import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
-import type { RunState } from './protocol.js';
+import type { Judged, RunState } from './protocol.js';
 import { readRunJson, readTail } from './run-file.js';
 import { readStandings, type Standing, stateOf } from './run-state.js';
 
@@ -18,18 +20,21 @@ export interface RunFeed {
   recipe(): Record<string, unknown>;
   /** The last lines of a phase's log. */
   log(phase: string): readonly string[];
+  judged(phase: string): Judged | undefined;
+  /** A PNG of the phase's `samples/`. */
+  strip(phase: string, kind: SampleKind, step: number): Buffer | undefined;
 }
 
 const LOG_BYTES = 48 << 10;
 
 /** @throws InputError where `root` is no run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
-  const folder = runFolder(resolve(root));
-  if (!existsSync(folder.recipe)) {
+  if (!existsSync(runFolder(root).recipe)) {
     throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
       hint: 'Name the folder that `deep-incubation run` writes; it is there as soon as the run has begun.',
     });
   }
+  const folder = runFolder(realpathSync(root));
   const feeds = new Map<string, PhaseFeed>();
   let standings: Standing[] = [];
 
@@ -62,5 +67,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
     },
     recipe: () => readRunJson(folder.recipe) ?? {},
     log: (phase) => (feeds.has(phase) ? readTail(folder.phase(phase).log, LOG_BYTES).lines : []),
+    judged: (phase) => (feeds.has(phase) ? readJudged(folder.phase(phase)) : undefined),
+    strip: (phase, kind, step) => (feeds.has(phase) ? readStrip(folder.phase(phase), kind, step) : undefined),
   };
 }
