@@ -133,5 +133,5 @@ export function App() {
 }
 
 function isOfInterest({ state }: { state: string }): boolean {
-  return state === 'failed' || state === 'running' || state === 'restarting';
+  return state === 'failed' || state === 'lost' || state === 'running' || state === 'restarting';
 }

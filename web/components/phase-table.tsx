@@ -1,5 +1,6 @@
 import type { RunState } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
+import { whereOf } from '../../src/report/where';
 import { colourOf } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
@@ -16,6 +17,7 @@ const HEADS = [
   'Memory',
   'Block-passes',
   'Time',
+  'Where',
 ];
 
 /** Every number of the page's head and figure, phase by phase. */
@@ -45,6 +47,7 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
             <td>{or(phase.memory_bytes, bytes)}</td>
             <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
             <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
+            <td class="left">{whereOf(phase) || '–'}</td>
           </tr>
         ))}
       </Table>
