@@ -34,7 +34,10 @@ export function App() {
   const shown = compares ? live.runs.map(({ id }) => id) : [selected];
   const { curves, version } = useCurves(live, { runs: shown, axis, layout, range });
   const phase =
-    run?.phases.find((each) => each.phase === chosen) ?? run?.phases.find(isOfInterest) ?? run?.phases[0];
+    run?.phases.find((each) => each.phase === chosen) ??
+    run?.phases.find(isOfInterest) ??
+    run?.phases.find((each) => each.phase === 'FT' && each.state === 'done') ??
+    run?.phases[0];
   const judged = useJudged(selected, phase);
 
   const choose = (next: Axis) => {

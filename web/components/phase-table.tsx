@@ -17,15 +17,15 @@ const HEADS = [
   'Memory',
   'Block-passes',
   'Time',
-  'Where',
 ];
 
 /** Every number of the page's head and figure, phase by phase. */
 export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | undefined }) {
   const or = (value: number | null, text: (value: number) => string) => (value === null ? '–' : text(value));
+  const places = run.phases.some((phase) => whereOf(phase) !== '');
   return (
     <section aria-labelledby="numbers">
-      <Table id="numbers" title="Numbers" heads={HEADS} isPart={false}>
+      <Table id="numbers" title="Numbers" heads={places ? [...HEADS, 'Where'] : HEADS} isPart={false}>
         {run.phases.map((phase) => (
           <tr key={phase.phase} class={phase.phase === chosen ? 'chosen' : ''}>
             <th scope="row" class={colourOf(phase.phase)}>
@@ -47,7 +47,7 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
             <td>{or(phase.memory_bytes, bytes)}</td>
             <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
             <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
-            <td class="left">{whereOf(phase) || '–'}</td>
+            {places && <td>{whereOf(phase) || '–'}</td>}
           </tr>
         ))}
       </Table>

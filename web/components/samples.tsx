@@ -18,7 +18,7 @@ export function Samples({ run, phase, judged }: SamplesProps) {
       </h2>
       {judged.eval && (
         <Row {...{ run, phase, kind: 'eval', strip: judged.eval }}>
-          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes first
+          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, of each class one
         </Row>
       )}
       {judged.train && (
@@ -69,11 +69,15 @@ function Row({ run, phase, kind, strip, children }: RowProps) {
 function Targets({ image }: { image: SampleImage }) {
   return (
     <span class="told">
-      {image.targets.map(({ label, name, weight }) => (
+      {image.targets.toSorted(byWeight).map(({ label, name, weight }) => (
         <Share key={label} name={name ?? String(label)} share={image.targets.length > 1 ? weight : null} />
       ))}
     </span>
   );
+}
+
+function byWeight(a: { weight: number | null }, b: { weight: number | null }): number {
+  return (b.weight ?? 0) - (a.weight ?? 0);
 }
 
 function Guesses({ image: { targets, predictions = [] } }: { image: SampleImage }) {
