@@ -37,10 +37,17 @@ interface Server {
   readonly process: ChildProcess;
 }
 
+const servers = new Set<ChildProcess>();
+// Of a bench that failed.
+process.on('exit', () => {
+  for (const server of servers) server.kill();
+});
+
 async function serve(root: string): Promise<Server> {
   const process = spawn(globalThis.process.execPath, [main, 'watch', root], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
+  servers.add(process);
   const [text] = await once(process.stdout, 'data');
   return { url: String(text).trim(), process };
 }
@@ -48,6 +55,7 @@ async function serve(root: string): Promise<Server> {
 async function end({ process }: Server): Promise<void> {
   process.kill('SIGINT');
   await once(process, 'exit');
+  servers.delete(process);
 }
 
 interface Start {
