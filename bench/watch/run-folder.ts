@@ -1,8 +1,8 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Records of phase PT, and a phase beside it that goes on. */
-export const GROWING = 'MT/0';
+/** The phase that goes on beside PT, which has the history. */
+const GROWING = 'MT/0';
 
 /** Writes a run folder whose meta model has left so many step records. */
 export function writeLongRun(root: string, records: number): void {
