@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { confusionOf } from '../src/checkpoint/confusion.js';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
+import { readJson, runFolder } from '../src/checkpoint/run-folder.js';
 import { type Dashboard, startDashboard } from '../src/dashboard/server.js';
 import { temporaryFolder } from './cli-support.js';
-import { type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
+import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
+import { writeJudged } from './synthetic-judged.js';
 
 // The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
 
@@ -126,6 +129,62 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
     await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('710');
     await page.close();
     await second.close();
+  });
+
+  test.each([
+    [30, 1],
+    [200, 0],
+  ])('of %i classes %i matrix is drawn; the worst classes are told', async (classes, matrices) => {
+    const root = join(folder, `classes-${classes}`);
+    writeDashboardRun(root, 'failed');
+    const names = Array.from({ length: classes }, (_, i) => `class <b>${i}</b> of a long name`);
+    const place = { phase: 'MT/2', kind: 'eval', epoch: 0, step: 300, images: 1000 } as const;
+    const record = { ...place, top1: 70, top5: 90, loss: 1, block_passes: 1, seconds: 1 };
+    writeJudged(root, record, names);
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'dark' });
+    await page.waitForSelector('#worst');
+    expect(await page.locator('svg.matrix').count()).toBe(matrices);
+    const first = page.locator('.worst tbody tr').first();
+    const worst = Math.max(...names.map((_, i) => (i * 7) % classes));
+    const target = names.findIndex((_, i) => (i * 7) % classes === worst);
+    expect(await first.locator('th').textContent()).toBe(names[target]);
+    expect(await isWider(page)).toBe(false);
+    expect(await brokenRules(page)).toEqual([]);
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('images and matrix of the chosen phase, and of a newer evaluation', async () => {
+    const root = join(folder, 'judged');
+    writeDashboardRun(root, 'running');
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'light' });
+    await page.getByLabel('Phase of the evaluation').selectOption('PT');
+    await expect.poll(() => page.locator('#evaluation').textContent()).toContain('step 2,800');
+    const cells = page.locator('.matrix tbody td');
+    expect(await cells.count()).toBe(100);
+    const confusion = confusionOf(readJson(runFolder(root).phase('PT').confusion));
+    const hit = confusion?.counts.find(([a, b]) => a === 0 && b === 0)?.[2] ?? 0;
+    expect(await cells.first().textContent()).toBe(String(Math.round(hit / 10)));
+    const guesses = page.locator('.samples').first().locator('li').first();
+    expect(await guesses.locator('.share').allTextContents()).toHaveLength(3);
+    const loaded = await page.evaluate<number>(
+      `Promise.all([...document.querySelectorAll('.tile-image')].map((tile) => {
+         const image = new Image();
+         image.src = getComputedStyle(tile).backgroundImage.slice(5, -2);
+         return image.decode().then(() => image.naturalWidth);
+       })).then((widths) => Math.min(...widths))`,
+    );
+    expect(loaded).toBe(8 * 28);
+    await page.getByLabel('Phase of the evaluation').selectOption('MT/2');
+    await expect.poll(() => page.locator('#evaluation').textContent()).not.toContain('2,800');
+    judgeOn(root, 'MT/2', 700);
+    await expect.poll(() => page.locator('#evaluation').textContent()).toContain('step 700');
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
   });
 
   test('several runs are compared, and their recipes', async () => {

@@ -3,6 +3,7 @@ import { AXES, type Axis, type Layout } from '../src/dashboard/protocol';
 import { ChartBar } from './components/chart-bar';
 import { Charts } from './components/charts';
 import { Comparison } from './components/comparison';
+import { Evaluation } from './components/evaluation';
 import { Header } from './components/header';
 import { Help } from './components/help';
 import { Log } from './components/log';
@@ -10,7 +11,9 @@ import { PhaseGraph } from './components/phase-graph';
 import { PhaseTable } from './components/phase-table';
 import { Recipe } from './components/recipe';
 import { RunHead } from './components/run-head';
+import { Samples } from './components/samples';
 import { type Range, useCurves } from './curves';
+import { useJudged } from './judged';
 import { useKeys } from './keys';
 import { useLive } from './live';
 
@@ -31,7 +34,11 @@ export function App() {
   const shown = compares ? live.runs.map(({ id }) => id) : [selected];
   const { curves, version } = useCurves(live, { runs: shown, axis, layout, range });
   const phase =
-    run?.phases.find((each) => each.phase === chosen) ?? run?.phases.find(isOfInterest) ?? run?.phases[0];
+    run?.phases.find((each) => each.phase === chosen) ??
+    run?.phases.find(isOfInterest) ??
+    run?.phases.find((each) => each.phase === 'FT' && each.state === 'done') ??
+    run?.phases[0];
+  const judged = useJudged(selected, phase);
 
   const choose = (next: Axis) => {
     setRange(undefined);
@@ -111,6 +118,12 @@ export function App() {
                 onRange={setRange}
               />
             </section>
+            {phase !== undefined && judged !== undefined && (
+              <>
+                <Evaluation {...{ run, phase, confusion: judged.confusion }} onChoose={setChosen} />
+                <Samples {...{ run, phase, judged }} />
+              </>
+            )}
             {phase !== undefined && <Log run={run} phase={phase} onChoose={setChosen} />}
             <PhaseTable run={run} chosen={phase?.phase} />
             <Recipe runs={live.runs} run={run} />
@@ -123,5 +136,5 @@ export function App() {
 }
 
 function isOfInterest({ state }: { state: string }): boolean {
-  return state === 'failed' || state === 'running' || state === 'restarting';
+  return state === 'failed' || state === 'lost' || state === 'running' || state === 'restarting';
 }

@@ -88,7 +88,7 @@ export function useCurves(live: Live, query: Query): { curves: readonly Curve[];
 
 /** What makes a run's curves void when it changes. */
 function signature({ id, phases }: RunState): string {
-  return `${id}:${phases.map(({ phase, generation }) => `${phase}=${generation}`).join()}`;
+  return `${id}:${phases.map(({ phase, generation, unread_bytes }) => `${phase}=${generation}${unread_bytes > 0 ? ' unread' : ''}`).join()}`;
 }
 
 async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[]> {

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Axis, Metric, State } from '../src/dashboard/protocol';
+import type { Axis, Metric } from '../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../src/report/format';
+import type { StandState } from '../src/report/run-stand';
 
 const MODULES = 8;
 const RUNS = 6;
@@ -30,13 +31,15 @@ export function titleOf(phase: string): string {
   return phase === 'E2E' ? 'End to end' : `Module ${phase.slice(3)}`;
 }
 
-export const STATE_WORDS: Readonly<Record<State, string>> = {
+export const STATE_WORDS: Readonly<Record<StandState, string>> = {
   waiting: 'waiting',
   running: 'running',
   restarting: 'restarting',
   done: 'done',
   failed: 'failed',
-  interrupted: 'interrupted',
+  stopped: 'stopped',
+  queued: 'queued',
+  lost: 'lost',
 };
 
 export const AXIS_WORDS: Readonly<Record<Axis, { button: string; label: string }>> = {

@@ -33,8 +33,8 @@ export const slurmFolder = (runDir: string): string => join(runDir, 'slurm');
 export function readJobs(runDir: string): SlurmJob[] {
   const path = join(slurmFolder(runDir), 'jobs.json');
   if (!existsSync(path)) return [];
-  const parsed = schema.safeParse(readJson(path));
-  if (parsed.success) return parsed.data.jobs;
+  const jobs = jobsOf(readJson(path));
+  if (jobs !== undefined) return jobs;
   throw new InputError(`${path} is damaged`, {
     hint: 'scancel what squeue shows of this run, and delete it',
   });
@@ -51,6 +51,11 @@ export function forgetJobs(runDir: string, phases: readonly string[]): void {
   const jobs = readJobs(runDir);
   const kept = jobs.filter(({ phase }) => !phases.includes(phase));
   if (kept.length < jobs.length) writeJobs(runDir, kept);
+}
+
+/** Of a parsed `slurm/jobs.json`; nothing where it is none. */
+export function jobsOf(value: unknown): SlurmJob[] | undefined {
+  return schema.safeParse(value).data?.jobs;
 }
 
 /** Writes down new jobs, each in the place of its phase's last one. */

@@ -1,7 +1,9 @@
 import {
   appendFileSync,
+  cpSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -10,11 +12,11 @@ import {
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { trainOn, writeDashboardRun } from '../../test/dashboard-run.js';
 import { createApp } from './app.js';
 import { createWatcher, type Watcher } from './events.js';
-import type { RunState, Series, Update } from './protocol.js';
+import type { Judged, RunState, Series, Update } from './protocol.js';
 import { createRunFeed } from './run-feed.js';
 
 const TOKEN = 'correct-horse-battery-staple';
@@ -23,10 +25,13 @@ let folder: string;
 let root: string;
 let watcher: Watcher;
 
+const template = mkdtempSync(join(tmpdir(), 'dashboard-run-'));
+beforeAll(() => writeDashboardRun(template, 'failed'));
+afterAll(() => rmSync(template, { recursive: true }));
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dashboard-'));
   root = join(folder, 'run');
-  writeDashboardRun(root, 'failed');
+  cpSync(template, root, { recursive: true });
   writeFileSync(join(folder, 'secret.txt'), SECRET);
   writeFileSync(join(root, 'secret.txt'), SECRET);
 });
@@ -56,6 +61,12 @@ describe('no path leads outside', () => {
     `/api/runs/0/log?phase=PT/${way}/${way}`,
     `/api/runs/0/log?phase=MT/0/${way}/..`,
     `/api/series?runs=${way}&metrics=loss`,
+    `/api/runs/0/judged?phase=${way}`,
+    `/api/runs/${way}/samples/eval/1?phase=PT`,
+    `/api/runs/0/samples/${way}/1?phase=PT`,
+    `/api/runs/0/samples/eval/${way}?phase=PT`,
+    `/api/runs/0/samples/eval/${way}secret.txt?phase=PT`,
+    `/api/runs/0/samples/eval/1?phase=${way}`,
   ]);
   test.each([
     ...places,
@@ -83,6 +94,36 @@ describe('no path leads outside', () => {
       expect(response.status).toBe(200);
       expect(await response.text()).not.toContain(SECRET);
     }
+  });
+
+  test('nor does one whose folders are links', async () => {
+    const elsewhere = join(folder, 'elsewhere');
+    renameSync(join(root, 'PT'), elsewhere);
+    symlinkSync(elsewhere, join(root, 'PT'));
+    rmSync(join(root, 'MT/0/samples'), { recursive: true, force: true });
+    symlinkSync(join(elsewhere, 'samples'), join(root, 'MT/0/samples'));
+    const { get } = appOf();
+    await get('/api/runs');
+    expect(await (await get('/api/runs/0/log?phase=PT')).json()).toEqual([]);
+    const nothing = { confusion: null, train: null, eval: null };
+    expect(await (await get('/api/runs/0/judged?phase=PT')).json()).toEqual(nothing);
+    expect(await (await get('/api/runs/0/judged?phase=MT/0')).json()).toMatchObject({ eval: null });
+    for (const phase of ['PT', 'MT/0']) {
+      expect((await get(`/api/runs/0/samples/eval/2800?phase=${phase}`)).status).toBe(404);
+    }
+  });
+
+  test('a picture that is a link, or is none, is not served', async () => {
+    const strip = join(root, 'PT/samples/eval-2800.png');
+    writeFileSync(strip, SECRET);
+    const { get } = appOf();
+    await get('/api/runs');
+    const path = '/api/runs/0/samples/eval/2800?phase=PT';
+    expect((await get(path)).status).toBe(404);
+    unlinkSync(strip);
+    symlinkSync(join(root, 'PT/samples/train-0.png'), strip);
+    expect((await get(path)).status).toBe(404);
+    expect((await get('/api/runs/0/samples/train/0?phase=PT')).status).toBe(200);
   });
 
   test('as raw requests, which no client has tidied up', async () => {
@@ -197,6 +238,18 @@ test('the run, its phases and why one failed', async () => {
     ...['PT done', 'MT/0 done', 'MT/1 done', 'MT/2 failed', 'MT/3 waiting', 'FT waiting', 'E2E waiting'],
   ]);
   expect(run.phases[3].last_error).toContain('not finite');
+});
+
+test('of a phase its confusion matrix and images, files without the way to them', async () => {
+  const { get } = appOf();
+  await get('/api/runs');
+  const judged = (await (await get('/api/runs/0/judged?phase=PT')).json()) as Judged;
+  expect(judged.confusion).toMatchObject({ step: 2800, classes: 10 });
+  expect(judged.eval?.images[0].file).toBe('image-0.png');
+  const strip = await get('/api/runs/0/samples/eval/2800?phase=PT');
+  expect(strip.headers.get('content-type')).toBe('image/png');
+  const written = readFileSync(join(root, 'PT/samples/eval-2800.png'));
+  expect(Buffer.from(await strip.arrayBuffer()).equals(written)).toBe(true);
 });
 
 describe('curves', () => {

@@ -41,6 +41,17 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
     const run = runOf(c.req.param('run'));
     return run === undefined ? c.notFound() : c.json(run.log(c.req.query('phase') ?? ''));
   });
+  app.get('/api/runs/:run/judged', (c) => {
+    const judged = runOf(c.req.param('run'))?.judged(c.req.query('phase') ?? '');
+    return judged === undefined ? c.notFound() : c.json(judged);
+  });
+  app.get('/api/runs/:run/samples/:kind/:step', (c) => {
+    const { run, kind, step } = c.req.param();
+    if ((kind !== 'train' && kind !== 'eval') || !/^\d{1,15}$/.test(step)) return c.notFound();
+    const strip = runOf(run)?.strip(c.req.query('phase') ?? '', kind, Number(step));
+    if (strip === undefined) return c.notFound();
+    return new Response(new Uint8Array(strip), { headers: { 'content-type': 'image/png' } });
+  });
   app.get('/api/series', async (c) => {
     const { runs: ids = '', metrics = '', axis = '', layout = '', from, to, points = '' } = c.req.query();
     const known = {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { setImmediate as breathe } from 'node:timers/promises';
+import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import type { Columns } from './columns.js';
 import { pickRows } from './downsample.js';
-import { EVAL_COLUMNS, STEP_COLUMNS } from './phase-feed.js';
+import { EVAL_COLUMNS, type PhaseFeed, STEP_COLUMNS } from './phase-feed.js';
 import type { Points, RunState, Update } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
 /** Reads the runs while anyone looks, and tells of what is new: one message a tick, however much happened. */
 export interface Watcher {
-  /** Reads everything written so far. */
+  /** Reads what is written so far; of a long history the end, and the rest after it has returned. */
   catchUp(): Promise<void>;
   /** All there is, as a first message. */
   snapshot(): Update;
@@ -17,6 +17,7 @@ export interface Watcher {
   close(): void;
 }
 
+const PATIENCE_MS = 100;
 /** Most records of a phase in a message; of more, a selection that keeps the extremes of the loss. */
 const MOST = 64;
 
@@ -30,15 +31,25 @@ export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
   let closed = false;
 
   const read = async () => {
-    for (const run of runs) {
-      while (run.poll() && !closed) await breathe();
+    let unread = runs.flatMap(({ phases }) => phases);
+    // In turns, so that the end of each file is seen before all of any.
+    while (unread.length > 0 && !closed) {
+      const more: PhaseFeed[] = [];
+      for (const feed of unread) {
+        if (feed.poll()) more.push(feed);
+        await breathe();
+      }
+      unread = more;
     }
   };
-  const catchUp = () => {
+  const catchUp = async () => {
+    for (const run of runs) run.look();
     reading ??= read().finally(() => {
       reading = undefined;
     });
-    return reading;
+    const patience = new AbortController();
+    await Promise.race([reading, sleep(PATIENCE_MS, undefined, patience).catch(() => {})]);
+    patience.abort();
   };
   const states = () => runs.map((run) => run.state());
 

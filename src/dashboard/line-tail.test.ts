@@ -23,8 +23,8 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** All there is now, in however many pieces. */
 function drained(tail: ReturnType<typeof tailLines>): string[] {
-  const { lines, more } = tail.poll();
-  return more ? [...lines, ...drained(tail)] : [...lines];
+  const { lines, unread } = tail.poll();
+  return unread > 0 ? [...lines, ...drained(tail)] : [...lines];
 }
 
 test('however writes and reads fall, every line comes once and whole', () => {
@@ -46,20 +46,20 @@ test('however writes and reads fall, every line comes once and whole', () => {
 
 test('a file that comes later, is cut, replaced or deleted is read anew', () => {
   const tail = tailLines(path);
-  expect(tail.poll()).toEqual({ reset: false, lines: [], more: false });
+  expect(tail.poll()).toEqual({ reset: false, lines: [], unread: 0 });
   writeFileSync(path, 'a\nb\nhal');
-  expect(tail.poll()).toEqual({ reset: false, lines: ['a', 'b'], more: false });
+  expect(tail.poll()).toEqual({ reset: false, lines: ['a', 'b'], unread: 0 });
   truncateSync(path, 2);
-  expect(tail.poll()).toEqual({ reset: true, lines: ['a'], more: false });
+  expect(tail.poll()).toEqual({ reset: true, lines: ['a'], unread: 0 });
   writeFileSync(`${path}.new`, 'x\ny\nz\n');
   renameSync(`${path}.new`, path);
-  expect(tail.poll()).toEqual({ reset: true, lines: ['x', 'y', 'z'], more: false });
+  expect(tail.poll()).toEqual({ reset: true, lines: ['x', 'y', 'z'], unread: 0 });
   rmSync(path);
-  expect(tail.poll()).toEqual({ reset: true, lines: [], more: false });
+  expect(tail.poll()).toEqual({ reset: true, lines: [], unread: 0 });
 });
 
 test('a link is not followed: a run must not show other files', () => {
   writeFileSync(join(folder, 'secret'), 'secret\n');
   symlinkSync(join(folder, 'secret'), path);
-  expect(tailLines(path).poll()).toEqual({ reset: false, lines: [], more: false });
+  expect(tailLines(path).poll()).toEqual({ reset: false, lines: [], unread: 0 });
 });

@@ -1,7 +1,7 @@
 import { readBytes, withRunFile } from './run-file.js';
 
 export interface LineTail {
-  /** Whole lines that came since the last call, at most some megabytes of them. */
+  /** Whole lines that came since the last call, a piece of them where they are many. */
   poll(): Poll;
 }
 
@@ -9,11 +9,12 @@ export interface Poll {
   /** The file was replaced or cut: forget what was read before. */
   readonly reset: boolean;
   readonly lines: readonly string[];
-  /** There is more to read at once. */
-  readonly more: boolean;
+  /** Bytes that are there to be read at once. */
+  readonly unread: number;
 }
 
-const CHUNK = 4 << 20;
+/** Some milliseconds' work: whoever reads a long file has others to serve. */
+const CHUNK = 256 << 10;
 
 /** Follows a file of lines by byte offset while others write it. It may appear later, be cut, or be replaced. */
 export function tailLines(path: string, chunk = CHUNK): LineTail {
@@ -34,12 +35,12 @@ export function tailLines(path: string, chunk = CHUNK): LineTail {
         span = whole.length === 0 && end < size ? 2 * span : chunk;
         offset += whole.length;
         const lines = whole.length === 0 ? [] : whole.toString('utf8').slice(0, -1).split('\n');
-        return { reset, lines, more: end < size };
+        return { reset, lines, unread: size - end };
       });
       if (poll !== undefined) return poll;
       const reset = offset > 0;
       offset = 0;
-      return { reset, lines: [], more: false };
+      return { reset, lines: [], unread: 0 };
     },
   };
 }

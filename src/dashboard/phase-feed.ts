@@ -1,8 +1,9 @@
 import { runFolder } from '../checkpoint/run-folder.js';
+import { RECENT, secondsLeft } from '../report/phase-condition.js';
 import { type Columns, createColumns } from './columns.js';
 import { tailLines } from './line-tail.js';
-import type { Metric, PhaseState, State } from './protocol.js';
-import { sizeOf } from './run-file.js';
+import type { Metric, PhaseState } from './protocol.js';
+import { readTail, sizeOf } from './run-file.js';
 import type { Standing } from './run-state.js';
 
 const PLACE = ['step', 'seconds', 'block_passes'] as const;
@@ -25,78 +26,142 @@ export interface PhaseFeed {
   readonly evals: Columns<(typeof EVAL_COLUMNS)[number]>;
   /** Reads on. @returns whether there is more to read at once */
   poll(): boolean;
+  /** While a long history is still being read, the last values are those of the file's end. */
   state(standing: Standing): PhaseState;
 }
 
 export function createPhaseFeed(root: string, phase: string): PhaseFeed {
   const folder = runFolder(root).phase(phase);
   const tail = tailLines(folder.metrics);
-  const steps = createColumns(STEP_COLUMNS);
-  const evals = createColumns(EVAL_COLUMNS);
+  const history = createHistory();
   let generation = 0;
-  let damaged = 0;
-  /** Steps of the whole phase, by the records. */
-  let total = 0;
-  let bestTop1: number | null = null;
+  let left = 0;
+  /** The last records of the file, while those before are not read. */
+  let newest: { readonly size: number; readonly history: History } | undefined;
 
-  const take = (line: string) => {
-    const record = parse(line);
-    if (record === undefined) {
-      if (line !== '') damaged++;
-    } else if (record.kind === 'step') {
-      steps.push((name) => record[name]);
-      if (typeof record.steps === 'number') total = record.steps;
-    } else if (record.kind === 'eval') {
-      evals.push((name) => record[name]);
-      if (typeof record.top1 === 'number') bestTop1 = Math.max(bestTop1 ?? record.top1, record.top1);
-    }
+  const lookAtEnd = (size: number) => {
+    if (newest?.size === size) return;
+    const end = createHistory();
+    for (const line of readTail(folder.metrics, END_BYTES).lines) end.take(line);
+    newest = { size, history: end };
   };
 
   return {
     phase,
-    steps,
-    evals,
+    steps: history.steps,
+    evals: history.evals,
     get generation() {
       return generation;
     },
     poll: () => {
-      const { reset, lines, more } = tail.poll();
+      const { reset, lines, unread } = tail.poll();
       if (reset) {
         generation++;
-        damaged = 0;
-        bestTop1 = null;
-        steps.clear();
-        evals.clear();
+        history.clear();
       }
-      for (const line of lines) take(line);
-      return more;
+      for (const line of lines) history.take(line);
+      left = unread;
+      if (unread > 0) lookAtEnd(sizeOf(folder.metrics));
+      else newest = undefined;
+      return unread > 0;
     },
     state: ({ steps: planned, ...standing }) => {
-      const last = (name: (typeof STEP_COLUMNS)[number]) => finite(steps.column(name).at(-1));
-      const ofEval = (name: (typeof EVAL_COLUMNS)[number]) => finite(evals.column(name).at(-1));
+      const known = newest?.history ?? history;
+      const last = (name: (typeof STEP_COLUMNS)[number]) => finite(known.steps.column(name).at(-1));
+      const ofEval = (name: (typeof EVAL_COLUMNS)[number]) =>
+        finite((known.evals.length > 0 ? known : history).evals.column(name).at(-1));
       const furthest = (name: (typeof PLACE)[number]) => Math.max(last(name) ?? 0, ofEval(name) ?? 0);
-      const hasBegun = steps.length + evals.length > 0;
+      const steps = known.total || planned;
       return {
         ...standing,
-        state: stateBy(standing.state, hasBegun),
         step: furthest('step'),
-        steps: total || planned,
+        steps,
         seconds: furthest('seconds'),
         block_passes: furthest('block_passes'),
         loss: last('loss'),
         top1: ofEval('top1'),
-        best_top1: bestTop1,
+        best_top1: best(history.bestTop1, known.bestTop1),
         images_per_second: last('images_per_second'),
         memory_bytes: last('memory_bytes'),
         data_wait: last('data_wait'),
+        seconds_left: standing.state === 'running' ? secondsLeft(...recentOf(known), steps) : null,
         generation,
-        step_records: steps.length,
-        eval_records: evals.length,
+        unread_bytes: left,
+        step_records: history.steps.length,
+        eval_records: history.evals.length,
         log_bytes: sizeOf(folder.log),
-        damaged_lines: damaged,
+        damaged_lines: history.damaged,
       };
     },
   };
+}
+
+const END_BYTES = 64 << 10;
+
+interface History {
+  readonly steps: PhaseFeed['steps'];
+  readonly evals: PhaseFeed['evals'];
+  readonly damaged: number;
+  /** Steps of the whole phase, by the records. */
+  readonly total: number;
+  readonly bestTop1: number | null;
+  take(line: string): void;
+  clear(): void;
+}
+
+function createHistory(): History {
+  const steps = createColumns(STEP_COLUMNS);
+  const evals = createColumns(EVAL_COLUMNS);
+  let damaged = 0;
+  let total = 0;
+  let bestTop1: number | null = null;
+  return {
+    steps,
+    evals,
+    get damaged() {
+      return damaged;
+    },
+    get total() {
+      return total;
+    },
+    get bestTop1() {
+      return bestTop1;
+    },
+    take: (line) => {
+      const record = parse(line);
+      if (record === undefined) {
+        if (line !== '') damaged++;
+      } else if (record.kind === 'step') {
+        steps.push((name) => record[name]);
+        if (typeof record.steps === 'number') total = record.steps;
+      } else if (record.kind === 'eval') {
+        evals.push((name) => record[name]);
+        if (typeof record.top1 === 'number') bestTop1 = best(bestTop1, record.top1);
+      }
+    },
+    clear: () => {
+      damaged = 0;
+      bestTop1 = null;
+      steps.clear();
+      evals.clear();
+    },
+  };
+}
+
+/** The first and the last of the recent step records. */
+function recentOf({ steps }: History): [Place | undefined, Place | undefined] {
+  const at = (row: number): Place | undefined =>
+    row < 0 ? undefined : { step: steps.column('step')[row], seconds: steps.column('seconds')[row] };
+  return [at(Math.min(steps.length - 1, Math.max(0, steps.length - RECENT))), at(steps.length - 1)];
+}
+
+interface Place {
+  readonly step: number;
+  readonly seconds: number;
+}
+
+function best(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
 }
 
 /** The table and column that hold a metric. */
@@ -109,11 +174,6 @@ export function columnsOf(
   if (metric === 'top1' || metric === 'top5') return { x: evals.column(axis), y: evals.column(metric) };
   if (metric === 'eval_loss') return { x: evals.column(axis), y: evals.column('loss') };
   return { x: steps.column(axis), y: steps.column(metric) };
-}
-
-/** A folder of an older version says nothing of how a phase stands; that it has begun shows. */
-function stateBy(state: State, hasBegun: boolean): State {
-  return state === 'waiting' && hasBegun ? 'interrupted' : state;
 }
 
 function finite(value: number | undefined): number | null {

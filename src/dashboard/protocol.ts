@@ -1,4 +1,8 @@
 /** What the dashboard's server and its page say to each other. Names in JSON are snake_case, as in the run folder. */
+import type { Confusion } from '../checkpoint/confusion.js';
+import type { Samples } from '../checkpoint/samples.js';
+import type { PhaseCondition } from '../report/phase-condition.js';
+import type { StandState } from '../report/run-stand.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** What a chart's horizontal axis counts. */
@@ -13,18 +17,9 @@ export const EVAL_METRICS = ['top1', 'top5', 'eval_loss'] as const;
 export const METRICS = [...STEP_METRICS, ...EVAL_METRICS] as const;
 export type Metric = (typeof METRICS)[number];
 
-export type State = 'waiting' | 'running' | 'restarting' | 'done' | 'failed' | 'interrupted';
-
-export interface PhaseState {
-  /** `PT`, `MT/0` ..., `FT` or `E2E`. */
-  readonly phase: string;
-  readonly state: State;
-  readonly since: string | null;
-  readonly restarts: number;
-  readonly last_error: string | null;
+export interface PhaseState extends PhaseCondition {
   /** Blocks of each stage, where the plan tells. */
   readonly depths: readonly number[];
-  readonly needs: readonly string[];
   readonly step: number;
   /** 0: not known yet. */
   readonly steps: number;
@@ -38,9 +33,13 @@ export interface PhaseState {
   readonly images_per_second: number | null;
   readonly memory_bytes: number | null;
   readonly data_wait: number | null;
+  /** At the recent speed, while it runs. */
+  readonly seconds_left: number | null;
   /** Changes whenever the records begin anew: what was read of them before is void. */
   readonly generation: number;
-  /** Records so far. */
+  /** Of its records: of a long history the newest values are told first, the rest is read by and by. */
+  readonly unread_bytes: number;
+  /** Records read so far. */
   readonly step_records: number;
   readonly eval_records: number;
   /** Bytes of log.txt: what is shown of it is stale when they change. */
@@ -56,7 +55,7 @@ export interface RunState {
   /** The folder's name, without the way to it. */
   readonly folder: string;
   readonly seed: number | null;
-  readonly state: State;
+  readonly state: StandState;
   readonly phases: readonly PhaseState[];
 }
 
@@ -78,6 +77,13 @@ export interface Update {
   readonly boot: string;
   readonly runs: readonly RunState[];
   readonly points: readonly Points[];
+}
+
+/** Of a phase's last evaluation, and of the images that it has kept; null where there is none. */
+export interface Judged {
+  readonly confusion: Confusion | null;
+  readonly train: Samples | null;
+  readonly eval: Samples | null;
 }
 
 /** A curve: of each share of the range the least and the greatest value, so that no peak is lost. */

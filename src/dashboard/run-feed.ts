@@ -1,44 +1,63 @@
-import { existsSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { runFolder } from '../checkpoint/run-folder.js';
+import type { SampleKind } from '../checkpoint/samples.js';
+import { askQueue } from '../cluster/slurm-queue.js';
+import { runName, runState } from '../report/phase-condition.js';
+import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
-import type { RunState } from './protocol.js';
-import { readRunJson, readTail } from './run-file.js';
-import { readStandings, type Standing, stateOf } from './run-state.js';
+import type { Judged, RunState } from './protocol.js';
+import { readRunJson, readTail, sizeOf } from './run-file.js';
+import { type Known, readRunJobs, readStandings, type Standing } from './run-state.js';
 
 /** A run folder, read as it grows. */
 export interface RunFeed {
   readonly id: number;
   /** In training order. */
   readonly phases: readonly PhaseFeed[];
-  /** Reads on, a piece. @returns whether there is more to read at once */
-  poll(): boolean;
+  /** Sees how the phases stand. */
+  look(): void;
   state(): RunState;
   recipe(): Record<string, unknown>;
   /** The last lines of a phase's log. */
   log(phase: string): readonly string[];
+  judged(phase: string): Judged | undefined;
+  /** A PNG of the phase's `samples/`. */
+  strip(phase: string, kind: SampleKind, step: number): Buffer | undefined;
 }
 
+const QUEUE_MS = 30_000;
 const LOG_BYTES = 48 << 10;
 
 /** @throws InputError where `root` is no run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
-  const folder = runFolder(resolve(root));
-  if (!existsSync(folder.recipe)) {
+  if (!existsSync(runFolder(root).recipe)) {
     throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
       hint: 'Name the folder that `deep-incubation run` writes; it is there as soon as the run has begun.',
     });
   }
+  const folder = runFolder(realpathSync(root));
   const feeds = new Map<string, PhaseFeed>();
   let standings: Standing[] = [];
 
-  const poll = () => {
-    standings = readStandings(folder.root);
+  let asked = { at: Number.NEGATIVE_INFINITY, queue: undefined as Known['queue'] };
+  const look = () => {
+    const jobs = readRunJobs(folder.root);
+    if (jobs.length > 0 && performance.now() - asked.at > QUEUE_MS) {
+      asked = { ...asked, at: performance.now() };
+      // Until it answers, the folder alone tells.
+      void askQueue(jobs.map(({ job }) => job)).then((queue) => {
+        asked = { ...asked, queue };
+      });
+    }
+    standings = readStandings(folder.root, {
+      ...{ jobs, queue: asked.queue },
+      hasBegun: (phase) => sizeOf(folder.phase(phase).metrics) > 0,
+    });
     for (const { phase } of standings) {
       if (!feeds.has(phase)) feeds.set(phase, createPhaseFeed(folder.root, phase));
     }
-    return inOrder().filter((feed) => feed.poll()).length > 0;
   };
   const inOrder = () => standings.flatMap(({ phase }) => feeds.get(phase) ?? []);
 
@@ -47,20 +66,22 @@ export function createRunFeed(root: string, id: number): RunFeed {
     get phases() {
       return inOrder();
     },
-    poll,
+    look,
     state: () => {
       const recipe = readRunJson(folder.recipe) ?? {};
       const phases = standings.flatMap((standing) => feeds.get(standing.phase)?.state(standing) ?? []);
       return {
         id,
-        name: typeof recipe.name === 'string' ? recipe.name : basename(folder.root),
+        name: runName(recipe, folder.root),
         folder: basename(folder.root),
         seed: typeof recipe.seed === 'number' ? recipe.seed : null,
-        state: stateOf(phases.map(({ state }) => state)),
+        state: runState(phases.map(({ state }) => state)),
         phases,
       };
     },
     recipe: () => readRunJson(folder.recipe) ?? {},
     log: (phase) => (feeds.has(phase) ? readTail(folder.phase(phase).log, LOG_BYTES).lines : []),
+    judged: (phase) => (feeds.has(phase) ? readJudged(folder.phase(phase)) : undefined),
+    strip: (phase, kind, step) => (feeds.has(phase) ? readStrip(folder.phase(phase), kind, step) : undefined),
   };
 }

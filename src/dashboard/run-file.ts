@@ -1,13 +1,16 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 
 /**
- * Opens a file of a run folder for reading. A link, a pipe or a folder is no such file: a run that somebody sent
- * must not make this machine's other files readable, nor block the server.
+ * Opens a file of a run folder for reading. A link, a pipe or a folder is no such file, nor is one in a folder that a
+ * link leads to: a run that somebody sent must not make this machine's other files readable, nor block the server.
+ * @param path absolute, the run folder's own links resolved
  * @returns what `read` makes of it, or nothing where there is no such file
  */
 export function withRunFile<T>(path: string, read: (handle: number, stat: Stats) => T): T | undefined {
   let handle: number;
   try {
+    if (realpathSync(dirname(path)) !== dirname(path)) return undefined;
     handle = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;

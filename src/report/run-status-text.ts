@@ -1,6 +1,7 @@
 import type { createColors } from 'picocolors';
 import { duration } from './format.js';
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
+import { whereOf } from './where.js';
 
 type Colors = ReturnType<typeof createColors>;
 
@@ -44,21 +45,6 @@ function cells(phase: PhaseStand, isSupervised: boolean): string[] {
     phase.restarts > 0 ? String(phase.restarts) : '',
     whereOf(phase, isSupervised),
   ];
-}
-
-function whereOf({ state, waits_for: needs, job, pid, host }: PhaseStand, isSupervised: boolean): string {
-  if (state === 'done') return '';
-  const slurm = job === null ? [] : [`job ${job}`];
-  const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
-  const isTurn = isSupervised && state === 'waiting' && needs.length === 0;
-  const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
-  return [...slurm, ...process, ...waiting, ...(isTurn ? ['for its turn'] : [])].join(', ');
-}
-
-function after(needs: readonly string[]): string[] {
-  if (needs.length === 0) return [];
-  const modules = needs.filter((need) => need.startsWith('MT/'));
-  return [`after ${modules.length > 2 ? `${modules.length} modules` : needs.join(', ')}`];
 }
 
 function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[] {

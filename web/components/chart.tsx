@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
 import type { Curve, Range } from '../curves';
+import { inOwnFrame } from '../frames';
 import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
 import { type Cursor, plotOptions, tableOf } from '../plot';
 import { Readout } from './readout';
@@ -30,6 +31,8 @@ export function Chart(props: ChartProps) {
   const zoom = useRef(onRange);
   zoom.current = onRange;
   const [cursor, setCursor] = useState<Cursor>();
+  const figure = useRef<HTMLElement>(null);
+  const isNear = useNear(figure);
   const colour = (curve: Curve) => (comparing ? runColour(curve.run) : colourOf(curve.phase));
   const names = curves.map(({ run, phase }) => `${run} ${phase}`).join();
 
@@ -57,9 +60,8 @@ export function Chart(props: ChartProps) {
   }, [names, metric, axis, logarithmic, theme, comparing, range?.[0], range?.[1]]);
 
   useEffect(() => {
-    const frameId = requestAnimationFrame(() => plot.current?.setData(tableOf(curves, logarithmic)));
-    return () => cancelAnimationFrame(frameId);
-  }, [version]);
+    if (isNear) return inOwnFrame(() => plot.current?.setData(tableOf(curves, logarithmic)));
+  }, [version, isNear]);
 
   const onKey = (event: KeyboardEvent) => {
     const scale = plot.current?.scales.x;
@@ -70,7 +72,7 @@ export function Chart(props: ChartProps) {
     onRange(next);
   };
   return (
-    <figure class={isLarge ? 'chart large' : 'chart'}>
+    <figure ref={figure} class={isLarge ? 'chart large' : 'chart'}>
       <figcaption>
         <b>{title}</b> <span>{note}</span>
       </figcaption>
@@ -86,6 +88,20 @@ export function Chart(props: ChartProps) {
       )}
     </figure>
   );
+}
+
+/** Whether an element is on the screen, or nearly so: others need not be drawn anew. */
+function useNear(element: { readonly current: HTMLElement | null }): boolean {
+  const [isNear, setNear] = useState(true);
+  useEffect(() => {
+    if (element.current === null) return;
+    const observer = new IntersectionObserver((entries) => setNear(entries.at(-1)?.isIntersecting ?? true), {
+      rootMargin: '100px',
+    });
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return isNear;
 }
 
 function moved(key: string, [from, to]: Range): Range | undefined {

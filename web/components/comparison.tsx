@@ -2,6 +2,7 @@ import type { RunState } from '../../src/dashboard/protocol';
 import { duration, withPrefix } from '../../src/report/format';
 import { runColour } from '../look';
 import { StateMark } from './state-mark';
+import { Table } from './table';
 
 interface ComparisonProps {
   readonly runs: readonly RunState[];
@@ -9,30 +10,17 @@ interface ComparisonProps {
   readonly onSelect: (run: number) => void;
 }
 
+const HEADS = ['Run', 'State', 'Top-1', 'End to end', 'Block-passes', 'Time'];
+
 /** What the runs have reached, side by side. */
 export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
   return (
     <section aria-labelledby="comparison">
-      <h2 id="comparison">Runs</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <section class="scroll" tabIndex={0} aria-labelledby="comparison">
-        <table>
-          <thead>
-            <tr>
-              {['Run', 'State', 'Top-1', 'End to end', 'Block-passes', 'Time'].map((head) => (
-                <th scope="col" key={head}>
-                  {head}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {runs.map((run) => (
-              <Line key={run.id} run={run} isSelected={run.id === selected} onSelect={onSelect} />
-            ))}
-          </tbody>
-        </table>
-      </section>
+      <Table id="comparison" title="Runs" heads={HEADS} isPart={false}>
+        {runs.map((run) => (
+          <Line key={run.id} run={run} isSelected={run.id === selected} onSelect={onSelect} />
+        ))}
+      </Table>
     </section>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { PhaseSelect } from './phase-select';
 
 interface LogProps {
   readonly run: RunState;
@@ -33,17 +34,7 @@ export function Log({ run, phase, onChoose }: LogProps) {
     <section aria-labelledby="log">
       <div class="with-choice">
         <h2 id="log">Log</h2>
-        <select
-          aria-label="Phase of the log"
-          value={phase.phase}
-          onChange={(e) => onChoose(e.currentTarget.value)}
-        >
-          {run.phases.map((each) => (
-            <option key={each.phase} value={each.phase}>
-              {each.phase}
-            </option>
-          ))}
-        </select>
+        <PhaseSelect label="Phase of the log" {...{ run, phase, onChoose }} />
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
       <section class="log" ref={box} tabIndex={0} aria-labelledby="log" onScroll={onScroll}>

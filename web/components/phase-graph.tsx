@@ -112,11 +112,11 @@ function Progress({ phase: { phase, step, steps, state } }: { phase: PhaseState 
   );
 }
 
-function standing({ state, step, steps, seconds, top1 }: PhaseState): string {
+function standing({ state, step, steps, seconds, seconds_left: left, top1 }: PhaseState): string {
   const accuracy = top1 === null ? '' : `${top1.toFixed(1)} %`;
   if (state === 'done') return [accuracy, duration(seconds)].filter(Boolean).join(' · ');
   if (step === 0) return steps > 0 ? `${steps.toLocaleString('en-US')} steps` : '';
   const share = `${Math.floor(percent(step, steps))} %`;
-  if (state !== 'running' || seconds === 0) return `${share} of ${steps.toLocaleString('en-US')} steps`;
-  return `${share} · ${duration((seconds / step) * (steps - step))} left`;
+  if (left === null) return `${share} of ${steps.toLocaleString('en-US')} steps`;
+  return `${share} · ${duration(left)} left`;
 }

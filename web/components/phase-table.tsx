@@ -1,65 +1,56 @@
 import type { RunState } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
+import { whereOf } from '../../src/report/where';
 import { colourOf } from '../look';
 import { StateMark } from './state-mark';
+import { Table } from './table';
+
+const HEADS = [
+  'Phase',
+  'State',
+  'Step',
+  'Loss',
+  'Top-1',
+  'Best',
+  'Images/s',
+  'Wait',
+  'Memory',
+  'Block-passes',
+  'Time',
+];
 
 /** Every number of the page's head and figure, phase by phase. */
 export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | undefined }) {
   const or = (value: number | null, text: (value: number) => string) => (value === null ? '–' : text(value));
+  const places = run.phases.some((phase) => whereOf(phase, run.state === 'running') !== '');
   return (
     <section aria-labelledby="numbers">
-      <h2 id="numbers">Numbers</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
-      <section class="scroll" tabIndex={0} aria-labelledby="numbers">
-        <table>
-          <thead>
-            <tr>
-              {[
-                'Phase',
-                'State',
-                'Step',
-                'Loss',
-                'Top-1',
-                'Best',
-                'Images/s',
-                'Wait',
-                'Memory',
-                'Block-passes',
-                'Time',
-              ].map((head) => (
-                <th scope="col" key={head}>
-                  {head}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {run.phases.map((phase) => (
-              <tr key={phase.phase} class={phase.phase === chosen ? 'chosen' : ''}>
-                <th scope="row" class={colourOf(phase.phase)}>
-                  <i class="swatch" />
-                  {phase.phase}
-                </th>
-                <td class="left">
-                  <StateMark state={phase.state} />
-                </td>
-                <td>
-                  {phase.step.toLocaleString('en-US')}
-                  <span class="quiet"> / {phase.steps.toLocaleString('en-US')}</span>
-                </td>
-                <td>{or(phase.loss, (v) => v.toFixed(4))}</td>
-                <td>{or(phase.top1, (v) => `${v.toFixed(2)} %`)}</td>
-                <td>{or(phase.best_top1, (v) => `${v.toFixed(2)} %`)}</td>
-                <td>{or(phase.images_per_second, significant)}</td>
-                <td>{or(phase.data_wait, (v) => `${(100 * v).toFixed(1)} %`)}</td>
-                <td>{or(phase.memory_bytes, bytes)}</td>
-                <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
-                <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+      <Table id="numbers" title="Numbers" heads={places ? [...HEADS, 'Where'] : HEADS} isPart={false}>
+        {run.phases.map((phase) => (
+          <tr key={phase.phase} class={phase.phase === chosen ? 'chosen' : ''}>
+            <th scope="row" class={colourOf(phase.phase)}>
+              <i class="swatch" />
+              {phase.phase}
+            </th>
+            <td class="left">
+              <StateMark state={phase.state} />
+            </td>
+            <td>
+              {phase.step.toLocaleString('en-US')}
+              <span class="quiet"> / {phase.steps.toLocaleString('en-US')}</span>
+            </td>
+            <td>{or(phase.loss, (v) => v.toFixed(4))}</td>
+            <td>{or(phase.top1, (v) => `${v.toFixed(2)} %`)}</td>
+            <td>{or(phase.best_top1, (v) => `${v.toFixed(2)} %`)}</td>
+            <td>{or(phase.images_per_second, significant)}</td>
+            <td>{or(phase.data_wait, (v) => `${(100 * v).toFixed(1)} %`)}</td>
+            <td>{or(phase.memory_bytes, bytes)}</td>
+            <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
+            <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
+            {places && <td>{whereOf(phase, run.state === 'running') || '–'}</td>}
+          </tr>
+        ))}
+      </Table>
     </section>
   );
 }

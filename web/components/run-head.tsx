@@ -1,13 +1,13 @@
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
-import { percent } from '../look';
+import { percent, STATE_WORDS } from '../look';
 import { StateMark } from './state-mark';
 
 /** What a run is and how far it has come. */
 export function RunHead({ run }: { run: RunState }) {
-  const failed = run.phases.filter(({ state }) => state === 'failed');
+  const troubled = run.phases.filter(({ to_do }) => to_do !== null);
   const again = run.phases.filter(
-    ({ state, restarts }) => state !== 'failed' && state !== 'done' && restarts > 0,
+    ({ to_do, state, restarts }) => to_do === null && state !== 'done' && restarts > 0,
   );
   return (
     <section class="head" aria-label="Run">
@@ -19,15 +19,14 @@ export function RunHead({ run }: { run: RunState }) {
         {run.folder}
         {run.seed !== null && ` · seed ${run.seed}`}
       </p>
-      {failed.map(({ phase, last_error, step, steps }) => (
-        <div class="alert" role="alert" key={phase}>
+      {troubled.map(({ phase, state, last_error, to_do, step, steps }) => (
+        <div class={`alert${state === 'failed' || state === 'lost' ? '' : ' mild'}`} role="alert" key={phase}>
           <b>
-            {phase} failed at step {step.toLocaleString('en-US')} of {steps.toLocaleString('en-US')}.
+            {phase} {STATE_WORDS[state]} at step {step.toLocaleString('en-US')} of{' '}
+            {steps.toLocaleString('en-US')}.
           </b>
           {last_error !== null && <span>{last_error}</span>}
-          <span class="quiet">
-            The same <code>deep-incubation run</code> command goes on from its last checkpoint.
-          </span>
+          <span class="quiet">To do: {to_do}.</span>
         </div>
       ))}
       {again.map(({ phase, last_error, restarts }) => (

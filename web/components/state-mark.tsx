@@ -1,8 +1,8 @@
-import type { State } from '../../src/dashboard/protocol';
+import type { StandState } from '../../src/report/run-stand';
 import { STATE_WORDS } from '../look';
 
 /** A dot and a word: never a colour alone. */
-export function StateMark({ state, bare = false }: { state: State; bare?: boolean }) {
+export function StateMark({ state, bare = false }: { state: StandState; bare?: boolean }) {
   return (
     <span class={`state ${state}${bare ? ' bare' : ''}`}>
       <i aria-hidden="true" />

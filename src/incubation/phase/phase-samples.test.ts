@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../../test/cli-support.js';
@@ -147,4 +148,35 @@ test('the surest mistakes are kept, then the least sure hits', () => {
   expect(found?.images.map(({ index }) => index)).toEqual([100, 100, 102]);
   expect(found?.images.map(({ predictions }) => predictions[0].probability)).toEqual([0.8, 0.6, Number.NaN]);
   expect([...(found?.pixels.images ?? [])]).toEqual([0, 0, 2]);
+});
+
+test('of many mistakes each class has its surest, whatever their order', () => {
+  const image = fc.record({
+    target: fc.nat({ max: 5 }),
+    taken: fc.nat({ max: 5 }),
+    sure: fc.double({ min: 0.2, max: 1, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(image, { minLength: 1, maxLength: 40 }), (images) => {
+      const judged = judgedImages(4);
+      for (const { target, taken, sure } of images) {
+        const one = { k: 1, labels: Int32Array.of(target), classes: Int32Array.of(taken) };
+        judged.add(batch([target]), { ...one, probabilities: Float64Array.of(sure) });
+      }
+      const rank = ({ target, taken, sure }: (typeof images)[number]) =>
+        target === taken ? 1 - sure : 1 + sure;
+      const ranked = images.toSorted((a, b) => rank(b) - rank(a));
+      const firsts = ranked.filter(
+        (each, i) => ranked.findIndex(({ target }) => target === each.target) === i,
+      );
+      const others = ranked.filter((each) => !firsts.includes(each));
+      const wanted = [...firsts, ...others].slice(0, 4).toSorted((a, b) => rank(b) - rank(a));
+      const ranks = judged
+        .found()
+        ?.images.map(({ target, predictions: [{ label, probability }] }) =>
+          rank({ target, taken: label, sure: probability }),
+        );
+      expect(ranks).toEqual(wanted.map(rank));
+    }),
+  );
 });

@@ -1,0 +1,35 @@
+import { basename } from 'node:path';
+import { confusionOf } from '../checkpoint/confusion.js';
+import type { PhaseFolder } from '../checkpoint/run-folder.js';
+import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../checkpoint/samples.js';
+import type { Judged } from './protocol.js';
+import { readBytes, readRunJson, withRunFile } from './run-file.js';
+
+/** What a phase's last evaluation tells beside its scores, and the images that it has kept. */
+export function readJudged(folder: PhaseFolder): Judged {
+  const samples = (kind: SampleKind) =>
+    withoutPlaces(samplesOf(readRunJson(samplesPath(folder.samples, kind))));
+  return {
+    confusion: confusionOf(readRunJson(folder.confusion)) ?? null,
+    train: samples('train'),
+    eval: samples('eval'),
+  };
+}
+
+/** A file's name, without the way to it. */
+function withoutPlaces(samples: Samples | undefined): Samples | null {
+  if (samples === undefined) return null;
+  return { ...samples, images: samples.images.map((image) => ({ ...image, file: basename(image.file) })) };
+}
+
+const MOST_BYTES = 16 << 20;
+const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+
+/** A PNG strip; nothing where there is none, or it is no PNG. */
+export function readStrip(folder: PhaseFolder, kind: SampleKind, step: number): Buffer | undefined {
+  return withRunFile(stripPath(folder.samples, kind, step), (handle, { size }) => {
+    if (size > MOST_BYTES) return undefined;
+    const bytes = readBytes(handle, 0, size);
+    return bytes.subarray(0, PNG.length).equals(PNG) ? bytes : undefined;
+  });
+}

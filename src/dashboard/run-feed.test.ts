@@ -1,0 +1,100 @@
+import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Scene, writeDashboardRun } from '../../test/dashboard-run.js';
+import { lockFolder } from '../checkpoint/folder-lock.js';
+import type { StepRecord } from '../checkpoint/records.js';
+import { runFolder } from '../checkpoint/run-folder.js';
+import { recordJobs } from '../cluster/slurm-jobs.js';
+import { runStand } from '../report/run-status.js';
+import { createWatcher } from './events.js';
+import { createRunFeed } from './run-feed.js';
+
+const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
+const templates = mkdtempSync(join(tmpdir(), 'run-feed-scenes-'));
+beforeAll(() => {
+  for (const scene of SCENES) writeDashboardRun(join(templates, scene), scene);
+});
+afterAll(() => rmSync(templates, { recursive: true }));
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'run-feed-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** What page and terminal say of a run, as far as both say it. */
+async function bothOf() {
+  const feed = createRunFeed(root, 0);
+  const watcher = createWatcher([feed]);
+  await watcher.catchUp();
+  watcher.close();
+  const KEYS = [
+    ...['phase', 'state', 'restarts', 'waits_for', 'last_error', 'to_do', 'host', 'pid', 'job', 'since'],
+    ...['loss', 'images_per_second', 'seconds_left'],
+  ];
+  const part = (phase: object) =>
+    Object.fromEntries(Object.entries(phase).filter(([key]) => KEYS.includes(key)));
+  const [page, terminal] = [feed.state(), runStand(root)].map(({ name, state, phases }) => ({
+    ...{ name, state, phases: phases.map(part) },
+  }));
+  return { page, terminal };
+}
+
+test.each(SCENES)('%s: the page says what `status` says', async (scene) => {
+  cpSync(join(templates, scene), root, { recursive: true });
+  const { page, terminal } = await bothOf();
+  expect(page).toEqual(terminal);
+  expect(Object.keys(page.phases[0])).toHaveLength(13);
+});
+
+test('so it does of a run under a supervisor, of jobs, and of an old folder', async () => {
+  cpSync(join(templates, 'running'), root, { recursive: true });
+  const lock = await lockFolder(root);
+  const live = await bothOf();
+  expect(live.page).toEqual(live.terminal);
+  expect(live.page.state).toBe('running');
+  lock.release();
+  rmSync(join(root, 'MT/2/status.json'));
+  recordJobs(root, [{ phase: 'FT', job: '7', script: 'FT.sh', submitted: '2026-03-01T09:12:00.000Z' }]);
+  rmSync(join(root, 'FT/status.json'));
+  const jobs = await bothOf();
+  expect(jobs.page).toEqual(jobs.terminal);
+  expect(jobs.page.phases.map(({ phase, state }) => `${phase} ${state}`)).toEqual([
+    ...['PT done', 'MT/0 done', 'MT/1 done', 'MT/2 stopped', 'MT/3 lost', 'FT queued', 'E2E lost'],
+  ]);
+});
+
+test('of a long history the newest values come first, and all of it in the end', async () => {
+  cpSync(join(templates, 'finished'), root, { recursive: true });
+  const STEPS = 20_000;
+  const { metrics } = runFolder(root).phase('PT');
+  const line = (step: number) => {
+    const record = {
+      kind: 'step' as const,
+      step,
+      steps: STEPS,
+      loss: 1 / step,
+      seconds: step,
+      block_passes: step,
+    };
+    return `${JSON.stringify(record satisfies Partial<StepRecord>)}\n`;
+  };
+  const judged = (step: number, top1: number) => `${JSON.stringify({ kind: 'eval', step, top1, loss: 1 })}\n`;
+  const lines = Array.from({ length: STEPS }, (_, i) => line(i + 1));
+  lines.splice(1000, 0, judged(1000, 77));
+  writeFileSync(metrics, lines.join('') + judged(STEPS, 66));
+
+  const feed = createRunFeed(root, 0);
+  feed.look();
+  const [phase] = feed.phases;
+  const state = () => feed.state().phases[0];
+  expect(phase.poll()).toBe(true);
+  expect(state()).toMatchObject({ step: STEPS, steps: STEPS, loss: 1 / STEPS, top1: 66 });
+  expect(state().step_records).toBeLessThan(STEPS);
+  expect(state().unread_bytes).toBeGreaterThan(0.5 * statSync(metrics).size);
+  while (phase.poll());
+  expect(state()).toMatchObject({ step_records: STEPS, eval_records: 2, unread_bytes: 0, best_top1: 77 });
+  expect(state()).toMatchObject({ step: STEPS, loss: 1 / STEPS, top1: 66 });
+});

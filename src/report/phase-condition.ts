@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { newestStep } from '../checkpoint/checkpoint-store.js';
+import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
+import { runFolder } from '../checkpoint/run-folder.js';
+import { outputOf, type SlurmJob } from '../cluster/slurm-jobs.js';
+import type { QueuedJob } from '../cluster/slurm-queue.js';
+import type { PhaseStand, StandState } from './run-stand.js';
+
+/** How a phase stands, its records left out. */
+export type PhaseCondition = Omit<
+  PhaseStand,
+  'step' | 'steps' | 'loss' | 'top1' | 'images_per_second' | 'seconds_left' | 'log'
+>;
+
+/** What the whole run tells of a phase. */
+export interface Circumstances {
+  readonly needs: readonly string[];
+  readonly job: SlurmJob | undefined;
+  /** What the scheduler still has; undefined where it was not asked. */
+  readonly queue: ReadonlyMap<string, QueuedJob> | undefined;
+  /** Whether it has records. */
+  readonly hasBegun: boolean;
+}
+
+/** By the run folder alone; whether a process lives is asked of the system on the same machine. */
+export function phaseCondition(runDir: string, phase: string, around: Circumstances): PhaseCondition {
+  const folder = runFolder(runDir);
+  const { root } = folder.phase(phase);
+  const status = readStatus(runDir, phase);
+  const state = stateOf(status, around);
+  const begun = state !== 'waiting' && state !== 'queued';
+  const failing = state === 'failed' || state === 'lost' || state === 'restarting';
+  const { job = status.job ?? null } = around.job ?? {};
+  const hasLeft = state === 'stopped' && status.since === null && job !== null;
+  const kept = existsSync(root) ? newestStep(root) : 0;
+  const open = around.needs.filter((need) => !existsSync(folder.phase(need).result));
+  return {
+    ...{ phase, state, restarts: status.restarts },
+    waits_for: state === 'done' ? [] : open,
+    last_error: hasLeft ? leftError(job, outputOf(root, job)) : status.last_error,
+    to_do: failing || state === 'stopped' ? toDo(state, kept, status) : null,
+    host: begun && status.since !== null ? status.host : null,
+    ...{ pid: status.pid, job, since: status.since },
+    next_start: state === 'restarting' ? (status.next_start ?? null) : null,
+  };
+}
+
+/** What is said of a run, before anything else. */
+const ORDER = ['failed', 'lost', 'restarting', 'running', 'queued', 'stopped', 'waiting', 'done'] as const;
+
+/** The state of a run, of those of its phases. */
+export function runState(states: readonly StandState[]): StandState {
+  return ORDER.find((state) => states.includes(state)) ?? 'done';
+}
+
+function stateOf(status: FoundStatus, { job, queue, hasBegun }: Circumstances): StandState {
+  const { state } = status;
+  if (state === 'done' || state === 'running') return state;
+  const neverBegan = state === 'waiting' && status.since === null;
+  if (job !== undefined) {
+    // Not asked, the scheduler may have what never began; what began and ended is told by the folder.
+    if (queue === undefined ? neverBegan : queue.has(job.job)) {
+      return status.isLost && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
+    }
+    if (neverBegan) return 'stopped';
+  }
+  // A folder of an older version says nothing of how a phase stands; that it has begun shows.
+  if (neverBegan && hasBegun) return 'stopped';
+  if (state === 'interrupted') return status.isLost ? 'lost' : 'stopped';
+  return state;
+}
+
+function toDo(state: StandState, step: number, { hint, next_start: next }: FoundStatus): string {
+  const from =
+    step > 0 ? `goes on from its checkpoint of step ${step.toLocaleString('en-US')}` : 'begins anew';
+  if (state === 'restarting') return `nothing: ${restart(next)}it ${from} by itself`;
+  if (state === 'failed') return `${hint ?? 'see its log'}; after that run again: it ${from}`;
+  return `run again: it ${from}`;
+}
+
+function leftError(job: string, printed: string | undefined): string {
+  const how = printed === undefined ? 'left the queue before it began' : 'ended before it began to train';
+  return `its Slurm job ${job} ${how}`;
+}
+
+function restart(next: string | undefined): string {
+  const seconds = next === undefined ? 0 : (Date.parse(next) - Date.now()) / 1000;
+  return seconds > 0 ? `in ${Math.ceil(seconds)} s ` : '';
+}
+
+/** The speed of the last records counts, for the steps that are left. */
+export const RECENT = 20;
+
+/** Seconds of the rest of a phase, at the speed between two of its steps. */
+export function secondsLeft(first: Place | undefined, last: Place | undefined, steps: number): number | null {
+  if (first === undefined || last === undefined) return null;
+  const perStep =
+    last.step > first.step
+      ? (last.seconds - first.seconds) / (last.step - first.step)
+      : last.seconds / Math.max(last.step, 1);
+  return Math.max(0, steps - last.step) * perStep;
+}
+
+interface Place {
+  readonly step: number;
+  /** Of training. */
+  readonly seconds: number;
+}
+
+/** A phase as `plan.json` has it. */
+export interface PlannedPhase {
+  readonly phase: string;
+  readonly steps: number | null;
+  readonly needs: readonly string[];
+  readonly depths: readonly number[];
+  readonly block_passes: number;
+}
+
+/** Of a parsed `plan.json`; nothing where it is no plan. */
+export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
+  const { phases }: { phases?: unknown } = Object(plan);
+  if (!Array.isArray(phases)) return undefined;
+  const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
+  return phases.map((entry) => {
+    const { phase, steps, needs, depths, block_passes } = Object(entry);
+    return {
+      phase: String(phase),
+      steps: typeof steps === 'number' ? steps : null,
+      needs: Array.isArray(needs) ? needs.map(String) : [],
+      depths: Array.isArray(depths) ? depths.map(number) : [],
+      block_passes: number(block_passes),
+    };
+  });
+}
+
+/** What a run is called: by its recipe, else as its folder is. */
+export function runName(recipe: unknown, runDir: string): string {
+  const { name }: { name?: unknown } = Object(recipe);
+  return typeof name === 'string' ? name : basename(resolve(runDir));
+}

@@ -1,0 +1,22 @@
+import type { PhaseStand } from './run-stand.js';
+
+type Placed = Pick<PhaseStand, 'state' | 'waits_for' | 'job' | 'pid' | 'host'>;
+
+/**
+ * Where a phase is trained, or what it waits for.
+ * @param isSupervised whether a process of `run` looks after the phases
+ */
+export function whereOf({ state, waits_for: needs, job, pid, host }: Placed, isSupervised: boolean): string {
+  if (state === 'done') return '';
+  const slurm = job === null ? [] : [`job ${job}`];
+  const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
+  const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
+  const isTurn = isSupervised && state === 'waiting' && needs.length === 0;
+  return [...slurm, ...process, ...waiting, ...(isTurn ? ['for its turn'] : [])].join(', ');
+}
+
+function after(needs: readonly string[]): string[] {
+  if (needs.length === 0) return [];
+  const modules = needs.filter((need) => need.startsWith('MT/'));
+  return [`after ${modules.length > 2 ? `${modules.length} modules` : needs.join(', ')}`];
+}

@@ -1,0 +1,76 @@
+import type { Confusion } from '../../src/checkpoint/confusion';
+import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { className, confusions, worstClasses } from '../../src/report/class-scores';
+import { ConfusionMatrix } from './confusion-matrix';
+import { PhaseSelect } from './phase-select';
+import { Table } from './table';
+
+interface EvaluationProps {
+  readonly run: RunState;
+  readonly phase: PhaseState;
+  readonly confusion: Confusion | null;
+  readonly onChoose: (phase: string) => void;
+}
+
+/** Classes up to which the whole matrix is drawn. */
+const DRAWN = 50;
+const TOLD = 8;
+
+/** What the last evaluation of a phase took the images for. */
+export function Evaluation({ run, phase, confusion, onChoose }: EvaluationProps) {
+  return (
+    <section aria-labelledby="evaluation">
+      <div class="with-choice">
+        <h2 id="evaluation">
+          Evaluation{' '}
+          {confusion && <span class="quiet">at step {confusion.step.toLocaleString('en-US')}</span>}
+        </h2>
+        <PhaseSelect label="Phase of the evaluation" {...{ run, phase, onChoose }} />
+      </div>
+      {confusion === null ? (
+        <p class="empty">{phase.phase} has no confusion matrix yet.</p>
+      ) : (
+        <div class={confusion.classes > DRAWN ? 'classes' : 'classes drawn'}>
+          {confusion.classes <= DRAWN && <ConfusionMatrix confusion={confusion} />}
+          <Worst confusion={confusion} />
+          <Confused confusion={confusion} />
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Worst({ confusion }: { confusion: Confusion }) {
+  const taken = confusions(confusion);
+  return (
+    <Table id="worst" title="Worst classes" heads={['Class', 'Mostly taken for', 'Images', 'Top-1']}>
+      {worstClasses(confusion, TOLD).map(({ class: label, images, top1 }) => {
+        const most = taken.find(([target]) => target === label);
+        return (
+          <tr key={label}>
+            <th scope="row">{className(confusion, label)}</th>
+            <td>{most === undefined ? '–' : className(confusion, most[1])}</td>
+            <td>{images.toLocaleString('en-US')}</td>
+            <td>{top1.toFixed(1)} %</td>
+          </tr>
+        );
+      })}
+    </Table>
+  );
+}
+
+function Confused({ confusion }: { confusion: Confusion }) {
+  const pairs = confusions(confusion, TOLD);
+  if (pairs.length === 0) return null;
+  return (
+    <Table id="confused" title="Most frequent confusions" heads={['Class', 'Taken for', 'Images']}>
+      {pairs.map(([target, prediction, images]) => (
+        <tr key={`${target} ${prediction}`}>
+          <th scope="row">{className(confusion, target)}</th>
+          <td>{className(confusion, prediction)}</td>
+          <td>{images.toLocaleString('en-US')}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}

@@ -1,0 +1,107 @@
+import type { SampleImage, SampleKind, Samples as Strip } from '../../src/checkpoint/samples';
+import type { Judged, PhaseState, RunState } from '../../src/dashboard/protocol';
+import { stripAddress } from '../judged';
+
+interface SamplesProps {
+  readonly run: RunState;
+  readonly phase: PhaseState;
+  readonly judged: Judged;
+}
+
+/** A few images of a phase: judged ones, and what it first learnt from. */
+export function Samples({ run, phase, judged }: SamplesProps) {
+  if (judged.train === null && judged.eval === null) return null;
+  return (
+    <section aria-labelledby="samples">
+      <h2 id="samples">
+        Images <span class="quiet">of {phase.phase}</span>
+      </h2>
+      {judged.eval && (
+        <Row {...{ run, phase, kind: 'eval', strip: judged.eval }}>
+          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, of each class one
+        </Row>
+      )}
+      {judged.train && (
+        <Row {...{ run, phase, kind: 'train', strip: judged.train }}>
+          The first batch, as the model sees it: augmented and mixed
+        </Row>
+      )}
+    </section>
+  );
+}
+
+interface RowProps {
+  readonly run: RunState;
+  readonly phase: PhaseState;
+  readonly kind: SampleKind;
+  readonly strip: Strip;
+  readonly children: preact.ComponentChildren;
+}
+
+function Row({ run, phase, kind, strip, children }: RowProps) {
+  const address = stripAddress(run.id, phase.phase, kind, strip.step);
+  const count = strip.images.length;
+  return (
+    <>
+      <h3>{children}</h3>
+      <ul class={`samples ${kind}`}>
+        {strip.images.map((image, slot) => (
+          <li key={slot} title={image.file}>
+            <span
+              class={`tile-image${strip.width < 64 ? ' coarse' : ''}`}
+              role="img"
+              aria-label={`Image ${image.index}`}
+              style={{
+                aspectRatio: `${strip.width} / ${strip.height}`,
+                backgroundImage: `url("${address}")`,
+                backgroundSize: `${100 * count}% 100%`,
+                backgroundPosition: `${count > 1 ? (100 * slot) / (count - 1) : 0}% 0`,
+              }}
+            />
+            {image.predictions === undefined ? <Targets image={image} /> : <Guesses image={image} />}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Targets({ image }: { image: SampleImage }) {
+  return (
+    <span class="told">
+      {image.targets.toSorted(byWeight).map(({ label, name, weight }) => (
+        <Share key={label} name={name ?? String(label)} share={image.targets.length > 1 ? weight : null} />
+      ))}
+    </span>
+  );
+}
+
+function byWeight(a: { weight: number | null }, b: { weight: number | null }): number {
+  return (b.weight ?? 0) - (a.weight ?? 0);
+}
+
+function Guesses({ image: { targets, predictions = [] } }: { image: SampleImage }) {
+  const [{ label: target, name }] = targets;
+  return (
+    <span class="told">
+      <b class={predictions[0]?.label === target ? 'right' : 'wrong'}>{name ?? target}</b>
+      {predictions.map((guess) => (
+        <Share
+          key={guess.label}
+          name={guess.name ?? String(guess.label)}
+          share={guess.probability}
+          kind={guess.label === target ? 'right' : 'wrong'}
+        />
+      ))}
+    </span>
+  );
+}
+
+function Share({ name, share, kind = '' }: { name: string; share: number | null; kind?: string }) {
+  return (
+    <span class={`share ${kind}`} style={{ '--v': `${100 * (share ?? 0)}%` }}>
+      <span>{name}</span>
+      {share !== null && <em>{(100 * share).toFixed(0)} %</em>}
+    </span>
+  );
+}

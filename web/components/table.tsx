@@ -1,0 +1,34 @@
+interface TableProps {
+  /** Of the heading, on the page. */
+  readonly id: string;
+  readonly title: string;
+  readonly heads: readonly string[];
+  /** Below another heading. */
+  readonly isPart?: boolean;
+  readonly children: preact.ComponentChildren;
+}
+
+/** A table with a heading, which scrolls where it is too wide. */
+export function Table({ id, title, heads, isPart = true, children }: TableProps) {
+  const Heading = isPart ? 'h3' : 'h2';
+  return (
+    <div class={id}>
+      <Heading id={id}>{title}</Heading>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
+      <section class="scroll" tabIndex={0} aria-labelledby={id}>
+        <table>
+          <thead>
+            <tr>
+              {heads.map((head) => (
+                <th scope="col" key={head}>
+                  {head}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>{children}</tbody>
+        </table>
+      </section>
+    </div>
+  );
+}
