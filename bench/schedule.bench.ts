@@ -6,7 +6,8 @@
  * A ViT of 16 blocks in 4 modules on Fashion-MNIST, steps of two micro-batches: PT, FT and E2E by two processes, the
  * modules as the plan has them, each by two in turn or a core each, two at a time. Step
  * times are measured first, on random images. Predicted and actual are of training alone: what each phase's result says,
- * laid out as they ran; starting processes, loading images and evaluating are printed beside as the whole run's time.
+ * laid out as they ran. The bandwidth is that of an all-reduce between two processes, measured before; nothing of it goes
+ * unnoticed, as a core that exchanges gradients does not compute. Starting processes, loading images and evaluating are printed beside as the whole run's time.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { RunError } from '../src/base/errors.js';
+import { linkBandwidth } from './schedule/link.js';
 
 // Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
@@ -78,7 +80,9 @@ for (let round = 0; round < Number(flags.rounds); round++) {
   writeFileSync(path, JSON.stringify(recipe(Number(flags.steps))));
   try {
     const before = load();
-    const asked = ['--devices', '2', '--measure', '--bandwidth', '2', '--json'];
+    const bandwidth = (await linkBandwidth()) / 1e9;
+    const network = ['--bandwidth', bandwidth.toPrecision(3), '--overlap', '0'];
+    const asked = ['--devices', '2', '--measure', ...network, '--json'];
     const [{ incubation, end_to_end: baseline }] = JSON.parse(cli('plan', path, ...asked)).schedules;
     const timeOf = (phase: string): number => {
       const { start, end } = [...incubation.phases, ...baseline.phases].find(
@@ -126,7 +130,9 @@ for (let round = 0; round < Number(flags.rounds); round++) {
     ].entries())
       row(what, planned[i], actual[i], wholes[i]);
     row('Deep Incubation', sum(planned), sum(actual), sum(wholes));
-    console.log(`\nLoad average when measured ${before}, at the end ${load()}.\n`);
+    console.log(
+      `\nGradients at ${bandwidth.toFixed(2)} GB/s. Load average when measured ${before}, at the end ${load()}.\n`,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
