@@ -1,6 +1,7 @@
 import {
   closeSync,
   linkSync,
+  lstatSync,
   openSync,
   readFileSync,
   renameSync,
@@ -150,6 +151,8 @@ function held(path: string, beatMs: number): FolderLock {
 
 function holderOf(path: string): Holder | undefined {
   try {
+    // A pipe would be waited for.
+    if (!lstatSync(path).isFile()) return undefined;
     return holderSchema.safeParse(JSON.parse(readFileSync(path, 'utf8'))).data;
   } catch {
     return undefined;

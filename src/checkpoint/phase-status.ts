@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -80,7 +80,10 @@ const LOST = 'the process that supervised it ended without a word';
 
 function written(runDir: string, phase: string): PhaseStatus | undefined {
   try {
-    return schema.parse(JSON.parse(readFileSync(statusPath(runDir, phase), 'utf8')));
+    const path = statusPath(runDir, phase);
+    // A pipe would be waited for.
+    if (!lstatSync(path).isFile()) return undefined;
+    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch {
     return undefined;
   }

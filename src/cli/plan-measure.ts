@@ -22,7 +22,9 @@ export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Prom
   const device = resolveDevice(recipe.run.device);
   const seconds = new Map<string, StepTimes>();
   for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
-  return seconds;
+  // Measured in one process, the first phase pays for all; each trains in a process of its own.
+  const start = Math.max(...[...seconds.values()].map((times) => times.start));
+  return new Map([...seconds].map(([phase, times]) => [phase, { ...times, start }]));
 }
 
 async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise<StepTimes> {
@@ -58,6 +60,7 @@ async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise
     },
   });
   // The next phase needs the memory.
+  optimizer.free();
   for (const [, parameter] of model.namedParameters()) parameter.free();
   const [step, update] = [milliseconds, updates].map((each) => median(each.slice(1)) / 1000);
   return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };

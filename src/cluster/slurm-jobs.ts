@@ -12,7 +12,7 @@ const schema = z.object({
       /** `PT`, `MT/0` ... */
       phase: z.string(),
       /** Of the last submission: `12`, or `12_3` for a task of an array. */
-      job: z.string(),
+      job: z.string().regex(/^\d+(_\d+)?$/),
       /** The batch script, in the same folder. */
       script: z.string(),
       submitted: z.string(),

@@ -51,8 +51,16 @@ test('none is left: neither one that ended, nor one whose phase is done', async 
   expect(notes).toEqual([]);
 });
 
-test('where Slurm does not answer they are told of', async () => {
+test('where Slurm does not answer nothing is begun', async () => {
   squeue("echo 'Unable to contact slurm controller' >&2; exit 1");
+  await expect(check()).rejects.toMatchObject({
+    name: 'RunError',
+    message: expect.stringContaining('Slurm does not answer, and it had been given PT (job 11)'),
+  });
+});
+
+test('where there is no Slurm they are told of', async () => {
+  vi.stubEnv('PATH', folder);
   await check();
   expect(notes).toEqual([
     'Slurm cannot be asked from here; it had been given PT (job 11), MT/0 (job 12_0), MT/1 (job 12_1).',

@@ -1,7 +1,7 @@
-import { InputError } from '../base/errors.js';
+import { InputError, RunError } from '../base/errors.js';
 import { readResult } from '../checkpoint/run-folder.js';
 import { readJobs, type SlurmJob } from './slurm-jobs.js';
-import { askQueue } from './slurm-queue.js';
+import { askQueue, isSlurmHere } from './slurm-queue.js';
 
 export interface OpenJobs {
   /** Of phases that are not done. */
@@ -18,14 +18,19 @@ export async function openJobs(runDir: string): Promise<OpenJobs> {
 }
 
 /**
- * For who is about to train a run on this machine: Slurm must not train it too. Where Slurm cannot be asked, as where
+ * For who is about to train a run on this machine: Slurm must not train it too. Where there is no Slurm, as where
  * the folder was copied to another machine, that is told and no more.
- * @throws InputError naming the jobs
+ * @throws InputError naming the jobs; RunError where Slurm is there and does not answer
  */
 export async function requireNoJobs(runDir: string, note: (line: string) => void): Promise<void> {
   const { jobs, isSure } = await openJobs(runDir);
   if (jobs.length === 0) return;
   const named = jobs.map(({ phase, job }) => `${phase} (job ${job})`).join(', ');
+  if (!isSure && (await isSlurmHere())) {
+    throw new RunError(`Slurm does not answer, and it had been given ${named}`, {
+      hint: 'try again once sinfo says that it is up',
+    });
+  }
   if (!isSure) {
     note(`Slurm cannot be asked from here; it had been given ${named}.`);
     return;

@@ -28,6 +28,12 @@ export async function askQueue(jobs: readonly string[]): Promise<Map<string, Que
   return new Map(rows.map(([id, state, reason = '']) => [id, { state, reason }]));
 }
 
+/** Whether this machine has Slurm's programs, whether they work or not. */
+export async function isSlurmHere(): Promise<boolean> {
+  const { code, stderr } = await slurm('squeue', ['--version']);
+  return code !== null || !/ENOENT/.test(stderr);
+}
+
 /** It waits for a job that failed. */
 const NEVER = 'DependencyNeverSatisfied';
 

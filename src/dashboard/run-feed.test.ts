@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +65,19 @@ test('so it does of a run under a supervisor, of jobs, and of an old folder', as
   expect(jobs.page.phases.map(({ phase, state }) => `${phase} ${state}`)).toEqual([
     ...['PT done', 'MT/0 done', 'MT/1 done', 'MT/2 stopped', 'MT/3 lost', 'FT queued', 'E2E lost'],
   ]);
+});
+
+test('a folder that is none, or a pipe in the place of a file, takes nothing down', () => {
+  cpSync(join(templates, 'running'), root, { recursive: true });
+  const feed = createRunFeed(root, 0);
+  feed.look();
+  const before = feed.state();
+  rmSync(join(root, 'MT/1/status.json'));
+  execFileSync('mkfifo', [join(root, 'MT/1/status.json')]);
+  rmSync(join(root, 'MT/0/checkpoints'), { recursive: true, force: true });
+  writeFileSync(join(root, 'MT/0/checkpoints'), '');
+  feed.look();
+  expect(feed.state().phases).toHaveLength(before.phases.length);
 });
 
 test('of a long history the newest values come first, and all of it in the end', async () => {

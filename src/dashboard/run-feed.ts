@@ -30,6 +30,28 @@ export interface RunFeed {
 const QUEUE_MS = 30_000;
 const LOG_BYTES = 48 << 10;
 
+/** Asks Slurm now and then, and at once for jobs it was not asked of; until it has answered of these, the folder alone tells. */
+function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
+  let last = { at: Number.NEGATIVE_INFINITY, jobs: new Set<string>() };
+  let answer: { readonly jobs: ReadonlySet<string>; readonly queue: Known['queue'] } | undefined;
+  const covers = (asked: ReadonlySet<string> | undefined, jobs: readonly string[]) =>
+    asked !== undefined && jobs.every((job) => asked.has(job));
+  return (jobs) => {
+    if (jobs.length === 0) return undefined;
+    if (!covers(last.jobs, jobs) || performance.now() - last.at > QUEUE_MS) {
+      const asking = { at: performance.now(), jobs: new Set(jobs) };
+      last = asking;
+      void askQueue(jobs)
+        .catch(() => undefined)
+        .then((queue) => {
+          // Not one that a newer question has overtaken.
+          if (last === asking) answer = { jobs: asking.jobs, queue };
+        });
+    }
+    return covers(answer?.jobs, jobs) ? answer?.queue : undefined;
+  };
+}
+
 /** @throws InputError where `root` is no run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
   if (!existsSync(runFolder(root).recipe)) {
@@ -41,20 +63,20 @@ export function createRunFeed(root: string, id: number): RunFeed {
   const feeds = new Map<string, PhaseFeed>();
   let standings: Standing[] = [];
 
-  let asked = { at: Number.NEGATIVE_INFINITY, queue: undefined as Known['queue'] };
-  const look = () => {
+  const queueOf = queueAsked();
+  const stand = (): Standing[] => {
     const jobs = readRunJobs(folder.root);
-    if (jobs.length > 0 && performance.now() - asked.at > QUEUE_MS) {
-      asked = { ...asked, at: performance.now() };
-      // Until it answers, the folder alone tells.
-      void askQueue(jobs.map(({ job }) => job)).then((queue) => {
-        asked = { ...asked, queue };
-      });
-    }
-    standings = readStandings(folder.root, {
-      ...{ jobs, queue: asked.queue },
+    return readStandings(folder.root, {
+      ...{ jobs, queue: queueOf(jobs.map(({ job }) => job)) },
       hasBegun: (phase) => sizeOf(folder.phase(phase).metrics) > 0,
     });
+  };
+  const look = () => {
+    try {
+      standings = stand();
+    } catch {
+      // A folder that cannot be read just now, or is no run's: what was seen last stays.
+    }
     for (const { phase } of standings) {
       if (!feeds.has(phase)) feeds.set(phase, createPhaseFeed(folder.root, phase));
     }

@@ -47,7 +47,9 @@ export async function dataEfficiencyFigure(
   points: readonly DataPoint[],
   { size, theme }: { readonly size: FigureSize; readonly theme: Theme },
 ): Promise<string | undefined> {
-  const done = points.filter(({ incubation, end_to_end: baseline }) => incubation ?? baseline);
+  const done = points.filter(
+    ({ incubation, end_to_end: baseline }) => (incubation ?? baseline) !== undefined,
+  );
   if (new Set(done.map(({ fraction }) => fraction)).size < 2) return undefined;
   const values = done.flatMap(({ incubation, end_to_end: baseline }) =>
     [incubation ?? [], baseline ?? []].flat(),

@@ -51,7 +51,7 @@ const ORDER = ['failed', 'lost', 'restarting', 'running', 'queued', 'stopped', '
 
 /** The state of a run, of those of its phases. */
 export function runState(states: readonly StandState[]): StandState {
-  return ORDER.find((state) => states.includes(state)) ?? 'done';
+  return ORDER.find((state) => states.includes(state)) ?? 'waiting';
 }
 
 function stateOf(status: FoundStatus, { job, queue, hasBegun }: Circumstances): StandState {

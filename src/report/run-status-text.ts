@@ -60,14 +60,15 @@ function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[]
 
 /** Less the phase's own name, where it begins with that. */
 function without(error: string, phase: string): string {
-  return error.startsWith(phase) ? error.slice(phase.length).replace(/^:? /, '') : error;
+  const rest = error.startsWith(phase) ? error.slice(phase.length).match(/^:? (.*)$/s) : null;
+  return rest?.[1] ?? error;
 }
 
 /** What to do with the run as a whole. */
 function conclusion({ state, supervisor, command, report, phases }: RunStand): string[] {
   if (command === null) return report !== null && state === 'done' ? ['', `Report: ${report}`] : [];
   if (state === 'done') return ['', `For summary and report: ${command}`];
-  if (supervisor !== null) return ['', `Once process ${supervisor.pid} has stopped the others: ${command}`];
+  if (supervisor !== null) return ['', `Once process ${supervisor.pid} has ended: ${command}`];
   const isUnderWay = phases.some((phase) => ['running', 'queued', 'restarting'].includes(phase.state));
   return [
     '',

@@ -190,7 +190,13 @@ describe('what goes on with it', () => {
     const text = standText(runStand(run), pc.createColors(false));
     lock.release();
     expect(text).toContain('PT failed: the loss is NaN');
-    expect(text).toContain(`Once process ${process.pid} has stopped the others: deep-incubation run ${run}`);
+    expect(text).toContain(`Once process ${process.pid} has ended: deep-incubation run ${run}`);
+  });
+
+  test('the name of a phase is not cut out of that of another', () => {
+    trained('MT/1', 1);
+    write('MT/1', { state: 'interrupted', last_error: 'MT/10 failed' });
+    expect(standText(runStand(run), pc.createColors(false))).toContain('MT/1 stopped: MT/10 failed');
   });
 
   test('all is done: the report, or what writes it', () => {

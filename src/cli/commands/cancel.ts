@@ -80,7 +80,7 @@ async function gone(folder: string, { pid }: Holder, what: string): Promise<void
   while (liveHolder(folder)?.pid === pid) {
     if (performance.now() > end) {
       throw new RunError(`${what}: process ${pid} has not left after ${PATIENCE_MS / 1000} s`, {
-        hint: 'it may still save a checkpoint: ask again with `status`; the same command once more ends it at once',
+        hint: 'it may still save a checkpoint: ask again with `status`; kill -9 ends it at once, and loses the steps since the last checkpoint',
       });
     }
     await sleep(LOOK_MS);

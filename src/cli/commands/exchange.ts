@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { packModule, packWork } from '../../incubation/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../incubation/exchange/bundle-unpack.js';
 import type { PhaseName } from '../../incubation/phases.js';
@@ -48,6 +49,7 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
     throw new InputError(`${bundle} holds the module ${content.phase}`, { hint: 'name its run: --into RUN' });
   }
   if (!existsSync(runDir)) throw new InputError(`${runDir} does not exist`);
+  if (options.replace) await requireNoJobs(runDir, note);
   const lock = await lockFolder(runDir);
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
   if (previous !== undefined) note(`What was there is in ${previous}.`);

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
+import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { recipeOfPhase } from '../images.js';
@@ -55,7 +56,7 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   // Before anything is moved.
   const { plan } = plannedRun(after);
   const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
-  const baseline = kept.includes('E2E') ? costsOf(plannedRun(before).plan, plan) : undefined;
+  const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
   const isDone = readResult(runDir, 'E2E') !== undefined;
   // Half-way, its schedule would be another one.
   if (baseline !== undefined && !isDone) changed.push('E2E');
@@ -68,10 +69,11 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
 }
 
 /** Steps of the baseline before and after, where they differ. */
-function costsOf(before: RunPlan, after: RunPlan): Redone['baseline'] {
-  const [steps, planned] = [before, after].map(
-    ({ phases }) => phases.find(({ phase }) => phase === 'E2E')?.steps ?? 0,
-  );
+function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['baseline'] {
+  const [steps, planned] = plans.map((plan) => {
+    const { phases = [] } = Object(plan) as Partial<RunPlan>;
+    return phases.find(({ phase }) => phase === 'E2E')?.steps ?? 0;
+  });
   return steps === planned ? undefined : { steps, planned };
 }
 
@@ -100,9 +102,11 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
  * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
  * nothing is lost.
  * @returns that folder; nothing where there was nothing to move
+ * @throws InputError naming a phase that is being trained; nothing has been moved then
  */
 export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
   if (phases.length === 0) return undefined;
+  for (const name of phases) requireIdle(runDir, name);
   const root = join(runDir, 'previous');
   const numbers = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isInteger) : [];
   const previous = join(root, String(Math.max(0, ...numbers) + 1));
@@ -122,6 +126,14 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
     forgetJobs(runDir, phases);
   });
   return previous;
+}
+
+function requireIdle(runDir: string, name: PhaseName): void {
+  const holder = liveHolder(runFolder(runDir).phase(name).root);
+  if (holder === undefined) return;
+  throw new InputError(`${runDir}: ${name} is being trained by process ${holder.pid} on ${holder.host}`, {
+    hint: `stop it first: deep-incubation cancel ${runDir}`,
+  });
 }
 
 function dependsOn(recipe: Recipe, name: PhaseName, other: PhaseName): boolean {

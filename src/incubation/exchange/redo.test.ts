@@ -1,0 +1,19 @@
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { lockFolder } from '../../checkpoint/folder-lock.js';
+import { setAside } from './redo.js';
+
+test('a phase that is being trained is not moved from under it, nor any other', async () => {
+  const run = mkdtempSync(join(tmpdir(), 'redo-'));
+  writeFileSync(join(run, 'recipe.json'), '{}');
+  for (const phase of ['MT/1', 'FT']) mkdirSync(join(run, phase), { recursive: true });
+  const lock = await lockFolder(join(run, 'FT'));
+  expect(() => setAside(run, ['MT/1', 'FT'])).toThrow(`FT is being trained by process ${process.pid}`);
+  expect(existsSync(join(run, 'MT/1'))).toBe(true);
+  expect(existsSync(join(run, 'previous'))).toBe(false);
+  lock.release();
+  expect(setAside(run, ['MT/1', 'FT'])).toBe(join(run, 'previous', '1'));
+  expect(existsSync(join(run, 'previous/1/FT'))).toBe(true);
+});
