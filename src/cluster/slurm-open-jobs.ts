@@ -20,9 +20,14 @@ export async function openJobs(runDir: string): Promise<OpenJobs> {
 /**
  * For who is about to train a run on this machine: Slurm must not train it too. Where there is no Slurm, as where
  * the folder was copied to another machine, that is told and no more.
+ * @param otherwise what could be done beside cancelling them
  * @throws InputError naming the jobs; RunError where Slurm is there and does not answer
  */
-export async function requireNoJobs(runDir: string, note: (line: string) => void): Promise<void> {
+export async function requireNoJobs(
+  runDir: string,
+  note: (line: string) => void,
+  ...otherwise: readonly string[]
+): Promise<void> {
   const { jobs, isSure } = await openJobs(runDir);
   if (jobs.length === 0) return;
   const named = jobs.map(({ phase, job }) => `${phase} (job ${job})`).join(', ');
@@ -36,6 +41,6 @@ export async function requireNoJobs(runDir: string, note: (line: string) => void
     return;
   }
   throw new InputError(`${runDir}: Slurm has ${named}`, {
-    hint: `deep-incubation cancel ${runDir} takes them from it; --launcher slurm leaves the run to it`,
+    hint: [`deep-incubation cancel ${runDir} takes them from it`, ...otherwise].join('; '),
   });
 }

@@ -50,7 +50,8 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
   if (existsSync(runDir)) (await lockFolder(runDir)).release();
-  if (!isAllDone(recipe, runDir, only)) await requireNoJobs(runDir, note);
+  if (!isAllDone(recipe, runDir, only))
+    await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   else await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir);
