@@ -15,7 +15,7 @@ interface ChartsProps {
 }
 
 const CHARTS: readonly { metric: Metric; title: string; note: string; isLarge?: boolean }[] = [
-  { metric: 'loss', title: 'Training loss', note: 'as optimised: augmented, mixed, smoothed', isLarge: true },
+  { metric: 'loss', title: 'Training loss', note: 'as optimised, of the training images', isLarge: true },
   { metric: 'top1', title: 'Top-1 accuracy', note: 'of the evaluation images, %', isLarge: true },
   { metric: 'images_per_second', title: 'Throughput', note: 'images a second' },
   { metric: 'data_wait', title: 'Data wait', note: 'share of the time, %' },

@@ -23,7 +23,7 @@ export function Samples({ run, phase, judged }: SamplesProps) {
       )}
       {judged.train && (
         <Row {...{ run, phase, kind: 'train', strip: judged.train }}>
-          The first batch, as the model sees it: augmented and mixed
+          The first batch, as the model sees it: after augmentation and mixing, if any
         </Row>
       )}
     </section>
