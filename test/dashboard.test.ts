@@ -245,11 +245,11 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
     await page.mouse.move(box.x + 150, box.y + 100);
     await page.mouse.down();
     await page.mouse.move(box.x + 300, box.y + 100, { steps: 5 });
-    expect(await page.locator('.readout').count()).toBe(1);
+    await expect.poll(() => page.locator('.readout').count()).toBe(1);
     await page.mouse.up();
     await expect.poll(() => reset.isDisabled()).toBe(false);
     await page.keyboard.press('?');
-    expect(await page.locator('dialog').isVisible()).toBe(true);
+    await expect.poll(() => page.locator('dialog').isVisible()).toBe(true);
     await page.keyboard.press('Escape');
     await expect.poll(() => page.locator('dialog').count()).toBe(0);
     await page.close();
