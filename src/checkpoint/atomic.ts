@@ -21,6 +21,11 @@ export function temporaryPath(folder: string, name: string): string {
   return join(folder, `${TEMPORARY_PREFIX}${name}-${randomUUID().slice(0, 8)}`);
 }
 
+interface AtomicOptions {
+  /** Default true. Not for what training writes: a run folder that was deleted must not come back with one file in it. */
+  readonly makesFolder?: boolean;
+}
+
 /**
  * Writes a whole file or nothing: a reader, or a run after a crash or power loss, sees either the old
  * content or the new. Makes the folder where it is missing, unless told not to.
@@ -30,7 +35,7 @@ export function temporaryPath(folder: string, name: string): string {
 export function writeFileAtomic(
   path: string,
   content: string | Uint8Array,
-  { makesFolder = true }: { readonly makesFolder?: boolean } = {},
+  { makesFolder = true }: AtomicOptions = {},
 ): void {
   const folder = dirname(path);
   const temporary = temporaryPath(folder, basename(path));
@@ -54,8 +59,8 @@ export function writeFileAtomic(
 }
 
 /** `writeFileAtomic` of indented JSON with a final newline. */
-export function writeJsonAtomic(path: string, value: unknown): void {
-  writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`);
+export function writeJsonAtomic(path: string, value: unknown, options?: AtomicOptions): void {
+  writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, options);
 }
 
 /** Deletes what killed writers left in `folder`. Only for who knows that nobody writes there now. */

@@ -26,7 +26,7 @@ export interface Confusion {
 
 /** Throws as `writeFileAtomic`. */
 export function writeConfusion(path: string, confusion: Confusion): void {
-  writeFileAtomic(path, `${JSON.stringify(confusion)}\n`);
+  writeFileAtomic(path, `${JSON.stringify(confusion)}\n`, { makesFolder: false });
 }
 
 /** What a parsed `confusion.json` says; nothing where it is none. */

@@ -44,7 +44,7 @@ export function writeStatus(
   if (!existsSync(runFolder(runDir).phase(phase).root)) return;
   try {
     const stamped = { ...status, host: hostname(), since: new Date().toISOString() };
-    writeJsonAtomic(statusPath(runDir, phase), stamped);
+    writeJsonAtomic(statusPath(runDir, phase), stamped, { makesFolder: false });
   } catch {
     // Said above.
   }

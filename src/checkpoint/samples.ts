@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic, writeJsonAtomic } from './atomic.js';
@@ -49,8 +49,11 @@ export function samplesOf(value: unknown): Samples | undefined {
 /** Writes strip and description. A reader sees the old or the new pair. */
 export function writeSamples(folder: string, kind: SampleKind, samples: Samples, png: Uint8Array): void {
   const strip = stripPath(folder, kind, samples.step);
-  writeFileAtomic(strip, png);
-  writeJsonAtomic(samplesPath(folder, kind), samples);
+  withFileErrors(folder, () => {
+    if (!existsSync(folder)) mkdirSync(folder);
+  });
+  writeFileAtomic(strip, png, { makesFolder: false });
+  writeJsonAtomic(samplesPath(folder, kind), samples, { makesFolder: false });
   removeStrips(folder, kind, (path) => path !== strip);
 }
 
