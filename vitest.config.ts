@@ -14,6 +14,7 @@ export default defineConfig({
   },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
+    setupFiles: ['test/fast-check-seed.ts'],
     pool: 'forks',
     maxWorkers: 2,
     // Files run side by side: with one thread each, libtorch's threads do not wait for one another's cores.

@@ -14,6 +14,8 @@ export function histogramOf(values: Float32Array, buckets = 64): Histogram | und
     sum += value;
     sumOfSquares += value * value;
   }
+  // No negative zero: a plot would print it.
+  [min, max] = [min + 0, max + 0];
   const width = (max - min) / buckets;
   const common = { min, max, count: finite.length, sum, sumOfSquares };
   if (width === 0) return { ...common, limits: [max], counts: [finite.length] };

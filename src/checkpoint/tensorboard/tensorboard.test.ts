@@ -141,6 +141,7 @@ test('a histogram counts every finite value in the bucket it lies in', () => {
     }),
   );
   expect(histogramOf(Float32Array.of(1, 1.5, 2, 3), 2)).toMatchObject({ limits: [2, 3], counts: [2, 2] });
+  expect(histogramOf(Float32Array.of(-0), 1)).toMatchObject({ min: 0, max: 0, limits: [0] });
   expect(histogramOf(Float32Array.of(Number.NaN))).toBeUndefined();
 });
 
