@@ -13,18 +13,24 @@ export interface WrittenFile {
 }
 
 /**
- * Writes files, hashes them and waits until they are on the disk, from a thread of its own: this thread goes on
- * meanwhile. The bytes are taken over, not copied, where they have a buffer to themselves; nobody else may use them then.
- * Rejects with the system's error, its `code` kept.
+ * Writes files, hashes them and waits until they are on the disk, from a thread for each: this thread goes on
+ * meanwhile. The bytes are taken over, not copied, where they have a buffer to themselves; nobody else may use them
+ * then, and no two files may share them. Rejects, once all threads have ended, with the system's error, its `code` kept.
  */
-export function writeFilesInThread(files: readonly FileParts[]): Promise<WrittenFile[]> {
-  const own = files.flatMap(({ parts }) =>
-    parts.filter(({ buffer, length }) => buffer.byteLength === length),
-  );
+export async function writeFilesInThread(files: readonly FileParts[]): Promise<WrittenFile[]> {
+  const ended = await Promise.allSettled(files.map(writeInThread));
+  return ended.map((end) => {
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  });
+}
+
+function writeInThread(file: FileParts): Promise<WrittenFile> {
+  const own = file.parts.filter(({ buffer, length }) => buffer.byteLength === length);
   const buffers = [...new Set(own.map(({ buffer }) => buffer as ArrayBuffer))];
   return new Promise((resolve, reject) => {
     // From its text: no file's name would do for both the built program and tests, which run from the sources.
-    const thread = new Worker(`(${write})()`, { eval: true, workerData: files, transferList: buffers });
+    const thread = new Worker(`(${write})()`, { eval: true, workerData: file, transferList: buffers });
     thread.on('message', ({ written, error }: Message) => {
       if (written !== undefined) resolve(written);
       else reject(Object.assign(new Error(error?.message), { code: error?.code }));
@@ -36,41 +42,70 @@ export function writeFilesInThread(files: readonly FileParts[]): Promise<Written
 }
 
 interface Message {
-  readonly written?: WrittenFile[];
+  readonly written?: WrittenFile;
   readonly error?: { readonly message: string; readonly code?: string };
 }
 
 /** Runs in the thread. */
 function write(): void {
-  const { closeSync, fsyncSync, openSync, writeSync } = process.getBuiltinModule('node:fs');
+  const { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } =
+    process.getBuiltinModule('node:fs');
   const { createHash } = process.getBuiltinModule('node:crypto');
   const { getPriority, setPriority } = process.getBuiltinModule('node:os');
   const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
   // 0 is this thread on Linux: where cores are short it takes a tenth of one, and the training the rest.
   setPriority(0, Math.max(getPriority(0), 10));
   const chunkBytes = 2 ** 22;
-  const writeOne = ({ path, parts }: FileParts): WrittenFile => {
+  const blockBytes = 2 ** 12;
+  // A buffer that could grow starts on a page of memory, as O_DIRECT requires.
+  const chunk = new Uint8Array(new ArrayBuffer(chunkBytes, { maxByteLength: chunkBytes }));
+
+  const writeFile = ({ path, parts }: FileParts, flags: number): WrittenFile => {
     const hash = createHash('sha256');
-    const descriptor = openSync(path, 'w');
+    const descriptor = openSync(path, flags);
     let bytes = 0;
+    let used = 0;
+    const empty = () => {
+      // Whole blocks; what is too much at the end is cut off again.
+      const end = Math.ceil(used / blockBytes) * blockBytes;
+      for (let done = 0; done < end; ) done += writeSync(descriptor, chunk, done, end - done);
+      hash.update(chunk.subarray(0, used));
+      bytes += used;
+      used = 0;
+    };
     try {
       for (const part of parts) {
         for (let done = 0; done < part.length; ) {
-          const chunk = part.subarray(done, done + chunkBytes);
-          const put = writeSync(descriptor, chunk);
-          hash.update(chunk.subarray(0, put));
-          done += put;
+          const piece = part.subarray(done, done + chunkBytes - used);
+          chunk.set(piece, used);
+          done += piece.length;
+          used += piece.length;
+          if (used === chunkBytes) empty();
         }
-        bytes += part.length;
       }
+      empty();
+      ftruncateSync(descriptor, bytes);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }
     return { bytes, sha256: hash.digest('hex') };
   };
+
+  const writeFileDirect = (file: FileParts): WrittenFile => {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+    try {
+      // Past the system's cache, whose pages cost more time than the disk.
+      return writeFile(file, flags | (constants.O_DIRECT ?? 0));
+    } catch (error) {
+      // Not every file system can do so.
+      if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+      return writeFile(file, flags);
+    }
+  };
+
   try {
-    parentPort?.postMessage({ written: (workerData as FileParts[]).map(writeOne) });
+    parentPort?.postMessage({ written: writeFileDirect(workerData as FileParts) });
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     parentPort?.postMessage({ error: { message, code } });
