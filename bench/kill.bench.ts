@@ -1,11 +1,11 @@
 /**
  * Kills a run's processes at random instants, and asks whether the run ends as if nothing had been.
  *
- *   npm run bench -- kill [--kills 200] [--seed 0] [--work FOLDER]
+ *   npm run bench -- kill [--kills 200] [--seed 0] [--width 16] [--work FOLDER]
  *
  * One run of a tiny recipe is left alone; then runs are killed (SIGKILL to a phase, to the supervisor, to all) and
  * gone on with until so many kills are done. Weights, optimiser state, metrics, results and summary of each must be the
- * same bytes and numbers but for the clock's. Stopped itself, it goes on in the same --work. Writes
+ * same bytes and numbers but for the clock's. With --width 384 checkpoints are written while the model trains. Stopped itself, it goes on in the same --work. Writes
  * bench/results/kill.json and kill.md.
  */
 import { spawn } from 'node:child_process';
@@ -32,6 +32,7 @@ const { values: flags } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
     seed: { type: 'string', default: '0' },
+    width: { type: 'string', default: '16' },
     work: { type: 'string' },
   },
 });
@@ -41,7 +42,7 @@ const wanted = Number(flags.kills);
 async function bench(): Promise<void> {
   mkdirSync(work, { recursive: true });
   const recipe = join(work, 'recipe.json');
-  if (!existsSync(recipe)) await writeTinyRun(work);
+  if (!existsSync(recipe)) await writeTinyRun(work, Number(flags.width));
   const reference = join(work, 'reference');
   await torment({ ...settings(recipe, reference, 0), kills: 0 });
   const expected = traceOf(reference);

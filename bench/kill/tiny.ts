@@ -7,9 +7,10 @@ const SIDE = 16;
 
 /**
  * Writes the images and the recipe of a run of five phases that takes seconds, with a checkpoint every few steps.
+ * @param width  of the model; from 384 on its checkpoints are written while it trains
  * @returns the recipe's path
  */
-export async function writeTinyRun(folder: string): Promise<string> {
+export async function writeTinyRun(folder: string, width: number): Promise<string> {
   const images = join(folder, 'images');
   for (const [split, count] of [
     ['train', 128],
@@ -22,7 +23,7 @@ export async function writeTinyRun(folder: string): Promise<string> {
     }
   }
   const path = join(folder, 'recipe.json');
-  writeFileSync(path, JSON.stringify(recipe(images), undefined, 2));
+  writeFileSync(path, JSON.stringify(recipe(images, width), undefined, 2));
   return path;
 }
 
@@ -35,10 +36,10 @@ async function writeImage(path: string, [split, label, i]: readonly [string, num
     .toFile(path);
 }
 
-function recipe(images: string): object {
+function recipe(images: string, width: number): object {
   return {
     name: 'kill',
-    model: { image_size: SIDE, patch_size: 8, classes: 2, width: 16, depth: 4, heads: 2 },
+    model: { image_size: SIDE, patch_size: 8, classes: 2, width, depth: 4, heads: 2 },
     incubation: { modules: 2 },
     data: {
       format: 'folder',
