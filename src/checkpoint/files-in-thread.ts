@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../base/thread.js';
 
 /** A file to be, of these bytes one after another. */
 export interface FileParts {
@@ -29,8 +29,7 @@ function writeInThread(file: FileParts): Promise<WrittenFile> {
   const own = file.parts.filter(({ buffer, length }) => buffer.byteLength === length);
   const buffers = [...new Set(own.map(({ buffer }) => buffer as ArrayBuffer))];
   return new Promise((resolve, reject) => {
-    // From its text: no file's name would do for both the built program and tests, which run from the sources.
-    const thread = new Worker(`(${write})()`, { eval: true, workerData: file, transferList: buffers });
+    const thread = startThread(write);
     thread.on('message', ({ written, error }: Message) => {
       if (written !== undefined) resolve(written);
       else reject(Object.assign(new Error(error?.message), { code: error?.code }));
@@ -38,6 +37,7 @@ function writeInThread(file: FileParts): Promise<WrittenFile> {
     thread.on('error', reject);
     // A no-op after an answer.
     thread.on('exit', (code) => reject(new Error(`the writing thread ended with code ${code}`)));
+    thread.postMessage(file, buffers);
   });
 }
 
@@ -52,7 +52,7 @@ function write(): void {
     process.getBuiltinModule('node:fs');
   const { createHash } = process.getBuiltinModule('node:crypto');
   const { getPriority, setPriority } = process.getBuiltinModule('node:os');
-  const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
+  const { parentPort } = process.getBuiltinModule('node:worker_threads');
   // 0 is this thread on Linux: where cores are short it takes a tenth of one, and the training the rest.
   setPriority(0, Math.max(getPriority(0), 10));
   const chunkBytes = 2 ** 22;
@@ -104,10 +104,12 @@ function write(): void {
     }
   };
 
-  try {
-    parentPort?.postMessage({ written: writeFileDirect(workerData as FileParts) });
-  } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    parentPort?.postMessage({ error: { message, code } });
-  }
+  parentPort?.once('message', (file: FileParts) => {
+    try {
+      parentPort.postMessage({ written: writeFileDirect(file) });
+    } catch (error) {
+      const { message, code } = error as NodeJS.ErrnoException;
+      parentPort.postMessage({ error: { message, code } });
+    }
+  });
 }

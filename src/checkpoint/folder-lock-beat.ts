@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../base/thread.js';
 
 /**
  * Touches a lock file every `everyMs` for as long as this process lives, from a thread of its own: a step may keep
@@ -8,11 +8,7 @@ import { Worker } from 'node:worker_threads';
  * write into what the other holds.
  */
 export function startBeat(path: string, everyMs: number): { stop(): void } {
-  // From its text: no file's name would do for both the built program and tests, which run from the sources.
-  const thread = new Worker(`(${beat})()`, {
-    eval: true,
-    workerData: { path, everyMs, mine: readFileSync(path, 'utf8') },
-  });
+  const thread = startThread(beat, { path, everyMs, mine: readFileSync(path, 'utf8') });
   thread.unref();
   return { stop: () => void thread.terminate() };
 }

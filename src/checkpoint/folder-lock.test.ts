@@ -15,7 +15,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { transpiled } from '../../test/transpiled.js';
+import { transpileInto } from '../../test/transpiled.js';
 import { InputError } from '../base/errors.js';
 import { liveHolder, lockFolder } from './folder-lock.js';
 
@@ -119,9 +119,9 @@ describe('the beat of a holder', () => {
   test('ends a process whose lock was taken over', async () => {
     const path = join(folder, '.lock');
     writeFileSync(path, '{"pid":1}');
-    const source = transpiled(new URL('folder-lock-beat.ts', import.meta.url));
-    const work = `startBeat(${JSON.stringify(path)}, 20); console.log('held'); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', `${source}\n${work}`]);
+    const beat = transpileInto(folder, new URL('folder-lock-beat.ts', import.meta.url));
+    const work = `import { startBeat } from ${JSON.stringify(beat)}; startBeat(${JSON.stringify(path)}, 20); console.log('held'); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', work]);
     let stderr = '';
     child.stderr.on('data', (chunk) => {
       stderr += chunk;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { transpiled } from '../../test/transpiled.js';
+import { transpileInto } from '../../test/transpiled.js';
 import { localMachine, type ProcessOptions, runProcess } from './local.js';
 import { vitalsOf } from './vitals.js';
 
@@ -138,10 +138,10 @@ describe.runIf(vitalsOf(process.pid) !== undefined)('hung', () => {
 describe('the parent is gone', () => {
   /** A parent whose child, told to guard itself, goes on with `work`. */
   async function orphan(work: string): Promise<{ parent: ChildProcess; child: number }> {
-    writeFileSync(at('guard.mjs'), transpiled(new URL('orphan-guard.ts', import.meta.url)));
+    const guard = transpileInto(at('.'), new URL('orphan-guard.ts', import.meta.url));
     writeFileSync(
       at('child.mjs'),
-      `import { endWithParent } from './guard.mjs';
+      `import { endWithParent } from '${guard}';
        import { writeFileSync } from 'node:fs';
        endWithParent({ lookMs: 50, graceMs: 300 });
        setTimeout(() => { writeFileSync('${at('child')}', String(process.pid)); ${work} }, 300);`,

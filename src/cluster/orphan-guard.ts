@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../base/thread.js';
 
 /** Milliseconds. */
 interface GuardTiming {
@@ -16,11 +16,7 @@ export function endWithParent(
 ): Disposable {
   const orphaned = () => process.exit(1);
   process.on('disconnect', orphaned);
-  // From its text: no file's name would do for both the built program and tests, which run from the sources.
-  const thread = new Worker(`(${guard})()`, {
-    eval: true,
-    workerData: { parent: process.ppid, lookMs, graceMs },
-  });
+  const thread = startThread(guard, { parent: process.ppid, lookMs, graceMs });
   thread.unref();
   return {
     [Symbol.dispose]() {

@@ -1,0 +1,47 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import { RunError } from './errors.js';
+import { startThread } from './thread.js';
+
+/** Threads that the system refuses before it starts one. */
+const system = vi.hoisted(() => ({ refuses: 0, asked: 0 }));
+beforeEach(() => Object.assign(system, { refuses: 0, asked: 0 }));
+
+vi.mock('node:worker_threads', async (original) => {
+  const threads = await original<typeof import('node:worker_threads')>();
+  return {
+    ...threads,
+    Worker: class extends threads.Worker {
+      constructor(...args: ConstructorParameters<typeof threads.Worker>) {
+        // As Node tells it: the message is the system's code.
+        if (system.asked++ < system.refuses)
+          throw Object.assign(new Error('EAGAIN'), { code: 'ERR_WORKER_INIT_FAILED' });
+        super(...args);
+      }
+    },
+  };
+});
+
+/** Runs in the thread. */
+function double(): void {
+  const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
+  parentPort?.postMessage(2 * workerData);
+}
+
+const answerOf = (thread: ReturnType<typeof startThread>) =>
+  new Promise((resolve) => thread.on('message', resolve));
+
+test('a function runs in a thread with its data', async () => {
+  expect(await answerOf(startThread(double, 21))).toBe(42);
+});
+
+test('a system that is short of threads for a moment is asked again', async () => {
+  system.refuses = 2;
+  expect(await answerOf(startThread(double, 4))).toBe(8);
+  expect(system.asked).toBe(3);
+});
+
+test('a system that stays short of them is named, with what to look at', () => {
+  system.refuses = 99;
+  expect(() => startThread(double, 1)).toThrow(RunError);
+  expect(() => startThread(double, 1)).toThrow('the system starts no further thread (EAGAIN)');
+});
