@@ -40,7 +40,11 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
     sha256(basename(file), readFileSync(file)),
   );
   const headers = nodeHeaders(root);
-  const setting = [compiler.version, flags, libtorch.path, libtorch.version, jpeg, process.versions.modules];
+  const ownFlags = compiler.command.slice(1);
+  const setting = [
+    ...[compiler.version, ownFlags, flags, jpeg, process.versions.modules],
+    ...[libtorch.path, libtorch.version],
+  ];
   // Where the package lies is no part of what is built: another clone or project takes the same from the cache.
   const placeless = JSON.stringify([inputs, setting])
     .replaceAll(headers.folder, `node-api-headers ${headers.version}`)

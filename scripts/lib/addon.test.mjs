@@ -61,6 +61,15 @@ describe('ensureAddon', () => {
     expect(await ensureAddon(options)).toMatch(/^compiled with /);
   });
 
+  it("compiles anew with other flags of the compiler's own, whatever the cache has", async () => {
+    const options = project();
+    await ensureAddon(options);
+    const env = { ...process.env, CXX: 'c++ -O1' };
+    expect(await ensureAddon({ ...options, env })).toMatch(/^compiled with /);
+    expect(await ensureAddon({ ...options, env })).toBe('up to date');
+    expect(await ensureAddon(options)).toBe('from the cache');
+  });
+
   it('takes what another clone has built from the cache', async () => {
     const first = project();
     expect(await ensureAddon(first)).toMatch(/^compiled with /);
