@@ -19,6 +19,8 @@ const manifestSchema = z.object({
   model: z.record(z.string(), z.unknown()),
   mean: z.array(z.number()),
   std: z.array(z.number()),
+  /** Of one that an earlier version wrote, it is the official share. */
+  eval_crop: z.number().optional(),
   last: evaluation.optional(),
 });
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
@@ -99,7 +99,8 @@ async function load(
 function hintsFor(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): ModelHints {
   if (layout === 'huggingface') return huggingFaceHints(dirname(path));
   // A .pth lies among others; a config.json in its folder need not be about it.
-  return layout === 'timm' && format === 'safetensors' ? timmHints(dirname(path)) : {};
+  const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
+  return layout === 'timm' && isAlone ? timmHints(dirname(path)) : {};
 }
 
 function epochOf(manifest: string): { epoch?: number } {

@@ -20,7 +20,11 @@ export function addEval(program: Command): void {
       'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
     )
     .option('--recipe <file>', 'recipe the model belongs to')
-    .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, run`, collect)
+    .option(
+      '--set <key=value>',
+      `${SET}; keys under model, data.mean, data.std, data.eval_crop, run`,
+      collect,
+    )
     .option('--batch-size <n>', 'images at a time', positiveInteger, 64)
     .option('--batch-mean', 'also the unweighted mean of batch means, as the official code prints its loss')
     .option('--json', 'print the result as JSON')
