@@ -126,6 +126,34 @@ test('images of another size are scored as by weights that were converted for it
   expect(other.stderr).toContain('model.patch_size 4 does not divide model.image_size 30');
 });
 
+test("a folder of timm's form: its config.json tells the crop, the mean and the deviation", async () => {
+  const timm = join(folder, 'timm');
+  const weights = join(timm, 'model.safetensors');
+  expect((await cli(['convert', goldenPath('ckpt/FT.pth'), weights, '--to', 'timm'])).code).toBe(0);
+  const half = [0.5, 0.5, 0.5];
+  const config = {
+    ...{ architecture: 'vit_tiny_patch4_28', num_classes: 10, num_features: 64, global_pool: 'token' },
+    pretrained_cfg: {
+      ...{ input_size: [3, 28, 28], fixed_input_size: true, mean: half, std: half },
+      ...{ interpolation: 'bilinear', crop_pct: 0.9, crop_mode: 'center' },
+    },
+  };
+  writeFileSync(join(timm, 'config.json'), JSON.stringify(config));
+  const shared = ['--set', 'model.heads=4', '--set', 'model.image_size=56', '--json'];
+  const told = await cli(['eval', timm, ...data, ...shared]);
+  expect(told.stderr).toContain('assumed: bicubic resize and a centre crop (its config.json says ');
+  const ofOurs = async (...settings: string[]) => {
+    const { stdout } = await evaluate('FT', ...shared, ...settings.flatMap((each) => ['--set', each]));
+    return JSON.parse(stdout);
+  };
+  const normalised = ['data.mean=[0.5, 0.5, 0.5]', 'data.std=[0.5, 0.5, 0.5]'];
+  const [same, other] = [await ofOurs(...normalised, 'data.eval_crop=0.9'), await ofOurs(...normalised)];
+  const result = JSON.parse(told.stdout);
+  expect([result.loss, result.eval_crop]).toEqual([same.loss, 0.9]);
+  expect(other.eval_crop).toBe(0.875);
+  expect(Math.abs(other.loss - same.loss)).toBeGreaterThan(1e-3);
+});
+
 describe('a model that says more than its weights', () => {
   const out = join(folder, 'vit');
   const files = () => ({

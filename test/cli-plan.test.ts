@@ -49,6 +49,22 @@ test('plan prints the table, and measures', async () => {
   for (const { seconds } of phases) expect(seconds).toBeGreaterThan(0);
 });
 
+test('plan of a recipe without incubation tells of E2E alone', async () => {
+  const { phases, ...tiny } = tinyRecipe(folder) as { phases: { E2E: object } };
+  writeFileSync(recipe, JSON.stringify({ ...tiny, incubation: 'none', phases }));
+  const args = ['plan', recipe, '--images', '16'];
+  const { stdout } = await cli(args);
+  expect(stdout).not.toMatch(/^(PT|MT|FT|Deep Incubation)/m);
+  expect(stdout).toMatch(/^End to end is all that the recipe trains/m);
+  const { ratio, end_to_end, incubation } = JSON.parse((await cli([...args, '--json'])).stdout);
+  expect([ratio, incubation.block_passes, end_to_end.block_passes > 0]).toEqual([null, 0, true]);
+  const [table, schedules] = await Promise.all(
+    [[], ['--json']].map((more) => cli([...args, '--devices', '2', ...more])),
+  );
+  expect(table.stdout).toMatch(/^2 +[\d.]+ MMAC +\d+ %/m);
+  expect(JSON.parse(schedules.stdout).schedules[0]).toMatchObject({ incubation: null, speed_up: null });
+});
+
 test('plan --images counts the images that data.fraction and data.train_images leave', async () => {
   writeFileSync(recipe, JSON.stringify(tinyRecipe(folder)));
   const left = async (...set: string[]) => {

@@ -263,6 +263,26 @@ describe('evalTransform', () => {
     expect(evalTransform(size)(sized(1001, 2000))[0]).toMatchObject({ width: shorter, height: width });
   });
 
+  test('the official share is the official formula at every size', () => {
+    for (let size = 33; size <= 2048; size++) {
+      const [resize] = evalTransform(size)(sized(1, 1));
+      expect(resize).toMatchObject({ width: Math.trunc((256 / 224) * size) });
+    }
+  });
+
+  // timm: floor(size / crop_pct).
+  test.each([
+    [224, 0.9, 248],
+    [384, 0.9, 426],
+    [384, 1, 384],
+    [224, 0.95, 235],
+  ])('%i px at crop_pct %d: shorter side to %i', (size, share, shorter) => {
+    const [resize, crop] = evalTransform(size, share)(sized(2000, 1000));
+    expect(resize).toMatchObject({ op: 'resize', width: 2 * shorter, height: shorter });
+    const [left, top] = [2 * shorter - size, shorter - size].map((rest) => roundHalfEven(rest / 2));
+    expect(crop).toEqual({ op: 'crop', box: { left, top, width: size, height: size } });
+  });
+
   test('an image whose shorter side has that size already is only cropped, at half-even offsets', () => {
     // Offsets of 3.5 and 2.5.
     expect(evalTransform(35)(sized(42, 40))).toEqual([

@@ -32,19 +32,23 @@ export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
   return { ...size, width, height };
 }
 
+/** What the official evaluation keeps of the shorter side: 224 pixels of 256. */
+export const EVAL_CROP = 224 / 256;
+
 /**
  * The official evaluation transform. Above 32: shorter side to int(256/224 * size), bicubic, then
  * the centre crop. Up to 32: nothing, the image must have the size already.
  *
+ * @param crop another share of the shorter side that the crop keeps, above 0 and up to 1: timm's `crop_pct`
  * @throws InputError (from the transform) if a small image has another size.
  *
  * @example
  * const transform = evalTransform(224);
  * transform({ width: 500, height: 375, channels: 3 }); // resize to 341 x 256, then crop
  */
-export function evalTransform(size: number): FixedTransform {
+export function evalTransform(size: number, crop = EVAL_CROP): FixedTransform {
   if (size <= SMALL_IMAGE) return requireSize(size);
-  const shorter = Math.trunc((256 / 224) * size);
+  const shorter = Math.floor(size / crop);
   return (image) => {
     const resized = resizeShorter(image, shorter);
     return [...resized, centreCrop(sizeAfter(image, resized), size)];

@@ -5,6 +5,7 @@ import { InputError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
 import { localCheckpoint } from '../checkpoint/hub/hub.js';
 import { isHubName } from '../checkpoint/hub/hub-name.js';
+import { FOLDER_WEIGHTS } from '../checkpoint/model-file/folder-weights.js';
 import { type ModelFile, readModelFile } from '../checkpoint/model-file/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
@@ -19,6 +20,8 @@ const manifestSchema = z.object({
   model: z.record(z.string(), z.unknown()),
   mean: z.array(z.number()),
   std: z.array(z.number()),
+  /** Of one that an earlier version wrote, it is the official share. */
+  eval_crop: z.number().optional(),
   last: evaluation.optional(),
 });
 
@@ -62,7 +65,7 @@ export async function readCheckpointFile(
 }
 
 /** What a folder that is itself a model has: one of our checkpoints, or Hugging Face's. */
-const MODEL_FILES = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'config.json'];
+const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
 
 function findWeights(path: string, note: (line: string) => void): string {
   const stat = statSync(path, { throwIfNoEntry: false });

@@ -36,7 +36,7 @@ export function openImages(recipe: Recipe): Images {
     train: subset(share, data.train_images),
     val: subset(val, data.eval_images),
     augmentation: augmentationOf(recipe),
-    evalTransform: evalTransform(model.image_size),
+    evalTransform: evalTransform(model.image_size, data.eval_crop),
   };
 }
 
@@ -76,8 +76,9 @@ const DEFAULT_PATHS: Partial<Record<Recipe['data']['format'], () => string>> = {
   folder: () => '.',
 };
 
-function augmentationOf({ data: { augment, mean }, model: { image_size: size } }: Recipe): Augmentation {
-  if (augment === 'none') return { transform: evalTransform(size) };
+function augmentationOf({ data, model: { image_size: size } }: Recipe): Augmentation {
+  const { augment, mean } = data;
+  if (augment === 'none') return { transform: evalTransform(size, data.eval_crop) };
   const { mixup, cutmix, erase: probability } = augment;
   const mixing = { mixup, cutmix, prob: augment.mix_prob, switch_prob: augment.mix_switch };
   return {

@@ -72,6 +72,19 @@ test('width 1280 without qkv bias is the official ViT-H, with its epsilon', () =
   expect(known({ width: 1280 })).toMatchObject({ heads: 16, layerNormEps: 1e-6 });
 });
 
+test("timm's crop is evaluation's; what evaluation does otherwise is said, whatever is given", () => {
+  const hints = { evalCrop: 0.9, otherResize: 'interpolation bilinear' };
+  const of = (...settings: string[]) => {
+    const from = { file: fileOf({ hints }), manifest: undefined };
+    const { recipe, assumption } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
+    return [recipe.data.eval_crop, assumption];
+  };
+  const assumption =
+    'assumed: bicubic resize and a centre crop (its config.json says interpolation bilinear)';
+  expect(of()).toEqual([0.9, assumption]);
+  expect(of('data.eval_crop=1')).toEqual([1, assumption]);
+});
+
 test('settings go first, and what they say is not assumed', () => {
   const settings = ['model.heads=12', 'model.layer_norm_eps=1e-5', 'data.mean=[0.5, 0.5, 0.5]'];
   expect(known({ width: 192 }, ...settings)).toEqual({

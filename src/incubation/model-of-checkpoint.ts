@@ -42,9 +42,9 @@ export function modelOfCheckpoint(
   const given = settings.map((setting) => setting.split('=', 1)[0].trim());
   const known = manifest ? fromManifest(manifest) : fromWeights(geometry, file);
   // Who gives the heads knows the model: an epsilon other than the usual one would have been given too.
-  const assumed = given.includes('model.heads')
-    ? []
-    : known.assumed.filter(({ key }) => !given.includes(key));
+  const isGiven = (key: string) =>
+    given.includes(key) || (key.startsWith('model.') && given.includes('model.heads'));
+  const assumed = known.assumed.filter(({ key }) => !isGiven(key));
   const input = withSettings(
     {
       name: file.path,
@@ -54,6 +54,7 @@ export function modelOfCheckpoint(
         format: 'folder',
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
+        ...(known.evalCrop && { eval_crop: known.evalCrop }),
       },
     },
     settings,
@@ -68,12 +69,13 @@ interface Known {
   readonly model: Readonly<Record<string, unknown>>;
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
+  readonly evalCrop?: number | undefined;
   /** Which settings nothing tells, and what is taken for them. */
   readonly assumed: readonly { readonly key: string; readonly text: string }[];
 }
 
-function fromManifest({ model, mean, std }: Manifest): Known {
-  return { model, mean, std, assumed: [] };
+function fromManifest({ model, mean, std, eval_crop: evalCrop }: Manifest): Known {
+  return { model, mean, std, evalCrop, assumed: [] };
 }
 
 function fromWeights(geometry: Geometry, file: ModelFile): Known {
@@ -84,7 +86,7 @@ function fromWeights(geometry: Geometry, file: ModelFile): Known {
   const heads = told.heads ?? preset?.heads;
   // Of a model with other biases than the published one, nothing says that it has its unusual epsilon.
   const eps = told.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
-  const { mean, std } = file.hints;
+  const { mean, std, evalCrop, otherResize } = file.hints;
   return {
     model: {
       image_size: imageSize,
@@ -101,6 +103,7 @@ function fromWeights(geometry: Geometry, file: ModelFile): Known {
     },
     mean,
     std,
+    evalCrop,
     assumed: [
       ...(told.heads === undefined && heads !== undefined
         ? [{ key: 'model.heads', text: `${heads} heads (${name} has the same width)` }]
@@ -108,6 +111,11 @@ function fromWeights(geometry: Geometry, file: ModelFile): Known {
       ...(told.layerNormEps === undefined
         ? [{ key: 'model.layer_norm_eps', text: `LayerNorm epsilon ${eps.toExponential()}` }]
         : []),
+      ...(otherResize === undefined
+        ? []
+        : [
+            { key: 'resize', text: `bicubic resize and a centre crop (its config.json says ${otherResize})` },
+          ]),
     ],
   };
 }

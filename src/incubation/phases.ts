@@ -1,9 +1,8 @@
 import { InputError } from '../base/errors.js';
 import type { Regime } from '../models/staged.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
-import { metaDepths } from './meta-model.js';
 import { phaseSettings } from './phase/phase-settings.js';
-import { blueprintOf, targetDepths } from './recipe/recipe-model.js';
+import { blueprintOf, metaDepthsOf, targetDepths } from './recipe/recipe-model.js';
 import type { Recipe, TrainingOverride, TrainingSettings } from './recipe/recipe-schema.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`: also the phase's folder in the run. */
@@ -37,9 +36,7 @@ export interface Phase {
  * for (const { name, depths, regimes } of phasesOf(recipe)) console.log(name, depths, regimes);
  */
 export function phasesOf(recipe: Recipe): Phase[] {
-  const { start } = recipe;
-  const incubated = [...(start.meta === undefined ? [pretraining(recipe)] : []), ...incubations(recipe)];
-  const phases = [...(start.model === undefined ? incubated : []), finetuning(recipe)];
+  const phases = ownPhases(recipe);
   const { E2E } = recipe.phases;
   if (E2E === 'none') return phases;
   const baseline: Phase = {
@@ -52,8 +49,17 @@ export function phasesOf(recipe: Recipe): Phase[] {
   return [...phases, baseline];
 }
 
+/** All but the baseline. */
+function ownPhases(recipe: Recipe): Phase[] {
+  const { start, incubation } = recipe;
+  if (start.model !== undefined) return [finetuning(recipe)];
+  if (incubation === 'none') return [];
+  const before = start.meta === undefined ? [pretraining(recipe)] : [];
+  return [...before, ...incubations(recipe), finetuning(recipe)];
+}
+
 function pretraining(recipe: Recipe): Phase {
-  const { meta } = depthsOf(recipe);
+  const meta = metaDepthsOf(recipe);
   return {
     name: 'PT',
     depths: meta,
@@ -67,7 +73,8 @@ function pretraining(recipe: Recipe): Phase {
 }
 
 function incubations(recipe: Recipe): Phase[] {
-  const { target, meta } = depthsOf(recipe);
+  const target = targetDepths(recipe);
+  const meta = metaDepthsOf(recipe);
   const { objective, ...override } = recipe.phases.MT;
   const parent = recipe.start.meta === undefined ? 'PT' : 'start.meta';
   return target.map(
@@ -97,7 +104,7 @@ function moduleSettings(recipe: Recipe, ofAll: TrainingOverride, index: number):
 }
 
 function finetuning(recipe: Recipe): Phase {
-  const { target } = depthsOf(recipe);
+  const target = targetDepths(recipe);
   const fromFile = recipe.start.model !== undefined;
   return {
     name: 'FT',
@@ -109,11 +116,6 @@ function finetuning(recipe: Recipe): Phase {
     equalCost: false,
     objective: 'classify',
   };
-}
-
-function depthsOf(recipe: Recipe) {
-  const target = targetDepths(recipe);
-  return { target, meta: metaDepths(target.length, recipe.incubation.meta_depth) };
 }
 
 /** The phase of that name. */

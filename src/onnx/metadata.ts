@@ -12,6 +12,8 @@ export interface Normalisation {
 export interface ModelFacts {
   readonly config: VitConfig;
   readonly normalisation: Normalisation;
+  /** Share of the resized shorter side that evaluation's crop keeps. */
+  readonly evalCrop: number;
   /** In the order of the labels, where they are known. */
   readonly classNames: readonly string[] | undefined;
   /** Where the weights come from: checkpoint, phase, step, ... */
@@ -30,6 +32,7 @@ export interface ModelFacts {
 export function metadataOf({
   config,
   normalisation,
+  evalCrop,
   classNames,
   origin,
 }: ModelFacts): Record<string, string> {
@@ -38,7 +41,7 @@ export function metadataOf({
     mean: normalisation.mean,
     std: normalisation.std,
     image_size: imageSize,
-    resize_shorter: shorterSide(imageSize),
+    resize_shorter: shorterSide(imageSize, evalCrop),
     patch_size: patchSize,
     width,
     depth,
@@ -56,9 +59,9 @@ export function metadataOf({
 }
 
 /** What evaluation resizes the shorter side to. */
-function shorterSide(size: number): number {
+function shorterSide(size: number, crop: number): number {
   if (size <= SMALL_IMAGE) return size;
-  const square = { width: 2 * size, height: 2 * size, channels: 3 } as const;
-  const resized = evalTransform(size)(square).slice(0, 1);
+  const square = { width: 1, height: 1, channels: 3 } as const;
+  const resized = evalTransform(size, crop)(square).slice(0, 1);
   return sizeAfter(square, resized).width;
 }

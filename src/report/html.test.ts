@@ -115,6 +115,14 @@ test.each(FULL_RUN.map(({ phase }) => phase))('a run of %s alone is reported', a
   expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
 });
 
+test('a run of a recipe without incubation misses no assembled model', async () => {
+  const alone = FULL_RUN.filter(({ phase }) => phase === 'E2E');
+  const missing = async (recipe: object) =>
+    (await pageOf(runWith(alone, recipe))).document.querySelector('.missing')?.textContent ?? '';
+  expect(await missing({ name: 'plain', seed: 0, incubation: 'none' })).toBe('');
+  expect(await missing({ name: 'plain', seed: 0, incubation: {} })).toContain('(FT) has not been trained');
+});
+
 test('a run that has just begun is reported without figures', async () => {
   const { document, files } = await pageOf(runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]));
   expect(document.querySelector('.missing')?.textContent).toContain('PT is not finished: no step recorded.');

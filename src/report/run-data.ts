@@ -47,8 +47,15 @@ export function readRun(root: string): RunData {
     results,
     machine: written.machine ?? {},
   });
+  const isIncubated = Object(recipe).incubation !== 'none';
   const done = new Set(results.map(({ phase }) => phase));
-  return { recipe, summary, phases, missing: missingIn(phases, done), stages: plan.filter(hasStages) };
+  return {
+    recipe,
+    summary,
+    phases,
+    missing: missingIn(phases, done, isIncubated),
+    stages: plan.filter(hasStages),
+  };
 }
 
 interface Planned {
@@ -70,7 +77,11 @@ function hasStages(planned: Planned): planned is Planned & PhaseStages {
   );
 }
 
-function missingIn(phases: readonly PhaseMetrics[], done: ReadonlySet<string>): string[] {
+function missingIn(
+  phases: readonly PhaseMetrics[],
+  done: ReadonlySet<string>,
+  isIncubated: boolean,
+): string[] {
   const begun = new Set(phases.map(({ phase }) => phase));
   const unfinished = phases
     .filter(({ phase }) => !done.has(phase))
@@ -81,7 +92,7 @@ function missingIn(phases: readonly PhaseMetrics[], done: ReadonlySet<string>): 
         : `${phase} is not finished: no step recorded.`;
     });
   const absent = [
-    !begun.has('FT') && 'The assembled model (FT) has not been trained.',
+    isIncubated && !begun.has('FT') && 'The assembled model (FT) has not been trained.',
     !begun.has('E2E') && 'There is no end-to-end baseline (E2E) in this run.',
   ].filter((line) => line !== false);
   return [...unfinished, ...absent];

@@ -58,7 +58,7 @@ export async function openHub(
         return paths.flatMap((path) => {
           const info = infos.find((each) => each.path === path);
           if (info?.type === 'file') return [remoteFile(info)];
-          if (path === wanted.path) throw notThere(wanted, info?.type);
+          if (path === wanted.path) throw notThere(wanted, path, info?.type);
           return [];
         });
       }),
@@ -67,7 +67,7 @@ export async function openHub(
       asked(async () => {
         // The plain download, redirects included: the chunked protocol (xet) would rebuild the same bytes.
         const blob = await downloadFile({ ...api, path: file.path, xet: false });
-        if (blob === null) throw notThere(wanted);
+        if (blob === null) throw notThere(wanted, file.path);
         const source = { name: wanted.name, open: (from: number) => blob.slice(from, file.size).stream() };
         await save(file, source, place, onProgress);
       }),

@@ -24,10 +24,19 @@ export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepI
 }
 
 /** @param type what there is instead */
-export function notThere({ name, owner, repo, path, revision }: HubName, type?: string): InputError {
+export function notThere({ name, owner, repo, revision }: HubName, path: string, type?: string): InputError {
   const what = type === 'directory' ? 'a folder' : `not in ${owner}/${repo} at revision ${revision}`;
   return new InputError(`${name}: ${path} is ${what}`, {
     hint: 'name a file as the repository lists it, such as model.safetensors',
+  });
+}
+
+export function noWeights(
+  { name, owner, repo, revision }: HubName,
+  candidates: readonly string[],
+): InputError {
+  return new InputError(`${name}: ${owner}/${repo} at revision ${revision} has no ${candidates.join(', ')}`, {
+    hint: `name its file of weights: hf:${owner}/${repo}/path/in/repo`,
   });
 }
 

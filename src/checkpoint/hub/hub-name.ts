@@ -6,34 +6,35 @@ export interface HubName {
   readonly name: string;
   readonly owner: string;
   readonly repo: string;
-  /** Inside the repository, with slashes. */
-  readonly path: string;
+  /** Inside the repository, with slashes; null: its weights, whatever file they are in. */
+  readonly path: string | null;
   /** A branch, a tag or a commit. */
   readonly revision: string;
 }
 
-const PREFIX = 'hf:';
+/** Ours, and timm's own. */
+const PREFIX = /^hf(-hub)?:/;
 const WORD = /^[\w.-]+$/;
 
 export function isHubName(name: string): boolean {
-  return name.startsWith(PREFIX);
+  return PREFIX.test(name);
 }
 
 /**
- * Reads `hf:owner/repo/path/in/repo[@revision]`; without a revision it is `main`.
+ * Reads `hf:owner/repo[/path/in/repo][@revision]`; without a revision it is `main`.
  * @throws InputError where it is not of this form
  */
 export function parseHubName(name: string): HubName {
-  const text = name.slice(PREFIX.length);
+  const text = name.replace(PREFIX, '');
   const at = text.lastIndexOf('@');
   const [place, revision] = at < 0 ? [text, 'main'] : [text.slice(0, at), text.slice(at + 1)];
   const [owner, repo, ...parts] = place.split('/');
-  const isWhole = parts.length > 0 && [owner, repo].every((part) => WORD.test(part ?? ''));
+  const isWhole = [owner, repo].every((part) => WORD.test(part ?? ''));
   if (isHubName(name) && isWhole && [owner, repo, ...parts].every(isPlain) && revision !== '') {
-    return { name, owner, repo, path: parts.join('/'), revision };
+    return { name, owner, repo, path: parts.length === 0 ? null : parts.join('/'), revision };
   }
   throw new InputError(`${name} does not name a file on the hub`, {
-    hint: 'expected hf:owner/repo/path/in/repo, and @revision behind it for another than main',
+    hint: 'expected hf:owner/repo or hf:owner/repo/path/in/repo, and @revision behind it for another than main',
   });
 }
 

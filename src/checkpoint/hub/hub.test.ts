@@ -41,7 +41,6 @@ describe('names', () => {
 
   test.each([
     'hf:',
-    'hf:someone/vits',
     'hf:someone/vits/',
     'hf:/vits/tiny.pth',
     'hf:someone/vits/../../../tiny.pth',
@@ -118,6 +117,80 @@ describe('a download', () => {
     const ranges = hub.requests.filter(({ isStorage }) => isStorage).map(({ range }) => range);
     expect(ranges.length).toBeGreaterThanOrEqual(3);
     expect(ranges.slice(1).every((range) => /^bytes=\d+-299999$/.test(range ?? ''))).toBe(true);
+  });
+});
+
+describe('a repository', () => {
+  const withFiles = async (files: Record<string, Buffer>) => {
+    hub.close();
+    hub = await startFakeHub(files);
+  };
+  const repository = join('hub', 'someone', 'vits', 'main');
+
+  test.each(['hf:someone/vits', 'hf-hub:someone/vits@main'])('%s: its best file of weights', async (name) => {
+    const files = { 'pytorch_model.bin': Buffer.from('old'), 'config.json': config };
+    await withFiles({ ...files, 'model.safetensors': weights });
+    expect(await fetched(name)).toBe(join(cache, repository, 'model.safetensors'));
+    expect(readFileSync(join(cache, repository, 'config.json'))).toEqual(config);
+    expect(kept()).toHaveLength(4);
+    hub.requests.length = 0;
+    await fetched(name, { HF_HUB_OFFLINE: '1' });
+    expect(hub.requests).toEqual([]);
+  });
+
+  test('without weights of a known name is an error that says which', async () => {
+    const error: unknown = await fetched('hf:someone/vits').catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InputError);
+    const message = expect.stringContaining('someone/vits at revision main has no model.safetensors, ');
+    expect(error).toMatchObject({ message, hint: expect.stringContaining('hf:someone/vits/path/in/repo') });
+    expect(kept()).toEqual([]);
+  });
+});
+
+describe('weights in shards', () => {
+  const NAMES = ['model-1-of-2.safetensors', 'model-2-of-2.safetensors'];
+  const index = Buffer.from(JSON.stringify({ weight_map: { a: NAMES[0], b: NAMES[1], c: NAMES[0] } }));
+  const files = {
+    'big/model.safetensors.index.json': index,
+    'big/config.json': config,
+    ...Object.fromEntries(NAMES.map((name, i) => [`big/${name}`, weights.subarray(i)])),
+  };
+  const name = 'hf:someone/vits/big/model.safetensors.index.json';
+  const folder = () => join(cache, 'hub/someone/vits/main/big');
+  const start = async (without?: string) => {
+    hub.close();
+    hub = await startFakeHub(Object.fromEntries(Object.entries(files).filter(([path]) => path !== without)));
+  };
+
+  test('come with their index, once', async () => {
+    await start();
+    expect(await fetched(name)).toBe(join(folder(), 'model.safetensors.index.json'));
+    for (const [i, shard] of NAMES.entries()) {
+      expect(readFileSync(join(folder(), shard)).equals(weights.subarray(i))).toBe(true);
+    }
+    hub.requests.length = 0;
+    await fetched(name, { HF_HUB_OFFLINE: '1' });
+    expect(hub.requests).toEqual([]);
+  });
+
+  test('are whole only with the last of them', async () => {
+    await start();
+    const stop = new AbortController();
+    const onProgress: HubProgress = ({ path, bytes }) => {
+      if (path.endsWith(NAMES[1]) && bytes > 0) stop.abort(new Error('enough'));
+    };
+    await expect(fetched(name, {}, { onProgress, signal: stop.signal })).rejects.toThrow('enough');
+    await expect(fetched(name, { HF_HUB_OFFLINE: '1' })).rejects.toThrow('HF_HUB_OFFLINE is set');
+    hub.requests.length = 0;
+    await fetched(name);
+    const fromStorage = hub.requests.filter(({ isStorage }) => isStorage).map(({ url }) => url);
+    expect(new Set(fromStorage)).toEqual(new Set([`/big/${NAMES[1]}`]));
+  });
+
+  test('that the repository lacks are an error', async () => {
+    await start(`big/${NAMES[1]}`);
+    await expect(fetched(name)).rejects.toThrow(InputError);
+    await expect(fetched(name)).rejects.toThrow(`big/${NAMES[1]} is not in someone/vits at revision main`);
   });
 });
 

@@ -1,11 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { z } from 'zod';
 import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../atomic.js';
-import { openHub } from './hub-client.js';
-import type { HubProgress } from './hub-download.js';
+import { FOLDER_WEIGHTS, isShardIndex } from '../model-file/folder-weights.js';
+import { shardNames } from '../safetensors/safetensors-shards.js';
+import { type Hub, openHub } from './hub-client.js';
+import type { HubProgress, RemoteFile } from './hub-download.js';
+import { notThere, noWeights } from './hub-errors.js';
 import { type HubName, isHubName, parseHubName } from './hub-name.js';
 
 export interface HubOptions {
@@ -31,7 +34,8 @@ const recordSchema = z.object({
 /**
  * Where a checkpoint is on this machine: a path is where it says; `hf:owner/repo/path/in/repo[@revision]` is
  * downloaded from the Hugging Face hub at first, into `<cache>/hub/<owner>/<repo>/<revision>/<path>`, with
- * what lies beside it and tells what it is. What was downloaded is used from then on without asking the hub again,
+ * what lies beside it and tells what it is; of an index of shards, with these. `hf:owner/repo` is the repository's
+ * weights, under the name that Hugging Face and timm give them; `hf-hub:` is read as `hf:`. What was downloaded is used from then on without asking the hub again,
  * even if a branch has moved on: name a tag or commit to know what you get.
  *
  * @throws InputError where the name is wrong, or the hub has no such file or refuses it
@@ -45,33 +49,64 @@ export async function localCheckpoint(name: string, options: HubOptions = {}): P
   if (!isHubName(name)) return name;
   const { env = process.env } = options;
   const wanted = parseHubName(name);
-  const { owner, repo, revision, path } = wanted;
+  const { owner, repo, revision } = wanted;
   const root = join(cacheRoot(env), 'hub', owner, repo, encodeURIComponent(revision));
-  const place = join(root, path);
-  if (isCached(place)) return place;
+  const place = candidatesOf(wanted)
+    .map((path) => join(root, path))
+    .find(isWhole);
+  if (place !== undefined) return place;
   if (isOn(env.HF_HUB_OFFLINE)) {
     throw new InputError(`${name} was not downloaded before, and HF_HUB_OFFLINE is set`, {
       hint: `unset HF_HUB_OFFLINE, or put the file somewhere and give its path`,
     });
   }
-  await download(wanted, root, { ...options, env });
+  return download(wanted, root, { ...options, env });
+}
+
+/** The files that it may be, the best first. */
+function candidatesOf({ path }: HubName): readonly string[] {
+  return path === null ? FOLDER_WEIGHTS : [path];
+}
+
+async function download(
+  wanted: HubName,
+  root: string,
+  options: HubOptions & { env: NodeJS.ProcessEnv },
+): Promise<string> {
+  const hub = await openHub(wanted, options);
+  const candidates = candidatesOf(wanted);
+  const folder = posix.dirname(candidates[0]);
+  const companions = COMPANIONS.map((file) => posix.join(folder, file)).filter(
+    (file) => !candidates.includes(file),
+  );
+  const found = await hub.look([...companions, ...candidates]);
+  const [weights] = candidates.flatMap((path) => found.find((file) => file.path === path) ?? []);
+  if (weights === undefined) throw noWeights(wanted, candidates);
+  const place = join(root, weights.path);
+  // The weights come last: where they are, their companions are.
+  await fetchAll(hub, [...found.filter(({ path }) => companions.includes(path)), weights], root);
+  if (!isShardIndex(place)) return place;
+  const shards = shardNames(place).map((name) => posix.join(folder, name));
+  const there = await hub.look(shards);
+  const missing = shards.find((path) => !there.some((file) => file.path === path));
+  if (missing !== undefined) throw notThere(wanted, missing);
+  await fetchAll(hub, there, root);
   return place;
 }
 
-async function download(wanted: HubName, root: string, options: HubOptions & { env: NodeJS.ProcessEnv }) {
-  const hub = await openHub(wanted, options);
-  const folder = posix.dirname(wanted.path);
-  const companions = COMPANIONS.map((file) => posix.join(folder, file)).filter(
-    (file) => file !== wanted.path,
-  );
-  const files = await hub.look([...companions, wanted.path]);
-  // The file itself comes last: where it is, its companions are.
+async function fetchAll(hub: Hub, files: readonly RemoteFile[], root: string): Promise<void> {
   for (const file of files) {
     const place = join(root, file.path);
     if (isCached(place)) continue;
     await hub.fetch(file, place);
     writeJsonAtomic(recordOf(place), { size: file.size, digest: file.digest });
   }
+}
+
+/** Downloaded before, of an index with the shards that it names. */
+function isWhole(place: string): boolean {
+  if (!isCached(place)) return false;
+  return !isShardIndex(place) || shardNames(place).every((name) => isCached(join(dirname(place), name)));
 }
 
 /** Downloaded before, and as long as it was then: a whole digest would cost as much as reading the file. */

@@ -29,13 +29,24 @@ test('sizes as pairs, and classes by their number', () => {
 });
 
 test("timm's config.json, as on the hub", () => {
-  write({
+  const half = [0.5, 0.5, 0.5];
+  // That of timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k.
+  const pretrained_cfg = {
+    ...{ tag: 'augreg_in21k_ft_in1k', custom_load: true, input_size: [3, 224, 224], fixed_input_size: true },
+    ...{ interpolation: 'bicubic', crop_pct: 0.9, crop_mode: 'center', mean: half, std: half },
+    ...{ num_classes: 1000, pool_size: null, first_conv: 'patch_embed.proj', classifier: 'head' },
+  };
+  const config = {
     architecture: 'vit_tiny_patch16_224',
     num_classes: 1000,
-    pretrained_cfg: { input_size: [3, 224, 224], mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], crop_pct: 0.9 },
-  });
-  const half = [0.5, 0.5, 0.5];
-  expect(timmHints(folder)).toEqual({ imageSize: 224, classes: 1000, mean: half, std: half });
+    num_features: 192,
+    pretrained_cfg,
+  };
+  write({ ...config, global_pool: 'token' });
+  const told = { imageSize: 224, classes: 1000, mean: half, std: half, evalCrop: 0.9 };
+  expect(timmHints(folder)).toEqual(told);
+  write({ ...config, pretrained_cfg: { ...pretrained_cfg, interpolation: 'bilinear', crop_mode: 'squash' } });
+  expect(timmHints(folder)).toEqual({ ...told, otherResize: 'interpolation bilinear, crop_mode squash' });
   write({ model_args: { num_heads: 3, img_size: 96 }, pretrained_cfg: { input_size: [3, 224, 224] } });
   expect(timmHints(folder)).toEqual({ heads: 3, imageSize: 96 });
 });
@@ -50,4 +61,9 @@ test.each([
   write(config);
   expect(() => huggingFaceHints(folder)).toThrow(InputError);
   expect(() => huggingFaceHints(folder)).toThrow(message);
+});
+
+test("a share of timm's that is none is an error", () => {
+  write({ pretrained_cfg: { crop_pct: 1.2 } });
+  expect(() => timmHints(folder)).toThrow(/config\.json: pretrained_cfg\.crop_pct: /);
 });

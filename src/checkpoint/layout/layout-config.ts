@@ -14,6 +14,10 @@ export interface ModelHints {
   /** Of the images, channel by channel, on a scale of 0 to 1. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
+  /** Share of the resized shorter side that evaluation's crop keeps. */
+  readonly evalCrop?: number;
+  /** How evaluation resizes or crops, in timm's words, where ours does otherwise. */
+  readonly otherResize?: string;
 }
 
 const count = z.int().positive();
@@ -35,7 +39,14 @@ const timm = z.object({
   num_classes: count.optional(),
   model_args: z.object({ num_heads: count.optional(), img_size: side.optional() }).optional(),
   pretrained_cfg: z
-    .object({ mean: channels.optional(), std: channels.optional(), input_size: channels.optional() })
+    .object({
+      mean: channels.optional(),
+      std: channels.optional(),
+      input_size: channels.optional(),
+      crop_pct: z.number().positive().max(1).optional(),
+      crop_mode: z.string().optional(),
+      interpolation: z.string().optional(),
+    })
     .optional(),
 });
 
@@ -66,12 +77,19 @@ export function huggingFaceHints(folder: string): ModelHints {
 /** What timm's own `config.json` tells, beside weights in timm's layout. */
 export function timmHints(folder: string): ModelHints {
   const config = readConfig(join(folder, 'config.json'), timm);
+  const { mean, std, input_size, crop_pct, crop_mode, interpolation } = config?.pretrained_cfg ?? {};
+  const other = [
+    ...(interpolation === undefined || interpolation === 'bicubic' ? [] : [`interpolation ${interpolation}`]),
+    ...(crop_mode === undefined || crop_mode === 'center' ? [] : [`crop_mode ${crop_mode}`]),
+  ];
   return defined({
     heads: config?.model_args?.num_heads,
-    imageSize: config?.model_args?.img_size ?? config?.pretrained_cfg?.input_size?.[1],
+    imageSize: config?.model_args?.img_size ?? input_size?.[1],
     classes: config?.num_classes,
-    mean: config?.pretrained_cfg?.mean,
-    std: config?.pretrained_cfg?.std,
+    mean,
+    std,
+    evalCrop: crop_pct,
+    otherResize: other.length === 0 ? undefined : other.join(', '),
   });
 }
 

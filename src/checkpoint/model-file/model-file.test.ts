@@ -150,11 +150,13 @@ describe('names that others give', () => {
     expect(expected).toMatchObject({ format: 'safetensors', path: interop('huggingface/model.safetensors') });
     expect(await readModelFile(interop('huggingface/model.safetensors'))).toEqual(expected);
     const shards = await readModelFile(interop('huggingface-5'));
+    const byIndex = await readModelFile(interop('huggingface-5/model.safetensors.index.json'));
+    expect(byIndex).toEqual(shards);
     expect(sorted(shards.stages)).toEqual(sorted(expected.stages));
     expect(shards.hints).toMatchObject({ heads: 4, layerNormEps: 1e-3 });
   });
 
-  test('a config.json beside a .pth need not be about it', async () => {
+  test('a config.json beside a .pth need not be about it, unless the name is that of the hub', async () => {
     const tensors = readSafetensors(interop('timm.safetensors')).tensors;
     const own = join(folder, 'beside');
     mkdirSync(own);
@@ -163,6 +165,8 @@ describe('names that others give', () => {
     copyFileSync(path, join(own, 'deit.pth'));
     writeSafetensors(join(own, 'timm.safetensors'), tensors);
     expect(await readModelFile(join(own, 'deit.pth'))).toMatchObject({ layout: 'timm', hints: {} });
+    copyFileSync(path, join(own, 'pytorch_model.bin'));
+    expect((await readModelFile(join(own, 'pytorch_model.bin'))).hints).toEqual({ classes: 7 });
     expect((await readModelFile(join(own, 'timm.safetensors'))).hints).toEqual({ classes: 7 });
   });
 

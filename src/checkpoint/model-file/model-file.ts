@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
@@ -9,6 +9,7 @@ import { type LaidOut, type Layout, stagesOfState } from '../layout/layout-stage
 import { type LazyTensor, loadAll } from '../lazy-tensor.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
 import { openSafetensorsShards } from '../safetensors/safetensors-shards.js';
+import { FOLDER_WEIGHTS, isShardIndex } from './folder-weights.js';
 import type { Stage } from './model-file-stages.js';
 import { readTorchStages } from './model-file-torch.js';
 
@@ -30,14 +31,11 @@ export interface ModelFile {
   readonly epoch?: number;
 }
 
-/** The names that Hugging Face and timm give to the weights in a model's folder, the best first. */
-const FOLDER_WEIGHTS = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'];
-
 const epochSchema = z.object({ epoch: z.int().nonnegative() });
 
 /**
  * Reads weights from a safetensors file (ours, with `stages.<i>.<name>`, or an undivided model's of timm or
- * Hugging Face), from one of our checkpoint folders or a Hugging Face model's folder, or from a `.pth` of the
+ * Hugging Face), from several by their `model.safetensors.index.json`, from one of our checkpoint folders or a Hugging Face model's folder, or from a `.pth` of the
  * official code, DeiT, timm or Hugging Face. Content decides, not the name. Separate queries, keys and values are
  * joined. Of a `.pth`, the optimizer's state is not read, and each storage once, straight into its place.
  * Throws `InputError` naming the file and what is wrong with it.
@@ -58,12 +56,13 @@ async function readFolder(path: string): Promise<ModelFile> {
   if (existsSync(manifest)) {
     return { ...(await readWeights(weights)), path, format: 'checkpoint', ...epochOf(manifest) };
   }
-  const model = await (weights.endsWith('.index.json') ? readShards(weights) : readWeights(weights));
+  const model = await readWeights(weights);
   if (model.layout === 'deep-incubation') throw noCheckpoint(path, manifest);
   return model;
 }
 
 async function readWeights(path: string): Promise<ModelFile> {
+  if (isShardIndex(path)) return readShards(path);
   const start = Buffer.from(withFile(path, (file) => readAt(file, 0, Math.min(file.size, 9))));
   // Behind a safetensors header's length, which may be any bytes, comes JSON.
   if (start[8] === 0x7b) {
@@ -99,7 +98,8 @@ async function load(
 function hintsFor(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): ModelHints {
   if (layout === 'huggingface') return huggingFaceHints(dirname(path));
   // A .pth lies among others; a config.json in its folder need not be about it.
-  return layout === 'timm' && format === 'safetensors' ? timmHints(dirname(path)) : {};
+  const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
+  return layout === 'timm' && isAlone ? timmHints(dirname(path)) : {};
 }
 
 function epochOf(manifest: string): { epoch?: number } {

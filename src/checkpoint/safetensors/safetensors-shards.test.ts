@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
 import { writeSafetensors } from './safetensors.js';
-import { openSafetensorsShards } from './safetensors-shards.js';
+import { openSafetensorsShards, shardNames } from './safetensors-shards.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'shards-'));
 const index = join(folder, 'model.safetensors.index.json');
@@ -35,6 +35,13 @@ test('each tensor comes from the file that the index says', async () => {
   ]);
 });
 
+test('the files that an index names, each once', () => {
+  writeFileSync(index, JSON.stringify({ weight_map: { two: 'two', a: 'two', one: 'one' } }));
+  expect(shardNames(index)).toEqual(['two', 'one']);
+  writeFileSync(index, JSON.stringify({ weight_map: { a: 'two', b: '../one' } }));
+  expect(() => shardNames(index)).toThrow('names ../one, which is no file beside it');
+});
+
 test.each([
   ['{', 'no index'],
   ['{"weight_map":{"a":1}}', 'no index'],
@@ -42,7 +49,7 @@ test.each([
   ['{"weight_map":{"a":"absent"}}', 'absent'],
   ['{"weight_map":{"a":"inside/three"}}', 'names inside/three, which is no file beside it'],
   ['{"weight_map":{"a":"../shards/one"}}', 'no file beside it'],
-  ['{"weight_map":{"a":".."}}', 'not a file'],
+  ['{"weight_map":{"a":".."}}', 'no file beside it'],
 ])('%s is an error', (content, message) => {
   writeFileSync(index, content);
   expect(() => openSafetensorsShards(index)).toThrow(InputError);

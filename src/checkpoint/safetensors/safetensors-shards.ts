@@ -13,10 +13,10 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
  */
 export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
   const places = readIndex(index);
+  requireBeside(index, Object.values(places));
   const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
   const tensors = new Map<string, LazyTensor>();
   for (const [name, file] of Object.entries(places)) {
-    if (basename(file) !== file) throw new InputError(`${index}: names ${file}, which is no file beside it`);
     const shard = shards.get(file) ?? openSafetensors(join(dirname(index), file)).tensors;
     shards.set(file, shard);
     const tensor = shard.get(name);
@@ -24,6 +24,21 @@ export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
     tensors.set(name, tensor);
   }
   return tensors;
+}
+
+/**
+ * The names of the files beside an index that hold its model's tensors.
+ * Throws `InputError` where it is damaged, or names another place.
+ */
+export function shardNames(index: string): string[] {
+  const names = [...new Set(Object.values(readIndex(index)))];
+  requireBeside(index, names);
+  return names;
+}
+
+function requireBeside(index: string, files: readonly string[]): void {
+  const outside = files.find((file) => basename(file) !== file || ['', '.', '..'].includes(file));
+  if (outside !== undefined) throw new InputError(`${index}: names ${outside}, which is no file beside it`);
 }
 
 function readIndex(path: string): Record<string, string> {

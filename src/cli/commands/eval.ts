@@ -44,13 +44,13 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const generator = new Generator();
   const stages = stagesFor(config, checkpoint);
   const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
-  const { mean, std } = recipe.data;
+  const { mean, std, eval_crop: crop } = recipe.data;
   const batchLosses: number[] = [];
   const task = withBatchLosses(
     classification({ ...config, mean, std, labelSmoothing: 0, device }),
     batchLosses,
   );
-  const transform = evalTransform(config.imageSize);
+  const transform = evalTransform(config.imageSize, crop);
   const batches = counted(evalBatches({ dataset, batchSize: options.batchSize, transform }), dataset.length);
   const precision = recipe.training.precision ?? 'float32';
 
@@ -67,6 +67,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     checkpoint: checkpoint.name,
     data: options.data,
     model: modelFacts(known),
+    eval_crop: crop,
     device,
     precision,
     seconds,

@@ -40,7 +40,8 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   const classNames = options.classes === undefined ? undefined : namesIn(options.classes, config, recipe);
   const { mean, std } = recipe.data;
   const normalisation: Normalisation = { mean, std, inside: options.withNormalisation ?? false };
-  const facts: ModelFacts = { config, normalisation, classNames, origin: originOf(checkpoint) };
+  const { eval_crop: evalCrop } = recipe.data;
+  const facts: ModelFacts = { config, normalisation, evalCrop, classNames, origin: originOf(checkpoint) };
   const producer = { name: 'deep-incubation', version: versions()['deep-incubation'] };
   const { path } = checkpoint.file;
   const graph = vitGraph(config, weights, path, normalisation.inside ? { normalisation } : {});

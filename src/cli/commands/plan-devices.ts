@@ -37,11 +37,11 @@ function json(run: RunPlan, plans: readonly DevicesPlan[], { stepSeconds, networ
     update_seconds: stepSeconds === null ? null : inSeconds(stepSeconds, 'update'),
     start_seconds: stepSeconds === null ? null : inSeconds(stepSeconds, 'start'),
     network: stepSeconds === null ? null : network,
-    schedules: plans.map(({ incubation, end_to_end }) => ({
-      devices: incubation.devices,
-      incubation: record(incubation),
+    schedules: plans.map(({ devices, incubation, end_to_end }) => ({
+      devices,
+      incubation: incubation && record(incubation),
       end_to_end: end_to_end && record(end_to_end),
-      speed_up: end_to_end && end_to_end.wall / incubation.wall,
+      speed_up: incubation && end_to_end && end_to_end.wall / incubation.wall,
     })),
   };
 }
@@ -66,22 +66,22 @@ function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked
   const isTimed = asked.stepSeconds !== null;
   const time = isTimed ? duration : (macs: number) => `${withPrefix(macs)}MAC`;
   const held = (of: Schedule) => (isTimed ? significant(of.deviceTime / 3600) : time(of.deviceTime));
+  const cells = (of: Schedule | null) =>
+    of === null ? ['', '', ''] : [time(of.wall), percent(of.utilisation), held(of)];
   const table = columns([
     [
       ...['devices', 'time', 'in use', isTimed ? 'device-hours' : 'device-MACs', 'critical path'],
       ...['E2E: time', 'in use', isTimed ? 'device-hours' : 'device-MACs', 'E2E / this: time'],
     ],
-    ...plans.map(({ incubation: own, end_to_end: whole }) => [
-      String(own.devices),
-      time(own.wall),
-      percent(own.utilisation),
-      held(own),
-      `${own.critical.names.join(' ')}: ${time(own.critical.time)}`,
-      ...(whole === null
-        ? ['', '', '', '']
-        : [time(whole.wall), percent(whole.utilisation), held(whole), (whole.wall / own.wall).toFixed(2)]),
+    ...plans.map(({ devices, incubation: own, end_to_end: whole }) => [
+      String(devices),
+      ...cells(own),
+      own === null ? '' : `${own.critical.names.join(' ')}: ${time(own.critical.time)}`,
+      ...cells(whole),
+      own === null || whole === null ? '' : (whole.wall / own.wall).toFixed(2),
     ]),
   ]);
+  const [{ incubation, end_to_end: baseline }] = plans;
   return [
     `${run.name}: ${run.train_images.toLocaleString('en-US')} training images, on equal devices, by simulation`,
     '',
@@ -89,12 +89,10 @@ function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked
     rule(table),
     ...table.slice(1),
     '',
-    ...(plans.length === 1 ? [...gantt(plans[0].incubation, time), ''] : []),
+    ...(plans.length === 1 && incubation !== null ? [...gantt(incubation, time), ''] : []),
     ...notes(asked),
     ...limit(recipe, run, Math.max(...asked.devices)),
-    ...(plans[0].end_to_end === null
-      ? ['The recipe has no end-to-end baseline (phases.E2E) to compare with.']
-      : []),
+    ...(baseline === null ? ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'] : []),
   ];
 }
 

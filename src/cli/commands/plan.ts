@@ -82,17 +82,18 @@ function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
     'memory',
   ];
   const baseline = run.phases.filter(({ phase }) => phase === 'E2E');
+  const own = incubationOf(run);
   const table = columns(
     [
       [...head, ...(time.size > 0 ? ['time'] : [])],
       ...run.phases.map((phase) => phaseCells(phase, time)),
-      totalCells('Deep Incubation', incubationOf(run), time),
+      ...(own.length > 0 ? [totalCells('Deep Incubation', own, time)] : []),
       ...(baseline.length > 0 ? [totalCells('End to end', baseline, time)] : []),
     ],
     2,
   );
   const line = rule(table);
-  const totals = baseline.length > 0 ? 2 : 1;
+  const totals = [baseline, own].filter(({ length }) => length > 0).length;
   return [
     `${run.name}: ${run.train_images.toLocaleString('en-US')} training images; ${forwardOf(run)}`,
     '',
@@ -163,17 +164,20 @@ function endToEndOf(run: RunPlan): { block_passes: number; macs: number } | unde
   return found && { block_passes: found.block_passes, macs: found.macs };
 }
 
-/** Deep Incubation's cost over that of end to end. */
+/** Deep Incubation's cost over that of end to end; none where the recipe has but one of them. */
 function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
   const baseline = endToEndOf(run);
-  if (baseline === undefined) return undefined;
+  if (baseline === undefined || incubationOf(run).length === 0) return undefined;
   const { block_passes, macs } = run.incubation;
   return { block_passes: block_passes / baseline.block_passes, macs: macs / baseline.macs };
 }
 
 function ratioSentence(run: RunPlan): string[] {
   const ratio = ratioOf(run);
-  if (ratio === undefined) return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
+  if (endToEndOf(run) === undefined) {
+    return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
+  }
+  if (ratio === undefined) return ['End to end is all that the recipe trains (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
   return [
     `Deep Incubation costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,

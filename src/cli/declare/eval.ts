@@ -8,7 +8,7 @@ export function addEval(program: Command): void {
     .description(
       'Evaluates a model: top-1, top-5 and loss. CHECKPOINT is a phase of a run (RUN/FT: its latest checkpoint), a ' +
         'checkpoint folder, or weights of the official code, DeiT, timm or Hugging Face, here or on the hub ' +
-        '(hf:owner/repo/path/in/repo[@revision]; HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Our ' +
+        '(hf:owner/repo[/path/in/repo][@revision]; HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Our ' +
         'checkpoints say what model they hold; of others the geometry is read off the weights, but for the number ' +
         "of heads: told by a config.json beside them, known for the published ViT's widths, else give --recipe or " +
         '--set model.heads=N. For images of another size than the weights are made for, --set model.image_size=N ' +
@@ -20,7 +20,11 @@ export function addEval(program: Command): void {
       'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
     )
     .option('--recipe <file>', 'recipe the model belongs to')
-    .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, run`, collect)
+    .option(
+      '--set <key=value>',
+      `${SET}; keys under model, data.mean, data.std, data.eval_crop, run`,
+      collect,
+    )
     .option('--batch-size <n>', 'images at a time', positiveInteger, 64)
     .option('--batch-mean', 'also the unweighted mean of batch means, as the official code prints its loss')
     .option('--json', 'print the result as JSON')

@@ -19,7 +19,7 @@ export function addExport(program: Command): void {
     )
     .option('--external-data', 'weights in OUT.data beside it, however few')
     .option('--recipe <file>', 'recipe the model belongs to')
-    .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std`, collect)
+    .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, data.eval_crop`, collect)
     .option('--force', 'overwrite what is there')
     .option('--json', 'print what was written as JSON')
     .addHelpText(

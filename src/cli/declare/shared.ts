@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '@commander-js/extra-typings';
 // What several commands say or read alike.
 
 export const CHECKPOINT =
-  'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo/file';
+  'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
 export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
 
 export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {

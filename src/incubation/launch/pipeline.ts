@@ -3,6 +3,7 @@ import { writeStatus } from '../../checkpoint/phase-status.js';
 import { readResult } from '../../checkpoint/run-folder.js';
 import { localMachine, type Machine } from '../../cluster/local.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
+import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { sharesWithOthers } from '../together/shared-incubation.js';
 import { Interrupted } from './interrupted.js';
@@ -120,7 +121,7 @@ export function requireStartable(phases: readonly Phase[], isDone: (name: PhaseN
  * so many processes. Processes that train one phase together do not share more than that.
  */
 function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
-  if (!recipe.incubation.together || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
+  if (!isTogether(recipe) || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
   const shares = ({ name }: Phase) => sharesWithOthers(recipe, name);
   const modules = phases.filter(shares);
   const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
@@ -154,11 +155,12 @@ interface Place {
  * Shares out a machine: a GPU for each process where there are GPUs, else cores evenly.
  * @throws InputError for more processes of a phase than GPUs
  */
-function shareOf({ run, incubation }: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
+function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
+  const { run } = recipe;
   const usesGpus = run.device === 'auto' && gpus > 0;
   const modules = Math.max(1, phases.filter(isModule).length);
   const { ranks } = run;
-  const together = incubation.together && ranks === 1;
+  const together = isTogether(recipe) && ranks === 1;
   if (usesGpus && ranks > gpus) {
     throw new InputError(`run.ranks ${ranks}: this machine has ${gpus} GPUs`, {
       hint: `choose at most ${gpus}`,

@@ -1,9 +1,8 @@
 import { InputError } from '../../base/errors.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import { type CheckpointFileOptions, readCheckpointFile } from '../checkpoint-file.js';
-import { metaDepths } from '../meta-model.js';
 import { phasesOf } from '../phases.js';
-import { targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import { metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { requireTeacher } from '../teacher.js';
 
@@ -13,12 +12,8 @@ import { requireTeacher } from '../teacher.js';
  */
 export async function checkStart(recipe: Recipe, options: CheckpointFileOptions = {}): Promise<void> {
   const { meta, model } = recipe.start;
-  const target = targetDepths(recipe);
-  if (meta !== undefined) {
-    const depths = metaDepths(target.length, recipe.incubation.meta_depth);
-    await requireFits('start.meta', meta, depths, recipe, options);
-  }
-  if (model !== undefined) await requireFits('start.model', model, target, recipe, options);
+  if (meta !== undefined) await requireFits('start.meta', meta, metaDepthsOf(recipe), recipe, options);
+  if (model !== undefined) await requireFits('start.model', model, targetDepths(recipe), recipe, options);
   const teachers = phasesOf(recipe).flatMap(({ settings }) => settings.distill?.teacher ?? []);
   for (const teacher of new Set(teachers)) await requireTeacher(teacher, recipe, options);
 }

@@ -127,6 +127,7 @@ export function save(
     model: geometry,
     mean: data.mean,
     std: data.std,
+    eval_crop: data.eval_crop,
     ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };

@@ -11,9 +11,8 @@ import { Generator } from '../../torch/random.js';
 import { assemble, type StageWeights } from '../assemble.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
 import { weightsHash } from '../exchange/lineage.js';
-import { metaDepths } from '../meta-model.js';
 import type { Phase, PhaseName, Source } from '../phases.js';
-import { blueprintOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
 /** What a phase's model is built from. */
@@ -84,7 +83,7 @@ export async function metaStageOf(
   const index = phase.sources.indexOf(null);
   const parent = phase.sources.find((source) => source !== null) ?? 'PT';
   const { weights, source } = (await weightsFrom(parent, recipe, runDir))[index];
-  const depths = metaDepths(phase.depths.length, recipe.incubation.meta_depth);
+  const depths = metaDepthsOf(recipe);
   const stage = buildStage(blueprintOf(recipe), depths, index, 0, contextOf(recipe, phase, device));
   loadWeights(stage, weights, `${source}, stage ${index}`);
   stage.setTrainable(false);
@@ -116,7 +115,7 @@ async function weightsFrom(
   const { meta, model } = recipe.start;
   const target = targetDepths(recipe);
   if (source === 'start.meta') {
-    return weightsOfFile(meta as string, metaDepths(target.length, recipe.incubation.meta_depth), recipe);
+    return weightsOfFile(meta as string, metaDepthsOf(recipe), recipe);
   }
   if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
   const { root } = runFolder(runDir).phase(source);

@@ -6,8 +6,9 @@ import { type Schedule, schedule } from './schedule.js';
 
 /** What a run takes on a number of devices. */
 export interface DevicesPlan {
-  /** PT, the modules and FT, as far as the recipe has them. */
-  readonly incubation: Schedule<PhaseName>;
+  readonly devices: number;
+  /** PT, the modules and FT, as far as the recipe has them; null where it has none of them. */
+  readonly incubation: Schedule<PhaseName> | null;
   /** The baseline by data parallelism on the same devices; null where the recipe has none. */
   readonly end_to_end: Schedule<PhaseName> | null;
 }
@@ -40,14 +41,12 @@ export function planDevices(
   const network =
     stepSeconds === null ? { bandwidth: Number.POSITIVE_INFINITY, overlap: 0 } : options.network;
   const jobs = phases.map((plan) => jobOf(recipe, plan, stepSeconds));
-  const baseline = jobs.filter(({ name }) => name === 'E2E');
+  const scheduled = (wanted: readonly Job<PhaseName>[]) =>
+    wanted.length === 0 ? null : schedule(wanted, devices, network);
   return {
-    incubation: schedule(
-      jobs.filter(({ name }) => name !== 'E2E'),
-      devices,
-      network,
-    ),
-    end_to_end: baseline.length === 0 ? null : schedule(baseline, devices, network),
+    devices,
+    incubation: scheduled(jobs.filter(({ name }) => name !== 'E2E')),
+    end_to_end: scheduled(jobs.filter(({ name }) => name === 'E2E')),
   };
 }
 

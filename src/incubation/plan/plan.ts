@@ -1,5 +1,5 @@
 import { needsOf, type Phase, type PhaseName, phasesOf } from '../phases.js';
-import { blueprintOf } from '../recipe/recipe-model.js';
+import { blueprintOf, isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
 import { type CostRatios, type Counted, costRatios, sharedPrefix } from './cost-variants.js';
@@ -85,10 +85,10 @@ export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
     images: plan.images,
   }));
   const ratios = costRatios(counted) ?? null;
-  const together = recipe.incubation.together ? togetherPlan(counted, plans) : null;
+  const together = isTogether(recipe) ? togetherPlan(counted, plans) : null;
   return {
     name: recipe.name,
-    train_images: imagesOf('FT'),
+    train_images: imagesOf(phases[phases.length - 1].name),
     phases: plans,
     incubation,
     ratios,

@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import { type Phase, phasesOf } from '../phases.js';
 import { sharesWithOthers } from '../together/shared-incubation.js';
-import { targetDepths } from './recipe-model.js';
+import { isTogether, targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
@@ -31,6 +31,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
     });
   }
+  if (recipe.incubation === 'none') requireUndivided(recipe, source);
   requireSharable(recipe, source);
   const count = targetDepths(recipe).length;
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
@@ -50,11 +51,28 @@ export function checkTogether(recipe: Recipe, source: string): void {
   }
 }
 
+/** Without modules there must be something else to train, of a set length. */
+function requireUndivided({ start, phases }: Recipe, source: string): void {
+  if (start.meta !== undefined) {
+    throw new InputError(`${source}: start.meta: no modules incubate in it, as incubation is none`);
+  }
+  if (start.model !== undefined) return;
+  if (phases.E2E === 'none') {
+    throw new InputError(`${source}: incubation and phases.E2E are none: there is nothing to train`, {
+      hint: 'give phases.E2E its epochs, or start.model, which FT then tunes',
+    });
+  }
+  if (phases.E2E.epochs !== undefined) return;
+  throw new InputError(
+    `${source}: phases.E2E.epochs is missing: there is no cost to equal, as incubation is none`,
+  );
+}
+
 /** Drop-path rates rise over a hybrid's own depth: of hybrids of other depths the prefix's differ. */
 function requireSharable(recipe: Recipe, source: string): void {
   const modules = phasesOf(recipe).filter(({ name }) => sharesWithOthers(recipe, name));
   const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
-  if (!recipe.incubation.together || new Set(modules.map(depthOf)).size <= 1) return;
+  if (!isTogether(recipe) || new Set(modules.map(depthOf)).size <= 1) return;
   if (modules.every(({ settings }) => settings.drop_path === 0)) return;
   throw new InputError(`${source}: incubation.together: modules of other depths have other drop-path rates`, {
     hint: 'choose modules of one depth, or phases.MT.drop_path: 0',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CATEGORIES, DATA_FORMATS } from '../../data/formats.js';
+import { EVAL_CROP } from '../../data/transform.js';
 import { count, notNegative, positive, rate } from './recipe-values.js';
 
 const augment = z.union([
@@ -65,6 +66,10 @@ export const data = z
       .describe("Of each channel, pixels in 0 to 1. ImageNet's.")
       .default([0.485, 0.456, 0.406]),
     std: z.array(positive).describe("Of each channel. ImageNet's.").default([0.229, 0.224, 0.225]),
+    eval_crop: positive
+      .max(1)
+      .describe("Share of the resized shorter side that evaluation's crop keeps (timm's crop_pct).")
+      .default(EVAL_CROP),
     augment: augment.describe('Training transforms.').prefault({}),
     shuffle: z.boolean().describe('A new random order each epoch.').default(true),
     bad_images: z

@@ -3,6 +3,7 @@ import { VIT_PRESETS } from '../../models/presets.js';
 import type { Blueprint } from '../../models/staged.js';
 import { type VitConfig, vit } from '../../models/vit.js';
 import { divide } from '../divide.js';
+import { metaDepths } from '../meta-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /** The geometry of a recipe's target model. */
@@ -39,16 +40,28 @@ export function blueprintOf(recipe: Recipe): Blueprint {
   return vit(vitConfigOf(recipe));
 }
 
-/** Blocks of each module of the recipe's target model. */
+/** Blocks of each module of the recipe's target model; of one that is not divided, all in one. */
 export function targetDepths(recipe: Recipe): number[] {
-  const { modules, depths } = recipe.incubation;
   const { depth } = vitConfigOf(recipe);
+  if (recipe.incubation === 'none') return [depth];
+  const { modules, depths } = recipe.incubation;
   if (depths !== undefined && modules !== undefined && depths.length !== modules) {
     throw new InputError(
       `incubation.depths has ${depths.length} entries, incubation.modules says ${modules}`,
     );
   }
   return divide(depth, depths === undefined ? { modules: modules ?? 4 } : { depths });
+}
+
+/** Blocks of each stage of the recipe's meta model. */
+export function metaDepthsOf(recipe: Recipe): number[] {
+  const { incubation } = recipe;
+  return incubation === 'none' ? [] : metaDepths(targetDepths(recipe).length, incubation.meta_depth);
+}
+
+/** Whether the recipe's modules see the same batches, and share a process where they share a device. */
+export function isTogether({ incubation }: Recipe): boolean {
+  return incubation !== 'none' && incubation.together;
 }
 
 function requireDivides(smallKey: string, small: number, largeKey: string, large: number): void {

@@ -43,6 +43,12 @@ const incubation = z
   })
   .describe('How the model is divided.');
 
+const noIncubation = z
+  .literal('none')
+  .describe(
+    'The model is not divided: no PT and MT, FT only of start.model; what phases says of others is unused.',
+  );
+
 const start = z
   .strictObject({
     meta: z
@@ -128,7 +134,7 @@ export const recipeSchema = z.strictObject({
   name: z.string().min(1).describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
   model,
-  incubation,
+  incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
   data,
   start: start.prefault({}),
   training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),

@@ -3,6 +3,7 @@ import type { Member } from '../../data/shared-batches.js';
 import type { StepReport, Trainable } from '../../training/trainer.js';
 import type { Images } from '../images.js';
 import type { Phase, PhaseName } from '../phases.js';
+import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
 /** What a module shares with those that are incubated beside it in one process. */
@@ -18,8 +19,8 @@ export interface Shared {
  * What randomness of a phase is keyed by beside the seed, for order, augmentation and drop path: its own name, or one
  * name for all modules of a recipe that incubates them together, wherever each is trained.
  */
-export function keyOf({ incubation }: Recipe, { name }: Phase): string {
-  return incubation.together && name.startsWith('MT/') ? 'MT' : name;
+export function keyOf(recipe: Recipe, { name }: Phase): string {
+  return isTogether(recipe) && name.startsWith('MT/') ? 'MT' : name;
 }
 
 /** For the log: how many processes train a phase, or what this one trains beside it. */
@@ -29,9 +30,11 @@ export function companyOf(processes: number, shared: Shared | undefined): string
 }
 
 /** Whether a phase is a module that may be trained with others: one that has settings or images of its own may not. */
-export function sharesWithOthers({ incubation, phases }: Recipe, name: PhaseName): boolean {
+export function sharesWithOthers(recipe: Recipe, name: PhaseName): boolean {
   return (
-    incubation.together && name.startsWith('MT/') && phases.modules?.[name.slice('MT/'.length)] === undefined
+    isTogether(recipe) &&
+    name.startsWith('MT/') &&
+    recipe.phases.modules?.[name.slice('MT/'.length)] === undefined
   );
 }
 
