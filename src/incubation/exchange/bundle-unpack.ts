@@ -14,7 +14,7 @@ import { metaHash, metaStages } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { BUNDLE_FILE, type BundleContent, bundleSchema } from './bundle.js';
+import { BUNDLE_FILE, type BundleContent, bundleSchema, withoutMachine } from './bundle.js';
 import { lineageIn, weightsHash } from './lineage.js';
 import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
 import { setAside, withDependents } from './redo.js';
@@ -42,7 +42,7 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
     const found = entries.find(({ name }) => name === 'recipe.json');
     if (content.kind === 'module') return { content, recipe: undefined };
     if (found === undefined) throw damaged(path, 'recipe.json is missing');
-    return { content, recipe: checkedRecipe(jsonOf(file, found), `${path}: recipe.json`) };
+    return { content, recipe: strangersRecipe(jsonOf(file, found), path) };
   });
 }
 
@@ -66,7 +66,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
   const target = resolve(runDir);
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
     if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
-    const given = checkedRecipe(readJson(runFolder(folder).recipe), `${bundle}: recipe.json`);
+    const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle);
     phaseOf(given, content.phase as PhaseName);
     const at = (root: string): Recipe =>
       given.start.meta === undefined
@@ -122,6 +122,12 @@ export async function unpackModule(
     syncFolder(dirname(root));
     return { content, runDir, previous };
   });
+}
+
+/** Shell lines for Slurm and images to train on are not the sender's to choose. */
+function strangersRecipe(input: unknown, bundle: string): Recipe {
+  const source = `${bundle}: recipe.json`;
+  return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
 }
 
 /** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */

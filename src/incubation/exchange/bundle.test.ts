@@ -13,6 +13,7 @@ import { runFolder, writeResult } from '../../checkpoint/run-folder.js';
 import { tarEntries, windowReader } from '../../data/tar.js';
 import { writeTar } from '../../data/tar-write.js';
 import { weightsOf } from '../../nn/weights.js';
+import { readRun } from '../launch/prepare.js';
 import { metaHash, phaseModel, phaseStart } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
@@ -116,6 +117,27 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   expect(readFileSync(work).includes('/home/owner')).toBe(false);
   await unpackWork(work, at('stranger'));
   expect(await metaHash(recipe, at('stranger'))).toBe(content.parent);
+});
+
+test('what work says of machines, shell lines above all, is not taken over', async () => {
+  const machines = {
+    run: { slurm: { setup: 'touch /tmp/evil', args: ['--wrap=evil'] }, kubernetes: { image: 'evil' } },
+    phases: { modules: { 1: { data: { path: '/home/owner/others', fraction: 0.5 } } } },
+    data: { format: 'folder', path: '/home/owner/images' },
+    versions: { evil: '1' },
+  };
+  const files = filesOf(work).map(([name, bytes]): Files[number] => [
+    name,
+    name === 'recipe.json'
+      ? Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), ...machines }))
+      : bytes,
+  ]);
+  const hostile = tarOf('hostile.tar', named(files));
+  expect(readBundle(hostile).recipe?.run.slurm.setup).toBe('');
+  await unpackWork(hostile, at('stranger'));
+  const text = readFileSync(at('stranger/recipe.json'), 'utf8');
+  expect(text).not.toMatch(/evil|owner/);
+  expect(readRun(at('stranger')).phases.modules?.[1].data).toEqual({ fraction: 0.5 });
 });
 
 test('a module comes to its place, and what was there is kept', async () => {
