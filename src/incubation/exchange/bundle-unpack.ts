@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorText, InputError } from '../../base/errors.js';
 import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
@@ -60,8 +69,12 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
  * console.log(runDir);
  */
 export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
+  const hint = 'name a new folder: --into RUN';
+  if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
+    throw new InputError(`${runDir} is no folder`, { hint });
+  }
   if (existsSync(runDir) && readdirSync(runDir).length > 0) {
-    throw new InputError(`${runDir} is there already`, { hint: 'name a new folder: --into RUN' });
+    throw new InputError(`${runDir} is there already`, { hint });
   }
   const target = resolve(runDir);
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
@@ -190,7 +203,8 @@ async function withExtracted(
     const content = withFile(bundle, (file) => extract(file, folder));
     return await use(content, folder);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // Below a file even looking for it fails.
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -184,6 +184,13 @@ test('what is not done, or no module, is not packed', async () => {
   await expect(packWork(at('home'), 'MT/1', work)).rejects.toThrow('is there already');
 });
 
+test('work goes into no file, nor below one', async () => {
+  folder.write('file', Buffer.from(''));
+  await expect(unpackWork(work, at('file'))).rejects.toThrow(InputError);
+  await expect(unpackWork(work, at('file'))).rejects.toThrow('file is no folder');
+  await expect(unpackWork(work, at('file/run'))).rejects.toThrow(`Cannot write ${at('file')}`);
+});
+
 describe('a hostile bundle leaves nothing behind', () => {
   const evil = Buffer.from('evil');
   const withFileNamed = (name: string) => (files: Files) => named([...files, [name, evil]]);
