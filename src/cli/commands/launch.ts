@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
 import { hasBegun, prepareRun } from '../../incubation/launch/prepare.js';
@@ -63,7 +64,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
   for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
   if (options.quiet) return;
   if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
-  note(`How it stands: deep-incubation status ${runDir}`);
+  note(`How it stands: deep-incubation status ${quoted(runDir)}`);
 }
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */

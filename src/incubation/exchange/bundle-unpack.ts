@@ -17,6 +17,7 @@ import { type OpenFile, withFile, writeAll } from '../../checkpoint/file-bytes.j
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { type TarEntry, tarEntries, windowReader } from '../../data/tar.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash, metaStages } from '../phase/phase-model.js';
@@ -164,7 +165,7 @@ async function requireModule(
   if (problem === undefined) return;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `have it incubated anew: deep-incubation pack ${runDir} BUNDLE --for ${name}; or --force: ${RISK}`,
+    hint: `have it incubated anew: deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
   });
 }
 
