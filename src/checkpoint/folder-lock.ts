@@ -18,7 +18,7 @@ export interface FolderLock {
 export interface LockTiming {
   /** Between two touches of a lock by its holder. */
   readonly beatMs: number;
-  /** A lock touched less long ago, by this machine's clock, has a live holder. */
+  /** A lock touched less long ago or ahead, by this machine's clock, has a live holder. */
   readonly staleMs: number;
   /** Any other is a dead one's when it was not touched while it was watched for so long: clocks differ, and jump. */
   readonly confirmMs: number;
@@ -74,8 +74,9 @@ function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder:
       seen = { touched, since: now };
     }
     if (now - seen.since >= confirmMs) return 'dead';
-    const age = Date.now() - touched;
-    return wasTouched || (age >= 0 && age < staleMs) ? 'alive' : 'unsure';
+    // Its clock may be ahead of this one.
+    const apart = Math.abs(Date.now() - touched);
+    return wasTouched || apart < staleMs ? 'alive' : 'unsure';
   };
 }
 
