@@ -1,13 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
+  linkSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -68,6 +72,13 @@ describe('a holder on another machine', () => {
   test('lives when it touched its lock lately', async () => {
     await expect(lockFolder(folder, 0, TIMING)).rejects.toThrow('process 1 on elsewhere');
     expect(liveHolder(folder)?.host).toBe('elsewhere');
+  });
+
+  test('lives when its clock is ahead by as little as machines of one cluster are apart', () => {
+    for (const age of [-0.5, -2000, -30_000]) {
+      touch(age);
+      expect(liveHolder(folder)?.host).toBe('elsewhere');
+    }
   });
 
   test.each([3_600_000, -3_600_000])('is dead when its lock is %i ms old and is not touched', async (age) => {
@@ -147,4 +158,60 @@ test('patience: it is taken when the holder ends', async () => {
   setTimeout(() => lock.release(), 120);
   (await lockFolder(folder, 5000)).release();
   expect(existsSync(join(folder, '.lock'))).toBe(false);
+});
+
+describe('a folder that is copied or moved while it is held', () => {
+  const at = (name: string) => join(folder, name);
+
+  test.each([
+    [
+      'a copy is free, the folder itself is not',
+      (run: string, copy: string) => cpSync(run, copy, { recursive: true }),
+    ],
+    [
+      'so is a copy of hard links',
+      (run: string, copy: string) => {
+        mkdirSync(copy);
+        linkSync(join(run, '.lock'), join(copy, '.lock'));
+      },
+    ],
+  ])('%s', async (_, copied) => {
+    mkdirSync(at('run'));
+    const lock = await lockFolder(at('run'));
+    copied(at('run'), at('copy'));
+    expect(liveHolder(at('copy'))).toBeUndefined();
+    (await lockFolder(at('copy'))).release();
+    expect(liveHolder(at('run'))?.pid).toBe(process.pid);
+    lock.release();
+    expect(readdirSync(at('run'))).toEqual([]);
+  });
+
+  test('by another path, and once it has moved, it is held', async () => {
+    mkdirSync(at('run'));
+    const lock = await lockFolder(at('run'));
+    symlinkSync('run', at('link'));
+    expect(liveHolder(at('link'))?.pid).toBe(process.pid);
+    renameSync(at('run'), at('moved'));
+    expect(liveHolder(at('moved'))?.pid).toBe(process.pid);
+    lock.release();
+  });
+});
+
+describe('a process of the same number on another machine, as in containers', () => {
+  const theirs = JSON.stringify({ pid: process.pid, host: 'elsewhere', started: '1' });
+
+  test('keeps the lock that it took over', async () => {
+    const lock = await lockFolder(folder);
+    writeFileSync(join(folder, 'theirs'), theirs);
+    renameSync(join(folder, 'theirs'), join(folder, '.lock'));
+    lock.release();
+    expect(liveHolder(folder)?.host).toBe('elsewhere');
+  });
+
+  test('keeps the lock that it is just taking', async () => {
+    writeFileSync(join(folder, '.lock'), theirs);
+    linkSync(join(folder, '.lock'), join(folder, `.lock.${process.pid}`));
+    await expect(lockFolder(folder)).rejects.toThrow(`process ${process.pid} on elsewhere`);
+    expect(readFileSync(join(folder, '.lock'), 'utf8')).toBe(theirs);
+  });
 });

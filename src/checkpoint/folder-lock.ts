@@ -1,36 +1,24 @@
-import {
-  closeSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { withFileErrors } from './file-errors.js';
 import { startBeat } from './folder-lock-beat.js';
+import { type Holder, holderOf, isSelf, livesHere, ownHolder } from './folder-lock-holder.js';
 
 /** Held by one process at a time; left behind by one that was killed, and then taken over. */
 export interface FolderLock {
   release(): void;
 }
 
-const holderSchema = z.object({ pid: z.int(), host: z.string(), started: z.string() });
-export type Holder = z.infer<typeof holderSchema>;
-
 /** Of holders on other machines, in milliseconds. */
 export interface LockTiming {
   /** Between two touches of a lock by its holder. */
   readonly beatMs: number;
-  /** A lock touched less long ago, by this machine's clock, has a live holder. */
+  /** A lock touched less long ago or ahead, by this machine's clock, has a live holder. */
   readonly staleMs: number;
   /** Any other is a dead one's when it was not touched while it was watched for so long: clocks differ, and jump. */
   readonly confirmMs: number;
@@ -78,7 +66,7 @@ function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder:
   let seen: { readonly touched: number; readonly since: number } | undefined;
   let wasTouched = false;
   return (holder) => {
-    if (holder.host === hostname()) return startOf(holder.pid) === holder.started ? 'alive' : 'dead';
+    if (holder.host === hostname()) return livesHere(path, holder) ? 'alive' : 'dead';
     const now = performance.now();
     const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (seen?.touched !== touched) {
@@ -86,20 +74,21 @@ function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder:
       seen = { touched, since: now };
     }
     if (now - seen.since >= confirmMs) return 'dead';
-    const age = Date.now() - touched;
-    return wasTouched || (age >= 0 && age < staleMs) ? 'alive' : 'unsure';
+    // Its clock may be ahead of this one.
+    const apart = Math.abs(Date.now() - touched);
+    return wasTouched || apart < staleMs ? 'alive' : 'unsure';
   };
 }
 
 /** @returns the holder that stands in the way */
 function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; life: Life } | undefined {
-  const mine: Holder = { pid: process.pid, host: hostname(), started: startOf(process.pid) ?? '' };
-  const draft = `${path}.${process.pid}`;
+  // Of nobody else, not even of a process of the same number on another machine.
+  const draft = `${path}.${randomUUID().slice(0, 8)}`;
   return withFileErrors(path, () => {
     // Written whole before it has its name: another process never reads half of it.
-    const file = openSync(draft, 'w');
+    const file = openSync(draft, 'wx');
     try {
-      writeSync(file, JSON.stringify(mine));
+      writeSync(file, JSON.stringify(ownHolder(dirname(path))));
     } finally {
       closeSync(file);
     }
@@ -141,32 +130,11 @@ function held(path: string, beatMs: number): FolderLock {
     release() {
       beat.stop();
       try {
-        if (holderOf(path)?.pid === process.pid) rmSync(path, { force: true });
+        const holder = holderOf(path);
+        if (holder !== undefined && isSelf(holder)) rmSync(path, { force: true });
       } catch {
         // On a disk that became read-only it stays: a dead process's, once this one has ended.
       }
     },
   };
-}
-
-function holderOf(path: string): Holder | undefined {
-  try {
-    // A pipe would be waited for.
-    if (!lstatSync(path).isFile()) return undefined;
-    return holderSchema.safeParse(JSON.parse(readFileSync(path, 'utf8'))).data;
-  } catch {
-    return undefined;
-  }
-}
-
-/** When a process began, in ticks since the machine did: a later process of the same number began later. */
-function startOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field, in brackets, may hold anything; state is the third, the start the 22nd.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@ import { InputError, RunError } from '../base/errors.js';
 import { readResult } from '../checkpoint/run-folder.js';
 import { readJobs, type SlurmJob } from './slurm-jobs.js';
 import { askQueue, isSlurmHere } from './slurm-queue.js';
+import { quoted } from './slurm-script.js';
 
 export interface OpenJobs {
   /** Of phases that are not done. */
@@ -41,6 +42,6 @@ export async function requireNoJobs(
     return;
   }
   throw new InputError(`${runDir}: Slurm has ${named}`, {
-    hint: [`deep-incubation cancel ${runDir} takes them from it`, ...otherwise].join('; '),
+    hint: [`deep-incubation cancel ${quoted(runDir)} takes them from it`, ...otherwise].join('; '),
   });
 }

@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { tinyRecipe } from '../../test/cli-support.js';
 import { type SyntheticPhase, syntheticRecords, syntheticResult } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
 import { lockFolder } from '../checkpoint/folder-lock.js';
@@ -52,6 +53,20 @@ test('nothing begun: all waits, for what the plan says', () => {
     ...{ state: 'waiting', step: 0, steps: 47, loss: null, waits_for: ['MT/0', 'MT/1'] },
     ...{ to_do: null, log: null, host: null },
   });
+});
+
+test('a run without a plan, as unpacked work is before it runs: what its recipe says is left', () => {
+  rmSync(join(run, 'plan.json'));
+  trained('PT');
+  expect(runStand(run)).toMatchObject({ state: 'done', phases: [{ phase: 'PT' }] });
+  writeFileSync(join(run, 'recipe.json'), JSON.stringify(tinyRecipe('images')));
+  const { state, phases } = runStand(run);
+  expect(state).toBe('waiting');
+  expect(phases.map((each) => [each.phase, each.state])).toEqual([
+    ['PT', 'done'],
+    ...['MT/0', 'MT/1', 'FT', 'E2E'].map((name) => [name, 'waiting']),
+  ]);
+  expect(standOf('FT')).toMatchObject({ steps: null, waits_for: ['MT/0', 'MT/1'] });
 });
 
 test('a phase that runs: progress, speed, and the time the rest takes', async () => {

@@ -7,6 +7,8 @@ import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-fol
 import { outputOf, readJobs } from '../cluster/slurm-jobs.js';
 import type { QueuedJob } from '../cluster/slurm-queue.js';
 import { quoted } from '../cluster/slurm-script.js';
+import { readRun } from '../incubation/launch/prepare.js';
+import { needsOf, phasesOf as recipePhases } from '../incubation/phases.js';
 import {
   type Circumstances,
   type PlannedPhase,
@@ -87,11 +89,21 @@ function phaseStand(
   };
 }
 
-/** Of `plan.json`; where that is missing, of the folders there are. */
+/** Of `plan.json`; where that is missing, of the recipe; where that is of another version, of the folders there are. */
 function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>[] {
   const { plan } = runFolder(runDir);
-  if (!existsSync(plan)) return phasesIn(runDir).map((phase) => ({ phase, steps: null, needs: [] }));
+  if (!existsSync(plan)) return unplannedPhases(runDir);
   const planned = plannedPhases(readJson(plan));
   if (planned === undefined) throw new InputError(`${plan} is no plan: it has no phases`);
   return planned;
+}
+
+function unplannedPhases(runDir: string): ReturnType<typeof phasesOf> {
+  try {
+    const phases = recipePhases(readRun(runDir));
+    return phases.map((phase) => ({ phase: phase.name, steps: null, needs: needsOf(phase) }));
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return phasesIn(runDir).map((phase) => ({ phase, steps: null, needs: [] }));
+  }
 }

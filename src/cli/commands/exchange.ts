@@ -3,6 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { packModule, packWork } from '../../incubation/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../incubation/exchange/bundle-unpack.js';
 import type { PhaseName } from '../../incubation/phases.js';
@@ -40,7 +41,7 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const { content, recipe } = readBundle(bundle);
   if (recipe !== undefined) {
     const { runDir } = await unpackWork(bundle, options.into ?? defaultFolder(recipe));
-    const next = `deep-incubation run ${runDir} --only ${content.phase} --set data.path=IMAGES`;
+    const next = `deep-incubation run ${quoted(runDir)} --only ${content.phase} --set data.path=IMAGES`;
     print(`${runDir}: to incubate ${content.phase}: ${next}`);
     return;
   }
@@ -53,5 +54,5 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const lock = await lockFolder(runDir);
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
   if (previous !== undefined) note(`What was there is in ${previous}.`);
-  print(`${runDir}: ${content.phase} is in its place; what is left: deep-incubation run ${runDir}`);
+  print(`${runDir}: ${content.phase} is in its place; what is left: deep-incubation run ${quoted(runDir)}`);
 }

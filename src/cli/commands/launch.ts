@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
-import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { slurmFolder } from '../../cluster/slurm-jobs.js';
+import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
+import { quoted } from '../../cluster/slurm-script.js';
+import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
 import { hasBegun, prepareRun } from '../../incubation/launch/prepare.js';
 import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
@@ -16,11 +17,11 @@ import { note, print, printJson } from '../output.js';
 
 export type Launcher = 'local' | 'slurm' | 'kubernetes';
 
-interface Launch {
+export interface Launch {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly only: readonly PhaseName[] | undefined;
-  readonly options: { readonly quiet?: true; readonly json?: true };
+  readonly options: { readonly quiet?: true; readonly json?: true; readonly force?: true };
 }
 
 const COMMAND = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'];
@@ -52,15 +53,10 @@ export function isAllDone(recipe: Recipe, runDir: string, only: readonly PhaseNa
 }
 
 /** Gives a run to Slurm, and leaves it to it. */
-export async function launchOnSlurm({ recipe, runDir, only, options }: Launch): Promise<void> {
-  if (existsSync(runDir)) (await lockFolder(runDir)).release();
-  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-  prepareRun(recipe, runDir);
-  const lock = await lockFolder(runDir);
-  const jobs = await submitRun({
-    ...{ recipe, runDir, command: COMMAND },
-    phases: wanted(recipe, only),
-  }).finally(lock.release);
+export async function launchOnSlurm(launch: Launch): Promise<void> {
+  const { runDir, options } = launch;
+  const lock = await holdRun(runDir);
+  const jobs = await submit(launch).finally(lock.release);
   if (options.json) {
     printJson({ run: runDir, submitted: jobs });
     return;
@@ -68,7 +64,14 @@ export async function launchOnSlurm({ recipe, runDir, only, options }: Launch): 
   for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
   if (options.quiet) return;
   if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
-  note(`How it stands: deep-incubation status ${runDir}`);
+  note(`How it stands: deep-incubation status ${quoted(runDir)}`);
+}
+
+/** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
+async function submit({ recipe, runDir, only }: Launch): Promise<SlurmJob[]> {
+  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+  prepareRun(recipe, runDir);
+  return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });
 }
 
 export function refuseKubernetes(): never {

@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { removeTemporary } from '../../checkpoint/atomic.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
-import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
+import { holdRun } from '../../incubation/launch/hold-run.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
@@ -20,7 +20,14 @@ import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
 import { type Conclusion, concludeRun } from '../run-conclusion.js';
 import { stopOnSignals } from '../signals.js';
-import { isAllDone, type Launcher, launchOnSlurm, printLaunch, refuseKubernetes } from './launch.js';
+import {
+  isAllDone,
+  type Launch,
+  type Launcher,
+  launchOnSlurm,
+  printLaunch,
+  refuseKubernetes,
+} from './launch.js';
 
 interface RunOptions {
   readonly out?: string;
@@ -49,16 +56,10 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   // What is done is summed up here, whoever did it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
-  if (existsSync(runDir)) (await lockFolder(runDir)).release();
-  if (!isAllDone(recipe, runDir, only))
-    await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
-  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-  else await checkParents(recipe, runDir, only, options.force);
-  const prepared = prepareRun(recipe, runDir);
-  const lock = await lockFolder(runDir);
-  const { ran, summary, report, notes } = await trainAndConclude(prepared, only, options).finally(
-    lock.release,
-  );
+  const lock = await holdRun(runDir);
+  const { ran, summary, report, notes } = await prepare(launch)
+    .then((prepared) => trainAndConclude(prepared, only, options))
+    .finally(lock.release);
 
   if (options.json) {
     printJson({ ...summary, run: runDir, report, phases_run: ran });
@@ -82,6 +83,15 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { recipe: Recip
   throw new InputError(`${recipeOrRun} is a run, which has its folder`, {
     hint: 'give --out with a recipe file',
   });
+}
+
+/** Checks all that can be known before hours are spent, and writes the run's recipe and plan. */
+async function prepare({ recipe, runDir, only, options }: Launch): Promise<PreparedRun> {
+  if (!isAllDone(recipe, runDir, only))
+    await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
+  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+  else await checkParents(recipe, runDir, only, options.force);
+  return prepareRun(recipe, runDir);
 }
 
 /** Before hours are spent on what comes before it: what FT will be assembled from, as far as it is there. */

@@ -1,6 +1,6 @@
 import type { Command } from '@commander-js/extra-typings';
 import { FORCE } from './exchange.js';
-import { collect, examples, positiveInteger, SET } from './shared.js';
+import { collect, examples, SET, threadCount } from './shared.js';
 
 export function addPhase(program: Command): void {
   program
@@ -20,7 +20,7 @@ export function addPhase(program: Command): void {
     )
     .option('--out <folder>', 'folder of the run, for a recipe (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)
-    .option('--threads <n>', "CPU threads (default: the recipe's, or this machine's share)", positiveInteger)
+    .option('--threads <n>', "CPU threads (default: the recipe's, or this machine's share)", threadCount)
     .option('--device <device>', "auto, cpu, cuda or cuda:<n> (default: the recipe's)")
     .option('--force', FORCE)
     .addHelpText(

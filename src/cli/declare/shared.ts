@@ -26,6 +26,13 @@ export function positiveInteger(value: string): number {
   throw new InvalidArgumentError('Expected a whole number above 0.');
 }
 
+/** Of one process: a system that has no thread left makes errors that name something else. */
+export function threadCount(value: string): number {
+  const number = positiveInteger(value);
+  if (number <= 1024) return number;
+  throw new InvalidArgumentError('Expected a whole number from 1 to 1024.');
+}
+
 export function positiveIntegers(value: string): number[] {
   return list(value).map(positiveInteger);
 }

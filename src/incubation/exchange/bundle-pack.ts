@@ -10,8 +10,7 @@ import { readCheckpointFile } from '../checkpoint-file.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
-import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf } from './bundle.js';
+import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 import { lineageIn } from './lineage.js';
 
 /** A file of a bundle, and its fingerprint. */
@@ -38,10 +37,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
   const weights = imported === undefined ? phaseFiles(runDir, 'PT') : [await metaFile(imported)];
-  const { versions: _versions, run: _run, data: allData, ...rest } = recipe;
-  const { path: _path, ...data } = allData;
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
-  const own = { ...rest, data, start, phases: withoutPaths(recipe) };
+  const own = { ...withoutMachine(recipe), start };
   const parent = await metaHash(recipe, runDir);
   const files = [inMemory('recipe.json', json(own)), ...weights];
   return write(out, { kind: 'work', phase: phase.name, parent: parent ?? null }, files);
@@ -110,16 +107,6 @@ async function metaFile(name: string): Promise<Packed> {
     });
   }
   return { name: `start/meta${kind}`, from: path, ...fileOnDisk(path) };
-}
-
-/** The images that single modules have of their own lie on this machine too. */
-function withoutPaths({ phases }: Recipe): Recipe['phases'] {
-  if (phases.modules === undefined) return phases;
-  const modules = Object.entries(phases.modules).map(([index, { data, ...own }]) => [
-    index,
-    { ...own, ...(data && { data: { ...data, path: undefined } }) },
-  ]);
-  return { ...phases, modules: Object.fromEntries(modules) };
 }
 
 function write(

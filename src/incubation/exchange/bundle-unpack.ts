@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorText, InputError } from '../../base/errors.js';
 import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
@@ -8,13 +17,14 @@ import { type OpenFile, withFile, writeAll } from '../../checkpoint/file-bytes.j
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { type TarEntry, tarEntries, windowReader } from '../../data/tar.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash, metaStages } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { BUNDLE_FILE, type BundleContent, bundleSchema } from './bundle.js';
+import { BUNDLE_FILE, type BundleContent, bundleSchema, withoutMachine } from './bundle.js';
 import { lineageIn, weightsHash } from './lineage.js';
 import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
 import { setAside, withDependents } from './redo.js';
@@ -42,7 +52,7 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
     const found = entries.find(({ name }) => name === 'recipe.json');
     if (content.kind === 'module') return { content, recipe: undefined };
     if (found === undefined) throw damaged(path, 'recipe.json is missing');
-    return { content, recipe: checkedRecipe(jsonOf(file, found), `${path}: recipe.json`) };
+    return { content, recipe: strangersRecipe(jsonOf(file, found), path) };
   });
 }
 
@@ -60,13 +70,17 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
  * console.log(runDir);
  */
 export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
+  const hint = 'name a new folder: --into RUN';
+  if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
+    throw new InputError(`${runDir} is no folder`, { hint });
+  }
   if (existsSync(runDir) && readdirSync(runDir).length > 0) {
-    throw new InputError(`${runDir} is there already`, { hint: 'name a new folder: --into RUN' });
+    throw new InputError(`${runDir} is there already`, { hint });
   }
   const target = resolve(runDir);
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
     if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
-    const given = checkedRecipe(readJson(runFolder(folder).recipe), `${bundle}: recipe.json`);
+    const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle);
     phaseOf(given, content.phase as PhaseName);
     const at = (root: string): Recipe =>
       given.start.meta === undefined
@@ -124,6 +138,12 @@ export async function unpackModule(
   });
 }
 
+/** Shell lines for Slurm and images to train on are not the sender's to choose. */
+function strangersRecipe(input: unknown, bundle: string): Recipe {
+  const source = `${bundle}: recipe.json`;
+  return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
+}
+
 /** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
 async function requireModule(
   bundle: string,
@@ -145,7 +165,7 @@ async function requireModule(
   if (problem === undefined) return;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `have it incubated anew: deep-incubation pack ${runDir} BUNDLE --for ${name}; or --force: ${RISK}`,
+    hint: `have it incubated anew: deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
   });
 }
 
@@ -184,7 +204,8 @@ async function withExtracted(
     const content = withFile(bundle, (file) => extract(file, folder));
     return await use(content, folder);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // Below a file even looking for it fails.
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -13,6 +13,7 @@ import { runFolder, writeResult } from '../../checkpoint/run-folder.js';
 import { tarEntries, windowReader } from '../../data/tar.js';
 import { writeTar } from '../../data/tar-write.js';
 import { weightsOf } from '../../nn/weights.js';
+import { readRun } from '../launch/prepare.js';
 import { metaHash, phaseModel, phaseStart } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
@@ -118,6 +119,27 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   expect(await metaHash(recipe, at('stranger'))).toBe(content.parent);
 });
 
+test('what work says of machines, shell lines above all, is not taken over', async () => {
+  const machines = {
+    run: { slurm: { setup: 'touch /tmp/evil', args: ['--wrap=evil'] }, kubernetes: { image: 'evil' } },
+    phases: { modules: { 1: { data: { path: '/home/owner/others', fraction: 0.5 } } } },
+    data: { format: 'folder', path: '/home/owner/images' },
+    versions: { evil: '1' },
+  };
+  const files = filesOf(work).map(([name, bytes]): Files[number] => [
+    name,
+    name === 'recipe.json'
+      ? Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), ...machines }))
+      : bytes,
+  ]);
+  const hostile = tarOf('hostile.tar', named(files));
+  expect(readBundle(hostile).recipe?.run.slurm.setup).toBe('');
+  await unpackWork(hostile, at('stranger'));
+  const text = readFileSync(at('stranger/recipe.json'), 'utf8');
+  expect(text).not.toMatch(/evil|owner/);
+  expect(readRun(at('stranger')).phases.modules?.[1].data).toEqual({ fraction: 0.5 });
+});
+
 test('a module comes to its place, and what was there is kept', async () => {
   await unpackModule(module, at('home'), quiet);
   expect(existsSync(at('home/MT/1/checkpoints/3/model.safetensors'))).toBe(true);
@@ -160,6 +182,13 @@ test('what is not done, or no module, is not packed', async () => {
   expect(() => packModule(at('home'), 'PT', at('x'))).toThrow('PT is no module');
   await expect(packWork(at('home'), 'MT/7' as PhaseName, at('x'))).rejects.toThrow('no phase MT/7');
   await expect(packWork(at('home'), 'MT/1', work)).rejects.toThrow('is there already');
+});
+
+test('work goes into no file, nor below one', async () => {
+  folder.write('file', Buffer.from(''));
+  await expect(unpackWork(work, at('file'))).rejects.toThrow(InputError);
+  await expect(unpackWork(work, at('file'))).rejects.toThrow('file is no folder');
+  await expect(unpackWork(work, at('file/run'))).rejects.toThrow(`Cannot write ${at('file')}`);
 });
 
 describe('a hostile bundle leaves nothing behind', () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { Recipe, RecipeInput } from '../recipe/recipe-schema.js';
 
 // A bundle is a tar file: bundle.json, then files as they lie in a run folder.
 
@@ -43,4 +44,21 @@ export interface BundleFile {
 
 export function fileOf(bytes: Uint8Array): BundleFile {
   return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/** A recipe without where images lie, how a machine is used and with what versions: what travels, and what is taken over. */
+export function withoutMachine(recipe: Recipe): RecipeInput {
+  const { versions: _versions, run: _run, data: allData, ...rest } = recipe;
+  const { path: _path, ...data } = allData;
+  return { ...rest, data, phases: withoutPaths(recipe) };
+}
+
+/** Single modules may have images of their own. */
+function withoutPaths({ phases }: Recipe): Recipe['phases'] {
+  if (phases.modules === undefined) return phases;
+  const modules = Object.entries(phases.modules).map(([index, { data, ...own }]) => {
+    const { path: _path, ...rest } = data ?? {};
+    return [index, { ...own, ...(data && { data: rest }) }];
+  });
+  return { ...phases, modules: Object.fromEntries(modules) };
 }

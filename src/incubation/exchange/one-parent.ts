@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { metaHash } from '../phase/phase-model.js';
 import { type Phase, type PhaseName, phaseOf } from '../phases.js';
 import { vitConfigOf } from '../recipe/recipe-model.js';
@@ -52,7 +53,7 @@ export async function requireOneParent(
   const problem = `${phase.name}: its modules were incubated against different meta models: ${each}${runs}`;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `incubate ${strangers.join(', ')} anew: deep-incubation redo ${runDir} ${strangers[0]}; or --force: ${RISK}`,
+    hint: `incubate ${strangers.join(', ')} anew: deep-incubation redo ${quoted(runDir)} ${strangers[0]}; or --force: ${RISK}`,
   });
 }
 

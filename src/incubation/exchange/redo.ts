@@ -7,6 +7,7 @@ import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { recipeOfPhase } from '../images.js';
 import { plannedRun, readRun } from '../launch/prepare.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
@@ -101,6 +102,7 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
 /**
  * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
  * nothing is lost.
+ * @param phases each after those it starts from
  * @returns that folder; nothing where there was nothing to move
  * @throws InputError naming a phase that is being trained; nothing has been moved then
  */
@@ -113,7 +115,8 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
   withFileErrors(previous, () => {
     mkdirSync(previous, { recursive: true });
     writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
-    for (const name of phases) {
+    // What starts from others goes first: were this cut short, nothing that is left would be of what is gone.
+    for (const name of [...phases].reverse()) {
       const target = runFolder(previous).phase(name).root;
       mkdirSync(dirname(target), { recursive: true });
       renameSync(runFolder(runDir).phase(name).root, target);
@@ -132,7 +135,7 @@ function requireIdle(runDir: string, name: PhaseName): void {
   const holder = liveHolder(runFolder(runDir).phase(name).root);
   if (holder === undefined) return;
   throw new InputError(`${runDir}: ${name} is being trained by process ${holder.pid} on ${holder.host}`, {
-    hint: `stop it first: deep-incubation cancel ${runDir}`,
+    hint: `stop it first: deep-incubation cancel ${quoted(runDir)}`,
   });
 }
 

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { DeepIncubationError, errorText } from '../../base/errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
+import { isSelf } from '../../checkpoint/folder-lock-holder.js';
 import { type PhaseStatus, writeStatus } from '../../checkpoint/phase-status.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import type { PhaseName } from '../phases.js';
@@ -24,7 +25,7 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
   const write = (state: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) => {
     const holder = liveHolder(root);
     // It is another's, who writes his own.
-    if (holder !== undefined && holder.pid !== process.pid) return;
+    if (holder !== undefined && !isSelf(holder)) return;
     writeStatus(runDir, phase, {
       ...{ state, pid: null, last_error: env.DEEP_INCUBATION_LAST_ERROR ?? null },
       restarts: Number.isSafeInteger(restarts) ? restarts : 0,

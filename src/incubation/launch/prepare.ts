@@ -5,6 +5,8 @@ import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
 import { writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
+import { liveHolder } from '../../checkpoint/folder-lock.js';
+import { isSelf } from '../../checkpoint/folder-lock-holder.js';
 import { phasesIn, readJson, runFolder } from '../../checkpoint/run-folder.js';
 import type { Dataset } from '../../data/dataset.js';
 import { evenShare } from '../../data/loader.js';
@@ -24,7 +26,7 @@ export interface PreparedRun {
 
 /**
  * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json` and `plan.json`.
- * A folder that has them already is gone on with, if the recipe is the same but for `run`.
+ * A folder that has them already is gone on with, if the recipe is the same but for `run`, or nothing has begun.
  * @throws InputError
  *
  * @example
@@ -34,9 +36,10 @@ export interface PreparedRun {
  */
 export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   const folder = runFolder(runDir);
-  // What has not trained yet may still be changed.
-  if (existsSync(folder.recipe) && hasBegun(runDir)) requireSame(recipe, readRun(runDir), folder.recipe);
+  requireChangeable(runDir, recipe);
   const { train, plan } = plannedRun(recipe);
+  // Again: to look at many images takes its time.
+  requireChangeable(runDir, recipe);
   withFileErrors(runDir, () => {
     mkdirSync(runDir, { recursive: true });
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
@@ -57,6 +60,12 @@ export function plannedRun(recipe: Recipe): { readonly train: Dataset; readonly 
   return { train, plan: planRun(recipe, imagesOf) };
 }
 
+/** Whether another process holds the run or a phase of it: it reads the recipe whenever a phase begins. */
+function isTrainedByOthers(runDir: string): boolean {
+  const folders = [runDir, ...phasesIn(runDir).map((phase) => runFolder(runDir).phase(phase).root)];
+  return folders.map(liveHolder).some((holder) => holder !== undefined && !isSelf(holder));
+}
+
 /** Whether any phase has something to lose. */
 export function hasBegun(runDir: string): boolean {
   return phasesIn(runDir).some((phase) =>
@@ -73,6 +82,13 @@ export function readRun(runDir: string, settings: readonly string[] = []): Recip
   const { recipe } = runFolder(runDir);
   if (!existsSync(recipe)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
   return checkedRecipe(withSettings(readJson(recipe), settings), recipe);
+}
+
+/** What has not trained yet, and nobody is about to train, may be changed. */
+function requireChangeable(runDir: string, recipe: Recipe): void {
+  const { recipe: path } = runFolder(runDir);
+  if (!existsSync(path) || !(hasBegun(runDir) || isTrainedByOthers(runDir))) return;
+  requireSame(recipe, readRun(runDir), path);
 }
 
 function requireSame(recipe: Recipe, before: Recipe, path: string): void {

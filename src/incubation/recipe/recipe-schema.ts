@@ -3,7 +3,7 @@ import { PRESET_NAMES } from '../../models/presets.js';
 import { kubernetes, slurm } from '../launch/recipe-launch.js';
 import { data } from './recipe-data.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';
-import { count, positive } from './recipe-values.js';
+import { autoOrFew, count, positive } from './recipe-values.js';
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
 
@@ -71,7 +71,7 @@ const phases = z
     PT: override.prefault({}).describe('Pre-training of the meta model.'),
     MT: incubationOverride.prefault({}).describe('Incubation of each module.'),
     modules: z
-      .record(z.string().regex(/^\d+$/), moduleOverride)
+      .record(z.string().regex(/^(0|[1-9]\d*)$/), moduleOverride)
       .describe('What differs for single modules, by their number, beside phases.MT.')
       .optional(),
     FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
@@ -96,8 +96,7 @@ const run = z
       .string()
       .describe('auto, cpu, cuda or cuda:<n>. auto takes a GPU where there is one.')
       .default('auto'),
-    parallel: z
-      .union([z.literal('auto'), count])
+    parallel: autoOrFew
       .describe(
         'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
       )
@@ -105,14 +104,8 @@ const run = z
     ranks: count
       .describe('Processes that train one phase together, on this machine; a GPU each. Default 1.')
       .default(1),
-    threads: z
-      .union([z.literal('auto'), count])
-      .describe('CPU threads of one process.')
-      .default('auto'),
-    workers: z
-      .union([z.literal('auto'), count])
-      .describe('Threads of one process that read and transform images.')
-      .default('auto'),
+    threads: autoOrFew.describe('CPU threads of one process.').default('auto'),
+    workers: autoOrFew.describe('Threads of one process that read and transform images.').default('auto'),
     tensorboard: z
       .union([z.literal(false), tensorboard])
       .describe('Event files for TensorBoard, in the run folder; false: none.')
