@@ -1,25 +1,20 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { confusionOf } from '../src/checkpoint/confusion.js';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
 import { readJson, runFolder } from '../src/checkpoint/run-folder.js';
 import { type Dashboard, startDashboard } from '../src/dashboard/server.js';
+import { brokenRules, browserPath, isWider, LOOKS, type Look, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
 import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
 import { writeJudged } from './synthetic-judged.js';
 
 // The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
 
-const browserPath = onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
 const pictures = process.env.DASHBOARD_PICTURES;
 const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
-const LOOKS = [390, 1440].flatMap((width) =>
-  (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
-);
 
 const folder = temporaryFolder();
 const rootOf = (scene: Scene) => join(folder, scene);
@@ -31,25 +26,12 @@ beforeAll(async () => {
   for (const scene of SCENES) writeDashboardRun(rootOf(scene), scene);
   // Held as a run that goes on holds it.
   lock = await lockFolder(rootOf('running'));
-  browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+  browser = await launchBrowser();
 });
 afterAll(async () => {
   await browser?.close();
   lock?.release();
 });
-
-function onPath(name: string): string | undefined {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-  } catch {
-    return undefined;
-  }
-}
-
-interface Look {
-  readonly width: number;
-  readonly scheme: 'light' | 'dark';
-}
 
 /** Opens the page of some runs, and gives what the browser complained of. */
 async function open(dashboard: Dashboard, { width, scheme }: Look) {
@@ -66,24 +48,6 @@ async function open(dashboard: Dashboard, { width, scheme }: Look) {
   await page.goto(dashboard.url);
   await page.waitForSelector('.chart canvas');
   return { page, complaints };
-}
-
-const isWider = (page: Page) =>
-  page.evaluate<boolean>('document.documentElement.scrollWidth > document.documentElement.clientWidth');
-
-/** Rules of weight that the page breaks, by axe-core. */
-async function brokenRules(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-}
-
-interface Violation {
-  readonly id: string;
-  readonly impact: string;
-  readonly nodes: readonly { readonly html: string }[];
 }
 
 describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is on the PATH)', () => {
