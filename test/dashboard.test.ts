@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { confusionOf } from '../src/checkpoint/confusion.js';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
@@ -48,6 +49,17 @@ async function open(dashboard: Dashboard, { width, scheme }: Look) {
   await page.goto(dashboard.url);
   await page.waitForSelector('.chart canvas');
   return { page, complaints };
+}
+
+/** Of the opaque pixels of a data URL, as six digits. */
+async function coloursOf(url: string): Promise<Set<string>> {
+  const pixels = await sharp(Buffer.from(url.split(',')[1], 'base64'))
+    .raw()
+    .toBuffer();
+  const starts = Array.from({ length: pixels.length / 4 }, (_, i) => 4 * i);
+  return new Set(
+    starts.filter((at) => pixels[at + 3] === 255).map((at) => pixels.toString('hex', at, at + 3)),
+  );
 }
 
 describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is on the PATH)', () => {
@@ -166,6 +178,39 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
     if (pictures !== undefined)
       await page.screenshot({ path: join(pictures, 'compared.png'), fullPage: true });
     expect(await brokenRules(page)).toEqual([]);
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('printed: every chart as of now, also off the screen, dark on white', async () => {
+    const root = join(folder, 'printed');
+    writeDashboardRun(root, 'running');
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
+    await page.keyboard.press('3');
+    await page.evaluate(`addEventListener('beforeprint', () => queueMicrotask(() => queueMicrotask(() => {
+      window.printed = [...document.querySelectorAll('.paper canvas')].map((canvas) => canvas.toDataURL());
+    })))`);
+    const print = async () => {
+      await page.pdf();
+      return page.evaluate<string[]>('window.printed');
+    };
+    const first = await print();
+    expect(first).toHaveLength(await page.locator('.chart').count());
+    for (const image of first) {
+      const colours = await coloursOf(image);
+      expect(colours).toContain('5d656e');
+      expect(colours).not.toContain('9aa3ad');
+    }
+    await expect.poll(() => page.locator('.paper').count()).toBe(0);
+    const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
+    trainOn(root, 'MT/2', [720]);
+    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('720');
+    const memory = await page.evaluate<number>(
+      `[...document.querySelectorAll('.chart')].findIndex((chart) => chart.textContent.startsWith('Memory'))`,
+    );
+    await expect.poll(async () => (await print())[memory]).not.toBe(first[memory]);
     expect(complaints).toEqual([]);
     await page.close();
     await dashboard.close();

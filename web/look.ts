@@ -25,6 +25,16 @@ export function property(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** Reads colours as they are on a white page, whatever the screen's. */
+export function inTheLight<T>(read: () => T): T {
+  document.documentElement.classList.add('light');
+  try {
+    return read();
+  } finally {
+    document.documentElement.classList.remove('light');
+  }
+}
+
 export function titleOf(phase: string): string {
   if (phase === 'PT') return 'Meta model';
   if (phase === 'FT') return 'Assembled model';

@@ -22,7 +22,7 @@ export interface Cursor {
   readonly isRight: boolean;
 }
 
-interface PlotOptions {
+export interface PlotOptions {
   readonly metric: Metric;
   readonly axis: Axis;
   readonly curves: readonly Curve[];
@@ -30,6 +30,8 @@ interface PlotOptions {
   readonly logarithmic: boolean;
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
+  /** Pixels for one of the design's: more for paper. */
+  readonly scale?: number;
   readonly onZoom: (range: Range | undefined) => void;
   readonly onCursor: (cursor: Cursor | undefined) => void;
 }
@@ -42,14 +44,17 @@ export function plotOptions({
   logarithmic,
   range,
   size,
+  scale = 1,
   ...told
 }: PlotOptions): uPlot.Options {
-  const axes = { stroke: property('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
-  const grid = { stroke: property('--grid'), width: 1 };
+  const font = `${11 * scale}px system-ui, sans-serif`;
+  const axes = { stroke: property('--muted'), font, gap: 5 * scale, ticks: { show: false } };
+  const grid = { stroke: property('--grid'), width: scale };
   return {
-    ...size,
+    width: size.width * scale,
+    height: size.height * scale,
     legend: { show: false },
-    padding: [10, 12, 0, 0],
+    padding: [10 * scale, 12 * scale, 0, 0],
     cursor: {
       y: false,
       sync: { key: 'curves' },
@@ -70,16 +75,16 @@ export function plotOptions({
       {
         ...axes,
         grid: { show: false },
-        size: 30,
-        space: 70,
+        size: 30 * scale,
+        space: 70 * scale,
         values: (_, ticks) => ticks.map((x) => axisTick(axis, x)),
       },
       {
         ...axes,
         grid,
         ...(metric === 'memory_bytes' && { incrs: BYTES }),
-        size: 52,
-        space: 34,
+        size: 52 * scale,
+        space: 34 * scale,
         values: (_, ticks) => ticks.map((y) => tick(metric, y)),
       },
     ],
@@ -88,13 +93,13 @@ export function plotOptions({
       ...curves.map((curve) => ({
         label: `${curve.run} ${curve.phase}`,
         stroke: resolved(colour(curve)),
-        width: curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4,
+        width: scale * (curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4),
         // Of a curve that jitters dashes make confetti.
-        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6, 4] }),
+        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
         spanGaps: true,
         points: {
           show: curve.x.length < 40 && metric.startsWith('top'),
-          size: 5,
+          size: 5 * scale,
           fill: resolved(colour(curve)),
         },
       })),
