@@ -1,5 +1,6 @@
 import uPlot from 'uplot';
-import type { Axis, Metric } from '../src/dashboard/protocol';
+import { type Axis, EVAL_METRICS, type Metric } from '../src/dashboard/protocol';
+import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
 import { axisTick, metricValue, property, resolved } from './look';
 
@@ -98,7 +99,7 @@ export function plotOptions({
         ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
         spanGaps: true,
         points: {
-          show: curve.x.length < 40 && metric.startsWith('top'),
+          show: ({ data }: uPlot, series: number) => isMarked(metric, data[series]),
           size: 5 * scale,
           fill: resolved(colour(curve)),
         },
@@ -131,6 +132,12 @@ export function plotOptions({
   };
 }
 
+/** Evaluations are few; of any curve with one value there is no line to see. */
+function isMarked(metric: Metric, values: uPlot.AlignedData[number]): boolean {
+  const count = Array.from(values).filter((value) => typeof value === 'number').length;
+  return count === 1 || (count < 40 && EVAL_METRICS.some((name) => name === metric));
+}
+
 function isSmooth(metric: Metric): boolean {
   return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
 }
@@ -142,7 +149,7 @@ function tick(metric: Metric, value: number | null): string {
   if (value === null) return '';
   if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
   if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;
-  if (metric === 'memory_bytes') return metricValue(metric, value).replace(/\.?0+ /, ' ');
+  if (metric === 'memory_bytes') return trimmed(metricValue(metric, value));
   if (metric === 'lr') return value === 0 ? '0' : value.toExponential(0);
   return `${+value.toPrecision(3)}`;
 }

@@ -44,3 +44,9 @@ export function bytes(value: number): string {
   const power = Math.min(Math.floor(Math.log2(Math.max(value, 1)) / 10), units.length - 1);
   return `${power === 0 ? value : significant(value / 1024 ** power)} ${units[power]}`;
 }
+
+/** A number with its unit without the zeros at its end, for an axis: `1.5 GiB` of `1.50 GiB`, `320 MiB` as it is. */
+export function trimmed(text: string): string {
+  const [number, unit = ''] = text.split(' ');
+  return `${Number(number.replaceAll(',', ''))} ${unit}`.trim();
+}
