@@ -216,6 +216,22 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
     await dashboard.close();
   });
 
+  test('a phone shows the results of phases and of runs without scrolling sideways', async () => {
+    const dashboard = await startDashboard({ runs: [rootOf('finished'), rootOf('failed')] });
+    const { page } = await open(dashboard, { width: 390, scheme: 'light' });
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await page.waitForSelector('#comparison');
+    const seen = await page.evaluate<string[]>(
+      `[...document.querySelectorAll(':is(.numbers, .comparison) thead th')]
+         .filter((cell) => cell.getBoundingClientRect().right <= document.documentElement.clientWidth - 16)
+         .map((cell) => cell.textContent)`,
+    );
+    expect(seen).toEqual(expect.arrayContaining(['Phase', 'State', 'Top-1', 'Best']));
+    expect(seen).toEqual(expect.arrayContaining(['Run', 'Top-1, Deep Incubation', 'Top-1, end to end']));
+    await page.close();
+    await dashboard.close();
+  });
+
   test('with a token: the address lets in once, and shows it no longer', async () => {
     const token = 'a-token-of-sixteen-or-more';
     const dashboard = await startDashboard({ runs: [rootOf('finished')], token });
