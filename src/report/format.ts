@@ -38,6 +38,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${two((whole % 86_400) / 3600)} h`;
 }
 
+/** What a running phase does once no step is left. */
+export const EVALUATING = 'evaluating';
+
 /** Bytes in binary units: `1.21 GiB`. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
