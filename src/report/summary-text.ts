@@ -1,5 +1,6 @@
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
+import { narrowed, widthsOf } from './narrow-table.js';
 import type { Outcome, RunSummary } from './summary.js';
 
 /** What was measured, in one sentence, whichever way it went. */
@@ -46,8 +47,8 @@ const DISPENSABLE = ['MACs', 'steps', 'top-5', 'loss', 'time'];
  * wider, it goes without what matters least.
  */
 export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY): string {
-  const { head, rows } = fitting(tableOf(summary), columns);
-  const lines = [head, ...rows.map((row) => row.cells)];
+  const { head, rows } = tableOf(summary);
+  const lines = narrowed([head, ...rows.map((row) => row.cells)], columns, DISPENSABLE);
   const widths = widthsOf(lines);
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
   const text = lines.map((line) =>
@@ -60,20 +61,6 @@ export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY): 
   const body = text.slice(1, text.length - totals);
   const foot = totals > 0 ? [rule, ...text.slice(text.length - totals)] : [];
   return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary), columns), ''].join('\n');
-}
-
-function fitting(table: SummaryTable, columns: number): SummaryTable {
-  const widths = widthsOf([table.head, ...table.rows.map((row) => row.cells)]);
-  const width = widths.reduce((sum, each) => sum + each + 2, -2);
-  const at = table.head.indexOf(DISPENSABLE.find((name) => table.head.includes(name)) ?? '');
-  if (width <= columns || at < 0) return table;
-  const less = (cells: readonly string[]) => cells.toSpliced(at, 1);
-  const rows = table.rows.map(({ cells, total }) => ({ cells: less(cells), total }));
-  return fitting({ head: less(table.head), rows }, columns);
-}
-
-function widthsOf(lines: readonly (readonly string[])[]): number[] {
-  return lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
 }
 
 /** A sentence in lines of at most `columns` characters, broken between words. */
