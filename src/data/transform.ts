@@ -44,11 +44,16 @@ export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
  */
 export function evalTransform(size: number): FixedTransform {
   if (size <= SMALL_IMAGE) return requireSize(size);
-  const shorter = Math.trunc((256 / 224) * size);
+  const shorter = evalShorterSide(size);
   return (image) => {
     const resized = resizeShorter(image, shorter);
     return [...resized, centreCrop(sizeAfter(image, resized), size)];
   };
+}
+
+/** To how many pixels evaluation resizes the shorter side of an image, for a model that takes `size`. */
+export function evalShorterSide(size: number): number {
+  return size <= SMALL_IMAGE ? size : Math.trunc((256 / 224) * size);
 }
 
 /**

@@ -8,7 +8,13 @@ import { isHubName } from '../checkpoint/hub/hub-name.js';
 import { type ModelFile, readModelFile } from '../checkpoint/model-file/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
-const evaluation = z.object({ step: z.number(), top1: z.number(), top5: z.number(), loss: z.number() });
+const evaluation = z.object({
+  step: z.number(),
+  top1: z.number(),
+  top5: z.number(),
+  loss: z.number(),
+  images: z.number().optional(),
+});
 
 const manifestSchema = z.object({
   phase: z.string(),

@@ -1,4 +1,4 @@
-import { evalTransform, SMALL_IMAGE, sizeAfter } from '../data/transform.js';
+import { evalShorterSide } from '../data/transform.js';
 import type { VitConfig } from '../models/vit.js';
 
 export interface Normalisation {
@@ -38,7 +38,7 @@ export function metadataOf({
     mean: normalisation.mean,
     std: normalisation.std,
     image_size: imageSize,
-    resize_shorter: shorterSide(imageSize),
+    resize_shorter: evalShorterSide(imageSize),
     patch_size: patchSize,
     width,
     depth,
@@ -53,12 +53,4 @@ export function metadataOf({
     ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, JSON.stringify(value)])),
     ...origin,
   };
-}
-
-/** What evaluation resizes the shorter side to. */
-function shorterSide(size: number): number {
-  if (size <= SMALL_IMAGE) return size;
-  const square = { width: 2 * size, height: 2 * size, channels: 3 } as const;
-  const resized = evalTransform(size)(square).slice(0, 1);
-  return sizeAfter(square, resized).width;
 }
