@@ -56,7 +56,7 @@ describe('recipes', () => {
   });
 
   test('a missing recipe', async () => {
-    expectInputError(await cli(['run', at('none.yaml')]), `the recipe ${at('none.yaml')} cannot be read`);
+    expectInputError(await cli(['run', at('none.yaml')]), `the recipe ${at('none.yaml')} does not exist`);
   });
 
   test('a recipe that is not YAML', async () => {

@@ -1,25 +1,21 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { confusionOf } from '../src/checkpoint/confusion.js';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
 import { readJson, runFolder } from '../src/checkpoint/run-folder.js';
 import { type Dashboard, startDashboard } from '../src/dashboard/server.js';
+import { brokenRules, browserPath, isWider, LOOKS, type Look, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
 import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
 import { writeJudged } from './synthetic-judged.js';
 
 // The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
 
-const browserPath = onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
 const pictures = process.env.DASHBOARD_PICTURES;
 const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
-const LOOKS = [390, 1440].flatMap((width) =>
-  (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
-);
 
 const folder = temporaryFolder();
 const rootOf = (scene: Scene) => join(folder, scene);
@@ -31,25 +27,12 @@ beforeAll(async () => {
   for (const scene of SCENES) writeDashboardRun(rootOf(scene), scene);
   // Held as a run that goes on holds it.
   lock = await lockFolder(rootOf('running'));
-  browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+  browser = await launchBrowser();
 });
 afterAll(async () => {
   await browser?.close();
   lock?.release();
 });
-
-function onPath(name: string): string | undefined {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-  } catch {
-    return undefined;
-  }
-}
-
-interface Look {
-  readonly width: number;
-  readonly scheme: 'light' | 'dark';
-}
 
 /** Opens the page of some runs, and gives what the browser complained of. */
 async function open(dashboard: Dashboard, { width, scheme }: Look) {
@@ -68,22 +51,15 @@ async function open(dashboard: Dashboard, { width, scheme }: Look) {
   return { page, complaints };
 }
 
-const isWider = (page: Page) =>
-  page.evaluate<boolean>('document.documentElement.scrollWidth > document.documentElement.clientWidth');
-
-/** Rules of weight that the page breaks, by axe-core. */
-async function brokenRules(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-}
-
-interface Violation {
-  readonly id: string;
-  readonly impact: string;
-  readonly nodes: readonly { readonly html: string }[];
+/** Of the opaque pixels of a data URL, as six digits. */
+async function coloursOf(url: string): Promise<Set<string>> {
+  const pixels = await sharp(Buffer.from(url.split(',')[1], 'base64'))
+    .raw()
+    .toBuffer();
+  const starts = Array.from({ length: pixels.length / 4 }, (_, i) => 4 * i);
+  return new Set(
+    starts.filter((at) => pixels[at + 3] === 255).map((at) => pixels.toString('hex', at, at + 3)),
+  );
 }
 
 describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is on the PATH)', () => {
@@ -203,6 +179,55 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
       await page.screenshot({ path: join(pictures, 'compared.png'), fullPage: true });
     expect(await brokenRules(page)).toEqual([]);
     expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('printed: every chart as of now, also off the screen, dark on white', async () => {
+    const root = join(folder, 'printed');
+    writeDashboardRun(root, 'running');
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
+    await page.keyboard.press('3');
+    await page.evaluate(`addEventListener('beforeprint', () => queueMicrotask(() => queueMicrotask(() => {
+      window.printed = [...document.querySelectorAll('.paper canvas')].map((canvas) => canvas.toDataURL());
+    })))`);
+    const print = async () => {
+      await page.pdf();
+      return page.evaluate<string[]>('window.printed');
+    };
+    const first = await print();
+    expect(first).toHaveLength(await page.locator('.chart').count());
+    for (const image of first) {
+      const colours = await coloursOf(image);
+      expect(colours).toContain('5d656e');
+      expect(colours).not.toContain('9aa3ad');
+    }
+    await expect.poll(() => page.locator('.paper').count()).toBe(0);
+    const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
+    trainOn(root, 'MT/2', [720]);
+    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('720');
+    const memory = await page.evaluate<number>(
+      `[...document.querySelectorAll('.chart')].findIndex((chart) => chart.textContent.startsWith('Memory'))`,
+    );
+    await expect.poll(async () => (await print())[memory]).not.toBe(first[memory]);
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
+  test('a phone shows the results of phases and of runs without scrolling sideways', async () => {
+    const dashboard = await startDashboard({ runs: [rootOf('finished'), rootOf('failed')] });
+    const { page } = await open(dashboard, { width: 390, scheme: 'light' });
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await page.waitForSelector('#comparison');
+    const seen = await page.evaluate<string[]>(
+      `[...document.querySelectorAll(':is(.numbers, .comparison) thead th')]
+         .filter((cell) => cell.getBoundingClientRect().right <= document.documentElement.clientWidth - 16)
+         .map((cell) => cell.textContent)`,
+    );
+    expect(seen).toEqual(expect.arrayContaining(['Phase', 'State', 'Top-1', 'Best']));
+    expect(seen).toEqual(expect.arrayContaining(['Run', 'Top-1, Deep Incubation', 'Top-1, end to end']));
     await page.close();
     await dashboard.close();
   });

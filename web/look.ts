@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Axis, Metric } from '../src/dashboard/protocol';
-import { bytes, duration, significant, withPrefix } from '../src/report/format';
+import { bytes, duration, significant, trimmed, withPrefix } from '../src/report/format';
 import type { StandState } from '../src/report/run-stand';
 
 const MODULES = 8;
@@ -23,6 +23,16 @@ export function resolved(colourClass: string): string {
 
 export function property(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Reads colours as they are on a white page, whatever the screen's. */
+export function inTheLight<T>(read: () => T): T {
+  document.documentElement.classList.add('light');
+  try {
+    return read();
+  } finally {
+    document.documentElement.classList.remove('light');
+  }
 }
 
 export function titleOf(phase: string): string {
@@ -50,19 +60,14 @@ export const AXIS_WORDS: Readonly<Record<Axis, { button: string; label: string }
 
 export function axisValue(axis: Axis, value: number): string {
   if (axis === 'seconds') return value === 0 ? '0' : duration(value);
-  return axis === 'step' ? Math.round(value).toLocaleString('en-US') : tidy(value);
+  return axis === 'step' ? Math.round(value).toLocaleString('en-US') : trimmed(withPrefix(value));
 }
 
 /** For ticks: 1.5 M, 200 k. */
 export function axisTick(axis: Axis, value: number): string {
   return axis === 'seconds'
     ? axisValue(axis, value).replace(' 00 s', '').replace(' 00 min', '')
-    : tidy(value);
-}
-
-function tidy(value: number): string {
-  const [number, prefix = ''] = withPrefix(value).split(' ');
-  return value === 0 ? '0' : `${Number(number.replaceAll(',', ''))} ${prefix}`.trim();
+    : trimmed(withPrefix(value));
 }
 
 export function metricValue(metric: Metric, value: number | null | undefined): string {

@@ -1,5 +1,6 @@
 import uPlot from 'uplot';
-import type { Axis, Metric } from '../src/dashboard/protocol';
+import { type Axis, EVAL_METRICS, type Metric } from '../src/dashboard/protocol';
+import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
 import { axisTick, metricValue, property, resolved } from './look';
 
@@ -22,7 +23,7 @@ export interface Cursor {
   readonly isRight: boolean;
 }
 
-interface PlotOptions {
+export interface PlotOptions {
   readonly metric: Metric;
   readonly axis: Axis;
   readonly curves: readonly Curve[];
@@ -30,6 +31,8 @@ interface PlotOptions {
   readonly logarithmic: boolean;
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
+  /** Pixels for one of the design's: more for paper. */
+  readonly scale?: number;
   readonly onZoom: (range: Range | undefined) => void;
   readonly onCursor: (cursor: Cursor | undefined) => void;
 }
@@ -42,14 +45,17 @@ export function plotOptions({
   logarithmic,
   range,
   size,
+  scale = 1,
   ...told
 }: PlotOptions): uPlot.Options {
-  const axes = { stroke: property('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
-  const grid = { stroke: property('--grid'), width: 1 };
+  const font = `${11 * scale}px system-ui, sans-serif`;
+  const axes = { stroke: property('--muted'), font, gap: 5 * scale, ticks: { show: false } };
+  const grid = { stroke: property('--grid'), width: scale };
   return {
-    ...size,
+    width: size.width * scale,
+    height: size.height * scale,
     legend: { show: false },
-    padding: [10, 12, 0, 0],
+    padding: [10 * scale, 12 * scale, 0, 0],
     cursor: {
       y: false,
       sync: { key: 'curves' },
@@ -70,16 +76,16 @@ export function plotOptions({
       {
         ...axes,
         grid: { show: false },
-        size: 30,
-        space: 70,
+        size: 30 * scale,
+        space: 70 * scale,
         values: (_, ticks) => ticks.map((x) => axisTick(axis, x)),
       },
       {
         ...axes,
         grid,
         ...(metric === 'memory_bytes' && { incrs: BYTES }),
-        size: 52,
-        space: 34,
+        size: 52 * scale,
+        space: 34 * scale,
         values: (_, ticks) => ticks.map((y) => tick(metric, y)),
       },
     ],
@@ -88,13 +94,13 @@ export function plotOptions({
       ...curves.map((curve) => ({
         label: `${curve.run} ${curve.phase}`,
         stroke: resolved(colour(curve)),
-        width: curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4,
+        width: scale * (curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4),
         // Of a curve that jitters dashes make confetti.
-        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6, 4] }),
+        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
         spanGaps: true,
         points: {
-          show: curve.x.length < 40 && metric.startsWith('top'),
-          size: 5,
+          show: ({ data }: uPlot, series: number) => isMarked(metric, data[series]),
+          size: 5 * scale,
           fill: resolved(colour(curve)),
         },
       })),
@@ -126,6 +132,12 @@ export function plotOptions({
   };
 }
 
+/** Evaluations are few; of any curve with one value there is no line to see. */
+function isMarked(metric: Metric, values: uPlot.AlignedData[number]): boolean {
+  const count = Array.from(values).filter((value) => typeof value === 'number').length;
+  return count === 1 || (count < 40 && EVAL_METRICS.some((name) => name === metric));
+}
+
 function isSmooth(metric: Metric): boolean {
   return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
 }
@@ -137,7 +149,7 @@ function tick(metric: Metric, value: number | null): string {
   if (value === null) return '';
   if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
   if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;
-  if (metric === 'memory_bytes') return metricValue(metric, value).replace(/\.?0+ /, ' ');
+  if (metric === 'memory_bytes') return trimmed(metricValue(metric, value));
   if (metric === 'lr') return value === 0 ? '0' : value.toExponential(0);
   return `${+value.toPrecision(3)}`;
 }

@@ -2,15 +2,19 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { elementCount } from '../base/tensor-data.js';
 import { writeFileAtomic } from '../checkpoint/atomic.js';
+import { confusionOf } from '../checkpoint/confusion.js';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import { inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
-import { phasesIn, readResult } from '../checkpoint/run-folder.js';
+import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { CheckpointFile } from '../incubation/checkpoint-file.js';
 import { readRun } from '../incubation/launch/prepare.js';
+import { vitConfigOf } from '../incubation/recipe/recipe-model.js';
 import { modelCard } from '../report/model-card.js';
 
 interface CardOptions {
   readonly to: Layout;
+  /** Of the images that the weights written are for. */
+  readonly imageSize: number;
   readonly isResized: boolean;
   readonly force: boolean;
 }
@@ -22,19 +26,22 @@ interface CardOptions {
 export function writeCard(
   { file, manifest }: CheckpointFile,
   out: string,
-  { to, isResized, force }: CardOptions,
+  { to, imageSize, isResized, force }: CardOptions,
 ): { readonly path: string; readonly isWritten: boolean } | undefined {
   const root = runAbove(file.path);
   if (to === 'official' || manifest === undefined || root === undefined) return undefined;
   const isFolder = to === 'huggingface';
   const path = isFolder ? join(out, 'README.md') : join(dirname(out), `${parse(out).name}.README.md`);
   if (existsSync(path) && !force) return { path, isWritten: false };
-  const { depths, imageSize } = inferGeometry(file.stages, file.path);
+  const { depths } = inferGeometry(file.stages, file.path);
   const tensors = file.stages.flatMap((stage) => [...stage.values()]);
-  const { phase, step, seed, last } = manifest;
+  const { phase, step, seed, mean, std, eval_crop: evalCrop, last } = manifest;
+  const recipe = readRun(root);
   const isJudged = last?.step === step && !isResized;
   const card = modelCard({
-    ...{ recipe: readRun(root), seed, phase, step, layout: to, depths, imageSize },
+    ...{ recipe, seed, phase, step, layout: to, depths, mean, std, evalCrop },
+    config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
+    classNames: confusionOf(readJson(runFolder(root).phase(phase).confusion))?.names,
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),

@@ -48,11 +48,16 @@ export const EVAL_CROP = 224 / 256;
  */
 export function evalTransform(size: number, crop = EVAL_CROP): FixedTransform {
   if (size <= SMALL_IMAGE) return requireSize(size);
-  const shorter = Math.floor(size / crop);
+  const shorter = evalShorterSide(size, crop);
   return (image) => {
     const resized = resizeShorter(image, shorter);
     return [...resized, centreCrop(sizeAfter(image, resized), size)];
   };
+}
+
+/** To how many pixels evaluation resizes the shorter side of an image, for a model that takes `size`. */
+export function evalShorterSide(size: number, crop = EVAL_CROP): number {
+  return size <= SMALL_IMAGE ? size : Math.floor(size / crop);
 }
 
 /**

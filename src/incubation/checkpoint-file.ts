@@ -9,7 +9,13 @@ import { FOLDER_WEIGHTS } from '../checkpoint/model-file/folder-weights.js';
 import { type ModelFile, readModelFile } from '../checkpoint/model-file/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
-const evaluation = z.object({ step: z.number(), top1: z.number(), top5: z.number(), loss: z.number() });
+const evaluation = z.object({
+  step: z.number(),
+  top1: z.number(),
+  top5: z.number(),
+  loss: z.number(),
+  images: z.number().optional(),
+});
 
 const manifestSchema = z.object({
   phase: z.string(),

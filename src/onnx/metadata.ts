@@ -1,4 +1,4 @@
-import { evalTransform, SMALL_IMAGE, sizeAfter } from '../data/transform.js';
+import { evalShorterSide } from '../data/transform.js';
 import type { VitConfig } from '../models/vit.js';
 
 export interface Normalisation {
@@ -41,7 +41,7 @@ export function metadataOf({
     mean: normalisation.mean,
     std: normalisation.std,
     image_size: imageSize,
-    resize_shorter: shorterSide(imageSize, evalCrop),
+    resize_shorter: evalShorterSide(imageSize, evalCrop),
     patch_size: patchSize,
     width,
     depth,
@@ -56,12 +56,4 @@ export function metadataOf({
     ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, JSON.stringify(value)])),
     ...origin,
   };
-}
-
-/** What evaluation resizes the shorter side to. */
-function shorterSide(size: number, crop: number): number {
-  if (size <= SMALL_IMAGE) return size;
-  const square = { width: 1, height: 1, channels: 3 } as const;
-  const resized = evalTransform(size, crop)(square).slice(0, 1);
-  return sizeAfter(square, resized).width;
 }

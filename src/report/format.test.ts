@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bytes, duration, significant, withPrefix } from './format.js';
+import { bytes, duration, significant, trimmed, withPrefix } from './format.js';
 
 test.each([
   [0.4, '0.4 s'],
@@ -27,3 +27,12 @@ test('prefixes', () => {
   expect(bytes(1536)).toBe('1.50 KiB');
   expect(bytes(1.3e9)).toBe('1.21 GiB');
 });
+
+test.each([
+  [bytes(320 * 2 ** 20), '320 MiB'],
+  [bytes(1.5 * 2 ** 30), '1.5 GiB'],
+  [bytes(2 ** 30), '1 GiB'],
+  [withPrefix(0), '0'],
+  [withPrefix(200_000), '200 k'],
+  ['1,000 k', '1000 k'],
+])('%s on an axis is %s', (text, shown) => expect(trimmed(text)).toBe(shown));

@@ -38,9 +38,18 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${two((whole % 86_400) / 3600)} h`;
 }
 
+/** What a running phase does once no step is left. */
+export const EVALUATING = 'evaluating';
+
 /** Bytes in binary units: `1.21 GiB`. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = Math.min(Math.floor(Math.log2(Math.max(value, 1)) / 10), units.length - 1);
   return `${power === 0 ? value : significant(value / 1024 ** power)} ${units[power]}`;
+}
+
+/** A number with its unit without the zeros at its end, for an axis: `1.5 GiB` of `1.50 GiB`, `320 MiB` as it is. */
+export function trimmed(text: string): string {
+  const [number, unit = ''] = text.split(' ');
+  return `${Number(number.replaceAll(',', ''))} ${unit}`.trim();
 }

@@ -1,12 +1,13 @@
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
-import { bytes, significant } from './format.js';
+import { significant } from './format.js';
 import { STYLE } from './html-style.js';
-import { type Markup, markup, trusted } from './markup.js';
+import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
+import { phaseTable } from './phase-table.js';
 import type { RunData } from './run-data.js';
 import type { RunSummary } from './summary.js';
-import { type SummaryTable, sentence, tableOf } from './summary-text.js';
+import { sentence } from './summary-text.js';
 
 export interface Figures {
   readonly byOperations?: PageFigure;
@@ -48,17 +49,17 @@ export function reportPage({ recipe, summary, missing, stages }: RunData, figure
 <main>
 <h1>${summary.name}</h1>
 <p class="kind">Deep Incubation run · seed ${summary.seed}</p>
-<p class="result">${sentence(summary).replaceAll(' %', '\u00a0%')}</p>
+<p class="result">${sentence(summary).replace(/ (?=[%x]\W)/g, '\u00a0')}</p>
 ${missing.length > 0 && missingBox(missing)}
 ${tiles(summary)}
 ${whatSection(recipe, stages)}
 ${accuracySection(figures)}
-${summary.phases.length > 0 && phaseTable(summary, ranksOf(recipe))}
+${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses)}
 ${environment(summary)}
 <h2>Recipe</h2>
-<div class="scroll"><pre>${JSON.stringify(recipe, undefined, 2)}</pre></div>
+${scrolling('Recipe', markup`<pre>${JSON.stringify(recipe, undefined, 2)}</pre>`)}
 ${reproduction(summary)}
 </main>
 </body>
@@ -96,7 +97,7 @@ function whatSection(recipe: unknown, stages: RunData['stages']): Markup | undef
     ([key, ...parts]) => markup`<tr><td>${key}</td><td>${parts.join(' \u00b7 ')}</td></tr>`,
   );
   return markup`<h2>What was trained</h2>
-${rows.length > 0 && markup`<div class="scroll"><table class="facts"><tbody>${rows}</tbody></table></div>`}
+${rows.length > 0 && scrolling('What was trained', markup`<table class="facts"><tbody>${rows}</tbody></table>`)}
 ${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.</p>`}`;
 }
 
@@ -128,50 +129,11 @@ function comparison({ runs, byData }: Figures['compared']): Markup {
   const percent = (top1: number | undefined) => (top1 === undefined ? '' : `${top1.toFixed(2)} %`);
   const rows = runs.map(
     ({ root, name, fraction, incubation, end_to_end: baseline }) =>
-      markup`<tr><td>${name}</td><td>${root}</td><td>${significant(100 * fraction)} %</td><td>${percent(incubation)}</td><td>${percent(baseline)}</td></tr>`,
+      markup`<tr><td>${name}</td><td>${percent(incubation)}</td><td>${percent(baseline)}</td><td>${significant(100 * fraction)} %</td><td>${root}</td></tr>`,
   );
   return markup`<h2>Compared with other runs</h2>
-<div class="scroll"><table class="runs"><thead><tr><th>run</th><th>folder</th><th>training images</th><th>top-1, Deep Incubation</th><th>top-1, end to end</th></tr></thead><tbody>${rows}</tbody></table></div>
+${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>top-1, Deep Incubation</th><th>top-1, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
 ${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">A line goes through the means of runs of one share.</p>`}`;
-}
-
-function phaseTable(summary: RunSummary, ranks: number): Markup {
-  const { head, rows } = withMachine(tableOf(summary), summary, ranks);
-  const body = rows.map(
-    ({ cells, total }) =>
-      markup`<tr class="${total ? 'total' : ''}">${cells.map((cell) => markup`<td>${cell}</td>`)}</tr>`,
-  );
-  return markup`<h2>Phases</h2>
-<div class="scroll"><table><thead><tr>${head.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>
-<p class="note">Time is training time; device hours are that time by the processes that trained the phase together. Evaluation and start-up are left out. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
-}
-
-/** The table with what each row took of a machine, before its accuracy. */
-function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
-  const { phases, incubation, end_to_end: baseline } = summary;
-  const totals = [incubation, baseline].filter((total) => total !== undefined);
-  const at = head.indexOf('top-1');
-  const put = (cells: readonly string[], ...more: string[]) => [
-    ...cells.slice(0, at),
-    ...more,
-    ...cells.slice(at),
-  ];
-  return {
-    head: put(head, 'device hours', 'memory'),
-    rows: rows.map(({ cells, total }, index) => {
-      // A total is that of its phases, each by its own processes.
-      const isBaseline = totals[index - phases.length] === baseline;
-      const parts = total ? phases.filter(({ phase }) => (phase === 'E2E') === isBaseline) : [phases[index]];
-      const hours = parts.reduce((sum, result) => sum + (result.seconds * (result.ranks ?? ranks)) / 3600, 0);
-      return { cells: put(cells, significant(hours), total ? '' : bytes(phases[index].memory_bytes)), total };
-    }),
-  };
-}
-
-/** Processes that trained a phase together, where its result does not tell. */
-function ranksOf(recipe: unknown): number {
-  const ranks = Object(Object(recipe).run).ranks;
-  return typeof ranks === 'number' ? ranks : 1;
 }
 
 function lossSection(losses: readonly LossPanel[]): Markup {
@@ -190,18 +152,14 @@ function environment({ machine }: RunSummary): Markup | undefined {
   if (facts.length === 0) return undefined;
   const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
   const rows = facts.map(([key, value]) => markup`<tr><td>${key}</td><td>${text(value)}</td></tr>`);
-  return markup`<h2>Environment</h2><div class="scroll"><table class="facts"><tbody>${rows}</tbody></table></div>`;
+  return markup`<h2>Environment</h2>${scrolling('Environment', markup`<table class="facts"><tbody>${rows}</tbody></table>`)}`;
 }
 
 function reproduction({ seed, phases }: RunSummary): Markup {
-  const anew = phases.map(({ phase }) => `deep-incubation run recipe.json --out again --only ${phase}`);
+  const parts = phases.map(({ phase }, index) => markup`${index > 0 && ', '}<code>--only ${phase}</code>`);
   return markup`<h2>How to reproduce</h2>
 <p>In the run's folder, <code>recipe.json</code> is the recipe as it was used, seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
-<div class="scroll"><pre>deep-incubation run recipe.json --out again</pre></div>
-${
-  anew.length > 0 &&
-  markup`<p class="note">or phase by phase, each wherever there is room:</p>
-<div class="scroll"><pre>${anew.join('\n')}</pre></div>`
-}
+${scrolling('Command', markup`<pre class="commands">deep-incubation run recipe.json --out again</pre>`)}
+${parts.length > 1 && markup`<p class="note">or phase by phase, each wherever there is room: the same with ${parts}.</p>`}
 <p class="note">Every random number depends on the seed, the phase, the epoch and the sample or step alone, so neither the number of workers nor resuming changes the outcome.</p>`;
 }

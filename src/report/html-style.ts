@@ -76,6 +76,12 @@ code { font: 0.92em ui-monospace, monospace; }
   .result { font-size: 18px; }
   .tiles { grid-template-columns: 1fr 1fr; }
   .tile b { font-size: 22px; }
+  th, td { padding: 8px 6px; }
+  th:first-child, td:first-child { padding-left: 10px; }
+  .phases :is(th, td):first-child { position: sticky; left: 0; background: var(--background); white-space: normal; }
+  .phases .total td:first-child { background: var(--panel); }
+  thead th { white-space: normal; }
+  .commands { white-space: pre-wrap; }
   .wide { display: none; }
   .narrow { display: block; }
 }

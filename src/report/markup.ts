@@ -20,6 +20,11 @@ export function trusted(html: string): Markup {
   return { html };
 }
 
+/** A box that scrolls sideways where its content is too wide, also by the keyboard. */
+export function scrolling(name: string, content: Markup): Markup {
+  return markup`<div class="scroll" role="region" aria-label="${name}" tabindex="0">${content}</div>`;
+}
+
 function render(value: Content): string {
   if (value === undefined || value === false) return '';
   if (typeof value === 'string' || typeof value === 'number') return escaped(String(value));

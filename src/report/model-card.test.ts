@@ -14,10 +14,14 @@ function cardOf(changes: Partial<ModelCard> = {}): ModelCard {
     recipe: {
       name: 'small run',
       data: { format: 'cifar-100', fraction: 0.25 },
-      model: { classes: 100, channels: 3 },
     },
-    ...{ seed: 3, phase: 'FT', step: 188, layout: 'huggingface', parameters: 5_500_000, imageSize: 32 },
-    scores: { top1: 77.123456, top5: 94, loss: 0.9 },
+    config: {
+      ...{ imageSize: 32, patchSize: 4, channels: 3, classes: 100, width: 192, depth: 12, heads: 3 },
+      ...{ mlpRatio: 4, qkvBias: true, layerNormEps: 1e-6, classToken: true },
+    },
+    ...{ mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.125] },
+    ...{ seed: 3, phase: 'FT', step: 188, layout: 'huggingface', parameters: 5_500_000 },
+    scores: { top1: 77.123456, top5: 94, loss: 0.9, images: 10_000 },
     depths: [3, 3, 3, 3],
     results: FULL_RUN.map(syntheticResult),
     ...changes,
@@ -52,6 +56,32 @@ test('the cost is that of the phases the model was made in', () => {
   expect(modelCard(cardOf({ phase: 'E2E' }))).toContain('Training (E2E) took');
 });
 
+test('the use is told to the end: how pixels are made, what the model is in timm', () => {
+  const small = modelCard(cardOf());
+  expect(small).toContain('| pixels | (RGB / 255 - \\[0.5,0.4,0.3\\]) / \\[0.2,0.25,0.125\\] |');
+  expect(small).toContain('transforms.Normalize([0.5,0.4,0.3], [0.2,0.25,0.125]),');
+  expect(small).not.toContain('Resize');
+  expect(small).toContain('measured on the 10,000 validation images');
+  const config = { ...cardOf().config, imageSize: 224, patchSize: 16, qkvBias: false, channels: 1 };
+  const large = modelCard(cardOf({ config, layout: 'timm', file: 'a.safetensors' }));
+  expect(large).toContain('shorter side to 256 (bicubic), centre 224; (grey / 255');
+  expect(large).toContain('transforms.Resize(256, transforms.InterpolationMode.BICUBIC),');
+  expect(large).toContain("convert('L')");
+  expect(large).toContain('img_size=224, patch_size=16, in_chans=1, num_classes=100,');
+  expect(large).toContain('embed_dim=192, depth=12, num_heads=3, mlp_ratio=4, qkv_bias=False,');
+  expect(large).toContain('load_file("a.safetensors")');
+  expect(modelCard(cardOf({ config, evalCrop: 0.9 }))).toContain('shorter side to 248 (bicubic), centre 224');
+  expect(modelCard(cardOf({ config, evalCrop: 1 }))).toContain('transforms.Resize(224, ');
+});
+
+test('few classes are named in their order', () => {
+  const names = ['bag', 'shoe|s'];
+  const config = { ...cardOf().config, classes: 2 };
+  const card = modelCard(cardOf({ config, classNames: names }));
+  expect(card).toContain('| classes | 2, in this order: bag, shoe\\|s |');
+  expect(modelCard(cardOf({ classNames: Array(100).fill('x') }))).toContain('| classes | 100 |');
+});
+
 test('weights that were not judged as they are claim nothing', () => {
   const { front, body } = split(modelCard(cardOf({ scores: undefined })));
   expect(front).not.toHaveProperty('model-index');
@@ -60,7 +90,7 @@ test('weights that were not judged as they are claim nothing', () => {
 });
 
 test('a hostile name stays a name', () => {
-  const recipe = { name: EVIL, data: { format: 'folder' }, model: { classes: 2, channels: 1 } };
+  const recipe = { name: EVIL, data: { format: 'folder' } };
   const { front, body } = split(modelCard(cardOf({ recipe })));
   expect(front['model-index'][0].name).toBe(EVIL);
   expect(front).not.toHaveProperty('datasets');

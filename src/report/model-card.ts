@@ -2,29 +2,35 @@ import { stringify } from 'yaml';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
+import { pixelsOf, type Usage, usageOf } from './model-card-use.js';
 
-export interface ModelCard {
+export interface ModelCard extends Usage {
   readonly recipe: CardRecipe;
   readonly seed: number;
   readonly phase: string;
   readonly step: number;
   /** The evaluation of the weights that are published; absent where they were changed since. */
-  readonly scores?: { readonly top1: number; readonly top5: number; readonly loss: number } | undefined;
-  readonly layout: Layout;
-  /** The file of weights, where the card lies beside it rather than in a model's folder. */
-  readonly file?: string | undefined;
+  readonly scores?: Scores | undefined;
+  /** In the order of the logits, where they are known. */
+  readonly classNames?: readonly string[] | undefined;
   readonly parameters: number;
-  readonly imageSize: number;
   readonly depths: readonly number[];
   /** Of the phases done, for what training cost. */
   readonly results: readonly PhaseResult[];
+}
+
+interface Scores {
+  readonly top1: number;
+  readonly top5: number;
+  readonly loss: number;
+  /** How many it was measured on. */
+  readonly images?: number | undefined;
 }
 
 /** What a card tells of a recipe. */
 export interface CardRecipe {
   readonly name: string;
   readonly data: { readonly format: string; readonly fraction?: number | undefined };
-  readonly model: { readonly classes: number; readonly channels: number };
 }
 
 /** Data sets by their names on the hub. */
@@ -80,6 +86,9 @@ function metadataOf({ recipe, layout, scores }: ModelCard): object {
   };
 }
 
+/** Names of more classes than these would be a page of their own. */
+const NAMED = 20;
+
 const KINDS: Readonly<Record<string, string>> = {
   PT: 'the meta model of a run of Deep Incubation',
   FT: 'trained with Deep Incubation: its modules were trained apart, each in a meta model, then assembled and fine-tuned',
@@ -87,12 +96,14 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function bodyOf(card: ModelCard): string {
-  const { recipe, phase, step, seed, depths, scores, results } = card;
-  const { data, model } = recipe;
+  const { recipe, phase, step, seed, depths, scores, results, config } = card;
+  const { data } = recipe;
   const kind =
     KINDS[phase] ??
     'a hybrid of Deep Incubation: a meta model with one stage replaced by a module in training';
-  const dataset = DATASETS[data.format]?.name ?? `a data set of format ${data.format}`;
+  const dataset =
+    DATASETS[data.format]?.name ??
+    (data.format === 'folder' ? 'images in a folder for each class' : data.format);
   const share =
     data.fraction !== undefined && data.fraction < 1 ? `${significant(100 * data.fraction)} % of ` : '';
   const blocks =
@@ -100,8 +111,9 @@ function bodyOf(card: ModelCard): string {
   const rows = [
     ['parameters', withPrefix(card.parameters)],
     ['blocks', blocks],
-    ['images', `${card.imageSize} x ${card.imageSize}, ${model.channels} channels`],
-    ['classes', String(model.classes)],
+    ['images', `${config.imageSize} x ${config.imageSize}, ${config.channels} channels`],
+    ['pixels', pixelsOf(card)],
+    ['classes', classesOf(config.classes, card.classNames)],
     ['trained on', `${share}${dataset}`],
     ['checkpoint', `${phase}, step ${step}, seed ${seed}`],
     ...(scores ? [['top-1, top-5', `${scores.top1.toFixed(2)} %, ${scores.top5.toFixed(2)} %`]] : []),
@@ -117,31 +129,24 @@ A Vision Transformer for image classification, ${kind} ([arXiv 2212.04129](https
 ${table(rows)}
 ${parts.length > 0 ? cost : ''}## Use
 
-\`\`\`${card.layout === 'huggingface' || card.layout === 'timm' ? 'python' : 'sh'}
-${usage(card)}
-\`\`\`
+${usageOf(card)}
 
 ## Limits
 
-${scores ? 'The accuracy was measured on the validation images of the run' : 'These weights were not evaluated as they are'}; how they do on other images is not known.
+${scores ? `The accuracy was measured on the ${scores.images === undefined ? '' : `${scores.images.toLocaleString('en-US')} `}validation images of the run` : 'These weights were not evaluated as they are'}; how they do on other images is not known.
 `;
+}
+
+/** The number of classes; with names where there are few. */
+function classesOf(count: number, names: readonly string[] | undefined): string {
+  if (names === undefined || count > NAMED) return String(count);
+  return `${count}, in this order: ${names.join(', ')}`;
 }
 
 /** Whether a model of phase `whole` is made with phase `part`. */
 function isPartOf(whole: string, part: string): boolean {
   if (whole === 'FT') return part !== 'E2E';
   return part === whole || (part === 'PT' && whole.startsWith('MT/'));
-}
-
-function usage({ layout, file = 'model.safetensors' }: ModelCard): string {
-  switch (layout) {
-    case 'huggingface':
-      return "from transformers import ViTForImageClassification\n\nmodel = ViTForImageClassification.from_pretrained('.')  # this folder, or its name on the hub";
-    case 'timm':
-      return `from safetensors.torch import load_file\n\nmodel.load_state_dict(load_file(${JSON.stringify(file)}))  # a timm.models.VisionTransformer of this geometry`;
-    default:
-      return `deep-incubation eval '${file.replaceAll("'", "'\\''")}' --data images/val`;
-  }
 }
 
 function table(rows: readonly (readonly string[])[]): string {

@@ -51,6 +51,11 @@ export async function drawSvg(
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', description);
+  // A picture is read out as a whole: names of its parts are for programs.
+  for (const part of svg.querySelectorAll('[aria-label]')) {
+    part.setAttribute('data-part', part.getAttribute('aria-label') ?? '');
+    part.removeAttribute('aria-label');
+  }
   return svg.outerHTML;
 }
 

@@ -1,5 +1,5 @@
 import type { createColors } from 'picocolors';
-import { duration } from './format.js';
+import { duration, EVALUATING } from './format.js';
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 import { whereOf } from './where.js';
 
@@ -41,7 +41,7 @@ function cells(phase: PhaseStand, isSupervised: boolean): string[] {
     loss === null ? '' : loss.toFixed(3),
     top1 === null ? '' : `${top1.toFixed(2)} %`,
     phase.images_per_second === null ? '' : Math.round(phase.images_per_second).toLocaleString('en-US'),
-    left === null ? '' : duration(left),
+    left === null ? '' : left > 0 ? duration(left) : EVALUATING,
     phase.restarts > 0 ? String(phase.restarts) : '',
     whereOf(phase, isSupervised),
   ];

@@ -1,5 +1,6 @@
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
+import { narrowed, widthsOf } from './narrow-table.js';
 import type { Outcome, RunSummary } from './summary.js';
 
 /** What was measured, in one sentence, whichever way it went. */
@@ -38,11 +39,17 @@ export function tableOf(summary: RunSummary): SummaryTable {
   return { head: ['phase', 'steps', 'block-passes', 'MACs', 'time', 'top-1', 'top-5', 'loss'], rows };
 }
 
-/** The table of accuracy against cost and the sentence below it, for a terminal. */
-export function table(summary: RunSummary): string {
+/** Columns that a narrow terminal goes without, the first of them first. */
+const DISPENSABLE = ['MACs', 'steps', 'top-5', 'loss', 'time'];
+
+/**
+ * The table of accuracy against cost and the sentence below it, for a terminal of so many columns: where the table would be
+ * wider, it goes without what matters least.
+ */
+export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY): string {
   const { head, rows } = tableOf(summary);
-  const lines = [head, ...rows.map((row) => row.cells)];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const lines = narrowed([head, ...rows.map((row) => row.cells)], columns, DISPENSABLE);
+  const widths = widthsOf(lines);
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
   const text = lines.map((line) =>
     line
@@ -53,7 +60,13 @@ export function table(summary: RunSummary): string {
   const totals = rows.filter((row) => row.total).length;
   const body = text.slice(1, text.length - totals);
   const foot = totals > 0 ? [rule, ...text.slice(text.length - totals)] : [];
-  return [text[0], rule, ...body, ...foot, '', sentence(summary), ''].join('\n');
+  return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary), columns), ''].join('\n');
+}
+
+/** A sentence in lines of at most `columns` characters, broken between words. */
+function wrapped(text: string, columns: number): string {
+  if (!Number.isFinite(columns) || columns < 20) return text;
+  return text.replace(new RegExp(`(.{1,${columns}})(?: |$)`, 'g'), '$1\n').trimEnd();
 }
 
 function cells(name: string, part: Outcome | PhaseResult): string[] {

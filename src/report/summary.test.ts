@@ -98,3 +98,25 @@ test('the table has a line per phase, the totals below a rule, and the sentence'
   expect(lines[11]).toMatch(/^Deep Incubation 84.10 % against 79.30 %/);
   expect(table(run(result('PT', 1, 60))).split('\n')).toHaveLength(6);
 });
+
+test.each([20, 40, 80, 1000])(
+  'the sentence is broken between words for a terminal of %i columns',
+  (columns) => {
+    const summary = run(...INCUBATION, result('E2E', 10, 79.3));
+    const lines = table(summary, columns).trimEnd().split('\n');
+    const said = lines.slice(lines.lastIndexOf('') + 1);
+    expect(said.join(' ')).toBe(sentence(summary));
+    for (const line of said) expect(line.length).toBeLessThanOrEqual(columns);
+  },
+);
+
+test.each([
+  [200, 'phase steps block-passes MACs time top-1 top-5 loss'],
+  [80, 'phase steps block-passes time top-1 top-5 loss'],
+  [40, 'phase block-passes top-1'],
+  [20, 'phase block-passes top-1'],
+])('a terminal of %i columns shows %s', (columns, head) => {
+  const lines = table(run(...INCUBATION, result('E2E', 10, 79.3)), columns).split('\n');
+  expect(lines[0].split(/ +/).join(' ')).toBe(head);
+  for (const line of lines.slice(0, 10)) expect(line.length).toBeLessThanOrEqual(Math.max(columns, 40));
+});

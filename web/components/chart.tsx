@@ -4,6 +4,7 @@ import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
 import type { Curve, Range } from '../curves';
 import { inOwnFrame } from '../frames';
 import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
+import { usePaper } from '../paper';
 import { type Cursor, plotOptions, tableOf } from '../plot';
 import { Readout } from './readout';
 
@@ -34,6 +35,7 @@ export function Chart(props: ChartProps) {
   const figure = useRef<HTMLElement>(null);
   const isNear = useNear(figure);
   const colour = (curve: Curve) => (comparing ? runColour(curve.run) : colourOf(curve.phase));
+  const looks = { metric, axis, curves, colour, logarithmic, range };
   const names = curves.map(({ run, phase }) => `${run} ${phase}`).join();
 
   useEffect(() => {
@@ -41,7 +43,7 @@ export function Chart(props: ChartProps) {
     if (box === null || curves.length === 0) return;
     const made = new uPlot(
       plotOptions({
-        ...{ metric, axis, curves, colour, logarithmic, range },
+        ...looks,
         size: { width: box.clientWidth, height: isLarge ? 280 : 170 },
         onZoom: (chosen) => zoom.current(chosen),
         onCursor: setCursor,
@@ -62,6 +64,8 @@ export function Chart(props: ChartProps) {
   useEffect(() => {
     if (isNear) return inOwnFrame(() => plot.current?.setData(tableOf(curves, logarithmic)));
   }, [version, isNear]);
+
+  usePaper(frame, looks, isLarge);
 
   const onKey = (event: KeyboardEvent) => {
     const scale = plot.current?.scales.x;

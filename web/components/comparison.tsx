@@ -1,6 +1,6 @@
 import type { RunState } from '../../src/dashboard/protocol';
 import { duration, withPrefix } from '../../src/report/format';
-import { runColour } from '../look';
+import { metricValue, runColour } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
 
@@ -10,7 +10,7 @@ interface ComparisonProps {
   readonly onSelect: (run: number) => void;
 }
 
-const HEADS = ['Run', 'State', 'Top-1', 'End to end', 'Block-passes', 'Time'];
+const HEADS = ['Run', 'State', 'Top-1, Deep Incubation', 'Top-1, end to end', 'Block-passes', 'Time'];
 
 /** What the runs have reached, side by side. */
 export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
@@ -34,7 +34,7 @@ function Line({
   isSelected: boolean;
   onSelect: (run: number) => void;
 }) {
-  const top1 = (name: string) => run.phases.find(({ phase }) => phase === name)?.top1?.toFixed(2);
+  const top1 = (name: string) => metricValue('top1', run.phases.find(({ phase }) => phase === name)?.top1);
   const own = run.phases.filter(({ phase }) => phase !== 'E2E');
   const sum = (key: 'seconds' | 'block_passes') => own.reduce((total, phase) => total + phase[key], 0);
   return (
@@ -49,8 +49,8 @@ function Line({
       <td class="left">
         <StateMark state={run.state} />
       </td>
-      <td>{top1('FT') ?? '–'}</td>
-      <td>{top1('E2E') ?? '–'}</td>
+      <td>{top1('FT')}</td>
+      <td>{top1('E2E')}</td>
       <td>{withPrefix(sum('block_passes'))}</td>
       <td>{duration(sum('seconds'))}</td>
     </tr>

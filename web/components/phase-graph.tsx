@@ -1,5 +1,5 @@
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
-import { duration } from '../../src/report/format';
+import { duration, EVALUATING } from '../../src/report/format';
 import { colourOf, percent, titleOf } from '../look';
 import { Stages } from './stages';
 import { StateMark } from './state-mark';
@@ -118,5 +118,5 @@ function standing({ state, step, steps, seconds, seconds_left: left, top1 }: Pha
   if (step === 0) return steps > 0 ? `${steps.toLocaleString('en-US')} steps` : '';
   const share = `${Math.floor(percent(step, steps))} %`;
   if (left === null) return `${share} of ${steps.toLocaleString('en-US')} steps`;
-  return `${share} · ${duration(left)} left`;
+  return `${share} · ${left > 0 ? `${duration(left)} left` : EVALUATING}`;
 }

@@ -8,10 +8,10 @@ import { Table } from './table';
 const HEADS = [
   'Phase',
   'State',
-  'Step',
-  'Loss',
   'Top-1',
   'Best',
+  'Loss',
+  'Step',
   'Images/s',
   'Wait',
   'Memory',
@@ -35,13 +35,13 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
             <td class="left">
               <StateMark state={phase.state} />
             </td>
+            <td>{or(phase.top1, (v) => `${v.toFixed(2)} %`)}</td>
+            <td>{or(phase.best_top1, (v) => `${v.toFixed(2)} %`)}</td>
+            <td>{or(phase.loss, (v) => v.toFixed(4))}</td>
             <td>
               {phase.step.toLocaleString('en-US')}
               <span class="quiet"> / {phase.steps.toLocaleString('en-US')}</span>
             </td>
-            <td>{or(phase.loss, (v) => v.toFixed(4))}</td>
-            <td>{or(phase.top1, (v) => `${v.toFixed(2)} %`)}</td>
-            <td>{or(phase.best_top1, (v) => `${v.toFixed(2)} %`)}</td>
             <td>{or(phase.images_per_second, significant)}</td>
             <td>{or(phase.data_wait, (v) => `${(100 * v).toFixed(1)} %`)}</td>
             <td>{or(phase.memory_bytes, bytes)}</td>

@@ -46,6 +46,7 @@ function Tiles({ run: { phases } }: { run: RunState }) {
   const sum = (some: readonly PhaseState[], key: 'block_passes' | 'planned_block_passes' | 'seconds') =>
     some.reduce((total, phase) => total + phase[key], 0);
   const find = (name: string) => phases.find(({ phase }) => phase === name);
+  const baseline = find('E2E');
   const own = phases.filter(({ phase }) => phase !== 'E2E');
   const active = phases.filter(({ state }) => state === 'running');
   const rate = active.reduce((total, { images_per_second }) => total + (images_per_second ?? 0), 0);
@@ -66,8 +67,8 @@ function Tiles({ run: { phases } }: { run: RunState }) {
       <Tile label="Top-1, Deep Incubation" value={accuracy(find('FT')?.top1)} unit="%" kind="FT">
         {find('FT') === undefined ? 'not planned' : `assembled model, ${find('FT')?.state}`}
       </Tile>
-      <Tile label="Top-1, end to end" value={accuracy(find('E2E')?.top1)} unit="%" kind="E2E">
-        {find('E2E') === undefined ? 'no baseline in this run' : `baseline, ${find('E2E')?.state}`}
+      <Tile label="Top-1, end to end" value={accuracy(baseline?.top1)} unit="%" kind="E2E">
+        {baseline === undefined ? 'no baseline in this run' : `baseline, ${baseline.state}`}
       </Tile>
       <Tile label="Throughput" value={rate > 0 ? significant(rate) : '–'} unit="images/s">
         {waits.length > 0
@@ -82,7 +83,9 @@ function Tiles({ run: { phases } }: { run: RunState }) {
         peak of a process
       </Tile>
       <Tile label="Training time" value={duration(sum(own, 'seconds'))} unit="">
-        {find('E2E')?.step ? `end to end ${duration(find('E2E')?.seconds ?? 0)}` : 'without a baseline'}
+        {baseline === undefined
+          ? 'no baseline in this run'
+          : `end to end ${baseline.step > 0 ? duration(baseline.seconds) : 'not begun'}`}
       </Tile>
     </dl>
   );

@@ -18,7 +18,8 @@ export function Samples({ run, phase, judged }: SamplesProps) {
       </h2>
       {judged.eval && (
         <Row {...{ run, phase, kind: 'eval', strip: judged.eval }}>
-          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, of each class one
+          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, then the hits most
+          in doubt
         </Row>
       )}
       {judged.train && (

@@ -46,15 +46,16 @@ export async function convert(name: string, out: string, options: ConvertOptions
     ...told,
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
+  const geometry = inferGeometry(stages, file.path);
   const card = writeCard(checkpoint, out, {
     to,
+    imageSize: geometry.imageSize,
     isResized: resize !== undefined,
     force: options.force ?? false,
   });
   if (card?.isWritten === false)
     note(`${card.path} exists: the model card was not written (--force overwrites it)`);
 
-  const geometry = inferGeometry(stages, file.path);
   const tensors = stages.flatMap((stage) => [...stage.values()]);
   const result: Result = {
     checkpoint: checkpoint.name,

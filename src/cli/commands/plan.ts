@@ -4,6 +4,7 @@ import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan/pla
 import { readRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
+import { narrowed } from '../../report/narrow-table.js';
 import { columns, print, printJson, rule } from '../output.js';
 import { readStepTimes } from '../step-times.js';
 
@@ -68,6 +69,9 @@ function json(run: RunPlan, time: Seconds) {
   };
 }
 
+/** Columns that a narrow terminal goes without, the first of them first. */
+const DISPENSABLE = ['of', 'MACs', 'images', 'trained'];
+
 function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
   const head = [
     'phase',
@@ -83,15 +87,14 @@ function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
   ];
   const baseline = run.phases.filter(({ phase }) => phase === 'E2E');
   const own = incubationOf(run);
-  const table = columns(
-    [
-      [...head, ...(time.size > 0 ? ['time'] : [])],
-      ...run.phases.map((phase) => phaseCells(phase, time)),
-      ...(own.length > 0 ? [totalCells('Deep Incubation', own, time)] : []),
-      ...(baseline.length > 0 ? [totalCells('End to end', baseline, time)] : []),
-    ],
-    2,
-  );
+  const rows = [
+    [...head, ...(time.size > 0 ? ['time'] : [])],
+    ...run.phases.map((phase) => phaseCells(phase, time)),
+    ...(own.length > 0 ? [totalCells('Deep Incubation', own, time)] : []),
+    ...(baseline.length > 0 ? [totalCells('End to end', baseline, time)] : []),
+  ];
+  const room = process.stdout.columns ?? Number.POSITIVE_INFINITY;
+  const table = columns(narrowed(rows, room, DISPENSABLE), 2);
   const line = rule(table);
   const totals = [baseline, own].filter(({ length }) => length > 0).length;
   return [

@@ -70,7 +70,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
     for (const line of notes) note(line);
     if (ran.length === 0) note('Everything asked for was done before: nothing to train.');
   }
-  print('', table(summary).trimEnd(), '', `Report: ${report}`);
+  print('', table(summary, process.stdout.columns).trimEnd(), '', `Report: ${report}`);
 }
 
 /** The run of a folder, or that of a recipe file, whose folder may not be there yet. */

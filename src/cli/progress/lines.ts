@@ -1,5 +1,5 @@
 import type { createColors } from 'picocolors';
-import { bytes, duration } from '../../report/format.js';
+import { bytes, duration, EVALUATING } from '../../report/format.js';
 import type { PhaseState } from './phase-state.js';
 
 export type Colors = ReturnType<typeof createColors>;
@@ -72,7 +72,9 @@ function factsOf(
     ...(step.data_wait > SLOW_DATA
       ? [{ rank: 2.5, text: `waits ${Math.round(100 * step.data_wait)} % for data` }]
       : []),
-    ...(secondsLeft === undefined ? [] : [{ rank: 2, text: `ETA ${duration(secondsLeft)}` }]),
+    ...(secondsLeft === undefined
+      ? []
+      : [{ rank: 2, text: secondsLeft > 0 ? `ETA ${duration(secondsLeft)}` : EVALUATING }]),
   ];
 }
 

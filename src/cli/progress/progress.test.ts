@@ -146,6 +146,17 @@ test('more phases than the terminal has rows are counted, not drawn', () => {
   expect(stream.screen()[2]).toBe('  and 7 more');
 });
 
+test('after the last step a phase is evaluated, which takes its time', () => {
+  const stream = terminal(100);
+  const progress = start(stream);
+  log(step('PT', 399));
+  progress.tick();
+  expect(stream.screen()[1]).toContain('ETA 0.1 s');
+  log(step('PT', 400));
+  progress.tick();
+  expect(stream.screen()[1]).toMatch(/400\/400 .* evaluating$/);
+});
+
 test('a terminal made narrower is cleared as far as the old lines now reach', () => {
   const stream = terminal(100);
   const progress = start(stream);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { errorText, InputError } from '../../base/errors.js';
@@ -24,12 +24,19 @@ function parsed(path: string, extendedBy: string | undefined): unknown {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     const whose = extendedBy === undefined ? '' : `, which ${extendedBy} extends,`;
+    if (!existsSync(path)) {
+      throw new InputError(`the recipe ${path}${whose} does not exist`, {
+        hint: 'a recipe is a YAML file: docs/recipes.md, and recipes/ has some',
+      });
+    }
     throw new InputError(`the recipe ${path}${whose} cannot be read: ${errorText(error)}`);
   }
   try {
     return parse(text);
   } catch (error) {
-    throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0]}`);
+    throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0].replace(/:$/, '')}`, {
+      hint: 'docs/recipes.md shows how a recipe is written',
+    });
   }
 }
 

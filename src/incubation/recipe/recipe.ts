@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { checkTogether } from './recipe-checks.js';
 import { readRecipeFile } from './recipe-file.js';
+import { keysAt } from './recipe-keys.js';
 import { targetDepths } from './recipe-model.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
 import { withSettings } from './settings.js';
@@ -47,7 +48,10 @@ export function recipeJsonSchema(): object {
  */
 export function checkedRecipe(input: unknown, source: string): Recipe {
   const result = recipeSchema.safeParse(input);
-  if (!result.success) throw new InputError(`${source}: ${issueText(result.error.issues[0])}`);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(issue) });
+  }
   const recipe = result.data;
   targetDepths(recipe);
   checkTogether(recipe, source);
@@ -61,4 +65,11 @@ function issueText(issue: z.core.$ZodIssue): string {
     return `unknown key ${keys.join(', ')}`;
   }
   return at === '' ? issue.message : `${at}: ${issue.message}`;
+}
+
+function hintOf(issue: z.core.$ZodIssue): string | undefined {
+  if (issue.code !== 'unrecognized_keys') return undefined;
+  const known = keysAt(recipeSchema, issue.path).join(', ');
+  const where = issue.path.length === 0 ? 'a recipe' : issue.path.join('.');
+  return known === '' ? undefined : `the keys of ${where} are ${known}`;
 }

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema | boolean;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly allOf?: readonly Schema[];
+}
+
+/** The keys that a value of a schema may have at a path, for messages. */
+export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  const all = z.toJSONSchema(schema, { io: 'input', reused: 'inline', unrepresentable: 'any' }) as Schema;
+  const there = path.reduce<readonly Schema[]>(
+    (schemas, key) => schemas.flatMap(choices).flatMap(under(key)),
+    [all],
+  );
+  return [...new Set(there.flatMap(choices).flatMap(({ properties = {} }) => Object.keys(properties)))];
+}
+
+function choices(schema: Schema): readonly Schema[] {
+  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])];
+  return [schema, ...parts.flatMap(choices)];
+}
+
+function under(key: PropertyKey): (schema: Schema) => readonly Schema[] {
+  return ({ properties = {}, additionalProperties: others, items }) => {
+    const found = properties[String(key)] ?? (typeof others === 'object' ? others : items);
+    return found === undefined ? [] : [found];
+  };
+}

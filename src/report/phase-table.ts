@@ -1,0 +1,56 @@
+import { bytes, significant } from './format.js';
+import { type Markup, markup, scrolling } from './markup.js';
+import type { RunSummary } from './summary.js';
+import { type SummaryTable, tableOf } from './summary-text.js';
+
+/** Accuracy and what it cost come first: a phone has room for four columns. */
+const COLUMNS = [
+  'phase',
+  'top-1',
+  'block-passes',
+  'time',
+  'device hours',
+  'MACs',
+  'steps',
+  'memory',
+  'top-5',
+  'loss',
+];
+
+/** The report's table: a row per phase, then the totals that are compared. */
+export function phaseTable(summary: RunSummary, recipe: unknown): Markup {
+  const { head, rows } = withMachine(tableOf(summary), summary, ranksOf(recipe));
+  const order = COLUMNS.map((name) => head.indexOf(name));
+  const body = rows.map(
+    ({ cells, total }) =>
+      markup`<tr class="${total ? 'total' : ''}">${order.map((at) => markup`<td>${cells[at]}</td>`)}</tr>`,
+  );
+  return markup`<h2>Phases</h2>
+${scrolling('Phases', markup`<table class="phases"><thead><tr>${COLUMNS.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table>`)}
+<p class="note">Time is training time; device hours are that time by the processes that trained the phase together. Evaluation and start-up are left out. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+}
+
+/** The table with what each row took of a machine. */
+function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
+  const { phases, incubation, end_to_end: baseline } = summary;
+  const totals = [incubation, baseline].filter((total) => total !== undefined);
+  return {
+    head: [...head, 'device hours', 'memory'],
+    rows: rows.map(({ cells, total }, index) => {
+      // A total is that of its phases, each by its own processes.
+      const isBaseline = totals[index - phases.length] === baseline;
+      const parts = total ? phases.filter(({ phase }) => (phase === 'E2E') === isBaseline) : [phases[index]];
+      const hours = parts.reduce((sum, result) => sum + (result.seconds * (result.ranks ?? ranks)) / 3600, 0);
+      return {
+        cells: [...cells, significant(hours), total ? '' : bytes(phases[index].memory_bytes)],
+        total,
+      };
+    }),
+  };
+}
+
+/** Processes that trained a phase together, where its result does not tell. */
+function ranksOf(recipe: unknown): number {
+  const ranks = Object(Object(recipe).run).ranks;
+  return typeof ranks === 'number' ? ranks : 1;
+}

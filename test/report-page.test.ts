@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeComparison } from '../src/report/html.js';
+import { brokenRules, browserPath, isWider, LOOKS, launchBrowser } from './browser.js';
+import { temporaryFolder } from './cli-support.js';
+import { FULL_RUN, writeSyntheticRun } from './synthetic-run.js';
+
+const folder = temporaryFolder();
+let browser: Browser;
+let url: string;
+
+describe.skipIf(browserPath === undefined)('a report in Chromium (skipped where none is on the PATH)', () => {
+  beforeAll(async () => {
+    const roots = ['flowers', 'flowers-half'].map((name) => join(folder, name));
+    for (const root of roots) writeSyntheticRun(root, FULL_RUN, { name: 'flowers', seed: 0 });
+    const { reports } = await writeComparison(roots);
+    url = pathToFileURL(reports[0].html).href;
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+
+  test.each(LOOKS)('$width pixels, $scheme: nothing too wide, accessible', async ({ width, scheme }) => {
+    const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
+    await page.goto(url);
+    expect(await isWider(page)).toBe(false);
+    expect(await brokenRules(page)).toEqual([]);
+    await page.close();
+  });
+
+  test('a phone shows what is compared, its cost and the commands without scrolling sideways', async () => {
+    const page = await browser.newPage({ viewport: { width: 390, height: 900 } });
+    await page.goto(url);
+    const seen = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('.scroll th')]
+         .filter((cell) => cell.getBoundingClientRect().right <= cell.closest('.scroll').getBoundingClientRect().right)
+         .map((cell) => cell.textContent)`,
+    );
+    expect(seen).toEqual(expect.arrayContaining(['phase', 'top-1', 'block-passes', 'time']));
+    expect(seen).toEqual(expect.arrayContaining(['top-1, Deep Incubation', 'top-1, end to end']));
+    const hidden = await page.evaluate<number>(
+      `[...document.querySelectorAll('.commands')].filter((code) => code.scrollWidth > code.clientWidth).length`,
+    );
+    expect(hidden).toBe(0);
+    await page.close();
+  });
+});

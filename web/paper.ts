@@ -1,0 +1,51 @@
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { inTheLight } from './look';
+import { type PlotOptions, plotOptions, tableOf } from './plot';
+
+/** In CSS pixels. Two charts stand beside each other on a page, a little reduced. */
+const WIDTH = 430;
+/** Dots of a chart for each of its CSS pixels: paper is finer than most screens. */
+const SCALE = 2;
+
+/**
+ * Draws a chart once more while the page is printed: as of now also where it is off the screen, in the size of the paper, and
+ * in the light.
+ */
+export function usePaper(
+  frame: { readonly current: HTMLElement | null },
+  looks: Omit<PlotOptions, 'size' | 'scale' | 'onZoom' | 'onCursor'>,
+  isLarge: boolean,
+): void {
+  const latest = useRef({ looks, isLarge });
+  latest.current = { looks, isLarge };
+  useEffect(() => {
+    let drawn: uPlot | undefined;
+    const drop = () => {
+      drawn?.destroy();
+      drawn = undefined;
+    };
+    const draw = () => {
+      drop();
+      const { looks, isLarge } = latest.current;
+      if (frame.current === null || looks.curves.length === 0) return;
+      const size = { width: WIDTH, height: isLarge ? 270 : 180 };
+      const none = () => undefined;
+      const options = inTheLight(() =>
+        plotOptions({ ...looks, size, scale: SCALE, onZoom: none, onCursor: none }),
+      );
+      drawn = new uPlot(
+        { ...options, class: 'paper', cursor: { show: false } },
+        tableOf(looks.curves, looks.logarithmic),
+        frame.current,
+      );
+    };
+    addEventListener('beforeprint', draw);
+    addEventListener('afterprint', drop);
+    return () => {
+      removeEventListener('beforeprint', draw);
+      removeEventListener('afterprint', drop);
+      drop();
+    };
+  }, []);
+}
