@@ -81,8 +81,12 @@ function Tiles({ run: { phases } }: { run: RunState }) {
       >
         peak of a process
       </Tile>
-      <Tile label="Training time" value={duration(sum(own, 'seconds'))} unit="">
-        {find('E2E')?.step ? `end to end ${duration(find('E2E')?.seconds ?? 0)}` : 'without a baseline'}
+      <Tile label="Training time" value={duration(sum(own.length > 0 ? own : phases, 'seconds'))} unit="">
+        {own.length === 0
+          ? 'end to end alone'
+          : find('E2E')?.step
+            ? `end to end ${duration(find('E2E')?.seconds ?? 0)}`
+            : 'without a baseline'}
       </Tile>
     </dl>
   );
