@@ -37,6 +37,25 @@ test('a run trains every phase, sums up, and says so once it is done', async () 
   expect(again.stdout).toContain(`Report: ${join(whole, 'report/index.html')}`);
 });
 
+test('without incubation a run is E2E alone, and eval reads what it leaves', async () => {
+  const out = join(folder, 'plain');
+  const plain = ['run', recipe, '--out', out, '--set', 'incubation=none'];
+  const { code, stdout } = await cli([...plain, '--json']);
+  expect(code).toBe(0);
+  const summary = JSON.parse(stdout);
+  expect(summary).toMatchObject({ phases_run: ['E2E'], end_to_end: expect.any(Object) });
+  expect(summary).not.toHaveProperty('incubation');
+  const again = await cli(plain);
+  expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('done before') });
+  const evaluated = await cli(['eval', join(out, 'E2E'), '--data', images, '--json']);
+  expect(JSON.parse(evaluated.stdout)).toMatchObject({
+    top1: summary.end_to_end.top1,
+    model: { depths: [4] },
+  });
+  const other = await cli(['run', recipe, '--out', out]);
+  expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('incubation differs') });
+});
+
 test('eval of a phase gives what its last evaluation gave', async () => {
   const { code, stdout } = await cli(['eval', join(whole, 'FT'), '--data', images, '--json']);
   expect(code).toBe(0);

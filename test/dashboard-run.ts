@@ -32,7 +32,8 @@ const PHASES: readonly PhaseSpec[] = [
   { phase: 'E2E', steps: 2100, passes: 384, depths: [32, 32, 32, 32], top1: [10, 86.7] },
 ];
 
-export type Scene = 'running' | 'failed' | 'finished';
+/** `alone`: finished, of a recipe without incubation. */
+export type Scene = 'running' | 'failed' | 'finished' | 'alone';
 
 /** How far each phase of a scene is. */
 function sceneOf(scene: Scene): readonly PhaseSpec[] {
@@ -41,6 +42,7 @@ function sceneOf(scene: Scene): readonly PhaseSpec[] {
     state,
     share,
   });
+  if (scene === 'alone') return PHASES.slice(-1).map((spec) => at(spec, 'done', 1));
   return PHASES.map((spec, i) => {
     if (scene === 'finished' || i < 3) return at(spec, 'done', 1);
     if (spec.phase === 'FT') return at(spec, 'waiting', 0);
@@ -68,7 +70,7 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
     ...recipe,
   };
   writeFileSync(folder.recipe, JSON.stringify(whole, undefined, 2));
-  const plans = PHASES.map(({ phase, steps, passes, depths }) => ({
+  const plans = sceneOf(scene).map(({ phase, steps, passes, depths }) => ({
     ...{ phase, steps, depths, needs: [], images: steps * BATCH, block_passes: steps * BATCH * passes },
   }));
   writeFileSync(folder.plan, JSON.stringify({ name: 'fashion-128', phases: plans }));

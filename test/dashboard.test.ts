@@ -216,6 +216,21 @@ describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is o
     await dashboard.close();
   });
 
+  test('a run of end to end alone has no places for what it does not train', async () => {
+    const root = join(folder, 'alone');
+    writeDashboardRun(root, 'alone', { incubation: 'none' });
+    const dashboard = await startDashboard({ runs: [root] });
+    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
+    expect(await page.locator('.graph .phase .name').allTextContents()).toEqual(['End to end']);
+    expect(await page.locator('.graph h3').count()).toBe(0);
+    const [time] = await page.locator('.tile', { hasText: 'Training time' }).allTextContents();
+    expect(time).toMatch(/^Training time(?!0\.0)\d.*end to end alone$/);
+    expect(await isWider(page)).toBe(false);
+    expect(complaints).toEqual([]);
+    await page.close();
+    await dashboard.close();
+  });
+
   test('a phone shows the results of phases and of runs without scrolling sideways', async () => {
     const dashboard = await startDashboard({ runs: [rootOf('finished'), rootOf('failed')] });
     const { page } = await open(dashboard, { width: 390, scheme: 'light' });

@@ -31,6 +31,9 @@ async function bothOf() {
   const watcher = createWatcher([feed]);
   await watcher.catchUp();
   watcher.close();
+  // A busy machine may not have read all of it in the time that catching up allows itself.
+  let unread = true;
+  while (unread) unread = feed.phases.some((phase) => phase.poll());
   const KEYS = [
     ...['phase', 'state', 'restarts', 'waits_for', 'last_error', 'to_do', 'host', 'pid', 'job', 'since'],
     ...['loss', 'images_per_second', 'seconds_left'],

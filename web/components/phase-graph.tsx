@@ -17,29 +17,32 @@ export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
     phases
       .filter(({ phase }) => phase === name)
       .map((phase) => <Card key={name} phase={phase} isChosen={chosen === name} onChoose={onChoose} />);
-  const hasMeta = phases.some(({ phase }) => phase === 'PT');
+  const has = (name: string) => phases.some(({ phase }) => phase === name);
+  const layout = modules.length === 0 ? ' no-modules' : has('PT') ? '' : ' no-meta';
   return (
     <section aria-labelledby="phases">
       <h2 id="phases">Phases</h2>
-      <div class={`graph${hasMeta ? '' : ' no-meta'}`}>
-        {hasMeta && (
+      <div class={`graph${layout}`}>
+        {has('PT') && (
           <div class="column">
             <h3>Pre-train</h3>
             {draw('PT')}
           </div>
         )}
-        <div class="column modules">
-          <h3>Incubate, each module on its own</h3>
-          <div class="rows">
-            {modules.map((phase) => (
-              <Row key={phase.phase} phase={phase} isChosen={chosen === phase.phase} onChoose={onChoose} />
-            ))}
+        {modules.length > 0 && (
+          <div class="column modules">
+            <h3>Incubate, each module on its own</h3>
+            <div class="rows">
+              {modules.map((phase) => (
+                <Row key={phase.phase} phase={phase} isChosen={chosen === phase.phase} onChoose={onChoose} />
+              ))}
+            </div>
           </div>
-        </div>
+        )}
         <div class="column">
-          <h3>Assemble and fine-tune</h3>
+          {has('FT') && <h3>{modules.length > 0 ? 'Assemble and fine-tune' : 'Fine-tune'}</h3>}
           {draw('FT')}
-          {phases.some(({ phase }) => phase === 'E2E') && <h3 class="beside">Beside it, the baseline</h3>}
+          {has('E2E') && has('FT') && <h3 class="beside">Beside it, the baseline</h3>}
           {draw('E2E')}
         </div>
       </div>

@@ -82,10 +82,8 @@ function Tiles({ run: { phases } }: { run: RunState }) {
       >
         peak of a process
       </Tile>
-      <Tile label="Training time" value={duration(sum(own, 'seconds'))} unit="">
-        {baseline === undefined
-          ? 'no baseline in this run'
-          : `end to end ${baseline.step > 0 ? duration(baseline.seconds) : 'not begun'}`}
+      <Tile label="Training time" value={duration(sum(own.length > 0 ? own : phases, 'seconds'))} unit="">
+        {besideTime(own.length > 0, baseline)}
       </Tile>
     </dl>
   );
@@ -110,4 +108,11 @@ function Tile({ label, value, unit, kind, children }: TileProps) {
       </dd>
     </div>
   );
+}
+
+/** What stands beside the training time. */
+function besideTime(isIncubated: boolean, baseline: PhaseState | undefined): string {
+  if (!isIncubated) return 'end to end alone';
+  if (baseline === undefined) return 'no baseline in this run';
+  return `end to end ${baseline.step > 0 ? duration(baseline.seconds) : 'not begun'}`;
 }

@@ -47,6 +47,9 @@ test("timm's config.json, as on the hub", () => {
   expect(timmHints(folder)).toEqual(told);
   write({ ...config, pretrained_cfg: { ...pretrained_cfg, interpolation: 'bilinear', crop_mode: 'squash' } });
   expect(timmHints(folder)).toEqual({ ...told, otherResize: 'interpolation bilinear, crop_mode squash' });
+  // timm writes null for what a model leaves to timm's defaults.
+  write({ pretrained_cfg: { crop_pct: null, crop_mode: null, interpolation: null } });
+  expect(timmHints(folder)).toEqual({});
   write({ model_args: { num_heads: 3, img_size: 96 }, pretrained_cfg: { input_size: [3, 224, 224] } });
   expect(timmHints(folder)).toEqual({ heads: 3, imageSize: 96 });
 });

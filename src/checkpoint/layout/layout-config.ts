@@ -43,9 +43,9 @@ const timm = z.object({
       mean: channels.optional(),
       std: channels.optional(),
       input_size: channels.optional(),
-      crop_pct: z.number().positive().max(1).optional(),
-      crop_mode: z.string().optional(),
-      interpolation: z.string().optional(),
+      crop_pct: z.number().positive().max(1).nullish(),
+      crop_mode: z.string().nullish(),
+      interpolation: z.string().nullish(),
     })
     .optional(),
 });
@@ -79,8 +79,8 @@ export function timmHints(folder: string): ModelHints {
   const config = readConfig(join(folder, 'config.json'), timm);
   const { mean, std, input_size, crop_pct, crop_mode, interpolation } = config?.pretrained_cfg ?? {};
   const other = [
-    ...(interpolation === undefined || interpolation === 'bicubic' ? [] : [`interpolation ${interpolation}`]),
-    ...(crop_mode === undefined || crop_mode === 'center' ? [] : [`crop_mode ${crop_mode}`]),
+    ...((interpolation ?? 'bicubic') === 'bicubic' ? [] : [`interpolation ${interpolation}`]),
+    ...((crop_mode ?? 'center') === 'center' ? [] : [`crop_mode ${crop_mode}`]),
   ];
   return defined({
     heads: config?.model_args?.num_heads,
@@ -88,7 +88,7 @@ export function timmHints(folder: string): ModelHints {
     classes: config?.num_classes,
     mean,
     std,
-    evalCrop: crop_pct,
+    evalCrop: crop_pct ?? undefined,
     otherResize: other.length === 0 ? undefined : other.join(', '),
   });
 }

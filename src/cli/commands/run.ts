@@ -11,7 +11,7 @@ import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import type { PhaseName } from '../../incubation/phases.js';
-import { phaseOf } from '../../incubation/phases.js';
+import { phaseOf, phasesOf } from '../../incubation/phases.js';
 import { readRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { defaultFolder } from '../default-folder.js';
@@ -101,9 +101,10 @@ async function checkParents(
   only: readonly PhaseName[] | undefined,
   force: boolean | undefined,
 ): Promise<void> {
-  const isWanted = only === undefined || only.includes('FT');
+  const assembled = phasesOf(recipe).find(({ name }) => name === 'FT');
+  if (assembled === undefined || !(only?.includes('FT') ?? true)) return;
   const isBegun = newestStep(runFolder(runDir).phase('FT').root) > 0;
-  if (isWanted && !isBegun) await requireOneParent(recipe, runDir, phaseOf(recipe, 'FT'), { force, note });
+  if (!isBegun) await requireOneParent(recipe, runDir, assembled, { force, note });
 }
 
 async function trainAndConclude(
