@@ -104,7 +104,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
     optimizer: optimizerOf(phase, model, crew.group),
     ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
   };
-  const start = resume(checkpoint, trained);
+  const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, start.step);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
