@@ -233,9 +233,9 @@ describe('a model that says more than its weights', () => {
     expect(unreachable.stderr).toMatch(
       /^error: hf:someone\/vits\/x\.pth: http:\S+ cannot be reached \(.+\)\n {2}hint: .*\n$/,
     );
-    const unnamed = await cli(['inspect', 'hf:someone/vits'], { env });
+    const unnamed = await cli(['inspect', 'hf:someone'], { env });
     expect(unnamed).toMatchObject({ code: 2, stdout: '' });
-    expect(unnamed.stderr).toContain('hf:someone/vits does not name a file on the hub');
+    expect(unnamed.stderr).toContain('hf:someone does not name a file on the hub');
   });
 });
 

@@ -145,12 +145,21 @@ describe('signals', () => {
     const [{ pid }] = phasesUnder(supervisor.pid as number);
     // So that it cannot have left before the second one.
     process.kill(pid, 'SIGSTOP');
-    supervisor.kill('SIGINT');
     await until(() => /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')), 'the stop');
+    let said = '';
+    supervisor.stderr?.on('data', (chunk) => {
+      said += chunk;
+    });
+    supervisor.kill('SIGINT');
+    await until(() => said.includes('stopping'), 'the first to be heard');
+    // Sooner it would be taken for the same one, passed on.
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(supervisor.exitCode).toBeNull();
     supervisor.kill('SIGINT');
-    expect((await ended).code).toBe(130);
+    const { code, stderr } = await ended;
+    expect(code).toBe(130);
+    // At once: not once its phase had been waited for.
+    expect(stderr).not.toContain('did not leave');
     await until(() => !isAlive(pid), 'the end of the phase');
     await expectRecovery(run);
   });

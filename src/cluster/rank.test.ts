@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import { rankIn } from './rank.js';
+import { rankIn, timeoutIn } from './rank.js';
 
 const TORCHRUN = { RANK: '1', WORLD_SIZE: '4', LOCAL_RANK: '1', MASTER_ADDR: 'node7', MASTER_PORT: '1234' };
 
@@ -63,4 +63,18 @@ test('LOCAL_RANK and MASTER_PORT may be left out', () => {
     localRank: 0,
     port: 29500,
   });
+});
+
+test('the timeout: seconds that c10d can wait for; what is wrong with it is nothing of the launcher', () => {
+  const timeout = (DEEP_INCUBATION_RANK_TIMEOUT: string) => timeoutIn({ DEEP_INCUBATION_RANK_TIMEOUT });
+  expect(timeoutIn({})).toBe(600);
+  expect(timeout('2000000')).toBe(2_000_000);
+  for (const text of ['0', 'abc', '-1', '1e3', '9999999999']) {
+    expect(() => timeout(text)).toThrow(
+      expect.objectContaining({
+        message: `the environment's DEEP_INCUBATION_RANK_TIMEOUT is ${text}: expected an integer in 1 ... 2000000`,
+        hint: 'it is how many seconds the processes of a phase wait for one another; unset it to make it 600',
+      }),
+    );
+  }
 });

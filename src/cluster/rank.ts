@@ -19,12 +19,18 @@ const PORT = 29500;
 /** c10d's own is 10 minutes for NCCL, 30 for Gloo. */
 const TIMEOUT_SECONDS = 600;
 
+/** Of more, its milliseconds are too large for c10d's store: it gives up at once. */
+const MOST_SECONDS = 2_000_000;
+
 /**
  * Seconds to wait for the others, to come or to answer: DEEP_INCUBATION_RANK_TIMEOUT, or 600.
- * @throws InputError when it is no whole number from 1
+ * @throws InputError when it is no whole number from 1 to 2 million
  */
 export function timeoutIn(env: NodeJS.ProcessEnv): number {
-  return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', { least: 1, otherwise: TIMEOUT_SECONDS });
+  return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', {
+    ...{ least: 1, most: MOST_SECONDS, otherwise: TIMEOUT_SECONDS },
+    hint: `it is how many seconds the processes of a phase wait for one another; unset it to make it ${TIMEOUT_SECONDS}`,
+  });
 }
 
 /** Launchers by the variables they give their processes. mpirun comes before Slurm, which it may run in. */
@@ -94,9 +100,13 @@ interface Range {
   readonly least?: number;
   readonly most?: number;
   readonly otherwise?: number;
+  readonly hint?: string;
 }
 
-function integer(env: NodeJS.ProcessEnv, name: string, { least = 0, most, otherwise }: Range): number {
+const LAUNCHERS_OWN = 'torchrun, srun and mpirun set it; unset it to train in one process';
+
+function integer(env: NodeJS.ProcessEnv, name: string, range: Range): number {
+  const { least = 0, most, otherwise, hint = LAUNCHERS_OWN } = range;
   const text = env[name];
   if (text === undefined || text === '') {
     if (otherwise !== undefined) return otherwise;
@@ -104,10 +114,8 @@ function integer(env: NodeJS.ProcessEnv, name: string, { least = 0, most, otherw
   }
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= (most ?? Number.MAX_SAFE_INTEGER)) return number;
-  const range = most === undefined ? `an integer from ${least}` : `an integer in ${least} ... ${most}`;
-  throw new InputError(`the environment's ${name} is ${text}: expected ${range}`, {
-    hint: 'torchrun, srun and mpirun set it; unset it to train in one process',
-  });
+  const wanted = most === undefined ? `an integer from ${least}` : `an integer in ${least} ... ${most}`;
+  throw new InputError(`the environment's ${name} is ${text}: expected ${wanted}`, { hint });
 }
 
 function missing(name: string, what: string): InputError {

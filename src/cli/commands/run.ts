@@ -1,12 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
-import { removeTemporary } from '../../checkpoint/atomic.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
+import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
@@ -112,8 +112,7 @@ async function trainAndConclude(
   only: readonly PhaseName[] | undefined,
   options: RunOptions,
 ): Promise<Conclusion & { readonly ran: PhaseName[] }> {
-  removeTemporary(prepared.runDir);
-  removeTemporary(runFolder(prepared.runDir).report);
+  removeRunLeftovers(prepared.runDir);
   const ran = await train(prepared, only, options);
   return { ran, ...(await concludeRun(prepared)) };
 }

@@ -59,13 +59,18 @@ export async function requireOneParent(
 
 /**
  * @param manifest of a checkpoint of the phase
- * @throws InputError where its model is not that of the recipe's phase
+ * @throws InputError where it is of another phase, or its model is not that of the recipe's
  */
 export function requireFits(
   recipe: Recipe,
   name: PhaseName,
   manifest: Readonly<Record<string, unknown>>,
 ): void {
+  if (manifest.phase !== name) {
+    throw new InputError(`${name} holds a checkpoint of ${String(manifest.phase)}`, {
+      hint: `bring its own back, or train it anew: deep-incubation redo RUN ${name}`,
+    });
+  }
   const { depths } = phaseOf(recipe, name);
   if (!isDeepStrictEqual(manifest.depths, depths)) {
     throw new InputError(

@@ -2,9 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { InputError, RunError } from '../../base/errors.js';
-import { newestStep, removeLeftovers } from '../../checkpoint/checkpoint-store.js';
+import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
-import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { causeOf, lackedMemory } from '../../cluster/ending.js';
 import type { Timing } from '../../cluster/process-watch.js';
@@ -12,6 +11,7 @@ import { runRanks } from '../../cluster/ranks.js';
 import type { PhaseName } from '../phases.js';
 import { DiedTooOften } from './died-too-often.js';
 import { Interrupted } from './interrupted.js';
+import { removePhaseLeftovers } from './leftovers.js';
 import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
 
 /** What a phase's process says before it ends badly. */
@@ -117,7 +117,7 @@ function makeFolder(runDir: string, phase: PhaseName): void {
     if (phase.startsWith('MT/')) makeOne(runFolder(runDir).phase('MT').root);
     makeOne(root);
   });
-  if (liveHolder(root) === undefined) removeLeftovers(root);
+  removePhaseLeftovers(runDir, phase);
 }
 
 function makeOne(folder: string): void {

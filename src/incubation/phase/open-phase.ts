@@ -62,7 +62,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
     optimizer: optimizerOf(phase, model, crew.group),
     ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
   };
-  const start = resume(checkpoint, trained);
+  const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, start.step);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const { task } = objective;

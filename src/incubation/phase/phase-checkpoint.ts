@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import {
   type Checkpoint,
@@ -37,6 +39,7 @@ export interface Standing {
 }
 
 const standingSchema = z.object({
+  phase: z.string(),
   step: z.int(),
   seconds: z.number(),
   last: z.custom<EvalRecord>().optional(),
@@ -64,15 +67,31 @@ export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | unde
   return checkpoint;
 }
 
-/** Puts optimiser, averages and trained weights where they were, and tells how far the phase is. */
-export function resume(checkpoint: Checkpoint | undefined, trained: Trained): Standing {
+/**
+ * Puts optimiser, averages and trained weights where they were, and tells how far the phase is.
+ * @throws InputError where the checkpoint's manifest is damaged, or of another phase
+ */
+export function resume(checkpoint: Checkpoint | undefined, trained: Trained, phase: string): Standing {
   if (checkpoint === undefined) {
     return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
   }
+  const standing = standingIn(checkpoint, phase);
   const { model, optimizer } = readCheckpoint(checkpoint);
   trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
   if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
-  const { step, seconds, last, scores, best } = standingSchema.parse(checkpoint.manifest);
+  return standing;
+}
+
+function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
+  const path = join(folder, 'manifest.json');
+  const hint = 'delete this checkpoint: training goes on from the one before it';
+  const found = standingSchema.safeParse(manifest);
+  if (!found.success) {
+    const { path: key, message } = found.error.issues[0];
+    throw new InputError(`${path}: ${key.join('.')}: ${message}`, { hint });
+  }
+  const { phase: whose, step, seconds, last, scores, best } = found.data;
+  if (whose !== phase) throw new InputError(`${path} is of ${whose}, not of ${phase}`, { hint });
   return { step, seconds, last, scores, best };
 }
 

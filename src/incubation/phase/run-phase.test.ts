@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../../test/cli-support.js';
+import { InputError } from '../../base/errors.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { Interrupted } from '../launch/interrupted.js';
 import { prepareRun } from '../launch/prepare.js';
@@ -13,11 +14,11 @@ const folder = mkdtempSync(join(tmpdir(), 'run-phase-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeAll(() => writeImages(join(folder, 'images'), { train: 16, val: 4 }));
 
-const recipe = () =>
+const recipe = (modules = 2) =>
   defineRecipe({
     name: 'tiny',
     model: { image_size: 16, patch_size: 8, classes: 2, width: 16, depth: 4, heads: 2 },
-    incubation: { modules: 2 },
+    incubation: { modules },
     data: { format: 'folder', path: join(folder, 'images') },
     training: { epochs: 3, batch_size: 8, log_every: 1, checkpoint_every: 0.001, ema: 0.9 },
     run: { device: 'cpu' },
@@ -60,4 +61,28 @@ test('checkpoints that a thread writes are those that are written at once; stopp
   await expect(train('stopped', 0, 4)).rejects.toThrow(Interrupted);
   expect(traceOf(join(folder, 'stopped')).step).toBeGreaterThanOrEqual(4);
   expect(traceOf(await train('stopped', 0))).toEqual(apart);
+});
+
+test('a manifest that is damaged but still JSON, or of another phase, is named', async () => {
+  await expect(train('damaged', 0, 4)).rejects.toThrow(Interrupted);
+  const { checkpoint } = latestCheckpoint(join(folder, 'damaged/PT'));
+  const path = join(checkpoint?.folder as string, 'manifest.json');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace('"seconds"', '"secomds"'));
+  const goingOn = () => train('damaged', 0);
+  await expect(goingOn()).rejects.toThrow(InputError);
+  await expect(goingOn()).rejects.toThrow(`${path}: seconds: `);
+
+  writeFileSync(path, text.replace('"phase": "PT"', '"phase": "E2E"'));
+  await expect(goingOn()).rejects.toThrow(`${path} is of E2E, not of PT`);
+});
+
+test('a module in the place of another is refused, though it has the same shape', async () => {
+  const alike = recipe(4);
+  const runDir = join(folder, 'swapped');
+  prepareRun(alike, runDir);
+  const run = { recipe: alike, runDir, device: 'cpu' };
+  for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runPhase({ ...run, phase });
+  cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
+  await expect(runPhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
 });
