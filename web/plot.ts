@@ -29,6 +29,8 @@ export interface PlotOptions {
   readonly curves: readonly Curve[];
   readonly colour: (curve: Curve) => string;
   readonly logarithmic: boolean;
+  /** Colours tell runs apart, not phases. */
+  readonly comparing: boolean;
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
   /** Pixels for one of the design's: more for paper. */
@@ -43,6 +45,7 @@ export function plotOptions({
   curves,
   colour,
   logarithmic,
+  comparing,
   range,
   size,
   scale = 1,
@@ -97,6 +100,7 @@ export function plotOptions({
         width: scale * (curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4),
         // Of a curve that jitters dashes make confetti.
         ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
+        ...(curve.phase === 'E2E' && comparing && !isSmooth(metric) && { alpha: FAINT }),
         spanGaps: true,
         points: {
           show: ({ data }: uPlot, series: number) => isMarked(metric, data[series]),
@@ -131,6 +135,9 @@ export function plotOptions({
     },
   };
 }
+
+/** Of the end-to-end baseline, where colour and dashes do not tell it from Deep Incubation. */
+const FAINT = 0.45;
 
 /** Evaluations are few; of any curve with one value there is no line to see. */
 function isMarked(metric: Metric, values: uPlot.AlignedData[number]): boolean {

@@ -41,7 +41,7 @@ export function writeCard(
   const card = modelCard({
     ...{ recipe, seed, phase, step, layout: to, depths, mean, std, evalCrop },
     config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
-    classNames: confusionOf(readJson(runFolder(root).phase(phase).confusion))?.names,
+    classNames: namesIn(runFolder(root).phase(phase).confusion),
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -49,6 +49,11 @@ export function writeCard(
   });
   writeFileAtomic(path, card);
   return { path, isWritten: true };
+}
+
+/** The classes' names, where an evaluation has told them. */
+function namesIn(confusion: string): readonly string[] | undefined {
+  return existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined;
 }
 
 /** The run that a checkpoint lies in. */

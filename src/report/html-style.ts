@@ -19,7 +19,7 @@ p { margin: 0 0 12px; max-width: 70ch; }
 .kind { color: var(--muted); margin: 4px 0 24px; }
 .result { font-size: 20px; line-height: 1.45; }
 .note { color: var(--muted); font-size: 14px; margin-top: 10px; max-width: 88ch; }
-.missing { border-left: 3px solid var(--end_to_end); background: var(--panel); padding: 12px 16px; margin: 20px 0; }
+.missing { border-left: 3px solid var(--end_to_end); background: var(--panel); padding: 12px 16px; margin: 20px 0; overflow-wrap: anywhere; }
 .missing ul { margin: 4px 0 0; padding-left: 20px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; margin: 24px 0 0; }
 .tile { background: var(--panel); border-radius: 8px; padding: 14px 16px; }

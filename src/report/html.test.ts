@@ -4,8 +4,14 @@ import { join } from 'node:path';
 import { parseHTML } from 'linkedom';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { FULL_RUN, type SyntheticPhase, writeSyntheticRun } from '../../test/synthetic-run.js';
+import {
+  FULL_RUN,
+  type SyntheticPhase,
+  syntheticRecords,
+  writeSyntheticRun,
+} from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
+import { writeStatus } from '../checkpoint/phase-status.js';
 import { dataPoints } from './data-efficiency.js';
 import { writeComparison, writeReport } from './html.js';
 
@@ -108,6 +114,32 @@ test('an unfinished run says what is missing and shows the rest', async () => {
   ]);
   expect(document.querySelectorAll('tbody tr')).toHaveLength(2);
   expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
+});
+
+test('a run that failed says where and why; what is planned and has not begun is not said to be absent', async () => {
+  const root = runWith([FULL_RUN[0], { ...FULL_RUN[1], stoppedAfter: 2 }]);
+  const phases = FULL_RUN.map(({ phase }) => ({ phase }));
+  writeFileSync(join(root, 'plan.json'), JSON.stringify({ phases }));
+  writeStatus(root, 'MT/0', {
+    state: 'failed',
+    pid: null,
+    restarts: 0,
+    last_error: 'MT/0: the loss is <NaN>',
+  });
+  const { document } = await pageOf(root);
+  const missing = [...document.querySelectorAll('.missing li')].map((item) => item.textContent);
+  expect(missing).toEqual([
+    'MT/0 failed at step 90 of 188: the loss is <NaN>',
+    'Not begun: MT/1, MT/2, MT/3, FT, E2E.',
+  ]);
+});
+
+test('of a phase with a single value no loss is drawn', async () => {
+  const root = runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]);
+  const record = { ...syntheticRecords(FULL_RUN[0])[0], step: 1 };
+  writeFileSync(join(root, 'PT', 'metrics.jsonl'), `${JSON.stringify(record)}\n`);
+  const { document } = await pageOf(root);
+  expect(document.querySelectorAll('.panels svg')).toHaveLength(0);
 });
 
 test.each(FULL_RUN.map(({ phase }) => phase))('a run of %s alone is reported', async (phase) => {

@@ -107,7 +107,8 @@ async function pageFigure(
 }
 
 function lossPanels(phases: readonly PhaseMetrics[]): Promise<LossPanel[]> {
-  const curves = lossCurves(phases);
+  // Of a single value there is no course to see.
+  const curves = lossCurves(phases).filter(({ train, evaluation }) => train.length + evaluation.length > 1);
   const domain = lossDomain(curves);
   return Promise.all(
     curves.map(async (curve) => ({

@@ -38,7 +38,7 @@ export function lossDomain(curves: readonly LossCurve[]): [number, number] {
   );
   const finite = losses.filter(Number.isFinite);
   const [low, high] = finite.reduce(([l, h], y) => [Math.min(l, y), Math.max(h, y)], [Infinity, -Infinity]);
-  return finite.length === 0
-    ? [0, 1]
-    : [Math.max(0, low - 0.05 * (high - low)), high + 0.05 * (high - low) || 1];
+  if (finite.length === 0) return [0, 1];
+  const room = 0.05 * (high - low) || 0.5;
+  return [Math.max(0, low - room), high + room];
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../base/errors.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
+import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
 import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
 import type { PhaseStages } from './method-figure.js';
@@ -49,13 +50,9 @@ export function readRun(root: string): RunData {
   });
   const isIncubated = Object(recipe).incubation !== 'none';
   const done = new Set(results.map(({ phase }) => phase));
-  return {
-    recipe,
-    summary,
-    phases,
-    missing: missingIn(phases, done, isIncubated),
-    stages: plan.filter(hasStages),
-  };
+  const planned = plan.flatMap(({ phase }) => (typeof phase === 'string' ? [phase] : []));
+  const missing = missingIn(root, { phases, planned, done, isIncubated });
+  return { recipe, summary, phases, missing, stages: plan.filter(hasStages) };
 }
 
 interface Planned {
@@ -77,23 +74,34 @@ function hasStages(planned: Planned): planned is Planned & PhaseStages {
   );
 }
 
-function missingIn(
-  phases: readonly PhaseMetrics[],
-  done: ReadonlySet<string>,
-  isIncubated: boolean,
-): string[] {
+function missingIn(root: string, parts: Parts): string[] {
+  const { phases, planned, done, isIncubated } = parts;
   const begun = new Set(phases.map(({ phase }) => phase));
   const unfinished = phases
     .filter(({ phase }) => !done.has(phase))
-    .map(({ phase, records }) => {
-      const last = records.findLast((record) => record.kind === 'step');
-      return last
-        ? `${phase} is not finished: step ${last.step.toLocaleString('en-US')} of ${last.steps.toLocaleString('en-US')}.`
-        : `${phase} is not finished: no step recorded.`;
-    });
-  const absent = [
-    isIncubated && !begun.has('FT') && 'The assembled model (FT) has not been trained.',
-    !begun.has('E2E') && 'There is no end-to-end baseline (E2E) in this run.',
-  ].filter((line) => line !== false);
-  return [...unfinished, ...absent];
+    .map((each) => unfinishedText(each, readStatus(root, each.phase)));
+  const waiting = planned.filter((phase) => !begun.has(phase));
+  const absent = (phase: string) => !begun.has(phase) && !planned.includes(phase);
+  return [
+    ...unfinished,
+    ...(waiting.length > 0 ? [`Not begun: ${waiting.join(', ')}.`] : []),
+    ...(isIncubated && absent('FT') ? ['The assembled model (FT) has not been trained.'] : []),
+    ...(absent('E2E') ? ['There is no end-to-end baseline (E2E) in this run.'] : []),
+  ];
+}
+
+interface Parts {
+  readonly phases: readonly PhaseMetrics[];
+  readonly planned: readonly string[];
+  readonly done: ReadonlySet<string>;
+  readonly isIncubated: boolean;
+}
+
+function unfinishedText({ phase, records }: PhaseMetrics, { state, last_error: error }: FoundStatus): string {
+  const last = records.findLast((record) => record.kind === 'step');
+  const steps = last && `step ${last.step.toLocaleString('en-US')} of ${last.steps.toLocaleString('en-US')}`;
+  if (state !== 'failed') return `${phase} is not finished: ${steps ?? 'no step recorded'}.`;
+  const why =
+    error === null ? '' : `: ${error.startsWith(`${phase}: `) ? error.slice(phase.length + 2) : error}`;
+  return `${phase} failed ${steps === undefined ? 'before its first step' : `at ${steps}`}${why}`;
 }

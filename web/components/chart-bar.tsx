@@ -56,11 +56,11 @@ export function ChartBar(props: BarProps) {
           <button
             type="button"
             key={phase}
-            class={`chip ${comparing ? '' : colourOf(phase)}`}
+            class={`chip ${colourOf(phase)} ${comparing ? 'plain' : ''}`}
             aria-pressed={!hidden.has(phase)}
             onClick={() => toggle(phase)}
           >
-            {!comparing && <i class="swatch" />}
+            <i class="swatch" />
             {phase}
           </button>
         ))}

@@ -17,7 +17,7 @@ import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
 import { openLog } from './phase-log.js';
 import { phaseModel, phaseStart } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
-import type { PhaseParts } from './phase-observer.js';
+import type { PhaseParts } from './phase-parts.js';
 import { freeze, optimizerOf } from './phase-recipe.js';
 import { openPhaseSamples } from './phase-samples.js';
 

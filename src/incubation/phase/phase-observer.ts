@@ -1,51 +1,15 @@
 import { openMetricsLog } from '../../checkpoint/metrics-log.js';
 import type { EvalRecord, MetricRecord } from '../../checkpoint/records.js';
-import type { PhaseFolder } from '../../checkpoint/run-folder.js';
-import type { Crew } from '../../cluster/crew.js';
-import type { Doing } from '../../cluster/process-watch.js';
-import type { Batch } from '../../data/dataset.js';
-import { evalBatches } from '../../data/loader.js';
-import type { Generator } from '../../torch/random.js';
 import { earlyStop } from '../../training/early-stop.js';
-import { evaluate } from '../../training/evaluate.js';
-import type { Task } from '../../training/task.js';
 import type { StepReport } from '../../training/trainer.js';
-import type { Lineage } from '../exchange/lineage.js';
-import { type Images, workersOf } from '../images.js';
 import { Interrupted } from '../launch/interrupted.js';
 import type { Phase } from '../phases.js';
-import type { PhasePlan } from '../plan/plan.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
 import { backgroundWriting } from './background-writing.js';
-import { openEvaluationDetails } from './evaluation-details.js';
 import { createMeter, epochOf } from './meter.js';
-import { type Standing, save, THREAD_BYTES, type Trained } from './phase-checkpoint.js';
-import type { PhaseEvents } from './phase-events.js';
-import type { Log } from './phase-log.js';
-import type { PhaseSamples } from './phase-samples.js';
+import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';
+import type { PhaseParts } from './phase-parts.js';
+import { scorer } from './phase-scores.js';
 import { StoppedEarly } from './stopped-early.js';
-
-/** What a phase is made of while it trains. */
-export interface PhaseParts extends Trained {
-  readonly recipe: Recipe;
-  readonly phase: Phase;
-  readonly plan: PhasePlan;
-  readonly folder: PhaseFolder;
-  readonly log: Log;
-  readonly events: PhaseEvents;
-  /** Where files are written. */
-  readonly samples: PhaseSamples | undefined;
-  readonly images: Images;
-  readonly task: Task;
-  readonly generator: Generator;
-  readonly device: string;
-  readonly crew: Crew;
-  readonly lineage: Lineage | undefined;
-  readonly onProgress: (doing: Doing) => void;
-  readonly signal: AbortSignal | undefined;
-  /** Checkpoints of as many bytes are written while training goes on. */
-  readonly threadBytes?: number | undefined;
-}
 
 /**
  * Watches a phase's training: writes its metrics, judges the model, saves checkpoints. Of processes that train together
@@ -67,34 +31,13 @@ export interface Observer {
 }
 
 export function createObserver(parts: PhaseParts, from: Standing): Observer {
-  const {
-    recipe,
-    phase,
-    plan,
-    folder,
-    log,
-    events,
-    samples,
-    images,
-    model,
-    ema,
-    task,
-    generator,
-    device,
-    crew,
-    onProgress,
-    signal,
-  } = parts;
+  const { phase, plan, folder, log, events, model, ema, device, crew, onProgress, signal } = parts;
   const { settings, name } = phase;
   const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : undefined;
   const record = (record: MetricRecord) => {
     if (metrics?.append(record)) events.record(record);
   };
-  const details =
-    samples &&
-    openEvaluationDetails(folder, {
-      ...{ val: images.val, classes: recipe.model.classes, fromStep: from.step, samples },
-    });
+  const score = scorer(parts, from.step);
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase);
@@ -103,30 +46,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const writing = backgroundWriting();
 
   const judge = async (step: number): Promise<EvalRecord> => {
-    onProgress('evaluating');
-    const { precision, batch_size: batchSize } = settings;
-    const transform = images.evalTransform;
-    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
-    const [top1, top5, loss, count] = await crew.led(4, async (beat) => {
-      const judging = details?.begin();
-      const score = () =>
-        evaluate({
-          model,
-          task,
-          batches: beating(batches, () => {
-            beat();
-            onProgress('evaluating');
-          }),
-          precision,
-          device,
-          generator,
-          ...(judging && { onPredicted: judging.onPredicted }),
-        });
-      const found = await (ema === undefined ? score() : ema.swapped(score));
-      await judging?.write(step);
-      return [found.top1, found.top5, found.loss, found.images];
-    });
-    const scores = { top1, top5, loss, images: count };
+    const scores = await score(step);
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
@@ -183,13 +103,6 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
       return standing;
     },
   };
-}
-
-async function* beating(batches: AsyncIterable<Batch>, beat: () => void): AsyncGenerator<Batch> {
-  for await (const batch of batches) {
-    yield batch;
-    beat();
-  }
 }
 
 /** Whether a phase's evaluations so far are reason to stop. */

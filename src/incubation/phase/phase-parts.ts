@@ -1,0 +1,36 @@
+import type { PhaseFolder } from '../../checkpoint/run-folder.js';
+import type { Crew } from '../../cluster/crew.js';
+import type { Doing } from '../../cluster/process-watch.js';
+import type { Generator } from '../../torch/random.js';
+import type { Task } from '../../training/task.js';
+import type { Lineage } from '../exchange/lineage.js';
+import type { Images } from '../images.js';
+import type { Phase } from '../phases.js';
+import type { PhasePlan } from '../plan/plan.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Trained } from './phase-checkpoint.js';
+import type { PhaseEvents } from './phase-events.js';
+import type { Log } from './phase-log.js';
+import type { PhaseSamples } from './phase-samples.js';
+
+/** What a phase is made of while it trains. */
+export interface PhaseParts extends Trained {
+  readonly recipe: Recipe;
+  readonly phase: Phase;
+  readonly plan: PhasePlan;
+  readonly folder: PhaseFolder;
+  readonly log: Log;
+  readonly events: PhaseEvents;
+  /** Where files are written. */
+  readonly samples: PhaseSamples | undefined;
+  readonly images: Images;
+  readonly task: Task;
+  readonly generator: Generator;
+  readonly device: string;
+  readonly crew: Crew;
+  readonly lineage: Lineage | undefined;
+  readonly onProgress: (doing: Doing) => void;
+  readonly signal: AbortSignal | undefined;
+  /** Checkpoints of as many bytes are written while training goes on. */
+  readonly threadBytes?: number | undefined;
+}
