@@ -1,8 +1,8 @@
 import { InputError, RunError } from '../base/errors.js';
+import { quoted } from '../base/shell.js';
 import { readResult } from '../checkpoint/run-folder.js';
 import { readJobs, type SlurmJob } from './slurm-jobs.js';
 import { askQueue, isSlurmHere } from './slurm-queue.js';
-import { quoted } from './slurm-script.js';
 
 export interface OpenJobs {
   /** Of phases that are not done. */

@@ -1,10 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { batchScript, quoted, ranges } from './slurm-script.js';
+import { batchScript, ranges } from './slurm-script.js';
 
 const SCRIPT = {
   ...{ name: 'mine-PT', output: '/runs/my run/PT/slurm-%j.txt', options: ['--time=1:00:00'], ranks: 2 },
@@ -44,16 +44,6 @@ test('ranges name every number once', () => {
         });
       expect(named).toEqual([...numbers].sort((a, b) => a - b));
     }),
-  );
-});
-
-test('a shell reads a quoted word as it was', () => {
-  fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), (word) => {
-      fc.pre(!word.includes('\0'));
-      expect(execFileSync('sh', ['-c', `printf %s ${quoted(word)}`], { encoding: 'utf8' })).toBe(word);
-    }),
-    { numRuns: 30 },
   );
 });
 

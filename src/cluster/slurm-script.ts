@@ -1,3 +1,5 @@
+import { quoted } from '../base/shell.js';
+
 /** What a batch script asks for and does. */
 export interface BatchScript {
   readonly name: string;
@@ -96,11 +98,6 @@ while :; do
   sleep $((deaths < 6 ? 2 ** deaths : 60))
 done
 `;
-}
-
-/** For a shell, and for #SBATCH lines. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** `0-3,5` of 0, 1, 2, 3, 5. */

@@ -1,3 +1,4 @@
+import { quoted } from '../base/shell.js';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import { evalShorterSide, SMALL_IMAGE } from '../data/transform.js';
 import type { VitConfig } from '../models/vit.js';
@@ -19,7 +20,7 @@ export interface Usage {
 export function usageOf(usage: Usage): string {
   const { layout, file = 'model.safetensors' } = usage;
   if (layout !== 'huggingface' && layout !== 'timm') {
-    return block('sh', [`deep-incubation eval '${file.replaceAll("'", "'\\''")}' --data images/val`]);
+    return block('sh', [`deep-incubation eval ${quoted(file)} --data images/val`]);
   }
   const isHub = layout === 'huggingface';
   return block('python', [

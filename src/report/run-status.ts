@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
+import { quoted } from '../base/shell.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
 import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
 import { outputOf, readJobs } from '../cluster/slurm-jobs.js';
 import type { QueuedJob } from '../cluster/slurm-queue.js';
-import { quoted } from '../cluster/slurm-script.js';
 import { readRun } from '../incubation/launch/prepare.js';
 import { needsOf, phasesOf as recipePhases } from '../incubation/phases.js';
 import {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
-import { quoted } from '../../cluster/slurm-script.js';
 import { packModule, packWork } from '../../incubation/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../incubation/exchange/bundle-unpack.js';
 import type { PhaseName } from '../../incubation/phases.js';

@@ -1,6 +1,6 @@
+import { quoted } from '../../base/shell.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
-import { quoted } from '../../cluster/slurm-script.js';
 import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
 import { readRun } from '../../incubation/launch/prepare.js';
 import type { PhaseName } from '../../incubation/phases.js';

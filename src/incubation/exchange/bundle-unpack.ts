@@ -11,13 +11,13 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorText, InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
 import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { type OpenFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { quoted } from '../../cluster/slurm-script.js';
 import { type TarEntry, tarEntries, windowReader } from '../../data/tar.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash, metaStages } from '../phase/phase-model.js';

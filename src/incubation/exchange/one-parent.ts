@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
-import { quoted } from '../../cluster/slurm-script.js';
 import { metaHash } from '../phase/phase-model.js';
 import { type Phase, type PhaseName, phaseOf } from '../phases.js';
 import { vitConfigOf } from '../recipe/recipe-model.js';
