@@ -1,30 +1,20 @@
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { errorText, InputError } from '../../base/errors.js';
+import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
 import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
-import { type OpenFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
+import { withFile } from '../../checkpoint/file-bytes.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { type TarEntry, tarEntries, windowReader } from '../../data/tar.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash, metaStages } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { BUNDLE_FILE, type BundleContent, bundleSchema, withoutMachine } from './bundle.js';
+import { type BundleContent, withoutMachine } from './bundle.js';
+import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
 import { lineageIn, weightsHash } from './lineage.js';
 import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
 import { setAside, withDependents } from './redo.js';
@@ -207,77 +197,4 @@ async function withExtracted(
     // Below a file even looking for it fails.
     if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Every file that `bundle.json` names, each once, as it says, and nothing else. */
-function extract(file: OpenFile, folder: string): BundleContent {
-  const entries = entriesOf(file);
-  const content = contentOf(file, entries);
-  const files = entries.slice(1);
-  const missing = Object.keys(content.files).find((name) => !files.some((each) => each.name === name));
-  if (missing !== undefined) throw damaged(file.path, `${missing} is missing`);
-  const read = windowReader(file);
-  for (const [i, { name, start, size }] of files.entries()) {
-    const expected = Object.hasOwn(content.files, name) ? content.files[name] : undefined;
-    const isTwice = files.findIndex((each) => each.name === name) !== i;
-    if (expected === undefined || isTwice) {
-      throw damaged(file.path, `it holds ${JSON.stringify(name.slice(0, 100))}, which it should not`);
-    }
-    const path = join(folder, name);
-    const sha256 = withFileErrors(path, () => {
-      mkdirSync(dirname(path), { recursive: true });
-      return copy(read, start, size, path);
-    });
-    if (size !== expected.bytes || sha256 !== expected.sha256) {
-      throw damaged(file.path, `${name} is not what it was when it was packed`);
-    }
-  }
-  return content;
-}
-
-const CHUNK = 2 ** 22;
-
-function copy(read: ReturnType<typeof windowReader>, start: number, size: number, path: string): string {
-  const hash = createHash('sha256');
-  const descriptor = openSync(path, 'wx');
-  try {
-    for (let at = 0; at < size; at += CHUNK) {
-      const chunk = read(start + at, Math.min(CHUNK, size - at));
-      hash.update(chunk);
-      writeAll(descriptor, chunk);
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  return hash.digest('hex');
-}
-
-function entriesOf(file: OpenFile): TarEntry[] {
-  return [...tarEntries(file, windowReader(file))];
-}
-
-/** More is no list of a run's files. */
-const MOST_JSON_BYTES = 2 ** 20;
-
-function contentOf(file: OpenFile, [first]: readonly TarEntry[]): BundleContent {
-  if (first?.name !== BUNDLE_FILE) throw damaged(file.path, `it does not begin with ${BUNDLE_FILE}`);
-  const result = bundleSchema.safeParse(jsonOf(file, first));
-  if (result.success) return result.data;
-  const { path, message } = result.error.issues[0];
-  throw damaged(file.path, `${BUNDLE_FILE}: ${path.join('.')}: ${message}`);
-}
-
-function jsonOf(file: OpenFile, { name, start, size }: TarEntry): unknown {
-  if (size > MOST_JSON_BYTES) throw damaged(file.path, `${name} has ${size} bytes`);
-  try {
-    return JSON.parse(windowReader(file)(start, size).toString('utf8'));
-  } catch (error) {
-    throw damaged(file.path, `${name}: ${errorText(error)}`);
-  }
-}
-
-function damaged(path: string, why: string): InputError {
-  return new InputError(`${path} is no whole bundle: ${why}`, {
-    hint: 'fetch it again, or have it packed again with `deep-incubation pack`',
-  });
 }
