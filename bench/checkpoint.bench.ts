@@ -1,14 +1,17 @@
 /**
  * Trains a large model for some steps without checkpoints, with one now and then, and with one always being written; and
- * writes as many bytes to the disk by themselves: what a checkpoint costs the training, and how far from the disk's speed it is.
+ * writes as many bytes to the disk by themselves: what a checkpoint costs the training, and how far from the disk's speed
+ * it is. Last, how long a run takes to leave after SIGTERM.
  *
  *   npm run bench -- checkpoint [--preset vit-large] [--steps 16] [--batch 2] [--every 12]
  *
  * Writes bench/results/checkpoint.md and .json.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
@@ -22,6 +25,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
@@ -66,7 +70,8 @@ interface Measured {
   readonly saved: number;
 }
 
-function measure(name: string, every: number): Measured {
+/** @returns the arguments of the run */
+function prepare(name: string, every: number): string[] {
   const recipe = {
     name,
     model: { preset: flags.preset, classes: 2 },
@@ -84,15 +89,26 @@ function measure(name: string, every: number): Measured {
     run: { device: 'cpu' },
   };
   writeFileSync(join(work, `${name}.json`), JSON.stringify(recipe));
-  const args = ['run', join(work, `${name}.json`), '--out', join(work, name), '--only', 'E2E', '--quiet'];
-  const { status, stderr } = spawnSync(process.execPath, [main, ...args]);
-  if (status !== 0) throw new Error(String(stderr));
-  const records = readFileSync(join(work, name, 'E2E/metrics.jsonl'), 'utf8')
+  return ['run', join(work, `${name}.json`), '--out', join(work, name), '--only', 'E2E', '--quiet'];
+}
+
+/** Seconds of training at each step. */
+function stepTimes(name: string): number[] {
+  const path = join(work, name, 'E2E/metrics.jsonl');
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8')
     .trim()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as { kind: string; step: number; seconds: number })
-    .filter(({ kind }) => kind === 'step');
-  const times = records.map(({ seconds }) => 1000 * seconds);
+    .filter(({ kind }) => kind === 'step')
+    .map(({ seconds }) => seconds);
+}
+
+function measure(name: string, every: number): Measured {
+  const { status, stderr } = spawnSync(process.execPath, [main, ...prepare(name, every)]);
+  if (status !== 0) throw new Error(String(stderr));
+  const times = stepTimes(name).map((seconds) => 1000 * seconds);
   const durations = times.slice(1).map((time, i) => time - times[i]);
   const root = join(work, name, 'E2E/checkpoints');
   const folder = join(root, readFileSync(join(root, 'latest'), 'utf8').trim());
@@ -100,6 +116,21 @@ function measure(name: string, every: number): Measured {
   const saved = readdirSync(root).filter((step) => /^\d+$/.test(step) && Number(step) < steps).length;
   rmSync(join(work, name), { recursive: true });
   return { steps: durations, bytes, saved };
+}
+
+/** Seconds from SIGTERM, in the middle of a step, until the run has left, its checkpoint written. */
+async function stop(): Promise<number> {
+  const child = spawn(process.execPath, [main, ...prepare('stopped', 1e6)], { stdio: 'ignore' });
+  while (stepTimes('stopped').length < 4) await sleep(50);
+  const [, one, two] = stepTimes('stopped');
+  await sleep(500 * (two - one));
+  const started = performance.now();
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  const seconds = (performance.now() - started) / 1000;
+  if (code !== 128 + 15) throw new Error(`the run that was stopped ended with ${code}`);
+  readFileSync(join(work, 'stopped/E2E/checkpoints/latest'));
+  return seconds;
 }
 
 /** Seconds to write so many bytes and have them on the disk, by themselves. */
@@ -124,6 +155,7 @@ try {
   const written = measure('written', Number(flags.every));
   const always = measure('always', 0.001);
   const raw = rawWrite(always.bytes);
+  const stopSeconds = await stop();
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 1000;
   const alone = sum(without.steps) / without.steps.length;
   const row = (name: string, { steps: each, saved }: Measured) => {
@@ -140,11 +172,16 @@ try {
     row(`every ${flags.every} s`, written),
     row('always one', always),
     '',
+    `After SIGTERM in the middle of a step the run has left in ${stopSeconds.toFixed(1)} s, with a checkpoint.`,
+    '',
   ];
   console.log(lines.join('\n'));
   mkdirSync(results, { recursive: true });
   writeFileSync(join(results, 'checkpoint.md'), lines.join('\n'));
-  writeFileSync(join(results, 'checkpoint.json'), JSON.stringify({ without, written, always, raw }, null, 2));
+  writeFileSync(
+    join(results, 'checkpoint.json'),
+    JSON.stringify({ without, written, always, raw, stopSeconds }, null, 2),
+  );
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
