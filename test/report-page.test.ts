@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeComparison } from '../src/report/html.js';
+import { DARK, LIGHT } from '../src/report/plot.js';
 import { brokenRules, browserPath, isWider, LOOKS, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
 import { FULL_RUN, writeSyntheticRun } from './synthetic-run.js';
@@ -26,6 +27,17 @@ describe.skipIf(browserPath === undefined)('a report in Chromium (skipped where 
     await page.goto(url);
     expect(await isWider(page)).toBe(false);
     expect(await brokenRules(page)).toEqual([]);
+    await page.close();
+  });
+
+  test('printed it is dark on white, whatever the screen', async () => {
+    const page = await browser.newPage({ colorScheme: 'dark' });
+    await page.goto(url);
+    const ink = () =>
+      page.evaluate<string>(`getComputedStyle(document.documentElement).getPropertyValue('--ink')`);
+    expect(await ink()).toBe(DARK.ink);
+    await page.emulateMedia({ media: 'print' });
+    expect(await ink()).toBe(LIGHT.ink);
     await page.close();
   });
 

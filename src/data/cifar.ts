@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
+import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
 import type { Split } from './formats.js';
 import { numberNames } from './labels.js';
@@ -143,7 +144,7 @@ function interleaved(planes: Uint8Array): Uint8Array {
 
 function missing(folder: string, { title, files, archive, folder: inside }: Variant): InputError {
   const isPython = ['cifar-10-batches-py', 'cifar-100-python'].some((name) => existsSync(join(folder, name)));
-  const what = existsSync(folder) ? `${folder} has no ${files.val[0]}` : `${folder} does not exist`;
+  const what = existsSync(folder) ? `${folder} has no ${files.val[0]}` : absent(folder);
   return new InputError(`${what}, so it is not ${title}`, {
     hint: isPython
       ? `These are its Python files: fetch the binary version, ${archive}.`

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
+import { absent } from './absent.js';
 import type { Dataset } from './dataset.js';
 import { folderContent, imagesUnder } from './folder-scan.js';
 import { classLabels, type KnownClasses, labelOfName, numberNames } from './labels.js';
@@ -86,7 +87,7 @@ export function imageFolders(root: string, known: KnownClasses = {}): { train: D
   const { train: trainFolder, val } = folderParts(root);
   if (val === undefined || trainFolder === undefined) {
     const missing = trainFolder === undefined ? 'train' : 'val (or validation, or test)';
-    const what = existsSync(root) ? `${root} has no sub-folder ${missing}` : `${root} does not exist`;
+    const what = existsSync(root) ? `${root} has no sub-folder ${missing}` : absent(root);
     throw new InputError(what, { hint: 'Give a folder with train/<class>/* and val/<class>/*.' });
   }
   const train = imageFolder(trainFolder, known);

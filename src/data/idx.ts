@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
 import { errorText, InputError } from '../base/errors.js';
+import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
 
 const CLASSES = [
@@ -122,7 +123,7 @@ function readBytes(file: string): Buffer {
 function findFile(folder: string, name: string): string {
   const found = [name, `${name}.gz`].map((each) => join(folder, each)).find((each) => existsSync(each));
   if (found === undefined) {
-    const what = existsSync(folder) ? `${folder} has no ${name} or ${name}.gz` : `${folder} does not exist`;
+    const what = existsSync(folder) ? `${folder} has no ${name} or ${name}.gz` : absent(folder);
     throw new InputError(what, { hint: FETCH });
   }
   return found;

@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheRoot } from '../base/cache.js';
 import { InputError } from '../base/errors.js';
+import { absent } from './absent.js';
 import { cifar, cifarFolder } from './cifar.js';
 import type { Dataset } from './dataset.js';
 import { evalFolder, holdsClasses, imageFolders } from './folder.js';
@@ -102,7 +103,7 @@ function openEval(format: DataFormat, dir: string, modelClasses: number, categor
  */
 export function dataFormatOf(dir: string): DataFormat {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new InputError(`${dir} ${existsSync(dir) ? 'is no folder' : 'does not exist'}`, {
+    throw new InputError(existsSync(dir) ? `${dir} is no folder` : absent(dir), {
       hint: 'Give a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
     });
   }

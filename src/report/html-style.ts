@@ -8,7 +8,7 @@ const variables = (theme: Theme) =>
 /** The report's style sheet: no external font or file, light and dark, from 390 px upwards. */
 export const STYLE = `
 :root { color-scheme: light dark; --panel: #f6f7f9; ${variables(LIGHT)} }
-@media (prefers-color-scheme: dark) { :root { --panel: #1b2027; ${variables(DARK)} } }
+@media screen and (prefers-color-scheme: dark) { :root { --panel: #1b2027; ${variables(DARK)} } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--background); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 64px; }
@@ -60,6 +60,7 @@ figcaption span { color: var(--muted); font-weight: 400; }
 pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max-height: 460px; overflow: auto; }
 code { font: 0.92em ui-monospace, monospace; }
 @media print {
+  :root { color-scheme: light; }
   main { max-width: none; padding: 0; }
   h1, h2, h3, figcaption, .legend, .legend + .note { break-after: avoid; }
   figure, table, .tiles, .missing, .legend { break-inside: avoid; }

@@ -1,22 +1,29 @@
 import type { createColors } from 'picocolors';
 import { duration, EVALUATING } from './format.js';
+import { narrowed, widthsOf } from './narrow-table.js';
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 import { whereOf } from './where.js';
 
 type Colors = ReturnType<typeof createColors>;
 
-/** How a run stands, for a terminal: a line a phase, then a paragraph for each that somebody should look at. */
-export function standText(stand: RunStand, colors: Colors): string {
+/**
+ * How a run stands, for a terminal of so many columns: a line a phase, then a paragraph for each that somebody should
+ * look at.
+ */
+export function standText(stand: RunStand, colors: Colors, columns = Number.POSITIVE_INFINITY): string {
   const { run, name, phases } = stand;
   const done = phases.filter(({ state }) => state === 'done').length;
   const paint = painter(colors);
   const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done  ${colors.dim(run)}`;
-  const rows = [HEAD, ...phases.map((phase) => cells(phase, stand.supervisor !== null))];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const whole = [HEAD, ...phases.map((phase) => cells(phase, stand.supervisor !== null))];
+  const rows = narrowed(whole, columns, DISPENSABLE);
+  const widths = widthsOf(rows);
+  const last = widths.length - 1;
   const lines = rows.map((row, index) =>
     row
       .map((cell, column) => {
-        const padded = LEFT.has(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+        const isLeft = column <= STATE || column === last;
+        const padded = isLeft ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
         return index > 0 && column === STATE ? paint(phases[index - 1].state, padded) : padded;
       })
       .join('  ')
@@ -28,7 +35,8 @@ export function standText(stand: RunStand, colors: Colors): string {
 
 const HEAD = ['phase', 'state', 'steps', '', 'loss', 'top-1', 'images/s', 'left', 'restarts', 'where'];
 const STATE = 1;
-const LEFT: ReadonlySet<number> = new Set([0, STATE, HEAD.length - 1]);
+/** Columns that a narrow terminal goes without, the first of them first. */
+const DISPENSABLE = ['images/s', 'loss', 'restarts'];
 
 function cells(phase: PhaseStand, isSupervised: boolean): string[] {
   const { step, steps, loss, top1, state, seconds_left: left } = phase;

@@ -247,6 +247,17 @@ test('a page for a person', () => {
   ]);
 });
 
+test.each([
+  [85, 'phase state steps loss top-1 left restarts where'],
+  [60, 'phase state steps top-1 left where'],
+])('a terminal of %i columns shows %s', (columns, head) => {
+  trained('PT');
+  write('MT/0', { state: 'failed', last_error: 'died', restarts: 3 });
+  const lines = standText(runStand(run), pc.createColors(false), columns).split('\n').slice(2, 7);
+  expect(lines[0].split(/ +/).join(' ')).toBe(head);
+  expect(lines[4]).toMatch(/^FT {5}waiting .* after MT\/0, MT\/1$/);
+});
+
 test('refuses what is no run', () => {
   expect(() => runStand(tmpdir())).toThrow(InputError);
 });

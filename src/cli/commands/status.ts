@@ -11,5 +11,5 @@ export async function status(runDir: string, options: { readonly json?: true }):
   const queue = jobs.length === 0 ? undefined : await askQueue(jobs.map(({ job }) => job));
   const stand = runStand(runDir, queue);
   if (options.json) printJson(stand);
-  else print(standText(stand, pc));
+  else print(standText(stand, pc, process.stdout.columns));
 }
