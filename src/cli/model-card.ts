@@ -24,10 +24,11 @@ interface CardOptions {
  * Nothing where no run is known. A file that is there is left as it is, unless forced.
  */
 export function writeCard(
-  { file, manifest }: CheckpointFile,
+  checkpoint: CheckpointFile,
   out: string,
   { to, imageSize, isResized, force }: CardOptions,
 ): { readonly path: string; readonly isWritten: boolean } | undefined {
+  const { file, manifest } = checkpoint;
   const root = runAbove(file.path);
   if (to === 'official' || manifest === undefined || root === undefined) return undefined;
   const isFolder = to === 'huggingface';
@@ -41,7 +42,7 @@ export function writeCard(
   const card = modelCard({
     ...{ recipe, seed, phase, step, layout: to, depths, mean, std, evalCrop },
     config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
-    classNames: namesIn(runFolder(root).phase(phase).confusion),
+    classNames: namesOf(checkpoint),
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -51,8 +52,11 @@ export function writeCard(
   return { path, isWritten: true };
 }
 
-/** The classes' names, where an evaluation has told them. */
-function namesIn(confusion: string): readonly string[] | undefined {
+/** The names of a checkpoint's classes, where it lies in a run, and an evaluation of its phase has told them. */
+export function namesOf({ file, manifest }: CheckpointFile): readonly string[] | undefined {
+  const root = runAbove(file.path);
+  if (root === undefined || manifest === undefined) return undefined;
+  const { confusion } = runFolder(root).phase(manifest.phase);
   return existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined;
 }
 

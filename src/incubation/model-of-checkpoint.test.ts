@@ -73,7 +73,7 @@ test('width 1280 without qkv bias is the official ViT-H, with its epsilon', () =
 });
 
 test("timm's crop is evaluation's; what evaluation does otherwise is said, whatever is given", () => {
-  const hints = { evalCrop: 0.9, otherResize: 'interpolation bilinear' };
+  const hints = { evalCrop: 0.9, otherResize: 'config.json says interpolation bilinear' };
   const of = (...settings: string[]) => {
     const from = { file: fileOf({ hints }), manifest: undefined };
     const { recipe, assumption } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });

@@ -113,9 +113,7 @@ function fromWeights(geometry: Geometry, file: ModelFile): Known {
         : []),
       ...(otherResize === undefined
         ? []
-        : [
-            { key: 'resize', text: `bicubic resize and a centre crop (its config.json says ${otherResize})` },
-          ]),
+        : [{ key: 'resize', text: `bicubic resize and a centre crop (its ${otherResize})` }]),
     ],
   };
 }

@@ -20,6 +20,7 @@ test("what transformers' own files tell", () => {
   expect(huggingFaceHints('test/fixtures/interop/huggingface')).toEqual({
     ...{ heads: 4, layerNormEps: 1e-3, imageSize: 16, classes: 5 },
     ...{ mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] },
+    otherResize: 'preprocessor_config.json says no crop, resampling bilinear',
   });
 });
 
@@ -46,7 +47,10 @@ test("timm's config.json, as on the hub", () => {
   const told = { imageSize: 224, classes: 1000, mean: half, std: half, evalCrop: 0.9 };
   expect(timmHints(folder)).toEqual(told);
   write({ ...config, pretrained_cfg: { ...pretrained_cfg, interpolation: 'bilinear', crop_mode: 'squash' } });
-  expect(timmHints(folder)).toEqual({ ...told, otherResize: 'interpolation bilinear, crop_mode squash' });
+  expect(timmHints(folder)).toEqual({
+    ...told,
+    otherResize: 'config.json says interpolation bilinear, crop_mode squash',
+  });
   // timm writes null for what a model leaves to timm's defaults.
   write({ pretrained_cfg: { crop_pct: null, crop_mode: null, interpolation: null } });
   expect(timmHints(folder)).toEqual({});

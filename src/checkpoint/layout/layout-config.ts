@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import type { Geometry } from '../model-file/model-file-geometry.js';
+import { processorHints, processorSchema } from './layout-processor.js';
 
 /** What the files beside weights tell of a model that its weights do not, or may not. */
 export interface ModelHints {
@@ -16,7 +17,7 @@ export interface ModelHints {
   readonly std?: readonly number[];
   /** Share of the resized shorter side that evaluation's crop keeps. */
   readonly evalCrop?: number;
-  /** How evaluation resizes or crops, in timm's words, where ours does otherwise. */
+  /** Which file says how evaluation resizes or crops, and what, where ours does otherwise. */
   readonly otherResize?: string;
 }
 
@@ -32,8 +33,6 @@ const huggingFace = z.object({
   num_labels: count.optional(),
   hidden_act: z.string().optional(),
 });
-
-const preprocessor = z.object({ image_mean: channels.optional(), image_std: channels.optional() });
 
 const timm = z.object({
   num_classes: count.optional(),
@@ -60,7 +59,7 @@ const GELU = new Set(['gelu', 'gelu_python']);
 export function huggingFaceHints(folder: string): ModelHints {
   const path = join(folder, 'config.json');
   const config = readConfig(path, huggingFace);
-  const images = readConfig(join(folder, 'preprocessor_config.json'), preprocessor);
+  const images = readConfig(join(folder, 'preprocessor_config.json'), processorSchema);
   if (config?.hidden_act !== undefined && !GELU.has(config.hidden_act)) {
     throw new InputError(`${path}: the activation ${config.hidden_act} is not supported, only gelu`);
   }
@@ -69,8 +68,7 @@ export function huggingFaceHints(folder: string): ModelHints {
     layerNormEps: config?.layer_norm_eps,
     imageSize: config?.image_size,
     classes: config?.id2label ? Object.keys(config.id2label).length : config?.num_labels,
-    mean: images?.image_mean,
-    std: images?.image_std,
+    ...(images && processorHints(images)),
   });
 }
 
@@ -89,17 +87,25 @@ export function timmHints(folder: string): ModelHints {
     mean,
     std,
     evalCrop: crop_pct ?? undefined,
-    otherResize: other.length === 0 ? undefined : other.join(', '),
+    otherResize: other.length === 0 ? undefined : `config.json says ${other.join(', ')}`,
   });
+}
+
+/** What the weights do not tell, or in what they hold alone. */
+interface HuggingFaceFacts {
+  readonly heads: number;
+  readonly layerNormEps: number;
+  readonly hasTwoHeads: boolean;
+  /** `LABEL_0` and so on unless given. */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /** The `config.json` with which transformers builds this model. */
 export function huggingFaceConfig(
   { width, depths, classes, imageSize, patchSize, channels, mlpRatio, qkvBias, distilled }: Geometry,
-  { heads, layerNormEps }: { readonly heads: number; readonly layerNormEps: number },
-  hasTwoHeads: boolean,
+  { heads, layerNormEps, hasTwoHeads, classNames }: HuggingFaceFacts,
 ): Record<string, unknown> {
-  const labels = Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
+  const labels = Array.from({ length: classes }, (_, i) => classNames?.[i] ?? `LABEL_${i}`);
   const teacher = hasTwoHeads ? 'WithTeacher' : '';
   return {
     architectures: [`${distilled ? 'DeiT' : 'ViT'}ForImageClassification${teacher}`],

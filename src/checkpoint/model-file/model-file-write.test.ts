@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
+import { huggingFaceHints } from '../layout/layout-config.js';
 import { readSafetensors } from '../safetensors/safetensors.js';
 import { readTorchFile } from '../torch-file/torch-file.js';
 import { isTorchTensor } from '../torch-file/torch-file-tensor.js';
@@ -102,6 +103,16 @@ test("Hugging Face's config.json tells all that shapes and options tell", () => 
   });
   expect(Object.keys(config.id2label)).toHaveLength(10);
   expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors']);
+});
+
+test('with the names of the classes, and how pixels are made', () => {
+  const path = join(folder, 'hf', 'told');
+  const classNames = Array.from({ length: 10 }, (_, i) => `class ${i}`);
+  const pixels = { mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6], shorterSide: null };
+  writeModelFile(path, stages, { to: 'huggingface', heads: 4, layerNormEps: 1e-6, classNames, pixels });
+  const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
+  expect(config).toMatchObject({ id2label: { 0: 'class 0', 9: 'class 9' }, label2id: { 'class 3': 3 } });
+  expect(huggingFaceHints(path)).toMatchObject({ classes: 10, mean: pixels.mean, std: pixels.std });
 });
 
 describe('what cannot be written', () => {

@@ -5,6 +5,7 @@ import { writeJsonAtomic } from '../atomic.js';
 import { replaceFile } from '../file-bytes.js';
 import { huggingFaceConfig } from '../layout/layout-config.js';
 import { toHuggingFace } from '../layout/layout-huggingface.js';
+import { huggingFaceProcessor, type PixelFacts } from '../layout/layout-processor.js';
 import type { Layout } from '../layout/layout-stages.js';
 import { safetensorsWriter } from '../safetensors/safetensors.js';
 import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
@@ -19,6 +20,10 @@ export interface WriteOptions {
   readonly heads?: number;
   /** Needed for `huggingface`. */
   readonly layerNormEps?: number;
+  /** In `huggingface`'s config.json; `LABEL_0` and so on unless given. */
+  readonly classNames?: readonly string[] | undefined;
+  /** For `huggingface`'s preprocessor_config.json, which is written where they are given. */
+  readonly pixels?: PixelFacts | undefined;
   /** Beside the tensors in `deep-incubation`. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -33,7 +38,7 @@ const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
  * - `deep-incubation`: safetensors, `stages.<i>.<name>`;
  * - `timm`: safetensors of the undivided model;
  * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (with
- *   a distillation token, of a DeiT);
+ *   a distillation token, of a DeiT), and `preprocessor_config.json` where `pixels` are given;
  * - `official`: a `.pth` of the official code, with `model` and, in the stages given, `model_stages`.
  *
  * Throws `InputError` where the model is none that the layout can hold, an option is missing or the path cannot be
@@ -70,7 +75,8 @@ function fileWriter(
   }
 }
 
-function writeHuggingFace(path: string, stages: Stages, { heads, layerNormEps }: WriteOptions): void {
+function writeHuggingFace(path: string, stages: Stages, options: WriteOptions): void {
+  const { heads, layerNormEps, classNames, pixels } = options;
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
     throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
@@ -84,9 +90,13 @@ function writeHuggingFace(path: string, stages: Stages, { heads, layerNormEps }:
   }
   const model = joinStages(stages);
   const tensors = toHuggingFace(model);
-  const config = huggingFaceConfig(geometry, { heads, layerNormEps }, model.has('head_dist.weight'));
+  const hasTwoHeads = model.has('head_dist.weight');
+  const config = huggingFaceConfig(geometry, { heads, layerNormEps, hasTwoHeads, classNames });
   // The weights last: a folder that has them is whole.
   writeJsonAtomic(join(path, 'config.json'), config);
+  if (pixels !== undefined) {
+    writeJsonAtomic(join(path, 'preprocessor_config.json'), huggingFaceProcessor(geometry, pixels));
+  }
   replaceFile(join(path, 'model.safetensors'), safetensorsWriter(tensors, { format: 'pt' }));
 }
 

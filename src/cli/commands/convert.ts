@@ -2,11 +2,13 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { elementCount } from '../../base/tensor-data.js';
+import type { PixelFacts } from '../../checkpoint/layout/layout-processor.js';
 import type { Layout } from '../../checkpoint/layout/layout-stages.js';
 import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import { writeModelFile } from '../../checkpoint/model-file/model-file-write.js';
+import { evalShorterSide, SMALL_IMAGE } from '../../data/transform.js';
 import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { headerEntries, type Told, toldBeside } from '../../incubation/launch/told-beside.js';
 import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
@@ -14,7 +16,7 @@ import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
 import { bytes } from '../../report/format.js';
 import { downloaded } from '../download.js';
-import { writeCard } from '../model-card.js';
+import { namesOf, writeCard } from '../model-card.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface ConvertOptions {
@@ -37,16 +39,18 @@ export async function convert(name: string, out: string, options: ConvertOptions
   }
   requireFree(out, to, options.force ?? false);
   const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
-  const told = toldOf(checkpoint, options);
+  const { pixels, ...told } = toldOf(checkpoint, options);
   const { file } = checkpoint;
   const sized = resize === undefined ? file.stages : resized(file, resize);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
+  const geometry = inferGeometry(stages, file.path);
   writeModelFile(out, stages, {
     to,
     ...told,
+    classNames: namesOf(checkpoint),
+    pixels: pixels && { ...pixels, shorterSide: shorterSide(geometry.imageSize, pixels.evalCrop) },
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
-  const geometry = inferGeometry(stages, file.path);
   const card = writeCard(checkpoint, out, {
     to,
     imageSize: geometry.imageSize,
@@ -91,7 +95,10 @@ function requireFree(out: string, to: Layout, force: boolean): void {
 }
 
 /** What the format written has a place for, beside the weights. */
-function toldOf(checkpoint: CheckpointFile, { to, recipe, set = [] }: ConvertOptions): Told {
+function toldOf(
+  checkpoint: CheckpointFile,
+  { to, recipe, set = [] }: ConvertOptions,
+): Told & { readonly pixels?: Pixels } {
   if (to === 'timm' || to === 'official') return {};
   const { file, manifest } = checkpoint;
   const mustKnow = to === 'huggingface';
@@ -100,7 +107,20 @@ function toldOf(checkpoint: CheckpointFile, { to, recipe, set = [] }: ConvertOpt
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
   if (known.assumption !== undefined) note(known.assumption);
   const { heads, layerNormEps } = vitConfigOf(known.recipe);
-  return { heads, layerNormEps };
+  const { mean, std, eval_crop: evalCrop } = known.recipe.data;
+  const isTold =
+    (manifest ?? recipe ?? file.hints.mean) !== undefined ||
+    set.some((each) => each.startsWith('data.mean='));
+  return { heads, layerNormEps, ...(mustKnow && isTold && { pixels: { mean, std, evalCrop } }) };
+}
+
+/** How evaluation makes a model's pixels. */
+interface Pixels extends Pick<PixelFacts, 'mean' | 'std'> {
+  readonly evalCrop: number;
+}
+
+function shorterSide(imageSize: number, evalCrop: number): number | null {
+  return imageSize <= SMALL_IMAGE ? null : evalShorterSide(imageSize, evalCrop);
 }
 
 function resized({ stages, path }: ModelFile, imageSize: number): ModelFile['stages'] {

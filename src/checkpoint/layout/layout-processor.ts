@@ -1,0 +1,91 @@
+import { z } from 'zod';
+
+/** How pixels are made of an image, for a model that Hugging Face's transformers loads. */
+export interface PixelFacts {
+  /** Of each channel, of pixels from 0 to 1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** Pixels of the shorter side before the crop; null of images that are taken as they are. */
+  readonly shorterSide: number | null;
+}
+
+/** What such a file tells of evaluation. */
+interface ProcessorHints {
+  readonly mean?: readonly number[] | undefined;
+  readonly std?: readonly number[] | undefined;
+  readonly evalCrop?: number | undefined;
+  readonly otherResize?: string | undefined;
+}
+
+const BICUBIC = 3;
+const RESAMPLERS = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
+
+/**
+ * The `preprocessor_config.json` with which transformers makes a model's pixels as evaluation here does: shorter side
+ * by Pillow's bicubic, centre crop. It is BitImageProcessor's; ViTImageProcessor knows no crop.
+ */
+export function huggingFaceProcessor(
+  { channels, imageSize }: { readonly channels: number; readonly imageSize: number },
+  { mean, std, shorterSide }: PixelFacts,
+): Record<string, unknown> {
+  return {
+    image_processor_type: 'BitImageProcessor',
+    do_convert_rgb: channels === 3,
+    do_resize: shorterSide !== null,
+    size: { shortest_edge: shorterSide ?? imageSize },
+    resample: BICUBIC,
+    do_center_crop: shorterSide !== null,
+    crop_size: { height: imageSize, width: imageSize },
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: mean,
+    image_std: std,
+  };
+}
+
+const channels = z.array(z.number());
+const pixels = z.int().positive();
+const square = z.union([pixels, z.object({ height: pixels, width: pixels })]);
+
+export const processorSchema = z.object({
+  image_mean: channels.optional(),
+  image_std: channels.optional(),
+  do_resize: z.boolean().nullish(),
+  do_center_crop: z.boolean().nullish(),
+  resample: z.int().nullish(),
+  size: z
+    .union([square, z.object({ shortest_edge: pixels })])
+    .nullish()
+    .catch(undefined),
+  crop_size: square.nullish().catch(undefined),
+});
+
+/** What a `preprocessor_config.json` tells: the share that its crop keeps, and what it does that evaluation here does not. */
+export function processorHints(given: z.infer<typeof processorSchema>): ProcessorHints {
+  const { image_mean: mean, image_std: std, size, crop_size, resample } = given;
+  const isResized = given.do_resize !== false && size !== undefined && size !== null;
+  // Before version 4.26 a number was the shorter side where a crop follows, and both sides where none does.
+  const shorter =
+    typeof size === 'object' && size !== null && 'shortest_edge' in size ? size.shortest_edge : size;
+  const crop = typeof crop_size === 'object' ? crop_size?.height : crop_size;
+  const isCropped = given.do_center_crop === true && typeof shorter === 'number' && typeof crop === 'number';
+  const other = [
+    ...(isResized && !isCropped ? ['no crop'] : []),
+    ...(isResized && resample !== undefined && resample !== null && resample !== BICUBIC
+      ? [`resampling ${RESAMPLERS[resample] ?? resample}`]
+      : []),
+  ];
+  return {
+    mean,
+    std,
+    evalCrop: isResized && isCropped && crop <= shorter ? shareOf(crop, shorter) : undefined,
+    otherResize: other.length === 0 ? undefined : `preprocessor_config.json says ${other.join(', ')}`,
+  };
+}
+
+/** The share of which `floor(crop / share)` is that shorter side. */
+function shareOf(crop: number, shorter: number): number {
+  const share = crop / shorter;
+  return Math.floor(crop / share) === shorter ? share : crop / (shorter + 0.5);
+}
