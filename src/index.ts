@@ -10,6 +10,7 @@ export { type RandomKey, type RandomStream, randomStream } from './base/random.j
 export type { DType, TensorData } from './base/tensor-data.js';
 export { type HubOptions, localCheckpoint } from './checkpoint/hub/hub.js';
 export type { ModelHints } from './checkpoint/layout/layout-config.js';
+export type { PixelFacts } from './checkpoint/layout/layout-processor.js';
 export type { Layout } from './checkpoint/layout/layout-stages.js';
 export { type ModelFile, readModelFile } from './checkpoint/model-file/model-file.js';
 export { divideStages } from './checkpoint/model-file/model-file-divide.js';
