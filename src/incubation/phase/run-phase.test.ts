@@ -86,3 +86,24 @@ test('a module in the place of another is refused, though it has the same shape'
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
   await expect(runPhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
 });
+
+test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {
+  await expect(train('changed', 0, 4)).rejects.toThrow(Interrupted);
+  const runDir = join(folder, 'changed');
+  const log = () => readFileSync(join(runDir, 'PT/log.txt'), 'utf8');
+  cpSync(runDir, join(folder, 'unchanged'), { recursive: true });
+  await train('unchanged', 0);
+  expect(readFileSync(join(folder, 'unchanged/PT/log.txt'), 'utf8')).not.toContain('than it began with');
+
+  cpSync(join(folder, 'images'), join(folder, 'fewer'), { recursive: true });
+  rmSync(join(folder, 'fewer/train/dark/0.png'));
+  const before = recipe();
+  const after = {
+    ...before,
+    data: { ...before.data, path: join(folder, 'fewer') },
+    training: { ...before.training, clip_grad: 1 },
+  };
+  await runPhase({ recipe: after, phase: 'PT', runDir, device: 'cpu' });
+  expect(log()).toMatch(/other settings than it began with/);
+  expect(log()).toMatch(/other images than it began with/);
+});

@@ -14,7 +14,7 @@ import { peakMemory } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { ema } from '../../training/ema.js';
 import { type TrainOptions, train } from '../../training/trainer.js';
-import { lineageIn, lineageOf } from '../exchange/lineage.js';
+import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
 import { requireOneParent } from '../exchange/one-parent.js';
 import { openImages, recipeOfPhase, trainImagesOf, workersOf } from '../images.js';
 import { type PhaseName, phaseOf } from '../phases.js';
@@ -109,12 +109,10 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const generator = new Generator();
   const { task } = objective;
+  const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
   // A phase that goes on has the lineage it began with.
-  const lineage = checkpoint
-    ? lineageIn(checkpoint.manifest)
-    : crew.leads
-      ? lineageOf(recipe, phase, parent, images.train)
-      : undefined;
+  const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
+  if (lineage && current) for (const change of changesSince(lineage, current)) log(change);
   const events = crew.leads
     ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep: start.step })
     : NO_EVENTS;
