@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { InputError, RunError } from '../../base/errors.js';
 import { type Checkpoint, latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
+import { quoted } from '../../cluster/slurm-script.js';
 import { fitStem } from '../../models/position-embedding.js';
 import { buildStage, type Stage, type StagedModel } from '../../models/staged.js';
 import type { InitContext } from '../../nn/init.js';
@@ -122,7 +124,13 @@ async function weightsFrom(
   const { root } = runFolder(runDir).phase(source);
   const { checkpoint } = latestCheckpoint(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
-  throw new InputError(`${source} has no checkpoint in ${root}`, { hint: `run it first: --only ${source}` });
+  // One that is done is not run again.
+  const isDone = existsSync(runFolder(runDir).phase(source).result);
+  throw new InputError(`${source} has no checkpoint in ${root}`, {
+    hint: isDone
+      ? `bring it back, or train it anew: deep-incubation redo ${quoted(runDir)} ${source}`
+      : `run it first: --only ${source}`,
+  });
 }
 
 /** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */

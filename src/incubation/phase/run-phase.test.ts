@@ -77,6 +77,19 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
   await expect(goingOn()).rejects.toThrow(`${path} is of E2E, not of PT`);
 });
 
+test('a meta model that is gone: what to do depends on whether it was done', async () => {
+  const runDir = join(folder, 'bereft');
+  prepareRun(recipe(), runDir);
+  const incubate = () => runPhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
+  await expect(incubate()).rejects.toMatchObject({ hint: 'run it first: --only PT' });
+  await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
+  rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
+  await expect(incubate()).rejects.toMatchObject({
+    message: `PT has no checkpoint in ${join(runDir, 'PT')}`,
+    hint: `bring it back, or train it anew: deep-incubation redo ${runDir} PT`,
+  });
+});
+
 test('a module in the place of another is refused, though it has the same shape', async () => {
   const alike = { ...recipe(), incubation: { ...recipe().incubation, modules: 4, depths: [1, 1, 1, 1] } };
   const runDir = join(folder, 'swapped');
