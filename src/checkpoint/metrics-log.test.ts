@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
 import { syntheticRecords } from '../../test/synthetic-run.js';
 import { InputError, RunError } from '../base/errors.js';
-import { openMetricsLog, readMetrics } from './metrics-log.js';
+import { openMetricsLog, readMetrics, recordsOf } from './metrics-log.js';
 import { tailMetrics } from './metrics-log-tail.js';
 import type { MetricRecord } from './records.js';
 
@@ -167,3 +167,13 @@ test.skipIf(!existsSync('/dev/full'))(
     );
   },
 );
+
+test('a record whose numbers are something else is none; null is what a number is that was not finite', () => {
+  const line = (record: object) => `${JSON.stringify({ kind: 'step', step: 1, ...record })}\n`;
+  const after = line({ step: 2 });
+  expect(recordsOf(line({ loss: null, lr: 1 }) + after, 'metrics.jsonl')).toHaveLength(2);
+  expect(recordsOf(line({ kind: 'later', loss: 'low' }) + after, 'metrics.jsonl')).toHaveLength(1);
+  for (const wrong of [{ loss: '<b>' }, { seconds: {} }, { kind: 'eval', top1: [1] }, { steps: true }]) {
+    expect(() => recordsOf(line(wrong) + after, 'metrics.jsonl')).toThrow('line 1: not a metric record');
+  }
+});

@@ -58,7 +58,18 @@ export function readMetrics(path: string): MetricRecord[] {
 export function recordsOf(text: string, path: string): MetricRecord[] {
   return linesOf(text, path)
     .map(({ record }) => record)
-    .filter(({ kind }) => kind === 'step' || kind === 'eval');
+    .filter(({ kind }) => KNOWN_KINDS.has(kind));
+}
+
+const KNOWN_KINDS: ReadonlySet<string> = new Set(['step', 'eval']);
+const NUMBERS = [
+  ...['loss', 'top1', 'top5', 'lr', 'epoch', 'steps', 'images', 'seconds', 'block_passes', 'grad_norm'],
+  ...['images_per_second', 'data_wait', 'memory_bytes'],
+];
+
+/** Null is what JSON makes of a number that is not finite; a record may lack some. */
+function hasNumbers(record: Readonly<Record<string, unknown>>): boolean {
+  return NUMBERS.every((key) => typeof (record[key] ?? 0) === 'number');
 }
 
 function linesOf(text: string, path: string): { line: string; record: MetricRecord }[] {
@@ -78,7 +89,8 @@ function linesOf(text: string, path: string): { line: string; record: MetricReco
 function parseRecord(line: string): MetricRecord | undefined {
   try {
     const value = JSON.parse(line);
-    return typeof value?.kind === 'string' && typeof value.step === 'number' ? value : undefined;
+    const isOne = typeof value?.kind === 'string' && typeof value.step === 'number';
+    return isOne && (!KNOWN_KINDS.has(value.kind) || hasNumbers(value)) ? value : undefined;
   } catch {
     return undefined;
   }

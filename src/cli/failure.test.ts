@@ -22,3 +22,10 @@ test('the stack is shown of a defect alone, and only when asked for', () => {
   expect(explain(new TypeError('x is undefined'), debug)).toMatch(/^error: x is undefined\n.*failure\.test/s);
   expect(explain('thrown text', {})).toMatch(/^error: thrown text\n/);
 });
+
+test('what a stranger wrote into a file does not steer the terminal', () => {
+  const error = new InputError('x.tar: unknown key \u001b]0;evil\u0007\u009b2J', { hint: 'one\n\ttwo\r' });
+  expect(explain(error, {})).toBe(
+    'error: x.tar: unknown key \\u001b]0;evil\\u0007\\u009b2J\n  hint: one\n\ttwo\\u000d\n',
+  );
+});

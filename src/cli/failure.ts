@@ -29,7 +29,13 @@ export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
     if (env.DEEP_INCUBATION_DEBUG || env.DEBUG) lines.push(stackOf(error));
     else lines.push('  hint: this may be a defect; with DEEP_INCUBATION_DEBUG=1 the stack is printed');
   }
-  return `${lines.join('\n')}\n`;
+  return `${visible(lines.join('\n'))}\n`;
+}
+
+/** With control characters, which a file's names may hold, written out. */
+function visible(text: string): string {
+  const written = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, written);
 }
 
 function isExpected(error: unknown): boolean {

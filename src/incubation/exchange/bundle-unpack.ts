@@ -1,22 +1,19 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
 import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
-import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { withFile } from '../../checkpoint/file-bytes.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
-import { readModelFile } from '../../checkpoint/model-file/model-file.js';
-import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { readJson, runFolder } from '../../checkpoint/run-folder.js';
 import { readRun } from '../launch/prepare.js';
-import { metaHash, metaStages } from '../phase/phase-model.js';
+import { metaHash } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { type BundleContent, withoutMachine } from './bundle.js';
 import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
-import { lineageIn, weightsHash } from './lineage.js';
-import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
+import { requireModule, requireRecords } from './bundle-checks.js';
+import type { ParentOptions } from './one-parent.js';
 import { setAside, withDependents } from './redo.js';
 
 export interface UnpackOptions extends ParentOptions {
@@ -76,6 +73,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
       given.start.meta === undefined
         ? given
         : { ...given, start: { ...given.start, meta: join(root, 'start', basename(given.start.meta)) } };
+    if (given.start.meta === undefined) requireRecords(bundle, folder, 'PT');
     if ((await metaHash(at(folder), folder)) !== content.parent) {
       throw damaged(bundle, 'its meta model is not the one that it names');
     }
@@ -132,54 +130,6 @@ export async function unpackModule(
 function strangersRecipe(input: unknown, bundle: string): Recipe {
   const source = `${bundle}: recipe.json`;
   return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
-}
-
-/** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
-async function requireModule(
-  bundle: string,
-  name: PhaseName,
-  place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
-  { force = false, note }: UnpackOptions,
-): Promise<void> {
-  const { recipe, runDir, folder } = place;
-  if (readResult(folder, name) === undefined) throw damaged(bundle, `${name} has no result.json`);
-  const { checkpoint, skipped } = latestCheckpoint(runFolder(folder).phase(name).root);
-  if (checkpoint === undefined) {
-    throw damaged(bundle, `${name} has no whole checkpoint${skipped.map(({ reason }) => `: ${reason}`)}`);
-  }
-  const { model } = checkpoint.manifest;
-  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
-  requireFits(recipe, name, checkpoint.manifest);
-
-  const problem = await strangeParent(name, place, checkpoint);
-  if (problem === undefined) return;
-  if (force) return note(`${problem}. Forced: ${RISK}`);
-  throw new InputError(problem, {
-    hint: `have it incubated anew: deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
-  });
-}
-
-async function strangeParent(
-  name: PhaseName,
-  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
-  checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
-): Promise<string | undefined> {
-  const meta = await metaStages(recipe, runDir);
-  if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
-  const own = weightsHash(meta);
-  const parent = lineageIn(checkpoint.manifest)?.parent;
-  if (parent && parent !== own) {
-    return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
-  }
-  // What a manifest says is easily written: the frozen stages are there to be looked at. A new head is nobody's.
-  const { stages } = await readModelFile(checkpoint.folder);
-  const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
-  const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);
-  const frozen = (all: typeof stages) =>
-    weightsHash(all.map((stage, i) => new Map([...stage].filter(([key]) => isCompared(i) && !isHead(key)))));
-  return frozen(stages) === frozen(meta)
-    ? undefined
-    : `${name} has other frozen stages than the meta model of ${runDir}`;
 }
 
 /** Unpacks a bundle into a temporary folder beside where it goes, which is removed if it still is there in the end. */

@@ -197,6 +197,8 @@ describe('a hostile bundle leaves nothing behind', () => {
   const without = (part: string) => (files: Files) => files.filter(([name]) => !name.includes(part));
   const changed = (part: string, content: string) => (files: Files) =>
     files.map(([name, bytes]): Files[number] => [name, name.includes(part) ? Buffer.from(content) : bytes]);
+  const phaseIn = (files: Files) =>
+    files.flatMap(([name]) => /^(.*)\/result\.json$/.exec(name)?.[1] ?? [])[0];
   const cases: Record<string, (files: Files) => Files> = {
     'a name that leads out': withFileNamed('../evil'),
     'a name that leads out deeper': withFileNamed('MT/1/../../../evil'),
@@ -212,6 +214,13 @@ describe('a hostile bundle leaves nothing behind', () => {
     'weights that do not fit their manifest': (files) => named(changed('model.safetensors', 'x')(files)),
     'no checkpoint': (files) => named(without('checkpoints/')(files)),
     'no model in its manifest': (files) => named(changed('manifest.json', '{"format":1,"step":3}')(files)),
+    'metrics that are none': (files) =>
+      named([
+        ...files,
+        [`${phaseIn(files)}/metrics.jsonl`, Buffer.from('{"kind":"step","step":1,"loss":"<b>"}\n{}\n')],
+      ]),
+    'a result of another phase': (files) =>
+      named(changed('result.json', JSON.stringify(RESULT('<b>')))(files)),
     'another kind': (files) => named(files, { kind: 'other' }),
     'a phase that is a path': (files) => named(files, { phase: 'MT/../../x' }),
   };

@@ -34,6 +34,17 @@ export function lineageOf(recipe: Recipe, phase: Phase, parent: string | null, t
   return { parent, recipe: recipeHash(recipe, phase), data: dataHash(train) };
 }
 
+/** What of a phase that goes on is not as it was when it began, for its log: it will not end as it would have. */
+export function changesSince(began: Lineage, now: Lineage): string[] {
+  const parts = [
+    ['recipe', 'by other settings'],
+    ['data', 'with other images'],
+  ] as const;
+  return parts
+    .filter(([part]) => began[part] !== now[part])
+    .map(([, how]) => `goes on ${how} than it began with: it will not end as it would have`);
+}
+
 /**
  * Hash of the weights of stages: of their names, dtypes, shapes and bytes, not of the file they come from. It takes a
  * second for each GB or so.

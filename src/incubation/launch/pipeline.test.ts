@@ -11,7 +11,7 @@ import { runPipeline } from './pipeline.js';
 // A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
 // that has a companion in MEET it ends only after that has started: so the two are under way together.
 const FAKE = `
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 const [run, phase, , threads] = process.argv.slice(2);
 const note = (what) => appendFileSync(run + '/order', what + ' ' + phase + ' ' + threads + '\\n');
 note('start');
@@ -28,6 +28,7 @@ const zeros = { steps: 0, images: 0, block_passes: 0, macs: 0, seconds: 0, top1:
 mkdirSync(run + '/' + phase, { recursive: true });
 note('end');
 writeFileSync(run + '/' + phase + '/result.json', JSON.stringify({ phase, ...zeros, parameters: 0, trained_parameters: 0, memory_bytes: 0 }));
+if (process.env.SPOIL === phase) rmSync(run + '/PT/result.json');
 process.disconnect();
 `;
 
@@ -38,6 +39,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   delete process.env.FAIL;
+  delete process.env.SPOIL;
   delete process.env.MEET;
   rmSync(runDir, { recursive: true });
 });
@@ -106,4 +108,11 @@ test('a phase that fails ends the run with its own words', async () => {
   expect(String((failure as RunError).message)).toBe('MT/1: the loss is NaN');
   expect((failure as RunError).hint).toBe('lower it');
   expect(Object.keys(together())).toEqual(['PT', 'MT/0', 'MT/1']);
+});
+
+test('a result that vanishes while others still need it: a clear end, not a wait for ever', async () => {
+  process.env.SPOIL = 'MT/0';
+  const failure = run(1, ['PT', 'MT/0', 'MT/1']);
+  await expect(failure).rejects.toThrow(InputError);
+  await expect(failure).rejects.toThrow('MT/1 starts from PT, not done yet');
 });

@@ -85,6 +85,8 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
         const joins = freeSlots.length > 0 && [...team, ...[...running.keys()].flat()].every(share.joins);
         if (isReady && (isAlone || joins)) start(team);
       }
+      // A result that was there when the run began is gone.
+      if (running.size === 0) requireStartable(waiting.flat(), isDone);
       const ended = await Promise.race(running.values());
       running.delete(ended);
       ran.push(...ended.map(({ name }) => name));

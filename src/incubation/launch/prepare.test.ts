@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -59,4 +67,14 @@ test('a run is held before anything is written; of one that came to nothing noth
   mkdirSync(join(folder, 'old'));
   (await holdRun(join(folder, 'old'))).release();
   expect(existsSync(join(folder, 'old'))).toBe(true);
+});
+
+test('where no folder can be made it says so', async () => {
+  writeFileSync(join(folder, 'file'), '');
+  symlinkSync('nowhere', join(folder, 'dangling'));
+  for (const path of ['file', 'file/run', 'dangling']) {
+    await expect(holdRun(join(folder, path))).rejects.toThrow(`Cannot write ${join(folder, path)}`);
+  }
+  // Node's recursive mkdir never returns here.
+  await expect(holdRun('/proc/run/deep')).rejects.toThrow('Cannot write /proc/run/deep');
 });

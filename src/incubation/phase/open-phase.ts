@@ -5,7 +5,7 @@ import type { Crew } from '../../cluster/crew.js';
 import { evenShare } from '../../data/loader.js';
 import { Generator } from '../../torch/random.js';
 import { ema } from '../../training/ema.js';
-import { lineageIn, lineageOf } from '../exchange/lineage.js';
+import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
 import { requireOneParent } from '../exchange/one-parent.js';
 import { openImages, recipeOfPhase, trainImagesOf } from '../images.js';
 import { type PhaseName, phaseOf } from '../phases.js';
@@ -66,12 +66,10 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   await requireSameStart(crew, start.step);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const { task } = objective;
+  const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
   // A phase that goes on has the lineage it began with.
-  const lineage = checkpoint
-    ? lineageIn(checkpoint.manifest)
-    : crew.leads
-      ? lineageOf(recipe, phase, parent, images.train)
-      : undefined;
+  const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
+  if (lineage && current) for (const change of changesSince(lineage, current)) log(change);
   const fromStep = start.step;
   const shown = { task, train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std };
   return {

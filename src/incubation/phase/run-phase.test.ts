@@ -77,6 +77,19 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
   await expect(goingOn()).rejects.toThrow(`${path} is of E2E, not of PT`);
 });
 
+test('a meta model that is gone: what to do depends on whether it was done', async () => {
+  const runDir = join(folder, 'bereft');
+  prepareRun(recipe(), runDir);
+  const incubate = () => runPhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
+  await expect(incubate()).rejects.toMatchObject({ hint: 'run it first: --only PT' });
+  await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
+  rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
+  await expect(incubate()).rejects.toMatchObject({
+    message: `PT has no checkpoint in ${join(runDir, 'PT')}`,
+    hint: `bring it back, or train it anew: deep-incubation redo ${runDir} PT`,
+  });
+});
+
 test('a module in the place of another is refused, though it has the same shape', async () => {
   const alike = recipe(4);
   const runDir = join(folder, 'swapped');
@@ -85,4 +98,25 @@ test('a module in the place of another is refused, though it has the same shape'
   for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runPhase({ ...run, phase });
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
   await expect(runPhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
+});
+
+test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {
+  await expect(train('changed', 0, 4)).rejects.toThrow(Interrupted);
+  const runDir = join(folder, 'changed');
+  const log = () => readFileSync(join(runDir, 'PT/log.txt'), 'utf8');
+  cpSync(runDir, join(folder, 'unchanged'), { recursive: true });
+  await train('unchanged', 0);
+  expect(readFileSync(join(folder, 'unchanged/PT/log.txt'), 'utf8')).not.toContain('than it began with');
+
+  cpSync(join(folder, 'images'), join(folder, 'fewer'), { recursive: true });
+  rmSync(join(folder, 'fewer/train/dark/0.png'));
+  const before = recipe();
+  const after = {
+    ...before,
+    data: { ...before.data, path: join(folder, 'fewer') },
+    training: { ...before.training, clip_grad: 1 },
+  };
+  await runPhase({ recipe: after, phase: 'PT', runDir, device: 'cpu' });
+  expect(log()).toMatch(/other settings than it began with/);
+  expect(log()).toMatch(/other images than it began with/);
 });

@@ -124,7 +124,12 @@ const run = z
   .describe('How this machine is used. Does not change results beyond float rounding.');
 
 export const recipeSchema = z.strictObject({
-  name: z.string().min(1).describe('Shown in reports.'),
+  name: z
+    .string()
+    .trim()
+    .min(1)
+    .regex(/^\P{Cc}*$/u, { error: 'has a control character' })
+    .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
   model,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),

@@ -22,3 +22,10 @@ test.each(['threads', 'workers', 'parallel'])('run.%s is auto, or as many as a m
     expect(setting).toThrow(`tiny: run.${key}: `);
   }
 });
+
+test('a name is one line of text', () => {
+  const named = (name: string) => checkedRecipe({ ...tinyRecipe('images'), name }, 'tiny').name;
+  expect(named('ViT-B, 4 modules: äöü 模型')).toBe('ViT-B, 4 modules: äöü 模型');
+  expect(named('a block of YAML\n')).toBe('a block of YAML');
+  for (const name of ['', ' ', 'two\nlines', '\u001b[2J']) expect(() => named(name)).toThrow('tiny: name: ');
+});

@@ -1,0 +1,74 @@
+import { errorText, InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
+import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
+import { readMetrics } from '../../checkpoint/metrics-log.js';
+import { readModelFile } from '../../checkpoint/model-file/model-file.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { metaStages } from '../phase/phase-model.js';
+import type { PhaseName } from '../phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { damaged } from './bundle-archive.js';
+import { lineageIn, weightsHash } from './lineage.js';
+import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
+
+/** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
+export async function requireModule(
+  bundle: string,
+  name: PhaseName,
+  place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
+  { force = false, note }: ParentOptions,
+): Promise<void> {
+  const { recipe, runDir, folder } = place;
+  requireRecords(bundle, folder, name);
+  const { checkpoint, skipped } = latestCheckpoint(runFolder(folder).phase(name).root);
+  if (checkpoint === undefined) {
+    throw damaged(bundle, `${name} has no whole checkpoint${skipped.map(({ reason }) => `: ${reason}`)}`);
+  }
+  const { model } = checkpoint.manifest;
+  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
+  requireFits(recipe, name, checkpoint.manifest);
+
+  const problem = await strangeParent(name, place, checkpoint);
+  if (problem === undefined) return;
+  if (force) return note(`${problem}. Forced: ${RISK}`);
+  throw new InputError(problem, {
+    hint: `have it incubated anew: deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
+  });
+}
+
+/** What `status` and reports will read of a phase is what a phase writes. */
+export function requireRecords(bundle: string, folder: string, name: PhaseName): void {
+  const result = readResult(folder, name);
+  if (result === undefined) throw damaged(bundle, `${name} has no result.json`);
+  if (result.phase !== name) {
+    throw damaged(bundle, `${name}/result.json is of ${JSON.stringify(result.phase)}`);
+  }
+  try {
+    readMetrics(runFolder(folder).phase(name).metrics);
+  } catch (error) {
+    throw damaged(bundle, errorText(error));
+  }
+}
+
+async function strangeParent(
+  name: PhaseName,
+  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
+): Promise<string | undefined> {
+  const meta = await metaStages(recipe, runDir);
+  if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
+  const own = weightsHash(meta);
+  const parent = lineageIn(checkpoint.manifest)?.parent;
+  if (parent && parent !== own) {
+    return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
+  }
+  // What a manifest says is easily written: the frozen stages are there to be looked at. A new head is nobody's.
+  const { stages } = await readModelFile(checkpoint.folder);
+  const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
+  const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);
+  const frozen = (all: typeof stages) =>
+    weightsHash(all.map((stage, i) => new Map([...stage].filter(([key]) => isCompared(i) && !isHead(key)))));
+  return frozen(stages) === frozen(meta)
+    ? undefined
+    : `${name} has other frozen stages than the meta model of ${runDir}`;
+}
