@@ -1,9 +1,30 @@
 import { DeepIncubationError, errorText } from '../base/errors.js';
 
-/** libtorch refused a call: names the operator and its operands' dtypes and shapes. */
+/**
+ * libtorch refused a call: names the operator and its operands' dtypes and shapes.
+ *
+ * @example
+ * try {
+ *   matmul(ones([2, 3]), ones([2, 3]));
+ * } catch (error) {
+ *   if (!(error instanceof TorchError)) throw error;
+ *   console.log(error.message); // aten::matmul(F32[2, 3], F32[2, 3]): mat1 and mat2 shapes ...
+ * }
+ */
 export class TorchError extends DeepIncubationError {}
 
-/** A tensor was used after it was freed, by `free()` or by the end of its scope. */
+/**
+ * A tensor was used after it was freed, by `free()` or by the end of its scope.
+ *
+ * @example
+ * const x = ones([2]);
+ * x.free();
+ * try {
+ *   mul(x, 2);
+ * } catch (error) {
+ *   console.log(error instanceof FreedTensorError); // true
+ * }
+ */
 export class FreedTensorError extends DeepIncubationError {}
 
 /**

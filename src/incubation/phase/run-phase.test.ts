@@ -61,3 +61,14 @@ test('checkpoints that a thread writes are those that are written at once; stopp
   expect(traceOf(join(folder, 'stopped')).step).toBeGreaterThanOrEqual(4);
   expect(traceOf(await train('stopped', 0))).toEqual(apart);
 });
+
+test('the phases of another recipe are not gone on with, nor their results given out', async () => {
+  const runDir = await train('one-recipe', 0);
+  const other = (change: object) =>
+    runPhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
+  await expect(other({ seed: 5 })).rejects.toThrow(
+    /one-recipe.recipe.json was written by another recipe: seed/,
+  );
+  // How the machine is used may change.
+  await expect(other({ run: { ...recipe().run, threads: 1 } })).resolves.toMatchObject({ steps: 12 });
+});
