@@ -32,8 +32,16 @@ export class FreedTensorError extends DeepIncubationError {}
  * @param call e.g. `aten::mm(F32[2, 3], F32[2, 3])`
  */
 export function failedCall(call: string, error: unknown): TorchError | FreedTensorError {
-  const message = `${call}: ${errorText(error).split('\n', 1)[0]}`;
+  const said = errorText(error).split('\n', 1)[0];
   if (error instanceof FreedTensorError)
-    return new FreedTensorError(message, { hint: error.hint, cause: error });
-  return new TorchError(message, { cause: error });
+    return new FreedTensorError(`${call}: ${said}`, { hint: error.hint, cause: error });
+  // What libtorch says of these goes on for a page of what it might have been built with.
+  if (/from the 'CUDA' backend|not linked with support for cuda/.test(said)) {
+    const hint = 'use the device cpu, or a CUDA build of libtorch: see `deep-incubation doctor`';
+    return new TorchError(`${call}: this libtorch is built without CUDA`, { hint, cause: error });
+  }
+  const hint = /at start of device string|Invalid device string/.test(said)
+    ? 'a device is cpu, cuda, or cuda:1, the second GPU'
+    : undefined;
+  return new TorchError(`${call}: ${said}`, { hint, cause: error });
 }

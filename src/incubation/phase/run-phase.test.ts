@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -71,4 +71,11 @@ test('the phases of another recipe are not gone on with, nor their results given
   );
   // How the machine is used may change.
   await expect(other({ run: { ...recipe().run, threads: 1 } })).resolves.toMatchObject({ steps: 12 });
+});
+
+test('a device that is none is refused before anything is written', async () => {
+  const runDir = join(folder, 'no-device');
+  const run = { recipe: recipe(), phase: 'PT', runDir } as const;
+  await expect(runPhase({ ...run, device: 'gpu' })).rejects.toThrow('run.device gpu: expected auto, cpu');
+  expect(existsSync(runDir)).toBe(false);
 });
