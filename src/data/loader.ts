@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { InputError } from '../base/errors.js';
-import { requireWhole } from '../base/whole.js';
+import { requireWhole } from '../base/numbers.js';
 import { setImageThreads } from '../torch/images.js';
 import { loadBatch } from './batch.js';
 import type { Batch, Dataset } from './dataset.js';

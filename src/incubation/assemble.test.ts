@@ -159,3 +159,10 @@ describe('a layer that a blueprint gives out twice is refused by name', () => {
     );
   });
 });
+
+test.each([{ regimes: ['trained'] as const }, { dropPath: Number.NaN }, { dropPath: 1.5 }])(
+  '%o is refused',
+  (options) => {
+    expect(() => assemble(blueprint, TARGET, null, context, options)).toThrow(InputError);
+  },
+);

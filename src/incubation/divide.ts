@@ -1,5 +1,5 @@
 import { InputError } from '../base/errors.js';
-import { requireWhole } from '../base/whole.js';
+import { requireWhole } from '../base/numbers.js';
 
 /**
  * Cuts `depth` consecutive blocks into modules: evenly into `modules`, or as the explicit `depths` say.

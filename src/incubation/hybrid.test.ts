@@ -126,7 +126,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
 
 describe('hybrid', () => {
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
-  const meta = build([1, 1, 1, 1], []);
+  const meta = build([1, 1, 1, 1], ['trained', 'trained', 'trained', 'trained']);
 
   test('has the module in its place, and all else frozen', () => {
     const { stages, regimes } = hybrid(blueprint, TARGET, meta, 1, context);

@@ -1,4 +1,4 @@
-import { requireWhole } from '../base/whole.js';
+import { requireWhole } from '../base/numbers.js';
 
 /**
  * The meta model (paper, section 3.2): as many stages as the target has modules, each `depth` blocks deep - one

@@ -1,5 +1,5 @@
 import { InputError } from '../base/errors.js';
-import { requireWhole } from '../base/whole.js';
+import { requireWhole } from '../base/numbers.js';
 import { Attention } from '../nn/attention.js';
 import { dropPathOf } from '../nn/drop-path.js';
 import { fanInParameter, type InitContext, normalParameter } from '../nn/init.js';

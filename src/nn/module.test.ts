@@ -79,3 +79,7 @@ test('a tensor that cannot be trained is refused by name; in a #private field it
   expect(new Hidden().setTrainable(true).parameters()).toEqual([]);
   expect(new Hidden().shape()).toEqual([2]);
 });
+
+test('heads that do not share the width evenly are refused', () => {
+  expect(() => new Attention(16, 3, true, context)).toThrow('heads 3 does not divide width 16');
+});

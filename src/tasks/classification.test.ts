@@ -199,6 +199,10 @@ describe('what contradicts the options', () => {
     expect(call).toThrow(/^(mean|std) is \[.*\], for 3 channels$/);
   });
 
+  test.each([-0.1, 1.1, Number.NaN])('label smoothing of %d is refused', (labelSmoothing) => {
+    expect(() => classification({ ...rgb, labelSmoothing })).toThrow(InputError);
+  });
+
   test.each([[[2, 3]], [[2, 5]], [[2, 2, 3]], [[2, 4, 1, 1]]])(
     'logits %j of a task with 4 classes are refused, even where all labels are among them',
     (shape) => {

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { requireWithin } from '../base/numbers.js';
 import type { Batch } from '../data/batch.js';
 import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
@@ -26,7 +27,7 @@ export interface ClassTarget {
  * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
  * head is trained; judged is their mean.
  *
- * @throws InputError unless mean and std are a number for each channel, std above 0; when used, if images, labels or
+ * @throws InputError unless mean and std are a number for each channel, std above 0, and labelSmoothing is a share; when used, if images, labels or
  *   logits are not as the options say
  *
  * @example
@@ -38,6 +39,7 @@ export interface ClassTarget {
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
   const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
+  requireWithin('labelSmoothing', labelSmoothing, 0, 1);
   const inputOf = imageInput(options);
 
   return {

@@ -1,6 +1,6 @@
 import { InputError, RunError } from '../base/errors.js';
+import { requireWhole } from '../base/numbers.js';
 import type { RandomKey } from '../base/random.js';
-import { requireWhole } from '../base/whole.js';
 import type { DataParallel } from '../cluster/data-parallel.js';
 import type { ProcessGroup } from '../cluster/process-group.js';
 import type { Batch } from '../data/batch.js';
