@@ -86,6 +86,9 @@ describe('the packed package', () => {
     expect(packed).toEqual(expect.arrayContaining([...wanted, ...built]));
     const unwanted = /\.test\.|^(test|src|bench|docs|examples)\/|native\/build|\.tsbuildinfo$|\.stamp$/;
     expect(packed.filter((path) => unwanted.test(path))).toEqual([]);
+    // The sources are not packed: a debugger has them from the maps.
+    const map = JSON.parse(readFileSync(join(root, 'dist/index.js.map'), 'utf8'));
+    expect(map.sourcesContent).toEqual([readFileSync(join(root, 'src/index.ts'), 'utf8')]);
   });
 
   test(
