@@ -314,3 +314,17 @@ test('gradients that were there before are no part of the first step', async () 
   };
   expect(await weights(true)).toEqual(await weights(false));
 });
+
+test('timers and signals arrive between steps, whatever the batches come from', async () => {
+  const model = hybrid();
+  let turns = 0;
+  const count = () => {
+    turns += 1;
+    pending = setImmediate(count);
+  };
+  let pending = setImmediate(count);
+  const seen: number[] = [];
+  await run(model, optimizerOf(model), { afterStep: () => void seen.push(turns) });
+  clearImmediate(pending);
+  for (const [i, turn] of seen.entries()) if (i > 0) expect(turn).toBeGreaterThan(seen[i - 1]);
+});

@@ -1,3 +1,4 @@
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { InputError, RunError } from '../base/errors.js';
 import { requireWhole } from '../base/numbers.js';
 import type { RandomKey } from '../base/random.js';
@@ -108,6 +109,8 @@ export async function train(given: TrainOptions): Promise<void> {
   clearGrads(parameters);
   try {
     for (let step = options.fromStep; step < steps; step++) {
+      // Batches from memory come without one: no timer and no signal would arrive before the end.
+      await eventLoopTurn();
       const started = performance.now();
       let dataMilliseconds = 0;
       let loss = 0;
