@@ -216,9 +216,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
     Array(4).fill(false),
   );
   const reported = await succeed('report', run);
-  expect(readFileSync(join(run, 'report/index.html'), 'utf8')).toContain(
-    'There is no end-to-end baseline (E2E) in this run.',
-  );
+  expect(readFileSync(join(run, 'report/index.html'), 'utf8')).toContain('Not begun: MT/0, FT, E2E.');
   expect(reported.stdout).not.toContain('points ahead');
   const stand = (await succeed('status', run)).stdout;
   expect(stand).toMatch(new RegExp(`^E2E +waiting +0/${planned()}`, 'm'));

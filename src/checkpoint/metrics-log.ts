@@ -45,7 +45,15 @@ function appendLine(path: string, line: string): void {
   }
 }
 
-/** All records of a `metrics.jsonl`; none where there is no file. A torn last line is left out. */
+/**
+ * All records of a phase's `metrics.jsonl`; none where there is no file. A torn last line is left out.
+ * @throws InputError naming a line that is no record
+ *
+ * @example
+ * for (const record of readMetrics('runs/mine/PT/metrics.jsonl')) {
+ *   if (record.kind === 'eval') console.log(record.step, record.top1);
+ * }
+ */
 export function readMetrics(path: string): MetricRecord[] {
   if (!existsSync(path)) return [];
   return recordsOf(readFileSync(path, 'utf8'), path);

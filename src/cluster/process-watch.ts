@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { type Vitals, vitalsOf } from './vitals.js';
 
+/** What the process of a phase does from now on. */
+export type Doing = 'training' | 'evaluating' | 'saving';
+
 /** A process's word that it goes on, and what it does from now on. */
 export const progressMessage = z.object({
   type: z.literal('progress'),
-  doing: z.enum(['training', 'evaluating', 'saving']),
+  doing: z.enum(['training', 'evaluating', 'saving'] satisfies Doing[]),
 });
-export type Doing = z.infer<typeof progressMessage>['doing'];
 
 /** In milliseconds. */
 export interface Timing {

@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { createCanvas } from './canvas.js';
+import { labelOf, sourceOf } from './checked-sample.js';
 import type { Batch, Dataset } from './dataset.js';
 import { type Failure, fill, fillAtOnce, type ImagePlan, type Loading, type Slot } from './fill.js';
 import type { ImageSize } from './transform.js';
@@ -74,7 +75,7 @@ async function fillAll(
 }
 
 function slotOf(dataset: Dataset, slot: number, index: number): Slot {
-  return { slot, index, source: dataset.source(index) };
+  return { slot, index, source: sourceOf(dataset, index) };
 }
 
 function tooMany(failures: readonly Failure[], size: number): InputError {
@@ -102,7 +103,7 @@ function batchOf(
     height,
     width,
     images: canvas.pixels,
-    labels: shown.map((index) => dataset.label(index)),
+    labels: shown.map((index) => labelOf(dataset, index)),
     indices: shown,
     ...(boxes.length > 0 && { erased: boxes }),
     ...(replaced.size > 0 && { replaced: [...replaced.keys()].sort((a, b) => a - b) }),

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { InputError } from '../base/errors.js';
+import { requireWhole } from '../base/numbers.js';
 import { setImageThreads } from '../torch/images.js';
 import { loadBatch } from './batch.js';
 import type { Batch, Dataset } from './dataset.js';
@@ -41,8 +42,8 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
  * the batches ahead, the files of those that wait, and one image a thread. Images that are in memory and not
  * transformed are put together when asked for.
  *
- * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly; when iterated, if an image is at fault
- *   (`loadBatch`).
+ * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly, or a number of
+ *   images, steps or threads is none; when iterated, if an image is at fault.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
@@ -52,6 +53,8 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
  */
 export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
   const { batchSize, fromStep = 0, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
+  for (const [name, value] of Object.entries({ fromStep, steps })) requireWhole(name, value, 0);
+  for (const [name, value] of Object.entries({ batchSize, accumulate })) requireWhole(name, value, 1);
   const each = evenShare(accumulate, batchSize, share.size);
   const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
   let epochOfOrder = -1;
@@ -123,7 +126,7 @@ export interface EvalBatchesOptions extends LoaderOptions {
 /**
  * All images in the data set's order; the last batch may be short.
  *
- * @throws InputError when iterated, if an image is at fault.
+ * @throws InputError if a number of images or threads is none; when iterated, if an image is at fault.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
@@ -131,6 +134,7 @@ export interface EvalBatchesOptions extends LoaderOptions {
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
   const { dataset, batchSize, transform = () => [] } = options;
+  requireWhole('batchSize', batchSize, 1);
   const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);
@@ -140,10 +144,14 @@ export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
   return onThreads(options, { from: 0, to: Math.ceil(dataset.length / batchSize), load });
 }
 
-async function* onThreads(
+function onThreads(
   { workers = availableParallelism(), prefetch: ahead = 4 }: LoaderOptions,
   steps: Omit<InOrderOptions<Batch>, 'ahead'>,
-): AsyncGenerator<Batch> {
-  setImageThreads(workers);
-  yield* inOrder({ ...steps, ahead });
+): AsyncIterable<Batch> {
+  requireWhole('workers', workers, 1);
+  requireWhole('prefetch', ahead, 0);
+  return (async function* () {
+    setImageThreads(workers);
+    yield* inOrder({ ...steps, ahead });
+  })();
 }

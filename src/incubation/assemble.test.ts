@@ -130,3 +130,39 @@ describe('weights that are not exactly the stage are refused, naming file, stage
     expect(message(TARGET, whole.slice(1))).toBe('3 stages are to be assembled, the weights have 2');
   });
 });
+
+test.each([[[]], [[1, 0, 1]], [[1, -1]], [[1.5]], [[Number.NaN]]])(
+  'stages of %j blocks are refused',
+  (depths) => {
+    expect(() => assemble(blueprint, depths, null, context)).toThrow(InputError);
+  },
+);
+
+describe('a layer that a blueprint gives out twice is refused by name', () => {
+  const { makeBlock, makeHead } = blueprint;
+  const own = { ...blueprint, makeBlock: makeBlock.bind(blueprint), makeHead: makeHead.bind(blueprint) };
+
+  test('within a model', () => {
+    const block = makeBlock(0, context, false);
+    const shared = { ...own, makeBlock: () => block };
+    expect(() => assemble(shared, TARGET, null, context)).toThrow(
+      'stage 1: blocks.0.norm1.weight belongs to another layer, too',
+    );
+  });
+
+  test('in a model and a copy of it, whose frozen part would be that of the first', () => {
+    const stem = blueprint.makeStem(context);
+    const shared = { ...own, makeStem: () => stem };
+    const first = assemble(shared, TARGET, null, context);
+    expect(() => assemble(shared, TARGET, first.stages, context)).toThrow(
+      'stage 0: pos_embed belongs to another layer, too',
+    );
+  });
+});
+
+test.each([{ regimes: ['trained'] as const }, { dropPath: Number.NaN }, { dropPath: 1.5 }])(
+  '%o is refused',
+  (options) => {
+    expect(() => assemble(blueprint, TARGET, null, context, options)).toThrow(InputError);
+  },
+);

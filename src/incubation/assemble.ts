@@ -1,8 +1,10 @@
 import { InputError } from '../base/errors.js';
+import { requireWhole, requireWithin } from '../base/numbers.js';
 import type { TensorData } from '../base/tensor-data.js';
 import { buildStage, type Divisible, type Regime, Stage, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
+import type { Tensor } from '../torch/tensor.js';
 
 /** The weights of one stage, by their stage-local names, and where they come from, for messages. */
 export interface StageWeights {
@@ -19,7 +21,8 @@ export interface StageWeights {
  * incubation), and, with no weights at all, a model to train from scratch.
  *
  * @param stages null: all are initialised
- * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for
+ * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for; when
+ *   `depths` are no numbers of blocks, there are other than as many regimes, or the blueprint gives a layer out twice
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -37,17 +40,38 @@ export function assemble(
   context: InitContext,
   options: { readonly regimes?: readonly Regime[]; readonly dropPath?: number } = {},
 ): StagedModel {
+  requireWhole('the number of stages', depths.length, 1);
+  for (const [i, depth] of depths.entries()) requireWhole(`depths[${i}]`, depth, 1);
+  const { regimes, dropPath = 0 } = options;
+  requireWithin('dropPath', dropPath, 0, 1);
+  if (regimes !== undefined && regimes.length !== depths.length) {
+    throw new InputError(`${depths.length} stages are to be assembled, there are ${regimes.length} regimes`);
+  }
   const sources = stages ?? depths.map(() => null);
   if (sources.length !== depths.length) {
     throw new InputError(`${depths.length} stages are to be assembled, the weights have ${sources.length}`);
   }
+  const taken = new Set(sources.flatMap((source) => (source instanceof Stage ? source.parameters() : [])));
   const built = depths.map((_, index) => {
-    const stage = buildStage(blueprint, depths, index, options.dropPath ?? 0, context);
+    const stage = buildStage(blueprint, depths, index, dropPath, context);
+    requireNew(stage, taken, `stage ${index}`);
     const given = weightsFrom(sources[index]);
     if (given) loadWeights(stage, withFresh(stage, given), `${given.source}, stage ${index}`);
     return stage;
   });
-  return new StagedModel(built, options.regimes);
+  return new StagedModel(built, regimes);
+}
+
+/** A layer that serves twice would be trained twice, or with a model that is to stay as it is. */
+function requireNew(stage: Stage, taken: Set<Tensor>, where: string): void {
+  for (const [name, parameter] of stage.namedParameters()) {
+    if (taken.has(parameter)) {
+      throw new InputError(`${where}: ${name} belongs to another layer, too`, {
+        hint: 'makeStem, makeBlock and makeHead make a new layer at each call',
+      });
+    }
+    taken.add(parameter);
+  }
 }
 
 function weightsFrom(given: StageWeights | Stage | null): StageWeights | null {

@@ -83,6 +83,20 @@ test('the meta model has a stage for every module, of one block each or as many 
   expect(metaDepths(3, 2)).toEqual([2, 2, 2]);
 });
 
+test.each([
+  [0, 1],
+  [-1, 1],
+  [1.5, 1],
+  [Number.NaN, 1],
+  [2, 0],
+])('a meta model of %d stages of %d blocks is refused', (modules, depth) => {
+  expect(() => metaDepths(modules, depth)).toThrow(InputError);
+});
+
+test.each([0, -4, Number.NaN])('a model of %d blocks is not divided', (depth) => {
+  expect(() => divide(depth, { modules: 1 })).toThrow(InputError);
+});
+
 test('a hybrid is the meta model with one stage replaced, everything else frozen', () => {
   fc.assert(
     fc.property(parts, fc.nat(), fc.integer({ min: 1, max: 3 }), (target, at, metaDepth) => {

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { requireWhole } from '../base/numbers.js';
 
 /**
  * Cuts `depth` consecutive blocks into modules: evenly into `modules`, or as the explicit `depths` say.
@@ -13,6 +14,7 @@ export function divide(
   depth: number,
   into: { readonly modules: number } | { readonly depths: readonly number[] },
 ): number[] {
+  requireWhole('depth', depth, 1);
   if ('depths' in into) {
     const shown = `incubation.depths [${into.depths.join(', ')}]`;
     const hint = 'each module needs at least one block, and all together as many as model.depth';

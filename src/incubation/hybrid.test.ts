@@ -126,7 +126,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
 
 describe('hybrid', () => {
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
-  const meta = build([1, 1, 1, 1], []);
+  const meta = build([1, 1, 1, 1], ['trained', 'trained', 'trained', 'trained']);
 
   test('has the module in its place, and all else frozen', () => {
     const { stages, regimes } = hybrid(blueprint, TARGET, meta, 1, context);
@@ -147,5 +147,11 @@ describe('hybrid', () => {
       ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
     });
     expect(() => hybrid(wide, TARGET, meta, 0, context)).toThrow(InputError);
+  });
+
+  test('refuses a target that is not all blocks of the model', () => {
+    const call = () => hybrid(blueprint, [2, 3, 1, 3], meta, 0, context);
+    expect(call).toThrow(InputError);
+    expect(call).toThrow('add up to 9, the model has 8 blocks');
   });
 });

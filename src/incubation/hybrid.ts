@@ -2,6 +2,7 @@ import { InputError } from '../base/errors.js';
 import type { Divisible, Regime, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { assemble } from './assemble.js';
+import { divide } from './divide.js';
 
 /**
  * The hybrid in which target module `index` is incubated (paper, section 3.3, equation 4): the frozen meta model
@@ -34,7 +35,8 @@ export function hybridRegimes(stages: number, index: number): Regime[] {
  * `stages[index]`, which `assemble` takes.
  * @param target blocks of each module, from `divide`
  * @param meta as many stages as there are modules; it stays the caller's
- * @throws InputError when the meta model has another number of stages, or is not made of `blueprint`
+ * @throws InputError when the meta model has another number of stages, or is not made of `blueprint`; when `target` is
+ *   not all its blocks
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -56,6 +58,7 @@ export function hybrid(
   options: { readonly dropPath?: number } = {},
 ): StagedModel {
   const { stages } = meta;
+  divide(blueprint.depth, { depths: target });
   if (stages.length !== target.length || !(index in target)) {
     throw new InputError(
       `module ${index} of ${target.length} has no place in a meta model of ${stages.length} stages`,

@@ -280,3 +280,15 @@ describe('distilled', () => {
     expect(() => vit({ ...config, classToken: false })).toThrow(InputError);
   });
 });
+
+test.each([
+  [{ heads: 3 }, 'heads 3 does not divide width'],
+  [{ patchSize: 5 }, 'patchSize 5 does not divide imageSize'],
+  [{ width: 0 }, 'width is 0'],
+  [{ depth: 1.5 }, 'depth is 1.5'],
+  [{ classes: Number.NaN }, 'classes is NaN'],
+])('%o is refused', (change, message) => {
+  const call = () => vit({ ...TINY, ...change });
+  expect(call).toThrow(InputError);
+  expect(call).toThrow(message);
+});

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { requireWhole } from '../base/numbers.js';
 import { Attention } from '../nn/attention.js';
 import { dropPathOf } from '../nn/drop-path.js';
 import { fanInParameter, type InitContext, normalParameter } from '../nn/init.js';
@@ -42,7 +43,8 @@ function headTokens({ classToken, distilled }: VitConfig): number {
 }
 
 /**
- * @throws InputError for a distillation token without a class token
+ * @throws InputError for a distillation token without a class token, numbers that are no sizes, patches that do not fill
+ *   the image, or heads that do not share the width evenly
  *
  * @example
  * const tiny = vit({
@@ -55,6 +57,7 @@ export function vit(config: VitConfig): Blueprint {
   if (config.distilled && !config.classToken) {
     throw new InputError('a distilled model needs a class token', { hint: 'set classToken to true' });
   }
+  requireSizes(config);
   return {
     depth: config.depth,
     input: { channels: config.channels, size: config.imageSize },
@@ -65,6 +68,15 @@ export function vit(config: VitConfig): Blueprint {
     makeHead: (context) => new VitHead(config, context),
     cost: vitCost(config),
   };
+}
+
+function requireSizes({ imageSize, patchSize, channels, classes, width, depth, heads }: VitConfig): void {
+  const sizes = { imageSize, patchSize, channels, classes, width, depth, heads };
+  for (const [name, value] of Object.entries(sizes)) requireWhole(name, value, 1);
+  if (imageSize % patchSize !== 0) {
+    throw new InputError(`patchSize ${patchSize} does not divide imageSize ${imageSize}`);
+  }
+  if (width % heads !== 0) throw new InputError(`heads ${heads} does not divide width ${width}`);
 }
 
 /** The convolution that embeds patches, stride equal to its size; computed as one matrix product. */

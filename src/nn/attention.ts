@@ -1,3 +1,4 @@
+import { InputError } from '../base/errors.js';
 import { autocast } from '../torch/autograd.js';
 import { attention, linear, reshape, slice, transpose, unbind } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -7,6 +8,7 @@ import { Module } from './module.js';
 
 /**
  * Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key, value, in thirds.
+ * @throws InputError where the heads do not share the width evenly
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -19,6 +21,7 @@ export class Attention extends Module {
 
   constructor(width: number, heads: number, qkvBias: boolean, context: InitContext) {
     super();
+    if (!(width % heads === 0)) throw new InputError(`heads ${heads} does not divide width ${width}`);
     this.qkv = new Linear(width, 3 * width, context, { bias: qkvBias });
     this.proj = new Linear(width, width, context);
     this.#heads = heads;

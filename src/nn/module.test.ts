@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import { InputError } from '../base/errors.js';
 import { backward, noGrad } from '../torch/autograd.js';
 import { mul, ones, sum } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
+import { fromArray } from '../torch/tensor.js';
 import { Attention } from './attention.js';
 import type { InitContext } from './init.js';
 import { Linear } from './layers.js';
@@ -55,4 +57,29 @@ test('a parameter made inside scopes and noGrad outlives them, and records', () 
   expect([...made.toFloat32Array()]).toEqual([2, 2]);
   scope(() => backward(sum(mul(made, made))));
   expect([...(made.grad?.toFloat32Array() ?? [])]).toEqual([4, 4]);
+});
+
+test('a tensor that cannot be trained is refused by name; in a #private field it is no parameter', () => {
+  const table = () => fromArray(BigInt64Array.of(1n, 2n), [2]);
+  class Constant extends Module {
+    readonly table = table();
+  }
+  class Hidden extends Module {
+    readonly #table = table();
+    shape() {
+      return this.#table.shape;
+    }
+  }
+  class Outer extends Module {
+    readonly blocks = [new Constant()];
+  }
+  expect(() => new Outer().setTrainable(true)).toThrow(InputError);
+  expect(() => new Outer().setTrainable(true)).toThrow('blocks.0.table is of I64, which cannot be trained');
+  expect(new Outer().setTrainable(false).parameters()).toHaveLength(1);
+  expect(new Hidden().setTrainable(true).parameters()).toEqual([]);
+  expect(new Hidden().shape()).toEqual([2]);
+});
+
+test('heads that do not share the width evenly are refused', () => {
+  expect(() => new Attention(16, 3, true, context)).toThrow('heads 3 does not divide width 16');
 });

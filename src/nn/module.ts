@@ -1,10 +1,13 @@
+import { InputError } from '../base/errors.js';
+import type { DType } from '../base/tensor-data.js';
 import { noGrad } from '../torch/autograd.js';
 import { keep } from '../torch/scope.js';
 import { Tensor } from '../torch/tensor.js';
 
 /**
- * A part of a network. Its parameters are the tensors among its properties, its children the modules, in the
- * order in which they were assigned: the order of `named_parameters()` in PyTorch.
+ * A part of a network. Its parameters are the tensors among its properties, its children the modules, and those in
+ * arrays among them, in the order in which they were assigned: the order of `named_parameters()` in PyTorch. What is in
+ * a #private field is neither: the place for a constant.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -33,9 +36,19 @@ export abstract class Module {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter);
   }
 
-  /** With false, no gradient of these parameters is ever computed. */
+  /**
+   * With false, no gradient of these parameters is ever computed.
+   * @throws InputError naming a parameter that can have none
+   */
   setTrainable(trainable: boolean): this {
-    for (const parameter of this.parameters()) parameter.requiresGrad = trainable;
+    for (const [name, parameter] of this.namedParameters()) {
+      if (trainable && !FLOATING.has(parameter.dtype)) {
+        throw new InputError(`${name} is of ${parameter.dtype}, which cannot be trained`, {
+          hint: 'keep a constant in a #private field, which is no parameter',
+        });
+      }
+      parameter.requiresGrad = trainable;
+    }
     return this;
   }
 
@@ -44,6 +57,8 @@ export abstract class Module {
     for (const parameter of this.parameters()) parameter.free();
   }
 }
+
+const FLOATING: ReadonlySet<DType> = new Set<DType>(['F64', 'F32', 'F16', 'BF16']);
 
 /** A trainable tensor that lives until its module is freed. */
 export function parameter(make: () => Tensor): Tensor {

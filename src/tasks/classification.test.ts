@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { goldenJson } from '../../test/support.js';
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
-import { select } from '../torch/ops.js';
+import { select, zeros } from '../torch/ops.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
 import { classification } from './classification.js';
@@ -184,4 +184,35 @@ describe('loss and score', () => {
       expect(task.score(heads, target)).not.toEqual(task.score(select(heads, 1, 0), target));
     });
   });
+});
+
+describe('what contradicts the options', () => {
+  test.each([
+    { mean: [0.5] },
+    { std: [1, 1, 1, 1] },
+    { std: [1, 0, 1] },
+    { std: [1, -1, 1] },
+    { mean: [0, Number.NaN, 0] },
+  ])('%o is refused at once', (change) => {
+    const call = () => classification({ ...rgb, ...change });
+    expect(call).toThrow(InputError);
+    expect(call).toThrow(/^(mean|std) is \[.*\], for 3 channels$/);
+  });
+
+  test.each([-0.1, 1.1, Number.NaN])('label smoothing of %d is refused', (labelSmoothing) => {
+    expect(() => classification({ ...rgb, labelSmoothing })).toThrow(InputError);
+  });
+
+  test.each([[[2, 3]], [[2, 5]], [[2, 2, 3]], [[2, 4, 1, 1]]])(
+    'logits %j of a task with 4 classes are refused, even where all labels are among them',
+    (shape) => {
+      const target = { labels: fromArray(BigInt64Array.of(0n, 1n), [2]) };
+      const task = classification(rgb);
+      for (const use of [task.loss, task.score]) {
+        const call = () => scope(() => use(zeros(shape), target));
+        expect(call).toThrow(InputError);
+        expect(call).toThrow('the task takes logits [B, 4]');
+      }
+    },
+  );
 });

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { requireWithin } from '../base/numbers.js';
 import type { Batch } from '../data/batch.js';
 import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
@@ -26,6 +27,9 @@ export interface ClassTarget {
  * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
  * head is trained; judged is their mean.
  *
+ * @throws InputError unless mean and std are a number for each channel, std above 0, and labelSmoothing is a share; when used, if images, labels or
+ *   logits are not as the options say
+ *
  * @example
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
@@ -35,6 +39,7 @@ export interface ClassTarget {
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
   const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
+  requireWithin('labelSmoothing', labelSmoothing, 0, 1);
   const inputOf = imageInput(options);
 
   return {
@@ -53,11 +58,13 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
 
     loss(logits, { labels, soft }) {
       const [head] = headsOf(widened(logits));
+      requireClasses(head, classes);
       return soft === undefined ? crossEntropy(head, labels, labelSmoothing) : crossEntropy(head, soft);
     },
 
     score(logits, { labels }) {
       const exact = judged(to(logits, { dtype: 'F64' }));
+      requireClasses(exact, classes);
       const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(labels, [-1, 1]));
       return {
         loss: mul(crossEntropy(exact, labels), labels.shape[0]).item(),
@@ -69,6 +76,14 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
       return scope(() => predictionsOf(judged(to(logits, { dtype: 'F64' })), labels));
     },
   };
+}
+
+/** @param logits [B, classes] */
+function requireClasses({ shape }: Tensor, classes: number): void {
+  if (shape.length === 2 && shape[1] === classes) return;
+  throw new InputError(`the model gives [${shape.join(', ')}], the task takes logits [B, ${classes}]`, {
+    hint: 'make the head of the model for as many classes as the task has',
+  });
 }
 
 /** Most classes that are told of an image. */

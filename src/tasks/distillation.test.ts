@@ -170,3 +170,11 @@ test('nothing but the loss is left', () => {
   expect(liveHandles()).toBe(before + 1);
   loss.free();
 });
+
+test.each([{ alpha: 1.5 }, { alpha: Number.NaN }, { tau: 0 }, { tau: Number.NaN }])(
+  '%o is refused',
+  (change) => {
+    const options = { teacher: fixedTeacher, kind: 'soft', alpha: 0.5, tau: 2 } as const;
+    expect(() => distillation(own(), { ...options, ...change })).toThrow(InputError);
+  },
+);

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { requireWithin } from '../base/numbers.js';
 import type { Pass } from '../models/staged.js';
 import { noGrad } from '../torch/autograd.js';
 import { add, argmax, crossEntropy, divide, klDivergence, logSoftmax, mul } from '../torch/ops.js';
@@ -36,6 +37,7 @@ export interface DistillationTarget<Own> {
  * model with two, [B, 2, classes], learns from the teacher and the class head from the labels; the one head of
  * [B, classes] learns from both. The teacher looks at the same mixed and erased images, in evaluation mode, and only
  * when there is a loss: judging does not ask it.
+ * @throws InputError for a weight that is no share, or a temperature of 0; when used, for a teacher of other classes
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -51,12 +53,14 @@ export function distillation<Own>(
   task: Task<Own>,
   options: DistillationOptions,
 ): Task<DistillationTarget<Own>> {
-  const { teacher, alpha } = options;
+  const { teacher, alpha, tau } = options;
+  requireWithin('alpha', alpha, 0, 1);
+  if (!(tau > 0)) throw new InputError(`tau is ${tau}`, { hint: 'give a temperature above 0' });
   const predict = task.predict?.bind(task);
   const judging = { training: false, generator: new Generator(), key: [] };
   const taught =
     options.kind === 'soft'
-      ? (logits: Tensor, teaching: Tensor) => softLoss(logits, teaching, options.tau)
+      ? (logits: Tensor, teaching: Tensor) => softLoss(logits, teaching, tau)
       : hardLoss;
 
   return {

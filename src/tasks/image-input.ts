@@ -1,4 +1,4 @@
-import { RunError } from '../base/errors.js';
+import { InputError, RunError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
 import type { Box, Mix } from '../data/dataset.js';
 import {
@@ -31,8 +31,10 @@ export interface InputOptions {
 /**
  * Images as a model takes them: normalised, then erased, then mixed, as far as the batch says.
  * @returns F32 [B, channels, H, W] on the device, from a batch
+ * @throws InputError unless mean and std are a number for each channel, std above 0
  */
 export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
+  requireNormalisation(options);
   let noise: Generator | undefined;
   return (batch) =>
     scope(() => {
@@ -46,6 +48,16 @@ export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
       }
       return mix === undefined ? pixels : mixed(pixels, mix);
     });
+}
+
+function requireNormalisation({ channels, mean, std }: InputOptions): void {
+  for (const [name, values] of Object.entries({ mean, std })) {
+    const isRight = values.length === channels && values.every(Number.isFinite);
+    if (isRight && (name === 'mean' || values.every((value) => value > 0))) continue;
+    throw new InputError(`${name} is [${values.join(', ')}], for ${channels} channels`, {
+      hint: 'give a number for each channel, of pixels in 0 ... 1; std above 0',
+    });
+  }
 }
 
 function normalised(batch: Batch, { channels, mean, std, device }: InputOptions): Tensor {

@@ -179,6 +179,23 @@ describe('what goes wrong is told with operator and operands', () => {
     expect(error.message).not.toMatch(/INTERNAL ASSERT|Exception raised from/);
   });
 
+  test.each(['gpu', 'CPU', 'cuda:x'])('the device %s, with those there are', (device) => {
+    const error = errorOf(() => ops.zeros([1], 'F32', device));
+    expect(error).toBeInstanceOf(TorchError);
+    expect(error.message).toContain(`aten::zeros([1], 6, null, ${device}): `);
+    expect(error.hint).toContain('a device is cpu, cuda, or cuda:1');
+  });
+
+  test.runIf(engineInfo().cudaDevices === 0)('a GPU where libtorch has none, in a line', () => {
+    for (const work of [() => ops.zeros([1], 'F32', 'cuda'), () => ops.to(x, { device: 'cuda:0' })]) {
+      const error = errorOf(work);
+      expect(error).toBeInstanceOf(TorchError);
+      expect(error.message.length).toBeLessThan(120);
+      expect(error.message).toContain('CUDA');
+      expect(error.hint).toContain('cpu');
+    }
+  });
+
   test('a freed tensor', () => {
     const error = errorOf(() => ops.add(x, freed));
     expect(error).toBeInstanceOf(FreedTensorError);

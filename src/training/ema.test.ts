@@ -209,3 +209,9 @@ describe('state', () => {
     expect(liveHandles()).toBe(before);
   });
 });
+
+test.each([-0.1, 1.1, Number.NaN])('a decay of %d is refused', (decay) => {
+  const call = () => ema([['a', fromArray(Float32Array.of(1), [1])]], { decay });
+  expect(call).toThrow(InputError);
+  expect(call).toThrow(`decay is ${decay}`);
+});

@@ -1,4 +1,5 @@
 import { RunError } from '../base/errors.js';
+import { requireWithin } from '../base/numbers.js';
 import type { TensorData } from '../base/tensor-data.js';
 import { noGrad } from '../torch/autograd.js';
 import { clone, copyInto } from '../torch/ops.js';
@@ -40,6 +41,7 @@ export interface Ema {
 /**
  * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, with `warmup` ModelEmaV3's):
  * a = decay a + (1 - decay) p after every step, from the weights as they are now.
+ * @throws InputError for a decay that is not between 0 and 1
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -58,6 +60,7 @@ export function ema(
   options: EmaOptions,
 ): Ema {
   const { decay, warmup = false } = options;
+  requireWithin('decay', decay, 0, 1);
   const weights = parameters.map(([, parameter]) => parameter);
   const averages = noGrad(() => weights.map((weight) => keep(clone(weight))));
   const kept = {

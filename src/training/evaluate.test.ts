@@ -137,3 +137,20 @@ describe('evaluate', () => {
     await expect(run([]).result).rejects.toThrow('no images to evaluate on');
   });
 });
+
+test('timers and signals arrive between batches, whatever these come from', async () => {
+  const seen: number[] = [];
+  let turns = 0;
+  const count = () => {
+    turns += 1;
+    pending = setImmediate(count);
+  };
+  let pending = setImmediate(count);
+  const batches = Array.from({ length: 4 }, () => batchOf([[0, 1]], [0]));
+  await run(batches, 'float32', (x) => {
+    seen.push(turns);
+    return reshape(x, [-1, 2]);
+  }).result;
+  clearImmediate(pending);
+  for (const [i, turn] of seen.entries()) if (i > 0) expect(turn).toBeGreaterThan(seen[i - 1]);
+});

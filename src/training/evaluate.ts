@@ -1,3 +1,4 @@
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { RunError } from '../base/errors.js';
 import type { Batch } from '../data/batch.js';
 import type { Pass } from '../models/staged.js';
@@ -51,6 +52,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { onPredicted } = options;
   const totals = { top1: 0, top5: 0, loss: 0, images: 0 };
   for await (const batch of options.batches) {
+    // As in training: else no timer and no signal arrives before the end.
+    await eventLoopTurn();
     let predictions: Predictions | undefined;
     const score = scope(() =>
       noGrad(() => {

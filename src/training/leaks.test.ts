@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
@@ -42,6 +43,9 @@ function memory(): number {
 
 /** Handles and bytes after some of the steps of training a hybrid. */
 async function measure(steps: number, at: readonly number[], alsoEachStep: () => void = () => {}) {
+  // What was forgotten before is not to be freed meanwhile.
+  collect();
+  await setTimeout(10);
   const generator = new Generator().seed(['leaks']);
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
   const model = assemble(blueprint, [1, 2, 1], [null, null, null], context, {

@@ -180,3 +180,12 @@ test('a state that does not fit is refused by name, and nothing changes', () => 
     expect(optimizer.state()).toEqual(before);
   }
 });
+
+test.each([{ weightDecay: Number.NaN }, { weightDecay: -0.1 }, { weightDecay: 0, lrScale: Number.NaN }])(
+  'a group with %o is refused',
+  (numbers) => {
+    const call = () => adamw([{ ...numbers, parameters: [['a', ones([2])]] }]);
+    expect(call).toThrow(InputError);
+    expect(call).toThrow(/^(weightDecay|lrScale) is (NaN|-0.1)$/);
+  },
+);

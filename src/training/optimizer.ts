@@ -82,7 +82,7 @@ export interface UpdateGroup {
 
 /**
  * An optimiser from its rule.
- * @throws InputError when there is no parameter
+ * @throws InputError when there is no parameter, or a group's numbers are none
  */
 export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Optimizer {
   const made = groups.filter(({ parameters }) => parameters.length > 0).map((group) => prepare(group, rule));
@@ -114,6 +114,11 @@ export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Op
 }
 
 function prepare({ weightDecay, lrScale = 1, parameters: named }: ParameterGroup, rule: Rule) {
+  for (const [name, value] of Object.entries({ weightDecay, lrScale })) {
+    if (!Number.isFinite(value) || value < 0) {
+      throw new InputError(`${name} is ${value}`, { hint: 'give a number, at least 0' });
+    }
+  }
   const names = named.map(([name]) => name);
   const parameters = named.map(([, parameter]) => parameter);
   const slots = rule.slots.map(() =>

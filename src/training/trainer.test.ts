@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RunError } from '../base/errors.js';
+import { InputError, RunError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Batch } from '../data/batch.js';
@@ -260,4 +260,71 @@ describe('what stops the loop', () => {
       new TypeError('a broken image'),
     );
   });
+});
+
+describe('what is no number', () => {
+  test.each([
+    ['steps', Number.NaN],
+    ['steps', 2.5],
+    ['steps', -1],
+    ['fromStep', -1],
+    ['accumulate', 0],
+    ['accumulate', 1.5],
+    ['clipGrad', 0],
+    ['clipGrad', Number.NaN],
+  ] as const)('%s = %s is refused before the first step', async (name, value) => {
+    const model = hybrid();
+    const before = weightsOf(model);
+    // The data that a good call would get: only the option is wrong.
+    const data = { batches: batches(0, 2), steps: 2 };
+    const training = run(model, optimizerOf(model), { ...data, [name]: value });
+    await expect(training).rejects.toThrow(`${name} is ${value}`);
+    expect(weightsOf(model)).toEqual(before);
+  });
+
+  test.each([Number.NaN, -1, Number.POSITIVE_INFINITY])(
+    'a learning rate of %s is refused before it reaches a weight, at the last step too',
+    async (lr) => {
+      const model = hybrid();
+      let good: unknown;
+      const training = run(model, optimizerOf(model), {
+        schedule: (step) => (step === STEPS - 1 ? lr : 0.01),
+        afterStep: () => {
+          good = weightsOf(model);
+        },
+      });
+      await expect(training).rejects.toThrow(InputError);
+      await expect(training).rejects.toThrow(`MT/1: the learning rate is ${lr} at step ${STEPS}`);
+      expect(weightsOf(model)).toEqual(good);
+    },
+  );
+});
+
+test('gradients that were there before are no part of the first step', async () => {
+  const weights = async (spoilt: boolean) => {
+    const model = hybrid();
+    const optimizer = optimizerOf(model);
+    if (spoilt) {
+      // Fails at its second micro-batch: the gradients of the first stay.
+      const short = { accumulate: 2, batches: batches(0, 1) };
+      await expect(run(model, optimizer, short)).rejects.toThrow('the data ended at step 0');
+    }
+    await run(model, optimizer);
+    return weightsOf(model);
+  };
+  expect(await weights(true)).toEqual(await weights(false));
+});
+
+test('timers and signals arrive between steps, whatever the batches come from', async () => {
+  const model = hybrid();
+  let turns = 0;
+  const count = () => {
+    turns += 1;
+    pending = setImmediate(count);
+  };
+  let pending = setImmediate(count);
+  const seen: number[] = [];
+  await run(model, optimizerOf(model), { afterStep: () => void seen.push(turns) });
+  clearImmediate(pending);
+  for (const [i, turn] of seen.entries()) if (i > 0) expect(turn).toBeGreaterThan(seen[i - 1]);
 });

@@ -1,4 +1,6 @@
-import { RunError } from '../base/errors.js';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { InputError, RunError } from '../base/errors.js';
+import { requireWhole } from '../base/numbers.js';
 import type { RandomKey } from '../base/random.js';
 import type { DataParallel } from '../cluster/data-parallel.js';
 import type { ProcessGroup } from '../cluster/process-group.js';
@@ -73,6 +75,7 @@ export interface StepReport {
 
 /**
  * The one training loop. A phase, a baseline or a task is a value passed to it.
+ * @throws InputError where a number of steps or a bound is none, or the schedule gives no learning rate
  * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
  *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
  *
@@ -102,8 +105,12 @@ export async function train(given: TrainOptions): Promise<void> {
   const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const batches = options.batches[Symbol.asyncIterator]();
+  // Of a call that failed between micro-batches, say: the first step would take them along.
+  clearGrads(parameters);
   try {
     for (let step = options.fromStep; step < steps; step++) {
+      // Batches from memory come without one: no timer and no signal would arrive before the end.
+      await eventLoopTurn();
       const started = performance.now();
       let dataMilliseconds = 0;
       let loss = 0;
@@ -132,7 +139,7 @@ export async function train(given: TrainOptions): Promise<void> {
 
       if (clipGrad !== null) gradNorm = clipGradients(parameters, clipGrad);
       if (!Number.isFinite(gradNorm)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
-      const lr = schedule(step);
+      const lr = checkedRate(schedule(step), options.phase, step);
       optimizer.step(lr);
       clearGrads(parameters);
 
@@ -157,7 +164,21 @@ type Options = ReturnType<typeof withDefaults>;
 function withDefaults(options: TrainOptions) {
   const { fromStep = 0, accumulate = 1, clipGrad = null, precision = 'float32', device = 'cpu' } = options;
   const { generator = new Generator() } = options;
+  for (const [name, value] of Object.entries({ fromStep, steps: options.steps }))
+    requireWhole(name, value, 0);
+  requireWhole('accumulate', accumulate, 1);
+  if (clipGrad !== null && !(clipGrad > 0)) {
+    throw new InputError(`clipGrad is ${clipGrad}`, { hint: 'give a bound above 0, or null for none' });
+  }
   return { ...options, fromStep, accumulate, clipGrad, precision, device, generator };
+}
+
+/** Else it would spoil the weights, and after the last step nothing would tell. */
+function checkedRate(lr: number, phase: string, step: number): number {
+  if (Number.isFinite(lr) && lr >= 0) return lr;
+  throw new InputError(`${phase}: the learning rate is ${lr} at step ${step + 1}`, {
+    hint: 'the schedule gives a number of at least 0 for every step from 0',
+  });
 }
 
 /**

@@ -86,12 +86,14 @@ export function readRun(runDir: string, settings: readonly string[] = []): Recip
 
 /** What has not trained yet, and nobody is about to train, may be changed. */
 function requireChangeable(runDir: string, recipe: Recipe): void {
-  const { recipe: path } = runFolder(runDir);
-  if (!existsSync(path) || !(hasBegun(runDir) || isTrainedByOthers(runDir))) return;
-  requireSame(recipe, readRun(runDir), path);
+  if (hasBegun(runDir) || isTrainedByOthers(runDir)) requireSameRecipe(runDir, recipe);
 }
 
-function requireSame(recipe: Recipe, before: Recipe, path: string): void {
+/** @throws InputError where the folder was prepared for another recipe, `run` and the place of the images left out */
+export function requireSameRecipe(runDir: string, recipe: Recipe): void {
+  const { recipe: path } = runFolder(runDir);
+  if (!existsSync(path)) return;
+  const before = readRun(runDir);
   // How the machine is used, with what versions, and where the images lie may change.
   const what = ({ run: _run, versions: _versions, data, ...rest }: Recipe): Record<string, unknown> => ({
     ...rest,

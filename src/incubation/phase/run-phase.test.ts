@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -116,7 +116,27 @@ test('what goes on by other settings, or with other images, than it began with s
     data: { ...before.data, path: join(folder, 'fewer') },
     training: { ...before.training, clip_grad: 1 },
   };
+  // By hand: `prepareRun` refuses it.
+  writeFileSync(join(runDir, 'recipe.json'), JSON.stringify(after));
   await runPhase({ recipe: after, phase: 'PT', runDir, device: 'cpu' });
   expect(log()).toMatch(/other settings than it began with/);
   expect(log()).toMatch(/other images than it began with/);
+});
+
+test('the phases of another recipe are not gone on with, nor their results given out', async () => {
+  const runDir = await train('one-recipe', 0);
+  const other = (change: object) =>
+    runPhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
+  await expect(other({ seed: 5 })).rejects.toThrow(
+    /one-recipe.recipe.json was written by another recipe: seed/,
+  );
+  // How the machine is used may change.
+  await expect(other({ run: { ...recipe().run, threads: 1 } })).resolves.toMatchObject({ steps: 12 });
+});
+
+test('a device that is none is refused before anything is written', async () => {
+  const runDir = join(folder, 'no-device');
+  const run = { recipe: recipe(), phase: 'PT', runDir } as const;
+  await expect(runPhase({ ...run, device: 'gpu' })).rejects.toThrow('run.device gpu: expected auto, cpu');
+  expect(existsSync(runDir)).toBe(false);
 });

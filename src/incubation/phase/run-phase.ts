@@ -9,9 +9,10 @@ import { dataParallel } from '../../cluster/data-parallel.js';
 import type { ProcessGroup } from '../../cluster/process-group.js';
 import type { Doing } from '../../cluster/process-watch.js';
 import { trainBatches } from '../../data/loader.js';
-import { peakMemory } from '../../torch/engine.js';
+import { peakMemory, resolveDevice } from '../../torch/engine.js';
 import { type TrainOptions, train } from '../../training/trainer.js';
 import { workersOf } from '../images.js';
+import { requireSameRecipe } from '../launch/prepare.js';
 import type { PhaseName } from '../phases.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -25,6 +26,7 @@ export interface PhaseRun {
   readonly recipe: Recipe;
   readonly phase: PhaseName;
   readonly runDir: string;
+  /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, else the CPU. */
   readonly device: string;
   /** The processes that train the phase together, where there are several; it stays the caller's. */
   readonly group?: ProcessGroup;
@@ -43,20 +45,26 @@ export interface PhaseRun {
 /**
  * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
  * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
- * of every step, and rank 0 writes.
+ * of every step, and rank 0 writes. A folder that `prepareRun` made can be reported, watched and asked how it stands.
+ *
+ * @throws InputError where the device is none, the folder is another recipe's or in use, or a phase that this one starts from is not done
+ * @throws Interrupted once `signal` is aborted: the next call goes on from there
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/mine');
  * const { top1 } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
  * console.log(top1);
  */
-export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
+export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
+  const run = { ...given, device: resolveDevice(given.device) };
   const { root } = runFolder(run.runDir).phase(run.phase);
   const crew = crewOf(run.group);
   if (!crew.leads) {
     run.group?.barrier();
     return trainPhase(run, crew);
   }
+  requireSameRecipe(run.runDir, run.recipe);
   withFileErrors(root, () => mkdirSync(root, { recursive: true }));
   // A process whose supervisor was killed ends after its step.
   const lock = await lockFolder(root, ORPHAN_MS);
