@@ -46,12 +46,12 @@ function fileOf({ width = 64, channels = 3, bias = true, hints = {}, metadata = 
 }
 
 function known(shape: Shape, ...settings: string[]) {
-  const { recipe, assumption } = modelOfCheckpoint(
+  const { recipe, assumptions } = modelOfCheckpoint(
     { file: fileOf(shape), manifest: undefined },
     { settings },
   );
   const { heads, layerNormEps } = vitConfigOf(recipe);
-  return { heads, layerNormEps, assumption, mean: recipe.data.mean };
+  return { heads, layerNormEps, assumptions, mean: recipe.data.mean };
 }
 
 test.each([
@@ -63,7 +63,7 @@ test.each([
   expect(known({ width })).toMatchObject({
     heads,
     layerNormEps: 1e-6,
-    assumption: expect.stringContaining(`${heads} heads`),
+    assumptions: [expect.stringContaining(`${heads} heads`), 'LayerNorm epsilon 1e-6'],
   });
 });
 
@@ -76,13 +76,12 @@ test("timm's crop is evaluation's; what evaluation does otherwise is said, whate
   const hints = { evalCrop: 0.9, otherResize: 'config.json says interpolation bilinear' };
   const of = (...settings: string[]) => {
     const from = { file: fileOf({ hints }), manifest: undefined };
-    const { recipe, assumption } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
-    return [recipe.data.eval_crop, assumption];
+    const { recipe, assumptions } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
+    return [recipe.data.eval_crop, assumptions];
   };
-  const assumption =
-    'assumed: bicubic resize and a centre crop (its config.json says interpolation bilinear)';
-  expect(of()).toEqual([0.9, assumption]);
-  expect(of('data.eval_crop=1')).toEqual([1, assumption]);
+  const assumptions = ['bicubic resize and a centre crop (its config.json says interpolation bilinear)'];
+  expect(of()).toEqual([0.9, assumptions]);
+  expect(of('data.eval_crop=1')).toEqual([1, assumptions]);
 });
 
 test('settings go first, and what they say is not assumed', () => {
@@ -90,7 +89,7 @@ test('settings go first, and what they say is not assumed', () => {
   expect(known({ width: 192 }, ...settings)).toEqual({
     heads: 12,
     layerNormEps: 1e-5,
-    assumption: undefined,
+    assumptions: [],
     mean: [0.5, 0.5, 0.5],
   });
 });
@@ -100,7 +99,7 @@ test('what lies beside the weights, or in their header, goes before what their w
   expect(known({ width: 192, hints })).toEqual({
     heads: 8,
     layerNormEps: 1e-12,
-    assumption: undefined,
+    assumptions: [],
     mean: [0.5, 0.5, 0.5],
   });
   expect(known({ hints }, 'model.heads=16', 'data.mean=[0, 0, 0]')).toMatchObject({
@@ -108,19 +107,19 @@ test('what lies beside the weights, or in their header, goes before what their w
     mean: [0, 0, 0],
   });
   const metadata = { heads: '2', layer_norm_eps: '0.00001' };
-  expect(known({ metadata })).toMatchObject({ heads: 2, layerNormEps: 1e-5, assumption: undefined });
+  expect(known({ metadata })).toMatchObject({ heads: 2, layerNormEps: 1e-5, assumptions: [] });
   expect(known({ metadata, hints: { heads: 8 } })).toMatchObject({ heads: 8, layerNormEps: 1e-5 });
 });
 
 test('only what nothing tells is assumed', () => {
   expect(known({ hints: { heads: 4 } })).toMatchObject({
     heads: 4,
-    assumption: 'assumed: LayerNorm epsilon 1e-6',
+    assumptions: ['LayerNorm epsilon 1e-6'],
   });
   const metadata = { heads: 'many', layer_norm_eps: '-1', format: 'pt' };
   expect(known({ width: 384, metadata })).toMatchObject({
     heads: 6,
-    assumption: 'assumed: 6 heads (vit-small has the same width), LayerNorm epsilon 1e-6',
+    assumptions: ['6 heads (vit-small has the same width)', 'LayerNorm epsilon 1e-6'],
   });
 });
 

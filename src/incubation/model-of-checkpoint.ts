@@ -16,8 +16,8 @@ export interface ModelOfCheckpoint {
   readonly recipe: Recipe;
   /** Blocks of each stage. */
   readonly depths: readonly number[];
-  /** What was assumed, for the user to read. */
-  readonly assumption: string | undefined;
+  /** What neither the checkpoint nor the user says, and what is taken for it. One short text each. */
+  readonly assumptions: readonly string[];
 }
 
 /**
@@ -37,7 +37,7 @@ export function modelOfCheckpoint(
   if (from.recipe !== undefined) {
     const recipe = readRecipe(from.recipe, settings);
     requirePhaseOf(recipe, depths, file.path);
-    return { recipe, depths, assumption: undefined };
+    return { recipe, depths, assumptions: [] };
   }
   const given = settings.map((setting) => setting.split('=', 1)[0].trim());
   const known = manifest ? fromManifest(manifest) : fromWeights(geometry, file);
@@ -60,9 +60,7 @@ export function modelOfCheckpoint(
     settings,
   );
   requireTold(input, geometry, file.path);
-  const assumption =
-    assumed.length === 0 ? undefined : `assumed: ${assumed.map(({ text }) => text).join(', ')}`;
-  return { recipe: checkedRecipe(input, file.path), depths, assumption };
+  return { recipe: checkedRecipe(input, file.path), depths, assumptions: assumed.map(({ text }) => text) };
 }
 
 interface Known {

@@ -15,6 +15,7 @@ import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
 import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
 import { bytes } from '../../report/format.js';
+import { noteAssumed } from '../assumed.js';
 import { downloaded } from '../download.js';
 import { namesOf, writeCard } from '../model-card.js';
 import { columns, note, print, printJson } from '../output.js';
@@ -105,7 +106,7 @@ function toldOf(
   if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0)
     return toldBeside(file);
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
-  if (known.assumption !== undefined) note(known.assumption);
+  noteAssumed(known.assumptions);
   const { heads, layerNormEps } = vitConfigOf(known.recipe);
   const { mean, std, eval_crop: evalCrop } = known.recipe.data;
   const isTold =

@@ -18,6 +18,7 @@ import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
+import { noteAssumed } from '../assumed.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -34,7 +35,7 @@ interface EvalOptions {
 export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
   const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
-  if (known.assumption !== undefined) note(known.assumption);
+  noteAssumed(known.assumptions);
   const { recipe, depths } = known;
   const config = vitConfigOf(recipe);
   const dataset = openEvalDataset(options.data, config.classes, recipe.data.category);

@@ -15,6 +15,7 @@ import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/meta
 import { vitGraph } from '../../onnx/vit-graph.js';
 import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
 import { bytes } from '../../report/format.js';
+import { noteAssumed } from '../assumed.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -33,7 +34,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   requireFree(out, options.force ?? false);
   const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
-  if (known.assumption !== undefined) note(known.assumption);
+  noteAssumed(known.assumptions);
   const { recipe } = known;
   const config = vitConfigOf(recipe);
   const weights = weightsFor(config, checkpoint);
