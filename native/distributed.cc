@@ -11,7 +11,7 @@
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 #endif
 
-#if defined(INCUBATION_CUDA) && __has_include(<nccl.h>) && __has_include(<crt/host_config.h>)
+#ifdef INCUBATION_NCCL
 #define INCUBATION_HAS_NCCL 1
 #define USE_C10D_NCCL 1
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
 #if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
@@ -53,6 +54,13 @@ napi_value cuda_memory(const Call& c) {
 #endif
 }
 
+// set_device(device): this thread's current GPU, which NCCL, cuDNN and pinned memory use where no tensor names one
+napi_value set_device(const Call& c) {
+  const c10::Device device(to_string(c.env, c.arg(0)));
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  return undefined(c.env);
+}
+
 // begin_profile(); end_profile() -> {operator: [count, milliseconds]} of this thread
 napi_value begin_profile(const Call& c) {
   start_profile();
@@ -72,6 +80,14 @@ napi_value end_profile(const Call& c) {
   return operators;
 }
 
+// The CUDA version that this libtorch was built for, 13.0 say; empty without CUDA.
+std::string cuda_version() {
+  const auto& hooks = at::detail::getCUDAHooks();
+  if (!hooks.hasCUDART()) return "";
+  const long version = hooks.versionCUDART();
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 // engine() -> what this libtorch is and sees
 napi_value engine(const Call& c) {
   napi_value info;
@@ -79,6 +95,7 @@ napi_value engine(const Call& c) {
   set(c.env, info, "libtorch", js_string(c.env, TORCH_VERSION));
   set(c.env, info, "threads", js_number(c.env, at::get_num_threads()));
   set(c.env, info, "cudaDevices", js_number(c.env, at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0));
+  set(c.env, info, "cuda", js_string(c.env, cuda_version()));
   set(c.env, info, "cpuCapability", js_string(c.env, at::get_cpu_capability()));
   set(c.env, info, "mkl", js_string(c.env, at::hasMKL() ? at::get_mkl_version() : ""));
   set(c.env, info, "mkldnn", js_string(c.env, at::get_mkldnn_version()));
@@ -93,6 +110,7 @@ void expose_engine(napi_env env, napi_value exports, Environment* state) {
   expose<seed_generator>(env, exports, state, "seedGenerator");
   expose<set_threads>(env, exports, state, "setThreads");
   expose<cuda_memory>(env, exports, state, "cudaMemory");
+  expose<set_device>(env, exports, state, "setDevice");
   expose<begin_profile>(env, exports, state, "beginProfile");
   expose<end_profile>(env, exports, state, "endProfile");
   expose<engine>(env, exports, state, "engine");

@@ -129,8 +129,15 @@ describe('plan --devices', () => {
 test('doctor tells what was found', async () => {
   const { code, stdout } = await cli(['doctor', '--json']);
   expect(code).toBe(0);
-  const { libtorch, devices, threads, blas, mkl_avx512, decoders, problems } = JSON.parse(stdout);
+  const { libtorch, gpus, driver, devices, threads, blas, mkl_avx512, decoders, problems } =
+    JSON.parse(stdout);
   expect(libtorch.version).toMatch(/^2\.\d+/);
+  expect(libtorch).toMatchObject({
+    cuda_version: devices.length > 1 ? expect.stringMatching(/^\d+\.\d+$/) : null,
+  });
+  expect(typeof libtorch.nccl).toBe('boolean');
+  expect(gpus.length).toBeGreaterThanOrEqual(devices.length - 1);
+  expect(driver === null).toBe(gpus.length === 0);
   expect(devices[0]).toBe('cpu');
   expect(threads).toBeGreaterThan(0);
   expect(blas.openmp).toContain('OpenMP');

@@ -12,6 +12,7 @@ import {
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { compileAll, findCompiler, link } from './compiler.mjs';
+import { cudaHeaders } from './cuda.mjs';
 import { capture } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { findJpeg, JPEG } from './jpeg.mjs';
@@ -35,7 +36,8 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
   const compiler = await findCompiler(env);
   const jpeg = await findJpeg(compiler);
   const sources = nativeFiles(root, '.cc');
-  const flags = flagsFor(root, libtorch, env, jpeg);
+  const nccl = cudaHeaders({ libtorch, env, note });
+  const flags = flagsFor({ root, libtorch, nccl, jpeg });
   const inputs = [...sources, ...nativeFiles(root, '.h')].map((file) =>
     sha256(basename(file), readFileSync(file)),
   );
@@ -97,10 +99,13 @@ function nodeHeaders(root) {
 }
 
 /**
- * @param {string} root @param {import('./libtorch.mjs').Libtorch} libtorch
- * @param {NodeJS.ProcessEnv} env @param {string} [jpeg]
+ * @param {object} options
+ * @param {string} options.root
+ * @param {import('./libtorch.mjs').Libtorch} options.libtorch
+ * @param {{ hasNccl: boolean, folders: string[] }} options.nccl
+ * @param {string | undefined} options.jpeg
  */
-function flagsFor(root, { path, cuda, cxx11Abi }, env, jpeg) {
+function flagsFor({ root, libtorch: { path, cuda, cxx11Abi }, nccl, jpeg }) {
   const lib = join(path, 'lib');
   return {
     compile: [
@@ -111,7 +116,7 @@ function flagsFor(root, { path, cuda, cxx11Abi }, env, jpeg) {
       `-I${join(path, 'include/torch/csrc/api/include')}`,
       // Last: real headers of Gloo, where there are any, come before ours.
       `-I${join(root, 'native')}`,
-      ...(cuda ? ['-DINCUBATION_CUDA', ...cudaHeaders(path, env).map((folder) => `-I${folder}`)] : []),
+      ...(nccl.hasNccl ? ['-DINCUBATION_NCCL', ...nccl.folders.map((folder) => `-I${folder}`)] : []),
       ...(jpeg ? JPEG.compile : []),
     ],
     link: [
@@ -128,17 +133,6 @@ function flagsFor(root, { path, cuda, cxx11Abi }, env, jpeg) {
       ...(jpeg ? JPEG.link : []),
     ],
   };
-}
-
-/**
- * Where NCCL's headers and CUDA's may lie: beside libtorch, as pip installs them, then in a CUDA toolkit.
- * @param {string} path @param {NodeJS.ProcessEnv} env
- */
-function cudaHeaders(path, env) {
-  const packages = join(path, '../nvidia');
-  const names = existsSync(packages) ? readdirSync(packages).sort() : [];
-  const folders = [...names.map((name) => join(packages, name)), env.CUDA_HOME ?? '/usr/local/cuda'];
-  return folders.map((folder) => join(folder, 'include')).filter((folder) => existsSync(folder));
 }
 
 /** Loads the addon in a Node of its own, so that a library it misses is told here. @param {string} addon */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { transpileInto } from '../../test/transpiled.js';
-import { localMachine, type ProcessOptions, runProcess } from './local.js';
+import { type ProcessOptions, runProcess } from './local.js';
 import { vitalsOf } from './vitals.js';
 
 let folder: string;
@@ -37,12 +37,6 @@ async function until(condition: () => boolean): Promise<void> {
     await sleep(20);
   }
 }
-
-test('machine: GPUs are those that may be seen', () => {
-  expect(localMachine({ CUDA_VISIBLE_DEVICES: '0,2' }).gpus).toBe(2);
-  expect(localMachine({ CUDA_VISIBLE_DEVICES: '' }).gpus).toBe(0);
-  expect(localMachine({ CUDA_VISIBLE_DEVICES: '-1' }).gpus).toBe(0);
-});
 
 test('how it ended: code, messages, the end of stderr', async () => {
   const messages: unknown[] = [];

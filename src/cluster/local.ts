@@ -1,27 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import type { Ending } from './ending.js';
 import { oomKills } from './oom-kills.js';
 import { createWatch, progressMessage, type Timing, type Watch } from './process-watch.js';
-
-/** What this machine has for phases to share. */
-export interface Machine {
-  readonly cores: number;
-  /** GPUs that processes started here may use. */
-  readonly gpus: number;
-}
-
-export function localMachine(env: NodeJS.ProcessEnv = process.env): Machine {
-  return { cores: availableParallelism(), gpus: countGpus(env) };
-}
-
-/** Read off the device files, so that the supervisor need not load libtorch. */
-function countGpus(env: NodeJS.ProcessEnv): number {
-  const visible = env.CUDA_VISIBLE_DEVICES;
-  if (visible !== undefined) return visible.split(',').filter((id) => /^[^-\s]/.test(id.trim())).length;
-  return readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)).length;
-}
 
 export interface ProcessOptions {
   readonly env: NodeJS.ProcessEnv;

@@ -7,7 +7,7 @@
 export type { RandomKey } from '../base/random.js';
 export type { DType, TensorData } from '../base/tensor-data.js';
 export { backward, clearGrads, noGrad } from '../torch/autograd.js';
-export { FreedTensorError, TorchError } from '../torch/errors.js';
+export { FreedTensorError, GpuError, OutOfMemoryError, TorchError } from '../torch/errors.js';
 export { type Argument, tensorOperator } from '../torch/operator.js';
 export {
   add,

@@ -1,4 +1,4 @@
-import { DeepIncubationError, errorText } from '../base/errors.js';
+import { DeepIncubationError, errorText, RunError } from '../base/errors.js';
 
 /**
  * libtorch refused a call: names the operator and its operands' dtypes and shapes.
@@ -28,10 +28,29 @@ export class TorchError extends DeepIncubationError {}
 export class FreedTensorError extends DeepIncubationError {}
 
 /**
+ * The memory of the GPU, or of the machine, does not suffice. The process can go on with less.
+ *
+ * @example
+ * const isMemory = (error: unknown) => error instanceof OutOfMemoryError;
+ * isMemory(new OutOfMemoryError('GPU 0 is out of memory')); // true
+ */
+export class OutOfMemoryError extends RunError {}
+
+/**
+ * The GPU failed while it worked on an earlier call. CUDA refuses every later call of the process: only a new process
+ * can go on.
+ *
+ * @example
+ * const mustRestart = (error: unknown) => error instanceof GpuError;
+ * mustRestart(new GpuError('CUDA error: unspecified launch failure')); // true
+ */
+export class GpuError extends RunError {}
+
+/**
  * The error of a failed call as the product's own, with the call in front.
  * @param call e.g. `aten::mm(F32[2, 3], F32[2, 3])`
  */
-export function failedCall(call: string, error: unknown): TorchError | FreedTensorError {
+export function failedCall(call: string, error: unknown): DeepIncubationError {
   const said = errorText(error).split('\n', 1)[0];
   if (error instanceof FreedTensorError)
     return new FreedTensorError(`${call}: ${said}`, { hint: error.hint, cause: error });
@@ -40,8 +59,46 @@ export function failedCall(call: string, error: unknown): TorchError | FreedTens
     const hint = 'use the device cpu, or a CUDA build of libtorch: see `deep-incubation doctor`';
     return new TorchError(`${call}: this libtorch is built without CUDA`, { hint, cause: error });
   }
+  const lack = lackOfMemory(said);
+  if (lack !== undefined)
+    return new OutOfMemoryError(`${call}: ${lack}`, { hint: LESS_MEMORY, cause: error });
+  if (isBroken(said)) return new GpuError(`${call}: ${said}`, { hint: START_AGAIN, cause: error });
   const hint = /at start of device string|Invalid device string/.test(said)
     ? 'a device is cpu, cuda, or cuda:1, the second GPU'
     : undefined;
   return new TorchError(`${call}: ${said}`, { hint, cause: error });
 }
+
+const LESS_MEMORY =
+  'lower training.batch_size (total_batch keeps the size of a step), set training.activation_checkpointing or ' +
+  'precision bfloat16, or run fewer phases at a time (run.parallel)';
+const START_AGAIN = 'start it again: `run` does so by itself, from the last checkpoint';
+
+/** What libtorch's error says of memory, in short; nothing if it has another subject. */
+function lackOfMemory(said: string): string | undefined {
+  const cuda =
+    /CUDA out of memory\. Tried to allocate ([\d.]+ \w+)\. GPU (\d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free/.exec(
+      said,
+    );
+  if (cuda !== null) {
+    const [, wanted, gpu, total, free] = cuda;
+    return `GPU ${gpu} is out of memory: ${wanted} more are needed, ${free} of ${total} are free`;
+  }
+  const cpu = /DefaultCPUAllocator: can't allocate memory: you tried to allocate (\d+) bytes/.exec(said);
+  if (cpu !== null) {
+    return `the machine is out of memory: ${(Number(cpu[1]) / 2 ** 30).toFixed(2)} GiB more are needed`;
+  }
+  if (/std::bad_alloc/.test(said)) return 'the machine is out of memory';
+  return /out of memory|STATUS_ALLOC_FAILED/.test(said) ? `the GPU is out of memory: ${said}` : undefined;
+}
+
+/** CUDA errors after which the process's GPU is of no more use; others refuse one call. */
+function isBroken(said: string): boolean {
+  if (/\b(CUBLAS|CUDNN|CUSOLVER)\w*_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)/.test(said))
+    return true;
+  return /CUDA (driver )?error: /.test(said) && !REFUSED.test(said);
+}
+
+/** A new process would meet these again. */
+const REFUSED =
+  /no kernel image|invalid device ordinal|driver version is insufficient|no CUDA-capable device|invalid.(argument|configuration|value|resource handle)|not.supported/i;

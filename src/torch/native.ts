@@ -30,6 +30,8 @@ export interface Native {
   generator(device: string): Handle;
   seedGenerator(handle: Handle, seed: number): void;
   setThreads(threads: number): void;
+  /** This thread's current GPU. */
+  setDevice(device: string): void;
   cudaMemory(index: number): [current: number, peak: number] | null;
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;
@@ -140,6 +142,8 @@ export interface EngineInfo {
   readonly libtorch: string;
   readonly threads: number;
   readonly cudaDevices: number;
+  /** The CUDA version it was built for, e.g. `13.0`; empty without CUDA. */
+  readonly cuda: string;
   /** The instruction set libtorch's own kernels use, e.g. `AVX512`. */
   readonly cpuCapability: string;
   readonly mkl: string;
@@ -147,7 +151,8 @@ export interface EngineInfo {
   readonly openmp: string;
 }
 
-const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
+/** The addon, built by the set-up. */
+export const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
 
 function load(): Native {
   const hint = 'run `npx deep-incubation setup`: it finds or fetches libtorch and builds the addon';

@@ -86,7 +86,12 @@ export class Tensor implements Owned {
   /** The elements in C order, copied. */
   toData(): TensorData {
     const data = new Uint8Array(elementCount(this.shape) * dtypeSize(this.dtype));
-    native.toBytes(this.handle, data);
+    const { handle } = this;
+    try {
+      native.toBytes(handle, data);
+    } catch (error) {
+      throw failedCall(`the values of ${this}`, error);
+    }
     return { dtype: this.dtype, shape: this.shape, data };
   }
 

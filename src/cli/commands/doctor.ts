@@ -2,6 +2,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { versions } from '../../base/versions.js';
 import { bytes } from '../../report/format.js';
 import { findAvx512 } from '../doctor/avx512.js';
+import { findCards } from '../doctor/cards.js';
 import { findEngine } from '../doctor/engine.js';
 import type { Findings } from '../doctor/findings.js';
 import { findImages } from '../doctor/images.js';
@@ -10,7 +11,13 @@ import { columns, print, printJson } from '../output.js';
 /** `doctor`: what was found on this machine; exit 1 where nothing can be trained. */
 export async function doctor(options: { readonly json?: true }): Promise<void> {
   const engine = findEngine();
-  const found = [program(), engine, ...(engine.works ? [await findAvx512()] : []), await findImages()];
+  const found = [
+    program(),
+    await findCards(),
+    engine,
+    ...(engine.works ? [await findAvx512()] : []),
+    await findImages(),
+  ];
   const problems = found.flatMap((findings) => findings.problems);
   if (options.json) {
     printJson({ ...Object.assign({}, ...found.map(({ facts }) => facts)), problems });

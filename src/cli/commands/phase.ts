@@ -9,7 +9,7 @@ import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
 import { createProgressSender } from '../../cluster/progress-sender.js';
 import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
 import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
-import type { failureMessage } from '../../incubation/launch/phase-process.js';
+import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
 import { hasBegun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
@@ -18,7 +18,8 @@ import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
 import { readRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { incubateTogether } from '../../incubation/together/incubate-together.js';
-import { engineInfo, resolveDevice, setThreads } from '../../torch/engine.js';
+import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
+import { GpuError } from '../../torch/errors.js';
 import { defaultFolder } from '../default-folder.js';
 import { downloaded } from '../download.js';
 import { explain, Stopped } from '../failure.js';
@@ -54,6 +55,8 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
     const device = deviceOf(options.device ?? given.run.device);
+    // Before NCCL starts.
+    useDevice(device);
     group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
     requireOneOrAlone(phases, group);
     if (!opened.isPrepared) await prepare(given, runDir, group);
@@ -156,6 +159,12 @@ function attempt(): string {
   return process.env.TORCHELASTIC_RESTART_COUNT ?? '0';
 }
 
+function kindOf(failure: unknown): FailureKind {
+  if (failure instanceof Stopped) return 'interrupted';
+  if (failure instanceof GpuError) return 'crash';
+  return failure instanceof InputError ? 'input' : 'run';
+}
+
 /** Leaves the whole story in the phase's log, the stack of a defect included. */
 function log(runDir: string, name: PhaseName, failure: unknown): void {
   const { root, log: path } = runFolder(runDir).phase(name);
@@ -170,7 +179,7 @@ function log(runDir: string, name: PhaseName, failure: unknown): void {
 function tellSupervisor(failure: unknown): Promise<void> {
   const message: ReturnType<typeof failureMessage.parse> = {
     type: 'failed',
-    kind: failure instanceof Stopped ? 'interrupted' : failure instanceof InputError ? 'input' : 'run',
+    kind: kindOf(failure),
     message: errorText(failure),
     ...(failure instanceof DeepIncubationError && failure.hint !== undefined && { hint: failure.hint }),
   };

@@ -1,6 +1,7 @@
 import { errorText, InputError } from '../../base/errors.js';
-import { localMachine } from '../../cluster/local.js';
+import { collectives } from '../../torch/collective.js';
 import { engineInfo } from '../../torch/engine.js';
+import { gpusOfDriver } from '../../torch/gpu-count.js';
 import { buildInfo } from './build-info.js';
 import type { Findings, Problem } from './findings.js';
 
@@ -12,6 +13,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
     const info = engineInfo();
     const gpus = Array.from({ length: info.cudaDevices }, (_, i) => `cuda:${i}`);
     const devices = ['cpu', ...gpus];
+    const hasNccl = collectives().includes('nccl');
     return {
       works: true,
       facts: {
@@ -19,6 +21,8 @@ export function findEngine(): Findings & { readonly works: boolean } {
           version: info.libtorch,
           path: where,
           cuda: built?.libtorch?.cuda ?? null,
+          cuda_version: info.cuda || null,
+          nccl: hasNccl,
           compiler: built?.compiler ?? null,
         },
         devices,
@@ -28,12 +32,21 @@ export function findEngine(): Findings & { readonly works: boolean } {
       },
       lines: [
         ['libtorch', `${info.libtorch}${where === null ? '' : `, ${where}`}`],
+        [
+          'CUDA',
+          info.cuda
+            ? `${info.cuda}, ${hasNccl ? 'with' : 'without'} NCCL`
+            : 'none: libtorch is built for the CPU',
+        ],
         ['devices', devices.join(', ')],
         ['threads', `${info.threads}, ${info.openmp}`],
         ['BLAS', [info.mkl, info.mkldnn].join('; ')],
         ['kernels', info.cpuCapability],
       ],
-      problems: gpuProblems(info.cudaDevices, built?.libtorch?.cuda),
+      problems: [
+        ...gpuProblems(info.cudaDevices, Boolean(info.cuda)),
+        ...(info.cuda && !hasNccl ? [NO_NCCL] : []),
+      ],
     };
   } catch (error) {
     return {
@@ -54,15 +67,21 @@ export function findEngine(): Findings & { readonly works: boolean } {
   }
 }
 
-function gpuProblems(seen: number, builtForCuda: boolean | undefined): Problem[] {
-  const { gpus } = localMachine();
+const NO_NCCL: Problem = {
+  what: 'the addon was built without NCCL: a phase cannot be trained on several GPUs (run.ranks)',
+  hint: '`npx deep-incubation setup` says which headers were missing and how to install them',
+  blocking: false,
+};
+
+function gpuProblems(seen: number, builtForCuda: boolean): Problem[] {
+  const gpus = gpusOfDriver();
   if (seen >= gpus) return [];
   const hint = builtForCuda
     ? 'check the driver with `nvidia-smi`: it may be older than this libtorch needs'
     : 'this libtorch is built for the CPU alone: install a CUDA build of torch, or set LIBTORCH to one, then `npx deep-incubation setup`';
   return [
     {
-      what: `the machine has ${gpus} GPU${gpus > 1 ? 's' : ''}, libtorch sees ${seen}`,
+      what: `the driver shows ${gpus} GPU${gpus > 1 ? 's' : ''}, libtorch sees ${seen}`,
       hint,
       blocking: false,
     },

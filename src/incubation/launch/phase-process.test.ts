@@ -148,6 +148,23 @@ test('a phase that says why it failed is not started again', async () => {
   expect(readStatus(runDir, 'MT/1')).toMatchObject({ state: 'failed', last_error: '3.png cannot be read' });
 });
 
+test('a phase that lost its GPU is started again, as after a crash', async () => {
+  const message = 'aten::mm(F32[2, 3], F32[3, 2]): CUDA error: an illegal memory access was encountered';
+  const said = { type: 'failed', kind: 'crash', message };
+  await run([{ save: 5, say: said }, {}]);
+  expect(lives()).toBe(2);
+  expect(notes).toEqual([
+    `MT/1 failed on the GPU: ${message}; in 0.0050 s it goes on from its last checkpoint (restart 1)`,
+  ]);
+  expect(readStatus(runDir, 'MT/1')).toMatchObject({ state: 'done', restarts: 1 });
+  rmSync(at('started'));
+  const failure = await run(Array.from({ length: 4 }, () => ({ say: said }))).catch((error) => error);
+  expect(failure).toBeInstanceOf(RunError);
+  expect(failure.message).toBe(
+    `MT/1 failed on the GPU: ${message}; 4 times in a row without a new checkpoint`,
+  );
+});
+
 test('a process that ends well without a result has failed', async () => {
   const failure = run(Array.from({ length: 4 }, () => ({ die: 0 })));
   await expect(failure).rejects.toThrow('MT/1 ended without a result: bad luck; 4 times in a row');

@@ -17,10 +17,13 @@ import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
 /** What a phase's process says before it ends badly. */
 export const failureMessage = z.object({
   type: z.literal('failed'),
-  kind: z.enum(['input', 'run', 'interrupted']),
+  /** crash: as if the process had died. Started again, it goes on. */
+  kind: z.enum(['input', 'run', 'interrupted', 'crash']),
   message: z.string(),
   hint: z.string().optional(),
 });
+
+export type FailureKind = z.infer<typeof failureMessage>['kind'];
 
 export interface PhaseProcess {
   readonly command: readonly string[];
@@ -49,8 +52,8 @@ const MAX_BACKOFF_MS = 60_000;
 const RESTARTS = 3;
 
 /**
- * Runs a phase in a process, and starts it again from its last checkpoint where it dies without saying why (a native
- * crash, an out-of-memory kill) or hangs: up to three times in a row, counted anew after every new checkpoint. Why it
+ * Runs a phase in a process, and starts it again from its last checkpoint where it dies (a native crash, an
+ * out-of-memory kill), loses its GPU or hangs: up to three times in a row, counted anew after every new checkpoint. Why it
  * died is told, logged, and with how the phase stands left in its `status.json`.
  * @throws InputError or RunError as the phase said, or when it died too often; Interrupted once `signal` is aborted
  */
@@ -103,8 +106,9 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
   );
   if (ending.code === 0 && phases.every((phase) => readResult(runDir, phase) !== undefined)) return undefined;
   const said = failureMessage.safeParse(message);
-  if (said.success) throw failureOf(nameOf(options), said.data);
-  const text = causeOf(ending);
+  const hasCrashed = said.success && said.data.kind === 'crash';
+  if (said.success && !hasCrashed) throw failureOf(nameOf(options), said.data);
+  const text = hasCrashed ? `failed on the GPU: ${said.data.message}` : causeOf(ending);
   if (signal.aborted) throw new Interrupted(`${nameOf(options)} was stopped: it ${text}`);
   return { text, ending };
 }

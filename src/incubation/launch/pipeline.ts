@@ -1,12 +1,14 @@
+import { availableParallelism } from 'node:os';
 import { InputError } from '../../base/errors.js';
 import { writeStatus } from '../../checkpoint/phase-status.js';
 import { readResult } from '../../checkpoint/run-folder.js';
-import { localMachine, type Machine } from '../../cluster/local.js';
+import { countGpus, gpusOfDriver } from '../../torch/gpu-count.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { sharesWithOthers } from '../together/shared-incubation.js';
 import { Interrupted } from './interrupted.js';
+import { type Machine, shareOf } from './machine-share.js';
 import { runPhaseProcess } from './phase-process.js';
 import type { PreparedRun } from './prepare.js';
 
@@ -48,7 +50,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   // Of phases begun before; of the others nothing is written yet, which says the same.
   for (const { name } of undone) writeStatus(runDir, name, WAITING);
 
-  const share = shareOf(recipe, undone, localMachine());
+  const share = shareOf(recipe, undone, await localMachine(recipe, note));
   const waiting = teamsOf(recipe, undone, share.teams);
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
@@ -101,7 +103,17 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
 
 const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
 
-const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
+/** The GPUs are looked for only where the recipe may use them. */
+async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Promise<Machine> {
+  const gpus = run.device === 'cpu' ? 0 : await countGpus();
+  const offered = gpusOfDriver();
+  if (run.device === 'auto' && gpus < offered) {
+    note(
+      `assumed: ${gpus === 0 ? 'run.device cpu' : `${gpus} GPUs`}; the driver shows ${offered}, libtorch sees ${gpus}: see \`deep-incubation doctor\``,
+    );
+  }
+  return { cores: availableParallelism(), gpus };
+}
 
 /**
  * Every phase to run must start from phases that are done, or are to be run too.
@@ -132,61 +144,4 @@ function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (read
   const first = phases.findIndex(shares);
   const alone = phases.filter((phase) => !shares(phase)).map((phase) => [phase]);
   return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
-}
-
-interface Share {
-  readonly atATime: number;
-  /** Processes over which modules are dealt out that are incubated together: one a device. */
-  readonly teams: number;
-  /** Whether a phase runs beside others. */
-  joins(phase: Phase): boolean;
-  /** For a phase that runs alone. */
-  readonly whole: Place;
-  ofSlot(slot: number): Place;
-}
-
-/** What a phase's processes have: `ranks` of them, with `threads` each. */
-interface Place {
-  readonly ranks: number;
-  readonly firstLocalRank: number;
-  readonly threads: number;
-  readonly device: string;
-}
-
-/**
- * Shares out a machine: a GPU for each process where there are GPUs, else cores evenly.
- * @throws InputError for more processes of a phase than GPUs
- */
-function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): Share {
-  const { run } = recipe;
-  const usesGpus = run.device === 'auto' && gpus > 0;
-  const modules = Math.max(1, phases.filter(isModule).length);
-  const { ranks } = run;
-  const together = isTogether(recipe) && ranks === 1;
-  if (usesGpus && ranks > gpus) {
-    throw new InputError(`run.ranks ${ranks}: this machine has ${gpus} GPUs`, {
-      hint: `choose at most ${gpus}`,
-    });
-  }
-  const room = Math.max(1, Math.floor((usesGpus ? gpus : cores) / ranks));
-  // A GPU is one device. Processes of fewer threads use a CPU better; two modules in each still share.
-  const devices = usesGpus ? room : Math.min(room, Math.ceil(modules / 2));
-  const teams = run.parallel !== 'auto' ? run.parallel : devices;
-  const most = together ? Math.min(modules, teams) : modules;
-  const atATime = run.parallel === 'auto' ? Math.min(most, room) : run.parallel;
-  const each = Math.max(1, Math.floor(cores / (atATime * ranks)));
-  const threads = (share: number) => (run.threads === 'auto' ? share : run.threads);
-  return {
-    atATime,
-    teams,
-    joins: (phase) => run.parallel !== 'auto' || isModule(phase),
-    whole: {
-      ...{ ranks, firstLocalRank: 0, device: run.device },
-      threads: threads(Math.max(1, Math.floor(cores / ranks))),
-    },
-    ofSlot: (slot) => ({
-      ...{ ranks, firstLocalRank: ranks * slot, threads: threads(each) },
-      device: usesGpus && ranks === 1 ? `cuda:${slot % gpus}` : run.device,
-    }),
-  };
 }

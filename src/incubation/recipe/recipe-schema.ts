@@ -94,7 +94,9 @@ const run = z
   .strictObject({
     device: z
       .string()
-      .describe('auto, cpu, cuda or cuda:<n>. auto takes a GPU where there is one.')
+      .describe(
+        'auto, cpu, cuda (all GPUs) or cuda:<n> (that one). auto takes the GPUs that libtorch sees, else the CPU.',
+      )
       .default('auto'),
     parallel: autoOrFew
       .describe(
