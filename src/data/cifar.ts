@@ -3,15 +3,18 @@ import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
 import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
-import type { Split } from './formats.js';
+import { besideKnown } from './folder-scan.js';
 import { numberNames } from './labels.js';
+
+/** `val` is what its authors call the test batch. */
+export type CifarPart = 'train' | 'val';
 
 /** One of the two data sets in its binary version (Krizhevsky 2009). */
 interface Variant {
   readonly title: string;
   /** The folder that its archive unpacks to. */
   readonly folder: string;
-  readonly files: Readonly<Record<Split, readonly string[]>>;
+  readonly files: Readonly<Record<CifarPart, readonly string[]>>;
   /** A record is its labels, a byte each, then the pixels. The last label is the class. */
   readonly labelCounts: readonly number[];
   readonly nameFile: string;
@@ -51,7 +54,7 @@ const IMAGE_BYTES = 3 * PIXELS;
  * @param folder that holds the .bin files, or the folder above it
  * @throws InputError if a file is missing, not a whole number of images, or a label is none.
  */
-export function cifar(folder: string, format: CifarFormat, split: Split): Dataset {
+export function cifar(folder: string, format: CifarFormat, split: CifarPart): Dataset {
   const variant = VARIANTS[format];
   const root = cifarFolder(folder, format);
   if (root === undefined) throw missing(folder, variant);
@@ -76,6 +79,7 @@ export function cifar(folder: string, format: CifarFormat, split: Split): Datase
   return {
     length: perBatch * batches.length,
     classes: classNames(join(root, variant.nameFile), variant),
+    passedOver: besideKnown(root, isPublished),
     label: (i) => recordOf(i)[variant.labelCounts.length - 1],
     describe: (i) => `${files[Math.floor(i / perBatch)]}, image ${i % perBatch}`,
     source: (i): Image => ({
@@ -92,6 +96,13 @@ export function cifarFolder(folder: string, format: CifarFormat): string | undef
   const { files, folder: inside } = VARIANTS[format];
   const names = [...files.train, ...files.val];
   return [folder, join(folder, inside)].find((each) => names.some((name) => existsSync(join(each, name))));
+}
+
+/** Whether the archives hold a file of this name. */
+function isPublished(name: string): boolean {
+  return Object.values(VARIANTS).some(({ files, nameFile }) =>
+    [...files.train, ...files.val, nameFile, 'coarse_label_names.txt', 'readme.html'].includes(name),
+  );
 }
 
 function recordBytes({ labelCounts }: Variant): number {

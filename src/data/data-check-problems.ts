@@ -1,11 +1,13 @@
 import { DIGEST_BYTES, type Finding, type Reading } from './data-check-read.js';
 import { imagesOfClasses, spreadOf } from './data-check-summary.js';
 import type { Dataset } from './dataset.js';
-import type { Split } from './formats.js';
+import type { SplitChoice } from './splits.js';
 
 export interface DataProblem {
   /**
    * - `damaged`: a part or a shard cannot be opened at all
+   * - `missing_part`: there is no train, or no val: a run needs both
+   * - `refused`: a run would refuse the data for another reason
    * - `unreadable`: an image is truncated, damaged, or no image
    * - `wrong_extension`: an image is of another format than its name says
    * - `empty_class`: a class without images
@@ -15,6 +17,8 @@ export interface DataProblem {
    */
   readonly kind:
     | 'damaged'
+    | 'missing_part'
+    | 'refused'
     | 'unreadable'
     | 'wrong_extension'
     | 'empty_class'
@@ -27,12 +31,9 @@ export interface DataProblem {
   readonly detail: string;
 }
 
-/** `all`: of a folder that is not divided into train and val. */
-export type PartName = Split | 'all';
-
 /** A part of a data set, and what reading it found. */
 export interface CheckedPart {
-  readonly name: PartName;
+  readonly name: SplitChoice;
   readonly dataset: Dataset;
   readonly reading: Reading;
 }
@@ -112,7 +113,7 @@ function duplicateProblem(places: readonly Place[]): DataProblem {
   const classes = new Set(
     places.map(({ part: { dataset }, index }) => dataset.classes[dataset.label(index)]),
   );
-  const inBoth = parts.size > 1 ? ', in train and in val' : '';
+  const inBoth = parts.size > 1 ? `, in ${Array.from(parts, ({ name }) => name).join(' and in ')}` : '';
   const differently = classes.size > 1 ? `, of classes ${[...classes].join(' and ')}` : '';
   return {
     kind: parts.size > 1 ? 'leak' : 'duplicate',

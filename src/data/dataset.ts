@@ -1,4 +1,5 @@
 import type { RandomKey } from '../base/random.js';
+import type { PassedOver } from './passed-over.js';
 
 /** 8-bit pixels, height x width x channels, interleaved. May be a view of its data set: not to be written to. */
 export interface Image {
@@ -9,8 +10,9 @@ export interface Image {
   readonly data: Uint8Array;
 }
 
-/** An image still encoded (JPEG, PNG): a file, or the part of one that starts at `start`. */
+/** An image still encoded (JPEG, PNG ...): a file, or the part of one that starts at `start`. */
 export interface EncodedImage {
+  /** Bytes that are not UTF-8 are lone surrogates, as `nameOf` of base/file-names.ts has them. */
   readonly file: string;
   /** Both or neither: bytes. */
   readonly start?: number;
@@ -22,6 +24,8 @@ export interface Dataset {
   readonly length: number;
   /** Names of the classes; a label is an index into this list. */
   readonly classes: readonly string[];
+  /** What lies beside the images and is not read. */
+  readonly passedOver?: readonly PassedOver[];
   label(i: number): number;
   /** What a message calls image `i`: its file, or its place in one. */
   describe(i: number): string;

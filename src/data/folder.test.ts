@@ -188,12 +188,12 @@ describe('a flat folder', () => {
 
   test('without images too', () => {
     touch('notes.txt');
-    expect(failure(() => imageFolder(root)).message).toMatch(/no PNG or JPEG/);
+    expect(failure(() => imageFolder(root)).message).toMatch(/holds no image/);
   });
 });
 
 describe('pairs', () => {
-  test.each(['val', 'validation', 'test'])('train and %s', (name) => {
+  test.each(['val', 'validation', 'valid', 'Val', 'VALIDATION'])('train and %s', (name) => {
     touch('train/a/1.png', 'train/b/1.png', `${name}/b/2.png`);
     const { train, val } = imageFolders(root);
     expect(contents(train).map(([, y]) => y)).toEqual([0, 1]);
@@ -203,9 +203,13 @@ describe('pairs', () => {
 
   test('what is missing is named', () => {
     touch('train/a/1.png');
-    expect(failure(() => imageFolders(root)).message).toMatch(/no sub-folder val/);
+    expect(failure(() => imageFolders(root)).message).toMatch(
+      /no folder named val, valid or validation: it has train/,
+    );
     expect(failure(() => imageFolders(join(root, 'none'))).message).toMatch(/none does not exist/);
-    expect(failure(() => imageFolders(join(root, 'train'))).message).toMatch(/no sub-folder train/);
+    expect(failure(() => imageFolders(join(root, 'train'))).message).toMatch(
+      /no folder named train or training: it is not divided/,
+    );
     touch('val/c/1.png');
     expect(failure(() => imageFolders(root)).message).toContain(join(root, 'val/c'));
   });

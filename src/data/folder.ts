@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { InputError } from '../base/errors.js';
-import { absent } from './absent.js';
+import { shownName } from '../base/file-names.js';
 import type { Dataset } from './dataset.js';
+import { type FolderLayout, folderLayout, folderOfSplit } from './folder-layout.js';
 import { folderContent, imagesUnder } from './folder-scan.js';
 import { classLabels, type KnownClasses, labelOfName, numberNames } from './labels.js';
 import { type NameList, nameListBuilder } from './name-list.js';
+import { joinedPassedOver, type PassedOver, passedOverTally } from './passed-over.js';
+import { type SplitChoice, splitOfName } from './splits.js';
 
 export interface FolderOptions {
   /** A class may be without images. Default: that is an error. */
@@ -13,12 +15,12 @@ export interface FolderOptions {
 }
 
 /**
- * A folder of PNG and JPEG images, decoded to RGB when asked for. Two layouts:
+ * A folder of images, decoded to RGB when asked for. Two layouts:
  * - `<class>/<image>`, torchvision's: one sub-folder a class, labels in their sorted order (see `classLabels`);
  *   images may lie deeper within a class;
  * - `<anything>_y<label>.<ext>`: no sub-folders, labels in the names.
  *
- * Hidden files, and files that are not named as images, are passed over. An image takes the bytes of its
+ * Hidden files, and files that are not named as images, are passed over and counted. An image takes the bytes of its
  * name and eight more.
  *
  * @throws InputError if there is no such folder, a class has no image, or labels cannot be told.
@@ -28,23 +30,26 @@ export interface FolderOptions {
  * console.log(images.length, images.describe(0), images.classes[images.label(0)]);
  */
 export function imageFolder(root: string, known: KnownClasses = {}, options: FolderOptions = {}): Dataset {
-  const { folders, images } = folderContent(root);
-  if (folders.length === 0) return flatFolder(root, images, known);
+  const tally = passedOverTally();
+  const { folders, images } = folderContent(root, { onPassedOver: tally.add });
+  if (folders.length === 0) return { ...flatFolder(root, images, known), passedOver: tally.list() };
 
-  const { labels, classes } = classLabels(root, folders, known);
+  for (const image of images) tally.add('images beside class folders', join(root, image));
+  const { labels, classes } = classLabels(root, folders.map(shownName), known);
   const names = nameListBuilder();
   const ends = folders.map((folder) => {
     const path = join(root, folder);
-    const found = imagesUnder(path);
+    const found = imagesUnder(path, tally.add);
     if (found.length === 0 && !options.emptyClasses) {
-      throw new InputError(`${path} holds no PNG or JPEG image`, {
+      throw new InputError(`${shownName(path)} holds no image`, {
         hint: 'Every sub-folder is a class and needs images: add some, or remove the folder.',
       });
     }
     for (const image of found) names.add(image);
     return names.length;
   });
-  return classFolders(root, { folders, ends, labels, names: names.build() }, classes);
+  const scan = { folders, ends, labels, names: names.build(), passedOver: tally.list() };
+  return classFolders(root, scan, classes);
 }
 
 interface Scan {
@@ -54,11 +59,12 @@ interface Scan {
   readonly labels: readonly number[];
   /** Of all images, folder after folder. */
   readonly names: NameList;
+  readonly passedOver: readonly PassedOver[];
 }
 
 function classFolders(
   root: string,
-  { folders, ends, labels, names }: Scan,
+  { folders, ends, labels, names, passedOver }: Scan,
   classes: readonly string[],
 ): Dataset {
   const folderOf = new Int32Array(names.length);
@@ -67,77 +73,89 @@ function classFolders(
   return {
     length: names.length,
     classes,
+    passedOver,
     label: (i) => labels[folderOf[i]],
-    describe: path,
+    describe: (i) => shownName(path(i)),
     source: (i) => ({ file: path(i) }),
   };
 }
 
 /**
- * A pair of image folders, `train` and `val` (or `validation`, or `test`), in `root`. The classes are
- * those of `train`.
+ * A pair of image folders in `root`: `train`, and `val`, `valid` or `validation`. The classes are those of `train`.
  *
- * @throws InputError as `imageFolder`, and if `val` has a class that `train` has not.
+ * @param evalSplit `test`: the images to evaluate on are those of `test`. Default `val`.
+ * @throws InputError as `imageFolder` and `folderLayout`, and if `val` has a class that `train` has not.
  *
  * @example
  * const { train, val } = imageFolders('images');
  * console.log(train.length, val.length);
  */
-export function imageFolders(root: string, known: KnownClasses = {}): { train: Dataset; val: Dataset } {
-  const { train: trainFolder, val } = folderParts(root);
-  if (val === undefined || trainFolder === undefined) {
-    const missing = trainFolder === undefined ? 'train' : 'val (or validation, or test)';
-    const what = existsSync(root) ? `${root} has no sub-folder ${missing}` : absent(root);
-    throw new InputError(what, { hint: 'Give a folder with train/<class>/* and val/<class>/*.' });
-  }
+export function imageFolders(
+  root: string,
+  known: KnownClasses = {},
+  { evalSplit = 'val' }: { readonly evalSplit?: 'val' | 'test' | undefined } = {},
+): { train: Dataset; val: Dataset } {
+  const layout = folderLayout(root);
+  const [trainFolder, valFolder] = (['train', evalSplit] as const).map((split) =>
+    folderOfSplit(root, layout, split),
+  );
   const train = imageFolder(trainFolder, known);
-  return { train, val: imageFolder(val, { classes: train.classes }) };
+  const passedOver = joinedPassedOver([
+    train.passedOver,
+    layout.passedOver,
+    unreadParts(layout.parts, evalSplit),
+  ]);
+  return { train: { ...train, passedOver }, val: imageFolder(valFolder, { classes: train.classes }) };
 }
 
 /**
- * The images to evaluate a model on: those of `dir`'s validation folder if it has one, else of
- * `dir` itself.
+ * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself where it is not divided.
  *
- * @throws InputError as `imageFolder`, and if the classes do not fit the model's.
+ * @param split Default: `val`. `all`: the folders of `dir` are classes, whatever they are called.
+ * @throws InputError as `imageFolder` and `folderLayout`, if the part is missing, and if the classes do not fit the
+ *   model's.
  *
  * @example
  * const val = evalFolder('images', 2);
  * val.classes; // the names of images/val's folders
  */
-export function evalFolder(dir: string, modelClasses: number, classes?: readonly string[]): Dataset {
-  return imageFolder(folderParts(dir).val ?? dir, { classes, modelClasses });
+export function evalFolder(
+  dir: string,
+  modelClasses: number,
+  classes?: readonly string[],
+  split?: SplitChoice,
+): Dataset {
+  const known = { classes, modelClasses };
+  if (split === 'all') return imageFolder(dir, known);
+  const layout = folderLayout(dir);
+  const isPart = split === undefined || splitOfName(basename(resolve(dir))) === split;
+  if (layout.parts === undefined && isPart) return imageFolder(dir, known);
+  const dataset = imageFolder(folderOfSplit(dir, layout, split ?? 'val'), known);
+  return { ...dataset, passedOver: joinedPassedOver([dataset.passedOver, layout.passedOver]) };
 }
 
-/**
- * The parts that a folder has: `train`, and `val` or else `validation` or `test`. None where it has neither `train`
- * nor `val`: then `test` is a class.
- */
-export function folderParts(root: string): { train?: string; val?: string } {
-  const [train, val, ...others] = ['train', 'val', 'validation', 'test'].map((name) => {
-    const path = join(root, name);
-    return existsSync(path) ? path : undefined;
-  });
-  if (train === undefined && val === undefined) return {};
-  return { train, val: val ?? others.find((path) => path !== undefined) };
-}
-
-/** Whether a folder, or its train or val, has sub-folders of images. */
-export function holdsClasses(root: string): boolean {
-  const { train, val } = folderParts(root);
-  const part = train ?? val ?? root;
-  return folderContent(part).folders.some((name) => folderContent(join(part, name)).images.length > 0);
+/** The part that could be evaluated on and is not. */
+function unreadParts(parts: FolderLayout['parts'], evalSplit: 'val' | 'test'): PassedOver[] {
+  const other = evalSplit === 'val' ? 'test' : 'val';
+  const path = parts?.[other];
+  return path === undefined
+    ? []
+    : [{ reason: `part that data.eval_split does not ask for`, count: 1, examples: [shownName(path)] }];
 }
 
 function flatFolder(root: string, images: readonly string[], known: KnownClasses): Dataset {
-  if (images.length === 0) throw new InputError(`${root} holds no PNG or JPEG image`, { hint: LAYOUTS });
+  if (images.length === 0) throw new InputError(`${shownName(root)} holds no image`, { hint: LAYOUTS });
   const { classes: names, modelClasses = names?.length } = known;
   const labels = images.map((image) => {
     const label = labelOfName(image);
     if (label === undefined) throw withoutLabel(root, image);
     if (modelClasses !== undefined && label >= modelClasses) {
-      throw new InputError(`${join(root, image)}: label ${label}, but there are ${modelClasses} classes`, {
-        hint: 'Labels go from 0 to the number of classes - 1.',
-      });
+      throw new InputError(
+        `${shownName(join(root, image))}: label ${label}, but there are ${modelClasses} classes`,
+        {
+          hint: 'Labels go from 0 to the number of classes - 1.',
+        },
+      );
     }
     return label;
   });
@@ -146,7 +164,7 @@ function flatFolder(root: string, images: readonly string[], known: KnownClasses
     length: images.length,
     classes: names ?? numberNames(count),
     label: (i) => labels[i],
-    describe: (i) => join(root, images[i]),
+    describe: (i) => shownName(join(root, images[i])),
     source: (i) => ({ file: join(root, images[i]) }),
   };
 }
@@ -161,5 +179,5 @@ function withoutLabel(root: string, image: string): InputError {
         'the script valprep.sh that many repositories hold does so.',
     });
   }
-  return new InputError(`${join(root, image)}: its name tells no label`, { hint: LAYOUTS });
+  return new InputError(`${shownName(join(root, image))}: its name tells no label`, { hint: LAYOUTS });
 }

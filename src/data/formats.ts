@@ -24,6 +24,3 @@ export const CATEGORIES = [
 ] as const;
 
 export type Category = (typeof CATEGORIES)[number];
-
-/** The two parts of a data set. */
-export type Split = 'train' | 'val';

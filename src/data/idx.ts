@@ -4,6 +4,7 @@ import { constants, gunzipSync } from 'node:zlib';
 import { errorText, InputError } from '../base/errors.js';
 import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
+import { besideKnown } from './folder-scan.js';
 
 const CLASSES = [
   'T-shirt/top',
@@ -60,6 +61,9 @@ function idxDataset(folder: string, prefix: string): Dataset {
   return {
     length,
     classes: CLASSES,
+    passedOver: besideKnown(folder, (name) =>
+      /^(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?$/.test(name),
+    ),
     label: (i) => labels[i],
     describe: (i) => `${imageFile}, image ${i}`,
     source: (i): Image => ({ width, height, channels: 1, data: pixels.subarray(i * size, (i + 1) * size) }),

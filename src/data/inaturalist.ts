@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { errorText, InputError } from '../base/errors.js';
 import type { Dataset } from './dataset.js';
-import type { Category, Split } from './formats.js';
+import { besideKnown } from './folder-scan.js';
+import type { Category } from './formats.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 
 export interface InaturalistOptions {
@@ -41,7 +42,7 @@ export function inaturalist(
     const value = valueById(category_id);
     if (!labels.has(value)) labels.set(value, labels.size);
   }
-  const dataset = (split: Split, images: Images) => {
+  const dataset = (split: 'train' | 'val', images: Images) => {
     const file = join(folder, `${split}${year}.json`);
     const labelOf = (categoryId: number) => {
       const label = labels.get(valueById(categoryId));
@@ -79,9 +80,13 @@ function annotatedImages(
   });
   const names = imageNames(folder, file, images);
   const path = (i: number) => join(folder, names.at(i));
+  const imageFolders = new Set(images.map(({ file_name }) => file_name.split('/', 1)[0]));
+  const isKnown = (name: string) =>
+    imageFolders.has(name) || /^((train|val)201[89]|categories)\.json$/.test(name);
   return {
     length: images.length,
     classes,
+    passedOver: besideKnown(folder, isKnown),
     label: (i) => labels[i],
     describe: path,
     source: (i) => ({ file: path(i) }),

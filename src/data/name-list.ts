@@ -1,5 +1,7 @@
+import { nameOf, pathBytes } from '../base/file-names.js';
+
 /**
- * Many strings, one after another in one piece of memory, up to 4 GiB: each takes its bytes and four more, and the
+ * Many names of files, one after another in one piece of memory, up to 4 GiB: each takes its bytes and four more, and the
  * garbage collector does not visit them.
  */
 export interface NameList {
@@ -15,9 +17,6 @@ export interface NameListBuilder {
   build(): NameList;
 }
 
-/** A UTF-16 unit takes at most so many bytes of UTF-8. */
-const MOST_BYTES = 3;
-
 export function nameListBuilder(): NameListBuilder {
   let bytes = Buffer.allocUnsafe(1024);
   let ends = new Uint32Array(64);
@@ -29,8 +28,9 @@ export function nameListBuilder(): NameListBuilder {
       return length;
     },
     add: (name) => {
-      if (used + MOST_BYTES * name.length > bytes.length) {
-        const larger = Buffer.allocUnsafe(2 * bytes.length + MOST_BYTES * name.length);
+      const added = pathBytes(name);
+      if (used + added.length > bytes.length) {
+        const larger = Buffer.allocUnsafe(2 * bytes.length + added.length);
         bytes.copy(larger, 0, 0, used);
         bytes = larger;
       }
@@ -39,7 +39,7 @@ export function nameListBuilder(): NameListBuilder {
         more.set(ends);
         ends = more;
       }
-      used += bytes.write(name, used);
+      used += added.copy(bytes, used);
       ends[length++] = used;
     },
     build: () => nameList(Buffer.from(bytes.subarray(0, used)), ends.slice(0, length)),
@@ -49,6 +49,6 @@ export function nameListBuilder(): NameListBuilder {
 function nameList(bytes: Buffer, ends: Uint32Array): NameList {
   return {
     length: ends.length,
-    at: (i) => bytes.toString('utf8', i === 0 ? 0 : ends[i - 1], ends[i]),
+    at: (i) => nameOf(bytes.subarray(i === 0 ? 0 : ends[i - 1], ends[i])),
   };
 }

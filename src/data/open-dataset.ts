@@ -5,12 +5,14 @@ import { InputError } from '../base/errors.js';
 import { absent } from './absent.js';
 import { cifar, cifarFolder } from './cifar.js';
 import type { Dataset } from './dataset.js';
-import { evalFolder, holdsClasses, imageFolders } from './folder.js';
+import { evalFolder, imageFolders } from './folder.js';
+import { holdsClasses } from './folder-layout.js';
 import type { Category, DataFormat } from './formats.js';
 import { fashionMnist } from './idx.js';
 import { inaturalist } from './inaturalist.js';
 import { holdsShards } from './shard-files.js';
 import { shards } from './shards.js';
+import type { SplitChoice } from './splits.js';
 
 export interface OpenDatasetOptions {
   readonly format: DataFormat;
@@ -20,6 +22,8 @@ export interface OpenDatasetOptions {
   readonly modelClasses?: number | undefined;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
+  /** Which part of a folder or of shards is evaluated on. Default: `val`. */
+  readonly evalSplit?: 'val' | 'test' | undefined;
 }
 
 /** Both parts of a data set; the classes of one are those of the other. */
@@ -35,30 +39,29 @@ export interface DatasetPair {
  * const { train, val } = openDataset({ format: 'folder', path: 'images', modelClasses: 2 });
  * console.log(train.length, val.length);
  */
-export function openDataset({ format, path, modelClasses, category }: OpenDatasetOptions): DatasetPair {
+export function openDataset(options: OpenDatasetOptions): DatasetPair {
+  const { format, path, modelClasses } = options;
   const folder = path ?? (format === 'fashion-mnist' ? join(cacheRoot(), 'fashion-mnist') : undefined);
   if (folder === undefined) {
     throw new InputError(`a data set of format ${format} without a path`, { hint: 'Give data.path.' });
   }
-  const pair = openPair(format, folder, modelClasses, category);
+  const pair = openPair(folder, options);
   requireClasses(pair.train, folder, modelClasses);
   return pair;
 }
 
 function openPair(
-  format: DataFormat,
   folder: string,
-  modelClasses: number | undefined,
-  category: Category | undefined,
+  { format, modelClasses, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
 ): DatasetPair {
   switch (format) {
     case 'fashion-mnist':
       return fashionMnist(folder);
     case 'folder':
-      return imageFolders(folder, { modelClasses });
+      return imageFolders(folder, { modelClasses }, { evalSplit });
     case 'shards': {
       const train = shards(folder, 'train', { modelClasses });
-      return { train, val: shards(folder, 'val', { classes: train.classes }) };
+      return { train, val: shards(folder, evalSplit, { classes: train.classes }) };
     }
     case 'cifar-10':
     case 'cifar-100':
@@ -69,31 +72,54 @@ function openPair(
   }
 }
 
+export interface OpenEvalOptions {
+  /** How many classes the model tells apart. */
+  readonly modelClasses: number;
+  /** What iNaturalist's images are classified by. Default: `name`. */
+  readonly category?: Category | undefined;
+  /** Default: `val`, or all where the data set is not divided. `all`: whatever the folders are called. */
+  readonly split?: SplitChoice | undefined;
+}
+
 /**
- * The images to evaluate a model on: those of the validation part, or all where a folder has no parts. What kind
- * of data set it is, is told by what lies in the folder.
+ * The images to evaluate a model on: those of a part, or all where a folder has no parts. What kind of data set it
+ * is, is told by what lies in the folder.
  *
- * @throws InputError as `openDataset`.
+ * @throws InputError as `openDataset`, and where the part is missing.
  */
-export function openEvalDataset(dir: string, modelClasses: number, category?: Category): Dataset {
+export function openEvalDataset(dir: string, options: OpenEvalOptions): Dataset {
   const format = dataFormatOf(dir);
-  const dataset = openEval(format, dir, modelClasses, category);
-  requireClasses(dataset, dir, modelClasses);
+  const dataset = openEval(format, dir, options);
+  requireClasses(dataset, dir, options.modelClasses);
   return dataset;
 }
 
-function openEval(format: DataFormat, dir: string, modelClasses: number, category?: Category): Dataset {
+function openEval(
+  format: DataFormat,
+  dir: string,
+  { modelClasses, category, split }: OpenEvalOptions,
+): Dataset {
   switch (format) {
     case 'folder':
-      return evalFolder(dir, modelClasses);
+      return evalFolder(dir, modelClasses, undefined, split);
     case 'shards':
-      return shards(dir, 'val', { modelClasses });
+      return shards(dir, split ?? 'val', { modelClasses });
     case 'cifar-10':
     case 'cifar-100':
-      return cifar(dir, format, 'val');
+      return cifar(dir, format, publishedPart(dir, split, format));
     default:
-      return openPair(format, dir, modelClasses, category).val;
+      return openPair(dir, { format, modelClasses, category })[publishedPart(dir, split, format)];
   }
+}
+
+/** Of a published data set of two parts: what is evaluated on is CIFAR's and Fashion-MNIST's test set. */
+export function publishedPart(dir: string, split: SplitChoice = 'val', format: DataFormat): 'train' | 'val' {
+  const hasTest = !format.startsWith('inaturalist');
+  if (split === 'train' || split === 'val') return split;
+  if (split === 'test' && hasTest) return 'val';
+  throw new InputError(`${dir}: ${format} has no part ${split}`, {
+    hint: `Choose --split train, val${hasTest ? ' or test, which are the same images' : ''}.`,
+  });
 }
 
 /**

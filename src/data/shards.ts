@@ -4,12 +4,13 @@ import { z } from 'zod';
 import { cacheRoot } from '../base/cache.js';
 import { InputError } from '../base/errors.js';
 import type { Dataset } from './dataset.js';
-import type { Split } from './formats.js';
 import { type KnownClasses, numberNames } from './labels.js';
 import { nameListBuilder } from './name-list.js';
-import { shardFiles } from './shard-files.js';
+import { joinedPassedOver } from './passed-over.js';
+import { shardFiles, shardLayout } from './shard-files.js';
 import { shardIndex } from './shard-index.js';
 import type { ShardIndex } from './shard-samples.js';
+import type { SplitChoice } from './splits.js';
 
 export interface ShardOptions {
   /** Where the indices of shards are kept. Default: in the cache folder. */
@@ -20,7 +21,7 @@ export interface ShardOptions {
 
 /**
  * Images in tar files of WebDataset's layout, read at random from within them: nothing is unpacked. A folder holds
- * the shards of both parts (`train-000000.tar`, `imagenet-val-00.tar`, `train/0.tar`), and may hold names of the
+ * the shards of all parts (`train-000000.tar`, `imagenet-val-00.tar`, `train/0.tar`), and may hold names of the
  * classes in `classes.json` or `dataset.json`: a list, or an object with a list `classes`. The first reading of a
  * shard makes an index of it (see `shardIndex`).
  *
@@ -28,7 +29,7 @@ export interface ShardOptions {
  */
 export function shards(
   folder: string,
-  split: Split,
+  split: SplitChoice,
   known: KnownClasses = {},
   options: ShardOptions = {},
 ): Dataset {
@@ -45,6 +46,7 @@ export function shards(
   return {
     length: names.length,
     classes,
+    passedOver: joinedPassedOver([shardLayout(folder).passedOver]),
     label: (i) => labels[i],
     describe: (i) => `${files[shard[i]]}: ${names.at(i)}`,
     source: (i) => ({ file: files[shard[i]], start: starts[i], bytes: bytes[i] }),

@@ -6,6 +6,7 @@ import { drawErasing } from '../data/erase.js';
 import type { TrainBatchesOptions } from '../data/loader.js';
 import { drawMix } from '../data/mix.js';
 import { openDataset } from '../data/open-dataset.js';
+import { joinedPassedOver, type PassedOver } from '../data/passed-over.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
 import type { PhaseName } from './phases.js';
@@ -20,6 +21,8 @@ export interface Images {
   readonly val: Dataset;
   readonly augmentation: Augmentation;
   readonly evalTransform: FixedTransform;
+  /** What lies beside the images and is not read. */
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** @throws InputError when the images are missing or do not fit the recipe */
@@ -30,6 +33,7 @@ export function openImages(recipe: Recipe): Images {
     path: data.path ?? DEFAULT_PATHS[data.format]?.(),
     modelClasses: model.classes,
     category: data.category,
+    evalSplit: data.eval_split,
   });
   const share = data.fraction === 1 ? train : classSubset(train, data.fraction, seed);
   return {
@@ -37,6 +41,7 @@ export function openImages(recipe: Recipe): Images {
     val: subset(val, data.eval_images),
     augmentation: augmentationOf(recipe),
     evalTransform: evalTransform(model.image_size, data.eval_crop),
+    passedOver: joinedPassedOver([train.passedOver, val.passedOver]),
   };
 }
 

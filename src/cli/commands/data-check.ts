@@ -1,14 +1,21 @@
 import { checkData, type DataReport } from '../../data/data-check.js';
 import type { DataProblem } from '../../data/data-check-problems.js';
 import type { PartSummary, Spread } from '../../data/data-check-summary.js';
+import { passedOverLine } from '../../data/passed-over.js';
+import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';
 import { columns, print, printJson } from '../output.js';
 
 /** `data check`: what is wrong with a folder of images; exit 1 where something is. */
-export async function dataCheck(folder: string, options: { readonly json?: true }): Promise<void> {
+export async function dataCheck(
+  folder: string,
+  options: { readonly json?: true; readonly split?: SplitChoice },
+): Promise<void> {
   const started = performance.now();
   const progress = progressLine(process.stderr);
-  const report = await checkData(folder, progress.show).finally(progress.clear);
+  const report = await checkData(folder, { split: options.split, onProgress: progress.show }).finally(
+    progress.clear,
+  );
   const seconds = (performance.now() - started) / 1000;
   if (options.json) printJson({ data: folder, ...report, seconds });
   else printReport(folder, report, seconds);
@@ -33,7 +40,11 @@ function progressLine(stream: NodeJS.WriteStream) {
   };
 }
 
-function printReport(folder: string, { format, parts, problems }: DataReport, seconds: number): void {
+function printReport(
+  folder: string,
+  { format, parts, not_read, problems }: DataReport,
+  seconds: number,
+): void {
   const images = Object.values(parts).reduce((sum, part) => sum + part.images, 0);
   print(
     ...columns(
@@ -44,6 +55,7 @@ function printReport(folder: string, { format, parts, problems }: DataReport, se
       ],
       2,
     ),
+    ...(not_read.length === 0 ? [] : ['', ...not_read.map(passedOverLine)]),
     '',
     ...(problems.length === 0 ? ['No problem found.'] : problemLines(problems)),
   );
@@ -76,6 +88,8 @@ function pixels({ min, p5, median, p95, max }: Spread): string {
 
 const TITLES: Readonly<Record<DataProblem['kind'], string>> = {
   damaged: 'cannot be opened',
+  missing_part: 'parts that are missing',
+  refused: 'a run refuses it',
   unreadable: 'images that cannot be read',
   wrong_extension: 'images of another format than their name says',
   empty_class: 'classes without images',

@@ -3,6 +3,8 @@ import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.j
 import type { Batch } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader.js';
 import { openEvalDataset } from '../../data/open-dataset.js';
+import { passedOverLine } from '../../data/passed-over.js';
+import type { SplitChoice } from '../../data/splits.js';
 import { evalTransform } from '../../data/transform.js';
 import { assemble, type StageWeights } from '../../incubation/assemble.js';
 import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
@@ -24,6 +26,7 @@ import { columns, note, print, printJson } from '../output.js';
 
 interface EvalOptions {
   readonly data: string;
+  readonly split?: SplitChoice;
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly batchSize: number;
@@ -38,7 +41,12 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   noteAssumed(known.assumptions);
   const { recipe, depths } = known;
   const config = vitConfigOf(recipe);
-  const dataset = openEvalDataset(options.data, config.classes, recipe.data.category);
+  const dataset = openEvalDataset(options.data, {
+    modelClasses: config.classes,
+    category: recipe.data.category,
+    split: options.split,
+  });
+  for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
 
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);
@@ -67,6 +75,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     ...(options.batchMean && { loss_batch_mean: meanOf(batchLosses) }),
     checkpoint: checkpoint.name,
     data: options.data,
+    split: options.split,
     model: modelFacts(known),
     eval_crop: crop,
     device,

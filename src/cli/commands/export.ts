@@ -111,7 +111,8 @@ function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
 function namesIn(path: string, { classes }: VitConfig, recipe: Recipe): readonly string[] {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new InputError(`--classes: ${path} does not exist`);
-  if (stat.isDirectory()) return openEvalDataset(path, classes, recipe.data.category).classes;
+  if (stat.isDirectory())
+    return openEvalDataset(path, { modelClasses: classes, category: recipe.data.category }).classes;
   const text = readFileSync(path, 'utf8').trim();
   const names = text.startsWith('[') ? listOf(path, text) : text.split(/\r?\n/).map((line) => line.trim());
   if (names.length === classes) return names;

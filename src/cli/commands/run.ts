@@ -4,6 +4,7 @@ import { InputError } from '../../base/errors.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
+import { passedOverLine } from '../../data/passed-over.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
@@ -91,7 +92,9 @@ async function prepare({ recipe, runDir, only, options }: Launch): Promise<Prepa
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   else await checkParents(recipe, runDir, only, options.force);
-  return prepareRun(recipe, runDir);
+  const prepared = prepareRun(recipe, runDir);
+  if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
+  return prepared;
 }
 
 /** Before hours are spent on what comes before it: what FT will be assembled from, as far as it is there. */

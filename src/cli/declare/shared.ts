@@ -1,10 +1,17 @@
-import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { SPLIT_CHOICES } from '../../data/splits.js';
 
 // What several commands say or read alike.
 
 export const CHECKPOINT =
   'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
 export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
+
+/** Which part of a data set a command reads. */
+export const SPLIT = new Option(
+  '--split <part>',
+  'part of the data set; all: the folders are classes, whatever they are called (default: val)',
+).choices(SPLIT_CHOICES);
 
 export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));

@@ -53,7 +53,7 @@ function run(parallel: 'auto' | number, only?: PhaseName[]) {
     phases: { E2E: {} },
     run: { parallel, device: 'cpu' },
   });
-  const prepared = { recipe, runDir, plan: planRun(recipe, 1000) };
+  const prepared = { recipe, runDir, plan: planRun(recipe, 1000), passedOver: [] };
   const command = [process.execPath, join(runDir, 'fake.mjs')];
   return runPipeline({ prepared, command, note: () => {}, ...(only && { only }) });
 }

@@ -10,6 +10,7 @@ import { isSelf } from '../../checkpoint/folder-lock-holder.js';
 import { phasesIn, readJson, runFolder } from '../../checkpoint/run-folder.js';
 import type { Dataset } from '../../data/dataset.js';
 import { evenShare } from '../../data/loader.js';
+import type { PassedOver } from '../../data/passed-over.js';
 import { openImages, trainImagesOf } from '../images.js';
 import { type PhaseName, phasesOf } from '../phases.js';
 import { planRun, type RunPlan } from '../plan/plan.js';
@@ -22,6 +23,8 @@ export interface PreparedRun {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly plan: RunPlan;
+  /** What lies beside the images and is not read. */
+  readonly passedOver: readonly PassedOver[];
 }
 
 /**
@@ -37,7 +40,7 @@ export interface PreparedRun {
 export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   const folder = runFolder(runDir);
   requireChangeable(runDir, recipe);
-  const { train, plan } = plannedRun(recipe);
+  const { train, plan, passedOver } = plannedRun(recipe);
   // Again: to look at many images takes its time.
   requireChangeable(runDir, recipe);
   withFileErrors(runDir, () => {
@@ -46,18 +49,20 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
     writeJsonAtomic(folder.plan, plan);
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
-  return { recipe, runDir, plan };
+  return { recipe, runDir, plan, passedOver };
 }
 
 /**
  * The images of a recipe, and what will be done with them.
  * @throws InputError where they are missing or too few
  */
-export function plannedRun(recipe: Recipe): { readonly train: Dataset; readonly plan: RunPlan } {
-  const { train } = openImages(recipe);
+export function plannedRun(
+  recipe: Recipe,
+): Pick<PreparedRun, 'plan' | 'passedOver'> & { readonly train: Dataset } {
+  const { train, passedOver } = openImages(recipe);
   const imagesOf = trainImagesOf(recipe, train.length);
   requireEnough(recipe, imagesOf);
-  return { train, plan: planRun(recipe, imagesOf) };
+  return { train, plan: planRun(recipe, imagesOf), passedOver };
 }
 
 /** Whether another process holds the run or a phase of it: it reads the recipe whenever a phase begins. */

@@ -51,6 +51,12 @@ export const data = z
       .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG. shards: WebDataset tar files.'),
     path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
     category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
+    eval_split: z
+      .enum(['val', 'test'])
+      .describe(
+        'Which part of a folder or of shards is evaluated on. test is read only where it is asked for.',
+      )
+      .default('val'),
     fraction: z
       .number()
       .gt(0)
