@@ -1,12 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
-
-/** Undefined where no Chromium is on the PATH. */
-export const browserPath = onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
+import { chromiumPath } from './needs.js';
 
 export const launchBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+  chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] });
 
 export interface Look {
   readonly width: number;
@@ -35,12 +32,4 @@ interface Violation {
   readonly id: string;
   readonly impact: string;
   readonly nodes: readonly { readonly html: string }[];
-}
-
-function onPath(name: string): string | undefined {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-  } catch {
-    return undefined;
-  }
 }

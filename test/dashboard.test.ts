@@ -7,9 +7,10 @@ import { confusionOf } from '../src/checkpoint/confusion.js';
 import { type FolderLock, lockFolder } from '../src/checkpoint/folder-lock.js';
 import { readJson, runFolder } from '../src/checkpoint/run-folder.js';
 import { type Dashboard, startDashboard } from '../src/dashboard/server.js';
-import { brokenRules, browserPath, isWider, LOOKS, type Look, launchBrowser } from './browser.js';
+import { brokenRules, isWider, LOOKS, type Look, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
 import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
+import { chromium, needs } from './needs.js';
 import { writeJudged } from './synthetic-judged.js';
 
 // The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
@@ -23,7 +24,7 @@ let browser: Browser;
 let lock: FolderLock;
 
 beforeAll(async () => {
-  if (browserPath === undefined) return;
+  if (chromium.missing !== undefined) return;
   for (const scene of SCENES) writeDashboardRun(rootOf(scene), scene);
   // Held as a run that goes on holds it.
   lock = await lockFolder(rootOf('running'));
@@ -62,7 +63,7 @@ async function coloursOf(url: string): Promise<Set<string>> {
   );
 }
 
-describe.skipIf(browserPath === undefined)('in Chromium (skipped where none is on the PATH)', () => {
+describe('in Chromium', needs(chromium), () => {
   describe.each(SCENES)('%s', (scene) => {
     test.each(LOOKS)('$width pixels, $scheme: nothing broken, nothing too wide, accessible', async (look) => {
       const dashboard = await startDashboard({ runs: [rootOf(scene)] });

@@ -5,8 +5,9 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Browser } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { browserPath, launchBrowser } from './browser.js';
+import { launchBrowser } from './browser.js';
 import { cli, temporaryFolder } from './cli-support.js';
+import { chromium, needs } from './needs.js';
 import { goldenPath, IMAGENET_MEAN, IMAGENET_STD, maxDifference } from './support.js';
 
 const folder = temporaryFolder();
@@ -24,59 +25,56 @@ function serve(model: string): Promise<{ child: ChildProcess; url: string }> {
   });
 }
 
-describe.skipIf(browserPath === undefined)(
-  'the page, in Chromium (skipped where none is on the PATH)',
-  () => {
-    let browser: Browser;
-    beforeAll(async () => {
-      browser = await launchBrowser();
-    });
-    afterAll(() => browser?.close());
+describe('the page, in Chromium', needs(chromium), () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
 
-    test.each([
-      ['of normalised pixels', []],
-      ['of raw pixels, with its weights beside it', ['--with-normalisation', '--external-data']],
-    ])('gives the logits of onnxruntime in Node, %s', async (_, args) => {
-      const model = join(folder, `${args.length}.onnx`);
-      const set = ['--set', 'model.heads=4'];
-      expect((await cli(['export', goldenPath('ckpt/FT.pth'), model, ...set, ...args])).code).toBe(0);
-      const { child, url } = await serve(model);
-      try {
-        const page = await browser.newPage();
-        const elsewhere: string[] = [];
-        const trouble: string[] = [];
-        page.on('request', (request) => {
-          if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url()))
-            elsewhere.push(request.url());
-        });
-        page.on('pageerror', (error) => trouble.push(error.message));
-        await page.goto(url);
-        await expect.poll(() => page.textContent('#status'), { timeout: 40_000 }).toBe('Ready.');
+  test.each([
+    ['of normalised pixels', []],
+    ['of raw pixels, with its weights beside it', ['--with-normalisation', '--external-data']],
+  ])('gives the logits of onnxruntime in Node, %s', async (_, args) => {
+    const model = join(folder, `${args.length}.onnx`);
+    const set = ['--set', 'model.heads=4'];
+    expect((await cli(['export', goldenPath('ckpt/FT.pth'), model, ...set, ...args])).code).toBe(0);
+    const { child, url } = await serve(model);
+    try {
+      const page = await browser.newPage();
+      const elsewhere: string[] = [];
+      const trouble: string[] = [];
+      page.on('request', (request) => {
+        if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url()))
+          elsewhere.push(request.url());
+      });
+      page.on('pageerror', (error) => trouble.push(error.message));
+      await page.goto(url);
+      await expect.poll(() => page.textContent('#status'), { timeout: 40_000 }).toBe('Ready.');
 
-        const picture = goldenPath('png/00_y0.png');
-        await page.setInputFiles('#file', picture);
-        await page.waitForSelector('#results li');
-        const theirs: number[] = JSON.parse((await page.getAttribute('#results', 'data-logits')) ?? '');
-        const ours = await logitsInNode(model, picture, args.length === 0);
-        expect(maxDifference(theirs, ours)).toBeLessThan(1e-3);
-        const top = ours.indexOf(Math.max(...ours));
-        expect(await page.textContent('#results li:first-child .name')).toBe(`class ${top}`);
+      const picture = goldenPath('png/00_y0.png');
+      await page.setInputFiles('#file', picture);
+      await page.waitForSelector('#results li');
+      const theirs: number[] = JSON.parse((await page.getAttribute('#results', 'data-logits')) ?? '');
+      const ours = await logitsInNode(model, picture, args.length === 0);
+      expect(maxDifference(theirs, ours)).toBeLessThan(1e-3);
+      const top = ours.indexOf(Math.max(...ours));
+      expect(await page.textContent('#results li:first-child .name')).toBe(`class ${top}`);
 
-        await page.setInputFiles('#file', {
-          name: 'no.png',
-          mimeType: 'image/png',
-          buffer: Buffer.from('no'),
-        });
-        await expect.poll(() => page.textContent('#status')).toMatch(/no picture/);
-        expect({ elsewhere, trouble }).toEqual({ elsewhere: [], trouble: [] });
-        await page.close();
-      } finally {
-        child.removeAllListeners('exit');
-        child.kill();
-      }
-    });
-  },
-);
+      await page.setInputFiles('#file', {
+        name: 'no.png',
+        mimeType: 'image/png',
+        buffer: Buffer.from('no'),
+      });
+      await expect.poll(() => page.textContent('#status')).toMatch(/no picture/);
+      expect({ elsewhere, trouble }).toEqual({ elsewhere: [], trouble: [] });
+      await page.close();
+    } finally {
+      child.removeAllListeners('exit');
+      child.kill();
+    }
+  });
+});
 
 async function logitsInNode(model: string, picture: string, normalise: boolean): Promise<number[]> {
   const { data, info } = await sharp(picture)

@@ -16,6 +16,7 @@ import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
 import { fromData } from '../src/torch/tensor.js';
+import { needs, pythonPath, pythonTorch } from './needs.js';
 import { goldenPath, goldenTensors, maxDifference, numbers } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'interop-'));
@@ -150,56 +151,52 @@ test('official, timm, Hugging Face and back to official stages: the same file', 
   expect(readFileSync(paths[3]).equals(readFileSync(paths[0]))).toBe(true);
 });
 
-// Not part of every run: set it to a Python that has torch, timm and transformers.
-const python = process.env.DEEP_INCUBATION_INTEROP_PYTHON;
-
-test.skipIf(!python)(
-  'timm, transformers and torch load what was written here',
-  { timeout: 600_000 },
-  async () => {
-    const list = [];
-    const expected = new Map<string, TensorData>();
-    for (const { name, eps, qkvBias, ...given } of cases) {
-      const { stages } = await readModelFile(given.path);
-      const { depths, mlpRatio, distilled, classes, imageSize, width } = inferGeometry(stages);
-      for (const to of LAYOUTS)
-        writeModelFile(join(folder, name + SUFFIXES[to]), stages, {
-          to,
-          heads: HEADS,
-          layerNormEps: eps,
-        });
-      expected.set(`${name}.images`, given.images);
-      // A distilled model's are timm's own.
-      const logits = distilled ? numbers(given.logits) : logitsOf(stages, eps, given.images);
-      expected.set(`${name}.logits`, {
-        ...given.logits,
-        data: new Uint8Array(Float32Array.from(logits).buffer),
-      });
-      const depth = depths.reduce((sum, each) => sum + each, 0);
-      list.push({
-        name,
-        eps,
-        qkv_bias: qkvBias,
+test('timm, transformers and torch load what was written here', {
+  timeout: 600_000,
+  ...needs(pythonTorch),
+}, async () => {
+  const list = [];
+  const expected = new Map<string, TensorData>();
+  for (const { name, eps, qkvBias, ...given } of cases) {
+    const { stages } = await readModelFile(given.path);
+    const { depths, mlpRatio, distilled, classes, imageSize, width } = inferGeometry(stages);
+    for (const to of LAYOUTS)
+      writeModelFile(join(folder, name + SUFFIXES[to]), stages, {
+        to,
         heads: HEADS,
-        depth,
-        mlp_ratio: mlpRatio,
-        distilled: !!distilled,
-        classes,
-        image_size: imageSize,
-        width,
+        layerNormEps: eps,
       });
-    }
-    writeFileSync(join(folder, 'cases.json'), JSON.stringify(list));
-    writeSafetensors(join(folder, 'expected.safetensors'), expected);
-    const output = execFileSync(python as string, ['test/fixtures/check-interop.py', folder], {
-      encoding: 'utf8',
+    expected.set(`${name}.images`, given.images);
+    // A distilled model's are timm's own.
+    const logits = distilled ? numbers(given.logits) : logitsOf(stages, eps, given.images);
+    expected.set(`${name}.logits`, {
+      ...given.logits,
+      data: new Uint8Array(Float32Array.from(logits).buffer),
     });
-    process.stdout.write(output);
-    const differences = output
-      .trim()
-      .split('\n')
-      .map((line) => Number(line.split(' ').at(-1)));
-    expect(differences).toHaveLength(3 * cases.length);
-    expect(Math.max(...differences)).toBeLessThan(1e-5);
-  },
-);
+    const depth = depths.reduce((sum, each) => sum + each, 0);
+    list.push({
+      name,
+      eps,
+      qkv_bias: qkvBias,
+      heads: HEADS,
+      depth,
+      mlp_ratio: mlpRatio,
+      distilled: !!distilled,
+      classes,
+      image_size: imageSize,
+      width,
+    });
+  }
+  writeFileSync(join(folder, 'cases.json'), JSON.stringify(list));
+  writeSafetensors(join(folder, 'expected.safetensors'), expected);
+  const output = execFileSync(pythonPath, ['test/fixtures/check-interop.py', folder], {
+    encoding: 'utf8',
+  });
+  process.stdout.write(output);
+  const differences = output
+    .trim()
+    .split('\n')
+    .map((line) => Number(line.split(' ').at(-1)));
+  expect(differences).toHaveLength(3 * cases.length);
+  expect(Math.max(...differences)).toBeLessThan(1e-5);
+});

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readResult } from '../src/checkpoint/run-folder.js';
 import { type Ended, jsonLines, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+import { iproute2, type Need, needs } from './needs.js';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const HOSTS = ['a', 'b'].map((name) => `di-${name}-${process.pid}`);
@@ -13,20 +14,18 @@ const LINK = 'di0';
 
 const ip = (...args: readonly string[]) => spawnSync('ip', args, { encoding: 'utf8' });
 
-/** Why this machine cannot have two hosts; nothing where it can. */
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
+/** Only root may make network namespaces, and in many containers not even root. */
+function namespaces(): Need {
+  if (process.getuid?.() !== 0) return { missing: 'network namespaces need root', optional: true };
   const made = ip('netns', 'add', HOSTS[0]);
-  if (made.error !== undefined) return 'needs iproute2';
-  if (made.status !== 0) return `no network namespaces: ${made.stderr.trim()}`;
+  if (made.status !== 0) return { missing: 'this machine allows no network namespaces', optional: true };
   ip('netns', 'del', HOSTS[0]);
-  return undefined;
+  return { missing: undefined };
 }
 
-const why = obstacle();
-
-describe.skipIf(why !== undefined)(
-  `two hosts, one disk${why === undefined ? '' : ` (skipped: ${why})`}`,
+describe(
+  'two hosts, one disk',
+  needs(iproute2, iproute2.missing === undefined ? namespaces() : iproute2),
   () => {
     const folder = temporaryFolder();
     const [recipe, run, cut] = ['recipe.json', 'run', 'cut'].map((name) => join(folder, name));

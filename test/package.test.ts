@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
+import { skipWithout } from './needs.js';
 
 // The package as npm packs it, in a project of its own: nothing of the clone is in reach there.
 
@@ -76,7 +77,7 @@ describe('the packed package', () => {
     const args = ['install', join(folder, filename), '--prefer-offline', '--no-audit', '--no-fund'];
     const install = await run('npm', args);
     if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(install.said)) {
-      unreachable = 'npm could not reach its package registry';
+      unreachable = 'npm cannot reach its package registry';
     } else if (install.code !== 0) throw new Error(install.said);
   }, SLOW);
 
@@ -93,8 +94,8 @@ describe('the packed package', () => {
 
   test(
     'tells what to run before the addon is built, and that builds it',
-    async ({ skip }) => {
-      skip(unreachable !== undefined, unreachable);
+    async (context) => {
+      skipWithout(context, { missing: unreachable });
       const before = await ours('doctor');
       expect(before.said).toContain('hint: run `npx deep-incubation setup`');
       expect(before.code).toBe(1);
@@ -109,8 +110,8 @@ describe('the packed package', () => {
 
   test(
     'is a library, types and all',
-    async ({ skip }) => {
-      skip(unreachable !== undefined, unreachable);
+    async (context) => {
+      skipWithout(context, { missing: unreachable });
       writeFileSync(join(project, 'user.ts'), USER);
       const tsc = join(root, 'node_modules/typescript/bin/tsc');
       // Its declarations are checked too, as by who does not skip those of libraries.
@@ -131,8 +132,8 @@ describe('the packed package', () => {
 
   test(
     'trains a recipe',
-    async ({ skip }) => {
-      skip(unreachable !== undefined, unreachable);
+    async (context) => {
+      skipWithout(context, { missing: unreachable });
       await writeImages(join(project, 'images'), { train: 16, val: 4 });
       const recipe = { ...tinyRecipe('images'), phases: { PT: { epochs: 2 }, E2E: 'none' } };
       writeFileSync(join(project, 'recipe.yaml'), JSON.stringify(recipe));

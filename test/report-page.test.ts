@@ -4,15 +4,16 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeComparison } from '../src/report/html.js';
 import { DARK, LIGHT } from '../src/report/plot.js';
-import { brokenRules, browserPath, isWider, LOOKS, launchBrowser } from './browser.js';
+import { brokenRules, isWider, LOOKS, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
+import { chromium, needs } from './needs.js';
 import { FULL_RUN, writeSyntheticRun } from './synthetic-run.js';
 
 const folder = temporaryFolder();
 let browser: Browser;
 let url: string;
 
-describe.skipIf(browserPath === undefined)('a report in Chromium (skipped where none is on the PATH)', () => {
+describe('a report in Chromium', needs(chromium), () => {
   beforeAll(async () => {
     const roots = ['flowers', 'flowers-half'].map((name) => join(folder, name));
     for (const root of roots) writeSyntheticRun(root, FULL_RUN, { name: 'flowers', seed: 0 });

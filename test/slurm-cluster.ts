@@ -2,19 +2,10 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, hostname, tmpdir, userInfo } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../src/cluster/ranks.js';
-
-/** Daemons lie where an ordinary user does not look. */
-const PATH = [process.env.PATH, '/usr/sbin', '/sbin'].join(delimiter);
-const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun', 'scontrol', 'squeue', 'scancel'];
-
-/** Which programs of Slurm this machine lacks: with any, there is no cluster to be started. */
-export function missingPrograms(): string[] {
-  const folders = PATH.split(delimiter);
-  return PROGRAMS.filter((program) => !folders.some((folder) => existsSync(join(folder, program))));
-}
+import { DAEMON_PATH } from './needs.js';
 
 export interface Cluster {
   /** For programs that are to use it. */
@@ -33,7 +24,7 @@ export async function startCluster(): Promise<Cluster> {
   for (const name of ['state', 'spool', 'munge']) mkdirSync(at(name), { mode: 0o755 });
   writeFileSync(at('munge/key'), randomBytes(1024), { mode: 0o600 });
   writeFileSync(at('slurm.conf'), await configuration(folder));
-  const env = { ...process.env, PATH, SLURM_CONF: at('slurm.conf') };
+  const env = { ...process.env, PATH: DAEMON_PATH, SLURM_CONF: at('slurm.conf') };
   const daemons: ChildProcess[] = [];
   const daemon = (program: string, args: readonly string[]) => {
     const child = spawn(program, args, { env, stdio: 'ignore' });

@@ -8,18 +8,12 @@ import { askQueue } from '../src/cluster/slurm-queue.js';
 import type { PhaseStand, RunStand } from '../src/report/run-stand.js';
 import { runStand } from '../src/report/run-status.js';
 import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
-import { type Cluster, missingPrograms, startCluster } from './slurm-cluster.js';
+import { needs, slurm } from './needs.js';
+import { type Cluster, startCluster } from './slurm-cluster.js';
 
 // A real Slurm of one node, started here.
 
-const missing = missingPrograms();
-if (missing.length > 0) {
-  process.stderr.write(
-    `test/slurm.test.ts is skipped: this machine lacks ${missing.join(', ')} (apt-get install slurm-wlm munge)\n`,
-  );
-}
-
-describe.skipIf(missing.length > 0)('a run given to Slurm', { timeout: 300_000 }, () => {
+describe('a run given to Slurm', { timeout: 300_000, ...needs(slurm) }, () => {
   const folder = temporaryFolder();
   const images = join(folder, 'images');
   let cluster: Cluster;

@@ -1,16 +1,14 @@
 import { execFileSync, type StdioOptions } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { openEventFile } from '../src/checkpoint/tensorboard/event-file.js';
 import { histogram, scalar, sessionStart } from '../src/checkpoint/tensorboard/events.js';
 import { histogramOf } from '../src/checkpoint/tensorboard/histogram.js';
 import { cli, jsonLines, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
+import { needs, python, pythonPath } from './needs.js';
 
 const folder = temporaryFolder();
-
-// Not part of every run: set it to a Python that has TensorBoard, and what test/interop.test.ts needs.
-const python = process.env.DEEP_INCUBATION_INTEROP_PYTHON;
 
 interface Read {
   readonly scalars: Record<string, [step: number, value: number][]>;
@@ -22,10 +20,14 @@ interface Read {
 function tensorboardOf(events: string): Read {
   const args = ['test/fixtures/check-tensorboard.py', events];
   const stdio: StdioOptions = ['ignore', 'pipe', 'ignore'];
-  return JSON.parse(execFileSync(python as string, args, { encoding: 'utf8', stdio }));
+  return JSON.parse(execFileSync(pythonPath, args, { encoding: 'utf8', stdio }));
 }
 
-test('a run with everything shown trains as one with nothing shown', { timeout: 120_000 }, async () => {
+const losses = (name: string) =>
+  jsonLines(join(folder, name, 'PT/metrics.jsonl')).map(({ kind, step, loss }) => [kind, step, loss]);
+
+// With everything shown, and with nothing shown.
+beforeAll(async () => {
   const images = join(folder, 'images');
   await writeImages(images, { train: 24, val: 4 });
   const recipe = join(folder, 'tiny.json');
@@ -38,13 +40,15 @@ test('a run with everything shown trains as one with nothing shown', { timeout: 
     const options = ['--set', `run.tensorboard=${wish}`, '--out', join(folder, name), '--only', 'PT'];
     expect(await cli(['run', recipe, ...options])).toMatchObject({ code: 0 });
   }
-  const losses = (name: string) =>
-    jsonLines(join(folder, name, 'PT/metrics.jsonl')).map(({ kind, step, loss }) => [kind, step, loss]);
+}, 120_000);
+
+test('a run with everything shown trains as one with nothing shown', () => {
   expect(losses('all').length).toBeGreaterThan(10);
   expect(losses('all')).toEqual(losses('none'));
   expect(existsSync(join(folder, 'none/tensorboard'))).toBe(false);
+});
 
-  if (!python) return;
+test('TensorBoard reads what the run wrote', needs(python), () => {
   const read = tensorboardOf(join(folder, 'all/tensorboard/PT'));
   const steps = losses('all').filter(([kind]) => kind === 'step');
   expect(read.scalars['train/loss']).toEqual(
@@ -63,7 +67,7 @@ test('a run with everything shown trains as one with nothing shown', { timeout: 
   });
 });
 
-test.skipIf(!python)('TensorBoard reads what was written, each step once', { timeout: 60_000 }, () => {
+test('TensorBoard reads what was written, each step once', needs(python), () => {
   const events = join(folder, 'resumed');
   const hparams = new Map<string, string | number | boolean>([
     ['näme', 'ü'],

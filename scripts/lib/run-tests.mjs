@@ -1,38 +1,108 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { passThrough } from './exec.mjs';
 import { root } from './paths.mjs';
 
 /**
  * Runs vitest on this terminal.
- * @param {string[]} args  filters and flags of vitest
+ * @param {object} options
+ * @param {string[]} options.args  filters and flags of vitest
+ * @param {boolean} options.ci     a required test that is skipped counts as failed
+ * @param {string} [options.node]  the Node to run it with, and to find on the PATH
  */
-export async function runTests(args) {
+export async function runTests({ args, ci, node = process.execPath }) {
   const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-tests-'));
   const file = join(folder, 'results.json');
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-    const vitest = join(root, 'node_modules/.bin/vitest');
-    const exitCode = await passThrough(vitest, ['run', ...reporters, ...args], { cwd: root });
-    return { ...countTests(existsSync(file) ? readFileSync(file, 'utf8') : '{}', exitCode), exitCode };
+    const command = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...args];
+    const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
+    const exitCode = await passThrough(node, command, { cwd: root, env });
+    return countTests(existsSync(file) ? readFileSync(file, 'utf8') : '{}', { exitCode, ci });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /**
- * Counts a vitest JSON report. A test file that did not load counts as one failure, and so does a
- * run that failed otherwise (an error outside any test, a crash of vitest).
- * @param {string} report
- * @param {number} exitCode
+ * @typedef {object} Skip
+ * @property {string} reason    why, and how to provide what is missing
+ * @property {number} count     tests
+ * @property {boolean} failure  it counts as failed
  */
-export function countTests(report, exitCode) {
-  /** @type {{ numPassedTests?: number, numFailedTests?: number, testResults?: { status: string, assertionResults: { status: string }[] }[] }} */
+
+/** @typedef {{ passed: number, failed: number, skips: Skip[] }} Counts */
+
+/**
+ * @typedef {object} Report  of vitest, as JSON
+ * @property {number} [numPassedTests]
+ * @property {number} [numFailedTests]
+ * @property {{ status: string, assertionResults: { status: string, meta?: { skipReason?: string, skipOptional?: boolean } }[] }[]} [testResults]
+ */
+
+/**
+ * Counts a vitest JSON report. A test file that did not load counts as one failure, and so does a run that failed otherwise
+ * (an error outside any test, a crash of vitest). In CI a skip is a failure unless test/needs.ts calls it optional.
+ * @param {string} report
+ * @param {{ exitCode: number, ci: boolean }} options
+ * @returns {Counts}
+ */
+export function countTests(report, { exitCode, ci }) {
+  /** @type {Report} */
   const { numPassedTests = 0, numFailedTests = 0, testResults = [] } = JSON.parse(report);
   const broken = testResults.filter(
     (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
   );
   const failed = numFailedTests + broken.length;
-  return { passed: numPassedTests, failed: exitCode === 0 ? failed : Math.max(1, failed) };
+  const skips = skipsOf(testResults, ci);
+  const forbidden = skips.filter(({ failure }) => failure).reduce((sum, { count }) => sum + count, 0);
+  return {
+    passed: numPassedTests,
+    failed: forbidden + (exitCode === 0 ? failed : Math.max(1, failed)),
+    skips,
+  };
+}
+
+const NO_REASON = 'without a reason (test/needs.ts gives one), or left out by a filter';
+const SUITE_FAILED = 'not reached: something before them failed';
+
+/** @param {NonNullable<Report['testResults']>} files @param {boolean} ci @returns {Skip[]} */
+function skipsOf(files, ci) {
+  /** @type {Map<string, Skip>} */
+  const skips = new Map();
+  for (const { status: fileStatus, assertionResults } of files) {
+    for (const { status, meta = {} } of assertionResults) {
+      if (status === 'passed' || status === 'failed') continue;
+      const reason = meta.skipReason ?? (fileStatus === 'failed' ? SUITE_FAILED : NO_REASON);
+      const optional = meta.skipOptional === true;
+      const key = JSON.stringify([reason, optional]);
+      const count = (skips.get(key)?.count ?? 0) + 1;
+      skips.set(key, { reason: optional ? `${reason} (optional)` : reason, count, failure: ci && !optional });
+    }
+  }
+  return [...skips.values()].sort((a, b) => b.count - a.count);
+}
+
+/** Adds up the counts of several runs. @param {Counts[]} all @returns {Counts} */
+export function sumCounts(all) {
+  return {
+    passed: all.reduce((sum, { passed }) => sum + passed, 0),
+    failed: all.reduce((sum, { failed }) => sum + failed, 0),
+    skips: all.flatMap(({ skips }) => skips),
+  };
+}
+
+/**
+ * The last lines of `npm test`: skips by reason, then `N passed, N failed` or `N passed, N failed, N skipped`.
+ * @param {Counts} counts
+ */
+export function summaryOf({ passed, failed, skips }) {
+  const lines = skips.map(
+    ({ count, reason, failure }) =>
+      `${count} skipped: ${reason}${failure ? '; CI is set, so they count as failed' : ''}`,
+  );
+  const skipped = skips.filter(({ failure }) => !failure).reduce((sum, { count }) => sum + count, 0);
+  const total = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+  return `${[...lines, total].join('\n')}\n`;
 }

@@ -2,31 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { capture } from './exec.mjs';
 import { root } from './paths.mjs';
-import { countTests } from './run-tests.mjs';
 import { createSteps } from './steps.mjs';
-
-describe('countTests', () => {
-  const passed = { status: 'passed' };
-  const failed = { status: 'failed' };
-
-  it('counts tests, and a file that did not load as one failure', () => {
-    const testResults = [
-      { status: 'failed', assertionResults: [passed, failed] },
-      { status: 'failed', assertionResults: [] },
-      { status: 'passed', assertionResults: [passed] },
-    ];
-    const report = JSON.stringify({ numPassedTests: 2, numFailedTests: 1, testResults });
-    expect(countTests(report, 1)).toEqual({ passed: 2, failed: 2 });
-  });
-
-  it('counts a failed run without a failed test as one failure', () => {
-    expect(countTests(JSON.stringify({ numPassedTests: 3, numFailedTests: 0 }), 1)).toEqual({
-      passed: 3,
-      failed: 1,
-    });
-    expect(countTests('{}', 1)).toEqual({ passed: 0, failed: 1 });
-  });
-});
 
 describe('createSteps', () => {
   it('prints each step with its time and finding, and the whole time last', async () => {

@@ -5,7 +5,6 @@ import { ensureImages } from './images.mjs';
 import { ensureLibtorch } from './libtorch.mjs';
 import { ensurePackages } from './packages.mjs';
 import { cacheRoot, root } from './paths.mjs';
-import { ensureSlurm } from './slurm.mjs';
 import { createSteps } from './steps.mjs';
 import { ensureBuild } from './typescript.mjs';
 
@@ -13,10 +12,9 @@ export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
 
 /**
  * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
- * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv, forTests?: boolean }} [options]
- *   `only`: some of STEPS; `forTests`: also what tests alone need
+ * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of STEPS
  */
-export async function setUp({ only = STEPS, quiet = false, env = process.env, forTests = false } = {}) {
+export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
   if (process.platform !== 'linux') {
     throw new SetupError(`deep-incubation runs on Linux, and this is ${process.platform}.`, {
       hint: 'Use a Linux machine, container or virtual machine.',
@@ -46,6 +44,5 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env, fo
       (path) => `Fashion-MNIST in ${path}`,
     );
   }
-  if (forTests) await steps.run('slurm', (note) => ensureSlurm({ env, note }), String);
   steps.finish('set up');
 }

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
+import { needs } from '../../test/needs.js';
 import { syntheticRecords } from '../../test/synthetic-run.js';
 import { InputError, RunError } from '../base/errors.js';
 import { openMetricsLog, readMetrics, recordsOf } from './metrics-log.js';
@@ -152,8 +153,9 @@ test('a tail starts over when a resumed run replaces the file, even with a longe
   expect(tail.poll()).toEqual({ reset: true, records: [RECORDS[0]] });
 });
 
-test.skipIf(!existsSync('/dev/full'))(
+test(
   'a full disk is a run error that names the file and says nothing is lost',
+  needs({ missing: existsSync('/dev/full') ? undefined : 'no /dev/full' }),
   () => {
     const log = write(1);
     rmSync(path);

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { needs, proc } from '../../test/needs.js';
 import { transpileInto } from '../../test/transpiled.js';
 import { type ProcessOptions, runProcess } from './local.js';
-import { vitalsOf } from './vitals.js';
 
 let folder: string;
 beforeEach(() => {
@@ -102,7 +102,7 @@ describe('asked to leave', () => {
   });
 });
 
-describe.runIf(vitalsOf(process.pid) !== undefined)('hung', () => {
+describe('hung', needs(proc), () => {
   test('a process that waits for nothing', async () => {
     const { signal, killedFor } = await run(FOREVER, { timing: QUICK });
     expect({ signal, killedFor }).toEqual({

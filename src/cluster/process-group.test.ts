@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { needs } from '../../test/needs.js';
 import { type Refusal, ranks } from '../../test/ranks.js';
 import { InputError } from '../base/errors.js';
 import { collectives } from '../torch/collective.js';
@@ -77,7 +78,9 @@ test('without a launcher there is no group', async () => {
   expect(ending).toMatchObject({ code: 0, value: 'alone' });
 });
 
-test.skipIf(collectives().includes('nccl'))('GPUs need NCCL', () => {
+const withNccl = collectives().includes('nccl') ? 'this libtorch has NCCL' : undefined;
+
+test('GPUs need NCCL', needs({ missing: withNccl, optional: true }), () => {
   const env = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1' };
   const refused = () => joinGroup(env, { device: 'cuda:0', timeoutSeconds: 1 });
   expect(refused).toThrow(InputError);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FUZZ_RUNS, FUZZ_TIMEOUT, mutate } from '../../test/fixtures/mutate.js';
+import { libjpeg, needs } from '../../test/needs.js';
 import { randomStream } from '../base/random.js';
 import {
   closeImages,
@@ -85,7 +86,7 @@ async function decode(image: Uint8Array, program?: PixelProgram): Promise<Decode
   return run(opened, program);
 }
 
-describe.skipIf(jpegDecoder() === undefined)('JPEG', () => {
+describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
   test.each([...fixture.files, ...fixture.damaged])('$name: what Pillow makes of it', async (each) => {
     const decoding = decode(bytesOf(each.file));
     if (each.size === null) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseHTML } from 'linkedom';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
+import { skipWithout } from '../../test/needs.js';
 import {
   FULL_RUN,
   type SyntheticPhase,
@@ -51,15 +52,14 @@ test('a full run: sentence, both figures in two widths, a row per phase, a loss 
   expect(readdirSync(join(root, 'report')).sort()).toEqual(written);
 });
 
-test('the figure names its axes and results; its PNG has twice its size and is not blank', async ({
-  skip,
-}) => {
+test('the figure names its axes and results; its PNG has twice its size and is not blank', async (context) => {
   const { files } = await pageOf(runWith(FULL_RUN));
   const svg = readFileSync(files.svg ?? '', 'utf8');
   for (const label of ['million block-passes', 'top-1 accuracy, %', 'MT/2', '84.1 %', '79.3 %']) {
     expect(svg).toContain(label);
   }
-  skip(files.png === undefined, 'this machine has no fonts');
+  const fonts = files.png === undefined ? 'no fonts (apt-get install fontconfig-config)' : undefined;
+  skipWithout(context, { missing: fonts });
   const { width, height } = await sharp(Buffer.from(svg)).metadata();
   const png = sharp(files.png ?? '');
   expect(await png.metadata()).toMatchObject({

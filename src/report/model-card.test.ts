@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { needs, python, pythonPath } from '../../test/needs.js';
 import { FULL_RUN, syntheticResult } from '../../test/synthetic-run.js';
 import { type ModelCard, modelCard } from './model-card.js';
 
@@ -97,17 +98,14 @@ test('a hostile name stays a name', () => {
   expect(body).toContain('# a: b --- &lt;script>\\`x\\`&lt;/script> \\| \\[link\\](\\#)');
 });
 
-// Not part of every run: see test/interop.test.ts.
-const python = process.env.DEEP_INCUBATION_INTEROP_PYTHON;
-
-test.skipIf(!python)('huggingface_hub reads the card', () => {
+test('huggingface_hub reads the card', needs(python), () => {
   const folder = mkdtempSync(join(tmpdir(), 'card-'));
   const path = join(folder, 'README.md');
   writeFileSync(path, modelCard(cardOf({ layout: 'timm', file: 'a.safetensors' })));
   const program =
     'import sys; from huggingface_hub import ModelCard; d = ModelCard.load(sys.argv[1]).data; ' +
     'print(d.library_name, [(e.metric_type, e.metric_value, e.dataset_type) for e in d.eval_results][0])';
-  const said = execFileSync(python as string, ['-c', program, path], { encoding: 'utf8' });
+  const said = execFileSync(pythonPath, ['-c', program, path], { encoding: 'utf8' });
   rmSync(folder, { recursive: true });
   expect(said.trim()).toBe("timm ('accuracy', 77.1235, 'uoft-cs/cifar100')");
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { libjpeg, needs } from '../../test/needs.js';
 import {
   closeImages,
   type ImageJob,
@@ -70,7 +71,7 @@ describe('openImages', () => {
     expect(await openImages([])).toEqual([]);
   });
 
-  test.skipIf(jpegDecoder() === undefined)('holds JPEGs until they are run or closed', async () => {
+  test('holds JPEGs until they are run or closed', needs(libjpeg(jpegDecoder())), async () => {
     const whole = written('behind.bin', Buffer.concat([Buffer.from('..'), jpeg, Buffer.from('.')]));
     const opened = await openImages([{ file: photo }, { file: whole, start: 2, bytes: jpeg.length }]);
     const handles = opened.map((each) => ('handle' in each ? each.handle : -1));
@@ -124,7 +125,7 @@ describe('runImages', () => {
   });
 });
 
-describe.skipIf(jpegDecoder() === undefined)('threads', () => {
+describe('threads', needs(libjpeg(jpegDecoder())), () => {
   test('any number gives the same, also changed amid the work', async () => {
     const shape = { channels: 3, height: 53, width: 70 };
     const results: Buffer[] = [];

@@ -10,10 +10,10 @@ import {
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { needs, proc } from '../../../test/needs.js';
 import { InputError, RunError } from '../../base/errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { readStatus } from '../../checkpoint/phase-status.js';
-import { vitalsOf } from '../../cluster/vitals.js';
 import { Interrupted } from './interrupted.js';
 import { type RestartTiming, runPhaseProcess } from './phase-process.js';
 
@@ -170,7 +170,7 @@ test('a process that ends well without a result has failed', async () => {
   await expect(failure).rejects.toThrow('MT/1 ended without a result: bad luck; 4 times in a row');
 });
 
-test.runIf(vitalsOf(process.pid))('a phase that hangs is killed and started again', async () => {
+test('a phase that hangs is killed and started again', needs(proc), async () => {
   await run([{ die: 'hang' }, { die: 'SIGSTOP' }, {}], { timing: { lookMs: 50, idleMs: 800 } });
   expect(notes[0]).toMatch(/^MT\/1 was killed: it did nothing for 0\.\d+ s; in/);
   expect(notes[1]).toMatch(/^MT\/1 was killed: it was stopped for/);
