@@ -148,6 +148,16 @@ export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;
 }
 
+/** What the manifest of the newest checkpoint says, whole or not; of one that cannot be read, that of the one before it. */
+export function newestManifest(phaseFolder: string): Readonly<Record<string, unknown>> | undefined {
+  const root = join(phaseFolder, 'checkpoints');
+  for (const step of stepsIn(root).reverse()) {
+    const manifest = readManifest(join(root, String(step)));
+    if (manifest !== undefined) return manifest;
+  }
+  return undefined;
+}
+
 /**
  * Points `latest` to the checkpoint that training goes on from: a writer killed just before it moved the pointer has left it
  * behind, and training that is over would never move it. Only for who holds the folder.
@@ -212,6 +222,15 @@ function stepsIn(root: string): number[] {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .sort((a, b) => a - b);
+}
+
+function readManifest(folder: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const manifest: unknown = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+    return typeof manifest === 'object' && manifest !== null ? { ...manifest } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function readPointer(root: string, name: 'latest' | 'best'): number | undefined {

@@ -11,6 +11,10 @@ export interface RunFolder {
   readonly plan: string;
   /** The training images, one a line, where only a part of the data set is used. */
   readonly images: string;
+  /** What the data set is recognised by: see `RunData`. */
+  readonly data: string;
+  /** Folder of the lists of its images. */
+  readonly imageLists: string;
   readonly summary: string;
   /** Folder of `index.html` and its figures. */
   readonly report: string;
@@ -38,6 +42,8 @@ export function runFolder(root: string): RunFolder {
     recipe: join(root, 'recipe.json'),
     plan: join(root, 'plan.json'),
     images: join(root, 'train_images.txt'),
+    data: join(root, 'data.json'),
+    imageLists: join(root, 'data'),
     summary: join(root, 'summary.json'),
     report: join(root, 'report'),
     phase: (name) => {
@@ -68,6 +74,11 @@ export function phasesIn(root: string): string[] {
     ...modules,
     ...['FT', 'E2E'].filter((p) => present.has(p)),
   ];
+}
+
+/** Whether any phase has something to lose. */
+export function hasBegun(root: string): boolean {
+  return phasesIn(root).some((phase) => existsSync(join(runFolder(root).phase(phase).root, 'checkpoints')));
 }
 
 /** The result of a finished phase, or nothing. Throws `InputError` where the file is not one. */

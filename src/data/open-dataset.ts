@@ -20,6 +20,8 @@ export interface OpenDatasetOptions {
   readonly path?: string | undefined;
   /** How many classes the model tells apart. */
   readonly modelClasses?: number | undefined;
+  /** Names of the classes in the order of their labels, where they are known: a folder's label follows from its name. */
+  readonly classes?: readonly string[] | undefined;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
   /** Which part of a folder or of shards is evaluated on. Default: `val`. */
@@ -52,13 +54,13 @@ export function openDataset(options: OpenDatasetOptions): DatasetPair {
 
 function openPair(
   folder: string,
-  { format, modelClasses, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
+  { format, modelClasses, classes, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
 ): DatasetPair {
   switch (format) {
     case 'fashion-mnist':
       return fashionMnist(folder);
     case 'folder':
-      return imageFolders(folder, { modelClasses }, { evalSplit });
+      return imageFolders(folder, { modelClasses, classes }, { evalSplit });
     case 'shards': {
       const train = shards(folder, 'train', { modelClasses });
       return { train, val: shards(folder, evalSplit, { classes: train.classes }) };

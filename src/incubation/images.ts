@@ -3,9 +3,11 @@ import { cacheRoot } from '../base/cache.js';
 import type { Dataset } from '../data/dataset.js';
 import { deitTransform } from '../data/deit-transform.js';
 import { drawErasing } from '../data/erase.js';
+import type { DataPlace } from '../data/identity.js';
+import type { KnownClasses } from '../data/labels.js';
 import type { TrainBatchesOptions } from '../data/loader.js';
 import { drawMix } from '../data/mix.js';
-import { openDataset } from '../data/open-dataset.js';
+import { type DatasetPair, openDataset } from '../data/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../data/passed-over.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
@@ -19,30 +21,45 @@ export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mi
 export interface Images {
   readonly train: Dataset;
   readonly val: Dataset;
+  /** All images of the data set, where the recipe uses a part of them. */
+  readonly whole: DatasetPair;
   readonly augmentation: Augmentation;
   readonly evalTransform: FixedTransform;
   /** What lies beside the images and is not read. */
   readonly passedOver: readonly PassedOver[];
 }
 
-/** @throws InputError when the images are missing or do not fit the recipe */
-export function openImages(recipe: Recipe): Images {
+/**
+ * @param classes names of the classes, in the order of their labels, where a run has set it
+ * @throws InputError when the images are missing or do not fit the recipe
+ */
+export function openImages(recipe: Recipe, classes?: readonly string[]): Images {
+  return imagesOf(recipe, openWhole(recipe, { modelClasses: recipe.model.classes, classes }));
+}
+
+/** A recipe's data set, of any classes where `known` does not say which. */
+export function openWhole(recipe: Recipe, known: KnownClasses): DatasetPair {
+  const { category, eval_split: evalSplit } = recipe.data;
+  return openDataset({ ...placeOf(recipe), ...known, category, evalSplit });
+}
+
+/** What a recipe does with a data set. */
+export function imagesOf(recipe: Recipe, whole: DatasetPair): Images {
   const { data, model, seed } = recipe;
-  const { train, val } = openDataset({
-    format: data.format,
-    path: data.path ?? DEFAULT_PATHS[data.format]?.(),
-    modelClasses: model.classes,
-    category: data.category,
-    evalSplit: data.eval_split,
-  });
-  const share = data.fraction === 1 ? train : classSubset(train, data.fraction, seed);
+  const share = data.fraction === 1 ? whole.train : classSubset(whole.train, data.fraction, seed);
   return {
+    whole,
     train: subset(share, data.train_images),
-    val: subset(val, data.eval_images),
+    val: subset(whole.val, data.eval_images),
     augmentation: augmentationOf(recipe),
     evalTransform: evalTransform(model.image_size, data.eval_crop),
-    passedOver: joinedPassedOver([train.passedOver, val.passedOver]),
+    passedOver: joinedPassedOver([whole.train.passedOver, whole.val.passedOver]),
   };
+}
+
+/** Where a recipe's images are stored. */
+export function placeOf({ data: { format, path } }: Recipe): DataPlace {
+  return { format, path: path ?? DEFAULT_PATHS[format]?.() };
 }
 
 /** The recipe as a phase sees it: a module may learn from other images than the rest. */

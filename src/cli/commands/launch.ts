@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
-import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
-import { hasBegun, prepareRun } from '../../incubation/launch/prepare.js';
+import { prepareRun } from '../../incubation/launch/prepare.js';
 import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import { type Phase, type PhaseName, phasesOf } from '../../incubation/phases.js';
@@ -21,7 +21,12 @@ export interface Launch {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly only: readonly PhaseName[] | undefined;
-  readonly options: { readonly quiet?: true; readonly json?: true; readonly force?: true };
+  readonly options: {
+    readonly quiet?: true;
+    readonly json?: true;
+    readonly force?: true;
+    readonly acceptDataChange?: true;
+  };
 }
 
 const COMMAND = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'];
@@ -68,9 +73,9 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 }
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
-async function submit({ recipe, runDir, only }: Launch): Promise<SlurmJob[]> {
+async function submit({ recipe, runDir, only, options }: Launch): Promise<SlurmJob[]> {
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-  prepareRun(recipe, runDir);
+  prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });
 }
 

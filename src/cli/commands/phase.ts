@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
 import { asFileError } from '../../checkpoint/file-errors.js';
-import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
@@ -10,10 +10,10 @@ import { createProgressSender } from '../../cluster/progress-sender.js';
 import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
 import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
 import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
-import { hasBegun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
+import { prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
-import { runPhase } from '../../incubation/phase/run-phase.js';
+import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
 import { readRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
@@ -32,6 +32,7 @@ interface PhaseOptions {
   readonly threads?: number;
   readonly device?: string;
   readonly force?: true;
+  readonly acceptDataChange?: true;
 }
 
 /**
@@ -59,7 +60,8 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     useDevice(device);
     group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
     requireOneOrAlone(phases, group);
-    if (!opened.isPrepared) await prepare(given, runDir, group);
+    const { acceptDataChange } = options;
+    if (!opened.isPrepared) await prepare(given, runDir, { group, acceptDataChange });
     for (const phase of phases) requireDone(given, phase, runDir);
 
     // What the others of this machine take counts too.
@@ -67,7 +69,16 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const recipe = { ...given, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
     if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
-    const run = { recipe, runDir, device, onProgress, signal: stop.signal, force: options.force };
+    const run: Omit<PhaseRun, 'phase'> = {
+      recipe,
+      runDir,
+      device,
+      onProgress,
+      signal: stop.signal,
+      force: options.force,
+      acceptDataChange,
+      note,
+    };
     const [phase] = phases;
     const results =
       phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];
@@ -112,10 +123,14 @@ function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
   return { recipe: readRun(recipeOrRun), runDir: recipeOrRun, isPrepared: true };
 }
 
-async function prepare(recipe: Recipe, runDir: string, group: ProcessGroup | undefined): Promise<void> {
+async function prepare(
+  recipe: Recipe,
+  runDir: string,
+  { group, acceptDataChange }: { group: ProcessGroup | undefined; acceptDataChange: true | undefined },
+): Promise<void> {
   if (group === undefined || group.rank === 0) {
     if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-    prepareRun(recipe, runDir);
+    prepareRun(recipe, runDir, { acceptDataChange, note });
   }
   group?.barrier();
   if (existsSync(runFolder(runDir).recipe)) return;

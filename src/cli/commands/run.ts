@@ -2,14 +2,14 @@ import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
-import { runFolder } from '../../checkpoint/run-folder.js';
+import { hasBegun, runFolder } from '../../checkpoint/run-folder.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
-import { hasBegun, type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
+import { type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf, phasesOf } from '../../incubation/phases.js';
@@ -35,6 +35,7 @@ interface RunOptions {
   readonly set?: readonly string[];
   readonly only?: readonly string[];
   readonly force?: true;
+  readonly acceptDataChange?: true;
   readonly quiet?: true;
   readonly json?: true;
   readonly launcher?: Launcher;
@@ -92,7 +93,7 @@ async function prepare({ recipe, runDir, only, options }: Launch): Promise<Prepa
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   else await checkParents(recipe, runDir, only, options.force);
-  const prepared = prepareRun(recipe, runDir);
+  const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
   return prepared;
 }

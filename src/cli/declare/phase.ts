@@ -1,6 +1,6 @@
 import type { Command } from '@commander-js/extra-typings';
 import { FORCE } from './exchange.js';
-import { collect, examples, SET, threadCount } from './shared.js';
+import { ACCEPT_DATA_CHANGE, collect, examples, SET, threadCount } from './shared.js';
 
 export function addPhase(program: Command): void {
   program
@@ -23,6 +23,7 @@ export function addPhase(program: Command): void {
     .option('--threads <n>', "CPU threads (default: the recipe's, or this machine's share)", threadCount)
     .option('--device <device>', "auto, cpu, cuda or cuda:<n> (default: the recipe's)")
     .option('--force', FORCE)
+    .option('--accept-data-change', ACCEPT_DATA_CHANGE)
     .addHelpText(
       'after',
       examples(

@@ -1,6 +1,6 @@
 import { type Command, Option } from '@commander-js/extra-typings';
 import { FORCE } from './exchange.js';
-import { collect, examples, list, SET } from './shared.js';
+import { ACCEPT_DATA_CHANGE, collect, examples, list, SET } from './shared.js';
 
 export function addRun(program: Command): void {
   program
@@ -22,6 +22,7 @@ export function addRun(program: Command): void {
     )
     .option('--dry-run', 'print what the launcher would be given, and start nothing')
     .option('--force', FORCE)
+    .option('--accept-data-change', ACCEPT_DATA_CHANGE)
     .option('--quiet', 'print the result alone, no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText(

@@ -12,6 +12,8 @@ export const SPLIT = new Option(
   '--split <part>',
   'part of the data set; all: the folders are classes, whatever they are called (default: val)',
 ).choices(SPLIT_CHOICES);
+export const ACCEPT_DATA_CHANGE =
+  'go on though the images are not those that the run was trained on; what differs is recorded';
 
 export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));

@@ -7,6 +7,8 @@ import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { metaStages } from '../phase/phase-model.js';
 import type { PhaseName } from '../phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { dataOwnerOf } from '../run-data.js';
+import { identityOf, readRunData } from '../run-data-file.js';
 import { damaged } from './bundle-archive.js';
 import { lineageIn, weightsHash } from './lineage.js';
 import { type ParentOptions, RISK, requireFits, short } from './one-parent.js';
@@ -28,12 +30,39 @@ export async function requireModule(
   if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
   requireFits(recipe, name, checkpoint.manifest);
 
+  requireSameImages(name, place, checkpoint.manifest, { force, note });
   const problem = await strangeParent(name, place, checkpoint);
   if (problem === undefined) return;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
     hint: `have it incubated anew: deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
   });
+}
+
+/** The module was trained on the run's images, as far as both are known. */
+function requireSameImages(
+  name: PhaseName,
+  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  manifest: Readonly<Record<string, unknown>>,
+  { force, note }: ParentOptions,
+): void {
+  const wanted = identityOf(readRunData(runDir), dataOwnerOf(recipe, name));
+  const { digest, train_images: images } = Object(manifest.data);
+  if (digest !== undefined && digest === wanted?.digest) return;
+  if (typeof digest !== 'string') {
+    note(`not known: which images ${name} was trained on; its checkpoint, of an older version, does not say`);
+  } else if (wanted === undefined) {
+    note(`not known: whether ${name} was trained on the images of ${runDir}, which has no data.json`);
+  } else {
+    const here = `${wanted.train.images}, digest ${short(wanted.digest)}`;
+    const problem = `${name} was trained on other images (${String(images)}, digest ${short(digest)}) than ${runDir} (${here})`;
+    if (!force) {
+      throw new InputError(problem, {
+        hint: 'have it trained on the same images; or, if its classes are the same, --force',
+      });
+    }
+    note(`${problem}. Forced: its labels may mean other classes`);
+  }
 }
 
 /** What `status` and reports will read of a phase is what a phase writes. */

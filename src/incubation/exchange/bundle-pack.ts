@@ -10,6 +10,8 @@ import { readCheckpointFile } from '../checkpoint-file.js';
 import { readRun } from '../launch/prepare.js';
 import { metaHash } from '../phase/phase-model.js';
 import { type PhaseName, phaseOf } from '../phases.js';
+import { dataOwnerOf } from '../run-data.js';
+import { type DataOwner, identityOf, type RunData, readRunData } from '../run-data-file.js';
 import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 import { lineageIn } from './lineage.js';
 
@@ -40,7 +42,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
   const own = { ...withoutMachine(recipe), start };
   const parent = await metaHash(recipe, runDir);
-  const files = [inMemory('recipe.json', json(own)), ...weights];
+  const data = bundledData(runDir, dataOwnerOf(recipe, phase.name));
+  const files = [inMemory('recipe.json', json(own)), ...data, ...weights];
   return write(out, { kind: 'work', phase: phase.name, parent: parent ?? null }, files);
 }
 
@@ -63,6 +66,15 @@ export function packModule(runDir: string, name: PhaseName, out: string): Bundle
   const { checkpoint } = latestCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);
+}
+
+/** What the module's images are recognised by, for the machine that trains it. */
+function bundledData(runDir: string, owner: DataOwner): Packed[] {
+  const identity = identityOf(readRunData(runDir), owner);
+  if (identity === undefined) return [];
+  const { classes, train, val, digest } = identity;
+  const data: RunData = { format: 1, classes, train, val, digest, modules: {}, changes: [] };
+  return [inMemory('data.json', json(data))];
 }
 
 /** A safetensors file without a tensor: what is done needs no optimiser, which would be two thirds of a bundle. */

@@ -162,7 +162,10 @@ test('a module of another meta model is refused, known or not; forced, it is tak
   expect(existsSync(at('home/MT'))).toBe(false);
   const notes: string[] = [];
   await unpackModule(at('old.tar'), at('home'), { force: true, note: (line) => notes.push(line) });
-  expect(notes).toEqual([expect.stringContaining('may start near chance')]);
+  expect(notes).toEqual([
+    expect.stringContaining('not known: which images MT/1 was trained on'),
+    expect.stringContaining('may start near chance'),
+  ]);
 });
 
 test('a module of another geometry is refused, forced or not', async () => {

@@ -8,7 +8,7 @@ export const BUNDLE_FILE = 'bundle.json';
 
 /** Every name that a bundle's files may have: nothing else is unpacked. */
 const BUNDLE_NAMES =
-  /^(recipe\.json|start\/meta\.(safetensors|pth|bin)|(PT|MT\/\d{1,4})\/(result\.json|metrics\.jsonl|checkpoints\/(latest|best|\d{1,12}\/(manifest\.json|model\.safetensors|optimizer\.safetensors))))$/;
+  /^(recipe\.json|data\.json|start\/meta\.(safetensors|pth|bin)|(PT|MT\/\d{1,4})\/(result\.json|metrics\.jsonl|checkpoints\/(latest|best|\d{1,12}\/(manifest\.json|model\.safetensors|optimizer\.safetensors))))$/;
 
 const fileSchema = z.object({
   bytes: z.int().min(0),

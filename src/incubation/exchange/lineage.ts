@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
 import { z } from 'zod';
 import type { TensorData } from '../../base/tensor-data.js';
-import { type Dataset, isEncoded } from '../../data/dataset.js';
+import type { Dataset } from '../../data/dataset.js';
+import { commonFolder, storedBytes } from '../../data/identity.js';
 import type { Phase } from '../phases.js';
 import { vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -85,30 +85,10 @@ export function dataHash(dataset: Dataset): string {
   const folder = commonFolder(dataset);
   const stride = Math.max(1, Math.ceil(length / SIZED));
   for (let i = 0; i < length; i++) {
-    const size = i % stride === 0 ? sizeOf(dataset, i) : 0;
+    const size = i % stride === 0 ? storedBytes(dataset, i) : 0;
     hash.update(`${dataset.describe(i).slice(folder)}\0${dataset.label(i)}\0${size}\n`);
   }
   return hash.digest('hex');
-}
-
-/** Length of the path that all images have in common, up to its last slash. */
-function commonFolder(dataset: Dataset): number {
-  if (dataset.length === 0) return 0;
-  const first = dataset.describe(0);
-  let common = first.lastIndexOf('/') + 1;
-  for (let i = 1; i < dataset.length && common > 0; i++) {
-    const name = dataset.describe(i);
-    while (common > 0 && !name.startsWith(first.slice(0, common))) {
-      common = first.lastIndexOf('/', common - 2) + 1;
-    }
-  }
-  return common;
-}
-
-function sizeOf(dataset: Dataset, i: number): number {
-  const source = dataset.source(i);
-  if (!isEncoded(source)) return source.data.length;
-  return source.bytes ?? statSync(source.file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function jsonHash(value: unknown): string {

@@ -8,12 +8,13 @@ import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
-import { recipeOfPhase } from '../images.js';
-import { plannedRun, readRun } from '../launch/prepare.js';
+import { openImages, recipeOfPhase } from '../images.js';
+import { planOf, readRun } from '../launch/prepare.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import type { RunPlan } from '../plan/plan.js';
 import { targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { imagesPlannedFor } from '../run-data.js';
 import { recipeHash } from './lineage.js';
 
 export interface Redone {
@@ -54,9 +55,12 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   const lost = changed.filter((each) => each !== 'E2E');
   if (lost.length > 0) throw changesOthers(name, lost);
 
-  // Before anything is moved.
-  const { plan } = plannedRun(after);
   const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
+  // Before anything is moved.
+  const planned = imagesPlannedFor(runDir);
+  const plan = planOf(after, openImages(after).train.length, (each) =>
+    kept.includes(each) ? planned(each) : undefined,
+  );
   const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
   const isDone = readResult(runDir, 'E2E') !== undefined;
   // Half-way, its schedule would be another one.

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
@@ -7,7 +6,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { isSelf } from '../../checkpoint/folder-lock-holder.js';
-import { phasesIn, readJson, runFolder } from '../../checkpoint/run-folder.js';
+import { hasBegun, phasesIn, readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import type { Dataset } from '../../data/dataset.js';
 import { evenShare } from '../../data/loader.js';
 import type { PassedOver } from '../../data/passed-over.js';
@@ -17,6 +16,7 @@ import { planRun, type RunPlan } from '../plan/plan.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { withSettings } from '../recipe/settings.js';
+import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../run-data.js';
 
 /** A run whose folder holds its recipe and plan. */
 export interface PreparedRun {
@@ -27,24 +27,34 @@ export interface PreparedRun {
   readonly passedOver: readonly PassedOver[];
 }
 
+export interface PrepareOptions {
+  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  readonly acceptDataChange?: boolean | undefined;
+  /** Told what a person should know: what was assumed, accepted or changed. */
+  readonly note?: ((line: string) => void) | undefined;
+}
+
 /**
- * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json` and `plan.json`.
+ * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json`, `data.json` and `plan.json`.
  * A folder that has them already is gone on with, if the recipe is the same but for `run`, or nothing has begun.
- * @throws InputError
+ * @throws InputError where recipe or images are not those that the run was trained with
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
  * const { plan } = prepareRun(recipe, 'runs/prepared');
  * console.log(plan.disk_bytes);
  */
-export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
+export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptions = {}): PreparedRun {
   const folder = runFolder(runDir);
   requireChangeable(runDir, recipe);
-  const { train, plan, passedOver } = plannedRun(recipe);
+  const checked = imagesToTrainOn(recipe, runDir, options);
+  const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
+  const plan = planOf(recipe, train.length, imagesPlannedFor(runDir));
   // Again: to look at many images takes its time.
   requireChangeable(runDir, recipe);
   withFileErrors(runDir, () => {
     mkdirSync(runDir, { recursive: true });
+    for (const each of checked) each.record();
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
     writeJsonAtomic(folder.plan, plan);
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
@@ -52,30 +62,38 @@ export function prepareRun(recipe: Recipe, runDir: string): PreparedRun {
   return { recipe, runDir, plan, passedOver };
 }
 
-/**
- * The images of a recipe, and what will be done with them.
- * @throws InputError where they are missing or too few
- */
-export function plannedRun(
+/** The images of the run, then those of modules that have their own; none where all is done. */
+function imagesToTrainOn(
   recipe: Recipe,
-): Pick<PreparedRun, 'plan' | 'passedOver'> & { readonly train: Dataset } {
-  const { train, passedOver } = openImages(recipe);
-  const imagesOf = trainImagesOf(recipe, train.length);
+  runDir: string,
+  { acceptDataChange: acceptChange, note }: PrepareOptions,
+): CheckedImages[] {
+  if (phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)) return [];
+  const isBegun = hasBegun(runDir) || isTrainedByOthers(runDir);
+  return dataOwners(recipe).map((owner) =>
+    checkedImages(recipe, runDir, owner, { acceptChange, note, isBegun }),
+  );
+}
+
+/**
+ * What will be done with training images.
+ * @param planned with how many images a phase that is kept was planned
+ * @throws InputError where they are too few
+ */
+export function planOf(
+  recipe: Recipe,
+  trainImages: number,
+  planned: (name: PhaseName) => number | undefined = () => undefined,
+): RunPlan {
+  const imagesOf = trainImagesOf(recipe, trainImages);
   requireEnough(recipe, imagesOf);
-  return { train, plan: planRun(recipe, imagesOf), passedOver };
+  return planRun(recipe, (name) => planned(name) ?? imagesOf(name));
 }
 
 /** Whether another process holds the run or a phase of it: it reads the recipe whenever a phase begins. */
 function isTrainedByOthers(runDir: string): boolean {
   const folders = [runDir, ...phasesIn(runDir).map((phase) => runFolder(runDir).phase(phase).root)];
   return folders.map(liveHolder).some((holder) => holder !== undefined && !isSelf(holder));
-}
-
-/** Whether any phase has something to lose. */
-export function hasBegun(runDir: string): boolean {
-  return phasesIn(runDir).some((phase) =>
-    existsSync(join(runFolder(runDir).phase(phase).root, 'checkpoints')),
-  );
 }
 
 /**

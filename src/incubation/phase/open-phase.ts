@@ -1,5 +1,5 @@
-import { RunError } from '../../base/errors.js';
-import { pointToLatest } from '../../checkpoint/checkpoint-store.js';
+import { InputError, RunError } from '../../base/errors.js';
+import { type Checkpoint, pointToLatest } from '../../checkpoint/checkpoint-store.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import type { Crew } from '../../cluster/crew.js';
 import { evenShare } from '../../data/loader.js';
@@ -7,14 +7,22 @@ import { Generator } from '../../torch/random.js';
 import { ema } from '../../training/ema.js';
 import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
 import { requireOneParent } from '../exchange/one-parent.js';
-import { openImages, recipeOfPhase, trainImagesOf } from '../images.js';
+import { type Images, recipeOfPhase, trainImagesOf } from '../images.js';
 import { type PhaseName, phaseOf } from '../phases.js';
-import { phasePlan } from '../plan/plan.js';
+import { type PhasePlan, phasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { checkedImages, dataOwnerOf, imagesPlannedFor, knownImages } from '../run-data.js';
+import { identityOf, readRunData } from '../run-data-file.js';
 import type { Shared } from '../together/shared-incubation.js';
-import { findCheckpoint, resume, type Standing, type Trained } from './phase-checkpoint.js';
+import {
+  type CheckpointData,
+  findCheckpoint,
+  resume,
+  type Standing,
+  type Trained,
+} from './phase-checkpoint.js';
 import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
-import { openLog } from './phase-log.js';
+import { type Log, openLog } from './phase-log.js';
 import { phaseModel, phaseStart } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
 import type { PhaseParts } from './phase-parts.js';
@@ -28,6 +36,8 @@ interface Opening {
   readonly device: string;
   readonly shared?: Shared;
   readonly force?: boolean | undefined;
+  readonly acceptDataChange?: boolean | undefined;
+  readonly note?: ((line: string) => void) | undefined;
 }
 
 /** A phase before it trains: what is trained, on what, and how far it is. */
@@ -48,9 +58,11 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
 
   const { accumulate, batch_size: batchSize } = phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
-  const images = run.shared?.images ?? openImages(recipe);
-  const plan = phasePlan(run.recipe, trainImagesOf(run.recipe, images.train.length), phase.name);
   const checkpoint = findCheckpoint(folder.root, log);
+  const { images, digest } = await imagesOfPhase(run, crew, log);
+  const planned = imagesPlannedFor(runDir);
+  const imagesOf = trainImagesOf(run.recipe, images.train.length);
+  const plan = phasePlan(run.recipe, (name) => planned(name) ?? imagesOf(name), phase.name);
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
   const { stages, parent } = await phaseStart(recipe, phase, { runDir, checkpoint });
@@ -71,16 +83,69 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
   if (lineage && current) for (const change of changesSince(lineage, current)) log(change);
   const fromStep = start.step;
+  const train_images = planned(phase.name) ?? images.train.length;
+  const data = { digest, train_images };
+  if (crew.leads) logData(log, { plan, data, images, runDir, checkpoint });
   const shown = { task, train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std };
   return {
     ...{ recipe, phase, plan, folder, log, images, device, crew },
     ...trained,
-    ...{ lineage, objective, task, start, share, generator: new Generator() },
+    ...{ lineage, data, objective, task, start, share, generator: new Generator() },
     events: crew.leads ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep }) : NO_EVENTS,
     samples: crew.leads
       ? openPhaseSamples({ folder: folder.samples, shown: recipe.run.samples, fromStep, ...shown })
       : undefined,
   };
+}
+
+/** The phase's images, compared with those of the run by rank 0; shared ones have been compared. */
+async function imagesOfPhase(
+  { recipe, phase, runDir, shared, acceptDataChange: acceptChange, note }: Opening,
+  { leads, led, rank }: Crew,
+  log: Log,
+): Promise<{ readonly images: Images; readonly digest: string | undefined }> {
+  const owner = dataOwnerOf(recipe, phase);
+  const digestOf = () => identityOf(readRunData(runDir), owner)?.digest;
+  if (shared !== undefined) return { images: shared.images, digest: digestOf() };
+  const told = (line: string) => {
+    log(line);
+    note?.(line);
+  };
+  const checked = leads ? checkedImages(recipe, runDir, owner, { acceptChange, note: told }) : undefined;
+  checked?.record();
+  const count = () => checked?.images.train.length ?? 0;
+  // The others read what rank 0 has recorded.
+  const [leaders] = await led(1, async () => [count()]);
+  const images = checked?.images ?? knownImages(recipe, runDir, owner);
+  if (images.train.length === leaders) return { images, digest: digestOf() };
+  throw new InputError(
+    `${phase}: rank ${rank} finds ${images.train.length} training images, rank 0 ${leaders}`,
+    { hint: 'all machines need the same images' },
+  );
+}
+
+/** Says how the images differ from those that the phase began with, and what becomes of its schedule. */
+function logData(
+  log: Log,
+  about: {
+    readonly plan: PhasePlan;
+    readonly data: CheckpointData;
+    readonly images: Images;
+    readonly runDir: string;
+    readonly checkpoint: Checkpoint | undefined;
+  },
+): void {
+  const { plan, data, images, runDir, checkpoint } = about;
+  const began = checkpoint && Object(checkpoint.manifest.data).digest;
+  if (checkpoint !== undefined && (began === undefined || began === data.digest)) return;
+  for (const { time, of, changes } of readRunData(runDir)?.changes ?? []) {
+    log(`images of ${of} changed (accepted ${time}): ${changes.join('; ')}`);
+  }
+  const { train_images: planned } = data;
+  if (images.train.length === planned) return;
+  log(
+    `the schedule keeps its ${plan.steps} steps, ${plan.steps_per_epoch} an epoch, of ${planned} training images; there are ${images.train.length} now`,
+  );
 }
 
 /** What each read from the run folder must be the same. */

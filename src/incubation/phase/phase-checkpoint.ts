@@ -55,6 +55,14 @@ export interface Trained {
   readonly ema: Ema | undefined;
 }
 
+/** What a checkpoint's manifest says of the images. */
+export interface CheckpointData {
+  /** Of the data set it was trained on last: see `DataIdentity`. */
+  readonly digest: string | undefined;
+  /** With which the phase was planned: its schedule stays when images are added. */
+  readonly train_images: number;
+}
+
 /** Before the names of trained weights in `optimizer.safetensors`, where `model.safetensors` has their averages. */
 const RAW = 'raw.';
 const AVERAGED = 'ema.';
@@ -124,6 +132,7 @@ export function save(
     readonly phase: Phase;
     readonly crew: Crew;
     readonly lineage: Lineage | undefined;
+    readonly data: CheckpointData;
     readonly threadBytes: number;
   },
   standing: Standing,
@@ -137,16 +146,17 @@ export function save(
     if (phase.settings.optimizer.sharded) parts.optimizer.state();
     return { standing: now, written: Promise.resolve() };
   }
-  const { seed, model: geometry, data } = recipe;
+  const { seed, model: geometry, data: pixels } = recipe;
   // With the geometry, a checkpoint is enough to evaluate from.
   const manifest = {
     phase: phase.name,
     seed,
     depths: phase.depths,
     model: geometry,
-    mean: data.mean,
-    std: data.std,
-    eval_crop: data.eval_crop,
+    mean: pixels.mean,
+    std: pixels.std,
+    eval_crop: pixels.eval_crop,
+    data: parts.data,
     ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };

@@ -8,7 +8,7 @@ import type { Images } from '../images.js';
 import type { Phase } from '../phases.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import type { Trained } from './phase-checkpoint.js';
+import type { CheckpointData, Trained } from './phase-checkpoint.js';
 import type { PhaseEvents } from './phase-events.js';
 import type { Log } from './phase-log.js';
 import type { PhaseSamples } from './phase-samples.js';
@@ -29,6 +29,7 @@ export interface PhaseParts extends Trained {
   readonly device: string;
   readonly crew: Crew;
   readonly lineage: Lineage | undefined;
+  readonly data: CheckpointData;
   readonly onProgress: (doing: Doing) => void;
   readonly signal: AbortSignal | undefined;
   /** Checkpoints of as many bytes are written while training goes on. */

@@ -40,6 +40,10 @@ export interface PhaseRun {
   readonly signal?: AbortSignal;
   /** Assemble modules that were incubated against different meta models. */
   readonly force?: boolean | undefined;
+  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  readonly acceptDataChange?: boolean | undefined;
+  /** Told what a person should know of the images, beside the log. */
+  readonly note?: ((line: string) => void) | undefined;
 }
 
 /**
@@ -47,7 +51,8 @@ export interface PhaseRun {
  * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
  * of every step, and rank 0 writes. A folder that `prepareRun` made can be reported, watched and asked how it stands.
  *
- * @throws InputError where the device is none, the folder is another recipe's or in use, or a phase that this one starts from is not done
+ * @throws InputError where the device is none, the folder is another recipe's or in use, its images are not those that the run was
+ *   trained on, or a phase that this one starts from is not done
  * @throws Interrupted once `signal` is aborted: the next call goes on from there
  *
  * @example

@@ -2,10 +2,10 @@ import { InputError } from '../../base/errors.js';
 import type { PhaseResult } from '../../checkpoint/records.js';
 import type { Batch } from '../../data/batch.js';
 import { shareBatches } from '../../data/shared-batches.js';
-import { openImages } from '../images.js';
 import { Interrupted } from '../launch/interrupted.js';
 import { type PhaseRun, runPhase } from '../phase/run-phase.js';
 import type { PhaseName } from '../phases.js';
+import { checkedImages } from '../run-data.js';
 import { sharesWithOthers } from './shared-incubation.js';
 import { sharedPrefix } from './shared-prefix.js';
 
@@ -20,13 +20,15 @@ export async function incubateTogether(
   run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
   names: readonly PhaseName[],
 ): Promise<PhaseResult[]> {
-  const { recipe } = run;
+  const { recipe, runDir } = run;
   if (!names.every((name) => sharesWithOthers(recipe, name))) {
     throw new InputError(`${names.join(', ')} cannot be trained together`, {
       hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
     });
   }
-  const images = openImages(recipe);
+  const { acceptDataChange: acceptChange, note } = run;
+  const { images, record } = checkedImages(recipe, runDir, 'run', { acceptChange, note });
+  record();
   const members = shareBatches<Batch>(names.length);
   const prefix = sharedPrefix();
   const ended = await Promise.allSettled(

@@ -1,0 +1,185 @@
+import { gunzipSync } from 'node:zlib';
+import type { DataIdentity, Part, SplitIdentity } from './identity.js';
+
+/** A data set as it was, or is: its identity and, where they are known, the lists of its images. */
+export interface KnownData {
+  readonly identity: DataIdentity;
+  /** Of a split: see `imageList`. */
+  readonly list: (split: Part) => Uint8Array | undefined;
+}
+
+/** How two data sets differ. */
+export interface DataDifference {
+  /** A sentence each; none where they are the same. */
+  readonly changes: readonly string[];
+  /** Which labels differ as the classes are sorted now, a sentence each. */
+  readonly labels: readonly string[];
+  /** New names of classes, by their old ones. */
+  readonly renamed: ReadonlyMap<string, string>;
+}
+
+/** Of images or classes that are named. */
+const NAMED = 5;
+
+export function dataDifference(before: KnownData, now: KnownData): DataDifference {
+  const renamed = renamedClasses(before, now);
+  const classes = classChanges(before.identity.classes, now.identity.classes, renamed);
+  const splits = (['train', 'val'] as const).flatMap((split) => splitChanges(split, before, now, renamed));
+  const labels = movedLabels(before.identity.classes, now.identity.classes, renamed);
+  return { changes: [...classes, ...splits], labels, renamed };
+}
+
+/** Classes that have gone, each with the one that has taken its place: first those that hold the same images. */
+function renamedClasses(before: KnownData, now: KnownData): Map<string, string> {
+  const [old, current] = [before.identity.classes, now.identity.classes];
+  const gone = old.filter((name) => !current.includes(name));
+  const added = current.filter((name) => !old.includes(name));
+  const renamed = new Map<string, string>();
+  if (gone.length === 0 || gone.length !== added.length) return renamed;
+  const [was, is] = [before, now].map(contentByClass);
+  for (const name of gone) {
+    const content = was?.get(name);
+    const same = added.find((other) => content !== undefined && is?.get(other) === content);
+    if (same === undefined) continue;
+    renamed.set(name, same);
+    added.splice(added.indexOf(same), 1);
+  }
+  for (const name of gone) if (!renamed.has(name)) renamed.set(name, added.shift() as string);
+  return renamed;
+}
+
+/** What the training images of each class are: their names without the class, and their sizes. */
+function contentByClass({ list }: KnownData): Map<string, string> | undefined {
+  const images = parsed(list('train'));
+  if (images === undefined) return undefined;
+  const found = new Map<string, string[]>();
+  for (const { name, className, bytes } of images.values()) {
+    const own = name.startsWith(`${className}/`) ? name.slice(className.length + 1) : name;
+    const images = found.get(className) ?? [];
+    images.push(`${own}\t${bytes}`);
+    found.set(className, images);
+  }
+  return new Map([...found].map(([name, content]) => [name, content.join('\n')]));
+}
+
+function classChanges(
+  old: readonly string[],
+  current: readonly string[],
+  renamed: ReadonlyMap<string, string>,
+): string[] {
+  const kept = old.map((name) => renamed.get(name) ?? name);
+  const gone = old.filter((name) => !current.includes(name) && !renamed.has(name));
+  const added = current.filter((name) => !kept.includes(name));
+  return [
+    ...[...renamed].map(([from, to]) => `the class ${quoted(from)} is now ${quoted(to)}`),
+    ...(gone.length > 0 ? [`${classCount(gone.length)} gone: ${some(gone.map(quoted))}`] : []),
+    ...(added.length > 0 ? [`${classCount(added.length)} new: ${some(added.map(quoted))}`] : []),
+  ];
+}
+
+function movedLabels(
+  old: readonly string[],
+  current: readonly string[],
+  renamed: ReadonlyMap<string, string>,
+): string[] {
+  const kept = old.map((name) => renamed.get(name) ?? name);
+  if (kept.some((name) => !current.includes(name)) || kept.length !== current.length) return [];
+  const moved = current.flatMap((name, label) =>
+    kept[label] === name ? [] : [`${quoted(name)} ${label} instead of ${kept.indexOf(name)}`],
+  );
+  return moved.length === 0 ? [] : [`the labels in the order of the classes: ${some(moved)}`];
+}
+
+function splitChanges(
+  split: Part,
+  before: KnownData,
+  now: KnownData,
+  renamed: ReadonlyMap<string, string>,
+): string[] {
+  const [was, is] = [before.identity[split], now.identity[split]];
+  if (was.digest === is.digest) return [];
+  const [old, current] = [parsed(before.list(split), renamed), parsed(now.list(split))];
+  if (old === undefined || current === undefined) return countChanges(split, before.identity, now.identity);
+  const added = [...current.keys()].filter((name) => !old.has(name));
+  const gone = [...old.keys()].filter((name) => !current.has(name));
+  const both = [...current].flatMap(([name, image]) => {
+    const then = old.get(name);
+    return then === undefined ? [] : [{ name, image, then }];
+  });
+  const resized = both
+    .filter(({ image, then }) => image.bytes !== then.bytes)
+    .map(({ name, image, then }) => `${name} (${image.bytes} bytes instead of ${then.bytes})`);
+  const relabelled = both
+    .filter(({ image, then }) => image.className !== then.className)
+    .map(
+      ({ name, image, then }) => `${name} (${quoted(image.className)} instead of ${quoted(then.className)})`,
+    );
+  const found = [
+    ...(added.length > 0 ? [`${added.length} more: ${some(added)}`] : []),
+    ...(gone.length > 0 ? [`${gone.length} gone: ${some(gone)}`] : []),
+    ...(resized.length > 0 ? [`${resized.length} of another size: ${some(resized)}`] : []),
+    ...(relabelled.length > 0 ? [`${relabelled.length} of another class: ${some(relabelled)}`] : []),
+  ];
+  const numbers = was.images === is.images ? '' : `${is.images} images instead of ${was.images}; `;
+  if (found.length > 0) return [`${split}: ${numbers}${found.join('; ')}`];
+  if (renamed.size > 0) return [];
+  return [`${split}: ${reordered(old, current) ? 'the same images in another order' : 'other pixels'}`];
+}
+
+function reordered(old: ReadonlyMap<string, unknown>, current: ReadonlyMap<string, unknown>): boolean {
+  const names = [...current.keys()];
+  return [...old.keys()].some((name, i) => name !== names[i]);
+}
+
+/** Where no list tells which images they are. */
+function countChanges(split: Part, before: DataIdentity, now: DataIdentity): string[] {
+  const [was, is] = [before[split], now[split]];
+  const counts = (identity: DataIdentity, of: SplitIdentity) =>
+    new Map(identity.classes.map((name, label) => [name, of.per_class[label] ?? 0]));
+  const [old, current] = [counts(before, was), counts(now, is)];
+  const changed = [...current]
+    .filter(([name, count]) => old.has(name) && old.get(name) !== count)
+    .map(([name, count]) => `${quoted(name)} ${count} instead of ${old.get(name)}`);
+  if (was.images !== is.images || changed.length > 0) {
+    const classes = changed.length > 0 ? `: ${some(changed)}` : '';
+    return [`${split}: ${is.images} images instead of ${was.images}${classes}`];
+  }
+  if (was.bytes !== is.bytes) return [`${split}: ${is.bytes} bytes of images instead of ${was.bytes}`];
+  return [`${split}: other names or sizes of images`];
+}
+
+interface ListedImage {
+  readonly name: string;
+  readonly className: string;
+  readonly bytes: number;
+}
+
+/** By name, with the classes' new names in place of the old ones. */
+function parsed(
+  list: Uint8Array | undefined,
+  renamed: ReadonlyMap<string, string> = new Map(),
+): Map<string, ListedImage> | undefined {
+  if (list === undefined) return undefined;
+  const text = gunzipSync(list);
+  const images = new Map<string, ListedImage>();
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf(0x0a, at);
+    const [bytes, was, path] = text.toString('utf8', at, end).split('\t');
+    const className = renamed.get(was) ?? was;
+    const name = className !== was && path.startsWith(`${was}/`) ? className + path.slice(was.length) : path;
+    images.set(name, { name, className, bytes: Number(bytes) });
+    at = end + 1;
+  }
+  return images;
+}
+
+function some(names: readonly string[]): string {
+  const more = names.length - NAMED;
+  return `${names.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} others` : ''}`;
+}
+
+const quoted = (name: string): string => JSON.stringify(name);
+
+function classCount(count: number): string {
+  return count === 1 ? '1 class is' : `${count} classes are`;
+}
