@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { elementCount } from '../base/tensor-data.js';
 import { writeFileAtomic } from '../checkpoint/atomic.js';
-import { confusionOf } from '../checkpoint/confusion.js';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import { inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
-import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
+import { phasesIn, readResult } from '../checkpoint/run-folder.js';
+import { classesOf, runAbove } from '../incubation/checkpoint-classes.js';
 import type { CheckpointFile } from '../incubation/checkpoint-file.js';
 import { readRun } from '../incubation/launch/prepare.js';
 import { vitConfigOf } from '../incubation/recipe/recipe-model.js';
@@ -17,6 +17,8 @@ interface CardOptions {
   readonly imageSize: number;
   readonly isResized: boolean;
   readonly force: boolean;
+  /** By label. Default: those that the checkpoint names. */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /**
@@ -26,7 +28,7 @@ interface CardOptions {
 export function writeCard(
   checkpoint: CheckpointFile,
   out: string,
-  { to, imageSize, isResized, force }: CardOptions,
+  { to, imageSize, isResized, force, classNames }: CardOptions,
 ): { readonly path: string; readonly isWritten: boolean } | undefined {
   const { file, manifest } = checkpoint;
   const root = runAbove(file.path);
@@ -42,7 +44,7 @@ export function writeCard(
   const card = modelCard({
     ...{ recipe, seed, phase, step, layout: to, depths, mean, std, evalCrop },
     config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
-    classNames: namesOf(checkpoint),
+    classNames: classNames ?? classesOf(checkpoint)?.names,
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -50,20 +52,4 @@ export function writeCard(
   });
   writeFileAtomic(path, card);
   return { path, isWritten: true };
-}
-
-/** The names of a checkpoint's classes, where it lies in a run, and an evaluation of its phase has told them. */
-export function namesOf({ file, manifest }: CheckpointFile): readonly string[] | undefined {
-  const root = runAbove(file.path);
-  if (root === undefined || manifest === undefined) return undefined;
-  const { confusion } = runFolder(root).phase(manifest.phase);
-  return existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined;
-}
-
-/** The run that a checkpoint lies in. */
-function runAbove(path: string): string | undefined {
-  for (let folder = dirname(path), up = 0; up < 5; folder = dirname(folder), up++) {
-    if (existsSync(join(folder, 'recipe.json'))) return folder;
-  }
-  return undefined;
 }

@@ -72,13 +72,15 @@ export function cifar(folder: string, format: CifarFormat, split: CifarPart): Da
 
   const record = recordBytes(variant);
   const perBatch = batches[0].length / record;
+  const names = classNames(join(root, variant.nameFile), variant);
   const recordOf = (i: number) => {
     const start = (i % perBatch) * record;
     return batches[Math.floor(i / perBatch)].subarray(start, start + record);
   };
   return {
     length: perBatch * batches.length,
-    classes: classNames(join(root, variant.nameFile), variant),
+    classes: names ?? numberNames(variant.labelCounts[variant.labelCounts.length - 1]),
+    isUnnamed: names === undefined,
     passedOver: besideKnown(root, isPublished),
     label: (i) => recordOf(i)[variant.labelCounts.length - 1],
     describe: (i) => `${files[Math.floor(i / perBatch)]}, image ${i % perBatch}`,
@@ -130,9 +132,9 @@ function readBatch(file: string, variant: Variant): Buffer {
   return bytes;
 }
 
-function classNames(file: string, { labelCounts }: Variant): readonly string[] {
+function classNames(file: string, { labelCounts }: Variant): readonly string[] | undefined {
   const count = labelCounts[labelCounts.length - 1];
-  if (!existsSync(file)) return numberNames(count);
+  if (!existsSync(file)) return undefined;
   const names = readFileSync(file, 'utf8')
     .split(/\r?\n/)
     .filter((line) => line !== '');

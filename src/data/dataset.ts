@@ -24,6 +24,8 @@ export interface Dataset {
   readonly length: number;
   /** Names of the classes; a label is an index into this list. */
   readonly classes: readonly string[];
+  /** The data set does not name its classes: `classes` has their numbers. */
+  readonly isUnnamed?: boolean | undefined;
   /** What lies beside the images and is not read. */
   readonly passedOver?: readonly PassedOver[];
   label(i: number): number;

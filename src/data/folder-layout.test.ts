@@ -43,7 +43,7 @@ describe('the part to evaluate on', () => {
     touch(...DIVIDED, ...more);
     for (const open of [
       () => evalFolder(folder.path, 2),
-      () => openEvalDataset(folder.path, { modelClasses: 2 }),
+      () => openEvalDataset(folder.path, { model: { count: 2 } }),
       () => openDataset({ format: 'folder', path: folder.path }),
     ]) {
       expect(failure(open).message).toMatch(message);

@@ -127,30 +127,33 @@ describe('labels', () => {
     expect(failure(() => imageFolder(root, { classes, modelClasses: 10 })).message).toMatch(/3 classes.* 10/);
   });
 
-  test('of a part of the classes, by the number in front', () => {
+  test('are places in sorted order, of numbers too, and only if all classes have a folder', () => {
     touch('0_tshirt/1.png', '9_boot/1.png', '10/1.png');
-    expect(labels(root, { modelClasses: 11 })).toEqual([0, 10, 9]);
-    const { classes } = imageFolder(root, { modelClasses: 11 });
-    expect([classes.length, classes[0], classes[1], classes[9], classes[10]]).toEqual([
-      11,
-      '0_tshirt',
-      '1',
-      '9_boot',
-      '10',
-    ]);
     expect(labels(root)).toEqual([0, 1, 2]);
+    expect(imageFolder(root).classes).toEqual(['0_tshirt', '10', '9_boot']);
     expect(labels(root, { modelClasses: 3 })).toEqual([0, 1, 2]);
-    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/3 classes, the model 10/);
+    for (const modelClasses of [2, 10, 11]) {
+      const { message } = failure(() => imageFolder(root, { modelClasses }));
+      expect(message).toContain(`3 classes, the model ${modelClasses}`);
+    }
   });
 
-  test.each(['boot', '3d', '-1', '4.png.d/..'])('not by the number in front beside %s', (name) => {
-    touch('0_tshirt/1.png', `${name}/1.png`, 'x/1.png');
-    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/classes, the model 10/);
+  test('do not depend on the Unicode form of the names', () => {
+    // Decomposed, the first sorts before the second; composed after it.
+    const names = ['e\u0301tage', 'fa'];
+    touch(...names.map((name) => `${name}/1.png`));
+    expect(imageFolder(root).classes).toEqual(['fa', '\u00e9tage']);
+    expect(labels(root)).toEqual([1, 0]);
+    expect(labels(root, { classes: ['\u00e9tage', 'fa'] })).toEqual([0, 1]);
   });
 
-  test('two folders of one label are named', () => {
-    touch('1_a/1.png', '1_b/1.png');
-    expect(failure(() => imageFolder(root, { modelClasses: 10 })).message).toMatch(/1_a and 1_b both/);
+  test('two folders that differ in their Unicode form alone are named', () => {
+    touch('caf\u00e9/1.png', 'cafe\u0301/1.png');
+    for (const known of [{}, { classes: ['caf\u00e9'] }]) {
+      expect(failure(() => imageFolder(root, known)).message).toContain(
+        String.raw`"cafe\u0301" and "caf\u00e9" are one class name`,
+      );
+    }
   });
 });
 
@@ -217,7 +220,18 @@ describe('pairs', () => {
   test('evaluation takes val where there is one', () => {
     touch('val/0/1.png', 'val/1/1.png', 'train/0/1.png');
     expect(contents(evalFolder(root, 2)).map(([file]) => file)).toEqual(['val/0/1.png', 'val/1/1.png']);
-    expect(contents(evalFolder(join(root, 'train'), 2))).toEqual([['train/0/1.png', 0]]);
+    expect(contents(evalFolder(join(root, 'train'), 2, ['1', '0']))).toEqual([['train/0/1.png', 1]]);
+    expect(failure(() => evalFolder(join(root, 'train'), 2)).message).toMatch(/has 1 class, the model 2/);
+  });
+
+  test('evaluation takes the labels of train where the model has no names and val lacks classes', () => {
+    touch('val/b/1.png', 'train/a/1.png', 'train/b/1.png');
+    expect(contents(evalFolder(root, 2))).toEqual([['val/b/1.png', 1]]);
+    touch('val/c/1.png', 'train/a/1.png', 'train/b/1.png');
+    expect(contents(evalFolder(root, 2))).toEqual([
+      ['val/b/1.png', 0],
+      ['val/c/1.png', 1],
+    ]);
   });
 
   test('a class may be called test', () => {

@@ -1,10 +1,12 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
+import { className } from './class-names.js';
 import type { Dataset } from './dataset.js';
 import { type FolderLayout, folderLayout, folderOfSplit } from './folder-layout.js';
 import { folderContent, imagesUnder } from './folder-scan.js';
 import { classLabels, type KnownClasses, labelOfName, numberNames } from './labels.js';
+import { withModelLabels } from './model-labels.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 import { joinedPassedOver, type PassedOver, passedOverTally } from './passed-over.js';
 import { type SplitChoice, splitOfName } from './splits.js';
@@ -100,17 +102,19 @@ export function imageFolders(
     folderOfSplit(root, layout, split),
   );
   const train = imageFolder(trainFolder, known);
+  const val = imageFolder(valFolder, { classes: train.classes, from: shownName(trainFolder) });
   const passedOver = joinedPassedOver([
     train.passedOver,
     layout.passedOver,
     unreadParts(layout.parts, evalSplit),
   ]);
-  return { train: { ...train, passedOver }, val: imageFolder(valFolder, { classes: train.classes }) };
+  return { train: { ...train, passedOver }, val };
 }
 
 /**
  * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself where it is not divided.
  *
+ * @param classes the names of the model's classes, by label; some may have no images. Without, each class must have a folder.
  * @param split Default: `val`. `all`: the folders of `dir` are classes, whatever they are called.
  * @throws InputError as `imageFolder` and `folderLayout`, if the part is missing, and if the classes do not fit the
  *   model's.
@@ -125,13 +129,39 @@ export function evalFolder(
   classes?: readonly string[],
   split?: SplitChoice,
 ): Dataset {
-  const known = { classes, modelClasses };
-  if (split === 'all') return imageFolder(dir, known);
+  const named = classes && { names: classes, from: 'the list given' };
+  const model = { count: modelClasses, named, isCertain: true };
+  return withModelLabels(evalImages(dir, modelClasses, split), model, dir).dataset;
+}
+
+/**
+ * As `evalFolder`, with labels of their own: those that `train` gives where it has all of the classes, else the places
+ * of the folders that are there.
+ */
+export function evalImages(dir: string, modelClasses: number, split?: SplitChoice): Dataset {
+  if (split === 'all') return classesOfPart(dir, undefined, modelClasses);
   const layout = folderLayout(dir);
   const isPart = split === undefined || splitOfName(basename(resolve(dir))) === split;
-  if (layout.parts === undefined && isPart) return imageFolder(dir, known);
-  const dataset = imageFolder(folderOfSplit(dir, layout, split ?? 'val'), known);
+  if (layout.parts === undefined && isPart) return classesOfPart(dir, undefined, modelClasses);
+  const part = folderOfSplit(dir, layout, split ?? 'val');
+  const dataset = classesOfPart(part, layout.parts?.train, modelClasses);
   return { ...dataset, passedOver: joinedPassedOver([dataset.passedOver, layout.passedOver]) };
+}
+
+/** The names of the classes of a folder, by label: those of `train` where it has that part. */
+export function folderClasses(dir: string): readonly string[] {
+  const { parts } = folderLayout(dir);
+  return imageFolder(parts?.train ?? parts?.val ?? parts?.test ?? dir).classes;
+}
+
+function classesOfPart(part: string, train: string | undefined, modelClasses: number): Dataset {
+  const { folders } = folderContent(part);
+  if (folders.length === 0) return imageFolder(part, { modelClasses });
+  const inTrain = train === undefined ? [] : folderContent(train).folders.map(shownName);
+  const { classes } = classLabels(train ?? part, inTrain, {});
+  const isKnown = new Set(classes);
+  const areKnown = folders.every((name) => isKnown.has(className(shownName(name))));
+  return imageFolder(part, areKnown ? { classes } : {});
 }
 
 /** The part that could be evaluated on and is not. */
@@ -163,6 +193,7 @@ function flatFolder(root: string, images: readonly string[], known: KnownClasses
   return {
     length: images.length,
     classes: names ?? numberNames(count),
+    isUnnamed: names === undefined,
     label: (i) => labels[i],
     describe: (i) => shownName(join(root, images[i])),
     source: (i) => ({ file: join(root, images[i]) }),

@@ -73,7 +73,7 @@ describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataForma
       expect([train.length, val.length]).toEqual([images, evalImages]);
       expect(val.classes).toEqual(train.classes);
       expect(train.classes.length).toBe(classes);
-      const evaluated = openEvalDataset(folder.path, { modelClasses: classes });
+      const { dataset: evaluated } = openEvalDataset(folder.path, { model: { count: classes } });
       expect(evaluated.length).toBe(evalImages);
       expect(evaluated.describe(0)).toBe(val.describe(0));
       expect(evaluated.classes).toEqual(val.classes);
@@ -83,7 +83,7 @@ describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataForma
       const [, , classes] = write();
       const options = { format, path: folder.path, modelClasses: classes - 1 };
       expect(failure(() => openDataset(options)).message).toMatch(/classes/);
-      expect(failure(() => openEvalDataset(folder.path, { modelClasses: classes - 1 })).message).toMatch(
+      expect(failure(() => openEvalDataset(folder.path, { model: { count: classes - 1 } })).message).toMatch(
         /classes/,
       );
     });
@@ -96,9 +96,9 @@ describe('what is told', () => {
     const { classes } = fixture.inaturalist.labels.order;
     const options = { path: folder.path, modelClasses: classes.length, category: 'order' } as const;
     expect(openDataset({ format: 'inaturalist-2018', ...options }).val.classes).toEqual(classes);
-    expect(openEvalDataset(folder.path, { modelClasses: classes.length, category: 'order' }).classes).toEqual(
-      classes,
-    );
+    expect(
+      openEvalDataset(folder.path, { model: { count: classes.length }, category: 'order' }).dataset.classes,
+    ).toEqual(classes);
   });
 
   test('nothing of the model: any number of classes', () => {
@@ -124,7 +124,7 @@ describe('a folder', () => {
   test('of two data sets', () => {
     writeInaturalist(2018);
     writeInaturalist(2019);
-    expect(failure(() => openEvalDataset(folder.path, { modelClasses: 10 })).message).toMatch(
+    expect(failure(() => openEvalDataset(folder.path, { model: { count: 10 } })).message).toMatch(
       /more than one data set: inaturalist-2018 and inaturalist-2019/,
     );
   });
@@ -141,16 +141,16 @@ describe('a folder', () => {
 
   test('of classes alone, or of nothing', () => {
     WRITERS.folder();
-    expect(openEvalDataset(join(folder.path, 'val'), { modelClasses: 2 }).length).toBe(2);
+    expect(openEvalDataset(join(folder.path, 'val'), { model: { count: 2 } }).dataset.length).toBe(2);
     mkdirSync(join(folder.path, 'empty'));
-    expect(failure(() => openEvalDataset(join(folder.path, 'empty'), { modelClasses: 2 })).message).toMatch(
-      /holds no image/,
-    );
+    expect(
+      failure(() => openEvalDataset(join(folder.path, 'empty'), { model: { count: 2 } })).message,
+    ).toMatch(/holds no image/);
   });
 
   test('with one part of what training needs is enough to evaluate on', () => {
     folder.write('test_batch.bin', cifarRecords(6, [10], 2));
-    expect(openEvalDataset(folder.path, { modelClasses: 10 }).length).toBe(2);
+    expect(openEvalDataset(folder.path, { model: { count: 10 } }).dataset.length).toBe(2);
     expect(failure(() => openDataset({ format: 'cifar-10', path: folder.path })).message).toMatch(
       /data_batch_1/,
     );

@@ -5,11 +5,12 @@ import { InputError } from '../base/errors.js';
 import { absent } from './absent.js';
 import { cifar, cifarFolder } from './cifar.js';
 import type { Dataset } from './dataset.js';
-import { evalFolder, imageFolders } from './folder.js';
+import { evalImages, folderClasses, imageFolders } from './folder.js';
 import { holdsClasses } from './folder-layout.js';
 import type { Category, DataFormat } from './formats.js';
 import { fashionMnist } from './idx.js';
 import { inaturalist } from './inaturalist.js';
+import { type ModelClasses, type ModelImages, withModelLabels } from './model-labels.js';
 import { holdsShards } from './shard-files.js';
 import { shards } from './shards.js';
 import type { SplitChoice } from './splits.js';
@@ -63,7 +64,8 @@ function openPair(
       return imageFolders(folder, { modelClasses, classes }, { evalSplit });
     case 'shards': {
       const train = shards(folder, 'train', { modelClasses });
-      return { train, val: shards(folder, evalSplit, { classes: train.classes }) };
+      const val = shards(folder, evalSplit, { classes: train.classes });
+      return { train, val: { ...val, isUnnamed: train.isUnnamed } };
     }
     case 'cifar-10':
     case 'cifar-100':
@@ -75,8 +77,7 @@ function openPair(
 }
 
 export interface OpenEvalOptions {
-  /** How many classes the model tells apart. */
-  readonly modelClasses: number;
+  readonly model: ModelClasses;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
   /** Default: `val`, or all where the data set is not divided. `all`: whatever the folders are called. */
@@ -84,26 +85,36 @@ export interface OpenEvalOptions {
 }
 
 /**
- * The images to evaluate a model on: those of a part, or all where a folder has no parts. What kind of data set it
- * is, is told by what lies in the folder.
+ * The images to evaluate a model on, with the labels of the model: those of a part, or all where a folder has no parts.
+ * What kind of data set it is, is told by what lies in the folder.
  *
- * @throws InputError as `openDataset`, and where the part is missing.
+ * @throws InputError as `openDataset` and `withModelLabels`, and where the part is missing.
  */
-export function openEvalDataset(dir: string, options: OpenEvalOptions): Dataset {
+export function openEvalDataset(dir: string, options: OpenEvalOptions): ModelImages {
+  return withModelLabels(openEval(dataFormatOf(dir), dir, options), options.model, dir);
+}
+
+/**
+ * The names of the classes of a data set, by label: those of its training part where it has one.
+ *
+ * @throws InputError as `openDataset`.
+ */
+export function classesOfData(
+  dir: string,
+  options: Pick<OpenEvalOptions, 'model' | 'category'>,
+): readonly string[] {
   const format = dataFormatOf(dir);
-  const dataset = openEval(format, dir, options);
-  requireClasses(dataset, dir, options.modelClasses);
-  return dataset;
+  return format === 'folder' ? folderClasses(dir) : openEval(format, dir, options).classes;
 }
 
 function openEval(
   format: DataFormat,
   dir: string,
-  { modelClasses, category, split }: OpenEvalOptions,
+  { model: { count: modelClasses }, category, split }: OpenEvalOptions,
 ): Dataset {
   switch (format) {
     case 'folder':
-      return evalFolder(dir, modelClasses, undefined, split);
+      return evalImages(dir, modelClasses, split);
     case 'shards':
       return shards(dir, split ?? 'val', { modelClasses });
     case 'cifar-10':

@@ -96,6 +96,7 @@ function pick(dataset: Dataset, indices: Int32Array): Subset {
     indices,
     length: indices.length,
     classes: dataset.classes,
+    isUnnamed: dataset.isUnnamed,
     label: (i) => dataset.label(indices[i]),
     describe: (i) => dataset.describe(indices[i]),
     source: (i) => dataset.source(indices[i]),

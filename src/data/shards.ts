@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { cacheRoot } from '../base/cache.js';
 import { InputError } from '../base/errors.js';
+import { className } from './class-names.js';
 import type { Dataset } from './dataset.js';
 import { type KnownClasses, numberNames } from './labels.js';
 import { nameListBuilder } from './name-list.js';
@@ -35,7 +36,8 @@ export function shards(
 ): Dataset {
   const files = shardFiles(folder, split);
   const { names, shard, starts, bytes, labels } = joined(files, options);
-  const classes = known.classes ?? classNames(folder, labels, known.modelClasses);
+  const named = known.classes ?? classNames(folder);
+  const classes = named ?? numberNames(known.modelClasses ?? highest(labels) + 1);
   const wrong = labels.findIndex((label) => label >= classes.length);
   if (wrong >= 0) {
     throw new InputError(
@@ -46,6 +48,7 @@ export function shards(
   return {
     length: names.length,
     classes,
+    isUnnamed: named === undefined,
     passedOver: joinedPassedOver([shardLayout(folder).passedOver]),
     label: (i) => labels[i],
     describe: (i) => `${files[shard[i]]}: ${names.at(i)}`,
@@ -96,19 +99,21 @@ const namesSchema = z.union([
   z.object({ classes: z.array(z.string()) }).transform(({ classes }) => classes),
 ]);
 
-function classNames(folder: string, labels: Int32Array, modelClasses: number | undefined): readonly string[] {
+function classNames(folder: string): readonly string[] | undefined {
   const file = ['classes.json', 'dataset.json']
     .map((name) => join(folder, name))
     .find((path) => existsSync(path));
-  if (file === undefined) {
-    return numberNames(modelClasses ?? labels.reduce((most, label) => Math.max(most, label), -1) + 1);
-  }
+  if (file === undefined) return undefined;
   try {
-    return namesSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return namesSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).map(className);
   } catch (error) {
     throw new InputError(`${file} does not list the names of the classes`, {
       hint: 'It should hold ["name of class 0", "name of class 1", ...], or {"classes": [...]}.',
       cause: error,
     });
   }
+}
+
+function highest(labels: Int32Array): number {
+  return labels.reduce((most, label) => Math.max(most, label), -1);
 }

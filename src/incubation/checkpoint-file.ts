@@ -28,6 +28,8 @@ const manifestSchema = z.object({
   std: z.array(z.number()),
   /** Of one that an earlier version wrote, it is the official share. */
   eval_crop: z.number().optional(),
+  /** Names by label; absent where the images name no classes, and in those that an earlier version wrote. */
+  classes: z.array(z.string()).optional(),
   last: evaluation.optional(),
 });
 

@@ -4,7 +4,13 @@ import { type LaidOut, stagesOfState } from '../layout/layout-stages.js';
 import { describe, type PickleKey, type PickleValue } from '../torch-file/pickle-values.js';
 import { readTorchFile } from '../torch-file/torch-file.js';
 import { isTorchTensor, type TorchTensor } from '../torch-file/torch-file-tensor.js';
+import { classesInTorch, type FileClasses } from './model-file-classes.js';
 import { endOf, withoutWrappers } from './model-file-stages.js';
+
+export interface TorchModel extends LaidOut {
+  readonly epoch?: number;
+  readonly named: FileClasses | undefined;
+}
 
 type Dictionary = Map<PickleKey, PickleValue>;
 
@@ -18,13 +24,14 @@ const DISTILLATION = /^(dist_token$|head_dist\.)/;
  * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or the state dict
  * under `model` or `state_dict`, or a bare one. Only their tensors' places are read, not their data.
  */
-export async function readTorchStages(path: string): Promise<LaidOut & { readonly epoch?: number }> {
+export async function readTorchStages(path: string): Promise<TorchModel> {
   const root = await readTorchFile(path);
   if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
   const epoch = root.get('epoch');
   return {
     ...stagesOf(root, path),
     ...(typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { epoch } : {}),
+    named: classesInTorch(path, root),
   };
 }
 

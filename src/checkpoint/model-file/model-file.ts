@@ -10,6 +10,7 @@ import { type LazyTensor, loadAll } from '../lazy-tensor.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
 import { openSafetensorsShards } from '../safetensors/safetensors-shards.js';
 import { FOLDER_WEIGHTS, isShardIndex } from './folder-weights.js';
+import { classesInConfig, classesInHeader, type FileClasses } from './model-file-classes.js';
 import type { Stage } from './model-file-stages.js';
 import { readTorchStages } from './model-file-torch.js';
 
@@ -27,6 +28,8 @@ export interface ModelFile {
   readonly metadata: Readonly<Record<string, string>>;
   /** What a `config.json` beside the weights tells of the model; where shapes tell it too, they are right. */
   readonly hints: ModelHints;
+  /** The names of the classes, where the file lists them or a `config.json` beside it does. */
+  readonly named?: FileClasses | undefined;
   /** The last epoch trained, from 0, where the file says. */
   readonly epoch?: number;
 }
@@ -71,8 +74,8 @@ async function readWeights(path: string): Promise<ModelFile> {
   }
   // Torch's zip archive, or the row of pickles from before 1.6.
   if (start.subarray(0, 2).equals(Buffer.from('PK')) || start[0] === 0x80) {
-    const { epoch, ...laidOut } = await readTorchStages(path);
-    const model = await load(laidOut, { path, format: 'torch', metadata: {} });
+    const { epoch, named, ...laidOut } = await readTorchStages(path);
+    const model = await load(laidOut, { path, format: 'torch', metadata: {}, named });
     return epoch === undefined ? model : { ...model, epoch };
   }
   throw new InputError(`${path}: neither a safetensors file nor one that torch.save wrote`);
@@ -90,16 +93,29 @@ function laidOutState(tensors: ReadonlyMap<string, LazyTensor>, path: string): L
 
 async function load(
   { layout, stages }: LaidOut,
-  file: Pick<ModelFile, 'path' | 'format' | 'metadata'>,
+  file: Pick<ModelFile, 'path' | 'format' | 'metadata' | 'named'>,
 ): Promise<ModelFile> {
-  return { ...file, layout, hints: hintsFor(layout, file), stages: await loadAll(stages) };
+  const { path, metadata } = file;
+  const hasConfig = isDescribed(layout, file);
+  const config = hasConfig ? classesInConfig(dirname(path)) : undefined;
+  return {
+    ...file,
+    layout,
+    hints: hasConfig ? hintsFor(layout, path) : {},
+    named: file.named ?? classesInHeader(path, metadata) ?? config,
+    stages: await loadAll(stages),
+  };
 }
 
-function hintsFor(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): ModelHints {
-  if (layout === 'huggingface') return huggingFaceHints(dirname(path));
+/** Whether a `config.json` in the file's folder is about it. */
+function isDescribed(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): boolean {
+  if (layout === 'huggingface') return true;
   // A .pth lies among others; a config.json in its folder need not be about it.
-  const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
-  return layout === 'timm' && isAlone ? timmHints(dirname(path)) : {};
+  return layout === 'timm' && (format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path)));
+}
+
+function hintsFor(layout: Layout, path: string): ModelHints {
+  return layout === 'huggingface' ? huggingFaceHints(dirname(path)) : timmHints(dirname(path));
 }
 
 function epochOf(manifest: string): { epoch?: number } {

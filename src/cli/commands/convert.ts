@@ -16,14 +16,16 @@ import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
 import { bytes } from '../../report/format.js';
 import { noteAssumed } from '../assumed.js';
+import { knownClasses } from '../classes.js';
 import { downloaded } from '../download.js';
-import { namesOf, writeCard } from '../model-card.js';
+import { writeCard } from '../model-card.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface ConvertOptions {
   readonly to: Layout;
   readonly depths?: readonly number[];
   readonly resize?: number;
+  readonly classes?: string;
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly force?: true;
@@ -45,10 +47,11 @@ export async function convert(name: string, out: string, options: ConvertOptions
   const sized = resize === undefined ? file.stages : resized(file, resize);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
   const geometry = inferGeometry(stages, file.path);
+  const { named } = knownClasses(checkpoint, { count: geometry.classes, stated: options.classes });
   writeModelFile(out, stages, {
     to,
     ...told,
-    classNames: namesOf(checkpoint),
+    classNames: named?.names,
     pixels: pixels && { ...pixels, shorterSide: shorterSide(geometry.imageSize, pixels.evalCrop) },
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
@@ -57,6 +60,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     imageSize: geometry.imageSize,
     isResized: resize !== undefined,
     force: options.force ?? false,
+    classNames: named?.names,
   });
   if (card?.isWritten === false)
     note(`${card.path} exists: the model card was not written (--force overwrites it)`);
@@ -71,6 +75,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     image_size: geometry.imageSize,
     tensors: tensors.length,
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    class_names: named !== undefined,
     bytes: bytesOf(out),
     ...(card?.isWritten && { card: card.path }),
   };
@@ -153,6 +158,8 @@ interface Result {
   readonly image_size: number;
   readonly tensors: number;
   readonly parameters: number;
+  /** Whether the names of the classes were written. */
+  readonly class_names: boolean;
   readonly bytes: number;
   /** Where the model card was written. */
   readonly card?: string;

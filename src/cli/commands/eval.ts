@@ -2,7 +2,6 @@ import type { Confusion } from '../../checkpoint/confusion.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import type { Batch } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader.js';
-import { openEvalDataset } from '../../data/open-dataset.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { evalTransform } from '../../data/transform.js';
@@ -21,6 +20,7 @@ import { classNames, confusionCounter } from '../../training/confusion-counter.j
 import { evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { noteAssumed } from '../assumed.js';
+import { knownClasses, labelledImages } from '../classes.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -29,6 +29,7 @@ interface EvalOptions {
   readonly split?: SplitChoice;
   readonly recipe?: string;
   readonly set?: readonly string[];
+  readonly classes?: string;
   readonly batchSize: number;
   readonly batchMean?: true;
   readonly json?: true;
@@ -41,11 +42,10 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   noteAssumed(known.assumptions);
   const { recipe, depths } = known;
   const config = vitConfigOf(recipe);
-  const dataset = openEvalDataset(options.data, {
-    modelClasses: config.classes,
-    category: recipe.data.category,
-    split: options.split,
-  });
+  const { category } = recipe.data;
+  const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
+  const { split } = options;
+  const { dataset, missing } = labelledImages(options.data, { model: classes, category, split });
   for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
 
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
@@ -82,6 +82,8 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     precision,
     seconds,
     images_per_second: scores.images / seconds,
+    class_names_from: classes.named?.from ?? null,
+    classes_without_images: missing,
     classes: classScores(told),
     confusions: confusions(told),
   };

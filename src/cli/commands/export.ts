@@ -1,14 +1,12 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { elementCount } from '../../base/tensor-data.js';
 import { versions } from '../../base/versions.js';
 import { joinStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
-import { openEvalDataset } from '../../data/open-dataset.js';
 import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
 import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
-import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { fitStem } from '../../models/position-embedding.js';
 import type { VitConfig } from '../../models/vit.js';
 import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
@@ -16,6 +14,7 @@ import { vitGraph } from '../../onnx/vit-graph.js';
 import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
 import { bytes } from '../../report/format.js';
 import { noteAssumed } from '../assumed.js';
+import { knownClasses } from '../classes.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -38,7 +37,9 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   const { recipe } = known;
   const config = vitConfigOf(recipe);
   const weights = weightsFor(config, checkpoint);
-  const classNames = options.classes === undefined ? undefined : namesIn(options.classes, config, recipe);
+  const { category } = recipe.data;
+  const classNames = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category })
+    .named?.names;
   const { mean, std } = recipe.data;
   const normalisation: Normalisation = { mean, std, inside: options.withNormalisation ?? false };
   const { eval_crop: evalCrop } = recipe.data;
@@ -106,30 +107,6 @@ function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
     ...{ phase, step: String(step), seed: String(seed) },
     ...(last && { top1: String(last.top1) }),
   };
-}
-
-function namesIn(path: string, { classes }: VitConfig, recipe: Recipe): readonly string[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new InputError(`--classes: ${path} does not exist`);
-  if (stat.isDirectory())
-    return openEvalDataset(path, { modelClasses: classes, category: recipe.data.category }).classes;
-  const text = readFileSync(path, 'utf8').trim();
-  const names = text.startsWith('[') ? listOf(path, text) : text.split(/\r?\n/).map((line) => line.trim());
-  if (names.length === classes) return names;
-  throw new InputError(`--classes: ${path} has ${names.length} names, the model ${classes} classes`, {
-    hint: 'one name a line, in the order of the labels',
-  });
-}
-
-function listOf(path: string, text: string): string[] {
-  const hint = 'such as ["cat", "dog"], in the order of the labels';
-  try {
-    const value: unknown = JSON.parse(text);
-    if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value;
-  } catch (cause) {
-    throw new InputError(`--classes: ${path} is not JSON`, { cause, hint });
-  }
-  throw new InputError(`--classes: ${path} is no list of names`, { hint });
 }
 
 interface Result {

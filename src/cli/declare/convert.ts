@@ -1,5 +1,5 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import { CHECKPOINT, collect, examples, list, positiveInteger } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, list, positiveInteger } from './shared.js';
 
 export function addConvert(program: Command): void {
   program
@@ -19,6 +19,7 @@ export function addConvert(program: Command): void {
     )
     .option('--depths <numbers>', 'blocks of each stage, such as 3,3,3,3 (default: as they are)', depths)
     .option('--resize <pixels>', 'resize the position embedding for images of this size', positiveInteger)
+    .option('--classes <path>', `${CLASSES} (default: the checkpoint's)`)
     .option('--recipe <file>', 'recipe the model belongs to')
     .option(
       '--set <key=value>',

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, collect, examples, positiveInteger, SET, SPLIT } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, positiveInteger, SET, SPLIT } from './shared.js';
 
 export function addEval(program: Command): void {
   program
@@ -20,6 +20,7 @@ export function addEval(program: Command): void {
       'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
     )
     .addOption(SPLIT)
+    .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe the model belongs to')
     .option(
       '--set <key=value>',

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, collect, examples, SET } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, SET } from './shared.js';
 
 export function addExport(program: Command): void {
   program
@@ -13,10 +13,7 @@ export function addExport(program: Command): void {
     .argument('<checkpoint>', CHECKPOINT)
     .argument('<out>', 'file to write, such as vit.onnx')
     .option('--with-normalisation', 'take pixels from 0 to 1; otherwise normalised by mean and deviation')
-    .option(
-      '--classes <path>',
-      "the classes' names: a text file, one a line, a JSON list, or images as `eval` takes",
-    )
+    .option('--classes <path>', `${CLASSES} (default: the checkpoint's)`)
     .option('--external-data', 'weights in OUT.data beside it, however few')
     .option('--recipe <file>', 'recipe the model belongs to')
     .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, data.eval_crop`, collect)

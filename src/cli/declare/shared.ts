@@ -5,6 +5,8 @@ import { SPLIT_CHOICES } from '../../data/splits.js';
 
 export const CHECKPOINT =
   'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
+export const CLASSES =
+  "names of the model's classes, by label: a text or JSON file, a run, images it was trained on; number: folders are named by label";
 export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
 
 /** Which part of a data set a command reads. */

@@ -21,6 +21,7 @@ import { fromData } from '../../torch/tensor.js';
 import type { Ema } from '../../training/ema.js';
 import type { Optimizer } from '../../training/optimizer.js';
 import type { Lineage } from '../exchange/lineage.js';
+import type { Images } from '../images.js';
 import type { Phase } from '../phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import type { Log } from './phase-log.js';
@@ -133,11 +134,12 @@ export function save(
     readonly crew: Crew;
     readonly lineage: Lineage | undefined;
     readonly data: CheckpointData;
+    readonly images: Pick<Images, 'train'>;
     readonly threadBytes: number;
   },
   standing: Standing,
 ): { readonly standing: Standing; readonly written: Promise<void> } {
-  const { recipe, phase, crew, lineage } = parts;
+  const { recipe, phase, crew, lineage, images } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
@@ -157,6 +159,7 @@ export function save(
     std: pixels.std,
     eval_crop: pixels.eval_crop,
     data: parts.data,
+    classes: images.train.isUnnamed ? undefined : images.train.classes,
     ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };

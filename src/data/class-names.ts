@@ -1,0 +1,120 @@
+import { InputError } from '../base/errors.js';
+
+/** The names of some classes, by label, and who gives them. */
+export interface NamedClasses {
+  readonly names: readonly string[];
+  /** As a message names it, such as `runs/demo/FT` or `vit/config.json`. */
+  readonly from: string;
+}
+
+/** The form in which class names are compared and recorded: Unicode NFC. Some file systems return NFD. */
+export function className(name: string): string {
+  return name.normalize('NFC');
+}
+
+/** Whether two lists name the same classes in the same order. */
+export function sameClasses(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, label) => className(name) === className(b[label]));
+}
+
+/** Whether each class is named by its label alone: `0`, `1`, ... */
+export function areNumbers(names: readonly string[]): boolean {
+  return names.every((name, label) => name === String(label));
+}
+
+/** The labels that a list gives to each name; more than one where the list repeats it. */
+export function labelsByName(names: readonly string[]): (name: string) => readonly number[] {
+  const labels = new Map<string, number[]>();
+  for (const [label, name] of names.entries()) {
+    const found = labels.get(className(name));
+    if (found === undefined) labels.set(className(name), [label]);
+    else found.push(label);
+  }
+  return (name) => labels.get(className(name)) ?? [];
+}
+
+/**
+ * The label of each name among the known classes.
+ *
+ * @param show what a message calls a name, such as the path of its folder
+ * @throws InputError that lists the names that are unknown, or have two labels.
+ */
+export function labelsAmong(
+  names: readonly string[],
+  known: NamedClasses,
+  show: (name: string) => string,
+  whatToDo = '',
+): number[] {
+  // A list that repeats names still agrees with itself.
+  if (sameClasses(names, known.names)) return names.map((_, label) => label);
+  const labelsOf = labelsByName(known.names);
+  const unknown = names.filter((name) => labelsOf(name).length === 0);
+  if (unknown.length > 0) {
+    const what = unknown.length === 1 ? 'no class has this name' : 'no class has one of these names';
+    const classes = `The ${known.names.length} classes of ${known.from} are ${listed(known.names)}.`;
+    throw new InputError(`${listed(unknown.map(show))}: ${what}`, {
+      hint: [classes, otherCase(unknown, known.names), whatToDo].filter((part) => part !== '').join(' '),
+    });
+  }
+  return names.map((name) => {
+    const [label, ...others] = labelsOf(name);
+    if (others.length === 0) return label;
+    throw new InputError(
+      `${show(name)}: ${known.from} has this name for the classes ${[label, ...others].join(' and ')}`,
+      { hint: whatToDo || 'Give each class a name of its own.' },
+    );
+  });
+}
+
+/**
+ * @param names as they are found, such as those of the folders in `where`
+ * @throws InputError if two names differ in their Unicode normalisation alone.
+ */
+export function requireDistinct(names: readonly string[], where: string): void {
+  const first = new Map<string, string>();
+  for (const name of names) {
+    const other = first.get(className(name));
+    if (other !== undefined) {
+      throw new InputError(`${where}: ${ascii(other)} and ${ascii(name)} are one class name`, {
+        hint: 'They differ in Unicode normalisation (NFC, NFD) alone. Move the images into one folder.',
+      });
+    }
+    first.set(className(name), name);
+  }
+}
+
+/** The first few of some names. */
+export function listed(names: readonly string[], most = 5): string {
+  if (names.length <= most + 1) return names.join(', ');
+  return `${names.slice(0, most).join(', ')} and ${(names.length - most).toLocaleString('en-US')} more`;
+}
+
+/** The first few classes of a list, each with its label. */
+export function numbered(names: readonly string[], most = 5): string {
+  const shown = names.map((name, label) => `${label} = ${name}`);
+  if (shown.length <= most + 2) return shown.join(', ');
+  return `${shown.slice(0, most).join(', ')}, ..., ${shown[shown.length - 1]}`;
+}
+
+/** A hint where names are known in other letter case. */
+function otherCase(unknown: readonly string[], known: readonly string[]): string {
+  const folded = new Map(known.map((name) => [fold(name), name]));
+  const pairs = unknown.flatMap((name) => {
+    const other = folded.get(fold(name));
+    return other === undefined ? [] : [`${name} and ${other}`];
+  });
+  if (pairs.length === 0) return '';
+  return `Upper and lower case are different names (${listed(pairs, 3)}): rename one if they are one class.`;
+}
+
+function fold(name: string): string {
+  return className(name).toLowerCase();
+}
+
+/** A name in which every character outside ASCII is an escape: two that look alike are told apart. */
+function ascii(name: string): string {
+  return JSON.stringify(name).replace(
+    /[^ -~]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
