@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { scheduleOf } from '../src/incubation/phase/phase-recipe.js';
+import { scheduleOf } from '../src/incubation/phase/phase-schedule.js';
 import { phasesOf } from '../src/incubation/phases.js';
 import { phasePlan } from '../src/incubation/plan/plan.js';
 import { readRecipe } from '../src/incubation/recipe/recipe.js';

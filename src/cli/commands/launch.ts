@@ -7,7 +7,7 @@ import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js'
 import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
-import { prepareRun } from '../../incubation/launch/prepare.js';
+import { isChangedRecipe, prepareRun } from '../../incubation/launch/prepare.js';
 import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
 import { type Phase, type PhaseName, phasesOf } from '../../incubation/phases.js';
@@ -53,6 +53,7 @@ export function printLaunch(launcher: Launcher, { recipe, runDir, only }: Launch
 export function isAllDone(recipe: Recipe, runDir: string, only: readonly PhaseName[] | undefined): boolean {
   return (
     existsSync(runFolder(runDir).recipe) &&
+    !isChangedRecipe(runDir, recipe) &&
     wanted(recipe, only).every(({ name }) => readResult(runDir, name) !== undefined)
   );
 }

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
@@ -10,6 +10,7 @@ import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js'
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { openImages, recipeOfPhase } from '../images.js';
 import { planOf, readRun } from '../launch/prepare.js';
+import { beginPrevious, moveSummary, nextPrevious } from '../launch/previous.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import type { RunPlan } from '../plan/plan.js';
 import { targetDepths } from '../recipe/recipe-model.js';
@@ -113,23 +114,16 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
 export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
   if (phases.length === 0) return undefined;
   for (const name of phases) requireIdle(runDir, name);
-  const root = join(runDir, 'previous');
-  const numbers = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isInteger) : [];
-  const previous = join(root, String(Math.max(0, ...numbers) + 1));
+  const previous = nextPrevious(runDir);
   withFileErrors(previous, () => {
-    mkdirSync(previous, { recursive: true });
-    writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
+    beginPrevious(runDir, previous);
     // What starts from others goes first: were this cut short, nothing that is left would be of what is gone.
     for (const name of [...phases].reverse()) {
       const target = runFolder(previous).phase(name).root;
       mkdirSync(dirname(target), { recursive: true });
       renameSync(runFolder(runDir).phase(name).root, target);
     }
-    // They tell of what is not there any more, until the run has been summed up again.
-    for (const part of ['summary', 'report'] as const) {
-      const path = runFolder(runDir)[part];
-      if (existsSync(path)) renameSync(path, runFolder(previous)[part]);
-    }
+    moveSummary(runDir, previous);
     forgetJobs(runDir, phases);
   });
   return previous;

@@ -36,7 +36,7 @@ test.each(['.', 'E2E'])('a run of which another process holds %s keeps its recip
   writeFileSync(join(run, part, '.lock'), JSON.stringify({ pid: other.pid, host: hostname(), started }));
 
   expect(() => prepareRun(recipe(1), run)).toThrow(InputError);
-  expect(() => prepareRun(recipe(1), run)).toThrow('was written by another recipe: seed differs');
+  expect(() => prepareRun(recipe(1), run)).toThrow('was written by another recipe: seed 1 instead of 0');
   expect(seedIn(run)).toBe(0);
   // More of the same work may begin beside it.
   prepareRun(recipe(0), run);

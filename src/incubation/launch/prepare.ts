@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
 import { writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
@@ -17,6 +16,8 @@ import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { withSettings } from '../recipe/settings.js';
 import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../run-data.js';
+import { continuation, reopen } from './more-epochs.js';
+import { type Change, changesOf, requireContinuable, requireSame } from './recipe-change.js';
 
 /** A run whose folder holds its recipe and plan. */
 export interface PreparedRun {
@@ -36,7 +37,8 @@ export interface PrepareOptions {
 
 /**
  * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json`, `data.json` and `plan.json`.
- * A folder that has them already is gone on with, if the recipe is the same but for `run`, or nothing has begun.
+ * A folder that has them already is continued where no phase that has begun would have another result: settings of those that
+ * have not, how long a phase trains, and what has no say in a result may be changed.
  * @throws InputError where recipe or images are not those that the run was trained with
  *
  * @example
@@ -49,16 +51,27 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   requireChangeable(runDir, recipe);
   const checked = imagesToTrainOn(recipe, runDir, options);
   const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
-  const plan = planOf(recipe, train.length, imagesPlannedFor(runDir));
+  const planned = imagesPlannedFor(runDir);
+  const plan = planOf(recipe, train.length, planned);
   // Again: to look at many images takes its time.
-  requireChangeable(runDir, recipe);
+  const change = requireChangeable(runDir, recipe);
+  const { notes, reopened } =
+    change === undefined
+      ? { notes: [], reopened: [] }
+      : continuation(runDir, change.changes, {
+          now: { recipe, plan },
+          before: { recipe: change.before, plan: planUnchecked(change.before, train.length, planned) },
+        });
   withFileErrors(runDir, () => {
     mkdirSync(runDir, { recursive: true });
     for (const each of checked) each.record();
+    // First: without its result a phase is continued, by whichever recipe.
+    reopen(runDir, reopened);
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
     writeJsonAtomic(folder.plan, plan);
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
+  for (const line of notes) options.note?.(line);
   return { recipe, runDir, plan, passedOver };
 }
 
@@ -68,7 +81,11 @@ function imagesToTrainOn(
   runDir: string,
   { acceptDataChange: acceptChange, note }: PrepareOptions,
 ): CheckedImages[] {
-  if (phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)) return [];
+  if (
+    !isChangedRecipe(runDir, recipe) &&
+    phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)
+  )
+    return [];
   const isBegun = hasBegun(runDir) || isTrainedByOthers(runDir);
   return dataOwners(recipe).map((owner) =>
     checkedImages(recipe, runDir, owner, { acceptChange, note, isBegun }),
@@ -87,6 +104,15 @@ export function planOf(
 ): RunPlan {
   const imagesOf = trainImagesOf(recipe, trainImages);
   requireEnough(recipe, imagesOf);
+  return planUnchecked(recipe, trainImages, planned);
+}
+
+function planUnchecked(
+  recipe: Recipe,
+  trainImages: number,
+  planned: (name: PhaseName) => number | undefined,
+): RunPlan {
+  const imagesOf = trainImagesOf(recipe, trainImages);
   return planRun(recipe, (name) => planned(name) ?? imagesOf(name));
 }
 
@@ -107,27 +133,30 @@ export function readRun(runDir: string, settings: readonly string[] = []): Recip
   return checkedRecipe(withSettings(readJson(recipe), settings), recipe);
 }
 
-/** What has not trained yet, and nobody is about to train, may be changed. */
-function requireChangeable(runDir: string, recipe: Recipe): void {
-  if (hasBegun(runDir) || isTrainedByOthers(runDir)) requireSameRecipe(runDir, recipe);
+/**
+ * What has not trained yet, and nobody is about to train, may be changed; and how long a phase trains.
+ * @returns the changes that concern phases which have begun, and the recipe as it was; nothing where there is none
+ */
+function requireChangeable(
+  runDir: string,
+  recipe: Recipe,
+): { readonly changes: readonly Change[]; readonly before: Recipe } | undefined {
+  if (!existsSync(runFolder(runDir).recipe)) return undefined;
+  const isHeld = isTrainedByOthers(runDir);
+  if (!isHeld && !hasBegun(runDir)) return undefined;
+  const before = readRun(runDir);
+  if (isHeld) requireSame(runDir, recipe, before);
+  return { changes: requireContinuable(runDir, recipe, before), before };
 }
 
-/** @throws InputError where the folder was prepared for another recipe, `run` and the place of the images left out */
+/** @throws InputError naming the settings in which the recipe is not that of the folder, where they have a say in a result */
 export function requireSameRecipe(runDir: string, recipe: Recipe): void {
-  const { recipe: path } = runFolder(runDir);
-  if (!existsSync(path)) return;
-  const before = readRun(runDir);
-  // How the machine is used, with what versions, and where the images lie may change.
-  const what = ({ run: _run, versions: _versions, data, ...rest }: Recipe): Record<string, unknown> => ({
-    ...rest,
-    data: { ...data, path: undefined },
-  });
-  const [a, b] = [what(recipe), what(before)];
-  const changed = Object.keys({ ...a, ...b }).find((key) => !isDeepStrictEqual(a[key], b[key]));
-  if (changed === undefined) return;
-  throw new InputError(`${path} was written by another recipe: ${changed} differs`, {
-    hint: 'choose another --out, or train a part of it anew with `deep-incubation redo`',
-  });
+  if (existsSync(runFolder(runDir).recipe)) requireSame(runDir, recipe, readRun(runDir));
+}
+
+/** Whether a recipe is another than that of the run's folder, in what has a say in a result. */
+export function isChangedRecipe(runDir: string, recipe: Recipe): boolean {
+  return existsSync(runFolder(runDir).recipe) && changesOf(recipe, readRun(runDir)).length > 0;
 }
 
 /** Whether training uses a part of the images: which one is then written down. */

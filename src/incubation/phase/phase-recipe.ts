@@ -7,19 +7,10 @@ import { lamb } from '../../training/lamb.js';
 import { layerDecayGroups } from '../../training/layer-decay.js';
 import { lion } from '../../training/lion.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../../training/optimizer.js';
-import {
-  epochCosine,
-  multiStep,
-  polynomial,
-  type Schedule,
-  stepCosine,
-  wsd,
-} from '../../training/schedule.js';
 import { sgd } from '../../training/sgd.js';
 import { shardedOptimizer } from '../../training/sharded-optimizer.js';
 import type { Task } from '../../training/task.js';
 import type { Phase } from '../phases.js';
-import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
 // What a recipe's settings of a phase mean, as the parts the trainer takes.
@@ -65,28 +56,6 @@ function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): Parame
   if (decay === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);
   return layerDecayGroups(groups, names, decay);
-}
-
-/** The peak rate is lr x images of a step / lr_batch, as the official code scales it; the ends are not scaled. */
-export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
-  const { lr: given, lr_batch: reference } = settings.optimizer;
-  const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr, power, milestones, factor } = settings.schedule;
-  const lr = reference === null ? given : (given * settings.batch_size * settings.accumulate) / reference;
-  const { epochs, steps, steps_per_epoch: stepsPerEpoch } = plan;
-  const warmupSteps = Math.round(warmup * stepsPerEpoch);
-  const rates = { lr, warmupLr, minLr, steps, warmupSteps };
-  switch (kind) {
-    case 'epoch-cosine':
-      return epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
-    case 'step-cosine':
-      return stepCosine(rates);
-    case 'polynomial':
-      return polynomial({ ...rates, power });
-    case 'multi-step':
-      return multiStep({ ...rates, milestones, factor, stepsPerEpoch });
-    case 'wsd':
-      return wsd({ ...rates, decayShare: settings.schedule.decay_share, decay: '1-sqrt' });
-  }
 }
 
 export function taskOf(recipe: Recipe, phase: Phase, device: string): Task {

@@ -19,7 +19,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { companyOf, keyOf, ownTime, type Shared, sharedBy } from '../together/shared-incubation.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer } from './phase-observer.js';
-import { scheduleOf } from './phase-recipe.js';
+import { scheduleOf } from './phase-schedule.js';
 import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {

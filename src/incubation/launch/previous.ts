@@ -1,0 +1,25 @@
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { readJson, runFolder } from '../../checkpoint/run-folder.js';
+
+/** The next folder for what is moved out of the way in a run: `previous/<n>`. */
+export function nextPrevious(runDir: string): string {
+  const root = join(runDir, 'previous');
+  const numbers = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isInteger) : [];
+  return join(root, String(Math.max(0, ...numbers) + 1));
+}
+
+/** Makes that folder, with a copy of the recipe. */
+export function beginPrevious(runDir: string, previous: string): void {
+  mkdirSync(previous, { recursive: true });
+  writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
+}
+
+/** Moves summary and report, which describe what has been moved, until the run is summed up again. */
+export function moveSummary(runDir: string, previous: string): void {
+  for (const part of ['summary', 'report'] as const) {
+    const path = runFolder(runDir)[part];
+    if (existsSync(path)) renameSync(path, runFolder(previous)[part]);
+  }
+}
