@@ -98,7 +98,7 @@ test.each([
   '%s epochs of a phase under way: from the step on where it is',
   async (name, epochs, steps) => {
     const begun = ratesOf(halfway).length;
-  const [straight, stopped] = ['straight', 'stopped'].map((each) => copyOf(halfway, `${each}-${name}`));
+    const [straight, stopped] = ['straight', 'stopped'].map((each) => copyOf(halfway, `${each}-${name}`));
     for (const runDir of [straight, stopped]) {
       const [note] = changed(runDir, `training.epochs=${epochs}`);
       expect(note).toContain(
