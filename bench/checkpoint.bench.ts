@@ -29,10 +29,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
+import { writeResults } from './write-results.js';
 
 // Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
-const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
 
 const { values: flags } = parseArgs({
   options: {
@@ -176,12 +176,7 @@ try {
     '',
   ];
   console.log(lines.join('\n'));
-  mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, 'checkpoint.md'), lines.join('\n'));
-  writeFileSync(
-    join(results, 'checkpoint.json'),
-    JSON.stringify({ without, written, always, raw, stopSeconds }, null, 2),
-  );
+  writeResults('checkpoint', lines.join('\n'), { without, written, always, raw, stopSeconds });
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -8,11 +8,12 @@
  * process, and that of training alone as the phases record it. Writes bench/results/co-incubation.json and .md.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeResults } from './write-results.js';
 
 // Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
@@ -115,12 +116,7 @@ try {
     '',
   ];
   console.log(lines.join('\n'));
-  mkdirSync(at('bench/results'), { recursive: true });
-  writeFileSync(at('bench/results/co-incubation.md'), `${lines.join('\n')}\n`);
-  writeFileSync(
-    at('bench/results/co-incubation.json'),
-    JSON.stringify({ steps, rounds, cores, rows, measured }, null, 2),
-  );
+  writeResults('co-incubation', lines.join('\n'), { steps, rounds, cores, rows, measured });
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -9,7 +9,7 @@
  * bench/results/kill.json and kill.md.
  */
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,10 +19,10 @@ import { type Round, resultTable } from './kill/table.js';
 import { writeTinyRun } from './kill/tiny.js';
 import { type Kill, torment } from './kill/torment.js';
 import { differences, traceOf } from './kill/trace.js';
+import { writeResults } from './write-results.js';
 
 // Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
-const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
 
 /** In one run; so the last phases get their share. */
 const KILLS_A_PHASE = 3;
@@ -71,12 +71,7 @@ async function bench(): Promise<void> {
   }
 
   const table = resultTable(rounds);
-  mkdirSync(results, { recursive: true });
-  writeFileSync(
-    join(results, 'kill.json'),
-    `${JSON.stringify({ seed: Number(flags.seed), rounds }, undefined, 1)}\n`,
-  );
-  writeFileSync(join(results, 'kill.md'), table);
+  writeResults('kill', table, { seed: Number(flags.seed), rounds });
   process.stdout.write(table);
   if (rounds.some(({ different }) => different.length > 0)) process.exitCode = 1;
 }

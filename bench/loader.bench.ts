@@ -8,7 +8,6 @@
  * compares processor time instead of time: on a machine that others use too. Writes bench/results/loader.json
  * and loader.md.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +16,7 @@ import { DeepIncubationError, RunError } from '../src/base/errors.js';
 import { meanKilobytes, photos, pillowPython } from './loader/photos.js';
 import { type Settings, type Timing, timed } from './loader/side.js';
 import { median } from './step/measure.js';
+import { writeResults } from './write-results.js';
 
 // Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
 const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
@@ -97,13 +97,7 @@ function write(rows: readonly Row[], kilobytes: number): void {
     'PyTorch: a DataLoader of one worker with Pillow; uint8: what ours gives, float32: normalised and erased, as DeiT.',
     `On ${cpus()[0].model}.`,
   ];
-  const results = join(benchFolder, 'results');
-  mkdirSync(results, { recursive: true });
-  writeFileSync(
-    join(results, 'loader.json'),
-    `${JSON.stringify({ cpu: cpus()[0].model, kilobytes, rows }, null, 2)}\n`,
-  );
-  writeFileSync(join(results, 'loader.md'), `${table}\n\n${legend.join('\n')}\n`);
+  writeResults('loader', `${table}\n\n${legend.join('\n')}\n`, { cpu: cpus()[0].model, kilobytes, rows });
   process.stdout.write(`${table}\n`);
 }
 

@@ -8,7 +8,7 @@
  * E2E and MT/1 in float32, without torch.compile. `--cpu` compares processor time instead of time: on a machine
  * that others use too, with one thread. Writes bench/results/step.json and step.md.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,7 @@ import { benchPython, cacheRoot } from './step/python.js';
 import { resultTable } from './step/table.js';
 import { VARIANTS } from './step/variants.js';
 import { startWorker } from './step/worker.js';
+import { writeResults } from './write-results.js';
 
 // Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
 const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
@@ -86,14 +87,14 @@ async function main(): Promise<void> {
           },
         ),
       );
-      writeResults(results, machine(Number(flags.threads), engines));
+      report(results, machine(Number(flags.threads), engines));
     }
   } finally {
     for (const worker of [ours, ...others]) worker.end();
     rmSync(folder, { recursive: true });
   }
 
-  function writeResults(results: readonly Result[], on: ReturnType<typeof machine>): void {
+  function report(results: readonly Result[], on: ReturnType<typeof machine>): void {
     const names = variants.map(({ name }) => name);
     const legend = [
       `Milliseconds${flags.cpu ? ' of processor time' : ''} of a training step, medians; ratios above 1: ours is faster (median and range of the rounds).`,
@@ -105,10 +106,7 @@ async function main(): Promise<void> {
       `Ours ${JSON.stringify(on.ours)}; PyTorch ${JSON.stringify(on.pytorch)}.`,
     ];
     const text = resultTable(results, OURS, names);
-    const resultsFolder = join(benchFolder, 'results');
-    mkdirSync(resultsFolder, { recursive: true });
-    writeFileSync(join(resultsFolder, 'step.json'), `${JSON.stringify({ machine: on, results }, null, 2)}\n`);
-    writeFileSync(join(resultsFolder, 'step.md'), `${text}\n\n${legend.join('\n')}\n`);
+    writeResults('step', `${text}\n\n${legend.join('\n')}\n`, { machine: on, results });
     if (results.length === cases.length) process.stdout.write(`${text}\n`);
   }
 }

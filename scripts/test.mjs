@@ -14,11 +14,14 @@
  */
 import { runChecks } from './lib/checks.mjs';
 import { main, reportFailure, SetupError } from './lib/failure.mjs';
-import { runTests, summaryOf } from './lib/run-tests.mjs';
+import { ensureNode, NODE_TESTS, otherNodes } from './lib/node-versions.mjs';
+import { cacheRoot } from './lib/paths.mjs';
+import { runTests, skipAll, sumCounts, summaryOf } from './lib/run-tests.mjs';
 import { setUp } from './lib/set-up.mjs';
 import { createSteps } from './lib/steps.mjs';
 import { ensureSystemPackages } from './lib/system-packages.mjs';
 import { testOptions } from './lib/test-options.mjs';
+import { ensureTestPython } from './lib/test-python.mjs';
 
 await main(async () => {
   const counts = await check(testOptions(process.argv.slice(2), process.env));
@@ -30,16 +33,33 @@ await main(async () => {
  * @param {import('./lib/test-options.mjs').TestOptions} options
  * @returns {Promise<import('./lib/run-tests.mjs').Counts & { exitCode?: number }>}
  */
-async function check({ ci, install, vitest }) {
+async function check({ ci, install, provide, allNodes, vitest }) {
   const env = process.env;
+  const cache = cacheRoot(env);
+  const steps = createSteps();
   try {
     // First, since the addon is built with libjpeg-turbo where it is installed.
-    await createSteps().run('system', (note) => ensureSystemPackages({ env, install, note }), String);
-    await setUp();
+    await steps.run('system', (note) => ensureSystemPackages({ env, install, note }), String);
+    const libtorch = await setUp();
+    if (libtorch)
+      await steps.run('python', (note) => ensureTestPython({ env, cache, provide, libtorch, note }), String);
     if (vitest.length === 0) await runChecks();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     return { passed: 0, failed: 1, skips: [], exitCode: reportFailure(error) };
   }
-  return runTests({ args: vitest, ci });
+  const counts = [await runTests({ args: vitest, ci })];
+  for (const version of allNodes ? otherNodes() : []) {
+    const found = await steps.run(
+      `node ${version}`,
+      (note) => ensureNode({ version, env, cache, provide, note }),
+      (each) => ('node' in each ? each.node : each.missing),
+    );
+    counts.push(
+      'node' in found
+        ? await runTests({ args: NODE_TESTS, ci, node: found.node })
+        : skipAll(found.missing, { ci }),
+    );
+  }
+  return sumCounts(counts);
 }

@@ -21,7 +21,7 @@ beforeAll(async () => {
   await succeed('run', recipe, '--out', whole, '--quiet');
   await succeed('run', recipe, '--out', home, '--only', 'PT,MT/0', '--quiet');
   await succeed('run', recipe, '--out', other, '--only', 'PT,MT/1', '--set', 'seed=1', '--quiet');
-}, 120_000);
+});
 
 async function succeed(...args: string[]) {
   const ended = await cli(args);
@@ -70,7 +70,7 @@ test('a module incubated on another machine gives the run that one machine would
   expect(manifestOf(join(home, 'FT')).files).toEqual(manifestOf(join(whole, 'FT')).files);
   expect(manifestOf(join(home, 'FT')).lineage).toEqual(manifestOf(join(whole, 'FT')).lineage);
   expect(readdirSync(home).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
-}, 120_000);
+});
 
 test('work with an imported meta model has the same parent', async () => {
   const start = ['--set', `start.meta=${join(home, 'PT')}`];
@@ -83,7 +83,7 @@ test('work with an imported meta model has the same parent', async () => {
   await succeed('unpack', packed, '--into', far);
   await succeed('run', far, '--only', 'MT/1', '--set', `data.path=${at('images')}`, ...CPU);
   expect(weightsOf(join(far, 'MT/1'))).toBe(weightsOf(join(whole, 'MT/1')));
-}, 120_000);
+});
 
 test('unpack refuses a module of another meta model, one that is there, and work where something is', async () => {
   await succeed('pack', join(other, 'MT/1'), strange);
@@ -103,7 +103,7 @@ test('unpack refuses a module of another meta model, one that is there, and work
   expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('--into RUN') });
   expect(weightsOf(join(home, 'MT/1'))).toBe(weightsOf(join(whole, 'MT/1')));
   expect(existsSync(join(home, 'previous'))).toBe(false);
-}, 120_000);
+});
 
 test('modules of different meta models are refused by name; forced, they are assembled', async () => {
   const mixed = at('mixed');
@@ -129,7 +129,7 @@ test('modules of different meta models are refused by name; forced, they are ass
   expect(forced.code).toBe(0);
   expect(forced.stderr).toContain('Forced: modules of different meta models');
   expect(readFileSync(join(mixed, 'FT/log.txt'), 'utf8')).toContain(problem);
-}, 120_000);
+});
 
 test('modules whose meta model was trained anew since are refused', async () => {
   const changed = at('changed');
@@ -186,7 +186,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   expect(manifestOf(join(run, 'MT/0')).depths).toEqual([3, 1]);
   expect(manifestOf(join(run, 'FT')).depths).toEqual([3, 2]);
   expect(weightsOf(join(run, 'previous/2/MT/0'))).toBe(before['MT/0']);
-}, 120_000);
+});
 
 test('a deeper module: the baseline is another model and trained anew; until it is nothing tells of the old one', async () => {
   const [paired, run] = [at('paired.json'), at('paired')];
@@ -227,7 +227,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   expect(json('E2E/result.json').steps).toBe(planned());
   expect(weightsOf(join(run, 'previous/2/E2E'))).toBe(before);
   expect(json('summary.json').end_to_end.top1).toBe(json('E2E/result.json').top1);
-}, 120_000);
+});
 
 test('a baseline that is half-way is trained anew where its cost changes', async () => {
   const [paired, run] = [at('half.json'), at('half')];
@@ -236,4 +236,4 @@ test('a baseline that is half-way is trained anew where its cost changes', async
   await succeed('run', paired, '--out', run, '--quiet');
   rmSync(join(run, 'E2E/result.json'));
   expect(redoPhase(run, 'MT/1', ['phases.modules.1.epochs=6']).phases).toEqual(['MT/1', 'FT', 'E2E']);
-}, 120_000);
+});

@@ -85,7 +85,7 @@ describe('with every option on', () => {
       const [a, b] = ['whole', 'broken'].map((name) => traces(join(at(name), phase)));
       expect(b).toEqual(a);
     }
-  }, 120_000);
+  });
 
   test('a model is tuned to other classes with a new head, and only then', async () => {
     for (const part of ['train', 'val']) {
@@ -109,7 +109,7 @@ describe('with every option on', () => {
       /start\.model .+: classes 2, the recipe's model has 3\n {2}hint: set start\.head/,
     );
     expect(await cli([...run, '--set', 'start.head=new'])).toMatchObject({ code: 0 });
-  }, 60_000);
+  });
 
   test('a released meta model, and a whole model, are started from', async () => {
     const fromMeta = recipeFile('from-meta.json', { ...everything(), start: { meta: at('whole/PT') } });
@@ -129,7 +129,7 @@ describe('with every option on', () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout).phases_run).toEqual(['FT']);
     expect(jsonLines(at('model/FT/metrics.jsonl'))[0]).toMatchObject({ kind: 'eval', step: 0 });
-  }, 120_000);
+  });
 });
 
 test('module imitation, distillation and an early stop', async () => {
@@ -152,7 +152,7 @@ test('module imitation, distillation and an early stop', async () => {
     .filter(({ kind }) => kind === 'step')
     .map(({ loss }) => Number(loss));
   expect(losses.at(-1)).toBeLessThan(losses[0]);
-}, 120_000);
+});
 
 test('optimisers, schedules, layer-wise decay and frozen parameters', async () => {
   const phases = {
@@ -176,7 +176,7 @@ test('optimisers, schedules, layer-wise decay and frozen parameters', async () =
   const { code, stderr } = await cli(['run', frozen, '--out', at('frozen'), '--quiet']);
   expect(code).toBe(2);
   expect(stderr).toContain('blocks.7.* matches no parameter');
-}, 120_000);
+});
 
 /** What a phase leaves, but for what depends on the clock. */
 function traces(phase: string) {

@@ -110,7 +110,7 @@ test('stopped and killed again and again, a run ends as if nothing had been', as
     expect(right).toEqual(left);
   }
   expect(phasesIn(broken)).toEqual(PHASES);
-}, 120_000);
+});
 
 test('report writes the page of a run', async () => {
   const { code, stdout } = await cli(['report', whole]);

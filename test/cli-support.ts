@@ -53,7 +53,7 @@ export function temporaryFolder(): string {
 }
 
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 30_000; !condition(); await sleep(10)) {
+  for (const end = Date.now() + 120_000; !condition(); await sleep(10)) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
   }
 }

@@ -62,7 +62,7 @@ beforeAll(async () => {
   cpSync(at('apart'), at('killed'), { recursive: true });
   cpSync(at('apart'), at('failing'), { recursive: true });
   for (const name of MODULES) expect(await run(at('recipe.json'), 'apart', name)).toMatchObject({ code: 0 });
-}, 120_000);
+});
 
 test('modules that are incubated together end as those that are alone', async () => {
   const ended = await run(at('recipe.json'), 'together', MODULES.join(','), '--json');
@@ -75,7 +75,7 @@ test('modules that are incubated together end as those that are alone', async ()
   }
   const log = readFileSync(join(at('together'), 'MT/1', 'log.txt'), 'utf8');
   expect(log).toContain('together with MT/0, MT/2');
-}, 60_000);
+});
 
 test('killed, and with checkpoints of other steps, they go on, and end as they would have', async () => {
   const recipe = at('recipe.json');
@@ -93,7 +93,7 @@ test('killed, and with checkpoints of other steps, they go on, and end as they w
   rmSync(join(at('killed'), 'MT/1/checkpoints'), { recursive: true });
   expect(await run(recipe, 'killed', MODULES.join(','))).toMatchObject({ code: 0 });
   for (const name of MODULES) expectClose(join(at('together'), name), join(at('killed'), name));
-}, 60_000);
+});
 
 test('one that fails leaves the others to their end', async () => {
   const recipe = at('recipe.json');
@@ -104,7 +104,7 @@ test('one that fails leaves the others to their end', async () => {
   expect([1, 2]).toContain(code);
   expect(stderr).toContain('MT/1');
   for (const name of ['MT/0', 'MT/2']) expectClose(join(at('together'), name), join(at('failing'), name));
-}, 60_000);
+});
 
 test('drop-path rates of modules of other depths are other ones: refused', async () => {
   const tiny = JSON.parse(readFileSync(at('recipe.json'), 'utf8'));

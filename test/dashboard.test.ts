@@ -96,14 +96,14 @@ describe('in Chromium', needs(chromium), () => {
     const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
     await expect.poll(() => row.textContent()).toContain('645');
     trainOn(root, 'MT/2', [701, 702]);
-    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('702');
+    await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('702');
 
     await first.close();
     await expect.poll(() => page.locator('.connection').textContent()).toContain('lost');
     trainOn(root, 'MT/2', [710]);
     const second = await startDashboard({ runs: [root], port });
-    await expect.poll(() => page.locator('.connection').textContent(), { timeout: 15_000 }).toBe('live');
-    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('710');
+    await expect.poll(() => page.locator('.connection').textContent(), { timeout: 60_000 }).toBe('live');
+    await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('710');
     await page.close();
     await second.close();
   });
@@ -207,7 +207,7 @@ describe('in Chromium', needs(chromium), () => {
     await expect.poll(() => page.locator('.paper').count()).toBe(0);
     const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
     trainOn(root, 'MT/2', [720]);
-    await expect.poll(() => row.textContent(), { timeout: 10_000 }).toContain('720');
+    await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('720');
     const memory = await page.evaluate<number>(
       `[...document.querySelectorAll('.chart')].findIndex((chart) => chart.textContent.startsWith('Memory'))`,
     );

@@ -50,7 +50,7 @@ describe('the page, in Chromium', needs(chromium), () => {
       });
       page.on('pageerror', (error) => trouble.push(error.message));
       await page.goto(url);
-      await expect.poll(() => page.textContent('#status'), { timeout: 40_000 }).toBe('Ready.');
+      await expect.poll(() => page.textContent('#status'), { timeout: 120_000 }).toBe('Ready.');
 
       const picture = goldenPath('png/00_y0.png');
       await page.setInputFiles('#file', picture);

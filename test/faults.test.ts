@@ -42,7 +42,7 @@ beforeAll(async () => {
   await writeImages(at('images'), { train: 16, val: 5 });
   writeFileSync(recipe, JSON.stringify(tinyRecipe(at('images'))));
   expect(await cli(command(whole, []))).toMatchObject({ code: 0 });
-}, 120_000);
+});
 
 const command = (run: string, only = ['--only', 'PT']) => ['run', recipe, '--out', run, ...ORDINARY, ...only];
 
@@ -84,7 +84,7 @@ test('six kills at random instants over all phases leave no trace', async () => 
   });
   expect(kills).toHaveLength(6);
   await expectRecovery(run, []);
-}, 180_000);
+});
 
 test('a process that dies is started again; why is told, logged and kept', async () => {
   const run = at('died');
@@ -234,7 +234,7 @@ test('a clock that jumps by days changes nothing, not even the pause before a re
   expect(stderr).toMatch(/PT died of SIGKILL.*in 1\.0 s/);
   expect(code).toBe(0);
   await expectRecovery(run);
-}, 90_000);
+});
 
 /** Of 1 MB, in memory; only root may. */
 function mountSmall(path: string): boolean {

@@ -56,7 +56,7 @@ beforeAll(async () => {
   vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
   process.argv = [...process.argv.slice(0, 2), '0.1', images];
   await import('../examples/mixer.js');
-}, 240_000);
+});
 
 const phaseOf = (name: string) => phases.find(({ phase }) => phase === name) as Trained;
 /** Byte by byte. */

@@ -21,11 +21,11 @@ describe('a run given to Slurm', { timeout: 300_000, ...needs(slurm) }, () => {
     await writeImages(images, { train: 16, val: 8 });
     cluster = await startCluster();
     for (const name of ['PATH', 'SLURM_CONF']) vi.stubEnv(name, cluster.env[name]);
-  }, 120_000);
+  });
   afterAll(() => {
     vi.unstubAllEnvs();
     return cluster?.stop();
-  }, 60_000);
+  });
 
   /** A recipe whose PT takes so many epochs of four steps. */
   function recipe(name: string, epochs: number, MT: object = {}): string {

@@ -40,7 +40,7 @@ beforeAll(async () => {
     const options = ['--set', `run.tensorboard=${wish}`, '--out', join(folder, name), '--only', 'PT'];
     expect(await cli(['run', recipe, ...options])).toMatchObject({ code: 0 });
   }
-}, 120_000);
+});
 
 test('a run with everything shown trains as one with nothing shown', () => {
   expect(losses('all').length).toBeGreaterThan(10);

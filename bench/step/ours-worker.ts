@@ -88,8 +88,8 @@ function load(what: Case, path: string, undecayed: readonly string[]): Session {
     task: classification({
       channels,
       classes,
-      mean: [0, 0, 0],
-      std: [1, 1, 1],
+      mean: Array(channels).fill(0),
+      std: Array(channels).fill(1),
       labelSmoothing: 0.1,
       device: 'cpu',
     }),

@@ -15,10 +15,11 @@ export function cacheRoot(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * The Python of a virtual environment with PyTorch, made once a machine.
+ * The Python of a virtual environment with PyTorch, made once a machine; or the one DEEP_INCUBATION_BENCH_PYTHON names.
  * @throws RunError when there is no Python, or pip fails
  */
 export function benchPython(env: NodeJS.ProcessEnv): string {
+  if (env.DEEP_INCUBATION_BENCH_PYTHON) return env.DEEP_INCUBATION_BENCH_PYTHON;
   const folder = join(cacheRoot(env), 'bench-venv');
   const python = join(folder, 'bin/python');
   if (existsSync(join(folder, '.complete'))) return python;

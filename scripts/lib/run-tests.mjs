@@ -67,21 +67,23 @@ export function countTests(report, { exitCode, ci }) {
 const NO_REASON = 'without a reason (test/needs.ts gives one), or left out by a filter';
 const SUITE_FAILED = 'not reached: something before them failed';
 
-/** @param {NonNullable<Report['testResults']>} files @param {boolean} ci @returns {Skip[]} */
+/** @param {NonNullable<Report['testResults']>} files @param {boolean} ci */
 function skipsOf(files, ci) {
-  /** @type {Map<string, Skip>} */
-  const skips = new Map();
-  for (const { status: fileStatus, assertionResults } of files) {
-    for (const { status, meta = {} } of assertionResults) {
-      if (status === 'passed' || status === 'failed') continue;
-      const reason = meta.skipReason ?? (fileStatus === 'failed' ? SUITE_FAILED : NO_REASON);
-      const optional = meta.skipOptional === true;
-      const key = JSON.stringify([reason, optional]);
-      const count = (skips.get(key)?.count ?? 0) + 1;
-      skips.set(key, { reason: optional ? `${reason} (optional)` : reason, count, failure: ci && !optional });
-    }
-  }
-  return [...skips.values()].sort((a, b) => b.count - a.count);
+  const skips = files.flatMap((file) =>
+    file.assertionResults
+      .filter(({ status }) => status !== 'passed' && status !== 'failed')
+      .map(({ meta = {} }) => {
+        const reason = meta.skipReason ?? (file.status === 'failed' ? SUITE_FAILED : NO_REASON);
+        const optional = meta.skipOptional === true;
+        return { reason: optional ? `${reason} (optional)` : reason, count: 1, failure: ci && !optional };
+      }),
+  );
+  return merge(skips);
+}
+
+/** A run that could not take place, counted as one test. @param {string} reason @param {{ ci: boolean }} options @returns {Counts} */
+export function skipAll(reason, { ci }) {
+  return { passed: 0, failed: ci ? 1 : 0, skips: [{ reason, count: 1, failure: ci }] };
 }
 
 /** Adds up the counts of several runs. @param {Counts[]} all @returns {Counts} */
@@ -89,8 +91,19 @@ export function sumCounts(all) {
   return {
     passed: all.reduce((sum, { passed }) => sum + passed, 0),
     failed: all.reduce((sum, { failed }) => sum + failed, 0),
-    skips: all.flatMap(({ skips }) => skips),
+    skips: merge(all.flatMap(({ skips }) => skips)),
   };
+}
+
+/** One entry for each reason, most tests first. @param {Skip[]} skips */
+function merge(skips) {
+  /** @type {Map<string, Skip>} */
+  const merged = new Map();
+  for (const skip of skips) {
+    const key = JSON.stringify([skip.reason, skip.failure]);
+    merged.set(key, { ...skip, count: skip.count + (merged.get(key)?.count ?? 0) });
+  }
+  return [...merged.values()].sort((a, b) => b.count - a.count);
 }
 
 /**

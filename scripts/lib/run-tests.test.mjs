@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countTests, sumCounts, summaryOf } from './run-tests.mjs';
+import { countTests, skipAll, sumCounts, summaryOf } from './run-tests.mjs';
 
 const passed = { status: 'passed' };
 const failed = { status: 'failed' };
@@ -97,12 +97,15 @@ describe('summaryOf', () => {
     );
   });
 
-  it('sums several runs', () => {
+  it('sums several runs, one that could not take place among them', () => {
     const skips = [{ reason: CHROMIUM, count: 1, failure: false }];
-    const sum = sumCounts([
+    const runs = [
       { passed: 3, failed: 1, skips },
-      { passed: 4, failed: 0, skips: [] },
-    ]);
-    expect(sum).toEqual({ passed: 7, failed: 1, skips });
+      { passed: 4, failed: 0, skips },
+    ];
+    expect(summaryOf(sumCounts([...runs, skipAll('no Node 24', { ci: false })]))).toBe(
+      `2 skipped: ${CHROMIUM}\n1 skipped: no Node 24\n7 passed, 1 failed, 3 skipped\n`,
+    );
+    expect(sumCounts([...runs, skipAll('no Node 24', { ci: true })]).failed).toBe(2);
   });
 });

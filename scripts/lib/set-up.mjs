@@ -13,6 +13,7 @@ export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
 /**
  * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
  * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of STEPS
+ * @returns {Promise<import('./libtorch.mjs').Libtorch | undefined>} what the addon is built with, if `only` has it
  */
 export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
   if (process.platform !== 'linux') {
@@ -26,14 +27,17 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env } =
   const wants = (/** @type {string} */ name) => only.includes(name);
 
   if (wants('packages')) await steps.run('packages', (note) => ensurePackages({ root, env, note }), String);
+  /** @type {import('./libtorch.mjs').Libtorch | undefined} */
+  let libtorch;
   if (wants('libtorch') || wants('addon')) {
-    const libtorch = await steps.run(
+    const found = await steps.run(
       'libtorch',
       (note) => ensureLibtorch({ env, cache, note }),
       ({ version, path }) => `${version} in ${path}`,
     );
+    libtorch = found;
     if (wants('addon')) {
-      await steps.run('addon', (note) => ensureAddon({ root, cache, env, libtorch, note }), String);
+      await steps.run('addon', (note) => ensureAddon({ root, cache, env, libtorch: found, note }), String);
     }
   }
   if (wants('build')) await steps.run('build', () => ensureBuild({ root }), String);
@@ -45,4 +49,5 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env } =
     );
   }
   steps.finish('set up');
+  return libtorch;
 }
