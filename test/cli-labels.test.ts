@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { colourRecipe, writeClasses } from './class-images.js';
@@ -67,3 +67,184 @@ test('names the model does not know are listed and refused', async () => {
     'Upper and lower case are different names',
   );
 });
+
+describe('names survive', () => {
+  const FORMATS = [
+    ['timm', 'timm/model.safetensors'],
+    ['huggingface', 'hf'],
+    ['official', 'official.pth'],
+    ['deep-incubation', 'ours.safetensors'],
+  ] as const;
+
+  beforeAll(async () => {
+    await images('part', { '002.bee': 1, '003.cat': 2 });
+    let from = MODEL;
+    for (const [format, name] of FORMATS) {
+      expect(await result('convert', from, at(name), '--to', format, '--set', 'model.heads=2')).toMatchObject(
+        {
+          class_names: true,
+        },
+      );
+      from = at(name);
+    }
+  }, 60_000);
+
+  test.each(FORMATS)('from format to format, and are used: %s', async (_, name) => {
+    const settings = ['--set', 'model.heads=2'];
+    const found = await result('eval', at(name), '--data', at('part'), ...settings);
+    expect(found).toMatchObject({ top1: 100, images: 8, classes_without_images: ['001.ant'] });
+    expect(found.stderr).not.toContain('assumed: labels');
+    const inspected = await result('inspect', at(name));
+    expect(inspected.class_names).toEqual(NAMES);
+    expectRefused(
+      await cli([
+        'eval',
+        at(name),
+        '--data',
+        await images('unknown', { dog: 0, emu: 1, fox: 2 }),
+        ...settings,
+      ]),
+      'error: dog, emu, fox: no class has one of these names',
+    );
+  });
+
+  test("where other programs look for them: timm's and Hugging Face's config.json, ONNX", async () => {
+    const json = (name: string) => JSON.parse(readFileSync(at(name), 'utf8'));
+    expect(json('timm/config.json')).toMatchObject({
+      label_names: NAMES,
+      num_classes: 3,
+      architecture: 'vit_base_patch16_224',
+      model_args: { img_size: 16, patch_size: 8, embed_dim: 16, depth: 2, num_heads: 2 },
+      pretrained_cfg: { mean: [0.485, 0.456, 0.406] },
+    });
+    const labels = Object.fromEntries(NAMES.map((name, i) => [String(i), name]));
+    const ids = Object.fromEntries(NAMES.map((name, i) => [name, i]));
+    expect(json('hf/config.json')).toMatchObject({ id2label: labels, label2id: ids });
+    expect(await result('export', MODEL, at('named.onnx'))).toMatchObject({ class_names: true });
+    expect(readFileSync(at('named.onnx')).includes(JSON.stringify(NAMES))).toBe(true);
+    const shown = await cli(['inspect', MODEL]);
+    expect(shown.stdout).toMatch(/class names +0 = 001\.ant, 1 = 002\.bee, 2 = 003\.cat \(/);
+  });
+
+  test("a config.json of another file's is not read for one beside it", async () => {
+    const beside = at('timm', 'other.safetensors');
+    const { stderr } = await cli([
+      'convert',
+      MODEL,
+      beside,
+      '--to',
+      'timm',
+      '--classes',
+      await list('x', 'y', 'z'),
+    ]);
+    expect(stderr).toContain("config.json exists: timm's config was not written");
+    expect((await result('inspect', beside)).class_names).toEqual(['x', 'y', 'z']);
+    expect((await result('inspect', at('timm', 'model.safetensors'))).class_names).toEqual(NAMES);
+  });
+
+  test('id2label and label_names of other programs are the labels of folders', async () => {
+    const data = await images('renamed', { zebra: 0, bee: 1, ant: 2 });
+    cpSync(at('hf'), at('hf-renamed'), { recursive: true });
+    edit(at('hf-renamed', 'config.json'), { id2label: { 0: 'zebra', 1: 'bee', 2: 'ant' } });
+    expect(await result('eval', at('hf-renamed'), '--data', data)).toMatchObject({ top1: 100 });
+    // As if timm had written it: no list in the header.
+    const plain = at('timm-renamed', 'model.safetensors');
+    cpSync(at('hf'), at('hf-plain'), { recursive: true });
+    edit(at('hf-plain', 'config.json'), { id2label: undefined, label2id: undefined });
+    await result('convert', at('hf-plain'), plain, '--to', 'timm');
+    for (const config of [
+      { label_names: ['zebra', 'bee', 'ant'] },
+      { pretrained_cfg: { label_names: { 0: 'zebra', 1: 'bee', 2: 'ant' } } },
+    ]) {
+      writeFileSync(at('timm-renamed', 'config.json'), JSON.stringify({ num_classes: 3, ...config }));
+      const found = await result('eval', plain, '--data', data, '--set', 'model.heads=2');
+      expect(found).toMatchObject({ top1: 100, class_names_from: at('timm-renamed', 'config.json') });
+    }
+  });
+});
+
+describe('a checkpoint of an earlier version', () => {
+  const part = ['--data', at('the first')];
+
+  test('has the names that its run recorded', async () => {
+    const step = readFileSync(at('run', 'E2E', 'checkpoints', 'latest'), 'utf8').trim();
+    cpSync(RUN, at('old'), { recursive: true });
+    edit(at('old', 'E2E', 'checkpoints', step, 'manifest.json'), { classes: undefined });
+    const found = await result('eval', at('old', 'E2E'), ...part);
+    expect(found).toMatchObject({ top1: 100, class_names_from: at('old', 'E2E', 'confusion.json') });
+    rmSync(at('old', 'E2E', 'confusion.json'));
+    const again = await result('eval', at('old', 'E2E'), ...part);
+    expect(again).toMatchObject({ top1: 100, class_names_from: at('old', 'data.json') });
+    cpSync(at('old', 'E2E', 'checkpoints', step), at('alone'), { recursive: true });
+  });
+
+  test('that lies alone has none: what is assumed is said, and what cannot be known refused', async () => {
+    const all = await result('eval', at('alone'), '--data', at('data', 'train'));
+    expect(all).toMatchObject({ top1: 100, class_names_from: null });
+    expect(all.stderr).toContain(': 0 = 001.ant, 1 = 002.bee, 2 = 003.cat (the checkpoint does not name its');
+    expectRefused(await cli(['eval', at('alone'), ...part]), 'has 2 classes, the model 3', '--classes');
+    // 002 and 003 are no labels: they count from 1.
+    expectRefused(await cli(['eval', at('alone'), ...part, '--classes', 'number']), '003.cat does not begin');
+  });
+
+  test.each([
+    ['a list', () => list(...NAMES)],
+    ['a JSON list', () => list(JSON.stringify(NAMES))],
+    ['a run', async () => RUN],
+    ['a phase', async () => MODEL],
+    ['a data set', async () => at('data')],
+    ["a model's folder", async () => at('hf')],
+  ])('is told by %s', async (_, classes) => {
+    const found = await result('eval', at('alone'), ...part, '--classes', await classes());
+    expect(found).toMatchObject({ top1: 100, images: 8, classes_without_images: ['001.ant'] });
+    expect(found.stderr).not.toContain('assumed: labels');
+  });
+
+  test('is told by folders that are named by label', async () => {
+    const data = await images('numbers', { '1': 1, '2_cat': 2 });
+    const found = await result('eval', at('alone'), '--data', data, '--classes', 'number');
+    expect(found).toMatchObject({ top1: 100, images: 8 });
+  });
+
+  test('and folders in the other Unicode form', async () => {
+    const names = await list('f', 'caf\u00e9', 'o\u0308');
+    const data = await images('unicode', { 'cafe\u0301': 1, '\u00f6': 2 });
+    expect(await result('eval', at('alone'), '--data', data, '--classes', names)).toMatchObject({
+      top1: 100,
+    });
+  });
+});
+
+test('--classes renames the classes of a run, and does not permute them', async () => {
+  const data = await images('words', { ant: 0, cat: 2 });
+  const found = await result('eval', MODEL, '--data', data, '--classes', await list('ant', 'bee', 'cat'));
+  expect(found).toMatchObject({ top1: 100 });
+  expectRefused(
+    await cli(['eval', MODEL, '--data', data, '--classes', await list(...[...NAMES].reverse())]),
+    'in another order: label 0 is 003.cat, there 001.ant',
+  );
+  const part = await result('export', MODEL, at('part.onnx'), '--classes', at('the first'));
+  expect(part.class_names).toBe(true);
+  expect(readFileSync(at('part.onnx')).includes(JSON.stringify(NAMES))).toBe(true);
+});
+
+test('the confusion matrix of a run has the names of all classes', () => {
+  const { names, counts } = JSON.parse(readFileSync(at('run', 'E2E', 'confusion.json'), 'utf8'));
+  expect(names).toEqual(NAMES);
+  expect(counts).toEqual([
+    [1, 1, 4],
+    [2, 2, 4],
+  ]);
+});
+
+/** A text file of names. */
+async function list(...names: readonly string[]): Promise<string> {
+  const path = at(`list-${names.join('-').length}-${names[0].slice(0, 3).replaceAll(/\W/g, '_')}.txt`);
+  writeFileSync(path, `${names.join('\n')}\n`);
+  return path;
+}
+
+/** Changes keys of a JSON file; undefined removes one. */
+function edit(path: string, change: object): void {
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...change }));
+}

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { confusionOf } from '../checkpoint/confusion.js';
 import { inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
 import { readJson, runFolder } from '../checkpoint/run-folder.js';
-import { className, type NamedClasses } from '../data/class-names.js';
+import { areNumbers, className, type NamedClasses } from '../data/class-names.js';
 import type { CheckpointFile } from './checkpoint-file.js';
+import { readRunData } from './run-data-file.js';
 
 /** The names of a checkpoint's classes. */
 export interface CheckpointClasses extends NamedClasses {
@@ -56,5 +57,8 @@ function classesInRun(path: string, phase: string): CheckpointClasses | undefine
   if (root === undefined) return undefined;
   const { confusion } = runFolder(root).phase(phase);
   const names = existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined;
-  return names && { names, from: confusion, isOurs: true };
+  if (names !== undefined) return { names, from: confusion, isOurs: true };
+  const recorded = readRunData(root)?.classes;
+  if (recorded === undefined || areNumbers(recorded)) return undefined;
+  return { names: recorded, from: runFolder(root).data, isOurs: true };
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
 
 /** The names of a model's classes, as a file lists them. */
@@ -13,7 +13,7 @@ export interface FileClasses {
 }
 
 /** The key of the list in a safetensors header, as JSON, in a `.pth` and in an ONNX model's metadata. */
-const CLASS_NAMES = 'class_names';
+export const CLASS_NAMES = 'class_names';
 
 /** What a safetensors header lists. */
 export function classesInHeader(
@@ -31,10 +31,20 @@ export function classesInHeader(
  */
 export function classesInConfig(folder: string): FileClasses | undefined {
   const path = join(folder, 'config.json');
-  if (!existsSync(path)) return undefined;
-  const config = Object(parsed(readFileSync(path, 'utf8')));
+  const config = configIn(folder);
   const names = classNamesIn(config);
   return names && { names, from: path, isOurs: false };
+}
+
+/** Whether the `config.json` beside a file is about it: `convert` writes which of several files it is about. */
+export function isConfigOf(path: string): boolean {
+  const { weights_file: file } = configIn(dirname(path));
+  return typeof file !== 'string' || file === basename(path);
+}
+
+function configIn(folder: string): Readonly<Record<string, unknown>> {
+  const path = join(folder, 'config.json');
+  return Object(existsSync(path) ? parsed(readFileSync(path, 'utf8')) : undefined);
 }
 
 /**

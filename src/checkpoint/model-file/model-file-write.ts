@@ -9,6 +9,7 @@ import { huggingFaceProcessor, type PixelFacts } from '../layout/layout-processo
 import type { Layout } from '../layout/layout-stages.js';
 import { safetensorsWriter } from '../safetensors/safetensors.js';
 import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
+import { CLASS_NAMES } from './model-file-classes.js';
 import { joinStages } from './model-file-divide.js';
 import { inferGeometry } from './model-file-geometry.js';
 import { inOrder } from './model-file-order.js';
@@ -20,7 +21,7 @@ export interface WriteOptions {
   readonly heads?: number;
   /** Needed for `huggingface`. */
   readonly layerNormEps?: number;
-  /** In `huggingface`'s config.json; `LABEL_0` and so on unless given. */
+  /** By label: in `huggingface`'s config.json, where the default is `LABEL_0` and so on; else in the file itself. */
   readonly classNames?: readonly string[] | undefined;
   /** For `huggingface`'s preprocessor_config.json, which is written where they are given. */
   readonly pixels?: PixelFacts | undefined;
@@ -63,15 +64,16 @@ function fileWriter(
   to: Exclude<Layout, 'huggingface'>,
   path: string,
   stages: Stages,
-  { metadata }: WriteOptions,
+  { metadata, classNames }: WriteOptions,
 ): (descriptor: number) => void {
+  const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
   switch (to) {
     case 'deep-incubation':
-      return safetensorsWriter(divided(stages), metadata);
+      return safetensorsWriter(divided(stages), { ...metadata, ...names });
     case 'timm':
-      return safetensorsWriter(joinStages(stages, path), { format: 'pt' });
+      return safetensorsWriter(joinStages(stages, path), { format: 'pt', ...names });
     case 'official':
-      return torchFileWriter(officialFile(stages.map(inOrder)));
+      return torchFileWriter(officialFile(stages.map(inOrder), classNames));
   }
 }
 
@@ -112,7 +114,10 @@ function divided(stages: Stages): Map<string, TensorData> {
  * What the official code saves of a model, in stages. `model` has every tensor twice, as the official module holds
  * it: tokens, the stages, then the undivided model.
  */
-export function officialFile(stages: Stages): ReadonlyMap<string, TorchValue> {
+export function officialFile(
+  stages: Stages,
+  classNames?: readonly string[],
+): ReadonlyMap<string, TorchValue> {
   const whole = joinStages(stages);
   const tokens = TOKENS.flatMap((name) => {
     const tensor = whole.get(name);
@@ -123,5 +128,6 @@ export function officialFile(stages: Stages): ReadonlyMap<string, TorchValue> {
   return new Map<string, TorchValue>([
     ['model', { ordered: model }],
     ['model_stages', stages.map((stage) => ({ ordered: stage }))],
+    ...(classNames === undefined ? [] : [[CLASS_NAMES, classNames] as const]),
   ]);
 }

@@ -10,7 +10,7 @@ import { type LazyTensor, loadAll } from '../lazy-tensor.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
 import { openSafetensorsShards } from '../safetensors/safetensors-shards.js';
 import { FOLDER_WEIGHTS, isShardIndex } from './folder-weights.js';
-import { classesInConfig, classesInHeader, type FileClasses } from './model-file-classes.js';
+import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from './model-file-classes.js';
 import type { Stage } from './model-file-stages.js';
 import { readTorchStages } from './model-file-torch.js';
 
@@ -111,7 +111,8 @@ async function load(
 function isDescribed(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): boolean {
   if (layout === 'huggingface') return true;
   // A .pth lies among others; a config.json in its folder need not be about it.
-  return layout === 'timm' && (format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path)));
+  const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
+  return layout === 'timm' && isAlone && isConfigOf(path);
 }
 
 function hintsFor(layout: Layout, path: string): ModelHints {

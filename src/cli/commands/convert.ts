@@ -8,7 +8,7 @@ import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import { writeModelFile } from '../../checkpoint/model-file/model-file-write.js';
-import { evalShorterSide, SMALL_IMAGE } from '../../data/transform.js';
+import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transform.js';
 import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { headerEntries, type Told, toldBeside } from '../../incubation/launch/told-beside.js';
 import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
@@ -20,6 +20,7 @@ import { knownClasses } from '../classes.js';
 import { downloaded } from '../download.js';
 import { writeCard } from '../model-card.js';
 import { columns, note, print, printJson } from '../output.js';
+import { writeTimmConfig } from '../timm-config.js';
 
 interface ConvertOptions {
   readonly to: Layout;
@@ -42,12 +43,12 @@ export async function convert(name: string, out: string, options: ConvertOptions
   }
   requireFree(out, to, options.force ?? false);
   const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
-  const { pixels, ...told } = toldOf(checkpoint, options);
   const { file } = checkpoint;
   const sized = resize === undefined ? file.stages : resized(file, resize);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
   const geometry = inferGeometry(stages, file.path);
   const { named } = knownClasses(checkpoint, { count: geometry.classes, stated: options.classes });
+  const { pixels, ...told } = toldOf(checkpoint, options, named !== undefined);
   writeModelFile(out, stages, {
     to,
     ...told,
@@ -55,6 +56,17 @@ export async function convert(name: string, out: string, options: ConvertOptions
     pixels: pixels && { ...pixels, shorterSide: shorterSide(geometry.imageSize, pixels.evalCrop) },
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
+  if (to === 'timm' && named !== undefined) {
+    const cropShare = pixels && (geometry.imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
+    const config = writeTimmConfig(out, geometry, {
+      heads: told.heads,
+      classNames: named.names,
+      pixels: pixels && cropShare ? { mean: pixels.mean, std: pixels.std, cropShare } : undefined,
+      force: options.force ?? false,
+    });
+    if (!config.isWritten)
+      note(`${config.path} exists: timm's config was not written (--force overwrites it)`);
+  }
   const card = writeCard(checkpoint, out, {
     to,
     imageSize: geometry.imageSize,
@@ -104,12 +116,16 @@ function requireFree(out: string, to: Layout, force: boolean): void {
 function toldOf(
   checkpoint: CheckpointFile,
   { to, recipe, set = [] }: ConvertOptions,
-): Told & { readonly pixels?: Pixels } {
-  if (to === 'timm' || to === 'official') return {};
+  hasNames: boolean,
+): Told & { readonly pixels?: Pixels | undefined } {
+  if (to === 'official' || (to === 'timm' && !hasNames)) return {};
   const { file, manifest } = checkpoint;
   const mustKnow = to === 'huggingface';
-  if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0)
-    return toldBeside(file);
+  if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0) {
+    const { mean, std, evalCrop = EVAL_CROP } = file.hints;
+    const pixels = to === 'timm' && mean && std ? { mean, std, evalCrop } : undefined;
+    return { ...toldBeside(file), pixels };
+  }
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
   noteAssumed(known.assumptions);
   const { heads, layerNormEps } = vitConfigOf(known.recipe);
@@ -117,7 +133,11 @@ function toldOf(
   const isTold =
     (manifest ?? recipe ?? file.hints.mean) !== undefined ||
     set.some((each) => each.startsWith('data.mean='));
-  return { heads, layerNormEps, ...(mustKnow && isTold && { pixels: { mean, std, evalCrop } }) };
+  return {
+    heads,
+    layerNormEps,
+    ...(to !== 'deep-incubation' && isTold && { pixels: { mean, std, evalCrop } }),
+  };
 }
 
 /** How evaluation makes a model's pixels. */

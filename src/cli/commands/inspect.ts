@@ -4,7 +4,10 @@ import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
 import type { ModelHints } from '../../checkpoint/layout/layout-config.js';
 import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
+import { CLASS_NAMES } from '../../checkpoint/model-file/model-file-classes.js';
 import { type Geometry, inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
+import { numbered } from '../../data/class-names.js';
+import { classesOf } from '../../incubation/checkpoint-classes.js';
 import { type CheckpointFile, type Manifest, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
 import { downloaded } from '../download.js';
@@ -41,9 +44,11 @@ export async function inspect(path: string, options: InspectOptions): Promise<vo
 
 type Facts = ReturnType<typeof factsOf>;
 
-function factsOf({ name, file, manifest }: CheckpointFile) {
+function factsOf(checkpoint: CheckpointFile) {
+  const { name, file, manifest } = checkpoint;
   const tensors = file.stages.flatMap((stage) => [...stage.values()]);
   const geometry = geometryOf(file);
+  const classes = geometry && classesOf(checkpoint);
   return {
     checkpoint: name,
     format: file.format,
@@ -62,6 +67,9 @@ function factsOf({ name, file, manifest }: CheckpointFile) {
     hints: snakeCase(file.hints),
     epoch: file.epoch ?? null,
     metadata: file.metadata,
+    /** The names of the classes, by label, and what gave them. */
+    class_names: classes?.names ?? null,
+    class_names_from: classes?.from ?? null,
     manifest: manifest ?? null,
   };
 }
@@ -106,7 +114,10 @@ function printFacts(facts: Facts): void {
     ...rowsOf(geometry ?? {}),
     ...rowsOf(hints, 'told beside: '),
     ...(facts.epoch === null ? [] : [['epoch', String(facts.epoch)]]),
-    ...Object.entries(facts.metadata).map(([key, value]) => [key, value]),
+    ...(facts.class_names === null
+      ? []
+      : [['class names', `${numbered(facts.class_names)} (${facts.class_names_from})`]]),
+    ...Object.entries(facts.metadata).filter(([key]) => key !== CLASS_NAMES),
     ...(manifest ? trainingRows(manifest) : []),
   ];
   const stages = facts.stages.map(({ blocks, tensors, parameters }, i) => [
