@@ -16,6 +16,7 @@ export interface SyntheticPhase {
 
 const STEPS = 47;
 const BATCH = 128;
+const EVAL_IMAGES = 4000;
 
 /** What the trainer would have written for such a phase: a record every fifth step, an evaluation an epoch. */
 export function syntheticRecords({
@@ -52,7 +53,8 @@ export function syntheticRecords({
     }
     if (step % STEPS === 0) {
       const reached = top1[0] + ((top1[1] - top1[0]) * learnt(step)) / learnt(steps);
-      evaluated.push({ ...common, kind: 'eval', top1: reached, top5: 99, loss: 2.1 - 1.4 * learnt(step) });
+      const loss = 2.1 - 1.4 * learnt(step);
+      evaluated.push({ ...common, kind: 'eval', images: EVAL_IMAGES, top1: reached, top5: 99, loss });
     }
   }
   return [...trained, ...evaluated].sort((a, b) => a.step - b.step);
@@ -62,11 +64,11 @@ export function syntheticResult(options: SyntheticPhase): PhaseResult {
   const records = syntheticRecords(options);
   const last = records.filter((record) => record.kind === 'eval').at(-1);
   if (last === undefined) throw new Error('a finished phase needs an epoch');
-  const { phase, step, images, block_passes, seconds, top1, top5, loss } = last;
+  const { phase, step, block_passes, seconds, top1, top5, loss } = last;
   return {
     phase,
     steps: step,
-    images,
+    images: step * BATCH,
     block_passes,
     macs: block_passes * 1.5e6,
     seconds,

@@ -43,6 +43,7 @@ export interface EvalRecord {
   readonly top5: number;
   /** Mean cross-entropy over all images, without label smoothing. */
   readonly loss: number;
+  /** Images evaluated. */
   readonly images: number;
   readonly block_passes: number;
   readonly seconds: number;
@@ -57,10 +58,12 @@ export interface PhaseResult {
   readonly macs: number;
   /** Training seconds, evaluation and start-up left out. */
   readonly seconds: number;
-  /** The last evaluation. */
+  /** The last evaluation; `loss` is the evaluation loss. */
   readonly top1: number;
   readonly top5: number;
   readonly loss: number;
+  /** How many images it was measured on; absent in results of before this was recorded. */
+  readonly evaluation_images?: number;
   readonly parameters: number;
   readonly trained_parameters: number;
   readonly memory_bytes: number;

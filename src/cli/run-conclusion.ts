@@ -4,10 +4,13 @@ import { writeJsonAtomic } from '../checkpoint/atomic.js';
 import { readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { PreparedRun } from '../incubation/launch/prepare.js';
 import { bytes } from '../report/format.js';
+import { judgedPhases } from '../report/judged-phases.js';
 import { type RunSummary, summarize } from '../report/summary.js';
+import { type Way, wayOf } from '../report/way.js';
 
 export interface Conclusion {
   readonly summary: RunSummary;
+  readonly way: Way;
   /** Path of the page. */
   readonly report: string;
   /** What of the report could not be made. */
@@ -19,11 +22,19 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
   const results = plan.phases
     .map(({ phase }) => readResult(runDir, phase))
     .filter((result) => result !== undefined);
-  const summary = summarize({ name: recipe.name, seed: recipe.seed, results, machine: machineFacts() });
+  const summary = summarize({
+    name: recipe.name,
+    seed: recipe.seed,
+    results,
+    machine: machineFacts(),
+    judged: judgedPhases(runDir, results),
+    classes: recipe.model.classes,
+    way: wayOf(recipe),
+  });
   writeJsonAtomic(runFolder(runDir).summary, summary);
   const { writeReport } = await import('../report/html.js');
   const { html, notes } = await writeReport(runDir);
-  return { summary, report: html, notes };
+  return { summary, way: wayOf(recipe), report: html, notes };
 }
 
 /** What a reader of the results should know of where they were made. */

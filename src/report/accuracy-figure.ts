@@ -3,10 +3,19 @@ import type { AccuracyCurve, Cost, Role } from './curves.js';
 import { accuracyAxis, type Ends, endLabels } from './end-labels.js';
 import { scaleOf } from './format.js';
 import { drawSvg, type PlotModule, type Theme } from './plot.js';
+import { WAY_NAMES, type Way } from './way.js';
 
 export interface FigureSize {
   readonly width: number;
   readonly height: number;
+}
+
+export interface AccuracyFigureOptions {
+  readonly cost: Cost;
+  readonly size: FigureSize;
+  readonly theme: Theme;
+  /** What the curve of FT is called; default Deep Incubation. */
+  readonly way?: Way;
 }
 
 const WIDE = 600;
@@ -18,7 +27,7 @@ const MARGIN = { top: 44, bottom: 48, left: 48 };
  */
 export async function accuracyFigure(
   curves: readonly AccuracyCurve[],
-  { cost, size, theme }: { readonly cost: Cost; readonly size: FigureSize; readonly theme: Theme },
+  { cost, size, theme, way = 'incubation' }: AccuracyFigureOptions,
 ): Promise<string | undefined> {
   const drawn = curves.filter(({ points }) => points.length > 0);
   if (drawn.length === 0) return undefined;
@@ -47,13 +56,13 @@ export async function accuracyFigure(
         plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
         ...phaseMarks(plot, scaled, theme, wide),
         ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
-        ...endLabels(plot, endsOf(scaled), { axis, theme, wide }),
+        ...endLabels(plot, endsOf(scaled), { axis, theme, wide, own: WAY_NAMES[way] }),
       ],
     };
   });
 }
 
-/** Lines where Deep Incubation's phases begin, with their names above. */
+/** Lines where the phases other than the baseline begin, with their names above. */
 function phaseMarks(
   plot: PlotModule,
   curves: readonly AccuracyCurve[],
@@ -113,7 +122,7 @@ function curveMarks(plot: PlotModule, curve: AccuracyCurve, theme: Theme, wide: 
 /** The last accuracies of FT and E2E. */
 function endsOf(curves: readonly AccuracyCurve[]): Ends {
   const last = (role: Role) => curves.find((curve) => curve.role === role)?.points.at(-1)?.y;
-  return { incubation: last('assembled'), end_to_end: last('end_to_end') };
+  return { own: last('assembled'), end_to_end: last('end_to_end') };
 }
 
 function costAxis(curves: readonly AccuracyCurve[], cost: Cost): { factor: number; label: string } {
@@ -123,7 +132,7 @@ function costAxis(curves: readonly AccuracyCurve[], cost: Cost): { factor: numbe
     return { factor, label: `training cost, ${word} block-passes` };
   }
   const [factor, unit] = most >= 3 * 3600 ? [3600, 'hours'] : most >= 180 ? [60, 'minutes'] : [1, 'seconds'];
-  return { factor, label: `training time, ${unit}` };
+  return { factor, label: `train time, ${unit}` };
 }
 
 function rescale({ start, end, points, ...curve }: AccuracyCurve, factor: number): AccuracyCurve {

@@ -2,6 +2,8 @@ import type { FigureSize } from './accuracy-figure.js';
 import { accuracyAxis, endLabels } from './end-labels.js';
 import { drawSvg, type Theme } from './plot.js';
 import { readRun } from './run-data.js';
+import { ownOutcome } from './summary.js';
+import { WAY_NAMES, type Way } from './way.js';
 
 /** What a run reached with its share of the training images. */
 export interface DataPoint {
@@ -10,8 +12,10 @@ export interface DataPoint {
   readonly name: string;
   /** `data.fraction` of the recipe. */
   readonly fraction: number;
+  readonly way: Way;
+  /** Top-1 in per cent of what the run is about, whichever way it was trained; absent where it is not done. */
+  readonly own?: number;
   /** Top-1 in per cent; absent where it is not done. */
-  readonly incubation?: number;
   readonly end_to_end?: number;
 }
 
@@ -19,13 +23,15 @@ export interface DataPoint {
 export function dataPoints(roots: readonly string[]): DataPoint[] {
   return roots
     .map((root) => {
-      const { recipe, summary } = readRun(root);
+      const { recipe, way, summary } = readRun(root);
+      const own = ownOutcome(summary);
       const { fraction } = Object(Object(recipe).data);
       return {
         root,
         name: summary.name,
         fraction: typeof fraction === 'number' ? fraction : 1,
-        ...(summary.incubation && { incubation: summary.incubation.top1 }),
+        way,
+        ...(own && { own: own.top1 }),
         ...(summary.end_to_end && { end_to_end: summary.end_to_end.top1 }),
       };
     })
@@ -35,7 +41,7 @@ export function dataPoints(roots: readonly string[]): DataPoint[] {
 const WIDE = 600;
 const MARGIN = { top: 40, bottom: 48 };
 const SERIES = [
-  { key: 'incubation', symbol: 'circle', dash: '' },
+  { key: 'own', symbol: 'circle', dash: '' },
   { key: 'end_to_end', symbol: 'square', dash: '7 4' },
 ] as const;
 
@@ -47,13 +53,9 @@ export async function dataEfficiencyFigure(
   points: readonly DataPoint[],
   { size, theme }: { readonly size: FigureSize; readonly theme: Theme },
 ): Promise<string | undefined> {
-  const done = points.filter(
-    ({ incubation, end_to_end: baseline }) => (incubation ?? baseline) !== undefined,
-  );
+  const done = points.filter(({ own, end_to_end: baseline }) => (own ?? baseline) !== undefined);
   if (new Set(done.map(({ fraction }) => fraction)).size < 2) return undefined;
-  const values = done.flatMap(({ incubation, end_to_end: baseline }) =>
-    [incubation ?? [], baseline ?? []].flat(),
-  );
+  const values = done.flatMap(({ own, end_to_end: baseline }) => [own ?? [], baseline ?? []].flat());
   const wide = size.width >= WIDE;
   const lines = SERIES.map((series) => ({ ...series, points: seriesOf(done, series.key) }));
   const last = (key: DataKey) => lines.find((line) => line.key === key)?.points.means.at(-1)?.y;
@@ -77,20 +79,30 @@ export async function dataEfficiencyFigure(
         ...lines.flatMap(({ key, symbol, dash, points: { each, means } }) => [
           plot.line(means, {
             ...at,
-            stroke: theme[key],
+            stroke: colourOf(theme, key),
             strokeWidth: 2.5,
             ...(dash && { strokeDasharray: dash }),
           }),
-          plot.dot(each, { ...at, fill: theme[key], symbol, r: 4 }),
+          plot.dot(each, { ...at, fill: colourOf(theme, key), symbol, r: 4 }),
         ]),
         ...endLabels(
           plot,
-          { incubation: last('incubation'), end_to_end: last('end_to_end') },
-          { axis, theme, wide },
+          { own: last('own'), end_to_end: last('end_to_end') },
+          { axis, theme, wide, own: ownNames(done).replace(' or ', ' or\n') },
         ),
       ],
     };
   });
+}
+
+/** How the runs were trained, beside the baseline, in words: more than one way is named as such. */
+export function ownNames(points: readonly DataPoint[]): string {
+  const names = points.flatMap(({ way }) => (way === 'end_to_end' ? [] : [WAY_NAMES[way]]));
+  return [...new Set(names)].join(' or ') || WAY_NAMES.incubation;
+}
+
+function colourOf(theme: Theme, key: DataKey): string {
+  return key === 'own' ? theme.incubation : theme.end_to_end;
 }
 
 type DataKey = (typeof SERIES)[number]['key'];

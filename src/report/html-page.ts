@@ -1,13 +1,16 @@
 import { roleOf } from './curves.js';
-import type { DataPoint } from './data-efficiency.js';
+import { type DataPoint, ownNames } from './data-efficiency.js';
 import { significant } from './format.js';
 import { STYLE } from './html-style.js';
+import { EVAL_LOSS, TRAIN_LOSS, TRAIN_TIME } from './labels.js';
 import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
 import { phaseTable } from './phase-table.js';
 import type { RunData } from './run-data.js';
-import type { RunSummary } from './summary.js';
+import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { sentence } from './summary-text.js';
+import type { Interval } from './uncertainty.js';
+import { WAY_NAMES, type Way } from './way.js';
 
 export interface Figures {
   readonly byOperations?: PageFigure;
@@ -34,29 +37,35 @@ const ROLES = {
   end_to_end: 'baseline from scratch',
 };
 
+function roleText(phase: string, way: Way): string {
+  const role = roleOf(phase);
+  return role === 'assembled' && way === 'fine_tuning' ? 'given model, fine-tuned' : ROLES[role];
+}
+
 /** The report as one HTML document. Whatever comes from files is escaped. */
-export function reportPage({ recipe, summary, missing, stages }: RunData, figures: Figures): string {
+export function reportPage(run: RunData, figures: Figures): string {
+  const { recipe, way, summary, missing } = run;
   return `${
     markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${summary.name} · Deep Incubation</title>
+<title>${summary.name} · ${WAY_NAMES[way]}</title>
 <style>${trusted(STYLE)}</style>
 </head>
 <body>
 <main>
 <h1>${summary.name}</h1>
-<p class="kind">Deep Incubation run · seed ${summary.seed}</p>
-<p class="result">${sentence(summary).replace(/ (?=[%x]\W)/g, '\u00a0')}</p>
+<p class="kind">${WAY_NAMES[way]} run · seed ${summary.seed}</p>
+<p class="result">${sentence(summary, way).replace(/ (?=[%x]\W)/g, '\u00a0')}</p>
 ${missing.length > 0 && missingBox(missing)}
-${tiles(summary)}
-${whatSection(recipe, stages)}
-${accuracySection(figures)}
+${tiles(run)}
+${whatSection(run)}
+${accuracySection(figures, way)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
-${figures.losses.length > 0 && lossSection(figures.losses)}
+${figures.losses.length > 0 && lossSection(figures.losses, way)}
 ${environment(summary)}
 <h2>Recipe</h2>
 ${scrolling('Recipe', markup`<pre>${JSON.stringify(recipe, undefined, 2)}</pre>`)}
@@ -72,20 +81,33 @@ function missingBox(missing: readonly string[]): Markup {
   return markup`<div class="missing"><b>This run is not complete.</b><ul>${missing.map((line) => markup`<li>${line}</li>`)}</ul></div>`;
 }
 
-function tiles({ incubation, end_to_end: baseline }: RunSummary): Markup | undefined {
-  if (incubation === undefined && baseline === undefined) return undefined;
+function tiles({ summary, way }: RunData): Markup | undefined {
+  const own = ownOutcome(summary);
+  const { end_to_end: baseline } = summary;
+  if (own === undefined && baseline === undefined) return undefined;
+  const name = WAY_NAMES[way];
   const tile = (kind: string, value: string, label: string) =>
     markup`<div class="tile ${kind}"><b>${value}</b><span>${label}</span></div>`;
+  const top1 = (kind: string, { top1, top1_interval: interval }: Outcome, label: string) =>
+    tile(
+      kind,
+      `${top1.toFixed(2)} %`,
+      `top-1, ${label}${interval === undefined ? '' : intervalText(interval)}`,
+    );
   const ratio = (a: number, b: number, label: string) => b > 0 && tile('', `${(a / b).toFixed(2)} ×`, label);
   return markup`<div class="tiles">
-${incubation && tile('incubation', `${incubation.top1.toFixed(2)} %`, 'top-1, Deep Incubation')}
-${baseline && tile('end_to_end', `${baseline.top1.toFixed(2)} %`, 'top-1, end to end')}
-${incubation && baseline && ratio(incubation.block_passes, baseline.block_passes, 'block-passes, Deep Incubation to end to end')}
-${incubation && baseline && ratio(incubation.seconds, baseline.seconds, 'training time, Deep Incubation to end to end')}
+${own && top1('incubation', own, name)}
+${baseline && top1('end_to_end', baseline, 'end to end')}
+${own && baseline && ratio(own.block_passes, baseline.block_passes, `block-passes, ${name} to end to end`)}
+${own && baseline && ratio(own.seconds, baseline.seconds, `${TRAIN_TIME}, ${name} to end to end`)}
 </div>`;
 }
 
-function whatSection(recipe: unknown, stages: RunData['stages']): Markup | undefined {
+function intervalText([low, high]: Interval): string {
+  return ` (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
+}
+
+function whatSection({ recipe, way, stages }: RunData): Markup | undefined {
   const { model, data } = Object(recipe);
   const facts = [
     ['model', ...named(model, ['preset', 'width', 'depth', 'heads', 'patch_size', 'image_size', 'classes'])],
@@ -98,8 +120,16 @@ function whatSection(recipe: unknown, stages: RunData['stages']): Markup | undef
   );
   return markup`<h2>What was trained</h2>
 ${rows.length > 0 && scrolling('What was trained', markup`<table class="facts"><tbody>${rows}</tbody></table>`)}
-${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.</p>`}`;
+${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. ${PHASE_NOTES[way]}</p>`}`;
 }
+
+/** What each phase of a run trains. */
+const PHASE_NOTES: Readonly<Record<Way, string>> = {
+  incubation:
+    'PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.',
+  fine_tuning: 'FT fine-tunes the given model; E2E trains the same model from scratch.',
+  end_to_end: 'E2E trains the model from scratch.',
+};
 
 function named(section: unknown, keys: readonly string[]): string[] {
   const values = Object(section);
@@ -108,17 +138,17 @@ function named(section: unknown, keys: readonly string[]): string[] {
     .map((key) => `${key.replaceAll('_', ' ')} ${values[key]}`);
 }
 
-function accuracySection({ byOperations, byTime }: Figures): Markup | undefined {
+function accuracySection({ byOperations, byTime }: Figures, way: Way): Markup | undefined {
   if (byOperations === undefined) return undefined;
   return markup`<h2>Accuracy against cost</h2>
 ${figure(byOperations)}
 <ul class="legend">
-<li><i></i>Deep Incubation: the assembled model in FT</li>
-<li class="thin"><i></i>before it: the meta model (PT), the hybrids (MT)</li>
+${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT), the hybrids (MT)</li>`}
+${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the given model (FT)</li>`}
 <li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
 </ul>
-<p class="note">A block-pass is one image through one block: forward, weight gradient and activation gradient count one each. The phases of Deep Incubation are laid one after another, as if one machine trained them all; the modules (MT) share nothing and can be trained at the same time on several.</p>
-${byTime && markup`<h3>The same by training time</h3>${figure(byTime)}`}`;
+<p class="note">Top-1 on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count one each. ${way === 'incubation' && 'The phases of Deep Incubation are laid one after another, as if one machine trained them all; the modules (MT) share nothing and can be trained at the same time on several.'}</p>
+${byTime && markup`<h3>The same by ${TRAIN_TIME}</h3>${figure(byTime)}`}`;
 }
 
 function figure({ wide, narrow }: PageFigure): Markup {
@@ -128,22 +158,22 @@ function figure({ wide, narrow }: PageFigure): Markup {
 function comparison({ runs, byData }: Figures['compared']): Markup {
   const percent = (top1: number | undefined) => (top1 === undefined ? '' : `${top1.toFixed(2)} %`);
   const rows = runs.map(
-    ({ root, name, fraction, incubation, end_to_end: baseline }) =>
-      markup`<tr><td>${name}</td><td>${percent(incubation)}</td><td>${percent(baseline)}</td><td>${significant(100 * fraction)} %</td><td>${root}</td></tr>`,
+    ({ root, name, fraction, own, end_to_end: baseline }) =>
+      markup`<tr><td>${name}</td><td>${percent(own)}</td><td>${percent(baseline)}</td><td>${significant(100 * fraction)} %</td><td>${root}</td></tr>`,
   );
   return markup`<h2>Compared with other runs</h2>
-${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>top-1, Deep Incubation</th><th>top-1, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
+${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>top-1, ${ownNames(runs)}</th><th>top-1, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
 ${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">A line goes through the means of runs of one share.</p>`}`;
 }
 
-function lossSection(losses: readonly LossPanel[]): Markup {
+function lossSection(losses: readonly LossPanel[], way: Way): Markup {
   const panels = losses.map(
     ({ phase, svg }) =>
-      markup`<figure><figcaption>${phase} <span>${ROLES[roleOf(phase)]}</span></figcaption>${trusted(svg)}</figure>`,
+      markup`<figure><figcaption>${phase} <span>${roleText(phase, way)}</span></figcaption>${trusted(svg)}</figure>`,
   );
   return markup`<h2>Loss</h2>
-<ul class="legend"><li class="train"><i></i>training, as optimised (augmented images, mixed or smoothed labels)</li><li><i></i>evaluation: cross-entropy, plain labels</li></ul>
-<p class="note">A hybrid is the meta model with one stage replaced by the target module in training.</p>
+<ul class="legend"><li class="train"><i></i>${TRAIN_LOSS}: as optimised (augmented images, mixed or smoothed labels)</li><li><i></i>${EVAL_LOSS}: cross-entropy of the evaluation images, plain labels</li></ul>
+${way === 'incubation' && markup`<p class="note">A hybrid is the meta model with one stage replaced by the target module in training.</p>`}
 <div class="panels">${panels}</div>`;
 }
 

@@ -8,7 +8,7 @@ import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
-import { readRun } from './run-data.js';
+import { type RunData, readRun } from './run-data.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
 const NARROW: FigureSize = { width: 358, height: 320 };
@@ -36,8 +36,8 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
   const run = readRun(root);
   const folder = runFolder(root).report;
   const [byOperations, byTime, losses, byData] = await Promise.all([
-    accuracyFigures(run.phases, 'block_passes'),
-    accuracyFigures(run.phases, 'seconds'),
+    accuracyFigures(run, 'block_passes'),
+    accuracyFigures(run, 'seconds'),
     lossPanels(run.phases),
     pageFigure((size) => dataEfficiencyFigure(beside, { size, theme: PAGE })),
   ]);
@@ -48,7 +48,7 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
   );
   const csv = join(folder, 'metrics.csv');
   writeFileAtomic(csv, metricsCsv(run.phases));
-  return { html, csv, ...(await figureFiles(run.phases, folder)) };
+  return { html, csv, ...(await figureFiles(run, folder)) };
 }
 
 /**
@@ -73,11 +73,11 @@ export async function writeComparison(
 }
 
 async function figureFiles(
-  phases: readonly PhaseMetrics[],
+  { phases, way }: RunData,
   folder: string,
 ): Promise<Omit<ReportFiles, 'html' | 'csv'>> {
   const curves = accuracyCurves(phases, 'block_passes');
-  const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT });
+  const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT, way });
   if (figure === undefined) return { notes: ['No figure: the run has no evaluation yet.'] };
   const svg = join(folder, 'accuracy-vs-cost.svg');
   writeFileAtomic(svg, `${figure}\n`);
@@ -93,9 +93,9 @@ async function figureFiles(
   return { svg, png, notes: [] };
 }
 
-function accuracyFigures(phases: readonly PhaseMetrics[], cost: Cost): Promise<PageFigure | undefined> {
+function accuracyFigures({ phases, way }: RunData, cost: Cost): Promise<PageFigure | undefined> {
   const curves = accuracyCurves(phases, cost);
-  return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE }));
+  return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE, way }));
 }
 
 /** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */

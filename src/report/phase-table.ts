@@ -1,6 +1,7 @@
 import { bytes, significant } from './format.js';
+import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
 import { type Markup, markup, scrolling } from './markup.js';
-import type { RunSummary } from './summary.js';
+import { ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, tableOf } from './summary-text.js';
 
 /** Accuracy and what it cost come first: a phone has room for four columns. */
@@ -8,32 +9,33 @@ const COLUMNS = [
   'phase',
   'top-1',
   'block-passes',
-  'time',
+  TRAIN_TIME,
   'device hours',
   'MACs',
   'steps',
   'memory',
   'top-5',
-  'loss',
+  EVAL_LOSS,
 ];
 
 /** The report's table: a row per phase, then the totals that are compared. */
 export function phaseTable(summary: RunSummary, recipe: unknown): Markup {
   const { head, rows } = withMachine(tableOf(summary), summary, ranksOf(recipe));
-  const order = COLUMNS.map((name) => head.indexOf(name));
+  const columns = COLUMNS.filter((name) => head.includes(name));
+  const order = columns.map((name) => head.indexOf(name));
   const body = rows.map(
     ({ cells, total }) =>
       markup`<tr class="${total ? 'total' : ''}">${order.map((at) => markup`<td>${cells[at]}</td>`)}</tr>`,
   );
   return markup`<h2>Phases</h2>
-${scrolling('Phases', markup`<table class="phases"><thead><tr>${COLUMNS.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table>`)}
-<p class="note">Time is training time; device hours are that time by the processes that trained the phase together. Evaluation and start-up are left out. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+${scrolling('Phases', markup`<table class="phases"><thead><tr>${columns.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table>`)}
+<p class="note">Top-1, top-5 and ${EVAL_LOSS} are those of a phase's last evaluation, on the evaluation images. The ${TRAIN_TIME} leaves evaluation and start-up out; device hours are that time by the processes that trained the phase together. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
 }
 
 /** The table with what each row took of a machine. */
 function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
-  const { phases, incubation, end_to_end: baseline } = summary;
-  const totals = [incubation, baseline].filter((total) => total !== undefined);
+  const { phases, end_to_end: baseline } = summary;
+  const totals = [ownOutcome(summary), baseline].filter((total) => total !== undefined);
   return {
     head: [...head, 'device hours', 'memory'],
     rows: rows.map(({ cells, total }, index) => {

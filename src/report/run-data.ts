@@ -4,13 +4,16 @@ import { readMetrics } from '../checkpoint/metrics-log.js';
 import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
 import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
+import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';
 import { type RunSummary, summarize } from './summary.js';
+import { type Way, wayOf } from './way.js';
 
 /** What a report is made of, read from a run folder that may still be growing. */
 export interface RunData {
   /** `recipe.json` as it is. */
   readonly recipe: unknown;
+  readonly way: Way;
   readonly summary: RunSummary;
   /** In training order. */
   readonly phases: readonly PhaseMetrics[];
@@ -40,6 +43,7 @@ export function readRun(root: string): RunData {
   });
   const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
   const written: Partial<RunSummary> = existsSync(folder.summary) ? Object(readJson(folder.summary)) : {};
+  const way = wayOf(recipe);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
   // Phases may have ended after summary.json was written; what only it knows is taken over.
   const summary = summarize({
@@ -47,12 +51,20 @@ export function readRun(root: string): RunData {
     seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
     results,
     machine: written.machine ?? {},
+    judged: judgedPhases(root, results),
+    classes: classesOf(recipe),
+    way,
   });
-  const isIncubated = Object(recipe).incubation !== 'none';
   const done = new Set(results.map(({ phase }) => phase));
   const planned = plan.flatMap(({ phase }) => (typeof phase === 'string' ? [phase] : []));
-  const missing = missingIn(root, { phases, planned, done, isIncubated });
-  return { recipe, summary, phases, missing, stages: plan.filter(hasStages) };
+  const missing = missingIn(root, { phases, planned, done, way });
+  return { recipe, way, summary, phases, missing, stages: plan.filter(hasStages) };
+}
+
+/** Of a parsed `recipe.json`. */
+function classesOf(recipe: unknown): number | undefined {
+  const { classes }: { classes?: unknown } = Object(Object(recipe).model);
+  return typeof classes === 'number' ? classes : undefined;
 }
 
 interface Planned {
@@ -75,7 +87,7 @@ function hasStages(planned: Planned): planned is Planned & PhaseStages {
 }
 
 function missingIn(root: string, parts: Parts): string[] {
-  const { phases, planned, done, isIncubated } = parts;
+  const { phases, planned, done, way } = parts;
   const begun = new Set(phases.map(({ phase }) => phase));
   const unfinished = phases
     .filter(({ phase }) => !done.has(phase))
@@ -85,7 +97,8 @@ function missingIn(root: string, parts: Parts): string[] {
   return [
     ...unfinished,
     ...(waiting.length > 0 ? [`Not begun: ${waiting.join(', ')}.`] : []),
-    ...(isIncubated && absent('FT') ? ['The assembled model (FT) has not been trained.'] : []),
+    ...(way === 'incubation' && absent('FT') ? ['The assembled model (FT) has not been trained.'] : []),
+    ...(way === 'fine_tuning' && absent('FT') ? ['The model (FT) has not been fine-tuned.'] : []),
     ...(absent('E2E') ? ['There is no end-to-end baseline (E2E) in this run.'] : []),
   ];
 }
@@ -94,7 +107,7 @@ interface Parts {
   readonly phases: readonly PhaseMetrics[];
   readonly planned: readonly string[];
   readonly done: ReadonlySet<string>;
-  readonly isIncubated: boolean;
+  readonly way: Way;
 }
 
 function unfinishedText({ phase, records }: PhaseMetrics, { state, last_error: error }: FoundStatus): string {

@@ -19,10 +19,11 @@ export interface PhaseStand {
   /** Of `steps`; 0 before the first. */
   readonly step: number;
   readonly steps: number | null;
-  /** Of the last step that was recorded. */
+  /** The training loss of the last step that was recorded. */
   readonly loss: number | null;
   /** Of the last evaluation, per cent. */
   readonly top1: number | null;
+  /** Of training, evaluation left out. */
   readonly images_per_second: number | null;
   /** Of the rest of the phase, at the recent speed, while it runs. */
   readonly seconds_left: number | null;

@@ -1,5 +1,6 @@
 import type { createColors } from 'picocolors';
 import { duration, EVALUATING } from './format.js';
+import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 import { whereOf } from './where.js';
@@ -33,10 +34,10 @@ export function standText(stand: RunStand, colors: Colors, columns = Number.POSI
   return [title, '', ...lines, ...needsHelp, ...conclusion(stand)].join('\n');
 }
 
-const HEAD = ['phase', 'state', 'steps', '', 'loss', 'top-1', 'images/s', 'left', 'restarts', 'where'];
+const HEAD = ['phase', 'state', 'steps', '', TRAIN_LOSS, 'top-1', TRAIN_SPEED, 'left', 'restarts', 'where'];
 const STATE = 1;
 /** Columns that a narrow terminal goes without, the first of them first. */
-const DISPENSABLE = ['images/s', 'loss', 'restarts'];
+const DISPENSABLE = [TRAIN_SPEED, TRAIN_LOSS, 'restarts'];
 
 function cells(phase: PhaseStand, isSupervised: boolean): string[] {
   const { step, steps, loss, top1, state, seconds_left: left } = phase;

@@ -233,11 +233,11 @@ test('a page for a person', () => {
   expect(text.split('\n')).toEqual([
     'mine  failed, 1 of 4 phases done  RUN',
     '',
-    'phase  state      steps          loss    top-1  images/s  left  restarts  where',
-    'PT     done       94/94  100 %  1.310  60.00 %     3,333',
-    'MT/0   failed   185/470   39 %  1.562  46.77 %     3,333               3',
+    'phase  state      steps         train loss    top-1  train images/s  left  restarts  where',
+    'PT     done       94/94  100 %       1.310  60.00 %           3,333',
+    'MT/0   failed   185/470   39 %       1.562  46.77 %           3,333               3',
     'MT/1   waiting    0/470    0 %',
-    'FT     waiting     0/47    0 %                                            after MT/0, MT/1',
+    'FT     waiting     0/47    0 %                                                       after MT/0, MT/1',
     '',
     'MT/0 failed: died of SIGSEGV',
     '  log    RUN/MT/0/log.txt',
@@ -248,7 +248,7 @@ test('a page for a person', () => {
 });
 
 test.each([
-  [85, 'phase state steps loss top-1 left restarts where'],
+  [85, 'phase state steps train loss top-1 left restarts where'],
   [60, 'phase state steps top-1 left where'],
 ])('a terminal of %i columns shows %s', (columns, head) => {
   trained('PT');

@@ -1,28 +1,80 @@
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
+import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
-import type { Outcome, RunSummary } from './summary.js';
+import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
+import { WAY_NAMES, type Way } from './way.js';
 
-/** What was measured, in one sentence, whichever way it went. */
-export function sentence({ incubation, end_to_end: baseline, winner, difference_top1 }: RunSummary): string {
-  if (incubation === undefined && baseline === undefined) {
-    return 'Neither the assembled model nor the end-to-end baseline is finished yet.';
+/** What was measured, in one sentence, whichever way it went, with its uncertainty. */
+export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string {
+  const { end_to_end: baseline } = summary;
+  const own = ownOutcome(summary);
+  const name = WAY_NAMES[way];
+  if (way === 'end_to_end') {
+    return baseline === undefined
+      ? 'The end-to-end training is not finished yet.'
+      : `End to end ${accuracyText(baseline)}; the recipe trains nothing to compare it with.`;
+  }
+  if (own === undefined && baseline === undefined) {
+    const model = way === 'fine_tuning' ? 'fine-tuned' : 'assembled';
+    return `Neither the ${model} model nor the end-to-end baseline is finished yet.`;
   }
   if (baseline === undefined) {
-    return `Deep Incubation ${percent(incubation?.top1)}; no finished end-to-end baseline to compare it with.`;
+    return `${name} ${accuracyText(own)}; no finished end-to-end baseline to compare it with.`;
   }
-  if (incubation === undefined) {
-    return `End to end ${percent(baseline.top1)}; no finished Deep Incubation to compare it with.`;
+  if (own === undefined) {
+    return `End to end ${accuracyText(baseline)}; no finished ${way === 'fine_tuning' ? 'fine-tuning' : name} to compare it with.`;
   }
-  const lead = `${Math.abs(difference_top1 ?? 0).toFixed(2)} points ahead`;
-  const cost = ratios(incubation, baseline);
+  return verdict(summary, { name, own, baseline });
+}
+
+interface Sides {
+  readonly name: string;
+  readonly own: Outcome;
+  readonly baseline: Outcome;
+}
+
+function verdict(summary: RunSummary, { name, own, baseline }: Sides): string {
+  const { winner, difference_top1: difference = 0 } = summary;
+  const cost = ratios(own, baseline);
+  const certainty = certaintyText(summary, own, baseline);
   if (winner === 'tie') {
-    return `Deep Incubation and end to end both ${percent(incubation.top1)}; Deep Incubation took ${cost}.`;
+    const both =
+      percent(own.top1) === percent(baseline.top1)
+        ? `${name} and end to end both ${percent(own.top1)}`
+        : `${name} ${percent(own.top1)} and end to end ${percent(baseline.top1)}`;
+    const level = summary.difference_interval === undefined ? '' : ': level within the uncertainty';
+    return `${both}${level} (${signed(difference)} points, ${certainty}); ${name} took ${cost}.`;
   }
-  if (winner === 'incubation') {
-    return `Deep Incubation ${percent(incubation.top1)} against ${percent(baseline.top1)} end to end (${lead}), at ${cost}.`;
+  const lead = `${Math.abs(difference).toFixed(2)} points ahead, ${certainty}`;
+  if (winner === 'end_to_end') {
+    return `End to end ${percent(baseline.top1)} against ${percent(own.top1)} with ${name === WAY_NAMES.fine_tuning ? 'fine-tuning' : name} (end to end ${lead}); ${name} took ${cost}.`;
   }
-  return `End to end ${percent(baseline.top1)} against ${percent(incubation.top1)} with Deep Incubation (end to end ${lead}); Deep Incubation took ${cost}.`;
+  return `${name} ${percent(own.top1)} against ${percent(baseline.top1)} end to end (${lead}), at ${cost}.`;
+}
+
+/** The interval of the lead, whoever has it, and what it was measured on. */
+function certaintyText(summary: RunSummary, own: Outcome, baseline: Outcome): string {
+  const { difference_interval: interval, difference_is_paired: isPaired, winner } = summary;
+  if (interval === undefined) return 'uncertainty unknown';
+  const [low, high] = winner === 'end_to_end' ? [-interval[1], -interval[0]] : interval;
+  const text = winner === 'tie' ? signed : (points: number) => points.toFixed(2);
+  const counts = [...new Set([own.evaluation_images, baseline.evaluation_images])].map(grouped);
+  const how = isPaired ? 'compared image by image on' : 'on';
+  return `95 % interval ${text(low)} to ${text(high)}, ${how} ${counts.join(' and ')} images`;
+}
+
+/** Of a summary by itself, as far as it tells. */
+function wayIn({ fine_tuning: tuned }: RunSummary): Way {
+  return tuned === undefined ? 'incubation' : 'fine_tuning';
+}
+
+/** An accuracy with its 95 % interval, as far as that is known. */
+export function accuracyText(outcome: Pick<Outcome, 'top1' | 'top1_interval'> | undefined): string {
+  const [low, high] = outcome?.top1_interval ?? [];
+  const interval =
+    low === undefined || high === undefined ? '' : ` (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
+  return `${percent(outcome?.top1)}${interval}`;
 }
 
 /** A row per phase, then the totals that are compared. Cells are text, with units. */
@@ -31,22 +83,31 @@ export interface SummaryTable {
   readonly rows: readonly { readonly cells: readonly string[]; readonly total: boolean }[];
 }
 
+/** What the columns of one phase's result are called. Top-1, top-5 and the loss are of the last evaluation. */
+const HEAD = ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, 'top-1', 'top-5', EVAL_LOSS] as const;
+
 export function tableOf(summary: RunSummary): SummaryTable {
-  const { incubation, end_to_end: baseline } = summary;
+  const { incubation, fine_tuning: tuned, end_to_end: baseline } = summary;
   const rows = summary.phases.map((result) => ({ cells: cells(result.phase, result), total: false }));
-  if (incubation) rows.push({ cells: cells('Deep Incubation', incubation), total: true });
-  if (baseline) rows.push({ cells: cells('End to end', baseline), total: true });
-  return { head: ['phase', 'steps', 'block-passes', 'MACs', 'time', 'top-1', 'top-5', 'loss'], rows };
+  if (incubation) rows.push({ cells: cells(WAY_NAMES.incubation, incubation), total: true });
+  if (tuned) rows.push({ cells: cells(WAY_NAMES.fine_tuning, tuned), total: true });
+  if (baseline) rows.push({ cells: cells(WAY_NAMES.end_to_end, baseline), total: true });
+  if (hasTop5(summary.classes)) return { head: HEAD, rows };
+  const at = HEAD.indexOf('top-5');
+  return {
+    head: HEAD.toSpliced(at, 1),
+    rows: rows.map((row) => ({ cells: row.cells.toSpliced(at, 1), total: row.total })),
+  };
 }
 
 /** Columns that a narrow terminal goes without, the first of them first. */
-const DISPENSABLE = ['MACs', 'steps', 'top-5', 'loss', 'time'];
+const DISPENSABLE = ['MACs', 'steps', 'top-5', EVAL_LOSS, TRAIN_TIME];
 
 /**
  * The table of accuracy against cost and the sentence below it, for a terminal of so many columns: where the table would be
  * wider, it goes without what matters least.
  */
-export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY): string {
+export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, way?: Way): string {
   const { head, rows } = tableOf(summary);
   const lines = narrowed([head, ...rows.map((row) => row.cells)], columns, DISPENSABLE);
   const widths = widthsOf(lines);
@@ -60,7 +121,7 @@ export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY): 
   const totals = rows.filter((row) => row.total).length;
   const body = text.slice(1, text.length - totals);
   const foot = totals > 0 ? [rule, ...text.slice(text.length - totals)] : [];
-  return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary), columns), ''].join('\n');
+  return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary, way), columns), ''].join('\n');
 }
 
 /** A sentence in lines of at most `columns` characters, broken between words. */
@@ -85,7 +146,7 @@ function cells(name: string, part: Outcome | PhaseResult): string[] {
 function ratios(incubation: Outcome, baseline: Outcome): string {
   const parts = [
     ratio(incubation.block_passes, baseline.block_passes, 'block-passes'),
-    ratio(incubation.seconds, baseline.seconds, 'training time'),
+    ratio(incubation.seconds, baseline.seconds, TRAIN_TIME),
   ].filter((part) => part !== undefined);
   return parts.length === 0
     ? 'a cost that was not measured'
@@ -94,6 +155,14 @@ function ratios(incubation: Outcome, baseline: Outcome): string {
 
 function ratio(a: number, b: number, of: string): string | undefined {
   return b > 0 ? `${(a / b).toFixed(2)} x the ${of}` : undefined;
+}
+
+function signed(points: number): string {
+  return `${points < 0 ? '' : '+'}${points.toFixed(2)}`;
+}
+
+function grouped(count: number | undefined): string {
+  return count === undefined ? '?' : count.toLocaleString('en-US');
 }
 
 function percent(value: number | undefined): string {

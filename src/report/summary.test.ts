@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { PhaseResult } from '../checkpoint/records.js';
-import { summarize } from './summary.js';
+import { ownOutcome, summarize } from './summary.js';
 import { sentence, table } from './summary-text.js';
+import type { Judged } from './uncertainty.js';
 
 function result(phase: string, cost: number, top1: number): PhaseResult {
   return {
@@ -43,7 +44,7 @@ test('incubation costs all its phases and reaches what FT reached; the baseline 
   expect(summary.winner).toBe('incubation');
   expect(summary.difference_top1).toBeCloseTo(4.8, 10);
   expect(sentence(summary)).toBe(
-    'Deep Incubation 84.10 % against 79.30 % end to end (4.80 points ahead), at 0.90 x the block-passes and 0.90 x the training time.',
+    'Deep Incubation 84.10 % against 79.30 % end to end (4.80 points ahead, uncertainty unknown), at 0.90 x the block-passes and 0.90 x the train time.',
   );
 });
 
@@ -52,7 +53,7 @@ test('where the baseline is better the sentence says so', () => {
   expect(summary.winner).toBe('end_to_end');
   expect(summary.difference_top1).toBeCloseTo(-1.9, 10);
   expect(sentence(summary)).toBe(
-    'End to end 86.00 % against 84.10 % with Deep Incubation (end to end 1.90 points ahead); Deep Incubation took 1.50 x the block-passes and 1.50 x the training time.',
+    'End to end 86.00 % against 84.10 % with Deep Incubation (end to end 1.90 points ahead, uncertainty unknown); Deep Incubation took 1.50 x the block-passes and 1.50 x the train time.',
   );
 });
 
@@ -73,8 +74,83 @@ test('a tie is told as one', () => {
     machine: {},
   });
   expect(sentence(summary)).toBe(
-    'Deep Incubation and end to end both 84.10 %; Deep Incubation took 0.90 x the block-passes and 0.90 x the training time.',
+    'Deep Incubation and end to end both 84.10 % (+0.00 points, uncertainty unknown); Deep Incubation took 0.90 x the block-passes and 0.90 x the train time.',
   );
+});
+
+/** Both models on so many images. */
+const on = (images: number, ft: number, e2e: number): ReadonlyMap<string, Judged> =>
+  new Map([
+    ['FT', { images, right: ft }],
+    ['E2E', { images, right: e2e }],
+  ]);
+
+const judgedRun = (images: number, ft: number, e2e: number) =>
+  summarize({
+    name: 'r',
+    seed: 0,
+    results: [result('FT', 4, (100 * ft) / images), result('E2E', 4, (100 * e2e) / images)],
+    machine: {},
+    judged: on(images, ft, e2e),
+  });
+
+test('one image in 60 is not a lead, whoever has it', () => {
+  const [ahead, behind] = [judgedRun(60, 41, 40), judgedRun(60, 40, 41)];
+  expect([ahead.winner, behind.winner]).toEqual(['tie', 'tie']);
+  expect(ahead.difference_top1).toBeCloseTo(100 / 60, 10);
+  expect(ahead.difference_is_paired).toBe(false);
+  expect(ahead.incubation?.evaluation_images).toBe(60);
+  expect(sentence(ahead)).toBe(
+    'Deep Incubation 68.33 % and end to end 66.67 %: level within the uncertainty (+1.67 points, 95 % interval -14.95 to +18.17, on 60 images); Deep Incubation took 1.00 x the block-passes and 1.00 x the train time.',
+  );
+  expect(sentence(behind)).toContain(
+    'level within the uncertainty (-1.67 points, 95 % interval -18.17 to +14.95,',
+  );
+});
+
+test('a lead beyond the uncertainty is one, on both sides, with its interval as the leader sees it', () => {
+  const [ahead, behind] = [judgedRun(4000, 3066, 2897), judgedRun(4000, 2897, 3066)];
+  expect([ahead.winner, behind.winner]).toEqual(['incubation', 'end_to_end']);
+  expect(sentence(ahead)).toMatch(
+    /\(4\.2[23] points ahead, 95 % interval (2\.\d\d) to (6\.\d\d), on 4,000 images\)/,
+  );
+  const leads = [ahead, behind].map((each) => /interval \S+ to \S+,/.exec(sentence(each))?.[0]);
+  expect(leads[0]).toBe(leads[1]);
+});
+
+test('fine-tuning of a given model is not called Deep Incubation', () => {
+  const results = [result('FT', 4, 84.1), result('E2E', 10, 79.3)];
+  const given = { name: 'r', seed: 0, results, machine: {}, way: 'fine_tuning' } as const;
+  const summary = summarize({ ...given, judged: on(1000, 841, 793) });
+  expect(summary).not.toHaveProperty('incubation');
+  expect(summary.fine_tuning).toEqual(ownOutcome(summary));
+  expect(summary).toMatchObject({ winner: 'fine_tuning', fine_tuning: { top1: 84.1 } });
+  expect(sentence(summary)).toMatch(/^Fine-tuning 84\.10 % against 79\.30 % end to end \(4\.80 points ahead/);
+  const alone = summarize({ ...given, results: results.slice(0, 1) });
+  const baseline = summarize({ ...given, results: results.slice(1) });
+  const texts = [
+    table(summary),
+    sentence(alone),
+    sentence(baseline, 'fine_tuning'),
+    sentence(summarize({ ...given, results: [] }), 'fine_tuning'),
+    sentence(baseline, 'end_to_end'),
+    sentence(summarize({ ...given, judged: on(60, 41, 40) })),
+  ];
+  for (const text of texts) expect(text).not.toContain('Incubation');
+  expect(texts[0]).toContain('\nFine-tuning ');
+});
+
+test.each([
+  [2, false],
+  [5, false],
+  [6, true],
+  [undefined, true],
+])('top-5 of %s classes is shown: %s', (classes, isShown) => {
+  const results = [...INCUBATION, result('E2E', 10, 79.3)];
+  const summary = summarize({ name: 'r', seed: 0, results, machine: {}, classes });
+  expect(table(summary).includes('top-5')).toBe(isShown);
+  expect(table(summary).includes('99.00 %')).toBe(isShown);
+  expect(summary.incubation?.top5).toBe(99);
 });
 
 test('parts that are not done are absent, not zero', () => {
@@ -90,11 +166,19 @@ test('parts that are not done are absent, not zero', () => {
 
 test('the table has a line per phase, the totals below a rule, and the sentence', () => {
   const lines = table(run(...INCUBATION, result('E2E', 10, 79.3))).split('\n');
-  expect(lines[0]).toBe('phase            steps  block-passes    MACs        time    top-1    top-5   loss');
-  expect(lines[2]).toBe('PT                 469        1.00 M  1.00 T        10 s  60.00 %  99.00 %  0.500');
+  expect(lines[0]).toBe(
+    'phase            steps  block-passes    MACs  train time    top-1    top-5  eval loss',
+  );
+  expect(lines[2]).toBe(
+    'PT                 469        1.00 M  1.00 T        10 s  60.00 %  99.00 %      0.500',
+  );
   expect(lines[7]).toBe(lines[1]);
-  expect(lines[8]).toBe('Deep Incubation               9.00 M  9.00 T  1 min 30 s  84.10 %  99.00 %  0.500');
-  expect(lines[9]).toBe('End to end                    10.0 M  10.0 T  1 min 40 s  79.30 %  99.00 %  0.500');
+  expect(lines[8]).toBe(
+    'Deep Incubation               9.00 M  9.00 T  1 min 30 s  84.10 %  99.00 %      0.500',
+  );
+  expect(lines[9]).toBe(
+    'End to end                    10.0 M  10.0 T  1 min 40 s  79.30 %  99.00 %      0.500',
+  );
   expect(lines[11]).toMatch(/^Deep Incubation 84.10 % against 79.30 %/);
   expect(table(run(result('PT', 1, 60))).split('\n')).toHaveLength(6);
 });
@@ -111,8 +195,8 @@ test.each([20, 40, 80, 1000])(
 );
 
 test.each([
-  [200, 'phase steps block-passes MACs time top-1 top-5 loss'],
-  [80, 'phase steps block-passes time top-1 top-5 loss'],
+  [200, 'phase steps block-passes MACs train time top-1 top-5 eval loss'],
+  [80, 'phase steps block-passes train time top-1 top-5 eval loss'],
   [40, 'phase block-passes top-1'],
   [20, 'phase block-passes top-1'],
 ])('a terminal of %i columns shows %s', (columns, head) => {

@@ -13,6 +13,9 @@ import { fitStem } from '../../models/position-embedding.js';
 import type { VitConfig } from '../../models/vit.js';
 import { className, classScores, confusions, worstClasses } from '../../report/class-scores.js';
 import { significant } from '../../report/format.js';
+import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
+import { accuracyText } from '../../report/summary-text.js';
+import { accuracyInterval, type Interval } from '../../report/uncertainty.js';
 import { classification } from '../../tasks/classification.js';
 import { resolveDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
@@ -70,8 +73,10 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const seconds = (performance.now() - started) / 1000;
   const names = classNames(dataset.classes);
   const told = { counts: counter.counts(), ...(names && { names }) };
+  const right = Math.round((scores.top1 / 100) * scores.images);
   const result = {
     ...scores,
+    top1_interval: accuracyInterval({ images: scores.images, right }),
     ...(options.batchMean && { loss_batch_mean: meanOf(batchLosses) }),
     checkpoint: checkpoint.name,
     data: options.data,
@@ -184,6 +189,8 @@ function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
 }
 
 type Result = Awaited<ReturnType<typeof evaluate>> & {
+  readonly top1_interval: Interval;
+  readonly model: { readonly classes: number };
   readonly loss_batch_mean?: number;
   readonly checkpoint: string;
   readonly data: string;
@@ -195,13 +202,13 @@ function printResult(result: Result): void {
   const rows = [
     ['checkpoint', result.checkpoint],
     ['images', `${result.images.toLocaleString('en-US')} of ${result.data}`],
-    ['top-1', `${result.top1.toFixed(2)} %`],
-    ['top-5', `${result.top5.toFixed(2)} %`],
-    ['loss', result.loss.toFixed(4)],
+    ['top-1', accuracyText(result)],
+    ...(hasTop5(result.model.classes) ? [['top-5', `${result.top5.toFixed(2)} %`]] : []),
+    [EVAL_LOSS, result.loss.toFixed(4)],
     ...(result.loss_batch_mean === undefined
       ? []
-      : [['loss, mean of batch means', result.loss_batch_mean.toFixed(4)]]),
-    ['speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
+      : [[`${EVAL_LOSS}, mean of batch means`, result.loss_batch_mean.toFixed(4)]]),
+    ['eval speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
   ];
   print(...columns(rows, 2));
 }

@@ -10,6 +10,7 @@ import { numbered } from '../../data/class-names.js';
 import { classesOf } from '../../incubation/checkpoint-classes.js';
 import { type CheckpointFile, type Manifest, readCheckpointFile } from '../../incubation/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
+import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
 
@@ -140,13 +141,13 @@ function trainingRows({ phase, step, seed, model, last }: Manifest): string[][] 
   return [
     ['trained in', `${phase}, step ${step.toLocaleString('en-US')}, seed ${seed}`],
     ['recipe', JSON.stringify(model)],
-    ...(last
-      ? [
-          [
-            'evaluated',
-            `at step ${last.step}: top-1 ${last.top1.toFixed(2)} %, top-5 ${last.top5.toFixed(2)} %, loss ${last.loss.toFixed(4)}`,
-          ],
-        ]
-      : []),
+    ...(last ? [['evaluated', `at step ${last.step}: ${scoresText(last, model)}`]] : []),
   ];
+}
+
+function scoresText({ top1, top5, loss }: NonNullable<Manifest['last']>, model: Manifest['model']): string {
+  const { classes }: { classes?: unknown } = Object(model);
+  const isMany = hasTop5(typeof classes === 'number' ? classes : undefined);
+  const more = isMany ? `, top-5 ${top5.toFixed(2)} %` : '';
+  return `top-1 ${top1.toFixed(2)} %${more}, ${EVAL_LOSS} ${loss.toFixed(4)}`;
 }

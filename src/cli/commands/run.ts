@@ -59,7 +59,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
   const lock = await holdRun(runDir);
-  const { ran, summary, report, notes } = await prepare(launch)
+  const { ran, summary, way, report, notes } = await prepare(launch)
     .then((prepared) => trainAndConclude(prepared, only, options))
     .finally(lock.release);
 
@@ -72,7 +72,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
     for (const line of notes) note(line);
     if (ran.length === 0) note('Everything asked for was done before: nothing to train.');
   }
-  print('', table(summary, process.stdout.columns).trimEnd(), '', `Report: ${report}`);
+  print('', table(summary, process.stdout.columns, way).trimEnd(), '', `Report: ${report}`);
 }
 
 /** The run of a folder, or that of a recipe file, whose folder may not be there yet. */

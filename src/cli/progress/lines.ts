@@ -1,5 +1,6 @@
 import type { createColors } from 'picocolors';
 import { bytes, duration, EVALUATING } from '../../report/format.js';
+import { EVAL_LOSS, TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../report/labels.js';
 import type { PhaseState } from './phase-state.js';
 
 export type Colors = ReturnType<typeof createColors>;
@@ -26,8 +27,8 @@ export function doneLine({ phase, result }: PhaseState): string {
     phase.padEnd(4),
     'done',
     `${grouped(result.steps)} steps`,
-    duration(result.seconds),
-    `loss ${result.loss.toFixed(2)}`,
+    `${TRAIN_TIME} ${duration(result.seconds)}`,
+    `${EVAL_LOSS} ${result.loss.toFixed(2)}`,
     `top-1 ${result.top1.toFixed(1)} %`,
   ].join('  ');
 }
@@ -64,10 +65,10 @@ function factsOf(
   return [
     { rank: 5, text: `epoch ${step.epoch + 1}` },
     { rank: 1, text: `${grouped(step.step)}/${grouped(step.steps)}` },
-    { rank: 3, text: `loss ${step.loss.toFixed(3)}` },
+    { rank: 3, text: `${TRAIN_LOSS} ${step.loss.toFixed(3)}` },
     ...(curve.length > 1 ? [{ rank: 8, text: curve }] : []),
     ...(evaluation ? [{ rank: 4, text: `top-1 ${evaluation.top1.toFixed(1)} %` }] : []),
-    { rank: 6, text: `${grouped(Math.round(step.images_per_second))} images/s` },
+    { rank: 6, text: `${grouped(Math.round(step.images_per_second))} ${TRAIN_SPEED}` },
     { rank: 7, text: bytes(step.memory_bytes) },
     ...(step.data_wait > SLOW_DATA
       ? [{ rank: 2.5, text: `waits ${Math.round(100 * step.data_wait)} % for data` }]

@@ -98,7 +98,7 @@ test('a terminal shows a bar per running phase and keeps a line of each that is 
   const [graph, first, second, ...rest] = stream.screen();
   expect(graph).toBe('  PT ○ → MT 0 ◐ 1 ◐ → FT ○');
   expect(first).toBe(
-    '  MT/0  ━━━━━━──────────────────  epoch 1  100/400  loss 1.234  top-1 79.2 %  1,280 images/s  1.21 GiB  ETA 30 s',
+    '  MT/0  ━━━━━──────────────  epoch 1  100/400  train loss 1.234  top-1 79.2 %  1,280 train images/s  1.21 GiB  ETA 30 s',
   );
   expect(second).toMatch(/^ {2}MT\/1 {2}━━─+ {2}epoch 1 {2}40\/400/);
   expect(rest).toEqual([]);
@@ -109,7 +109,7 @@ test('a terminal shows a bar per running phase and keeps a line of each that is 
   progress.tick();
   expect(stream.screen().slice(0, 2)).toEqual([
     'MT/1: checkpoint 40',
-    '✓ MT/0  done  1,469 steps  41 s  loss 0.61  top-1 79.2 %',
+    '✓ MT/0  done  1,469 steps  train time 41 s  eval loss 0.61  top-1 79.2 %',
   ]);
   expect(stream.screen()[2]).toBe('  PT ○ → MT 0 ● 1 ◐ → FT ○');
   expect(stream.screen()[3]).toContain('200/400');
@@ -119,8 +119,8 @@ test('a terminal shows a bar per running phase and keeps a line of each that is 
   progress.stop();
   expect(stream.screen()).toEqual([
     'MT/1: checkpoint 40',
-    '✓ MT/0  done  1,469 steps  41 s  loss 0.61  top-1 79.2 %',
-    '✓ MT/1  done  1,469 steps  41 s  loss 0.61  top-1 79.2 %',
+    '✓ MT/0  done  1,469 steps  train time 41 s  eval loss 0.61  top-1 79.2 %',
+    '✓ MT/1  done  1,469 steps  train time 41 s  eval loss 0.61  top-1 79.2 %',
   ]);
 });
 
@@ -178,7 +178,7 @@ test('the loss is drawn where there is room, and waiting for data is told', () =
   }
   progress.tick();
   expect(stream.screen()).toHaveLength(1);
-  expect(stream.screen()[0]).toContain('loss 1.000  █▇▇▆▅▅▄▄▃▂▂▁  ');
+  expect(stream.screen()[0]).toContain('train loss 1.000  █▇▇▆▅▅▄▄▃▂▂▁  ');
   expect(stream.screen()[0]).toContain('waits 35 % for data');
 });
 
@@ -209,10 +209,10 @@ test('without a terminal: a line at the start, one at most every ten seconds, on
   progress.stop();
   expect(stream.raw().split('\n')).toEqual([
     'PT    started, 400 steps',
-    'PT    epoch 1  41/400  loss 1.234  1,280 images/s  1.21 GiB  ETA 36 s',
-    'PT    epoch 1  81/400  loss 1.234  1,280 images/s  1.21 GiB  ETA 32 s',
+    'PT    epoch 1  41/400  train loss 1.234  1,280 train images/s  1.21 GiB  ETA 36 s',
+    'PT    epoch 1  81/400  train loss 1.234  1,280 train images/s  1.21 GiB  ETA 32 s',
     'a note',
-    'PT    done  1,469 steps  41 s  loss 0.61  top-1 79.2 %',
+    'PT    done  1,469 steps  train time 41 s  eval loss 0.61  top-1 79.2 %',
     '',
   ]);
 });

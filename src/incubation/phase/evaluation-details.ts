@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { writeConfusion } from '../../checkpoint/confusion.js';
+import { packHits, writeConfusion } from '../../checkpoint/confusion.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import type { PhaseFolder } from '../../checkpoint/run-folder.js';
 import type { Batch, Dataset } from '../../data/dataset.js';
@@ -39,18 +39,25 @@ export function openEvaluationDetails(
     begin: () => {
       const counter = confusionCounter(classes);
       const judged = samples.judged();
+      const hits = new Uint8Array(val.length);
       return {
         onPredicted: (batch, predictions) => {
           counter.add(predictions);
+          markHits(hits, batch, predictions);
           judged.add(batch, predictions);
         },
         write: async (step) => {
           const counts = counter.counts();
           if (counts.length > 0)
-            writeConfusion(folder.confusion, { step, classes, ...(names && { names }), counts });
+            writeConfusion(folder.confusion, { step, classes, names, counts, hits: packHits(hits) });
           await samples.write(step, judged);
         },
       };
     },
   };
+}
+
+/** Sets the entries of a batch's images that the model has right. */
+function markHits(hits: Uint8Array, { indices }: Batch, { k, labels, classes }: Predictions): void {
+  for (const [at, image] of indices.entries()) hits[image] = classes[at * k] === labels[at] ? 1 : 0;
 }

@@ -51,7 +51,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
     record(last);
-    log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, loss ${scores.loss.toFixed(4)}`);
+    log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, eval loss ${scores.loss.toFixed(4)}`);
     standing = { ...standing, last, scores: [...standing.scores, scores.top1] };
     return last;
   };

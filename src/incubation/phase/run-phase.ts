@@ -142,7 +142,7 @@ async function trainUntilEnough(options: TrainOptions): Promise<void> {
 
 async function resultOf(observer: Observer, plan: PhasePlan, device: string): Promise<PhaseResult> {
   const { step, seconds, last } = observer.standing;
-  const { top1, top5, loss } = last ?? (await observer.judge(plan.steps));
+  const { top1, top5, loss, images: evaluated } = last ?? (await observer.judge(plan.steps));
   const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
   // Less than planned where the phase stopped early.
   const share = step / plan.steps;
@@ -153,7 +153,8 @@ async function resultOf(observer: Observer, plan: PhasePlan, device: string): Pr
     macs: macs * share,
   };
   const memory_bytes = peakMemory(device);
-  return { phase, ...cost, seconds, memory_bytes, top1, top5, loss, parameters, trained_parameters };
+  const scores = { top1, top5, loss, evaluation_images: evaluated };
+  return { phase, ...cost, seconds, memory_bytes, ...scores, parameters, trained_parameters };
 }
 
 /** @param from micro-batches before the first */

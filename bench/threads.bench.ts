@@ -1,0 +1,116 @@
+/**
+ * A training step with one thread and with all, by how long threads spin before they sleep, on an idle and on a busy machine.
+ *
+ *   npm run bench -- threads [--size demo] [--busy 0,1,2] [--spins default,10000,1000,0] [--threads N] [--rounds 7] [--steps 2]
+ *
+ * One process per variant; they take turns, so a ratio compares steps of one round under the same load. `--busy` starts so
+ * many processes that never pause. Ratios are times relative to one thread: below 1 is faster. Writes bench/results/threads.json and .md.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { InputError } from '../src/base/errors.js';
+import { allCases } from './step/cases.js';
+import { median } from './step/measure.js';
+import { type Steps, startWorker, type Worker } from './step/worker.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    size: { type: 'string', default: 'demo' },
+    busy: { type: 'string', default: '0,1,2' },
+    spins: { type: 'string', default: 'default,10000,1000,0' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    rounds: { type: 'string', default: '7' },
+    steps: { type: 'string', default: '2' },
+  },
+});
+
+const BASE = '1 thread';
+const resultsFolder = fileURLToPath(new URL('../../bench/results', import.meta.url));
+const workerPath = fileURLToPath(new URL('step/ours-worker.js', import.meta.url));
+
+/** OpenMP's settings by name of the variant. */
+function variants(): Map<string, NodeJS.ProcessEnv> {
+  const env = { ...process.env };
+  delete env.OMP_WAIT_POLICY;
+  delete env.GOMP_SPINCOUNT;
+  const ofSpins = flags.spins.split(',').map((spins): [string, NodeJS.ProcessEnv] => {
+    const count = spins === 'default' ? {} : { GOMP_SPINCOUNT: spins };
+    return [`${flags.threads} threads, spins ${spins}`, { ...env, ...count, OMP_NUM_THREADS: flags.threads }];
+  });
+  return new Map([[BASE, { ...env, OMP_NUM_THREADS: '1' }], ...ofSpins]);
+}
+
+/** Median milliseconds of a step in each round, by variant. */
+type Rounds = Record<string, number[]>;
+
+async function measure(workers: readonly Worker[]): Promise<Rounds> {
+  const rounds: Rounds = Object.fromEntries(workers.map(({ name }) => [name, []]));
+  for (let round = 0; round < Number(flags.rounds); round++) {
+    const turn = round % workers.length;
+    for (const worker of [...workers.slice(turn), ...workers.slice(0, turn)]) {
+      const { ms } = await worker.ask<Steps>({ cmd: 'steps', n: Number(flags.steps) });
+      rounds[worker.name].push(median(ms));
+    }
+  }
+  return rounds;
+}
+
+function startBusy(count: number): ChildProcess[] {
+  return Array.from({ length: count }, () =>
+    spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }),
+  );
+}
+
+function row(busy: number, name: string, rounds: Rounds): string {
+  const ratios = rounds[name].map((ms, round) => ms / rounds[BASE][round]).sort((a, b) => a - b);
+  const range = `${ratios[0].toFixed(2)} to ${ratios[ratios.length - 1].toFixed(2)}`;
+  return `| ${busy} | ${name} | ${median(rounds[name]).toFixed(0)} | ${median(ratios).toFixed(2)} | ${range} |`;
+}
+
+/** Share of the processors that others use, over a second in which this process sleeps. */
+async function load(): Promise<string> {
+  return readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 3).join(' ');
+}
+
+const found = allCases().find(
+  ({ size, phase, precision }) => size === flags.size && phase === 'E2E' && precision === 'float32',
+);
+if (found === undefined) throw new InputError(`--size ${flags.size}: expected deit or demo`);
+const folder = mkdtempSync(join(tmpdir(), 'bench-threads-'));
+const workers = [...variants()].map(([name, env]) => startWorker(name, process.execPath, [workerPath], env));
+const lines = [
+  '| busy processes | variant | ms a step | relative to 1 thread | range |',
+  '|---|---|---|---|---|',
+];
+const results: { busy: number; load: string; rounds: Rounds }[] = [];
+try {
+  const tensors = join(folder, 'case.safetensors');
+  await workers[0].ask({ cmd: 'prepare', case: found, path: tensors });
+  for (const worker of workers) {
+    await worker.ask({ cmd: 'load', case: { ...found, tensors, undecayed: [] } });
+    await worker.ask({ cmd: 'steps', n: 2 });
+  }
+  for (const busy of flags.busy.split(',').map(Number)) {
+    const others = startBusy(busy);
+    try {
+      const before = await load();
+      const rounds = await measure(workers);
+      results.push({ busy, load: before, rounds });
+      const rows = workers.map(({ name }) => row(busy, name, rounds));
+      lines.push(...rows);
+      console.log(rows.join('\n'));
+    } finally {
+      for (const other of others) other.kill('SIGKILL');
+    }
+  }
+} finally {
+  for (const worker of workers) worker.end();
+  rmSync(folder, { recursive: true });
+}
+mkdirSync(resultsFolder, { recursive: true });
+writeFileSync(join(resultsFolder, 'threads.json'), `${JSON.stringify({ flags, results }, null, 2)}\n`);
+writeFileSync(join(resultsFolder, 'threads.md'), `${lines.join('\n')}\n`);

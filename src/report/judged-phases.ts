@@ -1,0 +1,37 @@
+import { existsSync } from 'node:fs';
+import { confusionOf, hitsOf } from '../checkpoint/confusion.js';
+import { readMetrics } from '../checkpoint/metrics-log.js';
+import type { PhaseResult } from '../checkpoint/records.js';
+import { readJson, runFolder } from '../checkpoint/run-folder.js';
+import type { Judged } from './uncertainty.js';
+
+/**
+ * What the last evaluations of finished phases counted, by phase: image by image if `confusion.json` is that of the result, else
+ * the sum. A phase is left out if nothing says on how many images it was evaluated.
+ * @throws InputError if one of the files is damaged
+ */
+export function judgedPhases(root: string, results: readonly PhaseResult[]): Map<string, Judged> {
+  return new Map(
+    results.flatMap((result) => {
+      const judged = judgedOf(root, result);
+      return judged === undefined ? [] : [[result.phase, judged] as const];
+    }),
+  );
+}
+
+function judgedOf(root: string, result: PhaseResult): Judged | undefined {
+  const folder = runFolder(root).phase(result.phase);
+  const images = result.evaluation_images ?? evaluatedImages(folder.metrics, result.steps);
+  if (images === undefined || images <= 0) return undefined;
+  const right = Math.round((result.top1 / 100) * images);
+  const confusion = existsSync(folder.confusion) ? confusionOf(readJson(folder.confusion)) : undefined;
+  const hits = confusion?.step === result.steps ? hitsOf(confusion, images) : undefined;
+  const isOfResult = hits?.reduce((sum, hit) => sum + hit, 0) === right;
+  return { images, right, hits: isOfResult ? hits : undefined };
+}
+
+/** Of a result that does not say so, which an older version wrote. */
+function evaluatedImages(metrics: string, step: number): number | undefined {
+  const last = readMetrics(metrics).findLast((record) => record.kind === 'eval');
+  return last?.step === step ? last.images : undefined;
+}
