@@ -80,6 +80,11 @@ export function metricValue(metric: Metric, value: number | null | undefined): s
   return value.toFixed(4);
 }
 
+/** With a capital first letter, for the head of a column. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export function percent(part: number, whole: number): number {
   return whole > 0 ? Math.min(100, (100 * part) / whole) : 0;
 }

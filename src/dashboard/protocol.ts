@@ -3,6 +3,7 @@ import type { Confusion } from '../checkpoint/confusion.js';
 import type { Samples } from '../checkpoint/samples.js';
 import type { PhaseCondition } from '../report/phase-condition.js';
 import type { StandState } from '../report/run-stand.js';
+import type { Way } from '../report/way.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** What a chart's horizontal axis counts. */
@@ -26,7 +27,7 @@ export interface PhaseState extends PhaseCondition {
   readonly seconds: number;
   readonly block_passes: number;
   readonly planned_block_passes: number;
-  /** The last values; null where there is none. */
+  /** The last values; null where there is none. `loss` is the training loss, `images_per_second` the speed of training. */
   readonly loss: number | null;
   readonly top1: number | null;
   readonly best_top1: number | null;
@@ -55,6 +56,8 @@ export interface RunState {
   /** The folder's name, without the way to it. */
   readonly folder: string;
   readonly seed: number | null;
+  /** How its recipe trains the model. */
+  readonly way: Way;
   readonly state: StandState;
   readonly phases: readonly PhaseState[];
 }

@@ -5,6 +5,7 @@ import { runFolder } from '../checkpoint/run-folder.js';
 import type { SampleKind } from '../checkpoint/samples.js';
 import { askQueue } from '../cluster/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
+import { wayOf } from '../report/way.js';
 import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { Judged, RunState } from './protocol.js';
@@ -96,6 +97,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
         id,
         name: runName(recipe, folder.root),
         folder: basename(folder.root),
+        way: wayOf(recipe),
         seed: typeof recipe.seed === 'number' ? recipe.seed : null,
         state: runState(phases.map(({ state }) => state)),
         phases,

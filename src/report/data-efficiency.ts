@@ -3,7 +3,7 @@ import { accuracyAxis, endLabels } from './end-labels.js';
 import { drawSvg, type Theme } from './plot.js';
 import { readRun } from './run-data.js';
 import { ownOutcome } from './summary.js';
-import { WAY_NAMES, type Way } from './way.js';
+import { ownNames, type Way } from './way.js';
 
 /** What a run reached with its share of the training images. */
 export interface DataPoint {
@@ -93,12 +93,6 @@ export async function dataEfficiencyFigure(
       ],
     };
   });
-}
-
-/** How the runs were trained, beside the baseline, in words: more than one way is named as such. */
-export function ownNames(points: readonly DataPoint[]): string {
-  const names = points.flatMap(({ way }) => (way === 'end_to_end' ? [] : [WAY_NAMES[way]]));
-  return [...new Set(names)].join(' or ') || WAY_NAMES.incubation;
 }
 
 function colourOf(theme: Theme, key: DataKey): string {

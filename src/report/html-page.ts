@@ -1,5 +1,5 @@
 import { roleOf } from './curves.js';
-import { type DataPoint, ownNames } from './data-efficiency.js';
+import type { DataPoint } from './data-efficiency.js';
 import { significant } from './format.js';
 import { STYLE } from './html-style.js';
 import { EVAL_LOSS, TRAIN_LOSS, TRAIN_TIME } from './labels.js';
@@ -10,7 +10,7 @@ import type { RunData } from './run-data.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { sentence } from './summary-text.js';
 import type { Interval } from './uncertainty.js';
-import { WAY_NAMES, type Way } from './way.js';
+import { ownNames, WAY_NAMES, type Way } from './way.js';
 
 export interface Figures {
   readonly byOperations?: PageFigure;

@@ -109,3 +109,23 @@ test('huggingface_hub reads the card', needs(python), () => {
   rmSync(folder, { recursive: true });
   expect(said.trim()).toBe("timm ('accuracy', 77.1235, 'uoft-cs/cifar100')");
 });
+
+test.each([
+  ['FT', { start: { model: 'given.pth' } }, 'fine-tuned from a given model'],
+  ['E2E', { start: { model: 'given.pth' } }, 'as the baseline of a run that fine-tunes a given model'],
+  ['E2E', { incubation: 'none' }, 'trained end to end from scratch.'],
+])('%s of a run that incubates nothing (%o) is not called Deep Incubation', (phase, recipe, kind) => {
+  const card = modelCard(cardOf({ phase, recipe: { ...cardOf().recipe, ...recipe } }));
+  expect(card).toContain(kind);
+  expect(card).not.toMatch(/Deep Incubation|2212\.04129/);
+});
+
+test('accuracy has its interval, loss its name, and five classes have no top-5', () => {
+  const many = modelCard(cardOf());
+  expect(many).toContain('| top-1 | 77.12 % (95 % interval 76.29 to 77.93) |');
+  expect(many).toContain('| top-5 | 94.00 % |');
+  expect(many).toContain('| eval loss | 0.9000 |');
+  const few = modelCard(cardOf({ config: { ...cardOf().config, classes: 5 } }));
+  expect(few).toContain('| top-1 | 77.12 %');
+  expect(few).not.toMatch(/top-5/i);
+});

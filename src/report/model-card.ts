@@ -2,7 +2,11 @@ import { stringify } from 'yaml';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import type { PhaseResult } from '../checkpoint/records.js';
 import { duration, significant, withPrefix } from './format.js';
+import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
 import { pixelsOf, type Usage, usageOf } from './model-card-use.js';
+import { accuracyText } from './summary-text.js';
+import { accuracyInterval, type Interval } from './uncertainty.js';
+import { wayOf } from './way.js';
 
 export interface ModelCard extends Usage {
   readonly recipe: CardRecipe;
@@ -31,6 +35,9 @@ interface Scores {
 export interface CardRecipe {
   readonly name: string;
   readonly data: { readonly format: string; readonly fraction?: number | undefined };
+  /** What was incubated, or given and fine-tuned. */
+  readonly incubation?: unknown;
+  readonly start?: unknown;
 }
 
 /** Data sets by their names on the hub. */
@@ -55,14 +62,19 @@ export function modelCard(card: ModelCard): string {
   return `---\n${stringify(metadataOf(card))}---\n\n${bodyOf(card)}`;
 }
 
-function metadataOf({ recipe, layout, scores }: ModelCard): object {
+function metadataOf({ recipe, layout, scores, config }: ModelCard): object {
+  const isIncubated = wayOf(recipe) === 'incubation';
+  const isMany = hasTop5(config.classes);
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
   return {
     library_name: LIBRARIES[layout],
     pipeline_tag: 'image-classification',
-    tags: ['image-classification', 'vision', 'vit', 'deep-incubation', 'arxiv:2212.04129'],
+    tags: [
+      ...['image-classification', 'vision', 'vit'],
+      ...(isIncubated ? ['deep-incubation', 'arxiv:2212.04129'] : []),
+    ],
     ...(dataset && { datasets: [dataset.id] }),
     metrics: ['accuracy'],
     ...(scores && {
@@ -75,8 +87,8 @@ function metadataOf({ recipe, layout, scores }: ModelCard): object {
               dataset: { ...about, split: 'validation' },
               metrics: [
                 metric('accuracy', 'Top-1 accuracy, %', scores.top1),
-                metric('accuracy', 'Top-5 accuracy, %', scores.top5),
-                metric('loss', 'Cross-entropy', scores.loss),
+                ...(isMany ? [metric('accuracy', 'Top-5 accuracy, %', scores.top5)] : []),
+                metric('loss', 'Evaluation loss (cross-entropy)', scores.loss),
               ],
             },
           ],
@@ -96,11 +108,8 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function bodyOf(card: ModelCard): string {
-  const { recipe, phase, step, seed, depths, scores, results, config } = card;
+  const { recipe, phase, step, seed, depths, results, config } = card;
   const { data } = recipe;
-  const kind =
-    KINDS[phase] ??
-    'a hybrid of Deep Incubation: a meta model with one stage replaced by a module in training';
   const dataset =
     DATASETS[data.format]?.name ??
     (data.format === 'folder' ? 'images in a folder for each class' : data.format);
@@ -116,15 +125,15 @@ function bodyOf(card: ModelCard): string {
     ['classes', classesOf(config.classes, card.classNames)],
     ['trained on', `${share}${dataset}`],
     ['checkpoint', `${phase}, step ${step}, seed ${seed}`],
-    ...(scores ? [['top-1, top-5', `${scores.top1.toFixed(2)} %, ${scores.top5.toFixed(2)} %`]] : []),
+    ...scoreRows(card),
   ];
   const parts = results.filter((result) => isPartOf(phase, result.phase));
   const sum = (key: 'macs' | 'seconds' | 'block_passes') =>
     parts.reduce((total, part) => total + part[key], 0);
-  const cost = `Training (${parts.map((part) => part.phase).join(', ')}) took ${withPrefix(sum('block_passes'))} block-passes, ${withPrefix(sum('macs'))} multiply-accumulates and ${duration(sum('seconds'))}, evaluation left out.\n\n`;
+  const cost = `Training (${parts.map((part) => part.phase).join(', ')}) took ${withPrefix(sum('block_passes'))} block-passes, ${withPrefix(sum('macs'))} multiply-accumulates and ${duration(sum('seconds'))} of training steps (${TRAIN_TIME}: evaluation and start-up left out).\n\n`;
   return `# ${plain(recipe.name)}
 
-A Vision Transformer for image classification, ${kind} ([arXiv 2212.04129](https://arxiv.org/abs/2212.04129)).
+A Vision Transformer for image classification, ${kindOf(card)}.
 
 ${table(rows)}
 ${parts.length > 0 ? cost : ''}## Use
@@ -133,8 +142,41 @@ ${usageOf(card)}
 
 ## Limits
 
-${scores ? `The accuracy was measured on the ${scores.images === undefined ? '' : `${scores.images.toLocaleString('en-US')} `}validation images of the run` : 'These weights were not evaluated as they are'}; how they do on other images is not known.
+${card.scores ? `The accuracy was measured on the ${card.scores.images === undefined ? '' : `${card.scores.images.toLocaleString('en-US')} `}validation images of the run` : 'These weights were not evaluated as they are'}; how they do on other images is not known.
 `;
+}
+
+const PAPER = '([arXiv 2212.04129](https://arxiv.org/abs/2212.04129))';
+
+/** What was trained, and how. A run that incubates nothing is not Deep Incubation. */
+function kindOf({ recipe, phase }: ModelCard): string {
+  const way = wayOf(recipe);
+  if (way === 'incubation') {
+    const kind =
+      KINDS[phase] ??
+      'a hybrid of Deep Incubation: a meta model with one stage replaced by a module in training';
+    return `${kind} ${PAPER}`;
+  }
+  if (phase === 'FT') return 'fine-tuned from a given model';
+  return way === 'fine_tuning'
+    ? 'trained end to end from scratch, as the baseline of a run that fine-tunes a given model'
+    : 'trained end to end from scratch';
+}
+
+/** Of the last evaluation, on the evaluation images. */
+function scoreRows({ scores, config }: ModelCard): string[][] {
+  if (scores === undefined) return [];
+  const { top1, top5, loss, images } = scores;
+  const interval = images === undefined ? undefined : intervalOf(top1, images);
+  return [
+    ['top-1', accuracyText({ top1, top1_interval: interval })],
+    ...(hasTop5(config.classes) ? [['top-5', `${top5.toFixed(2)} %`]] : []),
+    [EVAL_LOSS, loss.toFixed(4)],
+  ];
+}
+
+function intervalOf(top1: number, images: number): Interval {
+  return accuracyInterval({ images, right: Math.round((top1 / 100) * images) });
 }
 
 /** The number of classes; with names where there are few. */

@@ -18,3 +18,9 @@ export function wayOf(recipe: unknown): Way {
   if (model !== undefined && model !== null) return 'fine_tuning';
   return incubation === 'none' ? 'end_to_end' : 'incubation';
 }
+
+/** What the runs trained beside the baseline, in words: several ways are all named. */
+export function ownNames(runs: readonly { readonly way: Way }[]): string {
+  const names = runs.flatMap(({ way }) => (way === 'end_to_end' ? [] : [WAY_NAMES[way]]));
+  return [...new Set(names)].join(' or ') || WAY_NAMES.incubation;
+}

@@ -15,12 +15,12 @@ interface ChartsProps {
 }
 
 const CHARTS: readonly { metric: Metric; title: string; note: string; isLarge?: boolean }[] = [
-  { metric: 'loss', title: 'Training loss', note: 'as optimised, of the training images', isLarge: true },
+  { metric: 'loss', title: 'Train loss', note: 'as optimised, of the training images', isLarge: true },
   { metric: 'top1', title: 'Top-1 accuracy', note: 'of the evaluation images, %', isLarge: true },
-  { metric: 'images_per_second', title: 'Throughput', note: 'images a second' },
+  { metric: 'images_per_second', title: 'Training speed', note: 'images a second, evaluation left out' },
   { metric: 'data_wait', title: 'Data wait', note: 'share of the time, %' },
   { metric: 'memory_bytes', title: 'Memory', note: 'peak of a process' },
-  { metric: 'eval_loss', title: 'Evaluation loss', note: 'cross-entropy, plain labels' },
+  { metric: 'eval_loss', title: 'Eval loss', note: 'cross-entropy of the evaluation images, plain labels' },
   { metric: 'lr', title: 'Learning rate', note: '' },
   { metric: 'grad_norm', title: 'Gradient norm', note: 'before clipping' },
 ];

@@ -1,6 +1,8 @@
 import type { RunState } from '../../src/dashboard/protocol';
 import { duration, withPrefix } from '../../src/report/format';
-import { metricValue, runColour } from '../look';
+import { TRAIN_TIME } from '../../src/report/labels';
+import { ownNames } from '../../src/report/way';
+import { capitalised, metricValue, runColour } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
 
@@ -10,13 +12,16 @@ interface ComparisonProps {
   readonly onSelect: (run: number) => void;
 }
 
-const HEADS = ['Run', 'State', 'Top-1, Deep Incubation', 'Top-1, end to end', 'Block-passes', 'Time'];
+function headsOf(runs: readonly RunState[]): string[] {
+  const own = `Top-1, ${ownNames(runs)}`;
+  return ['Run', 'State', own, 'Top-1, end to end', 'Block-passes', capitalised(TRAIN_TIME)];
+}
 
 /** What the runs have reached, side by side. */
 export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
   return (
     <section aria-labelledby="comparison">
-      <Table id="comparison" title="Runs" heads={HEADS} isPart={false}>
+      <Table id="comparison" title="Runs" heads={headsOf(runs)} isPart={false}>
         {runs.map((run) => (
           <Line key={run.id} run={run} isSelected={run.id === selected} onSelect={onSelect} />
         ))}

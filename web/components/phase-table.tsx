@@ -1,22 +1,23 @@
 import type { RunState } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
+import { TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../src/report/labels';
 import { whereOf } from '../../src/report/where';
-import { colourOf } from '../look';
+import { capitalised, colourOf } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
 
 const HEADS = [
   'Phase',
   'State',
-  'Top-1',
-  'Best',
-  'Loss',
+  'Top-1, last',
+  'Top-1, best',
+  capitalised(TRAIN_LOSS),
   'Step',
-  'Images/s',
+  capitalised(TRAIN_SPEED),
   'Wait',
   'Memory',
   'Block-passes',
-  'Time',
+  capitalised(TRAIN_TIME),
 ];
 
 /** Every number of the page's head and figure, phase by phase. */

@@ -1,6 +1,8 @@
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
-import { percent, STATE_WORDS } from '../look';
+import { TRAIN_TIME } from '../../src/report/labels';
+import { WAY_NAMES } from '../../src/report/way';
+import { capitalised, percent, STATE_WORDS } from '../look';
 import { StateMark } from './state-mark';
 
 /** What a run is and how far it has come. */
@@ -42,7 +44,7 @@ export function RunHead({ run }: { run: RunState }) {
   );
 }
 
-function Tiles({ run: { phases } }: { run: RunState }) {
+function Tiles({ run: { phases, way } }: { run: RunState }) {
   const sum = (some: readonly PhaseState[], key: 'block_passes' | 'planned_block_passes' | 'seconds') =>
     some.reduce((total, phase) => total + phase[key], 0);
   const find = (name: string) => phases.find(({ phase }) => phase === name);
@@ -64,13 +66,17 @@ function Tiles({ run: { phases } }: { run: RunState }) {
       <Tile label="Progress" value={planned > 0 ? progress.toFixed(progress < 100 ? 1 : 0) : '–'} unit="%">
         {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes
       </Tile>
-      <Tile label="Top-1, Deep Incubation" value={accuracy(find('FT')?.top1)} unit="%" kind="FT">
-        {find('FT') === undefined ? 'not planned' : `assembled model, ${find('FT')?.state}`}
-      </Tile>
+      {way !== 'end_to_end' && (
+        <Tile label={`Top-1, ${WAY_NAMES[way]}`} value={accuracy(find('FT')?.top1)} unit="%" kind="FT">
+          {find('FT') === undefined
+            ? 'not planned'
+            : `${way === 'incubation' ? 'assembled' : 'given'} model, ${find('FT')?.state}`}
+        </Tile>
+      )}
       <Tile label="Top-1, end to end" value={accuracy(baseline?.top1)} unit="%" kind="E2E">
         {baseline === undefined ? 'no baseline in this run' : `baseline, ${baseline.state}`}
       </Tile>
-      <Tile label="Throughput" value={rate > 0 ? significant(rate) : '–'} unit="images/s">
+      <Tile label="Training speed" value={rate > 0 ? significant(rate) : '–'} unit="images/s">
         {waits.length > 0
           ? `${(100 * Math.max(...waits)).toFixed(1)} % waiting for data`
           : 'nothing is running'}
@@ -82,7 +88,11 @@ function Tiles({ run: { phases } }: { run: RunState }) {
       >
         peak of a process
       </Tile>
-      <Tile label="Training time" value={duration(sum(own.length > 0 ? own : phases, 'seconds'))} unit="">
+      <Tile
+        label={capitalised(TRAIN_TIME)}
+        value={duration(sum(own.length > 0 ? own : phases, 'seconds'))}
+        unit=""
+      >
         {besideTime(own.length > 0, baseline)}
       </Tile>
     </dl>

@@ -4,7 +4,9 @@ import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan/pla
 import { readRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
+import { TRAIN_TIME } from '../../report/labels.js';
 import { narrowed } from '../../report/narrow-table.js';
+import { WAY_NAMES } from '../../report/way.js';
 import { columns, print, printJson, rule } from '../output.js';
 import { readStepTimes } from '../step-times.js';
 
@@ -88,10 +90,10 @@ function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
   const baseline = run.phases.filter(({ phase }) => phase === 'E2E');
   const own = incubationOf(run);
   const rows = [
-    [...head, ...(time.size > 0 ? ['time'] : [])],
+    [...head, ...(time.size > 0 ? [TRAIN_TIME] : [])],
     ...run.phases.map((phase) => phaseCells(phase, time)),
-    ...(own.length > 0 ? [totalCells('Deep Incubation', own, time)] : []),
-    ...(baseline.length > 0 ? [totalCells('End to end', baseline, time)] : []),
+    ...(own.length > 0 ? [totalCells(ownName(run), own, time)] : []),
+    ...(baseline.length > 0 ? [totalCells(WAY_NAMES.end_to_end, baseline, time)] : []),
   ];
   const room = process.stdout.columns ?? Number.POSITIVE_INFINITY;
   const table = columns(narrowed(rows, room, DISPENSABLE), 2);
@@ -162,12 +164,17 @@ function incubationOf(run: RunPlan): PhasePlan[] {
   return run.phases.filter(({ phase }) => phase !== 'E2E');
 }
 
+/** How the recipe trains its model, beside the baseline. */
+function ownName({ phases }: RunPlan): string {
+  return phases.some(({ phase }) => phase.startsWith('MT/')) ? WAY_NAMES.incubation : WAY_NAMES.fine_tuning;
+}
+
 function endToEndOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
   const found = run.phases.find(({ phase }) => phase === 'E2E');
   return found && { block_passes: found.block_passes, macs: found.macs };
 }
 
-/** Deep Incubation's cost over that of end to end; none where the recipe has but one of them. */
+/** The cost of all other phases over that of end to end; none where the recipe has but one of them. */
 function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
   const baseline = endToEndOf(run);
   if (baseline === undefined || incubationOf(run).length === 0) return undefined;
@@ -183,7 +190,7 @@ function ratioSentence(run: RunPlan): string[] {
   if (ratio === undefined) return ['End to end is all that the recipe trains (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
   return [
-    `Deep Incubation costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
+    `${ownName(run)} costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
     ...(run.ratios === null ? [] : [variantsSentence(run.ratios)]),
   ];
 }
