@@ -1,6 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../base/cores.js';
 import { errorText, InputError } from '../base/errors.js';
 import { setImageThreads } from '../torch/images.js';
 import { checkImage } from './check-image.js';
@@ -38,7 +38,7 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
   const unreadable: Finding[] = [];
   const misnamed: Finding[] = [];
 
-  setImageThreads(availableParallelism());
+  setImageThreads(availableCores());
 
   const read = async (index: number) => {
     const source = dataset.source(index);
@@ -70,7 +70,7 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
       seen();
     }
   };
-  await Promise.all(Array.from({ length: 2 * availableParallelism() + 2 }, worker));
+  await Promise.all(Array.from({ length: 2 * availableCores() + 2 }, worker));
   const byIndex = (a: Finding, b: Finding) => a.index - b.index;
   return {
     widths,

@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../base/cores.js';
 import { InputError } from '../base/errors.js';
 import { requireWhole } from '../base/numbers.js';
 import { setImageThreads } from '../torch/images.js';
@@ -145,7 +145,7 @@ export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
 }
 
 function onThreads(
-  { workers = availableParallelism(), prefetch: ahead = 4 }: LoaderOptions,
+  { workers = availableCores(), prefetch: ahead = 4 }: LoaderOptions,
   steps: Omit<InOrderOptions<Batch>, 'ahead'>,
 ): AsyncIterable<Batch> {
   requireWhole('workers', workers, 1);

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { errorText, InputError } from '../base/errors.js';
+import { limitSpinning } from './thread-waiting.js';
 
 /** A tensor or generator on the native side. */
 export type Handle = number;
@@ -157,6 +158,7 @@ export const addonPath = fileURLToPath(new URL('../../native/build/deep_incubati
 function load(): Native {
   const hint = 'run `npx deep-incubation setup`: it finds or fetches libtorch and builds the addon';
   if (!existsSync(addonPath)) throw new InputError(`the native addon is not built: ${addonPath}`, { hint });
+  limitSpinning(process.env);
   try {
     return createRequire(import.meta.url)(addonPath) as Native;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../../base/cores.js';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
 import { asFileError } from '../../checkpoint/file-errors.js';
 import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js';
@@ -12,6 +12,7 @@ import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js
 import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
 import { prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
+import { changedThreads } from '../../incubation/phase/changed-threads.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
 import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
@@ -55,6 +56,12 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     if (process.send === undefined) records = phases.map((phase) => ownRecord(runDir, phase, process.env));
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
+    if (process.send === undefined) {
+      for (const phase of phases) {
+        const changed = changedThreads(runDir, phase, threads);
+        if (changed !== undefined) note(changed);
+      }
+    }
     const device = deviceOf(options.device ?? given.run.device);
     // Before NCCL starts.
     useDevice(device);
@@ -156,7 +163,7 @@ function requireDone(recipe: Recipe, name: PhaseName, runDir: string): void {
 
 function threadsOf({ run }: Recipe): number {
   if (run.threads !== 'auto') return run.threads;
-  return Math.max(1, Math.floor(availableParallelism() / ranksHere(process.env)));
+  return Math.max(1, Math.floor(availableCores() / ranksHere(process.env)));
 }
 
 /** A GPU for each process of a machine, unless one is named. */

@@ -8,6 +8,7 @@ import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { causeOf, lackedMemory } from '../../cluster/ending.js';
 import type { Timing } from '../../cluster/process-watch.js';
 import { runRanks } from '../../cluster/ranks.js';
+import { changedThreads } from '../phase/changed-threads.js';
 import type { PhaseName } from '../phases.js';
 import { DiedTooOften } from './died-too-often.js';
 import { Interrupted } from './interrupted.js';
@@ -61,6 +62,10 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
   const { signal } = options;
   const phase = nameOf(options);
   const record = createRecord(options);
+  for (const each of options.phases) {
+    const changed = changedThreads(options.runDir, each, options.threads);
+    if (changed !== undefined) options.note(changed);
+  }
   try {
     for (let deaths = 0; ; ) {
       if (signal.aborted) throw new Interrupted(`${phase} was not started`);

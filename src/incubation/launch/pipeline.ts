@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../../base/cores.js';
 import { InputError } from '../../base/errors.js';
 import { writeStatus } from '../../checkpoint/phase-status.js';
 import { readResult } from '../../checkpoint/run-folder.js';
@@ -112,7 +112,7 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
       `assumed: ${gpus === 0 ? 'run.device cpu' : `${gpus} GPUs`}; the driver shows ${offered}, libtorch sees ${gpus}: see \`deep-incubation doctor\``,
     );
   }
-  return { cores: availableParallelism(), gpus };
+  return { cores: availableCores(), gpus };
 }
 
 /**

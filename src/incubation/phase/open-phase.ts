@@ -3,6 +3,7 @@ import { type Checkpoint, pointToLatest } from '../../checkpoint/checkpoint-stor
 import { runFolder } from '../../checkpoint/run-folder.js';
 import type { Crew } from '../../cluster/crew.js';
 import { evenShare } from '../../data/loader.js';
+import { engineInfo } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { ema } from '../../training/ema.js';
 import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
@@ -14,6 +15,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { checkedImages, dataOwnerOf, imagesPlannedFor, knownImages } from '../run-data.js';
 import { identityOf, readRunData } from '../run-data-file.js';
 import type { Shared } from '../together/shared-incubation.js';
+import { changedThreads } from './changed-threads.js';
 import {
   type CheckpointData,
   findCheckpoint,
@@ -64,6 +66,8 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const imagesOf = trainImagesOf(run.recipe, images.train.length);
   const plan = phasePlan(run.recipe, (name) => planned(name) ?? imagesOf(name), phase.name);
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
+  const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
+  if (changed) log(changed);
   if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
   const { stages, parent } = await phaseStart(recipe, phase, { runDir, checkpoint });
   const model = phaseModel(recipe, phase, stages, device);

@@ -15,6 +15,7 @@ import type { Crew } from '../../cluster/crew.js';
 import type { StagedModel } from '../../models/staged.js';
 import { weightsOf } from '../../nn/weights.js';
 import { noGrad } from '../../torch/autograd.js';
+import { engineInfo } from '../../torch/engine.js';
 import { copyInto } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
@@ -132,6 +133,7 @@ export function save(
     readonly recipe: Recipe;
     readonly phase: Phase;
     readonly crew: Crew;
+    readonly device: string;
     readonly lineage: Lineage | undefined;
     readonly data: CheckpointData;
     readonly images: Pick<Images, 'train'>;
@@ -139,7 +141,7 @@ export function save(
   },
   standing: Standing,
 ): { readonly standing: Standing; readonly written: Promise<void> } {
-  const { recipe, phase, crew, lineage, images } = parts;
+  const { recipe, phase, crew, device, lineage, images } = parts;
   const { step, last } = standing;
   const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
   const now = isBest ? { ...standing, best: last.top1 } : standing;
@@ -160,6 +162,7 @@ export function save(
     eval_crop: pixels.eval_crop,
     data: parts.data,
     classes: images.train.isUnnamed ? undefined : images.train.classes,
+    threads: device === 'cpu' ? engineInfo().threads : undefined,
     ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
