@@ -114,6 +114,24 @@ void flip(Pixels& pixels) {
   }
 }
 
+Pixels oriented(const Pixels& pixels, int orientation) {
+  const int width = pixels.width, height = pixels.height, channels = pixels.channels;
+  const bool is_turned = orientation >= 5;
+  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  Pixels out = is_turned ? make_pixels(height, width, channels) : make_pixels(width, height, channels);
+  uint8_t* to = out.data.data();
+  for (int y = 0; y < out.height; y++) {
+    for (int x = 0; x < out.width; x++) {
+      const int along = is_turned ? y : x, down = is_turned ? x : y;
+      const int column = from_right ? width - 1 - along : along, row = from_bottom ? height - 1 - down : down;
+      const uint8_t* from = pixels.data.data() + (size_t(row) * width + column) * channels;
+      for (int c = 0; c < channels; c++) *to++ = from[c];
+    }
+  }
+  return out;
+}
+
 Pixels affine(Pixels pixels, const double* matrix, const std::array<uint8_t, 3>& fill) {
   const int width = pixels.width, channels = pixels.channels;
   const size_t stride = size_t(width) * channels;

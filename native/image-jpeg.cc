@@ -7,6 +7,7 @@
 #ifdef INCUBATION_JPEG
 
 #include "image-decompressor.h"
+#include "image-exif.h"
 
 namespace incubation::image {
 
@@ -118,10 +119,17 @@ bool is_jpeg(Bytes bytes) {
   return bytes.length >= 3 && std::memcmp(bytes.data, "\xFF\xD8\xFF", 3) == 0;
 }
 
-std::pair<int, int> jpeg_size(Bytes bytes) {
+JpegHeader jpeg_header(Bytes bytes) {
   Decompressor jpeg(bytes);
+  jpeg.attempt([&] { jpeg_save_markers(&jpeg.info, JPEG_APP0 + 1, 0xFFFF); });
   read_header(jpeg);
-  return {jpeg.info.image_width, jpeg.info.image_height};
+  int orientation = 1;
+  constexpr size_t MARK = 6;
+  for (auto* marker = jpeg.info.marker_list; marker != nullptr && orientation == 1; marker = marker->next) {
+    if (marker->data_length < MARK || std::memcmp(marker->data, "Exif\0\0", MARK) != 0) continue;
+    orientation = exif_orientation({marker->data + MARK, marker->data_length - MARK});
+  }
+  return {int(jpeg.info.image_width), int(jpeg.info.image_height), orientation};
 }
 
 Pixels decode_jpeg(Bytes bytes, const std::optional<Region>& region) {
@@ -170,7 +178,7 @@ bool is_jpeg(Bytes) {
   return false;
 }
 
-std::pair<int, int> jpeg_size(Bytes) {
+JpegHeader jpeg_header(Bytes) {
   throw std::runtime_error("the addon was built without libjpeg-turbo");
 }
 

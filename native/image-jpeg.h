@@ -17,8 +17,14 @@ const char* jpeg_decoder();
 // Whether the bytes are a JPEG and there is a decoder for them.
 bool is_jpeg(Bytes bytes);
 
-// Width and height. Throws std::runtime_error as `decode_jpeg`.
-std::pair<int, int> jpeg_size(Bytes bytes);
+struct JpegHeader {
+  int width, height;
+  // EXIF's, 1 to 8; 1 where there is none.
+  int orientation;
+};
+
+// Throws std::runtime_error as `decode_jpeg`.
+JpegHeader jpeg_header(Bytes bytes);
 
 // RGB. Of a region, only what it needs: whole columns and rows around it are left out (Pixels::part says which),
 // and where the result is to be smaller than the region by two, four or eight, so are the pixels.

@@ -6,11 +6,11 @@
 
 namespace incubation::image {
 
-// A file in memory; if it is a JPEG, with the size its header tells.
+// A file in memory; if it is a JPEG, with the size and orientation its header tells.
 struct Opened {
   std::unique_ptr<uint8_t[]> data;
   size_t length = 0;
-  int width = 0, height = 0;
+  int width = 0, height = 0, orientation = 1;
 
   explicit Opened(std::atomic<size_t>& live) : live(live) {
     live++;
@@ -44,8 +44,8 @@ struct Loader {
 // Made at first use, and gone with the environment.
 Loader& loader_of(const Call& call);
 
-// openImages([{file, start?, bytes?}]) -> promise of one entry each: {handle, width, height} of a JPEG, which is
-// RGB; {bytes} of a file of another kind; {error}
+// openImages([{file, start?, bytes?}]), where a file is a string or a Buffer -> promise of one entry each:
+// {handle, width, height, orientation} of a JPEG, which is RGB; {bytes} of a file of another kind; {error}
 napi_value open_images(const Call& call);
 
 // runImages([{handle, program, slot} or {pixels, width, height, channels, program, slot}], channels, height,

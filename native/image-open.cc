@@ -68,7 +68,10 @@ class Open : public Batch {
     try {
       auto image = std::make_shared<Opened>(loader.live);
       read_into(*image, sources[index]);
-      if (is_jpeg(image->bytes())) std::tie(image->width, image->height) = jpeg_size(image->bytes());
+      if (is_jpeg(image->bytes())) {
+        const auto [width, height, orientation] = jpeg_header(image->bytes());
+        std::tie(image->width, image->height, image->orientation) = std::tie(width, height, orientation);
+      }
       entry.image = std::move(image);
     } catch (const std::exception& error) {
       entry.error = error.what();
@@ -103,6 +106,7 @@ class Open : public Batch {
       set(env, object, "handle", js_number(env, loader.next_handle));
       set(env, object, "width", js_number(env, entry.image->width));
       set(env, object, "height", js_number(env, entry.image->height));
+      set(env, object, "orientation", js_number(env, entry.image->orientation));
       loader.opened.emplace(loader.next_handle++, std::move(entry.image));
     }
     return object;
@@ -113,6 +117,17 @@ class Open : public Batch {
   std::vector<Entry> entries;
 };
 
+// A Buffer holds a path that is not UTF-8.
+std::string path_of(napi_env env, napi_value path) {
+  bool is_buffer = false;
+  check(env, napi_is_buffer(env, path, &is_buffer));
+  if (!is_buffer) return to_string(env, path);
+  void* data;
+  size_t length;
+  check(env, napi_get_buffer_info(env, path, &data, &length));
+  return {static_cast<const char*>(data), length};
+}
+
 }  // namespace
 
 napi_value open_images(const Call& c) {
@@ -121,7 +136,7 @@ napi_value open_images(const Call& c) {
   for (uint32_t i = 0; i < sources.size(); i++) {
     const napi_value source = element(env, array, i);
     const napi_value bytes = property(env, source, "bytes");
-    sources[i].file = to_string(env, property(env, source, "file"));
+    sources[i].file = path_of(env, property(env, source, "file"));
     sources[i].length = is_absent(env, bytes) ? WHOLE : to_int(env, bytes);
     sources[i].start = is_absent(env, bytes) ? 0 : to_int(env, property(env, source, "start"));
   }

@@ -20,6 +20,7 @@ struct Kind {
 constexpr Kind KINDS[] = {
   {"crop", 4}, {"resize", 7}, {"flip", 0}, {"affine", 9}, {"autocontrast", 0}, {"equalize", 0}, {"invert", 0},
   {"posterize", 1}, {"solarize", 1}, {"solarizeAdd", 2}, {"color", 1}, {"contrast", 1}, {"brightness", 1}, {"sharpness", 1},
+  {"orient", 1},
 };
 
 constexpr int64_t MOST_BYTES = std::numeric_limits<int32_t>::max();
@@ -192,6 +193,7 @@ Pixels done(Pixels pixels, const Step& step) {
     case Opcode::contrast: contrast(pixels, step.factor()); break;
     case Opcode::brightness: brightness(pixels, step.factor()); break;
     case Opcode::sharpness: sharpness(pixels, step.factor()); break;
+    case Opcode::orient: return oriented(pixels, step.whole(0, 1, 8));
   }
   return pixels;
 }

@@ -23,7 +23,7 @@ struct Pixels {
 
 enum class Opcode {
   crop, resize, flip, affine, autocontrast, equalize, invert, posterize, solarize, solarize_add,
-  color, contrast, brightness, sharpness,
+  color, contrast, brightness, sharpness, orient,
 };
 
 // What the first step reads of the image, where that is not all of it.

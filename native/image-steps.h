@@ -31,6 +31,8 @@ Pixels resize(const Pixels& pixels, const Span& across, const Span& down);
 
 Pixels crop(const Pixels& pixels, const Box& box);
 void flip(Pixels& pixels);
+// Upright, by EXIF's orientation: 1 to 8.
+Pixels oriented(const Pixels& pixels, int orientation);
 Pixels affine(Pixels pixels, const double* matrix, const std::array<uint8_t, 3>& fill);
 
 void autocontrast(Pixels& pixels);

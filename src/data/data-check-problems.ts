@@ -1,7 +1,9 @@
+import { InputError } from '../base/errors.js';
 import { DIGEST_BYTES, type Finding, type Reading } from './data-check-read.js';
 import { imagesOfClasses, spreadOf } from './data-check-summary.js';
 import type { Dataset } from './dataset.js';
 import type { SplitChoice } from './splits.js';
+import { evalTransform } from './transform.js';
 
 export interface DataProblem {
   /**
@@ -13,6 +15,7 @@ export interface DataProblem {
    * - `empty_class`: a class without images
    * - `unknown_class`: a class of val that train lacks
    * - `duplicate`: images with the same bytes in one part; `leak`: in train and val
+   * - `extreme_shape`: an image so long and narrow that evaluation at 224 px refuses it
    * - `tiny`: an image whose shorter side is below an eighth of the median
    */
   readonly kind:
@@ -25,6 +28,7 @@ export interface DataProblem {
     | 'unknown_class'
     | 'duplicate'
     | 'leak'
+    | 'extreme_shape'
     | 'tiny';
   /** The images it is about, by name; may be none. */
   readonly images: readonly string[];
@@ -48,6 +52,7 @@ export function problemsOf(parts: readonly CheckedPart[]): DataProblem[] {
     ...parts.flatMap(emptyClasses),
     ...unknownClasses(parts),
     ...duplicates(parts),
+    ...parts.flatMap(extremeShapes),
     ...tinyImages(parts),
   ];
 }
@@ -134,6 +139,22 @@ function placesIn(parts: readonly CheckedPart[]): (i: number) => Place {
 
 function isReadable({ part, index }: Place): boolean {
   return part.reading.widths[index] > 0;
+}
+
+const COMMON_SIZE = 224;
+
+function extremeShapes({ dataset, reading: { widths, heights } }: CheckedPart): DataProblem[] {
+  const transform = evalTransform(COMMON_SIZE);
+  return Array.from(widths.keys()).flatMap((i): DataProblem[] => {
+    if (widths[i] === 0) return [];
+    try {
+      transform({ width: widths[i], height: heights[i], channels: 3 });
+      return [];
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      return [{ kind: 'extreme_shape', images: [dataset.describe(i)], detail: error.message }];
+    }
+  });
 }
 
 const TINY_SHARE = 1 / 8;

@@ -2,9 +2,11 @@ import { webcrypto } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { availableCores } from '../base/cores.js';
 import { errorText, InputError } from '../base/errors.js';
+import { pathOf } from '../base/file-names.js';
 import { setImageThreads } from '../torch/images.js';
 import { checkImage } from './check-image.js';
 import { type Dataset, type EncodedImage, type Image, isEncoded } from './dataset.js';
+import { imageFormatOf, isNamedAs } from './image-format.js';
 
 /** What reading all images of a data set found; in the data set's order. */
 export interface Reading {
@@ -16,6 +18,10 @@ export interface Reading {
   readonly unreadable: readonly Finding[];
   /** Images whose content is another format than their name says. */
   readonly misnamed: readonly Finding[];
+  /** Images that EXIF's orientation turns or mirrors. */
+  readonly turned: number;
+  /** Images of 16-bit grey. */
+  readonly grey16: number;
 }
 
 export interface Finding {
@@ -37,6 +43,8 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
   const digests = Buffer.alloc(length * DIGEST_BYTES);
   const unreadable: Finding[] = [];
   const misnamed: Finding[] = [];
+  let turned = 0;
+  let grey16 = 0;
 
   setImageThreads(availableCores());
 
@@ -48,7 +56,10 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
       bytes = await storedBytes(source);
       const format = misnamedFormat(dataset.describe(index), bytes);
       if (format !== undefined) misnamed.push({ index, detail: `named otherwise, it is a ${format} image` });
-      image = await checkImage(source);
+      const checked = await checkImage(source);
+      if (checked.orientation !== 1) turned++;
+      if (checked.grey16) grey16++;
+      image = checked;
     } else {
       bytes = source.data;
       image = source;
@@ -78,6 +89,8 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
     digests,
     unreadable: unreadable.sort(byIndex),
     misnamed: misnamed.sort(byIndex),
+    turned,
+    grey16,
   };
 }
 
@@ -90,8 +103,8 @@ function withoutFile(dataset: Dataset, index: number, message: string): string {
 
 async function storedBytes({ file, start, bytes }: EncodedImage): Promise<Uint8Array> {
   try {
-    if (start === undefined || bytes === undefined) return await readFile(file);
-    await using handle = await open(file);
+    if (start === undefined || bytes === undefined) return await readFile(pathOf(file));
+    await using handle = await open(pathOf(file));
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes), 0, bytes, start);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
@@ -99,18 +112,7 @@ async function storedBytes({ file, start, bytes }: EncodedImage): Promise<Uint8A
   }
 }
 
-/** How files of image formats begin, and how they are named. */
-const SIGNATURES: readonly { format: string; begins: RegExp; named: RegExp }[] = [
-  { format: 'JPEG', begins: /^\xff\xd8\xff/, named: /\.jpe?g$/i },
-  { format: 'PNG', begins: /^\x89PNG/, named: /\.png$/i },
-  { format: 'GIF', begins: /^GIF8/, named: /\.gif$/i },
-  { format: 'WebP', begins: /^RIFF....WEBP/s, named: /\.webp$/i },
-  { format: 'BMP', begins: /^BM/, named: /\.bmp$/i },
-  { format: 'TIFF', begins: /^(II\*\0|MM\0\*)/, named: /\.tiff?$/i },
-];
-
 function misnamedFormat(name: string, bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 12)).toString('latin1');
-  const signature = SIGNATURES.find(({ begins }) => begins.test(start));
-  return signature === undefined || signature.named.test(name) ? undefined : signature.format;
+  const format = imageFormatOf(bytes);
+  return format === undefined || isNamedAs(format, name) ? undefined : format;
 }

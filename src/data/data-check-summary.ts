@@ -14,6 +14,10 @@ export interface PartSummary {
   readonly images: number;
   readonly unreadable: number;
   readonly classes: number;
+  /** Images that EXIF's orientation turns or mirrors: `data.exif: apply` does so. */
+  readonly turned: number;
+  /** Images of 16-bit grey, of which all above 255 is white: `data.grey16: scale` keeps it. */
+  readonly grey16: number;
   /** Images of a class, and the names of the classes with the fewest and the most. */
   readonly balance: Spread & { readonly fewest: string; readonly most: string };
   /** Pixels of the images that can be read; null where none can. */
@@ -21,11 +25,16 @@ export interface PartSummary {
   readonly heights: Spread | null;
 }
 
-export function summaryOf(dataset: Dataset, { widths, heights, unreadable }: Reading): PartSummary {
+export function summaryOf(
+  dataset: Dataset,
+  { widths, heights, unreadable, turned, grey16 }: Reading,
+): PartSummary {
   return {
     images: dataset.length,
     unreadable: unreadable.length,
     classes: dataset.classes.length,
+    turned,
+    grey16,
     balance: balanceOf(dataset),
     widths: spreadOf(widths.filter((width) => width > 0)),
     heights: spreadOf(heights.filter((height) => height > 0)),

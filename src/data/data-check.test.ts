@@ -60,6 +60,8 @@ describe('a folder with nothing wrong', () => {
           images: 6,
           unreadable: 0,
           classes: 2,
+          turned: 0,
+          grey16: 0,
           balance: { min: 2, p5: 2, median: 4, p95: 4, max: 4, fewest: 'dog', most: 'cat' },
           widths: { min: 20, p5: 20, median: 21, p95: 23, max: 23 },
           heights: { min: 16, p5: 16, median: 16, p95: 16, max: 16 },
@@ -138,6 +140,51 @@ describe('what is wrong', () => {
         'val/cat/7.jpg',
         'val/dog/7.jpg',
       ],
+    ]);
+  });
+
+  test('images that EXIF turns, and 16-bit grey, are counted; neither is a problem', async () => {
+    for (const [i, orientation] of [1, 3, 6, 8].entries()) {
+      const image = sharp({
+        create: { width: 18, height: 20, channels: 3, background: { r: i, g: 9, b: 9 } },
+      });
+      const type = i % 2 === 0 ? 'jpeg' : 'png';
+      folder.write(
+        `train/cat/turned${i}.${type}`,
+        await image.withExif({}).withMetadata({ orientation }).toFormat(type).toBuffer(),
+      );
+    }
+    const grey = await sharp(
+      Uint16Array.from({ length: 400 }, (_, i) => 100 * i),
+      {
+        raw: { width: 20, height: 20, channels: 1 },
+      },
+    )
+      .toColourspace('grey16')
+      .png()
+      .toBuffer();
+    folder.write('val/dog/grey.png', grey);
+    const { parts, problems } = await checkData(folder.path);
+    expect(parts.train).toMatchObject({ turned: 3, grey16: 0 });
+    expect(parts.val).toMatchObject({ turned: 0, grey16: 1 });
+    expect(problems).toEqual([]);
+  });
+
+  test.each([
+    [1, 20_000],
+    [20_000, 1],
+    [2, 9000],
+  ])('an image of %i x %i pixels is named', async (width, height) => {
+    await writeImage('train/cat/long.png', 95, width, height);
+    const kinds = (await checkData(folder.path)).problems.filter(({ kind }) => kind === 'extreme_shape');
+    expect(kinds).toEqual([
+      {
+        kind: 'extreme_shape',
+        images: [at('train/cat/long.png')],
+        detail: expect.stringMatching(
+          new RegExp(`^the image is ${width} x ${height} pixels: .* pixels long$`),
+        ),
+      },
     ]);
   });
 

@@ -10,8 +10,16 @@ export interface Image {
   readonly data: Uint8Array;
 }
 
+/** How an image is decoded, where people differ. */
+export interface DecodeOptions {
+  /** EXIF's orientation. Default `ignore`. */
+  readonly exif?: 'ignore' | 'apply' | undefined;
+  /** Of 16-bit grey: `clip`, all above 255 is white; `scale`, 65535 is. Default `clip`. */
+  readonly grey16?: 'clip' | 'scale' | undefined;
+}
+
 /** An image still encoded (JPEG, PNG ...): a file, or the part of one that starts at `start`. */
-export interface EncodedImage {
+export interface EncodedImage extends DecodeOptions {
   /** Bytes that are not UTF-8 are lone surrogates, as `nameOf` of base/file-names.ts has them. */
   readonly file: string;
   /** Both or neither: bytes. */

@@ -1,5 +1,5 @@
 import { errorText, InputError } from '../base/errors.js';
-import { closeImages, type ImageJob, openImages, runImages } from '../torch/images.js';
+import { closeImages, type ImageJob, type OpenedFile, openImages, runImages } from '../torch/images.js';
 import { type Canvas, lay } from './canvas.js';
 import { type Box, type EncodedImage, type Image, isEncoded } from './dataset.js';
 import { decodeImage } from './decode.js';
@@ -70,7 +70,7 @@ export async function fill(loading: Loading, slots: readonly Slot[]): Promise<Fa
   for (const [i, slot] of files.entries()) {
     const file = opened[i];
     if ('error' in file) failures.push(unreadable(loading, slot, file.error));
-    else if ('handle' in file) ready.push([slot, { ...file, channels: 3 }]);
+    else if ('handle' in file) ready.push([slot, jpegOf(slot, file)]);
     else decoding.push(decodeThenPlace(loading, slot, file.bytes));
   }
   const rest = await Promise.all([place(loading, ready), ...decoding]);
@@ -83,12 +83,28 @@ function isFile(slot: Slot): slot is FileSlot {
   return isEncoded(slot.source);
 }
 
-/** An image whose size is known: its pixels, or a JPEG in the addon's memory. */
-type Found = [slot: Slot, image: Image | (ImageSize & { readonly handle: number })];
+/** A JPEG in the addon's memory. */
+interface OpenedJpeg extends ImageSize {
+  readonly handle: number;
+  /** EXIF's, where the pixels are to be turned. The size is that of the turned image. */
+  readonly orientation?: number;
+}
 
-async function decodeThenPlace(loading: Loading, slot: Slot, bytes: Buffer): Promise<Failure[]> {
+/** An image whose size is known. */
+type Found = [slot: Slot, image: Image | OpenedJpeg];
+
+function jpegOf(
+  { source }: FileSlot,
+  { handle, width, height, orientation }: Extract<OpenedFile, { handle: number }>,
+): OpenedJpeg {
+  if (source.exif !== 'apply' || orientation === 1) return { handle, width, height, channels: 3 };
+  const size = orientation >= 5 ? { width: height, height: width } : { width, height };
+  return { handle, ...size, channels: 3, orientation };
+}
+
+async function decodeThenPlace(loading: Loading, slot: FileSlot, bytes: Buffer): Promise<Failure[]> {
   try {
-    return await place(loading, [[slot, await decodeImage(bytes)]]);
+    return await place(loading, [[slot, await decodeImage(bytes, slot.source)]]);
   } catch (error) {
     return [unreadable(loading, slot, error)];
   }
@@ -126,8 +142,13 @@ function programFor(loading: Loading, slot: Slot, size: ImageSize): PixelProgram
 }
 
 function jobFor({ slot }: Slot, image: Found[1], program: PixelProgram): ImageJob {
+  if ('handle' in image) {
+    const { handle, orientation } = image;
+    const turned: PixelProgram =
+      orientation === undefined ? program : [{ op: 'orient', orientation }, ...program];
+    return { program: encodeProgram(turned), slot, handle };
+  }
   const job = { program: encodeProgram(program), slot };
-  if ('handle' in image) return { ...job, handle: image.handle };
   const { data, width, height, channels } = image;
   return { ...job, pixels: data, width, height, channels };
 }

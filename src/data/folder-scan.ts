@@ -2,7 +2,7 @@ import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
 import { nameOf, pathOf, shownName, sortedNames } from '../base/file-names.js';
-import { IMAGE_FILE } from './decode.js';
+import { IMAGE_FILE } from './image-format.js';
 import { type OnPassedOver, type PassedOver, passedOverTally } from './passed-over.js';
 
 /** What a folder holds, each sorted as Python sorts. Names that are not UTF-8 are as `nameOf` gives them. */

@@ -1,12 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixture } from '../../test/fixtures/data-fixture.js';
 import { InputError } from '../base/errors.js';
+import { checkData } from './data-check.js';
 import type { Dataset } from './dataset.js';
 import { evalFolder, imageFolder, imageFolders } from './folder.js';
+import { evalBatches } from './loader.js';
 
 const golden = fileURLToPath(new URL('../../test/golden/png', import.meta.url));
 
@@ -29,6 +31,11 @@ function contents(dataset: Dataset): [string, number][] {
     dataset.describe(i).slice(root.length + 1),
     dataset.label(i),
   ]);
+}
+
+async function firstImage(dataset: Dataset): Promise<Uint8Array | undefined> {
+  for await (const { images } of evalBatches({ dataset, batchSize: 1 })) return images;
+  return undefined;
 }
 
 function failure(work: () => unknown): InputError {
@@ -89,6 +96,27 @@ describe('a folder a class', () => {
       ['a/2.png', 0],
     ]);
   });
+
+  test.each([
+    ['a Latin-1 file', 'cat', 'caf\xe9.png', 'cat', 'caf\\xE9.png'],
+    ['a Shift JIS class', '\x83e\x83X', '1.png', '\\x83e\\x83X', '1.png'],
+    ['GBK both', '\xc3\xa8', '\xb9\xb7.png', '\u00e8', '\\xB9\\xB7.png'],
+  ])(
+    '%s: a name that is not UTF-8 works, and is shown escaped',
+    async (_, folderName, file, shown, shownFile) => {
+      const bytes = (name: string) => Buffer.from(name, 'latin1');
+      const slash = Buffer.from('/');
+      const inside = Buffer.concat([Buffer.from(root), slash, bytes(folderName)]);
+      mkdirSync(inside);
+      const content = readFileSync(join(golden, '00_y0.png'));
+      writeFileSync(Buffer.concat([inside, slash, bytes(file)]), content);
+      const dataset = imageFolder(root);
+      expect(dataset.classes).toEqual([shown]);
+      expect(dataset.describe(0)).toBe(join(root, shown, shownFile));
+      expect(await firstImage(dataset)).toEqual(await firstImage(imageFolder(golden)));
+      expect((await checkData(root)).problems).toEqual([]);
+    },
+  );
 
   test('an empty class may be allowed', () => {
     touch('cat/a.jpg', 'dog/notes.txt', 'emu/a.jpg');

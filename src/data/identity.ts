@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { pathOf } from '../base/file-names.js';
 import { type Dataset, isEncoded } from './dataset.js';
 import type { DataFormat } from './formats.js';
 import type { DatasetPair } from './open-dataset.js';
@@ -125,7 +126,7 @@ export function commonFolder(dataset: Dataset): number {
 export function storedBytes(dataset: Dataset, i: number): number {
   const source = dataset.source(i);
   if (!isEncoded(source)) return source.data.length;
-  return source.bytes ?? statSync(source.file, { throwIfNoEntry: false })?.size ?? 0;
+  return source.bytes ?? statSync(pathOf(source.file), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function nfc(name: string): string {

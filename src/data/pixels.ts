@@ -20,6 +20,8 @@ export type PixelStep =
     }
   /** Left to right. */
   | { readonly op: 'flip' }
+  /** Upright, by EXIF's orientation from 1 (it is) to 8 (Pillow's `ImageOps.exif_transpose`). */
+  | { readonly op: 'orient'; readonly orientation: number }
   /** output(x, y) = input(a x + b y + c, d x + e y + f), bicubic, pixel centres at +0.5; `fill` outside. */
   | { readonly op: 'affine'; readonly matrix: Matrix; readonly fill: Colour }
   | { readonly op: 'autocontrast' | 'equalize' | 'invert' }
@@ -53,6 +55,7 @@ const OPCODES = [
   'contrast',
   'brightness',
   'sharpness',
+  'orient',
 ] as const satisfies readonly PixelStep['op'][];
 
 /** A program as the addon takes it: opcode and operands of each step, one after another. */
@@ -68,6 +71,8 @@ function operandsOf(step: PixelStep): readonly number[] {
       return [...numbersOf(step.box), step.width, step.height, step.fast ? 1 : 0];
     case 'affine':
       return [...step.matrix, ...step.fill];
+    case 'orient':
+      return [step.orientation];
     case 'posterize':
       return [step.bits];
     case 'solarize':

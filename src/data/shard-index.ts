@@ -9,14 +9,20 @@ import { type ShardIndex, shardSamples } from './shard-samples.js';
 
 const place = z.number().int().min(0);
 
+/** To be raised with what an index holds, or of which files: others are built again. */
+const VERSION = 2;
+
 const cachedSchema = z.object({
+  version: z.literal(VERSION),
   path: z.string(),
   size: z.number(),
   modified: z.string(),
   names: z.array(z.string()),
   starts: z.array(place),
   bytes: z.array(place),
-  labels: z.array(place),
+  labels: z.array(z.number().int()),
+  labelNames: z.array(z.string()),
+  passedOver: z.array(z.object({ reason: z.string(), count: place, examples: z.array(z.string()) })),
 });
 
 /**
@@ -32,7 +38,7 @@ export function shardIndex(path: string, cacheFolder: string): ShardIndex {
   if (known !== undefined) return known;
   const index = withFile(path, shardSamples);
   try {
-    writeFileAtomic(cached, JSON.stringify({ ...of, ...index }));
+    writeFileAtomic(cached, JSON.stringify({ version: VERSION, ...of, ...index }));
   } catch (error) {
     // The cache only saves time: where it cannot be written, the next run builds the index again.
     if (!(error instanceof DeepIncubationError)) throw error;
@@ -61,11 +67,12 @@ function readCached(cached: string, of: Identity): ShardIndex | undefined {
   if (!success || data.path !== of.path || data.size !== of.size || data.modified !== of.modified) {
     return undefined;
   }
-  const { names, starts, bytes, labels } = data;
+  const { names, starts, bytes, labels, labelNames, passedOver } = data;
   const isWhole =
     [starts, bytes, labels].every(({ length }) => length === names.length) &&
-    starts.every((start, i) => start + bytes[i] <= of.size);
-  return isWhole ? { names, starts, bytes, labels } : undefined;
+    starts.every((start, i) => start + bytes[i] <= of.size) &&
+    labels.every((label) => label >= -labelNames.length);
+  return isWhole ? { names, starts, bytes, labels, labelNames, passedOver } : undefined;
 }
 
 function parsed(file: string): unknown {

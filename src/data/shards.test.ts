@@ -115,10 +115,10 @@ describe('samples', () => {
   test.each<[string, [string, string][], RegExp]>([
     ['an image without a label', [['a.jpg', 'x']], /sample "a" has no label/],
     [
-      'a label that is no number',
+      'a label of blanks',
       [
         ['a.jpg', 'x'],
-        ['a.cls', 'cat'],
+        ['a.cls', ' '],
       ],
       /"a" has a label that is no class number/,
     ],
@@ -218,6 +218,76 @@ describe('samples', () => {
     expect(error.message).toMatch(message);
     expect(error.message).toContain(join(folder.path, 'train-0.tar'));
     expect(error.hint).toMatch(/<key>\.jpg/);
+  });
+
+  describe('labels that are names', () => {
+    const named = (...labels: string[]) =>
+      labels.flatMap((label, i): [string, string][] => [
+        [`${i}.jpg`, 'x'],
+        label.startsWith('{') ? [`${i}.json`, label] : [`${i}.cls`, label],
+      ]);
+
+    test('are places in the list of classes, in every shard', () => {
+      folder.write('classes.json', '["ant", "bee", "cow"]');
+      folder.write('train-0.tar', tarOf(...named('cow', 'ant\n', '{"label": "bee"}', '1')));
+      folder.write('train-1.tar', tarOf(...named('bee', 'cow')));
+      for (const _ of ['built', 'from the cache']) {
+        const dataset = open('train');
+        expect(indicesOf(dataset).map((i) => dataset.label(i))).toEqual([2, 0, 1, 1, 1, 2]);
+      }
+    });
+
+    test.each(['["ant"]', undefined])('of no class: refused (list: %s)', (list) => {
+      if (list !== undefined) folder.write('classes.json', list);
+      folder.write('train-0.tar', tarOf(...named('ant', 'bee')));
+      const error = failure(() => open('train'));
+      expect(error.message).toMatch(/train-0\.tar: label "bee".*: no class has /);
+      expect(error.hint).toMatch(/classes\.json/);
+    });
+  });
+
+  test.each([
+    ['jpg', 'input.jpg'],
+    ['webp', 'seg.png'],
+    ['image.jpeg', 'depth.tif'],
+    ['input.png', 'output.png'],
+    ['img.bmp', 'gif.gif'],
+  ])('of .%s and .%s the first is the image', (image, other) => {
+    folder.write('train-0.tar', tarOf([`a.${other}`, 'y'], [`a.${image}`, 'x'], ['a.cls', '0']));
+    const dataset = open('train');
+    expect(dataset.describe(0)).toMatch(new RegExp(`: a\\.${image}$`));
+    expect(dataset.passedOver).toContainEqual(
+      expect.objectContaining({ reason: 'images beside the one of a sample', count: 1 }),
+    );
+  });
+
+  test('a lone .input.jpg is the image; of two others neither is taken', () => {
+    folder.write('train-0.tar', tarOf(['a.input.jpg', 'x'], ['a.target.cls', '3']));
+    expect(open('train').label(0)).toBe(3);
+    folder.write('train-0.tar', tarOf(['a.left.jpg', 'x'], ['a.right.jpg', 'y'], ['a.cls', '3']));
+    expect(failure(() => open('train')).message).toMatch(/left\.jpg and right\.jpg, none of them named/);
+  });
+
+  test('what macOS and pax leave in archives is passed over, and counted', () => {
+    folder.write(
+      'train-0.tar',
+      tarOf(
+        ['./._a.jpg', 'x'],
+        ['a.jpg', 'x'],
+        ['._a.cls', 'x'],
+        ['a.cls', '1'],
+        ['PaxHeaders.12/a.jpg', 'x'],
+        ['x/PaxHeader/b.jpg', 'x'],
+        ['__MACOSX/._b.jpg', 'x'],
+        ['b.txt', 'caption'],
+        ['b.jpg', 'x'],
+        ['b.cls', '0'],
+      ),
+    );
+    const dataset = open('train');
+    expect(indicesOf(dataset).map((i) => dataset.label(i))).toEqual([1, 0]);
+    const counts = Object.fromEntries((dataset.passedOver ?? []).map(({ reason, count }) => [reason, count]));
+    expect(counts).toMatchObject({ hidden: 2, "of the system's": 3, 'named .txt': 1 });
   });
 
   test('a number beats JSON; keys end at the first dot of the last part', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { cacheRoot } from '../base/cache.js';
 import { InputError } from '../base/errors.js';
-import { className } from './class-names.js';
+import { className, labelsAmong } from './class-names.js';
 import type { Dataset } from './dataset.js';
 import { type KnownClasses, numberNames } from './labels.js';
 import { nameListBuilder } from './name-list.js';
@@ -35,9 +35,14 @@ export function shards(
   options: ShardOptions = {},
 ): Dataset {
   const files = shardFiles(folder, split);
-  const { names, shard, starts, bytes, labels } = joined(files, options);
+  const { names, shard, starts, bytes, labels, byName, passedOver } = joined(files, options);
   const named = known.classes ?? classNames(folder);
   const classes = named ?? numberNames(known.modelClasses ?? highest(labels) + 1);
+  for (const { from, to, labelNames } of byName) {
+    const show = (name: string) => `${files[shard[from]]}: label ${JSON.stringify(name)}`;
+    const places = labelsAmong(labelNames, { names: classes, from: known.from ?? folder }, show, NAME_THEM);
+    for (let i = from; i < to; i++) if (labels[i] < 0) labels[i] = places[-1 - labels[i]];
+  }
   const wrong = labels.findIndex((label) => label >= classes.length);
   if (wrong >= 0) {
     throw new InputError(
@@ -49,7 +54,7 @@ export function shards(
     length: names.length,
     classes,
     isUnnamed: named === undefined,
-    passedOver: joinedPassedOver([shardLayout(folder).passedOver]),
+    passedOver: joinedPassedOver([shardLayout(folder).passedOver, passedOver]),
     label: (i) => labels[i],
     describe: (i) => `${files[shard[i]]}: ${names.at(i)}`,
     source: (i) => ({ file: files[shard[i]], start: starts[i], bytes: bytes[i] }),
@@ -71,6 +76,7 @@ function joined(files: readonly string[], options: ShardOptions) {
   const starts = new Float64Array(total);
   const bytes = new Uint32Array(total);
   const labels = new Int32Array(total);
+  const byName: NamedLabels[] = [];
   let at = 0;
   for (const [i, index] of indices.entries()) {
     if (index === undefined) continue;
@@ -79,10 +85,24 @@ function joined(files: readonly string[], options: ShardOptions) {
     labels.set(index.labels, at);
     shard.fill(i, at, at + index.names.length);
     for (const name of index.names) names.add(name);
+    if (index.labelNames.length > 0) {
+      byName.push({ from: at, to: at + index.names.length, labelNames: index.labelNames });
+    }
     at += index.names.length;
   }
-  return { names: names.build(), shard, starts, bytes, labels };
+  const passedOver = joinedPassedOver(indices.map((index) => index?.passedOver));
+  return { names: names.build(), shard, starts, bytes, labels, byName, passedOver };
 }
+
+/** Samples of a shard whose labels are names. */
+interface NamedLabels {
+  readonly from: number;
+  readonly to: number;
+  readonly labelNames: readonly string[];
+}
+
+const NAME_THEM =
+  'Labels that are names need a list of them, classes.json beside the shards, in the order of the labels.';
 
 function tolerant(work: () => ShardIndex, onProblem?: (problem: InputError) => void): ShardIndex | undefined {
   try {

@@ -40,7 +40,8 @@ export const EVAL_CROP = 224 / 256;
  * the centre crop. Up to 32: nothing, the image must have the size already.
  *
  * @param crop another share of the shorter side that the crop keeps, above 0 and up to 1: timm's `crop_pct`
- * @throws InputError (from the transform) if a small image has another size.
+ * @throws InputError (from the transform) if a small image has another size, or one is so long and narrow that its
+ *   longer side would become more than 2^20 pixels.
  *
  * @example
  * const transform = evalTransform(224);
@@ -142,10 +143,20 @@ function requireSize(size: number): FixedTransform {
   };
 }
 
+/** The addon makes no longer sides: native/image-program.cc. */
+const MOST_SIDE = 2 ** 20;
+
 function resizeShorter({ width, height }: ImageSize, shorter: number): PixelProgram {
   if (Math.min(width, height) === shorter) return [];
   const box = { left: 0, top: 0, width, height };
-  const long = (side: number, other: number) => Math.trunc((shorter * side) / other);
+  const long = (side: number, other: number) => {
+    const length = Math.trunc((shorter * side) / other);
+    if (length <= MOST_SIDE) return length;
+    throw new InputError(
+      `the image is ${width} x ${height} pixels: with a shorter side of ${shorter} it would be ${length} pixels long`,
+      { hint: 'So long and narrow an image is most likely damage: remove it, or crop it.' },
+    );
+  };
   return width <= height
     ? [{ op: 'resize', box, width: shorter, height: long(height, width) }]
     : [{ op: 'resize', box, width: long(width, height), height: shorter }];

@@ -30,6 +30,8 @@ const manifestSchema = z.object({
   eval_crop: z.number().optional(),
   /** Names by label; absent where the images name no classes, and in those that an earlier version wrote. */
   classes: z.array(z.string()).optional(),
+  exif: z.enum(['ignore', 'apply']).optional(),
+  grey16: z.enum(['clip', 'scale']).optional(),
   last: evaluation.optional(),
 });
 

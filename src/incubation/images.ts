@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { cacheRoot } from '../base/cache.js';
 import type { Dataset } from '../data/dataset.js';
+import { decodedAs } from '../data/decoded-as.js';
 import { deitTransform } from '../data/deit-transform.js';
 import { drawErasing } from '../data/erase.js';
 import type { DataPlace } from '../data/identity.js';
@@ -49,8 +50,8 @@ export function imagesOf(recipe: Recipe, whole: DatasetPair): Images {
   const share = data.fraction === 1 ? whole.train : classSubset(whole.train, data.fraction, seed);
   return {
     whole,
-    train: subset(share, data.train_images),
-    val: subset(whole.val, data.eval_images),
+    train: decodedAs(subset(share, data.train_images), data),
+    val: decodedAs(subset(whole.val, data.eval_images), data),
     augmentation: augmentationOf(recipe),
     evalTransform: evalTransform(model.image_size, data.eval_crop),
     passedOver: joinedPassedOver([whole.train.passedOver, whole.val.passedOver]),

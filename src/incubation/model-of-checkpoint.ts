@@ -55,6 +55,8 @@ export function modelOfCheckpoint(
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
         ...(known.evalCrop && { eval_crop: known.evalCrop }),
+        exif: known.exif,
+        grey16: known.grey16,
       },
     },
     settings,
@@ -68,12 +70,15 @@ interface Known {
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
   readonly evalCrop?: number | undefined;
+  /** How its images were decoded. */
+  readonly exif?: 'ignore' | 'apply' | undefined;
+  readonly grey16?: 'clip' | 'scale' | undefined;
   /** Which settings nothing tells, and what is taken for them. */
   readonly assumed: readonly { readonly key: string; readonly text: string }[];
 }
 
-function fromManifest({ model, mean, std, eval_crop: evalCrop }: Manifest): Known {
-  return { model, mean, std, evalCrop, assumed: [] };
+function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): Known {
+  return { model, mean, std, evalCrop, exif, grey16, assumed: [] };
 }
 
 function fromWeights(geometry: Geometry, file: ModelFile): Known {

@@ -75,7 +75,7 @@ describe('openImages', () => {
     const whole = written('behind.bin', Buffer.concat([Buffer.from('..'), jpeg, Buffer.from('.')]));
     const opened = await openImages([{ file: photo }, { file: whole, start: 2, bytes: jpeg.length }]);
     const handles = opened.map((each) => ('handle' in each ? each.handle : -1));
-    expect(opened).toEqual(handles.map((handle) => ({ handle, width: 70, height: 53 })));
+    expect(opened).toEqual(handles.map((handle) => ({ handle, width: 70, height: 53, orientation: 1 })));
     expect(liveImages()).toBe(2);
     closeImages([handles[0], handles[0]]);
     expect(liveImages()).toBe(1);

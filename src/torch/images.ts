@@ -1,3 +1,4 @@
+import { pathOf } from '../base/file-names.js';
 import {
   type Handle,
   type ImageFile,
@@ -14,7 +15,7 @@ export type { ImageFile, ImageJob, OpenedFile } from './native.js';
  * Every handle must be given to `runImages` or `closeImages`. Bytes that end early are an error of that file.
  */
 export function openImages(files: readonly ImageFile[]): Promise<OpenedFile[]> {
-  return native.openImages(files);
+  return native.openImages(files.map((each) => ({ ...each, file: pathOf(each.file) })));
 }
 
 /** One size for a batch of images. */

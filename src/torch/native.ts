@@ -73,7 +73,9 @@ export interface Native {
   regionOf(
     program: Float64Array,
   ): [left: number, top: number, width: number, height: number, toWidth: number, toHeight: number] | null;
-  openImages(sources: readonly ImageFile[]): Promise<OpenedFile[]>;
+  openImages(
+    sources: readonly (Omit<ImageFile, 'file'> & { readonly file: string | Buffer })[],
+  ): Promise<OpenedFile[]>;
   runImages(
     jobs: readonly ImageJob[],
     channels: number,
@@ -107,6 +109,7 @@ export interface NativeImage {
 
 /** A file, or the part of one that starts at `start`: bytes. */
 export interface ImageFile {
+  /** Bytes that are not UTF-8 as `nameOf` has them. */
   readonly file: string;
   readonly start?: number;
   readonly bytes?: number;
@@ -114,7 +117,13 @@ export interface ImageFile {
 
 /** A JPEG in memory on the native side; else what the file holds; or why it cannot be read. */
 export type OpenedFile =
-  | { readonly handle: Handle; readonly width: number; readonly height: number }
+  | {
+      readonly handle: Handle;
+      readonly width: number;
+      readonly height: number;
+      /** EXIF's, 1 to 8: how the pixels must be turned to be upright. 1: they are. */
+      readonly orientation: number;
+    }
   | { readonly bytes: Buffer }
   | { readonly error: string };
 

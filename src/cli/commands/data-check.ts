@@ -72,6 +72,12 @@ function partRows(name: string, part: PartSummary): string[][] {
   return [
     [name, `${count(part.images)} images of ${count(part.classes)} classes${unreadable}`],
     ['  of a class', ofClass],
+    ...(part.turned === 0
+      ? []
+      : [['  turned', `${count(part.turned)} images by EXIF, which data.exif: apply heeds`]]),
+    ...(part.grey16 === 0
+      ? []
+      : [['  16-bit grey', `${count(part.grey16)} images, white above 255 but for data.grey16: scale`]]),
     ...(widths === null || heights === null
       ? []
       : [
@@ -96,6 +102,7 @@ const TITLES: Readonly<Record<DataProblem['kind'], string>> = {
   unknown_class: 'classes of val that train lacks',
   leak: 'images in train and in val',
   duplicate: 'images more than once',
+  extreme_shape: 'images too long and narrow',
   tiny: 'images much smaller than the others',
 };
 

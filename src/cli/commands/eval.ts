@@ -1,6 +1,7 @@
 import type { Confusion } from '../../checkpoint/confusion.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import type { Batch } from '../../data/dataset.js';
+import { decodedAs } from '../../data/decoded-as.js';
 import { evalBatches } from '../../data/loader.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
@@ -48,8 +49,9 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
   const { split } = options;
-  const { dataset, missing } = labelledImages(options.data, { model: classes, category, split });
-  for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
+  const { dataset: found, missing } = labelledImages(options.data, { model: classes, category, split });
+  for (const each of found.passedOver ?? []) note(passedOverLine(each));
+  const dataset = decodedAs(found, recipe.data);
 
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);

@@ -24,7 +24,7 @@ export function addEval(program: Command): void {
     .option('--recipe <file>', 'recipe the model belongs to')
     .option(
       '--set <key=value>',
-      `${SET}; keys under model, data.mean, data.std, data.eval_crop, run`,
+      `${SET}; keys under model, data.mean, data.std, data.eval_crop, data.exif, data.grey16, run`,
       collect,
     )
     .option('--batch-size <n>', 'images at a time', positiveInteger, 64)

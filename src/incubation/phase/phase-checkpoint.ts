@@ -163,6 +163,8 @@ export function save(
     data: parts.data,
     classes: images.train.isUnnamed ? undefined : images.train.classes,
     threads: device === 'cpu' ? engineInfo().threads : undefined,
+    exif: pixels.exif,
+    grey16: pixels.grey16,
     ...(lineage && { lineage }),
   };
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };

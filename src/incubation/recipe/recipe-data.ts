@@ -48,7 +48,9 @@ export const data = z
   .strictObject({
     format: z
       .enum(DATA_FORMATS)
-      .describe('folder: train/<class>/* and val/<class>/*, PNG or JPEG. shards: WebDataset tar files.'),
+      .describe(
+        'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files.',
+      ),
     path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
     category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
     eval_split: z
@@ -76,6 +78,14 @@ export const data = z
       .max(1)
       .describe("Share of the resized shorter side that evaluation's crop keeps (timm's crop_pct).")
       .default(EVAL_CROP),
+    exif: z
+      .enum(['ignore', 'apply'])
+      .describe("EXIF's orientation. torchvision ignores it.")
+      .default('ignore'),
+    grey16: z
+      .enum(['clip', 'scale'])
+      .describe('Of 16-bit grey images: all above 255 is white, as Pillow shows them, or 65535 is.')
+      .default('clip'),
     augment: augment.describe('Training transforms.').prefault({}),
     shuffle: z.boolean().describe('A new random order each epoch.').default(true),
     bad_images: z

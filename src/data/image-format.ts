@@ -1,0 +1,84 @@
+/** The image formats that are read. */
+export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'BMP' | 'TIFF';
+
+interface Kind {
+  /** Whether a file begins so, as Latin-1. */
+  readonly begins: (start: string) => boolean;
+  readonly named: RegExp;
+}
+
+const KINDS: Readonly<Record<ImageFormat, Kind>> = {
+  JPEG: { begins: startsWith('\xff\xd8\xff'), named: /\.(jpe?g|jfif|jpe)$/i },
+  PNG: { begins: startsWith('\x89PNG\r\n\x1a\n'), named: /\.png$/i },
+  WebP: { begins: (start) => isRiff(start, 'WEBP'), named: /\.webp$/i },
+  GIF: { begins: startsWith('GIF87a', 'GIF89a'), named: /\.gif$/i },
+  BMP: { begins: startsWith('BM'), named: /\.bmp$/i },
+  TIFF: { begins: startsWith('II*\0', 'MM\0*', 'II+\0', 'MM\0+'), named: /\.tiff?$/i },
+};
+
+/** Names of files that are taken for images. */
+export const IMAGE_FILE = /\.(png|jpe?g|jfif|jpe|webp|bmp|gif|tiff?)$/i;
+
+/** By the content; undefined: none of those that are read. */
+export function imageFormatOf(bytes: Uint8Array): ImageFormat | undefined {
+  const start = latin1(bytes, 16);
+  return (Object.keys(KINDS) as ImageFormat[]).find((format) => KINDS[format].begins(start));
+}
+
+/** Whether files of the format are named so. */
+export function isNamedAs(format: ImageFormat, name: string): boolean {
+  return KINDS[format].named.test(name);
+}
+
+/** What else is found under the name of an image; the first that fits. */
+const OTHERS: readonly (readonly [what: string, begins: (start: string) => boolean])[] = [
+  [
+    'a Git LFS pointer; `git lfs pull` fetches the image itself',
+    startsWith('version https://git-lfs.github.com/'),
+  ],
+  ['an HTML page', matches(/^\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b/is)],
+  ['an SVG drawing, a format that is not read', matches(/^\s*(<\?xml.*?)?<svg\b/is)],
+  ['an XML document', matches(/^\s*<\?xml/i)],
+  ['an AVIF image, a format that is not read', matches(/^.{4}ftypavi[fs]/s)],
+  ['a HEIC image, a format that is not read', matches(/^.{4}ftyp(hei[cfmsx]|hev[cx]|mif1|msf1)/s)],
+  ['a video', (start) => start.slice(4, 8) === 'ftyp' || isRiff(start, 'AVI ')],
+  ['a video', startsWith('\x1aE\xdf\xa3')],
+  ['a JPEG XL image, a format that is not read', startsWith('\xff\n', '\0\0\0\fJXL ')],
+  ['a JPEG 2000 image, a format that is not read', startsWith('\0\0\0\fjP  ', '\xff\x4f\xff\x51')],
+  ['a Photoshop file', startsWith('8BPS')],
+  ['a PPM or PGM image, a format that is not read', matches(/^P[1-6]\s/)],
+  ['an icon, a format that is not read', startsWith('\0\0\x01\0', '\0\0\x02\0')],
+  ['AppleDouble data of macOS', startsWith('\0\x05\x16\0', '\0\x05\x16\x07')],
+  ['a PDF', startsWith('%PDF-')],
+  ['a zip archive', startsWith('PK\x03\x04', 'PK\x05\x06')],
+  ['gzip data', startsWith('\x1f\x8b')],
+  ['an array of NumPy', startsWith('\x93NUMPY')],
+  ['zeros', (start) => start === '\0'.repeat(start.length)],
+  ['JSON', matches(/^\s*[{[]\s*["{[\]}\d]/)],
+  ['text', matches(/^[\t\n\r -~]+$/)],
+];
+
+/** What a file is that is no image that can be read, as a message says it. */
+export function otherContent(bytes: Uint8Array): string {
+  if (bytes.length === 0) return 'the file is empty';
+  // A byte-order mark may precede text.
+  const start = latin1(bytes, 512).replace(/^\xef\xbb\xbf/, '');
+  const [what = 'data of an unknown format'] = OTHERS.find(([, begins]) => begins(start)) ?? [];
+  return `not an image but ${what}`;
+}
+
+function latin1(bytes: Uint8Array, most: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, most)).toString('latin1');
+}
+
+function startsWith(...beginnings: readonly string[]): (start: string) => boolean {
+  return (start) => beginnings.some((each) => start.startsWith(each));
+}
+
+function matches(pattern: RegExp): (start: string) => boolean {
+  return (start) => pattern.test(start);
+}
+
+function isRiff(start: string, kind: string): boolean {
+  return start.startsWith('RIFF') && start.slice(8, 12) === kind;
+}
