@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
+import { visible } from '../base/visible.js';
 
 /** The work was stopped by a signal, and can be gone on with. */
 export class Stopped extends RunError {
@@ -30,12 +31,6 @@ export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
     else lines.push('  hint: this may be a defect; with DEEP_INCUBATION_DEBUG=1 the stack is printed');
   }
   return `${visible(lines.join('\n'))}\n`;
-}
-
-/** With control characters, which a file's names may hold, written out. */
-function visible(text: string): string {
-  const written = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, written);
 }
 
 function isExpected(error: unknown): boolean {

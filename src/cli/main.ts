@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { exitCodeOf, explain } from './failure.js';
 import { createProgram } from './program.js';
+import { escapeText } from './terminal.js';
+
+for (const stream of [process.stdout, process.stderr]) escapeText(stream);
 
 // A reader that has seen enough (`| head`) is no failure; and a terminal that is gone must not end a run.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,3 +1,6 @@
+import { visibleLine } from '../base/visible.js';
+import { painted } from './terminal.js';
+
 /** Prints a value as the only thing on stdout. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2));
@@ -8,13 +11,19 @@ export function print(...lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${line}\n`).join(''));
 }
 
+/** Prints text of this program's own in which it has chosen colours, on stdout. */
+export function printPainted(text: string): void {
+  process.stdout.write(painted(`${text}\n`));
+}
+
 /** Prints a line on stderr: what is not part of the result. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${visibleLine(line)}\n`);
 }
 
 /** Cells in columns as wide as they need to be: the first `left` flush left, the others flush right. */
-export function columns(rows: readonly (readonly string[])[], left = 1): string[] {
+export function columns(table: readonly (readonly string[])[], left = 1): string[] {
+  const rows = table.map((row) => row.map(visibleLine));
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const pad = (cell: string, column: number) =>
     column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);

@@ -1,3 +1,4 @@
+import { visibleLine } from '../../base/visible.js';
 import { checkData, type DataReport } from '../../data/data-check.js';
 import type { DataProblem } from '../../data/data-check-problems.js';
 import type { PartSummary, Spread } from '../../data/data-check-summary.js';
@@ -5,6 +6,7 @@ import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';
 import { columns, print, printJson } from '../output.js';
+import { toTerminal } from '../terminal.js';
 
 /** `data check`: what is wrong with a folder of images; exit 1 where something is. */
 export async function dataCheck(
@@ -32,10 +34,10 @@ function progressLine(stream: NodeJS.WriteStream) {
       const now = performance.now();
       if (!stream.isTTY || now - shown < REDRAW_MS) return;
       shown = now;
-      stream.write(`\r${count(done)} of ${count(total)} images`);
+      stream.write(toTerminal(`\r${count(done)} of ${count(total)} images`));
     },
     clear: () => {
-      if (stream.isTTY) stream.write('\r\x1b[K');
+      if (stream.isTTY) stream.write(toTerminal('\r\x1b[K'));
     },
   };
 }
@@ -116,7 +118,7 @@ function problemLines(problems: readonly DataProblem[]): string[] {
     const more = found.length - MOST_LISTED;
     return [
       `problem: ${TITLES[kind]}: ${count(found.length)}`,
-      ...found.slice(0, MOST_LISTED).map((problem) => `  ${problemText(problem)}`),
+      ...found.slice(0, MOST_LISTED).map((problem) => `  ${visibleLine(problemText(problem))}`),
       ...(more > 0 ? [`  and ${count(more)} more: --json lists all`] : []),
     ];
   });

@@ -27,6 +27,7 @@ import { noteAssumed } from '../assumed.js';
 import { knownClasses, labelledImages } from '../classes.js';
 import { downloaded } from '../download.js';
 import { columns, note, print, printJson } from '../output.js';
+import { toTerminal } from '../terminal.js';
 
 interface EvalOptions {
   readonly data: string;
@@ -134,12 +135,12 @@ async function* counted(batches: AsyncIterable<Batch>, images: number): AsyncIte
   let seen = 0;
   try {
     for await (const batch of batches) {
-      if (stderr.isTTY) stderr.write(`\r${seen} of ${images} images`);
+      if (stderr.isTTY) stderr.write(toTerminal(`\r${seen} of ${images} images`));
       yield batch;
       seen += batch.size;
     }
   } finally {
-    if (stderr.isTTY) stderr.write('\r\x1b[K');
+    if (stderr.isTTY) stderr.write(toTerminal('\r\x1b[K'));
   }
 }
 

@@ -1,9 +1,10 @@
 import pc from 'picocolors';
+import { visibleStrings } from '../../base/visible.js';
 import { readJobs } from '../../cluster/slurm-jobs.js';
 import { askQueue } from '../../cluster/slurm-queue.js';
 import { runStand } from '../../report/run-status.js';
 import { standText } from '../../report/run-status-text.js';
-import { print, printJson } from '../output.js';
+import { printJson, printPainted } from '../output.js';
 
 /** `status`: how every phase of a run stands. Only reads. */
 export async function status(runDir: string, options: { readonly json?: true }): Promise<void> {
@@ -11,5 +12,5 @@ export async function status(runDir: string, options: { readonly json?: true }):
   const queue = jobs.length === 0 ? undefined : await askQueue(jobs.map(({ job }) => job));
   const stand = runStand(runDir, queue);
   if (options.json) printJson(stand);
-  else print(standText(stand, pc, process.stdout.columns));
+  else printPainted(standText(visibleStrings(stand), pc, process.stdout.columns));
 }

@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
+import { visibleButColours } from '../../base/visible.js';
+import { toTerminal } from '../terminal.js';
 
 /** What is needed of `process.stderr`. */
 export interface TextStream {
-  write(text: string): unknown;
+  write(text: string | Uint8Array): unknown;
   readonly columns?: number;
   readonly rows?: number;
 }
@@ -13,7 +15,7 @@ export interface LiveBlock {
   columns(): number;
   /** Replaces the lines. Each must fit `columns()`; those beyond the terminal's height are left out. */
   draw(lines: readonly string[]): void;
-  /** Writes a line that stays, above. */
+  /** Writes a line that stays, above. Control characters, colours excepted, are written out, as in `draw`. */
   print(line: string): void;
 }
 
@@ -31,7 +33,7 @@ export function createLiveBlock(stream: TextStream): LiveBlock {
     );
     return rows === 0 ? '' : `\x1b[${rows}A\r\x1b[0J`;
   };
-  const render = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join('');
+  const render = (lines: readonly string[]) => lines.map((line) => `${visibleButColours(line)}\n`).join('');
 
   return {
     columns,
@@ -42,8 +44,8 @@ export function createLiveBlock(stream: TextStream): LiveBlock {
       if (fitting.length === shown.length && fitting.every((line, index) => line === shown[index])) return;
       const text = erase() + render(fitting);
       shown = fitting;
-      if (text !== '') stream.write(text);
+      if (text !== '') stream.write(toTerminal(text));
     },
-    print: (line) => stream.write(`${erase()}${line}\n${render(shown)}`),
+    print: (line) => stream.write(toTerminal(`${erase()}${render([line])}${render(shown)}`)),
   };
 }

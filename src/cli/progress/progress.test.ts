@@ -68,7 +68,8 @@ function terminal(columns = 100, rows = 24) {
     rows,
     raw: () => raw,
     screen: () => lines.slice(0, -1).map((line) => line.trimEnd()),
-    write(text: string) {
+    write(given: string | Uint8Array) {
+      const text = Buffer.from(given as string).toString();
       raw += text;
       for (const [part, up] of text
         .replaceAll('\x1b', '␛')

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { visibleLine } from '../../base/visible.js';
 import { graphLine } from './graph-line.js';
 import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
 import { createLiveBlock, type TextStream } from './live-block.js';
@@ -71,7 +72,7 @@ function terminalView({ stream, color }: ProgressOptions): View {
       const bars = running.map((state) => barLine(state, columns - 2, colors));
       block.draw([...(graph === '' ? [] : [graph]), ...bars].map((line) => `  ${line}`));
     },
-    note: (line) => block.print(line),
+    note: (line) => block.print(visibleLine(line)),
     end: () => block.draw([]),
   };
 }
@@ -91,5 +92,9 @@ function plainView({ stream, now }: ProgressOptions): View {
     last.set(state.phase, { at: now(), stage: state.stage, step });
   };
 
-  return { update: (states) => states.forEach(update), note: write, end: () => {} };
+  return {
+    update: (states) => states.forEach(update),
+    note: (line) => write(visibleLine(line)),
+    end: () => {},
+  };
 }
