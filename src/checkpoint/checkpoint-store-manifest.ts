@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { z } from 'zod';
 import { errorText } from '../base/errors.js';
 
 /** Version of the checkpoint folder's layout. */
@@ -31,23 +32,46 @@ export function fingerprint(folder: string): Record<string, FileFingerprint> {
   );
 }
 
-/** Checks a checkpoint's files against its manifest: the manifest, or why the checkpoint cannot be used. */
-export function verify(folder: string): { manifest: CheckpointManifest } | { reason: string } {
+const manifestSchema = z.looseObject({
+  files: z.record(z.string(), z.object({ bytes: z.int(), sha256: z.string() })),
+});
+
+/**
+ * Checks a checkpoint's files against its manifest.
+ * @param files those that are needed; all by default
+ * @returns the manifest, or why the checkpoint cannot be used
+ */
+export function verify(
+  folder: string,
+  files: readonly string[] = FILES,
+): { manifest: CheckpointManifest } | { reason: string } {
   if (!existsSync(folder)) return { reason: 'the folder is missing' };
+  const path = join(folder, 'manifest.json');
+  if (!existsSync(path)) return { reason: 'manifest.json is missing (ENOENT)' };
   try {
-    const manifest: CheckpointManifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
-    if (manifest.format !== FORMAT) {
-      return { reason: `manifest.json has format ${manifest.format}, this program reads ${FORMAT}` };
-    }
-    if (String(manifest.step) !== basename(folder))
-      return { reason: `manifest.json is of step ${manifest.step}` };
-    const reason = FILES.map((file) => damage(join(folder, file), file, manifest.files[file])).find(
-      (found) => found !== undefined,
-    );
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const { format, step } = Object(value);
+    if (format !== FORMAT)
+      return { reason: `manifest.json has format ${format}, this program reads ${FORMAT}` };
+    if (String(step) !== basename(folder)) return { reason: `manifest.json is of step ${step}` };
+    const parsed = manifestSchema.safeParse(value);
+    if (!parsed.success) return { reason: 'manifest.json does not list sizes and hashes of files' };
+    const manifest = parsed.data as CheckpointManifest;
+    const reason = files
+      .map((file) => damage(join(folder, file), file, manifest.files[file]))
+      .find((found) => found !== undefined);
     return reason === undefined ? { manifest } : { reason };
   } catch (error) {
     return { reason: errorText(error) };
   }
+}
+
+/** Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing where they are. */
+export function modelDamage(folder: string): string | undefined {
+  const files = manifestSchema.safeParse(JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))).data
+    ?.files;
+  const [model] = FILES;
+  return files === undefined ? undefined : damage(join(folder, model), model, files[model]);
 }
 
 function damage(path: string, file: string, expected: FileFingerprint | undefined): string | undefined {

@@ -143,6 +143,16 @@ export function bestCheckpoint(phaseFolder: string): CheckpointSearch {
   return firstWhole(root, step === undefined ? [] : [step]);
 }
 
+/** The checkpoint of a step where its weights are whole, else why not. Its optimiser's state may be missing. */
+export function wholeModel(
+  phaseFolder: string,
+  step: number,
+): { readonly checkpoint: Checkpoint } | { readonly reason: string } {
+  const { folder } = placeOf(phaseFolder, step);
+  const found = verify(folder, [MODEL]);
+  return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
+}
+
 /** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
 export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;

@@ -2,7 +2,8 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
-import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
+import { modelDamage } from '../checkpoint/checkpoint-store-manifest.js';
+import { finalCheckpoint } from '../checkpoint/finished-phase.js';
 import { localCheckpoint } from '../checkpoint/hub/hub.js';
 import { isHubName } from '../checkpoint/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../checkpoint/model-file/folder-weights.js';
@@ -71,6 +72,12 @@ export async function readCheckpointFile(
   const beside = join(folder, 'manifest.json');
   const isOurs =
     file.layout === 'deep-incubation' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
+  const damage = isOurs ? modelDamage(folder) : undefined;
+  if (damage !== undefined) {
+    throw new InputError(`${folder}: the checkpoint is damaged: ${damage}`, {
+      hint: 'use another checkpoint of the run, or restore this one from a copy',
+    });
+  }
   return { name: isOnHub ? name : place, file, manifest: isOurs ? readManifest(beside) : undefined };
 }
 
@@ -96,7 +103,7 @@ function findWeights(path: string, note: (line: string) => void): string {
       hint: 'give a folder such as RUN/FT or RUN/FT/checkpoints/100, or a .safetensors or .pth file',
     });
   }
-  const { checkpoint, skipped } = latestCheckpoint(path);
+  const { checkpoint, skipped } = finalCheckpoint(path);
   for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
   if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
   return checkpoint.folder;

@@ -7,6 +7,7 @@ import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js'
 import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
+import { reopenLost } from '../../incubation/launch/lost-weights.js';
 import { isChangedRecipe, prepareRun } from '../../incubation/launch/prepare.js';
 import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
@@ -77,6 +78,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 async function submit({ recipe, runDir, only, options }: Launch): Promise<SlurmJob[]> {
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
+  reopenLost({ recipe, runDir, only }, note);
   return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });
 }
 

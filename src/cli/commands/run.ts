@@ -8,6 +8,7 @@ import { passedOverLine } from '../../data/passed-over.js';
 import { requireOneParent } from '../../incubation/exchange/one-parent.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
+import { reopenLost } from '../../incubation/launch/lost-weights.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
 import { checkStart } from '../../incubation/launch/start-check.js';
@@ -88,13 +89,20 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { recipe: Recip
 }
 
 /** Checks all that can be known before hours are spent, and writes the run's recipe and plan. */
-async function prepare({ recipe, runDir, only, options }: Launch): Promise<PreparedRun> {
+async function prepare({
+  recipe,
+  runDir,
+  only,
+  options,
+}: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
   if (!isAllDone(recipe, runDir, only))
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
   if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
   else await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
+  // With Slurm all of it is done here: nothing is trained on this machine.
+  if (options.launcher !== 'slurm') reopenLost({ recipe, runDir, only }, note);
   return prepared;
 }
 

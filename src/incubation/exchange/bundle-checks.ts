@@ -1,8 +1,9 @@
 import { errorText, InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
-import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
+import { wholeModel } from '../../checkpoint/checkpoint-store.js';
 import { readMetrics } from '../../checkpoint/metrics-log.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
+import type { PhaseResult } from '../../checkpoint/records.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { metaStages } from '../phase/phase-model.js';
 import type { PhaseName } from '../phases.js';
@@ -21,11 +22,12 @@ export async function requireModule(
   { force = false, note }: ParentOptions,
 ): Promise<void> {
   const { recipe, runDir, folder } = place;
-  requireRecords(bundle, folder, name);
-  const { checkpoint, skipped } = latestCheckpoint(runFolder(folder).phase(name).root);
-  if (checkpoint === undefined) {
-    throw damaged(bundle, `${name} has no whole checkpoint${skipped.map(({ reason }) => `: ${reason}`)}`);
+  const { steps } = requireRecords(bundle, folder, name);
+  const found = wholeModel(runFolder(folder).phase(name).root, steps);
+  if ('reason' in found) {
+    throw damaged(bundle, `${name} has no whole checkpoint of its last step, ${steps}: ${found.reason}`);
   }
+  const { checkpoint } = found;
   const { model } = checkpoint.manifest;
   if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
   requireFits(recipe, name, checkpoint.manifest);
@@ -66,7 +68,7 @@ function requireSameImages(
 }
 
 /** What `status` and reports will read of a phase is what a phase writes. */
-export function requireRecords(bundle: string, folder: string, name: PhaseName): void {
+export function requireRecords(bundle: string, folder: string, name: PhaseName): PhaseResult {
   const result = readResult(folder, name);
   if (result === undefined) throw damaged(bundle, `${name} has no result.json`);
   if (result.phase !== name) {
@@ -77,6 +79,7 @@ export function requireRecords(bundle: string, folder: string, name: PhaseName):
   } catch (error) {
     throw damaged(bundle, errorText(error));
   }
+  return result;
 }
 
 async function strangeParent(

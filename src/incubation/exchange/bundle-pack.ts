@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
+import { finalCheckpoint } from '../../checkpoint/finished-phase.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type TarFile, writeTar } from '../../data/tar-write.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
@@ -63,7 +63,7 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
 export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);
   const files = phaseFiles(runDir, phaseOf(readRun(runDir), name).name);
-  const { checkpoint } = latestCheckpoint(runFolder(runDir).phase(name).root);
+  const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);
 }
@@ -86,7 +86,7 @@ function phaseFiles(runDir: string, name: PhaseName): Packed[] {
   if (readResult(runDir, name) === undefined) {
     throw new InputError(`${name} is not done in ${runDir}`, { hint: `run it first: --only ${name}` });
   }
-  const { checkpoint } = latestCheckpoint(root);
+  const { checkpoint } = finalCheckpoint(root);
   if (checkpoint === undefined) throw new InputError(`${root} has no whole checkpoint`);
   const { step, folder, manifest } = checkpoint;
   const files = { ...manifest.files, 'optimizer.safetensors': fileOf(NO_TENSORS) };

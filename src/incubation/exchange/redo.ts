@@ -9,6 +9,7 @@ import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { openImages, recipeOfPhase } from '../images.js';
+import { requireSources } from '../launch/lost-weights.js';
 import { planOf, readRun } from '../launch/prepare.js';
 import { beginPrevious, moveSummary, nextPrevious } from '../launch/previous.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
@@ -31,7 +32,7 @@ export interface Redone {
  * Makes a run ready to train a phase anew: moves it and what starts from it to `previous/<n>/`, with the recipe as it
  * was, and writes the recipe with other settings. Only for who holds the run.
  * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
- * @throws InputError naming such a phase
+ * @throws InputError naming such a phase, or one that is kept and whose last checkpoint is missing or damaged
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -67,10 +68,11 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
   // Half-way, its schedule would be another one.
   if (baseline !== undefined && !isDone) changed.push('E2E');
   const moved = [...dependents, ...changed];
+  const phases = [...new Set([name, ...moved])];
+  requireSources(after, runDir, phases);
   const previous = setAside(runDir, moved);
   writeJsonAtomic(runFolder(runDir).recipe, after);
   writeJsonAtomic(runFolder(runDir).plan, plan);
-  const phases = [...new Set([name, ...moved])];
   return { phases, previous, baseline: isDone ? baseline : undefined };
 }
 

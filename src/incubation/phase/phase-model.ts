@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { InputError, RunError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
-import { type Checkpoint, latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
+import type { Checkpoint } from '../../checkpoint/checkpoint-store.js';
+import { finalCheckpoint } from '../../checkpoint/finished-phase.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
@@ -121,15 +120,9 @@ async function weightsFrom(
   }
   if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
   const { root } = runFolder(runDir).phase(source);
-  const { checkpoint } = latestCheckpoint(root);
+  const { checkpoint } = finalCheckpoint(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
-  // One that is done is not run again.
-  const isDone = existsSync(runFolder(runDir).phase(source).result);
-  throw new InputError(`${source} has no checkpoint in ${root}`, {
-    hint: isDone
-      ? `bring it back, or train it anew: deep-incubation redo ${quoted(runDir)} ${source}`
-      : `run it first: --only ${source}`,
-  });
+  throw new InputError(`${source} has no checkpoint in ${root}`, { hint: `run it first: --only ${source}` });
 }
 
 /** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */

@@ -84,9 +84,10 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   await expect(incubate()).rejects.toMatchObject({ hint: 'run it first: --only PT' });
   await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
+  const checkpoint = join(runDir, 'PT/checkpoints/12');
   await expect(incubate()).rejects.toMatchObject({
-    message: `PT has no checkpoint in ${join(runDir, 'PT')}`,
-    hint: `bring it back, or train it anew: deep-incubation redo ${runDir} PT`,
+    message: `${join(runDir, 'PT')} is done after 12 steps, but its checkpoint of step 12 cannot be used: ${checkpoint}: the folder is missing`,
+    hint: `restore it from a copy, or train the phase again: deep-incubation redo ${runDir} PT`,
   });
 });
 

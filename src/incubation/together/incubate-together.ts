@@ -2,19 +2,24 @@ import { InputError } from '../../base/errors.js';
 import type { PhaseResult } from '../../checkpoint/records.js';
 import type { Batch } from '../../data/batch.js';
 import { shareBatches } from '../../data/shared-batches.js';
+import { StagedModel } from '../../models/staged.js';
+import { weightsOf } from '../../nn/weights.js';
+import type { Trainable } from '../../training/trainer.js';
+import { weightsHash } from '../exchange/lineage.js';
 import { Interrupted } from '../launch/interrupted.js';
 import { type PhaseRun, runPhase } from '../phase/run-phase.js';
 import type { PhaseName } from '../phases.js';
 import { checkedImages } from '../run-data.js';
 import { sharesWithOthers } from './shared-incubation.js';
-import { sharedPrefix } from './shared-prefix.js';
+import { prefixOf, sharedPrefix } from './shared-prefix.js';
 
 /**
  * Trains several modules in this process, in lock-step: images are read and augmented once, and the frozen prefix's forward
  * pass is run once, for all of them. Each module is a phase as it would be alone, with its own optimiser, metrics and
  * checkpoints, and ends with the same weights to float rounding. One that fails leaves the others to their end.
  *
- * @throws InputError where the recipe does not say `incubation.together`; what the first that failed threw
+ * @throws InputError where the recipe does not say `incubation.together`, or a module has other frozen stages than
+ *   those beside it; what the first that failed threw
  */
 export async function incubateTogether(
   run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
@@ -31,6 +36,7 @@ export async function incubateTogether(
   record();
   const members = shareBatches<Batch>(names.length);
   const prefix = sharedPrefix();
+  const requireSame = prefixComparison();
   const ended = await Promise.allSettled(
     names.map((phase, i) =>
       runPhase({
@@ -40,7 +46,10 @@ export async function incubateTogether(
           others: names.filter((name) => name !== phase),
           images,
           batches: members[i],
-          prefix: prefix.of,
+          prefix: (model) => {
+            requireSame(phase, model);
+            return prefix.of(model);
+          },
         },
       }).finally(members[i].leave),
     ),
@@ -50,4 +59,20 @@ export async function incubateTogether(
   const blamed = failures.find((error) => !(error instanceof Interrupted)) ?? failures[0];
   if (blamed !== undefined) throw blamed;
   return ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+}
+
+/** One that goes on has its frozen stages from its own checkpoint: they must be those that the others start from. */
+function prefixComparison(): (phase: PhaseName, model: Trainable) => void {
+  const hashes: string[] = [];
+  return (phase, model) => {
+    if (!(model instanceof StagedModel)) return;
+    for (const [i, stage] of model.stages.slice(0, prefixOf(model)).entries()) {
+      const hash = weightsHash([weightsOf(stage)]);
+      hashes[i] ??= hash;
+      if (hash === hashes[i]) continue;
+      throw new InputError(`${phase} has another frozen stage ${i} than the modules trained beside it`, {
+        hint: `it was begun from another meta model: train it again with \`deep-incubation redo RUN ${phase}\``,
+      });
+    }
+  };
 }

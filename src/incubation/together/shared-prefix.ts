@@ -41,7 +41,8 @@ export function sharedPrefix(): { of(model: Trainable): Trainable; free(): void 
   };
 }
 
-function prefixOf({ regimes }: StagedModel): number {
+/** Leading stages that are frozen. */
+export function prefixOf({ regimes }: StagedModel): number {
   const first = regimes.findIndex((regime) => regime !== 'prefix');
   return Math.max(0, first);
 }

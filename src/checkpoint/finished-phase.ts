@@ -1,0 +1,64 @@
+import { basename, dirname, join, resolve } from 'node:path';
+import { InputError } from '../base/errors.js';
+import { quoted } from '../base/shell.js';
+import { type CheckpointSearch, latestCheckpoint, wholeModel } from './checkpoint-store.js';
+import { readResult } from './run-folder.js';
+
+/** A phase is done, but the checkpoint of its last step is missing or damaged. */
+export class LostWeights extends InputError {
+  /** The step of the newest checkpoint that is whole, from which the missing steps can be trained again. */
+  readonly olderStep: number | undefined;
+
+  constructor(message: string, options: { readonly hint: string; readonly olderStep: number | undefined }) {
+    super(message, options);
+    this.olderStep = options.olderStep;
+  }
+}
+
+/**
+ * The checkpoint whose weights a phase hands on. Of a phase that is done it is the one of the step in `result.json`:
+ * an older one would give weights that its result does not describe. Of a phase that is not done it is the newest
+ * whole one.
+ * @throws LostWeights where a phase is done and that checkpoint is missing or damaged
+ */
+export function finalCheckpoint(path: string): CheckpointSearch {
+  const phaseFolder = path.replace(/(?<=.)\/+$/, '');
+  const { runDir, phase } = placeOf(phaseFolder);
+  const result = readResult(runDir, phase);
+  if (result === undefined) return latestCheckpoint(phaseFolder);
+  const found = wholeModel(phaseFolder, result.steps);
+  if ('checkpoint' in found) return { checkpoint: found.checkpoint, skipped: [] };
+  throw lostWeights({ runDir, phase, phaseFolder, step: result.steps, reason: found.reason });
+}
+
+interface Loss {
+  readonly runDir: string;
+  readonly phase: string;
+  readonly phaseFolder: string;
+  readonly step: number;
+  readonly reason: string;
+}
+
+function lostWeights({ runDir, phase, phaseFolder, step, reason }: Loss): LostWeights {
+  const older = latestCheckpoint(phaseFolder).checkpoint;
+  const olderStep = older !== undefined && older.step < step ? older.step : undefined;
+  const run = quoted(runDir);
+  const hint =
+    older === undefined || olderStep === undefined
+      ? `restore it from a copy, or train the phase again: deep-incubation redo ${run} ${phase}`
+      : `train its missing steps again: deep-incubation run ${run} --only ${phase}; the checkpoint before it is ${older.folder}`;
+  const folder = join(phaseFolder, 'checkpoints', String(step));
+  return new LostWeights(
+    `${phaseFolder} is done after ${step} steps, but its checkpoint of step ${step} cannot be used: ${folder}: ${reason}`,
+    { hint, olderStep },
+  );
+}
+
+/** The run of a phase's folder, and the phase's name: `PT`, `MT/0` ... */
+function placeOf(phaseFolder: string): { readonly runDir: string; readonly phase: string } {
+  const path = resolve(phaseFolder);
+  const name = basename(path);
+  return basename(dirname(path)) === 'MT'
+    ? { runDir: join(phaseFolder, '../..'), phase: `MT/${name}` }
+    : { runDir: join(phaseFolder, '..'), phase: name };
+}
