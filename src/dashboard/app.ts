@@ -1,8 +1,8 @@
 import { Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
 import type { Asset } from './assets.js';
+import { eventsOf } from './event-stream.js';
 import type { Watcher } from './events.js';
-import { AXES, LAYOUTS, METRICS, type Update } from './protocol.js';
+import { AXES, LAYOUTS, METRICS } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 import { onlyReads, ownHost, securityHeaders, withToken } from './security.js';
 import { seriesOf } from './series.js';
@@ -19,7 +19,6 @@ export interface AppOptions {
 }
 
 const MOST_POINTS = 4000;
-const BEAT_MS = 15_000;
 
 /** The dashboard as a web application: the page, and below /api what it shows. Runs are named by their number. */
 export function createApp({ runs, watcher, assets, host, token, signal }: AppOptions): Hono {
@@ -66,32 +65,7 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
     const wanted = [...new Set(ids.split(','))].flatMap((id) => runOf(id) ?? []);
     return c.json(wanted.flatMap((run) => seriesOf(run, { ...known, ...(hasRange && { range }) })));
   });
-  app.get('/api/events', (c) =>
-    streamSSE(c, async (stream) => {
-      let isBusy = false;
-      let hasMissed = false;
-      // A reader slower than the ticks is spared some, and told the whole state once it is through.
-      const send = async (update: Update): Promise<void> => {
-        hasMissed = isBusy;
-        if (isBusy) return;
-        isBusy = true;
-        await stream.writeSSE({ data: JSON.stringify(update) });
-        isBusy = false;
-        if (hasMissed) await send(watcher.snapshot());
-      };
-      const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
-      // Whoever comes back after a loss is told the whole state, and fetches what its own counts lack.
-      await watcher.catchUp();
-      await stream.writeSSE({ data: JSON.stringify(watcher.snapshot()), retry: 1000 });
-      const end = watcher.listen(send);
-      await new Promise<void>((resolve) => {
-        stream.onAbort(resolve);
-        signal?.addEventListener('abort', () => resolve(), { once: true });
-      });
-      end();
-      clearInterval(beat);
-    }),
-  );
+  app.get('/api/events', (c) => eventsOf(c, watcher, signal));
 
   app.get('*', (c) => {
     const asset = assets.get(c.req.path);

@@ -36,6 +36,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     ...(token !== undefined && { token }),
   });
   const server = createServer(getRequestListener(app.fetch));
+  server.maxConnections = MOST_CONNECTIONS;
   const listeningAt = await listen(server, host, port);
   const name = host.includes(':') ? `[${host}]` : host;
   return {
@@ -49,6 +50,9 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     },
   };
 }
+
+/** A browser opens six for a page. */
+const MOST_CONNECTIONS = 512;
 
 async function listen(server: Server, host: string, port: number): Promise<number> {
   server.listen(port, host);
