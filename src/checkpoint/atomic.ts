@@ -8,9 +8,10 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { withFileErrors } from './file-errors.js';
 
 /** What a writer that was killed leaves behind starts with this, and may be deleted. */
@@ -40,7 +41,7 @@ export function writeFileAtomic(
   const folder = dirname(path);
   const temporary = temporaryPath(folder, basename(path));
   withFileErrors(path, () => {
-    if (makesFolder) mkdirSync(folder, { recursive: true });
+    if (makesFolder) makeFolders(folder);
     try {
       const file = openSync(temporary, 'wx');
       try {
@@ -71,9 +72,68 @@ export function removeTemporary(folder: string): void {
   }
 }
 
-/** Makes renames inside `folder` durable. */
+/**
+ * Makes a folder and those above it that are missing. Each is on the disk, as an entry of the one above it, before
+ * this returns: what is written and synced inside is not lost with it.
+ * @returns the topmost folder that was made
+ */
+export function makeFolders(folder: string): string | undefined {
+  // Not Node's recursive one: it never returns where the system says that a folder exists and its parent does not, as
+  // automounters do.
+  const path = resolve(folder);
+  if (isFolder(path)) return undefined;
+  const parent = dirname(path);
+  const made = parent === path ? undefined : makeFolders(parent);
+  makeFolder(path);
+  return made ?? path;
+}
+
+/** Makes one folder, as an entry on the disk, unless it is there. Its parent must be there. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have been faster.
+    if (!isFolder(path)) throw error;
+  }
+  syncFolder(dirname(resolve(path)));
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+/** Makes the way to `folder` from the one that holds `top` durable, whoever made the folders in between. */
+export function syncWay(top: string, folder: string): void {
+  const end = dirname(resolve(top));
+  for (let path = dirname(resolve(folder)); ; path = dirname(path)) {
+    syncFolder(path);
+    if (path === end || path === dirname(path)) return;
+  }
+}
+
+/** Makes what was made, renamed and deleted inside `folder` durable. */
 export function syncFolder(folder: string): void {
-  sync(folder);
+  try {
+    sync(folder);
+  } catch (error) {
+    // A folder that may be changed and not listed cannot be opened; it is as durable as it gets.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
+  }
+}
+
+/** Moves a folder to another one. At no moment is it in neither on the disk. */
+export function moveFolder(from: string, to: string): void {
+  renameSync(from, to);
+  // First where it is now.
+  syncFolder(dirname(resolve(to)));
+  syncFolder(dirname(resolve(from)));
+}
+
+/** Makes a folder durable with all that is in it, files excepted: these are synced when they are written. */
+export function syncFoldersIn(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) syncFoldersIn(join(folder, entry.name));
+  }
+  syncFolder(folder);
 }
 
 /** Makes what was appended to a file durable, where there is one. */

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'no
 import { join } from 'node:path';
 import type { TensorData } from '../base/tensor-data.js';
 import {
+  makeFolder,
   removeTemporary,
   syncFile,
   syncFolder,
@@ -98,7 +99,7 @@ function placeOf(phaseFolder: string, step: number) {
 
 function makeRoom(root: string, temporary: string): void {
   // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
-  if (!existsSync(root)) mkdirSync(root);
+  makeFolder(root);
   removeTemporary(root);
   mkdirSync(temporary);
 }

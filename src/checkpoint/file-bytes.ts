@@ -2,7 +2,6 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   read,
   readSync,
@@ -13,7 +12,7 @@ import {
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { errorText, InputError } from '../base/errors.js';
-import { syncFolder, temporaryPath } from './atomic.js';
+import { makeFolders, syncFolder, temporaryPath } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
 
 /** Below Linux's and Node's limit of 2^31 - 1 bytes a call. */
@@ -132,7 +131,7 @@ export function replaceFile(path: string, write: (descriptor: number) => void): 
   const folder = dirname(path);
   const temporary = temporaryPath(folder, basename(path));
   withFileErrors(path, () => {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     try {
       writeOpened(temporary, write);
       renameSync(temporary, path);

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
-import { writeJsonAtomic } from './atomic.js';
+import { syncFile, writeJsonAtomic } from './atomic.js';
 import type { PhaseResult } from './records.js';
 
 /** Where things lie in a run folder (the contract that other programs read). */
@@ -95,9 +95,11 @@ export function readResult(root: string, phase: string): PhaseResult | undefined
   return value as PhaseResult;
 }
 
-/** Marks the phase as done. */
+/** Marks the phase as done. Its metrics are on the disk before. */
 export function writeResult(root: string, result: PhaseResult): void {
-  writeJsonAtomic(runFolder(root).phase(result.phase).result, result);
+  const phase = runFolder(root).phase(result.phase);
+  syncFile(phase.metrics);
+  writeJsonAtomic(phase.result, result);
 }
 
 /** The parsed content of a JSON file. Throws `InputError` that names it. */

@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic, writeJsonAtomic } from './atomic.js';
+import { makeFolder, writeFileAtomic, writeJsonAtomic } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
 
 const natural = z.int().min(0);
@@ -50,7 +50,7 @@ export function samplesOf(value: unknown): Samples | undefined {
 export function writeSamples(folder: string, kind: SampleKind, samples: Samples, png: Uint8Array): void {
   const strip = stripPath(folder, kind, samples.step);
   withFileErrors(folder, () => {
-    if (!existsSync(folder)) mkdirSync(folder);
+    makeFolder(folder);
   });
   writeFileAtomic(strip, png, { makesFolder: false });
   writeJsonAtomic(samplesPath(folder, kind), samples, { makesFolder: false });

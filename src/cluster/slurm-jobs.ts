@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
-import { writeJsonAtomic } from '../checkpoint/atomic.js';
+import { makeFolders, writeJsonAtomic } from '../checkpoint/atomic.js';
 import { withFileErrors } from '../checkpoint/file-errors.js';
 import { readJson } from '../checkpoint/run-folder.js';
 
@@ -66,7 +66,7 @@ export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
 
 function writeJobs(runDir: string, jobs: readonly SlurmJob[]): void {
   withFileErrors(slurmFolder(runDir), () => {
-    mkdirSync(slurmFolder(runDir), { recursive: true });
+    makeFolders(slurmFolder(runDir));
     writeJsonAtomic(join(slurmFolder(runDir), 'jobs.json'), { jobs });
   });
 }

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { DeepIncubationError, errorText, InputError, RunError } from '../../base/errors.js';
-import { syncFolder, temporaryPath } from '../atomic.js';
+import { makeFolders, syncFolder, temporaryPath } from '../atomic.js';
 import { writeAll } from '../file-bytes.js';
 import { withFileErrors } from '../file-errors.js';
 
@@ -123,7 +123,7 @@ function because(failure: unknown): string {
 
 function create(path: string): number {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     return openSync(path, 'wx');
   } catch (error) {
     throw new InputError(`the cache ${dirname(path)} cannot be written: ${errorText(error)}`, {

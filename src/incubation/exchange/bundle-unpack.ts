@@ -1,7 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { syncFolder, temporaryPath, writeJsonAtomic } from '../../checkpoint/atomic.js';
+import {
+  makeFolders,
+  moveFolder,
+  syncFoldersIn,
+  temporaryPath,
+  writeJsonAtomic,
+} from '../../checkpoint/atomic.js';
 import { withFile } from '../../checkpoint/file-bytes.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readJson, runFolder } from '../../checkpoint/run-folder.js';
@@ -78,8 +84,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
       throw damaged(bundle, 'its meta model is not the one that it names');
     }
     writeJsonAtomic(runFolder(folder).recipe, at(target));
-    withFileErrors(target, () => renameSync(folder, target));
-    syncFolder(dirname(target));
+    withFileErrors(target, () => moveFolder(folder, target));
     return { content, runDir };
   });
 }
@@ -118,10 +123,9 @@ export async function unpackModule(
     }
     const previous = setAside(runDir, withDependents(recipe, runDir, name));
     withFileErrors(root, () => {
-      mkdirSync(dirname(root), { recursive: true });
-      renameSync(runFolder(folder).phase(name).root, root);
+      makeFolders(dirname(root));
+      moveFolder(runFolder(folder).phase(name).root, root);
     });
-    syncFolder(dirname(root));
     return { content, runDir, previous };
   });
 }
@@ -142,6 +146,7 @@ async function withExtracted(
   const folder = temporaryPath(parent, name);
   try {
     const content = withFile(bundle, (file) => extract(file, folder));
+    withFileErrors(folder, () => syncFoldersIn(folder));
     return await use(content, folder);
   } finally {
     // Below a file even looking for it fails.

@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
-import { writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { makeFolders, moveFolder, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
@@ -122,8 +122,8 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
     // What starts from others goes first: were this cut short, nothing that is left would be of what is gone.
     for (const name of [...phases].reverse()) {
       const target = runFolder(previous).phase(name).root;
-      mkdirSync(dirname(target), { recursive: true });
-      renameSync(runFolder(runDir).phase(name).root, target);
+      makeFolders(dirname(target));
+      moveFolder(runFolder(runDir).phase(name).root, target);
     }
     moveSummary(runDir, previous);
     forgetJobs(runDir, phases);

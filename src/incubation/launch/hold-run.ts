@@ -1,5 +1,6 @@
-import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { makeFolders } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { type FolderLock, lockFolder } from '../../checkpoint/folder-lock.js';
 
@@ -9,7 +10,7 @@ import { type FolderLock, lockFolder } from '../../checkpoint/folder-lock.js';
  * @throws InputError naming the holder, or where the folder cannot be written
  */
 export async function holdRun(runDir: string): Promise<FolderLock> {
-  const made = withFileErrors(runDir, () => makeFolders(resolve(runDir)));
+  const made = withFileErrors(runDir, () => makeFolders(runDir));
   const lock = await lockFolder(runDir);
   return {
     release() {
@@ -17,24 +18,6 @@ export async function holdRun(runDir: string): Promise<FolderLock> {
       if (made !== undefined) removeEmpty(resolve(runDir), made);
     },
   };
-}
-
-/**
- * Node's own recursive one never returns where the system says of a folder that its parent is not there and it is, as
- * automounters do.
- * @returns the first that was made
- */
-function makeFolders(folder: string): string | undefined {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return undefined;
-  const parent = dirname(folder);
-  const made = parent === folder ? undefined : makeFolders(parent);
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    // Another process may have been faster.
-    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
-  }
-  return made ?? folder;
 }
 
 /** @param top the last of the folders above that may go too */

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { ownCommand } from '../../base/shell.js';
+import { makeFolders, moveFolder } from '../../checkpoint/atomic.js';
 import { newestManifest, newestStep } from '../../checkpoint/checkpoint-store.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
@@ -68,8 +69,8 @@ export function reopen(runDir: string, phases: readonly PhaseName[]): void {
   for (const name of phases) {
     const [from, to] = [runDir, previous].map((root) => runFolder(root).phase(name).result);
     if (!existsSync(from)) continue;
-    mkdirSync(dirname(to), { recursive: true });
-    renameSync(from, to);
+    makeFolders(dirname(to));
+    moveFolder(from, to);
   }
   moveSummary(runDir, previous);
   forgetJobs(runDir, phases);

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { DeepIncubationError, errorText } from '../../base/errors.js';
+import { makeFolders } from '../../checkpoint/atomic.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { isSelf } from '../../checkpoint/folder-lock-holder.js';
 import { type PhaseStatus, writeStatus } from '../../checkpoint/phase-status.js';
@@ -36,7 +36,7 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
   return {
     running() {
       try {
-        mkdirSync(root, { recursive: true });
+        makeFolders(root);
       } catch {
         // Training itself will tell.
       }

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { InputError, RunError } from '../../base/errors.js';
+import { makeFolder } from '../../checkpoint/atomic.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
@@ -88,7 +88,7 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
 /** @returns why the process died; nothing when the phase is done */
 async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
   const { command, runDir, phases, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
-  for (const phase of phases) makeFolder(runDir, phase);
+  for (const phase of phases) preparePhase(runDir, phase);
   const env = {
     ...process.env,
     OMP_NUM_THREADS: String(threads),
@@ -119,22 +119,14 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
 }
 
 /** Makes the phase's folder ready for a process, which finds no leftovers of killed ones there. */
-function makeFolder(runDir: string, phase: PhaseName): void {
+function preparePhase(runDir: string, phase: PhaseName): void {
   const { root } = runFolder(runDir).phase(phase);
   withFileErrors(root, () => {
     // Parent by parent: a run folder that was deleted must not come back.
-    if (phase.startsWith('MT/')) makeOne(runFolder(runDir).phase('MT').root);
-    makeOne(root);
+    if (phase.startsWith('MT/')) makeFolder(runFolder(runDir).phase('MT').root);
+    makeFolder(root);
   });
   removePhaseLeftovers(runDir, phase);
-}
-
-function makeOne(folder: string): void {
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
 }
 
 /** As `phase` takes it. */

@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
-import { writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { isSelf } from '../../checkpoint/folder-lock-holder.js';
@@ -63,7 +63,7 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
           before: { recipe: change.before, plan: planUnchecked(change.before, train.length, planned) },
         });
   withFileErrors(runDir, () => {
-    mkdirSync(runDir, { recursive: true });
+    makeFolders(runDir);
     for (const each of checked) each.record();
     // First: without its result a phase is continued, by whichever recipe.
     reopen(runDir, reopened);

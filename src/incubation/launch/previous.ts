@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeJsonAtomic } from '../../checkpoint/atomic.js';
+import { makeFolders, moveFolder, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { readJson, runFolder } from '../../checkpoint/run-folder.js';
 
 /** The next folder for what is moved out of the way in a run: `previous/<n>`. */
@@ -12,7 +12,7 @@ export function nextPrevious(runDir: string): string {
 
 /** Makes that folder, with a copy of the recipe. */
 export function beginPrevious(runDir: string, previous: string): void {
-  mkdirSync(previous, { recursive: true });
+  makeFolders(previous);
   writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
 }
 
@@ -20,6 +20,6 @@ export function beginPrevious(runDir: string, previous: string): void {
 export function moveSummary(runDir: string, previous: string): void {
   for (const part of ['summary', 'report'] as const) {
     const path = runFolder(runDir)[part];
-    if (existsSync(path)) renameSync(path, runFolder(previous)[part]);
+    if (existsSync(path)) moveFolder(path, runFolder(previous)[part]);
   }
 }

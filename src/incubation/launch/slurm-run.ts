@@ -1,6 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { writeFileAtomic } from '../../checkpoint/atomic.js';
+import { makeFolders, writeFileAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { readJobs, recordJobs, type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
@@ -89,8 +88,7 @@ export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
   for (const { file, phases: names, needs, text } of phaseJobs({ ...run, phases })) {
     const path = join(folder, file);
     withFileErrors(path, () => {
-      for (const name of names) mkdirSync(runFolder(runDir).phase(name).root, { recursive: true });
-      mkdirSync(folder, { recursive: true });
+      for (const name of names) makeFolders(runFolder(runDir).phase(name).root);
       writeFileAtomic(path, text);
     });
     const after = [...new Set(needs.flatMap((need) => (isDone(need) ? [] : (queued.get(need) ?? []))))];

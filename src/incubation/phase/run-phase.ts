@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { errorText } from '../../base/errors.js';
+import { makeFolders, syncWay } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import type { PhaseResult } from '../../checkpoint/records.js';
@@ -71,7 +71,11 @@ export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
     return trainPhase(run, crew);
   }
   requireSameRecipe(run.runDir, run.recipe);
-  withFileErrors(root, () => mkdirSync(root, { recursive: true }));
+  withFileErrors(root, () => {
+    makeFolders(root);
+    // Checkpoints in it are to outlive a power loss, whoever made the folder and died before it was on the disk.
+    syncWay(run.runDir, root);
+  });
   // A process whose supervisor was killed ends after its step.
   const lock = await lockFolder(root, ORPHAN_MS);
   try {
