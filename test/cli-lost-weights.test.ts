@@ -74,8 +74,8 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
       expect(modelOf(run, phase).equals(modelOf(whole, phase)), phase).toBe(true);
     }
     expect(jsonLines(join(run, 'PT/metrics.jsonl')).at(-1)).toMatchObject({ step: 16 });
-    const { phases } = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
-    expect(phases[0]).toMatchObject({ phase: 'PT', steps: 16 });
+    const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
+    expect(summary.phases[0]).toMatchObject({ phase: 'PT', steps: 16 });
   }, 180_000);
 
   test('commands that read weights refuse, and name what can be done', async () => {

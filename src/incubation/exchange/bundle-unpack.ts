@@ -144,6 +144,7 @@ async function withExtracted(
   use: (content: BundleContent, folder: string) => Promise<Unpacked>,
 ): Promise<Unpacked> {
   const folder = temporaryPath(parent, name);
+  withFileErrors(parent, () => makeFolders(parent));
   try {
     const content = withFile(bundle, (file) => extract(file, folder));
     withFileErrors(folder, () => syncFoldersIn(folder));
