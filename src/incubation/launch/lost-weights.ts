@@ -1,12 +1,9 @@
-import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { syncFolder } from '../../checkpoint/atomic.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
-import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { finalCheckpoint, LostWeights } from '../../checkpoint/finished-phase.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { needsOf, type Phase, type PhaseName, phasesOf } from '../phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { reopen } from './more-epochs.js';
 
 interface Wanted {
   readonly recipe: Recipe;
@@ -17,7 +14,7 @@ interface Wanted {
 
 /**
  * Looks for phases that are done, whose last checkpoint is missing or damaged, and from which other phases are about to
- * start. Such a phase loses its result, so that training goes on from the checkpoint before, and `note` is told. Only
+ * start. The result of such a phase is moved to `previous/`, so that training goes on from the checkpoint before, and `note` is told. Only
  * for who holds the run.
  * @throws LostWeights where there is no checkpoint before it, or the phase may not be trained now
  */
@@ -37,7 +34,7 @@ export function reopenLost({ recipe, runDir, only }: Wanted, note: (line: string
         continue;
       }
       note(`${lost.message}. The steps after ${lost.olderStep} are trained again.`);
-      forgetResult(runDir, name);
+      reopen(runDir, [name]);
       isReopening = true;
     }
   }
@@ -82,12 +79,4 @@ function lossOf(runDir: string, name: PhaseName): LostWeights | undefined {
     if (error instanceof LostWeights) return error;
     throw error;
   }
-}
-
-function forgetResult(runDir: string, name: PhaseName): void {
-  const { result } = runFolder(runDir).phase(name);
-  withFileErrors(result, () => {
-    rmSync(result, { force: true });
-    syncFolder(dirname(result));
-  });
 }
