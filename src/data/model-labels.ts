@@ -22,6 +22,8 @@ export interface ModelClasses {
   readonly isCertain?: boolean;
   /** Folders are named by their labels: `9`, `9_boot`. */
   readonly byNumber?: boolean;
+  /** What to do about names that the model does not know. Default: state them with `--classes`. */
+  readonly whatToDo?: string;
 }
 
 /** Images whose labels are those of a model. */
@@ -82,7 +84,7 @@ function labelling(dataset: Dataset, used: readonly number[], model: ModelClasse
     return { labels: same, assumptions: [orderAssumed(dataset, model, where)] };
   }
   if (sameClasses(classes, named.names)) return { labels: same, assumptions: [] };
-  const found = labelsAmong(names, named, (name) => name, STATE_THEM(where));
+  const found = labelsAmong(names, named, (name) => name, model.whatToDo ?? STATE_THEM(where));
   const labels = classes.map(() => -1);
   for (const [i, label] of used.entries()) labels[label] = found[i];
   return { labels, assumptions: [] };

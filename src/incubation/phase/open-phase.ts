@@ -24,6 +24,7 @@ import {
   type Trained,
 } from './phase-checkpoint.js';
 import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
+import { phaseLabels, type StartLabels } from './phase-labels.js';
 import { type Log, openLog } from './phase-log.js';
 import { phaseModel, phaseStart } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
@@ -61,15 +62,16 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const { accumulate, batch_size: batchSize } = phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
   const checkpoint = findCheckpoint(folder.root, log);
-  const { images, digest } = await imagesOfPhase(run, crew, log);
+  const { images: found, digest } = await imagesOfPhase(run, crew, log);
   const planned = imagesPlannedFor(runDir);
-  const imagesOf = trainImagesOf(run.recipe, images.train.length);
+  const imagesOf = trainImagesOf(run.recipe, found.train.length);
   const plan = phasePlan(run.recipe, (name) => planned(name) ?? imagesOf(name), phase.name);
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
   if (changed) log(changed);
   if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
-  const { stages, parent } = await phaseStart(recipe, phase, { runDir, checkpoint });
+  const { stages, parent, labels } = await phaseStart(recipe, phase, { runDir, checkpoint });
+  const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(recipe, phase, stages, device);
   freeze(phase, model);
   const { ema: decay } = phase.settings;
@@ -126,6 +128,27 @@ async function imagesOfPhase(
     `${phase}: rank ${rank} finds ${images.train.length} training images, rank 0 ${leaders}`,
     { hint: 'all machines need the same images' },
   );
+}
+
+/** The images with the labels of the weights that the phase starts from. */
+function imagesWithLabels(
+  { phase, shared, note }: Opening,
+  found: Images,
+  start: StartLabels | undefined,
+  { leads }: Crew,
+  log: Log,
+): Images {
+  const { images, notes } = phaseLabels(found, start);
+  if (images !== found && shared !== undefined) {
+    throw new InputError(`${phase}: modules that are trained together need the labels of ${start?.name}`, {
+      hint: 'set incubation.together to false: the labels are then given to each module',
+    });
+  }
+  for (const line of notes) {
+    log(line);
+    if (leads) note?.(line);
+  }
+  return images;
 }
 
 /** Says how the images differ from those that the phase began with, and what becomes of its schedule. */

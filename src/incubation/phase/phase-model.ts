@@ -2,6 +2,7 @@ import { InputError, RunError } from '../../base/errors.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint-store.js';
 import { finalCheckpoint } from '../../checkpoint/finished-phase.js';
 import { readModelFile } from '../../checkpoint/model-file/model-file.js';
+import { classNamesIn } from '../../checkpoint/model-file/model-file-classes.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { runFolder } from '../../checkpoint/run-folder.js';
 import { fitStem } from '../../models/position-embedding.js';
@@ -10,11 +11,13 @@ import type { InitContext } from '../../nn/init.js';
 import { loadWeights } from '../../nn/weights.js';
 import { Generator } from '../../torch/random.js';
 import { assemble, type StageWeights } from '../assemble.js';
+import { classesOf } from '../checkpoint-classes.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
 import { weightsHash } from '../exchange/lineage.js';
 import type { Phase, PhaseName, Source } from '../phases.js';
 import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { requireSameLabels, type StartLabels } from './phase-labels.js';
 
 /** What a phase's model is built from. */
 export interface PhaseStart {
@@ -22,6 +25,13 @@ export interface PhaseStart {
   readonly stages: readonly (StageWeights | null)[];
   /** The weights it starts from, its stage in the meta model included; null: from none, or from a checkpoint. */
   readonly parent: string | null;
+  /** Whose labels its head has; absent where the head is new. */
+  readonly labels: StartLabels | undefined;
+}
+
+/** Weights, and the names of the classes that their head tells apart. */
+interface NamedWeights extends StageWeights {
+  readonly labels: StartLabels | undefined;
 }
 
 /**
@@ -34,9 +44,9 @@ export async function phaseStart(
   phase: Phase,
   from: { readonly runDir: string; readonly checkpoint: Checkpoint | undefined },
 ): Promise<PhaseStart> {
-  return from.checkpoint
-    ? { stages: await weightsIn(from.checkpoint, phase.name), parent: null }
-    : startingWeights(recipe, phase, from.runDir);
+  if (from.checkpoint === undefined) return startingWeights(recipe, phase, from.runDir);
+  const stages = await weightsIn(from.checkpoint, phase.name);
+  return { stages, parent: null, labels: stages[0].labels };
 }
 
 /** Builds the model of a phase; stages without weights are initialised from (seed, phase). */
@@ -97,7 +107,7 @@ function contextOf(recipe: Recipe, phase: Phase, device: string): InitContext {
 }
 
 async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: string): Promise<PhaseStart> {
-  const known = new Map<Source, readonly StageWeights[]>();
+  const known = new Map<Source, readonly NamedWeights[]>();
   for (const source of new Set(sources)) {
     if (source !== null) known.set(source, await weightsFrom(source, recipe, runDir));
   }
@@ -105,14 +115,16 @@ async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: strin
   // Of one source the whole, with the stage that a module takes the place of; of several what is taken of them.
   const [first] = known.values();
   const parent = known.size === 1 ? first : stages.filter((stage) => stage !== null);
-  return { stages, parent: known.size === 0 ? null : hashOf(parent) };
+  const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
+  requireSameLabels(labels);
+  return { stages, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0] };
 }
 
 async function weightsFrom(
   source: NonNullable<Source>,
   recipe: Recipe,
   runDir: string,
-): Promise<readonly StageWeights[]> {
+): Promise<readonly NamedWeights[]> {
   const { meta, model } = recipe.start;
   const target = targetDepths(recipe);
   if (source === 'start.meta') {
@@ -130,19 +142,26 @@ async function weightsOfFile(
   name: string,
   depths: readonly number[],
   recipe: Recipe,
-): Promise<StageWeights[]> {
-  const { file } = await readCheckpointFile(name);
+): Promise<NamedWeights[]> {
+  const checkpoint = await readCheckpointFile(name);
+  const { file } = checkpoint;
+  const isKept = recipe.start.head === 'keep';
+  const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
   const [first, ...rest] = divideStages(file.stages, depths, name);
   const stages = [fitStem(first, vitConfigOf(recipe), name), ...rest];
   const isHead = (parameter: string) => /^head(_dist)?\./.test(parameter);
   return stages.map((weights) => ({
     weights,
     source: name,
+    labels,
     ...(recipe.start.head === 'new' && { isFresh: isHead }),
   }));
 }
 
-async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<StageWeights[]> {
+async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<NamedWeights[]> {
   const { stages } = await readModelFile(checkpoint.folder);
-  return stages.map((weights) => ({ weights, source: `${phase} (${checkpoint.folder})` }));
+  const from = `${phase} (${checkpoint.folder})`;
+  const names = classNamesIn(Object(checkpoint.manifest).classes);
+  const labels = { name: phase, classes: names && { names, from, isOurs: true }, isOfRun: true };
+  return stages.map((weights) => ({ weights, source: from, labels }));
 }

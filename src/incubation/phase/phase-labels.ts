@@ -1,0 +1,80 @@
+import { InputError } from '../../base/errors.js';
+import { labelsByName, numbered, sameClasses } from '../../data/class-names.js';
+import { withModelLabels } from '../../data/model-labels.js';
+import type { CheckpointClasses } from '../checkpoint-classes.js';
+import type { Images } from '../images.js';
+
+/** What a phase starts or continues from, as far as its labels are concerned. */
+export interface StartLabels {
+  /** A message's name for it: `FT`, `start.model vit.pth`. */
+  readonly name: string;
+  /** Absent where it does not name its classes. */
+  readonly classes: CheckpointClasses | undefined;
+  /** It is of the run itself, whose images have been compared with those it was trained on. */
+  readonly isOfRun: boolean;
+}
+
+/** Images with the labels of what a phase starts from, and what was assumed of them. */
+export interface PhaseLabels {
+  readonly images: Images;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Gives a phase's images the labels that the weights it starts from have for the names of their classes. Where those name
+ * none, or name ImageNet's ids by words, the order of the images' classes is taken, which is said.
+ *
+ * @throws InputError that lists classes which those weights do not know
+ */
+export function phaseLabels(images: Images, start: StartLabels | undefined): PhaseLabels {
+  const { train, val } = images;
+  const { classes: names } = train;
+  if (start === undefined || train.isUnnamed) return { images, notes: [] };
+  const { classes: named, name, isOfRun } = start;
+  if (named === undefined) {
+    const text = `labels in the order of the classes: ${numbered(names)} (${name} does not name its classes)`;
+    return { images, notes: isOfRun ? [] : [`assumed: ${text}`] };
+  }
+  if (sameClasses(names, named.names)) return { images, notes: [] };
+  // Renamed since, which was accepted: the run keeps the labels itself.
+  if (isOfRun && !areSame(names, named.names)) return { images, notes: [] };
+  const model = {
+    count: named.names.length,
+    named: { names: named.names, from: name },
+    isCertain: named.isOurs,
+    whatToDo:
+      'Rename the classes, or set start.head to new: the head is then trained for the classes of the images.',
+  };
+  const labelled = withModelLabels(train, model, 'the training images');
+  if (labelled.assumptions.length > 0) {
+    return { images, notes: labelled.assumptions.map((text) => `assumed: ${text}`) };
+  }
+  return {
+    images: {
+      ...images,
+      train: labelled.dataset,
+      val: withModelLabels(val, model, 'the validation images').dataset,
+    },
+    notes: [`labels are those of ${name}: ${numbered(named.names)}`],
+  };
+}
+
+/** @throws InputError where modules that are to be assembled were trained with other labels */
+export function requireSameLabels(starts: readonly StartLabels[]): void {
+  const [first, ...others] = starts.filter(({ classes }) => classes !== undefined);
+  const other = others.find(
+    ({ classes }) => first.classes && classes && !sameClasses(first.classes.names, classes.names),
+  );
+  if (other === undefined) return;
+  const [a, b] = [first, other].map(({ classes }) => classes?.names ?? []);
+  const label = a.findIndex((name, i) => name !== b[i]);
+  throw new InputError(
+    `${first.name} and ${other.name} were trained with other labels: class ${label} is ${a[label]} and ${b[label]}`,
+    { hint: 'Modules fit together that were trained on the same classes: train one of them again.' },
+  );
+}
+
+function areSame(a: readonly string[], b: readonly string[]): boolean {
+  const labelsOf = labelsByName(b);
+  return a.length === b.length && a.every((name) => labelsOf(name).length === 1);
+}
