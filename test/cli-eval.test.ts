@@ -8,6 +8,10 @@ import { goldenPath, goldenTensors, numbers } from './support.js';
 
 const folder = temporaryFolder();
 const data = ['--data', goldenPath('png')];
+/** What is printed of weights that do not state how images are normalised. */
+const ASSUMED_IMAGES =
+  "assumed: mean [0.485, 0.456, 0.406] (ImageNet's)\n" +
+  "assumed: standard deviation [0.229, 0.224, 0.225] (ImageNet's)\n";
 const evaluate = (name: string, ...args: string[]) =>
   cli(['eval', goldenPath(`ckpt/${name}.pth`), ...data, ...args]);
 
@@ -169,7 +173,7 @@ describe('a model that says more than its weights', () => {
 
   test("Hugging Face's folder tells the heads", async () => {
     const { code, stdout, stderr } = await cli(['eval', out, ...data, '--json']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: ASSUMED_IMAGES });
     const result = JSON.parse(stdout);
     expect(result).toMatchObject({ top1: scoresOf('FT').top1, model: { heads: 4, depths: [8] } });
     expect(Math.abs(result.loss - scoresOf('FT').loss)).toBeLessThan(1e-5);
@@ -182,7 +186,7 @@ describe('a model that says more than its weights', () => {
     try {
       const first = await cli(args, { env });
       expect(first.stderr).toMatch(
-        /^downloading vit\/config\.json, .*\ndownloading vit\/model\.safetensors, 1\.\d+ MiB\n$/,
+        /^downloading vit\/config\.json, .*\ndownloading vit\/model\.safetensors, 1\.\d+ MiB\nassumed: mean [^\n]*\nassumed: standard deviation [^\n]*\n$/,
       );
       const { checkpoint, top1, loss } = JSON.parse(first.stdout);
       expect({ checkpoint, top1 }).toEqual({ checkpoint: name, top1: scoresOf('FT').top1 });
@@ -196,7 +200,7 @@ describe('a model that says more than its weights', () => {
       expect(hub.requests).toEqual([]);
       hub.close();
       const second = await cli(args, { env: { ...env, HF_HUB_OFFLINE: '1' } });
-      expect(second.stderr).toBe('');
+      expect(second.stderr).toBe(ASSUMED_IMAGES);
       expect(JSON.parse(second.stdout).loss).toBe(loss);
     } finally {
       hub.close();

@@ -5,9 +5,9 @@ import { InputError } from '../base/errors.js';
 import { modelDamage } from '../checkpoint/checkpoint-store-manifest.js';
 import { finalCheckpoint } from '../checkpoint/finished-phase.js';
 import { localCheckpoint } from '../checkpoint/hub/hub.js';
-import { isHubName } from '../checkpoint/hub/hub-name.js';
+import { hubNameMeant, isHubName } from '../checkpoint/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../checkpoint/model-file/folder-weights.js';
-import { type ModelFile, readModelFile } from '../checkpoint/model-file/model-file.js';
+import { type ModelFile, type ReadModelOptions, readModelFile } from '../checkpoint/model-file/model-file.js';
 import { phasesIn, readJson } from '../checkpoint/run-folder.js';
 
 const evaluation = z.object({
@@ -47,7 +47,7 @@ export interface CheckpointFile {
   readonly manifest: Manifest | undefined;
 }
 
-export interface CheckpointFileOptions {
+export interface CheckpointFileOptions extends ReadModelOptions {
   /** Told of damaged checkpoints that were passed over. */
   readonly note?: (line: string) => void;
   /** Gives the path of a name on the hub. Default: `localCheckpoint`. */
@@ -64,10 +64,10 @@ export async function readCheckpointFile(
   name: string,
   options: CheckpointFileOptions = {},
 ): Promise<CheckpointFile> {
-  const { note = () => {}, download = localCheckpoint } = options;
+  const { note = () => {}, download = localCheckpoint, weights } = options;
   const isOnHub = isHubName(name);
   const place = findWeights(isOnHub ? await download(name) : name, note);
-  const file = await readModelFile(place);
+  const file = await readModelFile(place, { weights });
   const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
   const beside = join(folder, 'manifest.json');
   const isOurs =
@@ -86,8 +86,7 @@ const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
 
 function findWeights(path: string, note: (line: string) => void): string {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined)
-    throw new InputError(`${path} does not exist`, { hint: 'check the path of the checkpoint' });
+  if (stat === undefined) throw notFound(path);
   if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
   if (existsSync(join(path, 'recipe.json'))) {
     const phases = phasesIn(path);
@@ -107,6 +106,14 @@ function findWeights(path: string, note: (line: string) => void): string {
   for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
   if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
   return checkpoint.folder;
+}
+
+function notFound(path: string): InputError {
+  // A path whose first folder is here is rather misspelt.
+  const meant = existsSync(path.split('/', 1)[0]) ? undefined : hubNameMeant(path);
+  return new InputError(`${path} does not exist`, {
+    hint: meant === undefined ? 'check the path of the checkpoint' : `did you mean ${meant}?`,
+  });
 }
 
 function readManifest(path: string): Manifest {

@@ -42,8 +42,11 @@ function fileOf({ width = 64, channels = 3, bias = true, hints = {}, metadata = 
       { dtype: 'F32', shape, data: none },
     ]),
   );
-  return { path: 'x.pth', format: 'torch', layout: 'timm', stages: [stage], metadata, hints };
+  return { path: 'x.pth', format: 'torch', layout: 'timm', stages: [stage], metadata, hints, leftOut: [] };
 }
+
+const MEAN = "mean [0.485, 0.456, 0.406] (ImageNet's)";
+const STD = "standard deviation [0.229, 0.224, 0.225] (ImageNet's)";
 
 function known(shape: Shape, ...settings: string[]) {
   const { recipe, assumptions } = modelOfCheckpoint(
@@ -63,7 +66,7 @@ test.each([
   expect(known({ width })).toMatchObject({
     heads,
     layerNormEps: 1e-6,
-    assumptions: [expect.stringContaining(`${heads} heads`), 'LayerNorm epsilon 1e-6'],
+    assumptions: [expect.stringContaining(`${heads} heads`), 'LayerNorm epsilon 1e-6', MEAN, STD],
   });
 });
 
@@ -79,7 +82,8 @@ test("timm's crop is evaluation's; what evaluation does otherwise is said, whate
     const { recipe, assumptions } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
     return [recipe.data.eval_crop, assumptions];
   };
-  const assumptions = ['bicubic resize and a centre crop (its config.json says interpolation bilinear)'];
+  const resize = 'bicubic resize and a centre crop (its config.json says interpolation bilinear)';
+  const assumptions = [MEAN, STD, resize];
   expect(of()).toEqual([0.9, assumptions]);
   expect(of('data.eval_crop=1')).toEqual([1, assumptions]);
 });
@@ -89,7 +93,7 @@ test('settings go first, and what they say is not assumed', () => {
   expect(known({ width: 192 }, ...settings)).toEqual({
     heads: 12,
     layerNormEps: 1e-5,
-    assumptions: [],
+    assumptions: [STD],
     mean: [0.5, 0.5, 0.5],
   });
 });
@@ -107,19 +111,19 @@ test('what lies beside the weights, or in their header, goes before what their w
     mean: [0, 0, 0],
   });
   const metadata = { heads: '2', layer_norm_eps: '0.00001' };
-  expect(known({ metadata })).toMatchObject({ heads: 2, layerNormEps: 1e-5, assumptions: [] });
+  expect(known({ metadata })).toMatchObject({ heads: 2, layerNormEps: 1e-5, assumptions: [MEAN, STD] });
   expect(known({ metadata, hints: { heads: 8 } })).toMatchObject({ heads: 8, layerNormEps: 1e-5 });
 });
 
 test('only what nothing tells is assumed', () => {
   expect(known({ hints: { heads: 4 } })).toMatchObject({
     heads: 4,
-    assumptions: ['LayerNorm epsilon 1e-6'],
+    assumptions: ['LayerNorm epsilon 1e-6', MEAN, STD],
   });
   const metadata = { heads: 'many', layer_norm_eps: '-1', format: 'pt' };
   expect(known({ width: 384, metadata })).toMatchObject({
     heads: 6,
-    assumptions: ['6 heads (vit-small has the same width)', 'LayerNorm epsilon 1e-6'],
+    assumptions: ['6 heads (vit-small has the same width)', 'LayerNorm epsilon 1e-6', MEAN, STD],
   });
 });
 

@@ -22,8 +22,14 @@ export interface VitConfig {
   readonly mlpRatio: number;
   readonly qkvBias: boolean;
   readonly layerNormEps: number;
-  /** Classify by a class token; otherwise by the mean of the patch tokens. */
   readonly classToken: boolean;
+  /**
+   * What the head reads: the class token, or the mean of the patch tokens (timm's global_pool). Default: the class token
+   * if there is one.
+   */
+  readonly pool?: 'token' | 'mean';
+  /** The final norm follows the pooling, under the name `fc_norm` (timm, MAE), instead of `norm` before it. Default false. */
+  readonly fcNorm?: boolean;
   /**
    * With a distillation token after the class token, and a head of its own (DeiT, Touvron et al. 2021, section 4).
    * Training gives the logits of both heads, [B, 2, classes], the class head's first; evaluation their mean,
@@ -42,6 +48,11 @@ function headTokens({ classToken, distilled }: VitConfig): number {
   return Number(classToken) + Number(distilled ?? false);
 }
 
+/** Whether the head reads the mean of the patch tokens. */
+export function isMeanPooled({ pool, classToken }: Pick<VitConfig, 'pool' | 'classToken'>): boolean {
+  return (pool ?? (classToken ? 'token' : 'mean')) === 'mean';
+}
+
 /**
  * @throws InputError for a distillation token without a class token, numbers that are no sizes, patches that do not fill
  *   the image, or heads that do not share the width evenly
@@ -57,6 +68,7 @@ export function vit(config: VitConfig): Blueprint {
   if (config.distilled && !config.classToken) {
     throw new InputError('a distilled model needs a class token', { hint: 'set classToken to true' });
   }
+  requirePool(config);
   requireSizes(config);
   return {
     depth: config.depth,
@@ -68,6 +80,17 @@ export function vit(config: VitConfig): Blueprint {
     makeHead: (context) => new VitHead(config, context),
     cost: vitCost(config),
   };
+}
+
+function requirePool({ pool, classToken, distilled }: VitConfig): void {
+  if (pool === 'token' && !classToken) {
+    throw new InputError('pooling by the class token needs one', {
+      hint: "set classToken to true, or pool to 'mean'",
+    });
+  }
+  if (pool === 'mean' && distilled) {
+    throw new InputError('the heads of a distilled model read its tokens: it cannot pool by the mean');
+  }
 }
 
 function requireSizes({ imageSize, patchSize, channels, classes, width, depth, heads }: VitConfig): void {
@@ -156,7 +179,7 @@ class VitBlock extends Layer {
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.#dropPath = dropPathRate;
     // The heads read their own tokens alone: the last block computes no other, which changes no number.
-    this.#outputs = isLast && config.classToken ? headTokens(config) : null;
+    this.#outputs = isLast && !isMeanPooled(config) ? headTokens(config) : null;
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
@@ -168,29 +191,44 @@ class VitBlock extends Layer {
   }
 }
 
-/** Final norm and classifiers, on their tokens or the mean token: [B, N, D] -> [B, classes], or [B, 2, classes]. */
+/** Pooling, final norm and classifiers: [B, N, D] -> [B, classes], or [B, 2, classes]. */
 class VitHead extends Layer {
-  readonly norm: LayerNorm;
+  readonly norm: LayerNorm | null;
+  readonly fc_norm: LayerNorm | null;
   readonly head: Linear;
   readonly head_dist: Linear | null;
-  readonly #classToken: boolean;
+  readonly #isMeanPooled: boolean;
+  /** Tokens before the patches'. */
+  readonly #prefix: number;
 
   constructor(config: VitConfig, context: InitContext) {
     super();
-    this.norm = new LayerNorm(config.width, config.layerNormEps, context);
+    const norm = new LayerNorm(config.width, config.layerNormEps, context);
+    this.norm = config.fcNorm ? null : norm;
+    this.fc_norm = config.fcNorm ? norm : null;
     this.head = new Linear(config.width, config.classes, context);
     this.head_dist = config.distilled ? new Linear(config.width, config.classes, context) : null;
-    this.#classToken = config.classToken;
+    this.#isMeanPooled = isMeanPooled(config);
+    this.#prefix = headTokens(config);
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    if (!this.#classToken) return this.head.forward(mean(this.norm.forward(x), 1));
+    if (this.#isMeanPooled) return this.head.forward(this.#pooledMean(x));
     // The norm works token by token: normalising those that are read alone gives the same numbers.
-    if (this.head_dist === null) return this.head.forward(this.norm.forward(select(x, 1, 0)));
-    const tokens = this.norm.forward(slice(x, 1, 0, 2));
+    if (this.head_dist === null) return this.head.forward(this.#normed(select(x, 1, 0)));
+    const tokens = this.#normed(slice(x, 1, 0, 2));
     const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)];
     const logits = concat([this.head.forward(byClass), this.head_dist.forward(byTeacher)], 1);
     return pass.training ? logits : mean(logits, 1);
+  }
+
+  #pooledMean(x: Tensor): Tensor {
+    const patches = this.#prefix === 0 ? x : slice(x, 1, this.#prefix);
+    return this.fc_norm ? this.fc_norm.forward(mean(patches, 1)) : mean(this.#normed(patches), 1);
+  }
+
+  #normed(x: Tensor): Tensor {
+    return (this.norm ?? this.fc_norm)?.forward(x) ?? x;
   }
 }
 
@@ -208,7 +246,7 @@ function vitActivations(config: VitConfig): BlockActivations {
     trained: frozen + N * (D + D + hidden),
     input: N * D,
     // Of the last block only keys and values are computed of all tokens, and what they are made of.
-    ...(config.classToken && {
+    ...(!isMeanPooled(config) && {
       lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) - 4 * N * D },
     }),
     workspace: N * (2 * D + 2 * hidden),

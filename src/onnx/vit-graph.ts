@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import type { VitConfig } from '../models/vit.js';
+import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit.js';
 import { type Graph, type GraphBuilder, graphBuilder } from './graph.js';
 import { type Weights, weightsFor } from './weights.js';
 
@@ -87,7 +87,7 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
 function block(parts: Parts, x: string, index: number): string {
   const { graph, config } = parts;
   const name = `blocks.${index}`;
-  const isLast = config.classToken && index === config.depth - 1;
+  const isLast = !isMeanPooled(config) && index === config.depth - 1;
   const read = isLast ? 1 + Number(config.distilled ?? false) : null;
   const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
   const mixed = attention(parts, layerNorm(parts, x, `${name}.norm1`), `${name}.attn`, read);
@@ -133,12 +133,13 @@ function gelu(graph: GraphBuilder, x: string, name: string): string {
 /** [B, N, D] -> `logits` [B, classes]. With two heads, their mean. */
 function head(parts: Parts, x: string): void {
   const { graph, config } = parts;
-  const { width, classes, classToken, distilled } = config;
-  const tokens = layerNorm(parts, x, 'norm');
-  if (!classToken) {
-    const mean = graph.node('ReduceMean', 'head/mean', [tokens], { axes: [1], keepdims: 0 });
-    linear(parts, mean, 'head', width, classes, true, 'logits');
-  } else if (!distilled) {
+  const { width, classes, distilled, fcNorm } = config;
+  if (isMeanPooled(config)) {
+    linear(parts, pooledMean(parts, x), 'head', width, classes, true, 'logits');
+    return;
+  }
+  const tokens = layerNorm(parts, x, fcNorm ? 'fc_norm' : 'norm');
+  if (!distilled) {
     const token = graph.node('Squeeze', 'head/token', [tokens, graph.integers(1)]);
     linear(parts, token, 'head', width, classes, true, 'logits');
   } else {
@@ -150,6 +151,15 @@ function head(parts: Parts, x: string): void {
     const sum = graph.node('Add', 'head/sum', logits);
     graph.node('Mul', 'logits', [sum, graph.floats('half', 0.5)]);
   }
+}
+
+/** [B, N, D] -> [B, D]: of the patch tokens. */
+function pooledMean(parts: Parts, x: string): string {
+  const { graph, config } = parts;
+  const patches = config.classToken ? tokensBetween(graph, 'head/patches', x, 1, tokenCount(config)) : x;
+  const mean = (tokens: string) =>
+    graph.node('ReduceMean', 'head/mean', [tokens], { axes: [1], keepdims: 0 });
+  return config.fcNorm ? layerNorm(parts, mean(patches), 'fc_norm') : mean(layerNorm(parts, patches, 'norm'));
 }
 
 function layerNorm({ graph, weight, config }: Parts, x: string, name: string): string {
@@ -175,6 +185,11 @@ function linear(
 
 /** [B, N, D] -> [B, count, D] */
 function firstTokens(graph: GraphBuilder, name: string, x: string, count: number): string {
-  const [start, end, axis] = [0, count, 1].map((value) => graph.integers(value));
+  return tokensBetween(graph, name, x, 0, count);
+}
+
+/** [B, N, D] -> [B, to - from, D] */
+function tokensBetween(graph: GraphBuilder, name: string, x: string, from: number, to: number): string {
+  const [start, end, axis] = [from, to, 1].map((value) => graph.integers(value));
   return graph.node('Slice', name, [x, start, end, axis]);
 }

@@ -1,7 +1,7 @@
 import { quoted } from '../base/shell.js';
 import type { Layout } from '../checkpoint/layout/layout-stages.js';
 import { evalShorterSide, SMALL_IMAGE } from '../data/transform.js';
-import type { VitConfig } from '../models/vit.js';
+import { isMeanPooled, type VitConfig } from '../models/vit.js';
 
 export interface Usage {
   readonly layout: Layout;
@@ -68,7 +68,11 @@ function loadedInTimm(config: VitConfig, file: string): string[] {
     `model = ${name}(`,
     `    img_size=${imageSize}, patch_size=${patchSize}, in_chans=${channels}, num_classes=${classes},`,
     `    embed_dim=${width}, depth=${depth}, num_heads=${heads}, mlp_ratio=${mlpRatio}, qkv_bias=${python(qkvBias)},`,
-    ...(config.classToken ? [] : ["    class_token=False, global_pool='avg', fc_norm=False,"]),
+    ...(isMeanPooled(config)
+      ? [
+          `    class_token=${python(config.classToken)}, global_pool='avg', fc_norm=${python(config.fcNorm ?? false)},`,
+        ]
+      : []),
     `    norm_layer=partial(torch.nn.LayerNorm, eps=${config.layerNormEps}),`,
     ').eval()',
     `model.load_state_dict(load_file(${JSON.stringify(file)}))`,

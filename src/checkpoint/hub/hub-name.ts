@@ -38,6 +38,36 @@ export function parseHubName(name: string): HubName {
   });
 }
 
+/** Addresses of a file or a repository in a browser. */
+const ADDRESS = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\/(?:api\/models\/)?(.+)$/;
+const IN_BROWSER = /^([^/]+\/[^/]+)\/(?:blob|resolve|tree)\/([^/]+)(?:\/(.+))?$/;
+/** Names of timm's vision transformers, which are in its own organisation on the hub. */
+const TIMM = /^(?:vit|deit3?)_\w+_patch\d+_[\w.]+$/;
+
+/**
+ * The name on the hub that someone may have meant by a path that does not exist, such as `google/vit-base-patch16-224`,
+ * an address of huggingface.co, or a model's name in timm; undefined if it looks like none.
+ */
+export function hubNameMeant(path: string): string | undefined {
+  if (TIMM.test(path)) return `hf:timm/${path}`;
+  const address = ADDRESS.exec(path)?.[1]
+    .replace(/[?#].*$/, '')
+    .replace(/\/$/, '');
+  const [, repository, revision, file] = IN_BROWSER.exec(address ?? '') ?? [];
+  const plain = address ?? path;
+  const meant =
+    repository === undefined
+      ? plain
+      : [repository, ...(file === undefined ? [] : [file])].join('/') +
+        (revision === 'main' ? '' : `@${revision}`);
+  if (address === undefined && !/^[\w][\w.-]*(?:\/[\w][\w.-]*)+(?:@[\w./-]+)?$/.test(meant)) return undefined;
+  try {
+    return parseHubName(`hf:${meant}`).name;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Neither empty nor a way out of the folder. */
 function isPlain(part: string): boolean {
   return part !== '' && part !== '.' && part !== '..' && !/[\\\0]/.test(part);

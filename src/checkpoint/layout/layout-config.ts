@@ -17,6 +17,8 @@ export interface ModelHints {
   readonly std?: readonly number[];
   /** Share of the resized shorter side that evaluation's crop keeps. */
   readonly evalCrop?: number;
+  /** What the head reads, where the weights do not show it. */
+  readonly pool?: 'token' | 'mean';
   /** Which file says how evaluation resizes or crops, and what, where ours does otherwise. */
   readonly otherResize?: string;
 }
@@ -34,20 +36,27 @@ const huggingFace = z.object({
   hidden_act: z.string().optional(),
 });
 
-const timm = z.object({
-  num_classes: count.optional(),
-  model_args: z.object({ num_heads: count.optional(), img_size: side.optional() }).optional(),
-  pretrained_cfg: z
-    .object({
-      mean: channels.optional(),
-      std: channels.optional(),
-      input_size: channels.optional(),
-      crop_pct: z.number().positive().max(1).nullish(),
-      crop_mode: z.string().nullish(),
-      interpolation: z.string().nullish(),
-    })
-    .optional(),
+const timmImages = z.object({
+  mean: channels.optional(),
+  std: channels.optional(),
+  input_size: channels.optional(),
+  crop_pct: z.number().positive().max(1).nullish(),
+  crop_mode: z.string().nullish(),
+  interpolation: z.string().nullish(),
 });
+
+/** Of older versions, which have no `pretrained_cfg`, its keys are in `config.json` itself. */
+const timm = timmImages.extend({
+  num_classes: count.optional(),
+  global_pool: z.string().nullish(),
+  model_args: z
+    .object({ num_heads: count.optional(), img_size: side.optional(), global_pool: z.string().nullish() })
+    .optional(),
+  pretrained_cfg: timmImages.optional(),
+});
+
+/** timm's names of what a head may read. */
+const POOLS: Readonly<Record<string, 'token' | 'mean'>> = { token: 'token', avg: 'mean' };
 
 /** torch's exact GELU, the only activation of the models here. */
 const GELU = new Set(['gelu', 'gelu_python']);
@@ -72,18 +81,29 @@ export function huggingFaceHints(folder: string): ModelHints {
   });
 }
 
-/** What timm's own `config.json` tells, beside weights in timm's layout. */
+/**
+ * What timm's own `config.json` tells, beside weights in timm's layout.
+ * Throws `InputError` where it is damaged, or tells of a model that ours cannot be.
+ */
 export function timmHints(folder: string): ModelHints {
-  const config = readConfig(join(folder, 'config.json'), timm);
-  const { mean, std, input_size, crop_pct, crop_mode, interpolation } = config?.pretrained_cfg ?? {};
+  const path = join(folder, 'config.json');
+  const config = readConfig(path, timm);
+  const { mean, std, input_size, crop_pct, crop_mode, interpolation } =
+    config?.pretrained_cfg ?? config ?? {};
   const other = [
     ...((interpolation ?? 'bicubic') === 'bicubic' ? [] : [`interpolation ${interpolation}`]),
     ...((crop_mode ?? 'center') === 'center' ? [] : [`crop_mode ${crop_mode}`]),
   ];
+  const pool = config?.model_args?.global_pool ?? config?.global_pool ?? '';
+  if (pool !== '' && !Object.hasOwn(POOLS, pool)) {
+    throw new InputError(`${path}: global_pool ${pool} is not supported, only token and avg`);
+  }
   return defined({
     heads: config?.model_args?.num_heads,
     imageSize: config?.model_args?.img_size ?? input_size?.[1],
     classes: config?.num_classes,
+    // The class token is the rule, and a model without one cannot have it.
+    pool: POOLS[pool] === 'mean' ? 'mean' : undefined,
     mean,
     std,
     evalCrop: crop_pct ?? undefined,

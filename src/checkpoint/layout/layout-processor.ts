@@ -51,6 +51,7 @@ const square = z.union([pixels, z.object({ height: pixels, width: pixels })]);
 export const processorSchema = z.object({
   image_mean: channels.optional(),
   image_std: channels.optional(),
+  do_normalize: z.boolean().nullish(),
   do_resize: z.boolean().nullish(),
   do_center_crop: z.boolean().nullish(),
   resample: z.int().nullish(),
@@ -63,7 +64,9 @@ export const processorSchema = z.object({
 
 /** What a `preprocessor_config.json` tells: the share that its crop keeps, and what it does that evaluation here does not. */
 export function processorHints(given: z.infer<typeof processorSchema>): ProcessorHints {
-  const { image_mean: mean, image_std: std, size, crop_size, resample } = given;
+  const { image_mean, image_std, size, crop_size, resample } = given;
+  const isPlain = given.do_normalize === false;
+  const plain = (value: number) => (image_mean ?? [0, 0, 0]).map(() => value);
   const isResized = given.do_resize !== false && size !== undefined && size !== null;
   // Before version 4.26 a number was the shorter side where a crop follows, and both sides where none does.
   const shorter =
@@ -77,8 +80,9 @@ export function processorHints(given: z.infer<typeof processorSchema>): Processo
       : []),
   ];
   return {
-    mean,
-    std,
+    // Without normalisation, the model takes pixels from 0 to 1.
+    mean: isPlain ? plain(0) : image_mean,
+    std: isPlain ? plain(1) : image_std,
     evalCrop: isResized && isCropped && crop <= shorter ? shareOf(crop, shorter) : undefined,
     otherResize: other.length === 0 ? undefined : `preprocessor_config.json says ${other.join(', ')}`,
   };

@@ -1,5 +1,9 @@
 import type { LazyTensor } from '../lazy-tensor.js';
-import { isDivided, type Stage, splitStages, withoutWrappers } from '../model-file/model-file-stages.js';
+import { withoutExtraTensors } from '../model-file/extra-tensors.js';
+import { withHead } from '../model-file/head-names.js';
+import { isDivided, type Stage, splitStages } from '../model-file/model-file-stages.js';
+import { peelPrefix } from '../model-file/peel-prefix.js';
+import type { ChosenWeights, WeightsKind } from '../model-file/weights-choice.js';
 import { fromHuggingFace, isHuggingFace } from './layout-huggingface.js';
 import { joinQkv } from './layout-qkv.js';
 
@@ -12,15 +16,34 @@ export type Layout = 'official' | 'timm' | 'huggingface' | 'deep-incubation';
 export interface LaidOut {
   readonly layout: Layout;
   readonly stages: readonly Stage<LazyTensor>[];
+  /** Names of the file's tensors that no classifier reads. */
+  readonly leftOut: readonly string[];
+  /** Present if the file has averaged weights, or several. */
+  readonly chosen?: ChosenWeights;
 }
 
-/** Recognises a state dict's layout by its names, and gives its stages under ours; see `splitStages`. */
-export function stagesOfState(state: ReadonlyMap<string, LazyTensor>, path: string): LaidOut {
-  const named = withoutWrappers(state);
-  if (isHuggingFace(named.keys())) {
-    return { layout: 'huggingface', stages: [joinQkv(fromHuggingFace(named, path), path)] };
-  }
+/**
+ * Recognises a state dict's layout by its names, and gives its stages under ours; see `splitStages`.
+ * @param wanted of plain and averaged weights under different prefixes; default: averaged
+ */
+export function stagesOfState(
+  state: ReadonlyMap<string, LazyTensor>,
+  path: string,
+  wanted?: WeightsKind,
+): LaidOut {
+  const { named, chosen } = peelPrefix(state, path, wanted);
+  const choice = chosen === undefined ? {} : { chosen };
   const divided = [...named.keys()].filter(isDivided).length;
-  const layout = divided === 0 ? 'timm' : divided === named.size ? 'deep-incubation' : 'official';
-  return { layout, stages: splitStages(named, path).map((stage) => joinQkv(stage, path)) };
+  // Our own files hold nothing else, and a model of the user's own may have any names.
+  if (divided === named.size) {
+    const stages = splitStages(named, path).map((stage) => joinQkv(stage, path));
+    return { layout: 'deep-incubation', stages, leftOut: [], ...choice };
+  }
+  const { kept, leftOut } = withoutExtraTensors(named);
+  if (isHuggingFace(kept.keys())) {
+    const stages = [joinQkv(fromHuggingFace(kept, path), path)];
+    return { layout: 'huggingface', stages, leftOut, ...choice };
+  }
+  const stages = splitStages(withHead(kept), path).map((stage) => joinQkv(stage, path));
+  return { layout: divided === 0 ? 'timm' : 'official', stages, leftOut, ...choice };
 }

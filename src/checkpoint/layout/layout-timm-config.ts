@@ -3,6 +3,8 @@ import type { Geometry } from '../model-file/model-file-geometry.js';
 /** What of a model its weights do not tell, as far as it is known. */
 export interface TimmFacts {
   readonly heads?: number | undefined;
+  /** Where the weights do not show it. */
+  readonly pool?: 'token' | 'mean' | undefined;
   readonly classNames: readonly string[];
   /** How its pixels are made, where that is known. */
   readonly pixels?:
@@ -28,14 +30,16 @@ export function timmConfig(
     qkvBias,
     classToken,
     distilled,
+    fcNorm,
   }: Geometry,
-  { heads, classNames, pixels, weightsFile }: TimmFacts,
+  { heads, pool, classNames, pixels, weightsFile }: TimmFacts,
 ): Record<string, unknown> {
+  const isMean = !classToken || fcNorm === true || pool === 'mean';
   return {
     architecture: distilled ? 'deit_base_distilled_patch16_224' : 'vit_base_patch16_224',
     num_classes: classes,
     num_features: width,
-    global_pool: classToken ? 'token' : 'avg',
+    global_pool: isMean ? 'avg' : 'token',
     label_names: classNames,
     weights_file: weightsFile,
     model_args: {
@@ -47,7 +51,7 @@ export function timmConfig(
       num_heads: heads,
       mlp_ratio: mlpRatio,
       qkv_bias: qkvBias,
-      ...(!classToken && { class_token: false, global_pool: 'avg', fc_norm: false }),
+      ...(isMean && { class_token: classToken, global_pool: 'avg', fc_norm: fcNorm ?? false }),
     },
     pretrained_cfg: {
       num_classes: classes,

@@ -18,16 +18,32 @@ export interface Geometry {
   readonly classToken: boolean;
   /** A second token, which learns from a teacher, and mostly a second head (DeiT). */
   readonly distilled?: true;
+  /** The final norm follows the pooling, as `fc_norm` (timm, MAE): such a model pools by the mean. */
+  readonly fcNorm?: true;
+}
+
+/** Of a model that may lack its head, as pre-training leaves it. */
+export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
+  readonly classes: number | null;
 }
 
 type Shaped = { readonly shape: readonly number[] };
 type Shape = readonly number[];
 
 /**
- * The geometry of a vision transformer in stages (spec/method.md, section 4) from its shapes alone.
+ * The geometry of a vision transformer in stages from its shapes alone.
  * Throws `InputError` naming `source` and the tensors that are missing or contradict each other.
  */
 export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the model'): Geometry {
+  const { classes, ...backbone } = inferBackbone(stages, source);
+  if (classes !== null) return { ...backbone, classes };
+  throw new InputError(`${source}: stages.${stages.length - 1}.head.weight is missing`, {
+    hint: 'the file has a backbone without a classifier: fine-tune it with start.model and start.head: new',
+  });
+}
+
+/** The same for a model that may lack its head; `classes` is null then. */
+export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the model'): BackboneGeometry {
   const all = stages.map((stage, i) => lookup(stage, `${source}: stages.${i}`));
   const [first, last] = [all[0], all.at(-1)];
   if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
@@ -35,41 +51,44 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
   if (patchSize !== patchWidth) throw first.wrong('patch_embed.proj.weight', 'square patches');
   const depths = all.map(({ names, where }) => blockCount(names, where));
   const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
-  const [classes] = last.get('head.weight', 2);
+  const classes = last.names.has('head.weight') ? last.get('head.weight', 2)[0] : null;
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
   const distilled = first.names.has('dist_token');
+  const fcNorm = last.names.has('fc_norm.weight');
 
-  first.expect({
-    'patch_embed.proj.bias': [width],
-    ...(classToken ? { cls_token: [1, 1, width] } : {}),
-    ...(distilled ? { dist_token: [1, 1, width] } : {}),
-  });
-  last.expect({
-    'norm.weight': [width],
-    'norm.bias': [width],
-    'head.weight': [classes, width],
-    'head.bias': [classes],
-    ...(last.names.has('head_dist.weight')
-      ? { 'head_dist.weight': [classes, width], 'head_dist.bias': [classes] }
-      : {}),
-  });
+  first.expect({ 'patch_embed.proj.bias': [width] });
+  if (classToken) first.expect({ cls_token: [1, 1, width] });
+  if (distilled) first.expect({ dist_token: [1, 1, width] });
+  const norm = fcNorm ? 'fc_norm' : 'norm';
+  last.expect({ [`${norm}.weight`]: [width], [`${norm}.bias`]: [width] });
+  if (classes !== null) last.expect(headShapes('head', width, classes));
+  if (classes !== null && last.names.has('head_dist.weight')) {
+    last.expect(headShapes('head_dist', width, classes));
+  }
   for (const [i, stage] of all.entries()) {
     for (let j = 0; j < depths[i]; j++) stage.expect(blockShapes(`blocks.${j}.`, width, hidden, qkvBias));
     if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
   }
+  const imageSize = gridOf(first, width, classToken) * patchSize;
+  const mlpRatio = hidden / width;
   return {
-    imageSize: gridOf(first, width, classToken) * patchSize,
+    imageSize,
     patchSize,
     channels,
     width,
     depths,
     classes,
-    mlpRatio: hidden / width,
+    mlpRatio,
     qkvBias,
     classToken,
     ...(distilled ? { distilled } : {}),
+    ...(fcNorm ? { fcNorm } : {}),
   };
+}
+
+function headShapes(name: string, width: number, classes: number): Record<string, Shape> {
+  return { [`${name}.weight`]: [classes, width], [`${name}.bias`]: [classes] };
 }
 
 function blockShapes(prefix: string, width: number, hidden: number, qkvBias: boolean): Record<string, Shape> {

@@ -14,6 +14,7 @@ const ORDER = [
   'mlp.fc1',
   'mlp.fc2',
   'norm',
+  'fc_norm',
   'head',
   'head_dist',
 ];

@@ -7,8 +7,8 @@ const STAGE_NAME = /^stages\.(\d+)\.(.+)$/;
 const FIRST_STAGE = /^(cls_token|dist_token|pos_embed|patch_embed\..*)$/;
 const LAST_STAGE = /^(norm|fc_norm|head|head_dist)\./;
 
-/** What DistributedDataParallel and torch.compile put before every name. */
-const WRAPPERS = ['module.', '_orig_mod.'];
+/** What DistributedDataParallel, torch.compile and training programs put before every name. */
+const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];
 
 /**
  * Sorts a state dict into stages, with stage-local names (spec/method.md, section 4). With
@@ -60,7 +60,7 @@ export function endOf(name: string): 'first' | 'last' | undefined {
   return LAST_STAGE.test(name) ? 'last' : undefined;
 }
 
-/** A state dict without what DistributedDataParallel or torch.compile put before all of its names. */
+/** A state dict without the wrappers that all of its names share. */
 export function withoutWrappers<T>(state: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
   const prefix = WRAPPERS.find((each) => [...state.keys()].every((name) => name.startsWith(each)));
   if (prefix === undefined || state.size === 0) return state;

@@ -1,52 +1,64 @@
 import { InputError } from '../../base/errors.js';
 import { joinQkv } from '../layout/layout-qkv.js';
 import { type LaidOut, stagesOfState } from '../layout/layout-stages.js';
-import { describe, type PickleKey, type PickleValue } from '../torch-file/pickle-values.js';
+import { describe, type PickleValue } from '../torch-file/pickle-values.js';
 import { readTorchFile } from '../torch-file/torch-file.js';
 import { isTorchTensor, type TorchTensor } from '../torch-file/torch-file-tensor.js';
 import { classesInTorch, type FileClasses } from './model-file-classes.js';
 import { endOf, withoutWrappers } from './model-file-stages.js';
+import { type Dictionary, type StateDict, stateDictsIn } from './state-dicts.js';
+import { chooseWeights, type WeightsKind } from './weights-choice.js';
 
 export interface TorchModel extends LaidOut {
   readonly epoch?: number;
   readonly named: FileClasses | undefined;
 }
 
-type Dictionary = Map<PickleKey, PickleValue>;
-
-/** Where training programs put a whole model's state dict: DeiT and the official code, timm. */
-const MODEL_KEYS = ['model', 'state_dict'];
-
 /** What of a distilled model is in the official code's `model` alone: its stages leave it out. */
 const DISTILLATION = /^(dist_token$|head_dist\.)/;
 
 /**
- * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or the state dict
- * under `model` or `state_dict`, or a bare one. Only their tensors' places are read, not their data.
+ * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or a state dict under a key such as
+ * `model` or `state_dict_ema`, or a bare one. Only their tensors' places are read, not their data.
+ * @param wanted of plain and averaged weights; default: averaged, as timm does
  */
-export async function readTorchStages(path: string): Promise<TorchModel> {
+export async function readTorchStages(path: string, wanted?: WeightsKind): Promise<TorchModel> {
   const root = await readTorchFile(path);
   if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
   const epoch = root.get('epoch');
-  return {
-    ...stagesOf(root, path),
-    ...(typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { epoch } : {}),
-    named: classesInTorch(path, root),
-  };
+  const model = { ...stagesOf(root, path, wanted), named: classesInTorch(path, root) };
+  return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { ...model, epoch } : model;
 }
 
-function stagesOf(root: Dictionary, path: string): LaidOut {
-  const list = root.get('model_stages');
-  if (Array.isArray(list) && list.length > 0) return officialStages(root, list, path);
-  for (const key of MODEL_KEYS) {
-    const model = root.get(key);
-    if (model instanceof Map) return stagesOfState(stateDict(model, key, path), path);
-  }
-  if (![...root.values()].some(isTorchTensor)) {
-    throw noWeights(path, `its keys are ${[...root.keys()].slice(0, 8).map(String).join(', ') || 'none'}`);
-  }
-  return stagesOfState(stateDict(root, 'the state dict', path), path);
+/** All tensors of a file that holds one state dict, such as a part of a model in several files. */
+export async function readTorchState(path: string): Promise<ReadonlyMap<string, TorchTensor>> {
+  const root = await readTorchFile(path);
+  if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
+  return stateDict(root, 'the state dict', path);
 }
+
+function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefined): LaidOut {
+  const list = root.get('model_stages');
+  const isOfficial = Array.isArray(list) && list.length > 0;
+  const found: readonly Candidate[] = stateDictsIn(root);
+  // Beside `model_stages`, `model` holds the same tensors under other names.
+  const candidates = isOfficial
+    ? [{ name: 'model_stages', kind: 'raw' as const }, ...found.filter(({ name }) => name !== 'model')]
+    : found;
+  if (candidates.length === 0) throw noStateDict(root, path);
+  const [only] = candidates;
+  // Of one state dict, its prefixes decide: both kinds may be in it.
+  const isOne = candidates.length === 1 && only.kind === 'raw';
+  const { taken, chosen } = isOne ? { taken: only } : chooseWeights(candidates, wanted, path);
+  const { entries, name } = taken;
+  const laidOut = entries
+    ? stagesOfState(stateDict(entries, name || 'the state dict', path), path, isOne ? wanted : undefined)
+    : officialStages(root, list as readonly PickleValue[], path);
+  return chosen === undefined ? laidOut : { ...laidOut, chosen };
+}
+
+/** `entries` is absent for the official list of stages. */
+type Candidate = Pick<StateDict, 'name' | 'kind'> & Partial<Pick<StateDict, 'entries'>>;
 
 function officialStages(root: Dictionary, list: readonly PickleValue[], path: string): LaidOut {
   const stages = list.map((state, i) =>
@@ -61,7 +73,7 @@ function officialStages(root: Dictionary, list: readonly PickleValue[], path: st
     const owner = stages[endOf(name) === 'first' ? 0 : stages.length - 1];
     if (!owner.has(name)) owner.set(name, tensor);
   }
-  return { layout: 'official', stages };
+  return { layout: 'official', stages, leftOut: [] };
 }
 
 function stateDict(value: PickleValue, where: string, path: string): ReadonlyMap<string, TorchTensor> {
@@ -78,8 +90,12 @@ function stateDict(value: PickleValue, where: string, path: string): ReadonlyMap
   return state;
 }
 
+function noStateDict(root: Dictionary, path: string): InputError {
+  return noWeights(path, `its keys are ${[...root.keys()].slice(0, 8).map(String).join(', ') || 'none'}`);
+}
+
 function noWeights(path: string, what: string): InputError {
   return new InputError(`${path}: no model weights found: ${what}`, {
-    hint: 'Expected model_stages, model, state_dict, or a state dict itself.',
+    hint: 'Expected model_stages, a state dict under a key such as model or state_dict, or a state dict itself.',
   });
 }

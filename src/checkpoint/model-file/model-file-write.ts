@@ -21,6 +21,8 @@ export interface WriteOptions {
   readonly heads?: number;
   /** Needed for `huggingface`. */
   readonly layerNormEps?: number;
+  /** How the model pools, if its weights do not show it: without `fc_norm`, a model with a class token may pool by the mean. */
+  readonly pool?: 'token' | 'mean' | undefined;
   /** By label: in `huggingface`'s config.json, where the default is `LABEL_0` and so on; else in the file itself. */
   readonly classNames?: readonly string[] | undefined;
   /** For `huggingface`'s preprocessor_config.json, which is written where they are given. */
@@ -78,7 +80,7 @@ function fileWriter(
 }
 
 function writeHuggingFace(path: string, stages: Stages, options: WriteOptions): void {
-  const { heads, layerNormEps, classNames, pixels } = options;
+  const { heads, layerNormEps, pool, classNames, pixels } = options;
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
     throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
@@ -86,6 +88,14 @@ function writeHuggingFace(path: string, stages: Stages, options: WriteOptions): 
   const geometry = inferGeometry(stages);
   if (!geometry.classToken) {
     throw new InputError(`${path}: a Hugging Face ViT has a class token, this model has none`);
+  }
+  if (geometry.fcNorm || pool === 'mean') {
+    throw new InputError(
+      `${path}: a Hugging Face ViT classifies by its class token, this model by the mean`,
+      {
+        hint: 'convert it --to timm, or export it as ONNX',
+      },
+    );
   }
   if (geometry.width % heads !== 0) {
     throw new InputError(`${path}: the width ${geometry.width} cannot be split into ${heads} heads`);

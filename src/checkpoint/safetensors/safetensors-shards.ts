@@ -12,8 +12,7 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
  * Throws `InputError` where a file is missing or damaged, or is not where the index is.
  */
 export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
-  const places = readIndex(index);
-  requireBeside(index, Object.values(places));
+  const places = shardPlaces(index);
   const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
   const tensors = new Map<string, LazyTensor>();
   for (const [name, file] of Object.entries(places)) {
@@ -31,9 +30,17 @@ export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
  * Throws `InputError` where it is damaged, or names another place.
  */
 export function shardNames(index: string): string[] {
-  const names = [...new Set(Object.values(readIndex(index)))];
-  requireBeside(index, names);
-  return names;
+  return [...new Set(Object.values(shardPlaces(index)))];
+}
+
+/**
+ * In which file beside an index each tensor is.
+ * Throws `InputError` where the index is damaged, or names another place.
+ */
+export function shardPlaces(index: string): Readonly<Record<string, string>> {
+  const places = readIndex(index);
+  requireBeside(index, Object.values(places));
+  return places;
 }
 
 function requireBeside(index: string, files: readonly string[]): void {
@@ -45,7 +52,7 @@ function readIndex(path: string): Record<string, string> {
   try {
     return indexSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).weight_map;
   } catch (cause) {
-    throw new InputError(`${path}: is no index of safetensors files`, {
+    throw new InputError(`${path}: is no index of a model's files`, {
       cause,
       hint: 'Fetch or write the file again.',
     });

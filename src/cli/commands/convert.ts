@@ -6,19 +6,21 @@ import type { PixelFacts } from '../../checkpoint/layout/layout-processor.js';
 import type { Layout } from '../../checkpoint/layout/layout-stages.js';
 import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
 import { divideStages } from '../../checkpoint/model-file/model-file-divide.js';
-import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
+import { type Geometry, inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
 import { writeModelFile } from '../../checkpoint/model-file/model-file-write.js';
+import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
 import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transform.js';
-import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import type { CheckpointFile } from '../../incubation/checkpoint-file.js';
 import { headerEntries, type Told, toldBeside } from '../../incubation/launch/told-beside.js';
 import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
 import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
+import { statedFacts } from '../../incubation/stated-facts.js';
 import { fitStem } from '../../models/position-embedding.js';
 import { bytes } from '../../report/format.js';
 import { noteAssumed } from '../assumed.js';
 import { knownClasses } from '../classes.js';
-import { downloaded } from '../download.js';
 import { writeCard } from '../model-card.js';
+import { openCheckpoint } from '../open-checkpoint.js';
 import { columns, note, print, printJson } from '../output.js';
 import { writeTimmConfig } from '../timm-config.js';
 
@@ -30,6 +32,7 @@ interface ConvertOptions {
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly force?: true;
+  readonly weights?: WeightsKind;
   readonly json?: true;
 }
 
@@ -42,7 +45,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     });
   }
   requireFree(out, to, options.force ?? false);
-  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
+  const checkpoint = await openCheckpoint(name, options.weights);
   const { file } = checkpoint;
   const sized = resize === undefined ? file.stages : resized(file, resize);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
@@ -60,12 +63,18 @@ export async function convert(name: string, out: string, options: ConvertOptions
     const cropShare = pixels && (geometry.imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
     const config = writeTimmConfig(out, geometry, {
       heads: told.heads,
+      pool: told.pool,
       classNames: named.names,
       pixels: pixels && cropShare ? { mean: pixels.mean, std: pixels.std, cropShare } : undefined,
       force: options.force ?? false,
     });
     if (!config.isWritten)
       note(`${config.path} exists: timm's config was not written (--force overwrites it)`);
+  }
+  if ((to === 'timm' || to === 'official') && isMeanUnseen(checkpoint, geometry)) {
+    note(
+      "the model pools by the mean, which its weights do not show: timm needs global_pool='avg', fc_norm=False",
+    );
   }
   const card = writeCard(checkpoint, out, {
     to,
@@ -93,6 +102,10 @@ export async function convert(name: string, out: string, options: ConvertOptions
   };
   if (options.json) printJson(result);
   else printResult(result);
+}
+
+function isMeanUnseen(checkpoint: CheckpointFile, { classToken, fcNorm }: Geometry): boolean {
+  return classToken && !fcNorm && statedFacts(checkpoint).pool === 'mean';
 }
 
 /** The layouts that know stages. */
@@ -127,8 +140,9 @@ function toldOf(
     return { ...toldBeside(file), pixels };
   }
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
+  for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
-  const { heads, layerNormEps } = vitConfigOf(known.recipe);
+  const { heads, layerNormEps, pool } = vitConfigOf(known.recipe);
   const { mean, std, eval_crop: evalCrop } = known.recipe.data;
   const isTold =
     (manifest ?? recipe ?? file.hints.mean) !== undefined ||
@@ -136,6 +150,7 @@ function toldOf(
   return {
     heads,
     layerNormEps,
+    ...(pool && { pool }),
     ...(to !== 'deep-incubation' && isTold && { pixels: { mean, std, evalCrop } }),
   };
 }

@@ -1,5 +1,8 @@
+import { RunError } from '../../base/errors.js';
 import type { Confusion } from '../../checkpoint/confusion.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
+import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
+import { largestWeight, requireFinite } from '../../checkpoint/non-finite.js';
 import type { Batch } from '../../data/dataset.js';
 import { decodedAs } from '../../data/decoded-as.js';
 import { evalBatches } from '../../data/loader.js';
@@ -7,7 +10,7 @@ import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { evalTransform } from '../../data/transform.js';
 import { assemble, type StageWeights } from '../../incubation/assemble.js';
-import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import type { CheckpointFile } from '../../incubation/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
 import { blueprintOf, vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
@@ -25,7 +28,7 @@ import { evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { noteAssumed } from '../assumed.js';
 import { knownClasses, labelledImages } from '../classes.js';
-import { downloaded } from '../download.js';
+import { openCheckpoint } from '../open-checkpoint.js';
 import { columns, note, print, printJson } from '../output.js';
 import { toTerminal } from '../terminal.js';
 
@@ -37,13 +40,15 @@ interface EvalOptions {
   readonly classes?: string;
   readonly batchSize: number;
   readonly batchMean?: true;
+  readonly weights?: WeightsKind;
   readonly json?: true;
 }
 
 /** `eval`: what a checkpoint is worth on a folder of images. */
 export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
-  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
+  const checkpoint = await openCheckpoint(name, options.weights);
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
+  for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe, depths } = known;
   const config = vitConfigOf(recipe);
@@ -57,6 +62,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = resolveDevice(recipe.run.device);
   const generator = new Generator();
+  requireFinite(checkpoint.file.stages, checkpoint.name);
   const stages = stagesFor(config, checkpoint);
   const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
   const { mean, std, eval_crop: crop } = recipe.data;
@@ -74,6 +80,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const onPredicted = (_: Batch, predictions: Predictions) => counter.add(predictions);
   const scores = await evaluate({ model, task, batches, precision, device, generator, onPredicted });
   const seconds = (performance.now() - started) / 1000;
+  requireFiniteLoss(scores.loss, checkpoint);
   const names = classNames(dataset.classes);
   const told = { counts: counter.counts(), ...(names && { names }) };
   const right = Math.round((scores.top1 / 100) * scores.images);
@@ -85,6 +92,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     data: options.data,
     split: options.split,
     model: modelFacts(known),
+    ...(checkpoint.file.chosen && { weights: checkpoint.file.chosen.kind }),
     eval_crop: crop,
     device,
     precision,
@@ -111,6 +119,16 @@ function stagesFor(config: VitConfig, { file }: CheckpointFile): StageWeights[] 
     note(`position embedding of ${imageSize} px images, resized for ${config.imageSize} px`);
   }
   return [fit, ...others].map((weights) => ({ weights, source: file.path }));
+}
+
+/** Without it, top-1 would be that of whatever class comes first. */
+function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
+  if (Number.isFinite(loss)) return;
+  const largest = largestWeight(file.stages);
+  const of = largest ? `; the largest weight is ${largest.value.toExponential(1)}, in ${largest.name}` : '';
+  throw new RunError(`${name}: the loss is not finite (${loss}), although all weights are${of}`, {
+    hint: 'the training that wrote it has diverged: take an earlier checkpoint; with bfloat16, try float32',
+  });
 }
 
 /** Keeps the mean loss of every batch. */

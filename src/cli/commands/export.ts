@@ -4,7 +4,8 @@ import { elementCount } from '../../base/tensor-data.js';
 import { versions } from '../../base/versions.js';
 import { joinStages } from '../../checkpoint/model-file/model-file-divide.js';
 import { inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
-import { type CheckpointFile, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
+import type { CheckpointFile } from '../../incubation/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../incubation/model-of-checkpoint.js';
 import { vitConfigOf } from '../../incubation/recipe/recipe-model.js';
 import { fitStem } from '../../models/position-embedding.js';
@@ -15,7 +16,7 @@ import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
 import { bytes } from '../../report/format.js';
 import { noteAssumed } from '../assumed.js';
 import { knownClasses } from '../classes.js';
-import { downloaded } from '../download.js';
+import { openCheckpoint } from '../open-checkpoint.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface ExportOptions {
@@ -25,14 +26,16 @@ interface ExportOptions {
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly force?: true;
+  readonly weights?: WeightsKind;
   readonly json?: true;
 }
 
 /** `export`: writes a checkpoint as an ONNX model. */
 export async function exportModel(name: string, out: string, options: ExportOptions): Promise<void> {
   requireFree(out, options.force ?? false);
-  const checkpoint = await readCheckpointFile(name, { note, download: (name) => downloaded(name, note) });
+  const checkpoint = await openCheckpoint(name, options.weights);
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
+  for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
   const config = vitConfigOf(recipe);

@@ -6,22 +6,24 @@ import type { ModelHints } from '../../checkpoint/layout/layout-config.js';
 import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
 import { CLASS_NAMES } from '../../checkpoint/model-file/model-file-classes.js';
 import { type Geometry, inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
+import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
 import { numbered } from '../../data/class-names.js';
 import { classesOf } from '../../incubation/checkpoint-classes.js';
-import { type CheckpointFile, type Manifest, readCheckpointFile } from '../../incubation/checkpoint-file.js';
+import type { CheckpointFile, Manifest } from '../../incubation/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
 import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
-import { downloaded } from '../download.js';
+import { openCheckpoint } from '../open-checkpoint.js';
 import { columns, note, print, printJson } from '../output.js';
 
 interface InspectOptions {
   readonly tensors?: true;
+  readonly weights?: WeightsKind;
   readonly json?: true;
 }
 
 /** `inspect`: what a checkpoint holds. */
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
-  const checkpoint = await readCheckpointFile(path, { note, download: (name) => downloaded(name, note) });
+  const checkpoint = await openCheckpoint(path, options.weights);
   const { file } = checkpoint;
   const facts = factsOf(checkpoint);
   const tensors = file.stages.flatMap((stage, i) =>
@@ -66,6 +68,9 @@ function factsOf(checkpoint: CheckpointFile) {
     geometry: geometry === undefined ? null : snakeCase(geometry),
     /** What lies beside the weights, and tells what they do not. */
     hints: snakeCase(file.hints),
+    /** Averaged or plain, where they are in the file, and what else is there; null if there is no choice. */
+    weights: file.chosen ?? null,
+    left_out: file.leftOut,
     epoch: file.epoch ?? null,
     metadata: file.metadata,
     /** The names of the classes, by label, and what gave them. */

@@ -3,23 +3,25 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
-import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type SlurmJob, slurmFolder } from '../../cluster/slurm-jobs.js';
 import { holdRun } from '../../incubation/launch/hold-run.js';
 import { kubernetesYaml } from '../../incubation/launch/kubernetes-jobs.js';
 import { reopenLost } from '../../incubation/launch/lost-weights.js';
 import { isChangedRecipe, prepareRun } from '../../incubation/launch/prepare.js';
 import { phaseJobs, submitRun } from '../../incubation/launch/slurm-run.js';
-import { checkStart } from '../../incubation/launch/start-check.js';
 import { type Phase, type PhaseName, phasesOf } from '../../incubation/phases.js';
+import type { WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
-import { downloaded } from '../download.js';
 import { note, print, printJson } from '../output.js';
+import { startedRecipe } from '../start.js';
 
 export type Launcher = 'local' | 'slurm' | 'kubernetes';
 
 export interface Launch {
   readonly recipe: Recipe;
+  /** The same with what the user states, before its weights are read. */
+  readonly written: WrittenRecipe;
   readonly runDir: string;
   readonly only: readonly PhaseName[] | undefined;
   readonly options: {
@@ -75,8 +77,8 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 }
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
-async function submit({ recipe, runDir, only, options }: Launch): Promise<SlurmJob[]> {
-  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
+async function submit({ written, runDir, only, options }: Launch): Promise<SlurmJob[]> {
+  const recipe = await startedRecipe(written, runDir);
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   reopenLost({ recipe, runDir, only }, note);
   return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { availableCores } from '../../base/cores.js';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
 import { asFileError } from '../../checkpoint/file-errors.js';
-import { hasBegun, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
 import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
@@ -10,22 +10,21 @@ import { createProgressSender } from '../../cluster/progress-sender.js';
 import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
 import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
 import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
-import { prepareRun, readRun } from '../../incubation/launch/prepare.js';
-import { checkStart } from '../../incubation/launch/start-check.js';
+import { prepareRun, readRun, readRunInput } from '../../incubation/launch/prepare.js';
 import { changedThreads } from '../../incubation/phase/changed-threads.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
 import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
 import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
-import { readRecipe } from '../../incubation/recipe/recipe.js';
+import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { incubateTogether } from '../../incubation/together/incubate-together.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
 import { defaultFolder } from '../default-folder.js';
-import { downloaded } from '../download.js';
 import { explain, Stopped } from '../failure.js';
 import { note, print } from '../output.js';
 import { stopOnSignals } from '../signals.js';
+import { startedRecipe } from '../start.js';
 
 interface PhaseOptions {
   readonly out?: string;
@@ -68,12 +67,14 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
     requireOneOrAlone(phases, group);
     const { acceptDataChange } = options;
-    if (!opened.isPrepared) await prepare(given, runDir, { group, acceptDataChange });
+    const prepared = opened.isPrepared
+      ? given
+      : await prepare(opened.written, runDir, { group, acceptDataChange });
     for (const phase of phases) requireDone(given, phase, runDir);
 
     // What the others of this machine take counts too.
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
-    const recipe = { ...given, run: { ...given.run, workers } };
+    const recipe = { ...prepared, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
     if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
     const run: Omit<PhaseRun, 'phase'> = {
@@ -119,28 +120,30 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
 /** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
 function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
   if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
-    const recipe = readRecipe(recipeOrRun, set);
-    return { recipe, runDir: out ?? defaultFolder(recipe), isPrepared: false };
+    const written = readRecipeInput(recipeOrRun, set);
+    const { recipe } = written;
+    return { recipe, written, runDir: out ?? defaultFolder(recipe), isPrepared: false };
   }
   if (out !== undefined || set !== undefined) {
     throw new InputError(`${recipeOrRun} is a run, which has its recipe and its folder`, {
       hint: 'give --out and --set with a recipe file',
     });
   }
-  return { recipe: readRun(recipeOrRun), runDir: recipeOrRun, isPrepared: true };
+  const written = readRunInput(recipeOrRun);
+  return { recipe: written.recipe, written, runDir: recipeOrRun, isPrepared: true };
 }
 
+/** @returns the recipe as rank 0 has completed it from the weights that it starts from */
 async function prepare(
-  recipe: Recipe,
+  written: WrittenRecipe,
   runDir: string,
   { group, acceptDataChange }: { group: ProcessGroup | undefined; acceptDataChange: true | undefined },
-): Promise<void> {
+): Promise<Recipe> {
   if (group === undefined || group.rank === 0) {
-    if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-    prepareRun(recipe, runDir, { acceptDataChange, note });
+    prepareRun(await startedRecipe(written, runDir), runDir, { acceptDataChange, note });
   }
   group?.barrier();
-  if (existsSync(runFolder(runDir).recipe)) return;
+  if (existsSync(runFolder(runDir).recipe)) return readRun(runDir);
   throw new InputError(`${runDir}: rank 0 has made it, rank ${group?.rank} does not see it`, {
     hint: 'the run folder must be one that all machines share',
   });

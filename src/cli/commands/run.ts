@@ -10,18 +10,18 @@ import { holdRun } from '../../incubation/launch/hold-run.js';
 import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
 import { reopenLost } from '../../incubation/launch/lost-weights.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
-import { type PreparedRun, prepareRun, readRun } from '../../incubation/launch/prepare.js';
-import { checkStart } from '../../incubation/launch/start-check.js';
+import { type PreparedRun, prepareRun, readRunInput } from '../../incubation/launch/prepare.js';
+import { recordedRecipe } from '../../incubation/launch/recorded-choices.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf, phasesOf } from '../../incubation/phases.js';
-import { readRecipe } from '../../incubation/recipe/recipe.js';
+import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { defaultFolder } from '../default-folder.js';
-import { downloaded } from '../download.js';
 import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
 import { type Conclusion, concludeRun } from '../run-conclusion.js';
 import { stopOnSignals } from '../signals.js';
+import { startedRecipe } from '../start.js';
 import {
   isAllDone,
   type Launch,
@@ -48,12 +48,13 @@ const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** `run`: trains what is not done yet, then sums up. */
 export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
-  const { recipe, runDir } = openRun(recipeOrRun, options);
+  const { written, runDir } = openRun(recipeOrRun, options);
+  const { recipe } = written;
   // The name is checked by looking the phase up.
   const only = options.only && [
     ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
   ];
-  const launch = { recipe, runDir, only, options };
+  const launch = { recipe, written, runDir, only, options };
   if (options.dryRun) return printLaunch(options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes();
   // What is done is summed up here, whoever did it.
@@ -77,12 +78,13 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
 }
 
 /** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
-function openRun(recipeOrRun: string, { out, set }: RunOptions): { recipe: Recipe; runDir: string } {
+function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: WrittenRecipe; runDir: string } {
   if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
-    const recipe = readRecipe(recipeOrRun, set);
-    return { recipe, runDir: out ?? defaultFolder(recipe) };
+    const given = readRecipeInput(recipeOrRun, set);
+    const runDir = out ?? defaultFolder(given.recipe);
+    return { written: recordedRecipe(given, runDir), runDir };
   }
-  if (out === undefined) return { recipe: readRun(recipeOrRun, set), runDir: recipeOrRun };
+  if (out === undefined) return { written: readRunInput(recipeOrRun, set), runDir: recipeOrRun };
   throw new InputError(`${recipeOrRun} is a run, which has its folder`, {
     hint: 'give --out with a recipe file',
   });
@@ -90,15 +92,15 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { recipe: Recip
 
 /** Checks all that can be known before hours are spent, and writes the run's recipe and plan. */
 async function prepare({
-  recipe,
+  written,
   runDir,
   only,
   options,
 }: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
-  if (!isAllDone(recipe, runDir, only))
+  if (!isAllDone(written.recipe, runDir, only))
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
-  if (!hasBegun(runDir)) await checkStart(recipe, { note, download: (name) => downloaded(name, note) });
-  else await checkParents(recipe, runDir, only, options.force);
+  const recipe = await startedRecipe(written, runDir);
+  if (hasBegun(runDir)) await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
   // With Slurm all of it is done here: nothing is trained on this machine.

@@ -1,5 +1,5 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import { CHECKPOINT, CLASSES, collect, examples, list, positiveInteger } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, list, positiveInteger, weightsOption } from './shared.js';
 
 export function addConvert(program: Command): void {
   program
@@ -27,6 +27,7 @@ export function addConvert(program: Command): void {
       collect,
     )
     .option('--force', 'overwrite what is there')
+    .addOption(weightsOption())
     .option('--json', 'print what was written as JSON')
     .addHelpText(
       'after',

@@ -1,5 +1,14 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, CLASSES, collect, examples, positiveInteger, SET, SPLIT } from './shared.js';
+import {
+  CHECKPOINT,
+  CLASSES,
+  collect,
+  examples,
+  positiveInteger,
+  SET,
+  SPLIT,
+  weightsOption,
+} from './shared.js';
 
 export function addEval(program: Command): void {
   program
@@ -29,6 +38,7 @@ export function addEval(program: Command): void {
     )
     .option('--batch-size <n>', 'images at a time', positiveInteger, 64)
     .option('--batch-mean', 'also the unweighted mean of batch means, as the official code prints its loss')
+    .addOption(weightsOption())
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, CLASSES, collect, examples, SET } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, SET, weightsOption } from './shared.js';
 
 export function addExport(program: Command): void {
   program
@@ -18,6 +18,7 @@ export function addExport(program: Command): void {
     .option('--recipe <file>', 'recipe the model belongs to')
     .option('--set <key=value>', `${SET}; keys under model, data.mean, data.std, data.eval_crop`, collect)
     .option('--force', 'overwrite what is there')
+    .addOption(weightsOption())
     .option('--json', 'print what was written as JSON')
     .addHelpText(
       'after',

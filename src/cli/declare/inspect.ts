@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, examples } from './shared.js';
+import { CHECKPOINT, examples, weightsOption } from './shared.js';
 
 export function addInspect(program: Command): void {
   program
@@ -11,6 +11,7 @@ export function addInspect(program: Command): void {
     )
     .argument('<checkpoint>', CHECKPOINT)
     .option('--tensors', 'list every tensor')
+    .addOption(weightsOption())
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',

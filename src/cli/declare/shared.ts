@@ -17,6 +17,14 @@ export const SPLIT = new Option(
 export const ACCEPT_DATA_CHANGE =
   'go on though the images are not those that the run was trained on; what differs is recorded';
 
+/** Which weights a command reads of a file that has averaged and plain ones. */
+export function weightsOption() {
+  return new Option(
+    '--weights <kind>',
+    'of a file with averaged and plain weights: ema or raw (default: averaged)',
+  ).choices(['ema', 'raw'] as const);
+}
+
 export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
   const shown = lines.map(([command, what]) => `  ${command.padEnd(width)}  # ${what}`);

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
 import { finalCheckpoint } from '../../checkpoint/finished-phase.js';
+import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type TarFile, writeTar } from '../../data/tar-write.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
@@ -38,7 +39,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
   const phase = phaseOf(recipe, name);
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
-  const weights = imported === undefined ? phaseFiles(runDir, 'PT') : [await metaFile(imported)];
+  const weights =
+    imported === undefined ? phaseFiles(runDir, 'PT') : [await metaFile(imported, recipe.start.weights)];
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
   const own = { ...withoutMachine(recipe), start };
   const parent = await metaHash(recipe, runDir);
@@ -109,8 +111,16 @@ function phaseFiles(runDir: string, name: PhaseName): Packed[] {
 }
 
 /** The file of an imported meta model. */
-async function metaFile(name: string): Promise<Packed> {
-  const { file } = await readCheckpointFile(name);
+async function metaFile(name: string, weights: WeightsKind | undefined): Promise<Packed> {
+  const { file } = await readCheckpointFile(name, { weights });
+  if (file.format === 'checkpoint' && weights === 'raw') {
+    throw new InputError(
+      `start.meta ${name} cannot be packed: its raw weights are not in model.safetensors`,
+      {
+        hint: 'write them as one file with `deep-incubation convert --weights raw`, and start from that',
+      },
+    );
+  }
   const path = file.format === 'checkpoint' ? join(file.path, 'model.safetensors') : file.path;
   const kind = extname(path);
   if (!['.safetensors', '.pth', '.bin'].includes(kind)) {

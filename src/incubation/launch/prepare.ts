@@ -12,7 +12,7 @@ import type { PassedOver } from '../../data/passed-over.js';
 import { openImages, trainImagesOf } from '../images.js';
 import { type PhaseName, phasesOf } from '../phases.js';
 import { planRun, type RunPlan } from '../plan/plan.js';
-import { checkedRecipe } from '../recipe/recipe.js';
+import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { withSettings } from '../recipe/settings.js';
 import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../run-data.js';
@@ -128,9 +128,15 @@ function isTrainedByOthers(runDir: string): boolean {
  * @throws InputError when the folder is not a run's
  */
 export function readRun(runDir: string, settings: readonly string[] = []): Recipe {
-  const { recipe } = runFolder(runDir);
-  if (!existsSync(recipe)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
-  return checkedRecipe(withSettings(readJson(recipe), settings), recipe);
+  return readRunInput(runDir, settings).recipe;
+}
+
+/** `readRun`, with what the run has recorded. */
+export function readRunInput(runDir: string, settings: readonly string[] = []): WrittenRecipe {
+  const { recipe: source } = runFolder(runDir);
+  if (!existsSync(source)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
+  const input = withSettings(readJson(source), settings);
+  return { input, recipe: checkedRecipe(input, source), source };
 }
 
 /**

@@ -3,12 +3,13 @@ import type { ModelHints } from '../../checkpoint/layout/layout-config.js';
 import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
 
 /** What the weights of a vision transformer do not tell. */
-export type Told = Pick<ModelHints, 'heads' | 'layerNormEps'>;
+export type Told = Pick<ModelHints, 'heads' | 'layerNormEps' | 'pool'>;
 
 /** Other programs write headers too: what is not understood is not there. */
 const headerSchema = z.object({
   heads: z.coerce.number().int().positive().optional().catch(undefined),
   layer_norm_eps: z.coerce.number().positive().optional().catch(undefined),
+  pool: z.enum(['token', 'mean']).optional().catch(undefined),
 });
 
 /** What a file tells that its weights do not: beside them, or, where `convert` wrote it, in its header. */
@@ -16,13 +17,15 @@ export function toldBeside({ hints, metadata }: Pick<ModelFile, 'hints' | 'metad
   const header = headerSchema.parse(metadata);
   const heads = hints.heads ?? header.heads;
   const layerNormEps = hints.layerNormEps ?? header.layer_norm_eps;
-  return { ...(heads && { heads }), ...(layerNormEps && { layerNormEps }) };
+  const pool = hints.pool ?? header.pool;
+  return { ...(heads && { heads }), ...(layerNormEps && { layerNormEps }), ...(pool && { pool }) };
 }
 
 /** The entries of a safetensors header from which `toldBeside` reads it again. */
-export function headerEntries({ heads, layerNormEps }: Told): Record<string, string> {
+export function headerEntries({ heads, layerNormEps, pool }: Told): Record<string, string> {
   return {
     ...(heads && { heads: String(heads) }),
     ...(layerNormEps && { layer_norm_eps: String(layerNormEps) }),
+    ...(pool && { pool }),
   };
 }

@@ -10,6 +10,7 @@ import {
   saveCheckpoint,
   saveCheckpointInThread,
 } from '../../checkpoint/checkpoint-store.js';
+import { RAW } from '../../checkpoint/model-file/own-checkpoint.js';
 import type { EvalRecord } from '../../checkpoint/records.js';
 import type { Crew } from '../../cluster/crew.js';
 import type { StagedModel } from '../../models/staged.js';
@@ -65,8 +66,6 @@ export interface CheckpointData {
   readonly train_images: number;
 }
 
-/** Before the names of trained weights in `optimizer.safetensors`, where `model.safetensors` has their averages. */
-const RAW = 'raw.';
 const AVERAGED = 'ema.';
 const UPDATES = 'ema_updates';
 

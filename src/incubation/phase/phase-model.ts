@@ -14,6 +14,7 @@ import { assemble, type StageWeights } from '../assemble.js';
 import { classesOf } from '../checkpoint-classes.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
 import { weightsHash } from '../exchange/lineage.js';
+import { newHead } from '../new-head.js';
 import type { Phase, PhaseName, Source } from '../phases.js';
 import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -143,18 +144,19 @@ async function weightsOfFile(
   depths: readonly number[],
   recipe: Recipe,
 ): Promise<NamedWeights[]> {
-  const checkpoint = await readCheckpointFile(name);
+  const checkpoint = await readCheckpointFile(name, { weights: recipe.start.weights });
   const { file } = checkpoint;
   const isKept = recipe.start.head === 'keep';
   const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
-  const [first, ...rest] = divideStages(file.stages, depths, name);
-  const stages = [fitStem(first, vitConfigOf(recipe), name), ...rest];
-  const isHead = (parameter: string) => /^head(_dist)?\./.test(parameter);
+  const config = vitConfigOf(recipe);
+  const head = isKept ? undefined : newHead(config, file.stages);
+  const [first, ...rest] = divideStages(head?.stages ?? file.stages, depths, name);
+  const stages = [fitStem(first, config, name), ...rest];
   return stages.map((weights) => ({
     weights,
     source: name,
     labels,
-    ...(recipe.start.head === 'new' && { isFresh: isHead }),
+    ...(head && { isFresh: head.isFresh }),
   }));
 }
 

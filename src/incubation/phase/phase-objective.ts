@@ -29,6 +29,7 @@ export async function objectiveOf(
   }
   const { distill } = phase.settings;
   if (distill === null) return { model, task };
-  const teacher = await teacherOf(distill.teacher, recipe, { device, generator: new Generator() });
-  return { model, task: distillation(task, { ...distill, teacher }) as Task };
+  const { kind, alpha, tau } = distill;
+  const teacher = await teacherOf(distill, recipe, { device, generator: new Generator() });
+  return { model, task: distillation(task, { kind, alpha, tau, teacher }) as Task };
 }

@@ -25,6 +25,12 @@ export function checkTogether(recipe: Recipe, source: string): void {
   if (model.distilled && !model.class_token) {
     throw new InputError(`${source}: model.distilled needs model.class_token`);
   }
+  if (model.pool === 'token' && !model.class_token) {
+    throw new InputError(`${source}: model.pool: token needs model.class_token`);
+  }
+  if (model.pool === 'mean' && model.distilled) {
+    throw new InputError(`${source}: model.pool: mean: the heads of a distilled model read its tokens`);
+  }
   const { objective, distill } = recipe.phases.MT;
   if (objective === 'imitate' && (distill ?? recipe.training.distill ?? null) !== null) {
     throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {

@@ -44,6 +44,9 @@ const augment = z.union([
   }),
 ]);
 
+/** Mean and deviation of ImageNet's channels, of pixels from 0 to 1. */
+export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
 export const data = z
   .strictObject({
     format: z
@@ -72,8 +75,8 @@ export const data = z
     mean: z
       .array(z.number())
       .describe("Of each channel, pixels in 0 to 1. ImageNet's.")
-      .default([0.485, 0.456, 0.406]),
-    std: z.array(positive).describe("Of each channel. ImageNet's.").default([0.229, 0.224, 0.225]),
+      .default(IMAGENET.mean),
+    std: z.array(positive).describe("Of each channel. ImageNet's.").default(IMAGENET.std),
     eval_crop: positive
       .max(1)
       .describe("Share of the resized shorter side that evaluation's crop keeps (timm's crop_pct).")

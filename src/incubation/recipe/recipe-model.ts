@@ -30,10 +30,17 @@ export function vitConfigOf(recipe: Recipe): VitConfig {
     layerNormEps: given.layer_norm_eps ?? base?.layer_norm_eps ?? 1e-6,
     classToken: given.class_token,
     distilled: given.distilled,
+    ...poolOf(given),
   };
   requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);
   requireDivides('model.heads', config.heads, 'model.width', config.width);
   return config;
+}
+
+/** A model with a class token that pools by the mean has its final norm after the pooling, as MAE's and timm's. */
+function poolOf({ pool, fc_norm: fcNorm, class_token: classToken }: Recipe['model']) {
+  const isAfter = fcNorm ?? (pool === 'mean' && classToken);
+  return { ...(pool && { pool }), ...(isAfter && { fcNorm: true }) };
 }
 
 export function blueprintOf(recipe: Recipe): Blueprint {

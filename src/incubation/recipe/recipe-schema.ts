@@ -21,6 +21,16 @@ const model = z
     qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
     layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
     class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
+    pool: z
+      .enum(['token', 'mean'])
+      .describe(
+        "What the head reads: the class token, or the mean of the patches' tokens. Default: the token, if any.",
+      )
+      .optional(),
+    fc_norm: z
+      .boolean()
+      .describe('The final norm follows the pooling (timm, MAE). Default: with pool mean and a class token.')
+      .optional(),
     distilled: z
       .boolean()
       .describe('A distillation token and head beside the class token (DeiT).')
@@ -63,6 +73,12 @@ const start = z
       .enum(['keep', 'new'])
       .describe('new: the head is not taken from the weights, so that the classes may be others.')
       .default('keep'),
+    weights: z
+      .enum(['ema', 'raw'])
+      .describe(
+        'Which to take of a file with averaged and plain weights. Default: averaged; a run records its choice.',
+      )
+      .optional(),
   })
   .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
 

@@ -45,6 +45,16 @@ const distill = z.strictObject({
     .default('hard'),
   alpha: rate.describe('Weight of the teacher against the labels.').default(0.5),
   tau: positive.describe('Temperature of soft targets.').default(1),
+  weights: z
+    .enum(['ema', 'raw'])
+    .describe("Which of the teacher's weights, where a file has averaged and plain ones. Default: averaged.")
+    .optional(),
+  normalise: z
+    .enum(['own', 'model'])
+    .describe(
+      "Whose mean and std the teacher's images have. Default: its own if it states them; a run records it.",
+    )
+    .optional(),
 });
 
 const earlyStop = z.strictObject({

@@ -32,7 +32,21 @@ export function defineRecipe(input: RecipeInput): Recipe {
  * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
  */
 export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
-  return checkedRecipe(withSettings(readRecipeFile(path), settings), path);
+  return readRecipeInput(path, settings).recipe;
+}
+
+/** A recipe with what it states itself: in a checked one, defaults look the same. */
+export interface WrittenRecipe {
+  readonly recipe: Recipe;
+  readonly input: unknown;
+  /** For messages. */
+  readonly source: string;
+}
+
+/** `readRecipe`, with what the recipe states itself. */
+export function readRecipeInput(path: string, settings: readonly string[] = []): WrittenRecipe {
+  const input = withSettings(readRecipeFile(path), settings);
+  return { input, recipe: checkedRecipe(input, path), source: path };
 }
 
 /** The JSON Schema of recipe files, for editors. */

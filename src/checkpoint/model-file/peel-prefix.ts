@@ -1,0 +1,75 @@
+import { InputError } from '../../base/errors.js';
+import { withoutWrappers } from './model-file-stages.js';
+import { type ChosenWeights, chooseWeights, kindOf, type WeightsKind } from './weights-choice.js';
+
+/** What torch.compile, FSDP and activation checkpointing put into names, at any depth. */
+const INNER_WRAPPERS =
+  /(^|\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)(?=\.)/g;
+
+/** The patch embedding of a vision transformer, which every one has once; before it the prefix of its names. */
+const PATCH_EMBEDDING =
+  /^(.*?)(?:stages\.\d+\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight$/;
+
+export interface Peeled<T> {
+  readonly named: ReadonlyMap<string, T>;
+  /** Present if a prefix says that weights are averaged. */
+  readonly chosen?: ChosenWeights;
+}
+
+/**
+ * A state dict without the prefix that a model's tensors share, such as `module.backbone.`. Tensors outside the prefix
+ * (a head beside the backbone) lose as much of it as they have. If there are several models, such as a student and a
+ * teacher, one is taken; see `chooseWeights`.
+ * @throws InputError if there are several models of one kind
+ */
+export function peelPrefix<T>(state: ReadonlyMap<string, T>, path: string, wanted?: WeightsKind): Peeled<T> {
+  const names = withoutInnerWrappers(state);
+  const prefixes = [...new Set([...names.keys()].flatMap((name) => PATCH_EMBEDDING.exec(name)?.[1] ?? []))];
+  if (prefixes.length === 0) return { named: withoutWrappers(names) };
+  const candidates = prefixes.map((prefix) => ({
+    name: prefix || 'names without a prefix',
+    prefix,
+    kind: kindOf(prefix),
+  }));
+  const { taken, chosen } = chooseWeights(candidates, wanted, path);
+  const rivals = candidates.filter(({ kind }) => kind === taken.kind);
+  if (rivals.length > 1) {
+    throw new InputError(`${path}: holds several models: ${rivals.map(({ name }) => name).join(', ')}`, {
+      hint: 'write the state dict of one of them to a file of its own',
+    });
+  }
+  const named = new Map<string, T>();
+  for (const [name, tensor] of names) {
+    const rest = within(name, taken.prefix, prefixes);
+    if (rest !== undefined) named.set(rest, tensor);
+  }
+  return chosen === undefined ? { named } : { named, chosen };
+}
+
+/** The shared parents of a prefix, the longest first: `a.b.`, `a.`, and none. */
+function parentsOf(prefix: string): string[] {
+  const parts = prefix.split('.').slice(0, -1);
+  return Array.from({ length: parts.length + 1 }, (_, i) =>
+    parts
+      .slice(0, parts.length - i)
+      .map((part) => `${part}.`)
+      .join(''),
+  );
+}
+
+/** A name without the prefix, or what it has of it; undefined if it belongs to a model of another prefix. */
+function within(name: string, prefix: string, prefixes: readonly string[]): string | undefined {
+  const shared = (of: string) => parentsOf(of).find((parent) => name.startsWith(parent)) ?? '';
+  const own = shared(prefix);
+  const isOthers = prefixes.some((other) => other !== prefix && shared(other).length > own.length);
+  return isOthers ? undefined : name.slice(own.length);
+}
+
+function withoutInnerWrappers<T>(state: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return new Map([...state].map(([name, tensor]) => [bare(name), tensor]));
+}
+
+function bare(name: string): string {
+  const without = name.replaceAll(INNER_WRAPPERS, '').replace(/^\./, '');
+  return without === '' ? name : without;
+}

@@ -1,0 +1,18 @@
+import { checkStart } from '../incubation/launch/start-check.js';
+import type { WrittenRecipe } from '../incubation/recipe/recipe.js';
+import type { Recipe } from '../incubation/recipe/recipe-schema.js';
+import { noteAssumed } from './assumed.js';
+import { downloaded } from './download.js';
+import { note } from './output.js';
+
+/**
+ * `checkStart` as a user sees it: says what is taken from the weights that a recipe starts from, and what is assumed.
+ * @throws what `checkStart` and `localCheckpoint` throw
+ */
+export async function startedRecipe(written: WrittenRecipe, runDir: string): Promise<Recipe> {
+  const download = (name: string) => downloaded(name, note);
+  const { recipe, notes, assumptions } = await checkStart(written, runDir, { note, download });
+  for (const line of notes) note(line);
+  noteAssumed(assumptions);
+  return recipe;
+}
