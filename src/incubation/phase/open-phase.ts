@@ -6,6 +6,8 @@ import { evenShare } from '../../data/loader.js';
 import { engineInfo } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { ema } from '../../training/ema.js';
+import { classesOf } from '../checkpoint-classes.js';
+import { readCheckpointFile } from '../checkpoint-file.js';
 import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
 import { requireOneParent } from '../exchange/one-parent.js';
 import { type Images, recipeOfPhase, trainImagesOf } from '../images.js';
@@ -24,7 +26,7 @@ import {
   type Trained,
 } from './phase-checkpoint.js';
 import { NO_EVENTS, openPhaseEvents } from './phase-events.js';
-import { phaseLabels, type StartLabels } from './phase-labels.js';
+import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
 import { type Log, openLog } from './phase-log.js';
 import { phaseModel, phaseStart } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
@@ -82,6 +84,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   };
   const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, start.step);
+  if (phase.settings.distill !== null) await checkTeacher(phase.settings.distill.teacher, images, log);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const { task } = objective;
   const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
@@ -128,6 +131,13 @@ async function imagesOfPhase(
     `${phase}: rank ${rank} finds ${images.train.length} training images, rank 0 ${leaders}`,
     { hint: 'all machines need the same images' },
   );
+}
+
+/** A teacher must mean the same classes by its logits. */
+async function checkTeacher(teacher: string, { train }: Images, log: Log): Promise<void> {
+  const checkpoint = await readCheckpointFile(teacher);
+  const labels = { name: `distill.teacher ${teacher}`, classes: classesOf(checkpoint), isOfRun: false };
+  for (const line of requireTeachersLabels(train, labels)) log(line);
 }
 
 /** The images with the labels of the weights that the phase starts from. */

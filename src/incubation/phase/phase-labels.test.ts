@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { failure } from '../../../test/fixtures/data-fixture.js';
 import type { Dataset } from '../../data/dataset.js';
 import type { Images } from '../images.js';
-import { phaseLabels, requireSameLabels, type StartLabels } from './phase-labels.js';
+import { phaseLabels, requireSameLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
 
 /** One image of each class. */
 function dataset(classes: readonly string[], isUnnamed = false): Dataset {
@@ -72,6 +72,29 @@ describe('labels of what a phase starts from', () => {
     const words = phaseLabels(images, start(['tench', 'goldfish'], false, false));
     expect(words.images).toBe(images);
     expect(words.notes[0]).toMatch(/^assumed: .*0 = n01440764, 1 = n01443537/);
+  });
+});
+
+describe('a teacher', () => {
+  const teach = (images: Dataset, names: readonly string[] | undefined, isOurs = true) =>
+    requireTeachersLabels(images, { ...start(names, false, isOurs), name: 'distill.teacher T' });
+
+  test('with the labels of the images, or without names, teaches', () => {
+    expect(teach(dataset(['a', 'b']), ['a', 'b'])).toEqual([]);
+    expect(teach(dataset(['a', 'b']), undefined)).toEqual([]);
+    expect(teach(dataset(['0', '1'], true), ['a', 'b'])).toEqual([]);
+    const ids = teach(dataset(['n01440764', 'n01443537']), ['tench', 'goldfish'], false);
+    expect(ids[0]).toMatch(/^assumed: /);
+  });
+
+  test('with others does not', () => {
+    expect(failure(() => teach(dataset(['a', 'b']), ['b', 'a'])).message).toBe(
+      'distill.teacher T has the classes in another order: class 0 is b, of the images a',
+    );
+    const { message, hint } = failure(() => teach(dataset(['a', 'b']), ['a', 'x']));
+    expect(message).toBe('b: no class has this name');
+    expect(hint).toContain('Take a teacher');
+    expect(failure(() => teach(dataset(['a', 'b']), ['a', 'x'], false)).message).toBe(message);
   });
 });
 

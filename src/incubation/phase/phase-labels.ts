@@ -1,5 +1,6 @@
 import { InputError } from '../../base/errors.js';
-import { labelsByName, numbered, sameClasses } from '../../data/class-names.js';
+import { className, labelsByName, numbered, sameClasses } from '../../data/class-names.js';
+import type { Dataset } from '../../data/dataset.js';
 import { withModelLabels } from '../../data/model-labels.js';
 import type { CheckpointClasses } from '../checkpoint-classes.js';
 import type { Images } from '../images.js';
@@ -57,6 +58,30 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
     },
     notes: [`labels are those of ${name}: ${numbered(named.names)}`],
   };
+}
+
+/**
+ * Compares the classes of a model that teaches with those of the images: it says of each which it takes it for.
+ *
+ * @returns what was assumed
+ * @throws InputError where it knows other classes, or the same in another order
+ */
+export function requireTeachersLabels(train: Dataset, { name, classes }: StartLabels): readonly string[] {
+  if (train.isUnnamed || classes === undefined || sameClasses(train.classes, classes.names)) return [];
+  const hint = 'Take a teacher that was trained on the classes of the images.';
+  const model = {
+    count: classes.names.length,
+    named: { names: classes.names, from: name },
+    isCertain: classes.isOurs,
+    whatToDo: hint,
+  };
+  const { assumptions } = withModelLabels(train, model, 'the training images');
+  if (assumptions.length > 0) return assumptions.map((text) => `assumed: ${text}`);
+  const label = train.classes.findIndex((each, i) => className(each) !== className(classes.names[i]));
+  throw new InputError(
+    `${name} has the classes in another order: class ${label} is ${classes.names[label]}, of the images ${train.classes[label]}`,
+    { hint },
+  );
 }
 
 /** @throws InputError where modules that are to be assembled were trained with other labels */
