@@ -1,7 +1,7 @@
 /**
  * Kills a run's processes at random instants, and asks whether the run ends as if nothing had been.
  *
- *   npm run bench -- kill [--kills 200] [--seed 0] [--width 16] [--work FOLDER]
+ *   npm run bench -- kill [--kills 200] [--seed 0] [--width 16] [--epochs 10] [--work FOLDER]
  *
  * One run of a tiny recipe is left alone; then runs are killed (SIGKILL to a phase, to the supervisor, to all) and
  * gone on with until so many kills are done. Weights, optimiser state, metrics, results and summary of each must be the
@@ -33,6 +33,7 @@ const { values: flags } = parseArgs({
     kills: { type: 'string', default: '200' },
     seed: { type: 'string', default: '0' },
     width: { type: 'string', default: '16' },
+    epochs: { type: 'string', default: '10' },
     work: { type: 'string' },
   },
 });
@@ -42,7 +43,8 @@ const wanted = Number(flags.kills);
 async function bench(): Promise<void> {
   mkdirSync(work, { recursive: true });
   const recipe = join(work, 'recipe.json');
-  if (!existsSync(recipe)) await writeTinyRun(work, Number(flags.width));
+  if (!existsSync(recipe))
+    await writeTinyRun(work, { width: Number(flags.width), epochs: Number(flags.epochs) });
   const reference = join(work, 'reference');
   await torment({ ...settings(recipe, reference, 0), kills: 0 });
   const expected = traceOf(reference);

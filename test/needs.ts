@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'vitest';
 import packages from '../scripts/lib/system-packages.json' with { type: 'json' };
@@ -47,7 +47,7 @@ export const DAEMON_PATH = [process.env.PATH, '/usr/sbin', '/sbin'].join(delimit
 /** The path of a program, or undefined. */
 function programPath(name: string): string | undefined {
   const files = DAEMON_PATH.split(delimiter).map((folder) => join(folder, name));
-  return files.find((file) => existsSync(file));
+  return files.find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
 }
 
 /** A system package of scripts/lib/system-packages.json. */

@@ -5,12 +5,18 @@ import { randomStream } from '../../src/base/random.js';
 
 const SIDE = 16;
 
+interface Size {
+  /** Of the model; from 384 on its checkpoints are written while it trains. */
+  readonly width: number;
+  /** Of each phase, of 16 steps. */
+  readonly epochs: number;
+}
+
 /**
  * Writes the images and the recipe of a run of five phases that takes seconds, with a checkpoint every few steps.
- * @param width  of the model; from 384 on its checkpoints are written while it trains
  * @returns the recipe's path
  */
-export async function writeTinyRun(folder: string, width: number): Promise<string> {
+export async function writeTinyRun(folder: string, { width, epochs }: Size): Promise<string> {
   const images = join(folder, 'images');
   for (const [split, count] of [
     ['train', 128],
@@ -23,7 +29,7 @@ export async function writeTinyRun(folder: string, width: number): Promise<strin
     }
   }
   const path = join(folder, 'recipe.json');
-  writeFileSync(path, JSON.stringify(recipe(images, width), undefined, 2));
+  writeFileSync(path, JSON.stringify(recipe(images, { width, epochs }), undefined, 2));
   return path;
 }
 
@@ -36,7 +42,7 @@ async function writeImage(path: string, [split, label, i]: readonly [string, num
     .toFile(path);
 }
 
-function recipe(images: string, width: number): object {
+function recipe(images: string, { width, epochs }: Size): object {
   return {
     name: 'kill',
     model: { image_size: SIDE, patch_size: 8, classes: 2, width, depth: 4, heads: 2 },
@@ -47,7 +53,7 @@ function recipe(images: string, width: number): object {
       augment: { auto: 'rand-m9-mstd0.5-inc1', erase: 0.25, mixup: 0.8, cutmix: 1, repeats: 3 },
     },
     training: {
-      epochs: 10,
+      epochs,
       batch_size: 8,
       total_batch: 16,
       log_every: 1,
@@ -60,7 +66,7 @@ function recipe(images: string, width: number): object {
       optimizer: { lr: 0.001, lr_batch: null },
       schedule: { kind: 'step-cosine', warmup: 1 },
     },
-    phases: { PT: {}, FT: {}, E2E: { epochs: 10 } },
+    phases: { PT: {}, FT: {}, E2E: { epochs } },
     run: { device: 'cpu', threads: 1, parallel: 2, workers: 2 },
   };
 }

@@ -1,0 +1,96 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { chromium, needs, python, pythonPath, pythonTorch } from '../test/needs.js';
+import { benchNames, compileBenches, compiledBench } from './lib/benches.mjs';
+import { capture } from './lib/exec.mjs';
+import { root } from './lib/paths.mjs';
+import { temporaryFolder } from './lib/testing.mjs';
+
+/**
+ * Every bench at its smallest: it must run to its end. What it measures here is worth nothing.
+ * @type {Record<string, { args: string[], last: RegExp, wants?: import('../test/needs.js').Need, results?: true }>}
+ *   `last`: what its output ends with; `results`: it writes bench/results
+ */
+const SMOKE = {
+  checkpoint: {
+    args: ['--preset', 'vit-tiny', '--steps', '12', '--batch', '1', '--every', '1'],
+    last: /After SIGTERM in the middle of a step the run has left in [\d.]+ s, with a checkpoint\./,
+    results: true,
+  },
+  'co-incubation': {
+    args: ['--steps', '1', '--rounds', '1', '--set', 'model.depth=4', '--set', 'model.width=16'],
+    last: /\| together, in \d+ processes \| .* x \|/,
+    results: true,
+  },
+  'data-parallel': {
+    args: ['--rounds', '1', '--steps', '1'],
+    last: /Ours is [\d.]+ .* x as fast with 1 rank/,
+    wants: pythonTorch,
+  },
+  kill: { args: ['--kills', '1', '--epochs', '1', '--work', 'kill'], last: /\d/, results: true },
+  loader: {
+    args: ['--images', '32', '--rounds', '1'],
+    last: /\| eval +\| float32 /,
+    wants: pythonTorch,
+    results: true,
+  },
+  memory: {
+    args: [
+      '--models',
+      'vit-b',
+      '--phases',
+      'PT',
+      '--batch',
+      '2',
+      '--set',
+      'model.width=64',
+      '--set',
+      'model.heads=2',
+    ],
+    last: /\| vit-b \| PT \| 2 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|/,
+  },
+  schedule: { args: ['--steps', '1'], last: /\| Deep Incubation \| [\d.]+ \|/ },
+  step: {
+    args: ['--quick', '--only', 'demo', '--rounds', '1', '--steps', '1', '--threads', '1'],
+    last: /demo +\| MT\/1 +\| float32 +\| [\d.]+/,
+    wants: pythonTorch,
+    results: true,
+  },
+  watch: {
+    args: ['--rounds', '1', '--records', '3000', '--seconds', '1'],
+    last: /\| 1,000 records a second \| \d+ \|/,
+    wants: chromium,
+  },
+  weights: { args: ['--blocks', '1', '--rounds', '1'], last: /\| reading the weights +\| [\d.]+ s/ },
+};
+
+it('every bench has a smoke run here, and every smoke run a bench', () => {
+  expect(Object.keys(SMOKE).sort()).toEqual(benchNames());
+});
+
+describe('smoke runs', () => {
+  beforeAll(() => compileBenches());
+
+  for (const [name, { args, last, wants = { missing: undefined }, results }] of Object.entries(SMOKE)) {
+    it(name, needs(wants), async () => {
+      const folder = temporaryFolder();
+      const env = {
+        ...process.env,
+        DEEP_INCUBATION_BENCH_RESULTS: join(folder, 'results'),
+        ...(python.missing === undefined && { DEEP_INCUBATION_BENCH_PYTHON: pythonPath }),
+      };
+      const own = args.map((arg) => (arg === 'kill' ? join(folder, arg) : arg));
+      const { code, output, stdout } = await capture(process.execPath, [compiledBench(name), ...own], {
+        cwd: root,
+        env,
+      });
+      expect({ code, output }).toEqual({ code: 0, output: expect.any(String) });
+      expect(stdout).toMatch(last);
+      const written = results ? [`${name}.json`, `${name}.md`] : [];
+      expect(
+        readdirSync(folder).includes('results') ? readdirSync(join(folder, 'results')).sort() : [],
+      ).toEqual(written);
+    });
+  }
+});
