@@ -7,7 +7,7 @@
  * many processes that never pause. Ratios are times relative to one thread: below 1 is faster. Writes bench/results/threads.json and .md.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,7 @@ import { InputError } from '../src/base/errors.js';
 import { allCases } from './step/cases.js';
 import { median } from './step/measure.js';
 import { type Steps, startWorker, type Worker } from './step/worker.js';
+import { writeResults } from './write-results.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,7 +30,6 @@ const { values: flags } = parseArgs({
 });
 
 const BASE = '1 thread';
-const resultsFolder = fileURLToPath(new URL('../../bench/results', import.meta.url));
 const workerPath = fileURLToPath(new URL('step/ours-worker.js', import.meta.url));
 
 /** OpenMP's settings by name of the variant. */
@@ -111,6 +111,4 @@ try {
   for (const worker of workers) worker.end();
   rmSync(folder, { recursive: true });
 }
-mkdirSync(resultsFolder, { recursive: true });
-writeFileSync(join(resultsFolder, 'threads.json'), `${JSON.stringify({ flags, results }, null, 2)}\n`);
-writeFileSync(join(resultsFolder, 'threads.md'), `${lines.join('\n')}\n`);
+writeResults('threads', lines.join('\n'), { flags, results });

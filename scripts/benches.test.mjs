@@ -28,7 +28,11 @@ const SMOKE = {
     last: /Ours is [\d.]+ .* x as fast with 1 rank/,
     wants: pythonTorch,
   },
-  kill: { args: ['--kills', '1', '--epochs', '1', '--work', 'kill'], last: /\d/, results: true },
+  kill: {
+    args: ['--kills', '1', '--epochs', '1', '--work', 'kill'],
+    last: /1 kills \(SIGKILL\) in \d+ runs/,
+    results: true,
+  },
   loader: {
     args: ['--images', '32', '--rounds', '1'],
     last: /\| eval +\| float32 /,
@@ -57,6 +61,11 @@ const SMOKE = {
     wants: pythonTorch,
     results: true,
   },
+  threads: {
+    args: ['--busy', '0', '--spins', '0', '--rounds', '1', '--steps', '1', '--threads', '2'],
+    last: /2 threads, spins 0/,
+    results: true,
+  },
   watch: {
     args: ['--rounds', '1', '--records', '3000', '--seconds', '1'],
     last: /\| 1,000 records a second \| \d+ \|/,
@@ -73,7 +82,7 @@ describe('smoke runs', () => {
   beforeAll(() => compileBenches());
 
   for (const [name, { args, last, wants = { missing: undefined }, results }] of Object.entries(SMOKE)) {
-    it(name, needs(wants), async () => {
+    it(name, { timeout: 900_000, ...needs(wants) }, async () => {
       const folder = temporaryFolder();
       const env = {
         ...process.env,

@@ -13,7 +13,7 @@ import { type Cluster, startCluster } from './slurm-cluster.js';
 
 // A real Slurm of one node, started here.
 
-describe('a run given to Slurm', { timeout: 300_000, ...needs(slurm) }, () => {
+describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => {
   const folder = temporaryFolder();
   const images = join(folder, 'images');
   let cluster: Cluster;
@@ -71,7 +71,7 @@ describe('a run given to Slurm', { timeout: 300_000, ...needs(slurm) }, () => {
     isIt: (stand: PhaseStand) => boolean,
   ): Promise<PhaseStand> {
     let found: PhaseStand | undefined;
-    for (const end = Date.now() + 120_000; Date.now() < end; await sleep(100)) {
+    for (const end = Date.now() + 600_000; Date.now() < end; await sleep(100)) {
       found = (await stand(run)).phases.find((each) => each.phase === phase);
       if (found !== undefined && isIt(found)) return found;
     }
