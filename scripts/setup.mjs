@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { main, SetupError } from './lib/failure.mjs';
-import { STEPS, setUp } from './lib/set-up.mjs';
+import { STEPS, setUp, TEST_STEPS } from './lib/set-up.mjs';
 
 await main(async () => {
   const { only, quiet } = readFlags();
@@ -19,12 +19,12 @@ function readFlags() {
   try {
     const { values } = parseArgs({ options: { only: { type: 'string' }, quiet: { type: 'boolean' } } });
     const only = values.only?.split(',') ?? STEPS;
-    const unknown = only.find((name) => !STEPS.includes(name));
+    const unknown = only.find((name) => !TEST_STEPS.includes(name));
     if (unknown !== undefined) throw new Error(`--only knows no step '${unknown}'`);
     return { only, quiet: values.quiet ?? false };
   } catch (error) {
     throw new SetupError(error instanceof Error ? error.message : String(error), {
-      hint: `Flags: --only ${STEPS.join(',')} and --quiet.`,
+      hint: `Flags: --only ${TEST_STEPS.join(',')} and --quiet.`,
       exitCode: 2,
     });
   }

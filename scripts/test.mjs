@@ -17,7 +17,7 @@ import { main, reportFailure, SetupError } from './lib/failure.mjs';
 import { ensureNode, NODE_TESTS, otherNodes } from './lib/node-versions.mjs';
 import { cacheRoot } from './lib/paths.mjs';
 import { runTests, skipAll, sumCounts, summaryOf } from './lib/run-tests.mjs';
-import { setUp } from './lib/set-up.mjs';
+import { setUp, TEST_STEPS } from './lib/set-up.mjs';
 import { createSteps } from './lib/steps.mjs';
 import { ensureSystemPackages } from './lib/system-packages.mjs';
 import { testOptions } from './lib/test-options.mjs';
@@ -40,7 +40,7 @@ async function check({ ci, install, provide, allNodes, vitest }) {
   try {
     // First, since the addon is built with libjpeg-turbo where it is installed.
     await steps.run('system', (note) => ensureSystemPackages({ env, install, note }), String);
-    const libtorch = await setUp();
+    const libtorch = await setUp({ only: TEST_STEPS });
     if (libtorch)
       await steps.run('python', (note) => ensureTestPython({ env, cache, provide, libtorch, note }), String);
     if (vitest.length === 0) await runChecks();

@@ -6,6 +6,7 @@ const HEADERS = [
   { header: 'nccl.h', pip: 'nvidia-nccl' },
   { header: 'crt/host_config.h', pip: 'nvidia-cuda-crt' },
   { header: 'cuda_runtime_api.h', pip: 'nvidia-cuda-runtime' },
+  { header: 'nv/target', pip: 'nvidia-cuda-cccl' },
   { header: 'cublas_v2.h', pip: 'nvidia-cublas' },
   { header: 'cusparse.h', pip: 'nvidia-cusparse' },
   { header: 'cusolverDn.h', pip: 'nvidia-cusolver' },

@@ -7,6 +7,7 @@ const ALL = [
   'nccl.h',
   'crt/host_config.h',
   'cuda_runtime_api.h',
+  'nv/target',
   'cublas_v2.h',
   'cusparse.h',
   'cusolverDn.h',
@@ -52,9 +53,9 @@ describe("CUDA's and NCCL's headers", () => {
 
   it('are named by the packages of CUDA 12 where libtorch is of that', () => {
     const { notes } = find({ version: '2.6.0+cu124', beside: ['cublas_v2.h', 'cusparse.h', 'cusolverDn.h'] });
-    expect(notes).toContain('nccl.h, crt/host_config.h, cuda_runtime_api.h not found');
+    expect(notes).toContain('nccl.h, crt/host_config.h, cuda_runtime_api.h, nv/target not found');
     expect(notes).toContain(
-      'pip install nvidia-nccl-cu12 nvidia-cuda-nvcc-cu12==12.4.* nvidia-cuda-runtime-cu12==12.4.*',
+      'pip install nvidia-nccl-cu12 nvidia-cuda-nvcc-cu12==12.4.* nvidia-cuda-runtime-cu12==12.4.* nvidia-cuda-cccl-cu12==12.4.*',
     );
   });
 

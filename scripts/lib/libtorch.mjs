@@ -29,7 +29,7 @@ export async function ensureLibtorch({ env, cache, note }) {
   if (ofPython) return ofPython;
   const folder = join(cache, `libtorch-${FETCHED_VERSION}`);
   if (!isLibtorch(join(folder, 'torch'))) await fetchLibtorch({ folder, env, note });
-  return inspect(join(folder, 'torch'));
+  return inspectLibtorch(join(folder, 'torch'));
 }
 
 /** @param {string} path @returns {Libtorch} */
@@ -50,7 +50,7 @@ function fromVariable(path) {
       exitCode: 2,
     });
   }
-  return inspect(path);
+  return inspectLibtorch(path);
 }
 
 const ASK_PYTHON = `
@@ -72,7 +72,7 @@ async function fromPython(env, note) {
     const path = (await capture(python, ['-c', ASK_PYTHON], { env, cwd: '/' })).stdout.trim();
     if (!path || !isLibtorch(path)) continue;
     const version = readVersion(path);
-    if (version && !isTooOld(version)) return inspect(path);
+    if (version && !isTooOld(version)) return inspectLibtorch(path);
     note(
       `passing over the torch ${version ?? 'of unknown version'} of ${python}: ${OLDEST} or newer is needed`,
     );
@@ -86,7 +86,7 @@ function isLibtorch(path) {
 }
 
 /** @param {string} path @returns {Libtorch} */
-function inspect(path) {
+export function inspectLibtorch(path) {
   // libtorch's C++ ABI shows in the mangled name of any function that takes a std::string.
   const newAbi = '_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx11';
   return {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { ensureAddon } from './addon.mjs';
+import { ensureAddon, ensureFakeAccelerator } from './addon.mjs';
+import { compileBenches } from './benches.mjs';
 import { SetupError } from './failure.mjs';
 import { ensureImages } from './images.mjs';
 import { ensureLibtorch } from './libtorch.mjs';
@@ -9,10 +10,12 @@ import { createSteps } from './steps.mjs';
 import { ensureBuild } from './typescript.mjs';
 
 export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
+/** What tests need too. */
+export const TEST_STEPS = [...STEPS, 'fake-gpu', 'benches'];
 
 /**
  * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
- * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of STEPS
+ * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of TEST_STEPS
  * @returns {Promise<import('./libtorch.mjs').Libtorch | undefined>} what the addon is built with, if `only` has it
  */
 export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
@@ -29,7 +32,7 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env } =
   if (wants('packages')) await steps.run('packages', (note) => ensurePackages({ root, env, note }), String);
   /** @type {import('./libtorch.mjs').Libtorch | undefined} */
   let libtorch;
-  if (wants('libtorch') || wants('addon')) {
+  if (wants('libtorch') || wants('addon') || wants('fake-gpu')) {
     const found = await steps.run(
       'libtorch',
       (note) => ensureLibtorch({ env, cache, note }),
@@ -39,8 +42,13 @@ export async function setUp({ only = STEPS, quiet = false, env = process.env } =
     if (wants('addon')) {
       await steps.run('addon', (note) => ensureAddon({ root, cache, env, libtorch: found, note }), String);
     }
+    if (wants('fake-gpu')) {
+      const options = { root, cache, env, libtorch: found };
+      await steps.run('fake-gpu', (note) => ensureFakeAccelerator({ ...options, note }), String);
+    }
   }
   if (wants('build')) await steps.run('build', () => ensureBuild({ root }), String);
+  if (wants('benches')) await steps.run('benches', () => compileBenches().then(() => 'compiled'), String);
   if (wants('images')) {
     await steps.run(
       'images',

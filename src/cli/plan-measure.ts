@@ -9,7 +9,7 @@ import type { PhasePlan } from '../incubation/plan/plan.js';
 import type { StepTimes } from '../incubation/plan/plan-devices.js';
 import { blueprintOf } from '../incubation/recipe/recipe-model.js';
 import type { Recipe } from '../incubation/recipe/recipe-schema.js';
-import { resolveDevice, setThreads } from '../torch/engine.js';
+import { openDevice, setThreads } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
 import type { Tensor } from '../torch/tensor.js';
 import { train } from '../training/trainer.js';
@@ -20,7 +20,7 @@ const STEPS = 6;
 /** What the steps of each phase take on this machine, by a few steps on random images: medians, and the first step's excess. */
 export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, StepTimes>> {
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
-  const device = resolveDevice(recipe.run.device);
+  const device = openDevice(recipe.run.device);
   const seconds = new Map<string, StepTimes>();
   for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
   // Measured in one process, the first phase pays for all; each trains in a process of its own.

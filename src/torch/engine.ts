@@ -44,6 +44,16 @@ export function useDevice(device: string): void {
   if (device !== 'cpu') native.setDevice(device);
 }
 
+/**
+ * The device of `resolveDevice`, made the current one.
+ * @throws InputError when it is not there
+ */
+export function openDevice(wish: string): string {
+  const device = resolveDevice(wish);
+  useDevice(device);
+  return device;
+}
+
 /** The most memory used so far, bytes: of the device, or on the CPU of the whole process. */
 export function peakMemory(device: string): number {
   const cuda = /^cuda:(\d+)$/.exec(device);

@@ -21,7 +21,7 @@ import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
 import { accuracyText } from '../../report/summary-text.js';
 import { accuracyInterval, type Interval } from '../../report/uncertainty.js';
 import { classification } from '../../tasks/classification.js';
-import { resolveDevice, setThreads } from '../../torch/engine.js';
+import { openDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { evaluate } from '../../training/evaluate.js';
@@ -60,7 +60,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const dataset = decodedAs(found, recipe.data);
 
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
-  const device = resolveDevice(recipe.run.device);
+  const device = openDevice(recipe.run.device);
   const generator = new Generator();
   requireFinite(checkpoint.file.stages, checkpoint.name);
   const stages = stagesFor(config, checkpoint);

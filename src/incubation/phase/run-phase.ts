@@ -9,7 +9,7 @@ import { dataParallel } from '../../cluster/data-parallel.js';
 import type { ProcessGroup } from '../../cluster/process-group.js';
 import type { Doing } from '../../cluster/process-watch.js';
 import { trainBatches } from '../../data/loader.js';
-import { peakMemory, resolveDevice, useDevice } from '../../torch/engine.js';
+import { openDevice, peakMemory } from '../../torch/engine.js';
 import { type TrainOptions, train } from '../../training/trainer.js';
 import { workersOf } from '../images.js';
 import { requireSameRecipe } from '../launch/prepare.js';
@@ -62,8 +62,7 @@ export interface PhaseRun {
  * console.log(top1);
  */
 export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
-  const run = { ...given, device: resolveDevice(given.device) };
-  useDevice(run.device);
+  const run = { ...given, device: openDevice(given.device) };
   const { root } = runFolder(run.runDir).phase(run.phase);
   const crew = crewOf(run.group);
   if (!crew.leads) {

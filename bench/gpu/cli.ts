@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process';
+
+export const MAIN = 'dist/cli/main.js';
+const TEXT = 1500;
+
+export interface CliEnded {
+  /** The exit code, or the signal that ended it. */
+  readonly status: number | string;
+  readonly seconds: number;
+  readonly stdout: string;
+  /** The end of what it printed. */
+  readonly text: string;
+}
+
+/** Runs the command line to its end, and copies what it prints to the log. */
+export function cli(args: readonly string[], { timeoutMs = 150_000 } = {}): CliEnded {
+  const started = performance.now();
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    timeout: timeoutMs,
+    killSignal: 'SIGINT',
+  });
+  const seconds = (performance.now() - started) / 1000;
+  const ended = status ?? String(signal);
+  console.log(`$ deep-incubation ${args.join(' ')}  (${ended}, ${seconds.toFixed(1)} s)\n${stdout}${stderr}`);
+  return { status: ended, seconds, stdout, text: `${stdout}${stderr}`.slice(-TEXT) };
+}

@@ -1,0 +1,58 @@
+/**
+ * A section of the GPU kit, run in the repository's root by bench/gpu/run:
+ *
+ *   node dist-bench/bench/gpu/main.js SECTION [CASE]
+ *
+ * Findings are lines of JSON, appended to $OUT/report.jsonl.
+ */
+import { writeSync } from 'node:fs';
+import { type Case, readCases } from './cases.js';
+import { loadFake } from './fake.js';
+import { errorAsTold, report } from './report.js';
+
+/** Imported where they are used: a section that cannot be loaded fails alone. */
+const SECTIONS: Record<string, (argument: string) => Promise<unknown>> = {
+  identify: async () => (await import('./identify.js')).identify(),
+  images: async () => (await import('./images.js')).images(),
+  golden: async () => (await import('./golden.js')).golden(),
+  'against-cpu': async () => (await import('./against-cpu.js')).againstCpu(),
+  group: async () => (await import('./group.js')).group(),
+  step: async (name) => (await import('./step.js')).step(name),
+  method: async () => (await import('./method.js')).method(),
+  failures: async () => (await import('./failures.js')).failures(),
+  loader: async () => (await import('./loader.js')).loader(),
+  table: async () => (await import('./table.js')).table(),
+  cases: async (which) => list(which),
+};
+
+/** The names of all cases, of those that PyTorch does (torch) or compiles (compile); or the cases themselves (json). */
+function list(which: string): void {
+  const isWanted = ({ torch, compile }: Case) =>
+    which === 'compile' ? compile : which !== 'torch' || torch.length > 0;
+  const cases = readCases();
+  const names = cases.filter(isWanted).map(({ name }) => name);
+  console.log(which === 'json' ? JSON.stringify(cases) : names.join(' '));
+}
+
+const [name = '', argument = ''] = process.argv.slice(2);
+const section = SECTIONS[name];
+if (section === undefined) {
+  console.error(`there is no section '${name}'; there are: ${Object.keys(SECTIONS).join(', ')}`);
+  process.exit(2);
+}
+let code = 0;
+try {
+  if (name !== 'cases' && name !== 'table') loadFake();
+  await section(argument);
+} catch (error) {
+  report({
+    section: name,
+    ...(argument ? { case: argument, who: 'ours' } : {}),
+    ok: false,
+    error: errorAsTold(error),
+  });
+  writeSync(2, `${error instanceof Error ? error.stack : error}\n`);
+  code = 1;
+}
+// Threads of libtorch or of the loader must not hold the process.
+process.exit(code);

@@ -1,0 +1,65 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { capture, firstOnPath } from './exec.mjs';
+import { SetupError } from './failure.mjs';
+import { sha256 } from './paths.mjs';
+
+const EXTRACT = `
+import pathlib, re, sys, zipfile
+wheels, folder, pattern = sys.argv[1:]
+for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder, [n for n in archive.namelist() if re.match(pattern, n) and not n.endswith('/')])
+`;
+
+/** Tags of Linux wheels that run on a glibc of 2.28 or newer. */
+const PLATFORMS = [
+  ...Array.from({ length: 17 }, (_, i) => `manylinux_2_${28 - i}_x86_64`),
+  'manylinux2014_x86_64',
+  'manylinux2010_x86_64',
+];
+
+/**
+ * Unpacks into a folder those files of some wheels whose paths begin with a pattern, once.
+ * @param {object} options
+ * @param {string} options.folder
+ * @param {string} options.pattern       of Python's re
+ * @param {string[]} options.requirements
+ * @param {string} options.python        version that the wheels are for
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {import('./steps.mjs').Note} options.note
+ */
+export async function fetchWheels({ folder, pattern, requirements, python, env, note }) {
+  const done = join(folder, `.has-${sha256(JSON.stringify([pattern, requirements])).slice(0, 12)}`);
+  if (existsSync(done)) return;
+  const program = firstOnPath(['python3', 'python'], env);
+  if (!program) throw new SetupError('there is no Python on the PATH, whose pip would fetch wheels.');
+  note(`pip download ${requirements.join(' ')}`);
+  mkdirSync(folder, { recursive: true });
+  const wheels = mkdtempSync(join(folder, '.wheels-'));
+  try {
+    const download = await capture(
+      program,
+      [
+        ...['-m', 'pip', 'download', '--quiet', '--no-input', '--no-deps', '--only-binary=:all:'],
+        ...['--python-version', python, '--implementation', 'cp'],
+        ...['--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
+        ...PLATFORMS.flatMap((platform) => ['--platform', platform]),
+        ...['--dest', wheels, ...requirements],
+      ],
+      { env: { ...env, PIP_DISABLE_PIP_VERSION_CHECK: '1' } },
+    );
+    if (download.code !== 0) {
+      throw new SetupError(`pip could not fetch ${requirements[0]}.`, {
+        details: download.output.slice(-2000),
+      });
+    }
+    const extracted = await capture(program, ['-c', EXTRACT, wheels, folder, pattern]);
+    if (extracted.code !== 0) {
+      throw new SetupError(`wheels could not be unpacked into ${folder}.`, { details: extracted.output });
+    }
+    writeFileSync(done, '');
+  } finally {
+    rmSync(wheels, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,62 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { firstOnPath } from './exec.mjs';
+import { pathOf, silent, temporaryFolder } from './testing.mjs';
+import { fetchWheels } from './wheels.mjs';
+
+const real = firstOnPath(['python3'], process.env) ?? 'python3';
+const MAKE = `
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1] + '/torch-2.11.0-cp312.whl', 'w') as wheel:
+    for name in ('torch/lib/libc10.so', 'torch/bin/tool', 'torch/version.py'): wheel.writestr(name, name)
+`;
+
+/** A Python whose pip writes a wheel of three files, notes its arguments, and may fail. @param {string} folder @param {number} [code] */
+function pip(folder, code = 0) {
+  const script = `case "$*" in
+    *"-m pip"*) echo "$@" >> ${folder}/asked; for last; do [ "$before" = --dest ] && to=$last; before=$last; done
+      ${real} -c "${MAKE}" "$to"; echo "ERROR: no such wheel" >&2; exit ${code};;
+    *) exec ${real} "$@";;
+  esac`;
+  return { ...process.env, PATH: `${pathOf({ python3: script })}:${process.env.PATH}` };
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string} folder @param {string} [pattern] */
+function fetch(env, folder, pattern = 'torch/(lib/|version\\.py)') {
+  const requirements = ['torch==2.11.0'];
+  return fetchWheels({ folder, pattern, requirements, python: '3.12', env, note: silent });
+}
+
+describe('wheels', () => {
+  it('are fetched for the Python that is asked for, and only the wanted files are kept, once', async () => {
+    const [folder, notes] = [temporaryFolder(), temporaryFolder()];
+    const env = pip(notes);
+    await fetch(env, folder);
+    expect(readdirSync(join(folder, 'torch'), { recursive: true }).sort()).toEqual([
+      'lib',
+      'lib/libc10.so',
+      'version.py',
+    ]);
+    await fetch(env, folder);
+    const asked = readFileSync(join(notes, 'asked'), 'utf8').trim().split('\n');
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toMatch(
+      /--no-deps .*--python-version 3\.12 .*--abi cp312 .*manylinux_2_28_x86_64.* torch==2\.11\.0$/,
+    );
+    await fetch(env, folder, 'torch/bin/');
+    expect(existsSync(join(folder, 'torch/bin/tool'))).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith('.wheels'))).toEqual([]);
+  });
+
+  it('that pip cannot fetch are an error with what pip said, and are tried again', async () => {
+    const [folder, notes] = [temporaryFolder(), temporaryFolder()];
+    const failing = fetch(pip(notes, 1), folder);
+    await expect(failing).rejects.toMatchObject({
+      message: 'pip could not fetch torch==2.11.0.',
+      details: expect.stringContaining('no such wheel'),
+    });
+    await fetch(pip(notes), folder);
+    expect(existsSync(join(folder, 'torch/version.py'))).toBe(true);
+  });
+});

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace fake {
+
+// Names the device `fake`. Once in a process.
+void register_device();
+
+}  // namespace fake

@@ -1,0 +1,33 @@
+// What the fake accelerator keeps: counts, the current device, its memory, whether it has failed.
+#pragma once
+
+#include <c10/core/Allocator.h>
+#include <map>
+#include <string>
+
+namespace fake {
+
+constexpr auto kType = c10::DeviceType::PrivateUse1;
+constexpr int kDevices = 2;
+
+// Counts what the device is asked to do. What the CPU does in the device's place (`OnCpu`) does not count.
+void count(const std::string& what);
+std::map<std::string, double> take_counts();
+
+struct OnCpu {
+  OnCpu();
+  ~OnCpu();
+};
+
+int current_device();
+void set_current_device(int index);
+
+// Memory of all devices together; beyond the limit an allocation fails in CUDA's words.
+void limit_memory(int64_t bytes);
+c10::Allocator* allocator();
+
+// From now on every kernel fails in CUDA's words, as after an illegal access.
+void break_down();
+void check_working();
+
+}  // namespace fake
