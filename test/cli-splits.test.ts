@@ -21,6 +21,9 @@ function write(part: string, names: readonly string[] = images): void {
 const evaluate = (...args: string[]) =>
   cli(['eval', goldenPath('ckpt/FT.pth'), '--set', 'model.heads=4', '--json', '--data', ...args]);
 
+/** The folders of classes are named by their labels. */
+const BY_NUMBER = ['--classes', 'number'];
+
 beforeEach(() => rmSync(data, { recursive: true, force: true }));
 
 describe('eval', () => {
@@ -28,7 +31,7 @@ describe('eval', () => {
     write('train', images.slice(0, 4));
     write('valid');
     const expected = JSON.parse((await evaluate(goldenPath('png'))).stdout);
-    const { code, stdout } = await evaluate(data);
+    const { code, stdout } = await evaluate(data, ...BY_NUMBER);
     expect(code).toBe(0);
     const { images: count, top1, loss } = JSON.parse(stdout);
     expect([count, top1, loss]).toEqual([16, expected.top1, expected.loss]);
@@ -39,7 +42,7 @@ describe('eval', () => {
     ['train and test', ['train', 'TEST'], 'it has train and test; test is read only where it is asked for\n'],
   ])('%s: exit 2, with what was found', async (_, parts, found) => {
     for (const part of parts) write(part);
-    const { code, stdout, stderr } = await evaluate(data);
+    const { code, stdout, stderr } = await evaluate(data, ...BY_NUMBER);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain(`${data} has no folder named val, valid or validation: ${found}`);
     expect(stderr).toMatch(/hint: .*--split train or --split test/);
@@ -51,12 +54,12 @@ describe('eval', () => {
     write('test', images.slice(9));
     const counts = await Promise.all(
       [[], ['--split', 'train'], ['--split', 'val'], ['--split', 'test']].map(
-        async (args) => JSON.parse((await evaluate(data, ...args)).stdout).images,
+        async (args) => JSON.parse((await evaluate(data, ...BY_NUMBER, ...args)).stdout).images,
       ),
     );
     expect(counts).toEqual([5, 4, 5, 7]);
     const all = await evaluate(data, '--split', 'all');
-    expect([all.code, all.stderr]).toEqual([2, expect.stringMatching(/3 classes, the model 10/)]);
+    expect([all.code, all.stderr]).toEqual([2, expect.stringMatching(/has 3 classes, the model 10/)]);
     const wrong = await evaluate(data, '--split', 'dev');
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/train, val, test, all/)]);
   });

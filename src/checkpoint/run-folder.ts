@@ -15,6 +15,8 @@ export interface RunFolder {
   readonly data: string;
   /** Folder of the lists of its images. */
   readonly imageLists: string;
+  /** Which images to evaluate on have been decoded once. */
+  readonly readable: string;
   readonly summary: string;
   /** Folder of `index.html` and its figures. */
   readonly report: string;
@@ -44,6 +46,7 @@ export function runFolder(root: string): RunFolder {
     images: join(root, 'train_images.txt'),
     data: join(root, 'data.json'),
     imageLists: join(root, 'data'),
+    readable: join(root, 'data', 'readable.json'),
     summary: join(root, 'summary.json'),
     report: join(root, 'report'),
     phase: (name) => {

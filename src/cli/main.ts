@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { expandHomeInArguments } from '../base/home.js';
 import { exitCodeOf, explain } from './failure.js';
 import { createProgram } from './program.js';
 import { escapeText } from './terminal.js';
@@ -13,7 +14,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
-  await createProgram().parseAsync();
+  await createProgram().parseAsync(expandHomeInArguments(process.argv.slice(2)), { from: 'user' });
 } catch (error) {
   process.stderr.write(explain(error, process.env));
   process.exitCode = exitCodeOf(error);

@@ -6,7 +6,7 @@ import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';
 import { columns, print, printJson } from '../output.js';
-import { toTerminal } from '../terminal.js';
+import { progressLine } from '../progress-line.js';
 
 /** `data check`: what is wrong with a folder of images; exit 1 where something is. */
 export async function dataCheck(
@@ -14,7 +14,7 @@ export async function dataCheck(
   options: { readonly json?: true; readonly split?: SplitChoice },
 ): Promise<void> {
   const started = performance.now();
-  const progress = progressLine(process.stderr);
+  const progress = progressLine(process.stderr, 'images');
   const report = await checkData(folder, { split: options.split, onProgress: progress.show }).finally(
     progress.clear,
   );
@@ -22,24 +22,6 @@ export async function dataCheck(
   if (options.json) printJson({ data: folder, ...report, seconds });
   else printReport(folder, report, seconds);
   if (report.problems.length > 0) process.exitCode = 1;
-}
-
-const REDRAW_MS = 100;
-
-/** A line on a terminal that says how far the work is; nothing elsewhere. */
-function progressLine(stream: NodeJS.WriteStream) {
-  let shown = Number.NEGATIVE_INFINITY;
-  return {
-    show: (done: number, total: number) => {
-      const now = performance.now();
-      if (!stream.isTTY || now - shown < REDRAW_MS) return;
-      shown = now;
-      stream.write(toTerminal(`\r${count(done)} of ${count(total)} images`));
-    },
-    clear: () => {
-      if (stream.isTTY) stream.write(toTerminal('\r\x1b[K'));
-    },
-  };
 }
 
 function printReport(

@@ -14,11 +14,13 @@ import { type PreparedRun, prepareRun, readRunInput } from '../../incubation/lau
 import { recordedRecipe } from '../../incubation/launch/recorded-choices.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phaseOf, phasesOf } from '../../incubation/phases.js';
+import { requireReadableImages } from '../../incubation/readable-images.js';
 import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { defaultFolder } from '../default-folder.js';
 import { note, print, printJson } from '../output.js';
 import { createProgress } from '../progress/progress.js';
+import { progressLine } from '../progress-line.js';
 import { type Conclusion, concludeRun } from '../run-conclusion.js';
 import { stopOnSignals } from '../signals.js';
 import { startedRecipe } from '../start.js';
@@ -105,7 +107,15 @@ async function prepare({
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
   // With Slurm all of it is done here: nothing is trained on this machine.
   if (options.launcher !== 'slurm') reopenLost({ recipe, runDir, only }, note);
+  if (!isAllDone(recipe, runDir, only)) await checkImagesOnce(recipe, runDir, options.quiet);
   return prepared;
+}
+
+/** With a line on a terminal that says how far it is. */
+async function checkImagesOnce(recipe: Recipe, runDir: string, quiet: boolean | undefined): Promise<void> {
+  const progress = progressLine(process.stderr, 'of the images to evaluate on are checked');
+  const onProgress = quiet ? undefined : progress.show;
+  await requireReadableImages(recipe, runDir, { onProgress }).finally(progress.clear);
 }
 
 /** Before hours are spent on what comes before it: what FT will be assembled from, as far as it is there. */

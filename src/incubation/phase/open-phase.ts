@@ -13,6 +13,7 @@ import { requireOneParent } from '../exchange/one-parent.js';
 import { type Images, recipeOfPhase, trainImagesOf } from '../images.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
+import { requireReadable } from '../readable-images.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { checkedImages, dataOwnerOf, imagesPlannedFor, knownImages } from '../run-data.js';
 import { identityOf, readRunData } from '../run-data-file.js';
@@ -124,7 +125,10 @@ async function imagesOfPhase(
   checked?.record();
   const count = () => checked?.images.train.length ?? 0;
   // The others read what rank 0 has recorded.
-  const [leaders] = await led(1, async () => [count()]);
+  const [leaders] = await led(1, async (beat) => {
+    if (checked) await requireReadable(recipe, runDir, owner, checked.images, { onProgress: beat });
+    return [count()];
+  });
   const images = checked?.images ?? knownImages(recipe, runDir, owner);
   if (images.train.length === leaders) return { images, digest: digestOf() };
   throw new InputError(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CATEGORIES, DATA_FORMATS } from '../../data/formats.js';
 import { EVAL_CROP } from '../../data/transform.js';
-import { count, notNegative, positive, rate } from './recipe-values.js';
+import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const augment = z.union([
   z.literal('none'),
@@ -54,7 +54,7 @@ export const data = z
       .describe(
         'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files.',
       ),
-    path: z.string().describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
+    path: path.describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
     category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
     eval_split: z
       .enum(['val', 'test'])

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { errorText, InputError } from '../../base/errors.js';
+import { expandHome } from '../../base/home.js';
 
 /**
  * What a YAML (or JSON) recipe says, not yet checked. With `extends: other.yaml`, a path from its own folder, it
@@ -15,7 +16,7 @@ export function readRecipeFile(path: string, extending: readonly string[] = []):
   if (!isObject(input) || input.extends === undefined) return input;
   const { extends: base, ...own } = input;
   if (typeof base !== 'string') throw new InputError(`${path}: extends takes the path of one recipe`);
-  return merged(readRecipeFile(resolve(dirname(file), base), [...extending, file]), own);
+  return merged(readRecipeFile(resolve(dirname(file), expandHome(base)), [...extending, file]), own);
 }
 
 function parsed(path: string, extendedBy: string | undefined): unknown {

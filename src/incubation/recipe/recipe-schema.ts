@@ -3,7 +3,7 @@ import { PRESET_NAMES } from '../../models/presets.js';
 import { kubernetes, slurm } from '../launch/recipe-launch.js';
 import { data } from './recipe-data.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';
-import { autoOrFew, count, positive } from './recipe-values.js';
+import { autoOrFew, count, path, positive } from './recipe-values.js';
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
 
@@ -61,12 +61,8 @@ const noIncubation = z
 
 const start = z
   .strictObject({
-    meta: z
-      .string()
-      .describe('Weights of a meta model: PT is skipped, the modules incubate in it.')
-      .optional(),
-    model: z
-      .string()
+    meta: path.describe('Weights of a meta model: PT is skipped, the modules incubate in it.').optional(),
+    model: path
       .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
       .optional(),
     head: z

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, notNegative, positive, rate } from './recipe-values.js';
+import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const optimizer = z.strictObject({
   name: z
@@ -38,7 +38,7 @@ const schedule = z.strictObject({
 });
 
 const distill = z.strictObject({
-  teacher: z.string().describe("The teacher's weights: a file, a run's phase, or hf:owner/repo/file."),
+  teacher: path.describe("The teacher's weights: a file, a run's phase, or hf:owner/repo/file."),
   kind: z
     .enum(['soft', 'hard'])
     .describe('Targets: its probabilities, or its decision (DeiT).')
@@ -129,7 +129,7 @@ export const incubationOverride = override.extend({
 export const moduleOverride = override.extend({
   data: z
     .strictObject({
-      path: z.string().optional(),
+      path: path.optional(),
       fraction: z.number().gt(0).max(1).optional(),
       train_images: count.optional(),
     })

@@ -1,10 +1,14 @@
 import { z } from 'zod';
+import { expandHome } from '../../base/home.js';
 
 // Kinds of numbers that recipes are made of.
 export const count = z.int().positive();
 export const rate = z.number().min(0).max(1);
 export const positive = z.number().positive();
 export const notNegative = z.number().min(0);
+
+/** A path, or the name of weights; `~/` is the home folder. */
+export const path = z.string().overwrite(expandHome);
 
 const MOST_THREADS = 1024;
 
