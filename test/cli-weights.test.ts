@@ -315,4 +315,82 @@ describe('a run that starts from weights', () => {
     expect(again.code).toBe(0);
     expect(recorded('own').data.mean).toEqual(half);
   });
+
+  test('what the recipe states wins, and a difference is printed; what neither states is assumed', async () => {
+    const own = { mean: [0.4, 0.4, 0.4], std: half, eval_crop: 0.8 };
+    const stating = join(folder, 'stating');
+    mkdirSync(stating);
+    writeSafetensors(join(stating, 'model.safetensors'), model);
+    const pretrained_cfg = { mean: half, std: half, crop_pct: 0.9, interpolation: 'bilinear' };
+    writeFileSync(join(stating, 'config.json'), JSON.stringify({ pretrained_cfg }));
+    const { code, stderr } = await run(recipe('stated', { start: { model: stating }, data: own }), 'stated');
+    expect(code).toBe(0);
+    expect(stderr).toContain(
+      `start.model ${stating} states data.mean [0.5,0.5,0.5], the recipe [0.4,0.4,0.4]: the recipe's is used\n`,
+    );
+    expect(stderr).toContain('states data.eval_crop 0.9, the recipe 0.8');
+    expect(stderr).toContain(
+      'assumed: bicubic resize and a centre crop (its config.json says interpolation bilinear)',
+    );
+    expect(recorded('stated').data).toMatchObject(own);
+
+    const unknown = await run(recipe('unknown', { start: { model: plain } }), 'unknown');
+    expect(unknown.stderr).toContain(
+      `assumed: mean [0.485, 0.456, 0.406] (ImageNet's), of start.model ${plain}\n`,
+    );
+    expect(recorded('unknown').data.mean).toEqual([0.485, 0.456, 0.406]);
+  });
+
+  test('a new head needs none in the file; pre-training leaves more behind', async () => {
+    const bare = [...model].filter(([name]) => !name.startsWith('head.'));
+    const extras = [
+      ['mask_token', vector(16)],
+      ['decoder_pred.weight', vector(3)],
+      ['head.mlp.0.weight', vector(3)],
+    ] as const;
+    const path = torch('mae.pth', dictionary({ model: new Map([...bare, ...extras]) }));
+    const kept = await run(recipe('kept', { start: { model: path } }), 'kept');
+    expect(kept).toMatchObject({ code: 2, stdout: '' });
+    expect(kept.stderr).toContain('classes none, the recipe');
+    const start = { model: path, head: 'new' };
+    const { code, stderr } = await run(recipe('new', { start, model: { pool: 'mean' } }), 'new');
+    expect(code).toBe(0);
+    expect(stderr).toContain(
+      '3 tensors left out, which the model does not use: mask_token, decoder_pred.weight',
+    );
+    expect(stderr).toContain('the head is new: norm.bias, norm.weight left out');
+    const { tensors } = readSafetensors(
+      join(folder, 'new/FT/checkpoints', String(manifest('new').step), 'model.safetensors'),
+    );
+    expect([...tensors.keys()]).toContain('stages.0.fc_norm.weight');
+    expect([...tensors.keys()]).not.toContain('stages.0.norm.weight');
+  });
+
+  test('averaged weights are recorded; a checkpoint of ours with averages gives either', async () => {
+    const both = torch('start.pth', dictionary({ model, model_ema: scaled(model, 0.5) }));
+    const phases = { FT: { ema: 0.5 } };
+    const first = await run(recipe('ema', { start: { model: both }, phases }), 'ema');
+    expect(first.stderr).toContain(
+      'averaged weights (ema), from model_ema; not taken: model (start.weights: raw',
+    );
+    expect(recorded('ema').start.weights).toBe('ema');
+    const checkpoint = join(folder, 'ema/FT');
+    const averaged = await evaluate(checkpoint);
+    expect(averaged.stderr).toContain(
+      'averaged weights (ema), from model.safetensors; not taken: optimizer.safetensors',
+    );
+    const raw = await evaluate(checkpoint, '--weights', 'raw');
+    expect(JSON.parse(raw.stdout).loss).not.toBe(JSON.parse(averaged.stdout).loss);
+    expect((await run(recipe('raw', { start: { model: both, weights: 'raw' } }), 'raw')).code).toBe(0);
+    expect(recorded('raw').start.weights).toBe('raw');
+  });
+
+  test('weights that are no numbers are refused before training', async () => {
+    const path = torch('diverged.pth', {
+      ordered: new Map([...model, ['norm.bias', vector(16, Number.NaN)]]),
+    });
+    const { code, stderr } = await run(recipe('diverged', { start: { model: path } }), 'diverged');
+    expect(code).toBe(1);
+    expect(stderr).toContain('the tensor norm.bias is not finite');
+  });
 });
