@@ -1,14 +1,14 @@
 /**
  * A training step with one thread and with all, by how long threads spin before they sleep, on an idle and on a busy machine.
  *
- *   npm run bench -- threads [--size demo] [--busy 0,1,2] [--spins default,10000,1000,0] [--threads N] [--rounds 7] [--steps 2]
+ *   npm run bench -- threads [--size demo] [--busy 0,1,2] [--spins 300000,5000,2000,0] [--threads N] [--rounds 7] [--steps 2]
  *
  * One process per variant; they take turns, so a ratio compares steps of one round under the same load. `--busy` starts so
- * many processes that never pause. Ratios are times relative to one thread: below 1 is faster. Writes bench/results/threads.json and .md.
+ * many processes that never pause; 300,000 spins are GNU OpenMP's own default. Ratios are times relative to one thread: below 1 is faster. Writes bench/results/threads.json and .md.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
   options: {
     size: { type: 'string', default: 'demo' },
     busy: { type: 'string', default: '0,1,2' },
-    spins: { type: 'string', default: 'default,10000,1000,0' },
+    spins: { type: 'string', default: '300000,5000,2000,0' },
     threads: { type: 'string', default: String(availableParallelism()) },
     rounds: { type: 'string', default: '7' },
     steps: { type: 'string', default: '2' },
@@ -36,10 +36,9 @@ const workerPath = fileURLToPath(new URL('step/ours-worker.js', import.meta.url)
 function variants(): Map<string, NodeJS.ProcessEnv> {
   const env = { ...process.env };
   delete env.OMP_WAIT_POLICY;
-  delete env.GOMP_SPINCOUNT;
   const ofSpins = flags.spins.split(',').map((spins): [string, NodeJS.ProcessEnv] => {
-    const count = spins === 'default' ? {} : { GOMP_SPINCOUNT: spins };
-    return [`${flags.threads} threads, spins ${spins}`, { ...env, ...count, OMP_NUM_THREADS: flags.threads }];
+    const name = `${flags.threads} threads, spins ${Number(spins).toLocaleString('en-US')}`;
+    return [name, { ...env, GOMP_SPINCOUNT: spins, OMP_NUM_THREADS: flags.threads }];
   });
   return new Map([[BASE, { ...env, OMP_NUM_THREADS: '1' }], ...ofSpins]);
 }
@@ -71,11 +70,6 @@ function row(busy: number, name: string, rounds: Rounds): string {
   return `| ${busy} | ${name} | ${median(rounds[name]).toFixed(0)} | ${median(ratios).toFixed(2)} | ${range} |`;
 }
 
-/** Share of the processors that others use, over a second in which this process sleeps. */
-async function load(): Promise<string> {
-  return readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 3).join(' ');
-}
-
 const found = allCases().find(
   ({ size, phase, precision }) => size === flags.size && phase === 'E2E' && precision === 'float32',
 );
@@ -86,7 +80,7 @@ const lines = [
   '| busy processes | variant | ms a step | relative to 1 thread | range |',
   '|---|---|---|---|---|',
 ];
-const results: { busy: number; load: string; rounds: Rounds }[] = [];
+const results: { busy: number; load: number; rounds: Rounds }[] = [];
 try {
   const tensors = join(folder, 'case.safetensors');
   await workers[0].ask({ cmd: 'prepare', case: found, path: tensors });
@@ -97,7 +91,7 @@ try {
   for (const busy of flags.busy.split(',').map(Number)) {
     const others = startBusy(busy);
     try {
-      const before = await load();
+      const before = loadavg()[0];
       const rounds = await measure(workers);
       results.push({ busy, load: before, rounds });
       const rows = workers.map(({ name }) => row(busy, name, rounds));
