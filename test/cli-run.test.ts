@@ -29,6 +29,12 @@ test('a run trains every phase, sums up, and says so once it is done', async () 
   expect(readJson(join(whole, 'summary.json'))).toMatchObject({ incubation: summary.incubation });
   expect(readJson(join(whole, 'recipe.json'))).toMatchObject({ name: 'tiny', seed: 0, versions: {} });
   expect(existsSync(join(whole, 'report/index.html'))).toBe(true);
+  // Both models saw the same images, and each evaluation keeps which it had right.
+  expect(summary).toMatchObject({
+    difference_is_paired: true,
+    difference_interval: [expect.any(Number), expect.any(Number)],
+  });
+  expect(summary.incubation.evaluation_images).toBe(summary.end_to_end.evaluation_images);
 
   const again = await cli(['run', recipe, '--out', whole]);
   expect(again).toMatchObject({ code: 0 });

@@ -113,13 +113,8 @@ test('a model card makes the pixels as evaluate.md does', () => {
   }
 });
 
-test(
-  'the Python of the pages gives these pixels, run again',
-  needs(pythonTorch),
-  () => {
-    const args = ['test/fixtures/make-docs-pixels.py', '--print'];
-    const said = execFileSync(pythonPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    expect(JSON.parse(said)).toEqual(fixture);
-  },
-  300_000,
-);
+test('the Python of the pages gives these pixels, run again', needs(pythonTorch), () => {
+  const args = ['test/fixtures/make-docs-pixels.py', '--print'];
+  const said = execFileSync(pythonPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  expect(JSON.parse(said)).toEqual(fixture);
+});

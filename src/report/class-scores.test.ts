@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { confusionOf } from '../checkpoint/confusion.js';
+import { confusionOf, hitsOf, packHits } from '../checkpoint/confusion.js';
 import { confusionCounter } from '../training/confusion-counter.js';
 import { classScores, confusions, worstClasses } from './class-scores.js';
 
@@ -34,4 +34,15 @@ test('a file that counts classes the model does not know is none', () => {
     expect(confusionOf({ ...whole, counts })).toBeUndefined();
   }
   expect(confusionOf(null)).toBeUndefined();
+});
+
+test('hits of images are kept bit by bit, also of a number that fills no byte', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 1 }), { minLength: 1, maxLength: 70 }), (images) => {
+      const confusion = { step: 1, classes: 2, counts: [], hits: packHits(Uint8Array.from(images)) };
+      expect([...(hitsOf(confusion, images.length) ?? [])]).toEqual(images);
+      expect(hitsOf(confusion, images.length + 8)).toBeUndefined();
+      expect(hitsOf({ ...confusion, hits: undefined }, images.length)).toBeUndefined();
+    }),
+  );
 });

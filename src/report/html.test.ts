@@ -12,6 +12,7 @@ import {
   writeSyntheticRun,
 } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
+import { packHits, writeConfusion } from '../checkpoint/confusion.js';
 import { writeStatus } from '../checkpoint/phase-status.js';
 import { dataPoints } from './data-efficiency.js';
 import { writeComparison, writeReport } from './html.js';
@@ -288,4 +289,55 @@ test('device hours: of the processes that each result tells of, whoever started 
   expect(hours['Deep Incubation'] * 3600).toBeGreaterThan(0.99 * sum);
   expect(hours['Deep Incubation'] * 3600).toBeLessThan(1.01 * sum);
   expect(hours['End to end']).toBe(hours.E2E);
+});
+
+test.each([
+  ['a given model, fine-tuned', ['FT', 'E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
+  ['the same, not finished', ['E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
+  ['end to end alone', ['E2E'], { incubation: 'none' }, 'End to end'],
+])(
+  '%s is not called Deep Incubation: title, verdict, tiles, table, legend, figure',
+  async (_, names, recipe, name) => {
+    const phases = FULL_RUN.filter(({ phase }) => names.includes(phase));
+    const { files, html } = await pageOf(runWith(phases, { name: 'tuned', seed: 0, ...recipe }));
+    expect(html).not.toMatch(/Deep Incubation|meta model|hybrid|assembled/i);
+    expect(html).toContain(`<title>tuned · ${name}</title>`);
+    expect(html).toContain(`<p class="kind">${name} run`);
+    const figure = readFileSync(files.svg ?? '', 'utf8');
+    expect(figure).not.toContain('Deep Incubation');
+    if (names.includes('FT')) expect(figure).toContain('Fine-tuning');
+  },
+);
+
+test.each([
+  [5, false],
+  [2, false],
+  [6, true],
+])('a report of %i classes shows top-5: %s', async (classes, isShown) => {
+  const { text } = await pageOf(runWith(FULL_RUN.slice(-2), { name: 'few', seed: 0, model: { classes } }));
+  expect(/top-5\D+\d/.test(text.replace(/Top-1, top-5 and .*?phase's last evaluation/, ''))).toBe(isShown);
+});
+
+test('both models are compared image by image where their evaluations kept the images, and only then', async () => {
+  const root = runWith(FULL_RUN.map((phase) => ({ ...phase, top1: [10, 50] as const })));
+  const hits = (from: number) =>
+    Uint8Array.from({ length: 4000 }, (_, i) => (i >= from && i < from + 2000 ? 1 : 0));
+  const write = (phase: string, step: number, kept: Uint8Array) =>
+    writeConfusion(join(root, phase, 'confusion.json'), {
+      step,
+      classes: 2,
+      counts: [[0, 0, 2000]],
+      hits: packHits(kept),
+    });
+  write('FT', 188, hits(0));
+  write('E2E', 564, hits(20));
+  const { text } = await pageOf(root);
+  expect(text).toMatch(
+    /level within the uncertainty \(\+0\.00 points, .* compared image by image on 4,000 images\)/,
+  );
+  // Of an earlier evaluation, or of one with other results, the images say nothing of the result.
+  write('E2E', 500, hits(20));
+  expect((await pageOf(root)).text).not.toContain('image by image');
+  write('E2E', 564, hits(2001));
+  expect((await pageOf(root)).text).not.toContain('image by image');
 });
