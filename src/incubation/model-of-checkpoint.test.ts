@@ -138,3 +138,35 @@ test('what is not known is asked for', () => {
   expect(() => known({}, 'model.heads=5')).toThrow('model.heads 5 does not divide model.width 64');
   expect(() => known({}, 'model.heads=4', 'model.hats=4')).toThrow('unknown key model.hats');
 });
+
+test.each([
+  [
+    { exif: 'apply', grey16: 'clip' },
+    { exif: 'apply', grey16: 'clip' },
+  ],
+  [
+    { exif: 'ignore', grey16: 'scale' },
+    { exif: 'ignore', grey16: 'scale' },
+  ],
+  // Of a version that scaled 16-bit grey and had no keys for either.
+  [{}, { exif: 'ignore', grey16: 'scale' }],
+] as const)('images are decoded as those of the run: %j', (told, expected) => {
+  const model = { image_size: 16, patch_size: 8, classes: 10, width: 64, heads: 2 };
+  const manifest = {
+    phase: 'FT',
+    step: 1,
+    seed: 0,
+    depths: [1],
+    model,
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    ...told,
+  };
+  const checkpoint = { file: fileOf({}), manifest };
+  expect(modelOfCheckpoint(checkpoint, { settings: [] }).recipe.data).toMatchObject(expected);
+  const settings = ['data.exif=apply', 'data.grey16=clip'];
+  expect(modelOfCheckpoint(checkpoint, { settings }).recipe.data).toMatchObject({
+    exif: 'apply',
+    grey16: 'clip',
+  });
+});

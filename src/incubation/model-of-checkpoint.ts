@@ -109,7 +109,8 @@ interface Known {
 }
 
 function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): Known {
-  return { model, mean, std, evalCrop, exif, grey16, assumed: [] };
+  // Versions that had no such key scaled it.
+  return { model, mean, std, evalCrop, exif, grey16: grey16 ?? 'scale', assumed: [] };
 }
 
 function fromWeights(geometry: Geometry, file: ModelFile): Known {
