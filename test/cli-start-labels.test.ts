@@ -91,7 +91,9 @@ test('weights without names: the order of the classes is assumed, and logged', a
     at('plain', 'config.json'),
     JSON.stringify({ ...config, id2label: undefined, label2id: undefined }),
   );
-  expect(await run('plain-run', { model: at('plain') })).toMatchObject({ code: 0 });
+  const { code, stderr } = await run('plain-run', { model: at('plain') });
+  expect(code).toBe(0);
+  expect(stderr).toContain(`assumed: the labels of the images are those of start.model ${at('plain')}`);
   expect(readFileSync(at('plain-run', 'FT', 'log.txt'), 'utf8')).toMatch(
     /assumed: labels in the order of the classes: 0 = a-cat, 1 = m-bee, 2 = z-ant \(\S+plain does not name/,
   );

@@ -3,6 +3,7 @@ import { inferBackbone } from '../../checkpoint/model-file/model-file-geometry.j
 import { requireFinite } from '../../checkpoint/non-finite.js';
 import { hasBegun } from '../../checkpoint/run-folder.js';
 import { assumedImages } from '../assumed-images.js';
+import { classesOf } from '../checkpoint-classes.js';
 import { type CheckpointFile, type CheckpointFileOptions, readCheckpointFile } from '../checkpoint-file.js';
 import { newHead } from '../new-head.js';
 import { phasesOf } from '../phases.js';
@@ -69,9 +70,14 @@ async function withStart(written: WrittenRecipe, options: CheckpointFileOptions)
       ...(filled.taken.length === 0 ? [] : [`${label} states ${filled.taken.join(', ')}: taken`]),
       ...filled.differences.map((text) => `${label} states ${text}: the recipe's is used`),
     ],
-    assumptions: assumedImages(facts, vitConfigOf(recipe))
-      .filter((each) => !stated.includes(each.key))
-      .map(({ text }) => `${text}, of ${label}`),
+    assumptions: [
+      ...assumedImages(facts, vitConfigOf(recipe))
+        .filter((each) => !stated.includes(each.key))
+        .map(({ text }) => `${text}, of ${label}`),
+      ...(recipe.start.head === 'keep' && classesOf(checkpoint) === undefined
+        ? [`the labels of the images are those of ${label}, which does not name its classes`]
+        : []),
+    ],
   };
 }
 
