@@ -1,9 +1,9 @@
 /**
  * Data parallelism: two processes on Gloo, a core each, against one; PyTorch's DistributedDataParallel beside it.
  *
- *   npm run bench -- data-parallel [--rounds 7] [--steps 2]
+ *   npm run bench -- data-parallel [--rounds 7] [--steps 2] [--batch 64]
  *
- * DeiT-T at 32 px, whole, float32, batch 64 a process. Four set-ups in long-lived processes (ours and PyTorch, of one
+ * DeiT-T at 32 px, whole, float32, 64 images a process. Four set-ups in long-lived processes (ours and PyTorch, of one
  * rank and of two) take turns on the same weights and batch; their losses must agree, since both ranks have the same
  * images. A ratio compares throughputs of one round. Each rank is pinned to its core (taskset).
  */
@@ -27,12 +27,17 @@ const VARIANT = { sdpa: true, compile: false, freeze_suffix: true, fused: true }
 const TOLERANCE = 1e-5;
 
 const { values: flags } = parseArgs({
-  options: { rounds: { type: 'string', default: '7' }, steps: { type: 'string', default: '2' } },
+  options: {
+    rounds: { type: 'string', default: '7' },
+    steps: { type: 'string', default: '2' },
+    batch: { type: 'string', default: '64' },
+  },
 });
-const what = allCases().find(
+const known = allCases().find(
   ({ size, phase, precision }) => size === 'deit' && phase === 'E2E' && precision === 'float32',
 );
-if (what === undefined) throw new RangeError('the step bench has no deit E2E float32');
+if (known === undefined) throw new RangeError('the step bench has no deit E2E float32');
+const what = { ...known, batch: Number(flags.batch) };
 
 interface SetUp {
   readonly name: string;

@@ -1,7 +1,7 @@
 /**
  * A run on two devices (a core each), against what `plan --devices 2 --measure` says it will take.
  *
- *   npm run bench -- schedule [--steps 40] [--rounds 1]
+ *   npm run bench -- schedule [--steps 40] [--rounds 1] [--width 192]
  *
  * A ViT of 16 blocks in 4 modules on Fashion-MNIST, steps of two micro-batches: PT, FT and E2E by two processes, the
  * modules as the plan has them, each by two in turn or a core each, two at a time. Step
@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
   options: {
     steps: { type: 'string', default: '40' },
     rounds: { type: 'string', default: '1' },
+    width: { type: 'string', default: '192' },
   },
 });
 
@@ -35,7 +36,15 @@ function recipe(steps: number): object {
   const total = 2 * MICRO;
   return {
     name: 'schedule',
-    model: { image_size: 28, patch_size: 7, channels: 1, classes: 10, width: 192, depth: 16, heads: 3 },
+    model: {
+      image_size: 28,
+      patch_size: 7,
+      channels: 1,
+      classes: 10,
+      width: Number(flags.width),
+      depth: 16,
+      heads: 3,
+    },
     incubation: { modules: 4 },
     data: {
       ...{ format: 'fashion-mnist', train_images: IMAGES, eval_images: 100, augment: 'none' },

@@ -24,7 +24,7 @@ const SMOKE = {
     results: true,
   },
   'data-parallel': {
-    args: ['--rounds', '1', '--steps', '1'],
+    args: ['--rounds', '1', '--steps', '1', '--batch', '4'],
     last: /Ours is [\d.]+ .* x as fast with 1 rank/,
     wants: pythonTorch,
   },
@@ -54,7 +54,7 @@ const SMOKE = {
     ],
     last: /\| vit-b \| PT \| 2 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|/,
   },
-  schedule: { args: ['--steps', '1'], last: /\| Deep Incubation \| [\d.]+ \|/ },
+  schedule: { args: ['--steps', '1', '--width', '24'], last: /\| Deep Incubation \| [\d.]+ \|/ },
   step: {
     args: ['--quick', '--only', 'demo', '--rounds', '1', '--steps', '1', '--threads', '1'],
     last: /demo +\| MT\/1 +\| float32 +\| [\d.]+/,
