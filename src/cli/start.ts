@@ -7,12 +7,17 @@ import { note } from './output.js';
 
 /**
  * `checkStart` as a user sees it: says what is taken from the weights that a recipe starts from, and what is assumed.
+ * @param quiet assumptions alone are printed
  * @throws what `checkStart` and `localCheckpoint` throw
  */
-export async function startedRecipe(written: WrittenRecipe, runDir: string): Promise<Recipe> {
+export async function startedRecipe(
+  written: WrittenRecipe,
+  runDir: string,
+  { quiet = false }: { readonly quiet?: boolean | undefined } = {},
+): Promise<Recipe> {
   const download = (name: string) => downloaded(name, note);
   const { recipe, notes, assumptions } = await checkStart(written, runDir, { note, download });
-  for (const line of notes) note(line);
+  if (!quiet) for (const line of notes) note(line);
   noteAssumed(assumptions);
   return recipe;
 }

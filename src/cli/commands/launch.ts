@@ -78,7 +78,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
 async function submit({ written, runDir, only, options }: Launch): Promise<SlurmJob[]> {
-  const recipe = await startedRecipe(written, runDir);
+  const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   reopenLost({ recipe, runDir, only }, note);
   return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });

@@ -101,7 +101,7 @@ async function prepare({
 }: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
   if (!isAllDone(written.recipe, runDir, only))
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
-  const recipe = await startedRecipe(written, runDir);
+  const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   if (hasBegun(runDir)) await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
