@@ -286,8 +286,8 @@ describe('a disk of its own', needs({ missing: noMount, optional: true }), () =>
       // Refused for as long as a file is open for writing.
       await until(() => mount('-o', 'remount,ro', disk), 'a moment between two writes');
       const { code, stderr } = await ended;
-      expect(stderr).toMatch(/^error: (PT: )?Cannot write .*EROFS/m);
-      expect(code).toBe(2);
+      expect(stderr).toMatch(/^error: (PT: )?Cannot write .*EROFS.*\n {2}hint: The disk became read-only/m);
+      expect(code).toBe(1);
       expect(mount('-o', 'remount,rw', disk)).toBe(true);
       await expectRecovery(run);
     });

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { errorText } from '../base/errors.js';
+import { openRegular, readSmallText } from '../base/small-file.js';
 
 /** Version of the checkpoint folder's layout. */
 export const FORMAT = 1;
@@ -49,13 +50,16 @@ export function verify(
   const path = join(folder, 'manifest.json');
   if (!existsSync(path)) return { reason: 'manifest.json is missing (ENOENT)' };
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const value: unknown = JSON.parse(readSmallText(path));
     const { format, step } = Object(value);
     if (format !== FORMAT)
       return { reason: `manifest.json has format ${format}, this program reads ${FORMAT}` };
     if (String(step) !== basename(folder)) return { reason: `manifest.json is of step ${step}` };
     const parsed = manifestSchema.safeParse(value);
-    if (!parsed.success) return { reason: 'manifest.json does not list sizes and hashes of files' };
+    if (!parsed.success) {
+      const [{ path: key, message }] = parsed.error.issues;
+      return { reason: `manifest.json: ${key.join('.')}: ${message}` };
+    }
     const manifest = parsed.data as CheckpointManifest;
     const reason = files
       .map((file) => damage(join(folder, file), file, manifest.files[file]))
@@ -68,7 +72,7 @@ export function verify(
 
 /** Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing where they are. */
 export function modelDamage(folder: string): string | undefined {
-  const files = manifestSchema.safeParse(JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))).data
+  const files = manifestSchema.safeParse(JSON.parse(readSmallText(join(folder, 'manifest.json')))).data
     ?.files;
   const [model] = FILES;
   return files === undefined ? undefined : damage(join(folder, model), model, files[model]);
@@ -85,7 +89,7 @@ function damage(path: string, file: string, expected: FileFingerprint | undefine
 function sha256(path: string): string {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(1 << 22);
-  const file = openSync(path, 'r');
+  const { descriptor: file } = openRegular(path);
   try {
     for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
       hash.update(buffer.subarray(0, read));

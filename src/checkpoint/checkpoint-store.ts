@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { readSmallText } from '../base/small-file.js';
 import type { TensorData } from '../base/tensor-data.js';
 import {
   makeFolder,
@@ -237,7 +238,7 @@ function stepsIn(root: string): number[] {
 
 function readManifest(folder: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    const manifest: unknown = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+    const manifest: unknown = JSON.parse(readSmallText(join(folder, 'manifest.json')));
     return typeof manifest === 'object' && manifest !== null ? { ...manifest } : undefined;
   } catch {
     return undefined;
@@ -247,7 +248,7 @@ function readManifest(folder: string): Readonly<Record<string, unknown>> | undef
 function readPointer(root: string, name: 'latest' | 'best'): number | undefined {
   const path = join(root, name);
   if (!existsSync(path)) return undefined;
-  const text = readFileSync(path, 'utf8').trim();
+  const text = readSmallText(path).trim();
   return /^\d+$/.test(text) ? Number(text) : undefined;
 }
 

@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  read,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, read, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { errorText, InputError } from '../base/errors.js';
+import { openRegular } from '../base/small-file.js';
 import { makeFolders, syncFolder, temporaryPath } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
 
@@ -160,14 +151,10 @@ function truncated({ path }: OpenFile, end: number): InputError {
 }
 
 function openFile(path: string): OpenFile {
-  let descriptor: number | undefined;
   try {
-    descriptor = openSync(path, 'r');
-    const stat = fstatSync(descriptor);
-    if (stat.isFile()) return { path, descriptor, size: stat.size };
+    return { path, ...openRegular(path) };
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw new InputError(`${path}: cannot be opened (${errorText(error)})`, { cause: error });
   }
-  closeSync(descriptor);
-  throw new InputError(`${path}: not a file`);
 }

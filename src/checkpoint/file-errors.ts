@@ -1,8 +1,11 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
+import { tooManyFiles } from '../base/open-files.js';
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
+const OPEN_FILES = new Set(['EMFILE', 'ENFILE']);
+const GONE = 'Was the folder deleted or moved, or its disk taken away? Nothing is written to another place.';
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
@@ -24,6 +27,33 @@ export function asFileError(error: unknown, path: string): unknown {
   return NO_SPACE.has(code) || code === 'EROFS' ? fileError(error, path) : error;
 }
 
+/**
+ * What the system no longer gives while work is under way, as `RunError`s, whoever met it: a disk that could be written
+ * before and is read-only now, and files of which too many are open. Anything else as it is.
+ */
+export function asLostResource(error: unknown): unknown {
+  const isReadOnly = systemCode(error) === 'EROFS' && error instanceof InputError;
+  if (isReadOnly) {
+    return new RunError(error.message, {
+      hint: 'The disk became read-only: `dmesg` may say why. Once it can be written, start the same command again: it resumes.',
+      cause: error,
+    });
+  }
+  return tooManyOpen(error) ?? error;
+}
+
+/** Too many open files as a `RunError`, whatever wraps it; nothing where it is another error. */
+export function tooManyOpen(error: unknown): RunError | undefined {
+  if (error instanceof RunError || !OPEN_FILES.has(systemCode(error))) return undefined;
+  return tooManyFiles(errorText(error), error);
+}
+
+/** The run folder is not where it was, while it is being worked on. */
+export function requireThere(runDir: string): void {
+  if (existsSync(runDir)) return;
+  throw new RunError(`${runDir} is not there any more.`, { hint: GONE });
+}
+
 function fileError(error: unknown, path: string): DeepIncubationError {
   if (error instanceof DeepIncubationError && error.hint !== undefined) return error;
   const code = systemCode(error);
@@ -43,7 +73,7 @@ function fileError(error: unknown, path: string): DeepIncubationError {
     const denial = denialOf(path);
     if (denial !== undefined) return fileError(denial, path);
     return new RunError(`Cannot write ${path}: it is not there any more.`, {
-      hint: 'Was the folder deleted or moved, or its disk taken away? Nothing is written to another place.',
+      hint: GONE,
       cause: error,
     });
   }

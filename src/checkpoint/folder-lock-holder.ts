@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { readSmallText } from '../base/small-file.js';
 
 const holderSchema = z.object({
   pid: z.int(),
@@ -32,7 +33,7 @@ export function holderOf(path: string): Holder | undefined {
   try {
     // A pipe would be waited for.
     if (!lstatSync(path).isFile()) return undefined;
-    return holderSchema.safeParse(JSON.parse(readFileSync(path, 'utf8'))).data;
+    return holderSchema.safeParse(JSON.parse(readSmallText(path))).data;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
-import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, writeFileSync } from 'node:fs';
 import { InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import { writeFileAtomic } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
 import type { MetricRecord } from './records.js';
@@ -18,7 +19,7 @@ export interface MetricsLog {
  * `RunError` where the disk is full or the file is gone.
  */
 export function openMetricsLog(path: string, options: { readonly fromStep: number }): MetricsLog {
-  const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  const before = existsSync(path) ? readSmallText(path, MOST_BYTES) : undefined;
   const { fromStep } = options;
   const kept = linesOf(before ?? '', path).filter(({ record }) => fromStep > 0 && record.step <= fromStep);
   const after = kept.map(({ line }) => `${line}\n`).join('');
@@ -56,7 +57,7 @@ function appendLine(path: string, line: string): void {
  */
 export function readMetrics(path: string): MetricRecord[] {
   if (!existsSync(path)) return [];
-  return recordsOf(readFileSync(path, 'utf8'), path);
+  return recordsOf(readSmallText(path, MOST_BYTES), path);
 }
 
 /**
@@ -68,6 +69,9 @@ export function recordsOf(text: string, path: string): MetricRecord[] {
     .map(({ record }) => record)
     .filter(({ kind }) => KNOWN_KINDS.has(kind));
 }
+
+/** What Node takes for one string. Long phases write a tenth of it. */
+const MOST_BYTES = 2 ** 29 - 25;
 
 const KNOWN_KINDS: ReadonlySet<string> = new Set(['step', 'eval']);
 const NUMBERS = [

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readSmallText } from '../base/small-file.js';
 import { writeJsonAtomic } from './atomic.js';
 import { liveHolder } from './folder-lock.js';
 import { runFolder } from './run-folder.js';
@@ -80,10 +81,7 @@ const LOST = 'the process that supervised it ended without a word';
 
 function written(runDir: string, phase: string): PhaseStatus | undefined {
   try {
-    const path = statusPath(runDir, phase);
-    // A pipe would be waited for.
-    if (!lstatSync(path).isFile()) return undefined;
-    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    return schema.parse(JSON.parse(readSmallText(statusPath(runDir, phase))));
   } catch {
     return undefined;
   }

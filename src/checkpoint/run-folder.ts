@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import { syncFile, writeJsonAtomic } from './atomic.js';
 import type { PhaseResult } from './records.js';
 
@@ -88,14 +89,19 @@ export function hasBegun(root: string): boolean {
 export function readResult(root: string, phase: string): PhaseResult | undefined {
   const path = runFolder(root).phase(phase).result;
   if (!existsSync(path)) return undefined;
-  const value = readJson(path);
-  const wrong = RESULT_NUMBERS.find((key) => typeof Object(value)[key] !== 'number');
-  if (wrong !== undefined) {
-    throw new InputError(`${path}: "${wrong}" is missing or not a number.`, {
-      hint: `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it anew.`,
+  const value = readJsonObject(path);
+  const hint = `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it anew.`;
+  const wrong = RESULT_NUMBERS.find((key) => typeof value[key] !== 'number');
+  if (wrong !== undefined) throw new InputError(`${path}: "${wrong}" is missing or not a number.`, { hint });
+  if (typeof value.phase !== 'string') {
+    throw new InputError(`${path}: "phase" is missing or not a phase's name.`, { hint });
+  }
+  if (value.phase !== phase) {
+    throw new InputError(`${path} is of ${JSON.stringify(value.phase)}, not of ${phase}`, {
+      hint: `The folder of another phase was copied here: restore its own, or remove ${runFolder(root).phase(phase).root}.`,
     });
   }
-  return value as PhaseResult;
+  return value as unknown as PhaseResult;
 }
 
 /** Marks the phase as done. Its metrics are on the disk before. */
@@ -108,10 +114,22 @@ export function writeResult(root: string, result: PhaseResult): void {
 /** The parsed content of a JSON file. Throws `InputError` that names it. */
 export function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    return JSON.parse(readSmallText(path));
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw new InputError(`Cannot read ${path}: ${errorText(error)}`, { cause: error });
   }
+}
+
+/** `readJson` of a file that holds an object. Throws `InputError` that names it where it holds something else. */
+export function readJsonObject(path: string): Readonly<Record<string, unknown>> {
+  const value = readJson(path);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new InputError(`${path} is damaged: it does not hold a JSON object`, {
+    hint: 'Restore it from a copy, or begin in another folder.',
+  });
 }
 
 const RESULT_NUMBERS = [

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { expandHomeInArguments } from '../base/home.js';
+import { tooManyOpen } from '../checkpoint/file-errors.js';
 import { exitCodeOf, explain } from './failure.js';
 import { createProgram } from './program.js';
 import { escapeText } from './terminal.js';
@@ -15,7 +16,8 @@ process.stderr.on('error', () => {});
 
 try {
   await createProgram().parseAsync(expandHomeInArguments(process.argv.slice(2)), { from: 'user' });
-} catch (error) {
+} catch (thrown) {
+  const error = tooManyOpen(thrown) ?? thrown;
   process.stderr.write(explain(error, process.env));
   process.exitCode = exitCodeOf(error);
 }

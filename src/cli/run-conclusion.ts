@@ -31,7 +31,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
     classes: recipe.model.classes,
     way: wayOf(recipe),
   });
-  writeJsonAtomic(runFolder(runDir).summary, summary);
+  writeJsonAtomic(runFolder(runDir).summary, summary, { makesFolder: false });
   const { writeReport } = await import('../report/html.js');
   const { html, notes } = await writeReport(runDir);
   return { summary, way: wayOf(recipe), report: html, notes };

@@ -24,6 +24,16 @@ FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memor
  1: 0xb76dc5 node::OOMErrorHandler(char const*, v8::OOMDetails const&) [node]
  2: 0x7f3a1c0 __libc_start_main [/lib/libc.so.6]
 `;
+/** Of Node 22 and later. */
+const TRAP = `[1:0x5] 30 ms: Mark-Compact 20.1 (22.4) -> 20.0 (22.9) MB
+
+#
+# Fatal JavaScript out of memory: Reached heap limit
+#
+#
+#
+#FailureMessage Object: 0x7ffd3f0
+`;
 const TERMINATE = `terminate called after throwing an instance of 'c10::Error'
   what():  CUDA error: an illegal memory access was encountered
 Exception raised from c10_cuda_check (most recent call first):
@@ -45,6 +55,15 @@ test.each<[Partial<Ending>, string]>([
     { signal: 'SIGABRT', stderr: TERMINATE },
     'died of SIGABRT (native code gave up): what():  CUDA error: an illegal memory access was encountered',
   ],
+  [
+    { signal: 'SIGTRAP', stderr: TRAP },
+    "died of SIGTRAP (out of memory for JavaScript: Node's heap limit): Fatal JavaScript out of memory: Reached heap limit",
+  ],
+  [
+    { signal: 'SIGTRAP', stderr: HEAP },
+    "died of SIGTRAP (out of memory for JavaScript: Node's heap limit): FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+  ],
+  [{ signal: 'SIGTRAP' }, 'died of SIGTRAP'],
   [{ code: 1, stderr: UNCAUGHT }, 'ended with exit code 1: Error: no such tensor'],
   [{ code: 3, stderr: 'first\nlast words\n\n' }, 'ended with exit code 3: last words'],
   [{ code: 3 }, 'ended with exit code 3'],
@@ -60,6 +79,8 @@ test.each<[Partial<Ending>, boolean]>([
   [{ signal: 'SIGKILL', oomKills: 0 }, false],
   [{ signal: 'SIGKILL', oomKills: 1, killedFor: 'it hung' }, false],
   [{ signal: 'SIGABRT', stderr: HEAP }, true],
+  [{ signal: 'SIGTRAP', stderr: TRAP }, true],
+  [{ signal: 'SIGTRAP' }, false],
   [{ signal: 'SIGABRT', stderr: TERMINATE }, false],
   [{ code: 1 }, false],
 ])('%j lacked memory: %s', (ending, lacked) => {

@@ -29,16 +29,27 @@ export function causeOf(ending: Ending): string {
   const said = line === undefined ? '' : `: ${line}`;
   if (signal === 'SIGKILL') return `died of SIGKILL, ${killer(ending)}`;
   if (signal !== null) {
-    const meaning = MEANINGS[signal];
+    const meaning = MEANINGS[signal] ?? (ranOutOfHeap(ending) ? OUT_OF_HEAP : undefined);
     return `died of ${signal}${meaning === undefined ? '' : ` (${meaning})`}${said}`;
   }
   if (code === 0) return `ended without a result${said}`;
   return `ended with exit code ${code}${said}`;
 }
 
+/** V8 has no signal of its own for it: by version it dies of SIGABRT or SIGTRAP. */
+const HEAP_LIMIT =
+  /JavaScript (heap )?out of memory|Fatal process out of memory|Reached heap limit|ERR_WORKER_OUT_OF_MEMORY/;
+const OUT_OF_HEAP = "out of memory for JavaScript: Node's heap limit";
+
+/** Whether V8 ended a process because its heap was full; more memory in the machine alone does not help. */
+export function ranOutOfHeap({ code, signal, stderr }: Ending): boolean {
+  return (signal !== null || code !== 0) && signal !== 'SIGKILL' && HEAP_LIMIT.test(stderr);
+}
+
 /** Whether a process was, or may have been, killed for want of memory. */
 export function lackedMemory({ signal, oomKills, stderr, killedFor }: Ending): boolean {
   if (signal === 'SIGKILL') return killedFor === undefined && oomKills !== 0;
+  if (signal === 'SIGTRAP') return HEAP_LIMIT.test(stderr);
   return signal === 'SIGABRT' && /out of memory|bad_alloc/.test(stderr);
 }
 
@@ -52,13 +63,13 @@ function killer({ oomKills }: Ending): string {
 /** What a stack consists of, and what surrounds it. */
 const NO_NEWS = /^(at |frame #|\d+: 0x|Exception raised from|Node\.js v|-+ .* -+$|[{}\]]|\^)/;
 /** Best first: C++'s reason, then what looks like an error's message. */
-const NEWS = [/what\(\)/, /\b\w*(error|exception)\b|^fatal|terminate called/i];
+const NEWS = [/what\(\)/, HEAP_LIMIT, /\b\w*(error|exception)\b|^fatal|terminate called/i];
 
 /** The line of stderr that says most. */
 function tellingLine(stderr: string): string | undefined {
   const lines = stderr
     .split('\n')
-    .map((line) => line.trim())
+    .map((line) => line.replace(/^# /, '').trim())
     .filter((line) => line !== '' && !NO_NEWS.test(line));
   const telling = NEWS.map((news) => lines.findLast((line) => news.test(line))).find(
     (line) => line !== undefined,

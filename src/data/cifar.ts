@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
+import { readSmall, readSmallText } from '../base/small-file.js';
 import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
 import { besideKnown } from './folder-scan.js';
@@ -111,10 +112,13 @@ function recordBytes({ labelCounts }: Variant): number {
   return labelCounts.length + IMAGE_BYTES;
 }
 
+/** The longest published one has 154 MB. */
+const MOST_BYTES = 2 ** 28;
+
 function readBatch(file: string, variant: Variant): Buffer {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(file);
+    bytes = readSmall(file, MOST_BYTES);
   } catch (error) {
     throw wrongFile(file, `cannot be read (${errorText(error)})`, variant);
   }
@@ -135,7 +139,7 @@ function readBatch(file: string, variant: Variant): Buffer {
 function classNames(file: string, { labelCounts }: Variant): readonly string[] | undefined {
   const count = labelCounts[labelCounts.length - 1];
   if (!existsSync(file)) return undefined;
-  const names = readFileSync(file, 'utf8')
+  const names = readSmallText(file)
     .split(/\r?\n/)
     .filter((line) => line !== '');
   if (names.length === count) return names;

@@ -1,5 +1,6 @@
 import { webcrypto } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { availableCores } from '../base/cores.js';
 import { errorText, InputError } from '../base/errors.js';
 import { pathOf } from '../base/file-names.js';
@@ -101,11 +102,18 @@ function withoutFile(dataset: Dataset, index: number, message: string): string {
   return message.startsWith(front) ? message.slice(front.length) : message;
 }
 
-async function storedBytes({ file, start, bytes }: EncodedImage): Promise<Uint8Array> {
+/** Of an image, as the addon has it. */
+const MOST_BYTES = 2 ** 30;
+
+async function storedBytes({ file, start = 0, bytes }: EncodedImage): Promise<Uint8Array> {
   try {
-    if (start === undefined || bytes === undefined) return await readFile(pathOf(file));
-    await using handle = await open(pathOf(file));
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes), 0, bytes, start);
+    // A pipe would be waited for, and a device has no end.
+    await using handle = await open(pathOf(file), constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = await handle.stat();
+    const length = bytes ?? stat.size;
+    if (!stat.isFile()) throw new Error('not a file');
+    if (length > MOST_BYTES) throw new Error(`${length} bytes are too many`);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, start);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
     throw new InputError(`cannot be read (${errorText(error)})`, { cause: error });

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
 import { errorText, InputError } from '../base/errors.js';
+import { readSmall } from '../base/small-file.js';
 import { absent } from './absent.js';
 import type { Dataset, Image } from './dataset.js';
 import { besideKnown } from './folder-scan.js';
@@ -92,11 +93,21 @@ export function readIdx(file: string, dimensions: number): { shape: number[]; da
 
   const largest = gzipped ? raw.length * 1032 : raw.length;
   if (expected > largest) throw damaged(file, `is truncated: ${says}`);
+  if (expected > MOST_BYTES || (expected > FEW_BYTES && expected > raw.length * MOST_RATIO)) {
+    throw damaged(file, `unpacks to far more than images take: ${says}, the file has ${raw.length} bytes`);
+  }
   const bytes = gzipped ? gunzip(raw, expected, file) : raw;
   if (bytes.length < expected) throw damaged(file, `is truncated: ${says}`);
   if (bytes.length > expected) throw damaged(file, `is too long: ${says}`);
   return { shape, data: bytes.subarray(headerSize) };
 }
+
+/** Uncompressed: forty times what Fashion-MNIST has. */
+const MOST_BYTES = 2 ** 31;
+/** So many are unpacked whatever the ratio. */
+const FEW_BYTES = 2 ** 26;
+/** Images shrink to a fifth, labels to a half. */
+const MOST_RATIO = 100;
 
 /** Enough of the uncompressed bytes to hold the header, or what there is. */
 function startOfGzip(raw: Buffer, file: string): Buffer {
@@ -118,8 +129,9 @@ function gunzip(raw: Buffer, expected: number, file: string): Buffer {
 
 function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readSmall(file, MOST_BYTES);
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw new InputError(`${file}: cannot be read (${errorText(error)})`, { hint: FETCH, cause: error });
   }
 }

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errorText, InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import type { Dataset } from './dataset.js';
 import { besideKnown } from './folder-scan.js';
 import type { Category } from './formats.js';
@@ -129,11 +130,13 @@ function categoryValues(file: string, category: Category): (categoryId: number) 
   };
 }
 
+const MOST_BYTES = 2 ** 29 - 25;
+
 /** A file of the data set; they have up to 120 MB. */
 function readJson<T>(file: string, schema: z.ZodType<T>): T {
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(file, 'utf8'));
+    content = JSON.parse(readSmallText(file, MOST_BYTES));
   } catch (error) {
     throw new InputError(`${file}: cannot be read as JSON (${errorText(error).slice(0, 200)})`, {
       hint: 'Give the folder with the JSON files of iNaturalist, categories.json among them.',

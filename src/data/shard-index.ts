@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { DeepIncubationError, errorText, InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import { writeFileAtomic } from '../checkpoint/atomic.js';
 import { withFile } from '../checkpoint/file-bytes.js';
 import { type ShardIndex, shardSamples } from './shard-samples.js';
@@ -75,9 +76,12 @@ function readCached(cached: string, of: Identity): ShardIndex | undefined {
   return isWhole ? { names, starts, bytes, labels, labelNames, passedOver } : undefined;
 }
 
+/** Millions of names. */
+const MOST_BYTES = 2 ** 29 - 25;
+
 function parsed(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(readSmallText(file, MOST_BYTES));
   } catch {
     return undefined;
   }

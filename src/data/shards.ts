@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { cacheRoot } from '../base/cache.js';
 import { InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import { className, labelsAmong } from './class-names.js';
 import type { Dataset } from './dataset.js';
 import { type KnownClasses, numberNames } from './labels.js';
@@ -125,7 +126,7 @@ function classNames(folder: string): readonly string[] | undefined {
     .find((path) => existsSync(path));
   if (file === undefined) return undefined;
   try {
-    return namesSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).map(className);
+    return namesSchema.parse(JSON.parse(readSmallText(file))).map(className);
   } catch (error) {
     throw new InputError(`${file} does not list the names of the classes`, {
       hint: 'It should hold ["name of class 0", "name of class 1", ...], or {"classes": [...]}.',

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import { readSmall } from '../base/small-file.js';
 import { writeFileAtomic, writeJsonAtomic } from '../checkpoint/atomic.js';
 import { readJson, runFolder } from '../checkpoint/run-folder.js';
 import { type DataIdentity, type DataPlace, imageList, type Part } from '../data/identity.js';
@@ -91,13 +92,16 @@ export function recordData(
   writeJsonAtomic(runFolder(runDir).data, data);
 }
 
+/** Of four million names. */
+const MOST_LIST = 2 ** 30;
+
 /** A longer list takes too much memory to be compared. */
 const MOST_LISTED = 4_000_000;
 
 /** The list of a split, as `imageList` has it. */
 export function readList(runDir: string, owner: DataOwner, part: Part): Uint8Array | undefined {
   const path = listPath(runDir, owner, part);
-  return existsSync(path) ? readFileSync(path) : undefined;
+  return existsSync(path) ? readSmall(path, MOST_LIST) : undefined;
 }
 
 function listPath(runDir: string, owner: DataOwner, part: Part): string {

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
+import { readSmallText } from '../base/small-file.js';
 import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
 import { confusionOf } from '../checkpoint/confusion.js';
 import { classesInConfig, classNamesIn } from '../checkpoint/model-file/model-file-classes.js';
@@ -73,7 +74,7 @@ function statedClasses(path: string, count: number, category: Category | undefin
 }
 
 function namesInFile(path: string): readonly string[] {
-  const text = readFileSync(path, 'utf8').trim();
+  const text = readSmallText(path).trim();
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   // A JSON object that lists no names may be anything.
   return (namesInJson(path, text) ?? lines).map(className);

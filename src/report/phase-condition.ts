@@ -120,7 +120,7 @@ export interface PlannedPhase {
 /** Of a parsed `plan.json`; nothing where it is no plan. */
 export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
   const { phases }: { phases?: unknown } = Object(plan);
-  if (!Array.isArray(phases)) return undefined;
+  if (!Array.isArray(phases) || !phases.every(isPlanned)) return undefined;
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
   return phases.map((entry) => {
     const { phase, steps, needs, depths, block_passes } = Object(entry);
@@ -132,6 +132,15 @@ export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
       block_passes: number(block_passes),
     };
   });
+}
+
+/** A name is a folder of the run, and leads nowhere else. */
+const PHASE = /^(PT|FT|E2E|MT\/\d{1,4})$/;
+
+function isPlanned(entry: unknown): boolean {
+  const { phase, needs }: { phase?: unknown; needs?: unknown } = Object(entry);
+  const names = [phase, ...(Array.isArray(needs) ? needs : [])];
+  return names.every((name) => typeof name === 'string' && PHASE.test(name));
 }
 
 /** What a run is called: by its recipe, else as its folder is. */

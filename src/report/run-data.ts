@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
+import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
 import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
-import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
+import { phasesIn, readJson, readJsonObject, readResult, runFolder } from '../checkpoint/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
 import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';
@@ -31,7 +32,7 @@ export function readRun(root: string): RunData {
       hint: 'Name the folder that `deep-incubation run` wrote.',
     });
   }
-  const recipe = readJson(folder.recipe);
+  const recipe = readJsonObject(folder.recipe);
   const plan = planIn(folder.plan);
   const phases = phasesIn(root).map((phase) => {
     const stepsPerEpoch = plan.find((planned) => planned.phase === phase)?.steps_per_epoch;
@@ -42,7 +43,7 @@ export function readRun(root: string): RunData {
     };
   });
   const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
-  const written: Partial<RunSummary> = existsSync(folder.summary) ? Object(readJson(folder.summary)) : {};
+  const written = writtenIn(folder.summary);
   const way = wayOf(recipe);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
   // Phases may have ended after summary.json was written; what only it knows is taken over.
@@ -73,10 +74,32 @@ interface Planned {
   readonly steps_per_epoch?: unknown;
 }
 
-/** Phases of `plan.json`, whatever they hold; none where there is no plan. */
+/** Phases of `plan.json`; none where there is no plan. */
 function planIn(path: string): Planned[] {
-  const phases: unknown = existsSync(path) ? Object(readJson(path)).phases : undefined;
-  return Array.isArray(phases) ? phases.map(Object) : [];
+  if (!existsSync(path)) return [];
+  const { phases } = readJsonObject(path);
+  if (Array.isArray(phases) && phases.every((each) => typeof each === 'object' && each !== null))
+    return phases;
+  throw new InputError(`${path} is no plan: it has no phases`, {
+    hint: 'delete it: `deep-incubation run` writes it again',
+  });
+}
+
+const summarySchema = z.object({
+  name: z.string().optional(),
+  seed: z.number().optional(),
+  machine: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** What only `summary.json` knows. */
+function writtenIn(path: string): z.infer<typeof summarySchema> {
+  if (!existsSync(path)) return {};
+  const found = summarySchema.safeParse(readJson(path));
+  if (found.success) return found.data;
+  const [{ path: key, message }] = found.error.issues;
+  throw new InputError(`${path}: ${key.join('.') || 'its top'}: ${message}`, {
+    hint: 'delete it: `deep-incubation run` writes it again',
+  });
 }
 
 function hasStages(planned: Planned): planned is Planned & PhaseStages {

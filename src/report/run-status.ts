@@ -4,7 +4,7 @@ import { InputError } from '../base/errors.js';
 import { quoted } from '../base/shell.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
-import { phasesIn, readJson, readResult, runFolder } from '../checkpoint/run-folder.js';
+import { phasesIn, readJsonObject, readResult, runFolder } from '../checkpoint/run-folder.js';
 import { outputOf, readJobs } from '../cluster/slurm-jobs.js';
 import type { QueuedJob } from '../cluster/slurm-queue.js';
 import { readRun } from '../incubation/launch/prepare.js';
@@ -47,7 +47,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
   const report = join(folder.report, 'index.html');
   return {
     run: runDir,
-    name: runName(readJson(folder.recipe), runDir),
+    name: runName(readJsonObject(folder.recipe), runDir),
     state: runState(phases.map(({ state }) => state)),
     supervisor: holder === undefined ? null : { pid: holder.pid, host: holder.host },
     command: needsCommand(phases, folder.summary, holder !== undefined)
@@ -93,8 +93,12 @@ function phaseStand(
 function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>[] {
   const { plan } = runFolder(runDir);
   if (!existsSync(plan)) return unplannedPhases(runDir);
-  const planned = plannedPhases(readJson(plan));
-  if (planned === undefined) throw new InputError(`${plan} is no plan: it has no phases`);
+  const planned = plannedPhases(readJsonObject(plan));
+  if (planned === undefined) {
+    throw new InputError(`${plan} is no plan: it has no phases`, {
+      hint: 'delete it: `deep-incubation run` writes it again',
+    });
+  }
   return planned;
 }
 

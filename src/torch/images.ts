@@ -1,4 +1,5 @@
 import { pathOf } from '../base/file-names.js';
+import { tooManyFiles } from '../base/open-files.js';
 import {
   type Handle,
   type ImageFile,
@@ -13,9 +14,15 @@ export type { ImageFile, ImageJob, OpenedFile } from './native.js';
 /**
  * Reads files into memory, on the addon's threads; what a JPEG's header tells, and the bytes of others.
  * Every handle must be given to `runImages` or `closeImages`. Bytes that end early are an error of that file.
+ * @throws RunError where no further file can be opened
  */
-export function openImages(files: readonly ImageFile[]): Promise<OpenedFile[]> {
-  return native.openImages(files.map((each) => ({ ...each, file: pathOf(each.file) })));
+export async function openImages(files: readonly ImageFile[]): Promise<OpenedFile[]> {
+  const opened = await native.openImages(files.map((each) => ({ ...each, file: pathOf(each.file) })));
+  const lacking = opened.findIndex((each) => 'error' in each && each.error.startsWith('Too many open files'));
+  if (lacking < 0) return opened;
+  native.closeImages(opened.flatMap((each) => ('handle' in each ? [each.handle] : [])));
+  // Not the image's fault: it is not to be replaced by another.
+  throw tooManyFiles(files[lacking].file);
 }
 
 /** One size for a batch of images. */

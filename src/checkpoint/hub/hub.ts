@@ -1,8 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { z } from 'zod';
 import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../base/small-file.js';
 import { writeJsonAtomic } from '../atomic.js';
 import { FOLDER_WEIGHTS, isShardIndex } from '../model-file/folder-weights.js';
 import { shardNames } from '../safetensors/safetensors-shards.js';
@@ -112,7 +113,7 @@ function isWhole(place: string): boolean {
 /** Downloaded before, and as long as it was then: a whole digest would cost as much as reading the file. */
 function isCached(place: string): boolean {
   try {
-    const { size } = recordSchema.parse(JSON.parse(readFileSync(recordOf(place), 'utf8')));
+    const { size } = recordSchema.parse(JSON.parse(readSmallText(recordOf(place))));
     return statSync(place).size === size;
   } catch {
     return false;

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../base/small-file.js';
 import type { Geometry } from '../model-file/model-file-geometry.js';
 import { processorHints, processorSchema } from './layout-processor.js';
 
@@ -151,7 +152,7 @@ function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
   if (!existsSync(path)) return undefined;
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
+    json = JSON.parse(readSmallText(path));
   } catch (cause) {
     throw new InputError(`${path}: is not JSON`, { cause, hint: 'Fetch or write the file again.' });
   }

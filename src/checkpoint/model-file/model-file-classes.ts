@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { readSmallText } from '../../base/small-file.js';
 import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
 
 /** The names of a model's classes, as a file lists them. */
@@ -44,7 +45,7 @@ export function isConfigOf(path: string): boolean {
 
 function configIn(folder: string): Readonly<Record<string, unknown>> {
   const path = join(folder, 'config.json');
-  return Object(existsSync(path) ? parsed(readFileSync(path, 'utf8')) : undefined);
+  return Object(existsSync(path) ? parsed(readSmallText(path)) : undefined);
 }
 
 /**

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../base/small-file.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { readAt, withFile } from '../file-bytes.js';
 import { huggingFaceHints, type ModelHints, timmHints } from '../layout/layout-config.js';
@@ -175,7 +176,7 @@ function hintsFor(layout: Layout, path: string): ModelHints {
 
 function epochOf(manifest: string): { epoch?: number } {
   try {
-    return epochSchema.safeParse(JSON.parse(readFileSync(manifest, 'utf8'))).data ?? {};
+    return epochSchema.safeParse(JSON.parse(readSmallText(manifest))).data ?? {};
   } catch (cause) {
     throw new InputError(`${manifest}: is not JSON`, { cause, hint: 'Use another checkpoint of the run.' });
   }

@@ -38,6 +38,7 @@ const entrySchema = z.object({
  * asks, no key twice. Throws `InputError` naming `source` and the tensor.
  */
 export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): SafetensorsHeader {
+  requireFew(bytes, source);
   const json = parseObject(bytes, source);
   const entries = Object.entries(json)
     .filter(([name]) => name !== METADATA_KEY)
@@ -90,6 +91,30 @@ export function encodeHeader(
   bytes.writeBigUInt64LE(BigInt(length));
   json.copy(bytes, 8);
   return { bytes, tensors: sorted.map(([, tensor]) => tensor) };
+}
+
+/** Ten times what the largest models have. */
+const MOST_TENSORS = 2 ** 16;
+/** Keys, values of metadata included: a colon follows each. */
+const MOST_COLONS = 2 ** 20;
+
+/** A header within the reference's limit can name a million empty tensors, which take gigabytes once they are parsed. */
+function requireFew(bytes: Uint8Array, source: string): void {
+  const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (occurs(header, '"data_offsets"', MOST_TENSORS) || occurs(header, ':', MOST_COLONS)) {
+    throw invalid(
+      source,
+      `the header of ${bytes.length} bytes has more entries than any model (${MOST_TENSORS})`,
+    );
+  }
+}
+
+/** Whether `text` occurs more than `most` times. */
+function occurs(bytes: Buffer, text: string, most: number): boolean {
+  let found = 0;
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1))
+    if (++found > most) return true;
+  return false;
 }
 
 function parseObject(bytes: Uint8Array, source: string): Record<string, unknown> {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../base/small-file.js';
 import type { LazyTensor } from '../lazy-tensor.js';
 import { openSafetensors } from './safetensors.js';
 
@@ -50,7 +50,7 @@ function requireBeside(index: string, files: readonly string[]): void {
 
 function readIndex(path: string): Record<string, string> {
   try {
-    return indexSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).weight_map;
+    return indexSchema.parse(JSON.parse(readSmallText(path))).weight_map;
   } catch (cause) {
     throw new InputError(`${path}: is no index of a model's files`, {
       cause,

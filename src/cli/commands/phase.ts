@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableCores } from '../../base/cores.js';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
-import { asFileError } from '../../checkpoint/file-errors.js';
+import { asFileError, asLostResource, requireThere, tooManyOpen } from '../../checkpoint/file-errors.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { LostRank } from '../../cluster/lost-rank.js';
 import { endWithParent } from '../../cluster/orphan-guard.js';
@@ -47,7 +47,10 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   let group: ProcessGroup | undefined;
   let records: readonly OwnRecord[] = [];
   let runDir = options.out ?? recipeOrRun;
+  // Who has started it has written to the run's folder.
+  let isUnderWay = process.connected === true;
   try {
+    if (isUnderWay) requireThere(runDir);
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
@@ -88,6 +91,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
       note,
     };
     const [phase] = phases;
+    isUnderWay = true;
     const results =
       phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];
     group?.barrier();
@@ -98,7 +102,8 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
       }
     }
   } catch (error) {
-    const failure = stop.blame(asFileError(error, runDir));
+    const told = asFileError(error, runDir);
+    const failure = stop.blame(isUnderWay ? asLostResource(told) : (tooManyOpen(told) ?? told));
     const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
     if (!isOthers) {
       for (const phase of phases) log(runDir, phase, failure);

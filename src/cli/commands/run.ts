@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
+import { asLostResource, requireThere } from '../../checkpoint/file-errors.js';
 import { hasBegun, runFolder } from '../../checkpoint/run-folder.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { passedOverLine } from '../../data/passed-over.js';
@@ -136,9 +137,14 @@ async function trainAndConclude(
   only: readonly PhaseName[] | undefined,
   options: RunOptions,
 ): Promise<Conclusion & { readonly ran: PhaseName[] }> {
-  removeRunLeftovers(prepared.runDir);
-  const ran = await train(prepared, only, options);
-  return { ran, ...(await concludeRun(prepared)) };
+  try {
+    removeRunLeftovers(prepared.runDir);
+    const ran = await train(prepared, only, options);
+    requireThere(prepared.runDir);
+    return { ran, ...(await concludeRun(prepared)) };
+  } catch (error) {
+    throw asLostResource(error);
+  }
 }
 
 async function train(

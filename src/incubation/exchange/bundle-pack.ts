@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
+import { readSmall } from '../../base/small-file.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../checkpoint/file-bytes.js';
 import { finalCheckpoint } from '../../checkpoint/finished-phase.js';
 import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
@@ -95,8 +96,8 @@ function phaseFiles(runDir: string, name: PhaseName): Packed[] {
   const weights = manifest.files['model.safetensors'];
   const place = `${name}/checkpoints`;
   return [
-    inMemory(`${name}/result.json`, readFileSync(result)),
-    ...(existsSync(metrics) ? [inMemory(`${name}/metrics.jsonl`, readFileSync(metrics))] : []),
+    inMemory(`${name}/result.json`, readSmall(result)),
+    ...(existsSync(metrics) ? [inMemory(`${name}/metrics.jsonl`, readSmall(metrics, 2 ** 30))] : []),
     inMemory(`${place}/latest`, Buffer.from(`${step}\n`)),
     inMemory(`${place}/best`, Buffer.from(`${step}\n`)),
     inMemory(`${place}/${step}/manifest.json`, json({ ...manifest, files })),

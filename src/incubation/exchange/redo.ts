@@ -79,8 +79,11 @@ export function redoPhase(runDir: string, name: PhaseName, settings: readonly st
 /** Steps of the baseline before and after, where they differ. */
 function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['baseline'] {
   const [steps, planned] = plans.map((plan) => {
-    const { phases = [] } = Object(plan) as Partial<RunPlan>;
-    return phases.find(({ phase }) => phase === 'E2E')?.steps ?? 0;
+    const { phases }: { phases?: unknown } = Object(plan);
+    const baseline: { steps?: unknown } | undefined = Array.isArray(phases)
+      ? phases.map(Object).find(({ phase }) => phase === 'E2E')
+      : undefined;
+    return typeof baseline?.steps === 'number' ? baseline.steps : 0;
   });
   return steps === planned ? undefined : { steps, planned };
 }

@@ -5,7 +5,7 @@ import { makeFolder } from '../../checkpoint/atomic.js';
 import { newestStep } from '../../checkpoint/checkpoint-store.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { causeOf, lackedMemory } from '../../cluster/ending.js';
+import { causeOf, lackedMemory, ranOutOfHeap } from '../../cluster/ending.js';
 import type { Timing } from '../../cluster/process-watch.js';
 import { runRanks } from '../../cluster/ranks.js';
 import { changedThreads } from '../phase/changed-threads.js';
@@ -144,9 +144,11 @@ function failureOf(phase: string, { kind, message, hint }: z.infer<typeof failur
 }
 
 function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): DiedTooOften {
-  const advice = lackedMemory(ending)
-    ? 'give it more memory, or lower training.batch_size or run.parallel'
-    : undefined;
+  const advice = ranOutOfHeap(ending)
+    ? 'raise the limit: NODE_OPTIONS=--max-old-space-size=8192 gives it 8 GB'
+    : lackedMemory(ending)
+      ? 'give it more memory, or lower training.batch_size or run.parallel'
+      : undefined;
   const log = `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
   return new DiedTooOften(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
     hint: `${advice ?? log}; run again to go on from its last checkpoint`,

@@ -1,5 +1,6 @@
 import { availableCores } from '../../base/cores.js';
 import { InputError } from '../../base/errors.js';
+import { requireThere } from '../../checkpoint/file-errors.js';
 import { writeStatus } from '../../checkpoint/phase-status.js';
 import { readResult } from '../../checkpoint/run-folder.js';
 import { countGpus, gpusOfDriver } from '../../torch/gpu-count.js';
@@ -81,6 +82,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
 
   try {
     while (waiting.length + running.size > 0) {
+      requireThere(runDir);
       for (const team of [...waiting]) {
         const isReady = team.flatMap(needsOf).every(isDone);
         const isAlone = running.size === 0;

@@ -41,11 +41,18 @@ export interface Standing {
   readonly best: number | undefined;
 }
 
+const evaluation = z.looseObject({
+  step: z.int(),
+  top1: z.number(),
+  top5: z.number(),
+  loss: z.number(),
+});
+
 const standingSchema = z.object({
   phase: z.string(),
   step: z.int(),
   seconds: z.number(),
-  last: z.custom<EvalRecord>().optional(),
+  last: evaluation.optional(),
   scores: z.array(z.number()).default([]),
   best: z.number().optional(),
 });
@@ -101,7 +108,7 @@ function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
   }
   const { phase: whose, step, seconds, last, scores, best } = found.data;
   if (whose !== phase) throw new InputError(`${path} is of ${whose}, not of ${phase}`, { hint });
-  return { step, seconds, last, scores, best };
+  return { step, seconds, last: last as EvalRecord | undefined, scores, best };
 }
 
 type Tensors = ReadonlyMap<string, TensorData>;

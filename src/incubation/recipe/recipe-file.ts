@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { errorText, InputError } from '../../base/errors.js';
 import { expandHome } from '../../base/home.js';
+import { readSmallText } from '../../base/small-file.js';
 
 /**
  * What a YAML (or JSON) recipe says, not yet checked. With `extends: other.yaml`, a path from its own folder, it
@@ -22,7 +23,7 @@ export function readRecipeFile(path: string, extending: readonly string[] = []):
 function parsed(path: string, extendedBy: string | undefined): unknown {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readSmallText(path, MOST_BYTES);
   } catch (error) {
     const whose = extendedBy === undefined ? '' : `, which ${extendedBy} extends,`;
     if (!existsSync(path)) {
@@ -30,15 +31,55 @@ function parsed(path: string, extendedBy: string | undefined): unknown {
         hint: 'a recipe is a YAML file: docs/recipes.md, and recipes/ has some',
       });
     }
-    throw new InputError(`the recipe ${path}${whose} cannot be read: ${errorText(error)}`);
+    throw new InputError(`the recipe ${path}${whose} cannot be read: ${errorText(error)}`, {
+      hint: error instanceof InputError ? error.hint : undefined,
+    });
   }
   try {
-    return parse(text);
+    return parsedYaml(text);
   } catch (error) {
     throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0].replace(/:$/, '')}`, {
       hint: 'docs/recipes.md shows how a recipe is written',
     });
   }
+}
+
+/** A long recipe has five thousand. */
+const MOST_BYTES = 2 ** 20;
+
+const MOST_DEPTH = 200;
+
+/** The library takes kilobytes for each level. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const [character] of text.matchAll(/[[\]{}]/g)) {
+    depth += character === '[' || character === '{' ? 1 : -1;
+    if (depth > MOST_DEPTH) return true;
+  }
+  return text.includes('- '.repeat(MOST_DEPTH)) || text.includes('? '.repeat(MOST_DEPTH));
+}
+
+/** The library compares each key of a map with all before it. */
+function parsedYaml(text: string): unknown {
+  if (isDeep(text)) throw new Error(`it is nested deeper than ${MOST_DEPTH} levels`);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { uniqueKeys: false, lineCounter: lines });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key;
+        if (seen.has(name)) {
+          const place = isScalar(key) && key.range ? ` at line ${lines.linePos(key.range[0]).line}` : '';
+          throw new Error(`Map keys must be unique: ${String(name)}${place}`);
+        }
+        seen.add(name);
+      }
+    },
+  });
+  return document.toJS();
 }
 
 function merged(base: unknown, own: unknown): unknown {

@@ -72,11 +72,14 @@ export function checkedRecipe(input: unknown, source: string): Recipe {
   return recipe;
 }
 
+const MOST_NAMED = 5;
+
 function issueText(issue: z.core.$ZodIssue): string {
   const at = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const keys = issue.keys.map((key) => (at === '' ? key : `${at}.${key}`));
-    return `unknown key ${keys.join(', ')}`;
+    const more = keys.length - MOST_NAMED;
+    return `unknown key ${keys.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   }
   return at === '' ? issue.message : `${at}: ${issue.message}`;
 }

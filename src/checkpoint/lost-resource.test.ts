@@ -1,0 +1,62 @@
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { InputError, RunError } from '../base/errors.js';
+import { writeJsonAtomic } from './atomic.js';
+import { asLostResource, requireThere, tooManyOpen, withFileErrors } from './file-errors.js';
+
+const system = (code: string) => Object.assign(new Error(`${code}: said so`), { code });
+
+function thrown(work: () => unknown): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const fileError = (code: string) =>
+  thrown(() =>
+    withFileErrors('/run/PT', () => {
+      throw system(code);
+    }),
+  );
+
+test('a disk that turns read-only is the fault of the input at the start, and of the system under way', () => {
+  const error = fileError('EROFS');
+  expect(error).toBeInstanceOf(InputError);
+  expect(asLostResource(error)).toMatchObject({
+    name: 'RunError',
+    message: 'Cannot write /run/PT: EROFS: said so',
+    hint: expect.stringContaining('The disk became read-only'),
+  });
+});
+
+test.each(['EACCES', 'ENOTDIR'])('%s stays what it is', (code) => {
+  const error = fileError(code);
+  expect(asLostResource(error)).toBe(error);
+});
+
+test.each([
+  ['as it is', system('EMFILE')],
+  ['of the whole system', system('ENFILE')],
+  ['that a reader has wrapped', new InputError('x.tar: cannot be opened', { cause: system('EMFILE') })],
+])('too many open files, %s', (_, error) => {
+  for (const found of [tooManyOpen(error), asLostResource(error)]) {
+    expect(found).toBeInstanceOf(RunError);
+    expect(found).toMatchObject({ hint: expect.stringContaining('ulimit -n') });
+  }
+});
+
+test('another error is not one of too many files', () => {
+  expect(tooManyOpen(system('ENOENT'))).toBeUndefined();
+});
+
+test('a run folder that is gone is named, and does not come back', () => {
+  const gone = join(mkdtempSync(join(tmpdir(), 'gone-')), 'run');
+  expect(() => requireThere(gone)).toThrow(`${gone} is not there any more.`);
+  expect(() => writeJsonAtomic(join(gone, 'summary.json'), {}, { makesFolder: false })).toThrow();
+  expect(existsSync(gone)).toBe(false);
+});
