@@ -59,7 +59,10 @@ test('without incubation a run is E2E alone, and eval reads what it leaves', asy
     model: { depths: [4] },
   });
   const other = await cli(['run', recipe, '--out', out]);
-  expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('incubation differs') });
+  expect(other).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('incubation.modules 2 instead of left out'),
+  });
 });
 
 test('eval of a phase gives what its last evaluation gave', async () => {
