@@ -220,7 +220,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   expect(reported.stdout).not.toContain('points ahead');
   const stand = (await succeed('status', run)).stdout;
   expect(stand).toMatch(new RegExp(`^E2E +waiting +0/${planned()}`, 'm'));
-  expect(stand).toContain(`To go on: deep-incubation run ${run}`);
+  expect(stand).toContain(`To go on: npx deep-incubation run ${run}`);
 
   await succeed('run', run, '--quiet');
   expect(manifestOf(join(run, 'E2E')).depths.reduce((sum, each) => sum + each, 0)).toBe(5);

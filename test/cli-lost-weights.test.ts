@@ -129,7 +129,7 @@ test('without a checkpoint before it, or where it may not be trained: refused, a
   for (const step of [4, 8, 12])
     rmSync(join(run, 'PT/checkpoints', String(step)), { recursive: true, force: true });
   const { code, stderr } = await cli(['run', run]);
-  expect(stderr).toContain(`train the phase again: deep-incubation redo ${run} PT`);
+  expect(stderr).toContain(`train the phase again: npx deep-incubation redo ${run} PT`);
   expect(code).toBe(2);
   expect(existsSync(join(run, 'PT/result.json'))).toBe(true);
   expect(existsSync(join(run, 'MT'))).toBe(false);

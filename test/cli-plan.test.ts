@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { cli, temporaryFolder, tinyRecipe } from './cli-support.js';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();
 const recipe = join(folder, 'recipe.json');
@@ -144,4 +144,54 @@ test('doctor tells what was found', async () => {
   expect(typeof mkl_avx512.instructions).toBe('boolean');
   expect(decoders.libvips).toMatch(/^\d+\./);
   expect(problems.filter(({ blocking }: { blocking: boolean }) => blocking)).toEqual([]);
+});
+
+describe('what run refuses, plan refuses with the same words', () => {
+  const images = join(folder, 'few');
+  beforeAll(() => writeImages(images, { train: 8, val: 2 }));
+
+  test.each([
+    [
+      { training: { batch_size: 64 } },
+      'PT: a step takes 64 images, an epoch has 16',
+      'lower training.batch_size to at most 16',
+    ],
+    [
+      { phases: { FT: { total_batch: 24 } } },
+      'FT: a step takes 24 images',
+      'lower phases.FT.total_batch to at most 16',
+    ],
+    [{ run: { ranks: 3 } }, 'cannot be shared evenly by 3 processes', 'choose training.total_batch'],
+    [{ model: { classes: 5 } }, '2 classes, the model 5', 'Set `model.classes: 2` in the recipe'],
+    [
+      { start: { meta: join(folder, 'nowhere') } },
+      `${join(folder, 'nowhere')} does not exist`,
+      'check the path',
+    ],
+  ])('%j', async (change, says, hint) => {
+    const base = tinyRecipe(images) as Record<string, object>;
+    const path = join(folder, 'refused.json');
+    const merged = Object.fromEntries(
+      Object.entries(change).map(([key, value]) => [key, { ...base[key], ...value }]),
+    );
+    writeFileSync(path, JSON.stringify({ ...base, ...merged }));
+    const [planned, ran] = await Promise.all([
+      cli(['plan', path]),
+      cli(['run', path, '--out', join(folder, 'refused-run')]),
+    ]);
+    for (const { code, stderr } of [planned, ran]) {
+      expect(stderr).toContain(says);
+      expect(stderr).toContain(hint);
+      expect(code).toBe(2);
+    }
+    expect(planned.stderr).toBe(ran.stderr);
+  });
+
+  test('with --images too, without opening any', async () => {
+    const path = join(folder, 'refused.json');
+    writeFileSync(path, JSON.stringify({ ...tinyRecipe('nowhere') }));
+    const { code, stderr } = await cli(['plan', path, '--images', '7']);
+    expect(stderr).toContain('PT: a step takes 8 images, an epoch has 7');
+    expect(code).toBe(2);
+  });
 });

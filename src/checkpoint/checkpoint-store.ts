@@ -155,6 +155,11 @@ export function wholeModel(
   return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
 }
 
+/** The step that `best` points to, whether its checkpoint is whole or not. */
+export function bestStep(phaseFolder: string): number | undefined {
+  return readPointer(join(phaseFolder, 'checkpoints'), 'best');
+}
+
 /** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
 export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;

@@ -45,8 +45,8 @@ function lostWeights({ runDir, phase, phaseFolder, step, reason }: Loss): LostWe
   const run = quoted(runDir);
   const hint =
     older === undefined || olderStep === undefined
-      ? `restore it from a copy, or train the phase again: deep-incubation redo ${run} ${phase}`
-      : `train its missing steps again: deep-incubation run ${run} --only ${phase}; the checkpoint before it is ${older.folder}`;
+      ? `restore it from a copy, or train the phase again: npx deep-incubation redo ${run} ${phase}`
+      : `train its missing steps again: npx deep-incubation run ${run} --only ${phase}; the checkpoint before it is ${older.folder}`;
   const folder = join(phaseFolder, 'checkpoints', String(step));
   return new LostWeights(
     `${phaseFolder} is done after ${step} steps, but its checkpoint of step ${step} cannot be used: ${folder}: ${reason}`,

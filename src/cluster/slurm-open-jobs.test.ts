@@ -36,7 +36,7 @@ test('jobs that are queued or run are named', async () => {
   await expect(check()).rejects.toMatchObject({
     name: 'InputError',
     message: `${run}: Slurm has MT/0 (job 12_0), MT/1 (job 12_1)`,
-    hint: expect.stringContaining(`deep-incubation cancel ${run}`),
+    hint: expect.stringContaining(`npx deep-incubation cancel ${run}`),
   });
 });
 

@@ -42,6 +42,6 @@ export async function requireNoJobs(
     return;
   }
   throw new InputError(`${runDir}: Slurm has ${named}`, {
-    hint: [`deep-incubation cancel ${quoted(runDir)} takes them from it`, ...otherwise].join('; '),
+    hint: [`npx deep-incubation cancel ${quoted(runDir)} takes them from it`, ...otherwise].join('; '),
   });
 }

@@ -57,7 +57,7 @@ function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
 export function createRunFeed(root: string, id: number): RunFeed {
   if (!existsSync(runFolder(root).recipe)) {
     throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
-      hint: 'Name the folder that `deep-incubation run` writes; it is there as soon as the run has begun.',
+      hint: 'Name the folder that `npx deep-incubation run` writes; it is there as soon as the run has begun.',
     });
   }
   const folder = runFolder(realpathSync(root));

@@ -92,7 +92,7 @@ export function withToken(token: string): MiddlewareHandler {
     }
     const bearer = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
     if (isRight(bearer) || isRight(getCookie(c, cookie))) return next();
-    return c.text('A token is needed: open the address that `deep-incubation watch` printed.\n', 401);
+    return c.text('A token is needed: open the address that `npx deep-incubation watch` printed.\n', 401);
   };
 }
 

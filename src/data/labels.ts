@@ -61,6 +61,6 @@ export function numberInFront(name: string): number {
 function requireCount(what: string, count: number, modelClasses: number): void {
   if (count === modelClasses) return;
   throw new InputError(`${what} ${count} classes, the model ${modelClasses}`, {
-    hint: `Images of ${count} classes need a model of so many: model.classes in a recipe.`,
+    hint: `Set \`model.classes: ${count}\` in the recipe, or give images of ${modelClasses} classes.`,
   });
 }

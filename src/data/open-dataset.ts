@@ -167,7 +167,7 @@ export function dataFormatOf(dir: string): DataFormat {
 function requireClasses({ classes }: Dataset, folder: string, modelClasses: number | undefined): void {
   if (modelClasses === undefined || classes.length === modelClasses) return;
   throw new InputError(`${folder} has ${classes.length} classes, the model ${modelClasses}`, {
-    hint: `Images of ${classes.length} classes need a model of so many: model.classes in a recipe.`,
+    hint: `Set \`model.classes: ${classes.length}\` in the recipe, or give images of ${modelClasses} classes.`,
   });
 }
 

@@ -8,7 +8,8 @@ import { localCheckpoint } from '../checkpoint/hub/hub.js';
 import { hubNameMeant, isHubName } from '../checkpoint/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../checkpoint/model-file/folder-weights.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../checkpoint/model-file/model-file.js';
-import { phasesIn, readJson } from '../checkpoint/run-folder.js';
+import { readJson } from '../checkpoint/run-folder.js';
+import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
 
 const evaluation = z.object({
   step: z.number(),
@@ -48,15 +49,15 @@ export interface CheckpointFile {
 }
 
 export interface CheckpointFileOptions extends ReadModelOptions {
-  /** Told of damaged checkpoints that were passed over. */
+  /** Told which checkpoint of a phase was taken, and of damaged ones that were passed over. */
   readonly note?: (line: string) => void;
   /** Gives the path of a name on the hub. Default: `localCheckpoint`. */
   readonly download?: (name: string) => Promise<string>;
 }
 
 /**
- * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), a checkpoint's or a Hugging Face
- * model's folder, a file of weights, or one on the hub (see `localCheckpoint`).
+ * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), `best` or `latest` in it, a run (its result),
+ * a checkpoint's or a Hugging Face model's folder, a file of weights, or one on the hub (see `localCheckpoint`).
  * @throws InputError naming what is wrong with it
  * @throws RunError where it cannot be downloaded
  */
@@ -84,19 +85,16 @@ export async function readCheckpointFile(
 /** What a folder that is itself a model has: one of our checkpoints, or Hugging Face's. */
 const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
 
-function findWeights(path: string, note: (line: string) => void): string {
+function findWeights(given: string, note: (line: string) => void): string {
+  const { path, which } = checkpointPlace(given) ?? { path: given, which: 'latest' };
+  if (which === 'best') {
+    const best = requireBest(path);
+    note(choiceLine(path, which, best));
+    return best.folder;
+  }
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw notFound(path);
   if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
-  if (existsSync(join(path, 'recipe.json'))) {
-    const phases = phasesIn(path);
-    throw new InputError(`${path} is a whole run`, {
-      hint:
-        phases.length === 0
-          ? 'it has no phase yet'
-          : `name a phase of it: ${phases.map((phase) => join(path, phase)).join(', ')}`,
-    });
-  }
   if (!existsSync(join(path, 'checkpoints'))) {
     throw new InputError(`${path} is neither a phase of a run nor a checkpoint`, {
       hint: 'give a folder such as RUN/FT or RUN/FT/checkpoints/100, or a .safetensors or .pth file',
@@ -105,6 +103,7 @@ function findWeights(path: string, note: (line: string) => void): string {
   const { checkpoint, skipped } = finalCheckpoint(path);
   for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
   if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
+  note(choiceLine(path, which, checkpoint));
   return checkpoint.folder;
 }
 

@@ -120,13 +120,44 @@ function finetuning(recipe: Recipe): Phase {
 
 /** The phase of that name. */
 export function phaseOf(recipe: Recipe, name: PhaseName): Phase {
-  const phase = phasesOf(recipe).find((candidate) => candidate.name === name);
+  const phases = phasesOf(recipe);
+  const phase = phases.find((candidate) => candidate.name === name);
   if (phase !== undefined) return phase;
   throw new InputError(`${recipe.name} has no phase ${name}`, {
-    hint: `its phases are ${phasesOf(recipe)
-      .map((each) => each.name)
-      .join(', ')}`,
+    hint: `its phases are ${namesText(phases.map((each) => each.name))}`,
   });
+}
+
+/**
+ * The phases that a user names, each once, in the order of the recipe. `MT` stands for all modules.
+ * @throws InputError listing those that the recipe has, where one is not among them
+ */
+export function phasesNamed(recipe: Recipe, names: readonly string[]): PhaseName[] {
+  const all = phasesOf(recipe).map(({ name }) => name);
+  const modules = all.filter((name) => name.startsWith('MT/'));
+  const meant = names.flatMap((name) =>
+    name === 'MT' && modules.length > 0 ? modules : [phaseOf(recipe, name as PhaseName).name],
+  );
+  return all.filter((name) => meant.includes(name));
+}
+
+function namesText(names: readonly PhaseName[]): string {
+  const all = names.join(', ');
+  return names.some((name) => name.startsWith('MT/')) ? `${all}; MT means all modules` : all;
+}
+
+/** Phases with all that they start from and that is not done, in the order of the recipe. */
+export function withNeeds(
+  all: readonly Phase[],
+  names: readonly PhaseName[],
+  isDone: (name: PhaseName) => boolean,
+): PhaseName[] {
+  const wanted = new Set(names);
+  // Each phase comes after those it starts from.
+  for (const phase of [...all].reverse()) {
+    if (wanted.has(phase.name)) for (const need of needsOf(phase)) if (!isDone(need)) wanted.add(need);
+  }
+  return all.map(({ name }) => name).filter((name) => wanted.has(name));
 }
 
 /** The phases whose results a phase starts from. */

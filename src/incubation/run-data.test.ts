@@ -229,3 +229,17 @@ test('a damaged data.json is named', async () => {
   writeFileSync(join(runDir, 'data.json'), '{"format": 1}');
   expect(refusal(() => prepareRun(recipe, runDir))).toContain(`${join(runDir, 'data.json')}: classes: `);
 });
+
+test('a module that learns from a share of the images has that share, and the digest of all', async () => {
+  const { runDir, recipe } = await trained('share');
+  const less = defineRecipe({
+    ...recipe,
+    phases: { ...recipe.phases, modules: { 0: { data: { fraction: 0.5 } } } },
+  });
+  prepareRun(less, runDir);
+  await runPhase({ recipe: less, phase: 'MT/0', runDir, device: 'cpu' });
+  const { checkpoint } = latestCheckpoint(join(runDir, 'MT/0'));
+  expect(checkpoint?.manifest.data).toEqual({ digest: readRunData(runDir)?.digest, train_images: 16 });
+  // 16 images, 8 a step, 4 epochs.
+  expect(checkpoint?.step).toBe(8);
+});

@@ -55,7 +55,7 @@ export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorD
 }
 
 const OTHER_MODEL =
-  'the weights were made by a model of another geometry: compare it with `deep-incubation inspect`';
+  'the weights were made by a model of another geometry: compare it with `npx deep-incubation inspect`';
 
 function list(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');

@@ -189,7 +189,7 @@ function reproduction({ seed, phases }: RunSummary): Markup {
   const parts = phases.map(({ phase }, index) => markup`${index > 0 && ', '}<code>--only ${phase}</code>`);
   return markup`<h2>How to reproduce</h2>
 <p>In the run's folder, <code>recipe.json</code> is the recipe as it was used, seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
-${scrolling('Command', markup`<pre class="commands">deep-incubation run recipe.json --out again</pre>`)}
+${scrolling('Command', markup`<pre class="commands">npx deep-incubation run recipe.json --out again</pre>`)}
 ${parts.length > 1 && markup`<p class="note">or phase by phase, each wherever there is room: the same with ${parts}.</p>`}
 <p class="note">Every random number depends on the seed, the phase, the epoch and the sample or step alone, so neither the number of workers nor resuming changes the outcome.</p>`;
 }

@@ -20,7 +20,7 @@ export interface Usage {
 export function usageOf(usage: Usage): string {
   const { layout, file = 'model.safetensors' } = usage;
   if (layout !== 'huggingface' && layout !== 'timm') {
-    return block('sh', [`deep-incubation eval ${quoted(file)} --data images/val`]);
+    return block('sh', [`npx deep-incubation eval ${quoted(file)} --data images/val`]);
   }
   const isHub = layout === 'huggingface';
   return block('python', [

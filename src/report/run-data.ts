@@ -29,7 +29,7 @@ export function readRun(root: string): RunData {
   const folder = runFolder(root);
   if (!existsSync(folder.recipe)) {
     throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
-      hint: 'Name the folder that `deep-incubation run` wrote.',
+      hint: 'Name the folder that `npx deep-incubation run` wrote.',
     });
   }
   const recipe = readJsonObject(folder.recipe);

@@ -191,10 +191,10 @@ describe('what goes on with it', () => {
   const commandOf = () => runStand(run).command;
 
   test('nothing runs: the command', () => {
-    expect(commandOf()).toBe(`deep-incubation run ${run}`);
+    expect(commandOf()).toBe(`npx deep-incubation run ${run}`);
     trained('PT');
     recordJobs(run, [{ phase: 'PT', job: '12', script: 'PT.sh', submitted: 'now' }]);
-    expect(commandOf()).toBe(`deep-incubation run ${run} --launcher slurm`);
+    expect(commandOf()).toBe(`npx deep-incubation run ${run} --launcher slurm`);
   });
 
   test('all goes on by itself: none, until some phase has failed', async () => {
@@ -205,7 +205,7 @@ describe('what goes on with it', () => {
     const text = standText(runStand(run), pc.createColors(false));
     lock.release();
     expect(text).toContain('PT failed: the loss is NaN');
-    expect(text).toContain(`Once process ${process.pid} has ended: deep-incubation run ${run}`);
+    expect(text).toContain(`Once process ${process.pid} has ended: npx deep-incubation run ${run}`);
   });
 
   test('the name of a phase is not cut out of that of another', () => {
@@ -217,7 +217,7 @@ describe('what goes on with it', () => {
   test('all is done: the report, or what writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
     const said = () => standText(runStand(run), pc.createColors(false)).split('\n').at(-1);
-    expect(said()).toBe(`For summary and report: deep-incubation run ${run}`);
+    expect(said()).toBe(`For summary and report: npx deep-incubation run ${run}`);
     mkdirSync(join(run, 'report'));
     writeFileSync(join(run, 'report/index.html'), '');
     writeFileSync(join(run, 'summary.json'), '{}');
@@ -243,7 +243,7 @@ test('a page for a person', () => {
     '  log    RUN/MT/0/log.txt',
     '  to do  report it; after that run again: it begins anew',
     '',
-    'Nothing of it is known to run. To go on: deep-incubation run RUN',
+    'Nothing of it is known to run. To go on: npx deep-incubation run RUN',
   ]);
 });
 

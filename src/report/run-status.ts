@@ -36,7 +36,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
   const folder = runFolder(runDir);
   if (!existsSync(folder.recipe)) {
     throw new InputError(`${runDir} is not a run: it has no recipe.json`, {
-      hint: 'name the folder that `deep-incubation run` made',
+      hint: 'name the folder that `npx deep-incubation run` made',
     });
   }
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
@@ -51,7 +51,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
     state: runState(phases.map(({ state }) => state)),
     supervisor: holder === undefined ? null : { pid: holder.pid, host: holder.host },
     command: needsCommand(phases, folder.summary, holder !== undefined)
-      ? `deep-incubation run ${quoted(runDir)}${jobs.size > 0 ? ' --launcher slurm' : ''}`
+      ? `npx deep-incubation run ${quoted(runDir)}${jobs.size > 0 ? ' --launcher slurm' : ''}`
       : null,
     report: existsSync(report) ? report : null,
     phases,

@@ -32,7 +32,7 @@ export function deviceAmong(wish: string, cudaDevices: number): string {
   if (number < cudaDevices) return `cuda:${number}`;
   const found = cudaDevices === 0 ? 'no GPU' : `${cudaDevices} GPU${cudaDevices > 1 ? 's' : ''}`;
   throw new InputError(`run.device ${wish}: libtorch sees ${found} here`, {
-    hint: 'run `deep-incubation doctor` to see what was found',
+    hint: 'run `npx deep-incubation doctor` to see what was found',
   });
 }
 

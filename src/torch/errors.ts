@@ -56,7 +56,7 @@ export function failedCall(call: string, error: unknown): DeepIncubationError {
     return new FreedTensorError(`${call}: ${said}`, { hint: error.hint, cause: error });
   // What libtorch says of these goes on for a page of what it might have been built with.
   if (/from the 'CUDA' backend|not linked with support for cuda/.test(said)) {
-    const hint = 'use the device cpu, or a CUDA build of libtorch: see `deep-incubation doctor`';
+    const hint = 'use the device cpu, or a CUDA build of libtorch: see `npx deep-incubation doctor`';
     return new TorchError(`${call}: this libtorch is built without CUDA`, { hint, cause: error });
   }
   const lack = lackOfMemory(said);

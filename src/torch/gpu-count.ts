@@ -33,7 +33,7 @@ export async function countGpus(env: NodeJS.ProcessEnv = process.env, places: Pl
     return Number(stdout.split('\n').at(-1));
   } catch (error) {
     throw new RunError(`libtorch does not say how many GPUs there are: ${reasonOf(error)}`, {
-      hint: 'run `deep-incubation doctor`; with run.device cpu no GPU is looked for',
+      hint: 'run `npx deep-incubation doctor`; with run.device cpu no GPU is looked for',
       cause: error,
     });
   }

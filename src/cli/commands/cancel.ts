@@ -20,7 +20,7 @@ const LOOK_MS = 100;
 export async function cancel(runDir: string): Promise<void> {
   if (!existsSync(runFolder(runDir).recipe)) {
     throw new InputError(`${runDir} is not a run: it has no recipe.json`, {
-      hint: 'name the folder that `deep-incubation run` made',
+      hint: 'name the folder that `npx deep-incubation run` made',
     });
   }
   const jobs = await cancelJobs(runDir);

@@ -41,7 +41,7 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const { content, recipe } = readBundle(bundle);
   if (recipe !== undefined) {
     const { runDir } = await unpackWork(bundle, options.into ?? defaultFolder(recipe));
-    const next = `deep-incubation run ${quoted(runDir)} --only ${content.phase} --set data.path=IMAGES`;
+    const next = `npx deep-incubation run ${quoted(runDir)} --only ${content.phase} --set data.path=IMAGES`;
     print(`${runDir}: to incubate ${content.phase}: ${next}`);
     return;
   }
@@ -54,5 +54,7 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const lock = await lockFolder(runDir);
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
   if (previous !== undefined) note(`What was there is in ${previous}.`);
-  print(`${runDir}: ${content.phase} is in its place; what is left: deep-incubation run ${quoted(runDir)}`);
+  print(
+    `${runDir}: ${content.phase} is in its place; what is left: npx deep-incubation run ${quoted(runDir)}`,
+  );
 }

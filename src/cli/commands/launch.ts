@@ -39,7 +39,7 @@ export function printLaunch(launcher: Launcher, { recipe, runDir, only }: Launch
   const phases = wanted(recipe, only).filter(({ name }) => readResult(runDir, name) === undefined);
   if (launcher === 'local') {
     throw new InputError('--dry-run shows what a launcher is given, and --launcher local is given nothing', {
-      hint: '`deep-incubation plan` tells what a run will do',
+      hint: '`npx deep-incubation plan` tells what a run will do',
     });
   }
   if (launcher === 'kubernetes') {
@@ -73,7 +73,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
   for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
   if (options.quiet) return;
   if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
-  note(`How it stands: deep-incubation status ${quoted(runDir)}`);
+  note(`How it stands: npx deep-incubation status ${quoted(runDir)}`);
 }
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
@@ -86,7 +86,7 @@ async function submit({ written, runDir, only, options }: Launch): Promise<Slurm
 
 export function refuseKubernetes(): never {
   throw new InputError('--launcher kubernetes writes the jobs and starts none: it needs --dry-run', {
-    hint: 'deep-incubation run my.yaml --launcher kubernetes --dry-run | kubectl apply -f -',
+    hint: 'npx deep-incubation run my.yaml --launcher kubernetes --dry-run | kubectl apply -f -',
   });
 }
 

@@ -14,12 +14,20 @@ import { prepareRun, readRun, readRunInput } from '../../incubation/launch/prepa
 import { changedThreads } from '../../incubation/phase/changed-threads.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
 import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
-import { needsOf, type PhaseName, phaseOf } from '../../incubation/phases.js';
+import {
+  needsOf,
+  type PhaseName,
+  phaseOf,
+  phasesNamed,
+  phasesOf,
+  withNeeds,
+} from '../../incubation/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { incubateTogether } from '../../incubation/together/incubate-together.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
+import { list } from '../declare/shared.js';
 import { defaultFolder } from '../default-folder.js';
 import { explain, Stopped } from '../failure.js';
 import { note, print } from '../output.js';
@@ -54,7 +62,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
-    phases = [...new Set(name.split(','))].map((each) => phaseOf(given, each as PhaseName).name);
+    phases = phasesNamed(given, list(name));
     if (process.send === undefined) records = phases.map((phase) => ownRecord(runDir, phase, process.env));
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
@@ -162,10 +170,12 @@ function requireOneOrAlone(phases: readonly PhaseName[], group: ProcessGroup | u
 }
 
 function requireDone(recipe: Recipe, name: PhaseName, runDir: string): void {
-  const missing = needsOf(phaseOf(recipe, name)).filter((need) => readResult(runDir, need) === undefined);
+  const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
+  const missing = needsOf(phaseOf(recipe, name)).filter((need) => !isDone(need));
   if (missing.length === 0) return;
+  const before = withNeeds(phasesOf(recipe), missing, isDone);
   throw new InputError(`${name} starts from ${missing.join(', ')}, not done yet in ${runDir}`, {
-    hint: `run ${missing[0]} first`,
+    hint: `run ${before.join(', ')} first`,
   });
 }
 

@@ -1,13 +1,17 @@
+import { isHubName } from '../../checkpoint/hub/hub-name.js';
 import { imagesLeft, openImages, trainImagesOf } from '../../incubation/images.js';
+import { phasesOf } from '../../incubation/phases.js';
 import type { CostRatios } from '../../incubation/plan/cost-variants.js';
-import { type PhasePlan, planRun, type RunPlan } from '../../incubation/plan/plan.js';
-import { readRecipe } from '../../incubation/recipe/recipe.js';
+import { checkedPlan } from '../../incubation/plan/enough-images.js';
+import type { PhasePlan, RunPlan } from '../../incubation/plan/plan.js';
+import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
 import { TRAIN_TIME } from '../../report/labels.js';
 import { narrowed } from '../../report/narrow-table.js';
 import { WAY_NAMES } from '../../report/way.js';
-import { columns, print, printJson, rule } from '../output.js';
+import { defaultFolder } from '../default-folder.js';
+import { columns, note, print, printJson, rule } from '../output.js';
 import { readStepTimes } from '../step-times.js';
 
 interface PlanOptions {
@@ -27,12 +31,14 @@ type Seconds = ReadonlyMap<string, number>;
 
 /** `plan`: what a recipe will do and cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
-  const recipe = readRecipe(recipePath, options.set);
+  const written = readRecipeInput(recipePath, options.set);
+  const { recipe } = written;
   const trainImages =
     options.images === undefined
       ? trainImagesOf(recipe, openImages(recipe).train.length)
       : imagesLeft(recipe, options.images);
-  const run = planRun(recipe, trainImages);
+  const run = checkedPlan(recipe, trainImages);
+  if (options.images === undefined) await checkLocalStart(written);
   const stepSeconds = await stepSecondsOf(recipe, run, options);
   if (options.devices !== undefined) {
     const { bandwidth, overlap, json } = options;
@@ -48,6 +54,16 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   );
   if (options.json) printJson(json(run, time));
   else print(...text(run, time, sourceOf(options)));
+}
+
+/** As `run` does; what is on the hub is not fetched for a plan. */
+async function checkLocalStart(written: WrittenRecipe): Promise<void> {
+  const { recipe } = written;
+  const { meta, model } = recipe.start;
+  const teachers = phasesOf(recipe).map(({ settings }) => settings.distill?.teacher);
+  if ([meta, model, ...teachers].some((name) => name !== undefined && isHubName(name))) return;
+  const { checkStart } = await import('../../incubation/launch/start-check.js');
+  await checkStart(written, defaultFolder(recipe), { note });
 }
 
 async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {

@@ -1,4 +1,4 @@
-import { quoted } from '../../base/shell.js';
+import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
@@ -33,7 +33,7 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
   if (previous !== undefined && !options.quiet) note(`What ${phases.join(', ')} were is in ${previous}.`);
   if (baseline !== undefined) {
     note(
-      `E2E is kept: ${baseline.steps} steps, where as many block-passes as all the others are ${baseline.planned} now. \`redo ${quoted(runDir)} E2E\` trains it anew.`,
+      `E2E is kept: ${baseline.steps} steps, where as many block-passes as all the others are ${baseline.planned} now. To train it again: ${ownCommand('redo', runDir, 'E2E')}`,
     );
   }
   await run(runDir, { ...others, only: phases });

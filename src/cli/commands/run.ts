@@ -14,7 +14,7 @@ import { runPipeline } from '../../incubation/launch/pipeline.js';
 import { type PreparedRun, prepareRun, readRunInput } from '../../incubation/launch/prepare.js';
 import { recordedRecipe } from '../../incubation/launch/recorded-choices.js';
 import type { PhaseName } from '../../incubation/phases.js';
-import { phaseOf, phasesOf } from '../../incubation/phases.js';
+import { phasesNamed, phasesOf } from '../../incubation/phases.js';
 import { requireReadableImages } from '../../incubation/readable-images.js';
 import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
 import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
@@ -53,10 +53,7 @@ const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
   const { written, runDir } = openRun(recipeOrRun, options);
   const { recipe } = written;
-  // The name is checked by looking the phase up.
-  const only = options.only && [
-    ...new Set(options.only.map((name) => phaseOf(recipe, name as PhaseName).name)),
-  ];
+  const only = options.only && phasesNamed(recipe, options.only);
   const launch = { recipe, written, runDir, only, options };
   if (options.dryRun) return printLaunch(options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes();

@@ -16,7 +16,7 @@ export function addPhase(program: Command): void {
     .argument('<recipe-or-run>', 'recipe file, or folder of a run')
     .argument(
       '<phase>',
-      'PT, MT/0 ..., FT or E2E; or several modules, such as MT/0,MT/1, with incubation.together',
+      'PT, MT/0 ..., FT or E2E; or several modules, such as MT/0,MT/1, or MT for all, with incubation.together',
     )
     .option('--out <folder>', 'folder of the run, for a recipe (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)

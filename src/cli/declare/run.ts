@@ -14,7 +14,11 @@ export function addRun(program: Command): void {
     .argument('<recipe-or-run>', 'recipe file, YAML or JSON, or folder of a run, which has its recipe')
     .option('--out <folder>', 'folder of the run (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)
-    .option('--only <phases>', 'these phases alone, such as PT,MT/0,FT (default: all)', list)
+    .option(
+      '--only <phases>',
+      'these phases alone, such as PT,MT/0,FT; MT means all modules (default: all)',
+      list,
+    )
     .addOption(
       new Option('--launcher <launcher>', 'who starts the phases: this command, Slurm, or Kubernetes')
         .choices(['local', 'slurm', 'kubernetes'] as const)

@@ -4,7 +4,7 @@ import { SPLIT_CHOICES } from '../../data/splits.js';
 // What several commands say or read alike.
 
 export const CHECKPOINT =
-  'phase of a run, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
+  'run, phase of a run (RUN/FT), RUN/FT/best, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
 export const CLASSES =
   "names of the model's classes, by label: a text or JSON file, a run, images it was trained on; number: folders are named by label";
 export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
@@ -25,7 +25,11 @@ export function weightsOption() {
   ).choices(['ema', 'raw'] as const);
 }
 
-export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+/** Commands as they run in a clone, where the program is not on the PATH. */
+export function examples(...given: readonly (readonly [command: string, what: string])[]): string {
+  const lines = given.map(
+    ([command, what]) => [command.replace(/(?<=^| )deep-incubation /, 'npx deep-incubation '), what] as const,
+  );
   const width = Math.max(...lines.map(([command]) => command.length));
   const shown = lines.map(([command, what]) => `  ${command.padEnd(width)}  # ${what}`);
   return `\nExample${lines.length > 1 ? 's' : ''}:\n${shown.join('\n')}`;

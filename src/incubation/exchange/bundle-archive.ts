@@ -81,6 +81,6 @@ export function jsonOf(file: OpenFile, { name, start, size }: TarEntry): unknown
 
 export function damaged(path: string, why: string): InputError {
   return new InputError(`${path} is no whole bundle: ${why}`, {
-    hint: 'fetch it again, or have it packed again with `deep-incubation pack`',
+    hint: 'fetch it again, or have it packed again with `npx deep-incubation pack`',
   });
 }

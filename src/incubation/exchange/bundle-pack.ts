@@ -118,7 +118,7 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
     throw new InputError(
       `start.meta ${name} cannot be packed: its raw weights are not in model.safetensors`,
       {
-        hint: 'write them as one file with `deep-incubation convert --weights raw`, and start from that',
+        hint: 'write them as one file with `npx deep-incubation convert --weights raw`, and start from that',
       },
     );
   }
@@ -126,7 +126,7 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
   const kind = extname(path);
   if (!['.safetensors', '.pth', '.bin'].includes(kind)) {
     throw new InputError(`start.meta ${name} cannot be packed: ${path} is not one file of weights`, {
-      hint: 'write it as one with `deep-incubation convert`, and start from that',
+      hint: 'write it as one with `npx deep-incubation convert`, and start from that',
     });
   }
   return { name: `start/meta${kind}`, from: path, ...fileOnDisk(path) };

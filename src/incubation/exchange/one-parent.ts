@@ -53,7 +53,7 @@ export async function requireOneParent(
   const problem = `${phase.name}: its modules were incubated against different meta models: ${each}${runs}`;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `incubate ${strangers.join(', ')} anew: deep-incubation redo ${quoted(runDir)} ${strangers[0]}; or --force: ${RISK}`,
+    hint: `incubate ${strangers.join(', ')} anew: npx deep-incubation redo ${quoted(runDir)} ${strangers[0]}; or --force: ${RISK}`,
   });
 }
 
@@ -68,7 +68,7 @@ export function requireFits(
 ): void {
   if (manifest.phase !== name) {
     throw new InputError(`${name} holds a checkpoint of ${String(manifest.phase)}`, {
-      hint: `bring its own back, or train it anew: deep-incubation redo RUN ${name}`,
+      hint: `bring its own back, or train it anew: npx deep-incubation redo RUN ${name}`,
     });
   }
   const { depths } = phaseOf(recipe, name);
@@ -76,7 +76,7 @@ export function requireFits(
     throw new InputError(
       `${name} has stages of ${String(manifest.depths)} blocks, the recipe says ${String(depths)}`,
       {
-        hint: `set model.depth and incubation.depths to fit it, or train it anew: deep-incubation redo RUN ${name}`,
+        hint: `set model.depth and incubation.depths to fit it, or train it anew: npx deep-incubation redo RUN ${name}`,
       },
     );
   }

@@ -14,7 +14,7 @@ test('a phase that is being trained is not moved from under it, nor any other', 
     expect.objectContaining({
       message: expect.stringContaining(`FT is being trained by process ${process.pid}`),
       // To be copied into a shell.
-      hint: `stop it first: deep-incubation cancel '${run}'`,
+      hint: `stop it first: npx deep-incubation cancel '${run}'`,
     }),
   );
   expect(existsSync(join(run, 'MT/1'))).toBe(true);

@@ -138,7 +138,7 @@ function requireIdle(runDir: string, name: PhaseName): void {
   const holder = liveHolder(runFolder(runDir).phase(name).root);
   if (holder === undefined) return;
   throw new InputError(`${runDir}: ${name} is being trained by process ${holder.pid} on ${holder.host}`, {
-    hint: `stop it first: deep-incubation cancel ${quoted(runDir)}`,
+    hint: `stop it first: npx deep-incubation cancel ${quoted(runDir)}`,
   });
 }
 

@@ -4,7 +4,7 @@ import { requireThere } from '../../checkpoint/file-errors.js';
 import { writeStatus } from '../../checkpoint/phase-status.js';
 import { readResult } from '../../checkpoint/run-folder.js';
 import { countGpus, gpusOfDriver } from '../../torch/gpu-count.js';
-import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
+import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../phases.js';
 import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { sharesWithOthers } from '../together/shared-incubation.js';
@@ -46,7 +46,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
   const undone = wanted.filter(({ name }) => !isDone(name));
-  requireStartable(undone, isDone);
+  requireStartable(recipe, undone, isDone);
 
   // Of phases begun before; of the others nothing is written yet, which says the same.
   for (const { name } of undone) writeStatus(runDir, name, WAITING);
@@ -90,7 +90,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
         if (isReady && (isAlone || joins)) start(team);
       }
       // A result that was there when the run began is gone.
-      if (running.size === 0) requireStartable(waiting.flat(), isDone);
+      if (running.size === 0) requireStartable(recipe, waiting.flat(), isDone);
       const ended = await Promise.race(running.values());
       running.delete(ended);
       ran.push(...ended.map(({ name }) => name));
@@ -111,7 +111,7 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
   const offered = gpusOfDriver();
   if (run.device === 'auto' && gpus < offered) {
     note(
-      `assumed: ${gpus === 0 ? 'run.device cpu' : `${gpus} GPUs`}; the driver shows ${offered}, libtorch sees ${gpus}: see \`deep-incubation doctor\``,
+      `assumed: ${gpus === 0 ? 'run.device cpu' : `${gpus} GPUs`}; the driver shows ${offered}, libtorch sees ${gpus}: see \`npx deep-incubation doctor\``,
     );
   }
   return { cores: availableCores(), gpus };
@@ -121,13 +121,17 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
  * Every phase to run must start from phases that are done, or are to be run too.
  * @throws InputError naming those that are missing
  */
-export function requireStartable(phases: readonly Phase[], isDone: (name: PhaseName) => boolean): void {
+export function requireStartable(
+  recipe: Recipe,
+  phases: readonly Phase[],
+  isDone: (name: PhaseName) => boolean,
+): void {
   const names = phases.map(({ name }) => name);
   for (const phase of phases) {
     const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
     if (missing.length === 0) continue;
     throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
-      hint: `add it: --only ${[...missing, phase.name].join(',')}`,
+      hint: `add what is missing: --only ${withNeeds(phasesOf(recipe), names, isDone).join(',')}`,
     });
   }
 }

@@ -7,10 +7,10 @@ import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { isSelf } from '../../checkpoint/folder-lock-holder.js';
 import { hasBegun, phasesIn, readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import type { Dataset } from '../../data/dataset.js';
-import { evenShare } from '../../data/loader.js';
 import type { PassedOver } from '../../data/passed-over.js';
 import { openImages, trainImagesOf } from '../images.js';
 import { type PhaseName, phasesOf } from '../phases.js';
+import { requireEnough } from '../plan/enough-images.js';
 import { planRun, type RunPlan } from '../plan/plan.js';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -172,19 +172,4 @@ function isPart({ data }: Recipe): boolean {
 
 function listOf(dataset: Dataset): string {
   return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
-}
-
-function requireEnough(recipe: Recipe, imagesOf: (name: PhaseName) => number): void {
-  const { augment } = recipe.data;
-  for (const { name, settings } of phasesOf(recipe)) {
-    const all = imagesOf(name);
-    // Repeated augmentation cuts an epoch to a multiple of 256 images.
-    const images = augment !== 'none' && augment.repeats > 1 ? Math.floor(all / 256) * 256 : all;
-    evenShare(settings.accumulate, settings.batch_size, recipe.run.ranks);
-    const perStep = settings.batch_size * settings.accumulate;
-    if (images >= perStep) continue;
-    throw new InputError(`${name}: a step takes ${perStep} images, an epoch has ${images}`, {
-      hint: 'lower training.batch_size',
-    });
-  }
 }

@@ -127,7 +127,7 @@ function requireFits(
   throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
     hint:
       HINTS[what] ??
-      'give weights of the model that the recipe describes: compare with `deep-incubation inspect`',
+      'give weights of the model that the recipe describes: compare with `npx deep-incubation inspect`',
   });
 }
 

@@ -10,7 +10,7 @@ import { classesOf } from '../checkpoint-classes.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
 import { changesSince, lineageIn, lineageOf } from '../exchange/lineage.js';
 import { requireOneParent } from '../exchange/one-parent.js';
-import { type Images, recipeOfPhase, trainImagesOf } from '../images.js';
+import { type Images, imagesOf, recipeOfPhase, trainImagesOf } from '../images.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
 import { requireReadable } from '../readable-images.js';
@@ -67,8 +67,8 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const checkpoint = findCheckpoint(folder.root, log);
   const { images: found, digest } = await imagesOfPhase(run, crew, log);
   const planned = imagesPlannedFor(runDir);
-  const imagesOf = trainImagesOf(run.recipe, found.train.length);
-  const plan = phasePlan(run.recipe, (name) => planned(name) ?? imagesOf(name), phase.name);
+  const currentImages = trainImagesOf(run.recipe, found.train.length);
+  const plan = phasePlan(run.recipe, (name) => planned(name) ?? currentImages(name), phase.name);
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
   if (changed) log(changed);
@@ -123,16 +123,18 @@ async function imagesOfPhase(
   };
   const checked = leads ? checkedImages(recipe, runDir, owner, { acceptChange, note: told }) : undefined;
   checked?.record();
-  const count = () => checked?.images.train.length ?? 0;
+  const count = () => checked?.images.whole.train.length ?? 0;
   // The others read what rank 0 has recorded.
   const [leaders] = await led(1, async (beat) => {
     if (checked) await requireReadable(recipe, runDir, owner, checked.images, { onProgress: beat });
     return [count()];
   });
-  const images = checked?.images ?? knownImages(recipe, runDir, owner);
-  if (images.train.length === leaders) return { images, digest: digestOf() };
+  const { whole } = checked?.images ?? knownImages(recipe, runDir, owner);
+  // A module may learn from its own share of the run's images.
+  const images = imagesOf(recipeOfPhase(recipe, phase), whole);
+  if (whole.train.length === leaders) return { images, digest: digestOf() };
   throw new InputError(
-    `${phase}: rank ${rank} finds ${images.train.length} training images, rank 0 ${leaders}`,
+    `${phase}: rank ${rank} finds ${whole.train.length} training images, rank 0 ${leaders}`,
     { hint: 'all machines need the same images' },
   );
 }

@@ -87,7 +87,7 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   const checkpoint = join(runDir, 'PT/checkpoints/12');
   await expect(incubate()).rejects.toMatchObject({
     message: `${join(runDir, 'PT')} is done after 12 steps, but its checkpoint of step 12 cannot be used: ${checkpoint}: the folder is missing`,
-    hint: `restore it from a copy, or train the phase again: deep-incubation redo ${runDir} PT`,
+    hint: `restore it from a copy, or train the phase again: npx deep-incubation redo ${runDir} PT`,
   });
 });
 

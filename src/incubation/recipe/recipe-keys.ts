@@ -11,12 +11,28 @@ interface Schema {
 
 /** The keys that a value of a schema may have at a path, for messages. */
 export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  const all = z.toJSONSchema(schema, { io: 'input', reused: 'inline', unrepresentable: 'any' }) as Schema;
+  const all = jsonSchema(schema);
   const there = path.reduce<readonly Schema[]>(
     (schemas, key) => schemas.flatMap(choices).flatMap(under(key)),
     [all],
   );
   return [...new Set(there.flatMap(choices).flatMap(({ properties = {} }) => Object.keys(properties)))];
+}
+
+/** Every path of keys that a value of a schema may have, sections before what is in them; keys of records left out. */
+export function pathsOf(schema: z.ZodType): string[] {
+  const below = (each: Schema, path: string): string[] =>
+    choices(each).flatMap(({ properties = {} }) =>
+      Object.entries(properties).flatMap(([key, inner]) => {
+        const own = path === '' ? key : `${path}.${key}`;
+        return [own, ...below(inner, own)];
+      }),
+    );
+  return [...new Set(below(jsonSchema(schema), ''))];
+}
+
+function jsonSchema(schema: z.ZodType): Schema {
+  return z.toJSONSchema(schema, { io: 'input', reused: 'inline', unrepresentable: 'any' }) as Schema;
 }
 
 function choices(schema: Schema): readonly Schema[] {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { checkTogether } from './recipe-checks.js';
 import { readRecipeFile } from './recipe-file.js';
+import { unknownKeyHint } from './recipe-hints.js';
 import { keysAt } from './recipe-keys.js';
 import { targetDepths } from './recipe-model.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
@@ -85,8 +86,10 @@ function issueText(issue: z.core.$ZodIssue): string {
 }
 
 function hintOf(issue: z.core.$ZodIssue): string | undefined {
-  if (issue.code !== 'unrecognized_keys') return undefined;
-  const known = keysAt(recipeSchema, issue.path).join(', ');
-  const where = issue.path.length === 0 ? 'a recipe' : issue.path.join('.');
-  return known === '' ? undefined : `the keys of ${where} are ${known}`;
+  if (issue.code === 'unrecognized_keys') return unknownKeyHint(recipeSchema, issue.path, issue.keys[0]);
+  if (issue.code !== 'invalid_type' || issue.expected !== 'object') return undefined;
+  const keys = keysAt(recipeSchema, issue.path);
+  return keys.length === 0
+    ? undefined
+    : `${issue.path.join('.') || 'a recipe'} is a section; its keys are ${keys.join(', ')}`;
 }

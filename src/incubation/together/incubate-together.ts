@@ -71,7 +71,7 @@ function prefixComparison(): (phase: PhaseName, model: Trainable) => void {
       hashes[i] ??= hash;
       if (hash === hashes[i]) continue;
       throw new InputError(`${phase} has another frozen stage ${i} than the modules trained beside it`, {
-        hint: `it was begun from another meta model: train it again with \`deep-incubation redo RUN ${phase}\``,
+        hint: `it was begun from another meta model: train it again with \`npx deep-incubation redo RUN ${phase}\``,
       });
     }
   };
