@@ -21,6 +21,7 @@ const CHECKS = [
 export async function runChecks() {
   const steps = createSteps();
   for (const { name, command } of CHECKS) await steps.run(name, () => runCheck(name, command));
+  await steps.run('structure', checkStructure);
 }
 
 /** @param {string} name @param {string[]} command */
@@ -28,4 +29,13 @@ async function runCheck(name, [tool = '', ...args]) {
   const result = await capture(join(root, 'node_modules/.bin', tool), args, { cwd: root });
   if (result.code === 0) return;
   throw new SetupError(`${name}: \`npx ${[tool, ...args].join(' ')}\` failed.`, { details: result.output });
+}
+
+async function checkStructure() {
+  const result = await capture(process.execPath, ['scripts/structure.mjs'], { cwd: root });
+  if (result.code === 0) return;
+  throw new SetupError('structure: a figure is above its limit.', {
+    details: result.output,
+    hint: 'Mend the import or the name that raised it; the limits in scripts/structure.json only go down.',
+  });
 }
