@@ -105,7 +105,7 @@ export function imagesPlannedFor(runDir: string): (name: PhaseName) => number | 
 }
 
 /** What a checkpoint's manifest says of the images. */
-export function plannedImages(manifest: Readonly<Record<string, unknown>>): number | undefined {
+function plannedImages(manifest: Readonly<Record<string, unknown>>): number | undefined {
   const { train_images: images } = Object(manifest.data);
   return Number.isSafeInteger(images) && images > 0 ? images : undefined;
 }

@@ -118,7 +118,7 @@ function hintOf(runDir: string, changes: readonly Change[]): string {
 }
 
 /** A setting with its new and its old value, as a sentence has it. */
-export function changeText({ key, here, there, phases }: Change): string {
+function changeText({ key, here, there, phases }: Change): string {
   const whose = phases.length === 0 ? '' : ` (${phases.join(', ')})`;
   return `${key} ${here ?? 'left out'} instead of ${there ?? 'left out'}${whose}`;
 }
