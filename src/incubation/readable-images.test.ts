@@ -38,7 +38,7 @@ async function checked(now = recipe()): Promise<number> {
 }
 
 describe('a damaged image to evaluate on', () => {
-  test.each<[string, (file: string) => void | Promise<unknown>, RegExp]>([
+  test.each<[string, (file: string) => unknown, RegExp]>([
     ['cut off', (file) => truncateSync(file, statSync(file).size - 60), /truncated/],
     ['a web page', (file) => writeFileSync(file, '<!DOCTYPE html><html>'), /an HTML page/],
     ['empty', (file) => truncateSync(file, 0), /the file is empty/],
