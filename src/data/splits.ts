@@ -1,7 +1,7 @@
-/** The parts of a data set. `test` is read only where it is asked for. */
-export const SPLITS = ['train', 'val', 'test'] as const;
+/** A part of a data set. `test` is read only where it is asked for. */
+export type Split = 'train' | 'val' | 'test';
 
-export type Split = (typeof SPLITS)[number];
+export const SPLITS = ['train', 'val', 'test'] as const satisfies readonly Split[];
 
 /** `all`: a data set as it is, not divided into parts. */
 export type SplitChoice = Split | 'all';
