@@ -224,8 +224,8 @@ describe('in Chromium', needs(chromium), () => {
     const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
     expect(await page.locator('.graph .phase .name').allTextContents()).toEqual(['End to end']);
     expect(await page.locator('.graph h3').count()).toBe(0);
-    const [time] = await page.locator('.tile', { hasText: 'Training time' }).allTextContents();
-    expect(time).toMatch(/^Training time(?!0\.0)\d.*end to end alone$/);
+    const [time] = await page.locator('.tile', { hasText: 'Train time' }).allTextContents();
+    expect(time).toMatch(/^Train time(?!0\.0)\d.*end to end alone$/);
     expect(await isWider(page)).toBe(false);
     expect(complaints).toEqual([]);
     await page.close();
