@@ -204,7 +204,9 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   const longer = await succeed('redo', run, 'MT/1', '--set', 'phases.modules.1.epochs=6');
   expect(planned()).toBeGreaterThan(steps);
   expect(longer.stderr).toContain(`E2E is kept: ${steps} steps, where as many block-passes`);
-  expect(longer.stderr).toContain(`all the others are ${planned()} now. \`redo ${run} E2E\``);
+  expect(longer.stderr).toContain(
+    `all the others are ${planned()} now. To train it again: npx deep-incubation redo ${run} E2E`,
+  );
   expect(weightsOf(join(run, 'E2E'))).toBe(before);
   expect(json('previous/1/summary.json')).toEqual(summary);
   expect(json('summary.json').phases.map(({ phase }: { phase: string }) => phase)).toContain('E2E');
