@@ -165,14 +165,11 @@ test('optimisers, schedules, layer-wise decay and frozen parameters', async () =
     },
   };
   const training = { ...tiny().training, epochs: 1, keep_checkpoints: 2 };
-  const recipe = recipeFile('parts.json', {
-    model: { ...tiny().model, image_size: 40, patch_size: 20 },
-    training,
-    phases,
-  });
+  const model = { ...tiny().model, image_size: 40, patch_size: 20 };
+  const recipe = recipeFile('parts.json', { model, training, phases });
   expect(await cli(['run', recipe, '--out', at('parts'), '--quiet'])).toMatchObject({ code: 0 });
 
-  const frozen = recipeFile('frozen.json', { phases: { PT: { freeze: ['blocks.7.*'] } } });
+  const frozen = recipeFile('frozen.json', { model, phases: { PT: { freeze: ['blocks.7.*'] } } });
   const { code, stderr } = await cli(['run', frozen, '--out', at('frozen'), '--quiet']);
   expect(code).toBe(2);
   expect(stderr).toContain('blocks.7.* matches no parameter');
