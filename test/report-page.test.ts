@@ -50,7 +50,7 @@ describe('a report in Chromium', needs(chromium), () => {
          .filter((cell) => cell.getBoundingClientRect().right <= cell.closest('.scroll').getBoundingClientRect().right)
          .map((cell) => cell.textContent)`,
     );
-    expect(seen).toEqual(expect.arrayContaining(['phase', 'top-1', 'block-passes', 'time']));
+    expect(seen).toEqual(expect.arrayContaining(['phase', 'top-1', 'block-passes', 'train time']));
     expect(seen).toEqual(expect.arrayContaining(['top-1, Deep Incubation', 'top-1, end to end']));
     const hidden = await page.evaluate<number>(
       `[...document.querySelectorAll('.commands')].filter((code) => code.scrollWidth > code.clientWidth).length`,
