@@ -34,6 +34,15 @@ const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   [/^(torchrun|srun) /, 'needs a launcher'],
   [/ --launcher slurm(?!.* --dry-run)/, 'needs a cluster'],
   [/\| kubectl /, 'needs a cluster'],
+  [
+    / plan .*(vit-b-data-25|data\.fraction)/,
+    'the images of the stand-in are fewer than a batch of it: refused',
+  ],
+  [/ --classes data\/imagenet/, 'the stand-in has other classes than the weights'],
+  [
+    / run runs\/vit-b --set /,
+    'continues a run of another page; src/incubation/launch/more-epochs.test.ts does so',
+  ],
   [/^tensorboard /, 'serves until it is stopped, and is not ours'],
 ];
 const onlyRead = (line: string) => ONLY_READ.find(([what]) => what.test(line));
