@@ -76,7 +76,8 @@ test('a person sees at each moment how a run stands, and what to do', async () =
     /^MT\/1 failed: died of SIGKILL.*; 4 times in a row without a new checkpoint\n {2}log {4}\S+\/MT\/1\/log.txt\n {2}to do {2}see its log; after that run again: it goes on from its checkpoint of step [\d,]+$/m,
   );
   expect(fourth).toMatch(/^MT\/0 stopped: MT\/1 failed$/m);
-  const [, command] = /^Nothing of it is known to run\. To go on: npx deep-incubation (.*)$/m.exec(fourth) ?? [];
+  const [, command] =
+    /^Nothing of it is known to run\. To go on: npx deep-incubation (.*)$/m.exec(fourth) ?? [];
   expect(command).toBe(`run ${run}`);
 
   const again = start(command.split(' '));
