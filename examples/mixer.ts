@@ -50,7 +50,8 @@ async function trained(phase: string, model: di.StagedModel, budget: number) {
   const batches = di.trainBatches({ dataset: images.train, batchSize: 64, seed: 0, phase, steps });
   await di.train({ model, task, optimizer, schedule, batches, steps, seed: 0, phase });
   const { top1, loss } = await di.evaluate({
-    ...{ model, task },
+    model,
+    task,
     batches: di.evalBatches({ dataset: images.val, batchSize: 250 }),
   });
   console.log(`${phase.padEnd(4)} top-1 ${top1.toFixed(2)} %, loss ${loss.toFixed(3)}`);

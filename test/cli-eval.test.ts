@@ -136,10 +136,18 @@ test("a folder of timm's form: its config.json tells the crop, the mean and the 
   expect((await cli(['convert', goldenPath('ckpt/FT.pth'), weights, '--to', 'timm'])).code).toBe(0);
   const half = [0.5, 0.5, 0.5];
   const config = {
-    ...{ architecture: 'vit_tiny_patch4_28', num_classes: 10, num_features: 64, global_pool: 'token' },
+    architecture: 'vit_tiny_patch4_28',
+    num_classes: 10,
+    num_features: 64,
+    global_pool: 'token',
     pretrained_cfg: {
-      ...{ input_size: [3, 28, 28], fixed_input_size: true, mean: half, std: half },
-      ...{ interpolation: 'bilinear', crop_pct: 0.9, crop_mode: 'center' },
+      input_size: [3, 28, 28],
+      fixed_input_size: true,
+      mean: half,
+      std: half,
+      interpolation: 'bilinear',
+      crop_pct: 0.9,
+      crop_mode: 'center',
     },
   };
   writeFileSync(join(timm, 'config.json'), JSON.stringify(config));

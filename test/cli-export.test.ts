@@ -27,8 +27,14 @@ test.each([
   // The official file does not say how its pixels are made.
   expect(stderr).toMatch(/^assumed: mean .+\nassumed: standard deviation .+\n$/);
   expect(JSON.parse(stdout)).toMatchObject({
-    ...{ checkpoint: FT, out, data: args.length > 0 ? `${out}.data` : null, opset: 17 },
-    ...{ pixels: ['batch', 3, 28, 28], logits: ['batch', 10], normalised_inside: false, parameters: 407_050 },
+    checkpoint: FT,
+    out,
+    data: args.length > 0 ? `${out}.data` : null,
+    opset: 17,
+    pixels: ['batch', 3, 28, 28],
+    logits: ['batch', 10],
+    normalised_inside: false,
+    parameters: 407_050,
   });
   const batch = goldenTensors('b_batch16.safetensors');
   const { data, shape } = batch.get('images') as TensorData;
@@ -66,8 +72,13 @@ test('the model tells how pixels are made, and its classes', async () => {
     });
     expect(stdout).toMatch(/\npixels +\[batch, 3, 56, 56\], float32\n +RGB \/ 255\nlogits +\[batch, 10\]\n/);
     expect(metadataOf(out)).toMatchObject({
-      ...{ pixels: '0..1', channels: 'RGB', mean: '[0.485,0.456,0.406]', image_size: '56' },
-      ...{ resize_shorter: i === 1 ? '56' : '64', class_names: JSON.stringify(names), checkpoint: FT },
+      pixels: '0..1',
+      channels: 'RGB',
+      mean: '[0.485,0.456,0.406]',
+      image_size: '56',
+      resize_shorter: i === 1 ? '56' : '64',
+      class_names: JSON.stringify(names),
+      checkpoint: FT,
     });
   }
 });

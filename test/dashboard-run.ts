@@ -71,7 +71,12 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
   };
   writeFileSync(folder.recipe, JSON.stringify(whole, undefined, 2));
   const plans = sceneOf(scene).map(({ phase, steps, passes, depths }) => ({
-    ...{ phase, steps, depths, needs: [], images: steps * BATCH, block_passes: steps * BATCH * passes },
+    phase,
+    steps,
+    depths,
+    needs: [],
+    images: steps * BATCH,
+    block_passes: steps * BATCH * passes,
   }));
   writeFileSync(folder.plan, JSON.stringify({ name: 'fashion-128', phases: plans }));
   for (const spec of sceneOf(scene)) {
@@ -86,7 +91,11 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
     writeFileSync(
       join(phaseRoot, 'status.json'),
       JSON.stringify({
-        ...{ state: spec.state, pid: null, host: 'node07', restarts: 0, since: '2026-03-01T09:12:00.000Z' },
+        state: spec.state,
+        pid: null,
+        host: 'node07',
+        restarts: 0,
+        since: '2026-03-01T09:12:00.000Z',
         last_error:
           spec.state === 'failed' ? 'loss is not finite (NaN) at step 378; gradient norm 3.1e+5' : null,
       }),
@@ -97,7 +106,14 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
       const { step, images, block_passes, seconds, top1, top5, loss } = last;
       const size = { parameters: 6_400_000, trained_parameters: 1_600_000, memory_bytes: 1.3e9, macs: 1e15 };
       writeResult(root, {
-        ...{ phase: spec.phase, steps: step, images, block_passes, seconds, top1, top5, loss },
+        phase: spec.phase,
+        steps: step,
+        images,
+        block_passes,
+        seconds,
+        top1,
+        top5,
+        loss,
         ...size,
       });
     }

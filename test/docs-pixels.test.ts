@@ -100,8 +100,17 @@ describe("transformers' processor", () => {
 
 test('a model card makes the pixels as evaluate.md does', () => {
   const config = {
-    ...{ imageSize: 224, patchSize: 16, channels: 3, classes: 10, width: 192, depth: 12, heads: 3 },
-    ...{ mlpRatio: 4, qkvBias: true, layerNormEps: 1e-6, classToken: true },
+    imageSize: 224,
+    patchSize: 16,
+    channels: 3,
+    classes: 10,
+    width: 192,
+    depth: 12,
+    heads: 3,
+    mlpRatio: 4,
+    qkvBias: true,
+    layerNormEps: 1e-6,
+    classToken: true,
   };
   const steps = (code: string) => /transforms\.Compose\(\[\n(.*?)\n\]\)\(image\)\[None\]/s.exec(code)?.[1];
   const wanted = steps(snippet('evaluate.md', 'transforms.Compose'))?.replaceAll(' ', '');

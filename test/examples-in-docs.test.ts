@@ -156,8 +156,17 @@ function writeFashion(folder: string): void {
 
 function writeWeights(file: string): void {
   const tiny = vit({
-    ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
-    ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+    imageSize: 16,
+    patchSize: 8,
+    channels: 3,
+    classes: 2,
+    width: 16,
+    depth: 4,
+    heads: 2,
+    mlpRatio: 4,
+    qkvBias: true,
+    layerNormEps: 1e-6,
+    classToken: true,
   });
   const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['weights']) } as const;
   const model = assemble(tiny, [2, 2], null, context);

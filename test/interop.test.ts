@@ -52,9 +52,14 @@ const cases: Case[] = [
   return { ...each, layout: each.layout as ModelFile['layout'], path, images, logits };
 });
 cases.push({
-  ...{ name: 'official', path: goldenPath('ckpt/FT.pth'), layout: 'official', depths: [2, 2, 2, 2] },
-  ...{ eps: 1e-6, qkvBias: true },
-  ...{ images: golden.get('images') as TensorData, logits: golden.get('logits.FT') as TensorData },
+  name: 'official',
+  path: goldenPath('ckpt/FT.pth'),
+  layout: 'official',
+  depths: [2, 2, 2, 2],
+  eps: 1e-6,
+  qkvBias: true,
+  images: golden.get('images') as TensorData,
+  logits: golden.get('logits.FT') as TensorData,
 });
 
 type Stages = ModelFile['stages'];

@@ -23,12 +23,20 @@ test.each([
     const { name, settings } = phase;
     expect([name, others]).toEqual(['E2E', []]);
     expect(settings).toMatchObject({
-      ...{ epochs, drop_path: dropPath, ema: 0.9999, label_smoothing: 0.1, clip_grad: null },
+      epochs,
+      drop_path: dropPath,
+      ema: 0.9999,
+      label_smoothing: 0.1,
+      clip_grad: null,
       optimizer: { name: 'adamw', weight_decay: 0.3, betas: [0.9, 0.95] },
     });
     expect(settings.batch_size * settings.accumulate).toBe(4096);
     expect(recipe.data.augment).toMatchObject({
-      ...{ auto: 'rand-m9-mstd0.5-inc1', mixup: 0.8, cutmix: 1, erase: 0, repeats: 1 },
+      auto: 'rand-m9-mstd0.5-inc1',
+      mixup: 0.8,
+      cutmix: 1,
+      erase: 0,
+      repeats: 1,
     });
     const plan = phasePlan(recipe, 1_281_167, 'E2E');
     expect(plan.parameters).toBe(parameters);

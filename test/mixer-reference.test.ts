@@ -62,7 +62,12 @@ function model(regimes?: readonly Regime[]) {
 function step(regimes?: readonly Regime[]) {
   const labels = Int32Array.from(expected('labels'));
   const batch: Batch = {
-    ...{ size: labels.length, channels: 3, height: 28, width: 28, labels, indices: labels },
+    size: labels.length,
+    channels: 3,
+    height: 28,
+    width: 28,
+    labels,
+    indices: labels,
     images: (reference.get('images') as TensorData).data,
   };
   const [mean, std] = [Array(3).fill(0.286), Array(3).fill(0.353)];

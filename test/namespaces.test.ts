@@ -95,8 +95,12 @@ describe(
       const args = phase === 'PT' ? ['phase', recipe, phase, '--out', out] : ['phase', out, phase];
       const started = HOSTS.map((host, rank) =>
         onHost(host, args, {
-          ...{ MASTER_ADDR: ADDRESSES[0], WORLD_SIZE: '2', RANK: String(rank), LOCAL_RANK: '0' },
-          ...{ GLOO_SOCKET_IFNAME: LINK, ...more },
+          MASTER_ADDR: ADDRESSES[0],
+          WORLD_SIZE: '2',
+          RANK: String(rank),
+          LOCAL_RANK: '0',
+          GLOO_SOCKET_IFNAME: LINK,
+          ...more,
         }),
       );
       return { ended: started.map(({ ended }) => ended) };

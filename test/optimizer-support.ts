@@ -56,7 +56,8 @@ export function differenceFrom(
   );
   const optimizer = make(
     fixture.groups.map(({ names, weight_decay: weightDecay, lr_scale: lrScale }) => ({
-      ...{ weightDecay, lrScale },
+      weightDecay,
+      lrScale,
       parameters: names.map((key) => [key, parameters.get(key) as Tensor] as const),
     })),
   );

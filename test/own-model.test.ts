@@ -97,7 +97,8 @@ async function trained(model: di.StagedModel, optimizer: di.Optimizer): Promise<
 test("a task and an optimiser of one's own learn; plain descent is the library's, to rounding", async () => {
   const [mine, theirs] = [1, 2].map(() => di.assemble(dense, [2, 2], null, context()));
   const before = await di.evaluate({
-    ...{ model: mine, task: brightness },
+    model: mine,
+    task: brightness,
     batches: di.evalBatches({ dataset, batchSize: 10 }),
   });
   const after = await trained(mine, descent(mine.trainedParameters()));

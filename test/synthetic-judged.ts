@@ -33,7 +33,9 @@ export function writeJudged(root: string, record: EvalRecord, names: readonly st
     const others = [1, 2].map((by) => (taken + by) % names.length);
     const first = i < SHOWN - 2 ? 0.93 - 0.06 * i : 0.48 + 0.02 * i;
     return {
-      ...{ index: 100 + i, file: `/data/val/image-${i}.png`, targets: [{ ...known(target), weight: 1 }] },
+      index: 100 + i,
+      file: `/data/val/image-${i}.png`,
+      targets: [{ ...known(target), weight: 1 }],
       predictions: [taken, ...others].map((label, k) => ({
         ...known(label),
         probability: [first, (1 - first) * 0.7, (1 - first) * 0.2][k],
@@ -43,7 +45,8 @@ export function writeJudged(root: string, record: EvalRecord, names: readonly st
   const trained = Array.from(
     { length: SHOWN },
     (_, i): SampleImage => ({
-      ...{ index: i, file: `/data/train/image-${i}.png` },
+      index: i,
+      file: `/data/train/image-${i}.png`,
       targets: [
         { ...known(i % names.length), weight: 0.7 },
         { ...known((SHOWN - i) % names.length), weight: 0.3 },

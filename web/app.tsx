@@ -74,7 +74,10 @@ export function App() {
   return (
     <>
       <Header
-        {...{ runs: live.runs, connection: live.connection, selected, comparing: compares }}
+        runs={live.runs}
+        connection={live.connection}
+        selected={selected}
+        comparing={compares}
         onSelect={setSelected}
         onCompare={() => setComparing(!comparing)}
         onHelp={() => setHelping(true)}
@@ -89,15 +92,13 @@ export function App() {
             {compares && <Comparison runs={live.runs} selected={selected} onSelect={setSelected} />}
             <section aria-labelledby="curves">
               <ChartBar
-                {...{
-                  run,
-                  axis,
-                  layout,
-                  logarithmic,
-                  hidden,
-                  comparing: compares,
-                  zoomed: range !== undefined,
-                }}
+                run={run}
+                axis={axis}
+                layout={layout}
+                logarithmic={logarithmic}
+                hidden={hidden}
+                comparing={compares}
+                zoomed={range !== undefined}
                 onAxis={choose}
                 onLayout={arrange}
                 onLogarithmic={setLogarithmic}
@@ -105,23 +106,21 @@ export function App() {
                 onReset={() => setRange(undefined)}
               />
               <Charts
-                {...{
-                  curves,
-                  version,
-                  axis,
-                  logarithmic,
-                  range,
-                  hidden,
-                  runs: live.runs,
-                  comparing: compares,
-                }}
+                curves={curves}
+                version={version}
+                axis={axis}
+                logarithmic={logarithmic}
+                range={range}
+                hidden={hidden}
+                runs={live.runs}
+                comparing={compares}
                 onRange={setRange}
               />
             </section>
             {phase !== undefined && judged !== undefined && (
               <>
-                <Evaluation {...{ run, phase, confusion: judged.confusion }} onChoose={setChosen} />
-                <Samples {...{ run, phase, judged }} />
+                <Evaluation run={run} phase={phase} confusion={judged.confusion} onChoose={setChosen} />
+                <Samples run={run} phase={phase} judged={judged} />
               </>
             )}
             {phase !== undefined && <Log run={run} phase={phase} onChoose={setChosen} />}

@@ -94,7 +94,11 @@ function signature({ id, phases }: RunState): string {
 async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[]> {
   if (runs.length === 0) return [];
   const asked = new URLSearchParams({
-    ...{ runs: runs.join(), axis, layout, metrics: METRICS.join(), points: String(POINTS) },
+    runs: runs.join(),
+    axis,
+    layout,
+    metrics: METRICS.join(),
+    points: String(POINTS),
     ...(range && { from: String(range[0]), to: String(range[1]) }),
   });
   const response = await fetch(`/api/series?${asked}`);

@@ -33,7 +33,9 @@ export function useLive(): Live {
   }, []);
 
   return {
-    ...{ runs, connection, boot },
+    runs,
+    connection,
+    boot,
     onPoints: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -33,7 +33,11 @@ function batchesOf({ folder, transform, images }: Settings): AsyncIterable<Batch
     ...common,
     transform: deitTransform({ size: SIZE }),
     erase: (size, random) => drawErasing({ probability: 0.25 }, size, random),
-    ...{ seed: 0, phase: 'PT', fromStep: 0, steps, shuffle: true },
+    seed: 0,
+    phase: 'PT',
+    fromStep: 0,
+    steps,
+    shuffle: true,
   });
 }
 

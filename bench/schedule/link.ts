@@ -9,7 +9,9 @@ const worker = fileURLToPath(new URL('link-worker.js', import.meta.url));
 export async function linkBandwidth(): Promise<number> {
   const launched = {
     ...process.env,
-    ...{ OMP_NUM_THREADS: '1', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1' },
+    OMP_NUM_THREADS: '1',
+    WORLD_SIZE: '2',
+    MASTER_ADDR: '127.0.0.1',
     MASTER_PORT: String(await freePort()),
   };
   const [{ stdout }] = await Promise.all(

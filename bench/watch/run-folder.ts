@@ -35,10 +35,20 @@ function lines(phase: string, from: number, count: number, steps: number): strin
     const step = 10 * (from + i + 1);
     const noise = Math.sin(step * 12.9898);
     const record = {
-      ...{ kind: 'step', phase, epoch: Math.floor(step / 1000), step, steps },
-      ...{ loss: 2.3 / (1 + step / 20_000) + 0.07 * noise, lr: 0.001, images_per_second: 1500 + 40 * noise },
-      ...{ images: step * 64, block_passes: step * 64 * 12, seconds: step * 0.04271, data_wait: 0.02 },
-      ...{ memory_bytes: 1_300_234_240, grad_norm: 1.2 + 0.3 * noise },
+      kind: 'step',
+      phase,
+      epoch: Math.floor(step / 1000),
+      step,
+      steps,
+      loss: 2.3 / (1 + step / 20_000) + 0.07 * noise,
+      lr: 0.001,
+      images_per_second: 1500 + 40 * noise,
+      images: step * 64,
+      block_passes: step * 64 * 12,
+      seconds: step * 0.04271,
+      data_wait: 0.02,
+      memory_bytes: 1_300_234_240,
+      grad_norm: 1.2 + 0.3 * noise,
     };
     return `${JSON.stringify(record)}\n`;
   }).join('');

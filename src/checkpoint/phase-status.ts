@@ -72,7 +72,10 @@ export function readStatus(runDir: string, phase: string): FoundStatus {
   if (!isUnderWay || liveHolder(runDir) !== undefined) return status;
   return {
     ...status,
-    ...{ state: 'interrupted', pid: null, last_error: status.last_error ?? LOST, isLost: true },
+    state: 'interrupted',
+    pid: null,
+    last_error: status.last_error ?? LOST,
+    isLost: true,
   };
 }
 

@@ -15,14 +15,23 @@ async function checkpointIn(name: string) {
   const { root: phase, confusion } = runFolder(root).phase('FT');
   mkdirSync(phase, { recursive: true });
   const recipe = {
-    ...{ name: 'small', incubation: { modules: 3 }, data: { format: 'folder', path: 'images' } },
+    name: 'small',
+    incubation: { modules: 3 },
+    data: { format: 'folder', path: 'images' },
     model: { image_size: 32, patch_size: 8, classes: 5, width: 32, depth: 3, heads: 4 },
   };
   writeFileSync(runFolder(root).recipe, JSON.stringify(recipe));
   const file = await readModelFile('test/fixtures/interop/timm.safetensors');
   const last = { step: 7, top1: 80, top5: 100, loss: 0.5, images: 20 };
   const manifest = {
-    ...{ phase: 'FT', step: 7, seed: 1, depths: [3], model: {}, mean: [0.5], std: [0.25], last },
+    phase: 'FT',
+    step: 7,
+    seed: 1,
+    depths: [3],
+    model: {},
+    mean: [0.5],
+    std: [0.25],
+    last,
   };
   const at = join(phase, 'checkpoints', '7');
   return { confusion, checkpoint: { name, file: { ...file, path: at }, manifest } };

@@ -42,7 +42,15 @@ export function writeCard(
   const recipe = readRun(root);
   const isJudged = last?.step === step && !isResized;
   const card = modelCard({
-    ...{ recipe, seed, phase, step, layout: to, depths, mean, std, evalCrop },
+    recipe,
+    seed,
+    phase,
+    step,
+    layout: to,
+    depths,
+    mean,
+    std,
+    evalCrop,
     config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
     classNames: classNames ?? classesOf(checkpoint)?.names,
     scores: isJudged ? last : undefined,

@@ -33,7 +33,10 @@ export function crewOf(group: ProcessGroup | undefined, beatMs = BEAT_MS): Crew 
   const { rank, size } = group;
   const leads = rank === 0;
   return {
-    ...{ rank, size, leads, group },
+    rank,
+    size,
+    leads,
+    group,
     any: (flags) => exchange(group, flags.map(Number), 'sum').map((sum) => sum > 0),
     async led(count, work) {
       if (!leads) {

@@ -14,7 +14,10 @@ test.each([2, 3])('%i processes sum, average and broadcast', async (size) => {
   for (const [rank, { code, stderr, value }] of endings.entries()) {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(value).toEqual({
-      ...{ rank, size, localRank: rank, leaked: 0 },
+      rank,
+      size,
+      localRank: rank,
+      leaked: 0,
       sums: [[sum((r) => r), size * 0.5], [sum((r) => 10 ** r)]],
       mean: [sum((r) => r + 1) / size, 3],
       // Beyond what a float64 tells apart.

@@ -67,7 +67,11 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
     }
   };
   return {
-    ...{ rank, size, localRank, device, together },
+    rank,
+    size,
+    localRank,
+    device,
+    together,
     allReduce(tensors, how) {
       if (tensors.length === 0) return;
       together(() => collective.allReduce(tensors));

@@ -23,7 +23,12 @@ test.each([
 ])('%s names a rank where MASTER_ADDR is set', (_, rank, size, localRank) => {
   const env = { [rank]: '5', [size]: '8', [localRank]: '1' };
   expect(rankIn({ ...env, MASTER_ADDR: 'node0' })).toEqual({
-    ...{ rank: 5, size: 8, localRank: 1, host: 'node0', port: 29500, serves: false },
+    rank: 5,
+    size: 8,
+    localRank: 1,
+    host: 'node0',
+    port: 29500,
+    serves: false,
   });
   expect(rankIn(env)).toBeUndefined();
 });

@@ -28,7 +28,9 @@ const MOST_SECONDS = 2_000_000;
  */
 export function timeoutIn(env: NodeJS.ProcessEnv): number {
   return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', {
-    ...{ least: 1, most: MOST_SECONDS, otherwise: TIMEOUT_SECONDS },
+    least: 1,
+    most: MOST_SECONDS,
+    otherwise: TIMEOUT_SECONDS,
     hint: `it is how many seconds the processes of a phase wait for one another; unset it to make it ${TIMEOUT_SECONDS}`,
   });
 }

@@ -7,7 +7,9 @@ async function run(script: string, ranks: number) {
   const pids: number[] = [];
   const command = [process.execPath, '--input-type=module', '-e', script];
   const ending = await runRanks(command, {
-    ...{ ranks, firstLocalRank: 2, env: { ...process.env, RANK: '7', WORLD_SIZE: '9' } },
+    ranks,
+    firstLocalRank: 2,
+    env: { ...process.env, RANK: '7', WORLD_SIZE: '9' },
     onStart: (pid) => pids.push(pid),
     onMessage: (message) => said.push(message),
   });

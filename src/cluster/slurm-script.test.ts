@@ -7,14 +7,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { batchScript, ranges } from './slurm-script.js';
 
 const SCRIPT = {
-  ...{ name: 'mine-PT', output: '/runs/my run/PT/slurm-%j.txt', options: ['--time=1:00:00'], ranks: 2 },
-  ...{
-    setup: 'module load cuda',
-    command: ['work', '$run', '$phase'],
-    phase: 'PT',
-    restarts: 2,
-    warning: 90,
-  },
+  name: 'mine-PT',
+  output: '/runs/my run/PT/slurm-%j.txt',
+  options: ['--time=1:00:00'],
+  ranks: 2,
+  setup: 'module load cuda',
+  command: ['work', '$run', '$phase'],
+  phase: 'PT',
+  restarts: 2,
+  warning: 90,
   runDir: '/runs/my run',
 };
 
@@ -75,13 +76,12 @@ describe('the script, with stand-ins for the programs of Slurm', () => {
     const script = batchScript({ ...SCRIPT, setup: 'export SETUP=1', runDir: folder });
     const { status } = spawnSync('bash', ['-c', script], {
       env: {
-        ...{
-          PATH: `${folder}:${process.env.PATH}`,
-          SAID: said,
-          SLURM_JOB_ID: '12',
-          SLURM_JOB_NODELIST: 'node7',
-        },
-        ...{ STATE: 'RUNNING', ...env },
+        PATH: `${folder}:${process.env.PATH}`,
+        SAID: said,
+        SLURM_JOB_ID: '12',
+        SLURM_JOB_NODELIST: 'node7',
+        STATE: 'RUNNING',
+        ...env,
       },
     });
     const lines = readFileSync(said, 'utf8').trimEnd().replaceAll(folder, 'RUN').split('\n');

@@ -41,7 +41,9 @@ async function bothOf() {
   const part = (phase: object) =>
     Object.fromEntries(Object.entries(phase).filter(([key]) => KEYS.includes(key)));
   const [page, terminal] = [feed.state(), runStand(root)].map(({ name, state, phases }) => ({
-    ...{ name, state, phases: phases.map(part) },
+    name,
+    state,
+    phases: phases.map(part),
   }));
   return { page, terminal };
 }

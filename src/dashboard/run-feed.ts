@@ -68,7 +68,8 @@ export function createRunFeed(root: string, id: number): RunFeed {
   const stand = (): Standing[] => {
     const jobs = readRunJobs(folder.root);
     return readStandings(folder.root, {
-      ...{ jobs, queue: queueOf(jobs.map(({ job }) => job)) },
+      jobs,
+      queue: queueOf(jobs.map(({ job }) => job)),
       hasBegun: (phase) => sizeOf(folder.phase(phase).metrics) > 0,
     });
   };

@@ -39,7 +39,10 @@ export function readStandings(root: string, { jobs, queue, hasBegun }: Known): S
       const { needs = [], depths = [], steps = null, block_passes = 0 } = plans.get(phase) ?? {};
       const job = jobs.find((each) => each.phase === phase);
       const condition = phaseCondition(root, phase, {
-        ...{ needs: needs.filter(isPhase), job, queue, hasBegun: hasBegun(phase) },
+        needs: needs.filter(isPhase),
+        job,
+        queue,
+        hasBegun: hasBegun(phase),
       });
       return { ...condition, depths, steps: steps ?? 0, planned_block_passes: block_passes };
     });

@@ -32,7 +32,11 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const watcher = createWatcher(runs);
   const ending = new AbortController();
   const app = createApp({
-    ...{ runs, watcher, assets: readAssets(), host, signal: ending.signal },
+    runs,
+    watcher,
+    assets: readAssets(),
+    host,
+    signal: ending.signal,
     ...(token !== undefined && { token }),
   });
   const server = createServer(getRequestListener(app.fetch));

@@ -40,8 +40,8 @@ export interface DeitTransformOptions {
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
  * const transform = deitTransform({
- *   ...{ size: 16, padding: 2, scale: [0.08, 1], ratio: [3 / 4, 4 / 3], flip: 0.5 },
- *   ...{ autoAugment: 'rand-m9-mstd0.5-inc1', colorJitter: 0, mean: [0.5, 0.5, 0.5], fastDecode: false },
+ *   size: 16, padding: 2, scale: [0.08, 1], ratio: [3 / 4, 4 / 3], flip: 0.5,
+ *   autoAugment: 'rand-m9-mstd0.5-inc1', colorJitter: 0, mean: [0.5, 0.5, 0.5], fast: false,
  * });
  * for await (const batch of trainBatches({ dataset, transform, batchSize: 4, seed: 0, phase: 'PT', steps: 1 })) {
  *   console.log(batch.width);

@@ -105,12 +105,15 @@ describe('drawErasing', () => {
     drawn = 0;
     const least = { ...random, uniform: () => 0 };
     expect(drawErasing({ probability: 1 }, { height: 100, width: 100 }, least)).toEqual({
-      ...{ top: 0, left: 0 },
-      ...{ height: 8, width: 26 },
+      top: 0,
+      left: 0,
+      height: 8,
+      width: 26,
     });
     const last = { ...least, integer: (_: number, high: number) => high };
     expect(drawErasing({ probability: 1 }, { height: 100, width: 100 }, last)).toMatchObject({
-      ...{ top: 92, left: 74 },
+      top: 92,
+      left: 74,
     });
   });
 });

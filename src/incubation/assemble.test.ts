@@ -12,8 +12,17 @@ import { assemble, type StageWeights } from './assemble.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
 
 const blueprint = vit({
-  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 4, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 1,
+  classes: 3,
+  width: 8,
+  depth: 4,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 });
 const generator = new Generator();
 const context = { device: 'cpu', dtype: 'F32', generator } as const;

@@ -14,8 +14,17 @@ import { hybrid, hybridDepths, hybridRegimes } from './hybrid.js';
 const STAGES = 4;
 const TARGET = [2, 3, 1, 2];
 const blueprint = vit({
-  ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 5, width: 8, depth: 8, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 3,
+  classes: 5,
+  width: 8,
+  depth: 8,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 });
 const generator = new Generator().seed(['hybrid']);
 const images = zeros([6, 3, 8, 8]);
@@ -143,8 +152,17 @@ describe('hybrid', () => {
   test('refuses a meta model of another number of stages, or another width', () => {
     expect(() => hybrid(blueprint, [4, 4], meta, 0, context)).toThrow(/meta model of 4 stages/);
     const wide = vit({
-      ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 5, width: 16, depth: 8, heads: 2, mlpRatio: 2 },
-      ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+      imageSize: 8,
+      patchSize: 4,
+      channels: 3,
+      classes: 5,
+      width: 16,
+      depth: 8,
+      heads: 2,
+      mlpRatio: 2,
+      qkvBias: true,
+      layerNormEps: 1e-6,
+      classToken: true,
     });
     expect(() => hybrid(wide, TARGET, meta, 0, context)).toThrow(InputError);
   });

@@ -19,8 +19,17 @@ import { imitation } from './imitation.js';
 const TARGET = [2, 3, 2];
 const META = [1, 1, 1];
 const blueprint = vit({
-  ...{ imageSize: 8, patchSize: 4, channels: 3, classes: 5, width: 8, depth: 7, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 3,
+  classes: 5,
+  width: 8,
+  depth: 7,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 });
 const generator = new Generator().seed(['imitation']);
 const context = { device: 'cpu', dtype: 'F32', generator } as const;
@@ -29,15 +38,24 @@ const judging = { training: false, generator, key: [] };
 
 const labels = Int32Array.of(0, 1, 2, 3, 4, 0);
 const batch: Batch = {
-  ...{ size: 6, channels: 3, height: 8, width: 8, labels, indices: labels },
+  size: 6,
+  channels: 3,
+  height: 8,
+  width: 8,
+  labels,
+  indices: labels,
   images: Uint8Array.from({ length: 6 * 3 * 64 }, (_, i) => (i * i + 31 * i) % 256),
 };
 async function* stream(count: number) {
   for (let i = 0; i < count; i++) yield batch;
 }
 const task = classification({
-  ...{ channels: 3, classes: 5, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
-  ...{ labelSmoothing: 0.1, device: 'cpu' },
+  channels: 3,
+  classes: 5,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.25, 0.25, 0.25],
+  labelSmoothing: 0.1,
+  device: 'cpu',
 });
 const images = task.prepare(batch).input;
 
@@ -136,8 +154,15 @@ test('trained by the one loop it comes closer, and is judged as ever', async () 
     optimizer: adamw(decayGroups(hybrid.trainedParameters(), 0, [])),
     schedule: () => 3e-3,
     batches: stream(30),
-    ...{ fromStep: 0, steps: 30, accumulate: 1, clipGrad: null, precision: 'float32', device: 'cpu' },
-    ...{ generator: new Generator(), seed: 0, phase: 'MT/1' },
+    fromStep: 0,
+    steps: 30,
+    accumulate: 1,
+    clipGrad: null,
+    precision: 'float32',
+    device: 'cpu',
+    generator: new Generator(),
+    seed: 0,
+    phase: 'MT/1',
     afterStep: ({ loss }) => {
       losses.push(loss);
     },

@@ -42,8 +42,17 @@ describe('drop-path rates', () => {
 });
 
 const TINY: VitConfig = {
-  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 4, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 1,
+  classes: 3,
+  width: 8,
+  depth: 4,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 };
 const generator = new Generator().seed(['staged']);
 const context = { device: 'cpu', dtype: 'F32', generator } as const;

@@ -18,14 +18,32 @@ const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([
 function published(preset: 'vit-base' | 'vit-large' | 'vit-huge', imageSize: number): VitConfig {
   const { width, depth, heads, patch_size, qkv_bias, layer_norm_eps } = VIT_PRESETS[preset];
   return {
-    ...{ imageSize, patchSize: patch_size, channels: 3, classes: 1000, width, depth, heads, mlpRatio: 4 },
-    ...{ qkvBias: qkv_bias, layerNormEps: layer_norm_eps, classToken: true },
+    imageSize,
+    patchSize: patch_size,
+    channels: 3,
+    classes: 1000,
+    width,
+    depth,
+    heads,
+    mlpRatio: 4,
+    qkvBias: qkv_bias,
+    layerNormEps: layer_norm_eps,
+    classToken: true,
   };
 }
 
 const TINY: VitConfig = {
-  ...{ imageSize: 12, patchSize: 4, channels: 3, classes: 7, width: 8, depth: 4, heads: 2, mlpRatio: 4 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 12,
+  patchSize: 4,
+  channels: 3,
+  classes: 7,
+  width: 8,
+  depth: 4,
+  heads: 2,
+  mlpRatio: 4,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 };
 
 const totals = (config: VitConfig, what: 'macs' | 'parameters') => {
@@ -227,8 +245,18 @@ describe('distilled', () => {
     readFileSync(new URL('../../test/fixtures/distilled-vit.json', import.meta.url), 'utf8'),
   ) as DistilledVit;
   const config: VitConfig = {
-    ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 2, heads: 2, mlpRatio: 2 },
-    ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true, distilled: true },
+    imageSize: 8,
+    patchSize: 4,
+    channels: 1,
+    classes: 3,
+    width: 8,
+    depth: 2,
+    heads: 2,
+    mlpRatio: 2,
+    qkvBias: true,
+    layerNormEps: 1e-6,
+    classToken: true,
+    distilled: true,
   };
   const generator = new Generator();
   const stage = buildStage(vit(config), [2], 0, 0, { device: 'cpu', dtype: 'F64', generator });

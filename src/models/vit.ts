@@ -59,8 +59,8 @@ export function isMeanPooled({ pool, classToken }: Pick<VitConfig, 'pool' | 'cla
  *
  * @example
  * const tiny = vit({
- *   ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
- *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
  * });
  * console.log(tiny.depth, tiny.cost.block.parameters);
  */

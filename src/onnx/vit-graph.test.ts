@@ -33,8 +33,17 @@ const path = join(folder, 'vit.onnx');
 type Weights = ReadonlyMap<string, TensorData>;
 
 const TINY: VitConfig = {
-  ...{ imageSize: 12, patchSize: 4, channels: 3, classes: 5, width: 24, depth: 3, heads: 3, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 12,
+  patchSize: 4,
+  channels: 3,
+  classes: 5,
+  width: 24,
+  depth: 3,
+  heads: 3,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 };
 
 function floats(shape: readonly number[], key: string, scale = 1): TensorData {
@@ -137,7 +146,9 @@ describe('onnxruntime gives the logits of our model', () => {
     const channel = (i: number) => Math.trunc(i / plane) % 3;
     const normal = raw.map((x, i) => (x - IMAGENET_MEAN[channel(i)]) / IMAGENET_STD[channel(i)]);
     const tensor = (data: Float32Array): TensorData => ({
-      ...{ dtype: 'F32', shape: [2, 3, TINY.imageSize, TINY.imageSize], data: new Uint8Array(data.buffer) },
+      dtype: 'F32',
+      shape: [2, 3, TINY.imageSize, TINY.imageSize],
+      data: new Uint8Array(data.buffer),
     });
     const ours = eagerLogits(TINY, weights, tensor(normal));
     expect(maxDifference((await onnxLogits(tensor(raw))).data, ours)).toBeLessThan(1e-5);

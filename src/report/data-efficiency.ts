@@ -64,7 +64,10 @@ export async function dataEfficiencyFigure(
     const at = { x: 'x', y: 'y' } as const;
     return {
       ...size,
-      ...{ marginTop: MARGIN.top, marginRight: wide ? 136 : 66, marginBottom: MARGIN.bottom, marginLeft: 48 },
+      marginTop: MARGIN.top,
+      marginRight: wide ? 136 : 66,
+      marginBottom: MARGIN.bottom,
+      marginLeft: 48,
       style: { fontSize: '12px', color: theme.ink, background: 'transparent' },
       x: {
         label: 'training images, %',

@@ -36,12 +36,16 @@ export function phaseCondition(runDir: string, phase: string, around: Circumstan
   const kept = existsSync(root) ? newestStep(root) : 0;
   const open = around.needs.filter((need) => !existsSync(folder.phase(need).result));
   return {
-    ...{ phase, state, restarts: status.restarts },
+    phase,
+    state,
+    restarts: status.restarts,
     waits_for: state === 'done' ? [] : open,
     last_error: hasLeft ? leftError(job, outputOf(root, job)) : status.last_error,
     to_do: failing || state === 'stopped' ? toDo(state, kept, status) : null,
     host: begun && status.since !== null ? status.host : null,
-    ...{ pid: status.pid, job, since: status.since },
+    pid: status.pid,
+    job,
+    since: status.since,
     next_start: state === 'restarting' ? (status.next_start ?? null) : null,
   };
 }

@@ -28,7 +28,10 @@ beforeEach(() => {
 afterEach(() => rmSync(run, { recursive: true, force: true }));
 
 const synthetic = (phase: string, stoppedAfter?: number): SyntheticPhase => ({
-  ...{ phase, epochs: phase === 'PT' ? 2 : 10, top1: [10, 60], passes: 12 },
+  phase,
+  epochs: phase === 'PT' ? 2 : 10,
+  top1: [10, 60],
+  passes: 12,
   ...(stoppedAfter !== undefined && { stoppedAfter }),
 });
 
@@ -50,8 +53,14 @@ const standOf = (phase: string, ...queue: Parameters<typeof runStand>[1][]) =>
 test('nothing begun: all waits, for what the plan says', () => {
   expect(runStand(run)).toMatchObject({ name: 'mine', state: 'waiting', supervisor: null });
   expect(standOf('FT')).toMatchObject({
-    ...{ state: 'waiting', step: 0, steps: 47, loss: null, waits_for: ['MT/0', 'MT/1'] },
-    ...{ to_do: null, log: null, host: null },
+    state: 'waiting',
+    step: 0,
+    steps: 47,
+    loss: null,
+    waits_for: ['MT/0', 'MT/1'],
+    to_do: null,
+    log: null,
+    host: null,
   });
 });
 
@@ -96,7 +105,9 @@ describe('a phase in trouble says what to do', () => {
       hint: 'lower training.optimizer.lr',
     });
     expect(standOf('PT')).toMatchObject({
-      ...{ state: 'failed', last_error: 'loss is NaN at step 46', log: join(run, 'PT/log.txt') },
+      state: 'failed',
+      last_error: 'loss is NaN at step 46',
+      log: join(run, 'PT/log.txt'),
       to_do: 'lower training.optimizer.lr; after that run again: it begins anew',
     });
     expect(runStand(run).state).toBe('failed');
@@ -107,7 +118,9 @@ describe('a phase in trouble says what to do', () => {
     checkpoint();
     write('PT', { state: 'running', pid: 7 });
     expect(standOf('PT')).toMatchObject({
-      ...{ state: 'lost', pid: null, host: hostname() },
+      state: 'lost',
+      pid: null,
+      host: hostname(),
       last_error: 'the process that supervised it ended without a word',
       to_do: 'run again: it goes on from its checkpoint of step 90',
     });

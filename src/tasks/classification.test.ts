@@ -10,7 +10,10 @@ import { classification } from './classification.js';
 function batchOf(channels: number, images: readonly number[], labels: readonly number[]): Batch {
   const size = labels.length;
   return {
-    ...{ size, channels, height: 1, width: images.length / channels / size },
+    size,
+    channels,
+    height: 1,
+    width: images.length / channels / size,
     images: Uint8Array.from(images),
     labels: Int32Array.from(labels),
     indices: Int32Array.from({ length: size }, (_, i) => i),
@@ -31,11 +34,9 @@ describe('prepare', () => {
     scope(() => {
       const { input, target } = classification(options).prepare(batch);
       return {
-        ...{
-          shape: input.shape,
-          dtype: input.dtype,
-          targets: new BigInt64Array(target.labels.toData().data.buffer),
-        },
+        shape: input.shape,
+        dtype: input.dtype,
+        targets: new BigInt64Array(target.labels.toData().data.buffer),
         values: Array.from(input.dtype === 'F64' ? input.toFloat64Array() : input.toFloat32Array()),
       };
     });

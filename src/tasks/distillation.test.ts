@@ -34,7 +34,10 @@ const size = labels.length;
 const shapes = { one: [size, classes], two: [size, 2, classes] };
 
 const batch: Batch = {
-  ...{ size, channels: 1, height: 2, width: 5 },
+  size,
+  channels: 1,
+  height: 2,
+  width: 5,
   images: Uint8Array.from({ length: size * 10 }, (_, i) => (37 * i) % 256),
   labels: Int32Array.from(labels),
   indices: Int32Array.from(labels.keys()),
@@ -48,8 +51,13 @@ const mixedBatch: Batch = {
 
 const own = (dtype: 'F32' | 'F64' = 'F64') =>
   classification({
-    ...{ channels: 1, classes, mean: [0.5], std: [0.5], device: 'cpu' },
-    ...{ labelSmoothing: fixture.smoothing, dtype },
+    channels: 1,
+    classes,
+    mean: [0.5],
+    std: [0.5],
+    device: 'cpu',
+    labelSmoothing: fixture.smoothing,
+    dtype,
   });
 
 const f64 = (values: readonly number[], shape: readonly number[]) =>

@@ -14,8 +14,17 @@ import { type TrainOptions, train } from './trainer.js';
 const DEPTHS = [2, 3, 2];
 const STEPS = 2;
 const TINY: VitConfig = {
-  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 7, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 1,
+  classes: 3,
+  width: 8,
+  depth: 7,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 };
 const all: Regime[] = ['trained', 'trained', 'trained'];
 
@@ -28,7 +37,10 @@ async function* batches(): AsyncGenerator<Batch> {
   for (let i = 0; ; i++) {
     const stream = randomStream(['batch', i]);
     yield {
-      ...{ size: 4, channels: 1, height: 8, width: 8 },
+      size: 4,
+      channels: 1,
+      height: 8,
+      width: 8,
       images: Uint8Array.from({ length: 4 * 64 }, () => stream.integer(0, 255)),
       labels: Int32Array.from({ length: 4 }, () => stream.integer(0, 2)),
       indices: Int32Array.from({ length: 4 }, (_, j) => j),
@@ -54,13 +66,25 @@ async function run(model: StagedModel, change: Partial<TrainOptions>) {
   await train({
     model,
     task: classification({
-      ...{ channels: 1, classes: 3, mean: [0.5], std: [0.5], labelSmoothing: 0.1, device: 'cpu' },
+      channels: 1,
+      classes: 3,
+      mean: [0.5],
+      std: [0.5],
+      labelSmoothing: 0.1,
+      device: 'cpu',
     }),
     optimizer: recording,
     schedule: () => 0,
     batches: batches(),
-    ...{ fromStep: 0, steps: STEPS, accumulate: 1, clipGrad: null, precision: 'float32', device: 'cpu' },
-    ...{ generator, seed: 7, phase: 'MT/1' },
+    fromStep: 0,
+    steps: STEPS,
+    accumulate: 1,
+    clipGrad: null,
+    precision: 'float32',
+    device: 'cpu',
+    generator,
+    seed: 7,
+    phase: 'MT/1',
     afterStep: ({ loss }) => {
       losses.push(loss);
     },

@@ -13,7 +13,10 @@ import type { Predictions } from './task.js';
 function batchOf(rows: readonly (readonly number[])[], labels: readonly number[]): Batch {
   const size = rows.length;
   return {
-    ...{ size, channels: 1, height: 1, width: rows[0].length },
+    size,
+    channels: 1,
+    height: 1,
+    width: rows[0].length,
     images: Uint8Array.from(rows.flat()),
     labels: Int32Array.from(labels),
     indices: Int32Array.from({ length: size }, (_, i) => i),

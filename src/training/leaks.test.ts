@@ -23,12 +23,24 @@ const [SIZE, BATCH] = [8, 16];
 const GROWTH = 3 * 2 ** 20;
 
 const blueprint = vit({
-  ...{ imageSize: SIZE, patchSize: 4, channels: 1, classes: 4, width: 16, depth: 4, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: SIZE,
+  patchSize: 4,
+  channels: 1,
+  classes: 4,
+  width: 16,
+  depth: 4,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 });
 
 const batch: Batch = {
-  ...{ size: BATCH, channels: 1, height: SIZE, width: SIZE },
+  size: BATCH,
+  channels: 1,
+  height: SIZE,
+  width: SIZE,
   images: Uint8Array.from({ length: BATCH * SIZE * SIZE }, (_, i) => (37 * i) % 256),
   labels: Int32Array.from({ length: BATCH }, (_, i) => i % 4),
   indices: Int32Array.from({ length: BATCH }, (_, i) => i),
@@ -68,16 +80,14 @@ async function measure(steps: number, at: readonly number[], alsoEachStep: () =>
     batches: (async function* () {
       while (true) yield batch;
     })(),
-    ...{
-      fromStep: 0,
-      steps,
-      accumulate: 1,
-      clipGrad: 1,
-      precision: 'float32',
-      device: 'cpu',
-      generator,
-      seed: 0,
-    },
+    fromStep: 0,
+    steps,
+    accumulate: 1,
+    clipGrad: 1,
+    precision: 'float32',
+    device: 'cpu',
+    generator,
+    seed: 0,
     phase: 'MT/1',
     afterStep: ({ step }) => {
       alsoEachStep();

@@ -36,8 +36,11 @@ test.each(['PT', 'MT', 'FT'] as const)('epochCosine: the official rate of every 
 const options = fc
   .record({ steps: fc.integer({ min: 1, max: 400 }), warmup: fc.double({ min: 0, max: 1, noNaN: true }) })
   .map(({ steps, warmup }) => ({
-    ...{ steps, warmupSteps: Math.floor(warmup * (steps - 1)) },
-    ...{ lr: 1e-3, warmupLr: 1e-6, minLr: 1e-5 },
+    steps,
+    warmupSteps: Math.floor(warmup * (steps - 1)),
+    lr: 1e-3,
+    warmupLr: 1e-6,
+    minLr: 1e-5,
   }));
 type Options = typeof options extends fc.Arbitrary<infer T> ? T : never;
 
@@ -109,14 +112,12 @@ describe('polynomial', () => {
 describe('multiStep', () => {
   test('falls by the factor as each milestone begins (Mask R-CNN, 12 epochs)', () => {
     const schedule = multiStep({
-      ...{
-        lr: 1e-4,
-        warmupLr: 1e-7,
-        warmupSteps: 500,
-        milestones: [8, 11],
-        factor: 0.1,
-        stepsPerEpoch: 7330,
-      },
+      lr: 1e-4,
+      warmupLr: 1e-7,
+      warmupSteps: 500,
+      milestones: [8, 11],
+      factor: 0.1,
+      stepsPerEpoch: 7330,
     });
     expect(schedule(249)).toBeCloseTo(5.005e-5, 15);
     const places = [499, 500, 8 * 7330 - 1, 8 * 7330, 11 * 7330 - 1, 11 * 7330, 12 * 7330 - 1];

@@ -74,8 +74,8 @@ export function polynomial(options: StepOptions & { readonly power: number }): S
  *
  * @example
  * const lr = multiStep({
- *   ...{ lr: 0.1, warmupLr: 0, warmupSteps: 0 },
- *   ...{ milestones: [30, 60], factor: 0.1, stepsPerEpoch: 10 },
+ *   lr: 0.1, warmupLr: 0, warmupSteps: 0,
+ *   milestones: [30, 60], factor: 0.1, stepsPerEpoch: 10,
  * });
  * lr(300); // 0.01
  */

@@ -19,8 +19,17 @@ import { stepCosine } from './schedule.js';
 import { type StepReport, type TrainOptions, train } from './trainer.js';
 
 const TINY: VitConfig = {
-  ...{ imageSize: 8, patchSize: 4, channels: 1, classes: 3, width: 8, depth: 4, heads: 2, mlpRatio: 2 },
-  ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+  imageSize: 8,
+  patchSize: 4,
+  channels: 1,
+  classes: 3,
+  width: 8,
+  depth: 4,
+  heads: 2,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
 };
 const STEPS = 6;
 
@@ -39,7 +48,10 @@ const optimizerOf = (model: StagedModel): Optimizer =>
 function batchAt(micro: number, size = 4): Batch {
   const stream = randomStream(['batch', micro]);
   return {
-    ...{ size, channels: 1, height: 8, width: 8 },
+    size,
+    channels: 1,
+    height: 8,
+    width: 8,
     images: Uint8Array.from({ length: size * 64 }, () => stream.integer(0, 255)),
     labels: Int32Array.from({ length: size }, () => stream.integer(0, 2)),
     indices: Int32Array.from({ length: size }, (_, i) => 100 * micro + i),
@@ -51,24 +63,32 @@ async function* batches(from: number, to: number): AsyncGenerator<Batch> {
 }
 
 const task = classification({
-  ...{ channels: 1, classes: 3, mean: [0.5], std: [0.5], labelSmoothing: 0.1, device: 'cpu' },
+  channels: 1,
+  classes: 3,
+  mean: [0.5],
+  std: [0.5],
+  labelSmoothing: 0.1,
+  device: 'cpu',
 });
 
 async function run(model: StagedModel, optimizer: Optimizer, change: Partial<TrainOptions> = {}) {
   const reports: StepReport[] = [];
   const { fromStep = 0, steps = STEPS, accumulate = 1 } = change;
   await train({
-    ...{ model, task, optimizer, fromStep, steps, accumulate },
+    model,
+    task,
+    optimizer,
+    fromStep,
+    steps,
+    accumulate,
     schedule: stepCosine({ lr: 0.01, warmupLr: 1e-4, minLr: 1e-4, steps: STEPS, warmupSteps: 2 }),
     batches: batches(fromStep * accumulate, steps * accumulate),
-    ...{
-      clipGrad: 1,
-      precision: 'float32',
-      device: 'cpu',
-      generator: new Generator(),
-      seed: 7,
-      phase: 'MT/1',
-    },
+    clipGrad: 1,
+    precision: 'float32',
+    device: 'cpu',
+    generator: new Generator(),
+    seed: 7,
+    phase: 'MT/1',
     ...change,
     afterStep: async (report) => {
       reports.push(report);

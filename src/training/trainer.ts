@@ -82,8 +82,8 @@ export interface StepReport {
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
  * const tiny = vit({
- *   ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
- *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
  * });
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const groups = decayGroups(model.trainedParameters(), 0.05);
@@ -91,7 +91,7 @@ export interface StepReport {
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
  * const steps = 2;
  * await train({
- *   ...{ model, task, steps, seed: 0, phase: 'PT' },
+ *   model, task, steps, seed: 0, phase: 'PT',
  *   optimizer: adamw(groups),
  *   schedule: stepCosine({ lr: 1e-3, warmupLr: 0, minLr: 0, steps, warmupSteps: 0 }),
  *   batches: trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps }),

@@ -86,7 +86,15 @@ export function Chart(props: ChartProps) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it is moved by keys.
         <div class="frame" ref={frame} tabIndex={0} role="img" aria-label={said(props)} onKeyDown={onKey}>
           {cursor && (
-            <Readout {...{ ...cursor, curves, metric, axis, comparing, colour, runs: props.runs }} />
+            <Readout
+              {...cursor}
+              curves={curves}
+              metric={metric}
+              axis={axis}
+              comparing={comparing}
+              colour={colour}
+              runs={props.runs}
+            />
           )}
         </div>
       )}

@@ -37,7 +37,10 @@ export function Charts({ curves, hidden, logarithmic, ...shared }: ChartsProps) 
         return (
           <Chart
             key={metric}
-            {...{ metric, isLarge, ...words, ...shared }}
+            metric={metric}
+            isLarge={isLarge}
+            {...words}
+            {...shared}
             curves={own}
             logarithmic={logarithmic && (metric === 'loss' || metric === 'eval_loss')}
           />

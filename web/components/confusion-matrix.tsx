@@ -18,9 +18,9 @@ export function ConfusionMatrix({ confusion }: { confusion: Confusion }) {
     <div>
       <h3 id="matrix">Confusion matrix: of each class, per cent taken for ...</h3>
       {confusion.classes <= NUMBERED ? (
-        <Numbered {...{ confusion, labels, shares }} />
+        <Numbered confusion={confusion} labels={labels} shares={shares} />
       ) : (
-        <Drawn {...{ confusion, shares }} />
+        <Drawn confusion={confusion} shares={shares} />
       )}
     </div>
   );
@@ -86,7 +86,10 @@ function Drawn({ confusion, shares }: MatrixProps) {
             key={pair}
             class={target === prediction ? 'hit' : 'miss'}
             style={{ '--v': `${100 * shade(share, target === prediction)}%` }}
-            {...{ x: prediction, y: target, width: 1, height: 1 }}
+            x={prediction}
+            y={target}
+            width={1}
+            height={1}
           >
             <title>
               {className(confusion, target)} taken for {className(confusion, prediction)}:{' '}

@@ -25,7 +25,7 @@ export function Evaluation({ run, phase, confusion, onChoose }: EvaluationProps)
           Evaluation{' '}
           {confusion && <span class="quiet">at step {confusion.step.toLocaleString('en-US')}</span>}
         </h2>
-        <PhaseSelect label="Phase of the evaluation" {...{ run, phase, onChoose }} />
+        <PhaseSelect label="Phase of the evaluation" run={run} phase={phase} onChoose={onChoose} />
       </div>
       {confusion === null ? (
         <p class="empty">{phase.phase} has no confusion matrix yet.</p>

@@ -34,7 +34,7 @@ export function Log({ run, phase, onChoose }: LogProps) {
     <section aria-labelledby="log">
       <div class="with-choice">
         <h2 id="log">Log</h2>
-        <PhaseSelect label="Phase of the log" {...{ run, phase, onChoose }} />
+        <PhaseSelect label="Phase of the log" run={run} phase={phase} onChoose={onChoose} />
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
       <section class="log" ref={box} tabIndex={0} aria-labelledby="log" onScroll={onScroll}>

@@ -17,13 +17,13 @@ export function Samples({ run, phase, judged }: SamplesProps) {
         Images <span class="quiet">of {phase.phase}</span>
       </h2>
       {judged.eval && (
-        <Row {...{ run, phase, kind: 'eval', strip: judged.eval }}>
+        <Row run={run} phase={phase} kind={'eval'} strip={judged.eval}>
           Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, then the hits most
           in doubt
         </Row>
       )}
       {judged.train && (
-        <Row {...{ run, phase, kind: 'train', strip: judged.train }}>
+        <Row run={run} phase={phase} kind={'train'} strip={judged.train}>
           The first batch, as the model sees it: after augmentation and mixing, if any
         </Row>
       )}

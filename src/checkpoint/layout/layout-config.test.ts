@@ -18,8 +18,12 @@ test('nothing is told where there is no file', () => {
 
 test("what transformers' own files tell", () => {
   expect(huggingFaceHints('test/fixtures/interop/huggingface')).toEqual({
-    ...{ heads: 4, layerNormEps: 1e-3, imageSize: 16, classes: 5 },
-    ...{ mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] },
+    heads: 4,
+    layerNormEps: 1e-3,
+    imageSize: 16,
+    classes: 5,
+    mean: [0.1, 0.2, 0.3],
+    std: [0.4, 0.5, 0.6],
     otherResize: 'preprocessor_config.json says no crop, resampling bilinear',
   });
 });
@@ -33,9 +37,19 @@ test("timm's config.json, as on the hub", () => {
   const half = [0.5, 0.5, 0.5];
   // That of timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k.
   const pretrained_cfg = {
-    ...{ tag: 'augreg_in21k_ft_in1k', custom_load: true, input_size: [3, 224, 224], fixed_input_size: true },
-    ...{ interpolation: 'bicubic', crop_pct: 0.9, crop_mode: 'center', mean: half, std: half },
-    ...{ num_classes: 1000, pool_size: null, first_conv: 'patch_embed.proj', classifier: 'head' },
+    tag: 'augreg_in21k_ft_in1k',
+    custom_load: true,
+    input_size: [3, 224, 224],
+    fixed_input_size: true,
+    interpolation: 'bicubic',
+    crop_pct: 0.9,
+    crop_mode: 'center',
+    mean: half,
+    std: half,
+    num_classes: 1000,
+    pool_size: null,
+    first_conv: 'patch_embed.proj',
+    classifier: 'head',
   };
   const config = {
     architecture: 'vit_tiny_patch16_224',

@@ -94,14 +94,18 @@ test("Hugging Face's config.json tells all that shapes and options tell", () => 
   writeModelFile(path, stages, { to: 'huggingface', heads: 4, layerNormEps: 1e-6 });
   const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
   expect(config).toMatchObject({
-    ...{
-      architectures: ['ViTForImageClassification'],
-      model_type: 'vit',
-      hidden_act: 'gelu',
-      qkv_bias: true,
-    },
-    ...{ hidden_size: 64, num_hidden_layers: 8, num_attention_heads: 4, intermediate_size: 256 },
-    ...{ layer_norm_eps: 1e-6, image_size: 28, patch_size: 4, num_channels: 3 },
+    architectures: ['ViTForImageClassification'],
+    model_type: 'vit',
+    hidden_act: 'gelu',
+    qkv_bias: true,
+    hidden_size: 64,
+    num_hidden_layers: 8,
+    num_attention_heads: 4,
+    intermediate_size: 256,
+    layer_norm_eps: 1e-6,
+    image_size: 28,
+    patch_size: 4,
+    num_channels: 3,
   });
   expect(Object.keys(config.id2label)).toHaveLength(10);
   expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors']);

@@ -107,7 +107,9 @@ function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
   const { phase, step, seed, last } = manifest;
   return {
     checkpoint: name,
-    ...{ phase, step: String(step), seed: String(seed) },
+    phase,
+    step: String(step),
+    seed: String(seed),
     ...(last && { top1: String(last.top1) }),
   };
 }

@@ -57,7 +57,11 @@ function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {
     utilisation,
     device_time: deviceTime,
     phases: placed.map(({ name, from, devices, start, end }) => ({
-      ...{ phase: name, first_device: from, devices, start, end },
+      phase: name,
+      first_device: from,
+      devices,
+      start,
+      end,
     })),
   };
 }

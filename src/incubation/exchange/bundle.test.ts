@@ -60,8 +60,18 @@ async function makeRun(
 }
 
 const RESULT = (phase: string): PhaseResult => ({
-  ...{ phase, steps: 3, images: 0, block_passes: 0, macs: 0, seconds: 0, top1: 0, top5: 0, loss: 0 },
-  ...{ parameters: 0, trained_parameters: 0, memory_bytes: 0 },
+  phase,
+  steps: 3,
+  images: 0,
+  block_passes: 0,
+  macs: 0,
+  seconds: 0,
+  top1: 0,
+  top5: 0,
+  loss: 0,
+  parameters: 0,
+  trained_parameters: 0,
+  memory_bytes: 0,
 });
 
 type Files = [name: string, bytes: Buffer][];
@@ -75,7 +85,8 @@ function filesOf(path: string): Files {
 
 function tarOf(name: string, files: Files): string {
   const entries = files.map(([name, bytes]) => ({
-    ...{ name, size: bytes.length },
+    name,
+    size: bytes.length,
     write: (descriptor: number) => writeAll(descriptor, bytes),
   }));
   replaceFile(at(name), (descriptor) => writeTar(descriptor, entries));

@@ -18,8 +18,11 @@ const configMap = published('io.k8s.api.core.v1.ConfigMap');
 
 function recipe(run: RecipeInput['run'] = {}): Recipe {
   return defineRecipe({
-    ...{ name: 'My run, no. 1', model: { preset: 'deit-tiny-128' }, incubation: { modules: 4 } },
-    ...{ data: { format: 'folder', path: '/data/images' }, phases: { E2E: {} } },
+    name: 'My run, no. 1',
+    model: { preset: 'deit-tiny-128' },
+    incubation: { modules: 4 },
+    data: { format: 'folder', path: '/data/images' },
+    phases: { E2E: {} },
     run,
   });
 }

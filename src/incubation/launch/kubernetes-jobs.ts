@@ -30,7 +30,9 @@ function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] 
   const run = onVolume(runDir, kubernetes.mount);
   const modules = phases.filter(({ name }) => name.startsWith('MT/'));
   const config = {
-    ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadataOf(recipe, 'recipe') },
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: metadataOf(recipe, 'recipe'),
     data: { 'recipe.json': `${JSON.stringify(recipe, undefined, 2)}\n` },
   };
   const jobs = phases
@@ -60,7 +62,9 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[]): object {
   const volumeMounts = [{ name: 'run', mountPath: kubernetes.mount }];
   const needs = [...new Set(phases.flatMap(needsOf))];
   const waiting = {
-    ...{ name: 'needs', image: kubernetes.image, volumeMounts },
+    name: 'needs',
+    image: kubernetes.image,
+    volumeMounts,
     command: [
       'sh',
       '-c',
@@ -69,17 +73,22 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[]): object {
     env: [...env, { name: 'NEEDS', value: needs.join(' ') }],
   };
   const training = {
-    ...{ name: 'train', image: kubernetes.image, workingDir: kubernetes.mount, env },
+    name: 'train',
+    image: kubernetes.image,
+    workingDir: kubernetes.mount,
+    env,
     volumeMounts: [...volumeMounts, { name: 'recipe', mountPath: RECIPE, readOnly: true }],
     command: ['sh', '-c', `${phase}; exec deep-incubation phase ${RECIPE}/recipe.json "$phase" --out "$RUN"`],
     resources: resourcesOf(recipe),
   };
   return {
-    ...{ apiVersion: 'batch/v1', kind: 'Job' },
+    apiVersion: 'batch/v1',
+    kind: 'Job',
     metadata: metadataOf(recipe, title),
     spec: {
       completionMode: 'Indexed',
-      ...{ completions: phases.length, parallelism: phases.length },
+      completions: phases.length,
+      parallelism: phases.length,
       // One module that fails does not end the others.
       ...(isArray
         ? { backoffLimitPerIndex: kubernetes.restarts, maxFailedIndexes: phases.length }

@@ -27,7 +27,9 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
     // It is another's, who writes his own.
     if (holder !== undefined && !isSelf(holder)) return;
     writeStatus(runDir, phase, {
-      ...{ state, pid: null, last_error: env.DEEP_INCUBATION_LAST_ERROR ?? null },
+      state,
+      pid: null,
+      last_error: env.DEEP_INCUBATION_LAST_ERROR ?? null,
       restarts: Number.isSafeInteger(restarts) ? restarts : 0,
       ...(job !== undefined && { job }),
       ...more,

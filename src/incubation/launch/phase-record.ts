@@ -39,7 +39,10 @@ export function createRecord({ runDir, phases, signal, note }: RecordOptions): P
   let hint: string | undefined;
   const write = (phase: PhaseName, name: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) =>
     writeStatus(runDir, phase, {
-      ...{ state: name, pid: null, restarts, last_error: lastError },
+      state: name,
+      pid: null,
+      restarts,
+      last_error: lastError,
       ...(hint !== undefined && { hint }),
       ...more,
     });

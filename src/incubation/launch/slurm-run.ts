@@ -43,7 +43,8 @@ export function phaseJobs({ recipe, runDir, phases, command }: SlurmRun): PhaseJ
     const folder = root.replaceAll('%', '%%');
     const text = batchScript({
       ...slurm,
-      ...{ ranks, runDir: root },
+      ranks,
+      runDir: root,
       name: `${recipe.name}-${title}`.replaceAll(/[^\w.-]+/g, '-'),
       output: join(folder, ...(isArray ? ['MT', '%a', 'slurm-%A_%a.txt'] : [name, 'slurm-%j.txt'])),
       options: optionsOf(slurm),

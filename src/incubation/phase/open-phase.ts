@@ -98,9 +98,22 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (crew.leads) logData(log, { plan, data, images, runDir, checkpoint });
   const shown = { task, train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std };
   return {
-    ...{ recipe, phase, plan, folder, log, images, device, crew },
+    recipe,
+    phase,
+    plan,
+    folder,
+    log,
+    images,
+    device,
+    crew,
     ...trained,
-    ...{ lineage, data, objective, task, start, share, generator: new Generator() },
+    lineage,
+    data,
+    objective,
+    task,
+    start,
+    share,
+    generator: new Generator(),
     events: crew.leads ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep }) : NO_EVENTS,
     samples: crew.leads
       ? openPhaseSamples({ folder: folder.samples, shown: recipe.run.samples, fromStep, ...shown })

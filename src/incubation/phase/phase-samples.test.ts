@@ -119,7 +119,10 @@ test('as many as the recipe says', async () => {
 });
 
 const batch = (labels: number[], mix?: Batch['mix']): Batch => ({
-  ...{ size: labels.length, channels: 1, height: 1, width: 1 },
+  size: labels.length,
+  channels: 1,
+  height: 1,
+  width: 1,
   images: Uint8Array.from(labels, (_, i) => i),
   labels: Int32Array.from(labels),
   indices: Int32Array.from(labels, (_, i) => 100 + i),
@@ -139,7 +142,9 @@ test('the surest mistakes are kept, then the least sure hits', () => {
   const judged = judgedImages(3);
   const told = (labels: number[], classes: number[], probabilities: number[]) =>
     judged.add(batch(labels), {
-      ...{ k: 1, labels: Int32Array.from(labels), classes: Int32Array.from(classes) },
+      k: 1,
+      labels: Int32Array.from(labels),
+      classes: Int32Array.from(classes),
       probabilities: Float64Array.from(probabilities),
     });
   told([0, 1], [1, 1], [0.6, 0.9]);

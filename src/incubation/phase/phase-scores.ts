@@ -23,7 +23,10 @@ export function scorer(parts: PhaseParts, fromStep: number): (step: number) => P
   const details =
     samples &&
     openEvaluationDetails(folder, {
-      ...{ val: images.val, classes: recipe.model.classes, fromStep, samples },
+      val: images.val,
+      classes: recipe.model.classes,
+      fromStep,
+      samples,
     });
   return async (step) => {
     onProgress('evaluating');

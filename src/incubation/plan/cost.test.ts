@@ -15,17 +15,17 @@ const all = Array.from({ length: K }, (): Regime => 'trained');
 function config(preset: 'vit-base' | 'vit-large' | 'vit-huge'): VitConfig {
   const { width, depth, heads, patch_size, qkv_bias, layer_norm_eps } = VIT_PRESETS[preset];
   return {
-    ...{
-      imageSize: 224,
-      patchSize: patch_size,
-      channels: 3,
-      classes: 1000,
-      width,
-      depth,
-      heads,
-      mlpRatio: 4,
-    },
-    ...{ qkvBias: qkv_bias, layerNormEps: layer_norm_eps, classToken: true },
+    imageSize: 224,
+    patchSize: patch_size,
+    channels: 3,
+    classes: 1000,
+    width,
+    depth,
+    heads,
+    mlpRatio: 4,
+    qkvBias: qkv_bias,
+    layerNormEps: layer_norm_eps,
+    classToken: true,
   };
 }
 

@@ -20,8 +20,8 @@ export interface ImageCost {
  *
  * @example
  * const tiny = vit({
- *   ...{ imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4 },
- *   ...{ qkvBias: true, layerNormEps: 1e-6, classToken: true },
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
  * });
  * const { macs, blockPasses } = imageCost(tiny, [1, 2], ['prefix', 'trained']);
  * console.log(macs, blockPasses);

@@ -32,8 +32,11 @@ test.each([
   [{ phases: { MT: { epoch: 3 } } }, 'phases.MT.epoch', 'the keys of phases.MT are epochs, '],
 ])('of %j the wrong key is named, and which there are', (wrong, key, hint) => {
   const whole = {
-    ...{ name: 'x', model: { preset: 'vit-tiny' }, incubation: { modules: 4 } },
-    ...{ data: { format: 'folder', path: 'images' }, ...wrong },
+    name: 'x',
+    model: { preset: 'vit-tiny' },
+    incubation: { modules: 4 },
+    data: { format: 'folder', path: 'images' },
+    ...wrong,
   };
   expect.assertions(3);
   try {
@@ -48,8 +51,11 @@ test.each([
 
 function hintFor(wrong: object): string | undefined {
   const whole = {
-    ...{ name: 'x', model: { preset: 'vit-tiny' }, incubation: { modules: 4 } },
-    ...{ data: { format: 'folder', path: 'images' }, ...wrong },
+    name: 'x',
+    model: { preset: 'vit-tiny' },
+    incubation: { modules: 4 },
+    data: { format: 'folder', path: 'images' },
+    ...wrong,
   };
   try {
     checkedRecipe(whole, 'x.yaml');
