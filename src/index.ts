@@ -5,6 +5,8 @@
  *
  * @module deep-incubation
  */
+
+export type { Activity } from './base/activity.js';
 export { DeepIncubationError, InputError, RunError } from './base/errors.js';
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
@@ -22,7 +24,6 @@ export type { ChosenWeights, WeightsKind } from './checkpoint/model-file/weights
 export type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from './checkpoint/records.js';
 export type { DataParallel } from './cluster/data-parallel.js';
 export type { ProcessGroup } from './cluster/process-group.js';
-export type { Doing } from './cluster/process-watch.js';
 export type { QueuedJob } from './cluster/slurm-queue.js';
 export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';
 export { type DeitTransformOptions, deitTransform } from './data/deit-transform.js';

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { depthSettings, redoPhase } from '../src/incubation/exchange/redo.js';
-import { readRun } from '../src/incubation/launch/prepare.js';
+import { recipeOfRun } from '../src/incubation/phase/run-recipe.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 // Two machines are two folders: what goes from one to the other goes through bundles.
@@ -212,7 +212,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   expect(json('summary.json').phases.map(({ phase }: { phase: string }) => phase)).toContain('E2E');
 
   // As `redo` was when it was stopped before it trained.
-  const redone = redoPhase(run, 'MT/0', depthSettings(readRun(run), 'MT/0', 3));
+  const redone = redoPhase(run, 'MT/0', depthSettings(recipeOfRun(run), 'MT/0', 3));
   expect(redone).toMatchObject({ phases: ['MT/0', 'FT', 'E2E'], baseline: undefined });
   expect(['summary.json', 'report', 'E2E', 'FT'].map((name) => existsSync(join(run, name)))).toEqual(
     Array(4).fill(false),

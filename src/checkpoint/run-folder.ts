@@ -39,6 +39,14 @@ export interface PhaseFolder {
   readonly events: string;
 }
 
+/** @throws InputError if `root` is not the folder of a run */
+export function requireRun(root: string): void {
+  if (existsSync(runFolder(root).recipe)) return;
+  throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
+    hint: 'Name the folder that `npx deep-incubation run` writes. It exists as soon as the run has started.',
+  });
+}
+
 export function runFolder(root: string): RunFolder {
   return {
     root,

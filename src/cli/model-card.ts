@@ -7,7 +7,7 @@ import { inferGeometry } from '../checkpoint/model-file/model-file-geometry.js';
 import { phasesIn, readResult } from '../checkpoint/run-folder.js';
 import { classesOf, runAbove } from '../incubation/checkpoint-classes.js';
 import type { CheckpointFile } from '../incubation/checkpoint-file.js';
-import { readRun } from '../incubation/launch/prepare.js';
+import { recipeOfRun } from '../incubation/phase/run-recipe.js';
 import { vitConfigOf } from '../incubation/recipe/recipe-model.js';
 import { modelCard } from '../report/model-card.js';
 
@@ -39,7 +39,7 @@ export function writeCard(
   const { depths } = inferGeometry(file.stages, file.path);
   const tensors = file.stages.flatMap((stage) => [...stage.values()]);
   const { phase, step, seed, mean, std, eval_crop: evalCrop, last } = manifest;
-  const recipe = readRun(root);
+  const recipe = recipeOfRun(root);
   const isJudged = last?.step === step && !isResized;
   const card = modelCard({
     recipe,

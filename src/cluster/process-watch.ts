@@ -1,13 +1,11 @@
 import { z } from 'zod';
+import { ACTIVITIES, type Activity } from '../base/activity.js';
 import { type Vitals, vitalsOf } from './vitals.js';
 
-/** What the process of a phase does from now on. */
-export type Doing = 'training' | 'evaluating' | 'saving';
-
-/** A process's word that it goes on, and what it does from now on. */
+/** A process reports progress, and what it is doing next. */
 export const progressMessage = z.object({
   type: z.literal('progress'),
-  doing: z.enum(['training', 'evaluating', 'saving'] satisfies Doing[]),
+  doing: z.enum(ACTIVITIES),
 });
 
 /** In milliseconds. */
@@ -35,7 +33,7 @@ const TIMING: Timing = {
 export interface Watch {
   readonly everyMs: number;
   /** The process told of progress: what it was at is done, this begins. */
-  mark(doing: Doing): void;
+  mark(doing: Activity): void;
   /** Looks at the process, to be called every `everyMs`. @returns why it is taken for hung, once it is */
   look(): string | undefined;
   /** @returns why the process should be killed, where it is still there `waited` ms after it was asked to leave */
@@ -73,7 +71,7 @@ export function createWatch(
   let before: Vitals | undefined;
   let idle = 0;
   let unmarked = 0;
-  let doing: Doing | undefined;
+  let doing: Activity | undefined;
   let markedAt = 0;
   let steps = 0;
   let longest = 0;

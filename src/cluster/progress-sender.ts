@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import type { Doing, progressMessage } from './process-watch.js';
+import type { Activity } from '../base/activity.js';
+import type { progressMessage } from './process-watch.js';
 
 const EVERY_MS = 1000;
 
@@ -11,8 +12,8 @@ const EVERY_MS = 1000;
 export function createProgressSender(
   send: (message: z.infer<typeof progressMessage>) => void = sendToParent,
   now: () => number = () => performance.now(),
-): (doing: Doing) => void {
-  let last: { doing: Doing; at: number } | undefined;
+): (doing: Activity) => void {
+  let last: { doing: Activity; at: number } | undefined;
   return (doing) => {
     if (last?.doing === doing && now() - last.at < EVERY_MS) return;
     last = { doing, at: now() };

@@ -1,7 +1,6 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { InputError } from '../base/errors.js';
-import { runFolder } from '../checkpoint/run-folder.js';
+import { requireRun, runFolder } from '../checkpoint/run-folder.js';
 import type { SampleKind } from '../checkpoint/samples.js';
 import { askQueue } from '../cluster/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
@@ -55,11 +54,7 @@ function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
 
 /** @throws InputError where `root` is no run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
-  if (!existsSync(runFolder(root).recipe)) {
-    throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
-      hint: 'Name the folder that `npx deep-incubation run` writes; it is there as soon as the run has begun.',
-    });
-  }
+  requireRun(root);
   const folder = runFolder(realpathSync(root));
   const feeds = new Map<string, PhaseFeed>();
   let standings: Standing[] = [];

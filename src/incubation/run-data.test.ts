@@ -16,8 +16,9 @@ import { InputError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/checkpoint-store.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
 import { Interrupted } from './launch/interrupted.js';
-import { prepareRun, readRun } from './launch/prepare.js';
+import { prepareRun } from './launch/prepare.js';
 import { runPhase } from './phase/run-phase.js';
+import { recipeOfRun } from './phase/run-recipe.js';
 import { defineRecipe } from './recipe/recipe.js';
 import { checkedImages } from './run-data.js';
 import { readRunData } from './run-data-file.js';
@@ -136,7 +137,7 @@ test('a data set that was moved, or whose files were written in another order, i
         cpSync(join(images, split, name, `${i}.png`), join(elsewhere, split, name, `${i}.png`));
   rmSync(images, { recursive: true });
   prepareRun(recipeOf(elsewhere), runDir);
-  expect(readRun(runDir).data.path).toBe(elsewhere);
+  expect(recipeOfRun(runDir).data.path).toBe(elsewhere);
 });
 
 test('an accepted class name takes the label of the old one, and all others keep theirs', async () => {

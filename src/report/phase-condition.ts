@@ -93,25 +93,6 @@ function restart(next: string | undefined): string {
   return seconds > 0 ? `in ${Math.ceil(seconds)} s ` : '';
 }
 
-/** The speed of the last records counts, for the steps that are left. */
-export const RECENT = 20;
-
-/** Seconds of the rest of a phase, at the speed between two of its steps. */
-export function secondsLeft(first: Place | undefined, last: Place | undefined, steps: number): number | null {
-  if (first === undefined || last === undefined) return null;
-  const perStep =
-    last.step > first.step
-      ? (last.seconds - first.seconds) / (last.step - first.step)
-      : last.seconds / Math.max(last.step, 1);
-  return Math.max(0, steps - last.step) * perStep;
-}
-
-interface Place {
-  readonly step: number;
-  /** Of training. */
-  readonly seconds: number;
-}
-
 /** A phase as `plan.json` has it. */
 export interface PlannedPhase {
   readonly phase: string;

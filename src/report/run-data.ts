@@ -3,7 +3,14 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
 import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
-import { phasesIn, readJson, readJsonObject, readResult, runFolder } from '../checkpoint/run-folder.js';
+import {
+  phasesIn,
+  readJson,
+  readJsonObject,
+  readResult,
+  requireRun,
+  runFolder,
+} from '../checkpoint/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
 import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';
@@ -27,11 +34,7 @@ export interface RunData {
 /** Throws `InputError` where `root` is no run folder or one of its files is damaged. */
 export function readRun(root: string): RunData {
   const folder = runFolder(root);
-  if (!existsSync(folder.recipe)) {
-    throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
-      hint: 'Name the folder that `npx deep-incubation run` wrote.',
-    });
-  }
+  requireRun(root);
   const recipe = readJsonObject(folder.recipe);
   const plan = planIn(folder.plan);
   const phases = phasesIn(root).map((phase) => {

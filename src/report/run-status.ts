@@ -4,20 +4,19 @@ import { InputError } from '../base/errors.js';
 import { quoted } from '../base/shell.js';
 import { liveHolder } from '../checkpoint/folder-lock.js';
 import { readMetrics } from '../checkpoint/metrics-log.js';
-import { phasesIn, readJsonObject, readResult, runFolder } from '../checkpoint/run-folder.js';
+import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../checkpoint/run-folder.js';
+import { RECENT, secondsLeft } from '../checkpoint/seconds-left.js';
 import { outputOf, readJobs } from '../cluster/slurm-jobs.js';
 import type { QueuedJob } from '../cluster/slurm-queue.js';
-import { readRun } from '../incubation/launch/prepare.js';
+import { recipeOfRun } from '../incubation/phase/run-recipe.js';
 import { needsOf, phasesOf as recipePhases } from '../incubation/phases.js';
 import {
   type Circumstances,
   type PlannedPhase,
   phaseCondition,
   plannedPhases,
-  RECENT,
   runName,
   runState,
-  secondsLeft,
 } from './phase-condition.js';
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 
@@ -34,11 +33,7 @@ import type { PhaseStand, RunStand, StandState } from './run-stand.js';
  */
 export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>): RunStand {
   const folder = runFolder(runDir);
-  if (!existsSync(folder.recipe)) {
-    throw new InputError(`${runDir} is not a run: it has no recipe.json`, {
-      hint: 'name the folder that `npx deep-incubation run` made',
-    });
-  }
+  requireRun(runDir);
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
   const phases = phasesOf(runDir).map((planned) =>
     phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue }),
@@ -104,7 +99,7 @@ function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs
 
 function unplannedPhases(runDir: string): ReturnType<typeof phasesOf> {
   try {
-    const phases = recipePhases(readRun(runDir));
+    const phases = recipePhases(recipeOfRun(runDir));
     return phases.map((phase) => ({ phase: phase.name, steps: null, needs: needsOf(phase) }));
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

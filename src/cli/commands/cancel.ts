@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InputError, RunError } from '../../base/errors.js';
+import { RunError } from '../../base/errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import type { Holder } from '../../checkpoint/folder-lock-holder.js';
-import { phasesIn, runFolder } from '../../checkpoint/run-folder.js';
+import { phasesIn, requireRun, runFolder } from '../../checkpoint/run-folder.js';
 import { openJobs } from '../../cluster/slurm-open-jobs.js';
 import { slurmOutput } from '../../cluster/slurm-queue.js';
 import { print } from '../output.js';
@@ -18,11 +17,7 @@ const LOOK_MS = 100;
  * a checkpoint and leave; jobs of Slurm are cancelled.
  */
 export async function cancel(runDir: string): Promise<void> {
-  if (!existsSync(runFolder(runDir).recipe)) {
-    throw new InputError(`${runDir} is not a run: it has no recipe.json`, {
-      hint: 'name the folder that `npx deep-incubation run` made',
-    });
-  }
+  requireRun(runDir);
   const jobs = await cancelJobs(runDir);
   const { here, elsewhere } = holders(runDir, jobs.length > 0);
   for (const { holder, what } of here) {

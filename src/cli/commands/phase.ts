@@ -10,10 +10,11 @@ import { createProgressSender } from '../../cluster/progress-sender.js';
 import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
 import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
 import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
-import { prepareRun, readRun, readRunInput } from '../../incubation/launch/prepare.js';
+import { prepareRun } from '../../incubation/launch/prepare.js';
 import { changedThreads } from '../../incubation/phase/changed-threads.js';
 import { openLog } from '../../incubation/phase/phase-log.js';
 import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
+import { recipeOfRun, writtenRecipeOf } from '../../incubation/phase/run-recipe.js';
 import {
   needsOf,
   type PhaseName,
@@ -142,7 +143,7 @@ function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
       hint: 'give --out and --set with a recipe file',
     });
   }
-  const written = readRunInput(recipeOrRun);
+  const written = writtenRecipeOf(recipeOrRun);
   return { recipe: written.recipe, written, runDir: recipeOrRun, isPrepared: true };
 }
 
@@ -156,7 +157,7 @@ async function prepare(
     prepareRun(await startedRecipe(written, runDir), runDir, { acceptDataChange, note });
   }
   group?.barrier();
-  if (existsSync(runFolder(runDir).recipe)) return readRun(runDir);
+  if (existsSync(runFolder(runDir).recipe)) return recipeOfRun(runDir);
   throw new InputError(`${runDir}: rank 0 has made it, rank ${group?.rank} does not see it`, {
     hint: 'the run folder must be one that all machines share',
   });

@@ -2,7 +2,7 @@ import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../checkpoint/folder-lock.js';
 import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
-import { readRun } from '../../incubation/launch/prepare.js';
+import { recipeOfRun } from '../../incubation/phase/run-recipe.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { note } from '../output.js';
 import { run } from './run.js';
@@ -18,7 +18,7 @@ interface RedoOptions {
 /** `redo`: sets a phase and what starts from it aside, and trains them anew. */
 export async function redo(runDir: string, name: string, options: RedoOptions): Promise<void> {
   const { set = [], depth, ...others } = options;
-  const before = readRun(runDir);
+  const before = recipeOfRun(runDir);
   const deeper = depth === undefined ? [] : depthSettings(before, name as PhaseName, depth);
   await requireNoJobs(runDir, note);
   const lock = await lockFolder(runDir);

@@ -11,8 +11,9 @@ import { holdRun } from '../../incubation/launch/hold-run.js';
 import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
 import { reopenLost } from '../../incubation/launch/lost-weights.js';
 import { runPipeline } from '../../incubation/launch/pipeline.js';
-import { type PreparedRun, prepareRun, readRunInput } from '../../incubation/launch/prepare.js';
+import { type PreparedRun, prepareRun } from '../../incubation/launch/prepare.js';
 import { recordedRecipe } from '../../incubation/launch/recorded-choices.js';
+import { writtenRecipeOf } from '../../incubation/phase/run-recipe.js';
 import type { PhaseName } from '../../incubation/phases.js';
 import { phasesNamed, phasesOf } from '../../incubation/phases.js';
 import { requireReadableImages } from '../../incubation/readable-images.js';
@@ -84,7 +85,7 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: Writ
     const runDir = out ?? defaultFolder(given.recipe);
     return { written: recordedRecipe(given, runDir), runDir };
   }
-  if (out === undefined) return { written: readRunInput(recipeOrRun, set), runDir: recipeOrRun };
+  if (out === undefined) return { written: writtenRecipeOf(recipeOrRun, set), runDir: recipeOrRun };
   throw new InputError(`${recipeOrRun} is a run, which has its folder`, {
     hint: 'give --out with a recipe file',
   });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { tailMetrics } from '../../checkpoint/metrics-log-tail.js';
 import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../checkpoint/records.js';
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { RECENT, secondsLeft } from '../../checkpoint/seconds-left.js';
 import { lossCurve } from './loss-curve.js';
 
 /** What a phase's files said so far. */
@@ -24,8 +25,6 @@ export interface PhaseWatch {
   /** Reads what is new. */
   poll(): PhaseState;
 }
-
-const RECENT = 20;
 
 /** Watches one phase of a run folder. Only reads. */
 export function watchPhase(root: string, phase: string): PhaseWatch {
@@ -61,7 +60,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
         evaluation,
         result,
         resumedFrom,
-        secondsLeft: secondsLeft(recent),
+        secondsLeft: secondsLeft(recent[0], recent.at(-1), recent.at(-1)?.steps ?? 0) ?? undefined,
         curve: losses.draw,
       };
       return state;
@@ -72,14 +71,4 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
 function fold(recent: readonly StepRecord[], records: readonly MetricRecord[]): readonly StepRecord[] {
   const steps = records.filter((record) => record.kind === 'step');
   return [...recent, ...steps].slice(-RECENT);
-}
-
-function secondsLeft(recent: readonly StepRecord[]): number | undefined {
-  const [first, last] = [recent[0], recent.at(-1)];
-  if (first === undefined || last === undefined) return undefined;
-  const perStep =
-    last.step > first.step
-      ? (last.seconds - first.seconds) / (last.step - first.step)
-      : last.seconds / last.step;
-  return (last.steps - last.step) * perStep;
 }

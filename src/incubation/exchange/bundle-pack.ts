@@ -9,8 +9,8 @@ import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js'
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { type TarFile, writeTar } from '../../data/tar-write.js';
 import { readCheckpointFile } from '../checkpoint-file.js';
-import { readRun } from '../launch/prepare.js';
 import { metaHash } from '../phase/phase-model.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { dataOwnerOf } from '../run-data.js';
 import { type DataOwner, identityOf, type RunData, readRunData } from '../run-data-file.js';
@@ -36,7 +36,7 @@ interface Packed extends BundleFile {
  * console.log(parent);
  */
 export async function packWork(runDir: string, name: PhaseName, out: string): Promise<BundleContent> {
-  const recipe = readRun(runDir);
+  const recipe = recipeOfRun(runDir);
   const phase = phaseOf(recipe, name);
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
@@ -65,7 +65,7 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
  */
 export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);
-  const files = phaseFiles(runDir, phaseOf(readRun(runDir), name).name);
+  const files = phaseFiles(runDir, phaseOf(recipeOfRun(runDir), name).name);
   const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);

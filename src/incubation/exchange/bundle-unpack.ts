@@ -11,8 +11,8 @@ import {
 import { withFile } from '../../checkpoint/file-bytes.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { readJson, runFolder } from '../../checkpoint/run-folder.js';
-import { readRun } from '../launch/prepare.js';
 import { metaHash } from '../phase/phase-model.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -109,7 +109,7 @@ export async function unpackModule(
   runDir: string,
   options: UnpackOptions,
 ): Promise<Unpacked> {
-  const recipe = readRun(runDir);
+  const recipe = recipeOfRun(runDir);
   return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
     if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
     const name = content.phase as PhaseName;

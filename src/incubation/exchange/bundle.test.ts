@@ -13,8 +13,8 @@ import { runFolder, writeResult } from '../../checkpoint/run-folder.js';
 import { tarEntries, windowReader } from '../../data/tar.js';
 import { writeTar } from '../../data/tar-write.js';
 import { weightsOf } from '../../nn/weights.js';
-import { readRun } from '../launch/prepare.js';
 import { metaHash, phaseModel, phaseStart } from '../phase/phase-model.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
 import { type PhaseName, phaseOf } from '../phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { bundleSchema, fileOf } from './bundle.js';
@@ -148,7 +148,7 @@ test('what work says of machines, shell lines above all, is not taken over', asy
   await unpackWork(hostile, at('stranger'));
   const text = readFileSync(at('stranger/recipe.json'), 'utf8');
   expect(text).not.toMatch(/evil|owner/);
-  expect(readRun(at('stranger')).phases.modules?.[1].data).toEqual({ fraction: 0.5 });
+  expect(recipeOfRun(at('stranger')).phases.modules?.[1].data).toEqual({ fraction: 0.5 });
 });
 
 test('a module comes to its place, and what was there is kept', async () => {

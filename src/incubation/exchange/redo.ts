@@ -10,8 +10,9 @@ import { readJson, readResult, runFolder } from '../../checkpoint/run-folder.js'
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { openImages, recipeOfPhase } from '../images.js';
 import { requireSources } from '../launch/lost-weights.js';
-import { planOf, readRun } from '../launch/prepare.js';
+import { planOf } from '../launch/prepare.js';
 import { beginPrevious, moveSummary, nextPrevious } from '../launch/previous.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
 import { needsOf, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import type { RunPlan } from '../plan/plan.js';
 import { targetDepths } from '../recipe/recipe-model.js';
@@ -42,8 +43,8 @@ export interface Redone {
  * console.log(phases, previous);
  */
 export function redoPhase(runDir: string, name: PhaseName, settings: readonly string[]): Redone {
-  const before = readRun(runDir);
-  const after = readRun(runDir, settings);
+  const before = recipeOfRun(runDir);
+  const after = recipeOfRun(runDir, settings);
   phaseOf(after, name);
   if (!isDeepStrictEqual(before.start, after.start)) {
     throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });

@@ -6,9 +6,10 @@ import { writeImages } from '../../../test/cli-support.js';
 import { latestCheckpoint } from '../../checkpoint/checkpoint-store.js';
 import { readMetrics } from '../../checkpoint/metrics-log.js';
 import { runPhase } from '../phase/run-phase.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
 import type { PhaseName } from '../phases.js';
 import { Interrupted } from './interrupted.js';
-import { prepareRun, readRun } from './prepare.js';
+import { prepareRun } from './prepare.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'more-epochs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -47,7 +48,14 @@ async function train(runDir: string, phase: PhaseName, stopAt?: number) {
   const onProgress = (doing: string) => {
     if (doing === 'training' && ++steps === stopAt) stop.abort();
   };
-  return runPhase({ recipe: readRun(runDir), phase, runDir, device: 'cpu', signal: stop.signal, onProgress });
+  return runPhase({
+    recipe: recipeOfRun(runDir),
+    phase,
+    runDir,
+    device: 'cpu',
+    signal: stop.signal,
+    onProgress,
+  });
 }
 
 function copyOf(runDir: string, name: string): string {
@@ -57,7 +65,7 @@ function copyOf(runDir: string, name: string): string {
 
 function changed(runDir: string, ...settings: string[]): string[] {
   const notes: string[] = [];
-  prepareRun(readRun(runDir, settings), runDir, { note: (line) => notes.push(line) });
+  prepareRun(recipeOfRun(runDir, settings), runDir, { note: (line) => notes.push(line) });
   return notes;
 }
 
@@ -80,7 +88,7 @@ test('more epochs of a phase that is done: the schedule is told, and an interrup
     expect(JSON.parse(readFileSync(join(runDir, 'previous/1/PT/result.json'), 'utf8'))).toMatchObject({
       steps: 8,
     });
-    expect(readRun(join(runDir, 'previous/1')).phases.PT.epochs).toBeUndefined();
+    expect(recipeOfRun(join(runDir, 'previous/1')).phases.PT.epochs).toBeUndefined();
   }
   expect(await train(straight, 'PT')).toMatchObject({ steps: 20 });
   await expect(train(stopped, 'PT', 4)).rejects.toThrow(Interrupted);
@@ -128,7 +136,7 @@ test('a phase that others started from is not continued, nor trained for less th
   } catch (error) {
     expect(Object(error).hint).toContain(`npx deep-incubation redo ${runDir} PT --set phases.PT.epochs=5`);
   }
-  expect(readRun(runDir).phases.PT.epochs).toBeUndefined();
+  expect(recipeOfRun(runDir).phases.PT.epochs).toBeUndefined();
   expect(existsSync(join(runDir, 'PT/result.json'))).toBe(true);
   // The module is no one's start yet.
   expect(changed(runDir, 'phases.MT.epochs=3')[0]).toContain('MT/0: 3 epochs instead of 2');
@@ -167,7 +175,7 @@ test('what has no say in a result may change at any time, and does not change it
   await train(plain, 'PT');
   await train(free, 'PT');
   expect(weightsOf(free)).toEqual(weightsOf(plain));
-  expect(readRun(free)).toMatchObject({ name: 'other', run: { workers: 1, samples: 0 } });
+  expect(recipeOfRun(free)).toMatchObject({ name: 'other', run: { workers: 1, samples: 0 } });
 }, 60_000);
 
 test('settings of phases that have not begun may change', () => {
@@ -175,5 +183,5 @@ test('settings of phases that have not begun may change', () => {
   expect(
     changed(runDir, 'phases.FT.optimizer.lr=0.1', 'phases.MT.drop_path=0', 'phases.E2E.epochs=3'),
   ).toEqual([]);
-  expect(readRun(runDir).phases.FT.optimizer?.lr).toBe(0.1);
+  expect(recipeOfRun(runDir).phases.FT.optimizer?.lr).toBe(0.1);
 });

@@ -7,11 +7,11 @@ import { newestManifest, newestStep } from '../../checkpoint/checkpoint-store.js
 import { readResult, runFolder } from '../../checkpoint/run-folder.js';
 import { forgetJobs } from '../../cluster/slurm-jobs.js';
 import { scheduleOf } from '../phase/phase-schedule.js';
+import { begunPhases, type Change } from '../phase/recipe-change.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../phases.js';
 import type { PhasePlan, RunPlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { beginPrevious, moveSummary, nextPrevious } from './previous.js';
-import { begunPhases, type Change } from './recipe-change.js';
 
 /** What other numbers of epochs mean for phases that have begun. */
 export interface Continuation {

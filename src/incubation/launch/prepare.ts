@@ -1,23 +1,21 @@
 import { existsSync } from 'node:fs';
-import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
 import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
 import { liveHolder } from '../../checkpoint/folder-lock.js';
 import { isSelf } from '../../checkpoint/folder-lock-holder.js';
-import { hasBegun, phasesIn, readJson, readResult, runFolder } from '../../checkpoint/run-folder.js';
+import { hasBegun, phasesIn, readResult, runFolder } from '../../checkpoint/run-folder.js';
 import type { Dataset } from '../../data/dataset.js';
 import type { PassedOver } from '../../data/passed-over.js';
 import { openImages, trainImagesOf } from '../images.js';
+import { type Change, requireContinuable, requireSame } from '../phase/recipe-change.js';
+import { isChangedRecipe, recipeOfRun } from '../phase/run-recipe.js';
 import { type PhaseName, phasesOf } from '../phases.js';
 import { requireEnough } from '../plan/enough-images.js';
 import { planRun, type RunPlan } from '../plan/plan.js';
-import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { withSettings } from '../recipe/settings.js';
 import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../run-data.js';
 import { continuation, reopen } from './more-epochs.js';
-import { type Change, changesOf, requireContinuable, requireSame } from './recipe-change.js';
 
 /** A run whose folder holds its recipe and plan. */
 export interface PreparedRun {
@@ -123,23 +121,6 @@ function isTrainedByOthers(runDir: string): boolean {
 }
 
 /**
- * The recipe of a run.
- * @param settings `key.path=value` each, which replace what it says
- * @throws InputError when the folder is not a run's
- */
-export function readRun(runDir: string, settings: readonly string[] = []): Recipe {
-  return readRunInput(runDir, settings).recipe;
-}
-
-/** `readRun`, with what the run has recorded. */
-export function readRunInput(runDir: string, settings: readonly string[] = []): WrittenRecipe {
-  const { recipe: source } = runFolder(runDir);
-  if (!existsSync(source)) throw new InputError(`${runDir} is not a run: it has no recipe.json`);
-  const input = withSettings(readJson(source), settings);
-  return { input, recipe: checkedRecipe(input, source), source };
-}
-
-/**
  * What has not trained yet, and nobody is about to train, may be changed; and how long a phase trains.
  * @returns the changes that concern phases which have begun, and the recipe as it was; nothing where there is none
  */
@@ -150,19 +131,9 @@ function requireChangeable(
   if (!existsSync(runFolder(runDir).recipe)) return undefined;
   const isHeld = isTrainedByOthers(runDir);
   if (!isHeld && !hasBegun(runDir)) return undefined;
-  const before = readRun(runDir);
+  const before = recipeOfRun(runDir);
   if (isHeld) requireSame(runDir, recipe, before);
   return { changes: requireContinuable(runDir, recipe, before), before };
-}
-
-/** @throws InputError naming the settings in which the recipe is not that of the folder, where they have a say in a result */
-export function requireSameRecipe(runDir: string, recipe: Recipe): void {
-  if (existsSync(runFolder(runDir).recipe)) requireSame(runDir, recipe, readRun(runDir));
-}
-
-/** Whether a recipe is another than that of the run's folder, in what has a say in a result. */
-export function isChangedRecipe(runDir: string, recipe: Recipe): boolean {
-  return existsSync(runFolder(runDir).recipe) && changesOf(recipe, readRun(runDir)).length > 0;
 }
 
 /** Whether training uses a part of the images: which one is then written down. */

@@ -1,6 +1,6 @@
+import type { Activity } from '../../base/activity.js';
 import type { PhaseFolder } from '../../checkpoint/run-folder.js';
 import type { Crew } from '../../cluster/crew.js';
-import type { Doing } from '../../cluster/process-watch.js';
 import type { Generator } from '../../torch/random.js';
 import type { Task } from '../../training/task.js';
 import type { Lineage } from '../exchange/lineage.js';
@@ -30,7 +30,7 @@ export interface PhaseParts extends Trained {
   readonly crew: Crew;
   readonly lineage: Lineage | undefined;
   readonly data: CheckpointData;
-  readonly onProgress: (doing: Doing) => void;
+  readonly onProgress: (activity: Activity) => void;
   readonly signal: AbortSignal | undefined;
   /** Checkpoints of as many bytes are written while training goes on. */
   readonly threadBytes?: number | undefined;

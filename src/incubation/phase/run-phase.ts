@@ -1,3 +1,4 @@
+import type { Activity } from '../../base/activity.js';
 import { errorText } from '../../base/errors.js';
 import { makeFolders, syncWay } from '../../checkpoint/atomic.js';
 import { withFileErrors } from '../../checkpoint/file-errors.js';
@@ -7,12 +8,10 @@ import { runFolder, writeResult } from '../../checkpoint/run-folder.js';
 import { type Crew, crewOf } from '../../cluster/crew.js';
 import { dataParallel } from '../../cluster/data-parallel.js';
 import type { ProcessGroup } from '../../cluster/process-group.js';
-import type { Doing } from '../../cluster/process-watch.js';
 import { trainBatches } from '../../data/loader.js';
 import { openDevice, peakMemory } from '../../torch/engine.js';
 import { type TrainOptions, train } from '../../training/trainer.js';
 import { workersOf } from '../images.js';
-import { requireSameRecipe } from '../launch/prepare.js';
 import type { PhaseName } from '../phases.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -20,6 +19,7 @@ import { companyOf, keyOf, ownTime, type Shared, sharedBy } from '../together/sh
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer } from './phase-observer.js';
 import { scheduleOf } from './phase-schedule.js';
+import { requireSameRecipe } from './run-recipe.js';
 import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {
@@ -31,7 +31,7 @@ export interface PhaseRun {
   /** The processes that train the phase together, where there are several; it stays the caller's. */
   readonly group?: ProcessGroup;
   /** Told what the process does from now on, at least once a step. */
-  readonly onProgress?: (doing: Doing) => void;
+  readonly onProgress?: (activity: Activity) => void;
   /** What it shares with modules that are incubated beside it, in this process. */
   readonly shared?: Shared;
   /** Checkpoints of as many bytes are written by a thread while training goes on. Default 64 MiB. */

@@ -1,7 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { type Phase, phasesOf } from '../phases.js';
-import { sharesWithOthers } from '../together/shared-incubation.js';
-import { isTogether, targetDepths } from './recipe-model.js';
+import { isTogether, sharesWithOthers, targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**

@@ -71,6 +71,15 @@ export function isTogether({ incubation }: Recipe): boolean {
   return incubation !== 'none' && incubation.together;
 }
 
+/** Whether the phase is a module that trains together with others. A module with its own settings or images does not. */
+export function sharesWithOthers(recipe: Recipe, name: string): boolean {
+  return (
+    isTogether(recipe) &&
+    name.startsWith('MT/') &&
+    recipe.phases.modules?.[name.slice('MT/'.length)] === undefined
+  );
+}
+
 function requireDivides(smallKey: string, small: number, largeKey: string, large: number): void {
   if (large % small === 0) return;
   throw new InputError(`${smallKey} ${small} does not divide ${largeKey} ${large}`);

@@ -9,8 +9,8 @@ import { weightsHash } from '../exchange/lineage.js';
 import { Interrupted } from '../launch/interrupted.js';
 import { type PhaseRun, runPhase } from '../phase/run-phase.js';
 import type { PhaseName } from '../phases.js';
+import { sharesWithOthers } from '../recipe/recipe-model.js';
 import { checkedImages } from '../run-data.js';
-import { sharesWithOthers } from './shared-incubation.js';
 import { prefixOf, sharedPrefix } from './shared-prefix.js';
 
 /**

@@ -2,7 +2,7 @@ import type { Batch } from '../../data/batch.js';
 import type { Member } from '../../data/shared-batches.js';
 import type { StepReport, Trainable } from '../../training/trainer.js';
 import type { Images } from '../images.js';
-import type { Phase, PhaseName } from '../phases.js';
+import type { Phase } from '../phases.js';
 import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
@@ -27,15 +27,6 @@ export function keyOf(recipe: Recipe, { name }: Phase): string {
 export function companyOf(processes: number, shared: Shared | undefined): string {
   if (shared !== undefined) return `, together with ${shared.others.join(', ')}`;
   return processes > 1 ? `, ${processes} processes` : '';
-}
-
-/** Whether a phase is a module that may be trained with others: one that has settings or images of its own may not. */
-export function sharesWithOthers(recipe: Recipe, name: PhaseName): boolean {
-  return (
-    isTogether(recipe) &&
-    name.startsWith('MT/') &&
-    recipe.phases.modules?.[name.slice('MT/'.length)] === undefined
-  );
 }
 
 /** A phase's own batches, or those that it shares. */
