@@ -14,8 +14,12 @@ const COLOURS = { 'z-ant': 0, 'm-bee': 1, 'a-cat': 2 };
 const NAMES = Object.keys(COLOURS);
 
 async function run(name: string, start: object, data = at('data'), ...args: string[]) {
+  return runWith(name, 3, start, data, ...args);
+}
+
+async function runWith(name: string, classes: number, start: object, data: string, ...args: string[]) {
   const recipe = {
-    ...colourRecipe(data, 3),
+    ...colourRecipe(data, classes),
     incubation: { modules: 2 },
     start,
     phases: { FT: { epochs: 1, optimizer: { lr: 1e-9 } }, E2E: 'none' },
@@ -63,6 +67,68 @@ test('more epochs go on with these labels', async () => {
   expect(manifestOf('named')).toMatchObject({ classes: NAMES, last: { top1: 100 } });
 });
 
+describe('images of some of the classes that start.model knows', () => {
+  beforeAll(async () => {
+    for (const part of ['train', 'val'])
+      await writeClasses(at('two', part), { 'm-bee': 1, 'z-ant': 0 }, part === 'train' ? 8 : 4);
+  });
+
+  test('have their labels, and the head keeps its classes', async () => {
+    const { code, stderr } = await run('subset', { model: at('vit') }, at('two'));
+    expect(code).toBe(0);
+    expect(stderr).toContain(`start.model ${at('vit')}: the images are of 2 of its 3 classes; none of a-cat`);
+    expect(firstTop1('subset')).toBe(100);
+    expect(manifestOf('subset')).toMatchObject({ classes: NAMES, model: { classes: 3 } });
+    expect(JSON.parse(readFileSync(at('subset', 'recipe.json'), 'utf8')).data.classes).toEqual(NAMES);
+    // All three classes again: the third has kept its label.
+    const { stdout } = await cli(['eval', at('subset', 'FT'), '--data', at('data'), '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ top1: 100, images: 12 });
+  });
+
+  test('of weights that a run wrote, too, and the run goes on with the same recipe', async () => {
+    const start = { model: at('subset', 'FT') };
+    expect(await run('again', start, at('two'))).toMatchObject({ code: 0 });
+    expect(firstTop1('again')).toBe(100);
+    const longer = await run('again', start, at('two'), '--set', 'phases.FT.epochs=2');
+    expect(longer).toMatchObject({ code: 0 });
+    expect(manifestOf('again')).toMatchObject({ classes: NAMES, last: { top1: 100 } });
+  });
+
+  test('can be planned', async () => {
+    const { code, stdout } = await cli(['plan', at('subset.json'), '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).train_images).toBe(16);
+  });
+
+  test('are learned from scratch with the same labels, where the recipe lists the classes', async () => {
+    const { start: _, phases: __, ...scratch } = JSON.parse(readFileSync(at('subset.json'), 'utf8'));
+    const recipe = { ...scratch, incubation: 'none', phases: { E2E: { epochs: 1 } } };
+    writeFileSync(
+      at('listed.json'),
+      JSON.stringify({ ...recipe, data: { ...recipe.data, classes: ['m-bee', 'a-cat', 'z-ant'] } }),
+    );
+    expect(await cli(['run', at('listed.json'), '--out', at('listed')])).toMatchObject({ code: 0 });
+    const { per_class } = JSON.parse(readFileSync(at('listed', 'data.json'), 'utf8')).train;
+    expect(per_class).toEqual([8, 0, 8]);
+    const { code, stderr } = await cli(['run', at('listed.json'), '--set', 'model.classes=2']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('data.classes lists 3 names, model.classes is 2');
+  });
+
+  test('with model.classes of the images are refused, and the hint says what to set', async () => {
+    const { code, stderr } = await runWith('too-few', 2, { model: at('vit') }, at('two'));
+    expect(code).toBe(2);
+    expect(stderr).toContain("classes 3, the recipe's model has 2");
+    expect(stderr).toContain('set model.classes to 3 to keep the head');
+    expect(stderr).toContain('set start.head to new');
+    const kept = ['--set', 'model.classes=3'];
+    expect(await runWith('kept', 2, { model: at('vit') }, at('two'), ...kept)).toMatchObject({ code: 0 });
+    const fresh = ['--set', 'start.head=new'];
+    expect(await runWith('fresh', 2, { model: at('vit') }, at('two'), ...fresh)).toMatchObject({ code: 0 });
+    expect(manifestOf('fresh')).toMatchObject({ classes: ['m-bee', 'z-ant'], model: { classes: 2 } });
+  });
+});
+
 describe('classes that start.model does not know', () => {
   beforeAll(async () => {
     for (const part of ['train', 'val']) {
@@ -74,13 +140,43 @@ describe('classes that start.model does not know', () => {
     const { code, stderr } = await run('refused', { model: at('vit') }, at('other'));
     expect(code).toBe(2);
     expect(stderr).toContain('A-cat, dog: no class has one of these names');
-    expect(stderr).toContain('set start.head to new');
+    expect(stderr).toContain('set start.head to new and model.classes to 3');
     expect(stderr).toContain('A-cat and a-cat');
+  });
+
+  test('are refused where they are fewer, too', async () => {
+    for (const part of ['train', 'val'])
+      await writeClasses(at('fewer', part), { 'z-ant': 0, dog: 1 }, part === 'train' ? 8 : 4);
+    const { code, stderr } = await run('fewer-run', { model: at('vit') }, at('fewer'));
+    expect(code).toBe(2);
+    expect(stderr).toContain('dog: no class has this name');
+    expect(stderr).toContain('set start.head to new and model.classes to 2');
+    const fresh = ['--set', 'start.head=new', '--set', 'model.classes=2'];
+    expect(await run('fewer-run', { model: at('vit') }, at('fewer'), ...fresh)).toMatchObject({ code: 0 });
   });
 
   test('are the labels of a new head', async () => {
     expect(await run('new', { model: at('vit'), head: 'new' }, at('other'))).toMatchObject({ code: 0 });
     expect(manifestOf('new').classes).toEqual(['A-cat', 'dog', 'z-ant']);
+  });
+});
+
+describe('weights without names', () => {
+  beforeAll(() => {
+    cpSync(at('vit'), at('nameless'), { recursive: true });
+    const config = JSON.parse(readFileSync(at('vit', 'config.json'), 'utf8'));
+    const plain = { ...config, id2label: undefined, label2id: undefined };
+    writeFileSync(at('nameless', 'config.json'), JSON.stringify(plain));
+  });
+
+  test('and images of fewer classes: refused until the recipe lists the names', async () => {
+    const { code, stderr } = await run('unlisted', { model: at('nameless') }, at('two'));
+    expect(code).toBe(2);
+    expect(stderr).toContain('has 3 classes and does not name them; the images have 2: m-bee, z-ant');
+    expect(stderr).toContain('list all 3 names in data.classes');
+    const listed = ['--set', `data.classes=${JSON.stringify(NAMES)}`];
+    expect(await run('unlisted', { model: at('nameless') }, at('two'), ...listed)).toMatchObject({ code: 0 });
+    expect(firstTop1('unlisted')).toBe(100);
   });
 });
 

@@ -93,6 +93,14 @@ function labelling(dataset: Dataset, used: readonly number[], model: ModelClasse
 const STATE_THEM = (where: string) =>
   `If ${where} has the model's classes under other names, list them in the order of the labels: --classes FILE.`;
 
+/**
+ * Whether the names of a model's classes tell the labels of a data set.
+ * @param names of the data set's classes
+ */
+export function saysNames(names: readonly string[], model: ModelClasses): boolean {
+  return isUsable(names, names, model);
+}
+
 /** Whether the model's names say anything of the data set's. */
 function isUsable(names: readonly string[], classes: readonly string[], model: ModelClasses): boolean {
   const { named, isCertain, count } = model;

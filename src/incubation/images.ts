@@ -5,13 +5,13 @@ import { decodedAs } from '../data/decoded-as.js';
 import { deitTransform } from '../data/deit-transform.js';
 import { drawErasing } from '../data/erase.js';
 import type { DataPlace } from '../data/identity.js';
-import type { KnownClasses } from '../data/labels.js';
 import type { TrainBatchesOptions } from '../data/loader.js';
 import { drawMix } from '../data/mix.js';
 import { type DatasetPair, openDataset } from '../data/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../data/passed-over.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
+import { labelledByName, namedByNumber } from './named-images.js';
 import type { PhaseName } from './phases.js';
 import type { Recipe } from './recipe/recipe-schema.js';
 
@@ -35,13 +35,26 @@ export interface Images {
  * @throws InputError when the images are missing or do not fit the recipe
  */
 export function openImages(recipe: Recipe, classes?: readonly string[]): Images {
-  return imagesOf(recipe, openWhole(recipe, { modelClasses: recipe.model.classes, classes }));
+  return imagesOf(recipe, openWhole(recipe, classes));
 }
 
-/** A recipe's data set, of any classes where `known` does not say which. */
-export function openWhole(recipe: Recipe, known: KnownClasses): DatasetPair {
+/** All images of a recipe's data set, with the labels of `classes`, else of the names that the recipe states. */
+export function openWhole(
+  recipe: Recipe,
+  classes: readonly string[] | undefined = recipe.data.classes,
+): DatasetPair {
+  const modelClasses = recipe.model.classes;
+  if (classes === undefined) return openAnyClasses(recipe, modelClasses);
+  const pair = openAnyClasses(recipe);
+  return pair.train.isUnnamed
+    ? namedByNumber(openAnyClasses(recipe, modelClasses), classes)
+    : labelledByName(pair, classes, recipe);
+}
+
+/** A recipe's data set with its own classes; where `modelClasses` is given, it must be their number. */
+export function openAnyClasses(recipe: Recipe, modelClasses?: number): DatasetPair {
   const { category, eval_split: evalSplit } = recipe.data;
-  return openDataset({ ...placeOf(recipe), ...known, category, evalSplit });
+  return openDataset({ ...placeOf(recipe), modelClasses, category, evalSplit });
 }
 
 /** What a recipe does with a data set. */

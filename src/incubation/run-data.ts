@@ -5,7 +5,7 @@ import { type DataIdentity, dataIdentity, imageList, type Part } from '../data/i
 import { type DataDifference, dataDifference } from '../data/identity-difference.js';
 import type { DatasetPair } from '../data/open-dataset.js';
 import { dataHash, lineageIn } from './exchange/lineage.js';
-import { type Images, imagesOf, openImages, openWhole, placeOf, recipeOfPhase } from './images.js';
+import { type Images, imagesOf, openAnyClasses, openImages, placeOf, recipeOfPhase } from './images.js';
 import type { PhaseName } from './phases.js';
 import type { Recipe } from './recipe/recipe-schema.js';
 import {
@@ -130,6 +130,8 @@ function identified(own: Recipe, images: Images): Found {
 
 /** Labels follow from names in a folder of images: there the classes keep the order that the run has given them. */
 function openInOrder(own: Recipe, order: readonly string[] | undefined): Images {
+  // A recipe that states the classes may have fewer of them in its images, and another order since a change was accepted.
+  if (order !== undefined && own.data.classes !== undefined) return openImages(own, order);
   const images = openImages(own);
   if (order === undefined || own.data.format !== 'folder') return images;
   const found = images.whole.train.classes.map((name) => name.normalize('NFC'));
@@ -154,7 +156,7 @@ function openedAgain(own: Recipe, runDir: string, owner: DataOwner, before: Data
 
 function openUnchecked(own: Recipe): DatasetPair | undefined {
   try {
-    return openWhole(own, {});
+    return openAnyClasses(own);
   } catch {
     return undefined;
   }

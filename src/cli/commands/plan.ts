@@ -32,13 +32,12 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: what a recipe will do and cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
-  const { recipe } = written;
+  const recipe = options.images === undefined ? await locallyStarted(written) : written.recipe;
   const trainImages =
     options.images === undefined
       ? trainImagesOf(recipe, openImages(recipe).train.length)
       : imagesLeft(recipe, options.images);
   const run = checkedPlan(recipe, trainImages);
-  if (options.images === undefined) await checkLocalStart(written);
   const stepSeconds = await stepSecondsOf(recipe, run, options);
   if (options.devices !== undefined) {
     const { bandwidth, overlap, json } = options;
@@ -56,14 +55,14 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   else print(...text(run, time, sourceOf(options)));
 }
 
-/** As `run` does; what is on the hub is not fetched for a plan. */
-async function checkLocalStart(written: WrittenRecipe): Promise<void> {
+/** The recipe as `run` completes it from its weights; what is on the hub is not fetched for a plan. */
+async function locallyStarted(written: WrittenRecipe): Promise<Recipe> {
   const { recipe } = written;
   const { meta, model } = recipe.start;
   const teachers = phasesOf(recipe).map(({ settings }) => settings.distill?.teacher);
-  if ([meta, model, ...teachers].some((name) => name !== undefined && isHubName(name))) return;
+  if ([meta, model, ...teachers].some((name) => name !== undefined && isHubName(name))) return recipe;
   const { checkStart } = await import('../../incubation/launch/start-check.js');
-  await checkStart(written, defaultFolder(recipe), { note });
+  return (await checkStart(written, defaultFolder(recipe), { note })).recipe;
 }
 
 async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {

@@ -8,6 +8,7 @@ type Sections = Readonly<Record<string, unknown>>;
 
 /** Keys that are filled in from weights, and so are not in the recipe that a user gives again. */
 const RECORDED = [
+  ['data', 'classes'],
   ['data', 'mean'],
   ['data', 'std'],
   ['data', 'eval_crop'],

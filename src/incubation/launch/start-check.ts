@@ -3,7 +3,6 @@ import { inferBackbone } from '../../checkpoint/model-file/model-file-geometry.j
 import { requireFinite } from '../../checkpoint/non-finite.js';
 import { hasBegun } from '../../checkpoint/run-folder.js';
 import { assumedImages } from '../assumed-images.js';
-import { classesOf } from '../checkpoint-classes.js';
 import { type CheckpointFile, type CheckpointFileOptions, readCheckpointFile } from '../checkpoint-file.js';
 import { newHead } from '../new-head.js';
 import { phasesOf } from '../phases.js';
@@ -15,6 +14,7 @@ import { recipeWithFacts } from '../recipe-with-facts.js';
 import { statedFacts } from '../stated-facts.js';
 import { requireTeacher } from '../teacher.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
+import { startClasses } from './start-classes.js';
 
 /** A recipe that is complete with what its weights state, and what a user should know of it. */
 export interface StartedRecipe {
@@ -60,25 +60,31 @@ async function withStart(written: WrittenRecipe, options: CheckpointFileOptions)
   const recipe = checkedRecipe(filled.input, written.source);
   const leftOut = requireFits(key, name, checkpoint, recipe);
   requireFinite(checkpoint.file.stages, name);
+  const labels = startClasses(recipe, checkpoint);
   const stated = Object.keys(Object(Object(written.input).data)).map((each) => `data.${each}`);
   const label = `${key} ${checkpoint.name}`;
   return {
-    input: withWeightsKind(filled.input, checkpoint),
+    input: withWeightsKind(withClasses(filled.input, labels.classes), checkpoint),
     notes: [
       ...readingNotes(checkpoint.file, 'start.weights: '),
       ...(leftOut.length === 0 ? [] : [`${label}: the head is new: ${leftOut.join(', ')} left out`]),
       ...(filled.taken.length === 0 ? [] : [`${label} states ${filled.taken.join(', ')}: taken`]),
       ...filled.differences.map((text) => `${label} states ${text}: the recipe's is used`),
+      ...labels.notes,
     ],
     assumptions: [
       ...assumedImages(facts, vitConfigOf(recipe))
         .filter((each) => !stated.includes(each.key))
         .map(({ text }) => `${text}, of ${label}`),
-      ...(recipe.start.head === 'keep' && classesOf(checkpoint) === undefined
-        ? [`the labels of the images are those of ${label}, which does not name its classes`]
-        : []),
+      ...labels.assumptions,
     ],
   };
+}
+
+function withClasses(input: unknown, classes: readonly string[] | undefined): unknown {
+  if (classes === undefined) return input;
+  const whole = Object(input);
+  return { ...whole, data: { ...whole.data, classes } };
 }
 
 /** Which of a file's weights were taken is part of the run. Of our checkpoints averages are always the default. */
@@ -126,12 +132,18 @@ function requireFits(
   const [what, has, needs] = wrong;
   throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
     hint:
-      HINTS[what] ??
+      (what === 'classes' ? classesHint(found.classes) : HINTS[what]) ??
       'give weights of the model that the recipe describes: compare with `npx deep-incubation inspect`',
   });
 }
 
+function classesHint(classes: number | null): string {
+  const other = 'set start.head to new: a new head is trained for the classes of the recipe';
+  return classes === null
+    ? other
+    : `set model.classes to ${classes} to keep the head, whose classes may be more than those of the images; or ${other}`;
+}
+
 const HINTS: Readonly<Record<string, string>> = {
-  classes: 'set start.head to new, and the head is trained anew for the classes of the recipe',
   'norm after pooling': 'leave model.pool and model.fc_norm out, or set start.head to new',
 };

@@ -43,10 +43,20 @@ describe('labels of what a phase starts from', () => {
   });
 
   test('leave images as they are that have them, or name no classes', () => {
-    for (const images of [imagesOf(['a', 'b']), imagesOf(['0', '1'], true)]) {
-      expect(phaseLabels(images, start(['a', 'b'], false))).toEqual({ images, notes: [] });
+    const numbers = imagesOf(['0', '1'], true);
+    for (const images of [imagesOf(['a', 'b']), numbers]) {
+      expect(phaseLabels(images, start(['a', 'b'], false)).images).toBe(images);
+      expect(phaseLabels(images, start(['a', 'b'], true))).toEqual({ images, notes: [] });
       expect(phaseLabels(images, undefined)).toEqual({ images, notes: [] });
     }
+    expect(phaseLabels(imagesOf(['a', 'b']), start(['a', 'b'], false)).notes).toEqual([]);
+    expect(phaseLabels(numbers, start(['a', 'b'], false)).notes).toEqual([
+      'assumed: the labels of the images, which are numbers, are those of PT: 0 = a, 1 = b',
+    ]);
+    expect(phaseLabels(numbers, start(['0', '1'], false)).notes).toEqual([]);
+    expect(phaseLabels(imagesOf(['b', 'a']), start(['b', 'a'], false)).notes).toEqual([
+      'labels are those of PT: 0 = b, 1 = a',
+    ]);
   });
 
   test('of weights from elsewhere are refused where a class is not among them', () => {

@@ -1,5 +1,6 @@
 import { InputError } from '../../base/errors.js';
-import { className, labelsByName, numbered, sameClasses } from '../../data/class-names.js';
+import { sortedNames } from '../../base/file-names.js';
+import { areNumbers, className, labelsByName, numbered, sameClasses } from '../../data/class-names.js';
 import type { Dataset } from '../../data/dataset.js';
 import { withModelLabels } from '../../data/model-labels.js';
 import type { CheckpointClasses } from '../checkpoint-classes.js';
@@ -30,13 +31,17 @@ export interface PhaseLabels {
 export function phaseLabels(images: Images, start: StartLabels | undefined): PhaseLabels {
   const { train, val } = images;
   const { classes: names } = train;
-  if (start === undefined || train.isUnnamed) return { images, notes: [] };
+  if (start === undefined) return { images, notes: [] };
   const { classes: named, name, isOfRun } = start;
+  if (train.isUnnamed) return { images, notes: isOfRun ? [] : numbersAssumed(start) };
   if (named === undefined) {
     const text = `labels in the order of the classes: ${numbered(names)} (${name} does not name its classes)`;
     return { images, notes: isOfRun ? [] : [`assumed: ${text}`] };
   }
-  if (sameClasses(names, named.names)) return { images, notes: [] };
+  const note = `labels are those of ${name}: ${numbered(named.names)}`;
+  if (sameClasses(names, named.names)) {
+    return { images, notes: isOfRun || isSorted(names) ? [] : [note] };
+  }
   // Renamed since, which was accepted: the run keeps the labels itself.
   if (isOfRun && !areSame(names, named.names)) return { images, notes: [] };
   const model = {
@@ -56,7 +61,7 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
       train: labelled.dataset,
       val: withModelLabels(val, model, 'the validation images').dataset,
     },
-    notes: [`labels are those of ${name}: ${numbered(named.names)}`],
+    notes: [note],
   };
 }
 
@@ -97,6 +102,19 @@ export function requireSameLabels(starts: readonly StartLabels[]): void {
     `${first.name} and ${other.name} were trained with other labels: class ${label} is ${a[label]} and ${b[label]}`,
     { hint: 'Modules fit together that were trained on the same classes: train one of them again.' },
   );
+}
+
+/** Of images whose classes are numbers, such as Fashion-MNIST's. */
+function numbersAssumed({ name, classes }: StartLabels): string[] {
+  if (classes === undefined || areNumbers(classes.names)) return [];
+  return [
+    `assumed: the labels of the images, which are numbers, are those of ${name}: ${numbered(classes.names)}`,
+  ];
+}
+
+/** Whether each class has the label that its name alone would give it. */
+function isSorted(names: readonly string[]): boolean {
+  return sameClasses(names, sortedNames([...names]));
 }
 
 function areSame(a: readonly string[], b: readonly string[]): boolean {

@@ -16,6 +16,12 @@ export function checkTogether(recipe: Recipe, source: string): void {
       `${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`,
     );
   }
+  if (data.classes !== undefined && data.classes.length !== model.classes) {
+    throw new InputError(
+      `${source}: data.classes lists ${data.classes.length} names, model.classes is ${model.classes}`,
+      { hint: `set model.classes to ${data.classes.length}, or list ${model.classes} names` },
+    );
+  }
   if (start.meta !== undefined && start.model !== undefined) {
     throw new InputError(`${source}: start.meta and start.model: only one of them can be given`, {
       hint: 'meta incubates modules in that meta model; model fine-tunes that model',

@@ -55,6 +55,13 @@ export const data = z
         'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files.',
       ),
     path: path.describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
+    classes: z
+      .array(z.string().min(1))
+      .min(1)
+      .describe(
+        "Names of the model's classes, in the order of their labels; some may have no images. Default: as start.model or start.meta names them, where its head is kept; else the classes of the images.",
+      )
+      .optional(),
     category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
     eval_split: z
       .enum(['val', 'test'])
