@@ -21,8 +21,12 @@ export interface OpenDatasetOptions {
   readonly path?: string | undefined;
   /** How many classes the model tells apart. */
   readonly modelClasses?: number | undefined;
-  /** Names of the classes in the order of their labels, where they are known: a folder's label follows from its name. */
+  /** Names of the model's classes, in the order of their labels: images get the label of their class's name. */
   readonly classes?: readonly string[] | undefined;
+  /** Whose names these are, for messages. */
+  readonly from?: string | undefined;
+  /** What to do about names that are not among them, for messages. */
+  readonly whatToDo?: ((classesOfImages: number) => string) | undefined;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
   /** Which part of a folder or of shards is evaluated on. Default: `val`. */
@@ -48,20 +52,48 @@ export function openDataset(options: OpenDatasetOptions): DatasetPair {
   if (folder === undefined) {
     throw new InputError(`a data set of format ${format} without a path`, { hint: 'Give data.path.' });
   }
+  const { classes } = options;
+  if (classes !== undefined) return pairOfClasses(folder, { ...options, classes });
   const pair = openPair(folder, options);
   requireClasses(pair.train, folder, modelClasses);
   return pair;
 }
 
+/** Some of the classes may have no images. Images whose classes have numbers only must have as many classes. */
+function pairOfClasses(
+  folder: string,
+  options: OpenDatasetOptions & { readonly classes: readonly string[] },
+): DatasetPair {
+  const { classes, from = 'the list given', whatToDo } = options;
+  const modelClasses = classes.length;
+  const pair = openPair(folder, { ...options, modelClasses: undefined });
+  if (pair.train.isUnnamed) {
+    const { train, val } = openPair(folder, { ...options, modelClasses });
+    requireClasses(train, folder, modelClasses);
+    const named = (dataset: Dataset) => ({ ...dataset, classes, isUnnamed: false });
+    return { train: named(train), val: named(val) };
+  }
+  const model = {
+    count: modelClasses,
+    named: { names: classes, from },
+    isCertain: true,
+    whatToDo: whatToDo?.(pair.train.classes.length) ?? 'Rename the classes, or correct the list.',
+  };
+  return {
+    train: withModelLabels(pair.train, model, 'the training images').dataset,
+    val: withModelLabels(pair.val, model, 'the validation images').dataset,
+  };
+}
+
 function openPair(
   folder: string,
-  { format, modelClasses, classes, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
+  { format, modelClasses, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
 ): DatasetPair {
   switch (format) {
     case 'fashion-mnist':
       return fashionMnist(folder);
     case 'folder':
-      return imageFolders(folder, { modelClasses, classes }, { evalSplit });
+      return imageFolders(folder, { modelClasses }, { evalSplit });
     case 'shards': {
       const train = shards(folder, 'train', { modelClasses });
       const val = shards(folder, evalSplit, { classes: train.classes });

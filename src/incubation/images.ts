@@ -11,7 +11,6 @@ import { type DatasetPair, openDataset } from '../data/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../data/passed-over.js';
 import { classSubset, subset } from '../data/sampler.js';
 import { evalTransform, type FixedTransform } from '../data/transform.js';
-import { labelledByName, namedByNumber } from './named-images.js';
 import type { PhaseName } from './phases.js';
 import type { Recipe } from './recipe/recipe-schema.js';
 
@@ -43,18 +42,33 @@ export function openWhole(
   recipe: Recipe,
   classes: readonly string[] | undefined = recipe.data.classes,
 ): DatasetPair {
-  const modelClasses = recipe.model.classes;
-  if (classes === undefined) return openAnyClasses(recipe, modelClasses);
-  const pair = openAnyClasses(recipe);
-  return pair.train.isUnnamed
-    ? namedByNumber(openAnyClasses(recipe, modelClasses), classes)
-    : labelledByName(pair, classes, recipe);
+  const head = keptHeadOf(recipe);
+  return openDataset({
+    ...optionsOf(recipe),
+    modelClasses: recipe.model.classes,
+    classes,
+    from: head ?? 'data.classes',
+    whatToDo: (count) =>
+      head === undefined
+        ? 'Rename the classes, or correct data.classes.'
+        : `Rename the classes, or set start.head to new and model.classes to ${count}: the head is then trained for the classes of the images.`,
+  });
 }
 
-/** A recipe's data set with its own classes; where `modelClasses` is given, it must be their number. */
-export function openAnyClasses(recipe: Recipe, modelClasses?: number): DatasetPair {
-  const { category, eval_split: evalSplit } = recipe.data;
-  return openDataset({ ...placeOf(recipe), modelClasses, category, evalSplit });
+/** A recipe's data set with its own classes, however many. */
+export function openAnyClasses({ data }: Pick<Recipe, 'data'>): DatasetPair {
+  return openDataset(optionsOf({ data }));
+}
+
+/** The weights whose head a recipe keeps, as a message names them. */
+export function keptHeadOf({ start }: Pick<Recipe, 'start'>): string | undefined {
+  if (start.head !== 'keep') return undefined;
+  if (start.model !== undefined) return `start.model ${start.model}`;
+  return start.meta === undefined ? undefined : `start.meta ${start.meta}`;
+}
+
+function optionsOf({ data }: Pick<Recipe, 'data'>) {
+  return { ...placeOf({ data }), category: data.category, evalSplit: data.eval_split };
 }
 
 /** What a recipe does with a data set. */
@@ -72,7 +86,7 @@ export function imagesOf(recipe: Recipe, whole: DatasetPair): Images {
 }
 
 /** Where a recipe's images are stored. */
-export function placeOf({ data: { format, path } }: Recipe): DataPlace {
+export function placeOf({ data: { format, path } }: Pick<Recipe, 'data'>): DataPlace {
   return { format, path: path ?? DEFAULT_PATHS[format]?.() };
 }
 

@@ -6,8 +6,7 @@ import { folderContent } from '../../data/folder-scan.js';
 import { saysNames } from '../../data/model-labels.js';
 import { classesOf } from '../checkpoint-classes.js';
 import type { CheckpointFile } from '../checkpoint-file.js';
-import { openAnyClasses, placeOf } from '../images.js';
-import { keptHeadOf } from '../named-images.js';
+import { keptHeadOf, openAnyClasses, placeOf } from '../images.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
 /** The classes that a kept head tells apart, where the recipe does not list them. */
@@ -22,20 +21,23 @@ const NOTHING: StartClasses = { notes: [], assumptions: [] };
 
 /**
  * Which class each label of a kept head is. Its images may be of a subset of its classes where it names them.
- * @param recipe whose model has as many classes as the head
+ * The model of the recipe has as many classes as the head.
  * @throws InputError where the images have another number of classes and names do not tell which they are
  */
-export function startClasses(recipe: Recipe, checkpoint: CheckpointFile): StartClasses {
-  const label = keptHeadOf(recipe);
-  if (label === undefined || recipe.data.classes !== undefined) return NOTHING;
+export function startClasses(
+  { data, model, start }: Pick<Recipe, 'data' | 'model' | 'start'>,
+  checkpoint: CheckpointFile,
+): StartClasses {
+  const label = keptHeadOf({ start });
+  if (label === undefined || data.classes !== undefined) return NOTHING;
   const named = classesOf(checkpoint);
-  const found = classesInData(recipe);
+  const found = classesInData({ data });
   const isByName =
     named !== undefined &&
     found !== undefined &&
     saysNames(found, { count: named.names.length, named, isCertain: named.isOurs });
   if (!isByName) {
-    if (found !== undefined) requireCount(found, recipe, label, named?.names);
+    if (found !== undefined) requireCount(found, model.classes, label, named?.names);
     const text = `the labels of the images are those of ${label}, which does not name its classes`;
     return named === undefined ? { notes: [], assumptions: [text] } : NOTHING;
   }
@@ -59,14 +61,14 @@ export function startClasses(recipe: Recipe, checkpoint: CheckpointFile): StartC
  * Names of the classes of the training images. Nothing where they have only numbers, and where the images cannot be
  * opened: opening them for training reports that.
  */
-function classesInData(recipe: Recipe): readonly string[] | undefined {
-  const { format, path } = placeOf(recipe);
+function classesInData({ data }: Pick<Recipe, 'data'>): readonly string[] | undefined {
+  const { format, path } = placeOf({ data });
   try {
     if (format === 'folder' && path !== undefined) {
       const { folders } = folderContent(folderLayout(path).parts?.train ?? path);
       return folders.length === 0 ? undefined : folders.map((name) => className(shownName(name)));
     }
-    const { train } = openAnyClasses(recipe);
+    const { train } = openAnyClasses({ data });
     return train.isUnnamed ? undefined : train.classes;
   } catch (error) {
     if (error instanceof InputError) return undefined;
@@ -76,17 +78,17 @@ function classesInData(recipe: Recipe): readonly string[] | undefined {
 
 function requireCount(
   found: readonly string[],
-  { model }: Recipe,
+  classes: number,
   label: string,
   names: readonly string[] | undefined,
 ): void {
-  if (found.length === model.classes) return;
+  if (found.length === classes) return;
   const why = names === undefined ? 'does not name them' : `names them otherwise: ${listed(names, 2)}`;
   throw new InputError(
-    `${label} has ${model.classes} classes and ${why}; the images have ${found.length}: ${listed(found)}`,
+    `${label} has ${classes} classes and ${why}; the images have ${found.length}: ${listed(found)}`,
     {
       hint:
-        `list all ${model.classes} names in data.classes, in the order of the labels and as the folders are named; ` +
+        `list all ${classes} names in data.classes, in the order of the labels and as the folders are named; ` +
         `or set start.head to new and model.classes to ${found.length}`,
     },
   );
