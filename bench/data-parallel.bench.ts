@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { RunError } from '../src/base/errors.js';
-import { freePort } from '../src/cluster/ranks.js';
+import { freePort } from '../src/launch/processes/ranks.js';
 import { allCases } from './step/cases.js';
 import { median } from './step/measure.js';
 import { benchPython } from './step/python.js';

@@ -7,10 +7,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { measure } from '../src/cli/plan-measure.js';
-import type { PhaseName } from '../src/incubation/phases.js';
-import { phasePlan } from '../src/incubation/plan/plan.js';
-import { readRecipe } from '../src/incubation/recipe/recipe.js';
+import { measure } from '../src/cli/commands/plan-measure.js';
+import { phasePlan } from '../src/plan/plan.js';
+import type { PhaseName } from '../src/recipe/phases.js';
+import { readRecipe } from '../src/recipe/recipe.js';
 
 const { values: flags } = parseArgs({
   options: {

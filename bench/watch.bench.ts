@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { lockFolder } from '../src/checkpoint/folder-lock.js';
+import { lockFolder } from '../src/files/folder-lock.js';
 import { appendRecords, writeLongRun } from './watch/run-folder.js';
 
 // Compiled, this file lies in dist-bench/bench/, with dist beside it as src.

@@ -1,4 +1,4 @@
-// What is done to the pixels of one image: a list of steps from src/data/pixels.ts, executed as Pillow does.
+// What is done to the pixels of one image: a list of steps from src/data/transforms/pixels.ts, executed as Pillow does.
 #pragma once
 
 #include <cstddef>

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { newestStep } from '../src/checkpoint/checkpoint-store.js';
 import { runStand } from '../src/report/run-status.js';
+import { newestStep } from '../src/run/checkpoint-store.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();

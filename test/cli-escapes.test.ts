@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { writeSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
+import { writeSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 // What is printed comes from files that others may have made: no control character of theirs reaches the terminal.

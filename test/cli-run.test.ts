@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { phasesIn } from '../src/checkpoint/run-folder.js';
+import { phasesIn } from '../src/run/run-folder.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();

@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { writeFile } from '../src/checkpoint/file-bytes.js';
-import { readSafetensors, writeSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
-import { type TorchValue, torchFileWriter } from '../src/checkpoint/torch-file/torch-file-write.js';
+import { writeFile } from '../src/files/file-bytes.js';
+import { readSafetensors, writeSafetensors } from '../src/weights/safetensors/safetensors.js';
+import { type TorchValue, torchFileWriter } from '../src/weights/torch-file/torch-file-write.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();

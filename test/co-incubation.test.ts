@@ -1,8 +1,8 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { liveHolder } from '../src/checkpoint/folder-lock.js';
-import { readSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
+import { liveHolder } from '../src/files/folder-lock.js';
+import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
 const folder = temporaryFolder();

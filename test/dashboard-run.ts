@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EvalRecord, MetricRecord, StepRecord } from '../src/checkpoint/records.js';
-import { runFolder, writeResult } from '../src/checkpoint/run-folder.js';
+import type { EvalRecord, MetricRecord, StepRecord } from '../src/run/records.js';
+import { runFolder, writeResult } from '../src/run/run-folder.js';
 import { writeJudged } from './synthetic-judged.js';
 
 interface PhaseSpec {

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { latestCheckpoint, newestStep, readCheckpoint } from '../src/checkpoint/checkpoint-store.js';
-import { freePort } from '../src/cluster/ranks.js';
+import { freePort } from '../src/launch/processes/ranks.js';
+import { latestCheckpoint, newestStep, readCheckpoint } from '../src/run/checkpoint-store.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { processesOf } from './processes.js';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createProgram } from '../src/cli/program.js';
+import { createProgram } from '../src/cli/declare/program.js';
 import { blocksOf, checkCommand, commandsOf, hidesCommands, PAGES, pageText } from './docs-shell.js';
 import { makeStandIn, writeRecipe } from './stand-in.js';
 
@@ -38,10 +38,7 @@ const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
     'the images of the stand-in are fewer than a batch of it: refused',
   ],
   [/ --classes data\/imagenet/, 'the stand-in has other classes than the weights'],
-  [
-    / run runs\/vit-b --set /,
-    'continues a run of another page; src/incubation/launch/more-epochs.test.ts does so',
-  ],
+  [/ run runs\/vit-b --set /, 'continues a run of another page; src/launch/more-epochs.test.ts does so'],
   [/^tensorboard /, 'serves until it is stopped, and is not ours'],
 ];
 const onlyRead = (line: string) => ONLY_READ.find(([what]) => what.test(line));

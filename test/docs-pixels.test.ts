@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { huggingFaceProcessor } from '../src/checkpoint/layout/layout-processor.js';
-import type { PixelProgram } from '../src/data/pixels.js';
-import { runProgram } from '../src/data/run-program.js';
-import { evalShorterSide, evalTransform } from '../src/data/transform.js';
+import type { PixelProgram } from '../src/data/transforms/pixels.js';
+import { runProgram } from '../src/data/transforms/run-program.js';
+import { evalShorterSide, evalTransform } from '../src/data/transforms/transform.js';
 import { usageOf } from '../src/report/model-card-use.js';
+import { huggingFaceProcessor } from '../src/weights/layout/layout-processor.js';
 import { needs, pythonPath, pythonTorch } from './needs.js';
 import { digestOf, imageOf } from './pixel-images.js';
 

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, CommanderError } from 'commander';
-import { createProgram } from '../src/cli/program.js';
-import { readRecipe } from '../src/incubation/recipe/recipe.js';
+import { createProgram } from '../src/cli/declare/program.js';
+import { readRecipe } from '../src/recipe/recipe.js';
 
 // The pages' commands: to be read from them, and to be checked without being run.
 

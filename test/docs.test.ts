@@ -4,14 +4,9 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { phaseOf, phasesOf } from '../src/incubation/phases.js';
-import { planRun } from '../src/incubation/plan/plan.js';
-import {
-  checkedRecipe,
-  defineRecipe,
-  readRecipe,
-  recipeJsonSchema,
-} from '../src/incubation/recipe/recipe.js';
+import { planRun } from '../src/plan/plan.js';
+import { phaseOf, phasesOf } from '../src/recipe/phases.js';
+import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/recipe/recipe.js';
 import { checkCommand, commandsOf } from './docs-shell.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

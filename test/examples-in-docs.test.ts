@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeModelFile } from '../src/checkpoint/model-file/model-file-write.js';
-import { assemble } from '../src/incubation/assemble.js';
+import { assemble } from '../src/method/assemble.js';
 import { vit } from '../src/models/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
 import { Generator } from '../src/torch/random.js';
+import { writeModelFile } from '../src/weights/model-file/model-file-write.js';
 import { temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

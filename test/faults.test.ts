@@ -18,7 +18,7 @@ import { phasesUnder } from '../bench/kill/processes.js';
 import { torment } from '../bench/kill/torment.js';
 import { differences, traceOf } from '../bench/kill/trace.js';
 import { randomStream } from '../src/base/random.js';
-import { readStatus } from '../src/checkpoint/phase-status.js';
+import { readStatus } from '../src/run/phase-status.js';
 import {
   cli,
   jsonLines,

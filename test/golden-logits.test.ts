@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { assemble, type StageWeights } from '../src/incubation/assemble.js';
+import { assemble, type StageWeights } from '../src/method/assemble.js';
 import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import type { Batch } from '../src/data/batch.js';
-import { assemble } from '../src/incubation/assemble.js';
-import { hybridRegimes } from '../src/incubation/hybrid.js';
+import type { Batch } from '../src/data/loader/batch.js';
+import { assemble } from '../src/method/assemble.js';
+import { hybridRegimes } from '../src/method/hybrid.js';
 import type { StagedModel } from '../src/models/staged.js';
 import { weightsOf } from '../src/nn/weights.js';
-import { classification } from '../src/tasks/classification.js';
+import { classification } from '../src/tasks/classification/classification.js';
 import { Generator } from '../src/torch/random.js';
-import { adamw } from '../src/training/adamw.js';
-import { decayGroups } from '../src/training/optimizer.js';
+import { adamw } from '../src/training/optimizers/adamw.js';
+import { decayGroups } from '../src/training/optimizers/optimizer.js';
 import { train } from '../src/training/trainer.js';
 import {
   GOLDEN_VIT,

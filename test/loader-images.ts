@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
 import type { Batch, Dataset, EncodedImage, Image } from '../src/data/dataset.js';
-import type { TrainBatchesOptions } from '../src/data/loader.js';
-import type { FixedTransform, Transform } from '../src/data/transform.js';
+import type { TrainBatchesOptions } from '../src/data/loader/loader.js';
+import type { FixedTransform, Transform } from '../src/data/transforms/transform.js';
 import { liveImages } from '../src/torch/images.js';
 
 // What the loader's tests read. To import it is to have its files, and to fail where a test leaves images or rejections behind.

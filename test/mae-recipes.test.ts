@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { scheduleOf } from '../src/incubation/phase/phase-schedule.js';
-import { phasesOf } from '../src/incubation/phases.js';
-import { phasePlan } from '../src/incubation/plan/plan.js';
-import { readRecipe } from '../src/incubation/recipe/recipe.js';
+import { scheduleOf } from '../src/phase/phase-schedule.js';
+import { phasePlan } from '../src/plan/plan.js';
+import { phasesOf } from '../src/recipe/phases.js';
+import { readRecipe } from '../src/recipe/recipe.js';
 
 // MAE, arXiv 2111.06377, table 11; the schedule is that of its code (util/lr_sched.py), by epochs.
 const [RATE, WARMUP, LEAST] = [(1e-4 * 4096) / 256, 20, 1e-6];

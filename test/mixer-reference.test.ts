@@ -1,16 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { readSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
-import type { Batch } from '../src/data/batch.js';
-import { assemble } from '../src/incubation/assemble.js';
-import { hybridRegimes } from '../src/incubation/hybrid.js';
+import type { Batch } from '../src/data/loader/batch.js';
+import { assemble } from '../src/method/assemble.js';
+import { hybridRegimes } from '../src/method/hybrid.js';
 import type { Divisible, Regime } from '../src/models/staged.js';
 import { weightsOf } from '../src/nn/weights.js';
-import { classification } from '../src/tasks/classification.js';
+import { classification } from '../src/tasks/classification/classification.js';
 import { backward } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
+import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { maxDifference, numbers } from './support.js';
 
 // Of the example the model alone: it trains where it is imported.

@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { blockPasses } from '../src/incubation/plan/cost.js';
 import type { StagedModel } from '../src/models/staged.js';
 import { weightsOf } from '../src/nn/weights.js';
+import { blockPasses } from '../src/plan/cost.js';
 import type { TrainOptions } from '../src/training/trainer.js';
 import { temporaryFolder } from './cli-support.js';
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readResult } from '../src/checkpoint/run-folder.js';
+import { readResult } from '../src/run/run-folder.js';
 import { type Ended, jsonLines, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { iproute2, type Need, needs } from './needs.js';
 

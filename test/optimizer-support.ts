@@ -3,7 +3,7 @@ import { backward, clearGrads } from '../src/torch/autograd.js';
 import { mul, sum } from '../src/torch/ops.js';
 import { scope } from '../src/torch/scope.js';
 import { fromArray, type Tensor } from '../src/torch/tensor.js';
-import type { Optimizer, ParameterGroup } from '../src/training/optimizer.js';
+import type { Optimizer, ParameterGroup } from '../src/training/optimizers/optimizer.js';
 import { maxDifference, numbers } from './support.js';
 
 type Numbers = Record<string, number[]>;

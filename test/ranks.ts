@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../src/cluster/ranks.js';
+import { freePort } from '../src/launch/processes/ranks.js';
 
 const SCRIPT = fileURLToPath(new URL('fixtures/rank.mjs', import.meta.url));
 

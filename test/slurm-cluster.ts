@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { availableParallelism, hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../src/cluster/ranks.js';
+import { freePort } from '../src/launch/processes/ranks.js';
 import { DAEMON_PATH } from './needs.js';
 
 export interface Cluster {

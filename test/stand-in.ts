@@ -3,14 +3,14 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { stringify } from 'yaml';
-import { writeModelFile } from '../src/checkpoint/model-file/model-file-write.js';
-import { assemble } from '../src/incubation/assemble.js';
-import { phasesOf } from '../src/incubation/phases.js';
-import { readRecipe } from '../src/incubation/recipe/recipe.js';
-import type { Recipe } from '../src/incubation/recipe/recipe-schema.js';
+import { assemble } from '../src/method/assemble.js';
 import { vit } from '../src/models/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
+import { phasesOf } from '../src/recipe/phases.js';
+import { readRecipe } from '../src/recipe/recipe.js';
+import type { Recipe } from '../src/recipe/recipe-schema.js';
 import { Generator } from '../src/torch/random.js';
+import { writeModelFile } from '../src/weights/model-file/model-file-write.js';
 
 // A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
 // data sets, small random models in place of the released ones, and the recipes, made small.

@@ -1,9 +1,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { newestStep } from '../src/checkpoint/checkpoint-store.js';
-import { readStatus } from '../src/checkpoint/phase-status.js';
 import { runStand } from '../src/report/run-status.js';
+import { newestStep } from '../src/run/checkpoint-store.js';
+import { readStatus } from '../src/run/phase-status.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
 // What `status` tells at each stage of a run whose module dies until it is not started again. STATUS_LAPSE=FILE keeps

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { readModelFile } from '../src/checkpoint/model-file/model-file.js';
-import { readSafetensors } from '../src/checkpoint/safetensors/safetensors.js';
-import type { Batch } from '../src/data/batch.js';
-import type { StageWeights } from '../src/incubation/assemble.js';
+import type { Batch } from '../src/data/loader/batch.js';
+import type { StageWeights } from '../src/method/assemble.js';
 import { type VitConfig, vit } from '../src/models/vit.js';
+import { readModelFile } from '../src/weights/model-file/model-file.js';
+import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 
 /** The geometry of every golden case (test/golden/README.md). */
 export const GOLDEN_VIT: VitConfig = {

@@ -1,8 +1,8 @@
 import { crc32, deflateSync } from 'node:zlib';
-import { writeConfusion } from '../src/checkpoint/confusion.js';
-import type { EvalRecord } from '../src/checkpoint/records.js';
-import { runFolder } from '../src/checkpoint/run-folder.js';
-import { type SampleImage, writeSamples } from '../src/checkpoint/samples.js';
+import { writeConfusion } from '../src/run/confusion.js';
+import type { EvalRecord } from '../src/run/records.js';
+import { runFolder } from '../src/run/run-folder.js';
+import { type SampleImage, writeSamples } from '../src/run/samples.js';
 
 const CLASS_NAMES = [
   ...[

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../src/checkpoint/records.js';
-import { runFolder, writeResult } from '../src/checkpoint/run-folder.js';
+import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../src/run/records.js';
+import { runFolder, writeResult } from '../src/run/run-folder.js';
 
 export interface SyntheticPhase {
   readonly phase: string;

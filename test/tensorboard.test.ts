@@ -2,9 +2,9 @@ import { execFileSync, type StdioOptions } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { openEventFile } from '../src/checkpoint/tensorboard/event-file.js';
-import { histogram, scalar, sessionStart } from '../src/checkpoint/tensorboard/events.js';
-import { histogramOf } from '../src/checkpoint/tensorboard/histogram.js';
+import { openEventFile } from '../src/run/tensorboard/event-file.js';
+import { histogram, scalar, sessionStart } from '../src/run/tensorboard/events.js';
+import { histogramOf } from '../src/run/tensorboard/histogram.js';
 import { cli, jsonLines, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { needs, python, pythonPath } from './needs.js';
 

@@ -1,14 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Batch } from '../../src/data/dataset.js';
-import { assemble } from '../../src/incubation/assemble.js';
+import { assemble } from '../../src/method/assemble.js';
 import { vit } from '../../src/models/vit.js';
-import { classification } from '../../src/tasks/classification.js';
+import { classification } from '../../src/tasks/classification/classification.js';
 import { OutOfMemoryError } from '../../src/torch/errors.js';
 import { native } from '../../src/torch/native.js';
 import { Generator } from '../../src/torch/random.js';
-import { adamw } from '../../src/training/adamw.js';
-import { decayGroups } from '../../src/training/optimizer.js';
+import { adamw } from '../../src/training/optimizers/adamw.js';
+import { decayGroups } from '../../src/training/optimizers/optimizer.js';
 import { train } from '../../src/training/trainer.js';
 import { cli } from './cli.js';
 import { limitMemory } from './fake.js';

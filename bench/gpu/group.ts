@@ -1,4 +1,4 @@
-import { freePort } from '../../src/cluster/ranks.js';
+import { freePort } from '../../src/launch/processes/ranks.js';
 import { joinCollective } from '../../src/torch/collective.js';
 import { useDevice } from '../../src/torch/engine.js';
 import { ones } from '../../src/torch/ops.js';

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { deitTransform } from '../../src/data/deit-transform.js';
-import { drawErasing } from '../../src/data/erase.js';
-import { imageFolder } from '../../src/data/folder.js';
-import { trainBatches } from '../../src/data/loader.js';
-import { drawMix } from '../../src/data/mix.js';
+import { imageFolder } from '../../src/data/formats/folder.js';
+import { trainBatches } from '../../src/data/loader/loader.js';
+import { deitTransform } from '../../src/data/transforms/deit-transform.js';
+import { drawErasing } from '../../src/data/transforms/erase.js';
+import { drawMix } from '../../src/data/transforms/mix.js';
 import { MEAN } from './models.js';
 import { report } from './report.js';
 import { jpegsFolder, settings } from './settings.js';

@@ -1,4 +1,4 @@
-import type { RecipeInput } from '../../src/incubation/recipe/recipe-schema.js';
+import type { RecipeInput } from '../../src/recipe/recipe-schema.js';
 import { imagesFolder, settings } from './settings.js';
 
 /** A short recipe of the whole method, on the images of `images`. */

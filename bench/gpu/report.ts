@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { explain } from '../../src/cli/failure.js';
+import { explain } from '../../src/cli/terminal/failure.js';
 import { settings } from './settings.js';
 
 /** A line of report.jsonl. */

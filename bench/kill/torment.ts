@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunError } from '../../src/base/errors.js';
 import type { RandomStream } from '../../src/base/random.js';
-import { readMetrics } from '../../src/checkpoint/metrics-log.js';
-import { runFolder } from '../../src/checkpoint/run-folder.js';
+import { readMetrics } from '../../src/run/metrics-log.js';
+import { runFolder } from '../../src/run/run-folder.js';
 import { kill, phasesUnder } from './processes.js';
 
 /** Ends of a run that say to start it again; the second while one lives on that a killed bench had started. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { phasesIn, readJson, runFolder } from '../../src/checkpoint/run-folder.js';
+import { phasesIn, readJson, runFolder } from '../../src/run/run-folder.js';
 
 /** What a finished run came to, without what depends on the clock or on how often it was resumed. */
 export type Trace = ReadonlyMap<string, unknown>;

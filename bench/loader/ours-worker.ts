@@ -5,11 +5,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { Batch } from '../../src/data/dataset.js';
-import { deitTransform } from '../../src/data/deit-transform.js';
-import { drawErasing } from '../../src/data/erase.js';
-import { imageFolder } from '../../src/data/folder.js';
-import { evalBatches, trainBatches } from '../../src/data/loader.js';
-import { evalTransform } from '../../src/data/transform.js';
+import { imageFolder } from '../../src/data/formats/folder.js';
+import { evalBatches, trainBatches } from '../../src/data/loader/loader.js';
+import { deitTransform } from '../../src/data/transforms/deit-transform.js';
+import { drawErasing } from '../../src/data/transforms/erase.js';
+import { evalTransform } from '../../src/data/transforms/transform.js';
 import type { Settings, Timing } from './side.js';
 
 const SIZE = 224;

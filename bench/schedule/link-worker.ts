@@ -1,6 +1,7 @@
 // One of two processes that time an all-reduce between them: prints its bytes a second and device, as a ring counts them.
-import { joinGroup } from '../../src/cluster/process-group.js';
+
 import { fromArray } from '../../src/torch/tensor.js';
+import { joinGroup } from '../../src/training/distributed/process-group.js';
 
 const ELEMENTS = 7_000_000;
 const ROUNDS = 9;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePort } from '../../src/cluster/ranks.js';
+import { freePort } from '../../src/launch/processes/ranks.js';
 
 const worker = fileURLToPath(new URL('link-worker.js', import.meta.url));
 

@@ -1,6 +1,6 @@
-import { divide } from '../../src/incubation/divide.js';
-import { hybridDepths, hybridRegimes } from '../../src/incubation/hybrid.js';
-import { metaDepths } from '../../src/incubation/meta-model.js';
+import { divide } from '../../src/method/divide.js';
+import { hybridDepths, hybridRegimes } from '../../src/method/hybrid.js';
+import { metaDepths } from '../../src/method/meta-model.js';
 import type { Regime } from '../../src/models/staged.js';
 import type { VitConfig } from '../../src/models/vit.js';
 

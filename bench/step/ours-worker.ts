@@ -1,21 +1,21 @@
 // Our side of the step bench: training steps on request, JSON lines on stdin and stdout (see worker.ts).
 import { createInterface } from 'node:readline';
 import { randomStream } from '../../src/base/random.js';
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
-import { type DataParallel, dataParallel } from '../../src/cluster/data-parallel.js';
-import { joinGroup } from '../../src/cluster/process-group.js';
-import { assemble } from '../../src/incubation/assemble.js';
+import { assemble } from '../../src/method/assemble.js';
 import type { StagedModel } from '../../src/models/staged.js';
 import { vit } from '../../src/models/vit.js';
 import { loadWeights, weightsOf } from '../../src/nn/weights.js';
-import { classification } from '../../src/tasks/classification.js';
+import { classification } from '../../src/tasks/classification/classification.js';
 import { autocast, backward, clearGrads } from '../../src/torch/autograd.js';
 import { native } from '../../src/torch/native.js';
 import { Generator } from '../../src/torch/random.js';
 import { keep, scope } from '../../src/torch/scope.js';
 import { fromArray, fromData, type Tensor } from '../../src/torch/tensor.js';
-import { adamw } from '../../src/training/adamw.js';
-import { decayGroups, type Optimizer } from '../../src/training/optimizer.js';
+import { type DataParallel, dataParallel } from '../../src/training/distributed/data-parallel.js';
+import { joinGroup } from '../../src/training/distributed/process-group.js';
+import { adamw } from '../../src/training/optimizers/adamw.js';
+import { decayGroups, type Optimizer } from '../../src/training/optimizers/optimizer.js';
+import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors/safetensors.js';
 import type { Case } from './cases.js';
 import type { Request } from './worker.js';
 

@@ -1,5 +1,5 @@
 /** A process of its own, so that its peak of memory is the reading's: prints seconds and bytes. */
-import { readModelFile } from '../../src/checkpoint/model-file/model-file.js';
+import { readModelFile } from '../../src/weights/model-file/model-file.js';
 
 const start = performance.now();
 const { stages } = await readModelFile(process.argv[2]);

@@ -1,7 +1,7 @@
 import { type DType, dtypeSize, elementCount, type TensorData } from '../../src/base/tensor-data.js';
-import { writeFile } from '../../src/checkpoint/file-bytes.js';
-import { officialFile } from '../../src/checkpoint/model-file/model-file-write.js';
-import { type TorchValue, torchFileWriter } from '../../src/checkpoint/torch-file/torch-file-write.js';
+import { writeFile } from '../../src/files/file-bytes.js';
+import { officialFile } from '../../src/weights/model-file/model-file-write.js';
+import { type TorchValue, torchFileWriter } from '../../src/weights/torch-file/torch-file-write.js';
 
 const WIDTH = 1280;
 const DTYPE: DType = 'F32';

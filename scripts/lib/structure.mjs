@@ -23,14 +23,9 @@ import ts from 'typescript';
 
 /** Files that control passes through from `run RECIPE` to `optimizer.step`. A phase is a process of its own. */
 const SPINE = [
-  [
-    'cli/main.ts',
-    'cli/commands/run.ts',
-    'incubation/launch/pipeline.ts',
-    'incubation/launch/phase-process.ts',
-  ],
-  ['cli/main.ts', 'cli/commands/phase.ts', 'incubation/phase/run-phase.ts', 'training/trainer.ts'],
-  ['training/trainer.ts', 'training/optimizer.ts'],
+  ['cli/main.ts', 'cli/commands/run.ts', 'launch/pipeline.ts', 'launch/phase-process.ts'],
+  ['cli/main.ts', 'cli/commands/phase.ts', 'phase/run-phase.ts', 'training/trainer.ts'],
+  ['training/trainer.ts', 'training/optimizers/optimizer.ts'],
 ];
 
 /** @param {string} folder  of the sources @returns {Figures} */
@@ -47,7 +42,7 @@ export function measureStructure(folder) {
     duplicate_names: [...names.values()].filter((count) => count > 1).length,
     mutual_folder_pairs: mutualPairs(graph).length,
     spine: new Set(SPINE.flatMap((stations) => pathThrough(graph, stations))).size,
-    closure_of_run_phase: closure(graph, 'incubation/phase/run-phase.ts').size,
+    closure_of_run_phase: closure(graph, 'phase/run-phase.ts').size,
     files_naming_top1: naming(/top-?1/i),
     files_naming_vit: naming(/\bvit\b|ViT|models\/vit/),
     recipe_parameters: matches.reduce((sum, count) => sum + count, 0),

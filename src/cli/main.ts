@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { expandHomeInArguments } from '../base/home.js';
-import { tooManyOpen } from '../checkpoint/file-errors.js';
-import { exitCodeOf, explain } from './failure.js';
-import { createProgram } from './program.js';
-import { escapeText } from './terminal.js';
+import { tooManyOpen } from '../files/file-errors.js';
+import { expandHomeInArguments } from '../files/home.js';
+import { createProgram } from './declare/program.js';
+import { exitCodeOf, explain } from './terminal/failure.js';
+import { escapeText } from './terminal/terminal.js';
 
 for (const stream of [process.stdout, process.stderr]) escapeText(stream);
 

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
-import { confusionOf } from '../checkpoint/confusion.js';
-import type { PhaseFolder } from '../checkpoint/run-folder.js';
-import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../checkpoint/samples.js';
+import { confusionOf } from '../run/confusion.js';
+import type { PhaseFolder } from '../run/run-folder.js';
+import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../run/samples.js';
 import type { Judged } from './protocol.js';
 import { readBytes, readRunJson, withRunFile } from './run-file.js';
 

@@ -1,5 +1,5 @@
-import { runFolder } from '../checkpoint/run-folder.js';
-import { RECENT, secondsLeft } from '../checkpoint/seconds-left.js';
+import { runFolder } from '../run/run-folder.js';
+import { RECENT, secondsLeft } from '../run/seconds-left.js';
 import { type Columns, createColumns } from './columns.js';
 import { tailLines } from './line-tail.js';
 import type { Metric, PhaseState } from './protocol.js';

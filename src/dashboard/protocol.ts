@@ -1,9 +1,10 @@
 /** What the dashboard's server and its page say to each other. Names in JSON are snake_case, as in the run folder. */
-import type { Confusion } from '../checkpoint/confusion.js';
-import type { Samples } from '../checkpoint/samples.js';
+
 import type { PhaseCondition } from '../report/phase-condition.js';
 import type { StandState } from '../report/run-stand.js';
 import type { Way } from '../report/way.js';
+import type { Confusion } from '../run/confusion.js';
+import type { Samples } from '../run/samples.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** What a chart's horizontal axis counts. */

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Scene, writeDashboardRun } from '../../test/dashboard-run.js';
-import { lockFolder } from '../checkpoint/folder-lock.js';
-import type { StepRecord } from '../checkpoint/records.js';
-import { runFolder } from '../checkpoint/run-folder.js';
-import { recordJobs } from '../cluster/slurm-jobs.js';
+import { lockFolder } from '../files/folder-lock.js';
+import { recordJobs } from '../launch/slurm/slurm-jobs.js';
 import { runStand } from '../report/run-status.js';
+import type { StepRecord } from '../run/records.js';
+import { runFolder } from '../run/run-folder.js';
 import { createWatcher } from './events.js';
 import { createRunFeed } from './run-feed.js';
 

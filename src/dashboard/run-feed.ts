@@ -1,10 +1,10 @@
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { requireRun, runFolder } from '../checkpoint/run-folder.js';
-import type { SampleKind } from '../checkpoint/samples.js';
-import { askQueue } from '../cluster/slurm-queue.js';
+import { askQueue } from '../launch/slurm/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
 import { wayOf } from '../report/way.js';
+import { requireRun, runFolder } from '../run/run-folder.js';
+import type { SampleKind } from '../run/samples.js';
 import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { Judged, RunState } from './protocol.js';

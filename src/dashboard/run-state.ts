@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import { phasesIn, runFolder } from '../checkpoint/run-folder.js';
-import { jobsOf, type SlurmJob, slurmFolder } from '../cluster/slurm-jobs.js';
-import type { QueuedJob } from '../cluster/slurm-queue.js';
+import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
+import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import {
   type PhaseCondition,
   type PlannedPhase,
   phaseCondition,
   plannedPhases,
 } from '../report/phase-condition.js';
+import { phasesIn, runFolder } from '../run/run-folder.js';
 import { readRunJson } from './run-file.js';
 
 /** How a phase stands, by the run folder alone. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
-import { sortedNames } from '../base/file-names.js';
+import { sortedNames } from '../files/file-names.js';
 import { className, labelsAmong, labelsByName, requireDistinct } from './class-names.js';
 
 /** What is known of the classes before a folder is read. */

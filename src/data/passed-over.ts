@@ -1,4 +1,4 @@
-import { shownName } from '../base/file-names.js';
+import { shownName } from '../files/file-names.js';
 
 /** What is in a data set's folder and is not read, for one reason. */
 export interface PassedOver {

@@ -10,7 +10,7 @@ import {
 } from '../../test/support.js';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { assemble } from '../incubation/assemble.js';
+import { assemble } from '../method/assemble.js';
 import { noGrad } from '../torch/autograd.js';
 import { to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';

@@ -1,4 +1,4 @@
-import { evalShorterSide } from '../data/transform.js';
+import { evalShorterSide } from '../data/transforms/transform.js';
 import type { VitConfig } from '../models/vit.js';
 
 export interface Normalisation {

@@ -15,14 +15,14 @@ import {
 import { InputError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { joinStages } from '../checkpoint/model-file/model-file-divide.js';
-import { assemble } from '../incubation/assemble.js';
+import { assemble } from '../method/assemble.js';
 import { type VitConfig, vit } from '../models/vit.js';
 import { noGrad } from '../torch/autograd.js';
 import { to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
+import { joinStages } from '../weights/model-file/model-file-divide.js';
 import { type VitGraphOptions, vitGraph } from './vit-graph.js';
 import { writeOnnx } from './write.js';
 

@@ -2,7 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { onnx } from 'onnx-proto';
 import onnxProto from 'onnx-proto';
-import { replaceFile, writeAll } from '../checkpoint/file-bytes.js';
+import { replaceFile, writeAll } from '../files/file-bytes.js';
 import type { Graph, Initializer } from './graph.js';
 
 const { ModelProto, TensorProto, Version } = onnxProto.onnx;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FULL_RUN, syntheticRecords } from '../../test/synthetic-run.js';
-import type { MetricRecord } from '../checkpoint/records.js';
+import type { MetricRecord } from '../run/records.js';
 import { accuracyCurves, lossCurves } from './curves.js';
 
 const evaluation = (phase: string, block_passes: number, top1: number): MetricRecord => ({

@@ -1,4 +1,4 @@
-import type { EvalRecord, MetricRecord, StepRecord } from '../checkpoint/records.js';
+import type { EvalRecord, MetricRecord, StepRecord } from '../run/records.js';
 
 /** The records of one phase. */
 export interface PhaseMetrics {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { writeDashboardRun } from '../../test/dashboard-run.js';
 import { InputError } from '../base/errors.js';
-import { readResult } from '../checkpoint/run-folder.js';
+import { readResult } from '../run/run-folder.js';
 import { readRun } from './run-data.js';
 import { runStand } from './run-status.js';
 

@@ -12,8 +12,8 @@ import {
   writeSyntheticRun,
 } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
-import { packHits, writeConfusion } from '../checkpoint/confusion.js';
-import { writeStatus } from '../checkpoint/phase-status.js';
+import { packHits, writeConfusion } from '../run/confusion.js';
+import { writeStatus } from '../run/phase-status.js';
 import { dataPoints } from './data-efficiency.js';
 import { writeComparison, writeReport } from './html.js';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { writeFileAtomic } from '../checkpoint/atomic.js';
-import { runFolder } from '../checkpoint/run-folder.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { runFolder } from '../run/run-folder.js';
 import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
 import { type DataPoint, dataEfficiencyFigure, dataPoints } from './data-efficiency.js';

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { confusionOf, hitsOf } from '../checkpoint/confusion.js';
-import { readMetrics } from '../checkpoint/metrics-log.js';
-import type { PhaseResult } from '../checkpoint/records.js';
-import { readJson, runFolder } from '../checkpoint/run-folder.js';
+import { confusionOf, hitsOf } from '../run/confusion.js';
+import { readMetrics } from '../run/metrics-log.js';
+import type { PhaseResult } from '../run/records.js';
+import { readJson, runFolder } from '../run/run-folder.js';
 import type { Judged } from './uncertainty.js';
 
 /**

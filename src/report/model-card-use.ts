@@ -1,7 +1,7 @@
 import { quoted } from '../base/shell.js';
-import type { Layout } from '../checkpoint/layout/layout-stages.js';
-import { evalShorterSide, SMALL_IMAGE } from '../data/transform.js';
+import { evalShorterSide, SMALL_IMAGE } from '../data/transforms/transform.js';
 import { isMeanPooled, type VitConfig } from '../models/vit.js';
+import type { Layout } from '../weights/layout/layout-stages.js';
 
 export interface Usage {
   readonly layout: Layout;

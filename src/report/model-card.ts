@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
-import type { Layout } from '../checkpoint/layout/layout-stages.js';
-import type { PhaseResult } from '../checkpoint/records.js';
+import type { PhaseResult } from '../run/records.js';
+import type { Layout } from '../weights/layout/layout-stages.js';
 import { duration, significant, withPrefix } from './format.js';
 import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
 import { pixelsOf, type Usage, usageOf } from './model-card-use.js';

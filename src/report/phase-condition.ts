@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { newestStep } from '../checkpoint/checkpoint-store.js';
-import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
-import { runFolder } from '../checkpoint/run-folder.js';
-import { outputOf, type SlurmJob } from '../cluster/slurm-jobs.js';
-import type { QueuedJob } from '../cluster/slurm-queue.js';
+import { outputOf, type SlurmJob } from '../launch/slurm/slurm-jobs.js';
+import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
+import { newestStep } from '../run/checkpoint-store.js';
+import { type FoundStatus, readStatus } from '../run/phase-status.js';
+import { runFolder } from '../run/run-folder.js';
 import type { PhaseStand, StandState } from './run-stand.js';
 
 /** How a phase stands, its records left out. */

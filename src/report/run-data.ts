@@ -1,16 +1,9 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
-import { readMetrics } from '../checkpoint/metrics-log.js';
-import { type FoundStatus, readStatus } from '../checkpoint/phase-status.js';
-import {
-  phasesIn,
-  readJson,
-  readJsonObject,
-  readResult,
-  requireRun,
-  runFolder,
-} from '../checkpoint/run-folder.js';
+import { readMetrics } from '../run/metrics-log.js';
+import { type FoundStatus, readStatus } from '../run/phase-status.js';
+import { phasesIn, readJson, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
 import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';

@@ -6,10 +6,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { tinyRecipe } from '../../test/cli-support.js';
 import { type SyntheticPhase, syntheticRecords, syntheticResult } from '../../test/synthetic-run.js';
 import { InputError } from '../base/errors.js';
-import { lockFolder } from '../checkpoint/folder-lock.js';
-import { type PhaseStatus, writeStatus } from '../checkpoint/phase-status.js';
-import { runFolder, writeResult } from '../checkpoint/run-folder.js';
-import { recordJobs } from '../cluster/slurm-jobs.js';
+import { lockFolder } from '../files/folder-lock.js';
+import { recordJobs } from '../launch/slurm/slurm-jobs.js';
+import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
+import { runFolder, writeResult } from '../run/run-folder.js';
 import { runStand } from './run-status.js';
 import { standText } from './run-status-text.js';
 

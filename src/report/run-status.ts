@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { quoted } from '../base/shell.js';
-import { liveHolder } from '../checkpoint/folder-lock.js';
-import { readMetrics } from '../checkpoint/metrics-log.js';
-import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../checkpoint/run-folder.js';
-import { RECENT, secondsLeft } from '../checkpoint/seconds-left.js';
-import { outputOf, readJobs } from '../cluster/slurm-jobs.js';
-import type { QueuedJob } from '../cluster/slurm-queue.js';
-import { recipeOfRun } from '../incubation/phase/run-recipe.js';
-import { needsOf, phasesOf as recipePhases } from '../incubation/phases.js';
+import { liveHolder } from '../files/folder-lock.js';
+import { outputOf, readJobs } from '../launch/slurm/slurm-jobs.js';
+import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
+import { recipeOfRun } from '../phase/run-recipe.js';
+import { needsOf, phasesOf as recipePhases } from '../recipe/phases.js';
+import { readMetrics } from '../run/metrics-log.js';
+import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
+import { RECENT, secondsLeft } from '../run/seconds-left.js';
 import {
   type Circumstances,
   type PlannedPhase,

@@ -1,4 +1,4 @@
-import type { PhaseResult } from '../checkpoint/records.js';
+import type { PhaseResult } from '../run/records.js';
 import { duration, significant, withPrefix } from './format.js';
 import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';

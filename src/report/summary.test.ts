@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { PhaseResult } from '../checkpoint/records.js';
+import type { PhaseResult } from '../run/records.js';
 import { ownOutcome, summarize } from './summary.js';
 import { sentence, table } from './summary-text.js';
 import type { Judged } from './uncertainty.js';

@@ -1,4 +1,4 @@
-import type { PhaseResult } from '../checkpoint/records.js';
+import type { PhaseResult } from '../run/records.js';
 import { accuracyDifference, accuracyInterval, type Interval, isLevel, type Judged } from './uncertainty.js';
 import type { Way } from './way.js';
 

@@ -1,6 +1,6 @@
 import { InputError, RunError } from '../base/errors.js';
-import type { Batch } from '../data/batch.js';
 import type { Box, Mix } from '../data/dataset.js';
+import type { Batch } from '../data/loader/batch.js';
 import {
   copyInto,
   divide,

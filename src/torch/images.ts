@@ -1,5 +1,5 @@
-import { pathOf } from '../base/file-names.js';
-import { tooManyFiles } from '../base/open-files.js';
+import { pathOf } from '../files/file-names.js';
+import { tooManyFiles } from '../files/open-files.js';
 import {
   type Handle,
   type ImageFile,

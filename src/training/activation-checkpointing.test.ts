@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { randomStream } from '../base/random.js';
-import type { Batch } from '../data/batch.js';
-import { assemble } from '../incubation/assemble.js';
-import { hybridRegimes } from '../incubation/hybrid.js';
+import type { Batch } from '../data/loader/batch.js';
+import { assemble } from '../method/assemble.js';
+import { hybridRegimes } from '../method/hybrid.js';
 import type { Regime, StagedModel } from '../models/staged.js';
 import { type VitConfig, vit } from '../models/vit.js';
-import { classification } from '../tasks/classification.js';
+import { classification } from '../tasks/classification/classification.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
-import type { Optimizer } from './optimizer.js';
+import type { Optimizer } from './optimizers/optimizer.js';
 import { type TrainOptions, train } from './trainer.js';
 
 const DEPTHS = [2, 3, 2];

@@ -1,4 +1,4 @@
-import type { Confusion } from '../checkpoint/confusion.js';
+import type { Confusion } from '../run/confusion.js';
 import type { Predictions } from './task.js';
 
 /** Counts what images are taken for, sparsely: of a thousand classes only the pairs that occur. */

@@ -7,7 +7,7 @@ import type { TensorData } from '../base/tensor-data.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
 import { type EmaOptions, ema } from './ema.js';
-import { sgd } from './sgd.js';
+import { sgd } from './optimizers/sgd.js';
 
 /** Two parameters, and a step that changes them. */
 function model(dtype: 'F32' | 'F64' = 'F64') {

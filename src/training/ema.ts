@@ -5,8 +5,8 @@ import { noGrad } from '../torch/autograd.js';
 import { clone, copyInto } from '../torch/ops.js';
 import { keep, scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
-import { lerp } from './foreach.js';
-import { loadState, saveState } from './kept-state.js';
+import { lerp } from './optimizers/foreach.js';
+import { loadState, saveState } from './optimizers/kept-state.js';
 
 export interface EmaOptions {
   /** Share of the old average that an update leaves, e.g. 0.9999. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch } from '../data/batch.js';
-import { classification } from '../tasks/classification.js';
+import type { Batch } from '../data/loader/batch.js';
+import { classification } from '../tasks/classification/classification.js';
 import { linear, ones, reshape } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles } from '../torch/scope.js';

@@ -1,6 +1,6 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { RunError } from '../base/errors.js';
-import type { Batch } from '../data/batch.js';
+import type { Batch } from '../data/loader/batch.js';
 import type { Pass } from '../models/staged.js';
 import { autocast, noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';

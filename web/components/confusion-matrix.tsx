@@ -1,5 +1,5 @@
-import type { Confusion } from '../../src/checkpoint/confusion';
 import { className, classScores } from '../../src/report/class-scores';
+import type { Confusion } from '../../src/run/confusion';
 
 /** Classes up to which each cell has its number. */
 const NUMBERED = 20;

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { RunState } from '../../src/dashboard/protocol';
-import { leaves, recipeDifference } from '../../src/incubation/recipe/recipe-difference';
+import { leaves, recipeDifference } from '../../src/recipe/recipe-difference';
 
 /** The resolved recipe, setting by setting; or where it differs from another run's. */
 export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState }) {

@@ -1,5 +1,5 @@
-import type { SampleImage, SampleKind, Samples as Strip } from '../../src/checkpoint/samples';
 import type { Judged, PhaseState, RunState } from '../../src/dashboard/protocol';
+import type { SampleImage, SampleKind, Samples as Strip } from '../../src/run/samples';
 import { stripAddress } from '../judged';
 
 interface SamplesProps {

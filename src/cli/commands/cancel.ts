@@ -1,12 +1,12 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunError } from '../../base/errors.js';
-import { liveHolder } from '../../checkpoint/folder-lock.js';
-import type { Holder } from '../../checkpoint/folder-lock-holder.js';
-import { phasesIn, requireRun, runFolder } from '../../checkpoint/run-folder.js';
-import { openJobs } from '../../cluster/slurm-open-jobs.js';
-import { slurmOutput } from '../../cluster/slurm-queue.js';
-import { print } from '../output.js';
+import { liveHolder } from '../../files/folder-lock.js';
+import type { Holder } from '../../files/folder-lock-holder.js';
+import { openJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { slurmOutput } from '../../launch/slurm/slurm-queue.js';
+import { phasesIn, requireRun, runFolder } from '../../run/run-folder.js';
+import { print } from '../terminal/output.js';
 
 /** A process that saves a checkpoint has so long to leave; one that takes longer is left to it. */
 const PATIENCE_MS = 120_000;

@@ -1,12 +1,12 @@
 import { visibleLine } from '../../base/visible.js';
-import { checkData, type DataReport } from '../../data/data-check.js';
-import type { DataProblem } from '../../data/data-check-problems.js';
-import type { PartSummary, Spread } from '../../data/data-check-summary.js';
+import { checkData, type DataReport } from '../../data/check/data-check.js';
+import type { DataProblem } from '../../data/check/data-check-problems.js';
+import type { PartSummary, Spread } from '../../data/check/data-check-summary.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';
-import { columns, print, printJson } from '../output.js';
-import { progressLine } from '../progress-line.js';
+import { columns, print, printJson } from '../terminal/output.js';
+import { progressLine } from '../terminal/progress-line.js';
 
 /** `data check`: what is wrong with a folder of images; exit 1 where something is. */
 export async function dataCheck(

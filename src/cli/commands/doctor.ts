@@ -6,7 +6,7 @@ import { findCards } from '../doctor/cards.js';
 import { findEngine } from '../doctor/engine.js';
 import type { Findings } from '../doctor/findings.js';
 import { findImages } from '../doctor/images.js';
-import { columns, print, printJson } from '../output.js';
+import { columns, print, printJson } from '../terminal/output.js';
 
 /** `doctor`: what was found on this machine; exit 1 where nothing can be trained. */
 export async function doctor(options: { readonly json?: true }): Promise<void> {

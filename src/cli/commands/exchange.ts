@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { quoted } from '../../base/shell.js';
-import { lockFolder } from '../../checkpoint/folder-lock.js';
-import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
-import { packModule, packWork } from '../../incubation/exchange/bundle-pack.js';
-import { readBundle, unpackModule, unpackWork } from '../../incubation/exchange/bundle-unpack.js';
-import type { PhaseName } from '../../incubation/phases.js';
-import { defaultFolder } from '../default-folder.js';
-import { note, print } from '../output.js';
+import { lockFolder } from '../../files/folder-lock.js';
+import { packModule, packWork } from '../../launch/exchange/bundle-pack.js';
+import { readBundle, unpackModule, unpackWork } from '../../launch/exchange/bundle-unpack.js';
+import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import type { PhaseName } from '../../recipe/phases.js';
+import { note, print } from '../terminal/output.js';
+import { defaultFolder } from './default-folder.js';
 
 interface UnpackOptions {
   readonly into?: string;

@@ -2,18 +2,18 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
-import type { ModelHints } from '../../checkpoint/layout/layout-config.js';
-import type { ModelFile } from '../../checkpoint/model-file/model-file.js';
-import { CLASS_NAMES } from '../../checkpoint/model-file/model-file-classes.js';
-import { type Geometry, inferGeometry } from '../../checkpoint/model-file/model-file-geometry.js';
-import type { WeightsKind } from '../../checkpoint/model-file/weights-choice.js';
 import { numbered } from '../../data/class-names.js';
-import { classesOf } from '../../incubation/checkpoint-classes.js';
-import type { CheckpointFile, Manifest } from '../../incubation/checkpoint-file.js';
+import { classesOf } from '../../phase/start/checkpoint-classes.js';
+import type { CheckpointFile, Manifest } from '../../phase/start/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
 import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
-import { openCheckpoint } from '../open-checkpoint.js';
-import { columns, note, print, printJson } from '../output.js';
+import type { ModelHints } from '../../weights/layout/layout-config.js';
+import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
+import type { WeightsKind } from '../../weights/layout/weights-choice.js';
+import type { ModelFile } from '../../weights/model-file/model-file.js';
+import { CLASS_NAMES } from '../../weights/model-file/model-file-classes.js';
+import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import { columns, note, print, printJson } from '../terminal/output.js';
 
 interface InspectOptions {
   readonly tensors?: true;

@@ -1,39 +1,32 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableCores } from '../../base/cores.js';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
-import { asFileError, asLostResource, requireThere, tooManyOpen } from '../../checkpoint/file-errors.js';
-import { readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { LostRank } from '../../cluster/lost-rank.js';
-import { endWithParent } from '../../cluster/orphan-guard.js';
-import { joinGroup, type ProcessGroup } from '../../cluster/process-group.js';
-import { createProgressSender } from '../../cluster/progress-sender.js';
-import { isLaunched, rankIn, ranksHere } from '../../cluster/rank.js';
-import { type OwnRecord, ownRecord } from '../../incubation/launch/own-record.js';
-import type { FailureKind, failureMessage } from '../../incubation/launch/phase-process.js';
-import { prepareRun } from '../../incubation/launch/prepare.js';
-import { changedThreads } from '../../incubation/phase/changed-threads.js';
-import { openLog } from '../../incubation/phase/phase-log.js';
-import { type PhaseRun, runPhase } from '../../incubation/phase/run-phase.js';
-import { recipeOfRun, writtenRecipeOf } from '../../incubation/phase/run-recipe.js';
-import {
-  needsOf,
-  type PhaseName,
-  phaseOf,
-  phasesNamed,
-  phasesOf,
-  withNeeds,
-} from '../../incubation/phases.js';
-import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
-import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
-import { incubateTogether } from '../../incubation/together/incubate-together.js';
+import { asFileError, asLostResource, requireThere, tooManyOpen } from '../../files/file-errors.js';
+import { type OwnRecord, ownRecord } from '../../launch/own-record.js';
+import type { FailureKind, failureMessage } from '../../launch/phase-process.js';
+import { prepareRun } from '../../launch/prepare.js';
+import { endWithParent } from '../../launch/processes/orphan-guard.js';
+import { createProgressSender } from '../../launch/processes/progress-sender.js';
+import { incubateTogether } from '../../launch/together/incubate-together.js';
+import { changedThreads } from '../../phase/changed-threads.js';
+import { openLog } from '../../phase/observe/phase-log.js';
+import { type PhaseRun, runPhase } from '../../phase/run-phase.js';
+import { recipeOfRun, writtenRecipeOf } from '../../phase/run-recipe.js';
+import { needsOf, type PhaseName, phaseOf, phasesNamed, phasesOf, withNeeds } from '../../recipe/phases.js';
+import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
-import { list } from '../declare/shared.js';
-import { defaultFolder } from '../default-folder.js';
-import { explain, Stopped } from '../failure.js';
-import { note, print } from '../output.js';
-import { stopOnSignals } from '../signals.js';
-import { startedRecipe } from '../start.js';
+import { LostRank } from '../../training/distributed/lost-rank.js';
+import { joinGroup, type ProcessGroup } from '../../training/distributed/process-group.js';
+import { isLaunched, rankIn, ranksHere } from '../../training/distributed/rank.js';
+import { explain, Stopped } from '../terminal/failure.js';
+import { note, print } from '../terminal/output.js';
+import { stopOnSignals } from '../terminal/signals.js';
+import { list } from './common-options.js';
+import { defaultFolder } from './default-folder.js';
+import { startedRecipe } from './start.js';
 
 interface PhaseOptions {
   readonly out?: string;

@@ -1,16 +1,11 @@
-import { phaseOf } from '../../incubation/phases.js';
-import type { Network } from '../../incubation/plan/parallel-time.js';
-import type { RunPlan } from '../../incubation/plan/plan.js';
-import {
-  type DevicesPlan,
-  planDevices,
-  type StepSeconds,
-  type StepTimes,
-} from '../../incubation/plan/plan-devices.js';
-import type { Schedule } from '../../incubation/plan/schedule.js';
-import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
+import type { Network } from '../../plan/parallel-time.js';
+import type { RunPlan } from '../../plan/plan.js';
+import { type DevicesPlan, planDevices, type StepSeconds, type StepTimes } from '../../plan/plan-devices.js';
+import type { Schedule } from '../../plan/schedule.js';
+import { phaseOf } from '../../recipe/phases.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
-import { columns, print, printJson, rule } from '../output.js';
+import { columns, print, printJson, rule } from '../terminal/output.js';
 
 interface Asked {
   readonly devices: readonly number[];

@@ -1,18 +1,18 @@
-import { isHubName } from '../../checkpoint/hub/hub-name.js';
-import { imagesLeft, openImages, trainImagesOf } from '../../incubation/images.js';
-import { phasesOf } from '../../incubation/phases.js';
-import type { CostRatios } from '../../incubation/plan/cost-variants.js';
-import { checkedPlan } from '../../incubation/plan/enough-images.js';
-import type { PhasePlan, RunPlan } from '../../incubation/plan/plan.js';
-import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
-import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
+import { imagesLeft, openImages, trainImagesOf } from '../../phase/images/images.js';
+import type { CostRatios } from '../../plan/cost-variants.js';
+import { checkedPlan } from '../../plan/enough-images.js';
+import type { PhasePlan, RunPlan } from '../../plan/plan.js';
+import { phasesOf } from '../../recipe/phases.js';
+import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
 import { TRAIN_TIME } from '../../report/labels.js';
 import { narrowed } from '../../report/narrow-table.js';
 import { WAY_NAMES } from '../../report/way.js';
-import { defaultFolder } from '../default-folder.js';
-import { columns, note, print, printJson, rule } from '../output.js';
-import { readStepTimes } from '../step-times.js';
+import { isHubName } from '../../weights/hub/hub-name.js';
+import { columns, note, print, printJson, rule } from '../terminal/output.js';
+import { defaultFolder } from './default-folder.js';
+import { readStepTimes } from './step-times.js';
 
 interface PlanOptions {
   readonly set?: readonly string[];
@@ -61,13 +61,13 @@ async function locallyStarted(written: WrittenRecipe): Promise<Recipe> {
   const { meta, model } = recipe.start;
   const teachers = phasesOf(recipe).map(({ settings }) => settings.distill?.teacher);
   if ([meta, model, ...teachers].some((name) => name !== undefined && isHubName(name))) return recipe;
-  const { checkStart } = await import('../../incubation/launch/start-check.js');
+  const { checkStart } = await import('../../launch/start-check.js');
   return (await checkStart(written, defaultFolder(recipe), { note })).recipe;
 }
 
 async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {
   if (stepMs !== undefined) return readStepTimes(stepMs, run.phases);
-  return measure ? (await import('../plan-measure.js')).measure(recipe, run.phases) : null;
+  return measure ? (await import('./plan-measure.js')).measure(recipe, run.phases) : null;
 }
 
 function sourceOf({ measure, stepMs }: PlanOptions): string | null {

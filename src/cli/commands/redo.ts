@@ -1,10 +1,10 @@
 import { ownCommand } from '../../base/shell.js';
-import { lockFolder } from '../../checkpoint/folder-lock.js';
-import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
-import { depthSettings, redoPhase } from '../../incubation/exchange/redo.js';
-import { recipeOfRun } from '../../incubation/phase/run-recipe.js';
-import type { PhaseName } from '../../incubation/phases.js';
-import { note } from '../output.js';
+import { lockFolder } from '../../files/folder-lock.js';
+import { depthSettings, redoPhase } from '../../launch/exchange/redo.js';
+import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { recipeOfRun } from '../../phase/run-recipe.js';
+import type { PhaseName } from '../../recipe/phases.js';
+import { note } from '../terminal/output.js';
 import { run } from './run.js';
 
 interface RedoOptions {

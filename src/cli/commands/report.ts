@@ -1,5 +1,5 @@
 import { type ReportFiles, writeComparison, writeReport } from '../../report/html.js';
-import { note, print } from '../output.js';
+import { note, print } from '../terminal/output.js';
 
 /** `report`: writes each run's page again; of several runs also what compares them. */
 export async function report(runDirs: readonly string[]): Promise<void> {

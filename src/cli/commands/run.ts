@@ -1,31 +1,29 @@
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
-import { newestStep } from '../../checkpoint/checkpoint-store.js';
-import { asLostResource, requireThere } from '../../checkpoint/file-errors.js';
-import { hasBegun, runFolder } from '../../checkpoint/run-folder.js';
-import { requireNoJobs } from '../../cluster/slurm-open-jobs.js';
 import { passedOverLine } from '../../data/passed-over.js';
-import { requireOneParent } from '../../incubation/exchange/one-parent.js';
-import { holdRun } from '../../incubation/launch/hold-run.js';
-import { removeRunLeftovers } from '../../incubation/launch/leftovers.js';
-import { reopenLost } from '../../incubation/launch/lost-weights.js';
-import { runPipeline } from '../../incubation/launch/pipeline.js';
-import { type PreparedRun, prepareRun } from '../../incubation/launch/prepare.js';
-import { recordedRecipe } from '../../incubation/launch/recorded-choices.js';
-import { writtenRecipeOf } from '../../incubation/phase/run-recipe.js';
-import type { PhaseName } from '../../incubation/phases.js';
-import { phasesNamed, phasesOf } from '../../incubation/phases.js';
-import { requireReadableImages } from '../../incubation/readable-images.js';
-import { readRecipeInput, type WrittenRecipe } from '../../incubation/recipe/recipe.js';
-import type { Recipe } from '../../incubation/recipe/recipe-schema.js';
-import { defaultFolder } from '../default-folder.js';
-import { note, print, printJson } from '../output.js';
+import { asLostResource, requireThere } from '../../files/file-errors.js';
+import { holdRun } from '../../launch/hold-run.js';
+import { removeRunLeftovers } from '../../launch/leftovers.js';
+import { reopenLost } from '../../launch/lost-weights.js';
+import { runPipeline } from '../../launch/pipeline.js';
+import { type PreparedRun, prepareRun } from '../../launch/prepare.js';
+import { recordedRecipe } from '../../launch/recorded-choices.js';
+import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { requireReadableImages } from '../../phase/images/readable-images.js';
+import { requireOneParent } from '../../phase/one-parent.js';
+import { writtenRecipeOf } from '../../phase/run-recipe.js';
+import type { PhaseName } from '../../recipe/phases.js';
+import { phasesNamed, phasesOf } from '../../recipe/phases.js';
+import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { newestStep } from '../../run/checkpoint-store.js';
+import { hasBegun, runFolder } from '../../run/run-folder.js';
 import { createProgress } from '../progress/progress.js';
-import { progressLine } from '../progress-line.js';
-import { type Conclusion, concludeRun } from '../run-conclusion.js';
-import { stopOnSignals } from '../signals.js';
-import { startedRecipe } from '../start.js';
+import { note, print, printJson } from '../terminal/output.js';
+import { progressLine } from '../terminal/progress-line.js';
+import { stopOnSignals } from '../terminal/signals.js';
+import { defaultFolder } from './default-folder.js';
 import {
   isAllDone,
   type Launch,
@@ -34,6 +32,8 @@ import {
   printLaunch,
   refuseKubernetes,
 } from './launch.js';
+import { type Conclusion, concludeRun } from './run-conclusion.js';
+import { startedRecipe } from './start.js';
 
 interface RunOptions {
   readonly out?: string;

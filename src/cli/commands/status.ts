@@ -1,10 +1,10 @@
 import pc from 'picocolors';
 import { visibleStrings } from '../../base/visible.js';
-import { readJobs } from '../../cluster/slurm-jobs.js';
-import { askQueue } from '../../cluster/slurm-queue.js';
+import { readJobs } from '../../launch/slurm/slurm-jobs.js';
+import { askQueue } from '../../launch/slurm/slurm-queue.js';
 import { runStand } from '../../report/run-status.js';
 import { standText } from '../../report/run-status-text.js';
-import { printJson, printPainted } from '../output.js';
+import { printJson, printPainted } from '../terminal/output.js';
 
 /** `status`: how every phase of a run stands. Only reads. */
 export async function status(runDir: string, options: { readonly json?: true }): Promise<void> {

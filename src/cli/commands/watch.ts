@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type DashboardOptions, startDashboard } from '../../dashboard/server.js';
-import { note, print } from '../output.js';
-import { stopOnSignals } from '../signals.js';
+import { note, print } from '../terminal/output.js';
+import { stopOnSignals } from '../terminal/signals.js';
 
 /** `watch`: serves the page of some runs until it is told to stop. */
 export async function watch(runs: readonly string[], options: Omit<DashboardOptions, 'runs'>): Promise<void> {

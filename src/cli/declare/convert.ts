@@ -1,5 +1,13 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import { CHECKPOINT, CLASSES, collect, examples, list, positiveInteger, weightsOption } from './shared.js';
+import {
+  CHECKPOINT,
+  CLASSES,
+  collect,
+  examples,
+  list,
+  positiveInteger,
+  weightsOption,
+} from '../commands/common-options.js';
 
 export function addConvert(program: Command): void {
   program

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { examples } from './shared.js';
+import { examples } from '../commands/common-options.js';
 
 export function addDoctor(program: Command): void {
   program

@@ -8,7 +8,7 @@ import {
   SET,
   SPLIT,
   weightsOption,
-} from './shared.js';
+} from '../commands/common-options.js';
 
 export function addEval(program: Command): void {
   program

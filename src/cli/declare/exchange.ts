@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { collect, examples, positiveInteger, SET } from './shared.js';
+import { collect, examples, positiveInteger, SET } from '../commands/common-options.js';
 
 export const FORCE =
   'assemble modules of different meta models all the same; what is at risk is printed and logged';

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, CLASSES, collect, examples, SET, weightsOption } from './shared.js';
+import { CHECKPOINT, CLASSES, collect, examples, SET, weightsOption } from '../commands/common-options.js';
 
 export function addExport(program: Command): void {
   program

@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { CHECKPOINT, examples, weightsOption } from './shared.js';
+import { CHECKPOINT, examples, weightsOption } from '../commands/common-options.js';
 
 export function addInspect(program: Command): void {
   program

@@ -1,6 +1,6 @@
 import type { Command } from '@commander-js/extra-typings';
+import { ACCEPT_DATA_CHANGE, collect, examples, SET, threadCount } from '../commands/common-options.js';
 import { FORCE } from './exchange.js';
-import { ACCEPT_DATA_CHANGE, collect, examples, SET, threadCount } from './shared.js';
 
 export function addPhase(program: Command): void {
   program

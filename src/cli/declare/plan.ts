@@ -7,7 +7,7 @@ import {
   positiveNumber,
   SET,
   share,
-} from './shared.js';
+} from '../commands/common-options.js';
 
 export function addPlan(program: Command): void {
   program

@@ -1,6 +1,6 @@
 import { type Command, Option } from '@commander-js/extra-typings';
+import { ACCEPT_DATA_CHANGE, collect, examples, list, SET } from '../commands/common-options.js';
 import { FORCE } from './exchange.js';
-import { ACCEPT_DATA_CHANGE, collect, examples, list, SET } from './shared.js';
 
 export function addRun(program: Command): void {
   program

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { tailMetrics } from '../../checkpoint/metrics-log-tail.js';
-import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../checkpoint/records.js';
-import { readResult, runFolder } from '../../checkpoint/run-folder.js';
-import { RECENT, secondsLeft } from '../../checkpoint/seconds-left.js';
+import { tailMetrics } from '../../run/metrics-log-tail.js';
+import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../run/records.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
+import { RECENT, secondsLeft } from '../../run/seconds-left.js';
 import { lossCurve } from './loss-curve.js';
 
 /** What a phase's files said so far. */

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { beforeEach, expect, test } from 'vitest';
 import { syntheticResult } from '../../../test/synthetic-run.js';
-import { openMetricsLog } from '../../checkpoint/metrics-log.js';
-import type { MetricRecord } from '../../checkpoint/records.js';
-import { writeResult } from '../../checkpoint/run-folder.js';
+import { openMetricsLog } from '../../run/metrics-log.js';
+import type { MetricRecord } from '../../run/records.js';
+import { writeResult } from '../../run/run-folder.js';
 import { createProgress, type ProgressOptions } from './progress.js';
 
 let runDir: string;

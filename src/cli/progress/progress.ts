@@ -1,8 +1,8 @@
 import pc from 'picocolors';
 import { visibleLine } from '../../base/visible.js';
+import { createLiveBlock, type TextStream } from '../terminal/live-block.js';
 import { graphLine } from './graph-line.js';
 import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
-import { createLiveBlock, type TextStream } from './live-block.js';
 import { type PhaseState, watchPhase } from './phase-state.js';
 
 export interface ProgressOptions {

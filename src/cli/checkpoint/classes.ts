@@ -1,0 +1,37 @@
+import { listed } from '../../data/class-names.js';
+import type { ModelClasses, ModelImages } from '../../data/model-labels.js';
+import { type OpenEvalOptions, openEvalDataset } from '../../data/open/open-dataset.js';
+import { unusedClasses } from '../../phase/start/checkpoint-classes.js';
+import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
+import { modelClassesOf } from '../../phase/start/stated-classes.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { noteAssumed } from '../terminal/assumed.js';
+import { note } from '../terminal/output.js';
+
+interface Classes {
+  /** How many the model tells apart. */
+  readonly count: number;
+  /** What the option `--classes` was given. */
+  readonly stated: string | undefined;
+  readonly category?: Recipe['data']['category'];
+}
+
+/** The names of a checkpoint's classes; what of them is not used is said. */
+export function knownClasses(checkpoint: CheckpointFile, classes: Classes): ModelClasses {
+  const unused = classes.stated === undefined ? unusedClasses(checkpoint) : undefined;
+  if (unused !== undefined) noteAssumed([unused]);
+  return modelClassesOf(checkpoint, classes);
+}
+
+/** Images with the labels of a checkpoint; what was assumed of them, and which classes have none, is said. */
+export function labelledImages(dir: string, options: OpenEvalOptions): ModelImages {
+  const { model } = options;
+  const images = openEvalDataset(dir, options);
+  const { assumptions, missing } = images;
+  noteAssumed(assumptions);
+  if (missing.length > 0 && model.named !== undefined) {
+    const which = `${missing.length.toLocaleString('en-US')} of the model's ${model.count} classes`;
+    note(`without images in ${dir}: ${listed(missing)} (${which})`);
+  }
+  return images;
+}

@@ -1,0 +1,31 @@
+import { Interrupted } from '../../base/interrupted.js';
+import { bytes } from '../../report/format.js';
+import { localCheckpoint } from '../../weights/hub/hub.js';
+import { createLiveBlock } from '../terminal/live-block.js';
+import { stopOnSignals } from '../terminal/signals.js';
+
+/**
+ * `localCheckpoint` as a user sees it: says what is downloaded, on a terminal how far that is; when stopped, it
+ * leaves nothing half-written.
+ * @throws what `localCheckpoint` throws
+ */
+export async function downloaded(name: string, note: (line: string) => void): Promise<string> {
+  const { stderr } = process;
+  const block = createLiveBlock(stderr);
+  using stop = stopOnSignals();
+  try {
+    return await localCheckpoint(name, {
+      signal: stop.signal,
+      onProgress: ({ path, bytes: received, size }) => {
+        const percent = Math.floor((100 * received) / Math.max(size, 1));
+        if (stderr.isTTY) block.draw([`downloading ${path}: ${percent} % of ${bytes(size)}`]);
+        else if (received === 0) note(`downloading ${path}, ${bytes(size)}`);
+      },
+    });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    throw stop.blame(new Interrupted(`the download of ${name} was stopped`), 'nothing half-written was kept');
+  } finally {
+    block.draw([]);
+  }
+}

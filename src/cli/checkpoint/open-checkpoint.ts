@@ -1,0 +1,17 @@
+import { readingNotes } from '../../phase/images/reading-notes.js';
+import { type CheckpointFile, readCheckpointFile } from '../../phase/start/checkpoint-file.js';
+import type { WeightsKind } from '../../weights/layout/weights-choice.js';
+import { note } from '../terminal/output.js';
+import { downloaded } from './download.js';
+
+/**
+ * `readCheckpointFile` as a user sees it: says what is downloaded, which of plain and averaged weights are taken, and
+ * which tensors are left out.
+ * @throws what `readCheckpointFile` and `localCheckpoint` throw
+ */
+export async function openCheckpoint(name: string, weights?: WeightsKind): Promise<CheckpointFile> {
+  const download = (onHub: string) => downloaded(onHub, note);
+  const checkpoint = await readCheckpointFile(name, { note, download, weights });
+  for (const line of readingNotes(checkpoint.file)) note(line);
+  return checkpoint;
+}

@@ -1,0 +1,20 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { writeJsonAtomic } from '../../files/atomic.js';
+import { type TimmFacts, timmConfig } from '../../weights/layout/layout-timm-config.js';
+import type { Geometry } from '../../weights/layout/model-file-geometry.js';
+
+/**
+ * Writes timm's `config.json` beside weights that `convert` wrote: it has the names of the classes. One that is there
+ * is left as it is, unless forced.
+ */
+export function writeTimmConfig(
+  out: string,
+  geometry: Geometry,
+  { force, ...facts }: Omit<TimmFacts, 'weightsFile'> & { readonly force: boolean },
+): { readonly path: string; readonly isWritten: boolean } {
+  const path = join(dirname(out), 'config.json');
+  if (existsSync(path) && !force) return { path, isWritten: false };
+  writeJsonAtomic(path, timmConfig(geometry, { ...facts, weightsFile: basename(out) }));
+  return { path, isWritten: true };
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { elementCount } from '../../base/tensor-data.js';
+import type { Batch } from '../../data/dataset.js';
+import { assemble } from '../../method/assemble.js';
+import { optimizerOf, taskOf } from '../../phase/phase-recipe.js';
+import { scheduleOf } from '../../phase/phase-schedule.js';
+import type { PhasePlan } from '../../plan/plan.js';
+import type { StepTimes } from '../../plan/plan-devices.js';
+import { phaseOf } from '../../recipe/phases.js';
+import { blueprintOf } from '../../recipe/recipe-model.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { openDevice, setThreads } from '../../torch/engine.js';
+import { Generator } from '../../torch/random.js';
+import type { Tensor } from '../../torch/tensor.js';
+import { train } from '../../training/trainer.js';
+
+/** The first step warms up: it allocates memory, and picks kernels. */
+const STEPS = 6;
+
+/** What the steps of each phase take on this machine, by a few steps on random images: medians, and the first step's excess. */
+export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, StepTimes>> {
+  if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
+  const device = openDevice(recipe.run.device);
+  const seconds = new Map<string, StepTimes>();
+  for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
+  // Measured in one process, the first phase pays for all; each trains in a process of its own.
+  const start = Math.max(...[...seconds.values()].map((times) => times.start));
+  return new Map([...seconds].map(([phase, times]) => [phase, { ...times, start }]));
+}
+
+async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise<StepTimes> {
+  const phase = phaseOf(recipe, plan.phase);
+  const { settings } = phase;
+  const generator = new Generator().seed([recipe.seed, 'measure', phase.name]);
+  const stages = phase.depths.map(() => null);
+  const { regimes } = phase;
+  const context = { device, dtype: 'F32', generator } as const;
+  const options = { regimes, dropPath: settings.drop_path };
+  const model = assemble(blueprintOf(recipe), phase.depths, stages, context, options);
+  const milliseconds: number[] = [];
+  const updates: number[] = [];
+  const optimizer = optimizerOf(phase, model);
+  await train({
+    model,
+    task: taskOf(recipe, phase, device),
+    optimizer: { ...optimizer, step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)) },
+    schedule: scheduleOf(phase, plan),
+    batches: randomBatches(recipe, settings.batch_size, STEPS * settings.accumulate),
+    fromStep: 0,
+    steps: STEPS,
+    accumulate: settings.accumulate,
+    clipGrad: settings.clip_grad,
+    precision: settings.precision,
+    activationCheckpointing: settings.activation_checkpointing,
+    device,
+    generator,
+    seed: recipe.seed,
+    phase: phase.name,
+    afterStep: (report) => {
+      milliseconds.push(report.milliseconds);
+    },
+  });
+  // The next phase needs the memory.
+  optimizer.free();
+  for (const [, parameter] of model.namedParameters()) parameter.free();
+  const [step, update] = [milliseconds, updates].map((each) => median(each.slice(1)) / 1000);
+  return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };
+}
+
+/** Milliseconds until the device has done it. */
+function timeOf(work: () => void, model: { trainedParameters(): (readonly [string, Tensor])[] }): number {
+  const started = performance.now();
+  work();
+  const parameters = model.trainedParameters().map(([, parameter]) => parameter);
+  const [smallest] = parameters.sort((a, b) => elementCount(a.shape) - elementCount(b.shape));
+  smallest.toData();
+  return performance.now() - started;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+async function* randomBatches({ model }: Recipe, size: number, count: number): AsyncGenerator<Batch> {
+  const { channels, classes, image_size: side } = model;
+  const images = randomBytes(size * channels * side * side);
+  const indices = Int32Array.from({ length: size }, (_, i) => i);
+  const labels = indices.map((i) => i % classes);
+  for (let i = 0; i < count; i++)
+    yield { size, channels, height: side, width: side, images, labels, indices };
+}

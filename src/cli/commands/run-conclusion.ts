@@ -1,0 +1,50 @@
+import { cpus, totalmem } from 'node:os';
+import { versions } from '../../base/versions.js';
+import { writeJsonAtomic } from '../../files/atomic.js';
+import type { PreparedRun } from '../../launch/prepare.js';
+import { bytes } from '../../report/format.js';
+import { judgedPhases } from '../../report/judged-phases.js';
+import { type RunSummary, summarize } from '../../report/summary.js';
+import { type Way, wayOf } from '../../report/way.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
+
+export interface Conclusion {
+  readonly summary: RunSummary;
+  readonly way: Way;
+  /** Path of the page. */
+  readonly report: string;
+  /** What of the report could not be made. */
+  readonly notes: readonly string[];
+}
+
+/** Writes `summary.json` and the report of what is done. */
+export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promise<Conclusion> {
+  const results = plan.phases
+    .map(({ phase }) => readResult(runDir, phase))
+    .filter((result) => result !== undefined);
+  const summary = summarize({
+    name: recipe.name,
+    seed: recipe.seed,
+    results,
+    machine: machineFacts(),
+    judged: judgedPhases(runDir, results),
+    classes: recipe.model.classes,
+    way: wayOf(recipe),
+  });
+  writeJsonAtomic(runFolder(runDir).summary, summary, { makesFolder: false });
+  const { writeReport } = await import('../../report/html.js');
+  const { html, notes } = await writeReport(runDir);
+  return { summary, way: wayOf(recipe), report: html, notes };
+}
+
+/** What a reader of the results should know of where they were made. */
+function machineFacts(): Record<string, string | number> {
+  const processors = cpus();
+  return {
+    processor: processors[0]?.model ?? 'unknown',
+    cores: processors.length,
+    memory: bytes(totalmem()),
+    system: `${process.platform} ${process.arch}`,
+    ...versions(),
+  };
+}

@@ -1,0 +1,61 @@
+import { Command } from '@commander-js/extra-typings';
+import { versions } from '../../base/versions.js';
+import { examples } from '../commands/common-options.js';
+import { addCancel } from './cancel.js';
+import { addConvert } from './convert.js';
+import { addData } from './data.js';
+import { addDoctor } from './doctor.js';
+import { addEval } from './eval.js';
+import { addExchange } from './exchange.js';
+import { addExport } from './export.js';
+import { addInspect } from './inspect.js';
+import { addPhase } from './phase.js';
+import { addPlan } from './plan.js';
+import { addReport } from './report.js';
+import { addRun } from './run.js';
+import { addSetup } from './setup.js';
+import { addStatus } from './status.js';
+import { addWatch } from './watch.js';
+
+/** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
+export function createProgram() {
+  const program = new Command('deep-incubation')
+    .description(
+      'Train large vision models by divide-and-conquer (Deep Incubation, arXiv 2212.04129), on libtorch.\n\n' +
+        'A recipe file says what is trained, on which images, and how. A run is a folder of plain files.',
+    )
+    .version(versions()['deep-incubation'], '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .helpCommand(false)
+    .exitOverride()
+    .showHelpAfterError('  hint: --help, also behind a command, shows what there is')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation doctor', 'is everything there?'],
+        ['deep-incubation plan recipes/demo.yaml', 'what would it cost?'],
+        ['deep-incubation run recipes/demo.yaml', 'train it: PT, every MT, FT and E2E'],
+        ['deep-incubation eval runs/demo/FT --data images/val', 'judge the assembled model'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      '\nExit status: 0 done, 1 failed, 2 the input was wrong; stopped by a signal: 128 + its number.',
+    );
+  addRun(program);
+  addStatus(program);
+  addCancel(program);
+  addPhase(program);
+  addEval(program);
+  addPlan(program);
+  addInspect(program);
+  addConvert(program);
+  addExchange(program);
+  addExport(program);
+  addData(program);
+  addReport(program);
+  addWatch(program);
+  addDoctor(program);
+  addSetup(program);
+  return program;
+}

@@ -1,0 +1,51 @@
+import { stripVTControlCharacters } from 'node:util';
+import { visibleButColours } from '../../base/visible.js';
+import { toTerminal } from './terminal.js';
+
+/** What is needed of `process.stderr`. */
+export interface TextStream {
+  write(text: string | Uint8Array): unknown;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** Lines at the bottom of a terminal that are redrawn in place, under lines that stay. */
+export interface LiveBlock {
+  /** Characters that a line may have without wrapping. */
+  columns(): number;
+  /** Replaces the lines. Each must fit `columns()`; those beyond the terminal's height are left out. */
+  draw(lines: readonly string[]): void;
+  /** Writes a line that stays, above. Control characters, colours excepted, are written out, as in `draw`. */
+  print(line: string): void;
+}
+
+export function createLiveBlock(stream: TextStream): LiveBlock {
+  let shown: readonly string[] = [];
+  // The last column stays free: some terminals wrap as soon as it is written.
+  const columns = () => Math.max((stream.columns || 80) - 1, 1);
+
+  const erase = () => {
+    const width = columns() + 1;
+    // A terminal made narrower since has wrapped the lines that were drawn.
+    const rows = shown.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / width)),
+      0,
+    );
+    return rows === 0 ? '' : `\x1b[${rows}A\r\x1b[0J`;
+  };
+  const render = (lines: readonly string[]) => lines.map((line) => `${visibleButColours(line)}\n`).join('');
+
+  return {
+    columns,
+    draw: (lines) => {
+      const most = Math.max((stream.rows ?? 24) - 1, 1);
+      const fitting =
+        lines.length <= most ? lines : [...lines.slice(0, most - 1), `  and ${lines.length - most + 1} more`];
+      if (fitting.length === shown.length && fitting.every((line, index) => line === shown[index])) return;
+      const text = erase() + render(fitting);
+      shown = fitting;
+      if (text !== '') stream.write(toTerminal(text));
+    },
+    print: (line) => stream.write(toTerminal(`${erase()}${render([line])}${render(shown)}`)),
+  };
+}

@@ -1,0 +1,126 @@
+import { webcrypto } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { availableCores } from '../../base/cores.js';
+import { errorText, InputError } from '../../base/errors.js';
+import { pathOf } from '../../files/file-names.js';
+import { setImageThreads } from '../../torch/images.js';
+import { type Dataset, type EncodedImage, type Image, isEncoded } from '../dataset.js';
+import { imageFormatOf, isNamedAs } from '../images/image-format.js';
+import { checkImage } from './check-image.js';
+
+/** What reading all images of a data set found; in the data set's order. */
+export interface Reading {
+  /** Pixels; 0 where the image could not be read. */
+  readonly widths: Uint32Array;
+  readonly heights: Uint32Array;
+  /** The first 16 bytes of each image's SHA-256. */
+  readonly digests: Buffer;
+  readonly unreadable: readonly Finding[];
+  /** Images whose content is another format than their name says. */
+  readonly misnamed: readonly Finding[];
+  /** Images that EXIF's orientation turns or mirrors. */
+  readonly turned: number;
+  /** Images of 16-bit grey. */
+  readonly grey16: number;
+}
+
+export interface Finding {
+  readonly index: number;
+  readonly detail: string;
+}
+
+export const DIGEST_BYTES = 16;
+
+/**
+ * Reads and decodes every image, many at a time.
+ *
+ * @param seen called after each
+ */
+export async function readAll(dataset: Dataset, seen: () => void): Promise<Reading> {
+  const { length } = dataset;
+  const widths = new Uint32Array(length);
+  const heights = new Uint32Array(length);
+  const digests = Buffer.alloc(length * DIGEST_BYTES);
+  const unreadable: Finding[] = [];
+  const misnamed: Finding[] = [];
+  let turned = 0;
+  let grey16 = 0;
+
+  setImageThreads(availableCores());
+
+  const read = async (index: number) => {
+    const source = dataset.source(index);
+    let image: Pick<Image, 'width' | 'height'>;
+    let bytes: Uint8Array;
+    if (isEncoded(source)) {
+      bytes = await storedBytes(source);
+      const format = misnamedFormat(dataset.describe(index), bytes);
+      if (format !== undefined) misnamed.push({ index, detail: `named otherwise, it is a ${format} image` });
+      const checked = await checkImage(source);
+      if (checked.orientation !== 1) turned++;
+      if (checked.grey16) grey16++;
+      image = checked;
+    } else {
+      bytes = source.data;
+      image = source;
+    }
+    const digest = await webcrypto.subtle.digest('SHA-256', bytes);
+    digests.set(new Uint8Array(digest, 0, DIGEST_BYTES), index * DIGEST_BYTES);
+    widths[index] = image.width;
+    heights[index] = image.height;
+  };
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < length; index = next++) {
+      try {
+        await read(index);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        unreadable.push({ index, detail: withoutFile(dataset, index, error.message) });
+      }
+      seen();
+    }
+  };
+  await Promise.all(Array.from({ length: 2 * availableCores() + 2 }, worker));
+  const byIndex = (a: Finding, b: Finding) => a.index - b.index;
+  return {
+    widths,
+    heights,
+    digests,
+    unreadable: unreadable.sort(byIndex),
+    misnamed: misnamed.sort(byIndex),
+    turned,
+    grey16,
+  };
+}
+
+/** A decoder's message without the file in front: findings have the image's name beside them. */
+function withoutFile(dataset: Dataset, index: number, message: string): string {
+  const source = dataset.source(index);
+  const front = isEncoded(source) ? `${source.file}: ` : '';
+  return message.startsWith(front) ? message.slice(front.length) : message;
+}
+
+/** Of an image, as the addon has it. */
+const MOST_BYTES = 2 ** 30;
+
+async function storedBytes({ file, start = 0, bytes }: EncodedImage): Promise<Uint8Array> {
+  try {
+    // A pipe would be waited for, and a device has no end.
+    await using handle = await open(pathOf(file), constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = await handle.stat();
+    const length = bytes ?? stat.size;
+    if (!stat.isFile()) throw new Error('not a file');
+    if (length > MOST_BYTES) throw new Error(`${length} bytes are too many`);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, start);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw new InputError(`cannot be read (${errorText(error)})`, { cause: error });
+  }
+}
+
+function misnamedFormat(name: string, bytes: Uint8Array): string | undefined {
+  const format = imageFormatOf(bytes);
+  return format === undefined || isNamedAs(format, name) ? undefined : format;
+}

@@ -1,0 +1,202 @@
+import { InputError } from '../../base/errors.js';
+import type { Dataset } from '../dataset.js';
+import { cifar } from '../formats/cifar.js';
+import { imageFolder } from '../formats/folder.js';
+import { folderLayout } from '../formats/folder-layout.js';
+import type { DataFormat } from '../formats/formats.js';
+import { shardLayout } from '../formats/shard-files.js';
+import { shards } from '../formats/shards.js';
+import { dataFormatOf, openDataset, publishedPart } from '../open/open-dataset.js';
+import { joinedPassedOver, type PassedOver } from '../passed-over.js';
+import { namesOfSplit, type Split, type SplitChoice } from '../splits.js';
+import { type CheckedPart, type DataProblem, problemsOf } from './data-check-problems.js';
+import { readAll } from './data-check-read.js';
+import { type PartSummary, summaryOf } from './data-check-summary.js';
+
+export interface DataReport {
+  readonly format: DataFormat;
+  readonly parts: Readonly<Partial<Record<SplitChoice, PartSummary>>>;
+  /** What is in the folder and is not read. */
+  readonly not_read: readonly PassedOver[];
+  readonly problems: readonly DataProblem[];
+}
+
+export interface DataCheckOptions {
+  /** Read this part alone. Default: train and val, or all where the data set is not divided. */
+  readonly split?: SplitChoice | undefined;
+  /** How many images are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Reads a whole data set, every image to its last pixel, and tells what is wrong with it. What kind it is, is told
+ * by what lies in the folder.
+ *
+ * @throws InputError if there is no data set, no part of it can be opened, or its division cannot be told.
+ */
+export async function checkData(
+  dir: string,
+  { split, onProgress = () => {} }: DataCheckOptions = {},
+): Promise<DataReport> {
+  const format = dataFormatOf(dir);
+  const problems: DataProblem[] = [];
+  const { openers, passedOver = [] } = partsOf(dir, format, split, problems);
+  const opened = openAll(dir, openers, problems);
+  const total = opened.reduce((sum, { dataset }) => sum + dataset.length, 0);
+  let done = 0;
+  const parts: CheckedPart[] = [];
+  for (const { name, dataset } of opened) {
+    const reading = await readAll(dataset, () => onProgress(++done, total));
+    parts.push({ name, dataset, reading });
+  }
+  problems.push(...problemsOf(parts));
+  if (split === undefined && parts.every(({ name }) => name !== 'all')) {
+    problems.push(...refusal(dir, format, problems));
+  }
+  return {
+    format,
+    parts: Object.fromEntries(parts.map(({ name, dataset, reading }) => [name, summaryOf(dataset, reading)])),
+    not_read: joinedPassedOver([...parts.map(({ dataset }) => dataset.passedOver), passedOver]),
+    problems,
+  };
+}
+
+/** Reasons for which a run refuses the data. */
+const REFUSED: ReadonlySet<DataProblem['kind']> = new Set([
+  'damaged',
+  'missing_part',
+  'empty_class',
+  'unknown_class',
+]);
+
+/** What a run says of the data, where no problem explains it yet. */
+function refusal(dir: string, format: DataFormat, problems: readonly DataProblem[]): DataProblem[] {
+  if (problems.some(({ kind }) => REFUSED.has(kind))) return [];
+  try {
+    openDataset({ format, path: dir });
+    return [];
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return [{ kind: 'refused', images: [], detail: error.message }];
+  }
+}
+
+interface OpenedPart {
+  readonly name: SplitChoice;
+  readonly dataset: Dataset;
+}
+
+type Opener = () => OpenedPart[];
+
+/** Opens as much as can be; what cannot is a problem, and an error where it leaves nothing. */
+function openAll(dir: string, openers: readonly Opener[], problems: DataProblem[]): OpenedPart[] {
+  const failures: InputError[] = [];
+  const opened = openers.flatMap((open) => {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      failures.push(error);
+      problems.push(damaged(error));
+      return [];
+    }
+  });
+  if (opened.every(({ dataset }) => dataset.length === 0)) {
+    throw failures[0] ?? new InputError(`${dir} holds no image`, { hint: 'Check the path.' });
+  }
+  return opened;
+}
+
+function damaged({ message }: InputError): DataProblem {
+  return { kind: 'damaged', images: [], detail: message };
+}
+
+/** The parts to be read, and what lies beside them. */
+function partsOf(
+  dir: string,
+  format: DataFormat,
+  split: SplitChoice | undefined,
+  problems: DataProblem[],
+): { readonly openers: Opener[]; readonly passedOver?: readonly PassedOver[] } {
+  const named =
+    (name: SplitChoice, open: () => Dataset): Opener =>
+    () => [{ name, dataset: open() }];
+  switch (format) {
+    case 'folder': {
+      const options = { emptyClasses: true };
+      const whole = named('all', () => imageFolder(dir, {}, options));
+      if (split === 'all') return { openers: [whole] };
+      const { parts, passedOver } = folderLayout(dir);
+      if (parts === undefined && split === undefined) return { openers: [whole] };
+      const chosen = chosenParts(dir, parts ?? {}, split, problems);
+      return {
+        openers: chosen.map(({ name, of }) => named(name, () => imageFolder(of, {}, options))),
+        passedOver: joinedPassedOver([passedOver, othersOf(parts ?? {}, chosen)]),
+      };
+    }
+    case 'shards': {
+      const options = { onProblem: (problem: InputError) => problems.push(damaged(problem)) };
+      const { parts } = shardLayout(dir);
+      const isWhole = split === 'all' || (split === undefined && Object.keys(parts).length === 0);
+      if (isWhole) return { openers: [named('all', () => shards(dir, 'all', {}, options))] };
+      const chosen = chosenParts(dir, parts, split, problems);
+      return {
+        openers: chosen.map(({ name }) => named(name, () => shards(dir, name, {}, options))),
+        passedOver: othersOf(parts, chosen),
+      };
+    }
+    default: {
+      const names = split === undefined ? (['train', 'val'] as const) : [publishedPart(dir, split, format)];
+      if (format === 'cifar-10' || format === 'cifar-100') {
+        return { openers: names.map((name) => named(name, () => cifar(dir, format, name))) };
+      }
+      const openBoth = () => {
+        const pair = openDataset({ format, path: dir });
+        return names.map((name) => ({ name, dataset: pair[name] }));
+      };
+      return { openers: [openBoth] };
+    }
+  }
+}
+
+interface ChosenPart<T> {
+  readonly name: Split;
+  readonly of: T;
+}
+
+/** Train and val as far as they are there, or the part that is asked for. */
+function chosenParts<T>(
+  dir: string,
+  parts: Readonly<Partial<Record<Split, T>>>,
+  split: Split | undefined,
+  problems: DataProblem[],
+): ChosenPart<T>[] {
+  const wanted = split === undefined ? (['train', 'val'] as const) : [split];
+  const found = wanted.flatMap((name) => {
+    const of = parts[name];
+    return of === undefined ? [] : [{ name, of }];
+  });
+  const has = Object.keys(parts).join(' and ') || 'no part';
+  if (found.length === 0) {
+    const names = wanted.map(namesOfSplit).join(', or ');
+    throw new InputError(`${dir} has no part named ${names}: it has ${has}`, {
+      hint: 'Choose another --split, or give the folder of the images itself.',
+    });
+  }
+  for (const name of wanted) {
+    if (parts[name] !== undefined) continue;
+    const detail = `no part is named ${namesOfSplit(name)}: ${dir} has ${has}; a run needs train and val`;
+    problems.push({ kind: 'missing_part', images: [], detail });
+  }
+  return found;
+}
+
+function othersOf<T>(
+  parts: Readonly<Partial<Record<Split, T>>>,
+  chosen: readonly ChosenPart<T>[],
+): PassedOver[] {
+  const names = Object.keys(parts).filter((part) => chosen.every(({ name }) => name !== part));
+  return names.length === 0
+    ? []
+    : [{ reason: 'parts that --split does not ask for', count: names.length, examples: names }];
+}

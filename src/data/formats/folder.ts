@@ -1,0 +1,214 @@
+import { basename, join, resolve } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import { shownName } from '../../files/file-names.js';
+import { className } from '../class-names.js';
+import type { Dataset } from '../dataset.js';
+import { classLabels, type KnownClasses, labelOfName, numberNames } from '../labels.js';
+import { withModelLabels } from '../model-labels.js';
+import { joinedPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
+import { type SplitChoice, splitOfName } from '../splits.js';
+import { type FolderLayout, folderLayout, folderOfSplit } from './folder-layout.js';
+import { folderContent, imagesUnder } from './folder-scan.js';
+import { type NameList, nameListBuilder } from './name-list.js';
+
+export interface FolderOptions {
+  /** A class may be without images. Default: that is an error. */
+  readonly emptyClasses?: boolean;
+}
+
+/**
+ * A folder of images, decoded to RGB when asked for. Two layouts:
+ * - `<class>/<image>`, torchvision's: one sub-folder a class, labels in their sorted order (see `classLabels`);
+ *   images may lie deeper within a class;
+ * - `<anything>_y<label>.<ext>`: no sub-folders, labels in the names.
+ *
+ * Hidden files, and files that are not named as images, are passed over and counted. An image takes the bytes of its
+ * name and eight more.
+ *
+ * @throws InputError if there is no such folder, a class has no image, or labels cannot be told.
+ *
+ * @example
+ * const images = imageFolder('images/train');
+ * console.log(images.length, images.describe(0), images.classes[images.label(0)]);
+ */
+export function imageFolder(root: string, known: KnownClasses = {}, options: FolderOptions = {}): Dataset {
+  const tally = passedOverTally();
+  const { folders, images } = folderContent(root, { onPassedOver: tally.add });
+  if (folders.length === 0) return { ...flatFolder(root, images, known), passedOver: tally.list() };
+
+  for (const image of images) tally.add('images beside class folders', join(root, image));
+  const { labels, classes } = classLabels(root, folders.map(shownName), known);
+  const names = nameListBuilder();
+  const ends = folders.map((folder) => {
+    const path = join(root, folder);
+    const found = imagesUnder(path, tally.add);
+    if (found.length === 0 && !options.emptyClasses) {
+      throw new InputError(`${shownName(path)} holds no image`, {
+        hint: 'Every sub-folder is a class and needs images: add some, or remove the folder.',
+      });
+    }
+    for (const image of found) names.add(image);
+    return names.length;
+  });
+  const scan = { folders, ends, labels, names: names.build(), passedOver: tally.list() };
+  return classFolders(root, scan, classes);
+}
+
+interface Scan {
+  readonly folders: readonly string[];
+  /** Of each folder: how many images it and those before it have. */
+  readonly ends: readonly number[];
+  readonly labels: readonly number[];
+  /** Of all images, folder after folder. */
+  readonly names: NameList;
+  readonly passedOver: readonly PassedOver[];
+}
+
+function classFolders(
+  root: string,
+  { folders, ends, labels, names, passedOver }: Scan,
+  classes: readonly string[],
+): Dataset {
+  const folderOf = new Int32Array(names.length);
+  for (const [i, end] of ends.entries()) folderOf.fill(i, i === 0 ? 0 : ends[i - 1], end);
+  const path = (i: number) => join(root, folders[folderOf[i]], names.at(i));
+  return {
+    length: names.length,
+    classes,
+    passedOver,
+    label: (i) => labels[folderOf[i]],
+    describe: (i) => shownName(path(i)),
+    source: (i) => ({ file: path(i) }),
+  };
+}
+
+/**
+ * A pair of image folders in `root`: `train`, and `val`, `valid` or `validation`. The classes are those of `train`.
+ *
+ * @param evalSplit `test`: the images to evaluate on are those of `test`. Default `val`.
+ * @throws InputError as `imageFolder` and `folderLayout`, and if `val` has a class that `train` has not.
+ *
+ * @example
+ * const { train, val } = imageFolders('images');
+ * console.log(train.length, val.length);
+ */
+export function imageFolders(
+  root: string,
+  known: KnownClasses = {},
+  { evalSplit = 'val' }: { readonly evalSplit?: 'val' | 'test' | undefined } = {},
+): { train: Dataset; val: Dataset } {
+  const layout = folderLayout(root);
+  const [trainFolder, valFolder] = (['train', evalSplit] as const).map((split) =>
+    folderOfSplit(root, layout, split),
+  );
+  const train = imageFolder(trainFolder, known);
+  const val = imageFolder(valFolder, { classes: train.classes, from: shownName(trainFolder) });
+  const passedOver = joinedPassedOver([
+    train.passedOver,
+    layout.passedOver,
+    unreadParts(layout.parts, evalSplit),
+  ]);
+  return { train: { ...train, passedOver }, val };
+}
+
+/**
+ * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself where it is not divided.
+ *
+ * @param classes the names of the model's classes, by label; some may have no images. Without, each class must have a folder.
+ * @param split Default: `val`. `all`: the folders of `dir` are classes, whatever they are called.
+ * @throws InputError as `imageFolder` and `folderLayout`, if the part is missing, and if the classes do not fit the
+ *   model's.
+ *
+ * @example
+ * const val = evalFolder('images', 2);
+ * val.classes; // the names of images/val's folders
+ */
+export function evalFolder(
+  dir: string,
+  modelClasses: number,
+  classes?: readonly string[],
+  split?: SplitChoice,
+): Dataset {
+  const named = classes && { names: classes, from: 'the list given' };
+  const model = { count: modelClasses, named, isCertain: true };
+  return withModelLabels(evalImages(dir, modelClasses, split), model, dir).dataset;
+}
+
+/**
+ * As `evalFolder`, with labels of their own: those that `train` gives where it has all of the classes, else the places
+ * of the folders that are there.
+ */
+export function evalImages(dir: string, modelClasses: number, split?: SplitChoice): Dataset {
+  if (split === 'all') return classesOfPart(dir, undefined, modelClasses);
+  const layout = folderLayout(dir);
+  const isPart = split === undefined || splitOfName(basename(resolve(dir))) === split;
+  if (layout.parts === undefined && isPart) return classesOfPart(dir, undefined, modelClasses);
+  const part = folderOfSplit(dir, layout, split ?? 'val');
+  const dataset = classesOfPart(part, layout.parts?.train, modelClasses);
+  return { ...dataset, passedOver: joinedPassedOver([dataset.passedOver, layout.passedOver]) };
+}
+
+/** The names of the classes of a folder, by label: those of `train` where it has that part. */
+export function folderClasses(dir: string): readonly string[] {
+  const { parts } = folderLayout(dir);
+  return imageFolder(parts?.train ?? parts?.val ?? parts?.test ?? dir).classes;
+}
+
+function classesOfPart(part: string, train: string | undefined, modelClasses: number): Dataset {
+  const { folders } = folderContent(part);
+  if (folders.length === 0) return imageFolder(part, { modelClasses });
+  const inTrain = train === undefined ? [] : folderContent(train).folders.map(shownName);
+  const { classes } = classLabels(train ?? part, inTrain, {});
+  const isKnown = new Set(classes);
+  const areKnown = folders.every((name) => isKnown.has(className(shownName(name))));
+  return imageFolder(part, areKnown ? { classes } : {});
+}
+
+/** The part that could be evaluated on and is not. */
+function unreadParts(parts: FolderLayout['parts'], evalSplit: 'val' | 'test'): PassedOver[] {
+  const other = evalSplit === 'val' ? 'test' : 'val';
+  const path = parts?.[other];
+  return path === undefined
+    ? []
+    : [{ reason: `part that data.eval_split does not ask for`, count: 1, examples: [shownName(path)] }];
+}
+
+function flatFolder(root: string, images: readonly string[], known: KnownClasses): Dataset {
+  if (images.length === 0) throw new InputError(`${shownName(root)} holds no image`, { hint: LAYOUTS });
+  const { classes: names, modelClasses = names?.length } = known;
+  const labels = images.map((image) => {
+    const label = labelOfName(image);
+    if (label === undefined) throw withoutLabel(root, image);
+    if (modelClasses !== undefined && label >= modelClasses) {
+      throw new InputError(
+        `${shownName(join(root, image))}: label ${label}, but there are ${modelClasses} classes`,
+        {
+          hint: 'Labels go from 0 to the number of classes - 1.',
+        },
+      );
+    }
+    return label;
+  });
+  const count = modelClasses ?? labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+  return {
+    length: images.length,
+    classes: names ?? numberNames(count),
+    isUnnamed: names === undefined,
+    label: (i) => labels[i],
+    describe: (i) => shownName(join(root, images[i])),
+    source: (i) => ({ file: join(root, images[i]) }),
+  };
+}
+
+const LAYOUTS = 'Give one sub-folder a class, or images named <anything>_y<label>.png (or .jpg).';
+
+function withoutLabel(root: string, image: string): InputError {
+  if (/^ILSVRC2012_val_\d+\.jpe?g$/i.test(image)) {
+    return new InputError(`${root}: ImageNet's validation images lie here without their classes`, {
+      hint:
+        'Move each into a folder named as its class is in train (n01440764 ...), as torchvision has it: ' +
+        'the script valprep.sh that many repositories hold does so.',
+    });
+  }
+  return new InputError(`${shownName(join(root, image))}: its name tells no label`, { hint: LAYOUTS });
+}

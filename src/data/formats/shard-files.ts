@@ -1,0 +1,150 @@
+import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText, InputError } from '../../base/errors.js';
+import { type OnPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
+import { namesOfSplit, SPLITS, type Split, type SplitChoice, splitOfName, splitsInName } from '../splits.js';
+import { extensionReason, hiddenReason } from './folder-scan.js';
+
+/** The shards of a folder. */
+export interface ShardLayout {
+  /** Paths of each part's shards, sorted. */
+  readonly parts: Readonly<Partial<Record<Split, readonly string[]>>>;
+  /** Paths of those whose names say no part, sorted. */
+  readonly unnamed: readonly string[];
+  /** Compressed ones, which cannot be read. */
+  readonly packed: readonly string[];
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** Whether tar files lie in a folder, or in the folders of its parts. */
+export function holdsShards(folder: string): boolean {
+  return tarsIn(folder).some(({ name }) => isTar(name));
+}
+
+/**
+ * The tar files of a folder and of its sub-folders `train`, `val` ..., by what their names say: that of the sub-folder,
+ * else a word of the file's.
+ *
+ * @throws InputError where a part has two folders, or a name says two parts.
+ */
+export function shardLayout(folder: string): ShardLayout {
+  const tally = passedOverTally();
+  const found = tarsIn(folder, tally.add);
+  const tars = found.filter(({ name }) => isTar(name));
+  const of = (split: Split | undefined) =>
+    tars.filter((tar) => tar.split === split).map(({ name }) => join(folder, name));
+  const parts = Object.fromEntries(
+    SPLITS.map((split) => [split, of(split)] as const).filter(([, files]) => files.length > 0),
+  );
+  const unnamed = of(undefined);
+  if (Object.keys(parts).length > 0) {
+    for (const path of unnamed) tally.add('tar files whose names say no part', path);
+  }
+  const packed = found.filter(({ name }) => !isTar(name)).map(({ name }) => join(folder, name));
+  for (const path of packed) tally.add('compressed tar files', path);
+  return { parts, unnamed, packed, passedOver: tally.list() };
+}
+
+/**
+ * The shards of a part. Where no name says a part, `val` is all of them.
+ *
+ * @param split `all`: every shard, whatever its name says
+ * @throws InputError as `shardLayout`, and where there are none.
+ */
+export function shardFiles(folder: string, split: SplitChoice): readonly string[] {
+  const { parts, unnamed, packed } = shardLayout(folder);
+  const named = Object.values(parts).flat();
+  const isWhole = split === 'all' || (split === 'val' && named.length === 0);
+  const files = isWhole ? [...named, ...unnamed].sort() : (parts[split] ?? []);
+  if (files.length > 0) return files;
+  const names = split === 'all' ? 'of any part' : `named ${namesOfSplit(split)}`;
+  const has = named.length === 0 ? '' : `: it has ${Object.keys(parts).join(' and ')}`;
+  throw new InputError(`${folder} has no tar file ${names}${has}`, { hint: hintFor(split, packed) });
+}
+
+function hintFor(split: SplitChoice, packed: readonly string[]): string {
+  if (packed.length > 0) return `Unpack ${packed[0]} with gunzip: images are read from within tar files.`;
+  const rename = `Name them ${split}-000000.tar and so on`;
+  return split === 'val' ? `${rename}, or choose --split train or --split test.` : `${rename}.`;
+}
+
+const isTar = (name: string) => /\.tar$/i.test(name);
+const isPerhapsPacked = (name: string) => /\.(tar|tgz|tar\.\w+)$/i.test(name);
+
+interface Tar {
+  /** Path within the folder. */
+  readonly name: string;
+  readonly split: Split | undefined;
+}
+
+/** Tar files, compressed ones too, sorted. */
+function tarsIn(folder: string, onPassedOver?: OnPassedOver): Tar[] {
+  const tars: Tar[] = [];
+  const folders = new Map<Split, string>();
+  for (const entry of entriesOf(folder, '', onPassedOver)) {
+    const { name } = entry;
+    const split = splitOfName(name);
+    if (isPerhapsPacked(name)) {
+      tars.push({ name, split: splitOfFile(folder, name) });
+    } else if (split !== undefined && isFolder(folder, entry)) {
+      const inside = tarsOfPart(folder, name, split, onPassedOver);
+      tars.push(...inside);
+      const other = folders.get(split);
+      if (inside.length > 0 && other !== undefined) throw twoFolders(folder, split, [other, name]);
+      if (inside.length > 0) folders.set(split, name);
+    } else if (!NAME_FILES.has(name)) {
+      onPassedOver?.(
+        isFolder(folder, entry) ? 'folders that are no part' : extensionReason(name),
+        join(folder, name),
+      );
+    }
+  }
+  return tars.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function tarsOfPart(folder: string, part: string, split: Split, onPassedOver?: OnPassedOver): Tar[] {
+  return entriesOf(folder, part, onPassedOver).flatMap(({ name }) => {
+    const path = join(part, name);
+    if (isPerhapsPacked(name)) return [{ name: path, split }];
+    if (!NAME_FILES.has(name)) onPassedOver?.(extensionReason(name), join(folder, path));
+    return [];
+  });
+}
+
+/** They may name the classes. */
+const NAME_FILES: ReadonlySet<string> = new Set(['classes.json', 'dataset.json']);
+
+function splitOfFile(folder: string, name: string): Split | undefined {
+  const splits = splitsInName(name);
+  if (splits.length < 2) return splits[0];
+  throw new InputError(`${join(folder, name)}: its name says two parts, ${splits.join(' and ')}`, {
+    hint: `Rename it, or put it into a folder named ${splits.join(' or ')}.`,
+  });
+}
+
+function twoFolders(folder: string, split: Split, names: readonly string[]): InputError {
+  return new InputError(`${folder} has two folders of the part ${split}: ${names.join(' and ')}`, {
+    hint: 'Put the shards of a part into one folder.',
+  });
+}
+
+function isFolder(folder: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return statSync(join(folder, entry.name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function entriesOf(folder: string, part: string, onPassedOver?: OnPassedOver): Dirent[] {
+  const path = join(folder, part);
+  try {
+    return readdirSync(path, { withFileTypes: true }).filter(({ name }) => {
+      const hidden = hiddenReason(name);
+      if (hidden !== undefined) onPassedOver?.(hidden, join(path, name));
+      return hidden === undefined;
+    });
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read as a folder of shards (${errorText(error)})`, {
+      hint: 'Check the path.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,196 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { OpenFile } from '../../files/file-bytes.js';
+import { type ReadAt, type TarEntry, tarEntries, windowReader } from '../../files/tar.js';
+import { IMAGE_FILE } from '../images/image-format.js';
+import { type OnPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
+import { extensionReason, hiddenReason } from './folder-scan.js';
+
+/** Where the images of one tar file are: image `i` is `bytes[i]` bytes from `starts[i]`. */
+export interface ShardIndex {
+  readonly names: readonly string[];
+  readonly starts: readonly number[];
+  readonly bytes: readonly number[];
+  /** A number from 0 on; -1 - i: the class of name `labelNames[i]`. */
+  readonly labels: readonly number[];
+  readonly labelNames: readonly string[];
+  /** What lies beside the samples. */
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** What a sample of WebDataset consists of: neighbouring files whose names are equal up to the first dot. */
+interface Sample {
+  readonly key: string;
+  /** By extension: `jpg`, `input.jpg`. */
+  readonly images: Map<string, TarEntry>;
+  /** Its content, a number or the name of a class. */
+  cls?: string;
+  json?: TarEntry;
+}
+
+/** Of several images of a sample, the input has one of these names; others are masks, depths and the like. */
+const INPUT_NAMES = ['', 'input', 'image', 'img'];
+
+/** Above it a label is damage; no data set has as many classes. */
+const MOST_CLASSES = 1_000_000;
+/** Longer ones are no number and no name. */
+const MOST_LABEL_BYTES = 256;
+const MOST_JSON_BYTES = 2 ** 20;
+
+/**
+ * The images and labels of an open shard in WebDataset's layout: `<key>.jpg` (or another image; `<key>.input.jpg`)
+ * beside `<key>.cls` (a number, or the name of a class) or `<key>.json` (with a number `label`). Samples without either
+ * are passed over, as are other files, and those that macOS and pax leave in archives.
+ *
+ * @throws InputError as `tarEntries`, and if an image has no label or two, or a label no image.
+ */
+export function shardSamples(file: OpenFile): ShardIndex {
+  const read = windowReader(file);
+  const tally = passedOverTally();
+  const index: Building = { names: [], starts: [], bytes: [], labels: [], labelNames: new Map() };
+  let sample: Sample | undefined;
+  const close = () => {
+    if (sample !== undefined) put(index, sample, { path: file.path, read, onPassedOver: tally.add });
+  };
+  for (const entry of tarEntries(file, read)) {
+    const leftover = leftoverReason(entry.name);
+    if (leftover !== undefined) {
+      tally.add(leftover, `${file.path}: ${entry.name}`);
+      continue;
+    }
+    const { key, extension } = splitName(entry.name);
+    if (sample === undefined || sample.key !== key) {
+      close();
+      sample = { key, images: new Map() };
+    }
+    const isTaken = take(sample, extension, entry, file.path, read);
+    if (!isTaken) tally.add(extensionReason(entry.name), `${file.path}: ${entry.name}`);
+  }
+  close();
+  return { ...index, labelNames: [...index.labelNames.keys()], passedOver: tally.list() };
+}
+
+interface Building {
+  readonly names: string[];
+  readonly starts: number[];
+  readonly bytes: number[];
+  readonly labels: number[];
+  /** In the order of their first use. */
+  readonly labelNames: Map<string, number>;
+}
+
+/** What programs leave in archives that no person put there. */
+function leftoverReason(name: string): string | undefined {
+  const parts = name.split('/');
+  if (parts.some((part) => /^PaxHeaders?(\.\d+)?$/.test(part))) return "of the system's";
+  const hidden = parts.map(hiddenReason).find((reason) => reason !== undefined);
+  return hidden;
+}
+
+/** Names are split at the first dot of their last part, as WebDataset does. */
+function splitName(name: string): { key: string; extension: string } {
+  const dot = name.indexOf('.', name.lastIndexOf('/') + 1);
+  return dot < 0
+    ? { key: name, extension: '' }
+    : { key: name.slice(0, dot), extension: name.slice(dot + 1).toLowerCase() };
+}
+
+/** Whether the entry is part of the sample. */
+function take(sample: Sample, extension: string, entry: TarEntry, path: string, read: ReadAt): boolean {
+  if (IMAGE_FILE.test(`.${extension}`)) {
+    if (sample.images.has(extension)) throw wrong(path, sample.key, 'has two images');
+    sample.images.set(extension, entry);
+  } else if (extension === 'cls' || extension.endsWith('.cls')) {
+    if (sample.cls !== undefined) throw wrong(path, sample.key, 'has two labels');
+    sample.cls = entry.size > MOST_LABEL_BYTES ? '' : read(entry.start, entry.size).toString('utf8');
+  } else if (extension === 'json') {
+    sample.json = entry;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+interface Place {
+  readonly path: string;
+  readonly read: ReadAt;
+  readonly onPassedOver: OnPassedOver;
+}
+
+function put(index: Building, sample: Sample, { path, read, onPassedOver }: Place): void {
+  const { key, cls, json } = sample;
+  const image = imageOf(sample, path);
+  if (image === undefined) {
+    if (cls === undefined) return;
+    throw wrong(path, key, 'has a label and no image');
+  }
+  for (const other of sample.images.values()) {
+    if (other !== image) onPassedOver('images beside the one of a sample', `${path}: ${other.name}`);
+  }
+  if (image.size > 0xffffffff) throw wrong(path, key, `has an image of ${image.size} bytes`);
+  const label =
+    cls === undefined ? labelInJson(json, read, index.labelNames) : labelInText(cls, index.labelNames);
+  if (label === undefined) {
+    const what =
+      cls === undefined && json === undefined ? 'has no label' : 'has a label that is no class number';
+    throw wrong(path, key, what);
+  }
+  index.names.push(image.name);
+  index.starts.push(image.start);
+  index.bytes.push(image.size);
+  index.labels.push(label);
+}
+
+/** The one image, or that which is named as the input. */
+function imageOf({ key, images }: Sample, path: string): TarEntry | undefined {
+  if (images.size < 2) return images.values().next().value;
+  const frontOf = (extension: string) => extension.split('.').slice(0, -1).join('.');
+  for (const name of INPUT_NAMES) {
+    const found = [...images].filter(([extension]) => frontOf(extension) === name);
+    if (found.length === 1) return found[0][1];
+    if (found.length > 1) throw wrong(path, key, 'has two images');
+  }
+  throw wrong(path, key, `has images ${[...images.keys()].join(' and ')}, none of them named as its input`);
+}
+
+/** A number is a label; other text is the name of a class. */
+function labelInText(text: string, names: Map<string, number>): number | undefined {
+  const name = text.trim();
+  if (/^\d{1,6}$/.test(name)) return Number(name);
+  if (name === '' || /^[-+]?[\d.]+$/.test(name)) return undefined;
+  const place = names.get(name) ?? names.size;
+  names.set(name, place);
+  return -1 - place;
+}
+
+const labelled = z.object({
+  label: z.union([
+    z
+      .int()
+      .min(0)
+      .max(MOST_CLASSES - 1),
+    z.string().max(MOST_LABEL_BYTES),
+  ]),
+});
+
+function labelInJson(
+  entry: TarEntry | undefined,
+  read: ReadAt,
+  names: Map<string, number>,
+): number | undefined {
+  if (entry === undefined || entry.size > MOST_JSON_BYTES) return undefined;
+  try {
+    const content: unknown = JSON.parse(read(entry.start, entry.size).toString('utf8'));
+    const label = labelled.safeParse(content).data?.label;
+    return typeof label === 'string' ? labelInText(label, names) : label;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function wrong(path: string, key: string, what: string): InputError {
+  return new InputError(`${path}: sample ${JSON.stringify(key.slice(0, 100))} ${what}`, {
+    hint: 'A sample is <key>.jpg (or png) and <key>.cls, or <key>.json with a label, one beside the other; labels count from 0, or are names that classes.json lists.',
+  });
+}

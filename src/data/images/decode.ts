@@ -1,0 +1,123 @@
+import type { Sharp, SharpOptions } from 'sharp';
+import { errorText, InputError } from '../../base/errors.js';
+import type { DecodeOptions, Image } from '../dataset.js';
+import { decodeBmp } from './bmp.js';
+import { firstFrame } from './gif.js';
+import { type ImageFormat, imageFormatOf, otherContent } from './image-format.js';
+import { isGrey16Tiff } from './tiff.js';
+
+/**
+ * Decodes what the addon does not: PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), or a JPEG where the
+ * addon was built without libjpeg-turbo; to 8-bit RGB, byte for byte as Pillow's `Image.open(file).convert('RGB')`
+ * does: alpha dropped without blending, colour profiles not applied. One differs: CMYK JPEGs, for which Pillow's
+ * formula is cruder than libvips'.
+ *
+ * - `exif` is `ignore` by default, as in Pillow, which applies a TIFF's orientation alone.
+ * - `grey16` is `clip` by default, as in Pillow: of 16-bit grey, all above 255 is white. `scale`: 65535 is.
+ *
+ * The work is queued to libuv's thread pool before this returns (but for BMP, and the first call, which loads sharp).
+ *
+ * @throws InputError if the bytes are truncated, damaged, or no image, saying what they are instead.
+ */
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
+  const format = imageFormatOf(bytes);
+  if (format === undefined) throw new InputError(otherContent(bytes));
+  if (format === 'BMP') return decodeBmp(bytes);
+  open ??= await loadSharp();
+  try {
+    if (format === 'GIF') return await decodeGif(open, bytes);
+    return await decodeStill(open, bytes, format, options);
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    // libvips may go on for lines.
+    throw new InputError(errorText(error).split('\n', 1)[0], { cause: error });
+  }
+}
+
+/**
+ * EXIF's orientation of an image that `decodeImage` decodes, 1 to 8; 1: upright.
+ *
+ * @throws InputError as `decodeImage`.
+ */
+export async function orientationOf(bytes: Uint8Array): Promise<number> {
+  const format = imageFormatOf(bytes);
+  if (format === undefined || format === 'BMP' || format === 'GIF') return 1;
+  open ??= await loadSharp();
+  const { orientation = 1 } = await open(bytes, sharpOptions(format)).metadata();
+  return orientation;
+}
+
+/** Whether all above 255 is lost of an image unless `grey16: scale` is given. */
+export function isGrey16(bytes: Uint8Array, format = imageFormatOf(bytes)): boolean {
+  if (format === 'TIFF') return isGrey16Tiff(bytes);
+  // PNG's header: bit depth and colour type.
+  return format === 'PNG' && bytes[24] === 16 && bytes[25] === 0;
+}
+
+type Open = (content: Uint8Array, options: SharpOptions) => Sharp;
+
+/**
+ * 'truncated', not stricter: real photographs carry harmless oddities that every reader accepts. But libtiff calls
+ * missing strips an error, not a truncation.
+ */
+function sharpOptions(format: ImageFormat): SharpOptions {
+  return { failOn: format === 'TIFF' ? 'error' : 'truncated', ignoreIcc: true };
+}
+
+async function decodeStill(
+  open: Open,
+  bytes: Uint8Array,
+  format: ImageFormat,
+  { exif, grey16 = 'clip' }: DecodeOptions,
+): Promise<Image> {
+  const is16 = isGrey16(bytes, format);
+  const image = open(bytes, sharpOptions(format));
+  const upright = exif === 'apply' || format === 'TIFF' ? image.autoOrient() : image;
+  if (!is16) return rgb(upright.toColourspace('srgb').removeAlpha());
+  const { data, info } = await upright
+    .toColourspace('grey16')
+    .removeAlpha()
+    .raw({ depth: 'ushort' })
+    .toBuffer({ resolveWithObject: true });
+  const values = new Uint16Array(data.buffer, data.byteOffset, data.length / 2);
+  return { width: info.width, height: info.height, channels: 3, data: rgbOfGrey16(values, grey16) };
+}
+
+async function decodeGif(open: Open, bytes: Uint8Array): Promise<Image> {
+  const { file, canvas } = firstFrame(bytes);
+  const frame = await rgb(open(file, sharpOptions('GIF')).toColourspace('srgb').removeAlpha());
+  const { width, height, left, top, fill } = canvas;
+  if (frame.width === width && frame.height === height) return frame;
+  const data = new Uint8Array(3 * width * height);
+  for (let i = 0; i < data.length; i++) data[i] = fill[i % 3];
+  const row = 3 * frame.width;
+  for (let y = 0; y < frame.height; y++) {
+    data.set(frame.data.subarray(y * row, (y + 1) * row), 3 * ((top + y) * width + left));
+  }
+  return { width, height, channels: 3, data };
+}
+
+async function rgb(image: Sharp): Promise<Image> {
+  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, channels: 3, data };
+}
+
+function rgbOfGrey16(values: Uint16Array, grey16: 'clip' | 'scale'): Uint8Array {
+  const data = new Uint8Array(3 * values.length);
+  for (const [i, value] of values.entries()) {
+    data.fill(grey16 === 'scale' ? value >> 8 : Math.min(value, 255), 3 * i, 3 * i + 3);
+  }
+  return data;
+}
+
+let open: Open | undefined;
+
+/** On first use: commands that read no image need not wait for sharp's libraries. */
+async function loadSharp(): Promise<Open> {
+  const { default: sharp } = await import('sharp');
+  // Images are decoded many at a time, so threads within one only take cores from the training step.
+  sharp.concurrency(1);
+  // Each image is read once an epoch: a cache of results holds memory for nothing.
+  sharp.cache(false);
+  return sharp;
+}

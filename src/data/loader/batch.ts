@@ -1,0 +1,118 @@
+import { InputError } from '../../base/errors.js';
+import type { Batch, Dataset } from '../dataset.js';
+import { createCanvas } from '../transforms/canvas.js';
+import {
+  type Failure,
+  fill,
+  fillAtOnce,
+  type ImagePlan,
+  type Loading,
+  type Slot,
+} from '../transforms/fill.js';
+import type { ImageSize } from '../transforms/transform.js';
+import { labelOf, sourceOf } from './checked-sample.js';
+
+export type { Batch } from '../dataset.js';
+
+export interface BatchOptions {
+  readonly dataset: Dataset;
+  readonly indices: Int32Array;
+  /** What to do to the image of a slot; the results must all have the same size and channels. */
+  readonly plan: (size: ImageSize, slot: Pick<Slot, 'slot' | 'index'>) => ImagePlan;
+  /** Without: an image that cannot be read is an error. */
+  readonly replacement?: Replacement;
+  /** Once aborted, nothing more is begun, and the batch that was promised means nothing. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Replacement {
+  /** The index to try in a slot whose image cannot be read, `tries` = 0, 1 ... */
+  readonly instead: (slot: number, tries: number) => number;
+  /** Told of each image that cannot be read. */
+  readonly onReplaced?: (describe: string, error: InputError) => void;
+}
+
+/**
+ * Loads images `indices` of a data set into one batch: at once if they are in memory and nothing is to be done
+ * to them, else on the addon's threads, where the reading of all of them starts now.
+ *
+ * @throws InputError naming the image that cannot be read, planned or put beside the others; with a
+ *   replacement, if more than a tenth of the batch cannot be read (but one always may), or ten tries for an image.
+ */
+export function loadBatch(options: BatchOptions): Batch | Promise<Batch> {
+  const { dataset, indices, plan, signal } = options;
+  const canvas = createCanvas(indices.length);
+  const describe = (index: number) => dataset.describe(index);
+  const loading: Loading = { canvas, erased: new Map(), plan, describe, signal };
+  const slots = Array.from(indices, (index, slot) => slotOf(dataset, slot, index));
+  if (fillAtOnce(loading, slots)) return batchOf(options, loading, new Map());
+  return fillAll(options, loading, slots).then((replaced) => batchOf(options, loading, replaced));
+}
+
+/** Most replacements that are tried for an image. */
+const TRIES = 10;
+
+/** Gives, by slot, the image that came in the place of one that cannot be read. */
+async function fillAll(
+  { dataset, indices, replacement }: BatchOptions,
+  loading: Loading,
+  slots: readonly Slot[],
+): Promise<Map<number, number>> {
+  const replaced = new Map<number, number>();
+  let failures = await fill(loading, slots);
+  for (let tries = 0; failures.length > 0; tries++) {
+    const fatal = failures.find(
+      ({ isUnreadable }) => replacement === undefined || tries === TRIES || !isUnreadable,
+    );
+    if (fatal !== undefined) throw fatal.error;
+    if (failures.length > Math.max(1, indices.length / 10)) throw tooMany(failures, indices.length);
+    const next: Slot[] = [];
+    for (const {
+      slot: { slot, index },
+      error,
+    } of failures) {
+      replacement?.onReplaced?.(dataset.describe(index), error);
+      const other = replacement?.instead(slot, tries) ?? index;
+      replaced.set(slot, other);
+      next.push(slotOf(dataset, slot, other));
+    }
+    failures = await fill(loading, next);
+  }
+  return replaced;
+}
+
+function slotOf(dataset: Dataset, slot: number, index: number): Slot {
+  return { slot, index, source: sourceOf(dataset, index) };
+}
+
+function tooMany(failures: readonly Failure[], size: number): InputError {
+  const [{ error }] = failures;
+  return new InputError(
+    `${failures.length} of the ${size} images of a batch cannot be read; one: ${error.message}`,
+    {
+      hint: 'So many are not replaced by others. Restore the files, or check the disk they lie on.',
+      cause: error,
+    },
+  );
+}
+
+function batchOf(
+  { dataset, indices }: BatchOptions,
+  { canvas, erased }: Loading,
+  replaced: ReadonlyMap<number, number>,
+): Batch {
+  const { channels, height, width } = canvas.size;
+  const shown = indices.map((index, slot) => replaced.get(slot) ?? index);
+  const boxes = [...erased].map(([slot, box]) => ({ ...box, slot })).sort((a, b) => a.slot - b.slot);
+  return {
+    size: indices.length,
+    channels,
+    height,
+    width,
+    images: canvas.pixels,
+    labels: shown.map((index) => labelOf(dataset, index)),
+    indices: shown,
+    ...(boxes.length > 0 && { erased: boxes }),
+    ...(replaced.size > 0 && { replaced: [...replaced.keys()].sort((a, b) => a - b) }),
+  };
+}

@@ -1,0 +1,30 @@
+import { InputError } from '../../base/errors.js';
+import { type Dataset, type EncodedImage, type Image, isEncoded } from '../dataset.js';
+
+/**
+ * The image of a data set's index, if its pixels are as many as it says: others would reach into its neighbours' places
+ * in a batch.
+ * @throws InputError naming the image
+ */
+export function sourceOf(dataset: Dataset, index: number): Image | EncodedImage {
+  const source = dataset.source(index);
+  if (isEncoded(source)) return source;
+  const { width, height, channels, data } = source;
+  if (data.length === width * height * channels) return source;
+  throw new InputError(
+    `${dataset.describe(index)}: ${width} x ${height} pixels of ${channels} channels are given as ${data.length} bytes`,
+    { hint: `Give width x height x channels bytes: ${width * height * channels}.` },
+  );
+}
+
+/**
+ * The label of a data set's index.
+ * @throws InputError naming the image where it is no whole number
+ */
+export function labelOf(dataset: Dataset, index: number): number {
+  const label = dataset.label(index);
+  if (Number.isInteger(label)) return label;
+  throw new InputError(`${dataset.describe(index)}: its label is ${label}`, {
+    hint: 'A label is an index into the classes of the data set.',
+  });
+}

@@ -1,0 +1,157 @@
+import { availableCores } from '../../base/cores.js';
+import { InputError } from '../../base/errors.js';
+import { requireWhole } from '../../base/numbers.js';
+import { setImageThreads } from '../../torch/images.js';
+import type { Batch, Dataset } from '../dataset.js';
+import type { FixedTransform } from '../transforms/transform.js';
+import { loadBatch } from './batch.js';
+import { type InOrderOptions, inOrder } from './in-order.js';
+import { epochOrder, type RepeatedOrder, repeatedOrder } from './sampler.js';
+import { loadTrainBatch, type TrainBatchOptions } from './train-batch.js';
+
+export interface LoaderOptions {
+  readonly dataset: Dataset;
+  /** Images of one batch. */
+  readonly batchSize: number;
+  /** Threads that read and decode. Default: one a core. */
+  readonly workers?: number;
+  /** Batches being loaded ahead of the consumer. Default 4. */
+  readonly prefetch?: number;
+}
+
+export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
+  /** Batches that belong together: an epoch is a whole multiple of them. Default 1. */
+  readonly accumulate?: number;
+  /** Processes that share the batches that belong together, and which of them this is. Default: this one alone. */
+  readonly share?: { readonly rank: number; readonly size: number };
+  /** First step to load, from 0: where a resumed run goes on. Default 0. */
+  readonly fromStep?: number;
+  /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
+  readonly steps: number;
+  /** Default true. */
+  readonly shuffle?: boolean;
+}
+
+/**
+ * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in its own
+ * order, and drops the last partial batch. A batch is a function of (data set, batch size, seed,
+ * phase, step): not of where a run was resumed, nor of `workers` or `prefetch`. Of the `accumulate` batches that
+ * belong together a process that shares them has `accumulate` / `size` in a row, by its rank.
+ *
+ * Files are read, decoded and transformed on the addon's threads, while a step blocks this one; in memory are
+ * the batches ahead, the files of those that wait, and one image a thread. Images that are in memory and not
+ * transformed are put together when asked for.
+ *
+ * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly, or a number of
+ *   images, steps or threads is none; when iterated, if an image is at fault.
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of trainBatches({ dataset, batchSize: 4, seed: 0, phase: 'PT', steps: 2 })) {
+ *   console.log(batch.size, batch.labels);
+ * }
+ */
+export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch> {
+  const { batchSize, fromStep = 0, steps, accumulate = 1, share = { rank: 0, size: 1 } } = options;
+  for (const [name, value] of Object.entries({ fromStep, steps })) requireWhole(name, value, 0);
+  for (const [name, value] of Object.entries({ batchSize, accumulate })) requireWhole(name, value, 1);
+  const each = evenShare(accumulate, batchSize, share.size);
+  const stepsPerEpoch = accumulate * stepsPerEpochOf(options, batchSize * accumulate);
+  let epochOfOrder = -1;
+  let order: RepeatedOrder;
+
+  const load = (step: number, signal: AbortSignal) => {
+    const epoch = Math.floor(step / stepsPerEpoch);
+    if (epoch !== epochOfOrder) {
+      order = orderOf(options, epoch);
+      epochOfOrder = epoch;
+    }
+    const start = (step % stepsPerEpoch) * batchSize;
+    const indices = order.indices.slice(start, start + batchSize);
+    const views = order.views.slice(start, start + batchSize);
+    return loadTrainBatch(options, { epoch, step, indices, views }, signal);
+  };
+  // The batches of this process are counted on their own.
+  const stepOf = (own: number) => Math.floor(own / each) * accumulate + share.rank * each + (own % each);
+  return onThreads(options, {
+    from: fromStep / share.size,
+    to: steps / share.size,
+    load: (own, signal) => load(stepOf(own), signal),
+  });
+}
+
+/**
+ * Micro-batches of one process in a step of `accumulate`.
+ * @throws InputError when the processes cannot have as many each
+ */
+export function evenShare(accumulate: number, batchSize: number, processes: number): number {
+  if (accumulate % processes === 0) return accumulate / processes;
+  throw new InputError(
+    `a step of ${accumulate} micro-batches of ${batchSize} images cannot be shared evenly by ${processes} processes`,
+    {
+      hint: `choose training.total_batch as a multiple of ${processes} x batch_size, or a smaller batch_size`,
+    },
+  );
+}
+
+function orderOf(
+  { dataset, seed, phase, shuffle = true, repeats = 1 }: TrainBatchesOptions,
+  epoch: number,
+): RepeatedOrder {
+  const order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
+  if (repeats === 1) return { indices: order, views: new Uint8Array(order.length) };
+  return repeatedOrder(order, { repeats, replicas: 1, rank: 0 });
+}
+
+/**
+ * Batches in an epoch of training: its images / batchSize, rounded down.
+ *
+ * @throws InputError if it has fewer than a batch.
+ */
+function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): number {
+  const { length } = orderOf({ ...options, shuffle: false }, 0).indices;
+  if (length < batchSize) {
+    throw new InputError(`a batch of ${batchSize} images is more than the ${length} of the data set`, {
+      hint: `Use a batch size of at most ${length}, or more images.`,
+    });
+  }
+  return Math.floor(length / batchSize);
+}
+
+export interface EvalBatchesOptions extends LoaderOptions {
+  /** Default: images stay as they are. */
+  readonly transform?: FixedTransform;
+}
+
+/**
+ * All images in the data set's order; the last batch may be short.
+ *
+ * @throws InputError if a number of images or threads is none; when iterated, if an image is at fault.
+ *
+ * @example
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of evalBatches({ dataset: val, batchSize: 3 })) console.log(batch.size, dataset.classes);
+ */
+export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
+  const { dataset, batchSize, transform = () => [] } = options;
+  requireWhole('batchSize', batchSize, 1);
+  const load = (step: number, signal: AbortSignal) => {
+    const start = step * batchSize;
+    const length = Math.min(batchSize, dataset.length - start);
+    const indices = Int32Array.from({ length }, (_, i) => start + i);
+    return loadBatch({ dataset, indices, signal, plan: (size) => ({ program: transform(size) }) });
+  };
+  return onThreads(options, { from: 0, to: Math.ceil(dataset.length / batchSize), load });
+}
+
+function onThreads(
+  { workers = availableCores(), prefetch: ahead = 4 }: LoaderOptions,
+  steps: Omit<InOrderOptions<Batch>, 'ahead'>,
+): AsyncIterable<Batch> {
+  requireWhole('workers', workers, 1);
+  requireWhole('prefetch', ahead, 0);
+  return (async function* () {
+    setImageThreads(workers);
+    yield* inOrder({ ...steps, ahead });
+  })();
+}

@@ -1,0 +1,120 @@
+import { InputError } from '../../base/errors.js';
+import { permutation } from '../../base/random.js';
+import type { Dataset } from '../dataset.js';
+
+/** What the order of an epoch depends on. */
+export interface OrderKey {
+  readonly seed: number;
+  readonly phase: string;
+  readonly epoch: number;
+  /** false: the data set's own order, in every epoch. */
+  readonly shuffle: boolean;
+}
+
+/** The order in which an epoch visits a data set: every index 0 ... length-1 once. */
+export function epochOrder(length: number, { seed, phase, epoch, shuffle }: OrderKey): Int32Array {
+  return shuffle
+    ? permutation(length, [seed, 'order', phase, epoch])
+    : Int32Array.from({ length }, (_, i) => i);
+}
+
+export interface RepeatOptions {
+  /** Views of an image, one after another. DeiT's is 3. */
+  readonly repeats: number;
+  /** Processes that share the epoch, and which of them this is, from 0. */
+  readonly replicas: number;
+  readonly rank: number;
+}
+
+/** What one process visits in an epoch: image `indices[i]` for the `views[i]`-th time, from 0. */
+export interface RepeatedOrder {
+  readonly indices: Int32Array;
+  readonly views: Uint8Array;
+}
+
+/**
+ * Repeated augmentation (Hoffer et al. 2020, arXiv 1901.09335) as DeiT's RASampler: each image of the order
+ * `repeats` times, dealt out over the replicas in turn, so that views of an image meet in one step; cut to
+ * floor(n / 256) * 256 / replicas (rounded down) for each. An epoch so shows about n / repeats images.
+ *
+ * @throws InputError if that leaves nothing: fewer than 256 images, or more replicas than images.
+ */
+export function repeatedOrder(order: Int32Array, { repeats, replicas, rank }: RepeatOptions): RepeatedOrder {
+  const length = Math.floor((Math.floor(order.length / 256) * 256) / replicas);
+  if (length === 0) {
+    const least = Math.ceil(Math.max(replicas, 1) / 256) * 256;
+    throw new InputError(
+      `repeated augmentation takes a multiple of 256 images an epoch: ${order.length} are too few`,
+      { hint: `Give at least ${least} training images, or no repeated augmentation (repeats 1).` },
+    );
+  }
+  const indices = new Int32Array(length);
+  const views = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    const place = rank + i * replicas;
+    indices[i] = order[Math.floor(place / repeats)];
+    views[i] = place % repeats;
+  }
+  return { indices, views };
+}
+
+/** Some images of a data set, in its order. */
+export interface Subset extends Dataset {
+  /** Where each image is in the whole data set. */
+  readonly indices: Int32Array;
+}
+
+/**
+ * The first `limit` images, as even over the classes as the data set allows, in the data set's
+ * order; always the same ones. All of it where there is no limit.
+ */
+export function subset(dataset: Dataset, limit?: number): Dataset {
+  if (limit === undefined || limit >= dataset.length) return dataset;
+  return pick(dataset, balancedFirst(dataset, limit));
+}
+
+/**
+ * A random share of each class: round(fraction * images), at least one. What it holds depends on the seed and
+ * the fraction alone, and of two fractions with one seed the larger holds all of the smaller.
+ *
+ * @throws InputError if the fraction is not in (0, 1].
+ */
+export function classSubset(dataset: Dataset, fraction: number, seed: number): Subset {
+  if (!(fraction > 0 && fraction <= 1)) {
+    throw new InputError(`a fraction of ${fraction} of the images`, { hint: 'Give one above 0, up to 1.' });
+  }
+  const chosen = byClass(dataset).flatMap((indices, label) => {
+    const count = Math.min(Math.max(Math.round(fraction * indices.length), 1), indices.length);
+    const order = permutation(indices.length, [seed, 'fraction', label]);
+    return Array.from(order.subarray(0, count), (place) => indices[place]);
+  });
+  return pick(dataset, Int32Array.from(chosen).sort());
+}
+
+function pick(dataset: Dataset, indices: Int32Array): Subset {
+  return {
+    indices,
+    length: indices.length,
+    classes: dataset.classes,
+    isUnnamed: dataset.isUnnamed,
+    label: (i) => dataset.label(indices[i]),
+    describe: (i) => dataset.describe(indices[i]),
+    source: (i) => dataset.source(indices[i]),
+  };
+}
+
+/** Takes the first image of each class, then the second of each, and so on. */
+function balancedFirst(dataset: Dataset, limit: number): Int32Array {
+  const classes = byClass(dataset);
+  const chosen: number[] = [];
+  for (let rank = 0; chosen.length < limit; rank++) {
+    for (const indices of classes) if (rank < indices.length) chosen.push(indices[rank]);
+  }
+  return Int32Array.from(chosen.slice(0, limit)).sort();
+}
+
+function byClass(dataset: Dataset): number[][] {
+  const indices = dataset.classes.map((): number[] => []);
+  for (let i = 0; i < dataset.length; i++) indices[dataset.label(i)].push(i);
+  return indices;
+}

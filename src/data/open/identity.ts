@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { pathOf } from '../../files/file-names.js';
+import { type Dataset, isEncoded } from '../dataset.js';
+import type { DataFormat } from '../formats/formats.js';
+import type { DatasetPair } from './open-dataset.js';
+
+/** The split that is trained on, and the one that is evaluated on. */
+export type Part = keyof DatasetPair;
+
+/** What a split of a data set is recognised by. */
+export interface SplitIdentity {
+  readonly images: number;
+  /** Of all images, as they are stored. */
+  readonly bytes: number;
+  /** Images of each class, in the order of the labels. */
+  readonly per_class: readonly number[];
+  /** SHA-256 of the images' names, classes and sizes, in the data set's order; of images in memory, of their pixels too. */
+  readonly digest: string;
+}
+
+/** What a data set is recognised by, wherever it is stored. */
+export interface DataIdentity {
+  /** Names of the classes, in the order of the labels. */
+  readonly classes: readonly string[];
+  readonly train: SplitIdentity;
+  readonly val: SplitIdentity;
+  /** SHA-256 of all of the above. */
+  readonly digest: string;
+}
+
+/** Where a data set is stored: what precedes the names of its images. */
+export interface DataPlace {
+  readonly format: DataFormat;
+  readonly path: string | undefined;
+}
+
+/** @param digest of the images, without their number */
+export function dataIdentity({ train, val }: DatasetPair, place: DataPlace): DataIdentity {
+  const classes = train.classes.map(nfc);
+  const splits = { train: splitIdentity(train, place), val: splitIdentity(val, place) };
+  const digest = createHash('sha256')
+    .update(JSON.stringify([classes, splits.train.digest, splits.val.digest]))
+    .digest('hex');
+  return { classes, ...splits, digest };
+}
+
+function splitIdentity(dataset: Dataset, place: DataPlace): SplitIdentity {
+  const hash = createHash('sha256');
+  const perClass = dataset.classes.map(() => 0);
+  let total = 0;
+  for (const { label, bytes, line } of listed(dataset, place)) {
+    total += bytes;
+    perClass[label]++;
+    hash.update(line);
+  }
+  for (let i = 0; i < dataset.length; i++) {
+    const source = dataset.source(i);
+    if (isEncoded(source)) break;
+    hash.update(source.data);
+  }
+  return { images: dataset.length, bytes: total, per_class: perClass, digest: hash.digest('hex') };
+}
+
+/** One image a line, `<bytes> TAB <class> TAB <name>`, gzip. Names are relative to the split. */
+export function imageList(dataset: Dataset, place: DataPlace): Buffer {
+  const parts: Buffer[] = [];
+  let lines: string[] = [];
+  const flush = () => {
+    // Members of one gzip file: a string of all lines could be too long.
+    parts.push(gzipSync(lines.join(''), { level: 1 }));
+    lines = [];
+  };
+  for (const { line } of listed(dataset, place)) if (lines.push(line) === LINES) flush();
+  flush();
+  return Buffer.concat(parts);
+}
+
+const LINES = 100_000;
+
+interface Listed {
+  readonly label: number;
+  readonly bytes: number;
+  readonly line: string;
+}
+
+function* listed(dataset: Dataset, place: DataPlace): Generator<Listed> {
+  const start = nameStart(dataset, place);
+  const classes = dataset.classes.map((name) => field(name));
+  for (let i = 0; i < dataset.length; i++) {
+    const label = dataset.label(i);
+    const bytes = storedBytes(dataset, i);
+    const name = start === undefined ? `image ${i}` : dataset.describe(i).slice(start);
+    yield { label, bytes, line: `${bytes}\t${classes[label]}\t${field(name)}\n` };
+  }
+}
+
+/** Where the part of an image's name begins that does not change when the data set is moved. */
+function nameStart(dataset: Dataset, { format, path }: DataPlace): number | undefined {
+  if (dataset.length === 0 || !isEncoded(dataset.source(0))) return undefined;
+  const first = dataset.describe(0);
+  const root = path === undefined ? '' : join(path, '/');
+  const start = root === './' ? 0 : root.length;
+  if (root !== './' && !first.startsWith(root)) return commonFolder(dataset);
+  // The folder of the split: val, valid and validation are one name.
+  return format === 'folder' ? first.indexOf('/', start) + 1 : start;
+}
+
+/** Length of the path that all images have in common, up to its last slash. */
+export function commonFolder(dataset: Dataset): number {
+  if (dataset.length === 0) return 0;
+  const first = dataset.describe(0);
+  let common = first.lastIndexOf('/') + 1;
+  for (let i = 1; i < dataset.length && common > 0; i++) {
+    const name = dataset.describe(i);
+    while (common > 0 && !name.startsWith(first.slice(0, common))) {
+      common = first.lastIndexOf('/', common - 2) + 1;
+    }
+  }
+  return common;
+}
+
+/** Size of an image as it is stored; 0 where its file is missing. */
+export function storedBytes(dataset: Dataset, i: number): number {
+  const source = dataset.source(i);
+  if (!isEncoded(source)) return source.data.length;
+  return source.bytes ?? statSync(pathOf(source.file), { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function nfc(name: string): string {
+  return name.normalize('NFC');
+}
+
+/** A name as a field of a line. */
+function field(name: string): string {
+  return nfc(name).replaceAll(
+    /[\\\t\n]/g,
+    (character) => `\\${character === '\\' ? '\\' : character === '\t' ? 't' : 'n'}`,
+  );
+}

@@ -1,0 +1,208 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheRoot } from '../../base/cache.js';
+import { InputError } from '../../base/errors.js';
+import { absent } from '../absent.js';
+import type { Dataset } from '../dataset.js';
+import { cifar, cifarFolder } from '../formats/cifar.js';
+import { evalImages, folderClasses, imageFolders } from '../formats/folder.js';
+import { holdsClasses } from '../formats/folder-layout.js';
+import type { Category, DataFormat } from '../formats/formats.js';
+import { fashionMnist } from '../formats/idx.js';
+import { inaturalist } from '../formats/inaturalist.js';
+import { holdsShards } from '../formats/shard-files.js';
+import { shards } from '../formats/shards.js';
+import { type ModelClasses, type ModelImages, withModelLabels } from '../model-labels.js';
+import type { SplitChoice } from '../splits.js';
+
+export interface OpenDatasetOptions {
+  readonly format: DataFormat;
+  /** Folder of the data set. May be left out for Fashion-MNIST, which the set-up has fetched. */
+  readonly path?: string | undefined;
+  /** How many classes the model tells apart. */
+  readonly modelClasses?: number | undefined;
+  /** Names of the model's classes, in the order of their labels: images get the label of their class's name. */
+  readonly classes?: readonly string[] | undefined;
+  /** Whose names these are, for messages. */
+  readonly from?: string | undefined;
+  /** What to do about names that are not among them, for messages. */
+  readonly whatToDo?: ((classesOfImages: number) => string) | undefined;
+  /** What iNaturalist's images are classified by. Default: `name`. */
+  readonly category?: Category | undefined;
+  /** Which part of a folder or of shards is evaluated on. Default: `val`. */
+  readonly evalSplit?: 'val' | 'test' | undefined;
+}
+
+/** Both parts of a data set; the classes of one are those of the other. */
+export interface DatasetPair {
+  readonly train: Dataset;
+  readonly val: Dataset;
+}
+
+/**
+ * @throws InputError where the images are missing or damaged, or their classes are not as many as the model's.
+ *
+ * @example
+ * const { train, val } = openDataset({ format: 'folder', path: 'images', modelClasses: 2 });
+ * console.log(train.length, val.length);
+ */
+export function openDataset(options: OpenDatasetOptions): DatasetPair {
+  const { format, path, modelClasses } = options;
+  const folder = path ?? (format === 'fashion-mnist' ? join(cacheRoot(), 'fashion-mnist') : undefined);
+  if (folder === undefined) {
+    throw new InputError(`a data set of format ${format} without a path`, { hint: 'Give data.path.' });
+  }
+  const { classes } = options;
+  if (classes !== undefined) return pairOfClasses(folder, { ...options, classes });
+  const pair = openPair(folder, options);
+  requireClasses(pair.train, folder, modelClasses);
+  return pair;
+}
+
+/** Some of the classes may have no images. Images whose classes have numbers only must have as many classes. */
+function pairOfClasses(
+  folder: string,
+  options: OpenDatasetOptions & { readonly classes: readonly string[] },
+): DatasetPair {
+  const { classes, from = 'the list given', whatToDo } = options;
+  const modelClasses = classes.length;
+  const pair = openPair(folder, { ...options, modelClasses: undefined });
+  if (pair.train.isUnnamed) {
+    const { train, val } = openPair(folder, { ...options, modelClasses });
+    requireClasses(train, folder, modelClasses);
+    const named = (dataset: Dataset) => ({ ...dataset, classes, isUnnamed: false });
+    return { train: named(train), val: named(val) };
+  }
+  const model = {
+    count: modelClasses,
+    named: { names: classes, from },
+    isCertain: true,
+    whatToDo: whatToDo?.(pair.train.classes.length) ?? 'Rename the classes, or correct the list.',
+  };
+  return {
+    train: withModelLabels(pair.train, model, 'the training images').dataset,
+    val: withModelLabels(pair.val, model, 'the validation images').dataset,
+  };
+}
+
+function openPair(
+  folder: string,
+  { format, modelClasses, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
+): DatasetPair {
+  switch (format) {
+    case 'fashion-mnist':
+      return fashionMnist(folder);
+    case 'folder':
+      return imageFolders(folder, { modelClasses }, { evalSplit });
+    case 'shards': {
+      const train = shards(folder, 'train', { modelClasses });
+      const val = shards(folder, evalSplit, { classes: train.classes });
+      return { train, val: { ...val, isUnnamed: train.isUnnamed } };
+    }
+    case 'cifar-10':
+    case 'cifar-100':
+      return { train: cifar(folder, format, 'train'), val: cifar(folder, format, 'val') };
+    case 'inaturalist-2018':
+    case 'inaturalist-2019':
+      return inaturalist(folder, { year: yearOf(format), category });
+  }
+}
+
+export interface OpenEvalOptions {
+  readonly model: ModelClasses;
+  /** What iNaturalist's images are classified by. Default: `name`. */
+  readonly category?: Category | undefined;
+  /** Default: `val`, or all where the data set is not divided. `all`: whatever the folders are called. */
+  readonly split?: SplitChoice | undefined;
+}
+
+/**
+ * The images to evaluate a model on, with the labels of the model: those of a part, or all where a folder has no parts.
+ * What kind of data set it is, is told by what lies in the folder.
+ *
+ * @throws InputError as `openDataset` and `withModelLabels`, and where the part is missing.
+ */
+export function openEvalDataset(dir: string, options: OpenEvalOptions): ModelImages {
+  return withModelLabels(openEval(dataFormatOf(dir), dir, options), options.model, dir);
+}
+
+/**
+ * The names of the classes of a data set, by label: those of its training part where it has one.
+ *
+ * @throws InputError as `openDataset`.
+ */
+export function classesOfData(
+  dir: string,
+  options: Pick<OpenEvalOptions, 'model' | 'category'>,
+): readonly string[] {
+  const format = dataFormatOf(dir);
+  return format === 'folder' ? folderClasses(dir) : openEval(format, dir, options).classes;
+}
+
+function openEval(
+  format: DataFormat,
+  dir: string,
+  { model: { count: modelClasses }, category, split }: OpenEvalOptions,
+): Dataset {
+  switch (format) {
+    case 'folder':
+      return evalImages(dir, modelClasses, split);
+    case 'shards':
+      return shards(dir, split ?? 'val', { modelClasses });
+    case 'cifar-10':
+    case 'cifar-100':
+      return cifar(dir, format, publishedPart(dir, split, format));
+    default:
+      return openPair(dir, { format, modelClasses, category })[publishedPart(dir, split, format)];
+  }
+}
+
+/** Of a published data set of two parts: what is evaluated on is CIFAR's and Fashion-MNIST's test set. */
+export function publishedPart(dir: string, split: SplitChoice = 'val', format: DataFormat): 'train' | 'val' {
+  const hasTest = !format.startsWith('inaturalist');
+  if (split === 'train' || split === 'val') return split;
+  if (split === 'test' && hasTest) return 'val';
+  throw new InputError(`${dir}: ${format} has no part ${split}`, {
+    hint: `Choose --split train, val${hasTest ? ' or test, which are the same images' : ''}.`,
+  });
+}
+
+/**
+ * What kind of data set lies in a folder.
+ *
+ * @throws InputError if there is no such folder, or it could be two.
+ */
+export function dataFormatOf(dir: string): DataFormat {
+  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InputError(existsSync(dir) ? `${dir} is no folder` : absent(dir), {
+      hint: 'Give a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
+    });
+  }
+  const has = (name: string) => existsSync(join(dir, name));
+  const isThere: Readonly<Record<Exclude<DataFormat, 'folder' | 'shards'>, () => boolean>> = {
+    'fashion-mnist': () => ['', '.gz'].some((end) => has(`t10k-images-idx3-ubyte${end}`)),
+    'cifar-10': () => cifarFolder(dir, 'cifar-10') !== undefined,
+    'cifar-100': () => cifarFolder(dir, 'cifar-100') !== undefined,
+    'inaturalist-2018': () => has('val2018.json'),
+    'inaturalist-2019': () => has('val2019.json'),
+  };
+  const found = (Object.keys(isThere) as (keyof typeof isThere)[]).filter((format) => isThere[format]());
+  if (found.length > 1) {
+    throw new InputError(`${dir} holds more than one data set: ${found.join(' and ')}`, {
+      hint: 'Give each a folder of its own.',
+    });
+  }
+  // Tar files may be what the others were unpacked from.
+  return found[0] ?? (holdsShards(dir) && !holdsClasses(dir) ? 'shards' : 'folder');
+}
+
+function requireClasses({ classes }: Dataset, folder: string, modelClasses: number | undefined): void {
+  if (modelClasses === undefined || classes.length === modelClasses) return;
+  throw new InputError(`${folder} has ${classes.length} classes, the model ${modelClasses}`, {
+    hint: `Set \`model.classes: ${classes.length}\` in the recipe, or give images of ${modelClasses} classes.`,
+  });
+}
+
+function yearOf(format: 'inaturalist-2018' | 'inaturalist-2019'): 2018 | 2019 {
+  return format === 'inaturalist-2018' ? 2018 : 2019;
+}

@@ -1,0 +1,169 @@
+import { errorText, InputError } from '../../base/errors.js';
+import { closeImages, type ImageJob, type OpenedFile, openImages, runImages } from '../../torch/images.js';
+import { type Box, type EncodedImage, type Image, isEncoded } from '../dataset.js';
+import { decodeImage } from '../images/decode.js';
+import { type Canvas, lay } from './canvas.js';
+import { encodeProgram, type PixelProgram } from './pixels.js';
+import { type ImageSize, sizeAfter } from './transform.js';
+
+/** A place in a batch, and the image that belongs there: the data set's `index`-th. */
+export interface Slot {
+  readonly slot: number;
+  readonly index: number;
+  readonly source: Image | EncodedImage;
+}
+
+/** What is to be done to one image. */
+export interface ImagePlan {
+  readonly program: PixelProgram;
+  /** To be erased of the result. */
+  readonly erased?: Box;
+}
+
+/** A batch that is being loaded. */
+export interface Loading {
+  readonly canvas: Canvas;
+  /** By slot. */
+  readonly erased: Map<number, Box>;
+  readonly plan: (size: ImageSize, slot: Slot) => ImagePlan;
+  readonly describe: (index: number) => string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Why a slot is still empty. */
+export interface Failure {
+  readonly slot: Slot;
+  readonly error: InputError;
+  /** The file is at fault; else the transform, or the image beside the others. */
+  readonly isUnreadable: boolean;
+}
+
+/**
+ * Fills the slots if all images are in memory and nothing is to be done to them, else gives false.
+ * @throws InputError naming the image that cannot be planned or put beside the others
+ */
+export function fillAtOnce(loading: Loading, slots: readonly Slot[]): boolean {
+  for (const slot of slots) {
+    const { source } = slot;
+    if (isEncoded(source)) return false;
+    try {
+      if (programFor(loading, slot, source).length > 0) return false;
+    } catch (error) {
+      throw failureOf(loading, slot, error).error;
+    }
+    lay(source, slot.slot, loading.canvas);
+  }
+  return true;
+}
+
+/** Fills what can be filled; once the signal is aborted, no more than is under way. Failures are in the slots' order. */
+export async function fill(loading: Loading, slots: readonly Slot[]): Promise<Failure[]> {
+  const files = slots.filter(isFile);
+  const opened = files.length === 0 ? [] : await openImages(files.map(({ source }) => source));
+  if (loading.signal?.aborted) {
+    closeImages(opened.flatMap((file) => ('handle' in file ? [file.handle] : [])));
+    return [];
+  }
+  const failures: Failure[] = [];
+  const ready: Found[] = slots.flatMap((slot) => (isEncoded(slot.source) ? [] : [[slot, slot.source]]));
+  const decoding: Promise<Failure[]>[] = [];
+  for (const [i, slot] of files.entries()) {
+    const file = opened[i];
+    if ('error' in file) failures.push(unreadable(loading, slot, file.error));
+    else if ('handle' in file) ready.push([slot, jpegOf(slot, file)]);
+    else decoding.push(decodeThenPlace(loading, slot, file.bytes));
+  }
+  const rest = await Promise.all([place(loading, ready), ...decoding]);
+  return [...failures, ...rest.flat()].sort((a, b) => a.slot.slot - b.slot.slot);
+}
+
+type FileSlot = Slot & { readonly source: EncodedImage };
+
+function isFile(slot: Slot): slot is FileSlot {
+  return isEncoded(slot.source);
+}
+
+/** A JPEG in the addon's memory. */
+interface OpenedJpeg extends ImageSize {
+  readonly handle: number;
+  /** EXIF's, where the pixels are to be turned. The size is that of the turned image. */
+  readonly orientation?: number;
+}
+
+/** An image whose size is known. */
+type Found = [slot: Slot, image: Image | OpenedJpeg];
+
+function jpegOf(
+  { source }: FileSlot,
+  { handle, width, height, orientation }: Extract<OpenedFile, { handle: number }>,
+): OpenedJpeg {
+  if (source.exif !== 'apply' || orientation === 1) return { handle, width, height, channels: 3 };
+  const size = orientation >= 5 ? { width: height, height: width } : { width, height };
+  return { handle, ...size, channels: 3, orientation };
+}
+
+async function decodeThenPlace(loading: Loading, slot: FileSlot, bytes: Buffer): Promise<Failure[]> {
+  try {
+    return await place(loading, [[slot, await decodeImage(bytes, slot.source)]]);
+  } catch (error) {
+    return [unreadable(loading, slot, error)];
+  }
+}
+
+async function place(loading: Loading, found: readonly Found[]): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  const slots: Slot[] = [];
+  const jobs: ImageJob[] = [];
+  for (const [slot, image] of found) {
+    try {
+      jobs.push(jobFor(slot, image, programFor(loading, slot, image)));
+      slots.push(slot);
+    } catch (error) {
+      if ('handle' in image) closeImages([image.handle]);
+      failures.push(failureOf(loading, slot, error));
+    }
+  }
+  if (jobs.length === 0) return failures;
+  const { size, pixels } = loading.canvas;
+  for (const [i, error] of (await runImages(jobs, size, pixels)).entries()) {
+    if (error === null) continue;
+    failures.push(('handle' in jobs[i] ? unreadable : failureOf)(loading, slots[i], error));
+  }
+  return failures;
+}
+
+/** What to do to an image whose result fits beside the others. */
+function programFor(loading: Loading, slot: Slot, size: ImageSize): PixelProgram {
+  const { program, erased } = loading.plan(size, slot);
+  loading.canvas.admit(sizeAfter(size, program));
+  if (erased === undefined) loading.erased.delete(slot.slot);
+  else loading.erased.set(slot.slot, erased);
+  return program;
+}
+
+function jobFor({ slot }: Slot, image: Found[1], program: PixelProgram): ImageJob {
+  if ('handle' in image) {
+    const { handle, orientation } = image;
+    const turned: PixelProgram =
+      orientation === undefined ? program : [{ op: 'orient', orientation }, ...program];
+    return { program: encodeProgram(turned), slot, handle };
+  }
+  const job = { program: encodeProgram(program), slot };
+  const { data, width, height, channels } = image;
+  return { ...job, pixels: data, width, height, channels };
+}
+
+function unreadable({ describe }: Loading, slot: Slot, reason: unknown): Failure {
+  const error = new InputError(`${describe(slot.index)}: cannot be read as an image (${errorText(reason)})`, {
+    hint: 'Restore the file or remove it from its folder.',
+    cause: reason,
+  });
+  return { slot, error, isUnreadable: true };
+}
+
+/** The error as the user's, with the image's name in front. */
+function failureOf({ describe }: Loading, slot: Slot, reason: unknown): Failure {
+  const hint = reason instanceof InputError ? reason.hint : undefined;
+  const error = new InputError(`${describe(slot.index)}: ${errorText(reason)}`, { hint, cause: reason });
+  return { slot, error, isUnreadable: false };
+}

@@ -1,0 +1,160 @@
+import { closeSync, fsyncSync, openSync, read, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { errorText, InputError } from '../base/errors.js';
+import { makeFolders, syncFolder, temporaryPath } from './atomic.js';
+import { withFileErrors } from './file-errors.js';
+import { openRegular } from './small-file.js';
+
+/** Below Linux's and Node's limit of 2^31 - 1 bytes a call. */
+const CHUNK_BYTES = 2 ** 30;
+
+/** A chunk that is looked at as well as read or written: small enough to be in the processor's cache then. */
+const SEEN_CHUNK_BYTES = 2 ** 20;
+
+const readBytes = promisify(read);
+
+export interface OpenFile {
+  readonly path: string;
+  readonly descriptor: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Opens a regular file, runs `use` on it, and closes it again. Throws `InputError` where it cannot. */
+export function withFile<T>(path: string, use: (file: OpenFile) => T): T {
+  const file = openFile(path);
+  try {
+    return use(file);
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+/** `withFile` for work that takes its time. */
+export async function withFileAsync<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
+  const file = openFile(path);
+  try {
+    return await use(file);
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+/**
+ * Exactly `length` bytes from `position`, in an allocation of their own (so that views of any
+ * element size are aligned). Throws `InputError` where the file ends before, or memory does.
+ */
+export function readAt(file: OpenFile, position: number, length: number): Uint8Array {
+  const bytes = allocate(length, file.path);
+  let done = 0;
+  while (done < length) {
+    const wanted = Math.min(CHUNK_BYTES, length - done);
+    const got = readSync(file.descriptor, bytes, done, wanted, position + done);
+    if (got === 0) throw truncated(file, position + done);
+    done += got;
+  }
+  return bytes;
+}
+
+/**
+ * Fills `target` from `position`, on another thread; `seen` is given every chunk once it is there, while the
+ * reading of other targets goes on. Throws `InputError` where the file ends before.
+ */
+export async function readInto(
+  file: OpenFile,
+  position: number,
+  target: Uint8Array,
+  seen?: (chunk: Uint8Array) => void,
+): Promise<void> {
+  let done = 0;
+  while (done < target.length) {
+    const wanted = Math.min(SEEN_CHUNK_BYTES, target.length - done);
+    const { bytesRead } = await readBytes(file.descriptor, target, done, wanted, position + done);
+    if (bytesRead === 0) throw truncated(file, position + done);
+    seen?.(target.subarray(done, done + bytesRead));
+    done += bytesRead;
+  }
+}
+
+/** Zeros. Throws `InputError` naming `path` where they do not fit into memory. */
+export function allocate(length: number, path: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (error) {
+    throw new InputError(`${path}: ${length} bytes are more than this machine's memory or Node allows`, {
+      cause: error,
+      hint: 'Node 22 and later take tensors of more than 4 GiB.',
+    });
+  }
+}
+
+/** Writes all of `bytes` at `position`, or where the descriptor is; `seen` is given every chunk. */
+export function writeAll(
+  descriptor: number,
+  bytes: Uint8Array,
+  position?: number,
+  seen?: (chunk: Uint8Array) => void,
+): void {
+  const most = seen === undefined ? CHUNK_BYTES : SEEN_CHUNK_BYTES;
+  let done = 0;
+  while (done < bytes.length) {
+    const wanted = Math.min(most, bytes.length - done);
+    const put = writeSync(descriptor, bytes, done, wanted, position === undefined ? null : position + done);
+    seen?.(bytes.subarray(done, done + put));
+    done += put;
+  }
+}
+
+/**
+ * Makes a file of what `write` writes, straight under its name, and waits until it is on the disk.
+ * Throws `InputError` where the path cannot be written, `RunError` where the disk is full or fails.
+ */
+export function writeFile(path: string, write: (descriptor: number) => void): void {
+  withFileErrors(path, () => writeOpened(path, write));
+}
+
+/**
+ * `writeFile`, but whole or not at all: under another name first, then renamed. Makes the folder where it is
+ * missing.
+ */
+export function replaceFile(path: string, write: (descriptor: number) => void): void {
+  const folder = dirname(path);
+  const temporary = temporaryPath(folder, basename(path));
+  withFileErrors(path, () => {
+    makeFolders(folder);
+    try {
+      writeOpened(temporary, write);
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+    syncFolder(folder);
+  });
+}
+
+function writeOpened(path: string, write: (descriptor: number) => void): void {
+  const descriptor = openSync(path, 'w');
+  try {
+    write(descriptor);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function truncated({ path }: OpenFile, end: number): InputError {
+  return new InputError(`${path}: ends at byte ${end}, inside its data`, {
+    hint: 'The file is truncated; fetch or write it again.',
+  });
+}
+
+function openFile(path: string): OpenFile {
+  try {
+    return { path, ...openRegular(path) };
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError(`${path}: cannot be opened (${errorText(error)})`, { cause: error });
+  }
+}

@@ -1,0 +1,100 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
+import { tooManyFiles } from './open-files.js';
+
+const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
+const OPEN_FILES = new Set(['EMFILE', 'ENFILE']);
+const GONE = 'Was the folder deleted or moved, or its disk taken away? Nothing is written to another place.';
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * Does file work on `path` and names it in what is thrown: `InputError` where the user's folder cannot be
+ * used, `RunError` where the disk is full or fails.
+ */
+export function withFileErrors<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+/** A full or read-only disk under `path`, met by work that went without `withFileErrors`; anything else as it is. */
+export function asFileError(error: unknown, path: string): unknown {
+  if (error instanceof DeepIncubationError) return error;
+  const code = systemCode(error);
+  return NO_SPACE.has(code) || code === 'EROFS' ? fileError(error, path) : error;
+}
+
+/**
+ * What the system no longer gives while work is under way, as `RunError`s, whoever met it: a disk that could be written
+ * before and is read-only now, and files of which too many are open. Anything else as it is.
+ */
+export function asLostResource(error: unknown): unknown {
+  const isReadOnly = systemCode(error) === 'EROFS' && error instanceof InputError;
+  if (isReadOnly) {
+    return new RunError(error.message, {
+      hint: 'The disk became read-only: `dmesg` may say why. Once it can be written, start the same command again: it resumes.',
+      cause: error,
+    });
+  }
+  return tooManyOpen(error) ?? error;
+}
+
+/** Too many open files as a `RunError`, whatever wraps it; nothing where it is another error. */
+export function tooManyOpen(error: unknown): RunError | undefined {
+  if (error instanceof RunError || !OPEN_FILES.has(systemCode(error))) return undefined;
+  return tooManyFiles(errorText(error), error);
+}
+
+/** The run folder is not where it was, while it is being worked on. */
+export function requireThere(runDir: string): void {
+  if (existsSync(runDir)) return;
+  throw new RunError(`${runDir} is not there any more.`, { hint: GONE });
+}
+
+function fileError(error: unknown, path: string): DeepIncubationError {
+  if (error instanceof DeepIncubationError && error.hint !== undefined) return error;
+  const code = systemCode(error);
+  if (NO_SPACE.has(code)) {
+    return new RunError(`The disk is full: ${path} could not be written.`, {
+      hint: 'Nothing written before is lost. Free some space, then start the same command again: it resumes.',
+      cause: error,
+    });
+  }
+  if (NOT_WRITABLE.has(code)) {
+    return new InputError(`Cannot write ${path}: ${errorText(error)}`, {
+      hint: 'Choose another folder with --out, or make this one writable.',
+      cause: error,
+    });
+  }
+  if (code === 'ENOENT') {
+    const denial = denialOf(path);
+    if (denial !== undefined) return fileError(denial, path);
+    return new RunError(`Cannot write ${path}: it is not there any more.`, {
+      hint: GONE,
+      cause: error,
+    });
+  }
+  return new RunError(`Cannot write ${path}: ${errorText(error)}`, { cause: error });
+}
+
+/** Why the nearest folder above `path` that exists cannot be written: Node's recursive `mkdir` tells ENOENT then. */
+function denialOf(path: string): unknown {
+  const parent = dirname(resolve(path));
+  if (!existsSync(parent)) return denialOf(parent);
+  try {
+    accessSync(parent, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The system's code of an error or of what it wraps: writers below may have wrapped it already. */
+function systemCode(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return code === '' ? systemCode(error.cause) : code;
+}

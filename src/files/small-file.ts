@@ -1,0 +1,66 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { InputError } from '../base/errors.js';
+
+/** Bytes of a list or record that people or programs write: far more than any has. */
+const MOST_TEXT = 2 ** 24;
+
+/**
+ * Opens a regular file for reading. A pipe would be waited for, and a device has no end.
+ * @throws InputError saying what it is instead; the system's error where it cannot be opened
+ */
+export function openRegular(path: string): { readonly descriptor: number; readonly size: number } {
+  // Before it is opened: that alone does something to some devices.
+  requireRegular(path, statSync(path));
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(descriptor);
+    requireRegular(path, stat);
+    return { descriptor, size: stat.size };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/**
+ * All of a regular file of at most `most` bytes.
+ * @throws InputError where it is none, or longer; the system's error where it cannot be read
+ */
+export function readSmall(path: string, most = MOST_TEXT): Buffer {
+  const { descriptor, size } = openRegular(path);
+  try {
+    if (size > most) {
+      throw new InputError(`${path} has ${size} bytes: more than the ${most} that are read of such a file`, {
+        hint: 'is it the right file?',
+      });
+    }
+    const bytes = Buffer.allocUnsafe(size);
+    let done = 0;
+    while (done < size) {
+      const got = readSync(descriptor, bytes, done, size - done, done);
+      if (got === 0) break;
+      done += got;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** `readSmall` as UTF-8. */
+export function readSmallText(path: string, most?: number): string {
+  return readSmall(path, most).toString('utf8');
+}
+
+function requireRegular(path: string, stat: Stats): void {
+  if (stat.isFile()) return;
+  throw new InputError(`${path}: not a file: it is ${kindOf(stat)}`, {
+    hint: 'give a regular file; what comes through a pipe must be written to one first',
+  });
+}
+
+function kindOf(stat: Stats): string {
+  if (stat.isDirectory()) return 'a folder';
+  if (stat.isFIFO()) return 'a pipe';
+  return stat.isSocket() ? 'a socket' : 'a device';
+}

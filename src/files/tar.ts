@@ -1,0 +1,157 @@
+import { readSync } from 'node:fs';
+import { InputError } from '../base/errors.js';
+import type { OpenFile } from './file-bytes.js';
+import { headerOf, type TarHeader } from './tar-header.js';
+
+/** A file within a tar file: `size` bytes from `start`. */
+export interface TarEntry {
+  readonly name: string;
+  readonly start: number;
+  readonly size: number;
+}
+
+/** Bytes of an open file. The result may be overwritten by the next call. Throws `InputError` beyond the end. */
+export type ReadAt = (start: number, length: number) => Buffer;
+
+const BLOCK = 512;
+/** Names and attributes beyond it are an attack or damage. */
+const MOST_META_BYTES = 2 ** 20;
+
+/**
+ * The regular files of a tar archive (ustar, GNU and pax, with long names and sizes), in its order. Headers alone
+ * are read, so that a shard of gigabytes takes as many small reads as it holds files. Names lose a leading `./`.
+ *
+ * @throws InputError (when iterated) where the archive is truncated or damaged, a name leads out of it, or a file
+ *   has no bytes of its own here (links, sparse files).
+ */
+export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
+  let told: Told = {};
+  for (let at = 0; ; ) {
+    if (at + BLOCK > file.size) throw truncated(file.path, 'it has no end mark');
+    const header = headerOf(read(at, BLOCK), `${file.path}, byte ${at}`);
+    if (header === undefined) return;
+
+    const start = at + BLOCK;
+    const { kind } = header;
+    const isMeta = kind === 'pax' || kind === 'long-name';
+    const size = kind === 'other' ? 0 : isMeta ? header.size : (told.size ?? header.size);
+    if (start + size > file.size) {
+      throw truncated(file.path, `the file of byte ${at} should have ${size} bytes`);
+    }
+    at = start + BLOCK * Math.ceil(size / BLOCK);
+    if (isMeta) {
+      told = { ...told, ...toldBy(kind, metaBytes(file, read, start, size), `${file.path}, byte ${start}`) };
+      continue;
+    }
+    const name = told.name ?? header.name;
+    told = {};
+    if (kind === 'link' || kind === 'sparse') throw notHere(file.path, kind, name);
+    if (kind === 'file' && !name.endsWith('/')) {
+      yield { name: nameInside(name, file.path), start, size };
+    }
+  }
+}
+
+/** Reads with a window, so that small neighbouring files and headers come with one call of the system. */
+export function windowReader({ descriptor, path, size }: OpenFile): ReadAt {
+  const window = Buffer.alloc(4096);
+  let from = 0;
+  let length = 0;
+  return (start, wanted) => {
+    if (start + wanted > size) throw truncated(path, `byte ${start + wanted} is missing`);
+    if (start >= from && start + wanted <= from + length) {
+      return window.subarray(start - from, start - from + wanted);
+    }
+    const target = wanted <= window.length ? window : Buffer.alloc(wanted);
+    const got = filled(descriptor, target, start);
+    if (got < wanted) throw truncated(path, `byte ${start + got} is missing`);
+    if (target === window) [from, length] = [start, got];
+    return target.subarray(0, wanted);
+  };
+}
+
+/** Bytes read: fewer than the target has where the file ends. */
+function filled(descriptor: number, target: Buffer, start: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const got = readSync(descriptor, target, done, target.length - done, start + done);
+    if (got === 0) break;
+    done += got;
+  }
+  return done;
+}
+
+/** What headers before it say of a file. */
+interface Told {
+  readonly name?: string;
+  readonly size?: number;
+}
+
+function metaBytes(file: OpenFile, read: ReadAt, start: number, size: number): Buffer {
+  if (size > MOST_META_BYTES) throw damaged(`${file.path}, byte ${start}`, `has a name of ${size} bytes`);
+  return read(start, size);
+}
+
+function toldBy(kind: 'pax' | 'long-name', bytes: Buffer, place: string): Told {
+  if (kind === 'long-name') return { name: untilZero(bytes) };
+  const records = paxRecords(bytes, place);
+  if ([...records.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
+    throw notHere(place, 'sparse', records.get('GNU.sparse.name') ?? records.get('path') ?? '');
+  }
+  const [name, size] = [records.get('path'), records.get('size')];
+  if (size !== undefined && !(/^\d+$/.test(size) && Number.isSafeInteger(Number(size)))) {
+    throw damaged(place, `has a size of ${JSON.stringify(size)}`);
+  }
+  return { ...(name !== undefined && { name }), ...(size !== undefined && { size: Number(size) }) };
+}
+
+/** `<length> <key>=<value>\n` each, the length in bytes and of the whole record (POSIX.1-2001, pax). */
+function paxRecords(bytes: Buffer, place: string): Map<string, string> {
+  const records = new Map<string, string>();
+  for (let at = 0; at < bytes.length; ) {
+    const space = bytes.indexOf(0x20, at);
+    const digits = space < 0 ? '' : bytes.toString('latin1', at, Math.min(space, at + 8));
+    const end = at + Number(digits);
+    const equals = bytes.indexOf(0x3d, space);
+    const isWhole =
+      /^\d{1,7}$/.test(digits) && equals > space && equals < end && bytes[end - 1] === 0x0a && end > at;
+    if (!isWhole) throw damaged(place, 'has a damaged pax header');
+    records.set(bytes.toString('utf8', space + 1, equals), bytes.toString('utf8', equals + 1, end - 1));
+    at = end;
+  }
+  return records;
+}
+
+function untilZero(bytes: Buffer): string {
+  const zero = bytes.indexOf(0);
+  return bytes.toString('utf8', 0, zero < 0 ? bytes.length : zero);
+}
+
+function nameInside(name: string, path: string): string {
+  const inside = name.replace(/^(\.\/+)+/, '');
+  const parts = inside.split('/');
+  if (inside === '' || inside.startsWith('/') || inside.includes('\0') || parts.includes('..')) {
+    throw damaged(path, `holds a file named ${JSON.stringify(name.slice(0, 100))}`);
+  }
+  return inside;
+}
+
+function notHere(path: string, kind: Extract<TarHeader['kind'], 'link' | 'sparse'>, name: string) {
+  const what = kind === 'link' ? 'a link' : 'a sparse file';
+  return new InputError(
+    `${path}: ${JSON.stringify(name.slice(0, 100))} is ${what}, which has no bytes here`,
+    {
+      hint: 'Write the archive again with `tar --dereference --hard-dereference`, without --sparse.',
+    },
+  );
+}
+
+function truncated(path: string, why: string): InputError {
+  return new InputError(`${path} is truncated: ${why}`, { hint: FETCH });
+}
+
+function damaged(path: string, what: string): InputError {
+  return new InputError(`${path} ${what}`, { hint: FETCH });
+}
+
+const FETCH = 'Fetch or write the tar file again.';

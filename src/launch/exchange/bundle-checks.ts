@@ -1,0 +1,106 @@
+import { errorText, InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
+import { dataOwnerOf } from '../../phase/images/run-data.js';
+import { identityOf, readRunData } from '../../phase/images/run-data-file.js';
+import { type ParentOptions, RISK, requireFits, short } from '../../phase/one-parent.js';
+import { metaStages } from '../../phase/phase-model.js';
+import { lineageIn, weightsHash } from '../../recipe/lineage.js';
+import type { PhaseName } from '../../recipe/phases.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { wholeModel } from '../../run/checkpoint-store.js';
+import { readMetrics } from '../../run/metrics-log.js';
+import type { PhaseResult } from '../../run/records.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
+import { readModelFile } from '../../weights/model-file/model-file.js';
+import { damaged } from './bundle-archive.js';
+
+/** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
+export async function requireModule(
+  bundle: string,
+  name: PhaseName,
+  place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
+  { force = false, note }: ParentOptions,
+): Promise<void> {
+  const { recipe, runDir, folder } = place;
+  const { steps } = requireRecords(bundle, folder, name);
+  const found = wholeModel(runFolder(folder).phase(name).root, steps);
+  if ('reason' in found) {
+    throw damaged(bundle, `${name} has no whole checkpoint of its last step, ${steps}: ${found.reason}`);
+  }
+  const { checkpoint } = found;
+  const { model } = checkpoint.manifest;
+  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
+  requireFits(recipe, name, checkpoint.manifest);
+
+  requireSameImages(name, place, checkpoint.manifest, { force, note });
+  const problem = await strangeParent(name, place, checkpoint);
+  if (problem === undefined) return;
+  if (force) return note(`${problem}. Forced: ${RISK}`);
+  throw new InputError(problem, {
+    hint: `have it incubated anew: npx deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
+  });
+}
+
+/** The module was trained on the run's images, as far as both are known. */
+function requireSameImages(
+  name: PhaseName,
+  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  manifest: Readonly<Record<string, unknown>>,
+  { force, note }: ParentOptions,
+): void {
+  const wanted = identityOf(readRunData(runDir), dataOwnerOf(recipe, name));
+  const { digest, train_images: images } = Object(manifest.data);
+  if (digest !== undefined && digest === wanted?.digest) return;
+  if (typeof digest !== 'string') {
+    note(`not known: which images ${name} was trained on; its checkpoint, of an older version, does not say`);
+  } else if (wanted === undefined) {
+    note(`not known: whether ${name} was trained on the images of ${runDir}, which has no data.json`);
+  } else {
+    const here = `${wanted.train.images}, digest ${short(wanted.digest)}`;
+    const problem = `${name} was trained on other images (${String(images)}, digest ${short(digest)}) than ${runDir} (${here})`;
+    if (!force) {
+      throw new InputError(problem, {
+        hint: 'have it trained on the same images; or, if its classes are the same, --force',
+      });
+    }
+    note(`${problem}. Forced: its labels may mean other classes`);
+  }
+}
+
+/** What `status` and reports will read of a phase is what a phase writes. */
+export function requireRecords(bundle: string, folder: string, name: PhaseName): PhaseResult {
+  const result = readResult(folder, name);
+  if (result === undefined) throw damaged(bundle, `${name} has no result.json`);
+  if (result.phase !== name) {
+    throw damaged(bundle, `${name}/result.json is of ${JSON.stringify(result.phase)}`);
+  }
+  try {
+    readMetrics(runFolder(folder).phase(name).metrics);
+  } catch (error) {
+    throw damaged(bundle, errorText(error));
+  }
+  return result;
+}
+
+async function strangeParent(
+  name: PhaseName,
+  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
+): Promise<string | undefined> {
+  const meta = await metaStages(recipe, runDir);
+  if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
+  const own = weightsHash(meta);
+  const parent = lineageIn(checkpoint.manifest)?.parent;
+  if (parent && parent !== own) {
+    return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
+  }
+  // What a manifest says is easily written: the frozen stages are there to be looked at. A new head is nobody's.
+  const { stages } = await readModelFile(checkpoint.folder);
+  const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
+  const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);
+  const frozen = (all: typeof stages) =>
+    weightsHash(all.map((stage, i) => new Map([...stage].filter(([key]) => isCompared(i) && !isHead(key)))));
+  return frozen(stages) === frozen(meta)
+    ? undefined
+    : `${name} has other frozen stages than the meta model of ${runDir}`;
+}

@@ -1,0 +1,187 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
+import { readSmall } from '../../files/small-file.js';
+import { type TarFile, writeTar } from '../../files/tar-write.js';
+import { dataOwnerOf } from '../../phase/images/run-data.js';
+import { type DataOwner, identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
+import { metaHash } from '../../phase/phase-model.js';
+import { recipeOfRun } from '../../phase/run-recipe.js';
+import { readCheckpointFile } from '../../phase/start/checkpoint-file.js';
+import { lineageIn } from '../../recipe/lineage.js';
+import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import { finalCheckpoint } from '../../run/finished-phase.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
+import type { WeightsKind } from '../../weights/layout/weights-choice.js';
+import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
+
+/** A file of a bundle, and its fingerprint. */
+interface Packed extends BundleFile {
+  readonly name: string;
+  readonly from: Uint8Array | string;
+}
+
+/**
+ * Packs what another machine needs to incubate a module: the recipe, without where images lie and how this machine is
+ * used, and the meta model. No images; a teacher that the recipe names is not packed.
+ * @throws InputError where the recipe has no such module, or the meta model is not trained yet
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/shared');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/shared', device: 'cpu' });
+ * const { parent } = await packWork('runs/shared', 'MT/1', 'mt1.work.tar');
+ * console.log(parent);
+ */
+export async function packWork(runDir: string, name: PhaseName, out: string): Promise<BundleContent> {
+  const recipe = recipeOfRun(runDir);
+  const phase = phaseOf(recipe, name);
+  if (!name.startsWith('MT/')) throw notModule(name);
+  const imported = recipe.start.meta;
+  const weights =
+    imported === undefined ? phaseFiles(runDir, 'PT') : [await metaFile(imported, recipe.start.weights)];
+  const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
+  const own = { ...withoutMachine(recipe), start };
+  const parent = await metaHash(recipe, runDir);
+  const data = bundledData(runDir, dataOwnerOf(recipe, phase.name));
+  const files = [inMemory('recipe.json', json(own)), ...data, ...weights];
+  return write(out, { kind: 'work', phase: phase.name, parent: parent ?? null }, files);
+}
+
+/**
+ * Packs a module that is done, for the run whose meta model it was incubated against.
+ * @throws InputError where it is not done
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/packed');
+ * for (const phase of ['PT', 'MT/1'] as const) {
+ *   await runPhase({ recipe, phase, runDir: 'runs/packed', device: 'cpu' });
+ * }
+ * const { files } = packModule('runs/packed', 'MT/1', 'mt1.module.tar');
+ * console.log(Object.keys(files));
+ */
+export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
+  if (!name.startsWith('MT/')) throw notModule(name);
+  const files = phaseFiles(runDir, phaseOf(recipeOfRun(runDir), name).name);
+  const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
+  const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
+  return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);
+}
+
+/** What the module's images are recognised by, for the machine that trains it. */
+function bundledData(runDir: string, owner: DataOwner): Packed[] {
+  const identity = identityOf(readRunData(runDir), owner);
+  if (identity === undefined) return [];
+  const { classes, train, val, digest } = identity;
+  const data: RunData = { format: 1, classes, train, val, digest, modules: {}, changes: [] };
+  return [inMemory('data.json', json(data))];
+}
+
+/** A safetensors file without a tensor: what is done needs no optimiser, which would be two thirds of a bundle. */
+const NO_TENSORS = Buffer.from('\x08\0\0\0\0\0\0\0{}      ', 'latin1');
+
+/** A phase that is done: its result, metrics and last weights. */
+function phaseFiles(runDir: string, name: PhaseName): Packed[] {
+  const { root, result, metrics } = runFolder(runDir).phase(name);
+  if (readResult(runDir, name) === undefined) {
+    throw new InputError(`${name} is not done in ${runDir}`, { hint: `run it first: --only ${name}` });
+  }
+  const { checkpoint } = finalCheckpoint(root);
+  if (checkpoint === undefined) throw new InputError(`${root} has no whole checkpoint`);
+  const { step, folder, manifest } = checkpoint;
+  const files = { ...manifest.files, 'optimizer.safetensors': fileOf(NO_TENSORS) };
+  const weights = manifest.files['model.safetensors'];
+  const place = `${name}/checkpoints`;
+  return [
+    inMemory(`${name}/result.json`, readSmall(result)),
+    ...(existsSync(metrics) ? [inMemory(`${name}/metrics.jsonl`, readSmall(metrics, 2 ** 30))] : []),
+    inMemory(`${place}/latest`, Buffer.from(`${step}\n`)),
+    inMemory(`${place}/best`, Buffer.from(`${step}\n`)),
+    inMemory(`${place}/${step}/manifest.json`, json({ ...manifest, files })),
+    inMemory(`${place}/${step}/optimizer.safetensors`, NO_TENSORS),
+    {
+      name: `${place}/${step}/model.safetensors`,
+      from: join(folder, 'model.safetensors'),
+      bytes: weights.bytes,
+      sha256: weights.sha256,
+    },
+  ];
+}
+
+/** The file of an imported meta model. */
+async function metaFile(name: string, weights: WeightsKind | undefined): Promise<Packed> {
+  const { file } = await readCheckpointFile(name, { weights });
+  if (file.format === 'checkpoint' && weights === 'raw') {
+    throw new InputError(
+      `start.meta ${name} cannot be packed: its raw weights are not in model.safetensors`,
+      {
+        hint: 'write them as one file with `npx deep-incubation convert --weights raw`, and start from that',
+      },
+    );
+  }
+  const path = file.format === 'checkpoint' ? join(file.path, 'model.safetensors') : file.path;
+  const kind = extname(path);
+  if (!['.safetensors', '.pth', '.bin'].includes(kind)) {
+    throw new InputError(`start.meta ${name} cannot be packed: ${path} is not one file of weights`, {
+      hint: 'write it as one with `npx deep-incubation convert`, and start from that',
+    });
+  }
+  return { name: `start/meta${kind}`, from: path, ...fileOnDisk(path) };
+}
+
+function write(
+  out: string,
+  about: Pick<BundleContent, 'kind' | 'phase' | 'parent'>,
+  packed: readonly Packed[],
+): BundleContent {
+  if (existsSync(out)) throw new InputError(`${out} is there already`, { hint: 'choose another name' });
+  const files = Object.fromEntries(packed.map(({ name, bytes, sha256 }) => [name, { bytes, sha256 }]));
+  const content: BundleContent = { format: 'deep-incubation bundle 1', ...about, files };
+  const entries = [inMemory(BUNDLE_FILE, json(content)), ...packed];
+  replaceFile(out, (descriptor) => writeTar(descriptor, entries.map(tarFile)));
+  return content;
+}
+
+const CHUNK = 2 ** 22;
+
+function tarFile({ name, bytes, from }: Packed): TarFile {
+  const write = (descriptor: number) => {
+    if (typeof from !== 'string') return writeAll(descriptor, from);
+    eachChunk(from, (chunk) => writeAll(descriptor, chunk), bytes);
+  };
+  return { name, size: bytes, write };
+}
+
+function fileOnDisk(path: string): BundleFile {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  eachChunk(path, (chunk) => {
+    hash.update(chunk);
+    bytes += chunk.length;
+  });
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+/** @throws InputError where the file has less than `bytes` */
+function eachChunk(path: string, see: (chunk: Uint8Array) => void, bytes?: number): void {
+  withFile(path, (file) => {
+    const end = bytes ?? file.size;
+    for (let at = 0; at < end; at += CHUNK) see(readAt(file, at, Math.min(CHUNK, end - at)));
+  });
+}
+
+function inMemory(name: string, from: Uint8Array): Packed {
+  return { name, from, ...fileOf(from) };
+}
+
+/** Without what is undefined. */
+function json(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+function notModule(name: string): InputError {
+  return new InputError(`${name} is no module`, { hint: 'modules are exchanged: MT/0, MT/1 ...' });
+}

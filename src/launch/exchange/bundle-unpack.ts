@@ -1,0 +1,156 @@
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import {
+  makeFolders,
+  moveFolder,
+  syncFoldersIn,
+  temporaryPath,
+  writeJsonAtomic,
+} from '../../files/atomic.js';
+import { withFile } from '../../files/file-bytes.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import type { ParentOptions } from '../../phase/one-parent.js';
+import { metaHash } from '../../phase/phase-model.js';
+import { recipeOfRun } from '../../phase/run-recipe.js';
+import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import { checkedRecipe } from '../../recipe/recipe.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { readJson, runFolder } from '../../run/run-folder.js';
+import { type BundleContent, withoutMachine } from './bundle.js';
+import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
+import { requireModule, requireRecords } from './bundle-checks.js';
+import { setAside, withDependents } from './redo.js';
+
+export interface UnpackOptions extends ParentOptions {
+  /** A module that the run has is moved to `previous/`, with what starts from it. */
+  readonly replace?: boolean | undefined;
+}
+
+export interface Unpacked {
+  readonly content: BundleContent;
+  readonly runDir: string;
+  /** Folder of what the module took the place of. */
+  readonly previous?: string | undefined;
+}
+
+/**
+ * What a bundle says it is, with the recipe of work.
+ * @throws InputError where it is none, or damaged
+ */
+export function readBundle(path: string): { content: BundleContent; recipe: Recipe | undefined } {
+  return withFile(path, (file) => {
+    const entries = entriesOf(file);
+    const content = contentOf(file, entries);
+    const found = entries.find(({ name }) => name === 'recipe.json');
+    if (content.kind === 'module') return { content, recipe: undefined };
+    if (found === undefined) throw damaged(path, 'recipe.json is missing');
+    return { content, recipe: strangersRecipe(jsonOf(file, found), path) };
+  });
+}
+
+/**
+ * Unpacks work into a folder of its own, a run in which the module can be incubated.
+ * @throws InputError where the bundle is damaged, or the folder holds something
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/lender');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/lender', device: 'cpu' });
+ * await packWork('runs/lender', 'MT/0', 'mt0.work.tar');
+ * // There: a run with the recipe and the meta model.
+ * const { runDir } = await unpackWork('mt0.work.tar', 'runs/borrower');
+ * console.log(runDir);
+ */
+export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
+  const hint = 'name a new folder: --into RUN';
+  if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
+    throw new InputError(`${runDir} is no folder`, { hint });
+  }
+  if (existsSync(runDir) && readdirSync(runDir).length > 0) {
+    throw new InputError(`${runDir} is there already`, { hint });
+  }
+  const target = resolve(runDir);
+  return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
+    if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
+    const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle);
+    phaseOf(given, content.phase as PhaseName);
+    const at = (root: string): Recipe =>
+      given.start.meta === undefined
+        ? given
+        : { ...given, start: { ...given.start, meta: join(root, 'start', basename(given.start.meta)) } };
+    if (given.start.meta === undefined) requireRecords(bundle, folder, 'PT');
+    if ((await metaHash(at(folder), folder)) !== content.parent) {
+      throw damaged(bundle, 'its meta model is not the one that it names');
+    }
+    writeJsonAtomic(runFolder(folder).recipe, at(target));
+    withFileErrors(target, () => moveFolder(folder, target));
+    return { content, runDir };
+  });
+}
+
+/**
+ * Unpacks a module into the run whose meta model it was incubated against. Only for who holds the run.
+ * @throws InputError where the bundle is damaged, the module is of another model, was incubated against another meta
+ *   model (unless `force`), or is there already (unless `replace`)
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/returned');
+ * for (const phase of ['PT', 'MT/0'] as const) {
+ *   await runPhase({ recipe, phase, runDir: 'runs/returned', device: 'cpu' });
+ * }
+ * packModule('runs/returned', 'MT/0', 'mt0.module.tar');
+ * const { previous } = await unpackModule('mt0.module.tar', 'runs/returned', { replace: true, note: console.log });
+ * console.log(previous);
+ */
+export async function unpackModule(
+  bundle: string,
+  runDir: string,
+  options: UnpackOptions,
+): Promise<Unpacked> {
+  const recipe = recipeOfRun(runDir);
+  return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
+    if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
+    const name = content.phase as PhaseName;
+    phaseOf(recipe, name);
+    await requireModule(bundle, name, { recipe, runDir, folder }, options);
+    const { root } = runFolder(runDir).phase(name);
+    if (existsSync(join(root, 'checkpoints')) && !options.replace) {
+      throw new InputError(`${runDir} has ${name} already`, {
+        hint: '--replace moves it, and what starts from it, to previous/',
+      });
+    }
+    const previous = setAside(runDir, withDependents(recipe, runDir, name));
+    withFileErrors(root, () => {
+      makeFolders(dirname(root));
+      moveFolder(runFolder(folder).phase(name).root, root);
+    });
+    return { content, runDir, previous };
+  });
+}
+
+/** Shell lines for Slurm and images to train on are not the sender's to choose. */
+function strangersRecipe(input: unknown, bundle: string): Recipe {
+  const source = `${bundle}: recipe.json`;
+  return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
+}
+
+/** Unpacks a bundle into a temporary folder beside where it goes, which is removed if it still is there in the end. */
+async function withExtracted(
+  bundle: string,
+  parent: string,
+  name: string,
+  use: (content: BundleContent, folder: string) => Promise<Unpacked>,
+): Promise<Unpacked> {
+  const folder = temporaryPath(parent, name);
+  withFileErrors(parent, () => makeFolders(parent));
+  try {
+    const content = withFile(bundle, (file) => extract(file, folder));
+    withFileErrors(folder, () => syncFoldersIn(folder));
+    return await use(content, folder);
+  } finally {
+    // Below a file even looking for it fails.
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
+  }
+}

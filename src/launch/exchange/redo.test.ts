@@ -1,0 +1,35 @@
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { lockFolder } from '../../files/folder-lock.js';
+import { setAside } from './redo.js';
+
+test('a phase that is being trained is not moved from under it, nor any other', async () => {
+  const run = mkdtempSync(join(tmpdir(), 'redo a run-'));
+  writeFileSync(join(run, 'recipe.json'), '{}');
+  for (const phase of ['MT/1', 'FT']) mkdirSync(join(run, phase), { recursive: true });
+  const lock = await lockFolder(join(run, 'FT'));
+  expect(() => setAside(run, ['MT/1', 'FT'])).toThrow(
+    expect.objectContaining({
+      message: expect.stringContaining(`FT is being trained by process ${process.pid}`),
+      // To be copied into a shell.
+      hint: `stop it first: npx deep-incubation cancel '${run}'`,
+    }),
+  );
+  expect(existsSync(join(run, 'MT/1'))).toBe(true);
+  expect(existsSync(join(run, 'previous'))).toBe(false);
+  lock.release();
+  expect(setAside(run, ['MT/1', 'FT'])).toBe(join(run, 'previous', '1'));
+  expect(existsSync(join(run, 'previous/1/FT'))).toBe(true);
+});
+
+test('cut short, it has moved what starts from others before these: no FT is left of a module that is gone', () => {
+  const run = mkdtempSync(join(tmpdir(), 'redo-'));
+  writeFileSync(join(run, 'recipe.json'), '{}');
+  for (const phase of ['PT', 'FT']) mkdirSync(join(run, phase), { recursive: true });
+  // MT/1 cannot be moved: it is not there.
+  expect(() => setAside(run, ['PT', 'MT/1', 'FT'])).toThrow('previous/1: it is not there');
+  expect(existsSync(join(run, 'PT'))).toBe(true);
+  expect(existsSync(join(run, 'FT'))).toBe(false);
+});

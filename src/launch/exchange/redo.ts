@@ -1,0 +1,165 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { InputError } from '../../base/errors.js';
+import { quoted } from '../../base/shell.js';
+import { makeFolders, moveFolder, writeJsonAtomic } from '../../files/atomic.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import { liveHolder } from '../../files/folder-lock.js';
+import { openImages, recipeOfPhase } from '../../phase/images/images.js';
+import { imagesPlannedFor } from '../../phase/images/run-data.js';
+import { recipeOfRun } from '../../phase/run-recipe.js';
+import type { RunPlan } from '../../plan/plan.js';
+import { recipeHash } from '../../recipe/lineage.js';
+import { needsOf, type PhaseName, phaseOf, phasesOf } from '../../recipe/phases.js';
+import { targetDepths } from '../../recipe/recipe-model.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { readJson, readResult, runFolder } from '../../run/run-folder.js';
+import { requireSources } from '../lost-weights.js';
+import { planOf } from '../prepare.js';
+import { beginPrevious, moveSummary, nextPrevious } from '../previous.js';
+import { forgetJobs } from '../slurm/slurm-jobs.js';
+
+export interface Redone {
+  /** To be trained now: the phase, and of those that start from it the ones that had been begun. */
+  readonly phases: PhaseName[];
+  /** Folder that holds what they were; nothing where none of them had been begun. */
+  readonly previous: string | undefined;
+  /** Of a baseline that is done and kept, but would now be trained for another number of steps to cost as much as the rest. */
+  readonly baseline: { readonly steps: number; readonly planned: number } | undefined;
+}
+
+/**
+ * Makes a run ready to train a phase anew: moves it and what starts from it to `previous/<n>/`, with the recipe as it
+ * was, and writes the recipe with other settings. Only for who holds the run.
+ * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
+ * @throws InputError naming such a phase, or one that is kept and whose last checkpoint is missing or damaged
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/redone');
+ * await runPhase({ recipe, phase: 'PT', runDir: 'runs/redone', device: 'cpu' });
+ * const { phases, previous } = redoPhase('runs/redone', 'PT', ['phases.PT.epochs=2']);
+ * console.log(phases, previous);
+ */
+export function redoPhase(runDir: string, name: PhaseName, settings: readonly string[]): Redone {
+  const before = recipeOfRun(runDir);
+  const after = recipeOfRun(runDir, settings);
+  phaseOf(after, name);
+  if (!isDeepStrictEqual(before.start, after.start)) {
+    throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });
+  }
+  const begun = phasesOf(before)
+    .map((phase) => phase.name)
+    .filter((each) => existsSync(runFolder(runDir).phase(each).root));
+  const dependents = begun.filter((each) => each === name || dependsOn(before, each, name));
+  const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, before, after));
+  // Nothing starts from the baseline.
+  const lost = changed.filter((each) => each !== 'E2E');
+  if (lost.length > 0) throw changesOthers(name, lost);
+
+  const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
+  // Before anything is moved.
+  const planned = imagesPlannedFor(runDir);
+  const plan = planOf(after, openImages(after).train.length, (each) =>
+    kept.includes(each) ? planned(each) : undefined,
+  );
+  const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
+  const isDone = readResult(runDir, 'E2E') !== undefined;
+  // Half-way, its schedule would be another one.
+  if (baseline !== undefined && !isDone) changed.push('E2E');
+  const moved = [...dependents, ...changed];
+  const phases = [...new Set([name, ...moved])];
+  requireSources(after, runDir, phases);
+  const previous = setAside(runDir, moved);
+  writeJsonAtomic(runFolder(runDir).recipe, after);
+  writeJsonAtomic(runFolder(runDir).plan, plan);
+  return { phases, previous, baseline: isDone ? baseline : undefined };
+}
+
+/** Steps of the baseline before and after, where they differ. */
+function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['baseline'] {
+  const [steps, planned] = plans.map((plan) => {
+    const { phases }: { phases?: unknown } = Object(plan);
+    const baseline: { steps?: unknown } | undefined = Array.isArray(phases)
+      ? phases.map(Object).find(({ phase }) => phase === 'E2E')
+      : undefined;
+    return typeof baseline?.steps === 'number' ? baseline.steps : 0;
+  });
+  return steps === planned ? undefined : { steps, planned };
+}
+
+/** The settings that give a module another number of blocks. */
+export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): string[] {
+  if (!name.startsWith('MT/')) {
+    throw new InputError(`${name} is no module: its depth follows from the modules`, {
+      hint: 'name one, such as MT/0',
+    });
+  }
+  const index = Number(name.slice('MT/'.length));
+  const depths = targetDepths(recipe).map((each, i) => (i === index ? depth : each));
+  const sum = depths.reduce((a, b) => a + b, 0);
+  return [`incubation.depths=${JSON.stringify(depths)}`, `model.depth=${sum}`];
+}
+
+/** A phase, and of those that start from it the ones that are there. */
+export function withDependents(recipe: Recipe, runDir: string, name: PhaseName): PhaseName[] {
+  return phasesOf(recipe)
+    .map((phase) => phase.name)
+    .filter((each) => each === name || dependsOn(recipe, each, name))
+    .filter((each) => existsSync(runFolder(runDir).phase(each).root));
+}
+
+/**
+ * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
+ * nothing is lost.
+ * @param phases each after those it starts from
+ * @returns that folder; nothing where there was nothing to move
+ * @throws InputError naming a phase that is being trained; nothing has been moved then
+ */
+export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
+  if (phases.length === 0) return undefined;
+  for (const name of phases) requireIdle(runDir, name);
+  const previous = nextPrevious(runDir);
+  withFileErrors(previous, () => {
+    beginPrevious(runDir, previous);
+    // What starts from others goes first: were this cut short, nothing that is left would be of what is gone.
+    for (const name of [...phases].reverse()) {
+      const target = runFolder(previous).phase(name).root;
+      makeFolders(dirname(target));
+      moveFolder(runFolder(runDir).phase(name).root, target);
+    }
+    moveSummary(runDir, previous);
+    forgetJobs(runDir, phases);
+  });
+  return previous;
+}
+
+function requireIdle(runDir: string, name: PhaseName): void {
+  const holder = liveHolder(runFolder(runDir).phase(name).root);
+  if (holder === undefined) return;
+  throw new InputError(`${runDir}: ${name} is being trained by process ${holder.pid} on ${holder.host}`, {
+    hint: `stop it first: npx deep-incubation cancel ${quoted(runDir)}`,
+  });
+}
+
+function dependsOn(recipe: Recipe, name: PhaseName, other: PhaseName): boolean {
+  return needsOf(phaseOf(recipe, name)).some((need) => need === other || dependsOn(recipe, need, other));
+}
+
+function isChanged(name: PhaseName, before: Recipe, after: Recipe): boolean {
+  const [a, b] = [before, after].map((recipe) =>
+    recipeHash(recipeOfPhase(recipe, name), phaseOf(recipe, name)),
+  );
+  return a !== b;
+}
+
+function changesOthers(name: PhaseName, lost: readonly PhaseName[]): InputError {
+  const module = /^MT\/(\d+)$/.exec(name)?.[1];
+  return new InputError(`these settings would change ${lost.join(', ')} too, not ${name} alone`, {
+    hint:
+      module === undefined
+        ? `train that anew instead: redo ${lost[0]}`
+        : `settings of this module alone are those under phases.modules.${module}, such as phases.modules.${module}.epochs`,
+  });
+}

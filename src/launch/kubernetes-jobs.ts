@@ -1,0 +1,157 @@
+import { isAbsolute, join, posix, relative } from 'node:path';
+import { stringify } from 'yaml';
+import { InputError } from '../base/errors.js';
+import { needsOf, type Phase } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+
+interface KubernetesRun {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly phases: readonly Phase[];
+}
+
+/** Exit codes of a phase that said why it failed: no other try helps. */
+const FAILS_FOR_GOOD = [1, 2];
+
+/**
+ * What Kubernetes needs of a run: the recipe as a ConfigMap, then jobs (batch/v1), one a phase, the modules an Indexed Job
+ * with a pod each. A pod waits for the phases
+ * that its phase starts from in an init container, which looks for their results on the shared volume. What failed and
+ * said why fails its job; a pod that died, was evicted or preempted is replaced.
+ * @throws InputError for a run folder that is outside the volume, or more than one process a phase
+ */
+function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] {
+  const { kubernetes, ranks } = recipe.run;
+  if (ranks > 1) {
+    throw new InputError(`run.ranks ${ranks}: a pod is one process`, {
+      hint: 'set run.ranks to 1, or use --launcher slurm',
+    });
+  }
+  const run = onVolume(runDir, kubernetes.mount);
+  const modules = phases.filter(({ name }) => name.startsWith('MT/'));
+  const config = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: metadataOf(recipe, 'recipe'),
+    data: { 'recipe.json': `${JSON.stringify(recipe, undefined, 2)}\n` },
+  };
+  const jobs = phases
+    .filter((phase) => !modules.includes(phase) || phase === modules[0])
+    .map((phase) => job(recipe, run, phase === modules[0] ? modules : [phase]));
+  return [config, ...jobs];
+}
+
+/** The same as YAML documents, for `kubectl apply -f -`. */
+export function kubernetesYaml(run: KubernetesRun): string {
+  return kubernetesObjects(run)
+    .map((document) => `---\n${stringify(document, { lineWidth: 0, aliasDuplicateObjects: false })}`)
+    .join('');
+}
+
+function job(recipe: Recipe, run: string, phases: readonly Phase[]): object {
+  const { kubernetes } = recipe.run;
+  const isArray = phases[0].name.startsWith('MT/');
+  const title = isArray ? 'mt' : phases[0].name.toLowerCase();
+  // The pod's index is a place in this list, of the modules that are still to train.
+  const names = phases.map(({ name }) => name).join(' ');
+  const phase = isArray ? 'set -- $PHASES; shift "$JOB_COMPLETION_INDEX"; phase=$1' : 'phase=$PHASES';
+  const env = [
+    { name: 'RUN', value: run },
+    { name: 'PHASES', value: names },
+  ];
+  const volumeMounts = [{ name: 'run', mountPath: kubernetes.mount }];
+  const needs = [...new Set(phases.flatMap(needsOf))];
+  const waiting = {
+    name: 'needs',
+    image: kubernetes.image,
+    volumeMounts,
+    command: [
+      'sh',
+      '-c',
+      'for need in $NEEDS; do until [ -e "$RUN/$need/result.json" ]; do sleep 10; done; done',
+    ],
+    env: [...env, { name: 'NEEDS', value: needs.join(' ') }],
+  };
+  const training = {
+    name: 'train',
+    image: kubernetes.image,
+    workingDir: kubernetes.mount,
+    env,
+    volumeMounts: [...volumeMounts, { name: 'recipe', mountPath: RECIPE, readOnly: true }],
+    command: ['sh', '-c', `${phase}; exec deep-incubation phase ${RECIPE}/recipe.json "$phase" --out "$RUN"`],
+    resources: resourcesOf(recipe),
+  };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: metadataOf(recipe, title),
+    spec: {
+      completionMode: 'Indexed',
+      completions: phases.length,
+      parallelism: phases.length,
+      // One module that fails does not end the others.
+      ...(isArray
+        ? { backoffLimitPerIndex: kubernetes.restarts, maxFailedIndexes: phases.length }
+        : { backoffLimit: kubernetes.restarts }),
+      podFailurePolicy: {
+        rules: [
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          {
+            action: isArray ? 'FailIndex' : 'FailJob',
+            onExitCodes: { containerName: 'train', operator: 'In', values: FAILS_FOR_GOOD },
+          },
+        ],
+      },
+      template: {
+        metadata: { labels: labelsOf(recipe) },
+        spec: {
+          restartPolicy: 'Never',
+          // A phase that is told to leave saves a checkpoint first.
+          terminationGracePeriodSeconds: 120,
+          ...(needs.length > 0 && { initContainers: [waiting] }),
+          containers: [training],
+          volumes: [
+            { name: 'run', persistentVolumeClaim: { claimName: kubernetes.claim } },
+            { name: 'recipe', configMap: { name: metadataOf(recipe, 'recipe').name } },
+          ],
+        },
+      },
+    },
+  };
+}
+
+const RECIPE = '/etc/deep-incubation';
+
+function labelsOf({ name }: Recipe) {
+  return { 'app.kubernetes.io/name': 'deep-incubation', 'deep-incubation/run': dnsName(name) };
+}
+
+function metadataOf(recipe: Recipe, what: string) {
+  const { namespace } = recipe.run.kubernetes;
+  const labels = labelsOf(recipe);
+  return { name: `${dnsName(recipe.name)}-${what}`, ...(namespace !== undefined && { namespace }), labels };
+}
+
+function resourcesOf({ run: { kubernetes } }: Recipe): object {
+  const { gpus, cpus, mem } = kubernetes;
+  const wishes = { cpu: cpus, memory: mem, 'nvidia.com/gpu': gpus };
+  const given = Object.entries(wishes).filter(([, value]) => value !== undefined);
+  const limits = Object.fromEntries(given.map(([key, value]) => [key, String(value)]));
+  return given.length === 0 ? {} : { requests: limits, limits };
+}
+
+/** Where a run is inside a pod: a relative path is taken from the volume's root. */
+function onVolume(runDir: string, mount: string): string {
+  const path = isAbsolute(runDir) ? runDir : join(mount, runDir);
+  const inside = relative(mount, path);
+  if (inside !== '' && !inside.startsWith('..')) return posix.normalize(path);
+  throw new InputError(`${runDir} is outside ${mount}, the volume that pods share`, {
+    hint: 'choose an --out below it, or set run.kubernetes.mount',
+  });
+}
+
+/** RFC 1123, short enough for a suffix. */
+function dnsName(name: string): string {
+  const kept = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  return kept.slice(0, 50).replaceAll(/^-+|-+$/g, '') || 'run';
+}

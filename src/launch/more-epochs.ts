@@ -1,0 +1,138 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { InputError } from '../base/errors.js';
+import { ownCommand } from '../base/shell.js';
+import { makeFolders, moveFolder } from '../files/atomic.js';
+import { scheduleOf } from '../phase/phase-schedule.js';
+import { begunPhases, type Change } from '../phase/recipe-change.js';
+import type { PhasePlan, RunPlan } from '../plan/plan.js';
+import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { newestManifest, newestStep } from '../run/checkpoint-store.js';
+import { readResult, runFolder } from '../run/run-folder.js';
+import { beginPrevious, moveSummary, nextPrevious } from './previous.js';
+import { forgetJobs } from './slurm/slurm-jobs.js';
+
+/** What other numbers of epochs mean for phases that have begun. */
+export interface Continuation {
+  /** How schedules change, a line each. */
+  readonly notes: readonly string[];
+  /** Phases that were done and have steps to go now. */
+  readonly reopened: readonly PhaseName[];
+}
+
+interface Side {
+  readonly recipe: Recipe;
+  readonly plan: RunPlan;
+}
+
+/**
+ * Continues phases that are done or under way for other numbers of steps.
+ * @throws InputError where others have started from a phase that would change, or it has been trained for more steps
+ */
+export function continuation(
+  runDir: string,
+  changes: readonly Change[],
+  { now, before }: { readonly now: Side; readonly before: Side },
+): Continuation {
+  const notes: string[] = [];
+  const reopened: PhaseName[] = [];
+  for (const name of begunPhases(runDir)) {
+    const [plan, old] = [now, before].map((side) => side.plan.phases.find(({ phase }) => phase === name));
+    if (plan === undefined || old === undefined || plan.steps === old.steps) continue;
+    const result = readResult(runDir, name);
+    const isAsked = changes.some(({ phases }) => phases.includes(name));
+    if (result !== undefined && !isAsked) {
+      notes.push(keptLine(runDir, name, result.steps, plan.steps));
+      continue;
+    }
+    const trained = result?.steps ?? newestStep(runFolder(runDir).phase(name).root);
+    const keys = changes
+      .filter(({ phases }) => phases.includes(name))
+      .map(({ key, here }) => `${key}=${here}`);
+    requireLonger(plan, trained);
+    requireNoDependents(runDir, now.recipe, name, keys);
+    if (result !== undefined) {
+      requireOptimizer(runDir, name, keys);
+      if (plan.steps > trained) reopened.push(name);
+    }
+    notes.push(scheduleLine(trained, [now, plan], [before, old]));
+  }
+  return { notes, reopened };
+}
+
+/** Moves results of phases that have steps to go, and what tells of them, to `previous/<n>/`. */
+export function reopen(runDir: string, phases: readonly PhaseName[]): void {
+  if (phases.length === 0) return;
+  const previous = nextPrevious(runDir);
+  beginPrevious(runDir, previous);
+  for (const name of phases) {
+    const [from, to] = [runDir, previous].map((root) => runFolder(root).phase(name).result);
+    if (!existsSync(from)) continue;
+    makeFolders(dirname(to));
+    moveFolder(from, to);
+  }
+  moveSummary(runDir, previous);
+  forgetJobs(runDir, phases);
+}
+
+function keptLine(runDir: string, name: PhaseName, steps: number, planned: number): string {
+  return (
+    `${name} is kept: ${steps} steps, where as many block-passes as all the others are ${planned} now. ` +
+    `To train it again: ${ownCommand('redo', runDir, name)}`
+  );
+}
+
+function requireLonger({ phase, epochs, steps }: PhasePlan, trained: number): void {
+  if (steps >= trained) return;
+  throw new InputError(
+    `${phase} has been trained for ${trained} steps; ${rounded(epochs)} epochs are ${steps}`,
+    { hint: `choose more epochs, or train it again with \`${ownCommand('redo', 'RUN', phase)}\`` },
+  );
+}
+
+function requireNoDependents(runDir: string, recipe: Recipe, name: PhaseName, keys: readonly string[]): void {
+  const others = phasesOf(recipe).filter((phase) => needsOf(phase).includes(name));
+  const begun = begunPhases(runDir);
+  const started = others.map((phase) => phase.name).filter((other) => begun.includes(other));
+  if (started.length === 0) return;
+  const settings = keys.flatMap((key) => ['--set', key]);
+  throw new InputError(`${name} cannot be continued: ${started.join(', ')} started from it`, {
+    hint: `train it and what starts from it again: ${ownCommand('redo', runDir, name, ...settings)}`,
+  });
+}
+
+/** A module that came in a bundle has weights alone. */
+function requireOptimizer(runDir: string, name: PhaseName, keys: readonly string[]): void {
+  const { 'optimizer.safetensors': file } = Object(newestManifest(runFolder(runDir).phase(name).root)?.files);
+  if (Object(file).bytes > EMPTY_BYTES) return;
+  const settings = keys.flatMap((key) => ['--set', key]);
+  throw new InputError(`${name} cannot be continued: its checkpoint has no optimiser state`, {
+    hint: `it came in a bundle; train it again: ${ownCommand('redo', runDir, name, ...settings)}`,
+  });
+}
+
+/** Of a safetensors file without a tensor. */
+const EMPTY_BYTES = 16;
+
+function scheduleLine(
+  trained: number,
+  [{ recipe }, plan]: readonly [Side, PhasePlan],
+  [{ recipe: oldRecipe }, old]: readonly [Side, PhasePlan],
+): string {
+  const name = plan.phase;
+  const rate = (phase: Phase, of: PhasePlan, step: number) => scheduleOf(phase, of)(step).toPrecision(3);
+  const length = `${name}: ${rounded(plan.epochs)} epochs instead of ${rounded(old.epochs)}, ${plan.steps} steps instead of ${old.steps}`;
+  if (plan.steps === trained) return `${length}: it has been trained for as many`;
+  const next = rate(phaseOf(recipe, name), plan, trained);
+  const oldPhase = phaseOf(oldRecipe, name);
+  const was =
+    trained < old.steps
+      ? `where it was to be ${rate(oldPhase, old, trained)}`
+      : `where it had ended at ${rate(oldPhase, old, old.steps - 1)}`;
+  return `${length}; from step ${trained + 1} on its learning rate follows the new schedule: ${next}, ${was}`;
+}
+
+function rounded(value: number): string {
+  return String(Number(value.toFixed(2)));
+}

@@ -1,0 +1,60 @@
+import { DeepIncubationError, errorText } from '../base/errors.js';
+import { makeFolders } from '../files/atomic.js';
+import { liveHolder } from '../files/folder-lock.js';
+import { isSelf } from '../files/folder-lock-holder.js';
+import type { PhaseName } from '../recipe/phases.js';
+import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
+import { runFolder } from '../run/run-folder.js';
+
+/** Where a phase's process that no process of `run` looks after writes down how it stands, itself. */
+export interface OwnRecord {
+  running(): void;
+  done(): void;
+  stopped(): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * @param env SLURM_JOB_ID and its kin name the job; DEEP_INCUBATION_RESTARTS and DEEP_INCUBATION_LAST_ERROR, of a batch
+ *   script that has started the phase again, say how often and why
+ */
+export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessEnv): OwnRecord {
+  const { root } = runFolder(runDir).phase(phase);
+  const job = jobOf(env);
+  const restarts = Number(env.DEEP_INCUBATION_RESTARTS ?? env.TORCHELASTIC_RESTART_COUNT);
+  const write = (state: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) => {
+    const holder = liveHolder(root);
+    // It is another's, who writes his own.
+    if (holder !== undefined && !isSelf(holder)) return;
+    writeStatus(runDir, phase, {
+      state,
+      pid: null,
+      last_error: env.DEEP_INCUBATION_LAST_ERROR ?? null,
+      restarts: Number.isSafeInteger(restarts) ? restarts : 0,
+      ...(job !== undefined && { job }),
+      ...more,
+    });
+  };
+  return {
+    running() {
+      try {
+        makeFolders(root);
+      } catch {
+        // Training itself will tell.
+      }
+      write('running', { pid: process.pid });
+    },
+    done: () => write('done'),
+    stopped: () => write('interrupted'),
+    failed: (error) =>
+      write('failed', {
+        last_error: errorText(error),
+        ...(error instanceof DeepIncubationError && error.hint !== undefined && { hint: error.hint }),
+      }),
+  };
+}
+
+function jobOf(env: NodeJS.ProcessEnv): string | undefined {
+  const { SLURM_ARRAY_JOB_ID: array, SLURM_ARRAY_TASK_ID: task, SLURM_JOB_ID: job } = env;
+  return array !== undefined && task !== undefined ? `${array}_${task}` : job;
+}

@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { InputError, RunError } from '../base/errors.js';
+import { Interrupted } from '../base/interrupted.js';
+import { makeFolder } from '../files/atomic.js';
+import { withFileErrors } from '../files/file-errors.js';
+import { changedThreads } from '../phase/changed-threads.js';
+import type { PhaseName } from '../recipe/phases.js';
+import { newestStep } from '../run/checkpoint-store.js';
+import { readResult, runFolder } from '../run/run-folder.js';
+import { DiedTooOften } from './died-too-often.js';
+import { removePhaseLeftovers } from './leftovers.js';
+import { createRecord, type Death, type PhaseRecord } from './phase-record.js';
+import { causeOf, lackedMemory, ranOutOfHeap } from './processes/ending.js';
+import type { Timing } from './processes/process-watch.js';
+import { runRanks } from './processes/ranks.js';
+
+/** What a phase's process says before it ends badly. */
+export const failureMessage = z.object({
+  type: z.literal('failed'),
+  /** crash: as if the process had died. Started again, it goes on. */
+  kind: z.enum(['input', 'run', 'interrupted', 'crash']),
+  message: z.string(),
+  hint: z.string().optional(),
+});
+
+export type FailureKind = z.infer<typeof failureMessage>['kind'];
+
+export interface PhaseProcess {
+  readonly command: readonly string[];
+  readonly runDir: string;
+  /** The phase, or the modules that it incubates together. */
+  readonly phases: readonly PhaseName[];
+  readonly threads: number;
+  readonly device: string;
+  /** Processes that train it together. Default 1. */
+  readonly ranks?: number;
+  readonly firstLocalRank?: number;
+  readonly signal: AbortSignal;
+  readonly note: (line: string) => void;
+  readonly timing?: Partial<RestartTiming>;
+}
+
+/** In milliseconds. */
+export interface RestartTiming extends Timing {
+  /** Before the first restart; twice as much before each further one without a new checkpoint. */
+  readonly backoffMs: number;
+}
+
+const BACKOFF_MS = 1000;
+const MAX_BACKOFF_MS = 60_000;
+/** Deaths in a row without a new checkpoint that are followed by another start. */
+const RESTARTS = 3;
+
+/**
+ * Runs a phase in a process, and starts it again from its last checkpoint where it dies (a native crash, an
+ * out-of-memory kill), loses its GPU or hangs: up to three times in a row, counted anew after every new checkpoint. Why it
+ * died is told, logged, and with how the phase stands left in its `status.json`.
+ * @throws InputError or RunError as the phase said, or when it died too often; Interrupted once `signal` is aborted
+ */
+export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
+  const { signal } = options;
+  const phase = nameOf(options);
+  const record = createRecord(options);
+  for (const each of options.phases) {
+    const changed = changedThreads(options.runDir, each, options.threads);
+    if (changed !== undefined) options.note(changed);
+  }
+  try {
+    for (let deaths = 0; ; ) {
+      if (signal.aborted) throw new Interrupted(`${phase} was not started`);
+      const before = stepsOf(options);
+      const cause = await runOnce(options, record);
+      if (cause === undefined) return record.state('done');
+      deaths = stepsOf(options) === before ? deaths + 1 : 1;
+      if (deaths > RESTARTS) throw tooOften(options, deaths, cause);
+      const pause = Math.min((options.timing?.backoffMs ?? BACKOFF_MS) * 2 ** (deaths - 1), MAX_BACKOFF_MS);
+      record.death(cause, pause);
+      // Aborted, it ends early, and the next turn sees why.
+      await sleep(pause, undefined, { signal }).catch(() => {});
+    }
+  } catch (error) {
+    record.failure(error);
+    throw error;
+  }
+}
+
+/** @returns why the process died; nothing when the phase is done */
+async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
+  const { command, runDir, phases, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
+  for (const phase of phases) preparePhase(runDir, phase);
+  const env = {
+    ...process.env,
+    OMP_NUM_THREADS: String(threads),
+    UV_THREADPOOL_SIZE: String(Math.max(4, threads)),
+  };
+  let message: unknown;
+  const ending = await runRanks(
+    [...command, runDir, nameOf(options), '--threads', String(threads), '--device', device],
+    {
+      ranks,
+      firstLocalRank,
+      env,
+      signal,
+      timing,
+      onStart: (pid) => record.state('running', pid),
+      onMessage: (received) => {
+        message = received;
+      },
+    },
+  );
+  if (ending.code === 0 && phases.every((phase) => readResult(runDir, phase) !== undefined)) return undefined;
+  const said = failureMessage.safeParse(message);
+  const hasCrashed = said.success && said.data.kind === 'crash';
+  if (said.success && !hasCrashed) throw failureOf(nameOf(options), said.data);
+  const text = hasCrashed ? `failed on the GPU: ${said.data.message}` : causeOf(ending);
+  if (signal.aborted) throw new Interrupted(`${nameOf(options)} was stopped: it ${text}`);
+  return { text, ending };
+}
+
+/** Makes the phase's folder ready for a process, which finds no leftovers of killed ones there. */
+function preparePhase(runDir: string, phase: PhaseName): void {
+  const { root } = runFolder(runDir).phase(phase);
+  withFileErrors(root, () => {
+    // Parent by parent: a run folder that was deleted must not come back.
+    if (phase.startsWith('MT/')) makeFolder(runFolder(runDir).phase('MT').root);
+    makeFolder(root);
+  });
+  removePhaseLeftovers(runDir, phase);
+}
+
+/** As `phase` takes it. */
+const nameOf = ({ phases }: Pick<PhaseProcess, 'phases'>) => phases.join(',');
+
+/** Grows with every new checkpoint. */
+function stepsOf({ runDir, phases }: PhaseProcess): number {
+  return phases.reduce((sum, phase) => sum + newestStep(runFolder(runDir).phase(phase).root), 0);
+}
+
+function failureOf(phase: string, { kind, message, hint }: z.infer<typeof failureMessage>): Error {
+  if (kind === 'input') return new InputError(message, { hint });
+  if (kind === 'interrupted') return new Interrupted(message, { hint });
+  return new RunError(/^(PT|MT\/\d+|FT|E2E)\b/.test(message) ? message : `${phase}: ${message}`, { hint });
+}
+
+function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): DiedTooOften {
+  const advice = ranOutOfHeap(ending)
+    ? 'raise the limit: NODE_OPTIONS=--max-old-space-size=8192 gives it 8 GB'
+    : lackedMemory(ending)
+      ? 'give it more memory, or lower training.batch_size or run.parallel'
+      : undefined;
+  const log = `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
+  return new DiedTooOften(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
+    hint: `${advice ?? log}; run again to go on from its last checkpoint`,
+    advice,
+  });
+}

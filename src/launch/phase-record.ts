@@ -1,0 +1,91 @@
+import { DeepIncubationError, errorText } from '../base/errors.js';
+import { Interrupted } from '../base/interrupted.js';
+import { openLog } from '../phase/observe/phase-log.js';
+import type { PhaseName } from '../recipe/phases.js';
+import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
+import { readResult, runFolder } from '../run/run-folder.js';
+import { DiedTooOften } from './died-too-often.js';
+import type { Ending } from './processes/ending.js';
+
+interface RecordOptions {
+  readonly runDir: string;
+  readonly phases: readonly PhaseName[];
+  /** Aborted with an `Interrupted` as its reason, that is why the phases were stopped; else a person did it. */
+  readonly signal: AbortSignal;
+  /** Tells the terminal. */
+  readonly note: (line: string) => void;
+}
+
+/** The end of a phase's process before the phase was done. */
+export interface Death {
+  /** Why, as what follows the phase's name. */
+  readonly text: string;
+  readonly ending: Ending;
+}
+
+/** Lines of a dead process's stderr that the log keeps. */
+const LOGGED_LINES = 30;
+
+/** Where what becomes of a phase is written down: its status, its log, the terminal. */
+export interface PhaseRecord {
+  state(state: PhaseStatus['state'], pid?: number): void;
+  death(death: Death, pauseMs: number): void;
+  failure(error: unknown): void;
+}
+
+export function createRecord({ runDir, phases, signal, note }: RecordOptions): PhaseRecord {
+  let restarts = 0;
+  let lastError: string | null = null;
+  let hint: string | undefined;
+  const write = (phase: PhaseName, name: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) =>
+    writeStatus(runDir, phase, {
+      state: name,
+      pid: null,
+      restarts,
+      last_error: lastError,
+      ...(hint !== undefined && { hint }),
+      ...more,
+    });
+  const state: PhaseRecord['state'] = (name, pid) => {
+    for (const phase of phases) write(phase, name, pid === undefined ? {} : { pid });
+  };
+  return {
+    state,
+    death({ text, ending }, pauseMs) {
+      restarts++;
+      lastError = text;
+      const next_start = new Date(Date.now() + pauseMs).toISOString();
+      for (const phase of phases) write(phase, 'restarting', { next_start });
+      const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
+      const line = `${phases.join(',')} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
+      note(line);
+      for (const phase of phases) log(runDir, phase, line, ending.stderr);
+    },
+    failure(error) {
+      const isInterrupted = error instanceof Interrupted;
+      if (!isInterrupted) {
+        lastError = errorText(error);
+        hint = hintOf(error);
+      } else if (signal.reason instanceof Interrupted) lastError = signal.reason.message;
+      const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
+      for (const phase of phases) {
+        write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
+      }
+    },
+  };
+}
+
+function hintOf(error: unknown): string | undefined {
+  if (error instanceof DiedTooOften) return error.advice;
+  return error instanceof DeepIncubationError ? error.hint : undefined;
+}
+
+function log(runDir: string, phase: PhaseName, line: string, stderr: string): void {
+  try {
+    const write = openLog(runFolder(runDir).phase(phase).log);
+    write(line);
+    for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
+  } catch {
+    // A log that cannot be written is no reason to stop; the run itself will tell.
+  }
+}

@@ -1,0 +1,152 @@
+import { availableCores } from '../base/cores.js';
+import { InputError } from '../base/errors.js';
+import { Interrupted } from '../base/interrupted.js';
+import { requireThere } from '../files/file-errors.js';
+import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../recipe/phases.js';
+import { isTogether, sharesWithOthers } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { writeStatus } from '../run/phase-status.js';
+import { readResult } from '../run/run-folder.js';
+import { countGpus, gpusOfDriver } from '../torch/gpu-count.js';
+import { type Machine, shareOf } from './machine-share.js';
+import { runPhaseProcess } from './phase-process.js';
+import type { PreparedRun } from './prepare.js';
+
+export interface PipelineOptions {
+  readonly prepared: PreparedRun;
+  /** Run these phases alone. */
+  readonly only?: readonly PhaseName[];
+  /** Starts a phase's process, with `RUN PHASE --threads N --device D` appended. */
+  readonly command: readonly string[];
+  /** Once aborted, running phases save a checkpoint and end. */
+  readonly signal?: AbortSignal;
+  /** Told of what a person should know: restarts, and phases that are done already. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Runs the phases of a run that are not done, each in a process of its own, as soon as those it starts from are
+ * done. With `run.parallel: auto` as many modules at a time as the machine has room for, and everything else alone;
+ * with a number, so many phases at a time, whichever they are, each with the same share of the machine.
+ *
+ * @returns the phases run now
+ * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const prepared = prepareRun(recipe, 'runs/pipeline');
+ * // The phases that `only` names, each in a process of this command: none here.
+ * const command = ['npx', 'deep-incubation', 'run-phase'];
+ * const ran = await runPipeline({ prepared, command, note: console.log, only: [] });
+ */
+export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]> {
+  const { prepared, note } = options;
+  const { recipe, runDir } = prepared;
+  const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
+  const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
+  const undone = wanted.filter(({ name }) => !isDone(name));
+  requireStartable(recipe, undone, isDone);
+
+  // Of phases begun before; of the others nothing is written yet, which says the same.
+  for (const { name } of undone) writeStatus(runDir, name, WAITING);
+
+  const share = shareOf(recipe, undone, await localMachine(recipe, note));
+  const waiting = teamsOf(recipe, undone, share.teams);
+  const failure = new AbortController();
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
+  const running = new Map<readonly Phase[], Promise<readonly Phase[]>>();
+  const freeSlots = Array.from({ length: share.atATime }, (_, slot) => slot);
+  const ran: PhaseName[] = [];
+
+  const start = (team: readonly Phase[]): void => {
+    waiting.splice(waiting.indexOf(team), 1);
+    const slot = freeSlots.shift() as number;
+    const place = team.every(share.joins) ? share.ofSlot(slot) : share.whole;
+    const phases = team.map(({ name }) => name);
+    const process = runPhaseProcess({ ...options, ...place, runDir, phases, signal, note });
+    running.set(
+      team,
+      process.then(
+        () => {
+          freeSlots.push(slot);
+          return team;
+        },
+        (error) => {
+          failure.abort(new Interrupted(`${phases.join(', ')} failed`));
+          throw error;
+        },
+      ),
+    );
+  };
+
+  try {
+    while (waiting.length + running.size > 0) {
+      requireThere(runDir);
+      for (const team of [...waiting]) {
+        const isReady = team.flatMap(needsOf).every(isDone);
+        const isAlone = running.size === 0;
+        const joins = freeSlots.length > 0 && [...team, ...[...running.keys()].flat()].every(share.joins);
+        if (isReady && (isAlone || joins)) start(team);
+      }
+      // A result that was there when the run began is gone.
+      if (running.size === 0) requireStartable(recipe, waiting.flat(), isDone);
+      const ended = await Promise.race(running.values());
+      running.delete(ended);
+      ran.push(...ended.map(({ name }) => name));
+    }
+  } catch (error) {
+    failure.abort();
+    await Promise.allSettled(running.values());
+    throw error;
+  }
+  return ran;
+}
+
+const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
+
+/** The GPUs are looked for only where the recipe may use them. */
+async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Promise<Machine> {
+  const gpus = run.device === 'cpu' ? 0 : await countGpus();
+  const offered = gpusOfDriver();
+  if (run.device === 'auto' && gpus < offered) {
+    note(
+      `assumed: ${gpus === 0 ? 'run.device cpu' : `${gpus} GPUs`}; the driver shows ${offered}, libtorch sees ${gpus}: see \`npx deep-incubation doctor\``,
+    );
+  }
+  return { cores: availableCores(), gpus };
+}
+
+/**
+ * Every phase to run must start from phases that are done, or are to be run too.
+ * @throws InputError naming those that are missing
+ */
+export function requireStartable(
+  recipe: Recipe,
+  phases: readonly Phase[],
+  isDone: (name: PhaseName) => boolean,
+): void {
+  const names = phases.map(({ name }) => name);
+  for (const phase of phases) {
+    const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
+    if (missing.length === 0) continue;
+    throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
+      hint: `add what is missing: --only ${withNeeds(phasesOf(recipe), names, isDone).join(',')}`,
+    });
+  }
+}
+
+/**
+ * Phases that train in one process: each alone, but for modules that are incubated together, which are dealt out over
+ * so many processes. Processes that train one phase together do not share more than that.
+ */
+function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
+  if (!isTogether(recipe) || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
+  const shares = ({ name }: Phase) => sharesWithOthers(recipe, name);
+  const modules = phases.filter(shares);
+  const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
+    modules.filter((_, i) => i % teams === team),
+  );
+  const first = phases.findIndex(shares);
+  const alone = phases.filter((phase) => !shares(phase)).map((phase) => [phase]);
+  return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
+}

@@ -1,0 +1,146 @@
+import { existsSync } from 'node:fs';
+import { versions } from '../base/versions.js';
+import type { Dataset } from '../data/dataset.js';
+import type { PassedOver } from '../data/passed-over.js';
+import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../files/atomic.js';
+import { withFileErrors } from '../files/file-errors.js';
+import { liveHolder } from '../files/folder-lock.js';
+import { isSelf } from '../files/folder-lock-holder.js';
+import { openImages, trainImagesOf } from '../phase/images/images.js';
+import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../phase/images/run-data.js';
+import { type Change, requireContinuable, requireSame } from '../phase/recipe-change.js';
+import { isChangedRecipe, recipeOfRun } from '../phase/run-recipe.js';
+import { requireEnough } from '../plan/enough-images.js';
+import { planRun, type RunPlan } from '../plan/plan.js';
+import { type PhaseName, phasesOf } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { hasBegun, phasesIn, readResult, runFolder } from '../run/run-folder.js';
+import { continuation, reopen } from './more-epochs.js';
+
+/** A run whose folder holds its recipe and plan. */
+export interface PreparedRun {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly plan: RunPlan;
+  /** What lies beside the images and is not read. */
+  readonly passedOver: readonly PassedOver[];
+}
+
+export interface PrepareOptions {
+  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  readonly acceptDataChange?: boolean | undefined;
+  /** Told what a person should know: what was assumed, accepted or changed. */
+  readonly note?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json`, `data.json` and `plan.json`.
+ * A folder that has them already is continued where no phase that has begun would have another result: settings of those that
+ * have not, how long a phase trains, and what has no say in a result may be changed.
+ * @throws InputError where recipe or images are not those that the run was trained with
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const { plan } = prepareRun(recipe, 'runs/prepared');
+ * console.log(plan.disk_bytes);
+ */
+export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptions = {}): PreparedRun {
+  const folder = runFolder(runDir);
+  requireChangeable(runDir, recipe);
+  const checked = imagesToTrainOn(recipe, runDir, options);
+  const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
+  const planned = imagesPlannedFor(runDir);
+  const plan = planOf(recipe, train.length, planned);
+  // Again: to look at many images takes its time.
+  const change = requireChangeable(runDir, recipe);
+  const { notes, reopened } =
+    change === undefined
+      ? { notes: [], reopened: [] }
+      : continuation(runDir, change.changes, {
+          now: { recipe, plan },
+          before: { recipe: change.before, plan: planUnchecked(change.before, train.length, planned) },
+        });
+  withFileErrors(runDir, () => {
+    makeFolders(runDir);
+    for (const each of checked) each.record();
+    // First: without its result a phase is continued, by whichever recipe.
+    reopen(runDir, reopened);
+    writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
+    writeJsonAtomic(folder.plan, plan);
+    if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
+  });
+  for (const line of notes) options.note?.(line);
+  return { recipe, runDir, plan, passedOver };
+}
+
+/** The images of the run, then those of modules that have their own; none where all is done. */
+function imagesToTrainOn(
+  recipe: Recipe,
+  runDir: string,
+  { acceptDataChange: acceptChange, note }: PrepareOptions,
+): CheckedImages[] {
+  if (
+    !isChangedRecipe(runDir, recipe) &&
+    phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)
+  )
+    return [];
+  const isBegun = hasBegun(runDir) || isTrainedByOthers(runDir);
+  return dataOwners(recipe).map((owner) =>
+    checkedImages(recipe, runDir, owner, { acceptChange, note, isBegun }),
+  );
+}
+
+/**
+ * What will be done with training images.
+ * @param planned with how many images a phase that is kept was planned
+ * @throws InputError where they are too few
+ */
+export function planOf(
+  recipe: Recipe,
+  trainImages: number,
+  planned: (name: PhaseName) => number | undefined = () => undefined,
+): RunPlan {
+  const imagesOf = trainImagesOf(recipe, trainImages);
+  requireEnough(recipe, imagesOf);
+  return planUnchecked(recipe, trainImages, planned);
+}
+
+function planUnchecked(
+  recipe: Recipe,
+  trainImages: number,
+  planned: (name: PhaseName) => number | undefined,
+): RunPlan {
+  const imagesOf = trainImagesOf(recipe, trainImages);
+  return planRun(recipe, (name) => planned(name) ?? imagesOf(name));
+}
+
+/** Whether another process holds the run or a phase of it: it reads the recipe whenever a phase begins. */
+function isTrainedByOthers(runDir: string): boolean {
+  const folders = [runDir, ...phasesIn(runDir).map((phase) => runFolder(runDir).phase(phase).root)];
+  return folders.map(liveHolder).some((holder) => holder !== undefined && !isSelf(holder));
+}
+
+/**
+ * What has not trained yet, and nobody is about to train, may be changed; and how long a phase trains.
+ * @returns the changes that concern phases which have begun, and the recipe as it was; nothing where there is none
+ */
+function requireChangeable(
+  runDir: string,
+  recipe: Recipe,
+): { readonly changes: readonly Change[]; readonly before: Recipe } | undefined {
+  if (!existsSync(runFolder(runDir).recipe)) return undefined;
+  const isHeld = isTrainedByOthers(runDir);
+  if (!isHeld && !hasBegun(runDir)) return undefined;
+  const before = recipeOfRun(runDir);
+  if (isHeld) requireSame(runDir, recipe, before);
+  return { changes: requireContinuable(runDir, recipe, before), before };
+}
+
+/** Whether training uses a part of the images: which one is then written down. */
+function isPart({ data }: Recipe): boolean {
+  return data.fraction < 1 || data.train_images !== undefined;
+}
+
+function listOf(dataset: Dataset): string {
+  return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
+}

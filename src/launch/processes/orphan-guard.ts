@@ -1,0 +1,36 @@
+import { startThread } from '../../base/thread.js';
+
+/** Milliseconds. */
+interface GuardTiming {
+  readonly lookMs: number;
+  /** Left to the main thread to end by itself. */
+  readonly graceMs: number;
+}
+
+/**
+ * Ends this process once the one that started it is gone, though it may be in the middle of a step, or hang: a thread
+ * of its own looks. The run folder bears being left at any moment.
+ */
+export function endWithParent(
+  { lookMs, graceMs }: GuardTiming = { lookMs: 1000, graceMs: 5000 },
+): Disposable {
+  const orphaned = () => process.exit(1);
+  process.on('disconnect', orphaned);
+  const thread = startThread(guard, { parent: process.ppid, lookMs, graceMs });
+  thread.unref();
+  return {
+    [Symbol.dispose]() {
+      process.off('disconnect', orphaned);
+      void thread.terminate();
+    },
+  };
+}
+
+/** Runs in the thread. */
+function guard(): void {
+  const { workerData } = process.getBuiltinModule('node:worker_threads');
+  setInterval(() => {
+    if (process.ppid === workerData.parent) return;
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), workerData.graceMs);
+  }, workerData.lookMs);
+}

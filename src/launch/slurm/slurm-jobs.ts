@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { makeFolders, writeJsonAtomic } from '../../files/atomic.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import { readJson } from '../../run/run-folder.js';
+
+const schema = z.object({
+  jobs: z.array(
+    z.object({
+      /** `PT`, `MT/0` ... */
+      phase: z.string(),
+      /** Of the last submission: `12`, or `12_3` for a task of an array. */
+      job: z.string().regex(/^\d+(_\d+)?$/),
+      /** The batch script, in the same folder. */
+      script: z.string(),
+      submitted: z.string(),
+    }),
+  ),
+});
+
+/** A phase's job, as `slurm/jobs.json` of a run has it. */
+export type SlurmJob = z.infer<typeof schema>['jobs'][number];
+
+/** Where a run keeps what it gave to Slurm. */
+export const slurmFolder = (runDir: string): string => join(runDir, 'slurm');
+
+/**
+ * The last job of each phase that was submitted; none where Slurm never saw the run.
+ * @throws InputError where the file is damaged
+ */
+export function readJobs(runDir: string): SlurmJob[] {
+  const path = join(slurmFolder(runDir), 'jobs.json');
+  if (!existsSync(path)) return [];
+  const jobs = jobsOf(readJson(path));
+  if (jobs !== undefined) return jobs;
+  throw new InputError(`${path} is damaged`, {
+    hint: 'scancel what squeue shows of this run, and delete it',
+  });
+}
+
+/** The file in its phase's folder to which a job prints; undefined before it has begun. */
+export function outputOf(phaseRoot: string, job: string): string | undefined {
+  const path = join(phaseRoot, `slurm-${job}.txt`);
+  return existsSync(path) ? path : undefined;
+}
+
+/** Takes the jobs of phases that are to be trained anew for what never was. */
+export function forgetJobs(runDir: string, phases: readonly string[]): void {
+  const jobs = readJobs(runDir);
+  const kept = jobs.filter(({ phase }) => !phases.includes(phase));
+  if (kept.length < jobs.length) writeJobs(runDir, kept);
+}
+
+/** Of a parsed `slurm/jobs.json`; nothing where it is none. */
+export function jobsOf(value: unknown): SlurmJob[] | undefined {
+  return schema.safeParse(value).data?.jobs;
+}
+
+/** Writes down new jobs, each in the place of its phase's last one. */
+export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
+  const kept = readJobs(runDir).filter(({ phase }) => !jobs.some((job) => job.phase === phase));
+  writeJobs(runDir, [...kept, ...jobs]);
+}
+
+function writeJobs(runDir: string, jobs: readonly SlurmJob[]): void {
+  withFileErrors(slurmFolder(runDir), () => {
+    makeFolders(slurmFolder(runDir));
+    writeJsonAtomic(join(slurmFolder(runDir), 'jobs.json'), { jobs });
+  });
+}

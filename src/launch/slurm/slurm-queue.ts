@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process';
+import { RunError } from '../../base/errors.js';
+
+/** What Slurm still has of a job. */
+export interface QueuedJob {
+  /** `PENDING`, `RUNNING` ... */
+  readonly state: string;
+  /** Why it is pending. */
+  readonly reason: string;
+}
+
+/**
+ * Which of these jobs (`12`, or `12_3` for a task of an array) Slurm still has to run or runs; undefined where
+ * it cannot be asked from here.
+ */
+export async function askQueue(jobs: readonly string[]): Promise<Map<string, QueuedJob> | undefined> {
+  const ids = [...new Set(jobs.map((job) => job.split('_')[0]))];
+  if (ids.length === 0) return new Map();
+  const { code, stdout, stderr } = await slurm('squeue', [
+    ...['--noheader', '--array', `--jobs=${ids.join(',')}`, '--format=%i|%T|%r'],
+  ]);
+  // What squeue says of ids that it has forgotten, where they are all it was asked for.
+  if (code !== 0) return /invalid job id/i.test(stderr) ? new Map() : undefined;
+  const rows = stdout
+    .split('\n')
+    .map((line) => line.trim().split('|'))
+    .filter(([id, state, reason]) => id !== '' && state !== 'COMPLETING' && reason !== NEVER);
+  return new Map(rows.map(([id, state, reason = '']) => [id, { state, reason }]));
+}
+
+/** Whether this machine has Slurm's programs, whether they work or not. */
+export async function isSlurmHere(): Promise<boolean> {
+  const { code, stderr } = await slurm('squeue', ['--version']);
+  return code !== null || !/ENOENT/.test(stderr);
+}
+
+/** It waits for a job that failed. */
+const NEVER = 'DependencyNeverSatisfied';
+
+interface Said {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program of Slurm's. One that is not there ends with code null. */
+function slurm(program: string, args: readonly string[]): Promise<Said> {
+  return new Promise((resolve) => {
+    execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
+      resolve({ code, stdout, stderr: stderr || (error?.message ?? '') });
+    });
+  });
+}
+
+/**
+ * What a program of Slurm's printed.
+ * @throws RunError with what it said where it failed
+ */
+export async function slurmOutput(program: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await slurm(program, args);
+  if (code === 0) return stdout.trim();
+  const isMissing = /ENOENT/.test(stderr);
+  throw new RunError(isMissing ? `there is no ${program} on this machine` : `${program}: ${stderr.trim()}`, {
+    hint: isMissing
+      ? 'give the command on a machine of the cluster; --dry-run shows the jobs without Slurm'
+      : 'sinfo shows whether Slurm is up; run.slurm in the recipe holds what sbatch is asked for',
+  });
+}

@@ -1,0 +1,153 @@
+import { InputError } from '../base/errors.js';
+import { readingNotes } from '../phase/images/reading-notes.js';
+import { assumedImages } from '../phase/start/assumed-images.js';
+import {
+  type CheckpointFile,
+  type CheckpointFileOptions,
+  readCheckpointFile,
+} from '../phase/start/checkpoint-file.js';
+import { newHead } from '../phase/start/new-head.js';
+import { recipeWithFacts } from '../phase/start/recipe-with-facts.js';
+import { statedFacts } from '../phase/start/stated-facts.js';
+import { requireTeacher } from '../phase/start/teacher.js';
+import { phasesOf } from '../recipe/phases.js';
+import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
+import { metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { hasBegun } from '../run/run-folder.js';
+import { inferBackbone } from '../weights/layout/model-file-geometry.js';
+import { requireFinite } from '../weights/model-file/non-finite.js';
+import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
+import { startClasses } from './start-classes.js';
+
+/** A recipe that is complete with what its weights state, and what a user should know of it. */
+export interface StartedRecipe {
+  readonly recipe: Recipe;
+  readonly notes: readonly string[];
+  /** What neither the recipe nor the weights state, and what is taken for it. */
+  readonly assumptions: readonly string[];
+}
+
+/**
+ * Reads the weights that a recipe starts from or learns from, before hours are spent on what comes before them. Mean,
+ * deviation, crop, epsilon and pooling that the recipe does not state are those that the weights state. A run that has
+ * begun keeps what it has recorded, and reads no weights.
+ * @throws InputError where weights are missing, not finite, or do not fit the recipe's model
+ */
+export async function checkStart(
+  written: WrittenRecipe,
+  runDir: string,
+  options: CheckpointFileOptions = {},
+): Promise<StartedRecipe> {
+  if (hasBegun(runDir)) {
+    return { recipe: recordedRecipe(written, runDir).recipe, notes: [], assumptions: [] };
+  }
+  const started = await withStart(written, options);
+  const recipe = checkedRecipe(withOwnTeachers(started.input), written.source);
+  const ofTeachers = await checkTeachers(recipe, options);
+  return {
+    recipe,
+    notes: [...started.notes, ...ofTeachers.notes],
+    assumptions: [...started.assumptions, ...ofTeachers.assumptions],
+  };
+}
+
+/** The recipe as written, completed from the weights that `start` names. */
+async function withStart(written: WrittenRecipe, options: CheckpointFileOptions) {
+  const { meta, model, weights } = written.recipe.start;
+  const name = model ?? meta;
+  if (name === undefined) return { input: written.input, notes: [], assumptions: [] };
+  const key = model === undefined ? 'start.meta' : 'start.model';
+  const checkpoint = await readCheckpointFile(name, { ...options, weights });
+  const facts = statedFacts(checkpoint);
+  const filled = recipeWithFacts(written.input, written.recipe, facts);
+  const recipe = checkedRecipe(filled.input, written.source);
+  const leftOut = requireFits(key, name, checkpoint, recipe);
+  requireFinite(checkpoint.file.stages, name);
+  const labels = startClasses(recipe, checkpoint);
+  const stated = Object.keys(Object(Object(written.input).data)).map((each) => `data.${each}`);
+  const label = `${key} ${checkpoint.name}`;
+  return {
+    input: withWeightsKind(withClasses(filled.input, labels.classes), checkpoint),
+    notes: [
+      ...readingNotes(checkpoint.file, 'start.weights: '),
+      ...(leftOut.length === 0 ? [] : [`${label}: the head is new: ${leftOut.join(', ')} left out`]),
+      ...(filled.taken.length === 0 ? [] : [`${label} states ${filled.taken.join(', ')}: taken`]),
+      ...filled.differences.map((text) => `${label} states ${text}: the recipe's is used`),
+      ...labels.notes,
+    ],
+    assumptions: [
+      ...assumedImages(facts, vitConfigOf(recipe))
+        .filter((each) => !stated.includes(each.key))
+        .map(({ text }) => `${text}, of ${label}`),
+      ...labels.assumptions,
+    ],
+  };
+}
+
+function withClasses(input: unknown, classes: readonly string[] | undefined): unknown {
+  if (classes === undefined) return input;
+  const whole = Object(input);
+  return { ...whole, data: { ...whole.data, classes } };
+}
+
+/** Which of a file's weights were taken is part of the run. Of our checkpoints averages are always the default. */
+function withWeightsKind(input: unknown, { file }: CheckpointFile): unknown {
+  if (file.chosen === undefined || (file.format === 'checkpoint' && file.chosen.kind === 'ema')) return input;
+  const whole = Object(input);
+  return { ...whole, start: { ...whole.start, weights: file.chosen.kind } };
+}
+
+async function checkTeachers(recipe: Recipe, options: CheckpointFileOptions) {
+  const sections = phasesOf(recipe).flatMap(({ settings }) => settings.distill ?? []);
+  const notes = new Set<string>();
+  const assumptions = new Set<string>();
+  for (const distill of new Map(sections.map((each) => [JSON.stringify(each), each])).values()) {
+    const { checkpoint, known } = await requireTeacher(distill, recipe, options);
+    requireFinite(checkpoint.file.stages, distill.teacher);
+    for (const note of readingNotes(checkpoint.file, 'distill.weights: ')) notes.add(note);
+    for (const text of known.assumptions) assumptions.add(`${text}, of distill.teacher ${checkpoint.name}`);
+  }
+  return { notes: [...notes], assumptions: [...assumptions] };
+}
+
+/** @returns names of the tensors that a new head leaves out */
+function requireFits(
+  key: 'start.meta' | 'start.model',
+  name: string,
+  { file }: CheckpointFile,
+  recipe: Recipe,
+): readonly string[] {
+  const depths = key === 'start.meta' ? metaDepthsOf(recipe) : targetDepths(recipe);
+  const found = inferBackbone(file.stages, name);
+  const wanted = vitConfigOf(recipe);
+  const isNew = recipe.start.head === 'new';
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+  const rows: [what: string, has: unknown, needs: unknown][] = [
+    ['blocks', sum(found.depths), sum(depths)],
+    ['width', found.width, wanted.width],
+    ['patch size', found.patchSize, wanted.patchSize],
+    ['channels', found.channels, wanted.channels],
+  ];
+  if (!isNew) rows.push(['classes', found.classes ?? 'none', wanted.classes]);
+  if (!isNew) rows.push(['norm after pooling', found.fcNorm ?? false, wanted.fcNorm ?? false]);
+  const wrong = rows.find(([, has, needs]) => has !== needs);
+  if (wrong === undefined) return isNew ? newHead(wanted, file.stages).leftOut : [];
+  const [what, has, needs] = wrong;
+  throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
+    hint:
+      (what === 'classes' ? classesHint(found.classes) : HINTS[what]) ??
+      'give weights of the model that the recipe describes: compare with `npx deep-incubation inspect`',
+  });
+}
+
+function classesHint(classes: number | null): string {
+  const other = 'set start.head to new: a new head is trained for the classes of the recipe';
+  return classes === null
+    ? other
+    : `set model.classes to ${classes} to keep the head, whose classes may be more than those of the images; or ${other}`;
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  'norm after pooling': 'leave model.pool and model.fc_norm out, or set start.head to new',
+};

@@ -1,0 +1,78 @@
+import { InputError } from '../../base/errors.js';
+import { Interrupted } from '../../base/interrupted.js';
+import type { Batch } from '../../data/loader/batch.js';
+import { shareBatches } from '../../data/loader/shared-batches.js';
+import { prefixOf, sharedPrefix } from '../../method/shared-prefix.js';
+import { StagedModel } from '../../models/staged.js';
+import { weightsOf } from '../../nn/weights.js';
+import { checkedImages } from '../../phase/images/run-data.js';
+import { type PhaseRun, runPhase } from '../../phase/run-phase.js';
+import { weightsHash } from '../../recipe/lineage.js';
+import type { PhaseName } from '../../recipe/phases.js';
+import { sharesWithOthers } from '../../recipe/recipe-model.js';
+import type { PhaseResult } from '../../run/records.js';
+import type { Trainable } from '../../training/trainer.js';
+
+/**
+ * Trains several modules in this process, in lock-step: images are read and augmented once, and the frozen prefix's forward
+ * pass is run once, for all of them. Each module is a phase as it would be alone, with its own optimiser, metrics and
+ * checkpoints, and ends with the same weights to float rounding. One that fails leaves the others to their end.
+ *
+ * @throws InputError where the recipe does not say `incubation.together`, or a module has other frozen stages than
+ *   those beside it; what the first that failed threw
+ */
+export async function incubateTogether(
+  run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
+  names: readonly PhaseName[],
+): Promise<PhaseResult[]> {
+  const { recipe, runDir } = run;
+  if (!names.every((name) => sharesWithOthers(recipe, name))) {
+    throw new InputError(`${names.join(', ')} cannot be trained together`, {
+      hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
+    });
+  }
+  const { acceptDataChange: acceptChange, note } = run;
+  const { images, record } = checkedImages(recipe, runDir, 'run', { acceptChange, note });
+  record();
+  const members = shareBatches<Batch>(names.length);
+  const prefix = sharedPrefix();
+  const requireSame = prefixComparison();
+  const ended = await Promise.allSettled(
+    names.map((phase, i) =>
+      runPhase({
+        ...run,
+        phase,
+        shared: {
+          others: names.filter((name) => name !== phase),
+          images,
+          batches: members[i],
+          prefix: (model) => {
+            requireSame(phase, model);
+            return prefix.of(model);
+          },
+        },
+      }).finally(members[i].leave),
+    ),
+  );
+  prefix.free();
+  const failures = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+  const blamed = failures.find((error) => !(error instanceof Interrupted)) ?? failures[0];
+  if (blamed !== undefined) throw blamed;
+  return ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+}
+
+/** One that goes on has its frozen stages from its own checkpoint: they must be those that the others start from. */
+function prefixComparison(): (phase: PhaseName, model: Trainable) => void {
+  const hashes: string[] = [];
+  return (phase, model) => {
+    if (!(model instanceof StagedModel)) return;
+    for (const [i, stage] of model.stages.slice(0, prefixOf(model)).entries()) {
+      const hash = weightsHash([weightsOf(stage)]);
+      hashes[i] ??= hash;
+      if (hash === hashes[i]) continue;
+      throw new InputError(`${phase} has another frozen stage ${i} than the modules trained beside it`, {
+        hint: `it was begun from another meta model: train it again with \`npx deep-incubation redo RUN ${phase}\``,
+      });
+    }
+  };
+}

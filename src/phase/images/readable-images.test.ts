@@ -1,0 +1,102 @@
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { testFolder } from '../../../test/fixtures/data-fixture.js';
+import { prepareRun } from '../../launch/prepare.js';
+import { defineRecipe } from '../../recipe/recipe.js';
+import type { RecipeInput } from '../../recipe/recipe-schema.js';
+import { hasBegun, runFolder } from '../../run/run-folder.js';
+import { requireReadableImages } from './readable-images.js';
+
+const folder = testFolder();
+const at = (name: string) => join(folder.path, name);
+const runDir = () => at('run');
+
+const recipe = (data: Partial<RecipeInput['data']> = {}) =>
+  defineRecipe({
+    name: 'x',
+    model: { image_size: 64, patch_size: 16, classes: 2, width: 16, depth: 2, heads: 1 },
+    incubation: { modules: 2 },
+    training: { batch_size: 2 },
+    data: { format: 'folder', path: at('data'), ...data },
+  });
+
+beforeEach(async () => {
+  for (const [i, name] of ['train/a/0', 'train/b/0', 'val/a/0', 'val/a/1', 'val/b/0'].entries()) {
+    const background = { r: 30 * i, g: 1, b: 2 };
+    const image = sharp({ create: { width: 70, height: 66, channels: 3, background } });
+    folder.write(`data/${name}.jpg`, await image.jpeg().toBuffer());
+  }
+});
+
+async function checked(now = recipe()): Promise<number> {
+  const onProgress = vi.fn();
+  prepareRun(now, runDir());
+  await requireReadableImages(now, runDir(), { onProgress });
+  return onProgress.mock.calls.length;
+}
+
+describe('a damaged image to evaluate on', () => {
+  test.each<[string, (file: string) => unknown, RegExp]>([
+    ['cut off', (file) => truncateSync(file, statSync(file).size - 60), /truncated/],
+    ['a web page', (file) => writeFileSync(file, '<!DOCTYPE html><html>'), /an HTML page/],
+    ['empty', (file) => truncateSync(file, 0), /the file is empty/],
+    [
+      'of 1 x 20,000 pixels',
+      (file) =>
+        sharp({ create: { width: 1, height: 20_000, channels: 3, background: 'red' } })
+          .png()
+          .toFile(`${file}.png`),
+      /1 x 20000 pixels/,
+    ],
+  ])('%s: named before anything is trained', async (_, damage, message) => {
+    await damage(at('data/val/a/1.jpg'));
+    const error = await checked().catch((reason) => reason);
+    expect(error.message).toMatch(
+      /^1 of the [34] images to evaluate on cannot be read: .*data\/val\/a\/1\.jpg/,
+    );
+    expect(error.message).toMatch(message);
+    expect(hasBegun(runDir())).toBe(false);
+  });
+
+  test('is of no concern where it is not evaluated on', async () => {
+    truncateSync(at('data/val/a/1.jpg'), 100);
+    expect(await checked(recipe({ eval_images: 2 }))).toBe(2);
+    await expect(checked()).rejects.toThrow(/1 of the 3 images/);
+  });
+});
+
+describe('what was checked', () => {
+  test('is remembered in the run folder, until the images or how they are read change', async () => {
+    expect([await checked(), await checked()]).toEqual([3, 0]);
+    expect(await checked(recipe({ exif: 'apply' }))).toBe(3);
+    folder.write('data/val/b/1.jpg', readFileSync(at('data/val/b/0.jpg')));
+    expect(await checked(recipe({ exif: 'apply' }))).toBe(4);
+    writeFileSync(runFolder(runDir()).readable, '{');
+    expect(await checked(recipe({ exif: 'apply' }))).toBe(4);
+  });
+
+  test('is not remembered where an image was damaged', async () => {
+    const whole = readFileSync(at('data/val/a/1.jpg'));
+    folder.write(
+      'data/val/a/1.jpg',
+      Buffer.concat([whole.subarray(0, 300), Buffer.alloc(whole.length - 300)]),
+    );
+    truncateSync(at('data/val/a/1.jpg'), 300);
+    await expect(checked()).rejects.toThrow(/cannot be read/);
+    folder.write('data/val/a/1.jpg', whole);
+    expect(await checked()).toBe(3);
+  });
+
+  test('images in memory need no check', async () => {
+    rmSync(at('data'), { recursive: true });
+    mkdirSync(at('data'));
+    const records = Buffer.alloc(4 * 3073);
+    for (let i = 1; i <= 5; i++) folder.write(`data/data_batch_${i}.bin`, records);
+    folder.write('data/test_batch.bin', records);
+    const model = { image_size: 32, patch_size: 8, classes: 10, width: 16, depth: 2, heads: 1 };
+    const input = { name: 'x', model, incubation: { modules: 2 }, training: { batch_size: 2 } };
+    expect(await checked(defineRecipe({ ...input, data: { format: 'cifar-10', path: at('data') } }))).toBe(0);
+  });
+});

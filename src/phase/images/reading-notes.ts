@@ -1,0 +1,33 @@
+import type { ModelFile } from '../../weights/model-file/model-file.js';
+
+const MOST_NAMES = 8;
+
+/**
+ * What a user should know of how a file's weights were read, one line each: which of plain and averaged weights were
+ * taken, and which tensors were left out.
+ * @param option how the other kind is asked for, such as `--weights`
+ */
+export function readingNotes(
+  { path, chosen, leftOut }: Pick<ModelFile, 'path' | 'chosen' | 'leftOut'>,
+  option = '--weights ',
+): string[] {
+  const notes: string[] = [];
+  if (chosen !== undefined) {
+    const { kind, from, others } = chosen;
+    const what = kind === 'ema' ? 'averaged weights (ema)' : 'weights as trained (raw)';
+    const other = kind === 'ema' ? 'raw' : 'ema';
+    const rest =
+      others.length === 0 ? '' : `; not taken: ${others.join(', ')} (${option}${other} takes them)`;
+    notes.push(`${path}: ${what}, from ${from}${rest}`);
+  }
+  if (leftOut.length > 0) {
+    const count = `${leftOut.length} tensor${leftOut.length === 1 ? '' : 's'}`;
+    notes.push(`${path}: ${count} left out, which the model does not use: ${namesOf(leftOut)}`);
+  }
+  return notes;
+}
+
+function namesOf(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES).join(', ');
+  return names.length > MOST_NAMES ? `${shown} and ${names.length - MOST_NAMES} more` : shown;
+}

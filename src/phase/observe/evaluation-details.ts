@@ -1,0 +1,63 @@
+import { rmSync } from 'node:fs';
+import type { Batch, Dataset } from '../../data/dataset.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import { packHits, writeConfusion } from '../../run/confusion.js';
+import type { PhaseFolder } from '../../run/run-folder.js';
+import { classNames, confusionCounter } from '../../training/confusion-counter.js';
+import type { Predictions } from '../../training/task.js';
+import { isOfLaterStep } from './later-file.js';
+import type { PhaseSamples } from './phase-samples.js';
+
+/** What an evaluation tells beside its scores, kept in the phase's folder. */
+export interface EvaluationDetails {
+  /** Begins to watch an evaluation. */
+  begin(): JudgingDetails;
+}
+
+interface JudgingDetails {
+  onPredicted(batch: Batch, predictions: Predictions): void;
+  /** Writes what was seen, as of `step`. */
+  write(step: number): Promise<void>;
+}
+
+/** @param fromStep what is there of later steps is void: those are trained again */
+export function openEvaluationDetails(
+  folder: PhaseFolder,
+  options: {
+    readonly val: Dataset;
+    readonly classes: number;
+    readonly fromStep: number;
+    readonly samples: PhaseSamples;
+  },
+): EvaluationDetails {
+  const { val, classes, fromStep, samples } = options;
+  if (isOfLaterStep(folder.confusion, fromStep)) {
+    withFileErrors(folder.confusion, () => rmSync(folder.confusion, { force: true }));
+  }
+  const names = classNames(val.classes);
+  return {
+    begin: () => {
+      const counter = confusionCounter(classes);
+      const judged = samples.judged();
+      const hits = new Uint8Array(val.length);
+      return {
+        onPredicted: (batch, predictions) => {
+          counter.add(predictions);
+          markHits(hits, batch, predictions);
+          judged.add(batch, predictions);
+        },
+        write: async (step) => {
+          const counts = counter.counts();
+          if (counts.length > 0)
+            writeConfusion(folder.confusion, { step, classes, names, counts, hits: packHits(hits) });
+          await samples.write(step, judged);
+        },
+      };
+    },
+  };
+}
+
+/** Sets the entries of a batch's images that the model has right. */
+function markHits(hits: Uint8Array, { indices }: Batch, { k, labels, classes }: Predictions): void {
+  for (const [at, image] of indices.entries()) hits[image] = classes[at * k] === labels[at] ? 1 : 0;
+}

@@ -1,0 +1,77 @@
+import type { Batch } from '../../data/loader/batch.js';
+import type { Predictions } from '../../training/task.js';
+import type { Planar } from './image-sheet.js';
+
+/** A judged image that is shown. */
+export interface JudgedImage {
+  readonly index: number;
+  readonly target: number;
+  readonly predictions: readonly { readonly label: number; readonly probability: number }[];
+}
+
+/**
+ * Keeps a few images of an evaluation: the wrong ones that the model is surest of, then the right ones it doubts most.
+ * Of each class one, and more of a class only where there is room.
+ */
+export interface JudgedImages {
+  add(batch: Batch, predictions: Predictions): void;
+  /** The wrong ones first. */
+  found(): { readonly pixels: Planar; readonly images: readonly JudgedImage[] } | undefined;
+}
+
+interface Kept extends JudgedImage {
+  readonly rank: number;
+  readonly pixels: Uint8Array;
+}
+
+export function judgedImages(most: number): JudgedImages {
+  // Of different classes; and others.
+  let firsts: Kept[] = [];
+  let others: Kept[] = [];
+  const best = (images: readonly Kept[]) => images.toSorted((a, b) => b.rank - a.rank).slice(0, most);
+  const keep = (image: Kept) => {
+    const rival = firsts.find(({ target }) => target === image.target);
+    if (rival === undefined || image.rank > rival.rank) {
+      const ranked = firsts
+        .filter((each) => each !== rival)
+        .concat(image)
+        .toSorted((a, b) => b.rank - a.rank);
+      firsts = ranked.slice(0, most);
+      others = best([...others, ...(rival ? [rival] : []), ...ranked.slice(most)]);
+    } else {
+      others = best([...others, image]);
+    }
+  };
+  let shape: Pick<Planar, 'channels' | 'height' | 'width'> | undefined;
+  return {
+    add: (batch, { k, labels, classes, probabilities }) => {
+      if (most === 0) return;
+      const { channels, height, width } = batch;
+      shape ??= { channels, height, width };
+      if (shape.channels !== channels || shape.height !== height || shape.width !== width) return;
+      const length = channels * height * width;
+      for (const [image, target] of labels.entries()) {
+        const isWrong = classes[image * k] !== target;
+        const sureness = probabilities[image * k] || 0;
+        const rank = isWrong ? 1 + sureness : 1 - sureness;
+        // Neither the best of its class nor among the others.
+        const rival = firsts.find((each) => each.target === target);
+        const least = Math.min(others[most - 1]?.rank ?? -1, (rival ?? firsts[most - 1])?.rank ?? -1);
+        if (rank <= least) continue;
+        const predictions = Array.from({ length: k }, (_, place) => ({
+          label: classes[image * k + place],
+          probability: probabilities[image * k + place],
+        }));
+        const pixels = batch.images.slice(image * length, (image + 1) * length);
+        keep({ rank, index: batch.indices[image], target, predictions, pixels });
+      }
+    },
+    found: () => {
+      const kept = best([...firsts, ...others.slice(0, most - firsts.length)]);
+      if (shape === undefined || kept.length === 0) return undefined;
+      const images = new Uint8Array(kept.length * kept[0].pixels.length);
+      for (const [slot, { pixels }] of kept.entries()) images.set(pixels, slot * pixels.length);
+      return { pixels: { ...shape, size: kept.length, images }, images: kept };
+    },
+  };
+}

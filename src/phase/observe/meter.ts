@@ -1,0 +1,63 @@
+import type { PhasePlan } from '../../plan/plan.js';
+import type { StepRecord } from '../../run/records.js';
+import { peakMemory } from '../../torch/engine.js';
+import type { StepReport } from '../../training/trainer.js';
+
+/** Adds up what a phase's steps have cost. */
+export interface Meter {
+  /** Counts a step, and gives its record. */
+  record(report: StepReport): StepRecord;
+  /** Starts the next interval of `images_per_second` and `data_wait`. */
+  lap(): void;
+  /** Training seconds so far, evaluation and checkpoints left out. */
+  readonly seconds: number;
+}
+
+/**
+ * @param seconds of training before this process took over
+ */
+export function createMeter(plan: PhasePlan, device: string, seconds: number): Meter {
+  let lapMilliseconds = 0;
+  let lapWait = 0;
+  let lapImages = 0;
+  const imagesPerStep = plan.images / plan.steps;
+  const passesPerStep = plan.block_passes / plan.steps;
+
+  return {
+    record({ step, loss, lr, images, gradNorm, milliseconds, dataMilliseconds }) {
+      lapMilliseconds += milliseconds;
+      lapWait += dataMilliseconds;
+      lapImages += images;
+      seconds += milliseconds / 1000;
+      return {
+        kind: 'step',
+        phase: plan.phase,
+        epoch: epochOf(plan, step),
+        step,
+        steps: plan.steps,
+        loss,
+        lr,
+        images_per_second: (1000 * lapImages) / lapMilliseconds,
+        images: step * imagesPerStep,
+        block_passes: step * passesPerStep,
+        seconds,
+        data_wait: lapWait / lapMilliseconds,
+        memory_bytes: peakMemory(device),
+        ...(gradNorm === undefined ? {} : { grad_norm: gradNorm }),
+      };
+    },
+    lap() {
+      lapMilliseconds = 0;
+      lapWait = 0;
+      lapImages = 0;
+    },
+    get seconds() {
+      return seconds;
+    },
+  };
+}
+
+/** The epoch, from 0, of the last of `step` steps. */
+export function epochOf(plan: PhasePlan, step: number): number {
+  return Math.floor(Math.max(step - 1, 0) / plan.steps_per_epoch);
+}

@@ -1,0 +1,11 @@
+import { appendFileSync } from 'node:fs';
+import { visible } from '../../base/visible.js';
+import { withFileErrors } from '../../files/file-errors.js';
+
+/** Adds lines with the time of day to a phase's `log.txt`. */
+export type Log = (line: string) => void;
+
+export function openLog(path: string, now: () => Date = () => new Date()): Log {
+  return (line) =>
+    withFileErrors(path, () => appendFileSync(path, `${now().toISOString()} ${visible(line)}\n`));
+}

@@ -1,0 +1,98 @@
+import type { Batch, Dataset } from '../../data/dataset.js';
+import { removeSamples, type SampleImage, samplesPath, writeSamples } from '../../run/samples.js';
+import { classNames } from '../../training/confusion-counter.js';
+import type { Task } from '../../training/task.js';
+import { type Planar, sheetOf, shrunk } from './image-sheet.js';
+import { type JudgedImages, judgedImages } from './judged-images.js';
+import { isOfLaterStep } from './later-file.js';
+import { seenImages, targetsOf } from './seen-images.js';
+
+/** A few images that a phase has seen, kept in its folder. The training does not depend on it. */
+export interface PhaseSamples {
+  /** The same batches; images of the first are kept, where the phase begins. */
+  watching(batches: AsyncIterable<Batch>): AsyncIterable<Batch>;
+  /** What keeps images of an evaluation. */
+  judged(): JudgedImages;
+  write(step: number, judged: JudgedImages): Promise<void>;
+}
+
+interface SamplesOptions {
+  readonly folder: string;
+  readonly shown: number;
+  readonly fromStep: number;
+  readonly task: Task;
+  readonly train: Dataset;
+  readonly val: Dataset;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Nothing is kept where `shown` is 0. What is there of steps after `fromStep` is removed. */
+export function openPhaseSamples(options: SamplesOptions): PhaseSamples {
+  const { folder, shown, fromStep, train, val } = options;
+  if (fromStep === 0) removeSamples(folder, 'train');
+  if (isOfLaterStep(samplesPath(folder, 'eval'), fromStep)) removeSamples(folder, 'eval');
+  return {
+    watching: (batches) =>
+      shown > 0 && fromStep === 0
+        ? first(batches, async (batch) => {
+            const images = Array.from({ length: Math.min(shown, batch.size) }, (_, image) => ({
+              ...placeOf(train, batch.indices[image]),
+              targets: targetsOf(batch, image).map((target) => named(train, target)),
+            }));
+            await keep(folder, 'train', 0, seenImages(batch, shown, options), images);
+          })
+        : batches,
+    judged: () => judgedImages(shown),
+    write: async (step, judged) => {
+      const found = shown > 0 ? judged.found() : undefined;
+      if (found === undefined) return;
+      const images = found.images.map(({ index, target, predictions }) => ({
+        ...placeOf(val, index),
+        targets: [named(val, { label: target, weight: 1 })],
+        predictions: predictions.map(({ label, probability }) =>
+          named(val, { label, probability: Number.isFinite(probability) ? probability : null }),
+        ),
+      }));
+      await keep(folder, 'eval', step, found.pixels, images);
+    },
+  };
+}
+
+/** Most pixels of a side. */
+const SIDE = 112;
+
+async function keep(
+  folder: string,
+  kind: 'train' | 'eval',
+  step: number,
+  planar: Planar,
+  images: readonly SampleImage[],
+): Promise<void> {
+  if (planar.channels !== 1 && planar.channels !== 3) return;
+  const small = await shrunk(planar, SIDE);
+  const { width, height, size } = small;
+  const { png } = await sheetOf(small, { shown: size, columns: size });
+  writeSamples(folder, kind, { step, width, height, images: [...images] }, png);
+}
+
+function placeOf(dataset: Dataset, index: number): Pick<SampleImage, 'index' | 'file'> {
+  return { index, file: dataset.describe(index) };
+}
+
+function named<T extends { label: number }>({ classes }: Dataset, value: T): T & { name?: string } {
+  const name = classNames(classes)?.[value.label];
+  return { ...value, ...(name !== undefined && { name }) };
+}
+
+async function* first(
+  batches: AsyncIterable<Batch>,
+  look: (batch: Batch) => Promise<void>,
+): AsyncGenerator<Batch> {
+  let isFirst = true;
+  for await (const batch of batches) {
+    if (isFirst) await look(batch);
+    isFirst = false;
+    yield batch;
+  }
+}

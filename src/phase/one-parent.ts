@@ -1,0 +1,98 @@
+import { isDeepStrictEqual } from 'node:util';
+import { InputError } from '../base/errors.js';
+import { quoted } from '../base/shell.js';
+import { lineageIn } from '../recipe/lineage.js';
+import { type Phase, type PhaseName, phaseOf } from '../recipe/phases.js';
+import { vitConfigOf } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { latestCheckpoint } from '../run/checkpoint-store.js';
+import { runFolder } from '../run/run-folder.js';
+import { metaHash } from './phase-model.js';
+
+/** What to do about modules that do not belong together. */
+export interface ParentOptions {
+  /** They are assembled all the same, and `note` is told what is at risk. */
+  readonly force?: boolean | undefined;
+  readonly note: (line: string) => void;
+}
+
+/** As much of a hash as a person compares. */
+export const short = (hash: string): string => hash.slice(0, 12);
+
+export const RISK =
+  'modules of different meta models have learnt to work with different neighbours: the assembled model may start ' +
+  'near chance, and fine-tuning may not make up for it';
+
+/**
+ * Checks that the modules a phase is assembled from were incubated against one meta model, the run's if that is there.
+ * Those not there yet, and checkpoints from before there was lineage, whose meta model is not known, are passed over.
+ * @throws InputError naming each module and its meta model; or a module of another geometry, forced or not
+ */
+export async function requireOneParent(
+  recipe: Recipe,
+  runDir: string,
+  phase: Phase,
+  { force = false, note }: ParentOptions,
+): Promise<void> {
+  const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as PhaseName[];
+  const modules = names.flatMap((name): [name: string, parent: string][] => {
+    const { checkpoint } = latestCheckpoint(runFolder(runDir).phase(name).root);
+    if (checkpoint === undefined) return [];
+    requireFits(recipe, name, checkpoint.manifest);
+    const parent = lineageIn(checkpoint.manifest)?.parent;
+    return parent ? [[name, parent]] : [];
+  });
+  if (modules.length === 0) return;
+
+  const meta = await metaHash(recipe, runDir);
+  const own = meta ?? mostCommon(modules.map(([, parent]) => parent));
+  const strangers = modules.filter(([, parent]) => parent !== own).map(([name]) => name);
+  if (strangers.length === 0) return;
+  const each = modules.map(([name, parent]) => `${name} against ${short(parent)}`).join(', ');
+  const runs = meta === undefined ? '' : `; the run's meta model is ${short(meta)}`;
+  const problem = `${phase.name}: its modules were incubated against different meta models: ${each}${runs}`;
+  if (force) return note(`${problem}. Forced: ${RISK}`);
+  throw new InputError(problem, {
+    hint: `incubate ${strangers.join(', ')} anew: npx deep-incubation redo ${quoted(runDir)} ${strangers[0]}; or --force: ${RISK}`,
+  });
+}
+
+/**
+ * @param manifest of a checkpoint of the phase
+ * @throws InputError where it is of another phase, or its model is not that of the recipe's
+ */
+export function requireFits(
+  recipe: Recipe,
+  name: PhaseName,
+  manifest: Readonly<Record<string, unknown>>,
+): void {
+  if (manifest.phase !== name) {
+    throw new InputError(`${name} holds a checkpoint of ${String(manifest.phase)}`, {
+      hint: `bring its own back, or train it anew: npx deep-incubation redo RUN ${name}`,
+    });
+  }
+  const { depths } = phaseOf(recipe, name);
+  if (!isDeepStrictEqual(manifest.depths, depths)) {
+    throw new InputError(
+      `${name} has stages of ${String(manifest.depths)} blocks, the recipe says ${String(depths)}`,
+      {
+        hint: `set model.depth and incubation.depths to fit it, or train it anew: npx deep-incubation redo RUN ${name}`,
+      },
+    );
+  }
+  const [found, wanted] = [manifest.model as Recipe['model'], recipe.model].map((model) => ({
+    ...vitConfigOf({ ...recipe, model }),
+    depth: undefined,
+  }));
+  const key = Object.keys(wanted).find((each) => Reflect.get(found, each) !== Reflect.get(wanted, each));
+  if (key === undefined) return;
+  throw new InputError(
+    `${name} is of another model: ${key} ${Reflect.get(found, key)}, the recipe's has ${Reflect.get(wanted, key)}`,
+    { hint: 'take a module that was incubated for this recipe' },
+  );
+}
+
+function mostCommon(values: readonly string[]): string {
+  const count = (value: string) => values.filter((each) => each === value).length;
+  return [...values].sort((a, b) => count(b) - count(a))[0];
+}

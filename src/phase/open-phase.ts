@@ -1,0 +1,214 @@
+import { InputError, RunError } from '../base/errors.js';
+import { evenShare } from '../data/loader/loader.js';
+import { type PhasePlan, phasePlan } from '../plan/plan.js';
+import { changesSince, lineageIn, lineageOf } from '../recipe/lineage.js';
+import { type PhaseName, phaseOf } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { type Checkpoint, pointToLatest } from '../run/checkpoint-store.js';
+import { runFolder } from '../run/run-folder.js';
+import { engineInfo } from '../torch/engine.js';
+import { Generator } from '../torch/random.js';
+import type { Crew } from '../training/distributed/crew.js';
+import { ema } from '../training/ema.js';
+import { changedThreads } from './changed-threads.js';
+import { type Images, imagesOf, recipeOfPhase, trainImagesOf } from './images/images.js';
+import { requireReadable } from './images/readable-images.js';
+import { checkedImages, dataOwnerOf, imagesPlannedFor, knownImages } from './images/run-data.js';
+import { identityOf, readRunData } from './images/run-data-file.js';
+import { NO_EVENTS, openPhaseEvents } from './observe/phase-events.js';
+import { type Log, openLog } from './observe/phase-log.js';
+import { openPhaseSamples } from './observe/phase-samples.js';
+import { requireOneParent } from './one-parent.js';
+import {
+  type CheckpointData,
+  findCheckpoint,
+  resume,
+  type Standing,
+  type Trained,
+} from './phase-checkpoint.js';
+import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
+import { phaseModel, phaseStart } from './phase-model.js';
+import { type Objective, objectiveOf } from './phase-objective.js';
+import type { PhaseParts } from './phase-parts.js';
+import { freeze, optimizerOf } from './phase-recipe.js';
+import type { Shared } from './shared-incubation.js';
+import { classesOf } from './start/checkpoint-classes.js';
+import { readCheckpointFile } from './start/checkpoint-file.js';
+
+interface Opening {
+  readonly recipe: Recipe;
+  readonly phase: PhaseName;
+  readonly runDir: string;
+  readonly device: string;
+  readonly shared?: Shared;
+  readonly force?: boolean | undefined;
+  readonly acceptDataChange?: boolean | undefined;
+  readonly note?: ((line: string) => void) | undefined;
+}
+
+/** A phase before it trains: what is trained, on what, and how far it is. */
+export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 'threadBytes'> {
+  readonly objective: Objective;
+  readonly start: Standing;
+  /** Micro-batches of a step that this process trains on. */
+  readonly share: number;
+}
+
+/** Opens a phase where its last checkpoint left it, or where it begins. Of several processes all call it. */
+export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
+  const { runDir, device, force } = run;
+  const phase = phaseOf(run.recipe, run.phase);
+  const recipe = recipeOfPhase(run.recipe, phase.name);
+  const folder = runFolder(runDir).phase(phase.name);
+  const log = crew.leads ? openLog(folder.log) : () => {};
+
+  const { accumulate, batch_size: batchSize } = phase.settings;
+  const share = evenShare(accumulate, batchSize, crew.size);
+  const checkpoint = findCheckpoint(folder.root, log);
+  const { images: found, digest } = await imagesOfPhase(run, crew, log);
+  const planned = imagesPlannedFor(runDir);
+  const currentImages = trainImagesOf(run.recipe, found.train.length);
+  const plan = phasePlan(run.recipe, (name) => planned(name) ?? currentImages(name), phase.name);
+  if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
+  const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
+  if (changed) log(changed);
+  if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
+  const { stages, parent, labels } = await phaseStart(recipe, phase, { runDir, checkpoint });
+  const images = imagesWithLabels(run, found, labels, crew, log);
+  const model = phaseModel(recipe, phase, stages, device);
+  freeze(phase, model);
+  const { ema: decay } = phase.settings;
+  const trained: Trained = {
+    model,
+    optimizer: optimizerOf(phase, model, crew.group),
+    ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
+  };
+  const start = resume(checkpoint, trained, phase.name);
+  await requireSameStart(crew, start.step);
+  if (phase.settings.distill !== null) await checkTeacher(phase.settings.distill.teacher, images, log);
+  const objective = await objectiveOf(recipe, phase, { model, runDir, device });
+  const { task } = objective;
+  const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
+  // A phase that goes on has the lineage it began with.
+  const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
+  if (lineage && current) for (const change of changesSince(lineage, current)) log(change);
+  const fromStep = start.step;
+  const train_images = planned(phase.name) ?? images.train.length;
+  const data = { digest, train_images };
+  if (crew.leads) logData(log, { plan, data, images, runDir, checkpoint });
+  const shown = { task, train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std };
+  return {
+    recipe,
+    phase,
+    plan,
+    folder,
+    log,
+    images,
+    device,
+    crew,
+    ...trained,
+    lineage,
+    data,
+    objective,
+    task,
+    start,
+    share,
+    generator: new Generator(),
+    events: crew.leads ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep }) : NO_EVENTS,
+    samples: crew.leads
+      ? openPhaseSamples({ folder: folder.samples, shown: recipe.run.samples, fromStep, ...shown })
+      : undefined,
+  };
+}
+
+/** The phase's images, compared with those of the run by rank 0; shared ones have been compared. */
+async function imagesOfPhase(
+  { recipe, phase, runDir, shared, acceptDataChange: acceptChange, note }: Opening,
+  { leads, led, rank }: Crew,
+  log: Log,
+): Promise<{ readonly images: Images; readonly digest: string | undefined }> {
+  const owner = dataOwnerOf(recipe, phase);
+  const digestOf = () => identityOf(readRunData(runDir), owner)?.digest;
+  if (shared !== undefined) return { images: shared.images, digest: digestOf() };
+  const told = (line: string) => {
+    log(line);
+    note?.(line);
+  };
+  const checked = leads ? checkedImages(recipe, runDir, owner, { acceptChange, note: told }) : undefined;
+  checked?.record();
+  const count = () => checked?.images.whole.train.length ?? 0;
+  // The others read what rank 0 has recorded.
+  const [leaders] = await led(1, async (beat) => {
+    if (checked) await requireReadable(recipe, runDir, owner, checked.images, { onProgress: beat });
+    return [count()];
+  });
+  const { whole } = checked?.images ?? knownImages(recipe, runDir, owner);
+  // A module may learn from its own share of the run's images.
+  const images = imagesOf(recipeOfPhase(recipe, phase), whole);
+  if (whole.train.length === leaders) return { images, digest: digestOf() };
+  throw new InputError(
+    `${phase}: rank ${rank} finds ${whole.train.length} training images, rank 0 ${leaders}`,
+    { hint: 'all machines need the same images' },
+  );
+}
+
+/** A teacher must mean the same classes by its logits. */
+async function checkTeacher(teacher: string, { train }: Images, log: Log): Promise<void> {
+  const checkpoint = await readCheckpointFile(teacher);
+  const labels = { name: `distill.teacher ${teacher}`, classes: classesOf(checkpoint), isOfRun: false };
+  for (const line of requireTeachersLabels(train, labels)) log(line);
+}
+
+/** The images with the labels of the weights that the phase starts from. */
+function imagesWithLabels(
+  { phase, shared, note }: Opening,
+  found: Images,
+  start: StartLabels | undefined,
+  { leads }: Crew,
+  log: Log,
+): Images {
+  const { images, notes } = phaseLabels(found, start);
+  if (images !== found && shared !== undefined) {
+    throw new InputError(`${phase}: modules that are trained together need the labels of ${start?.name}`, {
+      hint: 'set incubation.together to false: the labels are then given to each module',
+    });
+  }
+  for (const line of notes) {
+    log(line);
+    if (leads) note?.(line);
+  }
+  return images;
+}
+
+/** Says how the images differ from those that the phase began with, and what becomes of its schedule. */
+function logData(
+  log: Log,
+  about: {
+    readonly plan: PhasePlan;
+    readonly data: CheckpointData;
+    readonly images: Images;
+    readonly runDir: string;
+    readonly checkpoint: Checkpoint | undefined;
+  },
+): void {
+  const { plan, data, images, runDir, checkpoint } = about;
+  const began = checkpoint && Object(checkpoint.manifest.data).digest;
+  if (checkpoint !== undefined && (began === undefined || began === data.digest)) return;
+  for (const { time, of, changes } of readRunData(runDir)?.changes ?? []) {
+    log(`images of ${of} changed (accepted ${time}): ${changes.join('; ')}`);
+  }
+  const { train_images: planned } = data;
+  if (images.train.length === planned) return;
+  log(
+    `the schedule keeps its ${plan.steps} steps, ${plan.steps_per_epoch} an epoch, of ${planned} training images; there are ${images.train.length} now`,
+  );
+}
+
+/** What each read from the run folder must be the same. */
+async function requireSameStart({ rank, led }: Crew, step: number): Promise<void> {
+  const [leaders] = await led(1, async () => [step]);
+  if (leaders === step) return;
+  throw new RunError(`rank ${rank} finds a checkpoint of step ${step}, rank 0 one of step ${leaders}`, {
+    hint: 'the run folder must be one that all machines share',
+  });
+}

@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../base/errors.js';
+import type { TensorData } from '../base/tensor-data.js';
+import type { StagedModel } from '../models/staged.js';
+import { weightsOf } from '../nn/weights.js';
+import type { Lineage } from '../recipe/lineage.js';
+import type { Phase } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import {
+  type Checkpoint,
+  latestCheckpoint,
+  prune,
+  readCheckpoint,
+  saveCheckpoint,
+  saveCheckpointInThread,
+} from '../run/checkpoint-store.js';
+import type { EvalRecord } from '../run/records.js';
+import { noGrad } from '../torch/autograd.js';
+import { engineInfo } from '../torch/engine.js';
+import { copyInto } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
+import { fromData } from '../torch/tensor.js';
+import type { Crew } from '../training/distributed/crew.js';
+import type { Ema } from '../training/ema.js';
+import type { Optimizer } from '../training/optimizers/optimizer.js';
+import { RAW } from '../weights/model-file/own-checkpoint.js';
+import type { Images } from './images/images.js';
+import type { Log } from './observe/phase-log.js';
+
+/** How far a phase is: what a checkpoint holds beside the tensors. */
+export interface Standing {
+  readonly step: number;
+  /** Of training, evaluation left out. */
+  readonly seconds: number;
+  /** The last evaluation. */
+  readonly last: EvalRecord | undefined;
+  /** Top-1 of every evaluation, oldest first. */
+  readonly scores: readonly number[];
+  /** Top-1 of the checkpoint that `best` points to. */
+  readonly best: number | undefined;
+}
+
+const evaluation = z.looseObject({
+  step: z.int(),
+  top1: z.number(),
+  top5: z.number(),
+  loss: z.number(),
+});
+
+const standingSchema = z.object({
+  phase: z.string(),
+  step: z.int(),
+  seconds: z.number(),
+  last: evaluation.optional(),
+  scores: z.array(z.number()).default([]),
+  best: z.number().optional(),
+});
+
+/** What training changes, beside the model's other weights. */
+export interface Trained {
+  readonly model: StagedModel;
+  readonly optimizer: Optimizer;
+  /** Averages of the trained weights, where the phase keeps them. */
+  readonly ema: Ema | undefined;
+}
+
+/** What a checkpoint's manifest says of the images. */
+export interface CheckpointData {
+  /** Of the data set it was trained on last: see `DataIdentity`. */
+  readonly digest: string | undefined;
+  /** With which the phase was planned: its schedule stays when images are added. */
+  readonly train_images: number;
+}
+
+const AVERAGED = 'ema.';
+const UPDATES = 'ema_updates';
+
+/** The newest whole checkpoint of a phase; those passed over are logged. */
+export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | undefined {
+  const { checkpoint, skipped } = latestCheckpoint(phaseFolder);
+  for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
+  return checkpoint;
+}
+
+/**
+ * Puts optimiser, averages and trained weights where they were, and tells how far the phase is.
+ * @throws InputError where the checkpoint's manifest is damaged, or of another phase
+ */
+export function resume(checkpoint: Checkpoint | undefined, trained: Trained, phase: string): Standing {
+  if (checkpoint === undefined) {
+    return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
+  }
+  const standing = standingIn(checkpoint, phase);
+  const { model, optimizer } = readCheckpoint(checkpoint);
+  trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
+  if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
+  return standing;
+}
+
+function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
+  const path = join(folder, 'manifest.json');
+  const hint = 'delete this checkpoint: training goes on from the one before it';
+  const found = standingSchema.safeParse(manifest);
+  if (!found.success) {
+    const { path: key, message } = found.error.issues[0];
+    throw new InputError(`${path}: ${key.join('.')}: ${message}`, { hint });
+  }
+  const { phase: whose, step, seconds, last, scores, best } = found.data;
+  if (whose !== phase) throw new InputError(`${path} is of ${whose}, not of ${phase}`, { hint });
+  return { step, seconds, last: last as EvalRecord | undefined, scores, best };
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: Tensors): void {
+  const parameters = model.trainedParameters();
+  const updates = state.get(UPDATES);
+  const averaged = parameters.flatMap(([name]): [string, TensorData][] => {
+    const data = averages.get(name);
+    return data === undefined ? [] : [[`${AVERAGED}${name}`, data]];
+  });
+  ema.load(new Map([...averaged, ...(updates === undefined ? [] : [[UPDATES, updates] as const])]));
+  noGrad(() => {
+    for (const [name, parameter] of parameters) {
+      const raw = state.get(RAW + name);
+      if (raw !== undefined) scope(() => copyInto(parameter, fromData(raw, parameter.device)));
+    }
+  });
+}
+
+/**
+ * Saves model, optimiser and standing; the best by top-1 and the newest are kept. Of processes that train together all
+ * call it, and rank 0 writes: large ones while training goes on, on a copy. The next may not be saved before `written`.
+ */
+export function save(
+  phaseFolder: string,
+  parts: Trained & {
+    readonly recipe: Recipe;
+    readonly phase: Phase;
+    readonly crew: Crew;
+    readonly device: string;
+    readonly lineage: Lineage | undefined;
+    readonly data: CheckpointData;
+    readonly images: Pick<Images, 'train'>;
+    readonly threadBytes: number;
+  },
+  standing: Standing,
+): { readonly standing: Standing; readonly written: Promise<void> } {
+  const { recipe, phase, crew, device, lineage, images } = parts;
+  const { step, last } = standing;
+  const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
+  const now = isBest ? { ...standing, best: last.top1 } : standing;
+  if (!crew.leads) {
+    // The state's shares are gathered by all.
+    if (phase.settings.optimizer.sharded) parts.optimizer.state();
+    return { standing: now, written: Promise.resolve() };
+  }
+  const { seed, model: geometry, data: pixels } = recipe;
+  // With the geometry, a checkpoint is enough to evaluate from.
+  const manifest = {
+    phase: phase.name,
+    seed,
+    depths: phase.depths,
+    model: geometry,
+    mean: pixels.mean,
+    std: pixels.std,
+    eval_crop: pixels.eval_crop,
+    data: parts.data,
+    classes: images.train.isUnnamed ? undefined : images.train.classes,
+    threads: device === 'cpu' ? engineInfo().threads : undefined,
+    exif: pixels.exif,
+    grey16: pixels.grey16,
+    ...(lineage && { lineage }),
+  };
+  const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
+  const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);
+  if (bytesOf(content) >= parts.threadBytes) {
+    return { standing: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
+  }
+  saveCheckpoint(phaseFolder, step, content);
+  finish();
+  return { standing: now, written: Promise.resolve() };
+}
+
+/** Smaller checkpoints are written before a thread would have started. */
+export const THREAD_BYTES = 2 ** 26;
+
+function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): number {
+  return [...model.values(), ...optimizer.values()].reduce((sum, { data }) => sum + data.length, 0);
+}
+
+/** `model` is what is judged, and what other phases start from: with averages, those. */
+function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
+  const state = optimizer.state();
+  if (ema === undefined) return { model: weightsOf(model), optimizer: state };
+  for (const [name, parameter] of model.trainedParameters()) state.set(RAW + name, parameter.toData());
+  const updates = ema.state().get(UPDATES);
+  if (updates !== undefined) state.set(UPDATES, updates);
+  return { model: ema.swapped(() => weightsOf(model)), optimizer: state };
+}
+
+function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensors {
+  return new Map([...tensors].filter(([name]) => !isLeftOut(name)));
+}

@@ -1,0 +1,169 @@
+import { InputError, RunError } from '../base/errors.js';
+import { assemble, type StageWeights } from '../method/assemble.js';
+import { fitStem } from '../models/position-embedding.js';
+import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
+import type { InitContext } from '../nn/init.js';
+import { loadWeights } from '../nn/weights.js';
+import { weightsHash } from '../recipe/lineage.js';
+import type { Phase, PhaseName, Source } from '../recipe/phases.js';
+import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Checkpoint } from '../run/checkpoint-store.js';
+import { finalCheckpoint } from '../run/finished-phase.js';
+import { runFolder } from '../run/run-folder.js';
+import { Generator } from '../torch/random.js';
+import { readModelFile } from '../weights/model-file/model-file.js';
+import { classNamesIn } from '../weights/model-file/model-file-classes.js';
+import { divideStages } from '../weights/model-file/model-file-divide.js';
+import { requireSameLabels, type StartLabels } from './phase-labels.js';
+import { classesOf } from './start/checkpoint-classes.js';
+import { readCheckpointFile } from './start/checkpoint-file.js';
+import { newHead } from './start/new-head.js';
+
+/** What a phase's model is built from. */
+export interface PhaseStart {
+  /** Of each stage; null: it is initialised from (seed, phase). */
+  readonly stages: readonly (StageWeights | null)[];
+  /** The weights it starts from, its stage in the meta model included; null: from none, or from a checkpoint. */
+  readonly parent: string | null;
+  /** Whose labels its head has; absent where the head is new. */
+  readonly labels: StartLabels | undefined;
+}
+
+/** Weights, and the names of the classes that their head tells apart. */
+interface NamedWeights extends StageWeights {
+  readonly labels: StartLabels | undefined;
+}
+
+/**
+ * The weights of a phase's model: those of `checkpoint` where the phase goes on from one; else each stage has those
+ * of the phase or file that the phase names.
+ * @throws InputError when a phase it starts from has no checkpoint, or a file has not the weights of the model
+ */
+export async function phaseStart(
+  recipe: Recipe,
+  phase: Phase,
+  from: { readonly runDir: string; readonly checkpoint: Checkpoint | undefined },
+): Promise<PhaseStart> {
+  if (from.checkpoint === undefined) return startingWeights(recipe, phase, from.runDir);
+  const stages = await weightsIn(from.checkpoint, phase.name);
+  return { stages, parent: null, labels: stages[0].labels };
+}
+
+/** Builds the model of a phase; stages without weights are initialised from (seed, phase). */
+export function phaseModel(
+  recipe: Recipe,
+  phase: Phase,
+  stages: readonly (StageWeights | null)[],
+  device: string,
+): StagedModel {
+  return assemble(blueprintOf(recipe), phase.depths, stages, contextOf(recipe, phase, device), {
+    regimes: phase.regimes,
+    dropPath: phase.settings.drop_path,
+  });
+}
+
+/** The meta model that a run's modules are incubated against; nothing where the run has none (any more). */
+export async function metaStages(
+  recipe: Recipe,
+  runDir: string,
+): Promise<StageWeights['weights'][] | undefined> {
+  const source = recipe.start.meta === undefined ? 'PT' : 'start.meta';
+  try {
+    return (await weightsFrom(source, recipe, runDir)).map(({ weights }) => weights);
+  } catch (error) {
+    if (error instanceof InputError || error instanceof RunError) return undefined;
+    throw error;
+  }
+}
+
+/** The hash of that meta model. */
+export async function metaHash(recipe: Recipe, runDir: string): Promise<string | undefined> {
+  const stages = await metaStages(recipe, runDir);
+  return stages && weightsHash(stages);
+}
+
+const hashOf = (stages: readonly StageWeights[]) => weightsHash(stages.map(({ weights }) => weights));
+
+/** The meta model's stage in whose place the phase trains a module, frozen. */
+export async function metaStageOf(
+  recipe: Recipe,
+  phase: Phase,
+  runDir: string,
+  device: string,
+): Promise<Stage> {
+  const index = phase.sources.indexOf(null);
+  const parent = phase.sources.find((source) => source !== null) ?? 'PT';
+  const { weights, source } = (await weightsFrom(parent, recipe, runDir))[index];
+  const depths = metaDepthsOf(recipe);
+  const stage = buildStage(blueprintOf(recipe), depths, index, 0, contextOf(recipe, phase, device));
+  loadWeights(stage, weights, `${source}, stage ${index}`);
+  stage.setTrainable(false);
+  return stage;
+}
+
+function contextOf(recipe: Recipe, phase: Phase, device: string): InitContext {
+  const generator = new Generator().seed([recipe.seed, 'init', phase.name]);
+  return { device, dtype: 'F32', generator };
+}
+
+async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: string): Promise<PhaseStart> {
+  const known = new Map<Source, readonly NamedWeights[]>();
+  for (const source of new Set(sources)) {
+    if (source !== null) known.set(source, await weightsFrom(source, recipe, runDir));
+  }
+  const stages = sources.map((source, index) => known.get(source)?.[index] ?? null);
+  // Of one source the whole, with the stage that a module takes the place of; of several what is taken of them.
+  const [first] = known.values();
+  const parent = known.size === 1 ? first : stages.filter((stage) => stage !== null);
+  const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
+  requireSameLabels(labels);
+  return { stages, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0] };
+}
+
+async function weightsFrom(
+  source: NonNullable<Source>,
+  recipe: Recipe,
+  runDir: string,
+): Promise<readonly NamedWeights[]> {
+  const { meta, model } = recipe.start;
+  const target = targetDepths(recipe);
+  if (source === 'start.meta') {
+    return weightsOfFile(meta as string, metaDepthsOf(recipe), recipe);
+  }
+  if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
+  const { root } = runFolder(runDir).phase(source);
+  const { checkpoint } = finalCheckpoint(root);
+  if (checkpoint !== undefined) return weightsIn(checkpoint, source);
+  throw new InputError(`${source} has no checkpoint in ${root}`, { hint: `run it first: --only ${source}` });
+}
+
+/** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */
+async function weightsOfFile(
+  name: string,
+  depths: readonly number[],
+  recipe: Recipe,
+): Promise<NamedWeights[]> {
+  const checkpoint = await readCheckpointFile(name, { weights: recipe.start.weights });
+  const { file } = checkpoint;
+  const isKept = recipe.start.head === 'keep';
+  const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
+  const config = vitConfigOf(recipe);
+  const head = isKept ? undefined : newHead(config, file.stages);
+  const [first, ...rest] = divideStages(head?.stages ?? file.stages, depths, name);
+  const stages = [fitStem(first, config, name), ...rest];
+  return stages.map((weights) => ({
+    weights,
+    source: name,
+    labels,
+    ...(head && { isFresh: head.isFresh }),
+  }));
+}
+
+async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<NamedWeights[]> {
+  const { stages } = await readModelFile(checkpoint.folder);
+  const from = `${phase} (${checkpoint.folder})`;
+  const names = classNamesIn(Object(checkpoint.manifest).classes);
+  const labels = { name: phase, classes: names && { names, from, isOurs: true }, isOfRun: true };
+  return stages.map((weights) => ({ weights, source: from, labels }));
+}

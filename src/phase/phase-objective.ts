@@ -1,0 +1,35 @@
+import { imitation } from '../method/imitation.js';
+import type { StagedModel } from '../models/staged.js';
+import type { Phase } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { distillation } from '../tasks/distillation.js';
+import { Generator } from '../torch/random.js';
+import type { Task } from '../training/task.js';
+import type { Trainable } from '../training/trainer.js';
+import { metaStageOf } from './phase-model.js';
+import { taskOf } from './phase-recipe.js';
+import { teacherOf } from './start/teacher.js';
+
+/** What a phase trains, and for what: the model by its labels, unless the recipe says otherwise. */
+export interface Objective {
+  readonly model: Trainable;
+  readonly task: Task;
+}
+
+export async function objectiveOf(
+  recipe: Recipe,
+  phase: Phase,
+  parts: { readonly model: StagedModel; readonly runDir: string; readonly device: string },
+): Promise<Objective> {
+  const { model, runDir, device } = parts;
+  const task = taskOf(recipe, phase, device);
+  if (phase.objective === 'imitate') {
+    const reference = await metaStageOf(recipe, phase, runDir, device);
+    return imitation(model, reference, task) as Objective;
+  }
+  const { distill } = phase.settings;
+  if (distill === null) return { model, task };
+  const { kind, alpha, tau } = distill;
+  const teacher = await teacherOf(distill, recipe, { device, generator: new Generator() });
+  return { model, task: distillation(task, { kind, alpha, tau, teacher }) as Task };
+}

@@ -1,0 +1,112 @@
+import { Interrupted } from '../base/interrupted.js';
+import type { Phase } from '../recipe/phases.js';
+import { openMetricsLog } from '../run/metrics-log.js';
+import type { EvalRecord, MetricRecord } from '../run/records.js';
+import { earlyStop } from '../training/early-stop.js';
+import type { StepReport } from '../training/trainer.js';
+import { backgroundWriting } from './observe/background-writing.js';
+import { createMeter, epochOf } from './observe/meter.js';
+import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';
+import type { PhaseParts } from './phase-parts.js';
+import { scorer } from './phase-scores.js';
+import { StoppedEarly } from './stopped-early.js';
+
+/**
+ * Watches a phase's training: writes its metrics, judges the model, saves checkpoints. Of processes that train together
+ * rank 0 does so; the others wait for it, and know what it knows.
+ */
+export interface Observer {
+  /** Scores the model on the validation images, and records it as of `step`. */
+  judge(step: number): Promise<EvalRecord>;
+  /**
+   * For the trainer.
+   * @throws Interrupted once the signal is aborted and a checkpoint is saved
+   * @throws StoppedEarly once `early_stop` is met
+   * @throws InputError or RunError where a checkpoint could not be written
+   */
+  afterStep(report: StepReport): Promise<void>;
+  /** Waits until what was saved is written. */
+  finish(): Promise<void>;
+  readonly standing: Standing;
+}
+
+export function createObserver(parts: PhaseParts, from: Standing): Observer {
+  const { phase, plan, folder, log, events, model, ema, device, crew, onProgress, signal } = parts;
+  const { settings, name } = phase;
+  const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : undefined;
+  const record = (record: MetricRecord) => {
+    if (metrics?.append(record)) events.record(record);
+  };
+  const score = scorer(parts, from.step);
+  const meter = createMeter(plan, device, from.seconds);
+  const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
+  const isEnough = enoughOf(phase);
+  let savedAt = performance.now();
+  let standing = from;
+  const writing = backgroundWriting();
+
+  const judge = async (step: number): Promise<EvalRecord> => {
+    const scores = await score(step);
+    const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
+    const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
+    const last = { ...place, ...scores, ...cost };
+    record(last);
+    log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, eval loss ${scores.loss.toFixed(4)}`);
+    standing = { ...standing, last, scores: [...standing.scores, scores.top1] };
+    return last;
+  };
+
+  const afterStep = async (report: StepReport): Promise<void> => {
+    const { step } = report;
+    const isLast = step === plan.steps;
+    ema?.update();
+    const measured = meter.record(report);
+    standing = { ...standing, step, seconds: meter.seconds };
+    if (step === 1 || isLast || step % settings.log_every === 0) {
+      record(measured);
+      meter.lap();
+    }
+    events.weights(step, model);
+    // The last step is judged: one shortly before it would tell nothing more.
+    const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
+    if (isJudged) await judge(step);
+    // Never waits for the one before: it is due once that is written.
+    const isDue =
+      crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
+    const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
+    if (isJudged || isStopping || isSaving) {
+      onProgress('saving');
+      await writing.done();
+      const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, standing);
+      standing = saved.standing;
+      writing.start(saved.written);
+      savedAt = performance.now();
+    }
+    onProgress('training');
+    await writing.check();
+    if (isJudged && isEnough(standing.scores)) {
+      log(`step ${step}: no better top-1 for ${settings.early_stop?.patience} evaluations`);
+      throw new StoppedEarly();
+    }
+    if (isStopping && !isLast) {
+      onProgress('saving');
+      await writing.done();
+      throw new Interrupted(`${name} was interrupted at step ${step} of ${plan.steps}`);
+    }
+  };
+
+  return {
+    judge,
+    afterStep,
+    finish: writing.done,
+    get standing() {
+      return standing;
+    },
+  };
+}
+
+/** Whether a phase's evaluations so far are reason to stop. */
+export function enoughOf({ settings }: Phase): (scores: readonly number[]) => boolean {
+  const stop = settings.early_stop;
+  return stop === null ? () => false : earlyStop({ patience: stop.patience, minDelta: stop.min_delta });
+}

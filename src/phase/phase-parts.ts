@@ -1,0 +1,37 @@
+import type { Activity } from '../base/activity.js';
+import type { PhasePlan } from '../plan/plan.js';
+import type { Lineage } from '../recipe/lineage.js';
+import type { Phase } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { PhaseFolder } from '../run/run-folder.js';
+import type { Generator } from '../torch/random.js';
+import type { Crew } from '../training/distributed/crew.js';
+import type { Task } from '../training/task.js';
+import type { Images } from './images/images.js';
+import type { PhaseEvents } from './observe/phase-events.js';
+import type { Log } from './observe/phase-log.js';
+import type { PhaseSamples } from './observe/phase-samples.js';
+import type { CheckpointData, Trained } from './phase-checkpoint.js';
+
+/** What a phase is made of while it trains. */
+export interface PhaseParts extends Trained {
+  readonly recipe: Recipe;
+  readonly phase: Phase;
+  readonly plan: PhasePlan;
+  readonly folder: PhaseFolder;
+  readonly log: Log;
+  readonly events: PhaseEvents;
+  /** Where files are written. */
+  readonly samples: PhaseSamples | undefined;
+  readonly images: Images;
+  readonly task: Task;
+  readonly generator: Generator;
+  readonly device: string;
+  readonly crew: Crew;
+  readonly lineage: Lineage | undefined;
+  readonly data: CheckpointData;
+  readonly onProgress: (activity: Activity) => void;
+  readonly signal: AbortSignal | undefined;
+  /** Checkpoints of as many bytes are written while training goes on. */
+  readonly threadBytes?: number | undefined;
+}

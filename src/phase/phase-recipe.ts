@@ -1,0 +1,71 @@
+import type { StagedModel } from '../models/staged.js';
+import type { Phase } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { classification } from '../tasks/classification/classification.js';
+import type { ProcessGroup } from '../training/distributed/process-group.js';
+import { shardedOptimizer } from '../training/distributed/sharded-optimizer.js';
+import { frozenBy } from '../training/freeze.js';
+import { adamw } from '../training/optimizers/adamw.js';
+import { lamb } from '../training/optimizers/lamb.js';
+import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
+import { lion } from '../training/optimizers/lion.js';
+import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizers/optimizer.js';
+import { sgd } from '../training/optimizers/sgd.js';
+import type { Task } from '../training/task.js';
+
+// What a recipe's settings of a phase mean, as the parts the trainer takes.
+
+/**
+ * Makes the parameters that `freeze` names constant.
+ * @throws InputError naming a pattern that matches nothing
+ */
+export function freeze({ settings }: Phase, model: StagedModel): void {
+  const parameters = [...model.namedParameters()];
+  const frozen = frozenBy(
+    settings.freeze,
+    parameters.map(([name]) => name),
+  );
+  for (const [name, parameter] of parameters) if (frozen.has(name)) parameter.requiresGrad = false;
+}
+
+/** @param group the processes that train the phase together, where there are several */
+export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
+  const { weight_decay, sharded } = phase.settings.optimizer;
+  const groups = groupsOf(phase, model, weight_decay);
+  const make = (some: readonly ParameterGroup[]) => plainOptimizer(phase, some);
+  return sharded && group !== undefined ? shardedOptimizer(groups, make, group) : make(groups);
+}
+
+function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]): Optimizer {
+  const { name, betas, eps, momentum } = settings.optimizer;
+  switch (name) {
+    case 'adamw':
+      return adamw(groups, { betas, eps });
+    case 'sgd':
+      return sgd(groups, { momentum, nesterov: momentum > 0 });
+    case 'lamb':
+      return lamb(groups, { betas, eps });
+    case 'lion':
+      return lion(groups, { betas });
+  }
+}
+
+function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {
+  const groups = decayGroups(model.trainedParameters(), weightDecay, phase.undecayed);
+  const { layer_decay: decay } = phase.settings.optimizer;
+  if (decay === null) return groups;
+  const names = [...model.namedParameters()].map(([name]) => name);
+  return layerDecayGroups(groups, names, decay);
+}
+
+export function taskOf(recipe: Recipe, phase: Phase, device: string): Task {
+  const { model, data } = recipe;
+  return classification({
+    channels: model.channels,
+    classes: model.classes,
+    mean: data.mean,
+    std: data.std,
+    labelSmoothing: phase.settings.label_smoothing,
+    device,
+  });
+}

@@ -1,0 +1,124 @@
+import { InputError } from '../base/errors.js';
+import { ownCommand } from '../base/shell.js';
+import { recipeHash } from '../recipe/lineage.js';
+import { type PhaseName, phaseOf } from '../recipe/phases.js';
+import { checkedRecipe } from '../recipe/recipe.js';
+import { type Difference, recipeDifference } from '../recipe/recipe-difference.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { newestManifest } from '../run/checkpoint-store.js';
+import { phasesIn, runFolder } from '../run/run-folder.js';
+import { recipeOfPhase } from './images/images.js';
+
+const SECTION = String.raw`(training|phases\.(PT|MT|FT|E2E|modules\.\d+))`;
+
+/** Keys that have no say in a result: they may differ at any time. */
+const FREE = [
+  /^(run|versions)(\.|$)/,
+  /^name$/,
+  /^data\.(path|bad_images)$/,
+  /^phases\.modules\.\d+\.data\.path$/,
+  new RegExp(String.raw`^${SECTION}\.(checkpoint_every|log_every|keep_checkpoints)$`),
+];
+
+const EPOCHS = new RegExp(String.raw`^${SECTION}\.epochs$`);
+
+/** A setting that differs, and the phases that were begun with the old value. */
+export interface Change extends Difference {
+  readonly phases: readonly PhaseName[];
+}
+
+/** The settings in which a recipe differs from that of a run, but for those that have no say in a result. */
+export function changesOf(recipe: Recipe, before: Recipe): Difference[] {
+  return recipeDifference(recipe, before).filter(({ key }) => !FREE.some((free) => free.test(key)));
+}
+
+/** The phases of a run that have a checkpoint. */
+export function begunPhases(runDir: string): PhaseName[] {
+  return (phasesIn(runDir) as PhaseName[]).filter(
+    (name) => newestManifest(runFolder(runDir).phase(name).root) !== undefined,
+  );
+}
+
+/**
+ * The changes of a recipe that concern phases which have begun.
+ * @throws InputError naming key, old and new value of those that make another result of them; more or fewer epochs do not: the
+ *   phase is continued
+ */
+export function requireContinuable(runDir: string, recipe: Recipe, before: Recipe): Change[] {
+  const begun = begunPhases(runDir);
+  const changes = changesOf(recipe, before).map((change) => ({
+    ...change,
+    phases: begun.filter((name) => concerns(change, name, recipe, before)),
+  }));
+  const blocking = changes.filter(({ key, phases }) => phases.length > 0 && !EPOCHS.test(key));
+  if (blocking.length > 0) throw otherRecipe(runDir, blocking);
+  return changes.filter(({ phases }) => phases.length > 0);
+}
+
+/** @throws InputError naming key, old and new value of each setting that differs */
+export function requireSame(runDir: string, recipe: Recipe, before: Recipe): void {
+  const changes = changesOf(recipe, before).map((change) => ({ ...change, phases: [] }));
+  if (changes.length > 0) throw otherRecipe(runDir, changes);
+}
+
+/** What a phase starts from, and the order of its images, are not in the hash of its settings. */
+const OF_ALL = /^start(\.|$)/;
+const OF_MODULES = /^incubation\.together$/;
+
+function concerns({ key }: Difference, name: PhaseName, recipe: Recipe, before: Recipe): boolean {
+  if (OF_ALL.test(key)) return true;
+  if (OF_MODULES.test(key)) return name.startsWith('MT/');
+  try {
+    const changed = checkedRecipe(withKey(before, recipe, key.split('.')), 'the recipe');
+    return hashOf(changed, name) !== hashOf(before, name);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    // It goes together with another change.
+    return true;
+  }
+}
+
+function hashOf(recipe: Recipe, name: PhaseName): string {
+  const own = recipeOfPhase(recipe, name);
+  return recipeHash(own, phaseOf(own, name));
+}
+
+/** `before` with what `after` says of one key. */
+function withKey(before: unknown, after: unknown, [key, ...rest]: readonly string[]): unknown {
+  const [old, now] = [asObject(before), asObject(after)];
+  const { [key]: _, ...others } = old;
+  if (rest.length === 0) return Object.hasOwn(now, key) ? { ...others, [key]: now[key] } : others;
+  return { ...old, [key]: withKey(old[key], now[key], rest) };
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+const MOST_NAMED = 5;
+
+function otherRecipe(runDir: string, changes: readonly Change[]): InputError {
+  const { recipe: path } = runFolder(runDir);
+  const named = changes.slice(0, MOST_NAMED).map(changeText);
+  const more = changes.length - named.length;
+  const rest = more > 0 ? `; and ${more} more` : '';
+  return new InputError(`${path} was written by another recipe: ${named.join('; ')}${rest}`, {
+    hint: hintOf(runDir, changes),
+  });
+}
+
+function hintOf(runDir: string, changes: readonly Change[]): string {
+  const resume = `continue with its own recipe: ${ownCommand('run', runDir)}`;
+  const [first] = begunPhases(runDir).filter((name) => changes.some(({ phases }) => phases.includes(name)));
+  if (first === undefined || changes.some(({ key, here }) => here === null || OF_ALL.test(key))) {
+    return `choose another --out; or ${resume}`;
+  }
+  const settings = changes.flatMap(({ key, here }) => ['--set', `${key}=${here}`]);
+  return `choose another --out; ${resume}; or train ${first} and what starts from it again: ${ownCommand('redo', runDir, first, ...settings)}`;
+}
+
+/** A setting with its new and its old value, as a sentence has it. */
+function changeText({ key, here, there, phases }: Change): string {
+  const whose = phases.length === 0 ? '' : ` (${phases.join(', ')})`;
+  return `${key} ${here ?? 'left out'} instead of ${there ?? 'left out'}${whose}`;
+}

@@ -1,0 +1,143 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeImages } from '../../test/cli-support.js';
+import { InputError } from '../base/errors.js';
+import { Interrupted } from '../base/interrupted.js';
+import { prepareRun } from '../launch/prepare.js';
+import { defineRecipe } from '../recipe/recipe.js';
+import { latestCheckpoint } from '../run/checkpoint-store.js';
+import { runPhase } from './run-phase.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'run-phase-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeAll(() => writeImages(join(folder, 'images'), { train: 16, val: 4 }));
+
+const recipe = (modules = 2) =>
+  defineRecipe({
+    name: 'tiny',
+    model: { image_size: 16, patch_size: 8, classes: 2, width: 16, depth: 4, heads: 2 },
+    incubation: { modules },
+    data: { format: 'folder', path: join(folder, 'images') },
+    training: { epochs: 3, batch_size: 8, log_every: 1, checkpoint_every: 0.001, ema: 0.9 },
+    run: { device: 'cpu' },
+  });
+
+async function train(name: string, threadBytes: number, stopAt?: number) {
+  const runDir = join(folder, name);
+  prepareRun(recipe(), runDir);
+  const stop = new AbortController();
+  let steps = 0;
+  const onProgress = (doing: string) => {
+    if (doing === 'training' && ++steps === stopAt) stop.abort();
+  };
+  const run = { recipe: recipe(), phase: 'PT', runDir, device: 'cpu', threadBytes, onProgress } as const;
+  await runPhase({ ...run, signal: stop.signal });
+  return runDir;
+}
+
+function traceOf(runDir: string) {
+  const root = join(runDir, 'PT');
+  const { checkpoint } = latestCheckpoint(root);
+  const metrics = readFileSync(join(root, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  return {
+    step: checkpoint?.step,
+    files: checkpoint?.manifest.files,
+    confusion: JSON.parse(readFileSync(join(root, 'confusion.json'), 'utf8')),
+    metrics: metrics.map((line) => {
+      const { kind, step, loss } = JSON.parse(line);
+      return { kind, step, loss };
+    }),
+  };
+}
+
+test('checkpoints that a thread writes are those that are written at once; stopped, they are there', async () => {
+  const apart = traceOf(await train('at-once', Number.POSITIVE_INFINITY));
+  expect(apart.step).toBe(12);
+  expect(apart.confusion).toMatchObject({ step: 12, classes: 2, names: ['bright', 'dark'] });
+  expect(traceOf(await train('in-thread', 0))).toEqual(apart);
+
+  await expect(train('stopped', 0, 4)).rejects.toThrow(Interrupted);
+  expect(traceOf(join(folder, 'stopped')).step).toBeGreaterThanOrEqual(4);
+  expect(traceOf(await train('stopped', 0))).toEqual(apart);
+});
+
+test('a manifest that is damaged but still JSON, or of another phase, is named', async () => {
+  await expect(train('damaged', 0, 4)).rejects.toThrow(Interrupted);
+  const { checkpoint } = latestCheckpoint(join(folder, 'damaged/PT'));
+  const path = join(checkpoint?.folder as string, 'manifest.json');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace('"seconds"', '"secomds"'));
+  const goingOn = () => train('damaged', 0);
+  await expect(goingOn()).rejects.toThrow(InputError);
+  await expect(goingOn()).rejects.toThrow(`${path}: seconds: `);
+
+  writeFileSync(path, text.replace('"phase": "PT"', '"phase": "E2E"'));
+  await expect(goingOn()).rejects.toThrow(`${path} is of E2E, not of PT`);
+});
+
+test('a meta model that is gone: what to do depends on whether it was done', async () => {
+  const runDir = join(folder, 'bereft');
+  prepareRun(recipe(), runDir);
+  const incubate = () => runPhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
+  await expect(incubate()).rejects.toMatchObject({ hint: 'run it first: --only PT' });
+  await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
+  rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
+  const checkpoint = join(runDir, 'PT/checkpoints/12');
+  await expect(incubate()).rejects.toMatchObject({
+    message: `${join(runDir, 'PT')} is done after 12 steps, but its checkpoint of step 12 cannot be used: ${checkpoint}: the folder is missing`,
+    hint: `restore it from a copy, or train the phase again: npx deep-incubation redo ${runDir} PT`,
+  });
+});
+
+test('a module in the place of another is refused, though it has the same shape', async () => {
+  const alike = recipe(4);
+  const runDir = join(folder, 'swapped');
+  prepareRun(alike, runDir);
+  const run = { recipe: alike, runDir, device: 'cpu' };
+  for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runPhase({ ...run, phase });
+  cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
+  await expect(runPhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
+});
+
+test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {
+  await expect(train('changed', 0, 4)).rejects.toThrow(Interrupted);
+  const runDir = join(folder, 'changed');
+  const log = () => readFileSync(join(runDir, 'PT/log.txt'), 'utf8');
+  cpSync(runDir, join(folder, 'unchanged'), { recursive: true });
+  await train('unchanged', 0);
+  expect(readFileSync(join(folder, 'unchanged/PT/log.txt'), 'utf8')).not.toContain('than it began with');
+
+  cpSync(join(folder, 'images'), join(folder, 'fewer'), { recursive: true });
+  rmSync(join(folder, 'fewer/train/dark/0.png'));
+  const before = recipe();
+  const after = {
+    ...before,
+    data: { ...before.data, path: join(folder, 'fewer') },
+    training: { ...before.training, clip_grad: 1 },
+  };
+  // By hand: `prepareRun` refuses it.
+  writeFileSync(join(runDir, 'recipe.json'), JSON.stringify(after));
+  await runPhase({ recipe: after, phase: 'PT', runDir, device: 'cpu', acceptDataChange: true });
+  expect(log()).toMatch(/other settings than it began with/);
+  expect(log()).toMatch(/other images than it began with/);
+});
+
+test('the phases of another recipe are not gone on with, nor their results given out', async () => {
+  const runDir = await train('one-recipe', 0);
+  const other = (change: object) =>
+    runPhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
+  await expect(other({ seed: 5 })).rejects.toThrow(
+    /one-recipe.recipe.json was written by another recipe: seed/,
+  );
+  // How the machine is used may change.
+  await expect(other({ run: { ...recipe().run, threads: 1 } })).resolves.toMatchObject({ steps: 12 });
+});
+
+test('a device that is none is refused before anything is written', async () => {
+  const runDir = join(folder, 'no-device');
+  const run = { recipe: recipe(), phase: 'PT', runDir } as const;
+  await expect(runPhase({ ...run, device: 'gpu' })).rejects.toThrow('run.device gpu: expected auto, cpu');
+  expect(existsSync(runDir)).toBe(false);
+});

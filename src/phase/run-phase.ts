@@ -1,0 +1,182 @@
+import type { Activity } from '../base/activity.js';
+import { errorText } from '../base/errors.js';
+import { trainBatches } from '../data/loader/loader.js';
+import { makeFolders, syncWay } from '../files/atomic.js';
+import { withFileErrors } from '../files/file-errors.js';
+import { lockFolder } from '../files/folder-lock.js';
+import type { PhasePlan } from '../plan/plan.js';
+import type { PhaseName } from '../recipe/phases.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { PhaseResult } from '../run/records.js';
+import { runFolder, writeResult } from '../run/run-folder.js';
+import { openDevice, peakMemory } from '../torch/engine.js';
+import { type Crew, crewOf } from '../training/distributed/crew.js';
+import { dataParallel } from '../training/distributed/data-parallel.js';
+import type { ProcessGroup } from '../training/distributed/process-group.js';
+import { type TrainOptions, train } from '../training/trainer.js';
+import { workersOf } from './images/images.js';
+import { type OpenPhase, openPhase } from './open-phase.js';
+import { createObserver, enoughOf, type Observer } from './phase-observer.js';
+import { scheduleOf } from './phase-schedule.js';
+import { requireSameRecipe } from './run-recipe.js';
+import { companyOf, keyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
+import { StoppedEarly } from './stopped-early.js';
+
+export interface PhaseRun {
+  readonly recipe: Recipe;
+  readonly phase: PhaseName;
+  readonly runDir: string;
+  /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, else the CPU. */
+  readonly device: string;
+  /** The processes that train the phase together, where there are several; it stays the caller's. */
+  readonly group?: ProcessGroup;
+  /** Told what the process does from now on, at least once a step. */
+  readonly onProgress?: (activity: Activity) => void;
+  /** What it shares with modules that are incubated beside it, in this process. */
+  readonly shared?: Shared;
+  /** Checkpoints of as many bytes are written by a thread while training goes on. Default 64 MiB. */
+  readonly threadBytes?: number;
+  /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
+  readonly signal?: AbortSignal;
+  /** Assemble modules that were incubated against different meta models. */
+  readonly force?: boolean | undefined;
+  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  readonly acceptDataChange?: boolean | undefined;
+  /** Told what a person should know of the images, beside the log. */
+  readonly note?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
+ * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
+ * of every step, and rank 0 writes. A folder that `prepareRun` made can be reported, watched and asked how it stands.
+ *
+ * @throws InputError where the device is none, the folder is another recipe's or in use, its images are not those that the run was
+ *   trained on, or a phase that this one starts from is not done
+ * @throws Interrupted once `signal` is aborted: the next call goes on from there
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * prepareRun(recipe, 'runs/mine');
+ * const { top1 } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
+ * console.log(top1);
+ */
+export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
+  const run = { ...given, device: openDevice(given.device) };
+  const { root } = runFolder(run.runDir).phase(run.phase);
+  const crew = crewOf(run.group);
+  if (!crew.leads) {
+    run.group?.barrier();
+    return trainPhase(run, crew);
+  }
+  requireSameRecipe(run.runDir, run.recipe);
+  withFileErrors(root, () => {
+    makeFolders(root);
+    // Checkpoints in it are to outlive a power loss, whoever made the folder and died before it was on the disk.
+    syncWay(run.runDir, root);
+  });
+  // A process whose supervisor was killed ends after its step.
+  const lock = await lockFolder(root, ORPHAN_MS);
+  try {
+    run.group?.barrier();
+    return await trainPhase(run, crew);
+  } finally {
+    lock.release();
+  }
+}
+
+const ORPHAN_MS = 60_000;
+
+async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
+  const opened = await openPhase(run, crew);
+  const { phase, plan, start, log, device, events, objective } = opened;
+  const { onProgress = () => {}, signal, threadBytes } = run;
+  const observer = createObserver({ ...opened, onProgress, signal, threadBytes }, start);
+  const begins = start.step === 0 ? 'starts' : `goes on from step ${start.step}`;
+  log(`${begins}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`);
+
+  // A model that is there already is judged before it is tuned.
+  if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
+  if (!enoughOf(phase)(start.scores)) {
+    const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group);
+    const training = trainingOf(run, opened, observer);
+    await trainUntilEnough({ ...training, parallel }).finally(parallel?.free);
+  }
+  await observer.finish();
+
+  const result = { ...(await resultOf(observer, plan, device)), ranks: crew.size };
+  if (crew.leads) writeResult(run.runDir, result);
+  events.done();
+  log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
+  return result;
+}
+
+/** What the trainer is told of a phase. */
+function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
+  const { recipe, phase, plan, start, images, objective, events, samples } = opened;
+  const { accumulate, clip_grad, precision, activation_checkpointing } = phase.settings;
+  const batches = sharedBy({ shared }, start.step * accumulate, (from) => batchesOf(opened, from));
+  return {
+    ...opened,
+    model: shared?.prefix(objective.model) ?? objective.model,
+    phase: phase.name,
+    dropPathKey: [recipe.seed, 'drop-path', keyOf(recipe, phase)],
+    schedule: scheduleOf(phase, plan),
+    batches: events.watching(samples?.watching(batches) ?? batches),
+    fromStep: start.step,
+    steps: plan.steps,
+    accumulate: opened.share,
+    clipGrad: clip_grad,
+    precision,
+    activationCheckpointing: activation_checkpointing,
+    describe: (index) => images.train.describe(index),
+    seed: recipe.seed,
+    afterStep: (report) => observer.afterStep(ownTime(report, shared)),
+  };
+}
+
+async function trainUntilEnough(options: TrainOptions): Promise<void> {
+  try {
+    await train(options);
+  } catch (error) {
+    if (!(error instanceof StoppedEarly)) throw error;
+  }
+}
+
+async function resultOf(observer: Observer, plan: PhasePlan, device: string): Promise<PhaseResult> {
+  const { step, seconds, last } = observer.standing;
+  const { top1, top5, loss, images: evaluated } = last ?? (await observer.judge(plan.steps));
+  const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
+  // Less than planned where the phase stopped early.
+  const share = step / plan.steps;
+  const cost = {
+    steps: step,
+    images: images * share,
+    block_passes: block_passes * share,
+    macs: macs * share,
+  };
+  const memory_bytes = peakMemory(device);
+  const scores = { top1, top5, loss, evaluation_images: evaluated };
+  return { phase, ...cost, seconds, memory_bytes, ...scores, parameters, trained_parameters };
+}
+
+/** @param from micro-batches before the first */
+function batchesOf(opened: OpenPhase, from: number) {
+  const { recipe, phase, plan, images, log, crew } = opened;
+  const { batch_size: batchSize, accumulate } = phase.settings;
+  return trainBatches({
+    ...images.augmentation,
+    dataset: images.train,
+    batchSize,
+    accumulate,
+    share: crew,
+    seed: recipe.seed,
+    phase: keyOf(recipe, phase),
+    fromStep: from,
+    steps: plan.steps * accumulate,
+    shuffle: recipe.data.shuffle,
+    ...workersOf(recipe),
+    onBadImage: recipe.data.bad_images,
+    onReplaced: (image, error) => log(`replaced ${image}: ${errorText(error)}`),
+  });
+}

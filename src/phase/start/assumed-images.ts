@@ -1,0 +1,32 @@
+import { EVAL_CROP, SMALL_IMAGE } from '../../data/transforms/transform.js';
+import { IMAGENET } from '../../recipe/recipe-data.js';
+import type { StatedFacts } from './stated-facts.js';
+
+/** A setting that a checkpoint does not state, and the text that says what is taken for it. */
+export interface Assumption {
+  readonly key: string;
+  readonly text: string;
+}
+
+/** How images become pixels for a checkpoint that does not state it: as for most models of ImageNet. */
+export function assumedImages(
+  { mean, std, evalCrop, otherResize }: StatedFacts,
+  { imageSize, channels }: { readonly imageSize: number; readonly channels: number },
+): Assumption[] {
+  const assumed: Assumption[] = [];
+  if (channels === 3 && mean === undefined) {
+    assumed.push({ key: 'data.mean', text: `mean [${IMAGENET.mean.join(', ')}] (ImageNet's)` });
+  }
+  if (channels === 3 && std === undefined) {
+    assumed.push({ key: 'data.std', text: `standard deviation [${IMAGENET.std.join(', ')}] (ImageNet's)` });
+  }
+  if (otherResize !== undefined) {
+    assumed.push({ key: 'resize', text: `bicubic resize and a centre crop (its ${otherResize})` });
+  } else if (evalCrop === undefined && imageSize > SMALL_IMAGE) {
+    assumed.push({
+      key: 'data.eval_crop',
+      text: `bicubic resize and a centre crop of ${EVAL_CROP.toFixed(3)} (it states neither)`,
+    });
+  }
+  return assumed;
+}

@@ -1,0 +1,125 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { modelDamage } from '../../run/checkpoint-store-manifest.js';
+import { finalCheckpoint } from '../../run/finished-phase.js';
+import { readJson } from '../../run/run-folder.js';
+import { localCheckpoint } from '../../weights/hub/hub.js';
+import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
+import { FOLDER_WEIGHTS } from '../../weights/model-file/folder-weights.js';
+import { type ModelFile, type ReadModelOptions, readModelFile } from '../../weights/model-file/model-file.js';
+import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
+
+const evaluation = z.object({
+  step: z.number(),
+  top1: z.number(),
+  top5: z.number(),
+  loss: z.number(),
+  images: z.number().optional(),
+});
+
+const manifestSchema = z.object({
+  phase: z.string(),
+  step: z.number(),
+  seed: z.number(),
+  seconds: z.number().optional(),
+  depths: z.array(z.int().positive()),
+  model: z.record(z.string(), z.unknown()),
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
+  /** Of one that an earlier version wrote, it is the official share. */
+  eval_crop: z.number().optional(),
+  /** Names by label; absent where the images name no classes, and in those that an earlier version wrote. */
+  classes: z.array(z.string()).optional(),
+  exif: z.enum(['ignore', 'apply']).optional(),
+  grey16: z.enum(['clip', 'scale']).optional(),
+  last: evaluation.optional(),
+});
+
+/** What a checkpoint of ours says of itself, beside the weights. */
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export interface CheckpointFile {
+  /** What results call it: its name on the hub, or the path that was read. */
+  readonly name: string;
+  readonly file: ModelFile;
+  /** Only of a checkpoint that a run has written. */
+  readonly manifest: Manifest | undefined;
+}
+
+export interface CheckpointFileOptions extends ReadModelOptions {
+  /** Told which checkpoint of a phase was taken, and of damaged ones that were passed over. */
+  readonly note?: (line: string) => void;
+  /** Gives the path of a name on the hub. Default: `localCheckpoint`. */
+  readonly download?: (name: string) => Promise<string>;
+}
+
+/**
+ * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), `best` or `latest` in it, a run (its result),
+ * a checkpoint's or a Hugging Face model's folder, a file of weights, or one on the hub (see `localCheckpoint`).
+ * @throws InputError naming what is wrong with it
+ * @throws RunError where it cannot be downloaded
+ */
+export async function readCheckpointFile(
+  name: string,
+  options: CheckpointFileOptions = {},
+): Promise<CheckpointFile> {
+  const { note = () => {}, download = localCheckpoint, weights } = options;
+  const isOnHub = isHubName(name);
+  const place = findWeights(isOnHub ? await download(name) : name, note);
+  const file = await readModelFile(place, { weights });
+  const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
+  const beside = join(folder, 'manifest.json');
+  const isOurs =
+    file.layout === 'deep-incubation' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
+  const damage = isOurs ? modelDamage(folder) : undefined;
+  if (damage !== undefined) {
+    throw new InputError(`${folder}: the checkpoint is damaged: ${damage}`, {
+      hint: 'use another checkpoint of the run, or restore this one from a copy',
+    });
+  }
+  return { name: isOnHub ? name : place, file, manifest: isOurs ? readManifest(beside) : undefined };
+}
+
+/** What a folder that is itself a model has: one of our checkpoints, or Hugging Face's. */
+const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
+
+function findWeights(given: string, note: (line: string) => void): string {
+  const { path, which } = checkpointPlace(given) ?? { path: given, which: 'latest' };
+  if (which === 'best') {
+    const best = requireBest(path);
+    note(choiceLine(path, which, best));
+    return best.folder;
+  }
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw notFound(path);
+  if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
+  if (!existsSync(join(path, 'checkpoints'))) {
+    throw new InputError(`${path} is neither a phase of a run nor a checkpoint`, {
+      hint: 'give a folder such as RUN/FT or RUN/FT/checkpoints/100, or a .safetensors or .pth file',
+    });
+  }
+  const { checkpoint, skipped } = finalCheckpoint(path);
+  for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
+  if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
+  note(choiceLine(path, which, checkpoint));
+  return checkpoint.folder;
+}
+
+function notFound(path: string): InputError {
+  // A path whose first folder is here is rather misspelt.
+  const meant = existsSync(path.split('/', 1)[0]) ? undefined : hubNameMeant(path);
+  return new InputError(`${path} does not exist`, {
+    hint: meant === undefined ? 'check the path of the checkpoint' : `did you mean ${meant}?`,
+  });
+}
+
+function readManifest(path: string): Manifest {
+  const result = manifestSchema.safeParse(readJson(path));
+  if (result.success) return result.data;
+  const { path: key, message } = result.error.issues[0];
+  throw new InputError(`${path}: ${key.join('.')}: ${message}`, {
+    hint: 'use another checkpoint of the run',
+  });
+}

@@ -1,0 +1,197 @@
+import { InputError } from '../../base/errors.js';
+import { VIT_PRESETS } from '../../models/presets.js';
+import { phasesOf } from '../../recipe/phases.js';
+import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
+import { vitConfigOf } from '../../recipe/recipe-model.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
+import { withSettings } from '../../recipe/settings.js';
+import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
+import type { ModelFile } from '../../weights/model-file/model-file.js';
+import { type Assumption, assumedImages } from './assumed-images.js';
+import type { CheckpointFile, Manifest } from './checkpoint-file.js';
+import { recipeWithFacts } from './recipe-with-facts.js';
+import { statedFacts } from './stated-facts.js';
+
+/** What must be known of a checkpoint to use it. */
+export interface ModelOfCheckpoint {
+  /** Model, mean, std and crop are the checkpoint's, unless the user states them; the rest is default. */
+  readonly recipe: Recipe;
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  /** What neither the checkpoint nor the user says, and what is taken for it. One short text each. */
+  readonly assumptions: readonly string[];
+  /** What a recipe states and the checkpoint contradicts. One line each. */
+  readonly differences: readonly string[];
+}
+
+type From = { readonly recipe?: string | undefined; readonly settings: readonly string[] };
+
+/**
+ * What model a checkpoint holds: as the recipe given says; else as the checkpoint's manifest says; else as its
+ * weights show and what lies beside them tells, with the number of heads of the published ViT of that width where
+ * nothing tells it. Of images, what the recipe leaves out is as the checkpoint states it.
+ * @param settings `key=value`, which go before all of these
+ * @throws InputError where something remains unknown, or does not fit the weights
+ */
+export function modelOfCheckpoint(
+  checkpoint: Pick<CheckpointFile, 'file' | 'manifest'>,
+  from: From,
+): ModelOfCheckpoint {
+  const { file, manifest } = checkpoint;
+  const geometry = inferGeometry(file.stages, file.path);
+  if (from.recipe !== undefined) return modelOfRecipe(checkpoint, from.recipe, from.settings, geometry);
+  const { settings } = from;
+  const { depths } = geometry;
+  const known = manifest ? fromManifest(manifest) : fromWeights(geometry, file);
+  const input = withSettings(
+    {
+      name: file.path,
+      model: { ...known.model, depth: depths.reduce((a, b) => a + b, 0) },
+      incubation: { depths },
+      data: {
+        format: 'folder',
+        ...(known.mean && { mean: known.mean }),
+        ...(known.std && { std: known.std }),
+        ...(known.evalCrop && { eval_crop: known.evalCrop }),
+        exif: known.exif,
+        grey16: known.grey16,
+      },
+    },
+    settings,
+  );
+  requireTold(input, geometry, file.path);
+  const recipe = checkedRecipe(input, file.path);
+  const assumed = manifest
+    ? []
+    : [...known.assumed, ...assumedImages(statedFacts(checkpoint), vitConfigOf(recipe))];
+  return { recipe, depths, assumptions: notGiven(assumed, settings), differences: [] };
+}
+
+/** The texts of what no setting says. */
+function notGiven(assumed: readonly Assumption[], settings: readonly string[]): string[] {
+  const given = settings.map((setting) => setting.split('=', 1)[0].trim());
+  // Who gives the heads knows the model: an epsilon other than the usual one would have been given too.
+  const isGiven = (key: string) =>
+    given.includes(key) || (key === 'model.layer_norm_eps' && given.includes('model.heads'));
+  return assumed.filter(({ key }) => !isGiven(key)).map(({ text }) => text);
+}
+
+function modelOfRecipe(
+  checkpoint: Pick<CheckpointFile, 'file' | 'manifest'>,
+  path: string,
+  settings: readonly string[],
+  { depths }: Geometry,
+): ModelOfCheckpoint {
+  const { file } = checkpoint;
+  const { input, recipe: written } = readRecipeInput(path, settings);
+  requirePhaseOf(written, depths, file.path);
+  const facts = statedFacts(checkpoint);
+  const filled = recipeWithFacts(input, written, facts);
+  const recipe = checkedRecipe(filled.input, path);
+  const stated = Object.keys(Object(Object(input).data)).map((key) => `data.${key}`);
+  return {
+    recipe,
+    depths,
+    assumptions: notGiven(assumedImages(facts, vitConfigOf(recipe)), stated),
+    differences: filled.differences.map((text) => `${file.path} says ${text}`),
+  };
+}
+
+interface Known {
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly mean?: readonly number[] | undefined;
+  readonly std?: readonly number[] | undefined;
+  readonly evalCrop?: number | undefined;
+  /** How its images were decoded. */
+  readonly exif?: 'ignore' | 'apply' | undefined;
+  readonly grey16?: 'clip' | 'scale' | undefined;
+  readonly assumed: readonly Assumption[];
+}
+
+function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): Known {
+  // Versions that had no such key scaled it.
+  return { model, mean, std, evalCrop, exif, grey16: grey16 ?? 'scale', assumed: [] };
+}
+
+function fromWeights(geometry: Geometry, file: ModelFile): Known {
+  const { imageSize, patchSize, channels, classes, width, mlpRatio, qkvBias, classToken, distilled } =
+    geometry;
+  const [name, preset] = Object.entries(VIT_PRESETS).find(([, each]) => each.width === width) ?? [];
+  const stated = statedFacts({ file, manifest: undefined });
+  const heads = stated.heads ?? preset?.heads;
+  // Of a model with other biases than the published one, nothing says that it has its unusual epsilon.
+  const eps = stated.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
+  const { mean, std, evalCrop } = stated;
+  const assumed: Assumption[] = [];
+  if (stated.heads === undefined && heads !== undefined) {
+    assumed.push({ key: 'model.heads', text: `${heads} heads (${name} has the same width)` });
+  }
+  if (stated.layerNormEps === undefined) {
+    assumed.push({ key: 'model.layer_norm_eps', text: `LayerNorm epsilon ${eps.toExponential()}` });
+  }
+  const { pool, fcNorm } = stated;
+  return {
+    model: {
+      image_size: imageSize,
+      patch_size: patchSize,
+      channels,
+      classes,
+      width,
+      mlp_ratio: mlpRatio,
+      qkv_bias: qkvBias,
+      class_token: classToken,
+      distilled: distilled ?? false,
+      layer_norm_eps: eps,
+      ...(heads && { heads }),
+      ...(pool && { pool, fc_norm: fcNorm ?? false }),
+    },
+    mean,
+    std,
+    evalCrop,
+    assumed: [...assumed, ...assumedOfLeftOut(file)],
+  };
+}
+
+/** What a file with such tensors beside the model may compute otherwise. */
+function assumedOfLeftOut({ leftOut }: ModelFile): Assumption[] {
+  const has = (pattern: RegExp) => leftOut.some((name) => pattern.test(name));
+  const assumed: Assumption[] = [];
+  if (has(/(^|\.)pre_logits\./)) {
+    assumed.push({ key: 'head', text: 'the head reads the features without pre_logits, as in timm' });
+  }
+  if (has(/(^|\.)fc_norm\./)) {
+    assumed.push({ key: 'model.pool', text: 'the head reads norm of the class token (fc_norm is left out)' });
+  }
+  return assumed;
+}
+
+/** What weights do not tell, and no setting either, cannot be guessed. */
+function requireTold(input: unknown, { width, channels }: Geometry, path: string): void {
+  const { model, data } = Object(input);
+  if (model.heads === undefined && model.preset === undefined) {
+    throw new InputError(
+      `${path}: its weights, of width ${width}, do not tell the number of attention heads`,
+      {
+        hint: 'give --recipe R, or --set model.heads=N',
+      },
+    );
+  }
+  if (channels !== 3 && (data.mean === undefined || data.std === undefined)) {
+    throw new InputError(
+      `${path}: its weights do not tell the mean and deviation of its ${channels}-channel images`,
+      {
+        hint: 'give --recipe R, or such as --set data.mean=[0.286] --set data.std=[0.353]',
+      },
+    );
+  }
+}
+
+/** The recipe's target, its meta model and its hybrids are what its checkpoints hold. */
+function requirePhaseOf(recipe: Recipe, depths: readonly number[], path: string): void {
+  const possible = [...phasesOf(recipe).map((phase) => phase.depths), [vitConfigOf(recipe).depth]];
+  const texts = [...new Set(possible.map((each) => each.join(' ')))];
+  if (texts.includes(depths.join(' '))) return;
+  throw new InputError(`${path} has stages of ${depths.join(' ')} blocks, no model of ${recipe.name} has`, {
+    hint: `the recipe's models have ${texts.join('; ')}: give the recipe that the checkpoint belongs to`,
+  });
+}

@@ -1,0 +1,32 @@
+import type { TensorData } from '../../base/tensor-data.js';
+import type { VitConfig } from '../../models/vit.js';
+import type { Stage } from '../../weights/layout/model-file-stages.js';
+
+const HEAD = /^head(s|_dist)?\./;
+
+/** Weights whose head is not used. */
+export interface Headless {
+  readonly stages: readonly Stage<TensorData>[];
+  /** Parameters that are initialised instead. */
+  readonly isFresh: (name: string) => boolean;
+  readonly leftOut: readonly string[];
+}
+
+/**
+ * Weights for a model with a new head. Whatever head they have, or none, is left out; the final norm too if the model
+ * has it on the other side of the pooling, where it is trained from the start.
+ */
+export function newHead(
+  { fcNorm }: Pick<VitConfig, 'fcNorm'>,
+  stages: readonly Stage<TensorData>[],
+): Headless {
+  const [norm, other] = fcNorm ? ['fc_norm.', 'norm.'] : ['norm.', 'fc_norm.'];
+  const names = stages.flatMap((stage) => [...stage.keys()]);
+  const isNormNew = !names.includes(`${norm}weight`) && names.includes(`${other}weight`);
+  const isLeftOut = (name: string) => HEAD.test(name) || name.startsWith(other);
+  return {
+    stages: stages.map((stage) => new Map([...stage].filter(([name]) => !isLeftOut(name)))),
+    isFresh: (name) => HEAD.test(name) || (isNormNew && name.startsWith(norm)),
+    leftOut: names.filter(isLeftOut),
+  };
+}

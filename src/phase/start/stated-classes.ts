@@ -1,0 +1,150 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText, InputError } from '../../base/errors.js';
+import { className, labelsByName, type NamedClasses, sameClasses } from '../../data/class-names.js';
+import type { Category } from '../../data/formats/formats.js';
+import type { ModelClasses } from '../../data/model-labels.js';
+import { classesOfData } from '../../data/open/open-dataset.js';
+import { readSmallText } from '../../files/small-file.js';
+import { latestCheckpoint } from '../../run/checkpoint-store.js';
+import { confusionOf } from '../../run/confusion.js';
+import { phasesIn, readJson, runFolder } from '../../run/run-folder.js';
+import { classesInConfig, classNamesIn } from '../../weights/model-file/model-file-classes.js';
+import { type CheckpointClasses, classesOf } from './checkpoint-classes.js';
+import type { CheckpointFile } from './checkpoint-file.js';
+
+interface Stating {
+  /** How many the model tells apart. */
+  readonly count: number;
+  /** What `--classes` was given: see `statedClasses`. */
+  readonly stated?: string | undefined;
+  readonly category?: Category | undefined;
+}
+
+/** In place of a path: folders are named by their labels. */
+const BY_NUMBER = 'number';
+
+/**
+ * What is known of a checkpoint's classes: what the user states, else what the checkpoint says.
+ *
+ * @throws InputError as `statedClasses`, and where a list has the names of a run's checkpoint in another order.
+ */
+export function modelClassesOf(
+  checkpoint: CheckpointFile,
+  { count, stated, category }: Stating,
+): ModelClasses {
+  const own = classesOf(checkpoint);
+  if (stated === undefined) return { count, named: own, isCertain: own?.isOurs ?? false };
+  if (stated === BY_NUMBER) return { count, named: own, byNumber: true };
+  const given = statedClasses(stated, count, category);
+  if (own !== undefined && given.isSet && areAmong(given.names, own.names)) {
+    return { count, named: own, isCertain: true };
+  }
+  if (given.names.length !== count) {
+    throw new InputError(`--classes: ${stated} has ${given.names.length} names, the model ${count} classes`, {
+      hint: 'A list has one name a line, in the order of the labels.',
+    });
+  }
+  if (own?.isOurs) requireSameOrder(given, own);
+  return { count, named: given, isCertain: true };
+}
+
+interface Stated extends NamedClasses {
+  /** Who gives them knows which names there are, a list also which label each has. */
+  readonly isSet: boolean;
+}
+
+/**
+ * The names of classes, by label, in a text file (one a line), a JSON file (a list, or such as `config.json`), a run or
+ * a phase or checkpoint of it, a folder of Hugging Face's or timm's, or a data set.
+ *
+ * @throws InputError where there is no such thing, or it names no classes
+ */
+function statedClasses(path: string, count: number, category: Category | undefined): Stated {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    throw new InputError(`--classes: ${path} does not exist`, {
+      hint: 'Give a list of names, a run, the images the model was trained on, or the word number.',
+    });
+  }
+  if (!stat.isDirectory()) return { names: namesInFile(path), from: path, isSet: false };
+  const recorded = recordedClasses(path);
+  if (recorded !== undefined) return { names: recorded.map(className), from: path, isSet: true };
+  return { names: classesOfData(path, { model: { count }, category }), from: path, isSet: true };
+}
+
+function namesInFile(path: string): readonly string[] {
+  const text = readSmallText(path).trim();
+  const lines = text.split(/\r?\n/).map((line) => line.trim());
+  // A JSON object that lists no names may be anything.
+  return (namesInJson(path, text) ?? lines).map(className);
+}
+
+function namesInJson(path: string, text: string): readonly string[] | undefined {
+  if (!/^[[{]/.test(text)) return undefined;
+  const hint = 'Such as ["cat", "dog"], in the order of the labels.';
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`--classes: ${path} is not JSON (${errorText(cause)})`, { cause, hint });
+  }
+  const names = classNamesIn(value);
+  if (names === undefined && Array.isArray(value)) {
+    throw new InputError(`--classes: ${path} is not a list of names`, { hint });
+  }
+  return names;
+}
+
+/** What a run, a phase, a checkpoint or a model's folder records; nothing of other folders. */
+function recordedClasses(path: string): readonly string[] | undefined {
+  const has = (name: string) => existsSync(join(path, name));
+  if (has('recipe.json')) {
+    const phases = phasesIn(path);
+    for (const phase of phases) {
+      const names = classesOfPhase(runFolder(path).phase(phase).root);
+      if (names !== undefined) return names;
+    }
+    throw noNames(path);
+  }
+  if (has('checkpoints')) return classesOfPhase(path) ?? fail(noNames(path));
+  if (has('manifest.json'))
+    return namesInManifest(readJson(join(path, 'manifest.json'))) ?? fail(noNames(path));
+  return has('config.json') ? (classesInConfig(path)?.names ?? fail(noNames(path))) : undefined;
+}
+
+function classesOfPhase(folder: string): readonly string[] | undefined {
+  const names = namesInManifest(latestCheckpoint(folder).checkpoint?.manifest);
+  const confusion = join(folder, 'confusion.json');
+  return names ?? (existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined);
+}
+
+function namesInManifest(manifest: unknown): readonly string[] | undefined {
+  return classNamesIn({ classes: Object(manifest).classes });
+}
+
+function fail(error: InputError): never {
+  throw error;
+}
+
+function noNames(path: string): InputError {
+  return new InputError(`--classes: ${path} does not name its classes`, {
+    hint: 'Give a text file with their names instead, one a line, in the order of the labels.',
+  });
+}
+
+function areAmong(names: readonly string[], known: readonly string[]): boolean {
+  const labelsOf = labelsByName(known);
+  return names.every((name) => labelsOf(name).length > 0);
+}
+
+/** A list that permutes the names a model was trained with is wrong, whichever way it came about. */
+function requireSameOrder(given: NamedClasses, own: CheckpointClasses): void {
+  if (sameClasses(given.names, own.names) || !areAmong(own.names, given.names)) return;
+  const label = own.names.findIndex((name, i) => className(name) !== className(given.names[i]));
+  throw new InputError(
+    `--classes: ${given.from} has the classes of ${own.from} in another order: label ${label} is ` +
+      `${given.names[label]}, there ${own.names[label]}`,
+    { hint: 'Leave --classes out: the checkpoint names its classes.' },
+  );
+}

@@ -1,0 +1,60 @@
+import type { Phase } from '../recipe/phases.js';
+import { blockPasses } from './cost.js';
+
+/** Block-passes of all phases but E2E, counted in four ways (method.md section 6), over those of E2E. */
+export interface CostRatios {
+  /** The official code: later meta stages compute weight gradients that nobody uses. */
+  readonly official: number;
+  /** As this program trains: a frozen stage computes no weight gradients. */
+  readonly frozen: number;
+  /** And modules that are incubated together share the frozen prefix's forward pass. */
+  readonly prefix_shared: number;
+  /** And the meta model is there already. */
+  readonly meta_given: number;
+}
+
+export interface Counted {
+  readonly phase: Phase;
+  /** Images of all its steps. */
+  readonly images: number;
+}
+
+/** @returns undefined where the recipe has no baseline, or no module to incubate */
+export function costRatios(counted: readonly Counted[]): CostRatios | undefined {
+  const baseline = counted.find(({ phase }) => phase.name === 'E2E');
+  const modules = counted.filter(({ phase }) => phase.name.startsWith('MT/'));
+  if (baseline === undefined || modules.length === 0) return undefined;
+  const own = counted.filter((each) => each !== baseline);
+  const passes = (list: readonly Counted[], of: (phase: Phase) => number = ownPasses) =>
+    list.reduce((sum, { phase, images }) => sum + images * of(phase), 0);
+  const whole = passes([baseline]);
+  const frozen = passes(own);
+  const shared = frozen - sharedPrefix(modules);
+  const pretraining = passes(own.filter(({ phase }) => phase.name === 'PT'));
+  return {
+    official: passes(own, officialPasses) / whole,
+    frozen: frozen / whole,
+    prefix_shared: shared / whole,
+    meta_given: (shared - pretraining) / whole,
+  };
+}
+
+const ownPasses = ({ depths, regimes }: Phase): number => blockPasses(depths, regimes);
+
+function officialPasses({ depths, regimes }: Phase): number {
+  return blockPasses(
+    depths,
+    regimes.map((regime) => (regime === 'suffix' ? 'trained' : regime)),
+  );
+}
+
+/** Block-passes through frozen prefixes that are saved where each stage's is run once for all modules. */
+export function sharedPrefix(modules: readonly Counted[]): number {
+  const stages = modules[0].phase.depths.map((_, stage) => {
+    const forward = modules
+      .filter(({ phase }) => phase.regimes[stage] === 'prefix')
+      .map(({ phase, images }) => images * phase.depths[stage]);
+    return forward.reduce((sum, each) => sum + each, 0) - Math.max(0, ...forward);
+  });
+  return stages.reduce((sum, each) => sum + each, 0);
+}

@@ -1,0 +1,161 @@
+import { needsOf, type Phase, type PhaseName, phasesOf } from '../recipe/phases.js';
+import { blueprintOf, isTogether } from '../recipe/recipe-model.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
+import { type CostRatios, type Counted, costRatios, sharedPrefix } from './cost-variants.js';
+import { type PhaseMemory, phaseMemory } from './memory.js';
+
+/** What a phase will do and cost, known before it starts. */
+export interface PhasePlan {
+  readonly phase: PhaseName;
+  readonly needs: readonly PhaseName[];
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  readonly epochs: number;
+  readonly steps: number;
+  readonly steps_per_epoch: number;
+  /** Images of all steps. */
+  readonly images: number;
+  readonly parameters: number;
+  readonly trained_parameters: number;
+  readonly block_passes: number;
+  readonly macs: number;
+  /** Of one image's forward pass. */
+  readonly forward_macs: number;
+  /** Weights, gradients and the optimiser's averages, bytes; activations come on top. */
+  readonly model_bytes: number;
+  readonly memory: PhaseMemory;
+  /** One checkpoint on disk, bytes. */
+  readonly checkpoint_bytes: number;
+}
+
+export interface RunPlan {
+  readonly name: string;
+  readonly train_images: number;
+  readonly phases: readonly PhasePlan[];
+  /** All phases but E2E. */
+  readonly incubation: { readonly block_passes: number; readonly macs: number };
+  /** Against E2E in block-passes; null without one. */
+  readonly ratios: CostRatios | null;
+  /** Of modules that are incubated together on one device; null unless the recipe says so. */
+  readonly together: TogetherPlan | null;
+  /** The most the run holds on disk at once: the newest, the best and one checkpoint being written of each phase. */
+  readonly disk_bytes: number;
+}
+
+/** What modules spend and save as one process trains them. */
+export interface TogetherPlan {
+  /** Fewer than `incubation` says: the frozen prefix's forward pass is run once for all. */
+  readonly saved_block_passes: number;
+  /** Weights, gradients and optimisers of all, and the activations of one; null where the model does not tell. */
+  readonly memory_bytes: number | null;
+}
+
+const BYTES_PER_WEIGHT = 4;
+/** The best, and one being written. */
+const CHECKPOINTS_BESIDE = 2;
+
+/** Training images: of all phases, or of each. */
+export type TrainImages = number | ((name: PhaseName) => number);
+
+/**
+ * Plans every phase of a recipe on a data set of `trainImages` images.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * for (const { phase, steps, block_passes } of planRun(recipe, 50_000).phases) console.log(phase, steps, block_passes);
+ */
+export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
+  const imagesOf = typeof trainImages === 'number' ? () => trainImages : trainImages;
+  const phases = phasesOf(recipe);
+  const plans = phases
+    .filter((phase) => !phase.equalCost)
+    .map((phase) => planPhase(recipe, phase, imagesOf(phase.name)));
+  const own = plans.filter(({ phase }) => phase !== 'E2E');
+  const incubation = {
+    block_passes: own.reduce((sum, plan) => sum + plan.block_passes, 0),
+    macs: own.reduce((sum, plan) => sum + plan.macs, 0),
+  };
+  for (const phase of phases.filter(({ equalCost }) => equalCost)) {
+    plans.push(planPhase(recipe, phase, imagesOf(phase.name), incubation.block_passes));
+  }
+  const disk_bytes = plans.reduce((sum, plan) => sum + keptOf(phases, plan) * plan.checkpoint_bytes, 0);
+  const counted = plans.map((plan) => ({
+    phase: phases.find(({ name }) => name === plan.phase) as Phase,
+    images: plan.images,
+  }));
+  const ratios = costRatios(counted) ?? null;
+  const together = isTogether(recipe) ? togetherPlan(counted, plans) : null;
+  return {
+    name: recipe.name,
+    train_images: imagesOf(phases[phases.length - 1].name),
+    phases: plans,
+    incubation,
+    ratios,
+    together,
+    disk_bytes,
+  };
+}
+
+function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]): TogetherPlan {
+  const isModule = (name: string) => name.startsWith('MT/');
+  const modules = plans.filter(({ phase }) => isModule(phase));
+  const held = modules.map(({ model_bytes }) => model_bytes);
+  const sum = held.reduce((a, b) => a + b, 0);
+  // One at a time is in its step: what it holds beside its own weights, gradients and optimiser.
+  const beside = modules.map(({ memory }, i) => (memory.peak === null ? null : memory.peak - held[i]));
+  const most = beside.includes(null) ? null : Math.max(0, ...(beside as number[]));
+  return {
+    saved_block_passes: sharedPrefix(counted.filter(({ phase }) => isModule(phase.name))),
+    memory_bytes: most === null ? null : sum + most,
+  };
+}
+
+/** @param cost block-passes to reach, instead of the phase's epochs */
+function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
+  const blueprint = blueprintOf(recipe);
+  const { settings, depths, regimes } = phase;
+  const perImage = imageCost(blueprint, depths, regimes);
+  const perStep = settings.batch_size * settings.accumulate;
+  const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
+  const steps =
+    cost === undefined
+      ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch))
+      : Math.ceil(cost / (perImage.blockPasses * perStep));
+  const images = steps * perStep;
+  const parameters = parameterCount(
+    blueprint,
+    depths.reduce((a, b) => a + b, 0),
+  );
+  const trained = trainedParameterCount(blueprint, depths, regimes);
+  const memory = phaseMemory(blueprint, phase);
+  return {
+    phase: phase.name,
+    needs: needsOf(phase),
+    depths,
+    epochs: steps / stepsPerEpoch,
+    steps,
+    steps_per_epoch: stepsPerEpoch,
+    images,
+    parameters,
+    trained_parameters: trained,
+    block_passes: images * perImage.blockPasses,
+    macs: images * perImage.macs,
+    forward_macs: forwardMacs(blueprint, depths),
+    model_bytes: memory.weights + memory.gradients + memory.optimizer,
+    memory,
+    checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
+  };
+}
+
+function keptOf(phases: readonly Phase[], plan: PhasePlan): number {
+  const phase = phases.find(({ name }) => name === plan.phase) as Phase;
+  return phase.settings.keep_checkpoints + CHECKPOINTS_BESIDE;
+}
+
+/** The plan of one phase. */
+export function phasePlan(recipe: Recipe, trainImages: TrainImages, name: PhaseName): PhasePlan {
+  const plan = planRun(recipe, trainImages).phases.find(({ phase }) => phase === name);
+  if (plan === undefined) throw new RangeError(`no phase ${name}`);
+  return plan;
+}

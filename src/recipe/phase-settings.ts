@@ -1,0 +1,81 @@
+import { InputError } from '../base/errors.js';
+import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
+
+type OptimizerName = TrainingSettings['optimizer']['name'];
+
+/** Defaults: the paper's (method.md section 2), as the official code has them. */
+const DEFAULTS: TrainingSettings = {
+  epochs: 100,
+  batch_size: 256,
+  accumulate: 1,
+  total_batch: null,
+  label_smoothing: 0.1,
+  clip_grad: null,
+  drop_path: 0.1,
+  precision: 'float32',
+  activation_checkpointing: false,
+  ema: null,
+  freeze: [],
+  distill: null,
+  eval_every: 1,
+  early_stop: null,
+  checkpoint_every: 60,
+  keep_checkpoints: 2,
+  log_every: 10,
+  optimizer: {
+    name: 'adamw',
+    lr: 5e-4,
+    lr_batch: 512,
+    weight_decay: 0.05,
+    betas: [0.9, 0.999],
+    eps: 1e-8,
+    momentum: 0.9,
+    layer_decay: null,
+    sharded: false,
+  },
+  schedule: {
+    kind: 'epoch-cosine',
+    warmup: 20,
+    warmup_lr: 1e-6,
+    min_lr: 1e-5,
+    power: 1,
+    milestones: [],
+    factor: 0.1,
+    decay_share: 0.2,
+  },
+};
+
+/** Where an optimiser's authors chose otherwise. */
+const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['optimizer']>>> = {
+  lamb: { eps: 1e-6 },
+  lion: { betas: [0.9, 0.99] },
+};
+
+/**
+ * All settings of a phase. Later layers win: the general defaults, the phase's own, the recipe's `training`, its
+ * `phases.<name>`.
+ * @throws InputError when `total_batch` is no multiple of `batch_size`
+ */
+export function phaseSettings(
+  recipe: Recipe,
+  override: TrainingOverride,
+  ofPhase: TrainingOverride = {},
+): TrainingSettings {
+  const given = [ofPhase, recipe.training, override];
+  const name = given.reduce((last, { optimizer }) => optimizer?.name ?? last, DEFAULTS.optimizer.name);
+  const layers = [DEFAULTS, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given];
+  const settings: TrainingSettings = {
+    ...Object.assign({}, ...layers),
+    optimizer: Object.assign({}, ...layers.map((layer) => layer.optimizer)),
+    schedule: Object.assign({}, ...layers.map((layer) => ('schedule' in layer ? layer.schedule : {}))),
+  };
+  return { ...settings, accumulate: accumulateOf(settings) };
+}
+
+function accumulateOf({ total_batch: total, batch_size: size, accumulate }: TrainingSettings): number {
+  if (total === null) return accumulate;
+  if (total % size === 0) return total / size;
+  throw new InputError(`total_batch ${total} is no multiple of batch_size ${size}`, {
+    hint: 'choose a batch_size that divides it; the rest is accumulated',
+  });
+}

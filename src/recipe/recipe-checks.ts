@@ -1,0 +1,91 @@
+import { InputError } from '../base/errors.js';
+import { type Phase, phasesOf } from './phases.js';
+import { isTogether, sharesWithOthers, targetDepths } from './recipe-model.js';
+import type { Recipe } from './recipe-schema.js';
+
+/**
+ * What no single key of a recipe tells.
+ * @param source for messages
+ * @throws InputError naming the keys that do not go together
+ */
+export function checkTogether(recipe: Recipe, source: string): void {
+  const { data, model, start } = recipe;
+  const { channels } = model;
+  if (data.mean.length !== channels || data.std.length !== channels) {
+    throw new InputError(
+      `${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`,
+    );
+  }
+  if (data.classes !== undefined && data.classes.length !== model.classes) {
+    throw new InputError(
+      `${source}: data.classes lists ${data.classes.length} names, model.classes is ${model.classes}`,
+      { hint: `set model.classes to ${data.classes.length}, or list ${model.classes} names` },
+    );
+  }
+  if (start.meta !== undefined && start.model !== undefined) {
+    throw new InputError(`${source}: start.meta and start.model: only one of them can be given`, {
+      hint: 'meta incubates modules in that meta model; model fine-tunes that model',
+    });
+  }
+  if (model.distilled && !model.class_token) {
+    throw new InputError(`${source}: model.distilled needs model.class_token`);
+  }
+  if (model.pool === 'token' && !model.class_token) {
+    throw new InputError(`${source}: model.pool: token needs model.class_token`);
+  }
+  if (model.pool === 'mean' && model.distilled) {
+    throw new InputError(`${source}: model.pool: mean: the heads of a distilled model read its tokens`);
+  }
+  const { objective, distill } = recipe.phases.MT;
+  if (objective === 'imitate' && (distill ?? recipe.training.distill ?? null) !== null) {
+    throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {
+      hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
+    });
+  }
+  if (recipe.incubation === 'none') requireUndivided(recipe, source);
+  requireSharable(recipe, source);
+  const count = targetDepths(recipe).length;
+  for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
+    if (Number(index) >= count) {
+      throw new InputError(`${source}: phases.modules.${index}: the modules are 0 to ${count - 1}`);
+    }
+    if (objective !== 'imitate' || (own.distill ?? null) === null) continue;
+    throw new InputError(`${source}: phases.modules.${index}: a module that imitates cannot distill`);
+  }
+  const { augment } = data;
+  const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
+  for (const { name, settings } of phasesOf(recipe)) {
+    if (!mixes || settings.batch_size % 2 === 0) continue;
+    throw new InputError(`${source}: ${name}: batch_size ${settings.batch_size} is odd`, {
+      hint: 'mixup and cutmix pair the images of a batch: choose an even batch_size, or turn them off',
+    });
+  }
+}
+
+/** Without modules there must be something else to train, of a set length. */
+function requireUndivided({ start, phases }: Recipe, source: string): void {
+  if (start.meta !== undefined) {
+    throw new InputError(`${source}: start.meta: no modules incubate in it, as incubation is none`);
+  }
+  if (start.model !== undefined) return;
+  if (phases.E2E === 'none') {
+    throw new InputError(`${source}: incubation and phases.E2E are none: there is nothing to train`, {
+      hint: 'give phases.E2E its epochs, or start.model, which FT then tunes',
+    });
+  }
+  if (phases.E2E.epochs !== undefined) return;
+  throw new InputError(
+    `${source}: phases.E2E.epochs is missing: there is no cost to equal, as incubation is none`,
+  );
+}
+
+/** Drop-path rates rise over a hybrid's own depth: of hybrids of other depths the prefix's differ. */
+function requireSharable(recipe: Recipe, source: string): void {
+  const modules = phasesOf(recipe).filter(({ name }) => sharesWithOthers(recipe, name));
+  const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
+  if (!isTogether(recipe) || new Set(modules.map(depthOf)).size <= 1) return;
+  if (modules.every(({ settings }) => settings.drop_path === 0)) return;
+  throw new InputError(`${source}: incubation.together: modules of other depths have other drop-path rates`, {
+    hint: 'choose modules of one depth, or phases.MT.drop_path: 0',
+  });
+}

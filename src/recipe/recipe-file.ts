@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { errorText, InputError } from '../base/errors.js';
+import { expandHome } from '../files/home.js';
+import { readSmallText } from '../files/small-file.js';
+
+/**
+ * What a YAML (or JSON) recipe says, not yet checked. With `extends: other.yaml`, a path from its own folder, it
+ * is the other recipe with what this one says instead, key by key.
+ * @throws InputError naming the file that is missing, no YAML, or extends itself
+ */
+export function readRecipeFile(path: string, extending: readonly string[] = []): unknown {
+  const file = resolve(path);
+  if (extending.includes(file)) throw new InputError(`${path} extends itself`);
+  const input = parsed(path, extending.at(-1));
+  if (!isObject(input) || input.extends === undefined) return input;
+  const { extends: base, ...own } = input;
+  if (typeof base !== 'string') throw new InputError(`${path}: extends takes the path of one recipe`);
+  return merged(readRecipeFile(resolve(dirname(file), expandHome(base)), [...extending, file]), own);
+}
+
+function parsed(path: string, extendedBy: string | undefined): unknown {
+  let text: string;
+  try {
+    text = readSmallText(path, MOST_BYTES);
+  } catch (error) {
+    const whose = extendedBy === undefined ? '' : `, which ${extendedBy} extends,`;
+    if (!existsSync(path)) {
+      throw new InputError(`the recipe ${path}${whose} does not exist`, {
+        hint: 'a recipe is a YAML file: docs/recipes.md, and recipes/ has some',
+      });
+    }
+    throw new InputError(`the recipe ${path}${whose} cannot be read: ${errorText(error)}`, {
+      hint: error instanceof InputError ? error.hint : undefined,
+    });
+  }
+  try {
+    return parsedYaml(text);
+  } catch (error) {
+    throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0].replace(/:$/, '')}`, {
+      hint: 'docs/recipes.md shows how a recipe is written',
+    });
+  }
+}
+
+/** A long recipe has five thousand. */
+const MOST_BYTES = 2 ** 20;
+
+const MOST_DEPTH = 200;
+
+/** The library takes kilobytes for each level. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const [character] of text.matchAll(/[[\]{}]/g)) {
+    depth += character === '[' || character === '{' ? 1 : -1;
+    if (depth > MOST_DEPTH) return true;
+  }
+  return text.includes('- '.repeat(MOST_DEPTH)) || text.includes('? '.repeat(MOST_DEPTH));
+}
+
+/** The library compares each key of a map with all before it. */
+function parsedYaml(text: string): unknown {
+  if (isDeep(text)) throw new Error(`it is nested deeper than ${MOST_DEPTH} levels`);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { uniqueKeys: false, lineCounter: lines });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key;
+        if (seen.has(name)) {
+          const place = isScalar(key) && key.range ? ` at line ${lines.linePos(key.range[0]).line}` : '';
+          throw new Error(`Map keys must be unique: ${String(name)}${place}`);
+        }
+        seen.add(name);
+      }
+    },
+  });
+  return document.toJS();
+}
+
+function merged(base: unknown, own: unknown): unknown {
+  if (!isObject(base) || !isObject(own)) return own;
+  return Object.entries(own).reduce<Record<string, unknown>>(
+    (result, [key, value]) => Object.assign(result, { [key]: merged(result[key], value) }),
+    { ...base },
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

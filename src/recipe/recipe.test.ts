@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { tinyRecipe } from '../../test/cli-support.js';
+import { InputError } from '../base/errors.js';
+import { checkedRecipe } from './recipe.js';
+import { withSettings } from './settings.js';
+
+const withSetting = (setting: string) => checkedRecipe(withSettings(tinyRecipe('images'), [setting]), 'tiny');
+
+test('a module has one name: with another its settings would be passed over', () => {
+  expect(withSetting('phases.modules.1.epochs=5').phases.modules?.[1].epochs).toBe(5);
+  for (const name of ['01', '1.0', '-1', 'MT/1']) {
+    expect(() => withSetting(`phases.modules={"${name}": {epochs: 5}}`)).toThrow(InputError);
+  }
+});
+
+test.each(['threads', 'workers', 'parallel'])('run.%s is auto, or as many as a machine may have', (key) => {
+  for (const value of ['auto', 1, 1024])
+    expect(withSetting(`run.${key}=${value}`).run).toMatchObject({ [key]: value });
+  for (const value of [0, -1, 1.5, 1025, 1e15, 'many', '']) {
+    const setting = () => withSetting(`run.${key}=${value}`);
+    expect(setting).toThrow(InputError);
+    expect(setting).toThrow(`tiny: run.${key}: `);
+  }
+});
+
+test('a name is one line of text', () => {
+  const named = (name: string) => checkedRecipe({ ...tinyRecipe('images'), name }, 'tiny').name;
+  expect(named('ViT-B, 4 modules: äöü 模型')).toBe('ViT-B, 4 modules: äöü 模型');
+  expect(named('a block of YAML\n')).toBe('a block of YAML');
+  for (const name of ['', ' ', 'two\nlines', '\u001b[2J']) expect(() => named(name)).toThrow('tiny: name: ');
+});

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { InputError } from '../base/errors.js';
+import { checkTogether } from './recipe-checks.js';
+import { readRecipeFile } from './recipe-file.js';
+import { unknownKeyHint } from './recipe-hints.js';
+import { keysAt } from './recipe-keys.js';
+import { targetDepths } from './recipe-model.js';
+import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
+import { withSettings } from './settings.js';
+
+/**
+ * A recipe built in TypeScript: checked, with defaults filled in.
+ *
+ * @example
+ * const recipe = defineRecipe({
+ *   name: 'mine',
+ *   model: { preset: 'vit-base', classes: 10 },
+ *   incubation: { modules: 4 },
+ *   data: { format: 'folder', path: 'images' },
+ * });
+ * @throws InputError naming the first wrong key
+ */
+export function defineRecipe(input: RecipeInput): Recipe {
+  return checkedRecipe(input, 'the recipe');
+}
+
+/**
+ * Reads a YAML (or JSON) recipe, which may extend another.
+ * @param settings `key.path=value` each, values as YAML; they replace what the file says
+ * @throws InputError naming file and key
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
+ */
+export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
+  return readRecipeInput(path, settings).recipe;
+}
+
+/** A recipe with what it states itself: in a checked one, defaults look the same. */
+export interface WrittenRecipe {
+  readonly recipe: Recipe;
+  readonly input: unknown;
+  /** For messages. */
+  readonly source: string;
+}
+
+/** `readRecipe`, with what the recipe states itself. */
+export function readRecipeInput(path: string, settings: readonly string[] = []): WrittenRecipe {
+  const input = withSettings(readRecipeFile(path), settings);
+  return { input, recipe: checkedRecipe(input, path), source: path };
+}
+
+/** The JSON Schema of recipe files, for editors. */
+export function recipeJsonSchema(): object {
+  const extending = z.string().describe('A recipe, by its path from here, that this one changes.').optional();
+  return z.toJSONSchema(recipeSchema.extend({ extends: extending }), { io: 'input' });
+}
+
+/**
+ * Checks a recipe, and fills its defaults in.
+ * @param source for messages
+ * @throws InputError naming the first wrong key
+ */
+export function checkedRecipe(input: unknown, source: string): Recipe {
+  const result = recipeSchema.safeParse(input);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(issue) });
+  }
+  const recipe = result.data;
+  targetDepths(recipe);
+  checkTogether(recipe, source);
+  return recipe;
+}
+
+const MOST_NAMED = 5;
+
+function issueText(issue: z.core.$ZodIssue): string {
+  const at = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => (at === '' ? key : `${at}.${key}`));
+    const more = keys.length - MOST_NAMED;
+    return `unknown key ${keys.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  }
+  return at === '' ? issue.message : `${at}: ${issue.message}`;
+}
+
+function hintOf(issue: z.core.$ZodIssue): string | undefined {
+  if (issue.code === 'unrecognized_keys') return unknownKeyHint(recipeSchema, issue.path, issue.keys[0]);
+  if (issue.code !== 'invalid_type' || issue.expected !== 'object') return undefined;
+  const keys = keysAt(recipeSchema, issue.path);
+  return keys.length === 0
+    ? undefined
+    : `${issue.path.join('.') || 'a recipe'} is a section; its keys are ${keys.join(', ')}`;
+}

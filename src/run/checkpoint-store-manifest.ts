@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { errorText } from '../base/errors.js';
+import { openRegular, readSmallText } from '../files/small-file.js';
+
+/** Version of the checkpoint folder's layout. */
+export const FORMAT = 1;
+
+const FILES = ['model.safetensors', 'optimizer.safetensors'] as const;
+
+/** `manifest.json`: how to know the files are whole, and whatever the trainer needs to resume. */
+export interface CheckpointManifest {
+  readonly format: number;
+  readonly step: number;
+  readonly files: Readonly<Record<string, FileFingerprint>>;
+  readonly [key: string]: unknown;
+}
+
+interface FileFingerprint {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Sizes and hashes of a checkpoint's files as they are on disk. */
+export function fingerprint(folder: string): Record<string, FileFingerprint> {
+  return Object.fromEntries(
+    FILES.map((file) => {
+      const path = join(folder, file);
+      return [file, { bytes: statSync(path).size, sha256: sha256(path) }];
+    }),
+  );
+}
+
+const manifestSchema = z.looseObject({
+  files: z.record(z.string(), z.object({ bytes: z.int(), sha256: z.string() })),
+});
+
+/**
+ * Checks a checkpoint's files against its manifest.
+ * @param files those that are needed; all by default
+ * @returns the manifest, or why the checkpoint cannot be used
+ */
+export function verify(
+  folder: string,
+  files: readonly string[] = FILES,
+): { manifest: CheckpointManifest } | { reason: string } {
+  if (!existsSync(folder)) return { reason: 'the folder is missing' };
+  const path = join(folder, 'manifest.json');
+  if (!existsSync(path)) return { reason: 'manifest.json is missing (ENOENT)' };
+  try {
+    const value: unknown = JSON.parse(readSmallText(path));
+    const { format, step } = Object(value);
+    if (format !== FORMAT)
+      return { reason: `manifest.json has format ${format}, this program reads ${FORMAT}` };
+    if (String(step) !== basename(folder)) return { reason: `manifest.json is of step ${step}` };
+    const parsed = manifestSchema.safeParse(value);
+    if (!parsed.success) {
+      const [{ path: key, message }] = parsed.error.issues;
+      return { reason: `manifest.json: ${key.join('.')}: ${message}` };
+    }
+    const manifest = parsed.data as CheckpointManifest;
+    const reason = files
+      .map((file) => damage(join(folder, file), file, manifest.files[file]))
+      .find((found) => found !== undefined);
+    return reason === undefined ? { manifest } : { reason };
+  } catch (error) {
+    return { reason: errorText(error) };
+  }
+}
+
+/** Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing where they are. */
+export function modelDamage(folder: string): string | undefined {
+  const files = manifestSchema.safeParse(JSON.parse(readSmallText(join(folder, 'manifest.json')))).data
+    ?.files;
+  const [model] = FILES;
+  return files === undefined ? undefined : damage(join(folder, model), model, files[model]);
+}
+
+function damage(path: string, file: string, expected: FileFingerprint | undefined): string | undefined {
+  if (expected === undefined) return `manifest.json does not name ${file}`;
+  if (!existsSync(path)) return `${file} is missing`;
+  const bytes = statSync(path).size;
+  if (bytes !== expected.bytes) return `${file} has ${bytes} bytes instead of ${expected.bytes}`;
+  return sha256(path) === expected.sha256 ? undefined : `${file} does not have the hash in manifest.json`;
+}
+
+function sha256(path: string): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(1 << 22);
+  const { descriptor: file } = openRegular(path);
+  try {
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
+      hash.update(buffer.subarray(0, read));
+    }
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}

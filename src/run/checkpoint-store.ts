@@ -1,0 +1,262 @@
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TensorData } from '../base/tensor-data.js';
+import {
+  makeFolder,
+  removeTemporary,
+  syncFile,
+  syncFolder,
+  temporaryPath,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from '../files/atomic.js';
+import { withFileErrors } from '../files/file-errors.js';
+import { writeFilesInThread } from '../files/files-in-thread.js';
+import { readSmallText } from '../files/small-file.js';
+import { readSafetensors, safetensorsParts, writeSafetensors } from '../weights/safetensors/safetensors.js';
+import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
+
+/** A checkpoint whose files were found whole. */
+export interface Checkpoint {
+  readonly step: number;
+  readonly folder: string;
+  readonly manifest: CheckpointManifest;
+}
+
+/** What was looked for, and what had to be passed over on the way, for the log. */
+export interface CheckpointSearch {
+  readonly checkpoint?: Checkpoint;
+  readonly skipped: readonly { readonly folder: string; readonly reason: string }[];
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+/** What a checkpoint is made of. */
+export interface CheckpointContent {
+  readonly model: Tensors;
+  readonly optimizer: Tensors;
+  /** What the caller needs to resume, beside the tensors; `format`, `step` and `files` are added. */
+  readonly manifest: object;
+  /** Moves the pointer `best` too. */
+  readonly isBest?: boolean;
+}
+
+/**
+ * Writes `checkpoints/<step>/` whole or not at all, then moves the pointer `latest`: a kill or power loss at
+ * any moment leaves the checkpoints before it as they were. What `metrics.jsonl` tells of the steps before is on
+ * the disk before the checkpoint is. One process at a time may write a phase's folder.
+ *
+ * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full or `phaseFolder` is
+ * gone.
+ */
+export function saveCheckpoint(phaseFolder: string, step: number, content: CheckpointContent): Checkpoint {
+  const { root, folder, temporary } = placeOf(phaseFolder, step);
+  return withFileErrors(folder, () => {
+    try {
+      makeRoom(root, temporary);
+      writeSafetensors(join(temporary, MODEL), content.model);
+      writeSafetensors(join(temporary, OPTIMIZER), content.optimizer);
+      return putInPlace(phaseFolder, step, temporary, content, fingerprint(temporary));
+    } finally {
+      removeTemporary(root);
+    }
+  });
+}
+
+/**
+ * `saveCheckpoint` whose files are written by a thread of their own while this one goes on: the tensors' bytes are
+ * taken over. Until the promise resolves nothing else may be saved or pruned there, and no checkpoint is there.
+ */
+export async function saveCheckpointInThread(
+  phaseFolder: string,
+  step: number,
+  content: CheckpointContent,
+): Promise<Checkpoint> {
+  const { root, folder, temporary } = placeOf(phaseFolder, step);
+  try {
+    withFileErrors(folder, () => makeRoom(root, temporary));
+    const [model, optimizer] = await writeFilesInThread([
+      { path: join(temporary, MODEL), parts: safetensorsParts(content.model) },
+      { path: join(temporary, OPTIMIZER), parts: safetensorsParts(content.optimizer) },
+    ]).catch((error) =>
+      withFileErrors(folder, () => {
+        throw error;
+      }),
+    );
+    const files = { [MODEL]: model, [OPTIMIZER]: optimizer };
+    return withFileErrors(folder, () => putInPlace(phaseFolder, step, temporary, content, files));
+  } finally {
+    withFileErrors(folder, () => removeTemporary(root));
+  }
+}
+
+const MODEL = 'model.safetensors';
+const OPTIMIZER = 'optimizer.safetensors';
+
+function placeOf(phaseFolder: string, step: number) {
+  const root = join(phaseFolder, 'checkpoints');
+  return { root, folder: join(root, String(step)), temporary: temporaryPath(root, String(step)) };
+}
+
+function makeRoom(root: string, temporary: string): void {
+  // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
+  makeFolder(root);
+  removeTemporary(root);
+  mkdirSync(temporary);
+}
+
+function putInPlace(
+  phaseFolder: string,
+  step: number,
+  temporary: string,
+  { manifest: given, isBest }: CheckpointContent,
+  files: CheckpointManifest['files'],
+): Checkpoint {
+  const { root, folder } = placeOf(phaseFolder, step);
+  const manifest = { ...given, format: FORMAT, step, files };
+  writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
+  syncFile(join(phaseFolder, 'metrics.jsonl'));
+  // Before the checkpoint is there: after a kill in between training comes here again, and saves it.
+  if (isBest) writePointer(root, 'best', step);
+  if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
+  renameSync(temporary, folder);
+  syncFolder(root);
+  writePointer(root, 'latest', step);
+  return { step, folder, manifest };
+}
+
+/**
+ * The newest checkpoint by step whose files are all there with the size and hash in its manifest. Damaged
+ * ones are passed over for the next older. The pointer `latest` is not trusted over the files: a writer
+ * killed just before it moved the pointer has left a newer, whole checkpoint.
+ */
+export function latestCheckpoint(phaseFolder: string): CheckpointSearch {
+  const root = join(phaseFolder, 'checkpoints');
+  const steps = stepsIn(root);
+  const pointed = readPointer(root, 'latest');
+  const lost = pointed !== undefined && !steps.includes(pointed) ? [pointed] : [];
+  return firstWhole(root, [...lost, ...steps.reverse()]);
+}
+
+/** The checkpoint that `best` points to, verified. */
+export function bestCheckpoint(phaseFolder: string): CheckpointSearch {
+  const root = join(phaseFolder, 'checkpoints');
+  const step = readPointer(root, 'best');
+  return firstWhole(root, step === undefined ? [] : [step]);
+}
+
+/** The checkpoint of a step where its weights are whole, else why not. Its optimiser's state may be missing. */
+export function wholeModel(
+  phaseFolder: string,
+  step: number,
+): { readonly checkpoint: Checkpoint } | { readonly reason: string } {
+  const { folder } = placeOf(phaseFolder, step);
+  const found = verify(folder, [MODEL]);
+  return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
+}
+
+/** The step that `best` points to, whether its checkpoint is whole or not. */
+export function bestStep(phaseFolder: string): number | undefined {
+  return readPointer(join(phaseFolder, 'checkpoints'), 'best');
+}
+
+/** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
+export function newestStep(phaseFolder: string): number {
+  return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;
+}
+
+/** What the manifest of the newest checkpoint says, whole or not; of one that cannot be read, that of the one before it. */
+export function newestManifest(phaseFolder: string): Readonly<Record<string, unknown>> | undefined {
+  const root = join(phaseFolder, 'checkpoints');
+  for (const step of stepsIn(root).reverse()) {
+    const manifest = readManifest(join(root, String(step)));
+    if (manifest !== undefined) return manifest;
+  }
+  return undefined;
+}
+
+/**
+ * Points `latest` to the checkpoint that training goes on from: a writer killed just before it moved the pointer has left it
+ * behind, and training that is over would never move it. Only for who holds the folder.
+ */
+export function pointToLatest(phaseFolder: string, { step }: Checkpoint): void {
+  const root = join(phaseFolder, 'checkpoints');
+  if (readPointer(root, 'latest') !== step) writePointer(root, 'latest', step);
+}
+
+/** Deletes what killed writers left in a phase's folder. Only for who holds it, or knows that nobody does. */
+export function removeLeftovers(phaseFolder: string): void {
+  for (const folder of [phaseFolder, join(phaseFolder, 'checkpoints')]) {
+    withFileErrors(folder, () => removeTemporary(folder));
+  }
+}
+
+/** The tensors of a checkpoint. */
+export function readCheckpoint(checkpoint: Checkpoint): { model: Tensors; optimizer: Tensors } {
+  const read = (file: string) => readSafetensors(join(checkpoint.folder, file)).tensors;
+  return { model: read('model.safetensors'), optimizer: read('optimizer.safetensors') };
+}
+
+/**
+ * To be called after a checkpoint was saved: deletes all but the newest `keep` (at least one), never those `latest`
+ * and `best` point to; damaged ones of later steps, which training has gone back behind and which would take the
+ * place of good ones; and what killed writers left.
+ */
+export function prune(phaseFolder: string, keep: number): void {
+  const root = join(phaseFolder, 'checkpoints');
+  const latest = readPointer(root, 'latest');
+  const pointed = [latest, readPointer(root, 'best')];
+  const steps = stepsIn(root);
+  const damaged = steps.filter(
+    (step) => latest !== undefined && step > latest && 'reason' in verify(join(root, String(step))),
+  );
+  const whole = steps.filter((step) => !damaged.includes(step));
+  const old = [...damaged, ...whole.slice(0, -Math.max(keep, 1))];
+  withFileErrors(root, () => {
+    for (const step of old.filter((step) => !pointed.includes(step))) {
+      // Renamed first: a kill while files go must not leave half a checkpoint under a step's name.
+      renameSync(join(root, String(step)), temporaryPath(root, `old-${step}`));
+    }
+    removeTemporary(root);
+  });
+}
+
+function firstWhole(root: string, steps: readonly number[]): CheckpointSearch {
+  const skipped: { folder: string; reason: string }[] = [];
+  for (const step of steps) {
+    const folder = join(root, String(step));
+    const found = verify(folder);
+    if ('manifest' in found) return { checkpoint: { step, folder, manifest: found.manifest }, skipped };
+    skipped.push({ folder, reason: found.reason });
+  }
+  return { skipped };
+}
+
+/** Steps with a folder, ascending by number: as strings, 1000 would sort before 999. */
+function stepsIn(root: string): number[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function readManifest(folder: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const manifest: unknown = JSON.parse(readSmallText(join(folder, 'manifest.json')));
+    return typeof manifest === 'object' && manifest !== null ? { ...manifest } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readPointer(root: string, name: 'latest' | 'best'): number | undefined {
+  const path = join(root, name);
+  if (!existsSync(path)) return undefined;
+  const text = readSmallText(path).trim();
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+function writePointer(root: string, name: 'latest' | 'best', step: number): void {
+  writeFileAtomic(join(root, name), `${step}\n`, { makesFolder: false });
+}

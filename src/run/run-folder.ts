@@ -1,0 +1,162 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText, InputError } from '../base/errors.js';
+import { syncFile, writeJsonAtomic } from '../files/atomic.js';
+import { readSmallText } from '../files/small-file.js';
+import type { PhaseResult } from './records.js';
+
+/** Where things lie in a run folder (the contract that other programs read). */
+export interface RunFolder {
+  readonly root: string;
+  readonly recipe: string;
+  readonly plan: string;
+  /** The training images, one a line, where only a part of the data set is used. */
+  readonly images: string;
+  /** What the data set is recognised by: see `RunData`. */
+  readonly data: string;
+  /** Folder of the lists of its images. */
+  readonly imageLists: string;
+  /** Which images to evaluate on have been decoded once. */
+  readonly readable: string;
+  readonly summary: string;
+  /** Folder of `index.html` and its figures. */
+  readonly report: string;
+  /** `PT`, `MT/0` ..., `FT`, `E2E`. */
+  phase(name: string): PhaseFolder;
+}
+
+export interface PhaseFolder {
+  readonly root: string;
+  readonly metrics: string;
+  readonly log: string;
+  /** What the last evaluation took images for: see `Confusion`. */
+  readonly confusion: string;
+  /** Folder of a few images that the phase has seen. */
+  readonly samples: string;
+  /** Exists once the phase is done. */
+  readonly result: string;
+  /** Folder of its TensorBoard event files, beside those of the other phases. */
+  readonly events: string;
+}
+
+/** @throws InputError if `root` is not the folder of a run */
+export function requireRun(root: string): void {
+  if (existsSync(runFolder(root).recipe)) return;
+  throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
+    hint: 'Name the folder that `npx deep-incubation run` writes. It exists as soon as the run has started.',
+  });
+}
+
+export function runFolder(root: string): RunFolder {
+  return {
+    root,
+    recipe: join(root, 'recipe.json'),
+    plan: join(root, 'plan.json'),
+    images: join(root, 'train_images.txt'),
+    data: join(root, 'data.json'),
+    imageLists: join(root, 'data'),
+    readable: join(root, 'data', 'readable.json'),
+    summary: join(root, 'summary.json'),
+    report: join(root, 'report'),
+    phase: (name) => {
+      const phase = join(root, ...name.split('/'));
+      return {
+        root: phase,
+        metrics: join(phase, 'metrics.jsonl'),
+        log: join(phase, 'log.txt'),
+        confusion: join(phase, 'confusion.json'),
+        samples: join(phase, 'samples'),
+        result: join(phase, 'result.json'),
+        events: join(root, 'tensorboard', ...name.split('/')),
+      };
+    },
+  };
+}
+
+/** The phases whose folders exist, in the order they are trained: PT, MT/0 ..., FT, E2E. */
+export function phasesIn(root: string): string[] {
+  const modules = foldersIn(join(root, 'MT'))
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((index) => `MT/${index}`);
+  const present = new Set(foldersIn(root));
+  return [
+    ...['PT'].filter((p) => present.has(p)),
+    ...modules,
+    ...['FT', 'E2E'].filter((p) => present.has(p)),
+  ];
+}
+
+/** Whether any phase has something to lose. */
+export function hasBegun(root: string): boolean {
+  return phasesIn(root).some((phase) => existsSync(join(runFolder(root).phase(phase).root, 'checkpoints')));
+}
+
+/** The result of a finished phase, or nothing. Throws `InputError` where the file is not one. */
+export function readResult(root: string, phase: string): PhaseResult | undefined {
+  const path = runFolder(root).phase(phase).result;
+  if (!existsSync(path)) return undefined;
+  const value = readJsonObject(path);
+  const hint = `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it anew.`;
+  const wrong = RESULT_NUMBERS.find((key) => typeof value[key] !== 'number');
+  if (wrong !== undefined) throw new InputError(`${path}: "${wrong}" is missing or not a number.`, { hint });
+  if (typeof value.phase !== 'string') {
+    throw new InputError(`${path}: "phase" is missing or not a phase's name.`, { hint });
+  }
+  if (value.phase !== phase) {
+    throw new InputError(`${path} is of ${JSON.stringify(value.phase)}, not of ${phase}`, {
+      hint: `The folder of another phase was copied here: restore its own, or remove ${runFolder(root).phase(phase).root}.`,
+    });
+  }
+  return value as unknown as PhaseResult;
+}
+
+/** Marks the phase as done. Its metrics are on the disk before. */
+export function writeResult(root: string, result: PhaseResult): void {
+  const phase = runFolder(root).phase(result.phase);
+  syncFile(phase.metrics);
+  writeJsonAtomic(phase.result, result);
+}
+
+/** The parsed content of a JSON file. Throws `InputError` that names it. */
+export function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readSmallText(path));
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError(`Cannot read ${path}: ${errorText(error)}`, { cause: error });
+  }
+}
+
+/** `readJson` of a file that holds an object. Throws `InputError` that names it where it holds something else. */
+export function readJsonObject(path: string): Readonly<Record<string, unknown>> {
+  const value = readJson(path);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new InputError(`${path} is damaged: it does not hold a JSON object`, {
+    hint: 'Restore it from a copy, or begin in another folder.',
+  });
+}
+
+const RESULT_NUMBERS = [
+  'steps',
+  'images',
+  'block_passes',
+  'macs',
+  'seconds',
+  'top1',
+  'top5',
+  'loss',
+  'parameters',
+  'trained_parameters',
+  'memory_bytes',
+] as const;
+
+function foldersIn(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+}

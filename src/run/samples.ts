@@ -1,0 +1,73 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { makeFolder, writeFileAtomic, writeJsonAtomic } from '../files/atomic.js';
+import { withFileErrors } from '../files/file-errors.js';
+
+const natural = z.int().min(0);
+const share = z.number().min(0).max(1).nullable();
+const known = { label: natural, name: z.string().optional() };
+
+const schema = z.object({
+  /** Of the phase: 0 before the first. */
+  step: natural,
+  /** Pixels of one image in the strip, in which they lie side by side. */
+  width: z.int().positive(),
+  height: z.int().positive(),
+  images: z.array(
+    z.object({
+      /** In the data set. */
+      index: natural,
+      /** What the data set calls it. */
+      file: z.string(),
+      /** What it is trained towards; mixed images have two. */
+      targets: z.array(z.object({ ...known, weight: share })),
+      /** The likeliest classes, the first first; only of judged images. Null: not finite. */
+      predictions: z.array(z.object({ ...known, probability: share })).optional(),
+    }),
+  ),
+});
+
+/** `train.json` or `eval.json` in a phase's `samples/`: what the images of the strip beside it show. */
+export type Samples = z.infer<typeof schema>;
+export type SampleImage = Samples['images'][number];
+
+/** `train`: of the first batch, as the model sees them; `eval`: of the last evaluation. */
+export type SampleKind = 'train' | 'eval';
+
+export const samplesPath = (folder: string, kind: SampleKind) => join(folder, `${kind}.json`);
+
+/** The PNG strip; another name for each step, so that the two files never disagree. */
+export const stripPath = (folder: string, kind: SampleKind, step: number) =>
+  join(folder, `${kind}-${step}.png`);
+
+/** What a parsed file says; nothing where it is none. */
+export function samplesOf(value: unknown): Samples | undefined {
+  return schema.safeParse(value).data;
+}
+
+/** Writes strip and description. A reader sees the old or the new pair. */
+export function writeSamples(folder: string, kind: SampleKind, samples: Samples, png: Uint8Array): void {
+  const strip = stripPath(folder, kind, samples.step);
+  withFileErrors(folder, () => {
+    makeFolder(folder);
+  });
+  writeFileAtomic(strip, png, { makesFolder: false });
+  writeJsonAtomic(samplesPath(folder, kind), samples, { makesFolder: false });
+  removeStrips(folder, kind, (path) => path !== strip);
+}
+
+export function removeSamples(folder: string, kind: SampleKind): void {
+  withFileErrors(folder, () => rmSync(samplesPath(folder, kind), { force: true }));
+  removeStrips(folder, kind, () => true);
+}
+
+function removeStrips(folder: string, kind: SampleKind, isOld: (path: string) => boolean): void {
+  if (!existsSync(folder)) return;
+  withFileErrors(folder, () => {
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      if (/^(train|eval)-\d+\.png$/.test(name) && name.startsWith(kind) && isOld(path)) rmSync(path);
+    }
+  });
+}

@@ -1,0 +1,159 @@
+import { InputError } from '../../base/errors.js';
+import { requireWithin } from '../../base/numbers.js';
+import type { Batch } from '../../data/loader/batch.js';
+import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
+import { fromArray, type Tensor } from '../../torch/tensor.js';
+import type { Predictions, Task } from '../../training/task.js';
+import { type InputOptions, imageInput } from '../image-input.js';
+import { headsOf, judged, widened } from '../logits.js';
+
+export interface ClassificationOptions extends InputOptions {
+  readonly classes: number;
+  /** Share of the target that all classes have alike. Default 0. */
+  readonly labelSmoothing?: number;
+  readonly dtype?: 'F32' | 'F64';
+}
+
+/** Of each image its label, and in a mixed batch the distribution that it is trained on. */
+export interface ClassTarget {
+  /** I64 [B]. */
+  readonly labels: Tensor;
+  /** [B, classes], label smoothing inside. */
+  readonly soft?: Tensor;
+}
+
+/**
+ * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
+ * head is trained; judged is their mean.
+ *
+ * @throws InputError unless mean and std are a number for each channel, std above 0, and labelSmoothing is a share; when used, if images, labels or
+ *   logits are not as the options say
+ *
+ * @example
+ * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
+ * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
+ * for await (const batch of evalBatches({ dataset: val, batchSize: 4 })) {
+ *   console.log(task.prepare(batch).input.shape, dataset.length); // [4, 3, 16, 16]
+ * }
+ */
+export function classification(options: ClassificationOptions): Task<ClassTarget> {
+  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
+  requireWithin('labelSmoothing', labelSmoothing, 0, 1);
+  const inputOf = imageInput(options);
+
+  return {
+    prepare(batch) {
+      checkBatch(batch, channels, classes);
+      return scope(() => {
+        const pixels = inputOf(batch);
+        const input = dtype === 'F32' ? pixels : to(pixels, { dtype });
+        const labels = fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size], device);
+        if (batch.mix === undefined) return { input, target: { labels } };
+        const values = softTargets(batch.labels, batch.mix.lambda, classes, labelSmoothing);
+        const typed = dtype === 'F32' ? Float32Array.from(values) : values;
+        return { input, target: { labels, soft: fromArray(typed, [batch.size, classes], device) } };
+      });
+    },
+
+    loss(logits, { labels, soft }) {
+      const [head] = headsOf(widened(logits));
+      requireClasses(head, classes);
+      return soft === undefined ? crossEntropy(head, labels, labelSmoothing) : crossEntropy(head, soft);
+    },
+
+    score(logits, { labels }) {
+      const exact = judged(to(logits, { dtype: 'F64' }));
+      requireClasses(exact, classes);
+      const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(labels, [-1, 1]));
+      return {
+        loss: mul(crossEntropy(exact, labels), labels.shape[0]).item(),
+        top1: sum(slice(hits, 1, 0, 1)).item(),
+        top5: sum(hits).item(),
+      };
+    },
+    predict(logits, { labels }) {
+      return scope(() => predictionsOf(judged(to(logits, { dtype: 'F64' })), labels));
+    },
+  };
+}
+
+/** @param logits [B, classes] */
+function requireClasses({ shape }: Tensor, classes: number): void {
+  if (shape.length === 2 && shape[1] === classes) return;
+  throw new InputError(`the model gives [${shape.join(', ')}], the task takes logits [B, ${classes}]`, {
+    hint: 'make the head of the model for as many classes as the task has',
+  });
+}
+
+/** Most classes that are told of an image. */
+const TOLD = 3;
+
+/** @param logits F64 [B, classes] */
+function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
+  const [size, classes] = logits.shape;
+  // Asked for as many as the score does, so that of equal logits the same comes first.
+  const asked = Math.min(5, classes);
+  const k = Math.min(TOLD, classes);
+  const first = integers(topIndices(logits, asked));
+  const values = logits.toFloat64Array();
+  const found = { k, labels: integers(labels), classes: new Int32Array(size * k) };
+  const probabilities = new Float64Array(size * k);
+  for (let image = 0; image < size; image++) {
+    const row = values.subarray(image * classes, (image + 1) * classes);
+    const most = row[first[image * asked]];
+    const sum = row.reduce((total, value) => total + Math.exp(value - most), 0);
+    for (let rank = 0; rank < k; rank++) {
+      const name = first[image * asked + rank];
+      found.classes[image * k + rank] = name;
+      probabilities[image * k + rank] = Math.exp(row[name] - most) / sum;
+    }
+  }
+  return { ...found, probabilities };
+}
+
+/** The elements of an I64 tensor of small numbers. */
+function integers(tensor: Tensor): Int32Array {
+  const { data } = tensor.toData();
+  return Int32Array.from(new BigInt64Array(data.buffer), Number);
+}
+
+/** lambda T(label) + (1 - lambda) T(the partner's), where T smooths: 1 - s + s/classes on the label, else s/classes. */
+function softTargets(
+  labels: Int32Array,
+  lambda: number,
+  classes: number,
+  labelSmoothing: number,
+): Float64Array {
+  const targets = new Float64Array(labels.length * classes).fill(labelSmoothing / classes);
+  for (const [i, label] of labels.entries()) {
+    targets[i * classes + label] += (1 - labelSmoothing) * lambda;
+    targets[i * classes + labels[labels.length - 1 - i]] += (1 - labelSmoothing) * (1 - lambda);
+  }
+  return targets;
+}
+
+function checkBatch(batch: Batch, channels: number, classes: number): void {
+  if (batch.channels !== channels && batch.channels !== 1) {
+    throw new InputError(`the images have ${batch.channels} channels, the model takes ${channels}`, {
+      hint: `set model.channels to ${batch.channels}`,
+    });
+  }
+  const largest = batch.labels.reduce((a, b) => Math.max(a, b), 0);
+  if (largest >= classes) {
+    throw new InputError(`an image has label ${largest}, the model knows classes 0 to ${classes - 1}`, {
+      hint: `set model.classes to at least ${largest + 1}`,
+    });
+  }
+  const smallest = batch.labels.reduce((a, b) => Math.min(a, b), 0);
+  if (smallest < 0) {
+    throw new InputError(`an image has label ${smallest}, the model knows classes 0 to ${classes - 1}`, {
+      hint: 'labels are numbers from 0',
+    });
+  }
+  if (batch.mix !== undefined && batch.size % 2 !== 0) {
+    throw new InputError(`mixup and cutmix take batches of an even number of images, not ${batch.size}`, {
+      hint: 'set batch_size to an even number, or data.augment.mixup and cutmix to 0',
+    });
+  }
+}

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { type Refusal, ranks } from '../../../test/ranks.js';
+import { crewOf } from './crew.js';
+
+test('one process is a crew of its own', async () => {
+  const crew = crewOf(undefined);
+  expect(crew).toMatchObject({ rank: 0, size: 1, leads: true, group: undefined });
+  expect(crew.any([true, false])).toEqual([true, false]);
+  expect(await crew.led(1, async () => [3])).toEqual([3]);
+});
+
+test('flags of any, numbers of rank 0, who may take longer than the timeout', async () => {
+  const settings = { timeoutSeconds: 1, workMs: 3000, beats: true };
+  const endings = await ranks(3, 'agreeing', settings);
+  for (const [rank, { code, value, stderr }] of endings.entries()) {
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(value).toEqual({ leads: rank === 0, flags: [true, true, false], numbers: [0, Math.PI] });
+  }
+});
+
+test('without a beat it is taken for lost', async () => {
+  const settings = { timeoutSeconds: 1, workMs: 3000, beats: false };
+  const [, other] = await ranks<Refusal>(2, 'agreeing', settings);
+  expect(other).toMatchObject({ code: 1, value: { error: 'LostRank' } });
+});

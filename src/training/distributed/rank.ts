@@ -1,0 +1,127 @@
+import { InputError } from '../../base/errors.js';
+
+/** Which of the processes that train together this one is, and where they meet. */
+export interface Rank {
+  readonly rank: number;
+  /** How many there are: 2 or more. */
+  readonly size: number;
+  /** Which of those of this machine. */
+  readonly localRank: number;
+  readonly host: string;
+  readonly port: number;
+  /** Whether this process opens the store in which all meet. */
+  readonly serves: boolean;
+}
+
+/** c10d's own default. */
+const PORT = 29500;
+
+/** c10d's own is 10 minutes for NCCL, 30 for Gloo. */
+const TIMEOUT_SECONDS = 600;
+
+/** Of more, its milliseconds are too large for c10d's store: it gives up at once. */
+const MOST_SECONDS = 2_000_000;
+
+/**
+ * Seconds to wait for the others, to come or to answer: DEEP_INCUBATION_RANK_TIMEOUT, or 600.
+ * @throws InputError when it is no whole number from 1 to 2 million
+ */
+export function timeoutIn(env: NodeJS.ProcessEnv): number {
+  return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', {
+    least: 1,
+    most: MOST_SECONDS,
+    otherwise: TIMEOUT_SECONDS,
+    hint: `it is how many seconds the processes of a phase wait for one another; unset it to make it ${TIMEOUT_SECONDS}`,
+  });
+}
+
+/** Launchers by the variables they give their processes. mpirun comes before Slurm, which it may run in. */
+const LAUNCHERS = [
+  { rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK' },
+  {
+    rank: 'OMPI_COMM_WORLD_RANK',
+    size: 'OMPI_COMM_WORLD_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
+  },
+  { rank: 'PMI_RANK', size: 'PMI_SIZE', localRank: 'MPI_LOCALRANKID' },
+  { rank: 'SLURM_PROCID', size: 'SLURM_NTASKS', localRank: 'SLURM_LOCALID' },
+] as const;
+
+/** Whether torchrun, srun or mpirun has started this process, be it alone. */
+export function isLaunched(env: NodeJS.ProcessEnv): boolean {
+  return LAUNCHERS.some(({ rank }) => env[rank] !== undefined);
+}
+
+/**
+ * This process's rank, from the environment: torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
+ * MASTER_PORT); where MASTER_ADDR is set, also those of Open MPI, MPICH (Hydra) and Slurm. MASTER_PORT may be left out.
+ * Undefined where this process trains alone.
+ * @throws InputError naming a variable that is missing or no such number
+ */
+export function rankIn(env: NodeJS.ProcessEnv): Rank | undefined {
+  const [torchrun] = LAUNCHERS;
+  const isTorchrun = env[torchrun.rank] !== undefined || env[torchrun.size] !== undefined;
+  const names = isTorchrun
+    ? torchrun
+    : LAUNCHERS.find((launcher) => env[launcher.rank] !== undefined && env[launcher.size] !== undefined);
+  if (names === undefined || (!isTorchrun && env.MASTER_ADDR === undefined)) return undefined;
+
+  const size = integer(env, names.size, { least: 1 });
+  const rank = integer(env, names.rank, { most: size - 1 });
+  if (size === 1) return undefined;
+  const host = env.MASTER_ADDR;
+  if (host === undefined || host === '') throw missing('MASTER_ADDR', 'the machine that rank 0 runs on');
+  return {
+    rank,
+    size,
+    localRank: integer(env, names.localRank, { otherwise: 0 }),
+    host,
+    port: integer(env, 'MASTER_PORT', { least: 1, most: 65_535, otherwise: PORT }),
+    // torchrun's own process has opened it already, by default.
+    serves: rank === 0 && env.TORCHELASTIC_USE_AGENT_STORE !== 'True',
+  };
+}
+
+const SIZES_HERE = [
+  'LOCAL_WORLD_SIZE',
+  'OMPI_COMM_WORLD_LOCAL_SIZE',
+  'MPI_LOCALNRANKS',
+  'SLURM_NTASKS_PER_NODE',
+];
+
+/** How many of the processes that train together are on this machine, as far as the launcher tells; else 1. */
+export function ranksHere(env: NodeJS.ProcessEnv): number {
+  if (rankIn(env) === undefined) return 1;
+  const told = SIZES_HERE.map((name) => Number(env[name])).find(
+    (size) => Number.isSafeInteger(size) && size > 0,
+  );
+  return told ?? 1;
+}
+
+interface Range {
+  readonly least?: number;
+  readonly most?: number;
+  readonly otherwise?: number;
+  readonly hint?: string;
+}
+
+const LAUNCHERS_OWN = 'torchrun, srun and mpirun set it; unset it to train in one process';
+
+function integer(env: NodeJS.ProcessEnv, name: string, range: Range): number {
+  const { least = 0, most, otherwise, hint = LAUNCHERS_OWN } = range;
+  const text = env[name];
+  if (text === undefined || text === '') {
+    if (otherwise !== undefined) return otherwise;
+    throw missing(name, 'a number');
+  }
+  const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= (most ?? Number.MAX_SAFE_INTEGER)) return number;
+  const wanted = most === undefined ? `an integer from ${least}` : `an integer in ${least} ... ${most}`;
+  throw new InputError(`the environment's ${name} is ${text}: expected ${wanted}`, { hint });
+}
+
+function missing(name: string, what: string): InputError {
+  return new InputError(`the environment names a rank, but not ${name}: ${what}`, {
+    hint: 'start the processes with torchrun, or set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for each',
+  });
+}

@@ -1,0 +1,44 @@
+import { operator } from '../../torch/operator.js';
+import { fromArray } from '../../torch/tensor.js';
+import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
+
+export interface AdamWOptions {
+  /** Default 0.9, 0.999. */
+  readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
+  readonly eps?: number;
+}
+
+const fused = operator<undefined>('aten::_fused_adamw_');
+
+/**
+ * AdamW (Loshchilov and Hutter 2019) by libtorch's fused kernel:
+ * p *= 1 - lr*wd; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const optimizer = adamw(groups, { betas: [0.9, 0.95] });
+ * optimizer.free();
+ */
+export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions = {}): Optimizer {
+  const [beta1, beta2] = options.betas ?? [0.9, 0.999];
+  const eps = options.eps ?? 1e-8;
+  return optimizerFrom(groups, {
+    slots: ['exp_avg', 'exp_avg_sq'],
+    update(all, step) {
+      const at = fromArray(Float32Array.of(step), [], all[0].parameters[0].device);
+      for (const { parameters, gradients, slots, lr, weightDecay } of all) {
+        const [averages, squares] = slots;
+        const ats = parameters.map(() => at);
+        const numbers = [lr, beta1, beta2, weightDecay, eps];
+        fused(parameters, gradients, averages, squares, [], ats, ...numbers, false, false);
+      }
+    },
+  });
+}

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { backward } from '../../torch/autograd.js';
+import { mul, sum } from '../../torch/ops.js';
+import { liveHandles, scope } from '../../torch/scope.js';
+import { fromArray, type Tensor } from '../../torch/tensor.js';
+import { clipGradients, gradientNorm } from './clip.js';
+
+/** A parameter whose gradient is `gradient`. */
+function withGradient(...gradient: number[]): Tensor {
+  const tensor = fromArray(new Float32Array(gradient.length), [gradient.length]);
+  tensor.requiresGrad = true;
+  scope(() => backward(sum(mul(tensor, fromArray(Float32Array.from(gradient), [gradient.length])))));
+  return tensor;
+}
+const gradients = (tensors: Tensor[]) =>
+  scope(() => tensors.map(({ grad }) => Array.from(grad?.toFloat32Array() ?? [])));
+
+test('the norm is that of all gradients together', () => {
+  expect(gradientNorm([withGradient(3), withGradient(0, 4)])).toBeCloseTo(5, 6);
+  expect(gradientNorm([withGradient(2, -1), withGradient(4, 2)])).toBeCloseTo(5, 6);
+});
+
+test('larger ones are scaled to the limit, all alike, and the norm before is told', () => {
+  const parameters = [withGradient(3), withGradient(0, -4)];
+  const before = liveHandles();
+  expect(clipGradients(parameters, 1)).toBeCloseTo(5, 6);
+  expect(liveHandles()).toBe(before);
+  const [[a], [b, c]] = gradients(parameters);
+  expect(a).toBeCloseTo(0.6, 5);
+  expect(b).toBe(0);
+  expect(c).toBeCloseTo(-0.8, 5);
+  expect(gradientNorm(parameters)).toBeLessThanOrEqual(1);
+});
+
+test('smaller ones are left as they are, and so are parameters without gradients', () => {
+  const parameters = [withGradient(3), withGradient(4)];
+  const none = fromArray(Float32Array.of(1), [1]);
+  expect(clipGradients([...parameters, none], 5.1)).toBeCloseTo(5, 6);
+  expect(gradients(parameters)).toEqual([[3], [4]]);
+  expect(none.grad).toBeNull();
+});

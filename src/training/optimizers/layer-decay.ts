@@ -1,0 +1,66 @@
+import { RunError } from '../../base/errors.js';
+import type { Tensor } from '../../torch/tensor.js';
+import type { ParameterGroup } from './optimizer.js';
+
+/** A block's name: `stages.1.blocks.0`, or without stages or under a further prefix. */
+const BLOCK = /^(?:.*?\.)?blocks\.\d+(?=\.)/;
+
+/**
+ * Layer-wise learning-rate decay (BEiT, Bao et al. 2022; MAE; timm): splits each group by layer, the layers of a group
+ * in the order in which its parameters come, and multiplies its learning rate by decay^(L + 1 - layer). With L blocks,
+ * the stem is layer 0, the j-th block, counted from 0 over the whole model, is layer j + 1, final norm and head are L + 1.
+ *
+ * @param names of all the model's parameters, frozen ones too, in its order: what comes before the first block is the
+ *   stem, what follows a block lies one layer above it
+ * @throws RunError for a parameter that `names` lacks
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const groups = decayGroups(model.trainedParameters(), 0.05);
+ * const names = [...model.namedParameters()].map(([name]) => name);
+ * layerDecayGroups(groups, names, 0.75).map(({ lrScale }) => lrScale);
+ */
+export function layerDecayGroups(
+  groups: readonly ParameterGroup[],
+  names: Iterable<string>,
+  decay: number,
+): ParameterGroup[] {
+  const { layers, top } = layersOf(names);
+  return groups.flatMap(({ weightDecay, lrScale = 1, parameters }) =>
+    byLayer(parameters, layers).map(([layer, members]) => ({
+      weightDecay,
+      lrScale: lrScale * decay ** (top - layer),
+      parameters: members,
+    })),
+  );
+}
+
+function layersOf(names: Iterable<string>): { layers: ReadonlyMap<string, number>; top: number } {
+  const layers = new Map<string, number>();
+  const blocks = new Set<string>();
+  for (const name of names) {
+    const block = BLOCK.exec(name)?.[0];
+    if (block !== undefined) blocks.add(block);
+    layers.set(name, block !== undefined || blocks.size === 0 ? blocks.size : blocks.size + 1);
+  }
+  return { layers, top: blocks.size + 1 };
+}
+
+type Named = readonly [name: string, parameter: Tensor];
+
+function byLayer(parameters: readonly Named[], layers: ReadonlyMap<string, number>): [number, Named[]][] {
+  const members = new Map<number, Named[]>();
+  for (const entry of parameters) {
+    const layer = layers.get(entry[0]);
+    if (layer === undefined) throw new RunError(`${entry[0]} is not among the model's parameters`);
+    const known = members.get(layer);
+    if (known === undefined) members.set(layer, [entry]);
+    else known.push(entry);
+  }
+  return [...members];
+}

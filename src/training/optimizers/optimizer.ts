@@ -1,0 +1,137 @@
+import { InputError, RunError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { noGrad } from '../../torch/autograd.js';
+import { zeros } from '../../torch/ops.js';
+import { keep, scope } from '../../torch/scope.js';
+import type { Tensor } from '../../torch/tensor.js';
+import { loadState, saveState } from './kept-state.js';
+
+/** Changes parameters by their gradients. Its state lives until `free()`. */
+export interface Optimizer {
+  /**
+   * One update with learning rate `lr`, from the parameters' accumulated gradients, which it leaves alone.
+   * @throws RunError naming a parameter without a gradient; nothing has changed then
+   */
+  step(lr: number): void;
+  /** The state by name (`exp_avg.<parameter>`), for a checkpoint. */
+  state(): Map<string, TensorData>;
+  /**
+   * Goes on from a state.
+   * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
+   */
+  load(state: ReadonlyMap<string, TensorData>): void;
+  free(): void;
+}
+
+/** Parameters that share a weight decay and a learning rate. */
+export interface ParameterGroup {
+  readonly weightDecay: number;
+  /** What the schedule's learning rate is multiplied with here. Default 1. */
+  readonly lrScale?: number;
+  readonly parameters: readonly (readonly [name: string, parameter: Tensor])[];
+}
+
+/**
+ * The official groups (timm's create_optimizer): no decay for vectors, for names that end in `.bias`, and for
+ * `undecayed` names (matched without their `stages.<i>.` prefix); `weightDecay` for everything else.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const [free, decayed] = decayGroups(model.trainedParameters(), 0.05, tiny.undecayed);
+ * console.log(free.weightDecay, decayed.weightDecay); // 0, 0.05
+ */
+export function decayGroups(
+  parameters: readonly (readonly [name: string, parameter: Tensor])[],
+  weightDecay: number,
+  undecayed: readonly string[] = [],
+): ParameterGroup[] {
+  const isUndecayed = ([name, parameter]: readonly [string, Tensor]) =>
+    parameter.shape.length === 1 ||
+    name.endsWith('.bias') ||
+    undecayed.includes(name.replace(/^stages\.\d+\./, ''));
+  return [
+    { weightDecay: 0, parameters: parameters.filter(isUndecayed) },
+    { weightDecay, parameters: parameters.filter((entry) => !isUndecayed(entry)) },
+  ].filter((group) => group.parameters.length > 0);
+}
+
+/** What makes one optimiser another: what it keeps, and how it updates. */
+export interface Rule {
+  /** What it keeps of each parameter: tensors of the parameter's shape and dtype, zeros before the first step. */
+  readonly slots: readonly string[];
+  /** The `step`-th update, from 1; nothing is recorded for a backward pass, and what is made is freed. */
+  update(groups: readonly UpdateGroup[], step: number): void;
+}
+
+/** A group as a rule sees it: lists in one order. */
+export interface UpdateGroup {
+  readonly parameters: readonly Tensor[];
+  /** Not to be changed. */
+  readonly gradients: readonly Tensor[];
+  /** A list for each of the rule's slots. */
+  readonly slots: readonly (readonly Tensor[])[];
+  /** The group's own, scaled. */
+  readonly lr: number;
+  readonly weightDecay: number;
+}
+
+/**
+ * An optimiser from its rule.
+ * @throws InputError when there is no parameter, or a group's numbers are none
+ */
+export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Optimizer {
+  const made = groups.filter(({ parameters }) => parameters.length > 0).map((group) => prepare(group, rule));
+  if (made.length === 0) {
+    throw new InputError('there is no parameter to train', { hint: 'freeze less' });
+  }
+  const kept = { title: 'optimizer state', steps: 'step', tensors: made.flatMap(({ kept }) => kept) };
+  let steps = 0;
+
+  return {
+    step(lr) {
+      scope(() => {
+        const ready = made.map(({ names, parameters, slots, weightDecay, lrScale }) => {
+          const gradients = parameters.map((parameter, i) => gradientOf(names[i], parameter));
+          return { parameters, gradients, slots, weightDecay, lr: lr * lrScale };
+        });
+        steps += 1;
+        noGrad(() => rule.update(ready, steps));
+      });
+    },
+    state: () => saveState(kept, steps),
+    load(state) {
+      steps = loadState(kept, state);
+    },
+    free() {
+      for (const [, tensor] of kept.tensors) tensor.free();
+    },
+  };
+}
+
+function prepare({ weightDecay, lrScale = 1, parameters: named }: ParameterGroup, rule: Rule) {
+  for (const [name, value] of Object.entries({ weightDecay, lrScale })) {
+    if (!Number.isFinite(value) || value < 0) {
+      throw new InputError(`${name} is ${value}`, { hint: 'give a number, at least 0' });
+    }
+  }
+  const names = named.map(([name]) => name);
+  const parameters = named.map(([, parameter]) => parameter);
+  const slots = rule.slots.map(() =>
+    parameters.map(({ shape, dtype, device }) => keep(zeros(shape, dtype, device))),
+  );
+  const kept = names.flatMap((name, i) =>
+    rule.slots.map((slot, s): [name: string, tensor: Tensor] => [`${slot}.${name}`, slots[s][i]]),
+  );
+  return { names, parameters, slots, kept, weightDecay, lrScale };
+}
+
+function gradientOf(name: string, parameter: Tensor): Tensor {
+  const gradient = parameter.grad;
+  if (gradient === null) throw new RunError(`${name} has no gradient: the loss does not depend on it`);
+  return gradient;
+}

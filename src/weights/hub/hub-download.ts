@@ -1,0 +1,134 @@
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { DeepIncubationError, errorText, InputError, RunError } from '../../base/errors.js';
+import { makeFolders, syncFolder, temporaryPath } from '../../files/atomic.js';
+import { writeAll } from '../../files/file-bytes.js';
+import { withFileErrors } from '../../files/file-errors.js';
+
+/** A file as the hub states it. */
+export interface RemoteFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** `sha256` of a file in large-file storage; of another, `git`: Git's SHA-1 of it. */
+  readonly digest: { readonly kind: 'sha256' | 'git'; readonly hex: string };
+}
+
+/** What is told while a file comes: `bytes` of it are there. */
+export type HubProgress = (progress: {
+  readonly path: string;
+  readonly bytes: number;
+  readonly size: number;
+}) => void;
+
+interface Source {
+  /** For messages. */
+  readonly name: string;
+  /** The bytes from an offset on. */
+  open(from: number): AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Writes what `source` delivers to `place`, once it is whole and has the digest stated; else nothing stays. A
+ * connection that breaks is opened again where it broke, as long as each one brings something.
+ *
+ * @throws InputError where `place` cannot be written
+ * @throws RunError where the bytes are not all there, or not those stated, or the disk is full
+ */
+export async function save(
+  file: RemoteFile,
+  source: Source,
+  place: string,
+  onProgress?: HubProgress,
+): Promise<void> {
+  const temporary = temporaryPath(dirname(place), basename(place));
+  const descriptor = create(temporary);
+  try {
+    try {
+      await receive(
+        file,
+        source,
+        (bytes) => withFileErrors(place, () => writeAll(descriptor, bytes)),
+        onProgress,
+      );
+      withFileErrors(place, () => fsyncSync(descriptor));
+    } finally {
+      closeSync(descriptor);
+    }
+    withFileErrors(place, () => renameSync(temporary, place));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  withFileErrors(place, () => syncFolder(dirname(place)));
+}
+
+async function receive(
+  { path, size, digest }: RemoteFile,
+  source: Source,
+  write: (bytes: Uint8Array) => void,
+  onProgress: HubProgress | undefined,
+): Promise<void> {
+  const hash = startHash(digest.kind, size);
+  let bytes = 0;
+  onProgress?.({ path, bytes, size });
+  while (bytes < size) {
+    const before = bytes;
+    let failure: unknown;
+    try {
+      for await (const chunk of source.open(bytes)) {
+        if (bytes + chunk.length > size) throw wrongBytes(source, `more than ${size} bytes came`);
+        write(chunk);
+        hash.update(chunk);
+        bytes += chunk.length;
+        onProgress?.({ path, bytes, size });
+      }
+    } catch (error) {
+      if (error instanceof DeepIncubationError) throw error;
+      failure = error;
+    }
+    if (bytes === before) {
+      throw new RunError(
+        `${source.name}: the download broke off at byte ${bytes} of ${size}${because(failure)}`,
+        {
+          hint: 'nothing half-written was kept: try again, or fetch the file another way and give its path',
+          cause: failure,
+        },
+      );
+    }
+  }
+  const hex = hash.digest('hex');
+  if (hex !== digest.hex) {
+    throw wrongBytes(source, `${path} has the ${digest.kind} digest ${hex}, the hub states ${digest.hex}`);
+  }
+}
+
+function startHash(kind: RemoteFile['digest']['kind'], size: number): Hash {
+  return kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+}
+
+function wrongBytes({ name }: Source, what: string): RunError {
+  return new RunError(`${name}: other bytes came than the hub states: ${what}`, {
+    hint: 'it was not kept: try again; if it stays so, a mirror or proxy on the way changes files',
+  });
+}
+
+function because(failure: unknown): string {
+  if (failure === undefined) return '';
+  const cause =
+    failure instanceof Error && failure.cause instanceof Error ? `: ${failure.cause.message}` : '';
+  return ` (${errorText(failure)}${cause})`;
+}
+
+function create(path: string): number {
+  try {
+    makeFolders(dirname(path));
+    return openSync(path, 'wx');
+  } catch (error) {
+    throw new InputError(`the cache ${dirname(path)} cannot be written: ${errorText(error)}`, {
+      hint: 'make it writable, or set DEEP_INCUBATION_CACHE to another folder',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../files/small-file.js';
+import { processorHints, processorSchema } from './layout-processor.js';
+import type { Geometry } from './model-file-geometry.js';
+
+/** What the files beside weights tell of a model that its weights do not, or may not. */
+export interface ModelHints {
+  readonly heads?: number;
+  readonly layerNormEps?: number;
+  /** Pixels a side. */
+  readonly imageSize?: number;
+  readonly classes?: number;
+  /** Of the images, channel by channel, on a scale of 0 to 1. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  /** Share of the resized shorter side that evaluation's crop keeps. */
+  readonly evalCrop?: number;
+  /** What the head reads, where the weights do not show it. */
+  readonly pool?: 'token' | 'mean';
+  /** Which file says how evaluation resizes or crops, and what, where ours does otherwise. */
+  readonly otherResize?: string;
+}
+
+const count = z.int().positive();
+const side = z.union([count, z.tuple([count, count]).transform(([height]) => height)]);
+const channels = z.array(z.number());
+
+const huggingFace = z.object({
+  num_attention_heads: count.optional(),
+  layer_norm_eps: z.number().positive().optional(),
+  image_size: side.optional(),
+  id2label: z.record(z.string(), z.unknown()).optional(),
+  num_labels: count.optional(),
+  hidden_act: z.string().optional(),
+});
+
+const timmImages = z.object({
+  mean: channels.optional(),
+  std: channels.optional(),
+  input_size: channels.optional(),
+  crop_pct: z.number().positive().max(1).nullish(),
+  crop_mode: z.string().nullish(),
+  interpolation: z.string().nullish(),
+});
+
+/** Of older versions, which have no `pretrained_cfg`, its keys are in `config.json` itself. */
+const timm = timmImages.extend({
+  num_classes: count.optional(),
+  global_pool: z.string().nullish(),
+  model_args: z
+    .object({ num_heads: count.optional(), img_size: side.optional(), global_pool: z.string().nullish() })
+    .optional(),
+  pretrained_cfg: timmImages.optional(),
+});
+
+/** timm's names of what a head may read. */
+const POOLS: Readonly<Record<string, 'token' | 'mean'>> = { token: 'token', avg: 'mean' };
+
+/** torch's exact GELU, the only activation of the models here. */
+const GELU = new Set(['gelu', 'gelu_python']);
+
+/**
+ * What `config.json` (and `preprocessor_config.json`) in a folder of Hugging Face weights tell; nothing where
+ * there are none. Throws `InputError` where one is damaged, or tells of a model that ours cannot be.
+ */
+export function huggingFaceHints(folder: string): ModelHints {
+  const path = join(folder, 'config.json');
+  const config = readConfig(path, huggingFace);
+  const images = readConfig(join(folder, 'preprocessor_config.json'), processorSchema);
+  if (config?.hidden_act !== undefined && !GELU.has(config.hidden_act)) {
+    throw new InputError(`${path}: the activation ${config.hidden_act} is not supported, only gelu`);
+  }
+  return defined({
+    heads: config?.num_attention_heads,
+    layerNormEps: config?.layer_norm_eps,
+    imageSize: config?.image_size,
+    classes: config?.id2label ? Object.keys(config.id2label).length : config?.num_labels,
+    ...(images && processorHints(images)),
+  });
+}
+
+/**
+ * What timm's own `config.json` tells, beside weights in timm's layout.
+ * Throws `InputError` where it is damaged, or tells of a model that ours cannot be.
+ */
+export function timmHints(folder: string): ModelHints {
+  const path = join(folder, 'config.json');
+  const config = readConfig(path, timm);
+  const { mean, std, input_size, crop_pct, crop_mode, interpolation } =
+    config?.pretrained_cfg ?? config ?? {};
+  const other = [
+    ...((interpolation ?? 'bicubic') === 'bicubic' ? [] : [`interpolation ${interpolation}`]),
+    ...((crop_mode ?? 'center') === 'center' ? [] : [`crop_mode ${crop_mode}`]),
+  ];
+  const pool = config?.model_args?.global_pool ?? config?.global_pool ?? '';
+  if (pool !== '' && !Object.hasOwn(POOLS, pool)) {
+    throw new InputError(`${path}: global_pool ${pool} is not supported, only token and avg`);
+  }
+  return defined({
+    heads: config?.model_args?.num_heads,
+    imageSize: config?.model_args?.img_size ?? input_size?.[1],
+    classes: config?.num_classes,
+    // The class token is the rule, and a model without one cannot have it.
+    pool: POOLS[pool] === 'mean' ? 'mean' : undefined,
+    mean,
+    std,
+    evalCrop: crop_pct ?? undefined,
+    otherResize: other.length === 0 ? undefined : `config.json says ${other.join(', ')}`,
+  });
+}
+
+/** What the weights do not tell, or in what they hold alone. */
+interface HuggingFaceFacts {
+  readonly heads: number;
+  readonly layerNormEps: number;
+  readonly hasTwoHeads: boolean;
+  /** `LABEL_0` and so on unless given. */
+  readonly classNames?: readonly string[] | undefined;
+}
+
+/** The `config.json` with which transformers builds this model. */
+export function huggingFaceConfig(
+  { width, depths, classes, imageSize, patchSize, channels, mlpRatio, qkvBias, distilled }: Geometry,
+  { heads, layerNormEps, hasTwoHeads, classNames }: HuggingFaceFacts,
+): Record<string, unknown> {
+  const labels = Array.from({ length: classes }, (_, i) => classNames?.[i] ?? `LABEL_${i}`);
+  const teacher = hasTwoHeads ? 'WithTeacher' : '';
+  return {
+    architectures: [`${distilled ? 'DeiT' : 'ViT'}ForImageClassification${teacher}`],
+    model_type: distilled ? 'deit' : 'vit',
+    hidden_size: width,
+    num_hidden_layers: depths.reduce((sum, depth) => sum + depth, 0),
+    num_attention_heads: heads,
+    intermediate_size: Math.round(mlpRatio * width),
+    hidden_act: 'gelu',
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    layer_norm_eps: layerNormEps,
+    image_size: imageSize,
+    patch_size: patchSize,
+    num_channels: channels,
+    qkv_bias: qkvBias,
+    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+  };
+}
+
+function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
+  if (!existsSync(path)) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(readSmallText(path));
+  } catch (cause) {
+    throw new InputError(`${path}: is not JSON`, { cause, hint: 'Fetch or write the file again.' });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path: key, message } = result.error.issues[0];
+  throw new InputError(`${path}: ${key.join('.') || 'it'}: ${message}`, { hint: 'Correct the file.' });
+}
+
+/** Without the keys that nothing was told of. */
+function defined(hints: { readonly [K in keyof ModelHints]: ModelHints[K] | undefined }): ModelHints {
+  return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined));
+}

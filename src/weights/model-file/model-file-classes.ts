@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { readSmallText } from '../../files/small-file.js';
+import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
+
+/** The names of a model's classes, as a file lists them. */
+export interface FileClasses {
+  /** By label. */
+  readonly names: readonly string[];
+  /** The file that lists them. */
+  readonly from: string;
+  /** `convert` has written the list, from a run's. */
+  readonly isOurs: boolean;
+}
+
+/** The key of the list in a safetensors header, as JSON, in a `.pth` and in an ONNX model's metadata. */
+export const CLASS_NAMES = 'class_names';
+
+/** What a safetensors header lists. */
+export function classesInHeader(
+  path: string,
+  metadata: Readonly<Record<string, string>>,
+): FileClasses | undefined {
+  const text = metadata[CLASS_NAMES];
+  const names = text === undefined ? undefined : classNamesIn(parsed(text));
+  return names && { names, from: path, isOurs: true };
+}
+
+/**
+ * What a `config.json` in a folder lists: Hugging Face's `id2label`, or timm's `label_names`, at its top or in its
+ * `pretrained_cfg`. Nothing where it has none, or only Hugging Face's placeholders (`LABEL_0`).
+ */
+export function classesInConfig(folder: string): FileClasses | undefined {
+  const path = join(folder, 'config.json');
+  const config = configIn(folder);
+  const names = classNamesIn(config);
+  return names && { names, from: path, isOurs: false };
+}
+
+/** Whether the `config.json` beside a file is about it: `convert` writes which of several files it is about. */
+export function isConfigOf(path: string): boolean {
+  const { weights_file: file } = configIn(dirname(path));
+  return typeof file !== 'string' || file === basename(path);
+}
+
+function configIn(folder: string): Readonly<Record<string, unknown>> {
+  const path = join(folder, 'config.json');
+  return Object(existsSync(path) ? parsed(readSmallText(path)) : undefined);
+}
+
+/**
+ * The names that a JSON value lists by label: a list, an object from label to name, or an object that has such a
+ * thing under one of the usual keys.
+ */
+export function classNamesIn(value: unknown): readonly string[] | undefined {
+  const names = namesOf(value) ?? firstOf(Object(value)) ?? firstOf(Object(Object(value).pretrained_cfg));
+  return names?.every((name, label) => name === `LABEL_${label}`) ? undefined : names;
+}
+
+/** What a dictionary that `torch.save` wrote lists: ours, or what training programs call it. */
+export function classesInTorch(
+  path: string,
+  root: ReadonlyMap<PickleKey, PickleValue>,
+): FileClasses | undefined {
+  const names = classNamesIn(plain(root));
+  return names && { names, from: path, isOurs: root.has(CLASS_NAMES) };
+}
+
+const BY_LABEL = [CLASS_NAMES, 'label_names', 'id2label', 'idx_to_class', 'classes', 'labels'];
+const BY_NAME = ['class_to_idx', 'label2id'];
+
+function firstOf(holder: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  for (const key of BY_LABEL) {
+    const names = Object.hasOwn(holder, key) ? namesOf(holder[key]) : undefined;
+    if (names !== undefined) return names;
+  }
+  for (const key of BY_NAME) {
+    const labels = Object.hasOwn(holder, key) ? Object.entries(Object(holder[key])) : [];
+    const names = namesOf(Object.fromEntries(labels.map(([name, label]) => [String(label), name])));
+    if (names !== undefined && names.length === labels.length) return names;
+  }
+  return undefined;
+}
+
+/** Labels without a name, which timm allows, have their number. */
+function namesOf(value: unknown): readonly string[] | undefined {
+  if (Array.isArray(value)) return value.length > 0 && value.every(isText) ? value : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const entries = Object.entries(value);
+  if (entries.length === 0 || !entries.every(([label, name]) => /^\d{1,6}$/.test(label) && isText(name))) {
+    return undefined;
+  }
+  const names: string[] = [];
+  for (const [label, name] of entries) names[Number(label)] = String(name);
+  return Array.from(names, (name, label) => name ?? String(label));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Whoever needs the file for more says what is wrong with it.
+    return undefined;
+  }
+}
+
+/** The lists and dictionaries of texts and numbers in a dictionary; tensors are left out. */
+function plain(root: ReadonlyMap<PickleKey, PickleValue>): Record<string, unknown> {
+  const wanted = [...BY_LABEL, ...BY_NAME].flatMap((key) => {
+    const value = root.get(key);
+    if (value instanceof Map) return [[key, Object.fromEntries(value)] as const];
+    return Array.isArray(value) ? [[key, value] as const] : [];
+  });
+  return Object.fromEntries(wanted);
+}

@@ -1,0 +1,38 @@
+import type { Stage } from '../layout/model-file-stages.js';
+
+/** The order in which the official code's modules, and timm's, hold their tensors. */
+const ORDER = [
+  'pos_embed',
+  'cls_token',
+  'dist_token',
+  'patch_embed',
+  'blocks',
+  'norm1',
+  'attn.qkv',
+  'attn.proj',
+  'norm2',
+  'mlp.fc1',
+  'mlp.fc2',
+  'norm',
+  'fc_norm',
+  'head',
+  'head_dist',
+];
+
+/** A stage's tensors in the order of its layers, weights before biases; whatever else it has comes last. */
+export function inOrder<T>(stage: Stage<T>): Stage<T> {
+  const ranked = [...stage].map((entry) => ({ entry, rank: rankOf(entry[0]) }));
+  ranked.sort((a, b) => a.rank.map((r, i) => r - b.rank[i]).find((difference) => difference !== 0) ?? 0);
+  return new Map(ranked.map(({ entry }) => entry));
+}
+
+function rankOf(name: string): number[] {
+  const [, index, inBlock] = /^blocks\.(\d+)\.(.+)$/.exec(name) ?? [];
+  const place = (local: string) => {
+    const found = ORDER.findIndex((layer) => local === layer || local.startsWith(`${layer}.`));
+    return found < 0 ? ORDER.length : found;
+  };
+  const bias = name.endsWith('.bias') ? 1 : 0;
+  if (index === undefined) return [place(name), 0, 0, bias];
+  return [place('blocks'), Number(index), place(inBlock), bias];
+}

@@ -1,0 +1,101 @@
+import { InputError } from '../../base/errors.js';
+import { joinQkv } from '../layout/layout-qkv.js';
+import { type LaidOut, stagesOfState } from '../layout/layout-stages.js';
+import { endOf, withoutWrappers } from '../layout/model-file-stages.js';
+import { chooseWeights, type WeightsKind } from '../layout/weights-choice.js';
+import { describe, type PickleValue } from '../torch-file/pickle-values.js';
+import { readTorchFile } from '../torch-file/torch-file.js';
+import { isTorchTensor, type TorchTensor } from '../torch-file/torch-file-tensor.js';
+import { classesInTorch, type FileClasses } from './model-file-classes.js';
+import { type Dictionary, type StateDict, stateDictsIn } from './state-dicts.js';
+
+export interface TorchModel extends LaidOut {
+  readonly epoch?: number;
+  readonly named: FileClasses | undefined;
+}
+
+/** What of a distilled model is in the official code's `model` alone: its stages leave it out. */
+const DISTILLATION = /^(dist_token$|head_dist\.)/;
+
+/**
+ * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or a state dict under a key such as
+ * `model` or `state_dict_ema`, or a bare one. Only their tensors' places are read, not their data.
+ * @param wanted of plain and averaged weights; default: averaged, as timm does
+ */
+export async function readTorchStages(path: string, wanted?: WeightsKind): Promise<TorchModel> {
+  const root = await readTorchFile(path);
+  if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
+  const epoch = root.get('epoch');
+  const model = { ...stagesOf(root, path, wanted), named: classesInTorch(path, root) };
+  return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { ...model, epoch } : model;
+}
+
+/** All tensors of a file that holds one state dict, such as a part of a model in several files. */
+export async function readTorchState(path: string): Promise<ReadonlyMap<string, TorchTensor>> {
+  const root = await readTorchFile(path);
+  if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
+  return stateDict(root, 'the state dict', path);
+}
+
+function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefined): LaidOut {
+  const list = root.get('model_stages');
+  const isOfficial = Array.isArray(list) && list.length > 0;
+  const found: readonly Candidate[] = stateDictsIn(root);
+  // Beside `model_stages`, `model` holds the same tensors under other names.
+  const candidates = isOfficial
+    ? [{ name: 'model_stages', kind: 'raw' as const }, ...found.filter(({ name }) => name !== 'model')]
+    : found;
+  if (candidates.length === 0) throw noStateDict(root, path);
+  const [only] = candidates;
+  // Of one state dict, its prefixes decide: both kinds may be in it.
+  const isOne = candidates.length === 1 && only.kind === 'raw';
+  const { taken, chosen } = isOne ? { taken: only } : chooseWeights(candidates, wanted, path);
+  const { entries, name } = taken;
+  const laidOut = entries
+    ? stagesOfState(stateDict(entries, name || 'the state dict', path), path, isOne ? wanted : undefined)
+    : officialStages(root, list as readonly PickleValue[], path);
+  return chosen === undefined ? laidOut : { ...laidOut, chosen };
+}
+
+/** `entries` is absent for the official list of stages. */
+type Candidate = Pick<StateDict, 'name' | 'kind'> & Partial<Pick<StateDict, 'entries'>>;
+
+function officialStages(root: Dictionary, list: readonly PickleValue[], path: string): LaidOut {
+  const stages = list.map((state, i) =>
+    joinQkv(withoutWrappers(stateDict(state, `model_stages[${i}]`, path)), path),
+  );
+  const model = root.get('model');
+  const whole = withoutWrappers(
+    new Map([...(model instanceof Map ? model : [])].map(([name, tensor]) => [String(name), tensor])),
+  );
+  for (const [name, tensor] of whole) {
+    if (!DISTILLATION.test(name) || !isTorchTensor(tensor)) continue;
+    const owner = stages[endOf(name) === 'first' ? 0 : stages.length - 1];
+    if (!owner.has(name)) owner.set(name, tensor);
+  }
+  return { layout: 'official', stages, leftOut: [] };
+}
+
+function stateDict(value: PickleValue, where: string, path: string): ReadonlyMap<string, TorchTensor> {
+  if (!(value instanceof Map) || value.size === 0) {
+    throw new InputError(`${path}: ${where} is ${describe(value)}, not a state dict with tensors`);
+  }
+  const state = new Map<string, TorchTensor>();
+  for (const [name, tensor] of value) {
+    if (typeof name !== 'string' || !isTorchTensor(tensor)) {
+      throw new InputError(`${path}: in ${where}, '${String(name)}' is ${describe(tensor)}, not a tensor`);
+    }
+    state.set(name, tensor);
+  }
+  return state;
+}
+
+function noStateDict(root: Dictionary, path: string): InputError {
+  return noWeights(path, `its keys are ${[...root.keys()].slice(0, 8).map(String).join(', ') || 'none'}`);
+}
+
+function noWeights(path: string, what: string): InputError {
+  return new InputError(`${path}: no model weights found: ${what}`, {
+    hint: 'Expected model_stages, a state dict under a key such as model or state_dict, or a state dict itself.',
+  });
+}

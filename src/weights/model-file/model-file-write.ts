@@ -1,0 +1,143 @@
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { writeJsonAtomic } from '../../files/atomic.js';
+import { replaceFile } from '../../files/file-bytes.js';
+import { huggingFaceConfig } from '../layout/layout-config.js';
+import { toHuggingFace } from '../layout/layout-huggingface.js';
+import { huggingFaceProcessor, type PixelFacts } from '../layout/layout-processor.js';
+import type { Layout } from '../layout/layout-stages.js';
+import { inferGeometry } from '../layout/model-file-geometry.js';
+import type { Stage } from '../layout/model-file-stages.js';
+import { safetensorsWriter } from '../safetensors/safetensors.js';
+import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
+import { CLASS_NAMES } from './model-file-classes.js';
+import { joinStages } from './model-file-divide.js';
+import { inOrder } from './model-file-order.js';
+
+export interface WriteOptions {
+  readonly to: Layout;
+  /** Needed for `huggingface`: weights do not tell it. */
+  readonly heads?: number;
+  /** Needed for `huggingface`. */
+  readonly layerNormEps?: number;
+  /** How the model pools, if its weights do not show it: without `fc_norm`, a model with a class token may pool by the mean. */
+  readonly pool?: 'token' | 'mean' | undefined;
+  /** By label: in `huggingface`'s config.json, where the default is `LABEL_0` and so on; else in the file itself. */
+  readonly classNames?: readonly string[] | undefined;
+  /** For `huggingface`'s preprocessor_config.json, which is written where they are given. */
+  readonly pixels?: PixelFacts | undefined;
+  /** Beside the tensors in `deep-incubation`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+type Stages = readonly Stage<TensorData>[];
+
+/** The parameters of the official module itself, in their order there. */
+const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
+
+/**
+ * Writes a model so that other programs load it, whole or not at all:
+ * - `deep-incubation`: safetensors, `stages.<i>.<name>`;
+ * - `timm`: safetensors of the undivided model;
+ * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (with
+ *   a distillation token, of a DeiT), and `preprocessor_config.json` where `pixels` are given;
+ * - `official`: a `.pth` of the official code, with `model` and, in the stages given, `model_stages`.
+ *
+ * Throws `InputError` where the model is none that the layout can hold, an option is missing or the path cannot be
+ * written, `RunError` where the disk is full.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const tiny = vit({
+ *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
+ *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
+ * });
+ * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
+ * const stages = model.stages.map((stage) => weightsOf(stage));
+ * writeModelFile('written.safetensors', stages, { to: 'deep-incubation' });
+ */
+export function writeModelFile(path: string, stages: Stages, options: WriteOptions): void {
+  if (options.to === 'huggingface') writeHuggingFace(path, stages, options);
+  else replaceFile(path, fileWriter(options.to, path, stages, options));
+}
+
+function fileWriter(
+  to: Exclude<Layout, 'huggingface'>,
+  path: string,
+  stages: Stages,
+  { metadata, classNames }: WriteOptions,
+): (descriptor: number) => void {
+  const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
+  switch (to) {
+    case 'deep-incubation':
+      return safetensorsWriter(divided(stages), { ...metadata, ...names });
+    case 'timm':
+      return safetensorsWriter(joinStages(stages, path), { format: 'pt', ...names });
+    case 'official':
+      return torchFileWriter(officialFile(stages.map(inOrder), classNames));
+  }
+}
+
+function writeHuggingFace(path: string, stages: Stages, options: WriteOptions): void {
+  const { heads, layerNormEps, pool, classNames, pixels } = options;
+  if (heads === undefined || layerNormEps === undefined) {
+    const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
+    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
+  }
+  const geometry = inferGeometry(stages);
+  if (!geometry.classToken) {
+    throw new InputError(`${path}: a Hugging Face ViT has a class token, this model has none`);
+  }
+  if (geometry.fcNorm || pool === 'mean') {
+    throw new InputError(
+      `${path}: a Hugging Face ViT classifies by its class token, this model by the mean`,
+      {
+        hint: 'convert it --to timm, or export it as ONNX',
+      },
+    );
+  }
+  if (geometry.width % heads !== 0) {
+    throw new InputError(`${path}: the width ${geometry.width} cannot be split into ${heads} heads`);
+  }
+  const model = joinStages(stages);
+  const tensors = toHuggingFace(model);
+  const hasTwoHeads = model.has('head_dist.weight');
+  const config = huggingFaceConfig(geometry, { heads, layerNormEps, hasTwoHeads, classNames });
+  // The weights last: a folder that has them is whole.
+  writeJsonAtomic(join(path, 'config.json'), config);
+  if (pixels !== undefined) {
+    writeJsonAtomic(join(path, 'preprocessor_config.json'), huggingFaceProcessor(geometry, pixels));
+  }
+  replaceFile(join(path, 'model.safetensors'), safetensorsWriter(tensors, { format: 'pt' }));
+}
+
+function divided(stages: Stages): Map<string, TensorData> {
+  return new Map(
+    stages.flatMap((stage, i) =>
+      [...stage].map(([name, tensor]) => [`stages.${i}.${name}`, tensor] as const),
+    ),
+  );
+}
+
+/**
+ * What the official code saves of a model, in stages. `model` has every tensor twice, as the official module holds
+ * it: tokens, the stages, then the undivided model.
+ */
+export function officialFile(
+  stages: Stages,
+  classNames?: readonly string[],
+): ReadonlyMap<string, TorchValue> {
+  const whole = joinStages(stages);
+  const tokens = TOKENS.flatMap((name) => {
+    const tensor = whole.get(name);
+    return tensor ? [[name, tensor] as const] : [];
+  });
+  // Of a name that comes twice, the first place counts.
+  const model = new Map([...tokens, ...divided(stages), ...whole]);
+  return new Map<string, TorchValue>([
+    ['model', { ordered: model }],
+    ['model_stages', stages.map((stage) => ({ ordered: stage }))],
+    ...(classNames === undefined ? [] : [[CLASS_NAMES, classNames] as const]),
+  ]);
+}

@@ -1,0 +1,189 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { readAt, withFile } from '../../files/file-bytes.js';
+import { readSmallText } from '../../files/small-file.js';
+import { huggingFaceHints, type ModelHints, timmHints } from '../layout/layout-config.js';
+import { type LaidOut, type Layout, stagesOfState } from '../layout/layout-stages.js';
+import type { Stage } from '../layout/model-file-stages.js';
+import { type ChosenWeights, noneOf, type WeightsKind } from '../layout/weights-choice.js';
+import { type LazyTensor, loadAll } from '../lazy-tensor.js';
+import { openSafetensors } from '../safetensors/safetensors.js';
+import { openSafetensorsShards, shardPlaces } from '../safetensors/safetensors-shards.js';
+import { FOLDER_WEIGHTS, isShardIndex } from './folder-weights.js';
+import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from './model-file-classes.js';
+import { readTorchStages, readTorchState } from './model-file-torch.js';
+import { ownWeights } from './own-checkpoint.js';
+
+/** A model's weights, from whichever file they came. */
+export interface ModelFile {
+  /** As given; of a folder that is no checkpoint of ours, the file of weights in it. */
+  readonly path: string;
+  /** `checkpoint`: one of our checkpoint folders. */
+  readonly format: 'safetensors' | 'checkpoint' | 'torch';
+  /** Whose names the tensors had. */
+  readonly layout: Layout;
+  /** By stage-local names such as `blocks.0.attn.qkv.weight`; an undivided model is one stage. */
+  readonly stages: readonly Stage<TensorData>[];
+  /** What a safetensors header carries beside the tensors. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What a `config.json` beside the weights tells of the model; where shapes tell it too, they are right. */
+  readonly hints: ModelHints;
+  /** The names of the classes, where the file lists them or a `config.json` beside it does. */
+  readonly named?: FileClasses | undefined;
+  /** The last epoch trained, from 0, where the file says. */
+  readonly epoch?: number;
+  /** Names of the file's tensors that no classifier reads, such as a decoder's. */
+  readonly leftOut: readonly string[];
+  /** Present if the file has averaged weights, or several. */
+  readonly chosen?: ChosenWeights;
+}
+
+export interface ReadModelOptions {
+  /** Which weights to read if the file has plain and averaged ones. Default: averaged, as timm does. */
+  readonly weights?: WeightsKind | undefined;
+}
+
+const epochSchema = z.object({ epoch: z.int().nonnegative() });
+
+/**
+ * Reads weights from a safetensors file (ours, with `stages.<i>.<name>`, or an undivided model's of timm or Hugging
+ * Face), from several by their `model.safetensors.index.json` or `pytorch_model.bin.index.json`, from one of our
+ * checkpoint folders or a Hugging Face model's folder, or from a `.pth` of the official code, DeiT, timm or Hugging
+ * Face. Content decides, not the name. Separate queries, keys and values are joined. Prefixes such as `module.` are
+ * removed, and so are tensors that no classifier reads (`leftOut`). Of a `.pth`, the optimizer's state is not read, and
+ * each storage once, straight into its place.
+ * @throws InputError naming the file and what is wrong with it, or that it has no weights of the wanted kind
+ *
+ * @example
+ * const { stages, layout } = await readModelFile('model.safetensors');
+ * for (const [name, { shape, dtype }] of stages[0]) console.log(layout, name, dtype, shape);
+ */
+export async function readModelFile(path: string, options: ReadModelOptions = {}): Promise<ModelFile> {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const model = isFolder ? await readFolder(path, options) : await readWeights(path, options);
+  if (options.weights === 'ema' && model.chosen?.kind !== 'ema') {
+    throw noneOf('ema', [{ name: 'plain weights', kind: 'raw' }], path);
+  }
+  return model;
+}
+
+async function readFolder(path: string, options: ReadModelOptions): Promise<ModelFile> {
+  const manifest = join(path, 'manifest.json');
+  const names = existsSync(manifest) ? FOLDER_WEIGHTS.slice(0, 1) : FOLDER_WEIGHTS;
+  const weights = names.map((name) => join(path, name)).find((file) => existsSync(file));
+  if (weights === undefined) throw noCheckpoint(path, join(path, FOLDER_WEIGHTS[0]));
+  if (existsSync(manifest)) return readOwn(path, weights, manifest, options);
+  const model = await readWeights(weights, options);
+  if (model.layout === 'deep-incubation') throw noCheckpoint(path, manifest);
+  return model;
+}
+
+async function readOwn(
+  path: string,
+  weights: string,
+  manifest: string,
+  options: ReadModelOptions,
+): Promise<ModelFile> {
+  const { tensors, metadata } = openSafetensors(weights);
+  const { state, chosen } = ownWeights(path, tensors, options.weights);
+  const model = await load(laidOutState(state, weights), { path, format: 'checkpoint', metadata });
+  return { ...model, ...epochOf(manifest), ...(chosen === undefined ? {} : { chosen }) };
+}
+
+async function readWeights(path: string, { weights }: ReadModelOptions): Promise<ModelFile> {
+  if (isShardIndex(path)) return readShards(path, weights);
+  const start = Buffer.from(withFile(path, (file) => readAt(file, 0, Math.min(file.size, 9))));
+  // Behind a safetensors header's length, which may be any bytes, comes JSON.
+  if (start[8] === 0x7b) {
+    const { tensors, metadata } = openSafetensors(path);
+    return load(laidOutState(tensors, path, weights), { path, format: 'safetensors', metadata });
+  }
+  // Torch's zip archive, or the row of pickles from before 1.6.
+  if (start.subarray(0, 2).equals(Buffer.from('PK')) || start[0] === 0x80) {
+    const { epoch, named, ...laidOut } = await readTorchStages(path, weights);
+    const model = await load(laidOut, { path, format: 'torch', metadata: {}, named });
+    return epoch === undefined ? model : { ...model, epoch };
+  }
+  throw new InputError(`${path}: neither a safetensors file nor one that torch.save wrote`);
+}
+
+async function readShards(index: string, weights: WeightsKind | undefined): Promise<ModelFile> {
+  const isTorch = index.endsWith('.bin.index.json');
+  const tensors = isTorch ? await openTorchShards(index) : openSafetensorsShards(index);
+  const file = { path: index, format: isTorch ? 'torch' : 'safetensors', metadata: {} } as const;
+  return load(laidOutState(tensors, index, weights), file);
+}
+
+/** Opens a model that Hugging Face has written in several files of `torch.save`. */
+async function openTorchShards(index: string): Promise<ReadonlyMap<string, LazyTensor>> {
+  const places = shardPlaces(index);
+  const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
+  for (const file of new Set(Object.values(places))) {
+    shards.set(file, await readTorchState(join(dirname(index), file)));
+  }
+  return new Map(
+    Object.entries(places).map(([name, file]) => {
+      const tensor = shards.get(file)?.get(name);
+      if (tensor === undefined) throw new InputError(`${index}: the tensor ${name} is not in ${file}`);
+      return [name, tensor];
+    }),
+  );
+}
+
+function laidOutState(
+  tensors: ReadonlyMap<string, LazyTensor>,
+  path: string,
+  weights?: WeightsKind,
+): LaidOut {
+  if (tensors.size === 0) throw new InputError(`${path}: holds no tensors`);
+  return stagesOfState(tensors, path, weights);
+}
+
+async function load(
+  { layout, stages, leftOut, chosen }: LaidOut,
+  file: Pick<ModelFile, 'path' | 'format' | 'metadata' | 'named'>,
+): Promise<ModelFile> {
+  const { path, format, metadata } = file;
+  const hasConfig = isDescribed(layout, file);
+  const config = hasConfig ? classesInConfig(dirname(path)) : undefined;
+  const model = {
+    path,
+    format,
+    metadata,
+    layout,
+    leftOut,
+    hints: hasConfig ? hintsFor(layout, path) : {},
+    named: file.named ?? classesInHeader(path, metadata) ?? config,
+    stages: await loadAll(stages),
+  };
+  return chosen === undefined ? model : { ...model, chosen };
+}
+
+/** Whether a `config.json` in the file's folder is about it. */
+function isDescribed(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): boolean {
+  if (layout === 'huggingface') return true;
+  // A .pth lies among others; a config.json in its folder need not be about it.
+  const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
+  return layout === 'timm' && isAlone && isConfigOf(path);
+}
+
+function hintsFor(layout: Layout, path: string): ModelHints {
+  return layout === 'huggingface' ? huggingFaceHints(dirname(path)) : timmHints(dirname(path));
+}
+
+function epochOf(manifest: string): { epoch?: number } {
+  try {
+    return epochSchema.safeParse(JSON.parse(readSmallText(manifest))).data ?? {};
+  } catch (cause) {
+    throw new InputError(`${manifest}: is not JSON`, { cause, hint: 'Use another checkpoint of the run.' });
+  }
+}
+
+function noCheckpoint(path: string, missing: string): InputError {
+  return new InputError(`${path}: is no checkpoint: ${missing} is missing`, {
+    hint: 'Give a file, or a folder such as PT/checkpoints/1000 of a run.',
+  });
+}

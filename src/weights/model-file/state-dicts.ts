@@ -1,0 +1,60 @@
+import { kindOf, type WeightsKind } from '../layout/weights-choice.js';
+import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
+import { isTorchTensor } from '../torch-file/torch-file-tensor.js';
+
+export type Dictionary = Map<PickleKey, PickleValue>;
+
+/** A dictionary of tensors in a file of `torch.save`. */
+export interface StateDict {
+  /** The keys under which it is, joined by dots; empty for the file's own dictionary. */
+  readonly name: string;
+  readonly kind: WeightsKind;
+  readonly entries: Dictionary;
+}
+
+/** Where training programs put a whole model's state dict, the likeliest first; other keys come after them. */
+const KEYS = ['state_dict_ema', 'model_ema', 'model', 'state_dict', 'model_state_dict', 'net', 'module'];
+
+/** Dictionaries of tensors that are no model. */
+const NO_MODEL = /optim|sched|scaler|hparam|hyper|args|config|callback|loops?$|^_/i;
+
+/** Deep enough for `ema: { module: { ... } }` and for a checkpoint inside another. */
+const DEPTH = 3;
+
+const PATCH_EMBEDDING = /(^|\.)(patch_embed\.proj|patch_embeddings\.projection)\.weight$/;
+
+/**
+ * The state dicts of a file's root dictionary, the likeliest first: those in it, or itself if it has none. A dictionary
+ * under an unusual key counts if it holds a vision transformer; if some do, the others are left out.
+ */
+export function stateDictsIn(root: Dictionary): StateDict[] {
+  const found = [...nested(root, [], DEPTH)].sort((a, b) => rankOf(a) - rankOf(b));
+  const transformers = found.filter(isTransformer);
+  if (transformers.length > 0) return transformers;
+  const known = found.filter(({ name }) => KEYS.includes(name));
+  if (known.length > 0 || !hasTensors(root)) return known;
+  return [{ name: '', kind: 'raw', entries: root }];
+}
+
+function isTransformer({ entries }: StateDict): boolean {
+  return [...entries.keys()].some((key) => PATCH_EMBEDDING.test(String(key)));
+}
+
+function* nested(dictionary: Dictionary, above: readonly string[], depth: number): Generator<StateDict> {
+  if (depth === 0) return;
+  for (const [key, value] of dictionary) {
+    if (typeof key !== 'string' || NO_MODEL.test(key) || !(value instanceof Map)) continue;
+    const path = [...above, key];
+    if (hasTensors(value)) yield { name: path.join('.'), kind: kindOf(path.join('.')), entries: value };
+    else yield* nested(value, path, depth - 1);
+  }
+}
+
+function hasTensors(dictionary: Dictionary): boolean {
+  return [...dictionary].some(([key, value]) => typeof key === 'string' && isTorchTensor(value));
+}
+
+function rankOf({ name }: StateDict): number {
+  const rank = KEYS.indexOf(name);
+  return rank < 0 ? KEYS.length : rank;
+}

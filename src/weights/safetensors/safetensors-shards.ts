@@ -1,0 +1,60 @@
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { readSmallText } from '../../files/small-file.js';
+import type { LazyTensor } from '../lazy-tensor.js';
+import { openSafetensors } from './safetensors.js';
+
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/**
+ * Opens a model that Hugging Face has written in several files, by its `model.safetensors.index.json`.
+ * Throws `InputError` where a file is missing or damaged, or is not where the index is.
+ */
+export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
+  const places = shardPlaces(index);
+  const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, file] of Object.entries(places)) {
+    const shard = shards.get(file) ?? openSafetensors(join(dirname(index), file)).tensors;
+    shards.set(file, shard);
+    const tensor = shard.get(name);
+    if (tensor === undefined) throw new InputError(`${index}: the tensor ${name} is not in ${file}`);
+    tensors.set(name, tensor);
+  }
+  return tensors;
+}
+
+/**
+ * The names of the files beside an index that hold its model's tensors.
+ * Throws `InputError` where it is damaged, or names another place.
+ */
+export function shardNames(index: string): string[] {
+  return [...new Set(Object.values(shardPlaces(index)))];
+}
+
+/**
+ * In which file beside an index each tensor is.
+ * Throws `InputError` where the index is damaged, or names another place.
+ */
+export function shardPlaces(index: string): Readonly<Record<string, string>> {
+  const places = readIndex(index);
+  requireBeside(index, Object.values(places));
+  return places;
+}
+
+function requireBeside(index: string, files: readonly string[]): void {
+  const outside = files.find((file) => basename(file) !== file || ['', '.', '..'].includes(file));
+  if (outside !== undefined) throw new InputError(`${index}: names ${outside}, which is no file beside it`);
+}
+
+function readIndex(path: string): Record<string, string> {
+  try {
+    return indexSchema.parse(JSON.parse(readSmallText(path))).weight_map;
+  } catch (cause) {
+    throw new InputError(`${path}: is no index of a model's files`, {
+      cause,
+      hint: 'Fetch or write the file again.',
+    });
+  }
+}

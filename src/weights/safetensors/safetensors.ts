@@ -1,0 +1,122 @@
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import {
+  allocate,
+  type OpenFile,
+  readAt,
+  readInto,
+  withFile,
+  withFileAsync,
+  writeAll,
+  writeFile,
+} from '../../files/file-bytes.js';
+import type { LazyTensor } from '../lazy-tensor.js';
+import { encodeHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from './safetensors-header.js';
+
+export interface SafetensorsFile {
+  /** By name, in the order of the file; each owns its bytes. */
+  readonly tensors: Map<string, TensorData>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads a whole safetensors file (https://huggingface.co/docs/safetensors), of any size.
+ * Throws `InputError` naming the file and the tensor wherever the reference implementation would
+ * refuse it, where a key occurs twice, or where a dtype is none of ours.
+ */
+export function readSafetensors(path: string): SafetensorsFile {
+  return withFile(path, (file) => {
+    const { entries, metadata } = headerOf(file);
+    const tensors = new Map<string, TensorData>();
+    for (const { name, dtype, shape, start, end } of entries) {
+      tensors.set(name, { dtype, shape, data: readAt(file, start, end - start) });
+    }
+    return { tensors, metadata };
+  });
+}
+
+/** `readSafetensors` of the header alone: tensor data stays in the file until its `load()`. */
+export function openSafetensors(path: string): {
+  readonly tensors: Map<string, LazyTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+} {
+  const { entries, metadata } = withFile(path, headerOf);
+  return { tensors: new Map(entries.map((entry) => [entry.name, lazyTensor(entry, path)])), metadata };
+}
+
+/**
+ * Writes a safetensors file, byte for byte as the reference does, straight to `path`, and waits
+ * until it is on the disk. Not atomic: the caller writes to a temporary name and renames.
+ * Throws `InputError` where the path cannot be written, `RunError` when the disk is full or fails, or
+ * when a tensor's bytes do not fit its shape.
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, TensorData>,
+  metadata?: Readonly<Record<string, string>>,
+): void {
+  writeFile(path, safetensorsWriter(tensors, metadata));
+}
+
+/** What writes these tensors to an open file. Throws `RunError` when a tensor's bytes do not fit its shape. */
+export function safetensorsWriter(
+  tensors: ReadonlyMap<string, TensorData>,
+  metadata?: Readonly<Record<string, string>>,
+): (descriptor: number) => void {
+  const header = encodeHeader(tensors, metadata);
+  return (descriptor) => {
+    writeAll(descriptor, header.bytes);
+    for (const { data } of header.tensors) writeAll(descriptor, data);
+  };
+}
+
+/** The bytes of a safetensors file, one after another. Throws `RunError` when a tensor's bytes do not fit its shape. */
+export function safetensorsParts(tensors: ReadonlyMap<string, TensorData>): Uint8Array[] {
+  const header = encodeHeader(tensors);
+  return [header.bytes, ...header.tensors.map(({ data }) => data)];
+}
+
+function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): LazyTensor {
+  const loadInto = (target: Uint8Array) => withFileAsync(path, (file) => readInto(file, start, target));
+  return {
+    dtype,
+    shape,
+    loadInto,
+    // Tensors do not share bytes: copies are never more than the file.
+    claim: () => {},
+    load: async () => {
+      const data = allocate(end - start, path);
+      await loadInto(data);
+      return { dtype, shape, data };
+    },
+  };
+}
+
+/** The header, its entries' places counted from the start of the file. */
+function headerOf(file: OpenFile): ReturnType<typeof parseHeader> {
+  const headerBytes = headerLength(file);
+  const dataStart = 8 + headerBytes;
+  const { entries, metadata } = parseHeader(readAt(file, 8, headerBytes), file.size - dataStart, file.path);
+  const moved = entries.map((entry) => ({
+    ...entry,
+    start: entry.start + dataStart,
+    end: entry.end + dataStart,
+  }));
+  return { entries: moved, metadata };
+}
+
+function headerLength(file: OpenFile): number {
+  const { path, size } = file;
+  const hint = 'The file is truncated or not safetensors; fetch or write it again.';
+  if (size < 8) throw new InputError(`${path}: ${size} bytes cannot hold a safetensors header`, { hint });
+  const length = Buffer.from(readAt(file, 0, 8)).readBigUInt64LE();
+  if (length > MAX_HEADER_BYTES) {
+    throw new InputError(`${path}: a header of ${length} bytes is over the limit of ${MAX_HEADER_BYTES}`, {
+      hint,
+    });
+  }
+  if (8 + Number(length) > size) {
+    throw new InputError(`${path}: a header of ${length} bytes does not fit the file's ${size}`, { hint });
+  }
+  return Number(length);
+}
