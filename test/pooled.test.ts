@@ -100,13 +100,16 @@ test('the cost counts the parameters of a mean-pooled model, and all tokens of i
     pool: 'mean',
     fcNorm: true,
   };
-  const { stem, block, head } = vit(config).cost;
+  const { stem, head, ...cost } = vit(config).cost;
+  const block = cost.block({ from: 0, to: 1 });
   const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
-  const stage = buildStage(vit(config), [2], 0, 0, context);
+  const stage = buildStage(vit(config), { depths: [2] }, 0, context);
   const count = [...stage.parameters()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   expect(stem.parameters + 2 * block.parameters + head.parameters).toBe(count);
   expect(block.activations?.lastSpares).toBeUndefined();
-  expect(vit({ ...config, pool: 'token' }).cost.block.activations?.lastSpares).toBeDefined();
+  expect(
+    vit({ ...config, pool: 'token' }).cost.block({ from: 0, to: 1 }).activations?.lastSpares,
+  ).toBeDefined();
   stage.free();
 });
 

@@ -152,7 +152,7 @@ describe('a layer that a blueprint gives out twice is refused by name', () => {
   const own = { ...blueprint, makeBlock: makeBlock.bind(blueprint), makeHead: makeHead.bind(blueprint) };
 
   test('within a model', () => {
-    const block = makeBlock(0, context, false);
+    const block = makeBlock(0, context, { from: 0, to: 1, isLast: false });
     const shared = { ...own, makeBlock: () => block };
     expect(() => assemble(shared, TARGET, null, context)).toThrow(
       'stage 1: blocks.0.norm1.weight belongs to another layer, too',

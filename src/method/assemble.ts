@@ -5,6 +5,7 @@ import { buildStage, type Divisible, type Regime, Stage, StagedModel } from '../
 import type { InitContext } from '../nn/init.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import type { Tensor } from '../torch/tensor.js';
+import { divide } from './divide.js';
 
 /** The weights of one stage, by their stage-local names, and where they come from, for messages. */
 export interface StageWeights {
@@ -12,6 +13,19 @@ export interface StageWeights {
   readonly source: string;
   /** Parameters that are initialised all the same, whatever the weights have for them. */
   readonly isFresh?: (name: string) => boolean;
+}
+
+export interface AssembleOptions {
+  /** Default: all stages are trained. */
+  readonly regimes?: readonly Regime[];
+  /** Default 0. */
+  readonly dropPath?: number;
+  /**
+   * Blocks of each module of the target, where it is a meta model or a hybrid that is built, and blocks have different
+   * shapes: a meta stage takes and gives what its module does. Default: `depths` if they are all blocks of the blueprint,
+   * else the most even division.
+   */
+  readonly target?: readonly number[];
 }
 
 /**
@@ -38,22 +52,26 @@ export function assemble(
   depths: readonly number[],
   stages: readonly (StageWeights | Stage | null)[] | null,
   context: InitContext,
-  options: { readonly regimes?: readonly Regime[]; readonly dropPath?: number } = {},
+  options: AssembleOptions = {},
 ): StagedModel {
   requireWhole('the number of stages', depths.length, 1);
   for (const [i, depth] of depths.entries()) requireWhole(`depths[${i}]`, depth, 1);
-  const { regimes, dropPath = 0 } = options;
+  const { regimes, dropPath = 0, target } = options;
   requireWithin('dropPath', dropPath, 0, 1);
   if (regimes !== undefined && regimes.length !== depths.length) {
     throw new InputError(`${depths.length} stages are to be assembled, there are ${regimes.length} regimes`);
+  }
+  if (target !== undefined) {
+    divide(blueprint.depth, { depths: target });
+    requireStages(target.length, depths.length);
   }
   const sources = stages ?? depths.map(() => null);
   if (sources.length !== depths.length) {
     throw new InputError(`${depths.length} stages are to be assembled, the weights have ${sources.length}`);
   }
-  const taken = new Set(sources.flatMap((source) => (source instanceof Stage ? source.parameters() : [])));
+  const taken = new Set(sources.flatMap((source) => (source instanceof Stage ? weightTensors(source) : [])));
   const built = depths.map((_, index) => {
-    const stage = buildStage(blueprint, depths, index, dropPath, context);
+    const stage = buildStage(blueprint, { depths, target, dropPath }, index, context);
     requireNew(stage, taken, `stage ${index}`);
     const given = weightsFrom(sources[index]);
     if (given) loadWeights(stage, withFresh(stage, given), `${given.source}, stage ${index}`);
@@ -62,15 +80,26 @@ export function assemble(
   return new StagedModel(built, regimes);
 }
 
+function requireStages(modules: number, stages: number): void {
+  if (modules === stages) return;
+  throw new InputError(`the target has ${modules} modules, ${stages} stages are to be assembled`, {
+    hint: 'a meta model and a hybrid have a stage for each module',
+  });
+}
+
+function weightTensors(stage: Stage): Tensor[] {
+  return Array.from(stage.namedWeights(), ([, weight]) => weight);
+}
+
 /** A layer that serves twice would be trained twice, or with a model that is to stay as it is. */
 function requireNew(stage: Stage, taken: Set<Tensor>, where: string): void {
-  for (const [name, parameter] of stage.namedParameters()) {
-    if (taken.has(parameter)) {
+  for (const [name, weight] of stage.namedWeights()) {
+    if (taken.has(weight)) {
       throw new InputError(`${where}: ${name} belongs to another layer, too`, {
         hint: 'makeStem, makeBlock and makeHead make a new layer at each call',
       });
     }
-    taken.add(parameter);
+    taken.add(weight);
   }
 }
 
@@ -81,6 +110,6 @@ function weightsFrom(given: StageWeights | Stage | null): StageWeights | null {
 function withFresh(stage: Stage, { weights, isFresh }: StageWeights): ReadonlyMap<string, TensorData> {
   if (isFresh === undefined) return weights;
   const taken = [...weights].filter(([name]) => !isFresh(name));
-  const fresh = [...stage.namedParameters()].filter(([name]) => isFresh(name));
-  return new Map([...taken, ...fresh.map(([name, parameter]) => [name, parameter.toData()] as const)]);
+  const fresh = [...stage.namedWeights()].filter(([name]) => isFresh(name));
+  return new Map([...taken, ...fresh.map(([name, weight]) => [name, weight.toData()] as const)]);
 }

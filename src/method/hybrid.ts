@@ -73,6 +73,7 @@ export function hybrid(
   const sources = stages.map((stage, i) => (i === index ? null : stage));
   return assemble(blueprint, depths, sources, context, {
     regimes: hybridRegimes(target.length, index),
+    target,
     ...options,
   });
 }

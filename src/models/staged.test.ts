@@ -65,7 +65,7 @@ const training = (...key: (string | number)[]): Pass => ({ training: true, gener
 function model(depths: number[], regimes?: Regime[], dropPath = 0): StagedModel {
   const blueprint = vit(TINY);
   return new StagedModel(
-    depths.map((_, i) => buildStage(blueprint, depths, i, dropPath, context)),
+    depths.map((_, i) => buildStage(blueprint, { depths, dropPath }, i, context)),
     regimes,
   );
 }

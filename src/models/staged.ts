@@ -59,16 +59,37 @@ export interface BlockActivations {
   readonly workspace: number;
 }
 
+export interface BlockCost extends PartCost {
+  /** Absent where the model does not say. */
+  readonly activations?: BlockActivations;
+}
+
 /**
- * What can be divided: a stem, `depth` equal-shaped blocks, and a head. ViT is one (vit.ts); a user's own
- * model is another (docs/own-model.md). The stem's and head's parameters are named without a prefix, as in the official
- * checkpoints (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
+ * Which blocks of the undivided model a block stands for: `from` ... `to` - 1. It takes what block `from` takes, and gives
+ * what block `to` - 1 gives. A block of the model itself stands for one; a block of a meta model for its share of the
+ * module's.
+ */
+export interface BlockSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where a block is. */
+export interface BlockPlace extends BlockSpan {
+  /** Only the head reads its output, so that it may leave out what the head does not read. */
+  readonly isLast: boolean;
+}
+
+/**
+ * What can be divided: a stem, `depth` blocks, and a head. src/models/ has two families of them; docs/own-model.md makes
+ * another. The stem's and head's parameters are named without a prefix, as in the official checkpoints
+ * (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
  */
 export interface Divisible {
   readonly depth: number;
   makeStem(context: InitContext): Layer;
-  /** `isLast`: only the head reads its output, so that it may leave out what the head does not read. */
-  makeBlock(dropPathRate: number, context: InitContext, isLast: boolean): Layer;
+  /** Models whose blocks all take and give the same shape need no `place`. */
+  makeBlock(dropPathRate: number, context: InitContext, place: BlockPlace): Layer;
   makeHead(context: InitContext): Layer;
 }
 
@@ -78,8 +99,10 @@ export interface Blueprint extends Divisible {
   readonly input: { readonly channels: number; readonly size: number };
   readonly classes: number;
   /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
-  readonly cost: Record<'stem' | 'block' | 'head', PartCost> & {
-    readonly block: { readonly activations?: BlockActivations };
+  readonly cost: {
+    readonly stem: PartCost;
+    readonly head: PartCost;
+    block(span: BlockSpan): BlockCost;
   };
   /** Names that weight decay leaves alone beside biases and vectors, where the whole model is trained. */
   readonly undecayed: readonly string[];
@@ -125,10 +148,11 @@ export class Stage extends Layer {
     return inSequence(this.#steps(pass), x);
   }
 
-  override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
-    if (this.stem) yield* this.stem.namedParameters(prefix);
-    for (const [i, block] of this.blocks.entries()) yield* block.namedParameters(`${prefix}blocks.${i}.`);
-    if (this.head) yield* this.head.namedParameters(prefix);
+  override *namedModules(prefix = ''): Iterable<[string, Module]> {
+    yield [prefix, this];
+    if (this.stem) yield* this.stem.namedModules(prefix);
+    for (const [i, block] of this.blocks.entries()) yield* block.namedModules(`${prefix}blocks.${i}.`);
+    if (this.head) yield* this.head.namedModules(prefix);
   }
 
   *#steps(pass: Pass): Iterable<(x: Tensor) => Tensor> {
@@ -198,25 +222,75 @@ export class StagedModel extends Layer {
   trainedParameters(): [name: string, parameter: Tensor][] {
     return [...this.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
   }
+
+  /** The buffers that training changes, by name: those of the trained stages. */
+  trainedBuffers(): [name: string, buffer: Tensor][] {
+    return this.stages.flatMap((stage, i) =>
+      this.regimes[i] === 'trained'
+        ? Array.from(stage.namedBuffers(), ([name, buffer]): [string, Tensor] => [
+            `stages.${i}.${name}`,
+            buffer,
+          ])
+        : [],
+    );
+  }
 }
 
-/**
- * Builds stage `index` of a model that is divided into stages of `depths` blocks.
- * Drop-path rates rise linearly over the blocks of that whole model, from 0 to `dropPath`.
- */
+/** What a stage is built from. */
+export interface StagePlan {
+  /** Blocks of each stage of the model that is built: the target, its meta model or a hybrid. */
+  readonly depths: readonly number[];
+  /** Blocks of each module of the target. Default: see `targetOf`. */
+  readonly target?: readonly number[] | undefined;
+  /** Of the last block. Rates rise linearly over the blocks of the model that is built, from 0. Default 0. */
+  readonly dropPath?: number;
+}
+
+/** Builds stage `index` of a model. */
 export function buildStage(
   blueprint: Divisible,
-  depths: readonly number[],
+  plan: StagePlan,
   index: number,
-  dropPath: number,
   context: InitContext,
 ): Stage {
+  const { depths, dropPath = 0 } = plan;
   const rates = dropPathRates(depths, dropPath)[index];
+  const spans = blockSpans(depths, plan.target ?? targetOf(blueprint.depth, depths))[index];
   const isLastStage = index === depths.length - 1;
   return new Stage({
     stem: index === 0 ? blueprint.makeStem(context) : null,
-    blocks: rates.map((rate, i) => blueprint.makeBlock(rate, context, isLastStage && i === rates.length - 1)),
+    blocks: rates.map((rate, i) => {
+      const isLast = isLastStage && i === rates.length - 1;
+      return blueprint.makeBlock(rate, context, { from: spans[i].from, to: spans[i].to, isLast });
+    }),
     head: isLastStage ? blueprint.makeHead(context) : null,
+  });
+}
+
+/**
+ * The division of a model of `depth` blocks that stages of `depths` blocks stand for, where none is given: their own if
+ * they are all its blocks, else the most even one.
+ */
+export function targetOf(depth: number, depths: readonly number[]): readonly number[] {
+  if (depths.reduce((a, b) => a + b, 0) === depth) return depths;
+  const cut = (stage: number) => Math.floor((stage * depth) / depths.length);
+  return depths.map((_, stage) => cut(stage + 1) - cut(stage));
+}
+
+/**
+ * Per stage and block: the blocks of the target that it stands for. A stage stands for its module's, which its blocks share
+ * as evenly as can be.
+ *
+ * @example
+ * blockSpans([1, 3], [3, 3]); // [[0, 3)], [[3, 4), [4, 5), [5, 6)]
+ */
+export function blockSpans(depths: readonly number[], target: readonly number[]): BlockSpan[][] {
+  let before = 0;
+  return depths.map((depth, stage) => {
+    const start = before;
+    before += target[stage];
+    const cut = (block: number) => start + Math.floor((block * target[stage]) / depth);
+    return Array.from({ length: depth }, (_, block) => ({ from: cut(block), to: cut(block + 1) }));
   });
 }
 

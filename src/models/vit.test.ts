@@ -48,7 +48,7 @@ const TINY: VitConfig = {
 
 const totals = (config: VitConfig, what: 'macs' | 'parameters') => {
   const { stem, block, head } = vit(config).cost;
-  return stem[what] + config.depth * block[what] + head[what];
+  return stem[what] + config.depth * block({ from: 0, to: 1 })[what] + head[what];
 };
 
 describe('cost', () => {
@@ -74,7 +74,7 @@ describe('cost', () => {
     { patchSize: 2, classes: 1, width: 6, heads: 1 },
   ])('of the modules as they are: %o', (change) => {
     const config = { ...TINY, ...change };
-    const stage = buildStage(vit(config), [config.depth], 0, 0, context);
+    const stage = buildStage(vit(config), { depths: [config.depth] }, 0, context);
     const shapes = Array.from(stage.namedParameters(), ([name, { shape }]) => [name, shape] as const);
     expect(totals(config, 'parameters')).toBe(
       shapes.reduce((sum, [, shape]) => sum + elementCount(shape), 0),
@@ -109,7 +109,7 @@ test.each([
 ])('names, order and shapes are those of the official %s', async (file, depths) => {
   const official = await goldenStages(`ckpt/${file}`);
   for (const [i, { weights }] of official.entries()) {
-    const stage = buildStage(goldenBlueprint, depths, i, 0.1, context);
+    const stage = buildStage(goldenBlueprint, { depths, dropPath: 0.1 }, i, context);
     const ours = Array.from(stage.namedParameters(), ([name, { shape }]) => [name, [...shape]]);
     expect(ours).toEqual(Array.from(weights, ([name, { shape }]) => [name, [...shape]]));
   }
@@ -117,7 +117,7 @@ test.each([
 
 test('initialisation', () => {
   const config = { ...TINY, width: 64, classes: 50, imageSize: 32, distilled: true };
-  const stage = buildStage(vit(config), [4], 0, 0, context);
+  const stage = buildStage(vit(config), { depths: [4] }, 0, context);
   const bound = 1 / Math.sqrt(3 * 4 * 4);
   for (const [name, tensor] of stage.namedParameters()) {
     const values = tensor.toFloat32Array();
@@ -200,7 +200,7 @@ describe('forward', () => {
 
   test('drops attention and MLP branches independently, whole samples at a time, in training alone', () => {
     const rate = 0.5;
-    const block = vit(TINY).makeBlock(rate, context, false);
+    const block = vit(TINY).makeBlock(rate, context, { from: 0, to: 1, isLast: false });
     const batch = 400;
     const x = mul(
       ones([batch, 10, 8]),
@@ -259,7 +259,7 @@ describe('distilled', () => {
     distilled: true,
   };
   const generator = new Generator();
-  const stage = buildStage(vit(config), [2], 0, 0, { device: 'cpu', dtype: 'F64', generator });
+  const stage = buildStage(vit(config), { depths: [2] }, 0, { device: 'cpu', dtype: 'F64', generator });
   const weights = Object.entries(made.parameters).map(([name, { shape, values }]): [string, TensorData] => [
     name,
     { dtype: 'F64', shape, data: new Uint8Array(Float64Array.from(values).buffer) },
@@ -297,7 +297,10 @@ describe('distilled', () => {
 
   test('its token and head are in stages too, and its token does not decay', () => {
     const names = [0, 1].map((index) =>
-      Array.from(buildStage(vit(config), [1, 1], index, 0, context).namedParameters(), ([name]) => name),
+      Array.from(
+        buildStage(vit(config), { depths: [1, 1] }, index, context).namedParameters(),
+        ([name]) => name,
+      ),
     );
     expect(names[0].slice(0, 3)).toEqual(['pos_embed', 'cls_token', 'dist_token']);
     expect(names[1].slice(-2)).toEqual(['head_dist.weight', 'head_dist.bias']);

@@ -62,7 +62,7 @@ export function isMeanPooled({ pool, classToken }: Pick<VitConfig, 'pool' | 'cla
  *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
  *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
  * });
- * console.log(tiny.depth, tiny.cost.block.parameters);
+ * console.log(tiny.depth, tiny.cost.block({ from: 0, to: 1 }).parameters);
  */
 export function vit(config: VitConfig): Blueprint {
   if (config.distilled && !config.classToken) {
@@ -76,7 +76,7 @@ export function vit(config: VitConfig): Blueprint {
     classes: config.classes,
     undecayed: ['pos_embed', 'cls_token', 'dist_token'],
     makeStem: (context) => new VitStem(config, context),
-    makeBlock: (dropPathRate, context, isLast) => new VitBlock(config, dropPathRate, context, isLast),
+    makeBlock: (dropPathRate, context, { isLast }) => new VitBlock(config, dropPathRate, context, isLast),
     makeHead: (context) => new VitHead(config, context),
     cost: vitCost(config),
   };
@@ -262,13 +262,14 @@ function vitCost(config: VitConfig): Blueprint['cost'] {
   const heads = distilled ? 2 : 1;
   const hidden = Math.floor(D * mlpRatio);
   const patchInputs = channels * patchSize * patchSize;
+  const block = {
+    macs: N * (4 * D * D + 2 * D * hidden) + 2 * N * N * D,
+    activations: vitActivations(config),
+    parameters: 4 * D + 3 * D * D + (qkvBias ? 3 * D : 0) + D * D + D + 2 * D * hidden + hidden + D,
+  };
   return {
     stem: { macs: patches * patchInputs * D, parameters: (patchInputs + 1 + N + before) * D },
-    block: {
-      macs: N * (4 * D * D + 2 * D * hidden) + 2 * N * N * D,
-      activations: vitActivations(config),
-      parameters: 4 * D + 3 * D * D + (qkvBias ? 3 * D : 0) + D * D + D + 2 * D * hidden + hidden + D,
-    },
+    block: () => block,
     head: { macs: heads * classes * D, parameters: 2 * D + heads * (D + 1) * classes },
   };
 }

@@ -1,5 +1,6 @@
 import { backwardFrom, isRecording, noGrad } from '../torch/autograd.js';
 import { tensorOperator } from '../torch/operator.js';
+import { clone, copyInto } from '../torch/ops.js';
 import { keep, scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Module } from './module.js';
@@ -35,6 +36,7 @@ export interface ActivationTape {
 
 /** What the backward pass of a block starts from. */
 interface Entry {
+  readonly block: Module;
   readonly forward: (x: Tensor) => Tensor;
   readonly input: Tensor;
   readonly output: Tensor;
@@ -51,7 +53,7 @@ export function activationTape(computing: (work: () => Tensor) => Tensor = (work
       const y = noGrad(() => scope(() => forward(x)));
       if (y === x) return x;
       y.requiresGrad = true;
-      entries.push({ forward, input: reference(x), output: reference(y) });
+      entries.push({ block, forward, input: reference(x), output: reference(y) });
       return y;
     },
 
@@ -66,22 +68,39 @@ export function activationTape(computing: (work: () => Tensor) => Tensor = (work
   };
 }
 
-function backThrough({ forward, input, output }: Entry, computing: (work: () => Tensor) => Tensor): void {
+function backThrough(entry: Entry, computing: (work: () => Tensor) => Tensor): void {
+  const { block, forward, input, output } = entry;
   try {
     scope(() => {
       const gradient = output.grad;
       // Nothing that the loss depends on has read the output.
       if (gradient === null) return;
       output.free();
-      backwardFrom(
-        computing(() => scope(() => forward(input))),
-        gradient,
+      keepingBuffers(block, () =>
+        backwardFrom(
+          computing(() => scope(() => forward(input))),
+          gradient,
+        ),
       );
     });
   } finally {
     input.free();
     output.free();
   }
+}
+
+/**
+ * Runs the second forward pass and its backward pass, and leaves the buffers (the statistics of batch norm) as the first
+ * forward pass left them. They are restored last: autograd refuses a buffer that has changed between the two.
+ */
+function keepingBuffers(block: Module, work: () => void): void {
+  const kept = noGrad(() =>
+    Array.from(block.namedBuffers(), ([, buffer]) => ({ buffer, before: clone(buffer) })),
+  );
+  work();
+  noGrad(() => {
+    for (const { buffer, before } of kept) copyInto(buffer, before);
+  });
 }
 
 const toOwnType = tensorOperator('aten::to', 'other');

@@ -12,19 +12,25 @@ export { type Argument, tensorOperator } from '../torch/operator.js';
 export {
   add,
   attention,
+  averagePool2d,
+  batchNorm,
   concat,
+  conv2d,
   crossEntropy,
   divide,
   expand,
   fillNormal,
   gelu,
+  globalAveragePool2d,
   layerNorm,
   linear,
   matmul,
   mean,
   mul,
   ones,
+  pad,
   permute,
+  relu,
   reshape,
   select,
   slice,
@@ -33,14 +39,24 @@ export {
   to,
   transpose,
   unbind,
+  type WindowOptions,
   zeros,
 } from '../torch/ops.js';
 export { Generator } from '../torch/random.js';
 export { keep, type Owned, scope } from '../torch/scope.js';
 export { fromArray, Tensor } from '../torch/tensor.js';
 export { Attention } from './attention.js';
+export { BatchNorm2d } from './batch-norm.js';
+export { Conv2d, type Conv2dOptions } from './convolution.js';
 export { dropPathOf } from './drop-path.js';
-export { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
-export { LayerNorm, Linear, Mlp } from './layers.js';
-export { Module } from './module.js';
+export {
+  fanInParameter,
+  heParameter,
+  type InitContext,
+  normalParameter,
+  oneParameter,
+  zeroParameter,
+} from './init.js';
+export { LayerNorm, Linear, type LinearOptions, Mlp } from './layers.js';
+export { buffer, Module, ModuleBuffer } from './module.js';
 export { loadWeights, weightsOf } from './weights.js';

@@ -25,6 +25,21 @@ export function normalParameter(shape: readonly number[], context: InitContext, 
 }
 
 /**
+ * N(0, 2 / fan), He initialisation of a convolution before a ReLU (He et al. 2015, arXiv 1502.01852).
+ * @param shape [outputs, inputs, height, width]
+ * @param fan in: inputs x height x width, PyTorch's default; out: outputs x height x width, as in torchvision's ResNets
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const kernel = heParameter([16, 3, 3, 3], 'out', context);
+ */
+export function heParameter(shape: readonly number[], fan: 'in' | 'out', context: InitContext): Tensor {
+  const [outputs, inputs, height, width] = shape;
+  const size = (fan === 'in' ? inputs : outputs) * height * width;
+  return normalParameter(shape, context, Math.sqrt(2 / size));
+}
+
+/**
  * U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for convolutions, weight and bias.
  *
  * @example

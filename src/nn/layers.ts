@@ -1,7 +1,14 @@
 import { gelu, layerNorm, linear } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
+import { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
 import { Module } from './module.js';
+
+export interface LinearOptions {
+  /** Default true. */
+  readonly bias?: boolean;
+  /** normal: weights N(0, 0.02^2), bias 0. fan-in: both U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default. Default normal. */
+  readonly init?: 'normal' | 'fan-in';
+}
 
 /**
  * x W^T + b: [..., in] -> [..., out].
@@ -14,10 +21,15 @@ export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  constructor(inputs: number, outputs: number, context: InitContext, options: { bias?: boolean } = {}) {
+  constructor(inputs: number, outputs: number, context: InitContext, options: LinearOptions = {}) {
     super();
-    this.weight = normalParameter([outputs, inputs], context);
-    this.bias = (options.bias ?? true) ? zeroParameter([outputs], context) : null;
+    const { bias = true, init = 'normal' } = options;
+    const isNormal = init === 'normal';
+    const fanIn = (shape: readonly number[]) => fanInParameter(shape, inputs, context);
+    const shape = [outputs, inputs];
+    this.weight = isNormal ? normalParameter(shape, context) : fanIn(shape);
+    this.bias = null;
+    if (bias) this.bias = isNormal ? zeroParameter([outputs], context) : fanIn([outputs]);
   }
 
   forward(x: Tensor): Tensor {

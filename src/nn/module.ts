@@ -5,9 +5,37 @@ import { keep } from '../torch/scope.js';
 import { Tensor } from '../torch/tensor.js';
 
 /**
- * A part of a network. Its parameters are the tensors among its properties, its children the modules, and those in
- * arrays among them, in the order in which they were assigned: the order of `named_parameters()` in PyTorch. What is in
- * a #private field is neither: the place for a constant.
+ * State of a module that training changes without a gradient, such as the running statistics of batch norm. It is saved
+ * and loaded with the parameters.
+ */
+export class ModuleBuffer {
+  readonly tensor: Tensor;
+
+  constructor(tensor: Tensor) {
+    this.tensor = tensor;
+  }
+}
+
+/**
+ * A buffer that lives until its module is freed.
+ *
+ * @example
+ * class Counting extends Layer {
+ *   readonly calls = buffer(() => zeros([]));
+ *   forward(x: Tensor): Tensor {
+ *     return x;
+ *   }
+ * }
+ * [...new Counting().namedBuffers()].map(([name]) => name); // calls
+ */
+export function buffer(make: () => Tensor): ModuleBuffer {
+  return new ModuleBuffer(keep(noGrad(make)));
+}
+
+/**
+ * A part of a network. Its parameters are the tensors among its properties, its buffers are those in a `ModuleBuffer`,
+ * and its children are the modules, and those in arrays, in the order in which they were assigned: the order of
+ * `named_parameters()` in PyTorch. A #private field is none of these: use it for a constant.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -18,9 +46,37 @@ import { Tensor } from '../torch/tensor.js';
  */
 export abstract class Module {
   /** Names as PyTorch's: `blocks.0.attn.qkv.weight`. */
-  *namedParameters(prefix = ''): Iterable<[name: string, parameter: Tensor]> {
+  *namedParameters(): Iterable<[name: string, parameter: Tensor]> {
+    for (const [prefix, module] of this.namedModules()) yield* module.#ownParameters(prefix);
+  }
+
+  /** Names as PyTorch's: `blocks.0.bn1.running_mean`. */
+  *namedBuffers(): Iterable<[name: string, buffer: Tensor]> {
+    for (const [prefix, module] of this.namedModules()) yield* module.#ownBuffers(prefix);
+  }
+
+  /** Parameters and buffers, in the order of `state_dict()` in PyTorch. */
+  *namedWeights(): Iterable<[name: string, weight: Tensor]> {
+    for (const [prefix, module] of this.namedModules()) {
+      yield* module.#ownParameters(prefix);
+      yield* module.#ownBuffers(prefix);
+    }
+  }
+
+  /** This module and all below it, each with the prefix of its tensors' names: `` or `blocks.0.attn.`. */
+  *namedModules(prefix = ''): Iterable<[prefix: string, module: Module]> {
+    yield [prefix, this];
+    for (const [key, child] of this.children()) yield* child.namedModules(`${prefix}${key}.`);
+  }
+
+  *#ownParameters(prefix: string): Iterable<[string, Tensor]> {
     for (const [key, value] of Object.entries(this)) if (value instanceof Tensor) yield [prefix + key, value];
-    for (const [key, child] of this.children()) yield* child.namedParameters(`${prefix}${key}.`);
+  }
+
+  *#ownBuffers(prefix: string): Iterable<[string, Tensor]> {
+    for (const [key, value] of Object.entries(this)) {
+      if (value instanceof ModuleBuffer) yield [prefix + key, value.tensor];
+    }
   }
 
   *children(): Iterable<[name: string, child: Module]> {
@@ -44,7 +100,7 @@ export abstract class Module {
     for (const [name, parameter] of this.namedParameters()) {
       if (trainable && !FLOATING.has(parameter.dtype)) {
         throw new InputError(`${name} is of ${parameter.dtype}, which cannot be trained`, {
-          hint: 'keep a constant in a #private field, which is no parameter',
+          hint: 'keep a constant in a #private field, and changing state in buffer(...): neither is a parameter',
         });
       }
       parameter.requiresGrad = trainable;
@@ -52,9 +108,9 @@ export abstract class Module {
     return this;
   }
 
-  /** Releases the parameters' memory. */
+  /** Releases the memory of parameters and buffers. */
   free(): void {
-    for (const parameter of this.parameters()) parameter.free();
+    for (const [, weight] of this.namedWeights()) weight.free();
   }
 }
 

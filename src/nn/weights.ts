@@ -7,18 +7,18 @@ import { fromData } from '../torch/tensor.js';
 import type { Module } from './module.js';
 
 /**
- * Every parameter of a module by name, copied to plain bytes.
+ * Every parameter and buffer of a module by name, copied to plain bytes.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
  * weightsOf(new Linear(4, 2, context)).get('weight')?.shape; // [2, 4]
  */
 export function weightsOf(module: Module): Map<string, TensorData> {
-  return new Map(Array.from(module.namedParameters(), ([name, parameter]) => [name, parameter.toData()]));
+  return new Map(Array.from(module.namedWeights(), ([name, weight]) => [name, weight.toData()]));
 }
 
 /**
- * Overwrites every parameter of `module` with the tensor of its name, converted to its dtype.
+ * Overwrites every parameter and buffer of `module` with the tensor of its name, converted to its dtype.
  *
  * @param source where the weights come from, for messages
  * @throws InputError when a tensor is missing, left over, or of another shape; nothing has changed then
@@ -29,27 +29,27 @@ export function weightsOf(module: Module): Map<string, TensorData> {
  * loadWeights(to, weightsOf(from), 'the other layer');
  */
 export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorData>, source: string): void {
-  const parameters = new Map(module.namedParameters());
-  const missing = [...parameters.keys()].filter((name) => !weights.has(name));
+  const places = new Map(module.namedWeights());
+  const missing = [...places.keys()].filter((name) => !weights.has(name));
   if (missing.length > 0) throw new InputError(`${source} lacks ${list(missing)}`, { hint: OTHER_MODEL });
-  const unused = [...weights.keys()].filter((name) => !parameters.has(name));
+  const unused = [...weights.keys()].filter((name) => !places.has(name));
   if (unused.length > 0) {
     throw new InputError(`${source} holds ${list(unused)}, for which the model has no place`, {
       hint: OTHER_MODEL,
     });
   }
-  for (const [name, parameter] of parameters) {
+  for (const [name, place] of places) {
     const { shape } = weights.get(name) as TensorData;
-    if (shape.join() !== parameter.shape.join()) {
-      const [has, needs] = [shape, parameter.shape].map((s) => `[${s.join(', ')}]`);
+    if (shape.join() !== place.shape.join()) {
+      const [has, needs] = [shape, place.shape].map((s) => `[${s.join(', ')}]`);
       throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, {
         hint: OTHER_MODEL,
       });
     }
   }
   noGrad(() => {
-    for (const [name, parameter] of parameters) {
-      scope(() => copyInto(parameter, fromData(weights.get(name) as TensorData, parameter.device)));
+    for (const [name, place] of places) {
+      scope(() => copyInto(place, fromData(weights.get(name) as TensorData, place.device)));
     }
   });
 }

@@ -20,6 +20,7 @@ import { type Log, openLog } from './observe/phase-log.js';
 import { openPhaseSamples } from './observe/phase-samples.js';
 import { requireOneParent } from './one-parent.js';
 import {
+  averagedWeights,
   type CheckpointData,
   findCheckpoint,
   resume,
@@ -81,7 +82,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const trained: Trained = {
     model,
     optimizer: optimizerOf(phase, model, crew.group),
-    ema: decay === null ? undefined : ema(model.trainedParameters(), { decay }),
+    ema: decay === null ? undefined : ema(averagedWeights(model), { decay }),
   };
   const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, start.step);

@@ -20,7 +20,7 @@ import { noGrad } from '../torch/autograd.js';
 import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
-import { fromData } from '../torch/tensor.js';
+import { fromData, type Tensor } from '../torch/tensor.js';
 import type { Crew } from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
@@ -61,8 +61,13 @@ const standingSchema = z.object({
 export interface Trained {
   readonly model: StagedModel;
   readonly optimizer: Optimizer;
-  /** Averages of the trained weights, where the phase keeps them. */
+  /** Averages of `averagedWeights`, where the phase keeps them. */
   readonly ema: Ema | undefined;
+}
+
+/** What `ema` averages: all that training changes. */
+export function averagedWeights(model: StagedModel): [name: string, weight: Tensor][] {
+  return [...model.trainedParameters(), ...model.trainedBuffers()];
 }
 
 /** What a checkpoint's manifest says of the images. */
@@ -114,17 +119,17 @@ function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
 type Tensors = ReadonlyMap<string, TensorData>;
 
 function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: Tensors): void {
-  const parameters = model.trainedParameters();
+  const weights = averagedWeights(model);
   const updates = state.get(UPDATES);
-  const averaged = parameters.flatMap(([name]): [string, TensorData][] => {
+  const averaged = weights.flatMap(([name]): [string, TensorData][] => {
     const data = averages.get(name);
     return data === undefined ? [] : [[`${AVERAGED}${name}`, data]];
   });
   ema.load(new Map([...averaged, ...(updates === undefined ? [] : [[UPDATES, updates] as const])]));
   noGrad(() => {
-    for (const [name, parameter] of parameters) {
+    for (const [name, weight] of weights) {
       const raw = state.get(RAW + name);
-      if (raw !== undefined) scope(() => copyInto(parameter, fromData(raw, parameter.device)));
+      if (raw !== undefined) scope(() => copyInto(weight, fromData(raw, weight.device)));
     }
   });
 }
@@ -194,7 +199,7 @@ function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): 
 function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
   const state = optimizer.state();
   if (ema === undefined) return { model: weightsOf(model), optimizer: state };
-  for (const [name, parameter] of model.trainedParameters()) state.set(RAW + name, parameter.toData());
+  for (const [name, weight] of averagedWeights(model)) state.set(RAW + name, weight.toData());
   const updates = ema.state().get(UPDATES);
   if (updates !== undefined) state.set(UPDATES, updates);
   return { model: ema.swapped(() => weightsOf(model)), optimizer: state };

@@ -60,6 +60,7 @@ export function phaseModel(
   return assemble(blueprintOf(recipe), phase.depths, stages, contextOf(recipe, phase, device), {
     regimes: phase.regimes,
     dropPath: phase.settings.drop_path,
+    target: phase.target,
   });
 }
 
@@ -96,7 +97,12 @@ export async function metaStageOf(
   const parent = phase.sources.find((source) => source !== null) ?? 'PT';
   const { weights, source } = (await weightsFrom(parent, recipe, runDir))[index];
   const depths = metaDepthsOf(recipe);
-  const stage = buildStage(blueprintOf(recipe), depths, index, 0, contextOf(recipe, phase, device));
+  const stage = buildStage(
+    blueprintOf(recipe),
+    { depths, target: phase.target },
+    index,
+    contextOf(recipe, phase, device),
+  );
   loadWeights(stage, weights, `${source}, stage ${index}`);
   stage.setTrainable(false);
   return stage;

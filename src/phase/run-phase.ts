@@ -98,7 +98,8 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   // A model that is there already is judged before it is tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
   if (!enoughOf(phase)(start.scores)) {
-    const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group);
+    const buffers = opened.model.trainedBuffers();
+    const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group, { buffers });
     const training = trainingOf(run, opened, observer);
     await trainUntilEnough({ ...training, parallel }).finally(parallel?.free);
   }

@@ -52,7 +52,8 @@ test.each([
 
 describe('of a tiny model', () => {
   const blueprint = vit({ ...config('vit-base'), imageSize: 32, width: 24, heads: 2, depth: 8, classes: 5 });
-  const { stem, block, head } = blueprint.cost;
+  const { stem, head } = blueprint.cost;
+  const block = blueprint.cost.block({ from: 0, to: 1 });
 
   test('multiply-accumulates follow the regimes', () => {
     expect(imageCost(blueprint, [1, 2], ['trained', 'trained']).macs).toBe(
@@ -70,11 +71,11 @@ describe('of a tiny model', () => {
     const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
     const depths = [2, 3, 1];
     const sizes = depths.map((_, i) =>
-      buildStage(blueprint, depths, i, 0, context)
+      buildStage(blueprint, { depths }, i, context)
         .parameters()
         .reduce((sum, { shape }) => sum + elementCount(shape), 0),
     );
-    expect(parameterCount(blueprint, 6)).toBe(sizes[0] + sizes[1] + sizes[2]);
+    expect(parameterCount(blueprint, depths)).toBe(sizes[0] + sizes[1] + sizes[2]);
     for (const [i, size] of sizes.entries()) {
       expect(trainedParameterCount(blueprint, depths, hybridRegimes(3, i))).toBe(size);
     }

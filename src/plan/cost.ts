@@ -1,4 +1,4 @@
-import type { Blueprint, Regime } from '../models/staged.js';
+import { type BlockCost, type Blueprint, blockSpans, type Regime, targetOf } from '../models/staged.js';
 
 /**
  * Passes of each block of a stage for one training image (method.md section 6): forward 1, weight gradient 1,
@@ -30,20 +30,42 @@ export function imageCost(
   blueprint: Blueprint,
   depths: readonly number[],
   regimes: readonly Regime[],
+  target?: readonly number[],
 ): ImageCost {
-  const { stem, block, head } = blueprint.cost;
-  const passes = blockPasses(depths, regimes);
+  const { stem, head } = blueprint.cost;
   const stemPasses = regimes[0] === 'trained' ? 2 : 1;
   const headPasses = PASSES[regimes[regimes.length - 1]];
+  const ofBlocks = blockCosts(blueprint, depths, target).map((blocks, stage) =>
+    sumOf(blocks, ({ macs }) => PASSES[regimes[stage]] * macs),
+  );
   return {
-    blockPasses: passes,
-    macs: stemPasses * stem.macs + passes * block.macs + headPasses * head.macs,
+    blockPasses: blockPasses(depths, regimes),
+    macs: stemPasses * stem.macs + sumOf(ofBlocks, (macs) => macs) + headPasses * head.macs,
   };
 }
 
+/** Cost of each block of each stage. `target`: blocks of each module of the target; see `StagePlan`. */
+export function blockCosts(
+  { depth, cost }: Blueprint,
+  depths: readonly number[],
+  target: readonly number[] = targetOf(depth, depths),
+): BlockCost[][] {
+  return blockSpans(depths, target).map((spans) => spans.map((span) => cost.block(span)));
+}
+
+function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
+}
+
 /** Multiply-accumulates of one image's forward pass through a model of stages of `depths` blocks. */
-export function forwardMacs({ cost: { stem, block, head } }: Blueprint, depths: readonly number[]): number {
-  return stem.macs + depths.reduce((a, b) => a + b, 0) * block.macs + head.macs;
+export function forwardMacs(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  target?: readonly number[],
+): number {
+  const { stem, head } = blueprint.cost;
+  const blocks = blockCosts(blueprint, depths, target).flat();
+  return stem.macs + sumOf(blocks, ({ macs }) => macs) + head.macs;
 }
 
 /**
@@ -56,10 +78,18 @@ export function blockPasses(depths: readonly number[], regimes: readonly Regime[
   return depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
 }
 
-/** Parameters of a model of `blocks` blocks. */
-export function parameterCount(blueprint: Blueprint, blocks: number): number {
-  const { stem, block, head } = blueprint.cost;
-  return stem.parameters + blocks * block.parameters + head.parameters;
+/** Parameters of a model of stages of `depths` blocks. */
+export function parameterCount(
+  blueprint: Blueprint,
+  depths: readonly number[],
+  target?: readonly number[],
+): number {
+  return trainedParameterCount(
+    blueprint,
+    depths,
+    depths.map(() => 'trained'),
+    target,
+  );
 }
 
 /** Parameters of the stages that a phase trains. */
@@ -67,12 +97,13 @@ export function trainedParameterCount(
   blueprint: Blueprint,
   depths: readonly number[],
   regimes: readonly Regime[],
+  target?: readonly number[],
 ): number {
-  const { stem, block, head } = blueprint.cost;
+  const { stem, head } = blueprint.cost;
   const last = depths.length - 1;
-  return depths.reduce((sum, depth, stage) => {
+  return blockCosts(blueprint, depths, target).reduce((sum, blocks, stage) => {
     if (regimes[stage] !== 'trained') return sum;
     const ends = (stage === 0 ? stem.parameters : 0) + (stage === last ? head.parameters : 0);
-    return sum + depth * block.parameters + ends;
+    return sum + sumOf(blocks, ({ parameters }) => parameters) + ends;
   }, 0);
 }

@@ -1,6 +1,6 @@
-import type { Blueprint } from '../models/staged.js';
+import type { BlockActivations, Blueprint } from '../models/staged.js';
 import type { Phase } from '../recipe/phases.js';
-import { parameterCount, trainedParameterCount } from './cost.js';
+import { blockCosts, parameterCount, trainedParameterCount } from './cost.js';
 
 /** What a phase's process holds while it trains, bytes. */
 export interface PhaseMemory {
@@ -31,39 +31,54 @@ const COPIES = 0.15;
 const FLOAT = 4;
 const STATES = { adamw: 2, lamb: 2, lion: 1, sgd: 1 };
 
-export function phaseMemory(blueprint: Blueprint, { depths, regimes, settings }: Phase): PhaseMemory {
-  const trained = trainedParameterCount(blueprint, depths, regimes);
-  const weights =
-    FLOAT *
-    parameterCount(
-      blueprint,
-      depths.reduce((a, b) => a + b, 0),
-    );
+export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
+  const { depths, regimes, target, settings } = phase;
+  const trained = trainedParameterCount(blueprint, depths, regimes, target);
+  const weights = FLOAT * parameterCount(blueprint, depths, target);
   const gradients = FLOAT * trained;
   const states = STATES[settings.optimizer.name] + (settings.ema === null ? 0 : 1);
   const optimizer = FLOAT * states * trained;
   const held = { weights, gradients, optimizer };
-  const { activations: of } = blueprint.cost.block;
-  if (of === undefined) return { ...held, activations: null, activations_checkpointed: null, peak: null };
+  const blocks = heldBlocks(blueprint, phase);
+  if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
 
   const images = settings.batch_size;
   // bfloat16 halves what matrix products keep; norms, attention on the CPU and the residual stay float32.
   const width = settings.precision === 'bfloat16' ? 0.75 * FLOAT : FLOAT;
-  const blocks = (regime: 'trained' | 'suffix') =>
-    depths.reduce((sum, depth, stage) => sum + (regimes[stage] === regime ? depth : 0), 0);
+  const most = (of: (block: BlockActivations) => number) =>
+    Math.max(0, ...blocks.map(({ block }) => of(block)));
+  const sum = (of: (held: HeldBlock) => number) => blocks.reduce((total, each) => total + of(each), 0);
   const last = regimes[regimes.length - 1];
-  const spared = last === 'prefix' ? 0 : (of.lastSpares?.[last] ?? 0);
-  const kept = blocks('trained') * of.trained + blocks('suffix') * of.suffix - spared;
-  const activations = images * width * kept;
+  const spared = last === 'prefix' ? 0 : (blocks.at(-1)?.block.lastSpares?.[last] ?? 0);
+  const activations = images * width * (sum(({ block, regime }) => block[regime]) - spared);
   // Each block's input, and of one block at a time everything.
-  const inputs = (blocks('trained') + blocks('suffix')) * of.input;
-  const checkpointed = images * (FLOAT * inputs + width * of.trained);
+  const inputs = sum(({ block }) => block.input);
+  const checkpointed = images * (FLOAT * inputs + width * most((block) => block.trained));
   const inUse = settings.activation_checkpointing ? checkpointed : activations;
-  const workspace = images * FLOAT * of.workspace;
+  const workspace = images * FLOAT * most((block) => block.workspace);
   return {
     ...held,
     activations,
     activations_checkpointed: checkpointed,
     peak: weights + optimizer + together((1 + COPIES) * gradients, inUse) + workspace,
   };
+}
+
+interface HeldBlock {
+  readonly block: BlockActivations;
+  readonly regime: 'trained' | 'suffix';
+}
+
+/** The blocks that hold activations for the backward pass; null where the model does not say what they hold. */
+function heldBlocks(blueprint: Blueprint, { depths, regimes, target }: Phase): HeldBlock[] | null {
+  const held: HeldBlock[] = [];
+  for (const [stage, blocks] of blockCosts(blueprint, depths, target).entries()) {
+    const regime = regimes[stage];
+    if (regime === 'prefix') continue;
+    for (const { activations: block } of blocks) {
+      if (block === undefined) return null;
+      held.push({ block, regime });
+    }
+  }
+  return held;
 }

@@ -114,8 +114,8 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
 /** @param cost block-passes to reach, instead of the phase's epochs */
 function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
   const blueprint = blueprintOf(recipe);
-  const { settings, depths, regimes } = phase;
-  const perImage = imageCost(blueprint, depths, regimes);
+  const { settings, depths, regimes, target } = phase;
+  const perImage = imageCost(blueprint, depths, regimes, target);
   const perStep = settings.batch_size * settings.accumulate;
   const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
   const steps =
@@ -123,11 +123,8 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
       ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch))
       : Math.ceil(cost / (perImage.blockPasses * perStep));
   const images = steps * perStep;
-  const parameters = parameterCount(
-    blueprint,
-    depths.reduce((a, b) => a + b, 0),
-  );
-  const trained = trainedParameterCount(blueprint, depths, regimes);
+  const parameters = parameterCount(blueprint, depths, target);
+  const trained = trainedParameterCount(blueprint, depths, regimes, target);
   const memory = phaseMemory(blueprint, phase);
   return {
     phase: phase.name,
@@ -141,7 +138,7 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
     trained_parameters: trained,
     block_passes: images * perImage.blockPasses,
     macs: images * perImage.macs,
-    forward_macs: forwardMacs(blueprint, depths),
+    forward_macs: forwardMacs(blueprint, depths, target),
     model_bytes: memory.weights + memory.gradients + memory.optimizer,
     memory,
     checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),

@@ -16,6 +16,8 @@ export interface Phase {
   readonly name: PhaseName;
   /** Blocks of each stage. */
   readonly depths: readonly number[];
+  /** Blocks of each module of the target: what the stages stand for. */
+  readonly target: readonly number[];
   readonly regimes: readonly Regime[];
   /** Stage i starts from stage i of that phase's result, or of a file of `start`, or from scratch. */
   readonly sources: readonly Source[];
@@ -63,6 +65,7 @@ function pretraining(recipe: Recipe): Phase {
   return {
     name: 'PT',
     depths: meta,
+    target: targetDepths(recipe),
     regimes: meta.map(() => 'trained'),
     sources: meta.map(() => null),
     undecayed: blueprintOf(recipe).undecayed,
@@ -81,6 +84,7 @@ function incubations(recipe: Recipe): Phase[] {
     (_, index): Phase => ({
       name: `MT/${index}`,
       depths: hybridDepths(target, meta, index),
+      target,
       regimes: hybridRegimes(target.length, index),
       sources: target.map((_, stage) => (stage === index ? null : parent)),
       // As the official code: a bare stage does not say which names to leave alone, so they are decayed.
@@ -109,6 +113,7 @@ function finetuning(recipe: Recipe): Phase {
   return {
     name: 'FT',
     depths: target,
+    target,
     regimes: target.map(() => 'trained'),
     sources: target.map((_, index): Source => (fromFile ? 'start.model' : `MT/${index}`)),
     undecayed: blueprintOf(recipe).undecayed,

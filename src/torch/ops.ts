@@ -23,6 +23,12 @@ const aten = {
   matmul: tensorOperator('aten::matmul'),
   layerNorm: tensorOperator('aten::layer_norm'),
   gelu: tensorOperator('aten::gelu'),
+  relu: tensorOperator('aten::relu'),
+  conv2d: tensorOperator('aten::conv2d'),
+  batchNorm: tensorOperator('aten::batch_norm'),
+  averagePool: tensorOperator('aten::avg_pool2d'),
+  pad: tensorOperator('aten::constant_pad_nd'),
+  addScalarInPlace: operator<number>('aten::add_', 'Scalar'),
   sdpa: tensorOperator('aten::scaled_dot_product_attention'),
   crossEntropy: tensorOperator('aten::cross_entropy_loss'),
   logSoftmax: tensorOperator('aten::log_softmax', 'int'),
@@ -130,6 +136,75 @@ export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number):
  */
 export const gelu = (x: Tensor): Tensor => aten.gelu(x);
 /**
+ * max(x, 0).
+ *
+ * @example
+ * relu(fromArray(Float32Array.of(-1, 2), [2])).toFloat32Array(); // 0, 2
+ */
+export const relu = (x: Tensor): Tensor => aten.relu(x);
+
+/** How a window of a convolution or a pooling moves over height and width. */
+export interface WindowOptions {
+  /** Default 1. */
+  readonly stride?: number;
+  /** Zeros on each side. Default 0. */
+  readonly padding?: number;
+}
+/**
+ * Cross-correlation: [B, in, H, W] with weight [out, in / groups, h, w] -> [B, out, H', W'].
+ *
+ * @example
+ * conv2d(ones([1, 1, 4, 4]), ones([2, 1, 3, 3]), null, { stride: 2, padding: 1 }).shape; // [1, 2, 2, 2]
+ */
+export const conv2d = (
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  options: WindowOptions & { readonly groups?: number } = {},
+): Tensor => {
+  const { stride = 1, padding = 0, groups = 1 } = options;
+  return aten.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], groups);
+};
+/**
+ * Means over square windows of `size` pixels, which touch each other: [B, C, H, W] -> [B, C, H / size, W / size].
+ *
+ * @example
+ * averagePool2d(ones([1, 2, 4, 4]), 2).shape; // [1, 2, 2, 2]
+ */
+export const averagePool2d = (x: Tensor, size: number): Tensor =>
+  aten.averagePool(x, [size, size], [size, size]);
+/**
+ * Means over height and width: [B, C, H, W] -> [B, C].
+ *
+ * @example
+ * globalAveragePool2d(ones([1, 2, 4, 4])).shape; // [1, 2]
+ */
+export const globalAveragePool2d = (x: Tensor): Tensor => aten.meanAlong(x, [2, 3]);
+/**
+ * Each channel of [B, C, H, W] normalised to mean 0 and variance 1 (biased), then scaled and shifted. With `training`, by
+ * the batch's own statistics, and the running ones [C] move towards them by `momentum`, the variance unbiased; without,
+ * by the running ones.
+ *
+ * @example
+ * const running = { mean: zeros([2]), variance: ones([2]) };
+ * batchNorm(ones([4, 2, 1, 1]), ones([2]), zeros([2]), { running, training: true, momentum: 0.1, eps: 1e-5 });
+ * running.mean.toFloat32Array(); // 0.1, 0.1
+ */
+export const batchNorm = (
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  options: {
+    readonly running: { readonly mean: Tensor; readonly variance: Tensor };
+    readonly training: boolean;
+    readonly momentum: number;
+    readonly eps: number;
+  },
+): Tensor => {
+  const { running, training, momentum, eps } = options;
+  return aten.batchNorm(x, weight, bias, running.mean, running.variance, training, momentum, eps, true);
+};
+/**
  * softmax(Q K^T / sqrt(d)) V on [B, heads, N, d].
  *
  * @example
@@ -184,13 +259,21 @@ export const unbind = (x: Tensor, dimension: number): Tensor[] => aten.unbind(x,
 export const select = (x: Tensor, dimension: number, index: number): Tensor =>
   aten.select(x, dimension, index);
 /**
- * Elements start ... end-1 along a dimension. A view.
+ * Elements start ... end-1 along a dimension, every `step`-th. A view.
  *
  * @example
  * slice(zeros([3, 2]), 0, 1).shape; // [2, 2]
  */
-export const slice = (x: Tensor, dimension: number, start: number, end?: number): Tensor =>
-  aten.slice(x, dimension, start, end ?? null);
+export const slice = (x: Tensor, dimension: number, start: number, end?: number, step = 1): Tensor =>
+  aten.slice(x, dimension, start, end ?? null, step);
+/**
+ * Zeros before and after the elements of some dimensions.
+ * @param sides [before, after] of the last dimension, then of the one before it, and so on
+ *
+ * @example
+ * pad(ones([2, 2]), [0, 0, 1, 0]).shape; // [3, 2]
+ */
+export const pad = (x: Tensor, sides: readonly number[]): Tensor => aten.pad(x, sides, 0);
 /**
  * @example
  * concat([zeros([1, 2]), ones([1, 2])], 0).shape; // [2, 2]
@@ -243,6 +326,10 @@ export function copyInto(target: Tensor, source: Tensor): void {
 /** Overwrites with U(low, high). */
 export function fillUniform(target: Tensor, low: number, high: number, generator: Generator): void {
   discard(aten.uniform(target, low, high, generator));
+}
+/** Adds a number to every element of `target`. */
+export function increase(target: Tensor, by: number): void {
+  discard(aten.addScalarInPlace(target, by));
 }
 /**
  * Overwrites with N(mean, deviation^2).

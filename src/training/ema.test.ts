@@ -4,6 +4,7 @@ import { parameterOf, setGradient } from '../../test/optimizer-support.js';
 import { numbers } from '../../test/support.js';
 import { InputError, RunError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
+import { copyInto } from '../torch/ops.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
 import { type EmaOptions, ema } from './ema.js';
@@ -214,4 +215,22 @@ test.each([-0.1, 1.1, Number.NaN])('a decay of %d is refused', (decay) => {
   const call = () => ema([['a', fromArray(Float32Array.of(1), [1])]], { decay });
   expect(call).toThrow(InputError);
   expect(call).toThrow(`decay is ${decay}`);
+});
+
+test('a floating buffer is averaged, a count copied, as in timm', () => {
+  const [mean, count] = [fromArray(Float32Array.of(1), [1]), fromArray(BigInt64Array.of(1n), [])];
+  const averages = ema(
+    [
+      ['running_mean', mean],
+      ['num_batches_tracked', count],
+    ],
+    { decay: 0.75 },
+  );
+  copyInto(mean, fromArray(Float32Array.of(3), [1]));
+  copyInto(count, fromArray(BigInt64Array.of(9n), []));
+  averages.update();
+  const numbers = () => [mean.item(), count.item()];
+  expect(averages.swapped(numbers)).toEqual([1.5, 9]);
+  expect(numbers()).toEqual([3, 9]);
+  averages.free();
 });

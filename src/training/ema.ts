@@ -40,7 +40,8 @@ export interface Ema {
 
 /**
  * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, with `warmup` ModelEmaV3's):
- * a = decay a + (1 - decay) p after every step, from the weights as they are now.
+ * a = decay a + (1 - decay) p after every step, from the weights as they are now. Buffers, where they are given too, are
+ * averaged like parameters, as in timm; a count (of batches, in batch norm) is copied, as in ModelEmaV3.
  * @throws InputError for a decay that is not between 0 and 1
  *
  * @example
@@ -63,6 +64,8 @@ export function ema(
   requireWithin('decay', decay, 0, 1);
   const weights = parameters.map(([, parameter]) => parameter);
   const averages = noGrad(() => weights.map((weight) => keep(clone(weight))));
+  const isCount = weights.map(({ dtype }) => dtype === 'I64');
+  const averaged = (all: readonly Tensor[]) => all.filter((_, i) => !isCount[i]);
   const kept = {
     title: 'state of the averaged weights',
     steps: 'ema_updates',
@@ -85,7 +88,10 @@ export function ema(
     update() {
       assertInPlace('update');
       const now = warmup ? Math.min(decay, 1 - (1 + updates) ** (-2 / 3)) : decay;
-      noGrad(() => lerp(averages, weights, 1 - now));
+      noGrad(() => {
+        lerp(averaged(averages), averaged(weights), 1 - now);
+        for (const [i, weight] of weights.entries()) if (isCount[i]) copyInto(averages[i], weight);
+      });
       updates += 1;
     },
     swapped(work) {

@@ -142,6 +142,7 @@ export async function train(given: TrainOptions): Promise<void> {
       const lr = checkedRate(schedule(step), options.phase, step);
       optimizer.step(lr);
       clearGrads(parameters);
+      parallel?.shareBuffers();
 
       const milliseconds = performance.now() - started;
       await options.afterStep?.({

@@ -35,7 +35,7 @@ async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise
   const stages = phase.depths.map(() => null);
   const { regimes } = phase;
   const context = { device, dtype: 'F32', generator } as const;
-  const options = { regimes, dropPath: settings.drop_path };
+  const options = { regimes, dropPath: settings.drop_path, target: phase.target };
   const model = assemble(blueprintOf(recipe), phase.depths, stages, context, options);
   const milliseconds: number[] = [];
   const updates: number[] = [];
@@ -62,7 +62,7 @@ async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise
   });
   // The next phase needs the memory.
   optimizer.free();
-  for (const [, parameter] of model.namedParameters()) parameter.free();
+  model.free();
   const [step, update] = [milliseconds, updates].map((each) => median(each.slice(1)) / 1000);
   return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };
 }

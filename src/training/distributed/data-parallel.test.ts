@@ -90,6 +90,12 @@ test('a parameter that the loss does not depend on is named', async () => {
   }
 });
 
+test('buffers begin as those of rank 0, and are shared when asked for', async () => {
+  const [first, second] = await ranks<unknown>(2, 'buffers');
+  expect(first.value).toEqual({ first: [0, 5, 10], changed: [1, 6, 11], shared: [1, 6, 11] });
+  expect(second.value).toEqual({ first: [0, 5, 10], changed: [2, 7, 12], shared: [1, 6, 11] });
+});
+
 function maxDifference(a: readonly number[], b: readonly number[]): number {
   return Math.max(...a.map((value, i) => Math.abs(value - b[i])));
 }

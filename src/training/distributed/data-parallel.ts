@@ -1,9 +1,12 @@
 import { RunError } from '../../base/errors.js';
+import { noGrad } from '../../torch/autograd.js';
 import { TorchError } from '../../torch/errors.js';
 import type { Tensor } from '../../torch/tensor.js';
 import type { ProcessGroup } from './process-group.js';
 
 export interface DataParallelOptions {
+  /** The model's buffers, in the same order in every process. They stay rank 0's. */
+  readonly buffers?: readonly (readonly [name: string, buffer: Tensor])[];
   /** Gradients are reduced in buckets of about this many bytes. Default 25 MiB, as in PyTorch. */
   readonly bucketBytes?: number;
   /** The bucket that is ready first. Default 1 MiB. */
@@ -20,6 +23,11 @@ export interface DataParallel {
    * @throws RunError when another process is lost or too late, or when the pass leaves a parameter without a gradient
    */
   reduce<T>(backward: () => T): T;
+  /**
+   * Gives every process rank 0's buffers, such as running statistics: after each step, so that all evaluate, and save,
+   * the same model. Every process calls it as often as the others.
+   */
+  shareBuffers(): void;
   free(): void;
 }
 
@@ -30,6 +38,7 @@ const MIB = 2 ** 20;
  * every process starts from rank 0's parameters, does its own micro-batches, and steps with the mean of all
  * processes' gradients. With losses that are means over micro-batches of one size, and backward passes weighted by
  * 1 / (micro-batches of a process), that is one process at the same effective batch, to the rounding of sums.
+ * Batch norm normalises each process's micro-batches by themselves; its running statistics are rank 0's, as in PyTorch.
  *
  * @param parameters all that change, in the same order in every process
  * @throws RunError when the parameters' number or shapes differ between processes
@@ -37,13 +46,22 @@ const MIB = 2 ** 20;
 export function dataParallel(
   parameters: readonly (readonly [name: string, parameter: Tensor])[],
   group: ProcessGroup,
-  { bucketBytes = 25 * MIB, firstBucketBytes = MIB }: DataParallelOptions = {},
+  { bucketBytes = 25 * MIB, firstBucketBytes = MIB, buffers = [] }: DataParallelOptions = {},
 ): DataParallel {
   const tensors = parameters.map(([, parameter]) => parameter);
+  const shareBuffers = () =>
+    noGrad(() =>
+      group.broadcast(
+        buffers.map(([, buffer]) => buffer),
+        0,
+      ),
+    );
   const reducer = group.reducer(tensors, bucketBytes, firstBucketBytes);
   group.broadcast(tensors, 0);
+  shareBuffers();
   return {
     group,
+    shareBuffers,
     reduce(backward) {
       const result = group.together(() => {
         reducer.prepare();

@@ -10,7 +10,7 @@ import { decayGroups, type ParameterGroup } from './optimizer.js';
 const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0]) } as const;
 
 function modelOf(depths: number[]): StagedModel {
-  return new StagedModel(depths.map((_, i) => buildStage(goldenBlueprint, depths, i, 0, context)));
+  return new StagedModel(depths.map((_, i) => buildStage(goldenBlueprint, { depths }, i, context)));
 }
 const namesOf = (model: StagedModel) => Array.from(model.namedParameters(), ([name]) => name);
 

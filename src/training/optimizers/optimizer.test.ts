@@ -16,7 +16,7 @@ import { sgd } from './sgd.js';
 
 const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0]) } as const;
 const depths = [1, 2, 1];
-const stages = depths.map((_, i) => buildStage(goldenBlueprint, depths, i, 0, context));
+const stages = depths.map((_, i) => buildStage(goldenBlueprint, { depths }, i, context));
 
 function decayed(parameters: Iterable<readonly [string, Tensor]>, undecayed: readonly string[]) {
   const groups = decayGroups([...parameters], 0.05, undecayed);
