@@ -49,6 +49,8 @@ export { divide } from './method/divide.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';
+export type { ResnetConfig } from './models/resnet/geometry.js';
+export { resnet } from './models/resnet/resnet.js';
 export {
   type BlockActivations,
   type Blueprint,
