@@ -100,7 +100,10 @@ test('unpack refuses a module of another meta model, one that is there, and work
   const full = await cli(['unpack', work, '--into', home]);
   expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} is there already`) });
   const nowhere = await cli(['unpack', module]);
-  expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('--into RUN') });
+  expect(nowhere).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('name the run that it was packed for, with --into'),
+  });
   expect(weightsOf(join(home, 'MT/1'))).toBe(weightsOf(join(whole, 'MT/1')));
   expect(existsSync(join(home, 'previous'))).toBe(false);
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { phasesIn } from '../src/run/run-folder.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+import { childrenOf, isAlive } from './processes.js';
 
 const folder = temporaryFolder();
 const images = join(folder, 'images');
@@ -145,15 +146,4 @@ function untimed(record: Record<string, unknown>): Record<string, unknown> {
 function weightHashes(phase: string): unknown {
   const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
   return readJson(join(phase, 'checkpoints', latest, 'manifest.json')).files;
-}
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return text === '' ? [] : text.split(' ').map(Number);
-}
-
-function isAlive(pid: number): boolean {
-  // A zombie has ended: nobody here inherits the orphan to bury it.
-  const path = `/proc/${pid}/stat`;
-  return existsSync(path) && !/\) [ZX] /.test(readFileSync(path, 'utf8'));
 }

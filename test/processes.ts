@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** The processes of a run's phases, by their command lines, and which rank each has. */
 export function processesOf(run: string): { readonly pid: number; readonly rank: number }[] {
@@ -15,4 +15,16 @@ export function processesOf(run: string): { readonly pid: number; readonly rank:
         return [];
       }
     });
+}
+
+/** Ids of the processes that a process has started. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+export function isAlive(pid: number): boolean {
+  // A zombie has ended: nobody here inherits the orphan to bury it.
+  const path = `/proc/${pid}/stat`;
+  return existsSync(path) && !/\) [ZX] /.test(readFileSync(path, 'utf8'));
 }

@@ -66,7 +66,7 @@ describe('by name', () => {
     expect(message).toBe('dog, 003.Cat: no class has one of these names');
     expect(hint).toContain('The 3 classes of runs/x/FT are 001.ant, 002.bee, 003.cat.');
     expect(hint).toContain('Upper and lower case are different names (003.Cat and 003.cat)');
-    expect(hint).toContain('--classes FILE');
+    expect(hint).toContain('give it with --classes');
     for (const isCertain of [true, false]) {
       const all = failure(() => labelled(dataset(['x', 'y', 'z']), named(ANIMALS, isCertain)));
       expect(all.message).toBe('x, y, z: no class has one of these names');

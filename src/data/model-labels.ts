@@ -91,7 +91,7 @@ function labelling(dataset: Dataset, used: readonly number[], model: ModelClasse
 }
 
 const STATE_THEM = (where: string) =>
-  `If ${where} has the model's classes under other names, list them in the order of the labels: --classes FILE.`;
+  `If ${where} has the model's classes under other names, list them in a file, in the order of the labels, and give it with --classes.`;
 
 /**
  * Whether the names of a model's classes tell the labels of a data set.

@@ -8,6 +8,8 @@ interface KubernetesRun {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly phases: readonly Phase[];
+  /** Options of `phase`. Default: none. */
+  readonly flags?: readonly string[];
 }
 
 /** Exit codes of a phase that said why it failed: no other try helps. */
@@ -20,7 +22,7 @@ const FAILS_FOR_GOOD = [1, 2];
  * said why fails its job; a pod that died, was evicted or preempted is replaced.
  * @throws InputError for a run folder that is outside the volume, or more than one process a phase
  */
-function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] {
+function kubernetesObjects({ recipe, runDir, phases, flags = [] }: KubernetesRun): object[] {
   const { kubernetes, ranks } = recipe.run;
   if (ranks > 1) {
     throw new InputError(`run.ranks ${ranks}: a pod is one process`, {
@@ -37,7 +39,7 @@ function kubernetesObjects({ recipe, runDir, phases }: KubernetesRun): object[] 
   };
   const jobs = phases
     .filter((phase) => !modules.includes(phase) || phase === modules[0])
-    .map((phase) => job(recipe, run, phase === modules[0] ? modules : [phase]));
+    .map((phase) => job(recipe, run, phase === modules[0] ? modules : [phase], flags));
   return [config, ...jobs];
 }
 
@@ -48,13 +50,14 @@ export function kubernetesYaml(run: KubernetesRun): string {
     .join('');
 }
 
-function job(recipe: Recipe, run: string, phases: readonly Phase[]): object {
+function job(recipe: Recipe, run: string, phases: readonly Phase[], flags: readonly string[]): object {
   const { kubernetes } = recipe.run;
   const isArray = phases[0].name.startsWith('MT/');
   const title = isArray ? 'mt' : phases[0].name.toLowerCase();
   // The pod's index is a place in this list, of the modules that are still to train.
   const names = phases.map(({ name }) => name).join(' ');
   const phase = isArray ? 'set -- $PHASES; shift "$JOB_COMPLETION_INDEX"; phase=$1' : 'phase=$PHASES';
+  const command = [`deep-incubation phase ${RECIPE}/recipe.json "$phase" --out "$RUN"`, ...flags].join(' ');
   const env = [
     { name: 'RUN', value: run },
     { name: 'PHASES', value: names },
@@ -78,7 +81,7 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[]): object {
     workingDir: kubernetes.mount,
     env,
     volumeMounts: [...volumeMounts, { name: 'recipe', mountPath: RECIPE, readOnly: true }],
-    command: ['sh', '-c', `${phase}; exec deep-incubation phase ${RECIPE}/recipe.json "$phase" --out "$RUN"`],
+    command: ['sh', '-c', `${phase}; exec ${command}`],
     resources: resourcesOf(recipe),
   };
   return {

@@ -167,6 +167,8 @@ test('what has no say in a result may change at any time, and does not change it
     'training.keep_checkpoints=1',
     'phases.PT.log_every=2',
     'data.bad_images=replace',
+    'training.activation_checkpointing=true',
+    'phases.PT.optimizer.sharded=true',
     'run.workers=1',
     'run.samples=0',
     'run.tensorboard=false',
@@ -175,6 +177,7 @@ test('what has no say in a result may change at any time, and does not change it
   await train(plain, 'PT');
   await train(free, 'PT');
   expect(weightsOf(free)).toEqual(weightsOf(plain));
+  expect(readFileSync(join(free, 'PT/log.txt'), 'utf8')).not.toContain('than it began with');
   expect(recipeOfRun(free)).toMatchObject({ name: 'other', run: { workers: 1, samples: 0 } });
 }, 60_000);
 

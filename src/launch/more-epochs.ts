@@ -4,7 +4,7 @@ import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { makeFolders, moveFolder } from '../files/atomic.js';
 import { scheduleOf } from '../phase/phase-schedule.js';
-import { begunPhases, type Change } from '../phase/recipe-change.js';
+import { begunPhases, type Change, redoCommand } from '../phase/recipe-change.js';
 import type { PhasePlan, RunPlan } from '../plan/plan.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -47,13 +47,18 @@ export function continuation(
       continue;
     }
     const trained = result?.steps ?? newestStep(runFolder(runDir).phase(name).root);
-    const keys = changes
-      .filter(({ phases }) => phases.includes(name))
-      .map(({ key, here }) => `${key}=${here}`);
-    requireLonger(plan, trained);
-    requireNoDependents(runDir, now.recipe, name, keys);
+    const { epochs } = phaseOf(now.recipe, name).settings;
+    const own = changes.filter(({ phases }) => phases.includes(name));
+    const redo = redoCommand(runDir, phasesOf(now.recipe), {
+      changed: own.flatMap(({ phases }) => phases),
+      // A key that the recipe leaves out has a value in the run, which --set has to replace.
+      settings: own.map(({ key, here }) => `${key}=${here ?? epochs}`),
+    });
+    const again = redo === undefined ? 'train a new run: choose another --out' : `train again: ${redo}`;
+    requireLonger(plan, trained, again);
+    requireNoDependents(runDir, now.recipe, name, again);
     if (result !== undefined) {
-      requireOptimizer(runDir, name, keys);
+      requireOptimizer(runDir, name, again);
       if (plan.steps > trained) reopened.push(name);
     }
     notes.push(scheduleLine(trained, [now, plan], [before, old]));
@@ -83,32 +88,30 @@ function keptLine(runDir: string, name: PhaseName, steps: number, planned: numbe
   );
 }
 
-function requireLonger({ phase, epochs, steps }: PhasePlan, trained: number): void {
+function requireLonger({ phase, epochs, steps }: PhasePlan, trained: number, again: string): void {
   if (steps >= trained) return;
   throw new InputError(
     `${phase} has been trained for ${trained} steps; ${rounded(epochs)} epochs are ${steps}`,
-    { hint: `choose more epochs, or train it again with \`${ownCommand('redo', 'RUN', phase)}\`` },
+    { hint: `choose more epochs; or ${again}` },
   );
 }
 
-function requireNoDependents(runDir: string, recipe: Recipe, name: PhaseName, keys: readonly string[]): void {
+function requireNoDependents(runDir: string, recipe: Recipe, name: PhaseName, again: string): void {
   const others = phasesOf(recipe).filter((phase) => needsOf(phase).includes(name));
   const begun = begunPhases(runDir);
   const started = others.map((phase) => phase.name).filter((other) => begun.includes(other));
   if (started.length === 0) return;
-  const settings = keys.flatMap((key) => ['--set', key]);
   throw new InputError(`${name} cannot be continued: ${started.join(', ')} started from it`, {
-    hint: `train it and what starts from it again: ${ownCommand('redo', runDir, name, ...settings)}`,
+    hint: again,
   });
 }
 
 /** A module that came in a bundle has weights alone. */
-function requireOptimizer(runDir: string, name: PhaseName, keys: readonly string[]): void {
+function requireOptimizer(runDir: string, name: PhaseName, again: string): void {
   const { 'optimizer.safetensors': file } = Object(newestManifest(runFolder(runDir).phase(name).root)?.files);
   if (Object(file).bytes > EMPTY_BYTES) return;
-  const settings = keys.flatMap((key) => ['--set', key]);
   throw new InputError(`${name} cannot be continued: its checkpoint has no optimiser state`, {
-    hint: `it came in a bundle; train it again: ${ownCommand('redo', runDir, name, ...settings)}`,
+    hint: `it came in a bundle; ${again}`,
   });
 }
 

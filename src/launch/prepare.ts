@@ -7,7 +7,13 @@ import { withFileErrors } from '../files/file-errors.js';
 import { liveHolder } from '../files/folder-lock.js';
 import { isSelf } from '../files/folder-lock-holder.js';
 import { openImages, trainImagesOf } from '../phase/images/images.js';
-import { type CheckedImages, checkedImages, dataOwners, imagesPlannedFor } from '../phase/images/run-data.js';
+import {
+  type CheckedImages,
+  checkedImages,
+  dataOwners,
+  imagesPlannedFor,
+  isOwnerBegun,
+} from '../phase/images/run-data.js';
 import { type Change, requireContinuable, requireSame } from '../phase/recipe-change.js';
 import { isChangedRecipe, recipeOfRun } from '../phase/run-recipe.js';
 import { requireEnough } from '../plan/enough-images.js';
@@ -84,9 +90,13 @@ function imagesToTrainOn(
     phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)
   )
     return [];
-  const isBegun = hasBegun(runDir) || isTrainedByOthers(runDir);
+  const isHeld = isTrainedByOthers(runDir);
   return dataOwners(recipe).map((owner) =>
-    checkedImages(recipe, runDir, owner, { acceptChange, note, isBegun }),
+    checkedImages(recipe, runDir, owner, {
+      acceptChange,
+      note,
+      isBegun: isHeld || isOwnerBegun(runDir, owner),
+    }),
   );
 }
 

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { ownCommand } from '../base/shell.js';
 import { readingNotes } from '../phase/images/reading-notes.js';
 import { assumedImages } from '../phase/start/assumed-images.js';
 import {
@@ -137,7 +138,7 @@ function requireFits(
   throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
     hint:
       (what === 'classes' ? classesHint(found.classes) : HINTS[what]) ??
-      'give weights of the model that the recipe describes: compare with `npx deep-incubation inspect`',
+      `give weights of the model that the recipe describes; what these are: ${ownCommand('inspect', name)}`,
   });
 }
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../base/errors.js';
-import { quoted } from '../base/shell.js';
+import { ownCommand } from '../base/shell.js';
 import { lineageIn } from '../recipe/lineage.js';
 import { type Phase, type PhaseName, phaseOf } from '../recipe/phases.js';
 import { vitConfigOf } from '../recipe/recipe-model.js';
@@ -38,7 +38,7 @@ export async function requireOneParent(
   const modules = names.flatMap((name): [name: string, parent: string][] => {
     const { checkpoint } = latestCheckpoint(runFolder(runDir).phase(name).root);
     if (checkpoint === undefined) return [];
-    requireFits(recipe, name, checkpoint.manifest);
+    requireFits(recipe, runDir, name, checkpoint.manifest);
     const parent = lineageIn(checkpoint.manifest)?.parent;
     return parent ? [[name, parent]] : [];
   });
@@ -53,7 +53,7 @@ export async function requireOneParent(
   const problem = `${phase.name}: its modules were incubated against different meta models: ${each}${runs}`;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `incubate ${strangers.join(', ')} anew: npx deep-incubation redo ${quoted(runDir)} ${strangers[0]}; or --force: ${RISK}`,
+    hint: `incubate ${strangers.join(', ')} anew: ${ownCommand('redo', runDir, strangers[0])}; or --force: ${RISK}`,
   });
 }
 
@@ -63,12 +63,13 @@ export async function requireOneParent(
  */
 export function requireFits(
   recipe: Recipe,
+  runDir: string,
   name: PhaseName,
   manifest: Readonly<Record<string, unknown>>,
 ): void {
   if (manifest.phase !== name) {
     throw new InputError(`${name} holds a checkpoint of ${String(manifest.phase)}`, {
-      hint: `bring its own back, or train it anew: npx deep-incubation redo RUN ${name}`,
+      hint: `restore its own, or train it again: ${ownCommand('redo', runDir, name)}`,
     });
   }
   const { depths } = phaseOf(recipe, name);
@@ -76,7 +77,7 @@ export function requireFits(
     throw new InputError(
       `${name} has stages of ${String(manifest.depths)} blocks, the recipe says ${String(depths)}`,
       {
-        hint: `set model.depth and incubation.depths to fit it, or train it anew: npx deep-incubation redo RUN ${name}`,
+        hint: `set model.depth and incubation.depths to fit it, or train it again: ${ownCommand('redo', runDir, name)}`,
       },
     );
   }

@@ -1,7 +1,7 @@
 import { InputError, RunError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
-import { changesSince, lineageIn, lineageOf } from '../recipe/lineage.js';
+import { changesSince, earlierHashes, lineageIn, lineageOf } from '../recipe/lineage.js';
 import { type PhaseName, phaseOf } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { type Checkpoint, pointToLatest } from '../run/checkpoint-store.js';
@@ -92,7 +92,9 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
   // A phase that goes on has the lineage it began with.
   const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
-  if (lineage && current) for (const change of changesSince(lineage, current)) log(change);
+  if (lineage && current) {
+    for (const change of changesSince(lineage, current, earlierHashes(recipe, phase))) log(change);
+  }
   const fromStep = start.step;
   const train_images = planned(phase.name) ?? images.train.length;
   const data = { digest, train_images };

@@ -1,4 +1,5 @@
 import { InputError, RunError } from '../base/errors.js';
+import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
 import { fitStem } from '../models/position-embedding.js';
 import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
@@ -141,7 +142,9 @@ async function weightsFrom(
   const { root } = runFolder(runDir).phase(source);
   const { checkpoint } = finalCheckpoint(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
-  throw new InputError(`${source} has no checkpoint in ${root}`, { hint: `run it first: --only ${source}` });
+  throw new InputError(`${source} has no checkpoint in ${root}`, {
+    hint: `run it first: ${ownCommand('run', runDir, '--only', source)}`,
+  });
 }
 
 /** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */

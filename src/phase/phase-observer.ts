@@ -1,3 +1,4 @@
+import { RunError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
 import type { Phase } from '../recipe/phases.js';
 import { openMetricsLog } from '../run/metrics-log.js';
@@ -9,7 +10,13 @@ import { createMeter, epochOf } from './observe/meter.js';
 import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';
 import type { PhaseParts } from './phase-parts.js';
 import { scorer } from './phase-scores.js';
-import { StoppedEarly } from './stopped-early.js';
+
+/** A phase is done before its last step: its evaluations no longer get better. */
+export class StoppedEarly extends RunError {
+  constructor() {
+    super('the phase stopped early');
+  }
+}
 
 /**
  * Watches a phase's training: writes its metrics, judges the model, saves checkpoints. Of processes that train together

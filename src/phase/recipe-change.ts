@@ -1,26 +1,14 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
+import { effectOf } from '../recipe/key-effects.js';
 import { recipeHash } from '../recipe/lineage.js';
-import { type PhaseName, phaseOf } from '../recipe/phases.js';
+import { commonStart, type Phase, type PhaseName, phaseOf, phasesOf } from '../recipe/phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import { type Difference, recipeDifference } from '../recipe/recipe-difference.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 import { recipeOfPhase } from './images/images.js';
-
-const SECTION = String.raw`(training|phases\.(PT|MT|FT|E2E|modules\.\d+))`;
-
-/** Keys that have no say in a result: they may differ at any time. */
-const FREE = [
-  /^(run|versions)(\.|$)/,
-  /^name$/,
-  /^data\.(path|bad_images)$/,
-  /^phases\.modules\.\d+\.data\.path$/,
-  new RegExp(String.raw`^${SECTION}\.(checkpoint_every|log_every|keep_checkpoints)$`),
-];
-
-const EPOCHS = new RegExp(String.raw`^${SECTION}\.epochs$`);
 
 /** A setting that differs, and the phases that were begun with the old value. */
 export interface Change extends Difference {
@@ -29,7 +17,7 @@ export interface Change extends Difference {
 
 /** The settings in which a recipe differs from that of a run, but for those that have no say in a result. */
 export function changesOf(recipe: Recipe, before: Recipe): Difference[] {
-  return recipeDifference(recipe, before).filter(({ key }) => !FREE.some((free) => free.test(key)));
+  return recipeDifference(recipe, before).filter(({ key }) => effectOf(key) !== 'none');
 }
 
 /** The phases of a run that have a checkpoint. */
@@ -50,15 +38,15 @@ export function requireContinuable(runDir: string, recipe: Recipe, before: Recip
     ...change,
     phases: begun.filter((name) => concerns(change, name, recipe, before)),
   }));
-  const blocking = changes.filter(({ key, phases }) => phases.length > 0 && !EPOCHS.test(key));
-  if (blocking.length > 0) throw otherRecipe(runDir, blocking);
+  const blocking = changes.filter(({ key, phases }) => phases.length > 0 && effectOf(key) !== 'length');
+  if (blocking.length > 0) throw otherRecipe(runDir, before, blocking);
   return changes.filter(({ phases }) => phases.length > 0);
 }
 
 /** @throws InputError naming key, old and new value of each setting that differs */
 export function requireSame(runDir: string, recipe: Recipe, before: Recipe): void {
   const changes = changesOf(recipe, before).map((change) => ({ ...change, phases: [] }));
-  if (changes.length > 0) throw otherRecipe(runDir, changes);
+  if (changes.length > 0) throw otherRecipe(runDir, before, changes);
 }
 
 /** What a phase starts from, and the order of its images, are not in the hash of its settings. */
@@ -97,24 +85,40 @@ function asObject(value: unknown): Record<string, unknown> {
 
 const MOST_NAMED = 5;
 
-function otherRecipe(runDir: string, changes: readonly Change[]): InputError {
+function otherRecipe(runDir: string, before: Recipe, changes: readonly Change[]): InputError {
   const { recipe: path } = runFolder(runDir);
   const named = changes.slice(0, MOST_NAMED).map(changeText);
   const more = changes.length - named.length;
   const rest = more > 0 ? `; and ${more} more` : '';
   return new InputError(`${path} was written by another recipe: ${named.join('; ')}${rest}`, {
-    hint: hintOf(runDir, changes),
+    hint: hintOf(runDir, before, changes),
   });
 }
 
-function hintOf(runDir: string, changes: readonly Change[]): string {
+function hintOf(runDir: string, before: Recipe, changes: readonly Change[]): string {
   const resume = `continue with its own recipe: ${ownCommand('run', runDir)}`;
-  const [first] = begunPhases(runDir).filter((name) => changes.some(({ phases }) => phases.includes(name)));
-  if (first === undefined || changes.some(({ key, here }) => here === null || OF_ALL.test(key))) {
-    return `choose another --out; or ${resume}`;
-  }
-  const settings = changes.flatMap(({ key, here }) => ['--set', `${key}=${here}`]);
-  return `choose another --out; ${resume}; or train ${first} and what starts from it again: ${ownCommand('redo', runDir, first, ...settings)}`;
+  const changed = begunPhases(runDir).filter((name) => changes.some(({ phases }) => phases.includes(name)));
+  const isSettable = !changes.some(({ key, here }) => here === null || OF_ALL.test(key));
+  const settings = changes.map(({ key, here }) => `${key}=${here}`);
+  const redo = isSettable ? redoCommand(runDir, phasesOf(before), { changed, settings }) : undefined;
+  if (redo === undefined) return `choose another --out; or ${resume}`;
+  return `choose another --out; ${resume}; or train ${changed.join(', ')} and what starts from there again: ${redo}`;
+}
+
+/**
+ * The command that trains phases of a run again, with other settings.
+ * @param phases of the run
+ * @param other `changed`: phases that the settings change; `settings`: `key=value` each
+ * @returns nothing if no single phase comes before all of those
+ */
+export function redoCommand(
+  runDir: string,
+  phases: readonly Phase[],
+  { changed, settings }: { readonly changed: readonly PhaseName[]; readonly settings: readonly string[] },
+): string | undefined {
+  const first = commonStart(phases, changed);
+  if (first === undefined) return undefined;
+  return ownCommand('redo', runDir, first, ...settings.flatMap((each) => ['--set', each]));
 }
 
 /** A setting with its new and its old value, as a sentence has it. */

@@ -81,7 +81,9 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   const runDir = join(folder, 'bereft');
   prepareRun(recipe(), runDir);
   const incubate = () => runPhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
-  await expect(incubate()).rejects.toMatchObject({ hint: 'run it first: --only PT' });
+  await expect(incubate()).rejects.toMatchObject({
+    hint: `run it first: npx deep-incubation run ${runDir} --only PT`,
+  });
   await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
   const checkpoint = join(runDir, 'PT/checkpoints/12');

@@ -16,11 +16,10 @@ import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { type TrainOptions, train } from '../training/trainer.js';
 import { workersOf } from './images/images.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
-import { createObserver, enoughOf, type Observer } from './phase-observer.js';
+import { createObserver, enoughOf, type Observer, StoppedEarly } from './phase-observer.js';
 import { scheduleOf } from './phase-schedule.js';
 import { requireSameRecipe } from './run-recipe.js';
 import { companyOf, keyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
-import { StoppedEarly } from './stopped-early.js';
 
 export interface PhaseRun {
   readonly recipe: Recipe;

@@ -6,7 +6,7 @@ import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
 import { recipeOfPhase } from '../phase/images/images.js';
 import { planRun } from '../plan/plan.js';
-import { dataHash, lineageIn, recipeHash, weightsHash } from './lineage.js';
+import { changesSince, dataHash, earlierHashes, lineageIn, recipeHash, weightsHash } from './lineage.js';
 import { type PhaseName, phaseOf } from './phases.js';
 import { defineRecipe } from './recipe.js';
 import type { Recipe, RecipeInput } from './recipe-schema.js';
@@ -102,6 +102,31 @@ test('the hash of a recipe is of what has a say in the phase', () => {
     (['PT', 'MT/0', 'MT/1', 'FT'] as const).filter((name) => hashOf(recipe, name) !== hashOf(base, name));
   expect(changed(own)).toEqual(['MT/1']);
   expect(changed(deeper)).toEqual(['MT/1', 'FT']);
+});
+
+test('checkpoints of earlier versions, whose hash had settings without a say in a result, are of the same recipe', () => {
+  // From the commit before they were left out.
+  const before = {
+    plain: '00cfd121b778bbb08940b21b92f4bf71a1e0f65f3f264e70058456b2ca1b7da9',
+    replaced: '75df98c1b300df0278781b8ee726f684a1abf77f9ccbae7d2781234cd8e59ea5',
+    checkpointing: '960769bfe4f1389e8c4dadcd0ca7de909f3c118ad0325ad429e832cf017cd777',
+  };
+  const recipes = {
+    plain: recipeWith(),
+    replaced: recipeWith({ data: { format: 'folder', path: 'here', bad_images: 'replace' } }),
+    checkpointing: recipeWith({ training: { activation_checkpointing: true } }),
+  };
+  expect(hashOf(recipes.plain, 'MT/1')).toBe(before.plain);
+  const lineage = (recipe: string) => ({ parent: null, recipe, data: '' });
+  for (const began of [before.plain, before.replaced, before.checkpointing]) {
+    for (const recipe of Object.values(recipes)) {
+      const earlier = earlierHashes(recipe, phaseOf(recipe, 'MT/1'));
+      expect(changesSince(lineage(began), lineage(hashOf(recipe, 'MT/1')), earlier)).toEqual([]);
+    }
+    const other = recipeWith({ seed: 1 });
+    const earlier = earlierHashes(other, phaseOf(other, 'MT/1'));
+    expect(changesSince(lineage(began), lineage(hashOf(other, 'MT/1')), earlier)).toHaveLength(1);
+  }
 });
 
 test('what a module has of its own goes before what all have', () => {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
 import { commonFolder, storedBytes } from '../data/open/identity.js';
+import { effectOf } from './key-effects.js';
 import type { Phase } from './phases.js';
 import { vitConfigOf } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
@@ -34,14 +35,17 @@ export function lineageOf(recipe: Recipe, phase: Phase, parent: string | null, t
   return { parent, recipe: recipeHash(recipe, phase), data: dataHash(train) };
 }
 
-/** What of a phase that goes on is not as it was when it began, for its log: it will not end as it would have. */
-export function changesSince(began: Lineage, now: Lineage): string[] {
+/**
+ * What of a phase that goes on is not as it was when it began, for its log: it will not end as it would have.
+ * @param earlier `earlierHashes` of its recipe
+ */
+export function changesSince(began: Lineage, now: Lineage, earlier: readonly string[] = []): string[] {
   const parts = [
     ['recipe', 'by other settings'],
     ['data', 'with other images'],
   ] as const;
   return parts
-    .filter(([part]) => began[part] !== now[part])
+    .filter(([part]) => began[part] !== now[part] && !(part === 'recipe' && earlier.includes(began.recipe)))
     .map(([, how]) => `goes on ${how} than it began with: it will not end as it would have`);
 }
 
@@ -65,14 +69,50 @@ export function weightsHash(stages: readonly ReadonlyMap<string, TensorData>[]):
 const CHUNK = 2 ** 30;
 
 /** Hash of what of a recipe has a say in a phase's result: not where images lie, how often is saved, what runs it. */
-export function recipeHash(recipe: Recipe, phase: Phase): string {
+export function recipeHash(recipe: Recipe, phase: Phase, unchanging = UNCHANGING): string {
   const { depth: _, ...model } = vitConfigOf(recipe);
-  const { checkpoint_every: _every, keep_checkpoints: _keep, log_every: _log, ...settings } = phase.settings;
-  const { path: _path, ...data } = recipe.data;
+  const settings = sayingKeys(phase.settings, 'training', unchanging);
+  const data = sayingKeys(recipe.data, 'data', unchanging);
   const { name, depths, regimes, undecayed, equalCost, objective } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
   return jsonHash({ seed: recipe.seed, model, data, head: recipe.start.head, ...own, starts });
+}
+
+/** The hashes that earlier versions gave the same recipe: they included some settings that have no say in a result. */
+export function earlierHashes(recipe: Recipe, phase: Phase): string[] {
+  const both = [false, true];
+  return ['fail', 'replace'].flatMap((bad) =>
+    both.flatMap((checkpointing) =>
+      both.map((sharded) =>
+        recipeHash(recipe, phase, {
+          'data.bad_images': bad,
+          'training.activation_checkpointing': checkpointing,
+          'training.optimizer.sharded': sharded,
+        }),
+      ),
+    ),
+  );
+}
+
+/** Values, in the hash, of settings that have no say in a result, but were in the hashes of earlier versions: their defaults. */
+const UNCHANGING: Readonly<Record<string, unknown>> = {
+  'data.bad_images': 'fail',
+  'training.activation_checkpointing': false,
+  'training.optimizer.sharded': false,
+};
+
+/** A section without the keys that have no say in a result. */
+function sayingKeys(section: object, path: string, unchanging: typeof UNCHANGING): object {
+  const kept = Object.entries(section).flatMap(([key, value]): [string, unknown][] => {
+    const own = `${path}.${key}`;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return [[key, sayingKeys(value, own, unchanging)]];
+    }
+    if (effectOf(own) !== 'none') return [[key, value]];
+    return Object.hasOwn(unchanging, own) ? [[key, unchanging[own]]] : [];
+  });
+  return Object.fromEntries(kept);
 }
 
 /** Sizes of so many images, spread over all, are looked at. */

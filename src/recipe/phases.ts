@@ -165,6 +165,20 @@ export function withNeeds(
   return all.map(({ name }) => name).filter((name) => wanted.has(name));
 }
 
+/** Whether a phase starts from another, directly or not. */
+export function dependsOn(phases: readonly Phase[], name: PhaseName, other: PhaseName): boolean {
+  const own = phases.filter((phase) => phase.name === name);
+  return own.flatMap(needsOf).some((need) => need === other || dependsOn(phases, need, other));
+}
+
+/** The last phase that all of these are or start from; the baseline, from which nothing starts, counts only by itself. */
+export function commonStart(phases: readonly Phase[], names: readonly PhaseName[]): PhaseName | undefined {
+  const others = names.filter((name) => name !== 'E2E');
+  if (others.length === 0) return names[0];
+  const all = phases.map(({ name }) => name).reverse();
+  return all.find((each) => others.every((name) => name === each || dependsOn(phases, name, each)));
+}
+
 /** The phases whose results a phase starts from. */
 export function needsOf(phase: Phase): PhaseName[] {
   const sources = phase.sources.filter((source) => source !== null);

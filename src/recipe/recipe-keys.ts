@@ -31,6 +31,30 @@ export function pathsOf(schema: z.ZodType): string[] {
   return [...new Set(below(jsonSchema(schema), ''))];
 }
 
+/**
+ * Every path at which a value of a schema may have what is no section: a key of a section that may also be a single value,
+ * such as null, is one too.
+ * @param any what stands for a key of a record
+ */
+export function leafKeys(schema: z.ZodType, any: string): string[] {
+  const below = (each: Schema, path: string): string[] =>
+    ends(each).flatMap(({ properties, additionalProperties: others }) => {
+      if (properties === undefined && typeof others !== 'object') return [path];
+      const inner = [
+        ...Object.entries(properties ?? {}),
+        ...(typeof others === 'object' ? [[any, others] as const] : []),
+      ];
+      return inner.flatMap(([key, value]) => below(value, path === '' ? key : `${path}.${key}`));
+    });
+  return [...new Set(below(jsonSchema(schema), ''))];
+}
+
+/** The alternatives of a schema that are none of several themselves. */
+function ends(schema: Schema): readonly Schema[] {
+  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])];
+  return parts.length === 0 ? [schema] : parts.flatMap(ends);
+}
+
 function jsonSchema(schema: z.ZodType): Schema {
   return z.toJSONSchema(schema, { io: 'input', reused: 'inline', unrepresentable: 'any' }) as Schema;
 }

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import { ownCommand } from '../base/shell.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { type FoundStatus, readStatus } from '../run/phase-status.js';
+import type { RunFolder } from '../run/run-folder.js';
 import { phasesIn, readJson, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
 import type { PhaseMetrics } from './curves.js';
 import { judgedPhases } from './judged-phases.js';
@@ -29,7 +31,7 @@ export function readRun(root: string): RunData {
   const folder = runFolder(root);
   requireRun(root);
   const recipe = readJsonObject(folder.recipe);
-  const plan = planIn(folder.plan);
+  const plan = planIn(folder);
   const phases = phasesIn(root).map((phase) => {
     const stepsPerEpoch = plan.find((planned) => planned.phase === phase)?.steps_per_epoch;
     return {
@@ -39,7 +41,7 @@ export function readRun(root: string): RunData {
     };
   });
   const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
-  const written = writtenIn(folder.summary);
+  const written = writtenIn(folder);
   const way = wayOf(recipe);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
   // Phases may have ended after summary.json was written; what only it knows is taken over.
@@ -70,14 +72,18 @@ interface Planned {
   readonly steps_per_epoch?: unknown;
 }
 
+function writtenAgain(root: string): string {
+  return `delete it; written again by: ${ownCommand('run', root)}`;
+}
+
 /** Phases of `plan.json`; none where there is no plan. */
-function planIn(path: string): Planned[] {
+function planIn({ root, plan: path }: RunFolder): Planned[] {
   if (!existsSync(path)) return [];
   const { phases } = readJsonObject(path);
   if (Array.isArray(phases) && phases.every((each) => typeof each === 'object' && each !== null))
     return phases;
   throw new InputError(`${path} is no plan: it has no phases`, {
-    hint: 'delete it: `deep-incubation run` writes it again',
+    hint: writtenAgain(root),
   });
 }
 
@@ -88,13 +94,13 @@ const summarySchema = z.object({
 });
 
 /** What only `summary.json` knows. */
-function writtenIn(path: string): z.infer<typeof summarySchema> {
+function writtenIn({ root, summary: path }: RunFolder): z.infer<typeof summarySchema> {
   if (!existsSync(path)) return {};
   const found = summarySchema.safeParse(readJson(path));
   if (found.success) return found.data;
   const [{ path: key, message }] = found.error.issues;
   throw new InputError(`${path}: ${key.join('.') || 'its top'}: ${message}`, {
-    hint: 'delete it: `deep-incubation run` writes it again',
+    hint: writtenAgain(root),
   });
 }
 

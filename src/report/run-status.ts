@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
-import { quoted } from '../base/shell.js';
+import { ownCommand } from '../base/shell.js';
 import { liveHolder } from '../files/folder-lock.js';
 import { outputOf, readJobs } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
@@ -46,7 +46,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
     state: runState(phases.map(({ state }) => state)),
     supervisor: holder === undefined ? null : { pid: holder.pid, host: holder.host },
     command: needsCommand(phases, folder.summary, holder !== undefined)
-      ? `npx deep-incubation run ${quoted(runDir)}${jobs.size > 0 ? ' --launcher slurm' : ''}`
+      ? ownCommand('run', runDir, ...(jobs.size > 0 ? ['--launcher', 'slurm'] : []))
       : null,
     report: existsSync(report) ? report : null,
     phases,
@@ -91,7 +91,7 @@ function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs
   const planned = plannedPhases(readJsonObject(plan));
   if (planned === undefined) {
     throw new InputError(`${plan} is no plan: it has no phases`, {
-      hint: 'delete it: `deep-incubation run` writes it again',
+      hint: `delete it; written again by: ${ownCommand('run', runDir)}`,
     });
   }
   return planned;

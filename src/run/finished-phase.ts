@@ -1,6 +1,6 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../base/errors.js';
-import { quoted } from '../base/shell.js';
+import { ownCommand } from '../base/shell.js';
 import { type CheckpointSearch, latestCheckpoint, wholeModel } from './checkpoint-store.js';
 import { readResult } from './run-folder.js';
 
@@ -42,11 +42,10 @@ interface Loss {
 function lostWeights({ runDir, phase, phaseFolder, step, reason }: Loss): LostWeights {
   const older = latestCheckpoint(phaseFolder).checkpoint;
   const olderStep = older !== undefined && older.step < step ? older.step : undefined;
-  const run = quoted(runDir);
   const hint =
     older === undefined || olderStep === undefined
-      ? `restore it from a copy, or train the phase again: npx deep-incubation redo ${run} ${phase}`
-      : `train its missing steps again: npx deep-incubation run ${run} --only ${phase}; the checkpoint before it is ${older.folder}`;
+      ? `restore it from a copy, or train the phase again: ${ownCommand('redo', runDir, phase)}`
+      : `train its missing steps again: ${ownCommand('run', runDir, '--only', phase)}; the checkpoint before it is ${older.folder}`;
   const folder = join(phaseFolder, 'checkpoints', String(step));
   return new LostWeights(
     `${phaseFolder} is done after ${step} steps, but its checkpoint of step ${step} cannot be used: ${folder}: ${reason}`,

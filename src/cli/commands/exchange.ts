@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
+import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../files/folder-lock.js';
 import { packModule, packWork } from '../../launch/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../launch/exchange/bundle-unpack.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { recipeOfRun } from '../../phase/run-recipe.js';
 import type { PhaseName } from '../../recipe/phases.js';
+import { phasesOf } from '../../recipe/phases.js';
+import { readResult, runFolder } from '../../run/run-folder.js';
 import { note, print } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
 
@@ -14,6 +17,7 @@ interface UnpackOptions {
   readonly into?: string;
   readonly replace?: true;
   readonly force?: true;
+  readonly acceptDataChange?: true;
 }
 
 /** `pack`: work for another machine, or a module. */
@@ -29,11 +33,24 @@ function packed(path: string, out: string, module: string | undefined) {
   if (!existsSync(root)) throw new InputError(`${path} does not exist`);
   const parent = dirname(root);
   if (basename(parent) !== 'MT') {
-    throw new InputError(`${path} is not the folder of a module`, {
-      hint: 'give RUN/MT/1 to pack a module, or RUN --for MT/1 to pack work',
-    });
+    throw new InputError(`${path} is not the folder of a module`, { hint: packHint(path, out) });
   }
   return packModule(dirname(parent), `MT/${basename(root)}` as PhaseName, out);
+}
+
+/** Commands that pack a module or work, as far as the run is known. */
+function packHint(path: string, out: string): string {
+  if (!existsSync(runFolder(path).recipe)) {
+    return 'give the folder of a module, such as runs/x/MT/1, to pack it; or a run and --for MT/1 to pack work';
+  }
+  const modules = phasesOf(recipeOfRun(path)).filter(({ name }) => name.startsWith('MT/'));
+  const done = modules.find(({ name }) => readResult(path, name) !== undefined);
+  const [next = done] = modules.filter(({ name }) => readResult(path, name) === undefined);
+  const commands = [
+    ...(done ? [`to pack a module: ${ownCommand('pack', join(path, done.name), out)}`] : []),
+    ...(next ? [`to pack work: ${ownCommand('pack', path, out, '--for', next.name)}`] : []),
+  ];
+  return commands.join('; ');
 }
 
 /** `unpack`: makes a run of work, or takes a module into a run. */
@@ -41,20 +58,23 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const { content, recipe } = readBundle(bundle);
   if (recipe !== undefined) {
     const { runDir } = await unpackWork(bundle, options.into ?? defaultFolder(recipe));
-    const next = `npx deep-incubation run ${quoted(runDir)} --only ${content.phase} --set data.path=IMAGES`;
-    print(`${runDir}: to incubate ${content.phase}: ${next}`);
+    const next = ownCommand('run', runDir, '--only', content.phase);
+    // A bundle does not say where images are.
+    const path =
+      recipe.data.format !== 'fashion-mnist' ? ', with --set data.path= and the folder of your images' : '';
+    print(`${runDir}: to incubate ${content.phase}${path}: ${next}`);
     return;
   }
   const runDir = options.into;
   if (runDir === undefined) {
-    throw new InputError(`${bundle} holds the module ${content.phase}`, { hint: 'name its run: --into RUN' });
+    throw new InputError(`${bundle} holds the module ${content.phase}`, {
+      hint: 'name the run that it was packed for, with --into',
+    });
   }
   if (!existsSync(runDir)) throw new InputError(`${runDir} does not exist`);
   if (options.replace) await requireNoJobs(runDir, note);
   const lock = await lockFolder(runDir);
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
   if (previous !== undefined) note(`What was there is in ${previous}.`);
-  print(
-    `${runDir}: ${content.phase} is in its place; what is left: npx deep-incubation run ${quoted(runDir)}`,
-  );
+  print(`${runDir}: ${content.phase} is in its place; what is left: ${ownCommand('run', runDir)}`);
 }

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
+import { ownCommand } from '../../base/shell.js';
 import { holdRun } from '../../launch/hold-run.js';
 import { kubernetesYaml } from '../../launch/kubernetes-jobs.js';
 import { reopenLost } from '../../launch/lost-weights.js';
@@ -33,24 +33,41 @@ export interface Launch {
   };
 }
 
-const COMMAND = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url)), 'phase'];
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
-/** `--dry-run`: prints what a launcher would be given. Writes nothing. */
-export function printLaunch(launcher: Launcher, { recipe, runDir, only }: Launch): void {
+/** Starts a phase's process, with the options of `run` that concern each phase. */
+export function phaseCommand(options: Pick<Launch['options'], 'force' | 'acceptDataChange'>): string[] {
+  return [process.execPath, MAIN, 'phase', ...phaseFlags(options)];
+}
+
+function phaseFlags({ force, acceptDataChange }: Parameters<typeof phaseCommand>[0]): string[] {
+  return [...(force ? ['--force'] : []), ...(acceptDataChange ? ['--accept-data-change'] : [])];
+}
+
+/** `--dry-run`: prints what a launcher would be given. Writes nothing. `given`: recipe file or run. */
+export function printLaunch(
+  given: string,
+  launcher: Launcher,
+  { recipe, runDir, only, options }: Launch,
+): void {
   const phases = wanted(recipe, only).filter(({ name }) => readResult(runDir, name) === undefined);
   if (launcher === 'local') {
     throw new InputError('--dry-run shows what a launcher is given, and --launcher local is given nothing', {
-      hint: '`npx deep-incubation plan` tells what a run will do',
+      hint: `what a run will do: ${ownCommand('plan', isRun(given) ? runFolder(given).recipe : given)}`,
     });
   }
   if (launcher === 'kubernetes') {
-    print(kubernetesYaml({ recipe, runDir, phases }).trimEnd());
+    print(kubernetesYaml({ recipe, runDir, phases, flags: phaseFlags(options) }).trimEnd());
     return;
   }
-  for (const { file, needs, text } of phaseJobs({ recipe, runDir, phases, command: COMMAND })) {
+  for (const { file, needs, text } of phaseJobs({ recipe, runDir, phases, command: phaseCommand(options) })) {
     const after = needs.length === 0 ? '' : `, after ${needs.join(', ')}`;
     print(`# ${resolve(slurmFolder(runDir), file)}${after}`, text);
   }
+}
+
+function isRun(path: string): boolean {
+  return statSync(path).isDirectory();
 }
 
 /** Whether anything is left to be given to Slurm, done or not. */
@@ -74,7 +91,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
   for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
   if (options.quiet) return;
   if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
-  note(`How it stands: npx deep-incubation status ${quoted(runDir)}`);
+  note(`How it stands: ${ownCommand('status', runDir)}`);
 }
 
 /** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
@@ -82,12 +99,13 @@ async function submit({ written, runDir, only, options }: Launch): Promise<Slurm
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   reopenLost({ recipe, runDir, only }, note);
-  return submitRun({ recipe, runDir, command: COMMAND, phases: wanted(recipe, only) });
+  return submitRun({ recipe, runDir, command: phaseCommand(options), phases: wanted(recipe, only) });
 }
 
-export function refuseKubernetes(): never {
+/** @param given recipe file or run */
+export function refuseKubernetes(given: string): never {
   throw new InputError('--launcher kubernetes writes the jobs and starts none: it needs --dry-run', {
-    hint: 'npx deep-incubation run my.yaml --launcher kubernetes --dry-run | kubectl apply -f -',
+    hint: `${ownCommand('run', given, '--launcher', 'kubernetes', '--dry-run')} | kubectl apply -f -`,
   });
 }
 

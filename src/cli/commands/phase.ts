@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableCores } from '../../base/cores.js';
 import { DeepIncubationError, errorText, InputError } from '../../base/errors.js';
+import { ownCommand } from '../../base/shell.js';
 import { asFileError, asLostResource, requireThere, tooManyOpen } from '../../files/file-errors.js';
 import { type OwnRecord, ownRecord } from '../../launch/own-record.js';
 import type { FailureKind, failureMessage } from '../../launch/phase-process.js';
@@ -169,7 +170,7 @@ function requireDone(recipe: Recipe, name: PhaseName, runDir: string): void {
   if (missing.length === 0) return;
   const before = withNeeds(phasesOf(recipe), missing, isDone);
   throw new InputError(`${name} starts from ${missing.join(', ')}, not done yet in ${runDir}`, {
-    hint: `run ${before.join(', ')} first`,
+    hint: `run it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
   });
 }
 

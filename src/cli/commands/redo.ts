@@ -11,6 +11,7 @@ interface RedoOptions {
   readonly set?: readonly string[];
   readonly depth?: number;
   readonly force?: true;
+  readonly acceptDataChange?: true;
   readonly quiet?: true;
   readonly json?: true;
 }
@@ -24,7 +25,7 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
   const lock = await lockFolder(runDir);
   const redone = (() => {
     try {
-      return redoPhase(runDir, name as PhaseName, [...deeper, ...set]);
+      return redoPhase(runDir, name as PhaseName, [...deeper, ...set], options);
     } finally {
       lock.release();
     }

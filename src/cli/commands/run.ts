@@ -1,5 +1,4 @@
 import { existsSync, statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/errors.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import { asLostResource, requireThere } from '../../files/file-errors.js';
@@ -29,6 +28,7 @@ import {
   type Launch,
   type Launcher,
   launchOnSlurm,
+  phaseCommand,
   printLaunch,
   refuseKubernetes,
 } from './launch.js';
@@ -48,7 +48,6 @@ interface RunOptions {
 }
 
 const TICK_MS = 250;
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** `run`: trains what is not done yet, then sums up. */
 export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
@@ -56,8 +55,8 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   const { recipe } = written;
   const only = options.only && phasesNamed(recipe, options.only);
   const launch = { recipe, written, runDir, only, options };
-  if (options.dryRun) return printLaunch(options.launcher ?? 'local', launch);
-  if (options.launcher === 'kubernetes') refuseKubernetes();
+  if (options.dryRun) return printLaunch(recipeOrRun, options.launcher ?? 'local', launch);
+  if (options.launcher === 'kubernetes') refuseKubernetes(recipeOrRun);
   // What is done is summed up here, whoever did it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // Where another process runs it, not even its recipe may be written.
@@ -148,7 +147,7 @@ async function trainAndConclude(
 async function train(
   prepared: PreparedRun,
   only: readonly PhaseName[] | undefined,
-  { quiet, force }: RunOptions,
+  options: RunOptions,
 ): Promise<PhaseName[]> {
   const { runDir, plan } = prepared;
   const progress = createProgress({
@@ -157,7 +156,7 @@ async function train(
     stream: process.stderr,
     isTTY: process.stderr.isTTY ?? false,
     now: () => performance.now(),
-    quiet: quiet ?? false,
+    quiet: options.quiet ?? false,
   });
   using stop = stopOnSignals({
     onStop: () => progress.note('stopping: a checkpoint is being saved; once more: at once'),
@@ -167,7 +166,7 @@ async function train(
     return await runPipeline({
       prepared,
       ...(only && { only }),
-      command: [process.execPath, MAIN, 'phase', ...(force ? ['--force'] : [])],
+      command: phaseCommand(options),
       signal: stop.signal,
       note: progress.note,
     });

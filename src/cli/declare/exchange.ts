@@ -1,5 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
-import { collect, examples, positiveInteger, SET } from '../commands/common-options.js';
+import { ACCEPT_DATA_CHANGE, collect, examples, positiveInteger, SET } from '../commands/common-options.js';
 
 export const FORCE =
   'assemble modules of different meta models all the same; what is at risk is printed and logged';
@@ -19,6 +19,7 @@ export function addExchange(program: Command): void {
     .option('--set <key=value>', SET, collect)
     .option('--depth <blocks>', 'give the module so many blocks', positiveInteger)
     .option('--force', FORCE)
+    .option('--accept-data-change', ACCEPT_DATA_CHANGE)
     .option('--quiet', 'print the result alone, no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText(
@@ -62,7 +63,11 @@ export function addExchange(program: Command): void {
     .argument('<bundle>', 'file that `pack` wrote')
     .option('--into <run>', 'folder of the run (of work: a new one, default runs/<name of the recipe>)')
     .option('--replace', 'move a module that is there, and what starts from it, to RUN/previous/<n>/')
-    .option('--force', 'take a module of another meta model all the same')
+    .option('--force', 'take a module of another meta model, or of other images, anyway')
+    .option(
+      '--accept-data-change',
+      'take a module that was trained on other images than the run; the difference is recorded',
+    )
     .addHelpText(
       'after',
       examples(

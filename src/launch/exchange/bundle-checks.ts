@@ -1,6 +1,8 @@
 import { errorText, InputError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
+import { freePath } from '../../base/free-path.js';
+import { ownCommand } from '../../base/shell.js';
 import { dataOwnerOf } from '../../phase/images/run-data.js';
+import type { DataChange } from '../../phase/images/run-data-file.js';
 import { identityOf, readRunData } from '../../phase/images/run-data-file.js';
 import { type ParentOptions, RISK, requireFits, short } from '../../phase/one-parent.js';
 import { metaStages } from '../../phase/phase-model.js';
@@ -14,13 +16,22 @@ import { readResult, runFolder } from '../../run/run-folder.js';
 import { readModelFile } from '../../weights/model-file/model-file.js';
 import { damaged } from './bundle-archive.js';
 
-/** The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model. */
+export interface ModuleOptions extends ParentOptions {
+  /** Take a module that was trained on other images than the run. Default false; `force` takes it too. */
+  readonly acceptDataChange?: boolean | undefined;
+}
+
+/**
+ * The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model.
+ * @returns the difference between its images and those of the run, if it was accepted
+ */
 export async function requireModule(
   bundle: string,
   name: PhaseName,
   place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
-  { force = false, note }: ParentOptions,
-): Promise<void> {
+  options: ModuleOptions,
+): Promise<DataChange | undefined> {
+  const { force = false, note } = options;
   const { recipe, runDir, folder } = place;
   const { steps } = requireRecords(bundle, folder, name);
   const found = wholeModel(runFolder(folder).phase(name).root, steps);
@@ -30,15 +41,23 @@ export async function requireModule(
   const { checkpoint } = found;
   const { model } = checkpoint.manifest;
   if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
-  requireFits(recipe, name, checkpoint.manifest);
+  requireFits(recipe, runDir, name, checkpoint.manifest);
 
-  requireSameImages(name, place, checkpoint.manifest, { force, note });
+  const change = requireSameImages(name, place, checkpoint.manifest, options);
   const problem = await strangeParent(name, place, checkpoint);
-  if (problem === undefined) return;
-  if (force) return note(`${problem}. Forced: ${RISK}`);
+  if (problem === undefined) return change;
+  if (force) {
+    note(`${problem}. Forced: ${RISK}`);
+    return change;
+  }
   throw new InputError(problem, {
-    hint: `have it incubated anew: npx deep-incubation pack ${quoted(runDir)} BUNDLE --for ${name}; or --force: ${RISK}`,
+    hint: `have it incubated anew: ${packCommand(runDir, name)}; or --force: ${RISK}`,
   });
+}
+
+function packCommand(runDir: string, name: PhaseName): string {
+  const bundle = freePath(`${name.toLowerCase().replace('/', '')}.work.tar`);
+  return ownCommand('pack', runDir, bundle, '--for', name);
 }
 
 /** The module was trained on the run's images, as far as both are known. */
@@ -46,11 +65,11 @@ function requireSameImages(
   name: PhaseName,
   { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
   manifest: Readonly<Record<string, unknown>>,
-  { force, note }: ParentOptions,
-): void {
+  { force = false, acceptDataChange = force, note }: ModuleOptions,
+): DataChange | undefined {
   const wanted = identityOf(readRunData(runDir), dataOwnerOf(recipe, name));
   const { digest, train_images: images } = Object(manifest.data);
-  if (digest !== undefined && digest === wanted?.digest) return;
+  if (digest !== undefined && digest === wanted?.digest) return undefined;
   if (typeof digest !== 'string') {
     note(`not known: which images ${name} was trained on; its checkpoint, of an older version, does not say`);
   } else if (wanted === undefined) {
@@ -58,13 +77,16 @@ function requireSameImages(
   } else {
     const here = `${wanted.train.images}, digest ${short(wanted.digest)}`;
     const problem = `${name} was trained on other images (${String(images)}, digest ${short(digest)}) than ${runDir} (${here})`;
-    if (!force) {
+    if (!acceptDataChange) {
       throw new InputError(problem, {
-        hint: 'have it trained on the same images; or, if its classes are the same, --force',
+        hint: 'train it on the same images; or, if its classes are the same, --accept-data-change',
       });
     }
-    note(`${problem}. Forced: its labels may mean other classes`);
+    note(`accepted: ${problem}; its labels may mean other classes`);
+    const time = new Date().toISOString();
+    return { time, of: name, changes: [problem], before: wanted.digest, after: digest };
   }
+  return undefined;
 }
 
 /** What `status` and reports will read of a phase is what a phase writes. */

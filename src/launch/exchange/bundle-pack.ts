@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
+import { freePath } from '../../base/free-path.js';
+import { ownCommand } from '../../base/shell.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
 import { readSmall } from '../../files/small-file.js';
 import { type TarFile, writeTar } from '../../files/tar-write.js';
@@ -87,7 +89,9 @@ const NO_TENSORS = Buffer.from('\x08\0\0\0\0\0\0\0{}      ', 'latin1');
 function phaseFiles(runDir: string, name: PhaseName): Packed[] {
   const { root, result, metrics } = runFolder(runDir).phase(name);
   if (readResult(runDir, name) === undefined) {
-    throw new InputError(`${name} is not done in ${runDir}`, { hint: `run it first: --only ${name}` });
+    throw new InputError(`${name} is not done in ${runDir}`, {
+      hint: `run it first: ${ownCommand('run', runDir, '--only', name)}`,
+    });
   }
   const { checkpoint } = finalCheckpoint(root);
   if (checkpoint === undefined) throw new InputError(`${root} has no whole checkpoint`);
@@ -118,7 +122,7 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
     throw new InputError(
       `start.meta ${name} cannot be packed: its raw weights are not in model.safetensors`,
       {
-        hint: 'write them as one file with `npx deep-incubation convert --weights raw`, and start from that',
+        hint: `write them as one file: ${convertCommand(name)} --weights raw; and start from that`,
       },
     );
   }
@@ -126,10 +130,14 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
   const kind = extname(path);
   if (!['.safetensors', '.pth', '.bin'].includes(kind)) {
     throw new InputError(`start.meta ${name} cannot be packed: ${path} is not one file of weights`, {
-      hint: 'write it as one with `npx deep-incubation convert`, and start from that',
+      hint: `write it as one: ${convertCommand(name)}; and start from that`,
     });
   }
   return { name: `start/meta${kind}`, from: path, ...fileOnDisk(path) };
+}
+
+function convertCommand(name: string): string {
+  return ownCommand('convert', name, freePath('meta.safetensors'), '--to', 'deep-incubation');
 }
 
 function write(

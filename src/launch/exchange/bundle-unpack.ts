@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
+import { freePath } from '../../base/free-path.js';
+import { ownCommand } from '../../base/shell.js';
 import {
   makeFolders,
   moveFolder,
@@ -10,7 +12,7 @@ import {
 } from '../../files/atomic.js';
 import { withFile } from '../../files/file-bytes.js';
 import { withFileErrors } from '../../files/file-errors.js';
-import type { ParentOptions } from '../../phase/one-parent.js';
+import { recordChange } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
 import { recipeOfRun } from '../../phase/run-recipe.js';
 import { type PhaseName, phaseOf } from '../../recipe/phases.js';
@@ -19,10 +21,11 @@ import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import { type BundleContent, withoutMachine } from './bundle.js';
 import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
+import type { ModuleOptions } from './bundle-checks.js';
 import { requireModule, requireRecords } from './bundle-checks.js';
 import { setAside, withDependents } from './redo.js';
 
-export interface UnpackOptions extends ParentOptions {
+export interface UnpackOptions extends ModuleOptions {
   /** A module that the run has is moved to `previous/`, with what starts from it. */
   readonly replace?: boolean | undefined;
 }
@@ -63,7 +66,7 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
  * console.log(runDir);
  */
 export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
-  const hint = 'name a new folder: --into RUN';
+  const hint = `name a new folder: ${ownCommand('unpack', bundle, '--into', freePath(runDir))}`;
   if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
     throw new InputError(`${runDir} is no folder`, { hint });
   }
@@ -91,8 +94,8 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
 
 /**
  * Unpacks a module into the run whose meta model it was incubated against. Only for who holds the run.
- * @throws InputError where the bundle is damaged, the module is of another model, was incubated against another meta
- *   model (unless `force`), or is there already (unless `replace`)
+ * @throws InputError if the bundle is damaged, or the module is of another model, was incubated against another meta
+ *   model (unless `force`), was trained on other images (unless `acceptDataChange`), or exists already (unless `replace`)
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -114,7 +117,7 @@ export async function unpackModule(
     if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
     const name = content.phase as PhaseName;
     phaseOf(recipe, name);
-    await requireModule(bundle, name, { recipe, runDir, folder }, options);
+    const change = await requireModule(bundle, name, { recipe, runDir, folder }, options);
     const { root } = runFolder(runDir).phase(name);
     if (existsSync(join(root, 'checkpoints')) && !options.replace) {
       throw new InputError(`${runDir} has ${name} already`, {
@@ -126,6 +129,7 @@ export async function unpackModule(
       makeFolders(dirname(root));
       moveFolder(runFolder(folder).phase(name).root, root);
     });
+    if (change !== undefined) recordChange(runDir, change);
     return { content, runDir, previous };
   });
 }

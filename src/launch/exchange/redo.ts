@@ -2,16 +2,17 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
+import { ownCommand } from '../../base/shell.js';
 import { makeFolders, moveFolder, writeJsonAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { liveHolder } from '../../files/folder-lock.js';
-import { openImages, recipeOfPhase } from '../../phase/images/images.js';
-import { imagesPlannedFor } from '../../phase/images/run-data.js';
+import { recipeOfPhase } from '../../phase/images/images.js';
+import { checkedImages, dataOwnerOf, dataOwners, imagesPlannedFor } from '../../phase/images/run-data.js';
+import { redoCommand } from '../../phase/recipe-change.js';
 import { recipeOfRun } from '../../phase/run-recipe.js';
 import type { RunPlan } from '../../plan/plan.js';
 import { recipeHash } from '../../recipe/lineage.js';
-import { needsOf, type PhaseName, phaseOf, phasesOf } from '../../recipe/phases.js';
+import { dependsOn, type PhaseName, phaseOf, phasesOf } from '../../recipe/phases.js';
 import { targetDepths } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readJson, readResult, runFolder } from '../../run/run-folder.js';
@@ -33,7 +34,10 @@ export interface Redone {
  * Makes a run ready to train a phase anew: moves it and what starts from it to `previous/<n>/`, with the recipe as it
  * was, and writes the recipe with other settings. Only for who holds the run.
  * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
- * @throws InputError naming such a phase, or one that is kept and whose last checkpoint is missing or damaged
+ * @param options `acceptDataChange`: continue although the images differ from those that the phases which are kept were
+ *   trained on
+ * @throws InputError naming such a phase, or one that is kept and whose last checkpoint is missing or damaged, or what differs
+ *   between the images; nothing has been moved then
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -42,26 +46,38 @@ export interface Redone {
  * const { phases, previous } = redoPhase('runs/redone', 'PT', ['phases.PT.epochs=2']);
  * console.log(phases, previous);
  */
-export function redoPhase(runDir: string, name: PhaseName, settings: readonly string[]): Redone {
+export function redoPhase(
+  runDir: string,
+  name: PhaseName,
+  settings: readonly string[],
+  options: { readonly acceptDataChange?: boolean | undefined } = {},
+): Redone {
   const before = recipeOfRun(runDir);
   const after = recipeOfRun(runDir, settings);
   phaseOf(after, name);
   if (!isDeepStrictEqual(before.start, after.start)) {
     throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });
   }
-  const begun = phasesOf(before)
+  const all = phasesOf(before);
+  const begun = all
     .map((phase) => phase.name)
     .filter((each) => existsSync(runFolder(runDir).phase(each).root));
-  const dependents = begun.filter((each) => each === name || dependsOn(before, each, name));
+  const dependents = begun.filter((each) => each === name || dependsOn(all, each, name));
   const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, before, after));
   // Nothing starts from the baseline.
   const lost = changed.filter((each) => each !== 'E2E');
-  if (lost.length > 0) throw changesOthers(name, lost);
+  if (lost.length > 0) {
+    throw changesOthers(name, lost, redoCommand(runDir, all, { changed: [name, ...lost], settings }));
+  }
 
   const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
   // Before anything is moved.
   const planned = imagesPlannedFor(runDir);
-  const plan = planOf(after, openImages(after).train.length, (each) =>
+  const [{ images }] = dataOwners(after).map((owner) => {
+    const isBegun = kept.some((each) => dataOwnerOf(after, each) === owner);
+    return checkedImages(after, runDir, owner, { acceptChange: options.acceptDataChange, isBegun });
+  });
+  const plan = planOf(after, images.train.length, (each) =>
     kept.includes(each) ? planned(each) : undefined,
   );
   const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
@@ -104,9 +120,10 @@ export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): s
 
 /** A phase, and of those that start from it the ones that are there. */
 export function withDependents(recipe: Recipe, runDir: string, name: PhaseName): PhaseName[] {
-  return phasesOf(recipe)
+  const all = phasesOf(recipe);
+  return all
     .map((phase) => phase.name)
-    .filter((each) => each === name || dependsOn(recipe, each, name))
+    .filter((each) => each === name || dependsOn(all, each, name))
     .filter((each) => existsSync(runFolder(runDir).phase(each).root));
 }
 
@@ -139,12 +156,8 @@ function requireIdle(runDir: string, name: PhaseName): void {
   const holder = liveHolder(runFolder(runDir).phase(name).root);
   if (holder === undefined) return;
   throw new InputError(`${runDir}: ${name} is being trained by process ${holder.pid} on ${holder.host}`, {
-    hint: `stop it first: npx deep-incubation cancel ${quoted(runDir)}`,
+    hint: `stop it first: ${ownCommand('cancel', runDir)}`,
   });
-}
-
-function dependsOn(recipe: Recipe, name: PhaseName, other: PhaseName): boolean {
-  return needsOf(phaseOf(recipe, name)).some((need) => need === other || dependsOn(recipe, need, other));
 }
 
 function isChanged(name: PhaseName, before: Recipe, after: Recipe): boolean {
@@ -154,12 +167,14 @@ function isChanged(name: PhaseName, before: Recipe, after: Recipe): boolean {
   return a !== b;
 }
 
-function changesOthers(name: PhaseName, lost: readonly PhaseName[]): InputError {
+function changesOthers(name: PhaseName, lost: readonly PhaseName[], redo: string | undefined): InputError {
   const module = /^MT\/(\d+)$/.exec(name)?.[1];
   return new InputError(`these settings would change ${lost.join(', ')} too, not ${name} alone`, {
     hint:
       module === undefined
-        ? `train that anew instead: redo ${lost[0]}`
+        ? redo === undefined
+          ? 'train a new run instead: choose another --out'
+          : `train them and what starts from them again: ${redo}`
         : `settings of this module alone are those under phases.modules.${module}, such as phases.modules.${module}.epochs`,
   });
 }

@@ -1,5 +1,5 @@
 import { InputError, RunError } from '../../base/errors.js';
-import { quoted } from '../../base/shell.js';
+import { ownCommand } from '../../base/shell.js';
 import { readResult } from '../../run/run-folder.js';
 import { readJobs, type SlurmJob } from './slurm-jobs.js';
 import { askQueue, isSlurmHere } from './slurm-queue.js';
@@ -42,6 +42,6 @@ export async function requireNoJobs(
     return;
   }
   throw new InputError(`${runDir}: Slurm has ${named}`, {
-    hint: [`npx deep-incubation cancel ${quoted(runDir)} takes them from it`, ...otherwise].join('; '),
+    hint: [`${ownCommand('cancel', runDir)} takes them from it`, ...otherwise].join('; '),
   });
 }

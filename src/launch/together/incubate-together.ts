@@ -1,5 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { Interrupted } from '../../base/interrupted.js';
+import { ownCommand } from '../../base/shell.js';
 import type { Batch } from '../../data/loader/batch.js';
 import { shareBatches } from '../../data/loader/shared-batches.js';
 import { prefixOf, sharedPrefix } from '../../method/shared-prefix.js';
@@ -36,7 +37,7 @@ export async function incubateTogether(
   record();
   const members = shareBatches<Batch>(names.length);
   const prefix = sharedPrefix();
-  const requireSame = prefixComparison();
+  const requireSame = prefixComparison(run.runDir);
   const ended = await Promise.allSettled(
     names.map((phase, i) =>
       runPhase({
@@ -62,7 +63,7 @@ export async function incubateTogether(
 }
 
 /** One that goes on has its frozen stages from its own checkpoint: they must be those that the others start from. */
-function prefixComparison(): (phase: PhaseName, model: Trainable) => void {
+function prefixComparison(runDir: string): (phase: PhaseName, model: Trainable) => void {
   const hashes: string[] = [];
   return (phase, model) => {
     if (!(model instanceof StagedModel)) return;
@@ -71,7 +72,7 @@ function prefixComparison(): (phase: PhaseName, model: Trainable) => void {
       hashes[i] ??= hash;
       if (hash === hashes[i]) continue;
       throw new InputError(`${phase} has another frozen stage ${i} than the modules trained beside it`, {
-        hint: `it was begun from another meta model: train it again with \`npx deep-incubation redo RUN ${phase}\``,
+        hint: `it was begun from another meta model: train it again with \`${ownCommand('redo', runDir, phase)}\``,
       });
     }
   };

@@ -38,7 +38,7 @@ export function openImages(recipe: Recipe, classes?: readonly string[]): Images 
 }
 
 /** All images of a recipe's data set, with the labels of `classes`, else of the names that the recipe states. */
-export function openWhole(
+function openWhole(
   recipe: Recipe,
   classes: readonly string[] | undefined = recipe.data.classes,
 ): DatasetPair {
@@ -90,8 +90,8 @@ export function placeOf({ data: { format, path } }: Pick<Recipe, 'data'>): DataP
   return { format, path: path ?? DEFAULT_PATHS[format]?.() };
 }
 
-/** The recipe as a phase sees it: a module may learn from other images than the rest. */
-export function recipeOfPhase(recipe: Recipe, name: PhaseName): Recipe {
+/** The recipe as a phase sees it: a module may learn from other images than the rest, the run. */
+export function recipeOfPhase(recipe: Recipe, name: PhaseName | 'run'): Recipe {
   const own = recipe.phases.modules?.[name.slice('MT/'.length)]?.data;
   return own === undefined || !name.startsWith('MT/')
     ? recipe

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
+import { ownCommand } from '../../base/shell.js';
 import { checkImage } from '../../data/check/check-image.js';
 import { type Dataset, isEncoded } from '../../data/dataset.js';
 import type { FixedTransform } from '../../data/transforms/transform.js';
@@ -11,7 +12,7 @@ import { writeJsonAtomic } from '../../files/atomic.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { runFolder } from '../../run/run-folder.js';
 import { setImageThreads } from '../../torch/images.js';
-import type { Images } from './images.js';
+import { type Images, placeOf, recipeOfPhase } from './images.js';
 import { dataOwners, knownImages } from './run-data.js';
 import { type DataOwner, identityOf, readRunData } from './run-data-file.js';
 
@@ -49,7 +50,7 @@ export async function requireReadable(
   if (val.length === 0 || !isEncoded(val.source(0)) || isKnown(recipe, runDir, owner)) return;
   setImageThreads(recipe.run.workers === 'auto' ? availableParallelism() : recipe.run.workers);
   const found = await unreadable(val, evalTransform, onProgress);
-  if (found.length > 0) throw unreadableImages(found, val.length);
+  if (found.length > 0) throw unreadableImages(found, val.length, placeOf(recipeOfPhase(recipe, owner)).path);
   remember(recipe, runDir, owner);
 }
 
@@ -84,12 +85,14 @@ async function unreadable(
 
 const MOST_NAMED = 5;
 
-function unreadableImages(found: readonly Found[], total: number): InputError {
+function unreadableImages(found: readonly Found[], total: number, path: string | undefined): InputError {
   const named = found.slice(0, MOST_NAMED).map(({ text }) => text);
   const more = found.length > named.length ? ', ...' : '';
   return new InputError(
     `${found.length} of the ${total} images to evaluate on cannot be read: ${named.join(', ')}${more}`,
-    { hint: 'Restore the files or remove them; `deep-incubation data check` lists all that is wrong.' },
+    {
+      hint: `Restore the files or remove them. To list everything that is wrong: ${ownCommand('data', 'check', path ?? '.')}`,
+    },
   );
 }
 

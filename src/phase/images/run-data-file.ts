@@ -92,6 +92,14 @@ export function recordData(
   writeJsonAtomic(runFolder(runDir).data, data);
 }
 
+/** Records an accepted change that leaves the images of the run as they are. */
+export function recordChange(runDir: string, change: DataChange): void {
+  const before = readRunData(runDir);
+  if (before === undefined) return;
+  const data: RunData = { ...before, changes: [...before.changes, change] };
+  writeJsonAtomic(runFolder(runDir).data, data);
+}
+
 /** Of four million names. */
 const MOST_LIST = 2 ** 30;
 

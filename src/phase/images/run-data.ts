@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { type DataIdentity, dataIdentity, imageList, type Part } from '../../data/open/identity.js';
 import { type DataDifference, dataDifference } from '../../data/open/identity-difference.js';
@@ -43,6 +45,12 @@ export function dataOwners(recipe: Recipe): DataOwner[] {
   ];
 }
 
+/** Whether anything has been trained on the images of an owner. */
+export function isOwnerBegun(runDir: string, owner: DataOwner): boolean {
+  if (owner === 'run') return hasBegun(runDir);
+  return existsSync(join(runFolder(runDir).phase(owner).root, 'checkpoints'));
+}
+
 export function dataOwnerOf(recipe: Recipe, phase: PhaseName): DataOwner {
   return dataOwners(recipe).find((owner) => owner === phase) ?? 'run';
 }
@@ -59,13 +67,13 @@ export function checkedImages(
   owner: DataOwner,
   check: DataCheck = {},
 ): CheckedImages {
-  const { isBegun = hasBegun(runDir), note = () => {} } = check;
+  const { isBegun = isOwnerBegun(runDir, owner), note = () => {} } = check;
   if (owner !== 'run' && readRunData(runDir) === undefined)
-    checkedImages(recipe, runDir, 'run', check).record();
-  const own = owner === 'run' ? recipe : recipeOfPhase(recipe, owner);
+    checkedImages(recipe, runDir, 'run', { acceptChange: check.acceptChange, note }).record();
+  const own = recipeOfPhase(recipe, owner);
   const known = readRunData(runDir);
   const before = identityOf(known, owner);
-  const order = before?.classes ?? known?.classes;
+  const order = (isBegun ? before?.classes : undefined) ?? known?.classes;
   if (before === undefined || !isBegun) {
     const found = identified(own, openInOrder(own, isBegun || owner !== 'run' ? order : undefined));
     if (before?.digest === found.identity.digest) return { ...found, record: () => {} };
@@ -86,7 +94,7 @@ export function checkedImages(
 
 /** As the run knows them, for processes beside the one that has checked them. */
 export function knownImages(recipe: Recipe, runDir: string, owner: DataOwner): Images {
-  const own = owner === 'run' ? recipe : recipeOfPhase(recipe, owner);
+  const own = recipeOfPhase(recipe, owner);
   const known = readRunData(runDir);
   return openInOrder(own, identityOf(known, owner)?.classes ?? known?.classes);
 }

@@ -97,7 +97,7 @@ function findWeights(given: string, note: (line: string) => void): string {
   if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
   if (!existsSync(join(path, 'checkpoints'))) {
     throw new InputError(`${path} is neither a phase of a run nor a checkpoint`, {
-      hint: 'give a folder such as RUN/FT or RUN/FT/checkpoints/100, or a .safetensors or .pth file',
+      hint: 'give the folder of a phase, such as runs/x/FT, a checkpoint, such as runs/x/FT/checkpoints/100, or a .safetensors or .pth file',
     });
   }
   const { checkpoint, skipped } = finalCheckpoint(path);

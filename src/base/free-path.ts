@@ -1,0 +1,9 @@
+import { existsSync } from 'node:fs';
+
+/** A path at which there is nothing: the given one, or `name-2.ext`, `name-3.ext` ... */
+export function freePath(path: string): string {
+  const [, stem, suffix] = /^(.*?)((?:\.\w+)*)$/s.exec(path) ?? [path, path, ''];
+  let free = path;
+  for (let n = 2; existsSync(free); n++) free = `${stem}-${n}${suffix}`;
+  return free;
+}

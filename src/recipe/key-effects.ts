@@ -1,0 +1,173 @@
+/**
+ * What another value of a key does to a phase that was begun with the old one.
+ * - `result`: the phase would have another result.
+ * - `length`: the phase trains longer or shorter, and can be continued.
+ * - `none`: the same result, beyond rounding; the key may be changed at any time.
+ */
+export type KeyEffect = 'result' | 'length' | 'none';
+
+type Effects = Readonly<Record<string, KeyEffect>>;
+
+/** Of `training` and of each phase. */
+const TRAINING: Effects = {
+  epochs: 'length',
+  batch_size: 'result',
+  accumulate: 'result',
+  total_batch: 'result',
+  label_smoothing: 'result',
+  clip_grad: 'result',
+  drop_path: 'result',
+  precision: 'result',
+  // The recomputed activations are the same.
+  activation_checkpointing: 'none',
+  ema: 'result',
+  freeze: 'result',
+  distill: 'result',
+  'distill.teacher': 'result',
+  'distill.kind': 'result',
+  'distill.alpha': 'result',
+  'distill.tau': 'result',
+  'distill.weights': 'result',
+  'distill.normalise': 'result',
+  // It decides which checkpoint is the best.
+  eval_every: 'result',
+  early_stop: 'result',
+  'early_stop.patience': 'result',
+  'early_stop.min_delta': 'result',
+  checkpoint_every: 'none',
+  keep_checkpoints: 'none',
+  log_every: 'none',
+  'optimizer.name': 'result',
+  'optimizer.lr': 'result',
+  'optimizer.lr_batch': 'result',
+  'optimizer.weight_decay': 'result',
+  'optimizer.betas': 'result',
+  'optimizer.eps': 'result',
+  'optimizer.momentum': 'result',
+  'optimizer.layer_decay': 'result',
+  // The state is the same, wherever it is kept.
+  'optimizer.sharded': 'none',
+  'schedule.kind': 'result',
+  'schedule.warmup': 'result',
+  'schedule.warmup_lr': 'result',
+  'schedule.min_lr': 'result',
+  'schedule.power': 'result',
+  'schedule.milestones': 'result',
+  'schedule.factor': 'result',
+  'schedule.decay_share': 'result',
+  // Of MT and of single modules.
+  objective: 'result',
+  // Where images are does not count; data.json records which they are.
+  'data.path': 'none',
+  'data.fraction': 'result',
+  'data.train_images': 'result',
+};
+
+const OTHERS: Effects = {
+  name: 'none',
+  seed: 'result',
+  'model.preset': 'result',
+  'model.image_size': 'result',
+  'model.patch_size': 'result',
+  'model.channels': 'result',
+  'model.classes': 'result',
+  'model.width': 'result',
+  'model.depth': 'result',
+  'model.heads': 'result',
+  'model.mlp_ratio': 'result',
+  'model.qkv_bias': 'result',
+  'model.layer_norm_eps': 'result',
+  'model.class_token': 'result',
+  'model.pool': 'result',
+  'model.fc_norm': 'result',
+  'model.distilled': 'result',
+  incubation: 'result',
+  'incubation.modules': 'result',
+  'incubation.depths': 'result',
+  'incubation.meta_depth': 'result',
+  'incubation.together': 'result',
+  'data.format': 'result',
+  'data.path': 'none',
+  'data.category': 'result',
+  'data.classes': 'result',
+  'data.eval_split': 'result',
+  'data.fraction': 'result',
+  'data.train_images': 'result',
+  'data.eval_images': 'result',
+  'data.mean': 'result',
+  'data.std': 'result',
+  'data.eval_crop': 'result',
+  'data.exif': 'result',
+  'data.grey16': 'result',
+  'data.augment': 'result',
+  'data.augment.crop_padding': 'result',
+  'data.augment.crop_scale': 'result',
+  'data.augment.crop_ratio': 'result',
+  'data.augment.flip': 'result',
+  'data.augment.auto': 'result',
+  'data.augment.color_jitter': 'result',
+  'data.augment.erase': 'result',
+  'data.augment.mixup': 'result',
+  'data.augment.cutmix': 'result',
+  'data.augment.mix_prob': 'result',
+  'data.augment.mix_switch': 'result',
+  'data.augment.repeats': 'result',
+  'data.augment.fast_decode': 'result',
+  'data.shuffle': 'result',
+  // A phase that ends without an unreadable image has the same result. With one, `fail` has no result, and `replace`
+  // logs each image that it replaced.
+  'data.bad_images': 'none',
+  'start.meta': 'result',
+  'start.model': 'result',
+  'start.head': 'result',
+  'start.weights': 'result',
+  'phases.E2E': 'result',
+  'run.device': 'none',
+  'run.parallel': 'none',
+  'run.ranks': 'none',
+  'run.threads': 'none',
+  'run.workers': 'none',
+  'run.tensorboard': 'none',
+  'run.tensorboard.images': 'none',
+  'run.tensorboard.histograms_every': 'none',
+  'run.samples': 'none',
+  'run.slurm.partition': 'none',
+  'run.slurm.account': 'none',
+  'run.slurm.qos': 'none',
+  'run.slurm.time': 'none',
+  'run.slurm.nodes': 'none',
+  'run.slurm.gpus': 'none',
+  'run.slurm.cpus': 'none',
+  'run.slurm.mem': 'none',
+  'run.slurm.restarts': 'none',
+  'run.slurm.warning': 'none',
+  'run.slurm.setup': 'none',
+  'run.slurm.args': 'none',
+  'run.kubernetes.image': 'none',
+  'run.kubernetes.namespace': 'none',
+  'run.kubernetes.claim': 'none',
+  'run.kubernetes.mount': 'none',
+  'run.kubernetes.gpus': 'none',
+  'run.kubernetes.cpus': 'none',
+  'run.kubernetes.mem': 'none',
+  'run.kubernetes.restarts': 'none',
+};
+
+const TRAINING_SECTION = /^(?:training|phases\.(?:PT|MT|FT|E2E|modules\.\d+))\.(.+)$/;
+
+/**
+ * What another value of a recipe's key does to a phase that was begun with the old one.
+ * @param key path of the key, such as `phases.MT.optimizer.lr`
+ * @returns nothing for a key that is not classified
+ */
+export function knownEffect(key: string): KeyEffect | undefined {
+  if (key.startsWith('versions.')) return 'none';
+  const [, setting] = TRAINING_SECTION.exec(key) ?? [];
+  const [effects, own] = setting === undefined ? [OTHERS, key] : [TRAINING, setting];
+  return Object.hasOwn(effects, own) ? effects[own] : undefined;
+}
+
+/** `knownEffect`; a key of another version has a say in the result. */
+export function effectOf(key: string): KeyEffect {
+  return knownEffect(key) ?? 'result';
+}
