@@ -61,6 +61,7 @@ export {
   type Regime,
   Stage,
   StagedModel,
+  type TensorCost,
 } from './models/staged.js';
 export { type VitConfig, vit } from './models/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
@@ -195,3 +195,45 @@ describe('what run refuses, plan refuses with the same words', () => {
     expect(code).toBe(2);
   });
 });
+
+test('plan: with frozen parameters, what it counts is what the checkpoint holds', async () => {
+  const images = join(folder, 'frozen-images');
+  await writeImages(images, { train: 8, val: 2 });
+  const freeze = ['patch_embed.*', 'cls_token', 'pos_embed', 'blocks.*', 'norm.*'];
+  const file = join(folder, 'frozen.json');
+  const { phases: _, ...tiny } = tinyRecipe(images) as { phases: object; training: object };
+  const settings = { ...tiny, incubation: 'none', phases: { E2E: { epochs: 1 } } };
+  for (const [name, frozen] of [
+    ['head', freeze],
+    ['half', ['blocks.0.*', 'pos_embed']],
+  ] as const) {
+    writeFileSync(file, JSON.stringify({ ...settings, training: { ...tiny.training, freeze: frozen } }));
+    const { stdout } = await cli(['plan', file, '--json']);
+    const { trained_parameters, memory, block_passes } = JSON.parse(stdout).phases[0];
+    const out = join(folder, name);
+    expect(await cli(['run', file, '--out', out])).toMatchObject({ code: 0 });
+    const { bytes } = optimizerState(join(out, 'E2E', 'checkpoints'));
+    expect(bytes).toBe(memory.optimizer);
+    expect(4 * trained_parameters * 2).toBe(memory.optimizer);
+    const result = JSON.parse(readFileSync(join(out, 'E2E', 'result.json'), 'utf8'));
+    expect(result).toMatchObject({ trained_parameters, block_passes });
+  }
+});
+
+/** The averages in the newest checkpoint's optimiser, without its step counts. */
+function optimizerState(checkpoints: string): { bytes: number } {
+  const step = readFileSync(join(checkpoints, 'latest'), 'utf8').trim();
+  const file = readFileSync(join(checkpoints, step, 'optimizer.safetensors'));
+  const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())).toString());
+  const sizes = Object.entries<{ data_offsets: number[]; shape: number[] }>(header)
+    .filter(([name, { shape }]) => name !== '__metadata__' && shape.length > 0)
+    .map(
+      ([
+        ,
+        {
+          data_offsets: [from, to],
+        },
+      ]) => to - from,
+    );
+  return { bytes: sizes.reduce((a, b) => a + b, 0) };
+}

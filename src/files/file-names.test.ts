@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { nameOf, pathBytes, pathOf, shownName, sortedNames } from './file-names.js';
+import { absent, nameOf, pathBytes, pathOf, shownName, sortedNames } from './file-names.js';
 
 test.each([
   ['Latin-1', Buffer.from('caf\xe9.png', 'latin1'), 'caf\udce9.png', 'caf\\xE9.png'],
@@ -34,4 +34,9 @@ test('a file with such a name is found by it', () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a relative path that does not exist is named with the folder it was looked for in', () => {
+  expect(absent('data/flowers')).toBe(`data/flowers does not exist in ${process.cwd()}`);
+  expect(absent('/data/flowers')).toBe('/data/flowers does not exist');
 });

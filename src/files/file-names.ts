@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 /**
  * Names of files as text, also those that are not UTF-8: each byte that does not belong to a valid sequence becomes
  * the lone surrogate U+DC00 + byte, as in Python's `surrogateescape` (PEP 383). `pathOf` gives the bytes back.
@@ -59,4 +60,9 @@ function sequenceLength(lead: number): number {
   if (lead >= 0xf0) return 4;
   if (lead >= 0xe0) return 3;
   return lead >= 0xc0 ? 2 : 1;
+}
+
+/** Says that a path of a recipe or a command does not exist; of a relative one, from where it was looked for. */
+export function absent(path: string): string {
+  return `${path} does not exist${isAbsolute(path) ? '' : ` in ${process.cwd()}`}`;
 }

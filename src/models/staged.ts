@@ -44,6 +44,16 @@ export interface PartCost {
   /** Multiply-accumulates of one image's forward pass. */
   readonly macs: number;
   readonly parameters: number;
+  /** Each of its parameters by name. Needed only to plan a phase that freezes some. */
+  readonly tensors?: Readonly<Record<string, TensorCost>>;
+}
+
+/** One of a part's parameters. */
+export interface TensorCost {
+  /** Numbers in it. */
+  readonly parameters: number;
+  /** Multiply-accumulates with it in one image's forward pass. */
+  readonly macs: number;
 }
 
 /** Numbers that a block holds of one image for the backward pass. */

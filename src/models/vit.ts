@@ -7,7 +7,8 @@ import { LayerNorm, Linear, Mlp } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
 import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type BlockActivations, type Blueprint, Layer, type Pass } from './staged.js';
+import { linearTensors, normTensors, partCost, vector } from './part-cost.js';
+import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from './staged.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {
@@ -255,21 +256,44 @@ function vitActivations(config: VitConfig): BlockActivations {
 
 /** method.md section 6: MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio and both heads. */
 function vitCost(config: VitConfig): Blueprint['cost'] {
-  const { width: D, classes, channels, patchSize, mlpRatio, distilled, qkvBias } = config;
+  const { width: D } = config;
   const N = tokenCount(config);
-  const before = headTokens(config);
-  const patches = N - before;
-  const heads = distilled ? 2 : 1;
-  const hidden = Math.floor(D * mlpRatio);
-  const patchInputs = channels * patchSize * patchSize;
-  const block = {
-    macs: N * (4 * D * D + 2 * D * hidden) + 2 * N * N * D,
-    activations: vitActivations(config),
-    parameters: 4 * D + 3 * D * D + (qkvBias ? 3 * D : 0) + D * D + D + 2 * D * hidden + hidden + D,
-  };
+  const { macs, ...rest } = partCost(blockTensors(config));
+  // The products of queries, keys and values have no parameters.
+  const block = { ...rest, macs: macs + 2 * N * N * D, activations: vitActivations(config) };
+  return { stem: partCost(stemTensors(config)), block: () => block, head: partCost(headTensors(config)) };
+}
+
+function stemTensors(config: VitConfig): Record<string, TensorCost> {
+  const { width: D, channels, patchSize, classToken, distilled } = config;
+  const N = tokenCount(config);
+  const uses = N - headTokens(config);
   return {
-    stem: { macs: patches * patchInputs * D, parameters: (patchInputs + 1 + N + before) * D },
-    block: () => block,
-    head: { macs: heads * classes * D, parameters: 2 * D + heads * (D + 1) * classes },
+    pos_embed: vector(N * D),
+    ...(classToken && { cls_token: vector(D) }),
+    ...(distilled && { dist_token: vector(D) }),
+    ...linearTensors('patch_embed.proj', channels * patchSize * patchSize, D, { uses }),
+  };
+}
+
+function blockTensors(config: VitConfig): Record<string, TensorCost> {
+  const { width: D, mlpRatio, qkvBias } = config;
+  const uses = tokenCount(config);
+  const hidden = Math.floor(D * mlpRatio);
+  return {
+    ...normTensors('norm1', D),
+    ...linearTensors('attn.qkv', D, 3 * D, { uses, hasBias: qkvBias }),
+    ...linearTensors('attn.proj', D, D, { uses }),
+    ...normTensors('norm2', D),
+    ...linearTensors('mlp.fc1', D, hidden, { uses }),
+    ...linearTensors('mlp.fc2', hidden, D, { uses }),
+  };
+}
+
+function headTensors({ width: D, classes, distilled, fcNorm }: VitConfig): Record<string, TensorCost> {
+  return {
+    ...normTensors(fcNorm ? 'fc_norm' : 'norm', D),
+    ...linearTensors('head', D, classes, { uses: 1 }),
+    ...(distilled && linearTensors('head_dist', D, classes, { uses: 1 })),
   };
 }

@@ -1,5 +1,6 @@
+import type { Blueprint, Regime } from '../models/staged.js';
 import type { Phase } from '../recipe/phases.js';
-import { blockPasses } from './cost.js';
+import { imageCost } from './cost.js';
 
 /** Block-passes of all phases but E2E, counted in four ways (method.md section 6), over those of E2E. */
 export interface CostRatios {
@@ -20,32 +21,36 @@ export interface Counted {
 }
 
 /** @returns undefined where the recipe has no baseline, or no module to incubate */
-export function costRatios(counted: readonly Counted[]): CostRatios | undefined {
+export function costRatios(blueprint: Blueprint, counted: readonly Counted[]): CostRatios | undefined {
   const baseline = counted.find(({ phase }) => phase.name === 'E2E');
   const modules = counted.filter(({ phase }) => phase.name.startsWith('MT/'));
   if (baseline === undefined || modules.length === 0) return undefined;
   const own = counted.filter((each) => each !== baseline);
-  const passes = (list: readonly Counted[], of: (phase: Phase) => number = ownPasses) =>
-    list.reduce((sum, { phase, images }) => sum + images * of(phase), 0);
+  const passes = (list: readonly Counted[], regimesOf: (phase: Phase) => readonly Regime[] = ownRegimes) =>
+    list.reduce((sum, { phase, images }) => {
+      const { depths, target, settings } = phase;
+      return (
+        sum +
+        images *
+          imageCost(blueprint, depths, regimesOf(phase), { target, freeze: settings.freeze }).blockPasses
+      );
+    }, 0);
   const whole = passes([baseline]);
   const frozen = passes(own);
   const shared = frozen - sharedPrefix(modules);
   const pretraining = passes(own.filter(({ phase }) => phase.name === 'PT'));
   return {
-    official: passes(own, officialPasses) / whole,
+    official: passes(own, officialRegimes) / whole,
     frozen: frozen / whole,
     prefix_shared: shared / whole,
     meta_given: (shared - pretraining) / whole,
   };
 }
 
-const ownPasses = ({ depths, regimes }: Phase): number => blockPasses(depths, regimes);
+const ownRegimes = ({ regimes }: Phase): readonly Regime[] => regimes;
 
-function officialPasses({ depths, regimes }: Phase): number {
-  return blockPasses(
-    depths,
-    regimes.map((regime) => (regime === 'suffix' ? 'trained' : regime)),
-  );
+function officialRegimes({ regimes }: Phase): Regime[] {
+  return regimes.map((regime) => (regime === 'suffix' ? 'trained' : regime));
 }
 
 /** Block-passes through frozen prefixes that are saved where each stage's is run once for all modules. */

@@ -1,4 +1,5 @@
-import { type BlockCost, type Blueprint, blockSpans, type Regime, targetOf } from '../models/staged.js';
+import type { Blueprint, Regime } from '../models/staged.js';
+import { blockCosts, type ModelPart, partsOf } from './parts.js';
 
 /**
  * Passes of each block of a stage for one training image (method.md section 6): forward 1, weight gradient 1,
@@ -8,7 +9,7 @@ const PASSES: Record<Regime, number> = { prefix: 1, suffix: 2, trained: 3 };
 
 /** Cost of training on one image. */
 export interface ImageCost {
-  /** Passes over blocks: E2E 3L, PT 3 x meta depth, MT/i as its stages' regimes say. */
+  /** Passes over blocks: E2E 3L, PT 3 x meta depth, MT/i as its stages' regimes say; fewer where parameters are frozen. */
   readonly blockPasses: number;
   /** Multiply-accumulates, stem and head included. */
   readonly macs: number;
@@ -30,27 +31,24 @@ export function imageCost(
   blueprint: Blueprint,
   depths: readonly number[],
   regimes: readonly Regime[],
-  target?: readonly number[],
+  { target, freeze }: Division = {},
 ): ImageCost {
-  const { stem, head } = blueprint.cost;
-  const stemPasses = regimes[0] === 'trained' ? 2 : 1;
-  const headPasses = PASSES[regimes[regimes.length - 1]];
-  const ofBlocks = blockCosts(blueprint, depths, target).map((blocks, stage) =>
-    sumOf(blocks, ({ macs }) => PASSES[regimes[stage]] * macs),
-  );
+  const parts = partsOf(blueprint, { depths, regimes, target, freeze });
+  const passes = ({ kind, share, passesBack }: ModelPart) =>
+    1 + share + (passesBack && kind !== 'stem' ? 1 : 0);
+  const blocks = parts.filter(({ kind }) => kind === 'block');
   return {
-    blockPasses: blockPasses(depths, regimes),
-    macs: stemPasses * stem.macs + sumOf(ofBlocks, (macs) => macs) + headPasses * head.macs,
+    blockPasses: sumOf(blocks, passes),
+    macs: sumOf(parts, (part) => passes(part) * part.cost.macs),
   };
 }
 
-/** Cost of each block of each stage. `target`: blocks of each module of the target; see `StagePlan`. */
-export function blockCosts(
-  { depth, cost }: Blueprint,
-  depths: readonly number[],
-  target: readonly number[] = targetOf(depth, depths),
-): BlockCost[][] {
-  return blockSpans(depths, target).map((spans) => spans.map((span) => cost.block(span)));
+/** What depths and regimes do not tell of a phase's model. */
+export interface Division {
+  /** Blocks of each module of the target; see `StagePlan`. */
+  readonly target?: readonly number[] | undefined;
+  /** Patterns of parameters that do not train; see `partsOf`. */
+  readonly freeze?: readonly string[] | undefined;
 }
 
 function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
@@ -69,7 +67,7 @@ export function forwardMacs(
 }
 
 /**
- * Passes over blocks of one training image.
+ * Passes over blocks of one training image, no parameter of the trained stages being frozen.
  *
  * @example
  * blockPasses([1, 3, 1], ['prefix', 'trained', 'suffix']); // 1 + 3 x 3 + 2 = 12
@@ -88,22 +86,16 @@ export function parameterCount(
     blueprint,
     depths,
     depths.map(() => 'trained'),
-    target,
+    { target },
   );
 }
 
-/** Parameters of the stages that a phase trains. */
+/** Parameters that a phase trains: those of its trained stages, less the frozen ones. */
 export function trainedParameterCount(
   blueprint: Blueprint,
   depths: readonly number[],
   regimes: readonly Regime[],
-  target?: readonly number[],
+  { target, freeze }: Division = {},
 ): number {
-  const { stem, head } = blueprint.cost;
-  const last = depths.length - 1;
-  return blockCosts(blueprint, depths, target).reduce((sum, blocks, stage) => {
-    if (regimes[stage] !== 'trained') return sum;
-    const ends = (stage === 0 ? stem.parameters : 0) + (stage === last ? head.parameters : 0);
-    return sum + sumOf(blocks, ({ parameters }) => parameters) + ends;
-  }, 0);
+  return sumOf(partsOf(blueprint, { depths, regimes, target, freeze }), ({ trained }) => trained);
 }

@@ -1,6 +1,7 @@
 import type { BlockActivations, Blueprint } from '../models/staged.js';
 import type { Phase } from '../recipe/phases.js';
-import { blockCosts, parameterCount, trainedParameterCount } from './cost.js';
+import { parameterCount } from './cost.js';
+import { type ModelPart, partsOf } from './parts.js';
 
 /** What a phase's process holds while it trains, bytes. */
 export interface PhaseMemory {
@@ -33,13 +34,14 @@ const STATES = { adamw: 2, lamb: 2, lion: 1, sgd: 1 };
 
 export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
   const { depths, regimes, target, settings } = phase;
-  const trained = trainedParameterCount(blueprint, depths, regimes, target);
+  const parts = partsOf(blueprint, { depths, regimes, target, freeze: settings.freeze });
+  const trained = parts.reduce((sum, part) => sum + part.trained, 0);
   const weights = FLOAT * parameterCount(blueprint, depths, target);
   const gradients = FLOAT * trained;
   const states = STATES[settings.optimizer.name] + (settings.ema === null ? 0 : 1);
   const optimizer = FLOAT * states * trained;
   const held = { weights, gradients, optimizer };
-  const blocks = heldBlocks(blueprint, phase);
+  const blocks = heldBlocks(parts);
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
 
   const images = settings.batch_size;
@@ -48,9 +50,10 @@ export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
   const most = (of: (block: BlockActivations) => number) =>
     Math.max(0, ...blocks.map(({ block }) => of(block)));
   const sum = (of: (held: HeldBlock) => number) => blocks.reduce((total, each) => total + of(each), 0);
-  const last = regimes[regimes.length - 1];
-  const spared = last === 'prefix' ? 0 : (blocks.at(-1)?.block.lastSpares?.[last] ?? 0);
-  const activations = images * width * (sum(({ block, regime }) => block[regime]) - spared);
+  const last = parts.findLast(({ kind }) => kind === 'block');
+  const spares = last?.passesBack ? last.cost.activations?.lastSpares : undefined;
+  const spared = last && spares ? keptOf(spares, last.share) : 0;
+  const activations = images * width * (sum(({ block, share }) => keptOf(block, share)) - spared);
   // Each block's input, and of one block at a time everything.
   const inputs = sum(({ block }) => block.input);
   const checkpointed = images * (FLOAT * inputs + width * most((block) => block.trained));
@@ -64,21 +67,25 @@ export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
   };
 }
 
-interface HeldBlock {
+interface HeldBlock extends Pick<ModelPart, 'share'> {
   readonly block: BlockActivations;
-  readonly regime: 'trained' | 'suffix';
 }
 
-/** The blocks that hold activations for the backward pass; null where the model does not say what they hold. */
-function heldBlocks(blueprint: Blueprint, { depths, regimes, target }: Phase): HeldBlock[] | null {
+/**
+ * The blocks that hold activations for the backward pass: those that gradients pass through. Null where the model does not
+ * say what they hold.
+ */
+function heldBlocks(parts: readonly ModelPart[]): HeldBlock[] | null {
   const held: HeldBlock[] = [];
-  for (const [stage, blocks] of blockCosts(blueprint, depths, target).entries()) {
-    const regime = regimes[stage];
-    if (regime === 'prefix') continue;
-    for (const { activations: block } of blocks) {
-      if (block === undefined) return null;
-      held.push({ block, regime });
-    }
+  for (const { kind, passesBack, share, cost } of parts) {
+    if (kind !== 'block' || !passesBack) continue;
+    if (cost.activations === undefined) return null;
+    held.push({ block: cost.activations, share });
   }
   return held;
+}
+
+/** What is kept where a share of the weights has its gradient computed. */
+function keptOf({ trained, suffix }: Record<'trained' | 'suffix', number>, share: number): number {
+  return suffix + share * (trained - suffix);
 }

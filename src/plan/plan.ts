@@ -84,7 +84,7 @@ export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
     phase: phases.find(({ name }) => name === plan.phase) as Phase,
     images: plan.images,
   }));
-  const ratios = costRatios(counted) ?? null;
+  const ratios = costRatios(blueprintOf(recipe), counted) ?? null;
   const together = isTogether(recipe) ? togetherPlan(counted, plans) : null;
   return {
     name: recipe.name,
@@ -115,7 +115,7 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
 function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
   const blueprint = blueprintOf(recipe);
   const { settings, depths, regimes, target } = phase;
-  const perImage = imageCost(blueprint, depths, regimes, target);
+  const perImage = imageCost(blueprint, depths, regimes, { target, freeze: settings.freeze });
   const perStep = settings.batch_size * settings.accumulate;
   const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
   const steps =
@@ -124,7 +124,7 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
       : Math.ceil(cost / (perImage.blockPasses * perStep));
   const images = steps * perStep;
   const parameters = parameterCount(blueprint, depths, target);
-  const trained = trainedParameterCount(blueprint, depths, regimes, target);
+  const trained = trainedParameterCount(blueprint, depths, regimes, { target, freeze: settings.freeze });
   const memory = phaseMemory(blueprint, phase);
   return {
     phase: phase.name,

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorText, InputError } from '../../base/errors.js';
+import { absent } from '../../files/file-names.js';
 import { readSmall, readSmallText } from '../../files/small-file.js';
-import { absent } from '../absent.js';
 import type { Dataset, Image } from '../dataset.js';
 import { numberNames } from '../labels.js';
 import { besideKnown } from './folder-scan.js';

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
 import { errorText, InputError } from '../../base/errors.js';
+import { absent } from '../../files/file-names.js';
 import { readSmall } from '../../files/small-file.js';
-import { absent } from '../absent.js';
 import type { Dataset, Image } from '../dataset.js';
 import { besideKnown } from './folder-scan.js';
 

@@ -1,3 +1,4 @@
+import { linearTensors, matrix, normTensors, partCost } from '../part-cost.js';
 import type { BlockActivations, BlockCost, BlockSpan, Blueprint } from '../staged.js';
 import { type BlockShape, blockShape, type ResnetConfig, sizeAt } from './geometry.js';
 
@@ -6,9 +7,12 @@ export function resnetCost(config: ResnetConfig): Blueprint['cost'] {
   const { channels, classes, imageSize, widths } = config;
   const [first, last] = [widths[0], widths[widths.length - 1]];
   return {
-    stem: { macs: imageSize ** 2 * 9 * channels * first, parameters: 9 * channels * first + 2 * first },
+    stem: partCost({
+      'conv1.weight': matrix(9 * channels, first, imageSize ** 2),
+      ...normTensors('bn1', first),
+    }),
     block: (span) => blockCost(config, span),
-    head: { macs: last * classes, parameters: (last + 1) * classes },
+    head: partCost(linearTensors('fc', last, classes, { uses: 1 })),
   };
 }
 
@@ -16,13 +20,18 @@ function blockCost(config: ResnetConfig, span: BlockSpan): BlockCost {
   const shape = blockShape(config, span);
   const { inputs, outputs, stride } = shape;
   const isProjected = config.shortcut === 'B' && (stride !== 1 || inputs !== outputs);
-  const weights = 9 * inputs * outputs + 9 * outputs ** 2 + (isProjected ? inputs * outputs : 0);
-  const norms = isProjected ? 3 : 2;
-  return {
-    macs: sizeAt(config, outputs) ** 2 * weights,
-    parameters: weights + norms * 2 * outputs,
-    activations: activations(config, shape, norms),
-  };
+  const pixels = sizeAt(config, outputs) ** 2;
+  const cost = partCost({
+    'conv1.weight': matrix(9 * inputs, outputs, pixels),
+    ...normTensors('bn1', outputs),
+    'conv2.weight': matrix(9 * outputs, outputs, pixels),
+    ...normTensors('bn2', outputs),
+    ...(isProjected && {
+      'downsample.0.weight': matrix(inputs, outputs, pixels),
+      ...normTensors('downsample.1', outputs),
+    }),
+  });
+  return { ...cost, activations: activations(config, shape, isProjected ? 3 : 2) };
 }
 
 /** Batch norms keep their inputs, and each ReLU what it gives, which the next convolution keeps too. */
