@@ -83,3 +83,15 @@ export interface Batch {
   /** Slots whose image could not be read and was replaced by another. */
   readonly replaced?: readonly number[];
 }
+
+/** A data set whose images are decoded with these options. */
+export function decodedAs<T extends Dataset>(dataset: T, { exif, grey16 }: DecodeOptions): T {
+  if ((exif ?? 'ignore') === 'ignore' && (grey16 ?? 'clip') === 'clip') return dataset;
+  return {
+    ...dataset,
+    source: (i) => {
+      const source = dataset.source(i);
+      return isEncoded(source) ? { ...source, exif, grey16 } : source;
+    },
+  };
+}

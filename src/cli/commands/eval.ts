@@ -1,6 +1,6 @@
 import { RunError } from '../../base/errors.js';
 import type { Batch } from '../../data/dataset.js';
-import { decodedAs } from '../../data/images/decoded-as.js';
+import { decodedAs } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader/loader.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';

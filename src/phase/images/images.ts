@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { cacheRoot } from '../../base/cache.js';
 import type { Dataset } from '../../data/dataset.js';
-import { decodedAs } from '../../data/images/decoded-as.js';
+import { decodedAs } from '../../data/dataset.js';
 import type { TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
 import type { DataPlace } from '../../data/open/identity.js';
