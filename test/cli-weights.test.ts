@@ -341,6 +341,75 @@ describe('a run that starts from weights', () => {
     expect(recorded('unknown').data.mean).toEqual([0.485, 0.456, 0.406]);
   });
 
+  describe('an interpolation that evaluation here does not have', () => {
+    const stated = { mean: half, std: half, crop_pct: 0.9, interpolation: 'bilinear' };
+    const WEIGHTS: [string, string, (place: string) => Promise<void>][] = [
+      [
+        "timm's pretrained_cfg",
+        'config.json says interpolation bilinear',
+        async (place) => writeTimm(place, { pretrained_cfg: stated }),
+      ],
+      [
+        "an older timm's flat config.json",
+        'config.json says interpolation bilinear',
+        async (place) => writeTimm(place, { architecture: 'vit', num_classes: 2, ...stated }),
+      ],
+      [
+        "transformers' preprocessor_config.json",
+        'preprocessor_config.json says resampling bilinear',
+        async (place) => {
+          const args = ['--to', 'huggingface', '--set', 'model.heads=4', '--force'];
+          expect(await cli(['convert', plain, place, ...args])).toMatchObject({ code: 0 });
+          const processor = {
+            do_resize: true,
+            size: { shortest_edge: 18 },
+            resample: 2,
+            do_center_crop: true,
+            crop_size: { height: 16, width: 16 },
+            image_mean: half,
+            image_std: half,
+          };
+          writeFileSync(join(place, 'preprocessor_config.json'), JSON.stringify(processor));
+        },
+      ],
+    ];
+
+    function writeTimm(place: string, config: object): void {
+      mkdirSync(place);
+      writeSafetensors(join(place, 'model.safetensors'), model);
+      writeFileSync(join(place, 'config.json'), JSON.stringify(config));
+    }
+
+    test.each(WEIGHTS)(
+      'of %s is named, with what is used, by eval and by a run',
+      async (name, says, write) => {
+        const place = join(folder, name.replaceAll(/\W/g, '-'));
+        await write(place);
+        const line = `assumed: bicubic resize and a centre crop (its ${says})`;
+        const { code, stderr } = await evaluate(place, '--set', 'model.heads=4');
+        expect(code).toBe(0);
+        expect(stderr.split(line)).toHaveLength(2);
+        for (const key of ['model', 'meta']) {
+          const path = recipe(`said-${key}`, {
+            start: { [key]: place },
+            model: { heads: 4 },
+            phases: { FT: { epochs: 0.5 } },
+          });
+          const started = await cli([
+            'run',
+            path,
+            '--out',
+            join(place, key),
+            '--only',
+            key === 'meta' ? 'MT/0' : 'FT',
+          ]);
+          expect(started.code).toBe(0);
+          expect(started.stderr.split(`${line}, of start.${key} ${place}`)).toHaveLength(2);
+        }
+      },
+    );
+  });
+
   test('a new head needs none in the file; pre-training leaves more behind', async () => {
     const bare = [...model].filter(([name]) => !name.startsWith('head.'));
     const extras = [
