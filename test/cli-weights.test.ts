@@ -6,6 +6,7 @@ import { writeFile } from '../src/files/file-bytes.js';
 import { readSafetensors, writeSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { type TorchValue, torchFileWriter } from '../src/weights/torch-file/torch-file-write.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
+import { startFakeHub } from './fake-hub.js';
 
 const folder = temporaryFolder();
 const images = join(folder, 'images');
@@ -246,6 +247,24 @@ test('pytorch_model.bin, and its index of several files', async () => {
   expect(await lossOf(whole)).toBe(loss.raw);
   expect(await lossOf(parts)).toBe(loss.raw);
   expect(await lossOf(join(parts, 'pytorch_model.bin.index.json'))).toBe(loss.raw);
+});
+
+test('pytorch_model.bin in several files, from a hub', async () => {
+  const path = (name: string) => join(folder, 'parts', name);
+  const names = ['pytorch_model.bin.index.json', ...[1, 2].map((i) => `pytorch_model-0000${i}-of-00002.bin`)];
+  const hub = await startFakeHub(Object.fromEntries(names.map((name) => [name, readFileSync(path(name))])));
+  const env = { HF_ENDPOINT: hub.address, DEEP_INCUBATION_CACHE: join(folder, 'hub-cache') };
+  const fromHub = (name: string, more: NodeJS.ProcessEnv = {}) =>
+    cli(['eval', name, '--data', images, '--json', ...heads], { env: { ...env, ...more } });
+  try {
+    const { code, stdout } = await fromHub('hf:someone/vits');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).loss).toBe(loss.raw);
+    const again = await fromHub('hf:someone/vits/pytorch_model.bin.index.json', { HF_HUB_OFFLINE: '1' });
+    expect(JSON.parse(again.stdout).loss).toBe(loss.raw);
+  } finally {
+    hub.close();
+  }
 });
 
 describe('a run that starts from weights', () => {

@@ -13,6 +13,10 @@ export interface Faults {
   stalls?: boolean;
   /** Requests for a part of a large file are answered with all of it. */
   ignoresRange?: boolean;
+  /** What never ends: the list of files, or a file of this name, whatever size is stated. */
+  endless?: 'list' | (string & {});
+  /** The size that is stated of a file. */
+  sizes?: Readonly<Record<string, number>>;
   /** Said to every request. */
   answer?: string;
 }
@@ -53,6 +57,10 @@ export async function startFakeHub(files: Readonly<Record<string, Buffer>>): Pro
     if (faults.status !== undefined || !/^\/(api\/models\/)?someone\/vits\//.test(url)) {
       response.writeHead(faults.status ?? 404, { 'content-type': 'application/json' });
       response.end('{"error":"Repository not found"}');
+    } else if (url === '/api/models/someone/vits/paths-info/main' && faults.endless === 'list') {
+      sendForever(response);
+    } else if (path === faults.endless) {
+      sendForever(response, headers.range && files[path].length);
     } else if (url === '/api/models/someone/vits/paths-info/main') {
       return pathsInfo(request, response, files, faults);
     } else if (files[path] === undefined) {
@@ -103,7 +111,7 @@ async function pathsInfo(
     if (folders.has(path)) return [{ type: 'directory', path, size: 0, oid: 'aa' }];
     const file = files[path];
     if (file === undefined) return [];
-    const { length: size } = file;
+    const size = faults.sizes?.[path] ?? file.length;
     if (!isLarge(path)) {
       const oid = createHash('sha1').update(`blob ${size}\0`).update(file).digest('hex');
       return [{ type: 'file', path, size, oid }];
@@ -124,6 +132,18 @@ function xetHeaders(hub: Server, file: Buffer) {
     link: `<${xet}>; rel="xet-auth", <${xet}>; rel="xet-reconstruction-info"`,
     etag: '"abc"',
   };
+}
+
+/** @param size that is stated to a request for a part */
+function sendForever(response: ServerResponse, size?: number | ''): void {
+  const range = size ? { 'content-range': `bytes 0-0/${size}` } : {};
+  response.writeHead(size ? 206 : 200, { 'content-type': 'application/json', etag: '"x"', ...range });
+  const chunk = Buffer.alloc(2 ** 16, ' ');
+  const more = () => {
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', more);
+  more();
 }
 
 function send(request: IncomingMessage, response: ServerResponse, file: Buffer, faults: Faults): void {

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSy
 import { InputError } from '../base/errors.js';
 
 /** Bytes of a list or record that people or programs write: far more than any has. */
-const MOST_TEXT = 2 ** 24;
+export const MOST_TEXT = 2 ** 24;
 
 /**
  * Opens a regular file for reading. A pipe would be waited for, and a device has no end.

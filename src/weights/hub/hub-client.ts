@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
-import { type HubProgress, type RemoteFile, save } from './hub-download.js';
-import { hubError, notThere } from './hub-errors.js';
+import { MOST_TEXT } from '../../files/small-file.js';
+import { type HubProgress, type RemoteFile, save, wrongBytes } from './hub-download.js';
+import { hubError, notThere, tooLongAnswer, tooLongFile } from './hub-errors.js';
 import type { HubName } from './hub-name.js';
 
 /** Questions to the hub about one repository. All throw InputError, RunError, or the signal's reason. */
@@ -39,8 +40,7 @@ export async function openHub(
     revision: wanted.revision,
     hubUrl,
     ...(accessToken !== undefined && { accessToken }),
-    fetch: (input: string | URL | Request, init?: RequestInit) =>
-      fetch(input, { ...init, ...(signal && { signal }) }),
+    fetch: boundedFetch(MOST_TEXT, () => tooLongAnswer(wanted, hubUrl, MOST_TEXT), signal),
   };
   const asked = async <T>(question: () => Promise<T>): Promise<T> => {
     try {
@@ -66,12 +66,26 @@ export async function openHub(
     fetch: (file, place) =>
       asked(async () => {
         // The plain download, redirects included: the chunked protocol (xet) would rebuild the same bytes.
-        const blob = await downloadFile({ ...api, path: file.path, xet: false });
+        requireSmall(file, wanted);
+        const bounded = boundedFetch(
+          Math.max(file.size, MOST_ERROR),
+          () => wrongBytes(wanted.name, `more than ${file.size} bytes came`),
+          signal,
+        );
+        const blob = await downloadFile({ ...api, fetch: bounded, path: file.path, xet: false });
         if (blob === null) throw notThere(wanted, file.path);
         const source = { name: wanted.name, open: (from: number) => blob.slice(from, file.size).stream() };
         await save(file, source, place, onProgress);
       }),
   };
+}
+
+/** Bytes of a page that says why there is no file. */
+const MOST_ERROR = 2 ** 20;
+
+/** What tells of a model, and an index, is read at once. */
+function requireSmall({ path, size }: RemoteFile, wanted: HubName): void {
+  if (path.endsWith('.json') && size > MOST_TEXT) throw tooLongFile(wanted, path, size, MOST_TEXT);
 }
 
 function remoteFile({ path, size, oid, lfs }: z.infer<typeof infoSchema>): RemoteFile {
@@ -94,4 +108,30 @@ function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
   throw new InputError('HF_TOKEN is no access token of the hub: these start with hf_', {
     hint: 'set it to a token of yours, or unset it: public files need none',
   });
+}
+
+/**
+ * `fetch` whose answers have at most `most` bytes: the body of a longer one fails with `tooLong()`, and its connection is
+ * closed. A server may state a length and send more, or never end.
+ */
+function boundedFetch(most: number, tooLong: () => Error, signal?: AbortSignal): typeof fetch {
+  return async (input, init) =>
+    bounded(await fetch(input, { ...init, ...(signal && { signal }) }), most, tooLong);
+}
+
+function bounded(response: Response, most: number, tooLong: () => Error): Response {
+  const { body, status, statusText, headers, url } = response;
+  if (body === null) return response;
+  let bytes = 0;
+  const counted = body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        bytes += chunk.length;
+        if (bytes > most) controller.error(tooLong());
+        else controller.enqueue(chunk);
+      },
+    }),
+  );
+  // A constructed answer has no address.
+  return Object.defineProperty(new Response(counted, { status, statusText, headers }), 'url', { value: url });
 }

@@ -78,7 +78,7 @@ async function receive(
     let failure: unknown;
     try {
       for await (const chunk of source.open(bytes)) {
-        if (bytes + chunk.length > size) throw wrongBytes(source, `more than ${size} bytes came`);
+        if (bytes + chunk.length > size) throw wrongBytes(source.name, `more than ${size} bytes came`);
         write(chunk);
         hash.update(chunk);
         bytes += chunk.length;
@@ -100,7 +100,10 @@ async function receive(
   }
   const hex = hash.digest('hex');
   if (hex !== digest.hex) {
-    throw wrongBytes(source, `${path} has the ${digest.kind} digest ${hex}, the hub states ${digest.hex}`);
+    throw wrongBytes(
+      source.name,
+      `${path} has the ${digest.kind} digest ${hex}, the hub states ${digest.hex}`,
+    );
   }
 }
 
@@ -108,7 +111,8 @@ function startHash(kind: RemoteFile['digest']['kind'], size: number): Hash {
   return kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 }
 
-function wrongBytes({ name }: Source, what: string): RunError {
+/** Other bytes came than the hub has stated. */
+export function wrongBytes(name: string, what: string): RunError {
   return new RunError(`${name}: other bytes came than the hub states: ${what}`, {
     hint: 'it was not kept: try again; if it stays so, a mirror or proxy on the way changes files',
   });

@@ -40,13 +40,35 @@ export function noWeights(
   });
 }
 
+/** An answer about files that has more bytes than any list of them. */
+export function tooLongAnswer({ name }: HubName, hubUrl: string, most: number): RunError {
+  return new RunError(
+    `${name}: ${hubUrl} does not answer as a hub does (its answer has more than ${most} bytes)`,
+    {
+      hint: NETWORK,
+    },
+  );
+}
+
+/** A description of a model that is longer than any. */
+export function tooLongFile({ name }: HubName, path: string, size: number, most: number): InputError {
+  return new InputError(
+    `${name}: ${path} has ${size} bytes: more than the ${most} that are read of such a file`,
+    {
+      hint: 'check the name and the repository; or fetch the weights another way and give their path',
+    },
+  );
+}
+
+const NETWORK = 'check the network and HF_ENDPOINT; or fetch the file another way and give its path';
+
 function unanswered(error: unknown, { name }: HubName, hubUrl: string): RunError {
   const isNetwork = error instanceof TypeError && error.cause instanceof Error;
   const what = isNetwork
     ? `${hubUrl} cannot be reached (${reason(error.cause)})`
     : `${hubUrl} does not answer as a hub does (${errorText(error).split('\n', 1)[0]})`;
   return new RunError(`${name}: ${what}`, {
-    hint: 'check the network and HF_ENDPOINT; or fetch the file another way and give its path',
+    hint: NETWORK,
     cause: error,
   });
 }

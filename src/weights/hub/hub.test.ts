@@ -187,6 +187,35 @@ describe('weights in shards', () => {
     expect(new Set(fromStorage)).toEqual(new Set([`/big/${NAMES[1]}`]));
   });
 
+  test.each([
+    ['without an end', { endless: 'big/model.safetensors.index.json' }, RunError, /more than \d+ bytes came/],
+    [
+      'that is said to be large',
+      { sizes: { 'big/model.safetensors.index.json': 2 ** 25 } },
+      InputError,
+      /33554432/,
+    ],
+  ])('an index %s is refused', async (_, faults, kind, message) => {
+    await start();
+    Object.assign(hub.faults, faults);
+    const error: unknown = await fetched(name).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(kind);
+    expect(error).toMatchObject({ message: expect.stringMatching(message), hint: expect.any(String) });
+    expect(
+      kept()
+        .map((each) => each.name)
+        .filter((each) => each.includes('index')),
+    ).toEqual([]);
+  });
+
+  test('a preprocessor_config.json without an end is refused', async () => {
+    hub.close();
+    hub = await startFakeHub({ ...files, 'big/preprocessor_config.json': config });
+    hub.faults.endless = 'big/preprocessor_config.json';
+    await expect(fetched(name)).rejects.toThrow('more than 27 bytes came');
+    await expect(fetched(name)).rejects.toThrow(RunError);
+  });
+
   test('that the repository lacks are an error', async () => {
     await start(`big/${NAMES[1]}`);
     await expect(fetched(name)).rejects.toThrow(InputError);
@@ -263,6 +292,30 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       NAME,
       RunError,
       /127\.0\.0\.1:9 cannot be reached \(/,
+    ],
+    [
+      'a list of files without an end',
+      { endless: 'list' },
+      {},
+      NAME,
+      RunError,
+      /does not answer as a hub does \(its answer has more than 16777216 bytes\)/,
+    ],
+    [
+      'a config.json without an end',
+      { endless: 'pretrained/config.json' },
+      {},
+      NAME,
+      RunError,
+      /tiny\.pth: other bytes came than the hub states: more than 27 bytes came/,
+    ],
+    [
+      'a config.json that is said to be large',
+      { sizes: { 'pretrained/config.json': 2 ** 40 } },
+      {},
+      NAME,
+      InputError,
+      /tiny\.pth: pretrained\/config\.json has 1099511627776 bytes: more than the 16777216/,
     ],
     ['no address', {}, { HF_ENDPOINT: 'nowhere' }, NAME, InputError, /HF_ENDPOINT is nowhere/],
     ['no token', {}, { HF_TOKEN: 'secret' }, NAME, InputError, /HF_TOKEN is no access token/],
