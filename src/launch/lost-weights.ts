@@ -1,6 +1,6 @@
 import { needsOf, type Phase, type PhaseName, phasesOf } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { latestCheckpoint } from '../run/checkpoint-store.js';
+import { hasCheckpoint } from '../run/checkpoint-store.js';
 import { finalCheckpoint, LostWeights } from '../run/finished-phase.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { reopen } from './more-epochs.js';
@@ -66,9 +66,7 @@ function needed({ recipe, runDir, only }: Wanted): PhaseName[] {
 
 /** A phase that goes on from a checkpoint of its own has its weights there, but for what it imitates. */
 function readsOthers(runDir: string, { name, objective }: Phase): boolean {
-  return (
-    objective === 'imitate' || latestCheckpoint(runFolder(runDir).phase(name).root).checkpoint === undefined
-  );
+  return objective === 'imitate' || !hasCheckpoint(runFolder(runDir).phase(name).root);
 }
 
 function lossOf(runDir: string, name: PhaseName): LostWeights | undefined {

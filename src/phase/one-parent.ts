@@ -5,7 +5,7 @@ import { lineageIn } from '../recipe/lineage.js';
 import { type Phase, type PhaseName, phaseOf } from '../recipe/phases.js';
 import { vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { latestCheckpoint } from '../run/checkpoint-store.js';
+import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { metaHash } from './phase-model.js';
 
@@ -36,10 +36,11 @@ export async function requireOneParent(
 ): Promise<void> {
   const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as PhaseName[];
   const modules = names.flatMap((name): [name: string, parent: string][] => {
-    const { checkpoint } = latestCheckpoint(runFolder(runDir).phase(name).root);
-    if (checkpoint === undefined) return [];
-    requireFits(recipe, runDir, name, checkpoint.manifest);
-    const parent = lineageIn(checkpoint.manifest)?.parent;
+    // Weights are verified when they are loaded.
+    const manifest = newestManifest(runFolder(runDir).phase(name).root);
+    if (manifest === undefined) return [];
+    requireFits(recipe, runDir, name, manifest);
+    const parent = lineageIn(manifest)?.parent;
     return parent ? [[name, parent]] : [];
   });
   if (modules.length === 0) return;

@@ -4,7 +4,7 @@ import { type PhasePlan, phasePlan } from '../plan/plan.js';
 import { changesSince, earlierHashes, lineageIn, lineageOf } from '../recipe/lineage.js';
 import { type PhaseName, phaseOf } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { type Checkpoint, pointToLatest } from '../run/checkpoint-store.js';
+import { type Checkpoint, newestStep, pointToLatest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { engineInfo } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
@@ -22,13 +22,13 @@ import { requireOneParent } from './one-parent.js';
 import {
   averagedWeights,
   type CheckpointData,
-  findCheckpoint,
+  loadForAll,
   resume,
   type Standing,
   type Trained,
 } from './phase-checkpoint.js';
 import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
-import { phaseModel, phaseStart } from './phase-model.js';
+import { phaseModel, shareWeights, startForAll } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
 import type { PhaseParts } from './phase-parts.js';
 import { freeze, optimizerOf } from './phase-recipe.js';
@@ -65,7 +65,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
 
   const { accumulate, batch_size: batchSize } = phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
-  const checkpoint = findCheckpoint(folder.root, log);
+  const checkpoint = await loadForAll(folder.root, crew, log);
   const { images: found, digest } = await imagesOfPhase(run, crew, log);
   const planned = imagesPlannedFor(runDir);
   const currentImages = trainImagesOf(run.recipe, found.train.length);
@@ -73,10 +73,12 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
   if (changed) log(changed);
-  if (checkpoint === undefined) await requireOneParent(recipe, runDir, phase, { force, note: log });
-  const { stages, parent, labels } = await phaseStart(recipe, phase, { runDir, checkpoint });
+  if (checkpoint === undefined && crew.leads)
+    await requireOneParent(recipe, runDir, phase, { force, note: log });
+  const { stages, parent, labels } = await startForAll(recipe, phase, { runDir, checkpoint }, crew);
   const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(recipe, phase, stages, device);
+  if (checkpoint === undefined) shareWeights(model, crew);
   freeze(phase, model);
   const { ema: decay } = phase.settings;
   const trained: Trained = {
@@ -85,7 +87,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
     ema: decay === null ? undefined : ema(averagedWeights(model), { decay }),
   };
   const start = resume(checkpoint, trained, phase.name);
-  await requireSameStart(crew, start.step);
+  await requireSameStart(crew, newestStep(folder.root));
   if (phase.settings.distill !== null) await checkTeacher(phase.settings.distill.teacher, images, log);
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const { task } = objective;

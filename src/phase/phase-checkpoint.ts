@@ -9,9 +9,9 @@ import type { Phase } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import {
   type Checkpoint,
-  latestCheckpoint,
+  type LoadedCheckpoint,
+  loadLatest,
   prune,
-  readCheckpoint,
   saveCheckpoint,
   saveCheckpointInThread,
 } from '../run/checkpoint-store.js';
@@ -21,6 +21,12 @@ import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromData, type Tensor } from '../torch/tensor.js';
+import {
+  broadcastBytes,
+  broadcastTensors,
+  placesOf,
+  type TensorPlace,
+} from '../training/distributed/broadcast-data.js';
 import type { Crew } from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
@@ -81,23 +87,63 @@ export interface CheckpointData {
 const AVERAGED = 'ema.';
 const UPDATES = 'ema_updates';
 
-/** The newest whole checkpoint of a phase; those passed over are logged. */
-export function findCheckpoint(phaseFolder: string, log: Log): Checkpoint | undefined {
-  const { checkpoint, skipped } = latestCheckpoint(phaseFolder);
-  for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
-  return checkpoint;
+/**
+ * The newest whole checkpoint of a phase; those passed over are logged. Of processes that train together all call it:
+ * rank 0 reads and verifies each file once, and the others have the tensors from it.
+ */
+export async function loadForAll(
+  phaseFolder: string,
+  crew: Crew,
+  log: Log,
+): Promise<LoadedCheckpoint | undefined> {
+  let loaded: LoadedCheckpoint | undefined;
+  let header = Buffer.alloc(0);
+  const [length] = await crew.led(1, async (beat) => {
+    const { checkpoint, skipped } = loadLatest(phaseFolder, beat);
+    for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
+    loaded = checkpoint;
+    if (crew.group !== undefined && checkpoint !== undefined) header = Buffer.from(headerOf(checkpoint));
+    return [header.length];
+  });
+  const { group } = crew;
+  if (group === undefined || length === 0) return loaded;
+  const text = Buffer.from(broadcastBytes(group, header, length)).toString();
+  const { model, optimizer, ...rest }: Header = JSON.parse(text);
+  const { model: sentModel, optimizer: sentState } = loaded ?? {};
+  return {
+    ...rest,
+    model: broadcastTensors(group, model, sentModel),
+    optimizer: broadcastTensors(group, optimizer, sentState),
+  };
+}
+
+/** A checkpoint without the bytes of its tensors. */
+interface Header extends Checkpoint {
+  readonly model: readonly TensorPlace[];
+  readonly optimizer: readonly TensorPlace[];
+}
+
+function headerOf({ step, folder, manifest, model, optimizer }: LoadedCheckpoint): string {
+  const header: Header = {
+    step,
+    folder,
+    manifest,
+    model: placesOf(model),
+    optimizer: placesOf(optimizer),
+  };
+  return JSON.stringify(header);
 }
 
 /**
  * Puts optimiser, averages and trained weights where they were, and tells how far the phase is.
  * @throws InputError where the checkpoint's manifest is damaged, or of another phase
  */
-export function resume(checkpoint: Checkpoint | undefined, trained: Trained, phase: string): Standing {
+export function resume(checkpoint: LoadedCheckpoint | undefined, trained: Trained, phase: string): Standing {
   if (checkpoint === undefined) {
     return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
   }
   const standing = standingIn(checkpoint, phase);
-  const { model, optimizer } = readCheckpoint(checkpoint);
+  const { model, optimizer } = checkpoint;
   trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
   if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
   return standing;

@@ -9,11 +9,15 @@ import { weightsHash } from '../recipe/lineage.js';
 import type { Phase, PhaseName, Source } from '../recipe/phases.js';
 import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import type { Checkpoint } from '../run/checkpoint-store.js';
-import { finalCheckpoint } from '../run/finished-phase.js';
+import type { LoadedCheckpoint } from '../run/checkpoint-store.js';
+import { loadFinal } from '../run/finished-phase.js';
 import { runFolder } from '../run/run-folder.js';
+import { noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
-import { readModelFile } from '../weights/model-file/model-file.js';
+import { broadcastBytes } from '../training/distributed/broadcast-data.js';
+import type { Crew } from '../training/distributed/crew.js';
+import { stagesOfState } from '../weights/layout/layout-stages.js';
+import { inMemory, loadAll } from '../weights/lazy-tensor.js';
 import { classNamesIn } from '../weights/model-file/model-file-classes.js';
 import { divideStages } from '../weights/model-file/model-file-divide.js';
 import { requireSameLabels, type StartLabels } from './phase-labels.js';
@@ -44,11 +48,40 @@ interface NamedWeights extends StageWeights {
 export async function phaseStart(
   recipe: Recipe,
   phase: Phase,
-  from: { readonly runDir: string; readonly checkpoint: Checkpoint | undefined },
+  from: { readonly runDir: string; readonly checkpoint: LoadedCheckpoint | undefined },
 ): Promise<PhaseStart> {
   if (from.checkpoint === undefined) return startingWeights(recipe, phase, from.runDir);
   const stages = await weightsIn(from.checkpoint, phase.name);
   return { stages, parent: null, labels: stages[0].labels };
+}
+
+/**
+ * `phaseStart` for processes that train together, which all call it: without a checkpoint rank 0 alone reads what the phase
+ * starts from. The others have no stages then: `shareWeights` gives them the model's weights.
+ */
+export async function startForAll(
+  recipe: Recipe,
+  phase: Phase,
+  from: Parameters<typeof phaseStart>[2],
+  crew: Crew,
+): Promise<PhaseStart> {
+  const { group, leads } = crew;
+  if (group === undefined || from.checkpoint !== undefined) return phaseStart(recipe, phase, from);
+  const start = leads ? await phaseStart(recipe, phase, from) : undefined;
+  const told = Buffer.from(JSON.stringify(start?.labels ?? null));
+  const [length] = await crew.led(1, async () => [told.length]);
+  const labels: StartLabels | null = JSON.parse(Buffer.from(broadcastBytes(group, told, length)).toString());
+  return start ?? { stages: phase.depths.map(() => null), parent: null, labels: labels ?? undefined };
+}
+
+/** Gives the weights of rank 0's model to the other processes. */
+export function shareWeights(model: StagedModel, { group }: Crew): void {
+  noGrad(() =>
+    group?.broadcast(
+      [...model.namedWeights()].map(([, weight]) => weight),
+      0,
+    ),
+  );
 }
 
 /** Builds the model of a phase; stages without weights are initialised from (seed, phase). */
@@ -140,7 +173,7 @@ async function weightsFrom(
   }
   if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
   const { root } = runFolder(runDir).phase(source);
-  const { checkpoint } = finalCheckpoint(root);
+  const checkpoint = loadFinal(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
   throw new InputError(`${source} has no checkpoint in ${root}`, {
     hint: `run it first: ${ownCommand('run', runDir, '--only', source)}`,
@@ -169,8 +202,9 @@ async function weightsOfFile(
   }));
 }
 
-async function weightsIn(checkpoint: Checkpoint, phase: PhaseName): Promise<NamedWeights[]> {
-  const { stages } = await readModelFile(checkpoint.folder);
+async function weightsIn(checkpoint: LoadedCheckpoint, phase: PhaseName): Promise<NamedWeights[]> {
+  const state = new Map([...checkpoint.model].map(([name, tensor]) => [name, inMemory(tensor)]));
+  const stages = await loadAll(stagesOfState(state, checkpoint.folder).stages);
   const from = `${phase} (${checkpoint.folder})`;
   const names = classNamesIn(Object(checkpoint.manifest).classes);
   const labels = { name: phase, classes: names && { names, from, isOurs: true }, isOfRun: true };

@@ -33,6 +33,8 @@ export function fingerprint(folder: string): Record<string, FileFingerprint> {
   );
 }
 
+type FileCheck = (path: string, file: string, expected: FileFingerprint | undefined) => string | undefined;
+
 const manifestSchema = z.looseObject({
   files: z.record(z.string(), z.object({ bytes: z.int(), sha256: z.string() })),
 });
@@ -40,11 +42,13 @@ const manifestSchema = z.looseObject({
 /**
  * Checks a checkpoint's files against its manifest.
  * @param files those that are needed; all by default
+ * @param check why a file is not the one that the manifest describes. Default: its size or hash differs
  * @returns the manifest, or why the checkpoint cannot be used
  */
 export function verify(
   folder: string,
   files: readonly string[] = FILES,
+  check: FileCheck = damage,
 ): { manifest: CheckpointManifest } | { reason: string } {
   if (!existsSync(folder)) return { reason: 'the folder is missing' };
   const path = join(folder, 'manifest.json');
@@ -62,7 +66,7 @@ export function verify(
     }
     const manifest = parsed.data as CheckpointManifest;
     const reason = files
-      .map((file) => damage(join(folder, file), file, manifest.files[file]))
+      .map((file) => check(join(folder, file), file, manifest.files[file]))
       .find((found) => found !== undefined);
     return reason === undefined ? { manifest } : { reason };
   } catch (error) {
@@ -70,20 +74,62 @@ export function verify(
   }
 }
 
-/** Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing where they are. */
-export function modelDamage(folder: string): string | undefined {
+/**
+ * Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing if they are.
+ * @param hash of the weights, if they were read
+ */
+export function modelDamage(folder: string, hash?: string): string | undefined {
   const files = manifestSchema.safeParse(JSON.parse(readSmallText(join(folder, 'manifest.json')))).data
     ?.files;
   const [model] = FILES;
-  return files === undefined ? undefined : damage(join(folder, model), model, files[model]);
+  if (files === undefined) return undefined;
+  const path = join(folder, model);
+  if (hash === undefined) return damage(path, model, files[model]);
+  return sizeDamage(path, model, files[model]) ?? hashDamage(model, hash, files[model]);
 }
 
 function damage(path: string, file: string, expected: FileFingerprint | undefined): string | undefined {
+  return sizeDamage(path, file, expected) ?? hashDamage(file, sha256(path), expected);
+}
+
+/** Why a file cannot be the one that the manifest describes, as far as can be seen without reading it. */
+export function sizeDamage(
+  path: string,
+  file: string,
+  expected: FileFingerprint | undefined,
+): string | undefined {
   if (expected === undefined) return `manifest.json does not name ${file}`;
   if (!existsSync(path)) return `${file} is missing`;
   const bytes = statSync(path).size;
-  if (bytes !== expected.bytes) return `${file} has ${bytes} bytes instead of ${expected.bytes}`;
-  return sha256(path) === expected.sha256 ? undefined : `${file} does not have the hash in manifest.json`;
+  return bytes === expected.bytes ? undefined : `${file} has ${bytes} bytes instead of ${expected.bytes}`;
+}
+
+function hashDamage(file: string, hash: string, expected: FileFingerprint | undefined): string | undefined {
+  return hash === expected?.sha256 ? undefined : `${file} does not have the hash in manifest.json`;
+}
+
+/**
+ * Reads a checkpoint's files and checks them against its manifest, in one pass.
+ * @param read reads a file, and gives every byte of it to `seen`, in order
+ * @returns the manifest, or why the checkpoint cannot be used
+ */
+export function readVerified(
+  folder: string,
+  files: readonly string[],
+  read: (path: string, file: string, seen: (bytes: Uint8Array) => void) => void,
+): ReturnType<typeof verify> {
+  return verify(folder, files, (path, file, expected) => {
+    const missing = sizeDamage(path, file, expected);
+    if (missing !== undefined) return missing;
+    const hash = createHash('sha256');
+    try {
+      read(path, file, (bytes) => hash.update(bytes));
+    } catch (error) {
+      // What cannot be read is damaged, or was written so.
+      return damage(path, file, expected) ?? errorText(error);
+    }
+    return hashDamage(file, hash.digest('hex'), expected);
+  });
 }
 
 function sha256(path: string): string {

@@ -14,7 +14,14 @@ import { withFileErrors } from '../files/file-errors.js';
 import { writeFilesInThread } from '../files/files-in-thread.js';
 import { readSmallText } from '../files/small-file.js';
 import { readSafetensors, safetensorsParts, writeSafetensors } from '../weights/safetensors/safetensors.js';
-import { type CheckpointManifest, FORMAT, fingerprint, verify } from './checkpoint-store-manifest.js';
+import {
+  type CheckpointManifest,
+  FORMAT,
+  fingerprint,
+  readVerified,
+  sizeDamage,
+  verify,
+} from './checkpoint-store-manifest.js';
 
 /** A checkpoint whose files were found whole. */
 export interface Checkpoint {
@@ -132,10 +139,15 @@ function putInPlace(
  */
 export function latestCheckpoint(phaseFolder: string): CheckpointSearch {
   const root = join(phaseFolder, 'checkpoints');
+  return firstWhole(root, stepsToTry(root));
+}
+
+/** Newest first; one that is missing, though `latest` points to it, before them. */
+function stepsToTry(root: string): number[] {
   const steps = stepsIn(root);
   const pointed = readPointer(root, 'latest');
   const lost = pointed !== undefined && !steps.includes(pointed) ? [pointed] : [];
-  return firstWhole(root, [...lost, ...steps.reverse()]);
+  return [...lost, ...steps.reverse()];
 }
 
 /** The checkpoint that `best` points to, verified. */
@@ -153,6 +165,60 @@ export function wholeModel(
   const { folder } = placeOf(phaseFolder, step);
   const found = verify(folder, [MODEL]);
   return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
+}
+
+/** A checkpoint with its tensors, which were found to be those of its manifest. */
+export interface LoadedCheckpoint extends Checkpoint {
+  readonly model: Tensors;
+  /** Empty if it was not asked for. */
+  readonly optimizer: Tensors;
+}
+
+/**
+ * `latestCheckpoint` with its tensors: each file is read once.
+ * @param progress is called now and then while files are read
+ */
+export function loadLatest(
+  phaseFolder: string,
+  progress: () => void = () => {},
+): { readonly checkpoint?: LoadedCheckpoint; readonly skipped: CheckpointSearch['skipped'] } {
+  const root = join(phaseFolder, 'checkpoints');
+  const skipped: { folder: string; reason: string }[] = [];
+  for (const step of stepsToTry(root)) {
+    const found = load(root, step, [MODEL, OPTIMIZER], progress);
+    if ('checkpoint' in found) return { checkpoint: found.checkpoint, skipped };
+    skipped.push({ folder: join(root, String(step)), reason: found.reason });
+  }
+  return { skipped };
+}
+
+/** `wholeModel` with its weights: the file is read once. */
+export function loadModel(
+  phaseFolder: string,
+  step: number,
+): { readonly checkpoint: LoadedCheckpoint } | { readonly reason: string } {
+  return load(placeOf(phaseFolder, step).root, step, [MODEL], () => {});
+}
+
+function load(root: string, step: number, files: readonly string[], progress: () => void) {
+  const folder = join(root, String(step));
+  const tensors = new Map<string, Tensors>();
+  const found = readVerified(folder, files, (path, file, seen) => {
+    const read = readSafetensors(path, (bytes) => {
+      seen(bytes);
+      progress();
+    });
+    tensors.set(file, read.tensors);
+  });
+  if ('reason' in found) return found;
+  const [model, optimizer] = [MODEL, OPTIMIZER].map((file) => tensors.get(file) ?? new Map());
+  return { checkpoint: { step, folder, manifest: found.manifest, model, optimizer } };
+}
+
+/** Whether a phase has a checkpoint that seems whole: its files have the sizes in its manifest. Reads no tensors. */
+export function hasCheckpoint(phaseFolder: string): boolean {
+  const root = join(phaseFolder, 'checkpoints');
+  return stepsIn(root).some((step) => 'manifest' in verify(join(root, String(step)), undefined, sizeDamage));
 }
 
 /** The step that `best` points to, whether its checkpoint is whole or not. */

@@ -1,7 +1,14 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
-import { type CheckpointSearch, latestCheckpoint, wholeModel } from './checkpoint-store.js';
+import {
+  type CheckpointSearch,
+  type LoadedCheckpoint,
+  latestCheckpoint,
+  loadLatest,
+  loadModel,
+  wholeModel,
+} from './checkpoint-store.js';
 import { readResult } from './run-folder.js';
 
 /** A phase is done, but the checkpoint of its last step is missing or damaged. */
@@ -22,11 +29,32 @@ export class LostWeights extends InputError {
  * @throws LostWeights where a phase is done and that checkpoint is missing or damaged
  */
 export function finalCheckpoint(path: string): CheckpointSearch {
+  return finalOf(path, latestCheckpoint, wholeModel);
+}
+
+/**
+ * `finalCheckpoint` with its weights: the file is read once.
+ * @throws LostWeights as `finalCheckpoint`
+ */
+export function loadFinal(path: string): LoadedCheckpoint | undefined {
+  return finalOf<LoadedCheckpoint>(path, loadLatest, loadModel).checkpoint;
+}
+
+interface Found<C> {
+  readonly checkpoint?: C;
+  readonly skipped: CheckpointSearch['skipped'];
+}
+
+function finalOf<C>(
+  path: string,
+  latest: (phaseFolder: string) => Found<C>,
+  ofStep: (phaseFolder: string, step: number) => { readonly checkpoint: C } | { readonly reason: string },
+): Found<C> {
   const phaseFolder = path.replace(/(?<=.)\/+$/, '');
   const { runDir, phase } = placeOf(phaseFolder);
   const result = readResult(runDir, phase);
-  if (result === undefined) return latestCheckpoint(phaseFolder);
-  const found = wholeModel(phaseFolder, result.steps);
+  if (result === undefined) return latest(phaseFolder);
+  const found = ofStep(phaseFolder, result.steps);
   if ('checkpoint' in found) return { checkpoint: found.checkpoint, skipped: [] };
   throw lostWeights({ runDir, phase, phaseFolder, step: result.steps, reason: found.reason });
 }

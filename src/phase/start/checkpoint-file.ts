@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -68,12 +69,14 @@ export async function readCheckpointFile(
   const { note = () => {}, download = localCheckpoint, weights } = options;
   const isOnHub = isHubName(name);
   const place = findWeights(isOnHub ? await download(name) : name, note);
-  const file = await readModelFile(place, { weights });
+  const hash = createHash('sha256');
+  const file = await readModelFile(place, { weights, seen: (bytes) => hash.update(bytes) });
   const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
   const beside = join(folder, 'manifest.json');
   const isOurs =
     file.layout === 'deep-incubation' && existsSync(beside) && existsSync(join(folder, 'model.safetensors'));
-  const damage = isOurs ? modelDamage(folder) : undefined;
+  const read = file.format === 'checkpoint' ? hash.digest('hex') : undefined;
+  const damage = isOurs ? modelDamage(folder, read) : undefined;
   if (damage !== undefined) {
     throw new InputError(`${folder}: the checkpoint is damaged: ${damage}`, {
       hint: 'use another checkpoint of the run, or restore this one from a copy',

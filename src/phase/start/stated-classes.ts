@@ -6,7 +6,7 @@ import type { Category } from '../../data/formats/formats.js';
 import type { ModelClasses } from '../../data/model-labels.js';
 import { classesOfData } from '../../data/open/open-dataset.js';
 import { readSmallText } from '../../files/small-file.js';
-import { latestCheckpoint } from '../../run/checkpoint-store.js';
+import { newestManifest } from '../../run/checkpoint-store.js';
 import { confusionOf } from '../../run/confusion.js';
 import { phasesIn, readJson, runFolder } from '../../run/run-folder.js';
 import { classesInConfig, classNamesIn } from '../../weights/model-file/model-file-classes.js';
@@ -114,7 +114,7 @@ function recordedClasses(path: string): readonly string[] | undefined {
 }
 
 function classesOfPhase(folder: string): readonly string[] | undefined {
-  const names = namesInManifest(latestCheckpoint(folder).checkpoint?.manifest);
+  const names = namesInManifest(newestManifest(folder));
   const confusion = join(folder, 'confusion.json');
   return names ?? (existsSync(confusion) ? confusionOf(readJson(confusion))?.names : undefined);
 }

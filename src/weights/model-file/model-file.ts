@@ -9,8 +9,8 @@ import { huggingFaceHints, type ModelHints, timmHints } from '../layout/layout-c
 import { type LaidOut, type Layout, stagesOfState } from '../layout/layout-stages.js';
 import type { Stage } from '../layout/model-file-stages.js';
 import { type ChosenWeights, noneOf, type WeightsKind } from '../layout/weights-choice.js';
-import { type LazyTensor, loadAll } from '../lazy-tensor.js';
-import { openSafetensors } from '../safetensors/safetensors.js';
+import { inMemory, type LazyTensor, loadAll } from '../lazy-tensor.js';
+import { openSafetensors, readSafetensors } from '../safetensors/safetensors.js';
 import { openSafetensorsShards, shardPlaces } from '../safetensors/safetensors-shards.js';
 import { FOLDER_WEIGHTS, isShardIndex } from './folder-weights.js';
 import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from './model-file-classes.js';
@@ -44,6 +44,8 @@ export interface ModelFile {
 export interface ReadModelOptions {
   /** Which weights to read if the file has plain and averaged ones. Default: averaged, as timm does. */
   readonly weights?: WeightsKind | undefined;
+  /** Of one of our checkpoint folders: is given every byte of its `model.safetensors` once, in order. */
+  readonly seen?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 const epochSchema = z.object({ epoch: z.int().nonnegative() });
@@ -87,10 +89,11 @@ async function readOwn(
   manifest: string,
   options: ReadModelOptions,
 ): Promise<ModelFile> {
-  const { tensors, metadata } = openSafetensors(weights);
-  const { state, chosen } = ownWeights(path, tensors, options.weights);
-  const model = await load(laidOutState(state, weights), { path, format: 'checkpoint', metadata });
-  return { ...model, ...epochOf(manifest), ...(chosen === undefined ? {} : { chosen }) };
+  const { tensors, metadata } = readSafetensors(weights, options.seen);
+  const model = new Map([...tensors].map(([name, tensor]) => [name, inMemory(tensor)]));
+  const { state, chosen } = ownWeights(path, model, options.weights);
+  const file = await load(laidOutState(state, weights), { path, format: 'checkpoint', metadata });
+  return { ...file, ...epochOf(manifest), ...(chosen === undefined ? {} : { chosen }) };
 }
 
 async function readWeights(path: string, { weights }: ReadModelOptions): Promise<ModelFile> {

@@ -23,24 +23,35 @@ export interface SafetensorsFile {
  * Reads a whole safetensors file (https://huggingface.co/docs/safetensors), of any size.
  * Throws `InputError` naming the file and the tensor wherever the reference implementation would
  * refuse it, where a key occurs twice, or where a dtype is none of ours.
+ * @param seen is given every byte of the file once, in order, such as a hash
  */
-export function readSafetensors(path: string): SafetensorsFile {
+export function readSafetensors(path: string, seen: (bytes: Uint8Array) => void = () => {}): SafetensorsFile {
   return withFile(path, (file) => {
-    const { entries, metadata } = headerOf(file);
-    const tensors = new Map<string, TensorData>();
-    for (const { name, dtype, shape, start, end } of entries) {
-      tensors.set(name, { dtype, shape, data: readAt(file, start, end - start) });
+    const { entries, metadata } = headerOf(file, seen);
+    const data = new Map<string, Uint8Array>();
+    // Tensors lie side by side, from the header to the end.
+    for (const { name, start, end } of [...entries].sort((a, b) => a.start - b.start)) {
+      const bytes = readAt(file, start, end - start);
+      for (let at = 0; at < bytes.length; at += SEEN_BYTES) seen(bytes.subarray(at, at + SEEN_BYTES));
+      data.set(name, bytes);
     }
-    return { tensors, metadata };
+    const tensors = entries.map(({ name, dtype, shape }): [string, TensorData] => [
+      name,
+      { dtype, shape, data: data.get(name) as Uint8Array },
+    ]);
+    return { tensors: new Map(tensors), metadata };
   });
 }
+
+/** Node hashes less than 2 GiB at a time. */
+const SEEN_BYTES = 2 ** 28;
 
 /** `readSafetensors` of the header alone: tensor data stays in the file until its `load()`. */
 export function openSafetensors(path: string): {
   readonly tensors: Map<string, LazyTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 } {
-  const { entries, metadata } = withFile(path, headerOf);
+  const { entries, metadata } = withFile(path, (file) => headerOf(file));
   return { tensors: new Map(entries.map((entry) => [entry.name, lazyTensor(entry, path)])), metadata };
 }
 
@@ -93,10 +104,15 @@ function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): La
 }
 
 /** The header, its entries' places counted from the start of the file. */
-function headerOf(file: OpenFile): ReturnType<typeof parseHeader> {
-  const headerBytes = headerLength(file);
+function headerOf(
+  file: OpenFile,
+  seen: (bytes: Uint8Array) => void = () => {},
+): ReturnType<typeof parseHeader> {
+  const headerBytes = headerLength(file, seen);
   const dataStart = 8 + headerBytes;
-  const { entries, metadata } = parseHeader(readAt(file, 8, headerBytes), file.size - dataStart, file.path);
+  const header = readAt(file, 8, headerBytes);
+  seen(header);
+  const { entries, metadata } = parseHeader(header, file.size - dataStart, file.path);
   const moved = entries.map((entry) => ({
     ...entry,
     start: entry.start + dataStart,
@@ -105,11 +121,13 @@ function headerOf(file: OpenFile): ReturnType<typeof parseHeader> {
   return { entries: moved, metadata };
 }
 
-function headerLength(file: OpenFile): number {
+function headerLength(file: OpenFile, seen: (bytes: Uint8Array) => void): number {
   const { path, size } = file;
   const hint = 'The file is truncated or not safetensors; fetch or write it again.';
   if (size < 8) throw new InputError(`${path}: ${size} bytes cannot hold a safetensors header`, { hint });
-  const length = Buffer.from(readAt(file, 0, 8)).readBigUInt64LE();
+  const start = readAt(file, 0, 8);
+  seen(start);
+  const length = Buffer.from(start).readBigUInt64LE();
   if (length > MAX_HEADER_BYTES) {
     throw new InputError(`${path}: a header of ${length} bytes is over the limit of ${MAX_HEADER_BYTES}`, {
       hint,

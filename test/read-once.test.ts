@@ -1,0 +1,118 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, test } from 'vitest';
+import { freePort } from '../src/launch/processes/ranks.js';
+import { newestStep } from '../src/run/checkpoint-store.js';
+import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+
+// A checkpoint is read once on a machine, by whichever process, and verified as it is read.
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const recipe = at('recipe.json');
+/** PT interrupted half-way, with averages. */
+const halfway = at('halfway');
+/** Everything but FT. */
+const modules = at('modules');
+
+beforeAll(async () => {
+  await writeImages(at('images'), { train: 16, val: 5 });
+  const tiny = tinyRecipe(at('images')) as { training: object };
+  const training = { ...tiny.training, batch_size: 4, total_batch: 16, ema: 0.9 };
+  const phases = { PT: { epochs: 200, eval_every: 300 } };
+  writeFileSync(recipe, JSON.stringify({ ...tiny, training, phases }));
+  const long = start(['run', recipe, '--out', halfway, '--only', 'PT']);
+  await until(() => jsonLines(join(halfway, 'PT/metrics.jsonl')).length > 10, 'training');
+  long.process.kill('SIGINT');
+  expect(await long.ended).toMatchObject({ code: 130 });
+  const short = ['--set', 'phases.PT.epochs=2', '--only', 'PT,MT', '--quiet'];
+  expect(await cli(['run', recipe, '--out', modules, ...short])).toMatchObject({ code: 0 });
+});
+
+interface Counted {
+  readonly env: NodeJS.ProcessEnv;
+  /** Bytes read of a file, by all processes. */
+  readonly read: (path: string) => number;
+}
+
+function counting(name: string): Counted {
+  const counts = at(`${name}-reads`);
+  mkdirSync(counts);
+  const preload = fileURLToPath(new URL('fixtures/count-reads.mjs', import.meta.url));
+  return {
+    env: { NODE_OPTIONS: `--import ${preload}`, COUNTED_READS: counts },
+    read: (path) =>
+      readdirSync(counts)
+        .flatMap((file) => JSON.parse(readFileSync(join(counts, file), 'utf8')) as [string, number][])
+        .reduce((sum, [file, bytes]) => sum + (file === path ? bytes : 0), 0),
+  };
+}
+
+/** Times that a file was read, as bytes of its size. */
+function times({ read }: Counted, path: string, size = statSync(path).size): number {
+  return read(path) / size;
+}
+
+test.each([1, 2])('a phase that is resumed by %i processes', async (ranks) => {
+  const run = at(`resumed-${ranks}`);
+  cpSync(halfway, run, { recursive: true });
+  const step = newestStep(join(run, 'PT'));
+  expect(step).toBeGreaterThan(5);
+  const files = ['model.safetensors', 'optimizer.safetensors'].map((name) =>
+    join(run, 'PT/checkpoints', String(step), name),
+  );
+  const sizes = files.map((file) => statSync(file).size);
+  const counted = counting(`resumed-${ranks}`);
+  const fewer = ['--set', `phases.PT.epochs=${Math.ceil(step / 2) + 2}`, '--only', 'PT'];
+  const { code, stderr } = await cli(['run', run, ...fewer, '--set', `run.ranks=${ranks}`], counted);
+  expect(code, stderr).toBe(0);
+  const log = readFileSync(join(run, 'PT/log.txt'), 'utf8');
+  expect(log).toContain(`goes on from step ${step}`);
+  for (const [i, file] of files.entries()) {
+    expect(times(counted, file, sizes[i]), file).toBeGreaterThanOrEqual(1);
+    expect(times(counted, file, sizes[i]), file).toBeLessThan(1.1);
+  }
+});
+
+test.each([1, 2])('what a phase of %i processes starts from', async (size) => {
+  const run = at(`assembled-${size}`);
+  cpSync(modules, run, { recursive: true });
+  const counted = counting(`assembled-${size}`);
+  const common = { MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()), WORLD_SIZE: '2' };
+  const ended = await Promise.all(
+    Array.from({ length: size }, (_, rank) => {
+      const launched = { ...common, RANK: String(rank), LOCAL_RANK: String(rank) };
+      return cli(['phase', run, 'FT'], { env: { ...counted.env, ...(size > 1 && launched) } });
+    }),
+  );
+  for (const { code, stderr } of ended) expect(code, stderr).toBe(0);
+  for (const source of ['PT', 'MT/0', 'MT/1']) {
+    const file = join(run, source, 'checkpoints', String(newestStep(join(run, source))), 'model.safetensors');
+    expect(times(counted, file), file).toBeGreaterThanOrEqual(1);
+    expect(times(counted, file), file).toBeLessThan(1.1);
+  }
+});
+
+test('a checkpoint that is damaged is passed over, by all processes', async () => {
+  const run = at('damaged');
+  cpSync(halfway, run, { recursive: true });
+  const step = newestStep(join(run, 'PT'));
+  const file = join(run, 'PT/checkpoints', String(step), 'optimizer.safetensors');
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 5] ^= 0x10;
+  writeFileSync(file, bytes);
+  const more = [
+    '--set',
+    `phases.PT.epochs=${Math.ceil(step / 2) + 2}`,
+    '--only',
+    'PT',
+    '--set',
+    'run.ranks=2',
+  ];
+  const ended = await cli(['run', run, ...more]);
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toContain(
+    'optimizer.safetensors does not have the hash in manifest.json',
+  );
+});
