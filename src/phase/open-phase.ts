@@ -28,7 +28,7 @@ import {
   type Trained,
 } from './phase-checkpoint.js';
 import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
-import { phaseModel, shareWeights, startForAll } from './phase-model.js';
+import { phaseModel, phaseStart, shareWeights, startForAll } from './phase-model.js';
 import { type Objective, objectiveOf } from './phase-objective.js';
 import type { PhaseParts } from './phase-parts.js';
 import { freeze, optimizerOf } from './phase-recipe.js';
@@ -75,7 +75,8 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (changed) log(changed);
   if (checkpoint === undefined && crew.leads)
     await requireOneParent(recipe, runDir, phase, { force, note: log });
-  const { stages, parent, labels } = await startForAll(recipe, phase, { runDir, checkpoint }, crew);
+  const read = () => phaseStart(recipe, phase, { runDir, checkpoint });
+  const { stages, parent, labels } = await (checkpoint ? read() : startForAll(crew, phase, read));
   const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(recipe, phase, stages, device);
   if (checkpoint === undefined) shareWeights(model, crew);

@@ -24,10 +24,10 @@ import { fromData, type Tensor } from '../torch/tensor.js';
 import {
   broadcastBytes,
   broadcastTensors,
+  type Crew,
   placesOf,
   type TensorPlace,
-} from '../training/distributed/broadcast-data.js';
-import type { Crew } from '../training/distributed/crew.js';
+} from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
 import { RAW } from '../weights/model-file/own-checkpoint.js';

@@ -14,8 +14,7 @@ import { loadFinal } from '../run/finished-phase.js';
 import { runFolder } from '../run/run-folder.js';
 import { noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
-import { broadcastBytes } from '../training/distributed/broadcast-data.js';
-import type { Crew } from '../training/distributed/crew.js';
+import { broadcastBytes, type Crew } from '../training/distributed/crew.js';
 import { stagesOfState } from '../weights/layout/layout-stages.js';
 import { inMemory, loadAll } from '../weights/lazy-tensor.js';
 import { classNamesIn } from '../weights/model-file/model-file-classes.js';
@@ -56,20 +55,18 @@ export async function phaseStart(
 }
 
 /**
- * `phaseStart` for processes that train together, which all call it: without a checkpoint rank 0 alone reads what the phase
- * starts from. The others have no stages then: `shareWeights` gives them the model's weights.
+ * What a phase that begins starts from, for processes that train together, which all call it: rank 0 alone reads it. The
+ * others have no stages: `shareWeights` gives them the model's weights.
  */
 export async function startForAll(
-  recipe: Recipe,
+  { group, leads, led }: Crew,
   phase: Phase,
-  from: Parameters<typeof phaseStart>[2],
-  crew: Crew,
+  read: () => Promise<PhaseStart>,
 ): Promise<PhaseStart> {
-  const { group, leads } = crew;
-  if (group === undefined || from.checkpoint !== undefined) return phaseStart(recipe, phase, from);
-  const start = leads ? await phaseStart(recipe, phase, from) : undefined;
+  if (group === undefined) return read();
+  const start = leads ? await read() : undefined;
   const told = Buffer.from(JSON.stringify(start?.labels ?? null));
-  const [length] = await crew.led(1, async () => [told.length]);
+  const [length] = await led(1, async () => [told.length]);
   const labels: StartLabels | null = JSON.parse(Buffer.from(broadcastBytes(group, told, length)).toString());
   return start ?? { stages: phase.depths.map(() => null), parent: null, labels: labels ?? undefined };
 }
