@@ -195,7 +195,7 @@ function logOf({ phase, steps, depths, state }: PhaseSpec, records: readonly Met
   const lines = [
     `${phase}: stages of ${depths.join(', ')} blocks, ${steps} steps of ${BATCH} images on cpu`,
     ...judged.map(
-      ({ step, top1, loss }) => `step ${step}: top-1 ${top1.toFixed(2)} %, loss ${loss.toFixed(4)}`,
+      ({ step, top1, loss }) => `step ${step}: top-1 ${Number(top1).toFixed(2)} %, loss ${loss.toFixed(4)}`,
     ),
     ...(state === 'failed' ? ['error: loss is not finite (NaN) at step 378; gradient norm 3.1e+5'] : []),
     ...(state === 'done' ? [`done: ${steps} steps`] : []),

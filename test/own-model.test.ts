@@ -54,8 +54,18 @@ const dataset: di.Dataset = {
   source: (i) => ({ width: 4, height: 4, channels: 1, data: new Uint8Array(SIZE).fill(8 * i) }),
 };
 
+const ERROR: di.Metric = {
+  name: 'mse',
+  label: 'MSE',
+  title: 'Mean squared error',
+  unit: '',
+  better: 'lower',
+  isShareOfImages: false,
+};
+
 /** The squared distance to the mean pixel. */
 const brightness: di.Task<nn.Tensor> = {
+  metrics: { primary: ERROR, all: [ERROR], shown: [ERROR] },
   prepare({ images, size }) {
     const input = nn.divide(nn.to(nn.fromArray(images, [size, SIZE]), { dtype: 'F32' }), 255);
     return { input, target: nn.reshape(nn.mean(input, 1), [size, 1]) };
@@ -65,8 +75,9 @@ const brightness: di.Task<nn.Tensor> = {
     return nn.mean(nn.mul(off, off));
   },
   score(output, target) {
-    return { loss: output.shape[0] * this.loss(output, target).item(), top1: 0, top5: 0 };
+    return { loss: output.shape[0] * this.loss(output, target).item() };
   },
+  summarize: ({ loss }, images) => ({ mse: loss / images }),
 };
 
 const addTo = nn.tensorOperator('aten::add_', 'Tensor');
@@ -103,6 +114,7 @@ test("a task and an optimiser of one's own learn; plain descent is the library's
   });
   const after = await trained(mine, descent(mine.trainedParameters()));
   expect(after.images).toBe(32);
+  expect(after.mse).toBeCloseTo(after.loss, 12);
   expect(after.loss).toBeLessThan(before.loss / 10);
   const groups = [{ weightDecay: 0, parameters: theirs.trainedParameters() }];
   const library = await trained(theirs, di.sgd(groups, { momentum: 0 }));

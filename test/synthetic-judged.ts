@@ -24,7 +24,7 @@ const SHOWN = 8;
 /** Confusion matrix and images, as an evaluation with this record leaves them. */
 export function writeJudged(root: string, record: EvalRecord, names: readonly string[] = CLASS_NAMES): void {
   const folder = runFolder(root).phase(record.phase);
-  const counts = countsOf(record.top1 / 100, names.length);
+  const counts = countsOf(Number(record.top1) / 100, names.length);
   writeConfusion(folder.confusion, { step: record.step, classes: names.length, names, counts });
   const known = (label: number) => ({ label, name: names[label] });
   const wrong = counts.filter(([a, b]) => a !== b).sort((a, b) => b[2] - a[2]);

@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import {
   type Axis,
+  type ChartMetric,
   EVAL_METRICS,
   type Layout,
   METRICS,
-  type Metric,
   type Points,
   type RunState,
   type Series,
@@ -108,7 +108,7 @@ async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[
 
 /** Adds new records to the curves they belong to. @returns false where some are missing between */
 function added(curves: readonly Curve[], part: Points, axis: Axis): boolean {
-  const isEval = (metric: Metric) => EVAL_METRICS.some((name) => name === metric);
+  const isEval = (metric: ChartMetric) => EVAL_METRICS.some((name) => name === metric);
   const theirs = curves.filter(
     ({ run, phase, metric }) =>
       run === part.run && phase === part.phase && isEval(metric) === (part.kind === 'eval'),

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Axis, Metric } from '../src/dashboard/protocol';
+import type { Axis, ChartMetric } from '../src/dashboard/protocol';
 import { bytes, duration, significant, trimmed, withPrefix } from '../src/report/format';
 import type { StandState } from '../src/report/run-stand';
 
@@ -70,7 +70,7 @@ export function axisTick(axis: Axis, value: number): string {
     : trimmed(withPrefix(value));
 }
 
-export function metricValue(metric: Metric, value: number | null | undefined): string {
+export function metricValue(metric: ChartMetric, value: number | null | undefined): string {
   if (value === null || value === undefined) return '–';
   if (metric === 'top1' || metric === 'top5') return `${value.toFixed(2)} %`;
   if (metric === 'data_wait') return `${(100 * value).toFixed(1)} %`;

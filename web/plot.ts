@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import { type Axis, EVAL_METRICS, type Metric } from '../src/dashboard/protocol';
+import { type Axis, type ChartMetric, EVAL_METRICS } from '../src/dashboard/protocol';
 import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
 import { axisTick, metricValue, property, resolved } from './look';
@@ -24,7 +24,7 @@ export interface Cursor {
 }
 
 export interface PlotOptions {
-  readonly metric: Metric;
+  readonly metric: ChartMetric;
   readonly axis: Axis;
   readonly curves: readonly Curve[];
   readonly colour: (curve: Curve) => string;
@@ -140,19 +140,19 @@ export function plotOptions({
 const FAINT = 0.45;
 
 /** Evaluations are few; of any curve with one value there is no line to see. */
-function isMarked(metric: Metric, values: uPlot.AlignedData[number]): boolean {
+function isMarked(metric: ChartMetric, values: uPlot.AlignedData[number]): boolean {
   const count = Array.from(values).filter((value) => typeof value === 'number').length;
   return count === 1 || (count < 40 && EVAL_METRICS.some((name) => name === metric));
 }
 
-function isSmooth(metric: Metric): boolean {
+function isSmooth(metric: ChartMetric): boolean {
   return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
 }
 
 /** Ticks of memory fall on binary multiples. */
 const BYTES = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
 
-function tick(metric: Metric, value: number | null): string {
+function tick(metric: ChartMetric, value: number | null): string {
   if (value === null) return '';
   if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
   if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;

@@ -2,7 +2,7 @@ import { runFolder } from '../run/run-folder.js';
 import { RECENT, secondsLeft } from '../run/seconds-left.js';
 import { type Columns, createColumns } from './columns.js';
 import { tailLines } from './line-tail.js';
-import type { Metric, PhaseState } from './protocol.js';
+import type { ChartMetric, PhaseState } from './protocol.js';
 import { readTail, sizeOf } from './run-file.js';
 import type { Standing } from './run-state.js';
 
@@ -167,7 +167,7 @@ function best(a: number | null, b: number | null): number | null {
 /** The table and column that hold a metric. */
 export function columnsOf(
   feed: PhaseFeed,
-  metric: Metric,
+  metric: ChartMetric,
   axis: (typeof PLACE)[number],
 ): { readonly x: Float64Array; readonly y: Float64Array } {
   const { steps, evals } = feed;

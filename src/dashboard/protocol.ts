@@ -1,7 +1,6 @@
 /** What the dashboard's server and its page say to each other. Names in JSON are snake_case, as in the run folder. */
 
-import type { PhaseCondition } from '../report/phase-condition.js';
-import type { StandState } from '../report/run-stand.js';
+import type { PhaseCondition, StandState } from '../report/run-stand.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
 import type { Samples } from '../run/samples.js';
@@ -17,7 +16,7 @@ export type Layout = (typeof LAYOUTS)[number];
 const STEP_METRICS = ['loss', 'lr', 'images_per_second', 'data_wait', 'memory_bytes', 'grad_norm'] as const;
 export const EVAL_METRICS = ['top1', 'top5', 'eval_loss'] as const;
 export const METRICS = [...STEP_METRICS, ...EVAL_METRICS] as const;
-export type Metric = (typeof METRICS)[number];
+export type ChartMetric = (typeof METRICS)[number];
 
 export interface PhaseState extends PhaseCondition {
   /** Blocks of each stage, where the plan tells. */
@@ -94,7 +93,7 @@ export interface Judged {
 export interface Series {
   readonly run: number;
   readonly phase: string;
-  readonly metric: Metric;
+  readonly metric: ChartMetric;
   readonly generation: number;
   /** Records of the phase when it was made. */
   readonly count: number;

@@ -1,12 +1,8 @@
 import { join } from 'node:path';
 import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
-import {
-  type PhaseCondition,
-  type PlannedPhase,
-  phaseCondition,
-  plannedPhases,
-} from '../report/phase-condition.js';
+import { type PlannedPhase, phaseCondition, plannedPhases } from '../report/phase-condition.js';
+import type { PhaseCondition } from '../report/run-stand.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 import { readRunJson } from './run-file.js';
 

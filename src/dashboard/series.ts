@@ -1,10 +1,10 @@
 import { pickRows } from './downsample.js';
 import { columnsOf, type PhaseFeed } from './phase-feed.js';
-import type { Axis, Layout, Metric, Series } from './protocol.js';
+import type { Axis, ChartMetric, Layout, Series } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
 export interface SeriesQuery {
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly ChartMetric[];
   readonly axis: Axis;
   readonly layout: Layout;
   /** In the axis's unit, as drawn. */
@@ -24,7 +24,7 @@ export function seriesOf(run: RunFeed, query: SeriesQuery): Series[] {
 function curve(
   run: number,
   feed: PhaseFeed,
-  metric: Metric,
+  metric: ChartMetric,
   offset: number,
   { axis, range, points }: SeriesQuery,
 ): Series {

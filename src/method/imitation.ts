@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { Layer, StagedModel } from '../models/staged.js';
-import { judged, widened } from '../tasks/logits.js';
+import { judged, widened } from '../tasks/classification/logits.js';
 import { noGrad } from '../torch/autograd.js';
 import { mean, mul, sub } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
@@ -60,7 +60,9 @@ export function imitation<Target>(
     task: {
       prepare: (batch) => task.prepare(batch),
       loss: (difference) => mean(mul(difference, difference)),
+      metrics: task.metrics,
       score: (logits, target) => task.score(logits, target),
+      summarize: (sums, images) => task.summarize(sums, images),
       ...(predict && { predict }),
     },
   };

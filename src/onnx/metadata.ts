@@ -27,7 +27,7 @@ export interface ModelFacts {
  * - `image_size`; `resize_shorter`: to how many pixels the shorter side is resized (bicubic) before the centre is
  *   cut out, as in evaluation;
  * - `class_names`, where they are known; `patch_size`, `width`, `depth`, `heads`, `layer_norm_eps`;
- * - `checkpoint`, and of our own its `phase`, `step`, `seed` and `top1`.
+ * - `checkpoint`, and of our own its `phase`, `step`, `seed` and the primary metric.
  */
 export function metadataOf({
   config,

@@ -120,7 +120,9 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
     start,
     share,
     generator: new Generator(),
-    events: crew.leads ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep }) : NO_EVENTS,
+    events: crew.leads
+      ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep, metrics: task.metrics.shown })
+      : NO_EVENTS,
     samples: crew.leads
       ? openPhaseSamples({ folder: folder.samples, shown: recipe.run.samples, fromStep, ...shown })
       : undefined,

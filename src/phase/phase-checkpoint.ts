@@ -15,6 +15,7 @@ import {
   saveCheckpoint,
   saveCheckpointInThread,
 } from '../run/checkpoint-store.js';
+import { isBetter, scoreOf } from '../run/metric.js';
 import type { EvalRecord } from '../run/records.js';
 import { noGrad } from '../torch/autograd.js';
 import { engineInfo } from '../torch/engine.js';
@@ -30,6 +31,7 @@ import {
 } from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
+import type { Task } from '../training/task.js';
 import { RAW } from '../weights/model-file/own-checkpoint.js';
 import type { Images } from './images/images.js';
 import type { Log } from './observe/phase-log.js';
@@ -41,16 +43,14 @@ export interface Standing {
   readonly seconds: number;
   /** The last evaluation. */
   readonly last: EvalRecord | undefined;
-  /** Top-1 of every evaluation, oldest first. */
+  /** The primary metric of every evaluation, oldest first. */
   readonly scores: readonly number[];
-  /** Top-1 of the checkpoint that `best` points to. */
+  /** The primary metric of the checkpoint that `best` points to. */
   readonly best: number | undefined;
 }
 
 const evaluation = z.looseObject({
   step: z.int(),
-  top1: z.number(),
-  top5: z.number(),
   loss: z.number(),
 });
 
@@ -181,7 +181,7 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
 }
 
 /**
- * Saves model, optimiser and standing; the best by top-1 and the newest are kept. Of processes that train together all
+ * Saves model, optimiser and standing; the best by the primary metric and the newest are kept. Of processes that train together all
  * call it, and rank 0 writes: large ones while training goes on, on a copy. The next may not be saved before `written`.
  */
 export function save(
@@ -189,6 +189,7 @@ export function save(
   parts: Trained & {
     readonly recipe: Recipe;
     readonly phase: Phase;
+    readonly task: Pick<Task, 'metrics'>;
     readonly crew: Crew;
     readonly device: string;
     readonly lineage: Lineage | undefined;
@@ -200,8 +201,11 @@ export function save(
 ): { readonly standing: Standing; readonly written: Promise<void> } {
   const { recipe, phase, crew, device, lineage, images } = parts;
   const { step, last } = standing;
-  const isBest = last?.step === step && last.top1 > (standing.best ?? Number.NEGATIVE_INFINITY);
-  const now = isBest ? { ...standing, best: last.top1 } : standing;
+  const { primary } = parts.task.metrics;
+  const score = last?.step === step ? scoreOf(last, primary) : undefined;
+  const isBest =
+    score !== undefined && (standing.best === undefined || isBetter(primary, score, standing.best));
+  const now = isBest ? { ...standing, best: score } : standing;
   if (!crew.leads) {
     // The state's shares are gathered by all.
     if (phase.settings.optimizer.sharded) parts.optimizer.state();

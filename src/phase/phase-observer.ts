@@ -1,6 +1,7 @@
 import { RunError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
 import type { Phase } from '../recipe/phases.js';
+import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';
 import type { EvalRecord, MetricRecord } from '../run/records.js';
 import { earlyStop } from '../training/early-stop.js';
@@ -38,7 +39,8 @@ export interface Observer {
 }
 
 export function createObserver(parts: PhaseParts, from: Standing): Observer {
-  const { phase, plan, folder, log, events, model, ema, device, crew, onProgress, signal } = parts;
+  const { phase, plan, folder, log, events, model, task, ema, device, crew, onProgress, signal } = parts;
+  const { primary } = task.metrics;
   const { settings, name } = phase;
   const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : undefined;
   const record = (record: MetricRecord) => {
@@ -47,7 +49,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const score = scorer(parts, from.step);
   const meter = createMeter(plan, device, from.seconds);
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
-  const isEnough = enoughOf(phase);
+  const isEnough = enoughOf(phase, primary);
   let savedAt = performance.now();
   let standing = from;
   const writing = backgroundWriting();
@@ -58,8 +60,8 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
     record(last);
-    log(`step ${step}: top-1 ${scores.top1.toFixed(2)} %, eval loss ${scores.loss.toFixed(4)}`);
-    standing = { ...standing, last, scores: [...standing.scores, scores.top1] };
+    log(`step ${step}: ${labelledScore(primary, scores)}, eval loss ${scores.loss.toFixed(4)}`);
+    standing = { ...standing, last, scores: [...standing.scores, scoreOf(scores, primary)] };
     return last;
   };
 
@@ -92,7 +94,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     onProgress('training');
     await writing.check();
     if (isJudged && isEnough(standing.scores)) {
-      log(`step ${step}: no better top-1 for ${settings.early_stop?.patience} evaluations`);
+      log(`step ${step}: no better ${primary.label} for ${settings.early_stop?.patience} evaluations`);
       throw new StoppedEarly();
     }
     if (isStopping && !isLast) {
@@ -113,7 +115,11 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
 }
 
 /** Whether a phase's evaluations so far are reason to stop. */
-export function enoughOf({ settings }: Phase): (scores: readonly number[]) => boolean {
+export function enoughOf(
+  { settings }: Phase,
+  { better }: Pick<Metric, 'better'>,
+): (scores: readonly number[]) => boolean {
   const stop = settings.early_stop;
-  return stop === null ? () => false : earlyStop({ patience: stop.patience, minDelta: stop.min_delta });
+  if (stop === null) return () => false;
+  return earlyStop({ patience: stop.patience, minDelta: stop.min_delta, better });
 }

@@ -4,9 +4,9 @@ import { trainBatches } from '../data/loader/loader.js';
 import { makeFolders, syncWay } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { lockFolder } from '../files/folder-lock.js';
-import type { PhasePlan } from '../plan/plan.js';
 import type { PhaseName } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { labelledScore, scoresOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { runFolder, writeResult } from '../run/run-folder.js';
 import { openDevice, peakMemory } from '../torch/engine.js';
@@ -57,8 +57,8 @@ export interface PhaseRun {
  * @example
  * const recipe = readRecipe('recipe.yaml');
  * prepareRun(recipe, 'runs/mine');
- * const { top1 } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
- * console.log(top1);
+ * const { steps, loss } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
+ * console.log(steps, loss);
  */
 export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
   const run = { ...given, device: openDevice(given.device) };
@@ -96,7 +96,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 
   // A model that is there already is judged before it is tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
-  if (!enoughOf(phase)(start.scores)) {
+  if (!enoughOf(phase, opened.task.metrics.primary)(start.scores)) {
     const buffers = opened.model.trainedBuffers();
     const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group, { buffers });
     const training = trainingOf(run, opened, observer);
@@ -104,10 +104,12 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   }
   await observer.finish();
 
-  const result = { ...(await resultOf(observer, plan, device)), ranks: crew.size };
+  const result = { ...(await resultOf(observer, opened)), ranks: crew.size };
   if (crew.leads) writeResult(run.runDir, result);
   events.done();
-  log(`done: top-1 ${result.top1.toFixed(2)} % after ${result.seconds.toFixed(1)} s of training`);
+  log(
+    `done: ${labelledScore(opened.task.metrics.primary, result)} after ${result.seconds.toFixed(1)} s of training`,
+  );
   return result;
 }
 
@@ -143,9 +145,9 @@ async function trainUntilEnough(options: TrainOptions): Promise<void> {
   }
 }
 
-async function resultOf(observer: Observer, plan: PhasePlan, device: string): Promise<PhaseResult> {
+async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): Promise<PhaseResult> {
   const { step, seconds, last } = observer.standing;
-  const { top1, top5, loss, images: evaluated } = last ?? (await observer.judge(plan.steps));
+  const evaluation = last ?? (await observer.judge(plan.steps));
   const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
   // Less than planned where the phase stopped early.
   const share = step / plan.steps;
@@ -156,7 +158,8 @@ async function resultOf(observer: Observer, plan: PhasePlan, device: string): Pr
     macs: macs * share,
   };
   const memory_bytes = peakMemory(device);
-  const scores = { top1, top5, loss, evaluation_images: evaluated };
+  const { loss, images: evaluation_images } = evaluation;
+  const scores = { ...scoresOf(evaluation, task.metrics.all), loss, evaluation_images };
   return { phase, ...cost, seconds, memory_bytes, ...scores, parameters, trained_parameters };
 }
 

@@ -58,7 +58,9 @@ const distill = z.strictObject({
 });
 
 const earlyStop = z.strictObject({
-  patience: count.describe('Evaluations without a better top-1 before the phase ends.'),
+  patience: count.describe(
+    'Evaluations without a better score, in the primary metric of the task, before the phase ends.',
+  ),
   min_delta: notNegative.describe('Per cent points that count as better.').default(0),
 });
 

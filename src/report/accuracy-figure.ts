@@ -1,6 +1,7 @@
 import type { Markish } from '@observablehq/plot';
+import type { Metric } from '../run/metric.js';
 import type { AccuracyCurve, Cost, Role } from './curves.js';
-import { accuracyAxis, type Ends, endLabels } from './end-labels.js';
+import { accuracyAxis, axisLabel, type Ends, endLabels } from './end-labels.js';
 import { scaleOf } from './format.js';
 import { drawSvg, type PlotModule, type Theme } from './plot.js';
 import { WAY_NAMES, type Way } from './way.js';
@@ -14,6 +15,7 @@ export interface AccuracyFigureOptions {
   readonly cost: Cost;
   readonly size: FigureSize;
   readonly theme: Theme;
+  readonly metric: Metric;
   /** What the curve of FT is called; default Deep Incubation. */
   readonly way?: Way;
 }
@@ -22,12 +24,12 @@ const WIDE = 600;
 const MARGIN = { top: 44, bottom: 48, left: 48 };
 
 /**
- * Top-1 accuracy against cost as an SVG: the assembled model's fine-tuning bold, the meta model and the
+ * The primary metric against cost as an SVG: the assembled model's fine-tuning bold, the meta model and the
  * hybrids thin before it, the end-to-end baseline beside them. Nothing where there is no evaluation yet.
  */
 export async function accuracyFigure(
   curves: readonly AccuracyCurve[],
-  { cost, size, theme, way = 'incubation' }: AccuracyFigureOptions,
+  { cost, size, theme, metric, way = 'incubation' }: AccuracyFigureOptions,
 ): Promise<string | undefined> {
   const drawn = curves.filter(({ points }) => points.length > 0);
   if (drawn.length === 0) return undefined;
@@ -35,7 +37,7 @@ export async function accuracyFigure(
   const scaled = curves.map((curve) => rescale(curve, factor));
   const wide = size.width >= WIDE;
   const values = drawn.flatMap(({ points }) => points.map(({ y }) => y));
-  return drawSvg(`Top-1 accuracy in per cent against ${label}`, (plot) => {
+  return drawSvg(`${metric.title} in per cent against ${label}`, (plot) => {
     const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
     return {
       ...size,
@@ -51,12 +53,12 @@ export async function accuracyFigure(
         domain: [0, Math.max(...scaled.map(({ end }) => end)) || 1],
         ticks: wide ? 8 : 4,
       },
-      y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', domain: axis.domain, ticks: 6 },
+      y: { label: axisLabel(metric, wide), domain: axis.domain, ticks: 6 },
       marks: [
         plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
         ...phaseMarks(plot, scaled, theme, wide),
         ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
-        ...endLabels(plot, endsOf(scaled), { axis, theme, wide, own: WAY_NAMES[way] }),
+        ...endLabels(plot, endsOf(scaled), { axis, theme, wide, own: WAY_NAMES[way], metric }),
       ],
     };
   });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { FULL_RUN, syntheticRecords } from '../../test/synthetic-run.js';
 import type { MetricRecord } from '../run/records.js';
+import { classificationMetrics } from '../tasks/classification/metrics.js';
 import { accuracyCurves, lossCurves } from './curves.js';
 
 const evaluation = (phase: string, block_passes: number, top1: number): MetricRecord => ({
@@ -21,6 +22,7 @@ const phase = (name: string, ...points: [number, number][]) => ({
   records: points.map(([cost, top1]) => evaluation(name, cost, top1)),
 });
 
+const { primary } = classificationMetrics();
 const RUN = [
   phase('PT', [10, 50], [20, 60]),
   phase('MT/0', [5, 62]),
@@ -30,7 +32,7 @@ const RUN = [
 ];
 
 test('phases of Deep Incubation follow one another on the cost axis, the baseline starts at 0', () => {
-  const curves = accuracyCurves(RUN, 'block_passes');
+  const curves = accuracyCurves(RUN, 'block_passes', primary);
   expect(curves.map(({ phase, role, start, end }) => [phase, role, start, end])).toEqual([
     ['PT', 'meta', 0, 20],
     ['MT/0', 'hybrid', 20, 25],
@@ -43,7 +45,7 @@ test('phases of Deep Incubation follow one another on the cost axis, the baselin
     { x: 62, y: 80 },
   ]);
   expect(curves[4].points[1]).toEqual({ x: 60, y: 75 });
-  expect(accuracyCurves(RUN, 'seconds')[3].points[0].x).toBe(64);
+  expect(accuracyCurves(RUN, 'seconds', primary)[3].points[0].x).toBe(64);
 });
 
 test('steps after the last evaluation cost as well', () => {
@@ -52,7 +54,11 @@ test('steps after the last evaluation cost as well', () => {
     block_passes: 28,
   };
   const [pt, ...rest] = RUN;
-  const curves = accuracyCurves([{ phase: 'PT', records: [...pt.records, step] }, ...rest], 'block_passes');
+  const curves = accuracyCurves(
+    [{ phase: 'PT', records: [...pt.records, step] }, ...rest],
+    'block_passes',
+    primary,
+  );
   expect(curves[1].start).toBe(28);
 });
 

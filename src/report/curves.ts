@@ -1,3 +1,4 @@
+import { type Metric, scoreOf } from '../run/metric.js';
 import type { EvalRecord, MetricRecord, StepRecord } from '../run/records.js';
 
 /** The records of one phase. */
@@ -20,7 +21,7 @@ export interface AccuracyCurve {
   /** Cost at which the phase begins: that of all phases of Deep Incubation before it. */
   readonly start: number;
   readonly end: number;
-  /** `x`: cost so far, `y`: top-1 in per cent. */
+  /** `x`: cost so far, `y`: the metric. */
   readonly points: readonly Point[];
 }
 
@@ -38,17 +39,19 @@ export interface Point {
 }
 
 /**
- * Accuracy against cost. Deep Incubation's phases are laid one after another (PT, every module, FT), as if
+ * The primary metric against cost. Deep Incubation's phases are laid one after another (PT, every module, FT), as if
  * one machine trained them all; the baseline starts at 0. `phases` are in training order.
  */
-export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost): AccuracyCurve[] {
+export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost, metric: Metric): AccuracyCurve[] {
   let spent = 0;
   return phases.map(({ phase, records }) => {
     const role = roleOf(phase);
     const start = role === 'end_to_end' ? 0 : spent;
     const end = records.reduce((most, record) => Math.max(most, start + record[cost]), start);
     if (role !== 'end_to_end') spent = end;
-    const points = records.filter(isEval).map((record) => ({ x: start + record[cost], y: record.top1 }));
+    const points = records
+      .filter(isEval)
+      .map((record) => ({ x: start + record[cost], y: scoreOf(record, metric) }));
     return { phase, role, start, end, points };
   });
 }

@@ -1,5 +1,6 @@
+import { type Metric, scoreOf } from '../run/metric.js';
 import type { FigureSize } from './accuracy-figure.js';
-import { accuracyAxis, endLabels } from './end-labels.js';
+import { accuracyAxis, axisLabel, endLabels } from './end-labels.js';
 import { drawSvg, type Theme } from './plot.js';
 import { readRun } from './run-data.js';
 import { ownOutcome } from './summary.js';
@@ -13,9 +14,10 @@ export interface DataPoint {
   /** `data.fraction` of the recipe. */
   readonly fraction: number;
   readonly way: Way;
-  /** Top-1 in per cent of what the run is about, whichever way it was trained; absent where it is not done. */
+  readonly metric: Metric;
+  /** The primary metric of what the run is about, whichever way it was trained; absent if it is not done. */
   readonly own?: number;
-  /** Top-1 in per cent; absent where it is not done. */
+  /** Absent if it is not done. */
   readonly end_to_end?: number;
 }
 
@@ -23,7 +25,8 @@ export interface DataPoint {
 export function dataPoints(roots: readonly string[]): DataPoint[] {
   return roots
     .map((root) => {
-      const { recipe, way, summary } = readRun(root);
+      const { recipe, way, metrics, summary } = readRun(root);
+      const metric = metrics.primary;
       const own = ownOutcome(summary);
       const { fraction } = Object(Object(recipe).data);
       return {
@@ -31,8 +34,9 @@ export function dataPoints(roots: readonly string[]): DataPoint[] {
         name: summary.name,
         fraction: typeof fraction === 'number' ? fraction : 1,
         way,
-        ...(own && { own: own.top1 }),
-        ...(summary.end_to_end && { end_to_end: summary.end_to_end.top1 }),
+        metric,
+        ...(own && { own: scoreOf(own, metric) }),
+        ...(summary.end_to_end && { end_to_end: scoreOf(summary.end_to_end, metric) }),
       };
     })
     .sort((a, b) => a.fraction - b.fraction);
@@ -46,7 +50,7 @@ const SERIES = [
 ] as const;
 
 /**
- * Top-1 accuracy against the share of training images, Deep Incubation beside end to end, as an SVG. A line goes through the
+ * The primary metric against the share of training images, Deep Incubation beside end to end, as an SVG. A line goes through the
  * means of runs of one share. Nothing where all runs had the same share, or none is done.
  */
 export async function dataEfficiencyFigure(
@@ -59,7 +63,8 @@ export async function dataEfficiencyFigure(
   const wide = size.width >= WIDE;
   const lines = SERIES.map((series) => ({ ...series, points: seriesOf(done, series.key) }));
   const last = (key: DataKey) => lines.find((line) => line.key === key)?.points.means.at(-1)?.y;
-  return drawSvg('Top-1 accuracy in per cent against the share of training images', (plot) => {
+  const [{ metric }] = done;
+  return drawSvg(`${metric.title} in per cent against the share of training images`, (plot) => {
     const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
     const at = { x: 'x', y: 'y' } as const;
     return {
@@ -76,7 +81,7 @@ export async function dataEfficiencyFigure(
         domain: [0, 100],
         ticks: 5,
       },
-      y: { label: wide ? '↑ top-1 accuracy, %' : '↑ top-1, %', domain: axis.domain, ticks: 6 },
+      y: { label: axisLabel(metric, wide), domain: axis.domain, ticks: 6 },
       marks: [
         plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
         ...lines.flatMap(({ key, symbol, dash, points: { each, means } }) => [
@@ -91,7 +96,7 @@ export async function dataEfficiencyFigure(
         ...endLabels(
           plot,
           { own: last('own'), end_to_end: last('end_to_end') },
-          { axis, theme, wide, own: ownNames(done).replace(' or ', ' or\n') },
+          { axis, theme, wide, metric, own: ownNames(done).replace(' or ', ' or\n') },
         ),
       ],
     };
@@ -106,8 +111,8 @@ type DataKey = (typeof SERIES)[number]['key'];
 
 /** The results of one way of training against per cent of the images, and their mean for each share. */
 function seriesOf(points: readonly DataPoint[], key: DataKey) {
-  const each = points.flatMap(({ fraction, [key]: top1 }) =>
-    top1 === undefined ? [] : [{ x: 100 * fraction, y: top1 }],
+  const each = points.flatMap(({ fraction, [key]: y }) =>
+    y === undefined ? [] : [{ x: 100 * fraction, y }],
   );
   const means = [...new Set(each.map(({ x }) => x))].map((x) => {
     const there = each.filter((point) => point.x === x);

@@ -1,4 +1,5 @@
 import type { Markish } from '@observablehq/plot';
+import { type Metric, scoreText } from '../run/metric.js';
 import type { PlotModule, Theme } from './plot.js';
 import { WAY_NAMES } from './way.js';
 
@@ -12,7 +13,7 @@ export interface Ends {
 /** An axis of accuracies in per cent: its domain, rounded outwards, and the pixel of a value. */
 export interface AccuracyAxis {
   readonly domain: readonly [number, number];
-  readonly pixel: (top1: number) => number;
+  readonly pixel: (value: number) => number;
 }
 
 /** Pixels from the middle of a label to that of the next. */
@@ -27,7 +28,13 @@ export function accuracyAxis(
   const extent = least < most ? [least, most] : [least - 1, most + 1];
   const scale = plot.scale({ y: { domain: extent, nice: true } });
   const [low, high] = (scale?.domain ?? extent) as [number, number];
-  return { domain: [low, high], pixel: (top1) => bottom - ((top1 - low) / (high - low)) * (bottom - top) };
+  return { domain: [low, high], pixel: (value) => bottom - ((value - low) / (high - low)) * (bottom - top) };
+}
+
+/** The label of the axis: the metric's title, or on a narrow figure its label, with the unit. */
+export function axisLabel({ title, label, unit }: Metric, wide: boolean): string {
+  const name = wide ? `${title.charAt(0).toLowerCase()}${title.slice(1)}` : label;
+  return `↑ ${name}${unit === '' ? '' : `, ${unit}`}`;
 }
 
 interface EndLabelOptions {
@@ -36,28 +43,29 @@ interface EndLabelOptions {
   readonly wide: boolean;
   /** What the recipe's own way is called. */
   readonly own: string;
+  readonly metric: Metric;
 }
 
 /** The two results as labels to the right of the frame, pushed apart where they would overlap. */
 export function endLabels(
   plot: PlotModule,
   ends: Ends,
-  { axis, theme, wide, own }: EndLabelOptions,
+  { axis, theme, wide, own, metric }: EndLabelOptions,
 ): Markish[] {
   const labels = (['own', 'end_to_end'] as const)
     .flatMap((key) => {
-      const top1 = ends[key];
+      const y = ends[key];
       const fill = key === 'own' ? theme.incubation : theme.end_to_end;
-      return top1 === undefined ? [] : [{ top1, name: key === 'own' ? own : WAY_NAMES.end_to_end, fill }];
+      return y === undefined ? [] : [{ y, name: key === 'own' ? own : WAY_NAMES.end_to_end, fill }];
     })
-    .sort((a, b) => b.top1 - a.top1);
-  const [upper, lower] = labels.map(({ top1 }) => axis.pixel(top1));
+    .sort((a, b) => b.y - a.y);
+  const [upper, lower] = labels.map(({ y }) => axis.pixel(y));
   const distance = wide ? DISTANCE.wide : DISTANCE.narrow;
   const apart = labels.length < 2 ? 0 : Math.max(0, (distance - (lower - upper)) / 2);
-  return labels.map(({ top1, name, fill }, index) => {
-    const value = `${top1.toFixed(1)} %`;
-    return plot.text([{ top1 }], {
-      y: 'top1',
+  return labels.map(({ y, name, fill }, index) => {
+    const value = scoreText(metric, y, 1);
+    return plot.text([{ y }], {
+      y: 'y',
       frameAnchor: 'right',
       dx: 12,
       dy: index === 0 ? -apart : apart,

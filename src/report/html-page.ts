@@ -1,3 +1,4 @@
+import { scoreOf, scoreText } from '../run/metric.js';
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
 import { significant } from './format.js';
@@ -5,6 +6,7 @@ import { STYLE } from './html-style.js';
 import { EVAL_LOSS, TRAIN_LOSS, TRAIN_TIME } from './labels.js';
 import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
+import { intervalIn } from './outcome.js';
 import { phaseTable } from './phase-table.js';
 import type { RunData } from './run-data.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
@@ -62,7 +64,7 @@ export function reportPage(run: RunData, figures: Figures): string {
 ${missing.length > 0 && missingBox(missing)}
 ${tiles(run)}
 ${whatSection(run)}
-${accuracySection(figures, way)}
+${accuracySection(figures, run)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses, way)}
@@ -81,23 +83,25 @@ function missingBox(missing: readonly string[]): Markup {
   return markup`<div class="missing"><b>This run is not complete.</b><ul>${missing.map((line) => markup`<li>${line}</li>`)}</ul></div>`;
 }
 
-function tiles({ summary, way }: RunData): Markup | undefined {
+function tiles({ summary, way, metrics: { primary } }: RunData): Markup | undefined {
   const own = ownOutcome(summary);
   const { end_to_end: baseline } = summary;
   if (own === undefined && baseline === undefined) return undefined;
   const name = WAY_NAMES[way];
   const tile = (kind: string, value: string, label: string) =>
     markup`<div class="tile ${kind}"><b>${value}</b><span>${label}</span></div>`;
-  const top1 = (kind: string, { top1, top1_interval: interval }: Outcome, label: string) =>
-    tile(
+  const score = (kind: string, outcome: Outcome, label: string) => {
+    const interval = intervalIn(outcome, primary);
+    return tile(
       kind,
-      `${top1.toFixed(2)} %`,
-      `top-1, ${label}${interval === undefined ? '' : intervalText(interval)}`,
+      scoreText(primary, scoreOf(outcome, primary)),
+      `${primary.label}, ${label}${interval === undefined ? '' : intervalText(interval)}`,
     );
+  };
   const ratio = (a: number, b: number, label: string) => b > 0 && tile('', `${(a / b).toFixed(2)} ×`, label);
   return markup`<div class="tiles">
-${own && top1('incubation', own, name)}
-${baseline && top1('end_to_end', baseline, 'end to end')}
+${own && score('incubation', own, name)}
+${baseline && score('end_to_end', baseline, 'end to end')}
 ${own && baseline && ratio(own.block_passes, baseline.block_passes, `block-passes, ${name} to end to end`)}
 ${own && baseline && ratio(own.seconds, baseline.seconds, `${TRAIN_TIME}, ${name} to end to end`)}
 </div>`;
@@ -138,7 +142,7 @@ function named(section: unknown, keys: readonly string[]): string[] {
     .map((key) => `${key.replaceAll('_', ' ')} ${values[key]}`);
 }
 
-function accuracySection({ byOperations, byTime }: Figures, way: Way): Markup | undefined {
+function accuracySection({ byOperations, byTime }: Figures, { way, metrics }: RunData): Markup | undefined {
   if (byOperations === undefined) return undefined;
   return markup`<h2>Accuracy against cost</h2>
 ${figure(byOperations)}
@@ -147,7 +151,7 @@ ${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model
 ${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the given model (FT)</li>`}
 <li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
 </ul>
-<p class="note">Top-1 on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count one each. ${way === 'incubation' && 'The phases of Deep Incubation are laid one after another, as if one machine trained them all; the modules (MT) share nothing and can be trained at the same time on several.'}</p>
+<p class="note">${metrics.primary.title} on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count one each. ${way === 'incubation' && 'The phases of Deep Incubation are laid one after another, as if one machine trained them all; the modules (MT) share nothing and can be trained at the same time on several.'}</p>
 ${byTime && markup`<h3>The same by ${TRAIN_TIME}</h3>${figure(byTime)}`}`;
 }
 
@@ -156,13 +160,14 @@ function figure({ wide, narrow }: PageFigure): Markup {
 }
 
 function comparison({ runs, byData }: Figures['compared']): Markup {
-  const percent = (top1: number | undefined) => (top1 === undefined ? '' : `${top1.toFixed(2)} %`);
+  const [{ metric }] = runs;
+  const percent = (value: number | undefined) => (value === undefined ? '' : scoreText(metric, value));
   const rows = runs.map(
     ({ root, name, fraction, own, end_to_end: baseline }) =>
       markup`<tr><td>${name}</td><td>${percent(own)}</td><td>${percent(baseline)}</td><td>${significant(100 * fraction)} %</td><td>${root}</td></tr>`,
   );
   return markup`<h2>Compared with other runs</h2>
-${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>top-1, ${ownNames(runs)}</th><th>top-1, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
+${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>${metric.label}, ${ownNames(runs)}</th><th>${metric.label}, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
 ${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">A line goes through the means of runs of one share.</p>`}`;
 }
 

@@ -47,7 +47,7 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
     reportPage(run, { byOperations, byTime, losses, compared: { runs: beside, byData } }),
   );
   const csv = join(folder, 'metrics.csv');
-  writeFileAtomic(csv, metricsCsv(run.phases));
+  writeFileAtomic(csv, metricsCsv(run.phases, run.metrics));
   return { html, csv, ...(await figureFiles(run, folder)) };
 }
 
@@ -73,11 +73,18 @@ export async function writeComparison(
 }
 
 async function figureFiles(
-  { phases, way }: RunData,
+  { phases, way, metrics }: RunData,
   folder: string,
 ): Promise<Omit<ReportFiles, 'html' | 'csv'>> {
-  const curves = accuracyCurves(phases, 'block_passes');
-  const figure = await accuracyFigure(curves, { cost: 'block_passes', size: WIDE, theme: LIGHT, way });
+  const metric = metrics.primary;
+  const curves = accuracyCurves(phases, 'block_passes', metric);
+  const figure = await accuracyFigure(curves, {
+    cost: 'block_passes',
+    size: WIDE,
+    theme: LIGHT,
+    metric,
+    way,
+  });
   if (figure === undefined) return { notes: ['No figure: the run has no evaluation yet.'] };
   const svg = join(folder, 'accuracy-vs-cost.svg');
   writeFileAtomic(svg, `${figure}\n`);
@@ -93,9 +100,10 @@ async function figureFiles(
   return { svg, png, notes: [] };
 }
 
-function accuracyFigures({ phases, way }: RunData, cost: Cost): Promise<PageFigure | undefined> {
-  const curves = accuracyCurves(phases, cost);
-  return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE, way }));
+function accuracyFigures({ phases, way, metrics }: RunData, cost: Cost): Promise<PageFigure | undefined> {
+  const metric = metrics.primary;
+  const curves = accuracyCurves(phases, cost, metric);
+  return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE, metric, way }));
 }
 
 /** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { confusionOf, hitsOf } from '../run/confusion.js';
+import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import type { PhaseResult } from '../run/records.js';
 import { readJson, runFolder } from '../run/run-folder.js';
@@ -10,20 +11,25 @@ import type { Judged } from './uncertainty.js';
  * the sum. A phase is left out if nothing says on how many images it was evaluated.
  * @throws InputError if one of the files is damaged
  */
-export function judgedPhases(root: string, results: readonly PhaseResult[]): Map<string, Judged> {
+export function judgedPhases(
+  root: string,
+  results: readonly PhaseResult[],
+  primary: Metric,
+): Map<string, Judged> {
+  if (!primary.isShareOfImages) return new Map();
   return new Map(
     results.flatMap((result) => {
-      const judged = judgedOf(root, result);
+      const judged = judgedOf(root, result, primary);
       return judged === undefined ? [] : [[result.phase, judged] as const];
     }),
   );
 }
 
-function judgedOf(root: string, result: PhaseResult): Judged | undefined {
+function judgedOf(root: string, result: PhaseResult, primary: Metric): Judged | undefined {
   const folder = runFolder(root).phase(result.phase);
   const images = result.evaluation_images ?? evaluatedImages(folder.metrics, result.steps);
   if (images === undefined || images <= 0) return undefined;
-  const right = Math.round((result.top1 / 100) * images);
+  const right = Math.round((scoreOf(result, primary) / 100) * images);
   const confusion = existsSync(folder.confusion) ? confusionOf(readJson(folder.confusion)) : undefined;
   const hits = confusion?.step === result.steps ? hitsOf(confusion, images) : undefined;
   const isOfResult = hits?.reduce((sum, hit) => sum + hit, 0) === right;

@@ -11,8 +11,3 @@ export const TRAIN_TIME = 'train time';
 
 /** Images trained on per second of training time. */
 export const TRAIN_SPEED = 'train images/s';
-
-/** Of five classes or fewer the right one is always among the first five. Unknown: of many. */
-export function hasTop5(classes: number | undefined): boolean {
-  return classes === undefined || classes > 5;
-}

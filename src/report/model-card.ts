@@ -1,9 +1,12 @@
 import { stringify } from 'yaml';
+import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
+import { metricsOf } from '../tasks/metrics.js';
 import type { Layout } from '../weights/layout/layout-stages.js';
 import { duration, significant, withPrefix } from './format.js';
-import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
+import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
 import { pixelsOf, type Usage, usageOf } from './model-card-use.js';
+import { intervalField } from './outcome.js';
 import { accuracyText } from './summary-text.js';
 import { accuracyInterval, type Interval } from './uncertainty.js';
 import { wayOf } from './way.js';
@@ -23,9 +26,8 @@ export interface ModelCard extends Usage {
   readonly results: readonly PhaseResult[];
 }
 
-interface Scores {
-  readonly top1: number;
-  readonly top5: number;
+/** Has the task's metrics by name. */
+interface Scores extends Scored {
   readonly loss: number;
   /** How many it was measured on. */
   readonly images?: number | undefined;
@@ -64,7 +66,7 @@ export function modelCard(card: ModelCard): string {
 
 function metadataOf({ recipe, layout, scores, config }: ModelCard): object {
   const isIncubated = wayOf(recipe) === 'incubation';
-  const isMany = hasTop5(config.classes);
+  const { shown } = metricsOf(config);
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
@@ -86,8 +88,9 @@ function metadataOf({ recipe, layout, scores, config }: ModelCard): object {
               task: { type: 'image-classification', name: 'Image Classification' },
               dataset: { ...about, split: 'validation' },
               metrics: [
-                metric('accuracy', 'Top-1 accuracy, %', scores.top1),
-                ...(isMany ? [metric('accuracy', 'Top-5 accuracy, %', scores.top5)] : []),
+                ...shown.map((each) =>
+                  metric('accuracy', `${each.title}, ${each.unit}`, scoreOf(scores, each)),
+                ),
                 metric('loss', 'Evaluation loss (cross-entropy)', scores.loss),
               ],
             },
@@ -166,17 +169,15 @@ function kindOf({ recipe, phase }: ModelCard): string {
 /** Of the last evaluation, on the evaluation images. */
 function scoreRows({ scores, config }: ModelCard): string[][] {
   if (scores === undefined) return [];
-  const { top1, top5, loss, images } = scores;
-  const interval = images === undefined ? undefined : intervalOf(top1, images);
-  return [
-    ['top-1', accuracyText({ top1, top1_interval: interval })],
-    ...(hasTop5(config.classes) ? [['top-5', `${top5.toFixed(2)} %`]] : []),
-    [EVAL_LOSS, loss.toFixed(4)],
-  ];
+  const { loss, images } = scores;
+  const { primary, shown } = metricsOf(config);
+  const interval = images === undefined ? undefined : intervalOf(scoreOf(scores, primary), images);
+  const known = { ...scores, ...intervalField(primary, interval) };
+  return [...shown.map((each) => [each.label, accuracyText(known, each)]), [EVAL_LOSS, loss.toFixed(4)]];
 }
 
-function intervalOf(top1: number, images: number): Interval {
-  return accuracyInterval({ images, right: Math.round((top1 / 100) * images) });
+function intervalOf(accuracy: number, images: number): Interval {
+  return accuracyInterval({ images, right: Math.round((accuracy / 100) * images) });
 }
 
 /** The number of classes; with names where there are few. */

@@ -5,13 +5,7 @@ import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { newestStep } from '../run/checkpoint-store.js';
 import { type FoundStatus, readStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
-import type { PhaseStand, StandState } from './run-stand.js';
-
-/** How a phase stands, its records left out. */
-export type PhaseCondition = Omit<
-  PhaseStand,
-  'step' | 'steps' | 'loss' | 'top1' | 'images_per_second' | 'seconds_left' | 'log'
->;
+import type { PhaseCondition, StandState } from './run-stand.js';
 
 /** What the whole run tells of a phase. */
 export interface Circumstances {

@@ -1,27 +1,23 @@
+import type { TaskMetrics } from '../run/metric.js';
+import { metricsOf } from '../tasks/metrics.js';
 import { bytes, significant } from './format.js';
 import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
 import { type Markup, markup, scrolling } from './markup.js';
 import { ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, tableOf } from './summary-text.js';
 
-/** Accuracy and what it cost come first: a phone has room for four columns. */
-const COLUMNS = [
-  'phase',
-  'top-1',
-  'block-passes',
-  TRAIN_TIME,
-  'device hours',
-  'MACs',
-  'steps',
-  'memory',
-  'top-5',
-  EVAL_LOSS,
-];
+/** The primary metric and the cost come first: a phone has room for four columns. */
+function columnsFor({ primary, shown }: TaskMetrics): string[] {
+  const others = shown.filter((metric) => metric !== primary).map(({ label }) => label);
+  const cost = ['block-passes', TRAIN_TIME, 'device hours', 'MACs', 'steps', 'memory'];
+  return ['phase', primary.label, ...cost, ...others, EVAL_LOSS];
+}
 
 /** The report's table: a row per phase, then the totals that are compared. */
 export function phaseTable(summary: RunSummary, recipe: unknown): Markup {
   const { head, rows } = withMachine(tableOf(summary), summary, ranksOf(recipe));
-  const columns = COLUMNS.filter((name) => head.includes(name));
+  const metrics = metricsOf(summary);
+  const columns = columnsFor(metrics).filter((name) => head.includes(name));
   const order = columns.map((name) => head.indexOf(name));
   const body = rows.map(
     ({ cells, total }) =>
@@ -29,7 +25,15 @@ export function phaseTable(summary: RunSummary, recipe: unknown): Markup {
   );
   return markup`<h2>Phases</h2>
 ${scrolling('Phases', markup`<table class="phases"><thead><tr>${columns.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table>`)}
-<p class="note">Top-1, top-5 and ${EVAL_LOSS} are those of a phase's last evaluation, on the evaluation images. The ${TRAIN_TIME} leaves evaluation and start-up out; device hours are that time by the processes that trained the phase together. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+<p class="note">${capitalised(listed(metrics))} and ${EVAL_LOSS} are those of a phase's last evaluation, on the evaluation images. The ${TRAIN_TIME} leaves evaluation and start-up out; device hours are that time by the processes that trained the phase together. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+}
+
+function listed({ shown }: TaskMetrics): string {
+  return shown.map(({ label }) => label).join(', ');
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The table with what each row took of a machine. */

@@ -2,10 +2,19 @@ import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
+import type { TaskMetrics } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { type FoundStatus, readStatus } from '../run/phase-status.js';
-import type { RunFolder } from '../run/run-folder.js';
-import { phasesIn, readJson, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
+import {
+  phasesIn,
+  type RunFolder,
+  readJson,
+  readJsonObject,
+  readResult,
+  requireRun,
+  runFolder,
+} from '../run/run-folder.js';
+import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import type { PhaseMetrics } from './curves.js';
 import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';
@@ -17,6 +26,7 @@ export interface RunData {
   /** `recipe.json` as it is. */
   readonly recipe: unknown;
   readonly way: Way;
+  readonly metrics: TaskMetrics;
   readonly summary: RunSummary;
   /** In training order. */
   readonly phases: readonly PhaseMetrics[];
@@ -43,6 +53,8 @@ export function readRun(root: string): RunData {
   const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
   const written = writtenIn(folder);
   const way = wayOf(recipe);
+  const facts = taskFactsOf(recipe);
+  const metrics = metricsOf(facts);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
   // Phases may have ended after summary.json was written; what only it knows is taken over.
   const summary = summarize({
@@ -50,20 +62,14 @@ export function readRun(root: string): RunData {
     seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
     results,
     machine: written.machine ?? {},
-    judged: judgedPhases(root, results),
-    classes: classesOf(recipe),
+    judged: judgedPhases(root, results, metrics.primary),
+    classes: facts.classes,
     way,
   });
   const done = new Set(results.map(({ phase }) => phase));
   const planned = plan.flatMap(({ phase }) => (typeof phase === 'string' ? [phase] : []));
   const missing = missingIn(root, { phases, planned, done, way });
-  return { recipe, way, summary, phases, missing, stages: plan.filter(hasStages) };
-}
-
-/** Of a parsed `recipe.json`. */
-function classesOf(recipe: unknown): number | undefined {
-  const { classes }: { classes?: unknown } = Object(Object(recipe).model);
-  return typeof classes === 'number' ? classes : undefined;
+  return { recipe, way, metrics, summary, phases, missing, stages: plan.filter(hasStages) };
 }
 
 interface Planned {

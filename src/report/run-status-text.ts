@@ -1,4 +1,5 @@
 import type { createColors } from 'picocolors';
+import { type Metric, scoreOf, scoreText } from '../run/metric.js';
 import { duration, EVALUATING } from './format.js';
 import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
@@ -12,11 +13,11 @@ type Colors = ReturnType<typeof createColors>;
  * look at.
  */
 export function standText(stand: RunStand, colors: Colors, columns = Number.POSITIVE_INFINITY): string {
-  const { run, name, phases } = stand;
+  const { run, name, phases, primary } = stand;
   const done = phases.filter(({ state }) => state === 'done').length;
   const paint = painter(colors);
   const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done  ${colors.dim(run)}`;
-  const whole = [HEAD, ...phases.map((phase) => cells(phase, stand.supervisor !== null))];
+  const whole = [headOf(primary), ...phases.map((phase) => cells(phase, stand))];
   const rows = narrowed(whole, columns, DISPENSABLE);
   const widths = widthsOf(rows);
   const last = widths.length - 1;
@@ -34,13 +35,17 @@ export function standText(stand: RunStand, colors: Colors, columns = Number.POSI
   return [title, '', ...lines, ...needsHelp, ...conclusion(stand)].join('\n');
 }
 
-const HEAD = ['phase', 'state', 'steps', '', TRAIN_LOSS, 'top-1', TRAIN_SPEED, 'left', 'restarts', 'where'];
+function headOf({ label }: Metric): string[] {
+  return ['phase', 'state', 'steps', '', TRAIN_LOSS, label, TRAIN_SPEED, 'left', 'restarts', 'where'];
+}
+
 const STATE = 1;
 /** Columns that a narrow terminal goes without, the first of them first. */
 const DISPENSABLE = [TRAIN_SPEED, TRAIN_LOSS, 'restarts'];
 
-function cells(phase: PhaseStand, isSupervised: boolean): string[] {
-  const { step, steps, loss, top1, state, seconds_left: left } = phase;
+function cells(phase: PhaseStand, { primary, supervisor }: RunStand): string[] {
+  const { step, steps, loss, state, seconds_left: left } = phase;
+  const score = scoreOf(phase, primary);
   const total = steps === null ? '?' : steps.toLocaleString('en-US');
   return [
     phase.phase,
@@ -48,11 +53,11 @@ function cells(phase: PhaseStand, isSupervised: boolean): string[] {
     `${step.toLocaleString('en-US')}/${total}`,
     steps ? `${Math.floor((100 * step) / steps)} %` : '',
     loss === null ? '' : loss.toFixed(3),
-    top1 === null ? '' : `${top1.toFixed(2)} %`,
+    Number.isNaN(score) ? '' : scoreText(primary, score),
     phase.images_per_second === null ? '' : Math.round(phase.images_per_second).toLocaleString('en-US'),
     left === null ? '' : left > 0 ? duration(left) : EVALUATING,
     phase.restarts > 0 ? String(phase.restarts) : '',
-    whereOf(phase, isSupervised),
+    whereOf(phase, supervisor !== null),
   ];
 }
 

@@ -7,9 +7,11 @@ import { outputOf, readJobs } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { recipeOfRun } from '../phase/run-recipe.js';
 import { needsOf, phasesOf as recipePhases } from '../recipe/phases.js';
+import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
 import { RECENT, secondsLeft } from '../run/seconds-left.js';
+import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import {
   type Circumstances,
   type PlannedPhase,
@@ -34,15 +36,18 @@ import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>): RunStand {
   const folder = runFolder(runDir);
   requireRun(runDir);
+  const recipe = readJsonObject(folder.recipe);
+  const { primary } = metricsOf(taskFactsOf(recipe));
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
   const phases = phasesOf(runDir).map((planned) =>
-    phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue }),
+    phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue, primary }),
   );
   const holder = liveHolder(runDir);
   const report = join(folder.report, 'index.html');
   return {
     run: runDir,
-    name: runName(readJsonObject(folder.recipe), runDir),
+    name: runName(recipe, runDir),
+    primary,
     state: runState(phases.map(({ state }) => state)),
     supervisor: holder === undefined ? null : { pid: holder.pid, host: holder.host },
     command: needsCommand(phases, folder.summary, holder !== undefined)
@@ -64,20 +69,21 @@ function needsCommand(phases: readonly PhaseStand[], summary: string, isSupervis
 function phaseStand(
   runDir: string,
   { phase, steps, needs }: Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>,
-  around: Pick<Circumstances, 'job' | 'queue'>,
+  { primary, ...around }: Pick<Circumstances, 'job' | 'queue'> & { readonly primary: Metric },
 ): PhaseStand {
   const { root, log, metrics } = runFolder(runDir).phase(phase);
   const records = readMetrics(metrics);
   const recent = records.filter((record) => record.kind === 'step').slice(-RECENT);
   const last = recent.at(-1);
   const result = readResult(runDir, phase);
+  const scored = result ?? records.findLast((record) => record.kind === 'eval');
   const condition = phaseCondition(runDir, phase, { ...around, needs, hasBegun: records.length > 0 });
   return {
     ...condition,
     step: result?.steps ?? last?.step ?? 0,
     steps: last?.steps ?? steps,
     loss: last?.loss ?? null,
-    top1: result?.top1 ?? records.findLast((record) => record.kind === 'eval')?.top1 ?? null,
+    [primary.name]: scored === undefined ? null : scoreOf(scored, primary),
     images_per_second: last?.images_per_second ?? null,
     seconds_left: condition.state === 'running' ? secondsLeft(recent[0], last, last?.steps ?? 0) : null,
     log: existsSync(log) ? log : ((condition.job && outputOf(root, condition.job)) ?? null),

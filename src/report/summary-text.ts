@@ -1,7 +1,10 @@
+import { type Metric, type Scored, scoreOf, scoreText } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
+import { metricsOf } from '../tasks/metrics.js';
 import { duration, significant, withPrefix } from './format.js';
-import { EVAL_LOSS, hasTop5, TRAIN_TIME } from './labels.js';
+import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
+import { differenceIn, intervalIn } from './outcome.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { WAY_NAMES, type Way } from './way.js';
 
@@ -9,48 +12,50 @@ import { WAY_NAMES, type Way } from './way.js';
 export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string {
   const { end_to_end: baseline } = summary;
   const own = ownOutcome(summary);
+  const { primary } = metricsOf(summary);
   const name = WAY_NAMES[way];
   if (way === 'end_to_end') {
     return baseline === undefined
       ? 'The end-to-end training is not finished yet.'
-      : `End to end ${accuracyText(baseline)}; the recipe trains nothing to compare it with.`;
-  }
-  if (own === undefined && baseline === undefined) {
-    const model = way === 'fine_tuning' ? 'fine-tuned' : 'assembled';
-    return `Neither the ${model} model nor the end-to-end baseline is finished yet.`;
-  }
-  if (baseline === undefined) {
-    return `${name} ${accuracyText(own)}; no finished end-to-end baseline to compare it with.`;
+      : `End to end ${accuracyText(baseline, primary)}; the recipe trains nothing to compare it with.`;
   }
   if (own === undefined) {
-    return `End to end ${accuracyText(baseline)}; no finished ${way === 'fine_tuning' ? 'fine-tuning' : name} to compare it with.`;
+    if (baseline === undefined) {
+      const model = way === 'fine_tuning' ? 'fine-tuned' : 'assembled';
+      return `Neither the ${model} model nor the end-to-end baseline is finished yet.`;
+    }
+    return `End to end ${accuracyText(baseline, primary)}; no finished ${way === 'fine_tuning' ? 'fine-tuning' : name} to compare it with.`;
   }
-  return verdict(summary, { name, own, baseline });
+  if (baseline === undefined) {
+    return `${name} ${accuracyText(own, primary)}; no finished end-to-end baseline to compare it with.`;
+  }
+  return verdict(summary, { name, own, baseline, primary });
 }
 
 interface Sides {
   readonly name: string;
   readonly own: Outcome;
   readonly baseline: Outcome;
+  readonly primary: Metric;
 }
 
-function verdict(summary: RunSummary, { name, own, baseline }: Sides): string {
-  const { winner, difference_top1: difference = 0 } = summary;
+function verdict(summary: RunSummary, { name, own, baseline, primary }: Sides): string {
+  const { winner } = summary;
+  const difference = differenceIn(summary, primary);
+  const [ours, theirs] = [own, baseline].map((each) => scoreText(primary, scoreOf(each, primary)));
   const cost = ratios(own, baseline);
   const certainty = certaintyText(summary, own, baseline);
   if (winner === 'tie') {
     const both =
-      percent(own.top1) === percent(baseline.top1)
-        ? `${name} and end to end both ${percent(own.top1)}`
-        : `${name} ${percent(own.top1)} and end to end ${percent(baseline.top1)}`;
+      ours === theirs ? `${name} and end to end both ${ours}` : `${name} ${ours} and end to end ${theirs}`;
     const level = summary.difference_interval === undefined ? '' : ': level within the uncertainty';
     return `${both}${level} (${signed(difference)} points, ${certainty}); ${name} took ${cost}.`;
   }
   const lead = `${Math.abs(difference).toFixed(2)} points ahead, ${certainty}`;
   if (winner === 'end_to_end') {
-    return `End to end ${percent(baseline.top1)} against ${percent(own.top1)} with ${name === WAY_NAMES.fine_tuning ? 'fine-tuning' : name} (end to end ${lead}); ${name} took ${cost}.`;
+    return `End to end ${theirs} against ${ours} with ${name === WAY_NAMES.fine_tuning ? 'fine-tuning' : name} (end to end ${lead}); ${name} took ${cost}.`;
   }
-  return `${name} ${percent(own.top1)} against ${percent(baseline.top1)} end to end (${lead}), at ${cost}.`;
+  return `${name} ${ours} against ${theirs} end to end (${lead}), at ${cost}.`;
 }
 
 /** The interval of the lead, whoever has it, and what it was measured on. */
@@ -69,12 +74,12 @@ function wayIn({ fine_tuning: tuned }: RunSummary): Way {
   return tuned === undefined ? 'incubation' : 'fine_tuning';
 }
 
-/** An accuracy with its 95 % interval, as far as that is known. */
-export function accuracyText(outcome: Pick<Outcome, 'top1' | 'top1_interval'> | undefined): string {
-  const [low, high] = outcome?.top1_interval ?? [];
+/** A metric with its 95 % interval, if that is known. */
+export function accuracyText(outcome: Scored, metric: Metric): string {
+  const [low, high] = intervalIn(outcome, metric) ?? [];
   const interval =
     low === undefined || high === undefined ? '' : ` (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
-  return `${percent(outcome?.top1)}${interval}`;
+  return `${scoreText(metric, scoreOf(outcome, metric))}${interval}`;
 }
 
 /** A row per phase, then the totals that are compared. Cells are text, with units. */
@@ -83,25 +88,23 @@ export interface SummaryTable {
   readonly rows: readonly { readonly cells: readonly string[]; readonly total: boolean }[];
 }
 
-/** What the columns of one phase's result are called. Top-1, top-5 and the loss are of the last evaluation. */
-const HEAD = ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, 'top-1', 'top-5', EVAL_LOSS] as const;
-
 export function tableOf(summary: RunSummary): SummaryTable {
   const { incubation, fine_tuning: tuned, end_to_end: baseline } = summary;
-  const rows = summary.phases.map((result) => ({ cells: cells(result.phase, result), total: false }));
-  if (incubation) rows.push({ cells: cells(WAY_NAMES.incubation, incubation), total: true });
-  if (tuned) rows.push({ cells: cells(WAY_NAMES.fine_tuning, tuned), total: true });
-  if (baseline) rows.push({ cells: cells(WAY_NAMES.end_to_end, baseline), total: true });
-  if (hasTop5(summary.classes)) return { head: HEAD, rows };
-  const at = HEAD.indexOf('top-5');
-  return {
-    head: HEAD.toSpliced(at, 1),
-    rows: rows.map((row) => ({ cells: row.cells.toSpliced(at, 1), total: row.total })),
-  };
+  const { shown } = metricsOf(summary);
+  const row = (name: string, part: Outcome | PhaseResult) => cells(name, part, shown);
+  const rows = summary.phases.map((result) => ({ cells: row(result.phase, result), total: false }));
+  if (incubation) rows.push({ cells: row(WAY_NAMES.incubation, incubation), total: true });
+  if (tuned) rows.push({ cells: row(WAY_NAMES.fine_tuning, tuned), total: true });
+  if (baseline) rows.push({ cells: row(WAY_NAMES.end_to_end, baseline), total: true });
+  const labels = shown.map(({ label }) => label);
+  return { head: ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, ...labels, EVAL_LOSS], rows };
 }
 
-/** Columns that a narrow terminal goes without, the first of them first. */
-const DISPENSABLE = ['MACs', 'steps', 'top-5', EVAL_LOSS, TRAIN_TIME];
+/** Columns that a narrow terminal goes without, the first of them first: the primary metric is always shown. */
+function dispensable(summary: RunSummary): string[] {
+  const others = metricsOf(summary).shown.slice(1);
+  return ['MACs', 'steps', ...others.map(({ label }) => label), EVAL_LOSS, TRAIN_TIME];
+}
 
 /**
  * The table of accuracy against cost and the sentence below it, for a terminal of so many columns: where the table would be
@@ -109,7 +112,7 @@ const DISPENSABLE = ['MACs', 'steps', 'top-5', EVAL_LOSS, TRAIN_TIME];
  */
 export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, way?: Way): string {
   const { head, rows } = tableOf(summary);
-  const lines = narrowed([head, ...rows.map((row) => row.cells)], columns, DISPENSABLE);
+  const lines = narrowed([head, ...rows.map((row) => row.cells)], columns, dispensable(summary));
   const widths = widthsOf(lines);
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
   const text = lines.map((line) =>
@@ -130,15 +133,14 @@ function wrapped(text: string, columns: number): string {
   return text.replace(new RegExp(`(.{1,${columns}})(?: |$)`, 'g'), '$1\n').trimEnd();
 }
 
-function cells(name: string, part: Outcome | PhaseResult): string[] {
+function cells(name: string, part: Outcome | PhaseResult, metrics: readonly Metric[]): string[] {
   return [
     name,
-    'steps' in part ? part.steps.toLocaleString('en-US') : '',
+    typeof part.steps === 'number' ? part.steps.toLocaleString('en-US') : '',
     `${significant(part.block_passes / 1e6)} M`,
     withPrefix(part.macs),
     duration(part.seconds),
-    percent(part.top1),
-    percent(part.top5),
+    ...metrics.map((metric) => scoreText(metric, scoreOf(part, metric))),
     part.loss.toFixed(3),
   ];
 }
@@ -163,8 +165,4 @@ function signed(points: number): string {
 
 function grouped(count: number | undefined): string {
   return count === undefined ? '?' : count.toLocaleString('en-US');
-}
-
-function percent(value: number | undefined): string {
-  return value === undefined ? '?' : `${value.toFixed(2)} %`;
 }

@@ -1,9 +1,16 @@
+import { type Metric, type Scored, scoreOf, scoresOf, type TaskMetrics } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
+import { metricsOf } from '../tasks/metrics.js';
+import { differenceField, intervalField } from './outcome.js';
 import { accuracyDifference, accuracyInterval, type Interval, isLevel, type Judged } from './uncertainty.js';
 import type { Way } from './way.js';
 
-/** `summary.json`: what a run reached and what it cost. A part is absent while its last phase is not done. */
-export interface RunSummary {
+/**
+ * `summary.json`: what a run reached and what it cost. A part is absent while its last phase is not done. When both models are
+ * done, `difference_` and the name of the primary metric says how far `incubation` or
+ * `fine_tuning` is ahead of `end_to_end`, in percentage points (negative: behind).
+ */
+export interface RunSummary extends Scored {
   readonly name: string;
   readonly seed: number;
   /** How many classes there are; absent in summaries of older versions. */
@@ -16,12 +23,10 @@ export interface RunSummary {
   readonly end_to_end?: Outcome;
   readonly phases: readonly PhaseResult[];
   /**
-   * By top-1. `tie`: level within the uncertainty, which means that 0 lies in `difference_interval`; without an interval, that the two
+   * By the primary metric. `tie`: level within the uncertainty, which means that 0 lies in `difference_interval`; without an interval, that the two
    * differ by less than 0.005 points. Present when both are done.
    */
   readonly winner?: 'incubation' | 'fine_tuning' | 'end_to_end' | 'tie';
-  /** Points of top-1 that `incubation` or `fine_tuning` is ahead of `end_to_end` (negative: behind). */
-  readonly difference_top1?: number;
   /** The 95 % interval of that difference, in points (see `accuracyDifference`). Absent if the number of images is unknown. */
   readonly difference_interval?: Interval | undefined;
   /** Whether the interval compares the two models image by image. */
@@ -29,15 +34,10 @@ export interface RunSummary {
   readonly machine: Readonly<Record<string, unknown>>;
 }
 
-export interface Outcome {
-  /** Per cent. */
-  readonly top1: number;
-  /** The 95 % interval of `top1` (see `accuracyInterval`), per cent. */
-  readonly top1_interval?: Interval | undefined;
-  /** How many images `top1`, `top5` and `loss` were measured on; absent if unknown. */
+/** Has the task's metrics by name, and the 95 % interval of the primary one. */
+export interface Outcome extends Scored {
+  /** How many images the metrics and `loss` were measured on; absent if unknown. */
   readonly evaluation_images?: number | undefined;
-  /** Of five classes or fewer always 100. */
-  readonly top5: number;
   /** Evaluation loss: the mean cross-entropy of the last evaluation. */
   readonly loss: number;
   readonly block_passes: number;
@@ -65,13 +65,13 @@ const TIE = 0.005;
 export function summarize(input: SummaryInput): RunSummary {
   const { name, seed, results, machine, classes, way = 'incubation' } = input;
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));
+  const metrics = metricsOf({ classes });
   const ft = input.judged?.get('FT');
   const e2e = input.judged?.get('E2E');
-  const own = outcome(phases.filter(isOwn), 'FT', ft);
+  const own = outcome(phases.filter(isOwn), { last: 'FT', judged: ft, metrics });
   const baseline = outcome(
     phases.filter((phase) => !isOwn(phase)),
-    'E2E',
-    e2e,
+    { last: 'E2E', judged: e2e, metrics },
   );
   const key = way === 'fine_tuning' ? 'fine_tuning' : 'incubation';
   return {
@@ -81,7 +81,7 @@ export function summarize(input: SummaryInput): RunSummary {
     ...(own && { [key]: own }),
     ...(baseline && { end_to_end: baseline }),
     phases,
-    ...(own && baseline && comparison({ key, difference: own.top1 - baseline.top1, ft, e2e })),
+    ...(own && baseline && comparison({ key, own, baseline, metric: metrics.primary, ft, e2e })),
     machine,
   };
 }
@@ -95,20 +95,21 @@ function isOwn({ phase }: PhaseResult): boolean {
   return phase !== 'E2E';
 }
 
-function outcome(
-  parts: readonly PhaseResult[],
-  last: 'FT' | 'E2E',
-  judged: Judged | undefined,
-): Outcome | undefined {
+interface Evaluated {
+  readonly last: 'FT' | 'E2E';
+  readonly judged: Judged | undefined;
+  readonly metrics: TaskMetrics;
+}
+
+function outcome(parts: readonly PhaseResult[], { last, judged, metrics }: Evaluated): Outcome | undefined {
   const result = parts.find(({ phase }) => phase === last);
   if (result === undefined) return undefined;
   const sum = (key: 'block_passes' | 'macs' | 'seconds') =>
     parts.reduce((total, part) => total + part[key], 0);
   return {
-    top1: result.top1,
-    top1_interval: judged && accuracyInterval(judged),
+    ...scoresOf(result, metrics.all),
+    ...intervalField(metrics.primary, judged && accuracyInterval(judged)),
     evaluation_images: judged?.images,
-    top5: result.top5,
     loss: result.loss,
     block_passes: sum('block_passes'),
     macs: sum('macs'),
@@ -118,25 +119,29 @@ function outcome(
 
 interface Compared {
   readonly key: 'incubation' | 'fine_tuning';
-  readonly difference: number;
+  readonly own: Outcome;
+  readonly baseline: Outcome;
+  readonly metric: Metric;
   readonly ft: Judged | undefined;
   readonly e2e: Judged | undefined;
 }
 
-type Comparison = Pick<
-  RunSummary,
-  'winner' | 'difference_top1' | 'difference_interval' | 'difference_is_paired'
->;
+type Comparison = Pick<RunSummary, 'winner' | 'difference_interval' | 'difference_is_paired'>;
 
-function comparison({ key, difference, ft, e2e }: Compared): Comparison {
-  const leader = difference > 0 ? key : 'end_to_end';
+function comparison({ key, own, baseline, metric, ft, e2e }: Compared): Comparison {
+  const difference = scoreOf(own, metric) - scoreOf(baseline, metric);
+  const isAhead = metric.better === 'higher' ? difference > 0 : difference < 0;
+  const leader = isAhead ? key : 'end_to_end';
   if (ft === undefined || e2e === undefined) {
-    return { winner: Math.abs(difference) < TIE ? 'tie' : leader, difference_top1: difference };
+    return {
+      winner: Math.abs(difference) < TIE ? 'tie' : leader,
+      ...differenceField(metric, difference),
+    };
   }
   const found = accuracyDifference(ft, e2e);
   return {
     winner: isLevel(found) ? 'tie' : leader,
-    difference_top1: difference,
+    ...differenceField(metric, difference),
     difference_interval: found.interval,
     difference_is_paired: found.isPaired,
   };

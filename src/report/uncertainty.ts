@@ -7,10 +7,10 @@ export interface Judged {
   readonly hits?: Uint8Array | undefined;
 }
 
-/** A range in per cent or in points of top-1. */
+/** A range in per cent, or in percentage points. */
 export type Interval = readonly [low: number, high: number];
 
-/** How far one model's top-1 is from another's, in points, with its 95 % interval. */
+/** The difference between two accuracies, in percentage points, with its 95 % interval. */
 export interface Difference {
   readonly points: number;
   readonly interval: Interval;

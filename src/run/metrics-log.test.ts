@@ -62,7 +62,7 @@ test('whatever kills there are, the log ends as if there had been none', () => {
   const at = (step: number): MetricRecord[] => {
     const place = { phase: 'FT', epoch: 0, step };
     const trained = { ...place, kind: 'step', loss: 1 / (step + 1) } as MetricRecord;
-    const judged = { ...place, kind: 'eval', top1: step } as MetricRecord;
+    const judged = { ...place, kind: 'eval', top1: step } as unknown as MetricRecord;
     return [...(step > 0 ? [trained] : []), ...(step % 5 === 0 ? [judged] : [])];
   };
   const life = fc.record({

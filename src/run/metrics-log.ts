@@ -52,7 +52,7 @@ function appendLine(path: string, line: string): void {
  *
  * @example
  * for (const record of readMetrics('runs/mine/PT/metrics.jsonl')) {
- *   if (record.kind === 'eval') console.log(record.step, record.top1);
+ *   if (record.kind === 'eval') console.log(record.step, record.loss);
  * }
  */
 export function readMetrics(path: string): MetricRecord[] {

@@ -1,3 +1,5 @@
+import type { Scored } from './metric.js';
+
 /**
  * One line of a phase's `metrics.jsonl`. Names are those of the run-folder contract (snake_case);
  * other programs read them. Within a file, `step` never decreases and no step occurs twice.
@@ -33,14 +35,12 @@ export interface StepRecord {
   readonly grad_norm?: number;
 }
 
-export interface EvalRecord {
+/** Has the task's metrics by name, among its fields. */
+export interface EvalRecord extends Scored {
   readonly kind: 'eval';
   readonly phase: string;
   readonly epoch: number;
   readonly step: number;
-  /** Per cent of all images whose label is the first (among the first five) of the logits. */
-  readonly top1: number;
-  readonly top5: number;
   /** Mean cross-entropy over all images, without label smoothing. */
   readonly loss: number;
   /** Images evaluated. */
@@ -49,8 +49,11 @@ export interface EvalRecord {
   readonly seconds: number;
 }
 
-/** Why a phase ended, written atomically to `<phase>/result.json` when its last step is done. */
-export interface PhaseResult {
+/**
+ * Result of a finished phase, written atomically to `<phase>/result.json` when its last step is done. Has the metrics of the last
+ * evaluation by name, among its fields.
+ */
+export interface PhaseResult extends Scored {
   readonly phase: string;
   readonly steps: number;
   readonly images: number;
@@ -58,9 +61,7 @@ export interface PhaseResult {
   readonly macs: number;
   /** Training seconds, evaluation and start-up left out. */
   readonly seconds: number;
-  /** The last evaluation; `loss` is the evaluation loss. */
-  readonly top1: number;
-  readonly top5: number;
+  /** The evaluation loss of the last evaluation. */
   readonly loss: number;
   /** How many images it was measured on; absent in results of before this was recorded. */
   readonly evaluation_images?: number;

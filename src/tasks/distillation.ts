@@ -7,7 +7,7 @@ import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
-import { headsOf, judged, widened } from './logits.js';
+import { headsOf, judged, widened } from './classification/logits.js';
 
 /** Any model of the same classes: images -> logits. */
 export interface Teacher {
@@ -77,7 +77,9 @@ export function distillation<Own>(
       return add(mul(task.loss(logits, own), 1 - alpha), mul(taught(student, teaching), alpha));
     },
 
+    metrics: task.metrics,
     score: (logits, { own }) => task.score(logits, own),
+    summarize: (sums, images) => task.summarize(sums, images),
     ...(predict && { predict: (logits, { own }) => predict(logits, own) }),
   };
 }

@@ -9,13 +9,14 @@ import type { Tensor } from '../torch/tensor.js';
 import type { Predictions, Task } from './task.js';
 import type { Precision } from './trainer.js';
 
-/** `top1` and `top5` in per cent, `loss` a mean, all over all images: a short last batch counts by its size. */
-export interface Evaluation {
-  readonly top1: number;
-  readonly top5: number;
+/**
+ * The task's metrics by name, and the mean loss, over all images: a short last
+ * batch counts by its size.
+ */
+export type Evaluation = Readonly<Record<string, number>> & {
   readonly loss: number;
   readonly images: number;
-}
+};
 
 export interface EvaluateOptions {
   readonly model: { forward(x: Tensor, pass: Pass): Tensor };
@@ -44,13 +45,14 @@ export interface EvaluateOptions {
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
- * const { top1 } = await evaluate({ model, task, batches: evalBatches({ dataset: val, batchSize: 4 }) });
- * console.log(top1, dataset.length);
+ * const { loss, images } = await evaluate({ model, task, batches: evalBatches({ dataset: val, batchSize: 4 }) });
+ * console.log(loss, images, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, task, precision = 'float32', device = 'cpu', generator = new Generator() } = options;
   const { onPredicted } = options;
-  const totals = { top1: 0, top5: 0, loss: 0, images: 0 };
+  const totals = new Map<string, number>();
+  let images = 0;
   for await (const batch of options.batches) {
     // As in training: else no timer and no signal arrives before the end.
     await eventLoopTurn();
@@ -65,17 +67,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       }),
     );
     if (predictions !== undefined) onPredicted?.(batch, predictions);
-    totals.top1 += score.top1;
-    totals.top5 += score.top5;
-    totals.loss += score.loss;
-    totals.images += batch.size;
+    for (const [name, sum] of Object.entries(score)) totals.set(name, (totals.get(name) ?? 0) + sum);
+    images += batch.size;
   }
-  const { images } = totals;
   if (images === 0) throw new RunError('there are no images to evaluate on');
-  return {
-    top1: (100 * totals.top1) / images,
-    top5: (100 * totals.top5) / images,
-    loss: totals.loss / images,
-    images,
-  };
+  const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
+  return { ...task.summarize(sums, images), loss: sums.loss / images, images };
 }

@@ -1,4 +1,5 @@
 import type { Batch } from '../data/loader/batch.js';
+import type { TaskMetrics } from '../run/metric.js';
 import type { Tensor } from '../torch/tensor.js';
 
 /**
@@ -6,12 +7,15 @@ import type { Tensor } from '../torch/tensor.js';
  * or a plain object of some: the loop only hands it on.
  */
 export interface Task<Target = unknown> {
+  readonly metrics: TaskMetrics;
   /** The model's input and the task's target, on the device, from a batch of data. */
   prepare(batch: Batch): { readonly input: Tensor; readonly target: Target };
   /** The mean training loss over a batch: one element. */
   loss(output: Tensor, target: Target): Tensor;
-  /** Sums over a batch of what evaluation reports, to be divided by the number of images. */
+  /** Sums over the images of a batch, by name: the loss, and what `summarize` needs. */
   score(output: Tensor, target: Target): Score;
+  /** The value of every metric, by name, from the sums over all `images` images. */
+  summarize(sums: Score, images: number): Readonly<Record<string, number>>;
   /** What the model takes each image of a batch for; left out by tasks that know no classes. */
   predict?(output: Tensor, target: Target): Predictions;
 }
@@ -21,15 +25,11 @@ export interface Predictions {
   readonly k: number;
   /** [B]. */
   readonly labels: Int32Array;
-  /** [B, k], the likeliest first: that which top-1 counts. */
+  /** [B, k], the likeliest first. */
   readonly classes: Int32Array;
   /** [B, k], of the softmax. */
   readonly probabilities: Float64Array;
 }
 
-/** Sums over images: of the cross-entropy, and of those with the label first, or among the first five. */
-export interface Score {
-  readonly loss: number;
-  readonly top1: number;
-  readonly top5: number;
-}
+/** Sums over images, by name. */
+export type Score = Readonly<Record<string, number>> & { readonly loss: number };

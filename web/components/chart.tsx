@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
+import type { Axis, ChartMetric, RunState } from '../../src/dashboard/protocol';
 import type { Curve, Range } from '../curves';
 import { inOwnFrame } from '../frames';
 import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
@@ -9,7 +9,7 @@ import { type Cursor, plotOptions, tableOf } from '../plot';
 import { Readout } from './readout';
 
 interface ChartProps {
-  readonly metric: Metric;
+  readonly metric: ChartMetric;
   readonly title: string;
   readonly note: string;
   readonly isLarge: boolean;

@@ -1,4 +1,4 @@
-import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
+import type { Axis, ChartMetric, RunState } from '../../src/dashboard/protocol';
 import type { Curve, Range } from '../curves';
 import { Chart } from './chart';
 
@@ -14,7 +14,7 @@ interface ChartsProps {
   readonly onRange: (range: Range | undefined) => void;
 }
 
-const CHARTS: readonly { metric: Metric; title: string; note: string; isLarge?: boolean }[] = [
+const CHARTS: readonly { metric: ChartMetric; title: string; note: string; isLarge?: boolean }[] = [
   { metric: 'loss', title: 'Train loss', note: 'as optimised, of the training images', isLarge: true },
   { metric: 'top1', title: 'Top-1 accuracy', note: 'of the evaluation images, %', isLarge: true },
   { metric: 'images_per_second', title: 'Training speed', note: 'images a second, evaluation left out' },

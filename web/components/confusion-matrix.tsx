@@ -1,5 +1,5 @@
-import { className, classScores } from '../../src/report/class-scores';
 import type { Confusion } from '../../src/run/confusion';
+import { className, classScores } from '../../src/tasks/classification/class-scores';
 
 /** Classes up to which each cell has its number. */
 const NUMBERED = 20;

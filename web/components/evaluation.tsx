@@ -1,6 +1,6 @@
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
-import { className, confusions, worstClasses } from '../../src/report/class-scores';
 import type { Confusion } from '../../src/run/confusion';
+import { className, confusions, worstClasses } from '../../src/tasks/classification/class-scores';
 import { ConfusionMatrix } from './confusion-matrix';
 import { PhaseSelect } from './phase-select';
 import { Table } from './table';

@@ -1,11 +1,11 @@
-import type { Axis, Metric, RunState } from '../../src/dashboard/protocol';
+import type { Axis, ChartMetric, RunState } from '../../src/dashboard/protocol';
 import type { Curve } from '../curves';
 import { axisValue, metricValue } from '../look';
 import type { Cursor } from '../plot';
 
 interface ReadoutProps extends Cursor {
   readonly curves: readonly Curve[];
-  readonly metric: Metric;
+  readonly metric: ChartMetric;
   readonly axis: Axis;
   readonly comparing: boolean;
   readonly colour: (curve: Curve) => string;

@@ -11,17 +11,19 @@ import type { VitConfig } from '../../models/vit.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { blueprintOf, vitConfigOf } from '../../recipe/recipe-model.js';
-import { className, classScores, confusions, worstClasses } from '../../report/class-scores.js';
 import { significant } from '../../report/format.js';
-import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
+import { EVAL_LOSS } from '../../report/labels.js';
+import { intervalField } from '../../report/outcome.js';
 import { accuracyText } from '../../report/summary-text.js';
-import { accuracyInterval, type Interval } from '../../report/uncertainty.js';
+import { accuracyInterval } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
+import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
+import { className, classScores, confusions, worstClasses } from '../../tasks/classification/class-scores.js';
 import { classification } from '../../tasks/classification/classification.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
-import { evaluate } from '../../training/evaluate.js';
+import { type Evaluation, evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
@@ -83,10 +85,9 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   requireFiniteLoss(scores.loss, checkpoint);
   const names = classNames(dataset.classes);
   const told = { counts: counter.counts(), ...(names && { names }) };
-  const right = Math.round((scores.top1 / 100) * scores.images);
+  const { metrics } = task;
   const result = {
-    ...scores,
-    top1_interval: accuracyInterval({ images: scores.images, right }),
+    ...scoresWithInterval(scores, metrics.primary),
     ...(options.batchMean && { loss_batch_mean: meanOf(batchLosses) }),
     checkpoint: checkpoint.name,
     data: options.data,
@@ -105,7 +106,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   };
   if (options.json) printJson(result);
   else {
-    printResult(result);
+    printResult(result, metrics);
     printMistakes(told);
   }
 }
@@ -121,7 +122,7 @@ function stagesFor(config: VitConfig, { file }: CheckpointFile): StageWeights[] 
   return [fit, ...others].map((weights) => ({ weights, source: file.path }));
 }
 
-/** Without it, top-1 would be that of whatever class comes first. */
+/** A non-finite loss makes every metric meaningless: the first class would win each time. */
 function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
   if (Number.isFinite(loss)) return;
   const largest = largestWeight(file.stages);
@@ -209,22 +210,29 @@ function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
   );
 }
 
-type Result = Awaited<ReturnType<typeof evaluate>> & {
-  readonly top1_interval: Interval;
-  readonly model: { readonly classes: number };
+/** With the interval of the primary metric. */
+function scoresWithInterval(scores: Evaluation, primary: Metric) {
+  const { images, loss } = scores;
+  const right = Math.round((scoreOf(scores, primary) / 100) * images);
+  const interval = primary.isShareOfImages ? accuracyInterval({ images, right }) : undefined;
+  return { ...scores, ...intervalField(primary, interval), images, loss };
+}
+
+interface Result extends Scored {
+  readonly images: number;
+  readonly loss: number;
   readonly loss_batch_mean?: number;
   readonly checkpoint: string;
   readonly data: string;
   readonly device: string;
   readonly images_per_second: number;
-};
+}
 
-function printResult(result: Result): void {
+function printResult(result: Result, { shown }: TaskMetrics): void {
   const rows = [
     ['checkpoint', result.checkpoint],
     ['images', `${result.images.toLocaleString('en-US')} of ${result.data}`],
-    ['top-1', accuracyText(result)],
-    ...(hasTop5(result.model.classes) ? [['top-5', `${result.top5.toFixed(2)} %`]] : []),
+    ...shown.map((metric) => [metric.label, accuracyText(result, metric)]),
     [EVAL_LOSS, result.loss.toFixed(4)],
     ...(result.loss_batch_mean === undefined
       ? []

@@ -11,6 +11,8 @@ import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { vitConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
+import { scoreOf } from '../../run/metric.js';
+import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
 import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { joinStages } from '../../weights/model-file/model-file-divide.js';
@@ -105,12 +107,13 @@ function weightsFor(config: VitConfig, { file }: CheckpointFile) {
 function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
   if (manifest === undefined) return { checkpoint: name };
   const { phase, step, seed, last } = manifest;
+  const { primary } = metricsOf(taskFactsOf(manifest));
   return {
     checkpoint: name,
     phase,
     step: String(step),
     seed: String(seed),
-    ...(last && { top1: String(last.top1) }),
+    ...(last && { [primary.name]: String(scoreOf(last, primary)) }),
   };
 }
 

@@ -6,7 +6,9 @@ import { numbered } from '../../data/class-names.js';
 import { classesOf } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile, Manifest } from '../../phase/start/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
-import { EVAL_LOSS, hasTop5 } from '../../report/labels.js';
+import { EVAL_LOSS } from '../../report/labels.js';
+import { labelledScore } from '../../run/metric.js';
+import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
 import type { ModelHints } from '../../weights/layout/layout-config.js';
 import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
@@ -150,9 +152,8 @@ function trainingRows({ phase, step, seed, model, last }: Manifest): string[][] 
   ];
 }
 
-function scoresText({ top1, top5, loss }: NonNullable<Manifest['last']>, model: Manifest['model']): string {
-  const { classes }: { classes?: unknown } = Object(model);
-  const isMany = hasTop5(typeof classes === 'number' ? classes : undefined);
-  const more = isMany ? `, top-5 ${top5.toFixed(2)} %` : '';
-  return `top-1 ${top1.toFixed(2)} %${more}, ${EVAL_LOSS} ${loss.toFixed(4)}`;
+function scoresText(last: NonNullable<Manifest['last']>, model: Manifest['model']): string {
+  const { shown } = metricsOf(taskFactsOf({ model }));
+  const scores = shown.map((metric) => labelledScore(metric, last));
+  return [...scores, `${EVAL_LOSS} ${last.loss.toFixed(4)}`].join(', ');
 }

@@ -16,7 +16,9 @@ import { recipeOfRun, writtenRecipeOf } from '../../phase/run-recipe.js';
 import { needsOf, type PhaseName, phaseOf, phasesNamed, phasesOf, withNeeds } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
+import { labelledScore } from '../../run/metric.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
+import { metricsOf } from '../../tasks/metrics.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
 import { LostRank } from '../../training/distributed/lost-rank.js';
@@ -100,8 +102,11 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       for (const record of records) record.done();
-      for (const { phase, top1 } of results) {
-        print(`${phase}: top-1 ${top1.toFixed(2)} %, ${runFolder(runDir).phase(phase).root}`);
+      const { primary } = metricsOf(recipe.model);
+      for (const result of results) {
+        print(
+          `${result.phase}: ${labelledScore(primary, result)}, ${runFolder(runDir).phase(result.phase).root}`,
+        );
       }
     }
   } catch (error) {

@@ -7,6 +7,7 @@ import { judgedPhases } from '../../report/judged-phases.js';
 import { type RunSummary, summarize } from '../../report/summary.js';
 import { type Way, wayOf } from '../../report/way.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
+import { metricsOf } from '../../tasks/metrics.js';
 
 export interface Conclusion {
   readonly summary: RunSummary;
@@ -27,7 +28,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
     seed: recipe.seed,
     results,
     machine: machineFacts(),
-    judged: judgedPhases(runDir, results),
+    judged: judgedPhases(runDir, results, metricsOf(recipe.model).primary),
     classes: recipe.model.classes,
     way: wayOf(recipe),
   });

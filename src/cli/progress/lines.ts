@@ -1,6 +1,7 @@
 import type { createColors } from 'picocolors';
 import { bytes, duration, EVALUATING } from '../../report/format.js';
 import { EVAL_LOSS, TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../report/labels.js';
+import { labelledScore } from '../../run/metric.js';
 import type { PhaseState } from './phase-state.js';
 
 export type Colors = ReturnType<typeof createColors>;
@@ -21,7 +22,7 @@ export function barLine(state: PhaseState, columns: number, colors: Colors): str
 }
 
 /** What stays of a phase once it is done. */
-export function doneLine({ phase, result }: PhaseState): string {
+export function doneLine({ phase, primary, result }: PhaseState): string {
   if (result === undefined) return phase;
   return [
     phase.padEnd(4),
@@ -29,7 +30,7 @@ export function doneLine({ phase, result }: PhaseState): string {
     `${grouped(result.steps)} steps`,
     `${TRAIN_TIME} ${duration(result.seconds)}`,
     `${EVAL_LOSS} ${result.loss.toFixed(2)}`,
-    `top-1 ${result.top1.toFixed(1)} %`,
+    labelledScore(primary, result, 1),
   ].join('  ');
 }
 
@@ -58,7 +59,7 @@ const SLOW_DATA = 0.2;
 
 /** In the order shown; `rank`: the highest is dropped first where there is no room. */
 function factsOf(
-  { step, evaluation, secondsLeft }: PhaseState,
+  { step, primary, evaluation, secondsLeft }: PhaseState,
   curve = '',
 ): { rank: number; text: string }[] {
   if (step === undefined) return [];
@@ -67,7 +68,7 @@ function factsOf(
     { rank: 1, text: `${grouped(step.step)}/${grouped(step.steps)}` },
     { rank: 3, text: `${TRAIN_LOSS} ${step.loss.toFixed(3)}` },
     ...(curve.length > 1 ? [{ rank: 8, text: curve }] : []),
-    ...(evaluation ? [{ rank: 4, text: `top-1 ${evaluation.top1.toFixed(1)} %` }] : []),
+    ...(evaluation ? [{ rank: 4, text: labelledScore(primary, evaluation, 1) }] : []),
     { rank: 6, text: `${grouped(Math.round(step.images_per_second))} ${TRAIN_SPEED}` },
     { rank: 7, text: bytes(step.memory_bytes) },
     ...(step.data_wait > SLOW_DATA

@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs';
+import type { Metric } from '../../run/metric.js';
 import { tailMetrics } from '../../run/metrics-log-tail.js';
 import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../run/records.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import { RECENT, secondsLeft } from '../../run/seconds-left.js';
+import { metricsOfRun } from '../../tasks/metrics.js';
 import { lossCurve } from './loss-curve.js';
 
 /** What a phase's files said so far. */
 export interface PhaseState {
   readonly phase: string;
+  /** What an evaluation and the result report first. */
+  readonly primary: Metric;
   /** `running` once a record came in since watching began; `done` once `result.json` is there. */
   readonly stage: 'waiting' | 'running' | 'done';
   readonly step?: StepRecord;
@@ -29,6 +33,7 @@ export interface PhaseWatch {
 /** Watches one phase of a run folder. Only reads. */
 export function watchPhase(root: string, phase: string): PhaseWatch {
   const files = runFolder(root).phase(phase);
+  const { primary } = metricsOfRun(root);
   const tail = tailMetrics(files.metrics);
   const before = fold([], tail.poll().records);
   let recent = before;
@@ -36,6 +41,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
   const losses = lossCurve();
   let state: PhaseState = {
     phase,
+    primary,
     stage: 'waiting',
     resumedFrom: before.at(-1)?.step ?? 0,
     curve: losses.draw,
@@ -55,6 +61,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
       const running = state.stage === 'running' || reset || records.length > 0;
       state = {
         phase,
+        primary,
         stage: result ? 'done' : running ? 'running' : 'waiting',
         step: recent.at(-1),
         evaluation,

@@ -2,6 +2,7 @@ import type { Batch } from '../../data/loader/batch.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { Phase } from '../../recipe/phases.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
+import { type Metric, scoreOf } from '../../run/metric.js';
 import type { MetricRecord } from '../../run/records.js';
 import { openEventFile } from '../../run/tensorboard/event-file.js';
 import {
@@ -36,6 +37,13 @@ export const NO_EVENTS: PhaseEvents = {
   done: () => {},
 };
 
+interface EventsPlace {
+  readonly folder: string;
+  readonly fromStep: number;
+  /** Those of an evaluation that are written. */
+  readonly metrics: readonly Metric[];
+}
+
 /**
  * Opens a phase's event files, as `run.tensorboard` says. What is written depends on the training; the training does
  * not depend on it.
@@ -43,7 +51,7 @@ export const NO_EVENTS: PhaseEvents = {
 export function openPhaseEvents(
   recipe: Recipe,
   phase: Phase,
-  { folder, fromStep }: { readonly folder: string; readonly fromStep: number },
+  { folder, fromStep, metrics }: EventsPlace,
 ): PhaseEvents {
   const settings = recipe.run.tensorboard;
   if (settings === false) return NO_EVENTS;
@@ -54,7 +62,7 @@ export function openPhaseEvents(
     record: (record) =>
       file.append(
         record.step,
-        scalarsOf(record).map(([tag, value]) => scalar(tag, value)),
+        scalarsOf(record, metrics).map(([tag, value]) => scalar(tag, value)),
       ),
     weights: (step, model) => {
       if (every !== null && step % every === 0) file.append(step, histogramsOf(model));
@@ -64,12 +72,14 @@ export function openPhaseEvents(
   };
 }
 
-function scalarsOf(record: MetricRecord): (readonly [tag: string, value: number])[] {
+function scalarsOf(
+  record: MetricRecord,
+  metrics: readonly Metric[],
+): (readonly [tag: string, value: number])[] {
   const { loss } = record;
   if (record.kind === 'eval') {
     return [
-      ['eval/top1', record.top1],
-      ['eval/top5', record.top5],
+      ...metrics.map((metric) => [`eval/${metric.name}`, scoreOf(record, metric)] as const),
       ['eval/loss', loss],
     ];
   }

@@ -12,10 +12,8 @@ import { FOLDER_WEIGHTS } from '../../weights/model-file/folder-weights.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../../weights/model-file/model-file.js';
 import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
 
-const evaluation = z.object({
+const evaluation = z.looseObject({
   step: z.number(),
-  top1: z.number(),
-  top5: z.number(),
   loss: z.number(),
   images: z.number().optional(),
 });

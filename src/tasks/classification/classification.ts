@@ -5,8 +5,9 @@ import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '.
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
 import type { Predictions, Task } from '../../training/task.js';
-import { type InputOptions, imageInput } from '../image-input.js';
-import { headsOf, judged, widened } from '../logits.js';
+import { type InputOptions, imageInput } from '../input/image-input.js';
+import { headsOf, judged, widened } from './logits.js';
+import { classificationMetrics } from './metrics.js';
 
 export interface ClassificationOptions extends InputOptions {
   readonly classes: number;
@@ -43,6 +44,8 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
   const inputOf = imageInput(options);
 
   return {
+    metrics: classificationMetrics(classes),
+
     prepare(batch) {
       checkBatch(batch, channels, classes);
       return scope(() => {
@@ -72,6 +75,9 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
         top5: sum(hits).item(),
       };
     },
+
+    summarize: ({ top1, top5 }, images) => ({ top1: (100 * top1) / images, top5: (100 * top5) / images }),
+
     predict(logits, { labels }) {
       return scope(() => predictionsOf(judged(to(logits, { dtype: 'F64' })), labels));
     },

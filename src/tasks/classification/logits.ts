@@ -1,5 +1,5 @@
-import { mean, to, unbind } from '../torch/ops.js';
-import type { Tensor } from '../torch/tensor.js';
+import { mean, to, unbind } from '../../torch/ops.js';
+import type { Tensor } from '../../torch/tensor.js';
 
 /** The loss of bfloat16 outputs is computed in float32. */
 export function widened(output: Tensor): Tensor {

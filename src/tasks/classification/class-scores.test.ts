@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { confusionOf, hitsOf, packHits } from '../run/confusion.js';
-import { confusionCounter } from '../training/confusion-counter.js';
+import { confusionOf, hitsOf, packHits } from '../../run/confusion.js';
+import { confusionCounter } from '../../training/confusion-counter.js';
 import { classScores, confusions, worstClasses } from './class-scores.js';
 
 const CLASSES = 5;

@@ -1,6 +1,6 @@
-import { InputError, RunError } from '../base/errors.js';
-import type { Box, Mix } from '../data/dataset.js';
-import type { Batch } from '../data/loader/batch.js';
+import { InputError, RunError } from '../../base/errors.js';
+import type { Box, Mix } from '../../data/dataset.js';
+import type { Batch } from '../../data/loader/batch.js';
 import {
   copyInto,
   divide,
@@ -14,10 +14,10 @@ import {
   sub,
   to,
   zeros,
-} from '../torch/ops.js';
-import { Generator } from '../torch/random.js';
-import { scope } from '../torch/scope.js';
-import { fromArray, fromData, type Tensor } from '../torch/tensor.js';
+} from '../../torch/ops.js';
+import { Generator } from '../../torch/random.js';
+import { scope } from '../../torch/scope.js';
+import { fromArray, fromData, type Tensor } from '../../torch/tensor.js';
 
 export interface InputOptions {
   /** Of the model's input; grey images are repeated over three. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch } from '../data/loader/batch.js';
-import { scope } from '../torch/scope.js';
+import type { Batch } from '../../data/loader/batch.js';
+import { scope } from '../../torch/scope.js';
 import { imageInput } from './image-input.js';
 
 const [SIZE, CHANNELS, HEIGHT, WIDTH] = [4, 3, 20, 30];

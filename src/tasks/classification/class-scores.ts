@@ -1,4 +1,4 @@
-import type { Confusion } from '../run/confusion.js';
+import type { Confusion } from '../../run/confusion.js';
 
 /** How well one class is told. */
 export interface ClassScore {

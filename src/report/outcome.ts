@@ -1,0 +1,27 @@
+import { type Metric, type Scored, scoreOf } from '../run/metric.js';
+import type { Interval } from './uncertainty.js';
+
+// The keys that `summary.json` and `eval --json` derive from the name of a metric: `top1_interval`, `difference_top1`.
+
+/** The field with the 95 % interval of a metric; empty if the interval is unknown. */
+export function intervalField(
+  { name }: Metric,
+  interval: Interval | undefined,
+): Readonly<Record<string, Interval>> {
+  return interval === undefined ? {} : { [`${name}_interval`]: interval };
+}
+
+/** The 95 % interval of a metric, if it is known. */
+export function intervalIn(outcome: Scored, { name }: Metric): Interval | undefined {
+  return outcome[`${name}_interval`] as Interval | undefined;
+}
+
+/** The field with the difference of a metric between two models, in its unit. */
+export function differenceField({ name }: Metric, difference: number): Readonly<Record<string, number>> {
+  return { [`difference_${name}`]: difference };
+}
+
+/** That difference; 0 if there is none. */
+export function differenceIn(summary: Scored, { name }: Metric): number {
+  return scoreOf(summary, { name: `difference_${name}` }) || 0;
+}

@@ -1,0 +1,60 @@
+/** A number that a task reports for an evaluation. */
+export interface Metric {
+  /** Its key in `metrics.jsonl`, `result.json`, manifests and `--json` output: `top1`. */
+  readonly name: string;
+  /** In tables and messages: `top-1`. */
+  readonly label: string;
+  /** In titles of figures: `Top-1 accuracy`. */
+  readonly title: string;
+  /** `%`, or empty for a number without a unit. */
+  readonly unit: string;
+  readonly better: 'higher' | 'lower';
+  /** Whether the value is the share of the images that are right. Such a metric has a binomial confidence interval. */
+  readonly isShareOfImages: boolean;
+}
+
+/** What a task reports. */
+export interface TaskMetrics {
+  /** Decides which checkpoint is the best, when to stop early, and which model wins. */
+  readonly primary: Metric;
+  /** What is recorded, the primary metric first. */
+  readonly all: readonly Metric[];
+  /** What is printed and drawn: without metrics that are trivial for the model at hand. */
+  readonly shown: readonly Metric[];
+}
+
+/** An object that has the values of metrics among its fields, as in the run folder's files. */
+export interface Scored {
+  readonly [metric: string]: unknown;
+}
+
+/** @returns the value of a metric; NaN if it is missing or not a number */
+export function scoreOf(record: Scored, { name }: Pick<Metric, 'name'>): number {
+  const value = record[name];
+  return typeof value === 'number' ? value : Number.NaN;
+}
+
+/** @returns the values of several metrics, by name */
+export function scoresOf(record: Scored, metrics: readonly Metric[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(metrics.map((metric) => [metric.name, scoreOf(record, metric)]));
+}
+
+/** `12.34 %`; `?` without a value. */
+export function scoreText({ unit }: Pick<Metric, 'unit'>, value: number | undefined, digits = 2): string {
+  return value === undefined ? '?' : `${value.toFixed(digits)} ${unit}`.trimEnd();
+}
+
+/** `top-1 12.34 %` */
+export function labelledScore(metric: Metric, record: Scored, digits = 2): string {
+  return `${metric.label} ${scoreText(metric, scoreOf(record, metric), digits)}`;
+}
+
+/** Whether a score is better than another by more than `margin`. */
+export function isBetter(
+  { better }: Pick<Metric, 'better'>,
+  score: number,
+  than: number,
+  margin = 0,
+): boolean {
+  return better === 'higher' ? score > than + margin : score < than - margin;
+}

@@ -1,0 +1,26 @@
+import { existsSync } from 'node:fs';
+import type { TaskMetrics } from '../run/metric.js';
+import { readJsonObject, runFolder } from '../run/run-folder.js';
+import { classificationMetrics } from './classification/metrics.js';
+
+/** What a recipe or a summary says about its task. */
+export interface TaskFacts {
+  readonly classes?: number | undefined;
+}
+
+/** What a recipe, such as a parsed `recipe.json`, says about its task. Fields that are missing or invalid are left out. */
+export function taskFactsOf(recipe: unknown): TaskFacts {
+  const { classes }: { classes?: unknown } = Object(Object(recipe).model);
+  return typeof classes === 'number' ? { classes } : {};
+}
+
+/** The metrics of the run in a folder; without a recipe, those of classification with many classes. */
+export function metricsOfRun(root: string): TaskMetrics {
+  const { recipe } = runFolder(root);
+  return metricsOf(existsSync(recipe) ? taskFactsOf(readJsonObject(recipe)) : {});
+}
+
+/** The metrics of a run's task. Classification is the only task so far. */
+export function metricsOf({ classes }: TaskFacts): TaskMetrics {
+  return classificationMetrics(classes);
+}
