@@ -17,7 +17,13 @@ import { main, SetupError } from './lib/failure.mjs';
 import { root } from './lib/paths.mjs';
 import { screenOf, svgOf, textOf } from './lib/terminal-picture.mjs';
 
-const SHORT = ['phases.PT.epochs=0.6', 'phases.MT.epochs=0.036', 'phases.FT.epochs=0.044'];
+const SHORT = [
+  'model.depth=32',
+  'data.eval_images=1000',
+  'phases.PT.epochs=0.3',
+  'phases.MT.epochs=0.04',
+  'phases.FT.epochs=0.06',
+];
 const pictures = join(root, 'docs/pictures');
 const program = join(root, 'dist/cli/main.js');
 
@@ -49,31 +55,34 @@ async function takeRunning(browser, folder) {
     'runs/short',
     ...SHORT.flatMap((setting) => ['--set', setting]),
   ]);
-  const stepsOf = (/** @type {string} */ phase) =>
-    recordsOf(join(folder, 'runs/short', phase, 'metrics.jsonl'));
-  await Promise.race([run.ended, until(() => stepsOf('PT') > 0)]);
+  const isTime = () => {
+    const metrics = join(folder, 'runs/short/MT/2/metrics.jsonl');
+    return existsSync(metrics) && readFileSync(metrics, 'utf8').split('\n').length > 3;
+  };
+  await Promise.race([run.ended, until(isTime)]);
+  const screen = screenOf(run.output());
+  const first = screen.findIndex((row) => textOf(row).startsWith('✓'));
+  const last = screen.findLastIndex((row) => textOf(row).trim() !== '');
+  writeSvg('terminal-run.svg', screen.slice(first, last + 1), 'The terminal while phases train');
+  const phases = processesOf(join(folder, 'runs/short'));
+  for (const pid of phases) process.kill(pid, 'SIGSTOP'); // so that the page is of the same moment
   const watch = await served(folder, 'runs/short');
   try {
     const page = await browser.newPage({ viewport: { width: 1200, height: 1250 } });
     await page.goto(watch.url);
     await page.waitForSelector('.chart canvas');
-    const isTime = () => existsSync(join(folder, 'runs/short/MT/0/result.json')) && stepsOf('MT/2') > 1;
-    await Promise.race([run.ended, until(isTime)]);
-    const screen = screenOf(run.output());
     await page.waitForTimeout(1000);
     await save(await page.screenshot(), 'watch-running.png');
-    const first = screen.findIndex((row) => textOf(row).startsWith('✓'));
-    const last = screen.findLastIndex((row) => textOf(row).trim() !== '');
-    writeSvg('terminal-run.svg', screen.slice(first, last + 1), 'The terminal while phases train');
     await page.close();
   } finally {
     watch.stop();
+    for (const pid of phases) process.kill(pid, 'SIGCONT');
   }
   await run.ended;
-  const screen = screenOf(run.output());
-  const first = screen.findIndex((row) => /^phase +steps/.test(textOf(row)));
-  const last = screen.findLastIndex((row) => textOf(row).trim() !== '');
-  writeSvg('terminal-summary.svg', screen.slice(first, last + 1), 'The table at the end of a run');
+  const end = screenOf(run.output());
+  const table = end.findIndex((row) => /^phase +steps/.test(textOf(row)));
+  const bottom = end.findLastIndex((row) => textOf(row).trim() !== '');
+  writeSvg('terminal-summary.svg', end.slice(table, bottom + 1), 'The table at the end of a run');
 }
 
 /** The last evaluation on the page, on a desktop and on a phone, and the report. @param {Browser} browser @param {string} folder */
@@ -84,6 +93,7 @@ async function takeFinished(browser, folder) {
     await page.goto(watch.url);
     await page.getByLabel('Phase of the evaluation').selectOption('FT');
     await page.locator('#evaluation').evaluate((heading) => heading.scrollIntoView());
+    await page.mouse.wheel(0, -110); // the page's own header covers the top
     await page.waitForTimeout(1000);
     await save(await page.screenshot(), 'watch-evaluation.png');
     await page.close();
@@ -166,9 +176,15 @@ async function until(isTrue) {
   while (!isTrue()) await sleep(100);
 }
 
-/** Number of lines. @param {string} file */
-function recordsOf(file) {
-  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
+/** Process ids of the phases that are in training. @param {string} run @returns {number[]} */
+function processesOf(run) {
+  const files = ['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E'].map((phase) =>
+    join(run, phase, 'status.json'),
+  );
+  const states = files
+    .filter((file) => existsSync(file))
+    .map((file) => JSON.parse(readFileSync(file, 'utf8')));
+  return states.filter(({ state }) => state === 'running').map(({ pid }) => pid);
 }
 
 /** @param {string} name @param {ReturnType<typeof screenOf>} rows @param {string} label */
