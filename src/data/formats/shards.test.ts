@@ -8,6 +8,7 @@ import {
   refusals,
   sha256,
   storedBytes,
+  tarOf,
   testFolder,
   unpacked,
 } from '../../../test/fixtures/data-fixture.js';
@@ -93,23 +94,6 @@ describe('classes', () => {
     expect(failure(() => open('train')).message).toMatch(/classes\.json does not list the names/);
   });
 });
-
-/** A tar file of small files, by POSIX.1-1988. */
-function tarOf(...files: [name: string, content: string][]): Buffer {
-  const parts = files.flatMap(([name, content]) => {
-    const header = Buffer.alloc(512);
-    header.write(name, 0);
-    header.write(content.length.toString(8).padStart(11, '0'), 124);
-    header.write('0', 156);
-    header.fill(' ', 148, 156);
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-    const block = Buffer.alloc(512 * Math.ceil(content.length / 512));
-    block.write(content);
-    return [header, block];
-  });
-  return Buffer.concat([...parts, Buffer.alloc(1024)]);
-}
 
 describe('samples', () => {
   test.each<[string, [string, string][], RegExp]>([

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
 import { readSmallText } from '../../files/small-file.js';
-import { className, labelsAmong } from '../class-names.js';
+import { className, labelsAmong, type NamedClasses } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
 import { type KnownClasses, numberNames } from '../labels.js';
 import { joinedPassedOver } from '../passed-over.js';
@@ -17,6 +17,8 @@ import type { ShardIndex } from './shard-samples.js';
 export interface ShardOptions {
   /** Where the indices of shards are kept. Default: in the cache folder. */
   readonly cacheFolder?: string;
+  /** Where no list of names lies beside the shards and every label is a name: the classes that these names are of. */
+  readonly otherwise?: NamedClasses | undefined;
   /** Told of a damaged shard, which is then passed over. Without: the error is thrown. */
   readonly onProblem?: (problem: InputError) => void;
 }
@@ -37,11 +39,15 @@ export function shards(
 ): Dataset {
   const files = shardFiles(folder, split);
   const { names, shard, starts, bytes, labels, byName, passedOver } = joined(files, options);
-  const named = known.classes ?? classNames(folder);
+  const listed = known.classes ?? classNames(folder);
+  const areNames = byName.length > 0 && labels.every((label) => label < 0);
+  const { otherwise } = options;
+  const named = listed ?? (areNames ? otherwise?.names : undefined);
+  const whose = known.from ?? (listed === undefined ? otherwise?.from : undefined) ?? folder;
   const classes = named ?? numberNames(known.modelClasses ?? highest(labels) + 1);
   for (const { from, to, labelNames } of byName) {
     const show = (name: string) => `${files[shard[from]]}: label ${JSON.stringify(name)}`;
-    const places = labelsAmong(labelNames, { names: classes, from: known.from ?? folder }, show, NAME_THEM);
+    const places = labelsAmong(labelNames, { names: classes, from: whose }, show, NAME_THEM);
     for (let i = from; i < to; i++) if (labels[i] < 0) labels[i] = places[-1 - labels[i]];
   }
   const wrong = labels.findIndex((label) => label >= classes.length);

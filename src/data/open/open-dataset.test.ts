@@ -1,8 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, test, vi } from 'vitest';
-import { cifarRecords, failure, fixture, testFolder, unpacked } from '../../../test/fixtures/data-fixture.js';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import {
+  cifarRecords,
+  failure,
+  fixture,
+  tarOf,
+  testFolder,
+  unpacked,
+} from '../../../test/fixtures/data-fixture.js';
 import type { DataFormat } from '../formats/formats.js';
 import { dataFormatOf, openDataset, openEvalDataset } from './open-dataset.js';
 
@@ -154,5 +161,135 @@ describe('a folder', () => {
     expect(failure(() => openDataset({ format: 'cifar-10', path: folder.path })).message).toMatch(
       /data_batch_1/,
     );
+  });
+});
+
+describe('images for a model that names its classes', () => {
+  const named = (names: readonly string[]) => ({
+    count: names.length,
+    named: { names, from: 'FT' },
+    isCertain: true,
+  });
+  const open = (names: readonly string[], split?: 'train') =>
+    openEvalDataset(folder.path, { model: named(names), split });
+  const labelsOf = ({ dataset }: ReturnType<typeof open>) =>
+    Array.from({ length: dataset.length }, (_, i) => dataset.classes[dataset.label(i)]);
+
+  const CIFAR = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
+  const CIFAR_100 = Array.from({ length: 100 }, (_, i) => `fine ${String(i).padStart(3, '0')}`);
+
+  describe.each([
+    ['cifar-10', CIFAR, 'batches.meta.txt'],
+    ['cifar-100', CIFAR_100, 'cifar-100-binary/fine_label_names.txt'],
+  ] as const)('%s', (format, names, file) => {
+    beforeEach(() => {
+      WRITERS[format]();
+    });
+
+    test('with its names: labels go by name, whatever the order of the model', () => {
+      folder.write(file, `${names.join('\n')}\n\n`);
+      const inOrder = open(names);
+      const reversed = open([...names].reverse());
+      expect(labelsOf(reversed)).toEqual(labelsOf(inOrder));
+      const last = names.length - 1;
+      expect(reversed.dataset.label(0)).toBe(last - inOrder.dataset.label(0));
+      expect([inOrder.assumptions, reversed.assumptions]).toEqual([[], []]);
+    });
+
+    test('with names that the model does not know: they are listed and refused', () => {
+      folder.write(file, names.join('\n'));
+      const [first] = labelsOf(open(names));
+      const others = names.map((name) => (name === first ? 'kite' : name));
+      const { message, hint } = failure(() => open(others));
+      expect(message).toBe(`${first}: no class has this name`);
+      expect(hint).toContain(`The ${names.length} classes of FT are`);
+    });
+
+    test('of a model of more classes, of which these are some', () => {
+      folder.write(file, names.join('\n'));
+      const more = open(['kite', ...names]);
+      expect(labelsOf(more)).toEqual(labelsOf(open(names)));
+      expect(more.missing).toContain('kite');
+    });
+
+    test('without names: the mapping by number is printed, and refused where the count differs', () => {
+      const { dataset, assumptions } = open([...names].reverse());
+      expect(assumptions).toHaveLength(1);
+      expect(assumptions[0]).toContain(`which are numbers, are those of the model: 0 = ${names.at(-1)}`);
+      expect(dataset.classes).toEqual([...names].reverse());
+      const { message } = failure(() => open(['kite', ...names]));
+      expect(message).toContain(`has ${names.length} classes, the model ${names.length + 1}`);
+    });
+  });
+
+  describe('IDX, which is Fashion-MNIST and so has names', () => {
+    const published = () => openEvalDataset(folder.path, { model: { count: 10 } }).dataset.classes;
+
+    beforeEach(() => {
+      WRITERS['fashion-mnist']();
+    });
+
+    test('labels go by name, whatever the order and number of the classes of the model', () => {
+      const reversed = open([...published()].reverse());
+      expect(reversed.dataset.label(0)).toBe(9);
+      expect(labelsOf(reversed)).toEqual(['T-shirt/top', 'T-shirt/top']);
+      expect(labelsOf(open(['Hat', ...published()]))).toEqual(['T-shirt/top', 'T-shirt/top']);
+      expect(reversed.assumptions).toEqual([]);
+    });
+
+    test('names that the model does not know are refused', () => {
+      const digits = Array.from({ length: 10 }, (_, i) => `digit ${i}`);
+      expect(failure(() => open(digits)).message).toBe('T-shirt/top: no class has this name');
+    });
+
+    test('for a model without names the order is said, and another number of classes refused', () => {
+      const evaluated = (count: number) => openEvalDataset(folder.path, { model: { count } });
+      expect(evaluated(10).assumptions[0]).toContain('0 = T-shirt/top, 1 = Trouser, ');
+      expect(failure(() => evaluated(9)).message).toContain('has 10 classes, the model 9');
+      expect(failure(() => evaluated(11)).message).toContain('has 10 classes, the model 11');
+    });
+  });
+
+  describe('shards whose labels are names', () => {
+    const SAMPLES = ['cat', 'ant', 'bee', 'cat'];
+
+    const write = (names: readonly string[], list?: readonly string[]) => {
+      vi.stubEnv('DEEP_INCUBATION_CACHE', join(folder.path, '.cache'));
+      const files = names.flatMap((name, i): [string, string][] => [
+        [`${i}.jpg`, 'x'],
+        [`${i}.cls`, name],
+      ]);
+      folder.write('val-0.tar', tarOf(...files));
+      if (list) folder.write('classes.json', JSON.stringify(list));
+    };
+
+    test('with a list of the classes: by name', () => {
+      write(SAMPLES, ['bee', 'cat', 'ant']);
+      const images = open(['ant', 'bee', 'cat']);
+      expect(labelsOf(images)).toEqual(SAMPLES);
+      expect(Array.from(SAMPLES, (_, i) => images.dataset.label(i))).toEqual([2, 0, 1, 2]);
+      expect(images.assumptions).toEqual([]);
+    });
+
+    test('without a list: by the names of the model, of which some may have no image', () => {
+      write(SAMPLES);
+      const images = open(['dog', 'cat', 'bee', 'ant']);
+      expect(Array.from(SAMPLES, (_, i) => images.dataset.label(i))).toEqual([1, 3, 2, 1]);
+      expect(images).toMatchObject({ assumptions: [], missing: ['dog'] });
+    });
+
+    test.each([
+      ['with a list', ['ant', 'bee', 'cat']],
+      ['without one', undefined],
+    ])('names that the model does not know are refused, %s', (_, list) => {
+      write(SAMPLES, list);
+      const { message } = failure(() => open(['ant', 'bee', 'dog']));
+      expect(message).toMatch(/cat"?: no class has this name$/);
+    });
+
+    test('numbers among them are not taken for labels of the model', () => {
+      write(['0', 'ant']);
+      expect(failure(() => open(['bee', 'ant'])).message).toContain('no class has this name');
+    });
   });
 });

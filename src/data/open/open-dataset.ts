@@ -87,7 +87,14 @@ function pairOfClasses(
 
 function openPair(
   folder: string,
-  { format, modelClasses, category, evalSplit = 'val' }: Omit<OpenDatasetOptions, 'path'>,
+  {
+    format,
+    modelClasses,
+    classes,
+    from = 'the list given',
+    category,
+    evalSplit = 'val',
+  }: Omit<OpenDatasetOptions, 'path'>,
 ): DatasetPair {
   switch (format) {
     case 'fashion-mnist':
@@ -95,7 +102,8 @@ function openPair(
     case 'folder':
       return imageFolders(folder, { modelClasses }, { evalSplit });
     case 'shards': {
-      const train = shards(folder, 'train', { modelClasses });
+      const otherwise = classes && { names: classes, from };
+      const train = shards(folder, 'train', { modelClasses }, { otherwise });
       const val = shards(folder, evalSplit, { classes: train.classes });
       return { train, val: { ...val, isUnnamed: train.isUnnamed } };
     }
@@ -142,13 +150,13 @@ export function classesOfData(
 function openEval(
   format: DataFormat,
   dir: string,
-  { model: { count: modelClasses }, category, split }: OpenEvalOptions,
+  { model: { count: modelClasses, named }, category, split }: OpenEvalOptions,
 ): Dataset {
   switch (format) {
     case 'folder':
       return evalImages(dir, modelClasses, split);
     case 'shards':
-      return shards(dir, split ?? 'val', { modelClasses });
+      return shards(dir, split ?? 'val', { modelClasses }, { otherwise: named });
     case 'cifar-10':
     case 'cifar-100':
       return cifar(dir, format, publishedPart(dir, split, format));
