@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Hono } from 'hono';
 import type { Asset } from './assets.js';
 import { eventsOf } from './event-stream.js';
@@ -22,6 +23,8 @@ const MOST_POINTS = 4000;
 
 /** The dashboard as a web application: the page, and below /api what it shows. Runs are named by their number. */
 export function createApp({ runs, watcher, assets, host, token, signal }: AppOptions): Hono {
+  // One for each open page: many of them are no leak, which is what Node would warn of.
+  if (signal !== undefined) setMaxListeners(0, signal);
   const app = new Hono();
   app.use(securityHeaders, onlyReads, ownHost(host));
   if (token !== undefined) app.use(withToken(token));

@@ -97,6 +97,24 @@ test.each([
   60_000,
 );
 
+test('many readers at a time are not taken for a leak', async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on('warning', onWarning);
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 20 }, () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {}).resume();
+    socket.write('GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    return socket;
+  });
+  await expect.poll(() => listening, { timeout: 20_000 }).toBe(20);
+  for (const socket of sockets) socket.destroy();
+  await expect.poll(() => listening, { timeout: 20_000 }).toBe(0);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});
+
 test('a reader that stays is told, and is let go when the server ends', async () => {
   const own = new AbortController();
   const runs = [createRunFeed(folder, 0)];
