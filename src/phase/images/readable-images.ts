@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { ownCommand } from '../../base/shell.js';
 import { checkImage } from '../../data/check/check-image.js';
-import { type Dataset, isEncoded } from '../../data/dataset.js';
+import { type Dataset, type EncodedImage, isEncoded } from '../../data/dataset.js';
 import type { FixedTransform } from '../../data/transforms/transform.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
@@ -49,17 +49,20 @@ export async function requireReadable(
 ): Promise<void> {
   if (val.length === 0 || !isEncoded(val.source(0)) || isKnown(recipe, runDir, owner)) return;
   setImageThreads(recipe.run.workers === 'auto' ? availableParallelism() : recipe.run.workers);
-  const found = await unreadable(val, evalTransform, onProgress);
-  if (found.length > 0) throw unreadableImages(found, val.length, placeOf(recipeOfPhase(recipe, owner)).path);
+  const found = await unusable(val, evalTransform, onProgress);
+  if (found.length > 0) throw unusableImages(found, val.length, placeOf(recipeOfPhase(recipe, owner)).path);
   remember(recipe, runDir, owner);
 }
 
+/** An image that cannot be evaluated on. */
 interface Found {
   readonly index: number;
   readonly text: string;
+  /** Why a readable image does not fit the model, as the transform says it; absent where it cannot be read. */
+  readonly unfit?: { readonly hint: string | undefined };
 }
 
-async function unreadable(
+async function unusable(
   dataset: Dataset,
   transform: FixedTransform,
   onProgress: (done: number, total: number) => void,
@@ -70,11 +73,11 @@ async function unreadable(
   const worker = async () => {
     for (let index = next++; index < dataset.length; index = next++) {
       const source = dataset.source(index);
-      try {
-        if (isEncoded(source)) transform(await checkImage(source));
-      } catch (error) {
-        if (!(error instanceof InputError)) throw error;
-        found.push({ index, text: `${dataset.describe(index)} (${errorText(error)})` });
+      const problem = isEncoded(source) ? await problemOf(source, transform) : undefined;
+      if (problem !== undefined) {
+        const { error, isRead } = problem;
+        const text = `${dataset.describe(index)} (${errorText(error)})`;
+        found.push({ index, text, ...(isRead && { unfit: { hint: error.hint } }) });
       }
       onProgress(++done, dataset.length);
     }
@@ -83,17 +86,47 @@ async function unreadable(
   return found.sort((a, b) => a.index - b.index);
 }
 
+/** Why an image cannot be read, or used by the transform. */
+async function problemOf(
+  source: EncodedImage,
+  transform: FixedTransform,
+): Promise<{ readonly error: InputError; readonly isRead: boolean } | undefined> {
+  let isRead = false;
+  try {
+    const size = await checkImage(source);
+    isRead = true;
+    transform(size);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InputError) return { error, isRead };
+    throw error;
+  }
+}
+
 const MOST_NAMED = 5;
 
-function unreadableImages(found: readonly Found[], total: number, path: string | undefined): InputError {
-  const named = found.slice(0, MOST_NAMED).map(({ text }) => text);
-  const more = found.length > named.length ? ', ...' : '';
-  return new InputError(
-    `${found.length} of the ${total} images to evaluate on cannot be read: ${named.join(', ')}${more}`,
-    {
-      hint: `Restore the files or remove them. To list everything that is wrong: ${ownCommand('data', 'check', path ?? '.')}`,
-    },
+function unusableImages(found: readonly Found[], total: number, path: string | undefined): InputError {
+  const unfit = found.filter((each) => each.unfit !== undefined);
+  const unreadable = found.filter((each) => each.unfit === undefined);
+  const parts = [
+    { some: unreadable, what: 'cannot be read' },
+    { some: unfit, what: 'cannot be given to the model' },
+  ].filter(({ some }) => some.length > 0);
+  const texts = parts.map(
+    ({ some, what }) => `${some.length} of the ${total} images to evaluate on ${what}: ${namedOf(some)}`,
   );
+  const check = `To list everything that is wrong: ${ownCommand('data', 'check', path ?? '.')}`;
+  const hints = new Set(unfit.flatMap(({ unfit }) => unfit?.hint ?? []));
+  return new InputError(texts.join('; '), {
+    hint: [...(unreadable.length > 0 ? [`Restore the files or remove them. ${check}`] : []), ...hints].join(
+      ' ',
+    ),
+  });
+}
+
+function namedOf(found: readonly Found[]): string {
+  const named = found.slice(0, MOST_NAMED).map(({ text }) => text);
+  return `${named.join(', ')}${found.length > named.length ? ', ...' : ''}`;
 }
 
 const readableSchema = z.record(z.string(), z.string());
