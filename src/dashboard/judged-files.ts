@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { confusionOf } from '../run/confusion.js';
+import { readBytes, readRunJson, withRunFile } from '../run/run-file.js';
 import type { PhaseFolder } from '../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../run/samples.js';
 import type { Judged } from './protocol.js';
-import { readBytes, readRunJson, withRunFile } from './run-file.js';
 
 /** What a phase's last evaluation tells beside its scores, and the images that it has kept. */
 export function readJudged(folder: PhaseFolder): Judged {

@@ -1,9 +1,9 @@
+import { tailLines } from '../run/line-tail.js';
+import { readTail, sizeOf } from '../run/run-file.js';
 import { runFolder } from '../run/run-folder.js';
 import { RECENT, secondsLeft } from '../run/seconds-left.js';
 import { type Columns, createColumns } from './columns.js';
-import { tailLines } from './line-tail.js';
 import type { ChartMetric, PhaseState } from './protocol.js';
-import { readTail, sizeOf } from './run-file.js';
 import type { Standing } from './run-state.js';
 
 const PLACE = ['step', 'seconds', 'block_passes'] as const;

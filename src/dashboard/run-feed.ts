@@ -3,12 +3,12 @@ import { basename } from 'node:path';
 import { askQueue } from '../launch/slurm/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
 import { wayOf } from '../report/way.js';
+import { readRunJson, readTail, sizeOf } from '../run/run-file.js';
 import { requireRun, runFolder } from '../run/run-folder.js';
 import type { SampleKind } from '../run/samples.js';
 import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { Judged, RunState } from './protocol.js';
-import { readRunJson, readTail, sizeOf } from './run-file.js';
 import { type Known, readRunJobs, readStandings, type Standing } from './run-state.js';
 
 /** A run folder, read as it grows. */

@@ -3,8 +3,8 @@ import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.j
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { type PlannedPhase, phaseCondition, plannedPhases } from '../report/phase-condition.js';
 import type { PhaseCondition } from '../report/run-stand.js';
+import { readRunJson } from '../run/run-file.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
-import { readRunJson } from './run-file.js';
 
 /** How a phase stands, by the run folder alone. */
 export interface Standing extends PhaseCondition, Pick<PlannedPhase, 'depths'> {

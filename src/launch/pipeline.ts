@@ -36,7 +36,7 @@ export interface PipelineOptions {
  * const recipe = readRecipe('recipe.yaml');
  * const prepared = prepareRun(recipe, 'runs/pipeline');
  * // The phases that `only` names, each in a process of this command: none here.
- * const command = ['npx', 'deep-incubation', 'run-phase'];
+ * const command = ['npx', 'deep-incubation', 'phase'];
  * const ran = await runPipeline({ prepared, command, note: console.log, only: [] });
  */
 export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]> {

@@ -8,7 +8,7 @@ import type { Task } from '../training/task.js';
 import type { Trainable } from '../training/trainer.js';
 
 /**
- * Module imitation, the alternative that the paper argues against (method.md, section 1) and an ablation of
+ * Module imitation, the alternative that the paper argues against and an ablation of
  * incubation: the module learns to give what the meta stage in its place gives, both on the meta model's features,
  * by the mean squared distance; labels and classifier have no say. In the last place the features are the logits.
  *

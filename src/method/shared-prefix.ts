@@ -4,7 +4,7 @@ import type { Tensor } from '../torch/tensor.js';
 import type { Trainable } from '../training/trainer.js';
 
 /**
- * Lets hybrids of one meta model share the forward pass of its frozen leading stages (method.md section 6: MT epochs
+ * Lets hybrids of one meta model share the forward pass of its frozen leading stages (docs/method.md, "What it costs": MT epochs
  * cost 3L + 15 block-passes instead of 3L + 18, for four modules). Exact where all of them see the same batch and have the
  * same drop-path masks there: the first to need a stage's features of a micro-batch computes them, the others take them.
  *

@@ -254,7 +254,7 @@ function vitActivations(config: VitConfig): BlockActivations {
   };
 }
 
-/** method.md section 6: MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio and both heads. */
+/** MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio and both heads. */
 function vitCost(config: VitConfig): Blueprint['cost'] {
   const { width: D } = config;
   const N = tokenCount(config);

@@ -11,8 +11,7 @@ import type { PhaseParts } from './phase-parts.js';
  * train together rank 0 does so; the others wait for it, and are told.
  */
 export function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<Evaluation> {
-  const { recipe, phase, folder, samples, images, model, ema, task, generator, device, crew, onProgress } =
-    parts;
+  const { recipe, phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;
   const { all: metrics } = task.metrics;
   const details =
     samples &&
@@ -39,7 +38,6 @@ export function scorer(parts: PhaseParts, fromStep: number): (step: number) => P
           }),
           precision,
           device,
-          generator,
           ...(judging && { onPredicted: judging.onPredicted }),
         });
       const found = await (ema === undefined ? score() : ema.swapped(score));

@@ -2,7 +2,7 @@ import type { Blueprint, Regime } from '../models/staged.js';
 import type { Phase } from '../recipe/phases.js';
 import { imageCost } from './cost.js';
 
-/** Block-passes of all phases but E2E, counted in four ways (method.md section 6), over those of E2E. */
+/** Block-passes of all phases but E2E, counted in four ways (docs/method.md, "What it costs"), over those of E2E. */
 export interface CostRatios {
   /** The official code: later meta stages compute weight gradients that nobody uses. */
   readonly official: number;

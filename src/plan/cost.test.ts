@@ -29,7 +29,7 @@ function config(preset: 'vit-base' | 'vit-large' | 'vit-huge'): VitConfig {
   };
 }
 
-// method.md section 6, "frozen truly frozen", with its epochs: PT 300, MT 100, FT 100, E2E 300.
+// Frozen blocks without weight gradients, with the epochs of the paper: PT 300, MT 100, FT 100, E2E 300.
 test.each([
   ['vit-base', '1.167'],
   ['vit-large', '0.917'],

@@ -2,7 +2,7 @@ import type { Blueprint, Regime } from '../models/staged.js';
 import { blockCosts, type ModelPart, partsOf } from './parts.js';
 
 /**
- * Passes of each block of a stage for one training image (method.md section 6): forward 1, weight gradient 1,
+ * Passes of each block of a stage for one training image (docs/method.md, "What it costs"): forward 1, weight gradient 1,
  * activation gradient 1.
  */
 const PASSES: Record<Regime, number> = { prefix: 1, suffix: 2, trained: 3 };

@@ -3,7 +3,7 @@ import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema
 
 type OptimizerName = TrainingSettings['optimizer']['name'];
 
-/** Defaults: the paper's (method.md section 2), as the official code has them. */
+/** Defaults: the paper's, as in the official code. */
 const DEFAULTS: TrainingSettings = {
   epochs: 100,
   batch_size: 256,

@@ -23,7 +23,7 @@ export interface StepRecord {
   readonly images_per_second: number;
   /** Images seen in this phase so far. */
   readonly images: number;
-  /** Cost of this phase so far, in block-passes (method.md, section 6), divided by nothing. */
+  /** Cost of this phase so far, in block-passes (docs/method.md, "What it costs"). */
   readonly block_passes: number;
   /** Training seconds of this phase so far, evaluation and start-up left out, over all resumes. */
   readonly seconds: number;

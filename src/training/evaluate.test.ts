@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { Batch } from '../data/loader/batch.js';
 import { classification } from '../tasks/classification/classification.js';
 import { linear, ones, reshape } from '../torch/ops.js';
-import { Generator } from '../torch/random.js';
 import { liveHandles } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
 import { confusionCounter } from './confusion-counter.js';
@@ -45,7 +44,6 @@ function run(
     batches: stream(),
     precision,
     device: 'cpu',
-    generator: new Generator(),
     ...(onPredicted && { onPredicted }),
   });
   return { result, seen };

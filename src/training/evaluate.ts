@@ -26,8 +26,6 @@ export interface EvaluateOptions {
   readonly precision?: Precision;
   /** Default cpu. */
   readonly device?: string;
-  /** Nothing is drawn from it. */
-  readonly generator?: Generator;
   /** Told of every batch what the model takes its images for, where the task can say. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
 }
@@ -49,7 +47,9 @@ export interface EvaluateOptions {
  * console.log(loss, images, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { model, task, precision = 'float32', device = 'cpu', generator = new Generator() } = options;
+  const { model, task, precision = 'float32', device = 'cpu' } = options;
+  // Evaluation draws no random numbers.
+  const generator = new Generator();
   const { onPredicted } = options;
   const totals = new Map<string, number>();
   let images = 0;

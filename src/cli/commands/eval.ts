@@ -80,7 +80,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const started = performance.now();
   const counter = confusionCounter(config.classes);
   const onPredicted = (_: Batch, predictions: Predictions) => counter.add(predictions);
-  const scores = await evaluate({ model, task, batches, precision, device, generator, onPredicted });
+  const scores = await evaluate({ model, task, batches, precision, device, onPredicted });
   const seconds = (performance.now() - started) / 1000;
   requireFiniteLoss(scores.loss, checkpoint);
   const names = classNames(dataset.classes);

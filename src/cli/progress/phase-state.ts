@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Metric } from '../../run/metric.js';
 import { tailMetrics } from '../../run/metrics-log-tail.js';
 import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../run/records.js';
@@ -32,7 +33,7 @@ export interface PhaseWatch {
 
 /** Watches one phase of a run folder. Only reads. */
 export function watchPhase(root: string, phase: string): PhaseWatch {
-  const files = runFolder(root).phase(phase);
+  const files = runFolder(existsSync(root) ? realpathSync(root) : resolve(root)).phase(phase);
   const { primary } = metricsOfRun(root);
   const tail = tailMetrics(files.metrics);
   const before = fold([], tail.poll().records);

@@ -88,7 +88,7 @@ describe('RandAugment on the golden image', () => {
   const golden = fileURLToPath(new URL('../../../test/golden/g_randaug_ops.safetensors', import.meta.url));
   const { tensors } = readSafetensors(golden);
   const image: Image = { width: 32, height: 32, channels: 3, data: tensors.get('image')?.data as Uint8Array };
-  /** Level and sign of each variant, by the table in spec/details.md. */
+  /** Level and sign of each variant, by the table of RandAugment in timm. */
   const LEVELS: Record<string, readonly (readonly [level: number, sign: 1 | -1])[]> = {
     Rotate: [
       [9, 1],

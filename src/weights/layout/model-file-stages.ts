@@ -11,7 +11,7 @@ const LAST_STAGE = /^(norm|fc_norm|head|head_dist)\./;
 const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];
 
 /**
- * Sorts a state dict into stages, with stage-local names (spec/method.md, section 4). With
+ * Sorts a state dict into stages, with stage-local names (docs/method.md, "What a stage does in a hybrid"). With
  * `stages.<i>.<name>` in it, names beside them are the official model's second view of the same
  * tensors: the embedding belongs to the first stage, norm and head to the last, unless they have
  * their own; `blocks.*` are copies. Without, the model is undivided: one stage.
