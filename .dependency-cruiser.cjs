@@ -20,6 +20,7 @@ const FOLDERS = [
   'data/open',
   'data/check',
   'models',
+  'models/vit',
   'models/resnet',
   'training/optimizers',
   'training/distributed',

@@ -63,7 +63,7 @@ export {
   StagedModel,
   type TensorCost,
 } from './models/staged.js';
-export { type VitConfig, vit } from './models/vit.js';
+export { type VitConfig, vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { ParentOptions } from './phase/one-parent.js';

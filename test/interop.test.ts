@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
 import { assemble } from '../src/method/assemble.js';
-import { vit } from '../src/models/vit.js';
+import { vit } from '../src/models/vit/vit.js';
 import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';

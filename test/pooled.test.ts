@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { elementCount, type TensorData } from '../src/base/tensor-data.js';
 import { assemble } from '../src/method/assemble.js';
 import { buildStage } from '../src/models/staged.js';
-import { type VitConfig, vit } from '../src/models/vit.js';
+import { type VitConfig, vit } from '../src/models/vit/vit.js';
 import { vitGraph } from '../src/onnx/vit-graph.js';
 import { writeOnnx } from '../src/onnx/write.js';
 import { modelOfCheckpoint } from '../src/phase/start/model-of-checkpoint.js';

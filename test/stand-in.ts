@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { stringify } from 'yaml';
 import { assemble } from '../src/method/assemble.js';
-import { vit } from '../src/models/vit.js';
+import { vit } from '../src/models/vit/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
 import { phasesOf } from '../src/recipe/phases.js';
 import { readRecipe } from '../src/recipe/recipe.js';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { TensorData } from '../src/base/tensor-data.js';
 import type { Batch } from '../src/data/loader/batch.js';
 import type { StageWeights } from '../src/method/assemble.js';
-import { type VitConfig, vit } from '../src/models/vit.js';
+import { type VitConfig, vit } from '../src/models/vit/vit.js';
 import { readModelFile } from '../src/weights/model-file/model-file.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 

@@ -2,7 +2,7 @@ import type { Batch, Mix } from '../../src/data/dataset.js';
 import { assemble } from '../../src/method/assemble.js';
 import { hybridRegimes } from '../../src/method/hybrid.js';
 import type { StagedModel } from '../../src/models/staged.js';
-import { vit } from '../../src/models/vit.js';
+import { vit } from '../../src/models/vit/vit.js';
 import { weightsOf } from '../../src/nn/weights.js';
 import { classification } from '../../src/tasks/classification/classification.js';
 import { distillation } from '../../src/tasks/distillation.js';

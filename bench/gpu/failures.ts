@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Batch } from '../../src/data/dataset.js';
 import { assemble } from '../../src/method/assemble.js';
-import { vit } from '../../src/models/vit.js';
+import { vit } from '../../src/models/vit/vit.js';
 import { classification } from '../../src/tasks/classification/classification.js';
 import { OutOfMemoryError } from '../../src/torch/errors.js';
 import { native } from '../../src/torch/native.js';

@@ -3,7 +3,7 @@ import type { TensorData } from '../../src/base/tensor-data.js';
 import type { Batch } from '../../src/data/dataset.js';
 import { assemble, type StageWeights } from '../../src/method/assemble.js';
 import { hybridRegimes } from '../../src/method/hybrid.js';
-import { vit } from '../../src/models/vit.js';
+import { vit } from '../../src/models/vit/vit.js';
 import { classification } from '../../src/tasks/classification/classification.js';
 import { autocast, noGrad } from '../../src/torch/autograd.js';
 import { to } from '../../src/torch/ops.js';

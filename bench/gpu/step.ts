@@ -3,7 +3,7 @@ import { RunError } from '../../src/base/errors.js';
 import type { Batch } from '../../src/data/dataset.js';
 import { assemble } from '../../src/method/assemble.js';
 import { hybridRegimes } from '../../src/method/hybrid.js';
-import { vit } from '../../src/models/vit.js';
+import { vit } from '../../src/models/vit/vit.js';
 import { classification } from '../../src/tasks/classification/classification.js';
 import { peakMemory } from '../../src/torch/engine.js';
 import { Generator } from '../../src/torch/random.js';

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { randomStream } from '../../src/base/random.js';
 import { assemble } from '../../src/method/assemble.js';
 import type { StagedModel } from '../../src/models/staged.js';
-import { vit } from '../../src/models/vit.js';
+import { vit } from '../../src/models/vit/vit.js';
 import { loadWeights, weightsOf } from '../../src/nn/weights.js';
 import { classification } from '../../src/tasks/classification/classification.js';
 import { autocast, backward, clearGrads } from '../../src/torch/autograd.js';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { StagedModel } from '../models/staged.js';
-import { vit } from '../models/vit.js';
+import { vit } from '../models/vit/vit.js';
 import { weightsOf } from '../nn/weights.js';
 import { noGrad } from '../torch/autograd.js';
 import { fillNormal, zeros } from '../torch/ops.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
 import { type Regime, StagedModel } from '../models/staged.js';
-import { vit } from '../models/vit.js';
+import { vit } from '../models/vit/vit.js';
 import { backward } from '../torch/autograd.js';
 import { crossEntropy, fillNormal, zeros } from '../torch/ops.js';
 import { profile } from '../torch/profile.js';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/loader/batch.js';
 import { StagedModel } from '../models/staged.js';
-import { vit } from '../models/vit.js';
+import { vit } from '../models/vit/vit.js';
 import { weightsOf } from '../nn/weights.js';
 import { classification } from '../tasks/classification/classification.js';
 import { autocast, backward } from '../torch/autograd.js';

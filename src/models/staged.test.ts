@@ -7,7 +7,7 @@ import { fillNormal, zeros } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { buildStage, dropPathRates, type Pass, type Regime, Stage, StagedModel } from './staged.js';
-import { type VitConfig, vit } from './vit.js';
+import { type VitConfig, vit } from './vit/vit.js';
 
 interface Rates {
   readonly divided_depths: number[];

@@ -1,5 +1,5 @@
 import { evalShorterSide } from '../data/transforms/transform.js';
-import type { VitConfig } from '../models/vit.js';
+import type { VitConfig } from '../models/vit/vit.js';
 
 export interface Normalisation {
   /** Of each channel, of pixels from 0 to 1. */

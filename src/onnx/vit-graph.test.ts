@@ -16,7 +16,7 @@ import { InputError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
 import { assemble } from '../method/assemble.js';
-import { type VitConfig, vit } from '../models/vit.js';
+import { type VitConfig, vit } from '../models/vit/vit.js';
 import { noGrad } from '../torch/autograd.js';
 import { to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';

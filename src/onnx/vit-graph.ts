@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit.js';
+import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit/vit.js';
 import { type Graph, type GraphBuilder, graphBuilder } from './graph.js';
 import { type Weights, weightsFor } from './weights.js';
 
@@ -16,7 +16,7 @@ interface Parts extends Weights {
 }
 
 /**
- * The evaluation pass of models/vit.ts as an ONNX graph (operator set 17), float32:
+ * The evaluation pass of models/vit/vit.ts as an ONNX graph (operator set 17), float32:
  * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
  *
  * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
@@ -83,7 +83,7 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
   return graph.node('Add', 'stem/add', [x, weight('pos_embed', [1, tokens, width])]);
 }
 
-/** [B, N, D] -> [B, N, D]; the last block gives, as in models/vit.ts, the tokens alone that the heads read. */
+/** [B, N, D] -> [B, N, D]; the last block gives, as in models/vit/vit.ts, the tokens alone that the heads read. */
 function block(parts: Parts, x: string, index: number): string {
   const { graph, config } = parts;
   const name = `blocks.${index}`;

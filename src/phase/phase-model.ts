@@ -1,8 +1,8 @@
 import { InputError, RunError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
-import { fitStem } from '../models/position-embedding.js';
 import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
+import { fitStem } from '../models/vit/position-embedding.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
 import { weightsHash } from '../recipe/lineage.js';

@@ -3,9 +3,9 @@ import { elementCount } from '../base/tensor-data.js';
 import { divide } from '../method/divide.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import { metaDepths } from '../method/meta-model.js';
-import { VIT_PRESETS } from '../models/presets.js';
 import { buildStage, type Regime } from '../models/staged.js';
-import { type VitConfig, vit } from '../models/vit.js';
+import { VIT_PRESETS } from '../models/vit/presets.js';
+import { type VitConfig, vit } from '../models/vit/vit.js';
 import { Generator } from '../torch/random.js';
 import { imageCost, parameterCount, trainedParameterCount } from './cost.js';
 

@@ -1,9 +1,9 @@
 import { InputError } from '../base/errors.js';
 import { divide } from '../method/divide.js';
 import { metaDepths } from '../method/meta-model.js';
-import { VIT_PRESETS } from '../models/presets.js';
 import type { Blueprint } from '../models/staged.js';
-import { type VitConfig, vit } from '../models/vit.js';
+import { VIT_PRESETS } from '../models/vit/presets.js';
+import { type VitConfig, vit } from '../models/vit/vit.js';
 import type { Recipe } from './recipe-schema.js';
 
 /** The geometry of a recipe's target model. */

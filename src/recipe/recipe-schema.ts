@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PRESET_NAMES } from '../models/presets.js';
+import { PRESET_NAMES } from '../models/vit/presets.js';
 import { data } from './recipe-data.js';
 import { kubernetes, slurm } from './recipe-launch.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';

@@ -4,7 +4,7 @@ import type { Batch } from '../data/loader/batch.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import type { Regime, StagedModel } from '../models/staged.js';
-import { type VitConfig, vit } from '../models/vit.js';
+import { type VitConfig, vit } from '../models/vit/vit.js';
 import { classification } from '../tasks/classification/classification.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { Batch } from '../data/loader/batch.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
-import { vit } from '../models/vit.js';
+import { vit } from '../models/vit/vit.js';
 import { classification } from '../tasks/classification/classification.js';
 import { ones } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';

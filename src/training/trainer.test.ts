@@ -6,7 +6,7 @@ import type { Batch } from '../data/loader/batch.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import type { StagedModel } from '../models/staged.js';
-import { type VitConfig, vit } from '../models/vit.js';
+import { type VitConfig, vit } from '../models/vit/vit.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import { classification } from '../tasks/classification/classification.js';
 import { tensorOperator } from '../torch/operator.js';

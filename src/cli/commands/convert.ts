@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { elementCount } from '../../base/tensor-data.js';
 import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transforms/transform.js';
-import { fitStem } from '../../models/position-embedding.js';
+import { fitStem } from '../../models/vit/position-embedding.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { statedFacts } from '../../phase/start/stated-facts.js';

@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import { VIT_PRESETS } from '../../models/presets.js';
+import { VIT_PRESETS } from '../../models/vit/presets.js';
 import { phasesOf } from '../../recipe/phases.js';
 import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { vitConfigOf } from '../../recipe/recipe-model.js';

@@ -1,5 +1,5 @@
 import type { TensorData } from '../../base/tensor-data.js';
-import type { VitConfig } from '../../models/vit.js';
+import type { VitConfig } from '../../models/vit/vit.js';
 import type { Stage } from '../../weights/layout/model-file-stages.js';
 
 const HEAD = /^head(s|_dist)?\./;

@@ -1,4 +1,4 @@
-import { VIT_PRESETS } from '../../models/presets.js';
+import { VIT_PRESETS } from '../../models/vit/presets.js';
 import { toldBeside } from '../../weights/model-file/told-beside.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 

@@ -7,15 +7,15 @@ import {
   IMAGENET_MEAN,
   maxDifference,
   numbers,
-} from '../../test/support.js';
-import { InputError } from '../base/errors.js';
-import type { TensorData } from '../base/tensor-data.js';
-import { assemble } from '../method/assemble.js';
-import { noGrad } from '../torch/autograd.js';
-import { to } from '../torch/ops.js';
-import { Generator } from '../torch/random.js';
-import { scope } from '../torch/scope.js';
-import { fromArray, fromData } from '../torch/tensor.js';
+} from '../../../test/support.js';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { assemble } from '../../method/assemble.js';
+import { noGrad } from '../../torch/autograd.js';
+import { to } from '../../torch/ops.js';
+import { Generator } from '../../torch/random.js';
+import { scope } from '../../torch/scope.js';
+import { fromArray, fromData } from '../../torch/tensor.js';
 import { fitStem, resizePositionEmbedding } from './position-embedding.js';
 import { vit } from './vit.js';
 

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { goldenBlueprint, goldenStages, maxDifference, numbers } from '../../test/support.js';
-import { InputError } from '../base/errors.js';
-import { elementCount, type TensorData } from '../base/tensor-data.js';
-import { loadWeights } from '../nn/weights.js';
-import { backward, noGrad } from '../torch/autograd.js';
-import { add, bernoulli, crossEntropy, mul, ones, select, to, unbind } from '../torch/ops.js';
-import { Generator } from '../torch/random.js';
-import { scope } from '../torch/scope.js';
-import { fromArray, type Tensor } from '../torch/tensor.js';
+import { goldenBlueprint, goldenStages, maxDifference, numbers } from '../../../test/support.js';
+import { InputError } from '../../base/errors.js';
+import { elementCount, type TensorData } from '../../base/tensor-data.js';
+import { loadWeights } from '../../nn/weights.js';
+import { backward, noGrad } from '../../torch/autograd.js';
+import { add, bernoulli, crossEntropy, mul, ones, select, to, unbind } from '../../torch/ops.js';
+import { Generator } from '../../torch/random.js';
+import { scope } from '../../torch/scope.js';
+import { fromArray, type Tensor } from '../../torch/tensor.js';
+import { buildStage } from '../staged.js';
 import { VIT_PRESETS } from './presets.js';
-import { buildStage } from './staged.js';
 import { tokenCount, type VitConfig, vit } from './vit.js';
 
 const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['vit']) } as const;

@@ -1,14 +1,14 @@
-import { InputError } from '../base/errors.js';
-import { requireWhole } from '../base/numbers.js';
-import { Attention } from '../nn/attention.js';
-import { dropPathOf } from '../nn/drop-path.js';
-import { fanInParameter, type InitContext, normalParameter } from '../nn/init.js';
-import { LayerNorm, Linear, Mlp } from '../nn/layers.js';
-import { Module } from '../nn/module.js';
-import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../torch/ops.js';
-import type { Tensor } from '../torch/tensor.js';
-import { linearTensors, normTensors, partCost, vector } from './part-cost.js';
-import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from './staged.js';
+import { InputError } from '../../base/errors.js';
+import { requireWhole } from '../../base/numbers.js';
+import { Attention } from '../../nn/attention.js';
+import { dropPathOf } from '../../nn/drop-path.js';
+import { fanInParameter, type InitContext, normalParameter } from '../../nn/init.js';
+import { LayerNorm, Linear, Mlp } from '../../nn/layers.js';
+import { Module } from '../../nn/module.js';
+import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../../torch/ops.js';
+import type { Tensor } from '../../torch/tensor.js';
+import { linearTensors, normTensors, partCost, vector } from '../part-cost.js';
+import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from '../staged.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {

@@ -1,8 +1,8 @@
-import { InputError } from '../base/errors.js';
-import type { TensorData } from '../base/tensor-data.js';
-import { concat, permute, reshape, slice, to as toDType, upsampleBicubic } from '../torch/ops.js';
-import { scope } from '../torch/scope.js';
-import { fromData } from '../torch/tensor.js';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { concat, permute, reshape, slice, to as toDType, upsampleBicubic } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
+import { fromData } from '../../torch/tensor.js';
 import type { VitConfig } from './vit.js';
 
 /**
