@@ -22,6 +22,7 @@ const FOLDERS = [
   'models',
   'models/vit',
   'models/resnet',
+  'models/families',
   'training/optimizers',
   'training/distributed',
   'training',

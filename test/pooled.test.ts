@@ -5,11 +5,12 @@ import { describe, expect, test } from 'vitest';
 import { elementCount, type TensorData } from '../src/base/tensor-data.js';
 import { assemble } from '../src/method/assemble.js';
 import { buildStage } from '../src/models/staged.js';
+import { type VitSection, vitConfigOf } from '../src/models/vit/section.js';
 import { type VitConfig, vit } from '../src/models/vit/vit.js';
 import { vitGraph } from '../src/onnx/vit-graph.js';
 import { writeOnnx } from '../src/onnx/write.js';
 import { modelOfCheckpoint } from '../src/phase/start/model-of-checkpoint.js';
-import { blueprintOf, vitConfigOf } from '../src/recipe/recipe-model.js';
+import { blueprintOf } from '../src/recipe/recipe-model.js';
 import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
@@ -67,14 +68,14 @@ describe.each([
 ] as const)("timm's model with %s, config.json %j", (name, config, expected) => {
   test("computes timm's logits", async () => {
     const model = await known(timmFolder(name, config));
-    expect(vitConfigOf(model.recipe)).toMatchObject(expected);
+    expect(vitConfigOf(model.recipe.model as VitSection, 'test')).toMatchObject(expected);
     expect(maxDifference(logitsOf(model), numbers(named(`${name}.logits`)))).toBeLessThan(1e-5);
   });
 
   test('computes them as an ONNX model too', async () => {
     const { file, recipe } = await known(timmFolder(name, config));
     const path = join(folder, `${name}.onnx`);
-    const graph = vitGraph(vitConfigOf(recipe), file.stages[0], 'file');
+    const graph = vitGraph(vitConfigOf(recipe.model as VitSection, 'test'), file.stages[0], 'file');
     writeOnnx(path, { graph, producer: { name: 'test', version: '0' }, metadata: {} });
     const session = await InferenceSession.create(path, { logSeverityLevel: 3 });
     const images = new Tensor('float32', Float32Array.from(numbers(named('images'))), [2, 3, 16, 16]);

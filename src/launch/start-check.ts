@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
+import { familyOf, familyOfStages } from '../models/families/families.js';
 import { readingNotes } from '../phase/images/reading-notes.js';
 import { assumedImages } from '../phase/start/assumed-images.js';
 import {
@@ -7,16 +8,14 @@ import {
   type CheckpointFileOptions,
   readCheckpointFile,
 } from '../phase/start/checkpoint-file.js';
-import { newHead } from '../phase/start/new-head.js';
 import { recipeWithFacts } from '../phase/start/recipe-with-facts.js';
 import { statedFacts } from '../phase/start/stated-facts.js';
 import { requireTeacher } from '../phase/start/teacher.js';
 import { phasesOf } from '../recipe/phases.js';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
-import { metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
-import { inferBackbone } from '../weights/layout/model-file-geometry.js';
 import { requireFinite } from '../weights/model-file/non-finite.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
 import { startClasses } from './start-classes.js';
@@ -78,7 +77,7 @@ async function withStart(written: WrittenRecipe, options: CheckpointFileOptions)
       ...labels.notes,
     ],
     assumptions: [
-      ...assumedImages(facts, vitConfigOf(recipe))
+      ...assumedImages(facts, modelConfigOf(recipe))
         .filter((each) => !stated.includes(each.key))
         .map(({ text }) => `${text}, of ${label}`),
       ...labels.assumptions,
@@ -120,20 +119,25 @@ function requireFits(
   recipe: Recipe,
 ): readonly string[] {
   const depths = key === 'start.meta' ? metaDepthsOf(recipe) : targetDepths(recipe);
-  const found = inferBackbone(file.stages, name);
-  const wanted = vitConfigOf(recipe);
+  const family = familyOf(recipe.model);
+  const held = familyOfStages(file.stages);
+  if (held !== family) {
+    throw new InputError(`${key} ${name} holds a ${held.title}, the recipe's model is a ${family.title}`, {
+      hint: `give weights of a ${family.title}, or set model.family to ${held.name}`,
+    });
+  }
+  const found = family.factsOf(file.stages, name);
+  const wanted = modelConfigOf(recipe);
   const isNew = recipe.start.head === 'new';
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
-  const rows: [what: string, has: unknown, needs: unknown][] = [
-    ['blocks', sum(found.depths), sum(depths)],
-    ['width', found.width, wanted.width],
-    ['patch size', found.patchSize, wanted.patchSize],
-    ['channels', found.channels, wanted.channels],
+  const classes = ['classes', found.classes ?? 'none', wanted.classes] as const;
+  const rows = [
+    ['blocks', sum(found.depths), sum(depths)] as const,
+    ...family.compare(found, wanted, { keepsHead: !isNew, isMeta: key === 'start.meta' }),
+    ...(isNew ? [] : [classes]),
   ];
-  if (!isNew) rows.push(['classes', found.classes ?? 'none', wanted.classes]);
-  if (!isNew) rows.push(['norm after pooling', found.fcNorm ?? false, wanted.fcNorm ?? false]);
   const wrong = rows.find(([, has, needs]) => has !== needs);
-  if (wrong === undefined) return isNew ? newHead(wanted, file.stages).leftOut : [];
+  if (wrong === undefined) return isNew ? family.newHead(wanted, file.stages).leftOut : [];
   const [what, has, needs] = wrong;
   throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
     hint:

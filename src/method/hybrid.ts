@@ -40,10 +40,7 @@ export function hybridRegimes(stages: number, index: number): Regime[] {
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const target = divide(4, { modules: 2 });
  * const meta = assemble(tiny, metaDepths(2), null, context); // to be trained first
  * const hybrids = target.map((_, i) => hybrid(tiny, target, meta, i, context)); // to be trained, each on its own

@@ -134,10 +134,7 @@ function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const [first] = model.stages;
  * console.log(first instanceof Stage, first.blocks.length, first.stem !== null, first.head !== null);
@@ -187,10 +184,7 @@ export type Regime = 'prefix' | 'trained' | 'suffix';
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const logits = model.forward(zeros([1, 3, 16, 16]), { training: false, generator: context.generator, key: [] });
  * console.log(model instanceof StagedModel, logits.shape);

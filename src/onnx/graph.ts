@@ -54,6 +54,23 @@ export interface GraphBuilder {
   build(ends: Pick<Graph, 'inputs' | 'outputs'>): Graph;
 }
 
+export interface GraphOptions {
+  /** With these of each channel, the graph takes pixels from 0 to 1 and normalises them itself. */
+  readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+/** (pixels - mean) / std, of each channel. */
+export function normalised(
+  graph: GraphBuilder,
+  pixels: string,
+  { mean, std }: NonNullable<GraphOptions['normalisation']>,
+): string {
+  const perChannel = (name: string, values: readonly number[]) =>
+    graph.floats(name, values, [values.length, 1, 1]);
+  const centred = graph.node('Sub', 'normalise/sub', [pixels, perChannel('mean', mean)]);
+  return graph.node('Div', 'normalise/div', [centred, perChannel('std', std)]);
+}
+
 export function graphBuilder(): GraphBuilder {
   const nodes: onnx.INodeProto[] = [];
   const initializers = new Map<string, Initializer>();

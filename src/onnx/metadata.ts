@@ -1,5 +1,5 @@
 import { evalShorterSide } from '../data/transforms/transform.js';
-import type { VitConfig } from '../models/vit/vit.js';
+import type { ModelConfig } from '../models/family.js';
 
 export interface Normalisation {
   /** Of each channel, of pixels from 0 to 1. */
@@ -10,7 +10,9 @@ export interface Normalisation {
 }
 
 export interface ModelFacts {
-  readonly config: VitConfig;
+  readonly config: ModelConfig;
+  /** The family's keys, as in a recipe. */
+  readonly geometry: Readonly<Record<string, unknown>>;
   readonly normalisation: Normalisation;
   /** Share of the resized shorter side that evaluation's crop keeps. */
   readonly evalCrop: number;
@@ -26,27 +28,24 @@ export interface ModelFacts {
  *   `grey`, the luma of ITU-R 601;
  * - `image_size`; `resize_shorter`: to how many pixels the shorter side is resized (bicubic) before the centre is
  *   cut out, as in evaluation;
- * - `class_names`, where they are known; `patch_size`, `width`, `depth`, `heads`, `layer_norm_eps`;
+ * - `class_names`, where they are known; the model's own keys, such as `patch_size`, `depth`, `heads`;
  * - `checkpoint`, and of our own its `phase`, `step`, `seed` and the primary metric.
  */
 export function metadataOf({
   config,
+  geometry,
   normalisation,
   evalCrop,
   classNames,
   origin,
 }: ModelFacts): Record<string, string> {
-  const { imageSize, patchSize, width, depth, heads, layerNormEps, channels } = config;
+  const { imageSize, channels } = config;
+  const { channels: _channels, classes: _classes, ...ofFamily } = geometry;
   const facts = {
     mean: normalisation.mean,
     std: normalisation.std,
-    image_size: imageSize,
+    ...ofFamily,
     resize_shorter: evalShorterSide(imageSize, evalCrop),
-    patch_size: patchSize,
-    width,
-    depth,
-    heads,
-    layer_norm_eps: layerNormEps,
     ...(classNames && { class_names: classNames }),
   };
   return {

@@ -23,7 +23,8 @@ import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 import { joinStages } from '../weights/model-file/model-file-divide.js';
-import { type VitGraphOptions, vitGraph } from './vit-graph.js';
+import type { GraphOptions } from './graph.js';
+import { vitGraph } from './vit-graph.js';
 import { writeOnnx } from './write.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-'));
@@ -70,7 +71,7 @@ function eagerLogits(config: VitConfig, weights: Weights, images: TensorData): n
   return scope(() => noGrad(() => [...model.forward(fromData(images), pass).toFloat32Array()]));
 }
 
-function written(config: VitConfig, weights: Weights, options?: VitGraphOptions, external = false) {
+function written(config: VitConfig, weights: Weights, options?: GraphOptions, external = false) {
   const graph = vitGraph(config, weights, 'test', options);
   const producer = { name: 'test', version: '1' };
   return writeOnnx(path, { graph, producer, metadata: {} }, { external });

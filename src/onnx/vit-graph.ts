@@ -1,13 +1,8 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit/vit.js';
-import { type Graph, type GraphBuilder, graphBuilder } from './graph.js';
+import { type Graph, type GraphBuilder, type GraphOptions, graphBuilder, normalised } from './graph.js';
 import { type Weights, weightsFor } from './weights.js';
-
-export interface VitGraphOptions {
-  /** With these of each channel, the graph takes pixels from 0 to 1 and normalises them itself. */
-  readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] };
-}
 
 /** What the graph is built with: nodes, the model's weights, and its geometry. */
 interface Parts extends Weights {
@@ -27,7 +22,7 @@ export function vitGraph(
   config: VitConfig,
   weights: ReadonlyMap<string, TensorData>,
   source: string,
-  { normalisation }: VitGraphOptions = {},
+  { normalisation }: GraphOptions = {},
 ): Graph {
   const graph = graphBuilder();
   const { unused, ...ofModel } = weightsFor(graph, weights, source);
@@ -45,17 +40,6 @@ export function vitGraph(
     inputs: [{ name: 'pixels', shape: ['batch', channels, imageSize, imageSize] }],
     outputs: [{ name: 'logits', shape: ['batch', classes] }],
   });
-}
-
-function normalised(
-  graph: GraphBuilder,
-  pixels: string,
-  { mean, std }: { readonly mean: readonly number[]; readonly std: readonly number[] },
-): string {
-  const perChannel = (name: string, values: readonly number[]) =>
-    graph.floats(name, values, [values.length, 1, 1]);
-  const centred = graph.node('Sub', 'normalise/sub', [pixels, perChannel('mean', mean)]);
-  return graph.node('Div', 'normalise/div', [centred, perChannel('std', std)]);
 }
 
 /** [B, C, S, S] -> [B, N, D] */

@@ -60,7 +60,7 @@ export function writeOnnx(
     producerName: producer.name,
     producerVersion: producer.version,
     graph: {
-      name: 'vit',
+      name: 'classifier',
       node: [...graph.nodes],
       initializer: tensors,
       input: graph.inputs.map(valueInfo),

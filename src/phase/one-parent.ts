@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
+import { familyOf } from '../models/families/families.js';
 import { lineageIn } from '../recipe/lineage.js';
 import { type Phase, type PhaseName, phaseOf } from '../recipe/phases.js';
-import { vitConfigOf } from '../recipe/recipe-model.js';
+import { modelConfigOf } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
@@ -83,10 +84,11 @@ export function requireFits(
     );
   }
   const [found, wanted] = [manifest.model as Recipe['model'], recipe.model].map((model) => ({
-    ...vitConfigOf({ ...recipe, model }),
-    depth: undefined,
+    ...familyOf(model).identity(modelConfigOf({ ...recipe, model })),
   }));
-  const key = Object.keys(wanted).find((each) => Reflect.get(found, each) !== Reflect.get(wanted, each));
+  const key = Object.keys(wanted).find(
+    (each) => !isDeepStrictEqual(Reflect.get(found, each), Reflect.get(wanted, each)),
+  );
   if (key === undefined) return;
   throw new InputError(
     `${name} is of another model: ${key} ${Reflect.get(found, key)}, the recipe's has ${Reflect.get(wanted, key)}`,

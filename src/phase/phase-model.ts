@@ -1,13 +1,13 @@
 import { InputError, RunError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
+import { familyOf } from '../models/families/families.js';
 import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
-import { fitStem } from '../models/vit/position-embedding.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
 import { weightsHash } from '../recipe/lineage.js';
 import type { Phase, PhaseName, Source } from '../recipe/phases.js';
-import { blueprintOf, metaDepthsOf, targetDepths, vitConfigOf } from '../recipe/recipe-model.js';
+import { blueprintOf, metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import type { LoadedCheckpoint } from '../run/checkpoint-store.js';
 import { loadFinal } from '../run/finished-phase.js';
@@ -22,7 +22,6 @@ import { divideStages } from '../weights/model-file/model-file-divide.js';
 import { requireSameLabels, type StartLabels } from './phase-labels.js';
 import { classesOf } from './start/checkpoint-classes.js';
 import { readCheckpointFile } from './start/checkpoint-file.js';
-import { newHead } from './start/new-head.js';
 
 /** What a phase's model is built from. */
 export interface PhaseStart {
@@ -187,10 +186,10 @@ async function weightsOfFile(
   const { file } = checkpoint;
   const isKept = recipe.start.head === 'keep';
   const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
-  const config = vitConfigOf(recipe);
-  const head = isKept ? undefined : newHead(config, file.stages);
-  const [first, ...rest] = divideStages(head?.stages ?? file.stages, depths, name);
-  const stages = [fitStem(first, config, name), ...rest];
+  const family = familyOf(recipe.model);
+  const config = modelConfigOf(recipe);
+  const head = isKept ? undefined : family.newHead(config, file.stages);
+  const { stages } = family.fit(divideStages(head?.stages ?? file.stages, depths, name), config, name);
   return stages.map((weights) => ({
     weights,
     source: name,

@@ -20,10 +20,7 @@ export interface ImageCost {
  * the stem's input needs no gradient.
  *
  * @example
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const { macs, blockPasses } = imageCost(tiny, [1, 2], ['prefix', 'trained']);
  * console.log(macs, blockPasses);
  */

@@ -66,6 +66,10 @@ const TRAINING: Effects = {
 const OTHERS: Effects = {
   name: 'none',
   seed: 'result',
+  'model.family': 'result',
+  'model.blocks': 'result',
+  'model.widths': 'result',
+  'model.shortcut': 'result',
   'model.preset': 'result',
   'model.image_size': 'result',
   'model.patch_size': 'result',

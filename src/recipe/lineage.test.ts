@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { testFolder } from '../../test/fixtures/data-fixture.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
+import type { VitSection } from '../models/vit/section.js';
 import { recipeOfPhase } from '../phase/images/images.js';
 import { planRun } from '../plan/plan.js';
 import { changesSince, dataHash, earlierHashes, lineageIn, recipeHash, weightsHash } from './lineage.js';
@@ -97,7 +98,10 @@ test('the hash of a recipe is of what has a say in the phase', () => {
     expect(hashOf(recipeWith({ seed: 1 }), name)).not.toBe(hashOf(base, name));
   }
   const own = recipeWith({ phases: { modules: { 1: { epochs: 5, data: { train_images: 9 } } } } });
-  const deeper = recipeWith({ model: { ...base.model, depth: 5 }, incubation: { depths: [2, 3] } });
+  const deeper = recipeWith({
+    model: { ...(base.model as VitSection), depth: 5 },
+    incubation: { depths: [2, 3] },
+  });
   const changed = (recipe: Recipe) =>
     (['PT', 'MT/0', 'MT/1', 'FT'] as const).filter((name) => hashOf(recipe, name) !== hashOf(base, name));
   expect(changed(own)).toEqual(['MT/1']);

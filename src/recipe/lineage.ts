@@ -3,9 +3,10 @@ import { z } from 'zod';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
 import { commonFolder, storedBytes } from '../data/open/identity.js';
+import { familyOf } from '../models/families/families.js';
 import { effectOf } from './key-effects.js';
 import type { Phase } from './phases.js';
-import { vitConfigOf } from './recipe-model.js';
+import { modelConfigOf } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -70,7 +71,7 @@ const CHUNK = 2 ** 30;
 
 /** Hash of what of a recipe has a say in a phase's result: not where images lie, how often is saved, what runs it. */
 export function recipeHash(recipe: Recipe, phase: Phase, unchanging = UNCHANGING): string {
-  const { depth: _, ...model } = vitConfigOf(recipe);
+  const model = familyOf(recipe.model).identity(modelConfigOf(recipe));
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(recipe.data, 'data', unchanging);
   const { name, depths, regimes, undecayed, equalCost, objective } = phase;

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { familyOf } from '../models/families/families.js';
 import { type Phase, phasesOf } from './phases.js';
 import { isTogether, sharesWithOthers, targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
@@ -27,15 +28,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'meta incubates modules in that meta model; model fine-tunes that model',
     });
   }
-  if (model.distilled && !model.class_token) {
-    throw new InputError(`${source}: model.distilled needs model.class_token`);
-  }
-  if (model.pool === 'token' && !model.class_token) {
-    throw new InputError(`${source}: model.pool: token needs model.class_token`);
-  }
-  if (model.pool === 'mean' && model.distilled) {
-    throw new InputError(`${source}: model.pool: mean: the heads of a distilled model read its tokens`);
-  }
+  familyOf(model).check(model, source);
   const { objective, distill } = recipe.phases.MT;
   if (objective === 'imitate' && (distill ?? recipe.training.distill ?? null) !== null) {
     throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {

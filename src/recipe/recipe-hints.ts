@@ -37,13 +37,15 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 /**
  * What to do about a key that a recipe does not have.
  * @param path of the section in which it was found
+ * @param input the whole recipe, as written
  */
 export function unknownKeyHint(
   schema: z.ZodType,
   path: readonly PropertyKey[],
   key: string,
+  input?: unknown,
 ): string | undefined {
-  const known = keysAt(schema, path);
+  const known = keysAt(schema, path, input);
   const where = path.length === 0 ? 'a recipe' : path.join('.');
   const keys = known.length === 0 ? undefined : `the keys of ${where} are ${known.join(', ')}`;
   const meant = meantKey(schema, path.map(String), key, known);

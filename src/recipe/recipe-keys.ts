@@ -4,19 +4,27 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema | boolean;
   readonly items?: Schema;
+  readonly const?: unknown;
+  readonly required?: readonly string[];
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
   readonly allOf?: readonly Schema[];
 }
 
-/** The keys that a value of a schema may have at a path, for messages. */
-export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+/**
+ * The keys that a value of a schema may have at a path, for messages.
+ * @param input the whole value: of the kinds that it may be of by a constant key, such as a family, only its own counts
+ */
+export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input?: unknown): string[] {
   const all = jsonSchema(schema);
-  const there = path.reduce<readonly Schema[]>(
-    (schemas, key) => schemas.flatMap(choices).flatMap(under(key)),
-    [all],
-  );
-  return [...new Set(there.flatMap(choices).flatMap(({ properties = {} }) => Object.keys(properties)))];
+  let value = input;
+  let there: readonly Schema[] = [all];
+  for (const key of path) {
+    there = there.flatMap((each) => choices(each, value)).flatMap(under(key));
+    value = Object(value)[key];
+  }
+  const found = there.flatMap((each) => choices(each, value));
+  return [...new Set(found.flatMap(({ properties = {} }) => Object.keys(properties)))];
 }
 
 /** Every path of keys that a value of a schema may have, sections before what is in them; keys of records left out. */
@@ -59,9 +67,19 @@ function jsonSchema(schema: z.ZodType): Schema {
   return z.toJSONSchema(schema, { io: 'input', reused: 'inline', unrepresentable: 'any' }) as Schema;
 }
 
-function choices(schema: Schema): readonly Schema[] {
+function choices(schema: Schema, value?: unknown): readonly Schema[] {
   const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])];
-  return [schema, ...parts.flatMap(choices)];
+  const meant = parts.filter((part) => value === undefined || agrees(part, value));
+  return [schema, ...(meant.length === 0 ? parts : meant).flatMap((part) => choices(part, value))];
+}
+
+/** Whether the constant keys of an object's schema are those of the value. */
+function agrees({ properties = {}, required = [] }: Schema, value: unknown): boolean {
+  return Object.entries(properties).every(([key, { const: constant }]) => {
+    if (constant === undefined) return true;
+    const given = Object(value)[key];
+    return given === constant || (given === undefined && !required.includes(key));
+  });
 }
 
 function under(key: PropertyKey): (schema: Schema) => readonly Schema[] {

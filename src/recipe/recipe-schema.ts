@@ -1,42 +1,11 @@
 import { z } from 'zod';
-import { PRESET_NAMES } from '../models/vit/presets.js';
+import { modelSection } from '../models/families/families.js';
 import { data } from './recipe-data.js';
 import { kubernetes, slurm } from './recipe-launch.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';
-import { autoOrFew, count, path, positive } from './recipe-values.js';
+import { autoOrFew, count, path } from './recipe-values.js';
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
-
-const model = z
-  .strictObject({
-    preset: z.enum(PRESET_NAMES).optional().describe('Published geometry that the other fields override.'),
-    image_size: count.describe('Pixels of a side.').default(224),
-    patch_size: count.describe('Pixels of a side of a patch; divides image_size.').optional(),
-    channels: count.describe('Colour channels of the input.').default(3),
-    classes: count.describe('Number of classes.').default(1000),
-    width: count.describe('Width of a token.').optional(),
-    depth: count.describe('Number of blocks.').optional(),
-    heads: count.describe('Attention heads; divides width.').optional(),
-    mlp_ratio: positive.describe('Hidden width of the MLP over width.').default(4),
-    qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
-    layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
-    class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
-    pool: z
-      .enum(['token', 'mean'])
-      .describe(
-        "What the head reads: the class token, or the mean of the patches' tokens. Default: the token, if any.",
-      )
-      .optional(),
-    fc_norm: z
-      .boolean()
-      .describe('The final norm follows the pooling (timm, MAE). Default: with pool mean and a class token.')
-      .optional(),
-    distilled: z
-      .boolean()
-      .describe('A distillation token and head beside the class token (DeiT).')
-      .default(false),
-  })
-  .describe('The target model, a Vision Transformer.');
 
 const incubation = z
   .strictObject({
@@ -145,7 +114,7 @@ export const recipeSchema = z.strictObject({
     .regex(/^\P{Cc}*$/u, { error: 'has a control character' })
     .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
-  model,
+  model: modelSection,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
   data,
   start: start.prefault({}),

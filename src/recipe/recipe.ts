@@ -53,7 +53,15 @@ export function readRecipeInput(path: string, settings: readonly string[] = []):
 /** The JSON Schema of recipe files, for editors. */
 export function recipeJsonSchema(): object {
   const extending = z.string().describe('A recipe, by its path from here, that this one changes.').optional();
-  return z.toJSONSchema(recipeSchema.extend({ extends: extending }), { io: 'input' });
+  return z.toJSONSchema(recipeSchema.extend({ extends: extending }), {
+    io: 'input',
+    // Editors complete keys in both; `anyOf` is the one that more tools read.
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.oneOf === undefined) return;
+      jsonSchema.anyOf = jsonSchema.oneOf;
+      delete jsonSchema.oneOf;
+    },
+  });
 }
 
 /**
@@ -65,7 +73,7 @@ export function checkedRecipe(input: unknown, source: string): Recipe {
   const result = recipeSchema.safeParse(input);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(issue) });
+    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(issue, input) });
   }
   const recipe = result.data;
   targetDepths(recipe);
@@ -85,10 +93,11 @@ function issueText(issue: z.core.$ZodIssue): string {
   return at === '' ? issue.message : `${at}: ${issue.message}`;
 }
 
-function hintOf(issue: z.core.$ZodIssue): string | undefined {
-  if (issue.code === 'unrecognized_keys') return unknownKeyHint(recipeSchema, issue.path, issue.keys[0]);
+function hintOf(issue: z.core.$ZodIssue, input: unknown): string | undefined {
+  if (issue.code === 'unrecognized_keys')
+    return unknownKeyHint(recipeSchema, issue.path, issue.keys[0], input);
   if (issue.code !== 'invalid_type' || issue.expected !== 'object') return undefined;
-  const keys = keysAt(recipeSchema, issue.path);
+  const keys = keysAt(recipeSchema, issue.path, input);
   return keys.length === 0
     ? undefined
     : `${issue.path.join('.') || 'a recipe'} is a section; its keys are ${keys.join(', ')}`;

@@ -54,6 +54,7 @@ const LIBRARIES: Readonly<Record<Layout, string>> = {
   timm: 'timm',
   'deep-incubation': 'deep-incubation',
   official: 'deep-incubation',
+  torchvision: 'torchvision',
 };
 
 /**

@@ -36,10 +36,7 @@ export interface EvaluateOptions {
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
-import { elementCount } from '../../base/tensor-data.js';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { vitConfigOf } from '../../models/vit/section.js';
 import { recipeOfRun } from '../../phase/run-recipe.js';
 import { classesOf, runAbove } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
 import { modelCard } from '../../report/model-card.js';
 import { phasesIn, readResult } from '../../run/run-folder.js';
+import { countParameters } from '../../weights/count-parameters.js';
 import type { Layout } from '../../weights/layout/layout-stages.js';
 import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 
@@ -33,13 +33,13 @@ export function writeCard(
   const { file, manifest } = checkpoint;
   const root = runAbove(file.path);
   if (to === 'official' || manifest === undefined || root === undefined) return undefined;
+  const recipe = recipeOfRun(root);
+  if (recipe.model.family === 'resnet') return undefined;
   const isFolder = to === 'huggingface';
   const path = isFolder ? join(out, 'README.md') : join(dirname(out), `${parse(out).name}.README.md`);
   if (existsSync(path) && !force) return { path, isWritten: false };
   const { depths } = inferGeometry(file.stages, file.path);
-  const tensors = file.stages.flatMap((stage) => [...stage.values()]);
   const { phase, step, seed, mean, std, eval_crop: evalCrop, last } = manifest;
-  const recipe = recipeOfRun(root);
   const isJudged = last?.step === step && !isResized;
   const card = modelCard({
     recipe,
@@ -51,11 +51,15 @@ export function writeCard(
     mean,
     std,
     evalCrop,
-    config: { ...vitConfigOf(recipe), depth: depths.reduce((a, b) => a + b, 0), imageSize },
+    config: {
+      ...vitConfigOf(recipe.model, recipe.name),
+      depth: depths.reduce((a, b) => a + b, 0),
+      imageSize,
+    },
     classNames: classNames ?? classesOf(checkpoint)?.names,
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),
-    parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parameters: countParameters(file.stages),
     results: phasesIn(root).flatMap((each) => readResult(root, each) ?? []),
   });
   writeFileAtomic(path, card);

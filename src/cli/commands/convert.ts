@@ -1,14 +1,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { elementCount } from '../../base/tensor-data.js';
 import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transforms/transform.js';
+import { familyOf, familyOfStages } from '../../models/families/families.js';
+import { type ModelFamily, wholeFacts } from '../../models/family.js';
 import { fitStem } from '../../models/vit/position-embedding.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { statedFacts } from '../../phase/start/stated-facts.js';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
+import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
+import { countParameters } from '../../weights/count-parameters.js';
 import type { PixelFacts } from '../../weights/layout/layout-processor.js';
 import type { Layout } from '../../weights/layout/layout-stages.js';
 import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
@@ -47,6 +49,12 @@ export async function convert(name: string, out: string, options: ConvertOptions
   requireFree(out, to, options.force ?? false);
   const checkpoint = await openCheckpoint(name, options.weights);
   const { file } = checkpoint;
+  const family = familyOfStages(file.stages);
+  requireLayout(family, to, checkpoint.name);
+  if (!family.layouts.includes('timm')) {
+    convertAsIs(family, checkpoint, out, options);
+    return;
+  }
   const sized = resize === undefined ? file.stages : resized(file, resize);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
   const geometry = inferGeometry(stages, file.path);
@@ -86,22 +94,86 @@ export async function convert(name: string, out: string, options: ConvertOptions
   if (card?.isWritten === false)
     note(`${card.path} exists: the model card was not written (--force overwrites it)`);
 
+  finish({
+    checkpoint,
+    out,
+    options,
+    stages,
+    depths: geometry.depths,
+    imageSize: geometry.imageSize,
+    hasNames: named !== undefined,
+    card: card?.isWritten ? card.path : undefined,
+  });
+}
+
+interface Written {
+  readonly checkpoint: CheckpointFile;
+  readonly out: string;
+  readonly options: ConvertOptions;
+  readonly stages: ModelFile['stages'];
+  readonly depths: readonly number[];
+  readonly imageSize?: number;
+  readonly hasNames: boolean;
+  readonly card?: string | undefined;
+}
+
+function finish({ checkpoint, out, options, stages, depths, imageSize, hasNames, card }: Written): void {
+  const { to, json } = options;
   const tensors = stages.flatMap((stage) => [...stage.values()]);
   const result: Result = {
     checkpoint: checkpoint.name,
-    from: file.layout,
+    from: checkpoint.file.layout,
     out,
     to,
-    depths: DIVIDED.includes(to) ? geometry.depths : [geometry.depths.reduce((a, b) => a + b, 0)],
-    image_size: geometry.imageSize,
+    depths: DIVIDED.includes(to) ? depths : [depths.reduce((a, b) => a + b, 0)],
+    image_size: imageSize ?? null,
     tensors: tensors.length,
-    parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    class_names: named !== undefined,
+    parameters: countParameters(stages),
+    class_names: hasNames,
     bytes: bytesOf(out),
-    ...(card?.isWritten && { card: card.path }),
+    ...(card !== undefined && { card }),
   };
-  if (options.json) printJson(result);
+  if (json) printJson(result);
   else printResult(result);
+}
+
+function requireLayout({ layouts, title }: ModelFamily, to: Layout, name: string): void {
+  if (layouts.includes(to)) return;
+  throw new InputError(`${name} holds a ${title}, which ${to} does not`, {
+    hint: `convert it --to ${layouts.join(' or ')}`,
+  });
+}
+
+/** A model whose weights show all that the layouts hold, for images of any size. */
+function convertAsIs(
+  family: ModelFamily,
+  checkpoint: CheckpointFile,
+  out: string,
+  options: ConvertOptions,
+): void {
+  const { to, depths, resize } = options;
+  const { file, name } = checkpoint;
+  if (resize !== undefined) {
+    throw new InputError(`--resize: ${name} holds a ${family.title}, which takes images of any size`, {
+      hint: 'leave --resize out',
+    });
+  }
+  const stages = depths ? divideStages(file.stages, depths, file.path) : file.stages;
+  const facts = wholeFacts(family, { stages, path: file.path });
+  const { named } = knownClasses(checkpoint, { count: facts.classes, stated: options.classes });
+  writeModelFile(out, stages, {
+    to,
+    classNames: named?.names,
+    metadata: file.layout === 'deep-incubation' ? file.metadata : {},
+  });
+  finish({
+    checkpoint,
+    out,
+    options,
+    stages,
+    depths: facts.depths,
+    hasNames: named !== undefined,
+  });
 }
 
 function isMeanUnseen(checkpoint: CheckpointFile, { classToken, fcNorm }: Geometry): boolean {
@@ -142,15 +214,13 @@ function toldOf(
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
-  const { heads, layerNormEps, pool } = vitConfigOf(known.recipe);
+  const stated = familyOf(known.recipe.model).statedBy(modelConfigOf(known.recipe));
   const { mean, std, eval_crop: evalCrop } = known.recipe.data;
   const isTold =
     (manifest ?? recipe ?? file.hints.mean) !== undefined ||
     set.some((each) => each.startsWith('data.mean='));
   return {
-    heads,
-    layerNormEps,
-    ...(pool && { pool }),
+    ...stated,
     ...(to !== 'deep-incubation' && isTold && { pixels: { mean, std, evalCrop } }),
   };
 }
@@ -190,7 +260,8 @@ interface Result {
   readonly to: Layout;
   /** Blocks of each stage. */
   readonly depths: readonly number[];
-  readonly image_size: number;
+  /** Null where the model takes images of any size. */
+  readonly image_size: number | null;
   readonly tensors: number;
   readonly parameters: number;
   /** Whether the names of the classes were written. */
@@ -206,7 +277,7 @@ function printResult(result: Result): void {
     ...(result.card === undefined ? [] : [['model card', result.card]]),
     ['format', `${result.to}, from ${result.from}`],
     ['blocks', result.depths.join(' ')],
-    ['image size', String(result.image_size)],
+    ...(result.image_size === null ? [] : [['image size', String(result.image_size)]]),
     ['tensors', result.tensors.toLocaleString('en-US')],
     ['parameters', result.parameters.toLocaleString('en-US')],
     ['size', bytes(result.bytes)],

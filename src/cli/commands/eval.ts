@@ -6,11 +6,10 @@ import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { evalTransform } from '../../data/transforms/transform.js';
 import { assemble, type StageWeights } from '../../method/assemble.js';
-import { fitStem } from '../../models/vit/position-embedding.js';
-import type { VitConfig } from '../../models/vit/vit.js';
+import { familyOf } from '../../models/families/families.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
-import { blueprintOf, vitConfigOf } from '../../recipe/recipe-model.js';
+import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import { significant } from '../../report/format.js';
 import { EVAL_LOSS } from '../../report/labels.js';
 import { intervalField } from '../../report/outcome.js';
@@ -25,7 +24,6 @@ import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
-import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { largestWeight, requireFinite } from '../../weights/model-file/non-finite.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
@@ -53,7 +51,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe, depths } = known;
-  const config = vitConfigOf(recipe);
+  const config = modelConfigOf(recipe);
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
   const { split } = options;
@@ -65,7 +63,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const device = openDevice(recipe.run.device);
   const generator = new Generator();
   requireFinite(checkpoint.file.stages, checkpoint.name);
-  const stages = stagesFor(config, checkpoint);
+  const stages = stagesFor(known, checkpoint);
   const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
   const { mean, std, eval_crop: crop } = recipe.data;
   const batchLosses: number[] = [];
@@ -112,14 +110,10 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
 }
 
 /** The checkpoint's weights, fit for images of the model's size. */
-function stagesFor(config: VitConfig, { file }: CheckpointFile): StageWeights[] {
-  const [stem, ...others] = file.stages;
-  const fit = fitStem(stem, config, file.path);
-  if (fit !== stem) {
-    const { imageSize } = inferGeometry(file.stages, file.path);
-    note(`position embedding of ${imageSize} px images, resized for ${config.imageSize} px`);
-  }
-  return [fit, ...others].map((weights) => ({ weights, source: file.path }));
+function stagesFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile): StageWeights[] {
+  const { stages, note: change } = familyOf(recipe.model).fit(file.stages, modelConfigOf(recipe), file.path);
+  if (change !== undefined) note(change);
+  return stages.map((weights) => ({ weights, source: file.path }));
 }
 
 /** A non-finite loss makes every metric meaningless: the first class would win each time. */
@@ -164,17 +158,8 @@ async function* counted(batches: AsyncIterable<Batch>, images: number): AsyncIte
 }
 
 function modelFacts({ recipe, depths }: ModelOfCheckpoint) {
-  const { imageSize, patchSize, channels, classes, width, heads, layerNormEps } = vitConfigOf(recipe);
-  return {
-    depths,
-    image_size: imageSize,
-    patch_size: patchSize,
-    channels,
-    classes,
-    width,
-    heads,
-    layer_norm_eps: layerNormEps,
-  };
+  const config = modelConfigOf(recipe);
+  return { depths, classes: config.classes, ...familyOf(recipe.model).describe(config) };
 }
 
 const MOST_TOLD = 5;

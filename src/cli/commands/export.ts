@@ -1,19 +1,17 @@
 import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
-import { elementCount } from '../../base/tensor-data.js';
 import { versions } from '../../base/versions.js';
-import { fitStem } from '../../models/vit/position-embedding.js';
-import type { VitConfig } from '../../models/vit/vit.js';
+import { familyOf } from '../../models/families/families.js';
 import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
-import { vitGraph } from '../../onnx/vit-graph.js';
+import { modelGraph } from '../../onnx/model-graph.js';
 import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
-import { modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
+import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
+import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
 import { scoreOf } from '../../run/metric.js';
 import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
-import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
+import { countParameters } from '../../weights/count-parameters.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { joinStages } from '../../weights/model-file/model-file-divide.js';
 import { knownClasses } from '../checkpoint/classes.js';
@@ -40,18 +38,27 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
-  const config = vitConfigOf(recipe);
-  const weights = weightsFor(config, checkpoint);
+  const family = familyOf(recipe.model);
+  const config = modelConfigOf(recipe);
+  const weights = weightsFor(known, checkpoint);
   const { category } = recipe.data;
   const classNames = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category })
     .named?.names;
   const { mean, std } = recipe.data;
   const normalisation: Normalisation = { mean, std, inside: options.withNormalisation ?? false };
   const { eval_crop: evalCrop } = recipe.data;
-  const facts: ModelFacts = { config, normalisation, evalCrop, classNames, origin: originOf(checkpoint) };
+  const geometry = { ...family.describe(config), depth: blueprintOf(recipe).depth };
+  const facts: ModelFacts = {
+    config,
+    geometry,
+    normalisation,
+    evalCrop,
+    classNames,
+    origin: originOf(checkpoint),
+  };
   const producer = { name: 'deep-incubation', version: versions()['deep-incubation'] };
   const { path } = checkpoint.file;
-  const graph = vitGraph(config, weights, path, normalisation.inside ? { normalisation } : {});
+  const graph = modelGraph(family.name, config, weights, path, normalisation.inside ? { normalisation } : {});
   const files = writeOnnx(
     out,
     { graph, producer, metadata: metadataOf(facts) },
@@ -70,7 +77,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
     std,
     logits: ['batch', classes],
     class_names: classNames !== undefined,
-    parameters: [...weights.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parameters: countParameters([weights]),
     bytes: files.bytes,
   };
   if (options.json) printJson(result);
@@ -83,7 +90,7 @@ function requireFree(out: string, force: boolean): void {
     if (!existsSync(path)) continue;
     if (statSync(path).isDirectory()) {
       throw new InputError(`${path} is a folder, a model is written as a file`, {
-        hint: 'give another place for it, such as vit.onnx',
+        hint: 'give another place for it, such as model.onnx',
       });
     }
     if (force) continue;
@@ -94,14 +101,11 @@ function requireFree(out: string, force: boolean): void {
 }
 
 /** The undivided model's weights, fit for images of the model's size. */
-function weightsFor(config: VitConfig, { file }: CheckpointFile) {
-  const whole = joinStages(file.stages, file.path);
-  const fit = fitStem(whole, config, file.path);
-  if (fit !== whole) {
-    const { imageSize } = inferGeometry(file.stages, file.path);
-    note(`position embedding of ${imageSize} px images, resized for ${config.imageSize} px`);
-  }
-  return fit;
+function weightsFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile) {
+  const whole = [joinStages(file.stages, file.path)];
+  const { stages, note: change } = familyOf(recipe.model).fit(whole, modelConfigOf(recipe), file.path);
+  if (change !== undefined) note(change);
+  return stages[0];
 }
 
 function originOf({ name, manifest }: CheckpointFile): Record<string, string> {

@@ -1,16 +1,18 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { elementCount, type TensorData } from '../../base/tensor-data.js';
+import type { TensorData } from '../../base/tensor-data.js';
 import { numbered } from '../../data/class-names.js';
+import { familyOfStages } from '../../models/families/families.js';
+import { type WeightsFacts, wholeFacts } from '../../models/family.js';
 import { classesOf } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile, Manifest } from '../../phase/start/checkpoint-file.js';
 import { bytes } from '../../report/format.js';
 import { EVAL_LOSS } from '../../report/labels.js';
 import { labelledScore } from '../../run/metric.js';
 import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
+import { countParameters } from '../../weights/count-parameters.js';
 import type { ModelHints } from '../../weights/layout/layout-config.js';
-import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import type { ModelFile } from '../../weights/model-file/model-file.js';
 import { CLASS_NAMES } from '../../weights/model-file/model-file-classes.js';
@@ -60,13 +62,13 @@ function factsOf(checkpoint: CheckpointFile) {
     layout: file.layout,
     bytes: bytesOf(file, tensors),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
-    parameters: parametersOf(tensors),
+    parameters: countParameters(file.stages),
     stages: file.stages.map((stage, i) => ({
       blocks: geometry?.depths[i] ?? null,
       tensors: stage.size,
-      parameters: parametersOf([...stage.values()]),
+      parameters: countParameters([stage]),
     })),
-    /** Null where the weights are not a vision transformer's. */
+    /** Null if the weights are not a whole model of a known family. */
     geometry: geometry === undefined ? null : snakeCase(geometry),
     /** What lies beside the weights, and tells what they do not. */
     hints: snakeCase(file.hints),
@@ -82,19 +84,16 @@ function factsOf(checkpoint: CheckpointFile) {
   };
 }
 
-/** What the shapes tell, or nothing where they are not those of a vision transformer. */
-function geometryOf(file: ModelFile): Geometry | undefined {
+/** What the shapes show, or nothing if they are not those of a whole model of a known family. */
+function geometryOf(file: ModelFile): WeightsFacts | undefined {
+  const family = familyOfStages(file.stages);
   try {
-    return inferGeometry(file.stages, file.path);
+    return wholeFacts(family, file);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    note(`not a whole vision transformer: ${error.message}`);
+    note(`not a whole ${family.title}: ${error.message}`);
     return undefined;
   }
-}
-
-function parametersOf(tensors: readonly TensorData[]): number {
-  return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /** Of a file; of one in parts, of their tensors. */
@@ -103,7 +102,7 @@ function bytesOf({ path, format }: ModelFile, tensors: readonly TensorData[]): n
   return statSync(format === 'checkpoint' ? join(path, 'model.safetensors') : path).size;
 }
 
-function snakeCase(facts: Geometry | ModelHints): Record<string, unknown> {
+function snakeCase(facts: WeightsFacts | ModelHints): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(facts).map(([key, value]) => [
       key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),

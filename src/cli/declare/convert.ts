@@ -15,14 +15,14 @@ export function addConvert(program: Command): void {
     .summary('write a checkpoint as other programs read it')
     .description(
       'Writes the weights of a checkpoint, bit for bit, in another format: deep-incubation (safetensors, in stages), ' +
-        'timm (safetensors, undivided), huggingface (a folder with config.json), official (.pth of the official code, ' +
-        'in stages). Takes what `eval` takes.',
+        'timm (safetensors, undivided), huggingface (a folder with config.json), torchvision (safetensors of a ResNet, ' +
+        'undivided), official (.pth of the official code, in stages). Takes what `eval` takes.',
     )
     .argument('<checkpoint>', CHECKPOINT)
     .argument('<out>', 'file to write; for huggingface a folder')
     .addOption(
       new Option('--to <format>', 'format to write')
-        .choices(['deep-incubation', 'timm', 'huggingface', 'official'] as const)
+        .choices(['deep-incubation', 'timm', 'huggingface', 'torchvision', 'official'] as const)
         .makeOptionMandatory(),
     )
     .option('--depths <numbers>', 'blocks of each stage, such as 3,3,3,3 (default: as they are)', depths)

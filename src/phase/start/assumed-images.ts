@@ -1,12 +1,7 @@
 import { EVAL_CROP, SMALL_IMAGE } from '../../data/transforms/transform.js';
+import type { Assumption } from '../../models/family.js';
 import { IMAGENET } from '../../recipe/recipe-data.js';
 import type { StatedFacts } from './stated-facts.js';
-
-/** A setting that a checkpoint does not state, and the text that says what is taken for it. */
-export interface Assumption {
-  readonly key: string;
-  readonly text: string;
-}
 
 /** How images become pixels for a checkpoint that does not state it: as for most models of ImageNet. */
 export function assumedImages(

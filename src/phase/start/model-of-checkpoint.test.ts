@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TensorData } from '../../base/tensor-data.js';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
+import { type VitSection, vitConfigOf } from '../../models/vit/section.js';
 import type { ModelFile } from '../../weights/model-file/model-file.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
 
@@ -53,7 +53,7 @@ function known(shape: Shape, ...settings: string[]) {
     { file: fileOf(shape), manifest: undefined },
     { settings },
   );
-  const { heads, layerNormEps } = vitConfigOf(recipe);
+  const { heads, layerNormEps } = vitConfigOf(recipe.model as VitSection, recipe.name);
   return { heads, layerNormEps, assumptions, mean: recipe.data.mean };
 }
 

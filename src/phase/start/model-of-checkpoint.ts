@@ -1,13 +1,13 @@
 import { InputError } from '../../base/errors.js';
-import { VIT_PRESETS } from '../../models/vit/presets.js';
+import { familyOfStages } from '../../models/families/families.js';
+import { type Assumption, type ModelFamily, type WeightsFacts, wholeFacts } from '../../models/family.js';
 import { phasesOf } from '../../recipe/phases.js';
 import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
+import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { withSettings } from '../../recipe/settings.js';
-import { type Geometry, inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import type { ModelFile } from '../../weights/model-file/model-file.js';
-import { type Assumption, assumedImages } from './assumed-images.js';
+import { assumedImages } from './assumed-images.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 import { recipeWithFacts } from './recipe-with-facts.js';
 import { statedFacts } from './stated-facts.js';
@@ -38,15 +38,16 @@ export function modelOfCheckpoint(
   from: From,
 ): ModelOfCheckpoint {
   const { file, manifest } = checkpoint;
-  const geometry = inferGeometry(file.stages, file.path);
+  const family = familyOfStages(file.stages);
+  const geometry = wholeFacts(family, file);
   if (from.recipe !== undefined) return modelOfRecipe(checkpoint, from.recipe, from.settings, geometry);
   const { settings } = from;
   const { depths } = geometry;
-  const known = manifest ? fromManifest(manifest) : fromWeights(geometry, file);
+  const known = manifest ? fromManifest(manifest) : fromWeights(family, geometry, file);
   const input = withSettings(
     {
       name: file.path,
-      model: { ...known.model, depth: depths.reduce((a, b) => a + b, 0) },
+      model: family.sectionOfStages(known.model, geometry),
       incubation: { depths },
       data: {
         format: 'folder',
@@ -59,11 +60,11 @@ export function modelOfCheckpoint(
     },
     settings,
   );
-  requireTold(input, geometry, file.path);
+  requireTold(input, family, geometry, file.path);
   const recipe = checkedRecipe(input, file.path);
   const assumed = manifest
     ? []
-    : [...known.assumed, ...assumedImages(statedFacts(checkpoint), vitConfigOf(recipe))];
+    : [...known.assumed, ...assumedImages(statedFacts(checkpoint), modelConfigOf(recipe))];
   return { recipe, depths, assumptions: notGiven(assumed, settings), differences: [] };
 }
 
@@ -80,7 +81,7 @@ function modelOfRecipe(
   checkpoint: Pick<CheckpointFile, 'file' | 'manifest'>,
   path: string,
   settings: readonly string[],
-  { depths }: Geometry,
+  { depths }: WeightsFacts,
 ): ModelOfCheckpoint {
   const { file } = checkpoint;
   const { input, recipe: written } = readRecipeInput(path, settings);
@@ -92,7 +93,7 @@ function modelOfRecipe(
   return {
     recipe,
     depths,
-    assumptions: notGiven(assumedImages(facts, vitConfigOf(recipe)), stated),
+    assumptions: notGiven(assumedImages(facts, modelConfigOf(recipe)), stated),
     differences: filled.differences.map((text) => `${file.path} says ${text}`),
   };
 }
@@ -113,69 +114,18 @@ function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: M
   return { model, mean, std, evalCrop, exif, grey16: grey16 ?? 'scale', assumed: [] };
 }
 
-function fromWeights(geometry: Geometry, file: ModelFile): Known {
-  const { imageSize, patchSize, channels, classes, width, mlpRatio, qkvBias, classToken, distilled } =
-    geometry;
-  const [name, preset] = Object.entries(VIT_PRESETS).find(([, each]) => each.width === width) ?? [];
+function fromWeights(family: ModelFamily, facts: WeightsFacts, file: ModelFile): Known {
   const stated = statedFacts({ file, manifest: undefined });
-  const heads = stated.heads ?? preset?.heads;
-  // Of a model with other biases than the published one, nothing says that it has its unusual epsilon.
-  const eps = stated.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
+  const { section, assumed } = family.assumedSection(facts, stated, file.leftOut);
   const { mean, std, evalCrop } = stated;
-  const assumed: Assumption[] = [];
-  if (stated.heads === undefined && heads !== undefined) {
-    assumed.push({ key: 'model.heads', text: `${heads} heads (${name} has the same width)` });
-  }
-  if (stated.layerNormEps === undefined) {
-    assumed.push({ key: 'model.layer_norm_eps', text: `LayerNorm epsilon ${eps.toExponential()}` });
-  }
-  const { pool, fcNorm } = stated;
-  return {
-    model: {
-      image_size: imageSize,
-      patch_size: patchSize,
-      channels,
-      classes,
-      width,
-      mlp_ratio: mlpRatio,
-      qkv_bias: qkvBias,
-      class_token: classToken,
-      distilled: distilled ?? false,
-      layer_norm_eps: eps,
-      ...(heads && { heads }),
-      ...(pool && { pool, fc_norm: fcNorm ?? false }),
-    },
-    mean,
-    std,
-    evalCrop,
-    assumed: [...assumed, ...assumedOfLeftOut(file)],
-  };
-}
-
-/** What a file with such tensors beside the model may compute otherwise. */
-function assumedOfLeftOut({ leftOut }: ModelFile): Assumption[] {
-  const has = (pattern: RegExp) => leftOut.some((name) => pattern.test(name));
-  const assumed: Assumption[] = [];
-  if (has(/(^|\.)pre_logits\./)) {
-    assumed.push({ key: 'head', text: 'the head reads the features without pre_logits, as in timm' });
-  }
-  if (has(/(^|\.)fc_norm\./)) {
-    assumed.push({ key: 'model.pool', text: 'the head reads norm of the class token (fc_norm is left out)' });
-  }
-  return assumed;
+  return { model: section, mean, std, evalCrop, assumed };
 }
 
 /** What weights do not tell, and no setting either, cannot be guessed. */
-function requireTold(input: unknown, { width, channels }: Geometry, path: string): void {
+function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, path: string): void {
   const { model, data } = Object(input);
-  if (model.heads === undefined && model.preset === undefined) {
-    throw new InputError(
-      `${path}: its weights, of width ${width}, do not tell the number of attention heads`,
-      {
-        hint: 'give --recipe R, or --set model.heads=N',
-      },
-    );
-  }
+  family.requireKnown(model, facts, path);
+  const { channels } = facts;
   if (channels !== 3 && (data.mean === undefined || data.std === undefined)) {
     throw new InputError(
       `${path}: its weights do not tell the mean and deviation of its ${channels}-channel images`,
@@ -188,7 +138,7 @@ function requireTold(input: unknown, { width, channels }: Geometry, path: string
 
 /** The recipe's target, its meta model and its hybrids are what its checkpoints hold. */
 function requirePhaseOf(recipe: Recipe, depths: readonly number[], path: string): void {
-  const possible = [...phasesOf(recipe).map((phase) => phase.depths), [vitConfigOf(recipe).depth]];
+  const possible = [...phasesOf(recipe).map((phase) => phase.depths), [blueprintOf(recipe).depth]];
   const texts = [...new Set(possible.map((each) => each.join(' ')))];
   if (texts.includes(depths.join(' '))) return;
   throw new InputError(`${path} has stages of ${depths.join(' ')} blocks, no model of ${recipe.name} has`, {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { vitConfigOf } from '../../recipe/recipe-model.js';
+import { familyOf } from '../../models/families/families.js';
+import { modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import type { StatedFacts } from './stated-facts.js';
 
@@ -49,7 +50,8 @@ export function recipeWithFacts(input: unknown, recipe: Recipe, facts: StatedFac
 
 function rowsOf(recipe: Recipe, facts: StatedFacts): Row[] {
   const { data, model } = recipe;
-  const { heads, layerNormEps, fcNorm } = vitConfigOf(recipe);
+  const family = familyOf(model);
+  const ofModel = family.statedKeys(model, modelConfigOf(recipe), facts);
   const ofChannels = (values: readonly number[] | undefined) =>
     values?.length === model.channels ? values : undefined;
   const row = (section: Section, key: string, value: unknown, used: unknown, isFilled = true): Row => ({
@@ -65,10 +67,6 @@ function rowsOf(recipe: Recipe, facts: StatedFacts): Row[] {
     row('data', 'eval_crop', facts.evalCrop, data.eval_crop),
     row('data', 'exif', facts.exif, data.exif),
     row('data', 'grey16', facts.grey16, data.grey16),
-    row('model', 'layer_norm_eps', facts.layerNormEps, layerNormEps),
-    row('model', 'pool', facts.pool, model.pool),
-    row('model', 'fc_norm', facts.fcNorm, fcNorm ?? false),
-    // A preset states it, or the recipe itself.
-    row('model', 'heads', facts.heads, heads, false),
+    ...ofModel.map((each): Row => ({ section: 'model', ...each })),
   ];
 }

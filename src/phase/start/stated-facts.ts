@@ -1,14 +1,10 @@
-import { VIT_PRESETS } from '../../models/vit/presets.js';
+import { familyOf } from '../../models/families/families.js';
+import type { StatedModel } from '../../models/family.js';
 import { toldBeside } from '../../weights/model-file/told-beside.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 
 /** What a checkpoint says of its model and images, beside its weights. */
-export interface StatedFacts {
-  readonly heads?: number | undefined;
-  readonly layerNormEps?: number | undefined;
-  readonly pool?: 'token' | 'mean' | undefined;
-  /** Whether its final norm follows the pooling. */
-  readonly fcNorm?: boolean | undefined;
+export interface StatedFacts extends StatedModel {
   /** Of each channel, of pixels from 0 to 1. */
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
@@ -33,18 +29,5 @@ export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'm
 }
 
 function ofManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): StatedFacts {
-  const preset = Object.entries(VIT_PRESETS).find(([name]) => name === model.preset)?.[1];
-  const { heads = preset?.heads, layer_norm_eps: eps = preset?.layer_norm_eps, pool } = model;
-  const { fc_norm: fcNorm = pool === 'mean' && model.class_token === true } = model;
-  return {
-    heads: typeof heads === 'number' ? heads : undefined,
-    layerNormEps: typeof eps === 'number' ? eps : undefined,
-    pool: pool === 'token' || pool === 'mean' ? pool : undefined,
-    fcNorm: pool === 'mean' ? fcNorm === true : undefined,
-    mean,
-    std,
-    evalCrop,
-    exif,
-    grey16,
-  };
+  return { ...familyOf(model).statedIn(model), mean, std, evalCrop, exif, grey16 };
 }

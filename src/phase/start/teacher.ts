@@ -3,7 +3,7 @@ import { InputError } from '../../base/errors.js';
 import { assemble } from '../../method/assemble.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { InitContext } from '../../nn/init.js';
-import { blueprintOf, vitConfigOf } from '../../recipe/recipe-model.js';
+import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe, TrainingSettings } from '../../recipe/recipe-schema.js';
 import type { Teacher } from '../../tasks/distillation.js';
 import { add, mul } from '../../torch/ops.js';
@@ -51,7 +51,7 @@ export async function requireTeacher(distill: Distill, recipe: Recipe, options: 
   const { teacher: name, weights, normalise } = distill;
   const checkpoint = await readCheckpointFile(name, { ...options, weights });
   const { recipe: own, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
-  const [teaching, taught] = [own, recipe].map(vitConfigOf);
+  const [teaching, taught] = [own, recipe].map(modelConfigOf);
   for (const key of ['imageSize', 'channels', 'classes'] as const) {
     if (teaching[key] === taught[key]) continue;
     throw new InputError(

@@ -3,15 +3,16 @@ import { withoutExtraTensors } from './extra-tensors.js';
 import { withHead } from './head-names.js';
 import { fromHuggingFace, isHuggingFace } from './layout-huggingface.js';
 import { joinQkv } from './layout-qkv.js';
+import { fromTorchvision, isTorchvision } from './layout-torchvision.js';
 import { isDivided, type Stage, splitStages } from './model-file-stages.js';
 import { peelPrefix } from './peel-prefix.js';
 import type { ChosenWeights, WeightsKind } from './weights-choice.js';
 
 /**
  * Who names tensors so: the official code (`stages.0.blocks.0...` and a second name for each, or a list of
- * stages), timm and DeiT (`blocks.0...`), Hugging Face (`vit.encoder.layer.0...`), or we (`stages.0.blocks.0...`).
+ * stages), timm and DeiT (`blocks.0...`), torchvision and others of ResNets (`layer1.0...`), Hugging Face (`vit.encoder.layer.0...`), or we (`stages.0.blocks.0...`).
  */
-export type Layout = 'official' | 'timm' | 'huggingface' | 'deep-incubation';
+export type Layout = 'official' | 'timm' | 'huggingface' | 'torchvision' | 'deep-incubation';
 
 export interface LaidOut {
   readonly layout: Layout;
@@ -38,6 +39,9 @@ export function stagesOfState(
   if (divided === named.size) {
     const stages = splitStages(named, path).map((stage) => joinQkv(stage, path));
     return { layout: 'deep-incubation', stages, leftOut: [], ...choice };
+  }
+  if (isTorchvision(named.keys())) {
+    return { layout: 'torchvision', stages: [fromTorchvision(named, path)], leftOut: [], ...choice };
   }
   const { kept, leftOut } = withoutExtraTensors(named);
   if (isHuggingFace(kept.keys())) {

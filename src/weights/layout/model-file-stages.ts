@@ -4,8 +4,8 @@ import { InputError } from '../../base/errors.js';
 export type Stage<T> = ReadonlyMap<string, T>;
 
 const STAGE_NAME = /^stages\.(\d+)\.(.+)$/;
-const FIRST_STAGE = /^(cls_token|dist_token|pos_embed|patch_embed\..*)$/;
-const LAST_STAGE = /^(norm|fc_norm|head|head_dist)\./;
+const FIRST_STAGE = /^(cls_token|dist_token|pos_embed|patch_embed\..*|conv1\..*|bn1\..*)$/;
+const LAST_STAGE = /^(norm|fc_norm|head|head_dist|fc)\./;
 
 /** What DistributedDataParallel, torch.compile and training programs put before every name. */
 const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];

@@ -7,6 +7,7 @@ import { huggingFaceConfig } from '../layout/layout-config.js';
 import { toHuggingFace } from '../layout/layout-huggingface.js';
 import { huggingFaceProcessor, type PixelFacts } from '../layout/layout-processor.js';
 import type { Layout } from '../layout/layout-stages.js';
+import { toTorchvision } from '../layout/layout-torchvision.js';
 import { inferGeometry } from '../layout/model-file-geometry.js';
 import type { Stage } from '../layout/model-file-stages.js';
 import { safetensorsWriter } from '../safetensors/safetensors.js';
@@ -40,6 +41,7 @@ const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
  * Writes a model so that other programs load it, whole or not at all:
  * - `deep-incubation`: safetensors, `stages.<i>.<name>`;
  * - `timm`: safetensors of the undivided model;
+ * - `torchvision`: safetensors of an undivided ResNet, `layer1.0.conv1.weight` and so on;
  * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (with
  *   a distillation token, of a DeiT), and `preprocessor_config.json` where `pixels` are given;
  * - `official`: a `.pth` of the official code, with `model` and, in the stages given, `model_stages`.
@@ -49,10 +51,7 @@ const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
- * const tiny = vit({
- *   imageSize: 16, patchSize: 8, channels: 3, classes: 2, width: 16, depth: 4, heads: 2, mlpRatio: 4,
- *   qkvBias: true, layerNormEps: 1e-6, classToken: true,
- * });
+ * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const stages = model.stages.map((stage) => weightsOf(stage));
  * writeModelFile('written.safetensors', stages, { to: 'deep-incubation' });
@@ -74,6 +73,8 @@ function fileWriter(
       return safetensorsWriter(divided(stages), { ...metadata, ...names });
     case 'timm':
       return safetensorsWriter(joinStages(stages, path), { format: 'pt', ...names });
+    case 'torchvision':
+      return safetensorsWriter(toTorchvision(joinStages(stages, path)), { format: 'pt', ...names });
     case 'official':
       return torchFileWriter(officialFile(stages.map(inOrder), classNames));
   }

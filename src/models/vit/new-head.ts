@@ -1,16 +1,8 @@
 import type { TensorData } from '../../base/tensor-data.js';
-import type { VitConfig } from '../../models/vit/vit.js';
-import type { Stage } from '../../weights/layout/model-file-stages.js';
+import type { Headless } from '../family.js';
+import type { VitConfig } from './vit.js';
 
 const HEAD = /^head(s|_dist)?\./;
-
-/** Weights whose head is not used. */
-export interface Headless {
-  readonly stages: readonly Stage<TensorData>[];
-  /** Parameters that are initialised instead. */
-  readonly isFresh: (name: string) => boolean;
-  readonly leftOut: readonly string[];
-}
 
 /**
  * Weights for a model with a new head. Whatever head they have, or none, is left out; the final norm too if the model
@@ -18,7 +10,7 @@ export interface Headless {
  */
 export function newHead(
   { fcNorm }: Pick<VitConfig, 'fcNorm'>,
-  stages: readonly Stage<TensorData>[],
+  stages: readonly ReadonlyMap<string, TensorData>[],
 ): Headless {
   const [norm, other] = fcNorm ? ['fc_norm.', 'norm.'] : ['norm.', 'fc_norm.'];
   const names = stages.flatMap((stage) => [...stage.keys()]);

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { ModelFamily } from '../family.js';
+import { resnetFamily } from '../resnet/family.js';
+import { resnetSection } from '../resnet/section.js';
+import { vitFamily } from '../vit/family.js';
+import { vitSection } from '../vit/section.js';
+
+/** The first is that of a recipe that names none. */
+const FAMILIES: readonly ModelFamily[] = [vitFamily, resnetFamily] as readonly ModelFamily[];
+
+/** The section `model` of a recipe, of any family. */
+export const modelSection = z
+  .discriminatedUnion('family', [resnetSection, vitSection], {
+    error: ({ code }) =>
+      code === 'invalid_union'
+        ? `family: expected one of ${FAMILIES.map(({ name }) => name).join(', ')}`
+        : undefined,
+  })
+  .describe('The target model.');
+
+/** The family of a section `model`, as in a recipe or a checkpoint's manifest. */
+export function familyOf(section: { readonly family?: unknown }): ModelFamily {
+  const { family = FAMILIES[0].name } = section;
+  const found = FAMILIES.find(({ name }) => name === family);
+  if (found !== undefined) return found;
+  throw new InputError(`model.family ${String(family)} is unknown`, {
+    hint: `it is one of ${FAMILIES.map(({ name }) => name).join(', ')}`,
+  });
+}
+
+/** The family of weights in stages, by their names; the first one if none knows them. */
+export function familyOfStages(stages: readonly ReadonlyMap<string, unknown>[]): ModelFamily {
+  const names = stages.flatMap((stage) => [...stage.keys()]);
+  return FAMILIES.find((family) => family.recognises(names)) ?? FAMILIES[0];
+}

@@ -1,0 +1,66 @@
+import type { ModelFamily } from '../family.js';
+import type { ResnetConfig } from './geometry.js';
+import { resnet } from './resnet.js';
+import { type ResnetSection, resnetConfigOf } from './section.js';
+import { type ResnetFacts, resnetFacts } from './weights-geometry.js';
+
+const CIFAR_SIZE = 32;
+const HEAD = /^fc\./;
+
+/** ResNets for CIFAR. */
+export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts> = {
+  name: 'resnet',
+  title: 'ResNet for CIFAR',
+  check: (section, source) => {
+    resnet(resnetConfigOf(section, source));
+  },
+  configOf: resnetConfigOf,
+  blueprint: resnet,
+  // A module's blocks depend on how many of each width there are.
+  identity: (config) => ({ family: 'resnet', ...config }),
+  describe: ({ imageSize, channels, classes, blocks, widths, shortcut }) => ({
+    family: 'resnet',
+    image_size: imageSize,
+    channels,
+    classes,
+    blocks,
+    widths,
+    shortcut,
+  }),
+  statedBy: () => ({}),
+  layouts: ['deep-incubation', 'torchvision'],
+  recognises: (names) => {
+    const all = new Set(names);
+    return all.has('conv1.weight') && all.has('bn1.running_mean');
+  },
+  factsOf: resnetFacts,
+  compare: (facts, config, { isMeta }) => [
+    // A meta model has fewer blocks, and a block of it may pass over a width.
+    ...(isMeta
+      ? []
+      : [
+          ['blocks of each width', facts.blocks.join(' '), config.blocks.join(' ')] as const,
+          ['widths', facts.widths.join(' '), config.widths.join(' ')] as const,
+        ]),
+    ['channels', facts.channels, config.channels],
+    ['shortcut', facts.shortcut, config.shortcut],
+  ],
+  sectionOfStages: ({ preset: _, ...section }, { blocks, widths }) => ({ ...section, blocks, widths }),
+  assumedSection: ({ channels, classes, blocks, widths, shortcut }) => ({
+    section: { family: 'resnet', image_size: CIFAR_SIZE, channels, classes, blocks, widths, shortcut },
+    assumed: [{ key: 'model.image_size', text: `images of ${CIFAR_SIZE} px (CIFAR's)` }],
+  }),
+  statedIn: () => ({}),
+  statedKeys: () => [],
+  requireKnown: () => {},
+  // It takes images of any size.
+  fit: (stages) => ({ stages }),
+  newHead(_, stages) {
+    const names = stages.flatMap((stage) => [...stage.keys()]);
+    return {
+      stages: stages.map((stage) => new Map([...stage].filter(([name]) => !HEAD.test(name)))),
+      isFresh: (name) => HEAD.test(name),
+      leftOut: names.filter((name) => HEAD.test(name)),
+    };
+  },
+};

@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import type { ResnetConfig } from './geometry.js';
+
+const count = z.int().positive();
+
+/** Blocks of each width of the paper's models: 6n + 2 layers. */
+const PRESETS = {
+  'resnet-20': [3, 3, 3],
+  'resnet-32': [5, 5, 5],
+  'resnet-44': [7, 7, 7],
+  'resnet-56': [9, 9, 9],
+  'resnet-110': [18, 18, 18],
+} as const;
+
+const PRESET_NAMES = Object.keys(PRESETS) as [keyof typeof PRESETS, ...(keyof typeof PRESETS)[]];
+
+/** The section `model` of a recipe. */
+export const resnetSection = z.strictObject({
+  family: z.literal('resnet').describe('resnet: a ResNet for CIFAR, with basic blocks.'),
+  preset: z.enum(PRESET_NAMES).optional().describe("The paper's model of so many layers: sets blocks."),
+  image_size: count.describe('Pixels of a side.').default(32),
+  channels: count.describe('Colour channels of the input.').default(3),
+  classes: count.describe('Number of classes.').default(100),
+  blocks: z.array(z.int().min(0)).min(1).describe('Blocks of each width.').optional(),
+  widths: z
+    .array(count)
+    .min(1)
+    .describe('Channels of the blocks, each a multiple of the one before.')
+    .default([16, 32, 64]),
+  shortcut: z
+    .enum(['A', 'B'])
+    .describe('Where the shape changes: A, the input with channels of zeros; B, a 1x1 convolution.')
+    .default('A'),
+});
+
+export type ResnetSection = z.output<typeof resnetSection>;
+
+/** The geometry that a section means. */
+export function resnetConfigOf(section: ResnetSection, source: string): ResnetConfig {
+  const { preset, image_size: imageSize, channels, classes, widths, shortcut } = section;
+  const blocks = section.blocks ?? (preset && PRESETS[preset]);
+  if (blocks === undefined) {
+    throw new InputError(`${source}: model.blocks is missing`, {
+      hint: `give it, or a model.preset: ${PRESET_NAMES.join(', ')}`,
+    });
+  }
+  return { imageSize, channels, classes, blocks, widths, shortcut };
+}

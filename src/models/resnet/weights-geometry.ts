@@ -1,0 +1,78 @@
+import { InputError } from '../../base/errors.js';
+import type { WeightsFacts } from '../family.js';
+
+/** What the shapes of a ResNet's weights show. They do not show the size of its images. */
+export interface ResnetFacts extends WeightsFacts {
+  readonly blocks: readonly number[];
+  readonly widths: readonly number[];
+  readonly shortcut: 'A' | 'B';
+}
+
+type Shaped = { readonly shape: readonly number[] };
+type Stages = readonly ReadonlyMap<string, Shaped>[];
+
+/**
+ * The geometry of a ResNet in stages, from its shapes.
+ * @throws InputError naming `source` and the tensor that is missing or has another shape
+ */
+export function resnetFacts(stages: Stages, source: string): ResnetFacts {
+  const [first, last] = [stages[0], stages[stages.length - 1]];
+  if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
+  const [stem, channels, height] = shapeOf(first, 'conv1.weight', source);
+  if (height !== 3) {
+    throw new InputError(
+      `${source}: conv1.weight has a kernel of ${height} pixels, a ResNet for CIFAR has 3`,
+      {
+        hint: 'ResNets for ImageNet are not supported',
+      },
+    );
+  }
+  const depths = stages.map((stage, i) => blockCount(stage, `${source}, stage ${i}`));
+  const groups = [{ width: stem, blocks: 0 }];
+  let hasProjection = false;
+  for (const [i, stage] of stages.entries()) {
+    for (let block = 0; block < depths[i]; block++) {
+      const place = `${source}, stage ${i}`;
+      const [outputs, inputs] = shapeOf(stage, `blocks.${block}.conv1.weight`, place);
+      const before = groups[groups.length - 1];
+      if (inputs !== before.width || outputs % inputs !== 0) {
+        throw new InputError(
+          `${place}: blocks.${block}.conv1.weight takes ${inputs} and gives ${outputs} channels, after ${before.width}`,
+        );
+      }
+      shapeOf(stage, `blocks.${block}.conv2.weight`, place);
+      if (outputs !== inputs) groups.push({ width: outputs, blocks: 0 });
+      groups[groups.length - 1].blocks += 1;
+      hasProjection ||= stage.has(`blocks.${block}.downsample.0.weight`);
+    }
+  }
+  return {
+    depths,
+    channels,
+    classes: last.has('fc.weight') ? shapeOf(last, 'fc.weight', source)[0] : null,
+    blocks: groups.map(({ blocks }) => blocks),
+    widths: groups.map(({ width }) => width),
+    shortcut: hasProjection ? 'B' : 'A',
+  };
+}
+
+function shapeOf(stage: ReadonlyMap<string, Shaped>, name: string, where: string): readonly number[] {
+  const shape = stage.get(name)?.shape;
+  if (shape === undefined) {
+    throw new InputError(`${where}: ${name} is missing`, {
+      hint: 'only ResNets with basic blocks are supported',
+    });
+  }
+  return shape;
+}
+
+function blockCount(stage: ReadonlyMap<string, unknown>, where: string): number {
+  const numbers = new Set([...stage.keys()].flatMap((name) => /^blocks\.(\d+)\./.exec(name)?.[1] ?? []));
+  const absent = Array.from({ length: numbers.size }, (_, i) => String(i)).find(
+    (index) => !numbers.has(index),
+  );
+  if (numbers.size === 0) throw new InputError(`${where} has no blocks`);
+  if (absent !== undefined)
+    throw new InputError(`${where}: blocks.${absent} is missing, a later block is there`);
+  return numbers.size;
+}

@@ -1,0 +1,133 @@
+import { InputError } from '../../base/errors.js';
+import { type BackboneGeometry, inferBackbone } from '../../weights/layout/model-file-geometry.js';
+import type { AssumedSection, Assumption, ModelFamily, StatedModel } from '../family.js';
+import { newHead } from './new-head.js';
+import { fitStem } from './position-embedding.js';
+import { VIT_PRESETS } from './presets.js';
+import { checkVitSection, type VitSection, vitConfigOf } from './section.js';
+import { type VitConfig, vit } from './vit.js';
+
+/** Vision transformers: ViT and DeiT. */
+export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
+  name: 'vit',
+  title: 'vision transformer',
+  check: checkVitSection,
+  configOf: vitConfigOf,
+  blueprint: vit,
+  identity: ({ depth: _, ...rest }) => rest,
+  describe: ({ imageSize, patchSize, channels, classes, width, heads, layerNormEps }) => ({
+    image_size: imageSize,
+    patch_size: patchSize,
+    channels,
+    classes,
+    width,
+    heads,
+    layer_norm_eps: layerNormEps,
+  }),
+  statedBy: ({ heads, layerNormEps, pool }) => ({ heads, layerNormEps, ...(pool && { pool }) }),
+  layouts: ['deep-incubation', 'timm', 'huggingface', 'official'],
+  recognises: (names) => [...names].some((name) => name.startsWith('patch_embed.')),
+  factsOf: inferBackbone,
+  compare: (facts, config, { keepsHead }) => [
+    ['width', facts.width, config.width],
+    ['patch size', facts.patchSize, config.patchSize],
+    ['channels', facts.channels, config.channels],
+    ...(keepsHead ? [['norm after pooling', facts.fcNorm ?? false, config.fcNorm ?? false] as const] : []),
+  ],
+  sectionOfStages: (section, { depths }) => ({ ...section, depth: sumOf(depths) }),
+  assumedSection,
+  statedIn,
+  statedKeys: (section, config, stated) => [
+    key('layer_norm_eps', stated.layerNormEps, config.layerNormEps),
+    key('pool', stated.pool, section.pool),
+    key('fc_norm', stated.fcNorm, config.fcNorm ?? false),
+    // A preset states it, or the recipe itself.
+    { ...key('heads', stated.heads, config.heads), isFilled: false },
+  ],
+  requireKnown(section, { width }, source) {
+    if (section.heads !== undefined || section.preset !== undefined) return;
+    throw new InputError(
+      `${source}: its weights, of width ${width}, do not tell the number of attention heads`,
+      { hint: 'give --recipe R, or --set model.heads=N' },
+    );
+  },
+  fit(stages, config, source) {
+    const [stem, ...others] = stages;
+    const fit = fitStem(stem, config, source);
+    if (fit === stem) return { stages };
+    const { imageSize } = inferBackbone(stages, source);
+    const note = `position embedding of ${imageSize} px images, resized for ${config.imageSize} px`;
+    return { stages: [fit, ...others] as unknown as typeof stages, note };
+  },
+  newHead,
+};
+
+function key(name: string, value: unknown, used: unknown) {
+  return { key: name, value, used, isFilled: true };
+}
+
+function sumOf(depths: readonly number[]): number {
+  return depths.reduce((a, b) => a + b, 0);
+}
+
+function assumedSection(
+  facts: BackboneGeometry,
+  stated: StatedModel,
+  leftOut: readonly string[],
+): AssumedSection {
+  const { imageSize, patchSize, channels, classes, width, mlpRatio, qkvBias, classToken } = facts;
+  const [name, preset] = Object.entries(VIT_PRESETS).find(([, each]) => each.width === width) ?? [];
+  const heads = stated.heads ?? preset?.heads;
+  // Of a model with other biases than the published one, nothing says that it has its unusual epsilon.
+  const eps = stated.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
+  const assumed: Assumption[] = [];
+  if (stated.heads === undefined && heads !== undefined) {
+    assumed.push({ key: 'model.heads', text: `${heads} heads (${name} has the same width)` });
+  }
+  if (stated.layerNormEps === undefined) {
+    assumed.push({ key: 'model.layer_norm_eps', text: `LayerNorm epsilon ${eps.toExponential()}` });
+  }
+  const { pool, fcNorm } = stated;
+  return {
+    section: {
+      image_size: imageSize,
+      patch_size: patchSize,
+      channels,
+      classes,
+      width,
+      mlp_ratio: mlpRatio,
+      qkv_bias: qkvBias,
+      class_token: classToken,
+      distilled: facts.distilled ?? false,
+      layer_norm_eps: eps,
+      ...(heads && { heads }),
+      ...(pool && { pool, fc_norm: fcNorm ?? false }),
+    },
+    assumed: [...assumed, ...assumedOfLeftOut(leftOut)],
+  };
+}
+
+/** What a file with such tensors beside the model may compute otherwise. */
+function assumedOfLeftOut(leftOut: readonly string[]): Assumption[] {
+  const has = (pattern: RegExp) => leftOut.some((name) => pattern.test(name));
+  const assumed: Assumption[] = [];
+  if (has(/(^|\.)pre_logits\./)) {
+    assumed.push({ key: 'head', text: 'the head reads the features without pre_logits, as in timm' });
+  }
+  if (has(/(^|\.)fc_norm\./)) {
+    assumed.push({ key: 'model.pool', text: 'the head reads norm of the class token (fc_norm is left out)' });
+  }
+  return assumed;
+}
+
+function statedIn(section: Readonly<Record<string, unknown>>): StatedModel {
+  const preset = Object.entries(VIT_PRESETS).find(([name]) => name === section.preset)?.[1];
+  const { heads = preset?.heads, layer_norm_eps: eps = preset?.layer_norm_eps, pool } = section;
+  const { fc_norm: fcNorm = pool === 'mean' && section.class_token === true } = section;
+  return {
+    heads: typeof heads === 'number' ? heads : undefined,
+    layerNormEps: typeof eps === 'number' ? eps : undefined,
+    pool: pool === 'token' || pool === 'mean' ? pool : undefined,
+    fcNorm: pool === 'mean' ? fcNorm === true : undefined,
+  };
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { InputError } from '../../base/errors.js';
+import { PRESET_NAMES, VIT_PRESETS } from './presets.js';
+import type { VitConfig } from './vit.js';
+
+const count = z.int().positive();
+const positive = z.number().positive();
+
+/** The section `model` of a recipe. */
+export const vitSection = z.strictObject({
+  preset: z.enum(PRESET_NAMES).optional().describe('Published geometry that the other fields override.'),
+  image_size: count.describe('Pixels of a side.').default(224),
+  patch_size: count.describe('Pixels of a side of a patch; divides image_size.').optional(),
+  channels: count.describe('Colour channels of the input.').default(3),
+  classes: count.describe('Number of classes.').default(1000),
+  width: count.describe('Width of a token.').optional(),
+  depth: count.describe('Number of blocks.').optional(),
+  heads: count.describe('Attention heads; divides width.').optional(),
+  mlp_ratio: positive.describe('Hidden width of the MLP over width.').default(4),
+  qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
+  layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
+  class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
+  pool: z
+    .enum(['token', 'mean'])
+    .describe(
+      "What the head reads: the class token, or the mean of the patches' tokens. Default: the token, if any.",
+    )
+    .optional(),
+  fc_norm: z
+    .boolean()
+    .describe('The final norm follows the pooling (timm, MAE). Default: with pool mean and a class token.')
+    .optional(),
+  distilled: z
+    .boolean()
+    .describe('A distillation token and head beside the class token (DeiT).')
+    .default(false),
+  family: z.literal('vit').optional().describe('Kind of model. Default: vit, a Vision Transformer.'),
+});
+
+export type VitSection = z.output<typeof vitSection>;
+
+/** The geometry that a section means. */
+export function vitConfigOf(section: VitSection, source: string): VitConfig {
+  const { preset, family: _, ...given } = section;
+  const base = preset === undefined ? undefined : VIT_PRESETS[preset];
+  const need = <K extends 'width' | 'depth' | 'heads' | 'patch_size'>(key: K): number => {
+    const value = given[key] ?? base?.[key];
+    if (value === undefined) {
+      throw new InputError(`${source}: model.${key} is missing`, { hint: 'give it, or a model.preset' });
+    }
+    return value;
+  };
+  const config: VitConfig = {
+    imageSize: given.image_size,
+    patchSize: need('patch_size'),
+    channels: given.channels,
+    classes: given.classes,
+    width: need('width'),
+    depth: need('depth'),
+    heads: need('heads'),
+    mlpRatio: given.mlp_ratio,
+    qkvBias: given.qkv_bias ?? base?.qkv_bias ?? true,
+    layerNormEps: given.layer_norm_eps ?? base?.layer_norm_eps ?? 1e-6,
+    classToken: given.class_token,
+    distilled: given.distilled,
+    ...poolOf(given),
+  };
+  requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);
+  requireDivides('model.heads', config.heads, 'model.width', config.width);
+  return config;
+}
+
+/** A model with a class token that pools by the mean has its final norm after the pooling, as MAE's and timm's. */
+function poolOf({ pool, fc_norm: fcNorm, class_token: classToken }: VitSection) {
+  const isAfter = fcNorm ?? (pool === 'mean' && classToken);
+  return { ...(pool && { pool }), ...(isAfter && { fcNorm: true }) };
+}
+
+function requireDivides(smallKey: string, small: number, largeKey: string, large: number): void {
+  if (large % small === 0) return;
+  throw new InputError(`${smallKey} ${small} does not divide ${largeKey} ${large}`);
+}
+
+/** @throws InputError naming the keys that do not go together */
+export function checkVitSection(model: VitSection, source: string): void {
+  if (model.distilled && !model.class_token) {
+    throw new InputError(`${source}: model.distilled needs model.class_token`);
+  }
+  if (model.pool === 'token' && !model.class_token) {
+    throw new InputError(`${source}: model.pool: token needs model.class_token`);
+  }
+  if (model.pool === 'mean' && model.distilled) {
+    throw new InputError(`${source}: model.pool: mean: the heads of a distilled model read its tokens`);
+  }
+}

@@ -1,0 +1,38 @@
+import type { TensorData } from '../base/tensor-data.js';
+import type { ModelConfig } from '../models/family.js';
+import type { Graph, GraphOptions } from './graph.js';
+import { resnetGraph } from './resnet-graph.js';
+import { vitGraph } from './vit-graph.js';
+
+interface Builder {
+  build(
+    config: ModelConfig,
+    weights: ReadonlyMap<string, TensorData>,
+    source: string,
+    options: GraphOptions,
+  ): Graph;
+}
+
+const BUILDERS: Readonly<Record<string, Builder>> = {
+  vit: { build: vitGraph },
+  resnet: { build: resnetGraph },
+};
+
+/**
+ * The evaluation pass of a model as an ONNX graph (operator set 17), float32:
+ * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
+ *
+ * @param family its name
+ * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
+ * @param source where the weights come from, for messages
+ * @throws InputError when a weight is missing, left over, or of another shape
+ */
+export function modelGraph(
+  family: string,
+  config: ModelConfig,
+  weights: ReadonlyMap<string, TensorData>,
+  source: string,
+  options: GraphOptions = {},
+): Graph {
+  return BUILDERS[family].build(config, weights, source, options);
+}

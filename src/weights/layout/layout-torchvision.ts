@@ -1,0 +1,95 @@
+import { InputError } from '../../base/errors.js';
+import { elementCount, type TensorData } from '../../base/tensor-data.js';
+import type { LazyTensor } from '../lazy-tensor.js';
+
+// torchvision's names of a ResNet with basic blocks, `layer1.0.conv1.weight`, and ours, `blocks.0.conv1.weight`. Programs
+// for CIFAR have the same, but for the head (`linear`) and the projection of a block (`shortcut`).
+
+const BLOCK = /^layer(\d+)\.(\d+)\.(.+)$/;
+const COUNTER = 'num_batches_tracked';
+
+/** Whether these are the names of a ResNet in torchvision's layout. */
+export function isTorchvision(names: Iterable<string>): boolean {
+  const all = new Set(names);
+  return all.has('conv1.weight') && all.has('layer1.0.conv1.weight');
+}
+
+/**
+ * An undivided ResNet under our names. Batch norms without a counter, as of PyTorch before 0.4.1, count 0.
+ * @throws InputError for a tensor that a ResNet with basic blocks does not have
+ */
+export function fromTorchvision(
+  state: ReadonlyMap<string, LazyTensor>,
+  path: string,
+): Map<string, LazyTensor> {
+  const layers = layersOf(state.keys());
+  const renamed = new Map<string, LazyTensor>();
+  for (const [name, tensor] of state) {
+    const [, layer, index, rest] = BLOCK.exec(name) ?? [];
+    const ours =
+      layer === undefined
+        ? name.replace(/^linear\./, 'fc.')
+        : `blocks.${(layers.get(Number(layer)) ?? 0) + Number(index)}.${rest.replace(/^shortcut\./, 'downsample.')}`;
+    if (!/^(conv1|bn1|fc|blocks\.\d+\.(conv[12]|bn[12]|downsample\.[01]))\.\w+$/.test(ours)) {
+      throw new InputError(`${path}: a ResNet with basic blocks has no tensor ${name}`, {
+        hint: 'ResNets with bottleneck blocks, and other architectures with such names, are not supported',
+      });
+    }
+    renamed.set(ours, tensor);
+  }
+  for (const name of [...renamed.keys()]) {
+    const counter = name.replace(/running_mean$/, COUNTER);
+    if (counter !== name && !renamed.has(counter)) renamed.set(counter, zeroCount());
+  }
+  return renamed;
+}
+
+/** The number of blocks before each layer. */
+function layersOf(names: Iterable<string>): Map<number, number> {
+  const blocks = new Map<number, number>();
+  for (const name of names) {
+    const [, layer, index] = BLOCK.exec(name) ?? [];
+    if (layer === undefined) continue;
+    blocks.set(Number(layer), Math.max(blocks.get(Number(layer)) ?? 0, Number(index) + 1));
+  }
+  let before = 0;
+  const starts = new Map<number, number>();
+  for (const [layer, count] of [...blocks].sort(([a], [b]) => a - b)) {
+    starts.set(layer, before);
+    before += count;
+  }
+  return starts;
+}
+
+function zeroCount(): LazyTensor {
+  const shape: readonly number[] = [];
+  const bytes = 8 * elementCount(shape);
+  return {
+    dtype: 'I64',
+    shape,
+    load: async () => ({ dtype: 'I64', shape, data: new Uint8Array(bytes) }),
+    loadInto: async (target) => {
+      target.fill(0);
+    },
+    claim: () => {},
+  };
+}
+
+/** An undivided ResNet under torchvision's names: a layer for each width. */
+export function toTorchvision(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const places = new Map<string, string>();
+  let [layer, index, width] = [0, 0, 0];
+  for (let block = 0; ; block++) {
+    const outputs = model.get(`blocks.${block}.conv1.weight`)?.shape[0];
+    if (outputs === undefined) break;
+    if (outputs !== width) [layer, index, width] = [layer + 1, 0, outputs];
+    places.set(String(block), `layer${layer}.${index}`);
+    index += 1;
+  }
+  return new Map(
+    [...model].map(([name, tensor]) => [
+      name.replace(/^blocks\.(\d+)/, (whole, block: string) => places.get(block) ?? whole),
+      tensor,
+    ]),
+  );
+}
