@@ -49,7 +49,9 @@ export function unknownKeyHint(
   const where = path.length === 0 ? 'a recipe' : path.join('.');
   const keys = known.length === 0 ? undefined : `the keys of ${where} are ${known.join(', ')}`;
   const meant = meantKey(schema, path.map(String), key, known);
-  const question = meant === undefined ? undefined : `did you mean \`${meant}\`?`;
+  // A key that only another kind of model has.
+  const isSame = meant === [...path.map(String), key].join('.');
+  const question = meant === undefined || isSame ? undefined : `did you mean \`${meant}\`?`;
   const parts = [question, keys].filter((part) => part !== undefined);
   return parts.length === 0 ? undefined : parts.join(' ');
 }

@@ -14,7 +14,7 @@ export const modelSection = z
   .discriminatedUnion('family', [resnetSection, vitSection], {
     error: ({ code }) =>
       code === 'invalid_union'
-        ? `family: expected one of ${FAMILIES.map(({ name }) => name).join(', ')}`
+        ? `expected one of ${FAMILIES.map(({ name }) => name).join(', ')}`
         : undefined,
   })
   .describe('The target model.');

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { areNumbers, className, type NamedClasses } from '../../data/class-names.js';
+import { familyOfStages } from '../../models/families/families.js';
+import { wholeFacts } from '../../models/family.js';
 import { confusionOf } from '../../run/confusion.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
-import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 import { readRunData } from '../images/run-data-file.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 
@@ -42,7 +43,7 @@ export function runAbove(path: string): string | undefined {
 }
 
 function modelClassesOf({ file }: Named): number {
-  return inferGeometry(file.stages, file.path).classes;
+  return wholeFacts(familyOfStages(file.stages), file).classes;
 }
 
 function listedClasses({ name, file, manifest }: Named): CheckpointClasses | undefined {
