@@ -13,9 +13,7 @@ const FAMILIES: readonly ModelFamily[] = [vitFamily, resnetFamily] as readonly M
 export const modelSection = z
   .discriminatedUnion('family', [resnetSection, vitSection], {
     error: ({ code }) =>
-      code === 'invalid_union'
-        ? `expected one of ${FAMILIES.map(({ name }) => name).join(', ')}`
-        : undefined,
+      code === 'invalid_union' ? `expected one of ${FAMILIES.map(({ name }) => name).join(', ')}` : undefined,
   })
   .describe('The target model.');
 

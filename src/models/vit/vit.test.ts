@@ -242,7 +242,7 @@ interface DistilledVit {
 describe('distilled', () => {
   // DeiT's own forward pass in PyTorch: test/fixtures/make-distilled-vit.py.
   const made = JSON.parse(
-    readFileSync(new URL('../../test/fixtures/distilled-vit.json', import.meta.url), 'utf8'),
+    readFileSync(new URL('../../../test/fixtures/distilled-vit.json', import.meta.url), 'utf8'),
   ) as DistilledVit;
   const config: VitConfig = {
     imageSize: 8,
