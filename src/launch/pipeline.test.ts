@@ -101,6 +101,18 @@ test('only: some phases, and not without those they start from', async () => {
   expect(await run('auto', ['PT', 'MT/1'])).toEqual(['PT', 'MT/1']);
 });
 
+test('only: the hint is a command that lists all that is missing, and runs', async () => {
+  const hintOf = async (...only: PhaseName[]) =>
+    String(((await run('auto', only).catch((error: unknown) => error as InputError)) as InputError).hint);
+  const command = (only: string) => `add what is missing: npx deep-incubation run ${runDir} --only ${only}`;
+  expect(await hintOf('FT')).toBe(command('PT,MT/0,MT/1,MT/2,FT'));
+  expect(await hintOf('MT/0', 'MT/1', 'MT/2')).toBe(command('PT,MT/0,MT/1,MT/2'));
+  expect(await run('auto', ['PT', 'MT/1'])).toEqual(['PT', 'MT/1']);
+  const rest = await hintOf('FT');
+  expect(rest).toBe(command('MT/0,MT/2,FT'));
+  expect(await run('auto', rest.split(' ').at(-1)?.split(',') as PhaseName[])).toContain('FT');
+});
+
 test('a phase that fails ends the run with its own words', async () => {
   process.env.FAIL = 'MT/1';
   const failure = await run(1).catch((error: unknown) => error);

@@ -1,6 +1,7 @@
 import { availableCores } from '../base/cores.js';
 import { InputError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
+import { ownCommand } from '../base/shell.js';
 import { requireThere } from '../files/file-errors.js';
 import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../recipe/phases.js';
 import { isTogether, sharesWithOthers } from '../recipe/recipe-model.js';
@@ -45,7 +46,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
   const undone = wanted.filter(({ name }) => !isDone(name));
-  requireStartable(recipe, undone, isDone);
+  requireStartable(prepared, undone, isDone);
 
   // Of phases begun before; of the others nothing is written yet, which says the same.
   for (const { name } of undone) writeStatus(runDir, name, WAITING);
@@ -89,7 +90,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
         if (isReady && (isAlone || joins)) start(team);
       }
       // A result that was there when the run began is gone.
-      if (running.size === 0) requireStartable(recipe, waiting.flat(), isDone);
+      if (running.size === 0) requireStartable(prepared, waiting.flat(), isDone);
       const ended = await Promise.race(running.values());
       running.delete(ended);
       ran.push(...ended.map(({ name }) => name));
@@ -118,19 +119,22 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
 
 /**
  * Every phase to run must start from phases that are done, or are to be run too.
+ * @param launcher options of the command that the hint prints
  * @throws InputError naming those that are missing
  */
 export function requireStartable(
-  recipe: Recipe,
+  { recipe, runDir }: Pick<PreparedRun, 'recipe' | 'runDir'>,
   phases: readonly Phase[],
   isDone: (name: PhaseName) => boolean,
+  launcher: readonly string[] = [],
 ): void {
   const names = phases.map(({ name }) => name);
   for (const phase of phases) {
     const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
     if (missing.length === 0) continue;
+    const all = withNeeds(phasesOf(recipe), names, isDone).join(',');
     throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
-      hint: `add what is missing: --only ${withNeeds(phasesOf(recipe), names, isDone).join(',')}`,
+      hint: `add what is missing: ${ownCommand('run', runDir, '--only', all, ...launcher)}`,
     });
   }
 }

@@ -82,7 +82,7 @@ export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
   for (const { phase, job } of before) if (queue?.has(job) ?? true) queued.set(phase, job);
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const phases = run.phases.filter(({ name }) => !isDone(name) && !queued.has(name));
-  requireStartable(run.recipe, phases, (name) => isDone(name) || queued.has(name));
+  requireStartable(run, phases, (name) => isDone(name) || queued.has(name), ['--launcher', 'slurm']);
 
   const folder = slurmFolder(runDir);
   const submitted: SlurmJob[] = [];

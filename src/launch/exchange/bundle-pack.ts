@@ -13,7 +13,7 @@ import { metaHash } from '../../phase/phase-model.js';
 import { recipeOfRun } from '../../phase/run-recipe.js';
 import { readCheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { lineageIn } from '../../recipe/lineage.js';
-import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import { type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../../recipe/phases.js';
 import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
@@ -43,7 +43,9 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
   const weights =
-    imported === undefined ? phaseFiles(runDir, 'PT') : [await metaFile(imported, recipe.start.weights)];
+    imported === undefined
+      ? phaseFiles(runDir, phaseOf(recipe, 'PT'), phasesOf(recipe))
+      : [await metaFile(imported, recipe.start.weights)];
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
   const own = { ...withoutMachine(recipe), start };
   const parent = await metaHash(recipe, runDir);
@@ -67,7 +69,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
  */
 export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);
-  const files = phaseFiles(runDir, phaseOf(recipeOfRun(runDir), name).name);
+  const recipe = recipeOfRun(runDir);
+  const files = phaseFiles(runDir, phaseOf(recipe, name), phasesOf(recipe));
   const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);
@@ -86,11 +89,12 @@ function bundledData(runDir: string, owner: DataOwner): Packed[] {
 const NO_TENSORS = Buffer.from('\x08\0\0\0\0\0\0\0{}      ', 'latin1');
 
 /** A phase that is done: its result, metrics and last weights. */
-function phaseFiles(runDir: string, name: PhaseName): Packed[] {
+function phaseFiles(runDir: string, { name }: Phase, all: readonly Phase[]): Packed[] {
   const { root, result, metrics } = runFolder(runDir).phase(name);
   if (readResult(runDir, name) === undefined) {
+    const before = withNeeds(all, [name], (each) => readResult(runDir, each) !== undefined);
     throw new InputError(`${name} is not done in ${runDir}`, {
-      hint: `run it first: ${ownCommand('run', runDir, '--only', name)}`,
+      hint: `run it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
     });
   }
   const { checkpoint } = finalCheckpoint(root);
