@@ -1,5 +1,5 @@
 import { execFileSync, type StdioOptions } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { openEventFile } from '../src/run/tensorboard/event-file.js';
@@ -46,6 +46,13 @@ test('a run with everything shown trains as one with nothing shown', () => {
   expect(losses('all').length).toBeGreaterThan(10);
   expect(losses('all')).toEqual(losses('none'));
   expect(existsSync(join(folder, 'none/tensorboard'))).toBe(false);
+});
+
+test('top-5 of two classes is left out', () => {
+  const place = join(folder, 'all/tensorboard/PT');
+  const text = readdirSync(place).map((name) => readFileSync(join(place, name), 'latin1'));
+  expect(text.join()).toContain('eval/top1');
+  expect(text.join()).not.toContain('eval/top5');
 });
 
 test('TensorBoard reads what the run wrote', needs(python), () => {
