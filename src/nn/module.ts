@@ -7,6 +7,10 @@ import { Tensor } from '../torch/tensor.js';
 /**
  * State of a module that training changes without a gradient, such as the running statistics of batch norm. It is saved
  * and loaded with the parameters.
+ *
+ * @example
+ * const count = new ModuleBuffer(zeros([]));
+ * count.tensor.item(); // 0
  */
 export class ModuleBuffer {
   readonly tensor: Tensor;
