@@ -74,6 +74,10 @@ function stateOf(dir: string, phase: string) {
   return readCheckpoint(checkpoint);
 }
 
+function latestFolder(phase: string): string {
+  return latestCheckpoint(join(run, phase)).checkpoint?.folder ?? '';
+}
+
 test('plan: the cost of unequal blocks, and memory', async () => {
   const planned = await cli(['plan', recipe, '--json', ...sets.flatMap((set) => ['--set', set])]);
   expect(planned).toMatchObject({ code: 0 });
@@ -162,7 +166,7 @@ describe('its checkpoint', () => {
     expect(await cli(['convert', target, out, '--to', 'torchvision'])).toMatchObject({ code: 0 });
     const file = await readModelFile(out);
     expect(file.layout).toBe('torchvision');
-    const own = await readModelFile(join(run, 'FT', 'checkpoints', 'latest'));
+    const own = await readModelFile(latestFolder('FT'));
     const whole = join(folder, 'whole.safetensors');
     const divided = ['convert', out, whole, '--to', 'deep-incubation', '--depths', '2,2,2'];
     expect(await cli(divided)).toMatchObject({ code: 0 });
@@ -178,7 +182,7 @@ describe('its checkpoint', () => {
     const session = await InferenceSession.create(out, { logSeverityLevel: 3 });
     const pixels = Float32Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => Math.sin(i));
     const { logits } = await session.run({ pixels: new Tensor('float32', pixels, [2, 3, 32, 32]) });
-    const file = await readModelFile(join(run, 'FT', 'checkpoints', 'latest'));
+    const file = await readModelFile(latestFolder('FT'));
     const settings = ['model.family=resnet', 'model.image_size=32'];
     const known = modelOfCheckpoint({ file, manifest: undefined }, { settings });
     const generator = new Generator();
