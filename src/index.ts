@@ -44,7 +44,7 @@ export { type Redone, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { type PreparedRun, type PrepareOptions, prepareRun } from './launch/prepare.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
-export { assemble, type StageWeights } from './method/assemble.js';
+export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
 export { divide } from './method/divide.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
@@ -53,6 +53,9 @@ export type { ResnetConfig } from './models/resnet/geometry.js';
 export { resnet } from './models/resnet/resnet.js';
 export {
   type BlockActivations,
+  type BlockCost,
+  type BlockPlace,
+  type BlockSpan,
   type Blueprint,
   type Divisible,
   Layer,
@@ -68,7 +71,7 @@ export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { ParentOptions } from './phase/one-parent.js';
 export { type PhaseRun, runPhase } from './phase/run-phase.js';
-export { blockPasses, type ImageCost, imageCost } from './plan/cost.js';
+export { blockPasses, type Division, type ImageCost, imageCost } from './plan/cost.js';
 export type { CostRatios } from './plan/cost-variants.js';
 export type { PhaseMemory } from './plan/memory.js';
 export {
