@@ -28,7 +28,14 @@ export interface Scored {
   readonly [metric: string]: unknown;
 }
 
-/** @returns the value of a metric; NaN if it is missing or not a number */
+/**
+ * @returns the value of a metric; NaN if it is missing or not a number
+ *
+ * @example
+ * const records = readMetrics('runs/mine/PT/metrics.jsonl');
+ * const scores = records.filter(({ kind }) => kind === 'eval').map((record) => scoreOf({ ...record }, { name: 'top1' }));
+ * console.log(scores);
+ */
 export function scoreOf(record: Scored, { name }: Pick<Metric, 'name'>): number {
   const value = record[name];
   return typeof value === 'number' ? value : Number.NaN;
