@@ -8,8 +8,25 @@ test.each([
   [{ OMP_WAIT_POLICY: 'active' }, { OMP_WAIT_POLICY: 'active' }],
   [{ OMP_NUM_THREADS: '2' }, { OMP_NUM_THREADS: '2', GOMP_SPINCOUNT: '2000' }],
 ])('%o becomes %o', (given: NodeJS.ProcessEnv, expected) => {
-  limitSpinning(given);
+  limitSpinning(given, { load: 2, cores: 2 });
   expect(given).toEqual(expected);
+});
+
+test.each([
+  { load: 0, cores: 2, spins: '2000' },
+  { load: 3, cores: 2, spins: '2000' },
+  { load: 3.1, cores: 2, spins: '0' },
+  { load: 40, cores: 64, spins: '2000' },
+])('at load $load on $cores cores, $spins spins', ({ load, cores, spins }) => {
+  const env: NodeJS.ProcessEnv = {};
+  limitSpinning(env, { load, cores });
+  expect(env).toEqual({ GOMP_SPINCOUNT: spins });
+});
+
+test('a setting of the user is kept at any load', () => {
+  const env = { OMP_WAIT_POLICY: 'active' };
+  limitSpinning(env, { load: 40, cores: 2 });
+  expect(env).toEqual({ OMP_WAIT_POLICY: 'active' });
 });
 
 test('libtorch is loaded with it', () => {
