@@ -4,7 +4,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { classification } from '../tasks/classification/classification.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { shardedOptimizer } from '../training/distributed/sharded-optimizer.js';
-import { frozenBy } from '../training/freeze.js';
+import { frozenBy, nothingLeft } from '../training/freeze.js';
 import { adamw } from '../training/optimizers/adamw.js';
 import { lamb } from '../training/optimizers/lamb.js';
 import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
@@ -17,7 +17,7 @@ import type { Task } from '../training/task.js';
 
 /**
  * Makes the parameters that `freeze` names constant.
- * @throws InputError naming a pattern that matches nothing
+ * @throws InputError naming a pattern that matches nothing, or patterns that leave nothing to train
  */
 export function freeze({ settings }: Phase, model: StagedModel): void {
   const parameters = [...model.namedParameters()];
@@ -26,6 +26,8 @@ export function freeze({ settings }: Phase, model: StagedModel): void {
     parameters.map(([name]) => name),
   );
   for (const [name, parameter] of parameters) if (frozen.has(name)) parameter.requiresGrad = false;
+  if (settings.freeze.length > 0 && [...model.trainedParameters()].length === 0)
+    throw nothingLeft(settings.freeze);
 }
 
 /** @param group the processes that train the phase together, where there are several */

@@ -18,13 +18,24 @@ import { phasePlan } from './plan.js';
 const PATCHES = ['patch_embed.*', 'cls_token', 'pos_embed'];
 const HEAD_ALONE = [...PATCHES, 'blocks.*', 'norm.*'];
 
-function recipeOf(patterns: readonly string[], model: object = {}, training: object = {}) {
+/** Freezes in one phase: in another, the same patterns may leave nothing to train. */
+function recipeOf(
+  patterns: readonly string[],
+  model: object = {},
+  training: object = {},
+  name: PhaseName = 'FT',
+) {
+  const freeze = [...patterns];
+  const phases = name.startsWith('MT/')
+    ? { modules: { [name.slice(3)]: { freeze } } }
+    : { [name]: { freeze } };
   return defineRecipe({
     name: 'tiny',
     model: { image_size: 16, patch_size: 8, classes: 5, width: 16, depth: 6, heads: 2, ...model },
     incubation: { depths: [2, 3, 1] },
     data: { format: 'folder' },
-    training: { batch_size: 4, epochs: 1, freeze: [...patterns], ...training },
+    training: { batch_size: 4, epochs: 1, ...training },
+    phases,
   } as RecipeInput);
 }
 
@@ -57,7 +68,7 @@ const CASES: [PhaseName, string[], object?][] = [
 ];
 
 test.each(CASES)('%s, %j: the plan trains what the model trains', (name, patterns, model) => {
-  const recipe = recipeOf(patterns, model);
+  const recipe = recipeOf(patterns, model, {}, name);
   const real = built(recipe, name);
   const sizes = real.trainedParameters().map(([, { shape }]) => elementCount(shape));
   const trained = sizes.reduce((a, b) => a + b, 0);
@@ -69,7 +80,7 @@ test.each(CASES)('%s, %j: the plan trains what the model trains', (name, pattern
 });
 
 test.each(CASES)('%s, %j: gradients pass where autograd has them pass', (name, patterns, model) => {
-  const recipe = recipeOf(patterns, model);
+  const recipe = recipeOf(patterns, model, {}, name);
   const phase = phaseOf(recipe, name);
   const real = built(recipe, name);
   const parts = partsOf(blueprintOf(recipe), { ...phase, freeze: patterns });
@@ -99,7 +110,7 @@ test.each([
 
 test('passes over blocks: a frozen prefix is run forward alone, a frozen block behind what trains passes gradients', () => {
   const passes = (patterns: string[], name: PhaseName = 'FT') => {
-    const { block_passes, images } = phasePlan(recipeOf(patterns), 100, name);
+    const { block_passes, images } = phasePlan(recipeOf(patterns, {}, {}, name), 100, name);
     return block_passes / images;
   };
   expect(passes([])).toBe(3 * 6);
@@ -111,7 +122,7 @@ test('passes over blocks: a frozen prefix is run forward alone, a frozen block b
   expect(passes(['stages.1.*'])).toBe(3 * 2 + 2 * 3 + 3);
   // Of a block's products with weights, attention's are a third: 4 D^2 of 12 D^2.
   expect(passes(['blocks.*.attn.*'])).toBeCloseTo(6 * (2 + 2 / 3), 10);
-  expect(passes(['stages.1.*'], 'MT/1')).toBe(3 + 1 + 1);
+  expect(passes(['stages.1.blocks.0.*'], 'MT/1')).toBe(1 + 1 + 2 * 3 + 2);
 });
 
 test('the baseline of equal cost takes as many more steps as its blocks are cheaper', () => {
@@ -137,4 +148,14 @@ test('memory: what trains the head alone keeps no activations of blocks', () => 
 test('a pattern that matches nothing is an error of the plan, too', () => {
   const { message } = failure(() => phasePlan(recipeOf(['block.*']), 100, 'FT'));
   expect(message).toBe('freeze: the pattern block.* matches no parameter of the model');
+});
+
+test.each([
+  { patterns: ['*'], name: 'FT' },
+  { patterns: ['stages.*'], name: 'FT' },
+  { patterns: ['stages.1.*'], name: 'MT/1' },
+] as const)('$patterns leave nothing to train in $name', ({ patterns, name }) => {
+  const message = `freeze: ${patterns.join(', ')} leave no parameter to train`;
+  expect(failure(() => phasePlan(recipeOf(patterns, {}, {}, name), 100, name)).message).toBe(message);
+  expect(failure(() => built(recipeOf(patterns, {}, {}, name), name)).message).toBe(message);
 });

@@ -7,7 +7,7 @@ import {
   type Regime,
   targetOf,
 } from '../models/staged.js';
-import { frozenBy } from '../training/freeze.js';
+import { frozenBy, nothingLeft } from '../training/freeze.js';
 
 /** What a phase does with the stem, a block or the head. */
 export interface ModelPart {
@@ -43,7 +43,7 @@ export function blockCosts(
 
 /**
  * The parts of a phase's model, in their order.
- * @throws InputError naming a pattern that matches nothing, or where the blueprint does not list its parameters
+ * @throws InputError naming a pattern that matches nothing, patterns that leave nothing to train, or where the blueprint does not list its parameters
  */
 export function partsOf(
   blueprint: Blueprint,
@@ -54,7 +54,7 @@ export function partsOf(
   );
   const isFrozen = frozenIn(stages.flat(), freeze);
   let passesBack = false;
-  return stages.flatMap((places, stage) =>
+  const parts = stages.flatMap((places, stage) =>
     places.map(({ kind, cost, prefix }): ModelPart => {
       const { trained, share } =
         regimes[stage] === 'trained' ? trainedIn(cost, prefix, isFrozen) : { trained: 0, share: 0 };
@@ -62,6 +62,8 @@ export function partsOf(
       return { kind, cost, trained, share, passesBack };
     }),
   );
+  if (freeze.length > 0 && !passesBack) throw nothingLeft(freeze);
+  return parts;
 }
 
 interface Place extends Pick<ModelPart, 'kind' | 'cost'> {

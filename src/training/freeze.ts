@@ -24,6 +24,13 @@ export function frozenBy(patterns: readonly string[], names: readonly string[]):
   return new Set(frozen);
 }
 
+/** The error of patterns that leave a phase without a parameter to train. */
+export function nothingLeft(patterns: readonly string[]): InputError {
+  return new InputError(`freeze: ${patterns.join(', ')} leave no parameter to train`, {
+    hint: 'leave out a pattern, or give freeze only to the phases that train something else: phases.FT.freeze, phases.modules.0.freeze',
+  });
+}
+
 function expressionOf(pattern: string): RegExp {
   const parts = pattern.split(/\*+/).map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`);
