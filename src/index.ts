@@ -1,7 +1,7 @@
 /**
- * Divide-and-conquer training of vision models: `divide` a model into modules, train each in its `hybrid`,
- * `assemble` them, `train` on. A whole run from a recipe is `runPhase` for each of `phasesOf`. Layers and tensor
- * operators, for models of one's own, are in `deep-incubation/nn`.
+ * Divide-and-conquer training of vision models: `divide` a model into modules, train each one in its `hybrid`, `assemble` them,
+ * and continue with `train`. To run a whole recipe, call `runPhase` for each of its `phasesOf`. Layers and tensor operators for
+ * your own models are in `deep-incubation/nn`.
  *
  * @module deep-incubation
  */

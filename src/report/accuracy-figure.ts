@@ -16,7 +16,7 @@ export interface AccuracyFigureOptions {
   readonly size: FigureSize;
   readonly theme: Theme;
   readonly metric: Metric;
-  /** What the curve of FT is called; default Deep Incubation. */
+  /** Determines the label of the FT curve; default Deep Incubation. */
   readonly way?: Way;
 }
 
@@ -24,8 +24,9 @@ const WIDE = 600;
 const MARGIN = { top: 44, bottom: 48, left: 48 };
 
 /**
- * The primary metric against cost as an SVG: the assembled model's fine-tuning bold, the meta model and the
- * hybrids thin before it, the end-to-end baseline beside them. Nothing where there is no evaluation yet.
+ * Draws the primary metric against cost as an SVG. The assembled model's fine-tuning is bold, the meta model and the hybrids
+ * before it
+ * are thin, and the end-to-end baseline is drawn in the same frame. Returns undefined if there is no evaluation yet.
  */
 export async function accuracyFigure(
   curves: readonly AccuracyCurve[],
@@ -64,7 +65,7 @@ export async function accuracyFigure(
   });
 }
 
-/** Lines where the phases other than the baseline begin, with their names above. */
+/** Vertical lines at the start of each phase except the baseline and the first one, with the phase names at the top. */
 function phaseMarks(
   plot: PlotModule,
   curves: readonly AccuracyCurve[],
@@ -121,7 +122,7 @@ function curveMarks(plot: PlotModule, curve: AccuracyCurve, theme: Theme, wide: 
   ];
 }
 
-/** The last accuracies of FT and E2E. */
+/** The final values of FT and E2E. */
 function endsOf(curves: readonly AccuracyCurve[]): Ends {
   const last = (role: Role) => curves.find((curve) => curve.role === role)?.points.at(-1)?.y;
   return { own: last('assembled'), end_to_end: last('end_to_end') };

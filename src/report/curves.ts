@@ -5,20 +5,20 @@ import type { EvalRecord, MetricRecord, StepRecord } from '../run/records.js';
 export interface PhaseMetrics {
   readonly phase: string;
   readonly records: readonly MetricRecord[];
-  /** As planned; without it, it is guessed from the records. */
+  /** From the plan; estimated from the records if absent. */
   readonly stepsPerEpoch?: number;
 }
 
-/** What the cost axis counts. */
+/** Unit of the cost axis. */
 export type Cost = 'block_passes' | 'seconds';
 
-/** Whose accuracy a curve shows. */
+/** The model that a curve belongs to. */
 export type Role = 'meta' | 'hybrid' | 'assembled' | 'end_to_end';
 
 export interface AccuracyCurve {
   readonly phase: string;
   readonly role: Role;
-  /** Cost at which the phase begins: that of all phases of Deep Incubation before it. */
+  /** Cost at which the phase begins: the total of all Deep Incubation phases before it. */
   readonly start: number;
   readonly end: number;
   /** `x`: cost so far, `y`: the metric. */
@@ -27,7 +27,7 @@ export interface AccuracyCurve {
 
 export interface LossCurve {
   readonly phase: string;
-  /** Training loss against epochs, averaged over equal shares of the phase where it is long. */
+  /** Training loss against epochs; a long phase is averaged over equal bins. */
   readonly train: readonly Point[];
   /** Mean cross-entropy on the evaluation images. */
   readonly evaluation: readonly Point[];
@@ -39,8 +39,9 @@ export interface Point {
 }
 
 /**
- * The primary metric against cost. Deep Incubation's phases are laid one after another (PT, every module, FT), as if
- * one machine trained them all; the baseline starts at 0. `phases` are in training order.
+ * The primary metric against cost. The phases of Deep Incubation follow one another (PT, every module, FT), as if a single
+ * machine
+ * trained them all; the baseline starts at 0. `phases` must be in training order.
  */
 export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost, metric: Metric): AccuracyCurve[] {
   let spent = 0;
@@ -56,7 +57,7 @@ export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost, metr
   });
 }
 
-/** Losses of each phase that has any. `bins`: most points of a training curve. */
+/** Losses of each phase that has any. `bins`: maximum number of points in a training curve. */
 export function lossCurves(phases: readonly PhaseMetrics[], bins = 160): LossCurve[] {
   return phases
     .map(({ phase, records, stepsPerEpoch }) => {
@@ -82,8 +83,8 @@ export function roleOf(phase: string): Role {
 }
 
 /**
- * Records say which epoch a step belongs to, not how long epochs are: after `step` steps in epoch `epoch`,
- * an epoch has at least step / (epoch + 1) of them. Of a phase shorter than an epoch, all of it is taken for one.
+ * Records contain the epoch of a step but not the length of an epoch. After `step` steps in epoch `epoch`, an epoch has at least
+ * step / (epoch + 1) steps. A phase shorter than one epoch counts as a whole epoch.
  */
 function guessedStepsPerEpoch(steps: readonly StepRecord[]): number {
   return steps.reduce((most, { step, epoch }) => Math.max(most, step / (epoch + 1)), 0) || 1;

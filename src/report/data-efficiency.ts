@@ -6,7 +6,7 @@ import { readRun } from './run-data.js';
 import { ownOutcome } from './summary.js';
 import { ownNames, type Way } from './way.js';
 
-/** What a run reached with its share of the training images. */
+/** The result of a run with its share of the training images. */
 export interface DataPoint {
   /** The run's folder. */
   readonly root: string;
@@ -15,13 +15,16 @@ export interface DataPoint {
   readonly fraction: number;
   readonly way: Way;
   readonly metric: Metric;
-  /** The primary metric of what the run is about, whichever way it was trained; absent if it is not done. */
+  /** The primary metric of the model that the run is about, fine-tuned or incubated; absent until it is finished. */
   readonly own?: number;
-  /** Absent if it is not done. */
+  /** The primary metric of the end-to-end baseline; absent until it is finished. */
   readonly end_to_end?: number;
 }
 
-/** Reads runs, by their share of the images. Throws `InputError` where one is no run folder. */
+/**
+ * Reads runs and sorts them by their share of the images.
+ * @throws InputError if a path is not a run folder
+ */
 export function dataPoints(roots: readonly string[]): DataPoint[] {
   return roots
     .map((root) => {
@@ -50,8 +53,9 @@ const SERIES = [
 ] as const;
 
 /**
- * The primary metric against the share of training images, Deep Incubation beside end to end, as an SVG. A line goes through the
- * means of runs of one share. Nothing where all runs had the same share, or none is done.
+ * Draws the primary metric against the share of training images as an SVG, for Deep Incubation and for end-to-end training. A
+ * line
+ * connects the means of runs with the same share. Returns undefined if fewer than two different shares have finished runs.
  */
 export async function dataEfficiencyFigure(
   points: readonly DataPoint[],
@@ -109,7 +113,7 @@ function colourOf(theme: Theme, key: DataKey): string {
 
 type DataKey = (typeof SERIES)[number]['key'];
 
-/** The results of one way of training against per cent of the images, and their mean for each share. */
+/** Results of one training method against the percentage of images, and their mean for each share. */
 function seriesOf(points: readonly DataPoint[], key: DataKey) {
   const each = points.flatMap(({ fraction, [key]: y }) =>
     y === undefined ? [] : [{ x: 100 * fraction, y }],

@@ -3,20 +3,20 @@ import { type Metric, scoreText } from '../run/metric.js';
 import type { PlotModule, Theme } from './plot.js';
 import { WAY_NAMES } from './way.js';
 
-/** Where both ways of training ended, as a figure's y. */
+/** The final values of both training methods, in units of the y axis. */
 export interface Ends {
-  /** Of the recipe's own way, whichever it is. */
+  /** Result of the recipe's own method: incubation or fine-tuning. */
   readonly own?: number;
   readonly end_to_end?: number;
 }
 
-/** An axis of accuracies in per cent: its domain, rounded outwards, and the pixel of a value. */
+/** An accuracy axis in per cent: its domain, rounded outwards, and a function that converts a value to a pixel. */
 export interface AccuracyAxis {
   readonly domain: readonly [number, number];
   readonly pixel: (value: number) => number;
 }
 
-/** Pixels from the middle of a label to that of the next. */
+/** Minimum distance between the centres of two labels, in pixels. */
 const DISTANCE = { wide: 36, narrow: 17 };
 
 export function accuracyAxis(
@@ -31,7 +31,7 @@ export function accuracyAxis(
   return { domain: [low, high], pixel: (value) => bottom - ((value - low) / (high - low)) * (bottom - top) };
 }
 
-/** The label of the axis: the metric's title, or on a narrow figure its label, with the unit. */
+/** The axis label with the unit: the metric's title, or its short label in a narrow figure. */
 export function axisLabel({ title, label, unit }: Metric, wide: boolean): string {
   const name = wide ? `${title.charAt(0).toLowerCase()}${title.slice(1)}` : label;
   return `↑ ${name}${unit === '' ? '' : `, ${unit}`}`;
@@ -41,12 +41,12 @@ interface EndLabelOptions {
   readonly axis: AccuracyAxis;
   readonly theme: Theme;
   readonly wide: boolean;
-  /** What the recipe's own way is called. */
+  /** Label of the recipe's own method. */
   readonly own: string;
   readonly metric: Metric;
 }
 
-/** The two results as labels to the right of the frame, pushed apart where they would overlap. */
+/** Labels of the two results to the right of the frame, moved apart if they would overlap. */
 export function endLabels(
   plot: PlotModule,
   ends: Ends,

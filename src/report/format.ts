@@ -8,7 +8,7 @@ const SCALES = [
   { factor: 1, symbol: '', word: '' },
 ] as const;
 
-/** The largest decimal scale that leaves at least 1 of `value`. */
+/** The largest decimal scale that is not greater than `value`. */
 export function scaleOf(value: number): (typeof SCALES)[number] {
   return SCALES.find(({ factor }) => Math.abs(value) >= factor) ?? SCALES[SCALES.length - 1];
 }
@@ -38,7 +38,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${two((whole % 86_400) / 3600)} h`;
 }
 
-/** What a running phase does once no step is left. */
+/** Shown for a running phase that has no steps left. */
 export const EVALUATING = 'evaluating';
 
 /** Bytes in binary units: `1.21 GiB`. */
@@ -48,7 +48,7 @@ export function bytes(value: number): string {
   return `${power === 0 ? value : significant(value / 1024 ** power)} ${units[power]}`;
 }
 
-/** A number with its unit without the zeros at its end, for an axis: `1.5 GiB` of `1.50 GiB`, `320 MiB` as it is. */
+/** A number with its unit, without trailing zeros, for an axis: `1.50 GiB` becomes `1.5 GiB`, `320 MiB` stays as it is. */
 export function trimmed(text: string): string {
   const [number, unit = ''] = text.split(' ');
   return `${Number(number.replaceAll(',', ''))} ${unit}`.trim();

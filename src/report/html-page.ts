@@ -18,7 +18,7 @@ export interface Figures {
   readonly byOperations?: PageFigure;
   readonly byTime?: PageFigure;
   readonly losses: readonly LossPanel[];
-  /** Runs beside each other, this one among them; fewer than two: none. */
+  /** The compared runs, including this one; the comparison is left out if there are fewer than two. */
   readonly compared: { readonly runs: readonly DataPoint[]; readonly byData?: PageFigure };
 }
 
@@ -44,7 +44,7 @@ function roleText(phase: string, way: Way): string {
   return role === 'assembled' && way === 'fine_tuning' ? 'given model, fine-tuned' : ROLES[role];
 }
 
-/** The report as one HTML document. Whatever comes from files is escaped. */
+/** The report as one HTML document. All text from files is escaped. */
 export function reportPage(run: RunData, figures: Figures): string {
   const { recipe, way, summary, missing } = run;
   return `${
@@ -127,7 +127,7 @@ ${rows.length > 0 && scrolling('What was trained', markup`<table class="facts"><
 ${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. ${PHASE_NOTES[way]}</p>`}`;
 }
 
-/** What each phase of a run trains. */
+/** Notes on what each phase trains. */
 const PHASE_NOTES: Readonly<Record<Way, string>> = {
   incubation:
     'PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.',

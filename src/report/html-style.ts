@@ -5,7 +5,7 @@ const variables = (theme: Theme) =>
     .map(([name, colour]) => `--${name}: ${colour};`)
     .join(' ');
 
-/** The report's style sheet: no external font or file, light and dark, from 390 px upwards. */
+/** Style sheet of the report: no external fonts or files, light and dark, for widths from 390 px. */
 export const STYLE = `
 :root { color-scheme: light dark; --panel: #f6f7f9; ${variables(LIGHT)} }
 @media screen and (prefers-color-scheme: dark) { :root { --panel: #1b2027; ${variables(DARK)} } }

@@ -21,16 +21,16 @@ export interface ReportFiles {
   readonly png?: string;
   /** Every record of every phase. */
   readonly csv: string;
-  /** What could not be made, and why. */
+  /** Files that could not be created, with the reason. */
   readonly notes: readonly string[];
 }
 
 /**
- * Writes `report/index.html` of a run, finished or not: one page that needs nothing beside itself; and its
- * main figure as `accuracy-vs-cost.svg` and `.png`, its records as `metrics.csv`. `beside`: runs to compare it with, as
- * `dataPoints` reads them.
+ * Writes the report of a run, finished or not: `report/index.html`, a self-contained page; the main figure as
+ * `accuracy-vs-cost.svg`
+ * and `.png`; and the records as `metrics.csv`. `beside`: runs to compare with, from `dataPoints`.
  *
- * Throws `InputError` where `root` is no run folder or cannot be written.
+ * @throws InputError if `root` is not a run folder or is not writable
  */
 export async function writeReport(root: string, beside: readonly DataPoint[] = []): Promise<ReportFiles> {
   const run = readRun(root);
@@ -52,8 +52,9 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
 }
 
 /**
- * Writes the report of each run, with all of them compared; and the accuracy of all against the share of the images that each
- * was trained on, as `report/data-efficiency.svg` and `.png` of the first, where they had different shares.
+ * Writes a report for each run, with a comparison of all runs. If the runs used different shares of the training images, it also
+ * draws
+ * accuracy against share as `report/data-efficiency.svg` and `.png` in the first run's folder.
  */
 export async function writeComparison(
   roots: readonly string[],
@@ -106,7 +107,7 @@ function accuracyFigures({ phases, way, metrics }: RunData, cost: Cost): Promise
   return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE, metric, way }));
 }
 
-/** A figure drawn twice: text scaled down from a desktop's width would be too small on a phone. */
+/** Draws a figure twice: text scaled down from desktop width would be too small on a phone. */
 async function pageFigure(
   draw: (size: FigureSize) => Promise<string | undefined>,
 ): Promise<PageFigure | undefined> {
@@ -115,7 +116,7 @@ async function pageFigure(
 }
 
 function lossPanels(phases: readonly PhaseMetrics[]): Promise<LossPanel[]> {
-  // Of a single value there is no course to see.
+  // A single value does not make a curve.
   const curves = lossCurves(phases).filter(({ train, evaluation }) => train.length + evaluation.length > 1);
   const domain = lossDomain(curves);
   return Promise.all(

@@ -7,8 +7,9 @@ import { readJson, runFolder } from '../run/run-folder.js';
 import type { Judged } from './uncertainty.js';
 
 /**
- * What the last evaluations of finished phases counted, by phase: image by image if `confusion.json` is that of the result, else
- * the sum. A phase is left out if nothing says on how many images it was evaluated.
+ * Counts of the last evaluation of each finished phase: per image if `confusion.json` belongs to the same result, otherwise only
+ * the
+ * total. Phases with an unknown number of evaluation images are left out.
  * @throws InputError if one of the files is damaged
  */
 export function judgedPhases(
@@ -36,7 +37,7 @@ function judgedOf(root: string, result: PhaseResult, primary: Metric): Judged | 
   return { images, right, hits: isOfResult ? hits : undefined };
 }
 
-/** Of a result that does not say so, which an older version wrote. */
+/** The number of images, from the records: results of older versions do not contain it. */
 function evaluatedImages(metrics: string, step: number): number | undefined {
   const last = readMetrics(metrics).findLast((record) => record.kind === 'eval');
   return last?.step === step ? last.images : undefined;

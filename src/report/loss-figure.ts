@@ -2,7 +2,7 @@ import type { FigureSize } from './accuracy-figure.js';
 import { type LossCurve, type Point, roleOf } from './curves.js';
 import { drawSvg, type Theme } from './plot.js';
 
-/** One phase's losses against epochs as an SVG: training thin, evaluation dotted. */
+/** Draws the losses of one phase against epochs as an SVG: a thin line for training, a thicker line with dots for evaluation. */
 export function lossFigure(
   curve: LossCurve,
   {
@@ -31,7 +31,7 @@ export function lossFigure(
   }));
 }
 
-/** One loss axis for all phases, so that they can be compared by eye. */
+/** A common loss axis for all phases, so that they can be compared visually. */
 export function lossDomain(curves: readonly LossCurve[]): [number, number] {
   const losses = curves.flatMap(({ train, evaluation }) =>
     [...train, ...evaluation].map(({ y }: Point) => y),

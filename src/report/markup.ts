@@ -1,4 +1,4 @@
-/** Text that is already HTML. */
+/** Text that is valid HTML already. */
 export interface Markup {
   readonly html: string;
 }
@@ -6,7 +6,7 @@ export interface Markup {
 type Content = string | number | Markup | undefined | false | readonly Content[];
 
 /**
- * Builds HTML; whatever is put in is escaped unless it is markup itself.
+ * Builds HTML. Inserted values are escaped unless they are `Markup`.
  * @example markup`<p>${nameFromAFile}</p>`
  */
 export function markup(strings: TemplateStringsArray, ...values: Content[]): Markup {
@@ -15,12 +15,12 @@ export function markup(strings: TemplateStringsArray, ...values: Content[]): Mar
   };
 }
 
-/** Takes text as HTML. Only for text this program made. */
+/** Marks text as HTML without escaping it. Use it only for text that this program generated. */
 export function trusted(html: string): Markup {
   return { html };
 }
 
-/** A box that scrolls sideways where its content is too wide, also by the keyboard. */
+/** A box that scrolls horizontally if its content is too wide, also with the keyboard. */
 export function scrolling(name: string, content: Markup): Markup {
   return markup`<div class="scroll" role="region" aria-label="${name}" tabindex="0">${content}</div>`;
 }

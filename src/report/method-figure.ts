@@ -1,7 +1,7 @@
 import { roleOf } from './curves.js';
 import { type Markup, markup } from './markup.js';
 
-/** A phase and how many blocks each of its stages has. */
+/** A phase and the number of blocks in each stage. */
 export interface PhaseStages {
   readonly phase: string;
   readonly depths: readonly number[];
@@ -10,13 +10,15 @@ export interface PhaseStages {
 const WIDTH = 358;
 const LEFT = 62;
 const ROW = 46;
-/** More stages than that would be too narrow for a number. */
+/** With more stages, a box would be too narrow for its number. */
 const MOST_STAGES = 12;
 
 /**
- * What each phase trains, as the paper draws it: a row per phase, a box per stage with its number of blocks. Trained
- * stages are filled, frozen ones are outlined; the meta model's are lower than the modules. Nothing where there are
- * too many stages to draw.
+ * Draws what each phase trains, as in the paper: a row per phase, and a box per stage with its number of blocks. Trained stages
+ * are
+ * filled and frozen ones outlined; stages of the meta model are drawn lower than modules. Returns undefined if there are no
+ * stages, or
+ * too many to draw.
  */
 export function methodFigure(phases: readonly PhaseStages[]): Markup | undefined {
   const stages = Math.max(0, ...phases.map(({ depths }) => depths.length));

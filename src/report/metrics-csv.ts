@@ -13,7 +13,7 @@ const COST = [
   'grad_norm',
 ];
 
-/** The records of all phases as one CSV table (RFC 4180), a header first; what a record lacks is empty. */
+/** The records of all phases as one CSV table (RFC 4180) with a header; missing values are empty. */
 export function metricsCsv(phases: readonly PhaseMetrics[], { all }: TaskMetrics): string {
   const columns = [...PLACE, ...all.map(({ name }) => name), ...COST];
   const rows = phases.flatMap(({ phase, records }) =>

@@ -5,18 +5,18 @@ import type { Layout } from '../weights/layout/layout-stages.js';
 
 export interface Usage {
   readonly layout: Layout;
-  /** Of the model whose weights are published. */
+  /** Config of the model whose weights are published. */
   readonly config: VitConfig;
-  /** Of each channel, of pixels from 0 to 1. */
+  /** Mean of each channel, for pixels from 0 to 1; `std` likewise. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Share of the resized shorter side that evaluation's crop keeps; the official one unless given. */
+  /** Share of the resized shorter side that the evaluation crop keeps; default: the official value. */
   readonly evalCrop?: number | undefined;
-  /** The file of weights; absent of a model's folder. */
+  /** The weights file; absent for a model folder. */
   readonly file?: string | undefined;
 }
 
-/** How a model is used, as a block of code: loaded, and given pixels as in evaluation. */
+/** Usage as a code block: load the model, then preprocess an image as in evaluation. */
 export function usageOf(usage: Usage): string {
   const { layout, file = 'model.safetensors' } = usage;
   if (layout !== 'huggingface' && layout !== 'timm') {
@@ -39,7 +39,7 @@ export function usageOf(usage: Usage): string {
   ]);
 }
 
-/** How pixels are made of an image, in words. */
+/** Describes the preprocessing of an image. */
 export function pixelsOf({ config, mean, std, evalCrop }: Omit<Usage, 'layout'>): string {
   const { imageSize, channels } = config;
   const shorter = evalShorterSide(imageSize, evalCrop);

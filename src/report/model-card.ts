@@ -16,33 +16,33 @@ export interface ModelCard extends Usage {
   readonly seed: number;
   readonly phase: string;
   readonly step: number;
-  /** The evaluation of the weights that are published; absent where they were changed since. */
+  /** Evaluation of the published weights; absent if they were changed after the evaluation. */
   readonly scores?: Scores | undefined;
-  /** In the order of the logits, where they are known. */
+  /** In the order of the logits; absent if unknown. */
   readonly classNames?: readonly string[] | undefined;
   readonly parameters: number;
   readonly depths: readonly number[];
-  /** Of the phases done, for what training cost. */
+  /** Results of the finished phases, for the training cost. */
   readonly results: readonly PhaseResult[];
 }
 
-/** Has the task's metrics by name. */
+/** Contains the task's metrics by name. */
 interface Scores extends Scored {
   readonly loss: number;
-  /** How many it was measured on. */
+  /** Number of evaluation images. */
   readonly images?: number | undefined;
 }
 
-/** What a card tells of a recipe. */
+/** The fields of a recipe that the card shows. */
 export interface CardRecipe {
   readonly name: string;
   readonly data: { readonly format: string; readonly fraction?: number | undefined };
-  /** What was incubated, or given and fine-tuned. */
+  /** Decides, with `start`, which method the card describes (see `wayOf`). */
   readonly incubation?: unknown;
   readonly start?: unknown;
 }
 
-/** Data sets by their names on the hub. */
+/** Hub ids and names of data sets, by `data.format`. */
 const DATASETS: Readonly<Record<string, { readonly id: string; readonly name: string }>> = {
   'fashion-mnist': { id: 'zalando-datasets/fashion_mnist', name: 'Fashion-MNIST' },
   'cifar-10': { id: 'uoft-cs/cifar10', name: 'CIFAR-10' },
@@ -58,8 +58,9 @@ const LIBRARIES: Readonly<Record<Layout, string>> = {
 };
 
 /**
- * A model card for the Hugging Face hub: its metadata as YAML, then what a reader should know. Nothing is claimed
- * that the run has not measured; a licence is for the publisher to choose.
+ * A model card for the Hugging Face hub: metadata as YAML, then a description. It states only what the run measured; the
+ * publisher
+ * chooses the licence.
  */
 export function modelCard(card: ModelCard): string {
   return `---\n${stringify(metadataOf(card))}---\n\n${bodyOf(card)}`;
@@ -102,7 +103,7 @@ function metadataOf({ recipe, layout, scores, config }: ModelCard): object {
   };
 }
 
-/** Names of more classes than these would be a page of their own. */
+/** A longer list of class names would take up too much of the card. */
 const NAMED = 20;
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -152,7 +153,7 @@ ${card.scores ? `The accuracy was measured on the ${card.scores.images === undef
 
 const PAPER = '([arXiv 2212.04129](https://arxiv.org/abs/2212.04129))';
 
-/** What was trained, and how. A run that incubates nothing is not Deep Incubation. */
+/** What was trained, and how. A run without incubation is not called Deep Incubation. */
 function kindOf({ recipe, phase }: ModelCard): string {
   const way = wayOf(recipe);
   if (way === 'incubation') {
@@ -167,7 +168,7 @@ function kindOf({ recipe, phase }: ModelCard): string {
     : 'trained end to end from scratch';
 }
 
-/** Of the last evaluation, on the evaluation images. */
+/** Table rows of the last evaluation. */
 function scoreRows({ scores, config }: ModelCard): string[][] {
   if (scores === undefined) return [];
   const { loss, images } = scores;
@@ -181,13 +182,13 @@ function intervalOf(accuracy: number, images: number): Interval {
   return accuracyInterval({ images, right: Math.round((accuracy / 100) * images) });
 }
 
-/** The number of classes; with names where there are few. */
+/** The number of classes, with their names if there are few. */
 function classesOf(count: number, names: readonly string[] | undefined): string {
   if (names === undefined || count > NAMED) return String(count);
   return `${count}, in this order: ${names.join(', ')}`;
 }
 
-/** Whether a model of phase `whole` is made with phase `part`. */
+/** Whether training the model of phase `whole` includes phase `part`. */
 function isPartOf(whole: string, part: string): boolean {
   if (whole === 'FT') return part !== 'E2E';
   return part === whole || (part === 'PT' && whole.startsWith('MT/'));
@@ -197,7 +198,7 @@ function table(rows: readonly (readonly string[])[]): string {
   return ['| | |', '|---|---|', ...rows.map(([key, value]) => `| ${key} | ${plain(value)} |`), ''].join('\n');
 }
 
-/** Text that Markdown and HTML take as it is. */
+/** Escapes text for Markdown and HTML. */
 function plain(text: string): string {
   return text
     .replace(/\s+/g, ' ')

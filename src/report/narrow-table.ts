@@ -1,6 +1,7 @@
 /**
- * A table's lines, the first of which is its head, without as many of the dispensable columns, the first of them first, as it
- * takes to fit a terminal. Columns stand two characters apart.
+ * Removes columns from a table until it fits the terminal width. `dispensable` lists the columns that may be removed, in this
+ * order.
+ * The first line is the header; columns are separated by two characters.
  */
 export function narrowed(
   lines: readonly (readonly string[])[],
@@ -15,7 +16,7 @@ export function narrowed(
   return narrowed(less, columns, others);
 }
 
-/** Characters of the widest cell of each column. */
+/** Width of each column in characters. */
 export function widthsOf(lines: readonly (readonly string[])[]): number[] {
   return lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
 }

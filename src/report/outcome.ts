@@ -1,7 +1,7 @@
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { Interval } from './uncertainty.js';
 
-// The keys that `summary.json` and `eval --json` derive from the name of a metric: `top1_interval`, `difference_top1`.
+// Keys in `summary.json` and `eval --json` that are derived from the name of a metric: `top1_interval`, `difference_top1`.
 
 /** The field with the 95 % interval of a metric; empty if the interval is unknown. */
 export function intervalField(
@@ -21,7 +21,7 @@ export function differenceField({ name }: Metric, difference: number): Readonly<
   return { [`difference_${name}`]: difference };
 }
 
-/** That difference; 0 if there is none. */
+/** The value of that field; 0 if it is missing. */
 export function differenceIn(summary: Scored, { name }: Metric): number {
   return scoreOf(summary, { name: `difference_${name}` }) || 0;
 }

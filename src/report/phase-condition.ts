@@ -7,17 +7,17 @@ import { type FoundStatus, readStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
 import type { PhaseCondition, StandState } from './run-stand.js';
 
-/** What the whole run tells of a phase. */
+/** Facts about a phase that are known from the run as a whole. */
 export interface Circumstances {
   readonly needs: readonly string[];
   readonly job: SlurmJob | undefined;
-  /** What the scheduler still has; undefined where it was not asked. */
+  /** Jobs that are still in the scheduler's queue; undefined if the scheduler was not queried. */
   readonly queue: ReadonlyMap<string, QueuedJob> | undefined;
-  /** Whether it has records. */
+  /** Whether the phase has records. */
   readonly hasBegun: boolean;
 }
 
-/** By the run folder alone; whether a process lives is asked of the system on the same machine. */
+/** The condition of a phase, read from the run folder only. Whether a process is alive is checked on the same machine only. */
 export function phaseCondition(runDir: string, phase: string, around: Circumstances): PhaseCondition {
   const folder = runFolder(runDir);
   const { root } = folder.phase(phase);
@@ -44,10 +44,10 @@ export function phaseCondition(runDir: string, phase: string, around: Circumstan
   };
 }
 
-/** What is said of a run, before anything else. */
+/** States in order of priority: the state of a run is the first one that any of its phases has. */
 const ORDER = ['failed', 'lost', 'restarting', 'running', 'queued', 'stopped', 'waiting', 'done'] as const;
 
-/** The state of a run, of those of its phases. */
+/** The state of a run, derived from the states of its phases. */
 export function runState(states: readonly StandState[]): StandState {
   return ORDER.find((state) => states.includes(state)) ?? 'waiting';
 }
@@ -57,13 +57,14 @@ function stateOf(status: FoundStatus, { job, queue, hasBegun }: Circumstances): 
   if (state === 'done' || state === 'running') return state;
   const neverBegan = state === 'waiting' && status.since === null;
   if (job !== undefined) {
-    // Not asked, the scheduler may have what never began; what began and ended is told by the folder.
+    // If the scheduler was not queried, a phase that never began may still be in its queue; for any other phase the folder is
+    // enough.
     if (queue === undefined ? neverBegan : queue.has(job.job)) {
       return status.isLost && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
     }
     if (neverBegan) return 'stopped';
   }
-  // A folder of an older version says nothing of how a phase stands; that it has begun shows.
+  // Folders of older versions do not contain the state of a phase, but its records show that it began.
   if (neverBegan && hasBegun) return 'stopped';
   if (state === 'interrupted') return status.isLost ? 'lost' : 'stopped';
   return state;
@@ -87,7 +88,7 @@ function restart(next: string | undefined): string {
   return seconds > 0 ? `in ${Math.ceil(seconds)} s ` : '';
 }
 
-/** A phase as `plan.json` has it. */
+/** A phase in `plan.json`. */
 export interface PlannedPhase {
   readonly phase: string;
   readonly steps: number | null;
@@ -96,7 +97,7 @@ export interface PlannedPhase {
   readonly block_passes: number;
 }
 
-/** Of a parsed `plan.json`; nothing where it is no plan. */
+/** The phases of a parsed `plan.json`; undefined if it is not a valid plan. */
 export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
   const { phases }: { phases?: unknown } = Object(plan);
   if (!Array.isArray(phases) || !phases.every(isPlanned)) return undefined;
@@ -113,7 +114,7 @@ export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
   });
 }
 
-/** A name is a folder of the run, and leads nowhere else. */
+/** Valid names of phases. A name is used as a path in the run folder, so it must not point anywhere else. */
 const PHASE = /^(PT|FT|E2E|MT\/\d{1,4})$/;
 
 function isPlanned(entry: unknown): boolean {
@@ -122,7 +123,7 @@ function isPlanned(entry: unknown): boolean {
   return names.every((name) => typeof name === 'string' && PHASE.test(name));
 }
 
-/** What a run is called: by its recipe, else as its folder is. */
+/** The name of a run: from its recipe, otherwise the name of its folder. */
 export function runName(recipe: unknown, runDir: string): string {
   const { name }: { name?: unknown } = Object(recipe);
   return typeof name === 'string' ? name : basename(resolve(runDir));

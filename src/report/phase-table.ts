@@ -6,14 +6,14 @@ import { type Markup, markup, scrolling } from './markup.js';
 import { ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, tableOf } from './summary-text.js';
 
-/** The primary metric and the cost come first: a phone has room for four columns. */
+/** The primary metric and the cost come first because a phone has room for only four columns. */
 function columnsFor({ primary, shown }: TaskMetrics): string[] {
   const others = shown.filter((metric) => metric !== primary).map(({ label }) => label);
   const cost = ['block-passes', TRAIN_TIME, 'device hours', 'MACs', 'steps', 'memory'];
   return ['phase', primary.label, ...cost, ...others, EVAL_LOSS];
 }
 
-/** The report's table: a row per phase, then the totals that are compared. */
+/** The table of the report: a row per phase, then the totals that are compared. */
 export function phaseTable(summary: RunSummary, recipe: unknown): Markup {
   const { head, rows } = withMachine(tableOf(summary), summary, ranksOf(recipe));
   const metrics = metricsOf(summary);
@@ -36,14 +36,14 @@ function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** The table with what each row took of a machine. */
+/** Adds device hours and memory to each row. */
 function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: number): SummaryTable {
   const { phases, end_to_end: baseline } = summary;
   const totals = [ownOutcome(summary), baseline].filter((total) => total !== undefined);
   return {
     head: [...head, 'device hours', 'memory'],
     rows: rows.map(({ cells, total }, index) => {
-      // A total is that of its phases, each by its own processes.
+      // A total is the sum over its phases, each with its own number of processes.
       const isBaseline = totals[index - phases.length] === baseline;
       const parts = total ? phases.filter(({ phase }) => (phase === 'E2E') === isBaseline) : [phases[index]];
       const hours = parts.reduce((sum, result) => sum + (result.seconds * (result.ranks ?? ranks)) / 3600, 0);
@@ -55,7 +55,7 @@ function withMachine({ head, rows }: SummaryTable, summary: RunSummary, ranks: n
   };
 }
 
-/** Processes that trained a phase together, where its result does not tell. */
+/** The number of processes that trained a phase together, for results that do not contain it. */
 function ranksOf(recipe: unknown): number {
   const ranks = Object(Object(recipe).run).ranks;
   return typeof ranks === 'number' ? ranks : 1;

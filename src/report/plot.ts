@@ -1,6 +1,6 @@
 import type { PlotOptions } from '@observablehq/plot';
 
-/** Colours of a figure: any CSS colour, or a `var(--name)` where the page that holds it sets them. */
+/** Colours of a figure: any CSS colour, or `var(--name)` if the embedding page defines it. */
 export interface Theme {
   readonly background: string;
   readonly ink: string;
@@ -10,7 +10,7 @@ export interface Theme {
   readonly end_to_end: string;
 }
 
-/** Blue and vermilion of Okabe and Ito's colour-blind-safe palette; lines differ in shape and label too. */
+/** Blue and vermilion from Okabe and Ito's colour-blind-safe palette; lines also differ in shape and label. */
 export const LIGHT: Theme = {
   background: '#ffffff',
   ink: '#1f2328',
@@ -29,17 +29,18 @@ export const DARK: Theme = {
   end_to_end: '#f0884a',
 };
 
-/** Takes its colours from the page: `--ink`, `--muted` ... */
+/** Uses the colours of the page: `--ink`, `--muted` ... */
 export const PAGE = Object.fromEntries(
   Object.keys(LIGHT).map((name) => [name, `var(--${name})`]),
 ) as unknown as Theme;
 
-/** Observable Plot, loaded on first use: it takes longer than the rest of the command line together. */
+/** Observable Plot, loaded on first use because it takes longer to load than the rest of the command line together. */
 export type PlotModule = typeof import('@observablehq/plot');
 
 /**
- * Draws a plot as the text of one `<svg>` element with its own size, namespace and description.
- * Options that make Plot wrap the drawing in a `<figure>` (title, legend, caption) do not belong here.
+ * Draws a plot as a string with one `<svg>` element that has its own size, namespace and description. Do not use options that
+ * make
+ * Plot wrap the drawing in a `<figure>` (title, legend, caption).
  */
 export async function drawSvg(
   description: string,
@@ -51,7 +52,7 @@ export async function drawSvg(
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', description);
-  // A picture is read out as a whole: names of its parts are for programs.
+  // Screen readers announce the picture as a whole; the names of its parts are only for programs.
   for (const part of svg.querySelectorAll('[aria-label]')) {
     part.setAttribute('data-part', part.getAttribute('aria-label') ?? '');
     part.removeAttribute('aria-label');
@@ -61,7 +62,7 @@ export async function drawSvg(
 
 const PADDING = 32;
 
-/** A figure as PNG, at twice its size in pixels. Nothing where the machine has no font to write labels with. */
+/** Renders a figure as PNG, at twice its size in pixels. Returns undefined if the machine has no font for the labels. */
 export async function drawPng(svg: string, background: string): Promise<Uint8Array | undefined> {
   const { default: sharp } = await import('sharp');
   const paint = (text: string, density: number) =>
@@ -70,7 +71,7 @@ export async function drawPng(svg: string, background: string): Promise<Uint8Arr
       .extend({ top: PADDING, bottom: PADDING, left: PADDING, right: PADDING, background })
       .png()
       .toBuffer();
-  // Without fonts every letter is drawn as the same box.
+  // Without fonts, every letter is drawn as the same box.
   const word = (letters: string) =>
     paint(
       `<svg xmlns="http://www.w3.org/2000/svg" width="60" height="30"><text y="20">${letters}</text></svg>`,

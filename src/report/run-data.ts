@@ -21,22 +21,22 @@ import type { PhaseStages } from './method-figure.js';
 import { type RunSummary, summarize } from './summary.js';
 import { type Way, wayOf } from './way.js';
 
-/** What a report is made of, read from a run folder that may still be growing. */
+/** The data of a report, read from a run folder that may still be growing. */
 export interface RunData {
-  /** `recipe.json` as it is. */
+  /** The content of `recipe.json`. */
   readonly recipe: unknown;
   readonly way: Way;
   readonly metrics: TaskMetrics;
   readonly summary: RunSummary;
   /** In training order. */
   readonly phases: readonly PhaseMetrics[];
-  /** What is not there yet, a sentence each. */
+  /** Missing parts, one sentence each. */
   readonly missing: readonly string[];
-  /** Of the planned phases, where there is a plan. */
+  /** Stages of the planned phases; empty without a plan. */
   readonly stages: readonly PhaseStages[];
 }
 
-/** Throws `InputError` where `root` is no run folder or one of its files is damaged. */
+/** @throws InputError if `root` is not a run folder or one of its files is damaged */
 export function readRun(root: string): RunData {
   const folder = runFolder(root);
   requireRun(root);
@@ -56,7 +56,7 @@ export function readRun(root: string): RunData {
   const facts = taskFactsOf(recipe);
   const metrics = metricsOf(facts);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
-  // Phases may have ended after summary.json was written; what only it knows is taken over.
+  // Phases may have finished after summary.json was written; only the name, seed and machine are taken from it.
   const summary = summarize({
     name: written.name ?? (typeof named.name === 'string' ? named.name : 'Run'),
     seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
@@ -82,7 +82,7 @@ function writtenAgain(root: string): string {
   return `delete it; written again by: ${ownCommand('run', root)}`;
 }
 
-/** Phases of `plan.json`; none where there is no plan. */
+/** The phases in `plan.json`; empty if the file does not exist. */
 function planIn({ root, plan: path }: RunFolder): Planned[] {
   if (!existsSync(path)) return [];
   const { phases } = readJsonObject(path);
@@ -99,7 +99,7 @@ const summarySchema = z.object({
   machine: z.record(z.string(), z.unknown()).optional(),
 });
 
-/** What only `summary.json` knows. */
+/** The name, seed and machine from `summary.json`. */
 function writtenIn({ root, summary: path }: RunFolder): z.infer<typeof summarySchema> {
   if (!existsSync(path)) return {};
   const found = summarySchema.safeParse(readJson(path));

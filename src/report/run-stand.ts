@@ -1,8 +1,9 @@
 import type { Metric, Scored } from '../run/metric.js';
 
 /**
- * waiting: for phases before it, or for its turn; queued: with a scheduler; restarting: its process died and starts
- * again after a pause; stopped: by a person; lost: its process is gone without a word.
+ * waiting: for earlier phases, or for its turn; queued: in the scheduler's queue; restarting: its process died and will start
+ * again
+ * after a pause; stopped: by a user; lost: its process disappeared without recording an end.
  */
 export type StandState =
   | 'waiting'
@@ -14,19 +15,19 @@ export type StandState =
   | 'stopped'
   | 'lost';
 
-/** How a phase stands, without its records. */
+/** The condition of a phase, without its records. */
 export interface PhaseCondition {
   readonly phase: string;
   readonly state: StandState;
   readonly restarts: number;
-  /** Phases that it waits for. */
+  /** Unfinished phases that this phase depends on. */
   readonly waits_for: readonly string[];
   readonly last_error: string | null;
-  /** What a person should do now; null if nothing. */
+  /** What the user should do now; null if nothing. */
   readonly to_do: string | null;
   readonly host: string | null;
   readonly pid: number | null;
-  /** The scheduler's. */
+  /** Job id in the scheduler. */
   readonly job: string | null;
   /** When the state began, ISO 8601. */
   readonly since: string | null;
@@ -34,36 +35,37 @@ export interface PhaseCondition {
   readonly next_start: string | null;
 }
 
-/**
- * How a phase stands. Has the primary metric of the last evaluation by its name, null before the first
- * evaluation.
- */
+/** The state of a phase. Contains the primary metric of the last evaluation under its name, null before the first evaluation. */
 export interface PhaseStand extends PhaseCondition, Scored {
-  /** Of `steps`; 0 before the first. */
+  /** Steps done, out of `steps`; 0 before the first. */
   readonly step: number;
   readonly steps: number | null;
-  /** The training loss of the last step that was recorded. */
+  /** Training loss of the last recorded step. */
   readonly loss: number | null;
-  /** Of training, evaluation left out. */
+  /** Training speed, without evaluation. */
   readonly images_per_second: number | null;
-  /** Of the rest of the phase, at the recent speed, while it runs. */
+  /** Estimated time until the end of the phase at the recent speed; null unless it is running. */
   readonly seconds_left: number | null;
-  /** The phase's log, once it has begun; of a job that ended before, what Slurm wrote of it. */
+  /** Path of the phase's log, once it has begun; for a job that ended earlier, the path of its Slurm output. */
   readonly log: string | null;
 }
 
 export interface RunStand {
   readonly run: string;
   readonly name: string;
-  /** failed: some phase is; running, queued: some phase is, and none failed; and so on. */
+  /** failed: at least one phase failed; running, queued: at least one phase is, and none failed; and so on. */
   readonly state: StandState;
   /** The metric that each phase reports. */
   readonly primary: Metric;
-  /** The process of `run` that looks after the phases, where there is one. */
+  /** The `run` process that supervises the phases, if there is one. */
   readonly supervisor: { readonly pid: number; readonly host: string } | null;
-  /** The command that goes on with what does not run by itself, or sums up what is done; null where nothing is to be done. */
+  /**
+   * The command that resumes phases that do not run by themselves, or writes the summary and report of finished ones; null if
+   * nothing is
+   * to be done.
+   */
   readonly command: string | null;
-  /** The page about it, where there is one. */
+  /** Path of the report page, if it exists. */
   readonly report: string | null;
   /** In the order of the plan. */
   readonly phases: readonly PhaseStand[];

@@ -9,8 +9,8 @@ import { whereOf } from './where.js';
 type Colors = ReturnType<typeof createColors>;
 
 /**
- * How a run stands, for a terminal of so many columns: a line a phase, then a paragraph for each that somebody should
- * look at.
+ * The state of a run as text for a terminal of `columns` characters: a line per phase, then a paragraph for each phase that needs
+ * attention.
  */
 export function standText(stand: RunStand, colors: Colors, columns = Number.POSITIVE_INFINITY): string {
   const { run, name, phases, primary } = stand;
@@ -40,7 +40,7 @@ function headOf({ label }: Metric): string[] {
 }
 
 const STATE = 1;
-/** Columns that a narrow terminal goes without, the first of them first. */
+/** Columns that may be left out in a narrow terminal, in this order. */
 const DISPENSABLE = [TRAIN_SPEED, TRAIN_LOSS, 'restarts'];
 
 function cells(phase: PhaseStand, { primary, supervisor }: RunStand): string[] {
@@ -72,13 +72,13 @@ function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[]
   ];
 }
 
-/** Less the phase's own name, where it begins with that. */
+/** Removes the phase's name from the start of the error. */
 function without(error: string, phase: string): string {
   const rest = error.startsWith(phase) ? error.slice(phase.length).match(/^:? (.*)$/s) : null;
   return rest?.[1] ?? error;
 }
 
-/** What to do with the run as a whole. */
+/** What to do next with the run as a whole. */
 function conclusion({ state, supervisor, command, report, phases }: RunStand): string[] {
   if (command === null) return report !== null && state === 'done' ? ['', `Report: ${report}`] : [];
   if (state === 'done') return ['', `For summary and report: ${command}`];

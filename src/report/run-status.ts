@@ -23,9 +23,9 @@ import {
 import type { PhaseStand, RunStand, StandState } from './run-stand.js';
 
 /**
- * How a run stands, from its folder alone; whether a process lives is asked of the system on the same machine.
- * @param queue what the scheduler still has, by job; left out where it was not asked
- * @throws InputError where the folder is no run's, or a file of it is damaged
+ * The state of a run, read from its folder. Whether a process is alive is checked on the same machine only.
+ * @param queue jobs that are still in the scheduler's queue, by id; undefined if the scheduler was not queried
+ * @throws InputError if the folder is not a run folder, or one of its files is damaged
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -58,7 +58,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
   };
 }
 
-/** Whether somebody must give `run` for all of it to be done. */
+/** Whether the user must start `run` to finish the run. */
 function needsCommand(phases: readonly PhaseStand[], summary: string, isSupervised: boolean): boolean {
   const are = (...states: StandState[]) => phases.some(({ state }) => states.includes(state));
   if (are('failed', 'lost', 'stopped')) return true;
@@ -90,7 +90,9 @@ function phaseStand(
   };
 }
 
-/** Of `plan.json`; where that is missing, of the recipe; where that is of another version, of the folders there are. */
+/**
+ * The phases in `plan.json`; without a plan, those of the recipe; if the recipe is invalid in this version, the existing folders.
+ */
 function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>[] {
   const { plan } = runFolder(runDir);
   if (!existsSync(plan)) return unplannedPhases(runDir);

@@ -8,7 +8,7 @@ import { differenceIn, intervalIn } from './outcome.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { WAY_NAMES, type Way } from './way.js';
 
-/** What was measured, in one sentence, whichever way it went, with its uncertainty. */
+/** The result in one sentence with its uncertainty, whichever model won. */
 export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string {
   const { end_to_end: baseline } = summary;
   const own = ownOutcome(summary);
@@ -58,7 +58,7 @@ function verdict(summary: RunSummary, { name, own, baseline, primary }: Sides): 
   return `${name} ${ours} against ${theirs} end to end (${lead}), at ${cost}.`;
 }
 
-/** The interval of the lead, whoever has it, and what it was measured on. */
+/** The interval of the lead, whoever leads, and the images it was measured on. */
 function certaintyText(summary: RunSummary, own: Outcome, baseline: Outcome): string {
   const { difference_interval: interval, difference_is_paired: isPaired, winner } = summary;
   if (interval === undefined) return 'uncertainty unknown';
@@ -69,12 +69,12 @@ function certaintyText(summary: RunSummary, own: Outcome, baseline: Outcome): st
   return `95 % interval ${text(low)} to ${text(high)}, ${how} ${counts.join(' and ')} images`;
 }
 
-/** Of a summary by itself, as far as it tells. */
+/** Derives the method from the summary only. */
 function wayIn({ fine_tuning: tuned }: RunSummary): Way {
   return tuned === undefined ? 'incubation' : 'fine_tuning';
 }
 
-/** A metric with its 95 % interval, if that is known. */
+/** A metric with its 95 % interval, if it is known. */
 export function accuracyText(outcome: Scored, metric: Metric): string {
   const [low, high] = intervalIn(outcome, metric) ?? [];
   const interval =
@@ -82,7 +82,7 @@ export function accuracyText(outcome: Scored, metric: Metric): string {
   return `${scoreText(metric, scoreOf(outcome, metric))}${interval}`;
 }
 
-/** A row per phase, then the totals that are compared. Cells are text, with units. */
+/** A row per phase, then the totals that are compared. Cells are text with units. */
 export interface SummaryTable {
   readonly head: readonly string[];
   readonly rows: readonly { readonly cells: readonly string[]; readonly total: boolean }[];
@@ -100,15 +100,16 @@ export function tableOf(summary: RunSummary): SummaryTable {
   return { head: ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, ...labels, EVAL_LOSS], rows };
 }
 
-/** Columns that a narrow terminal goes without, the first of them first: the primary metric is always shown. */
+/** Columns that may be left out in a narrow terminal, in this order; the primary metric is always shown. */
 function dispensable(summary: RunSummary): string[] {
   const others = metricsOf(summary).shown.slice(1);
   return ['MACs', 'steps', ...others.map(({ label }) => label), EVAL_LOSS, TRAIN_TIME];
 }
 
 /**
- * The table of accuracy against cost and the sentence below it, for a terminal of so many columns: where the table would be
- * wider, it goes without what matters least.
+ * The table of accuracy against cost with the sentence below it, for a terminal of `columns` characters. A wider table is reduced
+ * by
+ * its least important columns.
  */
 export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, way?: Way): string {
   const { head, rows } = tableOf(summary);
@@ -127,7 +128,7 @@ export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, w
   return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary, way), columns), ''].join('\n');
 }
 
-/** A sentence in lines of at most `columns` characters, broken between words. */
+/** Breaks a sentence between words into lines of at most `columns` characters. */
 function wrapped(text: string, columns: number): string {
   if (!Number.isFinite(columns) || columns < 20) return text;
   return text.replace(new RegExp(`(.{1,${columns}})(?: |$)`, 'g'), '$1\n').trimEnd();

@@ -6,53 +6,54 @@ import { accuracyDifference, accuracyInterval, type Interval, isLevel, type Judg
 import type { Way } from './way.js';
 
 /**
- * `summary.json`: what a run reached and what it cost. A part is absent while its last phase is not done. When both models are
- * done, `difference_` and the name of the primary metric says how far `incubation` or
- * `fine_tuning` is ahead of `end_to_end`, in percentage points (negative: behind).
+ * `summary.json`: the results of a run and their cost. A part is absent until its last phase is done. If both models are done,
+ * `difference_<primary metric>` is the lead of `incubation` or `fine_tuning` over `end_to_end`, in percentage points (negative:
+ * behind).
  */
 export interface RunSummary extends Scored {
   readonly name: string;
   readonly seed: number;
-  /** How many classes there are; absent in summaries of older versions. */
+  /** The number of classes; absent in summaries of older versions. */
   readonly classes?: number | undefined;
-  /** The assembled model after FT, with the cost of PT, every MT and FT added up. */
+  /** The assembled model after FT, with the total cost of PT, every MT and FT. */
   readonly incubation?: Outcome;
-  /** In its place if FT started from a given model (`start.model`): nothing was incubated. */
+  /** Replaces `incubation` if FT started from a given model (`start.model`): nothing was incubated. */
   readonly fine_tuning?: Outcome;
   /** The baseline trained from scratch. */
   readonly end_to_end?: Outcome;
   readonly phases: readonly PhaseResult[];
   /**
-   * By the primary metric. `tie`: level within the uncertainty, which means that 0 lies in `difference_interval`; without an interval, that the two
-   * differ by less than 0.005 points. Present when both are done.
+   * The better model by the primary metric; present if both are done. `tie`: the difference is within the uncertainty, which
+   * means that
+   * `difference_interval` contains 0; without an interval, the two differ by less than 0.005 points.
    */
   readonly winner?: 'incubation' | 'fine_tuning' | 'end_to_end' | 'tie';
-  /** The 95 % interval of that difference, in points (see `accuracyDifference`). Absent if the number of images is unknown. */
+  /** The 95 % interval of the difference, in points (see `accuracyDifference`). Absent if the number of images is unknown. */
   readonly difference_interval?: Interval | undefined;
   /** Whether the interval compares the two models image by image. */
   readonly difference_is_paired?: boolean | undefined;
   readonly machine: Readonly<Record<string, unknown>>;
 }
 
-/** Has the task's metrics by name, and the 95 % interval of the primary one. */
+/** Contains the task's metrics by name, and the 95 % interval of the primary one. */
 export interface Outcome extends Scored {
-  /** How many images the metrics and `loss` were measured on; absent if unknown. */
+  /** The number of images that the metrics and `loss` were measured on; absent if unknown. */
   readonly evaluation_images?: number | undefined;
   /** Evaluation loss: the mean cross-entropy of the last evaluation. */
   readonly loss: number;
   readonly block_passes: number;
   readonly macs: number;
-  /** Training seconds added up over the phases, as if one machine had run them one after another. */
+  /** Total training seconds of the phases, as if one machine had run them one after another. */
   readonly seconds: number;
 }
 
 export interface SummaryInput {
   readonly name: string;
   readonly seed: number;
-  /** Those done so far, in any order. */
+  /** Results of the finished phases, in any order. */
   readonly results: readonly PhaseResult[];
   readonly machine: Readonly<Record<string, unknown>>;
-  /** What FT's and E2E's last evaluations counted, by phase. */
+  /** Counts of the last evaluations of FT and E2E, by phase. */
   readonly judged?: ReadonlyMap<string, Judged>;
   readonly classes?: number | undefined;
   /** Default `incubation`. */
@@ -61,7 +62,7 @@ export interface SummaryInput {
 
 const TIE = 0.005;
 
-/** Adds the phases up. Pure. */
+/** Sums up the phases. Pure. */
 export function summarize(input: SummaryInput): RunSummary {
   const { name, seed, results, machine, classes, way = 'incubation' } = input;
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));
@@ -86,7 +87,7 @@ export function summarize(input: SummaryInput): RunSummary {
   };
 }
 
-/** What is compared with the baseline, and how it was made: nothing until it is done. */
+/** The model that is compared with the baseline; undefined until it is done. */
 export function ownOutcome({ incubation, fine_tuning: tuned }: RunSummary): Outcome | undefined {
   return incubation ?? tuned;
 }

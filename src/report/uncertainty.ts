@@ -1,9 +1,9 @@
-/** What one model's evaluation counted. */
+/** Counts of one model's evaluation. */
 export interface Judged {
   readonly images: number;
-  /** Images whose first guess was right. */
+  /** Images with a correct first prediction. */
   readonly right: number;
-  /** One entry per image, in the order of the data set: 1 for right, 0 for wrong; absent if only the sum is known. */
+  /** One entry per image, in the order of the data set: 1 for correct, 0 for wrong; absent if only the total is known. */
   readonly hits?: Uint8Array | undefined;
 }
 
@@ -18,12 +18,13 @@ export interface Difference {
   readonly isPaired: boolean;
 }
 
-/** The 97.5 % point of the standard normal distribution: 95 % lie within it on both sides. */
+/** The 97.5 % quantile of the standard normal distribution: 95 % are within ± Z. */
 const Z = 1.959963984540054;
 
 /**
- * The 95 % interval of one accuracy, in per cent: Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209).
- * It covers what other images of the same kind would change, not what another seed would.
+ * The 95 % interval of one accuracy, in per cent: Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209). It covers
+ * the
+ * variation between samples of images of the same kind, not between seeds.
  */
 export function accuracyInterval({ images, right }: Judged): Interval {
   const share = right / images;
@@ -34,11 +35,15 @@ export function accuracyInterval({ images, right }: Judged): Interval {
 }
 
 /**
- * The accuracy of `a` less that of `b`, with its 95 % interval. Two evaluations of the same images are compared image by image:
- * with B images that only `a` has right and C that only `b` has right, the adjusted Wald interval for matched pairs, which adds
- * half an image to each of the four counts (Agresti and Min 2005, Statistics in Medicine 24, 729). If only the sums are known, the
- * two are taken as independent samples, each with one right and one wrong image added (Agresti and Caffo 2000, The American
- * Statistician 54, 280); for models that make the same mistakes that interval is too wide.
+ * The accuracy of `a` minus that of `b`, with its 95 % interval. Two evaluations of the same images are compared image by image:
+ * with
+ * B images that only `a` has right and C that only `b` has right, this is the adjusted Wald interval for matched pairs, which
+ * adds half
+ * an image to each of the four counts (Agresti and Min 2005, Statistics in Medicine 24, 729). If only the totals are known, the
+ * two are
+ * treated as independent samples, each with one right and one wrong image added (Agresti and Caffo 2000, The American
+ * Statistician 54,
+ * 280); for models that make the same mistakes, that interval is too wide.
  */
 export function accuracyDifference(a: Judged, b: Judged): Difference {
   const points = 100 * (a.right / a.images - b.right / b.images);
@@ -58,12 +63,12 @@ export function accuracyDifference(a: Judged, b: Judged): Difference {
   return { points, interval: around(difference, variance), isPaired: true };
 }
 
-/** Whether the two may be equally good: 0 lies in the interval. */
+/** Whether the two may be equally good: the interval contains 0. */
 export function isLevel({ interval: [low, high] }: Difference): boolean {
   return low <= 0 && high >= 0;
 }
 
-/** In per cent, within -100 and 100. */
+/** The interval around a difference, in per cent, limited to -100 and 100. */
 function around(difference: number, variance: number): Interval {
   const half = Z * Math.sqrt(variance);
   return [100 * Math.max(-1, difference - half), 100 * Math.min(1, difference + half)];

@@ -3,8 +3,8 @@ import type { PhaseStand } from './run-stand.js';
 type Placed = Pick<PhaseStand, 'state' | 'waits_for' | 'job' | 'pid' | 'host'>;
 
 /**
- * Where a phase is trained, or what it waits for.
- * @param isSupervised whether a process of `run` looks after the phases
+ * The place where a phase is trained, or the phases that it waits for.
+ * @param isSupervised whether a `run` process supervises the phases
  */
 export function whereOf({ state, waits_for: needs, job, pid, host }: Placed, isSupervised: boolean): string {
   if (state === 'done') return '';
