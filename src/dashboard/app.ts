@@ -12,18 +12,18 @@ export interface AppOptions {
   readonly runs: readonly RunFeed[];
   readonly watcher: Watcher;
   readonly assets: ReadonlyMap<string, Asset>;
-  /** The address it listens at. */
+  /** The address that the server listens on. */
   readonly host: string;
   readonly token?: string;
-  /** Aborted when the server ends: open streams end with it. */
+  /** Aborted when the server shuts down, which also ends open streams. */
   readonly signal?: AbortSignal;
 }
 
 const MOST_POINTS = 4000;
 
-/** The dashboard as a web application: the page, and below /api what it shows. Runs are named by their number. */
+/** The dashboard as a web application: the page, and its data under /api. A run's id is its index in `runs`. */
 export function createApp({ runs, watcher, assets, host, token, signal }: AppOptions): Hono {
-  // One for each open page: many of them are no leak, which is what Node would warn of.
+  // Each open page adds a listener, so a large number is not a leak; without this, Node prints a warning.
   if (signal !== undefined) setMaxListeners(0, signal);
   const app = new Hono();
   app.use(securityHeaders, onlyReads, ownHost(host));
@@ -87,7 +87,7 @@ function served(accepts: string, path: string, asset: Asset): Response {
     headers: {
       'content-type': asset.type,
       vary: 'accept-encoding',
-      // Names of built files tell their content.
+      // Names of built files contain a hash of their content.
       'cache-control': path.startsWith('/assets/') ? 'private, max-age=31536000, immutable' : 'no-cache',
       ...(encoding && { 'content-encoding': encoding }),
     },

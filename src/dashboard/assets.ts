@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { RunError } from '../base/errors.js';
 
-/** A file of the page, in memory: what is served never depends on a path that a request names. */
+/** A file of the page, held in memory, so that a request can never select a path on disk. */
 export interface Asset {
   readonly type: string;
   readonly plain: Uint8Array<ArrayBuffer>;
@@ -19,10 +19,13 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Beside the compiled server, or, run from its sources, where the build puts it. */
+/** The folder next to the compiled server, or, if run from source, the build's output folder. */
 const PLACES = ['../web/', '../../dist/web/'].map((place) => fileURLToPath(new URL(place, import.meta.url)));
 
-/** The built page's files by their address. @throws RunError where it was not built */
+/**
+ * The files of the built page by URL path.
+ * @throws RunError if the page was not built
+ */
 export function readAssets(
   root = PLACES.find((place) => existsSync(join(place, 'index.html'))),
 ): Map<string, Asset> {

@@ -1,8 +1,8 @@
-/** A table of numbers that grows: a column each name, NaN where a row lacks it. */
+/** A growing table of numbers with one column per name; values missing in a row are NaN. */
 export interface Columns<Name extends string> {
   readonly length: number;
   push(row: (name: Name) => unknown): void;
-  /** The rows so far; void after the next `push`. */
+  /** The values so far; invalid after the next `push`. */
   column(name: Name): Float64Array;
   clear(): void;
 }

@@ -1,12 +1,14 @@
 /**
- * Picks rows of a curve that look like all of it: the range is cut into equal shares of rows, and of each the first,
- * the least, the greatest and the last are kept. So every extreme of the curve is among them, exactly, and a curve
- * of few points is kept whole.
+ * Selects rows that preserve the shape of a curve: the range is cut into shares with equal numbers of rows, and the first,
+ * minimum,
+ * maximum and last row of each share are kept. The result therefore contains every extreme exactly. A curve with few points is
+ * kept
+ * whole.
  *
  * @param x ascending
- * @param range rows with `from <= x <= to` are picked from, and one beside each end, so that lines reach the edge
- * @param most rows to pick
- * @returns ascending rows
+ * @param range selects rows with `from <= x <= to`, plus one row on each side, so that lines reach the edge
+ * @param most maximum number of rows
+ * @returns ascending row numbers
  */
 export function pickRows(
   x: Float64Array,

@@ -5,13 +5,13 @@ import type { Update } from './protocol.js';
 
 const BEAT_MS = 15_000;
 
-/** Server-sent events: first the whole state, then what changes, until the reader leaves or the server ends. */
+/** Server-sent events: the whole state first, then changes, until the client disconnects or the server shuts down. */
 export function eventsOf(c: Context, watcher: Watcher, signal: AbortSignal | undefined): Response {
-  // The body of an answer to HEAD is never read, nor cancelled: a stream would stay open for ever.
+  // The body of a HEAD response is neither read nor cancelled, so the stream would stay open forever.
   if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
   return streamSSE(c, async (stream) => {
     using ending = endOf(stream, signal);
-    // Whoever comes back after a loss is told the whole state, and fetches what its own counts lack.
+    // A client that reconnects receives the whole state, and then fetches the records that it is missing.
     await watcher.catchUp();
     if (ending.isOver()) return;
     await stream.writeSSE({ data: JSON.stringify(watcher.snapshot()), retry: 1000 });
@@ -28,7 +28,7 @@ export function eventsOf(c: Context, watcher: Watcher, signal: AbortSignal | und
   });
 }
 
-/** Writes one message at a time: what a slow reader has not taken must not pile up. */
+/** Writes one message at a time, so that messages for a slow client do not pile up. */
 function sender(stream: SSEStreamingApi, snapshot: () => Update) {
   let isBusy = false;
   let hasMissed = false;
@@ -36,7 +36,7 @@ function sender(stream: SSEStreamingApi, snapshot: () => Update) {
     isBusy = true;
     await text();
     isBusy = false;
-    // A reader slower than the ticks is spared some, and told the whole state once it is through.
+    // A client that is slower than the ticks misses some updates, and receives the whole state when it is ready again.
     if (!hasMissed) return;
     hasMissed = false;
     await update(snapshot());
@@ -51,13 +51,16 @@ function sender(stream: SSEStreamingApi, snapshot: () => Update) {
   return { update, beat };
 }
 
-/** When a reader has left, which may be before anyone asks, or the server ends. Disposed of, nothing listens any more. */
+/**
+ * Resolves `over` when the client disconnects, possibly before this call, or when the server shuts down. Disposal removes the
+ * listener.
+ */
 function endOf(stream: SSEStreamingApi, signal: AbortSignal | undefined) {
   let end = () => {};
   const over = new Promise<void>((resolve) => {
     end = resolve;
   });
-  // Not called where the stream was aborted before.
+  // The callback does not run if the stream was aborted earlier.
   stream.onAbort(end);
   signal?.addEventListener('abort', end, { once: true });
   const isOver = () => stream.aborted || signal?.aborted === true;

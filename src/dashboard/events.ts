@@ -6,19 +6,19 @@ import { EVAL_COLUMNS, type PhaseFeed, STEP_COLUMNS } from './phase-feed.js';
 import type { Points, RunState, Update } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
-/** Reads the runs while anyone looks, and tells of what is new: one message a tick, however much happened. */
+/** Reads the runs while there are listeners, and reports changes: at most one message per tick. */
 export interface Watcher {
-  /** Reads what is written so far; of a long history the end, and the rest after it has returned. */
+  /** Reads all new data. With a long history it returns after reading the end, and reads the rest in the background. */
   catchUp(): Promise<void>;
-  /** All there is, as a first message. */
+  /** The whole state, as the first message. */
   snapshot(): Update;
-  /** @returns what ends it */
+  /** @returns a function that removes the listener */
   listen(listener: (update: Update) => void): () => void;
   close(): void;
 }
 
 const PATIENCE_MS = 100;
-/** Most records of a phase in a message; of more, a selection that keeps the extremes of the loss. */
+/** Maximum records of a phase in a message; if there are more, a selection keeps the extremes of the loss. */
 const MOST = 64;
 
 export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
@@ -32,7 +32,7 @@ export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
 
   const read = async () => {
     let unread = runs.flatMap(({ phases }) => phases);
-    // In turns, so that the end of each file is seen before all of any.
+    // Round-robin, so that the end of every file is read before the whole of any file.
     while (unread.length > 0 && !closed) {
       const more: PhaseFeed[] = [];
       for (const feed of unread) {

@@ -5,7 +5,7 @@ import type { PhaseFolder } from '../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../run/samples.js';
 import type { Judged } from './protocol.js';
 
-/** What a phase's last evaluation tells beside its scores, and the images that it has kept. */
+/** The confusion matrix of a phase's last evaluation, and its saved sample images. */
 export function readJudged(folder: PhaseFolder): Judged {
   const samples = (kind: SampleKind) =>
     withoutPlaces(samplesOf(readRunJson(samplesPath(folder.samples, kind))));
@@ -16,7 +16,7 @@ export function readJudged(folder: PhaseFolder): Judged {
   };
 }
 
-/** A file's name, without the way to it. */
+/** Replaces file paths by file names. */
 function withoutPlaces(samples: Samples | undefined): Samples | null {
   if (samples === undefined) return null;
   return { ...samples, images: samples.images.map((image) => ({ ...image, file: basename(image.file) })) };
@@ -25,7 +25,7 @@ function withoutPlaces(samples: Samples | undefined): Samples | null {
 const MOST_BYTES = 16 << 20;
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** A PNG strip; nothing where there is none, or it is no PNG. */
+/** A PNG strip; undefined if the file is missing, too large or not a PNG. */
 export function readStrip(folder: PhaseFolder, kind: SampleKind, step: number): Buffer | undefined {
   return withRunFile(stripPath(folder.samples, kind, step), (handle, { size }) => {
     if (size > MOST_BYTES) return undefined;

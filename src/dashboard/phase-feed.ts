@@ -18,15 +18,18 @@ export const STEP_COLUMNS = [
 ] as const;
 export const EVAL_COLUMNS = [...PLACE, 'top1', 'top5', 'loss'] as const;
 
-/** The records of a phase as far as they are written. */
+/** The records of a phase that are written so far. */
 export interface PhaseFeed {
   readonly phase: string;
   readonly generation: number;
   readonly steps: Columns<(typeof STEP_COLUMNS)[number]>;
   readonly evals: Columns<(typeof EVAL_COLUMNS)[number]>;
-  /** Reads on. @returns whether there is more to read at once */
+  /**
+   * Reads the next records.
+   * @returns whether there is more to read immediately
+   */
   poll(): boolean;
-  /** While a long history is still being read, the last values are those of the file's end. */
+  /** While a long history is being read, the latest values come from the end of the file. */
   state(standing: Standing): PhaseState;
 }
 
@@ -36,7 +39,7 @@ export function createPhaseFeed(root: string, phase: string): PhaseFeed {
   const history = createHistory();
   let generation = 0;
   let left = 0;
-  /** The last records of the file, while those before are not read. */
+  /** The last records of the file, until all earlier ones are read. */
   let newest: { readonly size: number; readonly history: History } | undefined;
 
   const lookAtEnd = (size: number) => {
@@ -102,7 +105,7 @@ interface History {
   readonly steps: PhaseFeed['steps'];
   readonly evals: PhaseFeed['evals'];
   readonly damaged: number;
-  /** Steps of the whole phase, by the records. */
+  /** Number of steps of the whole phase, from the records. */
   readonly total: number;
   readonly bestTop1: number | null;
   take(line: string): void;
@@ -148,7 +151,7 @@ function createHistory(): History {
   };
 }
 
-/** The first and the last of the recent step records. */
+/** The first and last of the recent step records. */
 function recentOf({ steps }: History): [Place | undefined, Place | undefined] {
   const at = (row: number): Place | undefined =>
     row < 0 ? undefined : { step: steps.column('step')[row], seconds: steps.column('seconds')[row] };
@@ -164,7 +167,7 @@ function best(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.max(a, b);
 }
 
-/** The table and column that hold a metric. */
+/** The columns that contain the axis and the metric. */
 export function columnsOf(
   feed: PhaseFeed,
   metric: ChartMetric,

@@ -1,4 +1,4 @@
-/** What the dashboard's server and its page say to each other. Names in JSON are snake_case, as in the run folder. */
+/** Messages between the dashboard's server and its page. JSON names are snake_case, as in the run folder. */
 
 import type { PhaseCondition, StandState } from '../report/run-stand.js';
 import type { Way } from '../report/way.js';
@@ -6,11 +6,11 @@ import type { Confusion } from '../run/confusion.js';
 import type { Samples } from '../run/samples.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
-/** What a chart's horizontal axis counts. */
+/** Unit of a chart's horizontal axis. */
 export type Axis = (typeof AXES)[number];
 
 export const LAYOUTS = ['overlaid', 'sequence'] as const;
-/** overlaid: every phase from 0; sequence: Deep Incubation's phases one after another, the baseline from 0. */
+/** overlaid: every phase starts at 0; sequence: Deep Incubation's phases follow one another, the baseline starts at 0. */
 export type Layout = (typeof LAYOUTS)[number];
 
 const STEP_METRICS = ['loss', 'lr', 'images_per_second', 'data_wait', 'memory_bytes', 'grad_norm'] as const;
@@ -19,87 +19,89 @@ export const METRICS = [...STEP_METRICS, ...EVAL_METRICS] as const;
 export type ChartMetric = (typeof METRICS)[number];
 
 export interface PhaseState extends PhaseCondition {
-  /** Blocks of each stage, where the plan tells. */
+  /** Blocks of each stage; empty if the plan does not contain them. */
   readonly depths: readonly number[];
   readonly step: number;
-  /** 0: not known yet. */
+  /** 0 if not known yet. */
   readonly steps: number;
   readonly seconds: number;
   readonly block_passes: number;
   readonly planned_block_passes: number;
-  /** The last values; null where there is none. `loss` is the training loss, `images_per_second` the speed of training. */
+  /** The latest values; null if missing. `loss` is the training loss, `images_per_second` the training speed. */
   readonly loss: number | null;
   readonly top1: number | null;
   readonly best_top1: number | null;
   readonly images_per_second: number | null;
   readonly memory_bytes: number | null;
   readonly data_wait: number | null;
-  /** At the recent speed, while it runs. */
+  /** Estimated at the recent speed; null unless the phase is running. */
   readonly seconds_left: number | null;
-  /** Changes whenever the records begin anew: what was read of them before is void. */
+  /** Changes when the records start over; everything read from them before is then invalid. */
   readonly generation: number;
-  /** Of its records: of a long history the newest values are told first, the rest is read by and by. */
+  /**
+   * Bytes of records not read yet: with a long history, the latest values are sent first and the rest is read in the background.
+   */
   readonly unread_bytes: number;
   /** Records read so far. */
   readonly step_records: number;
   readonly eval_records: number;
-  /** Bytes of log.txt: what is shown of it is stale when they change. */
+  /** Size of log.txt in bytes; a change means that the displayed log is stale. */
   readonly log_bytes: number;
-  /** Lines of metrics.jsonl that are no records. */
+  /** Lines of metrics.jsonl that are not valid records. */
   readonly damaged_lines: number;
 }
 
 export interface RunState {
-  /** The place in the command's list. */
+  /** Index in the command's list of runs. */
   readonly id: number;
   readonly name: string;
-  /** The folder's name, without the way to it. */
+  /** The folder's name without its path. */
   readonly folder: string;
   readonly seed: number | null;
-  /** How its recipe trains the model. */
+  /** The training method of its recipe. */
   readonly way: Way;
   readonly state: StandState;
   readonly phases: readonly PhaseState[];
 }
 
-/** Records that came since the last message; a selection where they are many. */
+/** Records added since the last message; a selection if there are many. */
 export interface Points {
   readonly run: number;
   readonly phase: string;
   readonly generation: number;
   readonly kind: 'step' | 'eval';
-  /** Records before these, and with them. */
+  /** Number of records before these, and including these. */
   readonly from: number;
   readonly to: number;
   readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** An event of the stream: the whole state at the start, then what changed. */
+/** An event of the stream: the whole state first, then changes. */
 export interface Update {
-  /** Changes when the server is started anew. */
+  /** Changes when the server restarts. */
   readonly boot: string;
   readonly runs: readonly RunState[];
   readonly points: readonly Points[];
 }
 
-/** Of a phase's last evaluation, and of the images that it has kept; null where there is none. */
+/** Results of a phase's last evaluation, and its saved sample images; null if missing. */
 export interface Judged {
   readonly confusion: Confusion | null;
   readonly train: Samples | null;
   readonly eval: Samples | null;
 }
 
-/** A curve: of each share of the range the least and the greatest value, so that no peak is lost. */
+/** A curve. The minimum and maximum of each share of the range are kept, so that no peak is lost. */
 export interface Series {
   readonly run: number;
   readonly phase: string;
   readonly metric: ChartMetric;
   readonly generation: number;
-  /** Records of the phase when it was made. */
+  /** Number of records of the phase when the curve was made. */
   readonly count: number;
-  /** Added to a record's axis value. */
+  /** Offset that was added to the axis value of each record. */
   readonly offset: number;
-  /** Whether every record of the range is there. */
+  /** Whether all records of the range are included. */
   readonly exact: boolean;
   readonly x: readonly number[];
   readonly y: readonly (number | null)[];

@@ -11,26 +11,29 @@ import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { Judged, RunState } from './protocol.js';
 import { type Known, readRunJobs, readStandings, type Standing } from './run-state.js';
 
-/** A run folder, read as it grows. */
+/** A run folder that is read while it grows. */
 export interface RunFeed {
   readonly id: number;
   /** In training order. */
   readonly phases: readonly PhaseFeed[];
-  /** Sees how the phases stand. */
+  /** Updates the states of the phases. */
   look(): void;
   state(): RunState;
   recipe(): Record<string, unknown>;
   /** The last lines of a phase's log. */
   log(phase: string): readonly string[];
   judged(phase: string): Judged | undefined;
-  /** A PNG of the phase's `samples/`. */
+  /** A PNG from the phase's `samples/`. */
   strip(phase: string, kind: SampleKind, step: number): Buffer | undefined;
 }
 
 const QUEUE_MS = 30_000;
 const LOG_BYTES = 48 << 10;
 
-/** Asks Slurm now and then, and at once for jobs it was not asked of; until it has answered of these, the folder alone tells. */
+/**
+ * Queries Slurm periodically, and immediately for new jobs. Until the answer for these arrives, the state comes from the folder
+ * only.
+ */
 function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
   let last = { at: Number.NEGATIVE_INFINITY, jobs: new Set<string>() };
   let answer: { readonly jobs: ReadonlySet<string>; readonly queue: Known['queue'] } | undefined;
@@ -44,7 +47,7 @@ function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
       void askQueue(jobs)
         .catch(() => undefined)
         .then((queue) => {
-          // Not one that a newer question has overtaken.
+          // Ignore an answer if a newer query has been started.
           if (last === asking) answer = { jobs: asking.jobs, queue };
         });
     }
@@ -52,7 +55,7 @@ function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
   };
 }
 
-/** @throws InputError where `root` is no run folder */
+/** @throws InputError if `root` is not a run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
   requireRun(root);
   const folder = runFolder(realpathSync(root));
@@ -72,7 +75,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
     try {
       standings = stand();
     } catch {
-      // A folder that cannot be read just now, or is no run's: what was seen last stays.
+      // If the folder is temporarily unreadable, or is not a run folder any more, keep the last known states.
     }
     for (const { phase } of standings) {
       if (!feeds.has(phase)) feeds.set(phase, createPhaseFeed(folder.root, phase));

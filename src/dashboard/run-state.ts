@@ -6,25 +6,25 @@ import type { PhaseCondition } from '../report/run-stand.js';
 import { readRunJson } from '../run/run-file.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 
-/** How a phase stands, by the run folder alone. */
+/** The state of a phase, read from the run folder only. */
 export interface Standing extends PhaseCondition, Pick<PlannedPhase, 'depths'> {
   readonly steps: number;
   readonly planned_block_passes: number;
 }
 
-/** What is known beside the folder's files. */
+/** Facts that are not read from the phase's own files. */
 export interface Known {
   readonly jobs: readonly SlurmJob[];
   readonly queue: ReadonlyMap<string, QueuedJob> | undefined;
   hasBegun(phase: string): boolean;
 }
 
-/** What the scheduler was given, as far as a run folder says so. */
+/** The Slurm jobs that are recorded in the run folder. */
 export function readRunJobs(root: string): SlurmJob[] {
   return jobsOf(readRunJson(join(slurmFolder(root), 'jobs.json'))) ?? [];
 }
 
-/** The phases of a run, planned or begun, in training order. */
+/** The states of all phases of a run, planned or begun, in training order. */
 export function readStandings(root: string, { jobs, queue, hasBegun }: Known): Standing[] {
   const planned = plannedPhases(readRunJson(runFolder(root).plan)) ?? [];
   const plans = new Map(planned.map((plan) => [plan.phase, plan]));

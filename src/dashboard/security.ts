@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import type { MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 
-/** Nothing is allowed but what this server itself serves; nothing inline, no frames, no forms. */
+/** Allows only resources from this server: nothing inline, no frames, no forms. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -32,15 +32,16 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store');
 };
 
-/** It reads only, so nothing but reading is understood. */
+/** The dashboard is read-only, so it accepts only GET and HEAD. */
 export const onlyReads: MiddlewareHandler = async (c, next) => {
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return c.text('Only GET is understood.\n', 405);
   await next();
 };
 
 /**
- * Refuses requests whose Host is a name that a stranger may have pointed at this machine (DNS rebinding), and requests
- * that another site's page makes. Addresses and this machine's own names pass; so does any port, for tunnels change it.
+ * Rejects requests whose Host is a name that an attacker may have pointed at this machine (DNS rebinding), and requests from
+ * pages of
+ * other sites. Addresses and this machine's own names are allowed, with any port, because tunnels change the port.
  */
 export function ownHost(host: string): MiddlewareHandler {
   const names = new Set(['localhost', host.toLowerCase()]);
@@ -60,7 +61,7 @@ export function ownHost(host: string): MiddlewareHandler {
   };
 }
 
-/** The name of a Host header, without port and brackets. */
+/** The name in a Host header, without port and brackets. */
 function nameOf(header: string): string {
   return header
     .toLowerCase()
@@ -77,12 +78,13 @@ export function newToken(): string {
 }
 
 /**
- * Lets in who knows the token: by `?token=` once, after which a cookie that scripts cannot read carries it and the
- * address no longer shows it; or by an `Authorization: Bearer` header.
+ * Allows requests with the token: with `?token=` once, which sets a cookie that scripts cannot read and removes the token from
+ * the URL;
+ * or with an `Authorization: Bearer` header.
  */
 export function withToken(token: string): MiddlewareHandler {
   const isRight = (given: string | undefined) => given !== undefined && sameText(given, token);
-  // Two dashboards of one machine share its cookies.
+  // Dashboards on the same machine share cookies, so the cookie's name depends on the token.
   const cookie = `deep-incubation-${createHash('sha256').update(token).digest('hex').slice(0, 12)}`;
   return async (c, next) => {
     const asked = c.req.query('token');
@@ -96,7 +98,7 @@ export function withToken(token: string): MiddlewareHandler {
   };
 }
 
-/** In a time that does not depend on where they differ, nor on their lengths. */
+/** Compares in a time that does not depend on the position of a difference, nor on the lengths. */
 function sameText(a: string, b: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));

@@ -7,13 +7,13 @@ export interface SeriesQuery {
   readonly metrics: readonly ChartMetric[];
   readonly axis: Axis;
   readonly layout: Layout;
-  /** In the axis's unit, as drawn. */
+  /** In the axis's unit, as displayed. */
   readonly range?: readonly [from: number, to: number];
-  /** Most points of a curve. */
+  /** Maximum number of points in a curve. */
   readonly points: number;
 }
 
-/** Curves of all phases of a run that have any point. */
+/** The curves of all phases of a run, one per phase and metric. */
 export function seriesOf(run: RunFeed, query: SeriesQuery): Series[] {
   const offsets = offsetsOf(run.phases, query);
   return run.phases.flatMap((feed, i) =>
@@ -40,12 +40,12 @@ function curve(
     offset,
     exact: rows.length === 0 || rows.length === (rows.at(-1) as number) - rows[0] + 1,
     x: rows.map((row) => x[row] + offset),
-    // JSON knows no infinity; a value that is none is a gap.
+    // JSON has no infinity or NaN; such values become gaps.
     y: rows.map((row) => (Number.isFinite(y[row]) ? y[row] : null)),
   };
 }
 
-/** Where each phase begins on the axis. */
+/** Position where each phase begins on the axis. */
 function offsetsOf(phases: readonly PhaseFeed[], { axis, layout }: SeriesQuery): number[] {
   let spent = 0;
   return phases.map(({ phase, steps, evals }) => {

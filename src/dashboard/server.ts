@@ -11,20 +11,23 @@ import { isLoopback, newToken } from './security.js';
 export interface DashboardOptions {
   /** Run folders. */
   readonly runs: readonly string[];
-  /** 127.0.0.1 unless told; elsewhere a token is needed, and made where none is given. */
+  /** Default 127.0.0.1. Any other host needs a token; one is generated if none is given. */
   readonly host?: string;
-  /** 0, the default: one that is free. */
+  /** Default 0: any free port. */
   readonly port?: number;
   readonly token?: string;
 }
 
 export interface Dashboard {
-  /** To open, token included. */
+  /** The URL to open, including the token. */
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Serves the page of some runs. @throws InputError for a folder that is no run, or a port that is taken */
+/**
+ * Serves the dashboard of the given runs.
+ * @throws InputError if a folder is not a run folder, or the port is in use
+ */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
   const { host = '127.0.0.1', port = 0 } = options;
   const token = options.token ?? (isLoopback(host) ? undefined : newToken());
@@ -55,7 +58,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   };
 }
 
-/** A browser opens six for a page. */
+/** A browser opens up to six connections per page. */
 const MOST_CONNECTIONS = 512;
 
 async function listen(server: Server, host: string, port: number): Promise<number> {
