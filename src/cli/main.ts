@@ -7,7 +7,7 @@ import { escapeText } from './terminal/terminal.js';
 
 for (const stream of [process.stdout, process.stderr]) escapeText(stream);
 
-// A reader that has seen enough (`| head`) is no failure; and a terminal that is gone must not end a run.
+// A closed pipe (`| head`) is not a failure, and a closed terminal must not end a run.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
   throw error;

@@ -9,21 +9,21 @@ import { noteAssumed } from '../terminal/assumed.js';
 import { note } from '../terminal/output.js';
 
 interface Classes {
-  /** How many the model tells apart. */
+  /** Number of classes of the model. */
   readonly count: number;
-  /** What the option `--classes` was given. */
+  /** Value of the `--classes` option. */
   readonly stated: string | undefined;
   readonly category?: Recipe['data']['category'];
 }
 
-/** The names of a checkpoint's classes; what of them is not used is said. */
+/** The names of a checkpoint's classes; prints a note about unused ones. */
 export function knownClasses(checkpoint: CheckpointFile, classes: Classes): ModelClasses {
   const unused = classes.stated === undefined ? unusedClasses(checkpoint) : undefined;
   if (unused !== undefined) noteAssumed([unused]);
   return modelClassesOf(checkpoint, classes);
 }
 
-/** Images with the labels of a checkpoint; what was assumed of them, and which classes have none, is said. */
+/** Images with the labels of a checkpoint. Prints notes about assumptions, and about classes without images. */
 export function labelledImages(dir: string, options: OpenEvalOptions): ModelImages {
   const { model } = options;
   const images = openEvalDataset(dir, options);

@@ -5,9 +5,10 @@ import { createLiveBlock } from '../terminal/live-block.js';
 import { stopOnSignals } from '../terminal/signals.js';
 
 /**
- * `localCheckpoint` as a user sees it: says what is downloaded, on a terminal how far that is; when stopped, it
- * leaves nothing half-written.
- * @throws what `localCheckpoint` throws
+ * `localCheckpoint` with output for the user: prints the name and size of each file that is downloaded, or shows progress on a
+ * terminal.
+ * An interrupted download leaves no partial files.
+ * @throws the errors of `localCheckpoint`
  */
 export async function downloaded(name: string, note: (line: string) => void): Promise<string> {
   const { stderr } = process;

@@ -13,17 +13,18 @@ import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 
 interface CardOptions {
   readonly to: Layout;
-  /** Of the images that the weights written are for. */
+  /** Image size of the written weights. */
   readonly imageSize: number;
   readonly isResized: boolean;
   readonly force: boolean;
-  /** By label. Default: those that the checkpoint names. */
+  /** Class names by label. Default: the names in the checkpoint. */
   readonly classNames?: readonly string[] | undefined;
 }
 
 /**
- * Writes the model card of weights that come from a run: README.md in a model's folder, NAME.README.md beside a file.
- * Nothing where no run is known. A file that is there is left as it is, unless forced.
+ * Writes the model card of weights that come from a run: README.md in a model folder, NAME.README.md next to a file. Returns
+ * undefined
+ * if the run is unknown or no card is written for this model or layout. Keeps an existing file unless `force` is set.
  */
 export function writeCard(
   checkpoint: CheckpointFile,

@@ -5,9 +5,10 @@ import { note } from '../terminal/output.js';
 import { downloaded } from './download.js';
 
 /**
- * `readCheckpointFile` as a user sees it: says what is downloaded, which of plain and averaged weights are taken, and
- * which tensors are left out.
- * @throws what `readCheckpointFile` and `localCheckpoint` throw
+ * `readCheckpointFile` with output for the user: reports downloads, the choice between plain and averaged weights, and tensors
+ * that are
+ * left out.
+ * @throws the errors of `readCheckpointFile` and `localCheckpoint`
  */
 export async function openCheckpoint(name: string, weights?: WeightsKind): Promise<CheckpointFile> {
   const download = (onHub: string) => downloaded(onHub, note);

@@ -5,8 +5,7 @@ import { type TimmFacts, timmConfig } from '../../weights/layout/layout-timm-con
 import type { Geometry } from '../../weights/layout/model-file-geometry.js';
 
 /**
- * Writes timm's `config.json` beside weights that `convert` wrote: it has the names of the classes. One that is there
- * is left as it is, unless forced.
+ * Writes timm's `config.json` with the class names, next to weights from `convert`. Keeps an existing file unless `force` is set.
  */
 export function writeTimmConfig(
   out: string,

@@ -8,13 +8,14 @@ import { slurmOutput } from '../../launch/slurm/slurm-queue.js';
 import { phasesIn, requireRun, runFolder } from '../../run/run-folder.js';
 import { print } from '../terminal/output.js';
 
-/** A process that saves a checkpoint has so long to leave; one that takes longer is left to it. */
+/** How long to wait for a process to save a checkpoint and exit. After that, the command fails and the process keeps running. */
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 100;
 
 /**
- * `cancel`: stops what runs of a run. The supervisor on this machine, and phases that run without one, get SIGTERM, save
- * a checkpoint and leave; jobs of Slurm are cancelled.
+ * `cancel`: stops a run. The supervisor on this machine, and phases that run without one, receive SIGTERM, save a checkpoint and
+ * exit;
+ * Slurm jobs are cancelled.
  */
 export async function cancel(runDir: string): Promise<void> {
   requireRun(runDir);
@@ -35,9 +36,9 @@ export async function cancel(runDir: string): Promise<void> {
   else print('Stopped. The same `run` again goes on from there.');
 }
 
-/** @returns the jobs that were cancelled */
+/** @returns ids of the cancelled jobs */
 async function cancelJobs(runDir: string): Promise<string[]> {
-  // Where Slurm does not answer, scancel will say so.
+  // If Slurm does not respond, scancel reports the error.
   const { jobs } = await openJobs(runDir);
   if (jobs.length === 0) return [];
   await slurmOutput(
@@ -54,7 +55,7 @@ interface Held {
   readonly what: string;
 }
 
-/** Who holds the run, else its phases; those of Slurm's jobs are Slurm's to end. */
+/** The process that holds the run, otherwise those that hold its phases. If there are Slurm jobs, Slurm ends the phases. */
 function holders(runDir: string, areJobs: boolean): { here: Held[]; elsewhere: Held[] } {
   const supervisor = heldBy(runDir, 'the run');
   const phases = areJobs
@@ -65,7 +66,7 @@ function holders(runDir: string, areJobs: boolean): { here: Held[]; elsewhere: H
   return { here: found.filter(isHere), elsewhere: found.filter((held) => !isHere(held)) };
 }
 
-/** A live holder on this machine is one by number and by when it began: a number used again is not taken for it. */
+/** On this machine, a live holder is identified by its pid and start time, so a reused pid is not mistaken for it. */
 function heldBy(folder: string, what: string): Held[] {
   const holder = liveHolder(folder);
   return holder === undefined ? [] : [{ folder, holder, what }];

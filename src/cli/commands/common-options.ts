@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { SPLIT_CHOICES } from '../../data/splits.js';
 
-// What several commands say or read alike.
+// Texts and parsers that several commands share.
 
 export const CHECKPOINT =
   'run, phase of a run (RUN/FT), RUN/FT/best, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
@@ -9,7 +9,7 @@ export const CLASSES =
   "names of the model's classes, by label: a text or JSON file, a run, images it was trained on; number: folders are named by label";
 export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
 
-/** Which part of a data set a command reads. */
+/** The part of a data set that a command reads. */
 export const SPLIT = new Option(
   '--split <part>',
   'part of the data set; all: the folders are classes, whatever they are called (default: val)',
@@ -17,7 +17,7 @@ export const SPLIT = new Option(
 export const ACCEPT_DATA_CHANGE =
   'go on though the images are not those that the run was trained on; what differs is recorded';
 
-/** Which weights a command reads of a file that has averaged and plain ones. */
+/** Selects the averaged or plain weights of a file that contains both. */
 export function weightsOption() {
   return new Option(
     '--weights <kind>',
@@ -25,7 +25,7 @@ export function weightsOption() {
   ).choices(['ema', 'raw'] as const);
 }
 
-/** Commands as they run in a clone, where the program is not on the PATH. */
+/** Examples for a help text. They use npx because the program is not on the PATH in a clone. */
 export function examples(...given: readonly (readonly [command: string, what: string])[]): string {
   const lines = given.map(
     ([command, what]) => [command.replace(/(?<=^| )deep-incubation /, 'npx deep-incubation '), what] as const,
@@ -49,7 +49,7 @@ export function positiveInteger(value: string): number {
   throw new InvalidArgumentError('Expected a whole number above 0.');
 }
 
-/** Of one process: a system that has no thread left makes errors that name something else. */
+/** Limited per process: a system that runs out of threads fails with misleading errors. */
 export function threadCount(value: string): number {
   const number = positiveInteger(value);
   if (number <= 1024) return number;

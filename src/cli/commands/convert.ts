@@ -38,7 +38,7 @@ interface ConvertOptions {
   readonly json?: true;
 }
 
-/** `convert`: writes a checkpoint's weights as other programs name them. */
+/** `convert`: writes a checkpoint's weights in the format of another program. */
 export async function convert(name: string, out: string, options: ConvertOptions): Promise<void> {
   const { to, depths, resize } = options;
   if (depths && !DIVIDED.includes(to)) {
@@ -144,7 +144,7 @@ function requireLayout({ layouts, title }: ModelFamily, to: Layout, name: string
   });
 }
 
-/** A model whose weights show all that the layouts hold, for images of any size. */
+/** Converts a model whose weights contain everything that the layouts store, for images of any size. */
 function convertAsIs(
   family: ModelFamily,
   checkpoint: CheckpointFile,
@@ -180,10 +180,10 @@ function isMeanUnseen(checkpoint: CheckpointFile, { classToken, fcNorm }: Geomet
   return classToken && !fcNorm && statedFacts(checkpoint).pool === 'mean';
 }
 
-/** The layouts that know stages. */
+/** Layouts that support stages. */
 const DIVIDED: readonly Layout[] = ['deep-incubation', 'official'];
 
-/** Refuses to overwrite what was not asked to be. */
+/** Throws `InputError` if the output exists, unless it may be overwritten. */
 function requireFree(out: string, to: Layout, force: boolean): void {
   if (!existsSync(out)) return;
   const isFolder = to === 'huggingface';
@@ -197,7 +197,7 @@ function requireFree(out: string, to: Layout, force: boolean): void {
   throw new InputError(`${out} exists already`, { hint: 'give another place, or --force to overwrite it' });
 }
 
-/** What the format written has a place for, beside the weights. */
+/** Facts besides the weights that the output format can store. */
 function toldOf(
   checkpoint: CheckpointFile,
   { to, recipe, set = [] }: ConvertOptions,
@@ -225,7 +225,7 @@ function toldOf(
   };
 }
 
-/** How evaluation makes a model's pixels. */
+/** Preprocessing of a model's pixels in evaluation. */
 interface Pixels extends Pick<PixelFacts, 'mean' | 'std'> {
   readonly evalCrop: number;
 }
@@ -260,14 +260,14 @@ interface Result {
   readonly to: Layout;
   /** Blocks of each stage. */
   readonly depths: readonly number[];
-  /** Null where the model takes images of any size. */
+  /** Null if the model accepts images of any size. */
   readonly image_size: number | null;
   readonly tensors: number;
   readonly parameters: number;
-  /** Whether the names of the classes were written. */
+  /** Whether the class names were written. */
   readonly class_names: boolean;
   readonly bytes: number;
-  /** Where the model card was written. */
+  /** Path of the model card, if it was written. */
   readonly card?: string;
 }
 

@@ -8,7 +8,7 @@ import { duration, significant } from '../../report/format.js';
 import { columns, print, printJson } from '../terminal/output.js';
 import { progressLine } from '../terminal/progress-line.js';
 
-/** `data check`: what is wrong with a folder of images; exit 1 where something is. */
+/** `data check`: lists problems of an image folder; exits with 1 if there are any. */
 export async function dataCheck(
   folder: string,
   options: { readonly json?: true; readonly split?: SplitChoice },
@@ -90,7 +90,7 @@ const TITLES: Readonly<Record<DataProblem['kind'], string>> = {
   tiny: 'images much smaller than the others',
 };
 
-/** Of a kind; --json has all. */
+/** Maximum number of problems listed per kind; --json lists all. */
 const MOST_LISTED = 20;
 
 function problemLines(problems: readonly DataProblem[]): string[] {

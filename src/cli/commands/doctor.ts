@@ -8,7 +8,7 @@ import type { Findings } from '../doctor/findings.js';
 import { findImages } from '../doctor/images.js';
 import { columns, print, printJson } from '../terminal/output.js';
 
-/** `doctor`: what was found on this machine; exit 1 where nothing can be trained. */
+/** `doctor`: prints the findings about this machine; exits with 1 if training is impossible. */
 export async function doctor(options: { readonly json?: true }): Promise<void> {
   const engine = findEngine();
   const found = [

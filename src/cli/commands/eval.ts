@@ -44,7 +44,7 @@ interface EvalOptions {
   readonly json?: true;
 }
 
-/** `eval`: what a checkpoint is worth on a folder of images. */
+/** `eval`: evaluates a checkpoint on a folder of images. */
 export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
   const checkpoint = await openCheckpoint(name, options.weights);
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
@@ -109,14 +109,14 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   }
 }
 
-/** The checkpoint's weights, fit for images of the model's size. */
+/** The checkpoint's weights, adapted to the model's image size. */
 function stagesFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile): StageWeights[] {
   const { stages, note: change } = familyOf(recipe.model).fit(file.stages, modelConfigOf(recipe), file.path);
   if (change !== undefined) note(change);
   return stages.map((weights) => ({ weights, source: file.path }));
 }
 
-/** A non-finite loss makes every metric meaningless: the first class would win each time. */
+/** A non-finite loss makes every metric meaningless: the first class would always win. */
 function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
   if (Number.isFinite(loss)) return;
   const largest = largestWeight(file.stages);
@@ -126,7 +126,7 @@ function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
   });
 }
 
-/** Keeps the mean loss of every batch. */
+/** Records the mean loss of every batch. */
 function withBatchLosses<Target>(task: Task<Target>, losses: number[]): Task<Target> {
   return {
     ...task,
@@ -142,7 +142,7 @@ function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** On a terminal, says how far the evaluation is. */
+/** Shows the progress of the evaluation on a terminal. */
 async function* counted(batches: AsyncIterable<Batch>, images: number): AsyncIterable<Batch> {
   const { stderr } = process;
   let seen = 0;
@@ -164,7 +164,7 @@ function modelFacts({ recipe, depths }: ModelOfCheckpoint) {
 
 const MOST_TOLD = 5;
 
-/** The worst classes, and what is taken for what most often. */
+/** Prints the worst classes and the most frequent confusions. */
 function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
   const worst = worstClasses(told, MOST_TOLD).filter(({ top1 }) => top1 < 100);
   const pairs = confusions(told, MOST_TOLD);
@@ -195,7 +195,7 @@ function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
   );
 }
 
-/** With the interval of the primary metric. */
+/** The scores with the interval of the primary metric. */
 function scoresWithInterval(scores: Evaluation, primary: Metric) {
   const { images, loss } = scores;
   const right = Math.round((scoreOf(scores, primary) / 100) * images);

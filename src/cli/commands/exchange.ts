@@ -20,7 +20,7 @@ interface UnpackOptions {
   readonly acceptDataChange?: true;
 }
 
-/** `pack`: work for another machine, or a module. */
+/** `pack`: packs work for another machine, or a finished module. */
 export async function pack(path: string, out: string, options: { readonly for?: string }): Promise<void> {
   const { kind, phase, files } = await packed(path, out, options.for);
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
@@ -38,7 +38,7 @@ function packed(path: string, out: string, module: string | undefined) {
   return packModule(dirname(parent), `MT/${basename(root)}` as PhaseName, out);
 }
 
-/** Commands that pack a module or work, as far as the run is known. */
+/** Suggests commands that pack a module or work, if `path` is a run. */
 function packHint(path: string, out: string): string {
   if (!existsSync(runFolder(path).recipe)) {
     return 'give the folder of a module, such as runs/x/MT/1, to pack it; or a run and --for MT/1 to pack work';
@@ -53,13 +53,13 @@ function packHint(path: string, out: string): string {
   return commands.join('; ');
 }
 
-/** `unpack`: makes a run of work, or takes a module into a run. */
+/** `unpack`: creates a run from packed work, or adds a packed module to a run. */
 export async function unpack(bundle: string, options: UnpackOptions): Promise<void> {
   const { content, recipe } = readBundle(bundle);
   if (recipe !== undefined) {
     const { runDir } = await unpackWork(bundle, options.into ?? defaultFolder(recipe));
     const next = ownCommand('run', runDir, '--only', content.phase);
-    // A bundle does not say where images are.
+    // A bundle does not contain the path of the images.
     const path =
       recipe.data.format !== 'fashion-mnist' ? ', with --set data.path= and the folder of your images' : '';
     print(`${runDir}: to incubate ${content.phase}${path}: ${next}`);

@@ -84,7 +84,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   else printResult(result);
 }
 
-/** Refuses to overwrite what was not asked to be. */
+/** Throws `InputError` if an output file exists, unless it may be overwritten. */
 function requireFree(out: string, force: boolean): void {
   for (const path of [out, dataPathOf(out)]) {
     if (!existsSync(path)) continue;
@@ -100,7 +100,7 @@ function requireFree(out: string, force: boolean): void {
   }
 }
 
-/** The undivided model's weights, fit for images of the model's size. */
+/** The weights of the undivided model, adapted to the model's image size. */
 function weightsFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile) {
   const whole = [joinStages(file.stages, file.path)];
   const { stages, note: change } = familyOf(recipe.model).fit(whole, modelConfigOf(recipe), file.path);
@@ -124,16 +124,16 @@ function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
 interface Result {
   readonly checkpoint: string;
   readonly out: string;
-  /** The file of weights beside it, if there is one. */
+  /** Path of the external weights file, if there is one. */
   readonly data: string | null;
   readonly opset: number;
   readonly pixels: readonly (number | string)[];
-  /** The model takes pixels from 0 to 1. */
+  /** Whether the model normalises pixels itself, so that it takes values from 0 to 1. */
   readonly normalised_inside: boolean;
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly logits: readonly (number | string)[];
-  /** Whether the model's metadata names its classes. */
+  /** Whether the model's metadata contains the class names. */
   readonly class_names: boolean;
   readonly parameters: number;
   readonly bytes: number;

@@ -25,7 +25,7 @@ interface InspectOptions {
   readonly json?: true;
 }
 
-/** `inspect`: what a checkpoint holds. */
+/** `inspect`: prints the content of a checkpoint. */
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
   const checkpoint = await openCheckpoint(path, options.weights);
   const { file } = checkpoint;
@@ -70,21 +70,21 @@ function factsOf(checkpoint: CheckpointFile) {
     })),
     /** Null if the weights are not a whole model of a known family. */
     geometry: geometry === undefined ? null : snakeCase(geometry),
-    /** What lies beside the weights, and tells what they do not. */
+    /** Facts from files next to the weights that the weights themselves do not contain. */
     hints: snakeCase(file.hints),
-    /** Averaged or plain, where they are in the file, and what else is there; null if there is no choice. */
+    /** The chosen weights (averaged or plain) and the other kinds in the file; null if there is no choice. */
     weights: file.chosen ?? null,
     left_out: file.leftOut,
     epoch: file.epoch ?? null,
     metadata: file.metadata,
-    /** The names of the classes, by label, and what gave them. */
+    /** The class names by label, and their source. */
     class_names: classes?.names ?? null,
     class_names_from: classes?.from ?? null,
     manifest: manifest ?? null,
   };
 }
 
-/** What the shapes show, or nothing if they are not those of a whole model of a known family. */
+/** Facts that follow from the shapes; undefined if they are not those of a whole model of a known family. */
 function geometryOf(file: ModelFile): WeightsFacts | undefined {
   const family = familyOfStages(file.stages);
   try {
@@ -96,7 +96,7 @@ function geometryOf(file: ModelFile): WeightsFacts | undefined {
   }
 }
 
-/** Of a file; of one in parts, of their tensors. */
+/** Size of the file; for a model in several files, the total size of its tensors. */
 function bytesOf({ path, format }: ModelFile, tensors: readonly TensorData[]): number {
   if (path.endsWith('.json')) return tensors.reduce((sum, { data }) => sum + data.length, 0);
   return statSync(format === 'checkpoint' ? join(path, 'model.safetensors') : path).size;

@@ -21,7 +21,7 @@ export type Launcher = 'local' | 'slurm' | 'kubernetes';
 
 export interface Launch {
   readonly recipe: Recipe;
-  /** The same with what the user states, before its weights are read. */
+  /** The recipe with the user's own settings, before its weights are read. */
   readonly written: WrittenRecipe;
   readonly runDir: string;
   readonly only: readonly PhaseName[] | undefined;
@@ -35,7 +35,7 @@ export interface Launch {
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
-/** Starts a phase's process, with the options of `run` that concern each phase. */
+/** The command that starts a phase's process, with the options of `run` that apply to every phase. */
 export function phaseCommand(options: Pick<Launch['options'], 'force' | 'acceptDataChange'>): string[] {
   return [process.execPath, MAIN, 'phase', ...phaseFlags(options)];
 }
@@ -44,7 +44,7 @@ function phaseFlags({ force, acceptDataChange }: Parameters<typeof phaseCommand>
   return [...(force ? ['--force'] : []), ...(acceptDataChange ? ['--accept-data-change'] : [])];
 }
 
-/** `--dry-run`: prints what a launcher would be given. Writes nothing. `given`: recipe file or run. */
+/** `--dry-run`: prints the input for a launcher. Writes nothing. `given`: recipe file or run. */
 export function printLaunch(
   given: string,
   launcher: Launcher,
@@ -70,7 +70,7 @@ function isRun(path: string): boolean {
   return statSync(path).isDirectory();
 }
 
-/** Whether anything is left to be given to Slurm, done or not. */
+/** Whether all requested phases are done and the recipe is unchanged, so that nothing has to be submitted. */
 export function isAllDone(recipe: Recipe, runDir: string, only: readonly PhaseName[] | undefined): boolean {
   return (
     existsSync(runFolder(runDir).recipe) &&
@@ -79,7 +79,7 @@ export function isAllDone(recipe: Recipe, runDir: string, only: readonly PhaseNa
   );
 }
 
-/** Gives a run to Slurm, and leaves it to it. */
+/** Submits a run to Slurm and returns without waiting for it. */
 export async function launchOnSlurm(launch: Launch): Promise<void> {
   const { runDir, options } = launch;
   const lock = await holdRun(runDir);
@@ -94,7 +94,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
   note(`How it stands: ${ownCommand('status', runDir)}`);
 }
 
-/** Checks all that can be known, writes the run's recipe and plan, and gives Slurm what is not done. */
+/** Runs all possible checks, writes the run's recipe and plan, and submits unfinished phases to Slurm. */
 async function submit({ written, runDir, only, options }: Launch): Promise<SlurmJob[]> {
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
@@ -110,6 +110,6 @@ export function refuseKubernetes(given: string): never {
 }
 
 function wanted(recipe: Recipe, only: readonly PhaseName[] | undefined): Phase[] {
-  // In the order of the phases, whatever the order they were named in.
+  // Always in the order of the phases, not in the order of `only`.
   return only === undefined ? phasesOf(recipe) : phasesOf(recipe).filter(({ name }) => only.includes(name));
 }

@@ -41,18 +41,18 @@ interface PhaseOptions {
 }
 
 /**
- * `phase`: runs one phase in this process, or in this and those that a launcher started beside it, and tells the
- * process that started it how it ended badly.
+ * `phase`: runs one phase in this process, possibly together with other processes of a launcher. Reports a failure to the parent
+ * process.
  */
 export async function runOnePhase(recipeOrRun: string, name: string, options: PhaseOptions): Promise<void> {
-  // Without its supervisor nobody knows of this process, and a second one may be started in its place.
+  // Without a supervisor, nobody would track this process, and a second one might be started in its place.
   const guard = process.connected ? endWithParent() : undefined;
   using stop = stopOnSignals({ isLaunched: isLaunched(process.env) });
   let phases: readonly PhaseName[] = [];
   let group: ProcessGroup | undefined;
   let records: readonly OwnRecord[] = [];
   let runDir = options.out ?? recipeOrRun;
-  // Who has started it has written to the run's folder.
+  // The supervisor has already written to the run folder.
   let isUnderWay = process.connected === true;
   try {
     if (isUnderWay) requireThere(runDir);
@@ -70,7 +70,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
       }
     }
     const device = deviceOf(options.device ?? given.run.device);
-    // Before NCCL starts.
+    // This must happen before NCCL starts.
     useDevice(device);
     group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
     requireOneOrAlone(phases, group);
@@ -80,7 +80,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
       : await prepare(opened.written, runDir, { group, acceptDataChange });
     for (const phase of phases) requireDone(given, phase, runDir);
 
-    // What the others of this machine take counts too.
+    // Other processes on this machine need cores too.
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
     const recipe = { ...prepared, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
@@ -120,7 +120,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
         else record.failed(failure);
       }
     }
-    // Where another is lost, that one tells why, or died.
+    // If another rank is lost, that rank reports the cause, unless it died.
     if (!(failure instanceof LostRank)) await tellSupervisor(failure);
     throw failure;
   } finally {
@@ -130,7 +130,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
   }
 }
 
-/** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
+/** Opens the run in a folder, or the run of a recipe file, whose folder may not exist yet. */
 function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
   if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
     const written = readRecipeInput(recipeOrRun, set);
@@ -146,7 +146,7 @@ function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
   return { recipe: written.recipe, written, runDir: recipeOrRun, isPrepared: true };
 }
 
-/** @returns the recipe as rank 0 has completed it from the weights that it starts from */
+/** @returns the recipe, completed by rank 0 from the weights that it starts from */
 async function prepare(
   written: WrittenRecipe,
   runDir: string,
@@ -184,7 +184,7 @@ function threadsOf({ run }: Recipe): number {
   return Math.max(1, Math.floor(availableCores() / ranksHere(process.env)));
 }
 
-/** A GPU for each process of a machine, unless one is named. */
+/** One GPU per process of this machine, unless a specific device is given. */
 function deviceOf(wish: string): string {
   const place = rankIn(process.env);
   const { cudaDevices } = engineInfo();
@@ -194,7 +194,7 @@ function deviceOf(wish: string): string {
   return `cuda:${place.localRank % cudaDevices}`;
 }
 
-/** torchrun's store outlives the processes that it starts again. */
+/** torchrun's store survives restarts of the processes, so each attempt needs its own name. */
 function attempt(): string {
   return process.env.TORCHELASTIC_RESTART_COUNT ?? '0';
 }
@@ -205,14 +205,14 @@ function kindOf(failure: unknown): FailureKind {
   return failure instanceof InputError ? 'input' : 'run';
 }
 
-/** Leaves the whole story in the phase's log, the stack of a defect included. */
+/** Writes the full error to the phase's log, including the stack of a defect. */
 function log(runDir: string, name: PhaseName, failure: unknown): void {
   const { root, log: path } = runFolder(runDir).phase(name);
   if (!existsSync(root)) return;
   try {
     openLog(path)(explain(failure, { DEEP_INCUBATION_DEBUG: '1' }).trimEnd());
   } catch {
-    // The failure itself may be that nothing can be written. It must be told all the same.
+    // The failure may be a failed write itself. It must be reported anyway.
   }
 }
 

@@ -9,14 +9,14 @@ import { columns, print, printJson, rule } from '../terminal/output.js';
 
 interface Asked {
   readonly devices: readonly number[];
-  /** Null: relative times. */
+  /** Null for relative times. */
   readonly stepSeconds: StepSeconds | null;
   readonly stepsFrom: string | null;
   readonly network: Network;
   readonly json?: true;
 }
 
-/** `plan --devices`: when what would run where, and how long it would take. */
+/** `plan --devices`: prints when and where each phase would run, and the total time. */
 export function printSchedules(recipe: Recipe, run: RunPlan, asked: Asked): void {
   const plans = asked.devices.map((devices) => planDevices(recipe, run, { ...asked, devices }));
   if (asked.json) printJson(json(run, plans, asked));
@@ -97,7 +97,7 @@ function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked
 
 const WIDTH = 60;
 
-/** A bar a phase, with its devices and its time. */
+/** One bar per phase, with its devices and its time. */
 function gantt({ placed, wall }: Schedule, time: (value: number) => string): string[] {
   const column = (at: number) => Math.round((at / wall) * WIDTH);
   return columns(
@@ -126,7 +126,7 @@ function notes({ stepsFrom, network: { bandwidth, overlap } }: Asked): string[] 
   ];
 }
 
-/** Phases that cannot use all devices. */
+/** A note if phases cannot use all devices. */
 function limit(recipe: Recipe, { phases }: RunPlan, devices: number): string[] {
   const shared = phases.map(({ phase }) => phaseOf(recipe, phase).settings);
   const most = Math.max(...shared.map(({ accumulate }) => accumulate));

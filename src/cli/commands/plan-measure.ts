@@ -14,16 +14,19 @@ import { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { train } from '../../training/trainer.js';
 
-/** The first step warms up: it allocates memory, and picks kernels. */
+/** The first step is a warm-up: it allocates memory and selects kernels. */
 const STEPS = 6;
 
-/** What the steps of each phase take on this machine, by a few steps on random images: medians, and the first step's excess. */
+/**
+ * Measures the step times of each phase on this machine with a few steps on random images: medians, and the extra time of the
+ * first step.
+ */
 export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, StepTimes>> {
   if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
   const device = openDevice(recipe.run.device);
   const seconds = new Map<string, StepTimes>();
   for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
-  // Measured in one process, the first phase pays for all; each trains in a process of its own.
+  // Here the first phase pays the start-up cost for all; in a run, every phase has its own process and pays it.
   const start = Math.max(...[...seconds.values()].map((times) => times.start));
   return new Map([...seconds].map(([phase, times]) => [phase, { ...times, start }]));
 }
@@ -67,7 +70,7 @@ async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise
   return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };
 }
 
-/** Milliseconds until the device has done it. */
+/** Milliseconds until the device has finished the work. */
 function timeOf(work: () => void, model: { trainedParameters(): (readonly [string, Tensor])[] }): number {
   const started = performance.now();
   work();

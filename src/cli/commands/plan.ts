@@ -29,7 +29,7 @@ interface PlanOptions {
 /** Estimated seconds of training, by phase. */
 type Seconds = ReadonlyMap<string, number>;
 
-/** `plan`: what a recipe will do and cost. */
+/** `plan`: prints what a recipe will train, and its cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
   const recipe = options.images === undefined ? await locallyStarted(written) : written.recipe;
@@ -55,7 +55,7 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   else print(...text(run, time, sourceOf(options)));
 }
 
-/** The recipe as `run` completes it from its weights; what is on the hub is not fetched for a plan. */
+/** The recipe, completed from its start weights as in `run`. A plan does not download weights from the hub. */
 async function locallyStarted(written: WrittenRecipe): Promise<Recipe> {
   const { recipe } = written;
   const { meta, model } = recipe.start;
@@ -86,7 +86,7 @@ function json(run: RunPlan, time: Seconds) {
   };
 }
 
-/** Columns that a narrow terminal goes without, the first of them first. */
+/** Columns that may be left out in a narrow terminal, in this order. */
 const DISPENSABLE = ['of', 'MACs', 'images', 'trained'];
 
 function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
@@ -179,7 +179,7 @@ function incubationOf(run: RunPlan): PhasePlan[] {
   return run.phases.filter(({ phase }) => phase !== 'E2E');
 }
 
-/** How the recipe trains its model, beside the baseline. */
+/** Name of the recipe's own training method, as opposed to the baseline. */
 function ownName({ phases }: RunPlan): string {
   return phases.some(({ phase }) => phase.startsWith('MT/')) ? WAY_NAMES.incubation : WAY_NAMES.fine_tuning;
 }
@@ -189,7 +189,7 @@ function endToEndOf(run: RunPlan): { block_passes: number; macs: number } | unde
   return found && { block_passes: found.block_passes, macs: found.macs };
 }
 
-/** The cost of all other phases over that of end to end; none where the recipe has but one of them. */
+/** The cost of all other phases divided by that of end to end; undefined if the recipe has only one of the two. */
 function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
   const baseline = endToEndOf(run);
   if (baseline === undefined || incubationOf(run).length === 0) return undefined;
@@ -210,7 +210,7 @@ function ratioSentence(run: RunPlan): string[] {
   ];
 }
 
-/** What one image costs in the model that the run is for. */
+/** The cost of one image in the model that the run produces. */
 function forwardOf({ phases }: RunPlan): string {
   const { forward_macs: macs } = phases[phases.length - 1];
   return `one image through the model takes ${(macs / 1e9).toFixed(2)} G multiply-accumulates`;
@@ -231,7 +231,7 @@ function togetherSentence({ together, incubation }: RunPlan): string[] {
   ];
 }
 
-/** Of the phase that needs the most: what its memory is made of, and what checkpointing would make of it. */
+/** The memory of the phase that needs most: its parts, and the effect of activation checkpointing. */
 function memorySentences({ phases }: RunPlan): string[] {
   const [{ phase, memory }] = [...phases].sort((a, b) => (b.memory.peak ?? 0) - (a.memory.peak ?? 0));
   const { weights, gradients, optimizer, activations, activations_checkpointed: less } = memory;
@@ -245,7 +245,7 @@ function memorySentences({ phases }: RunPlan): string[] {
   return [`Memory of ${phase}: ${parts.join('; ')}. The process itself takes about 0.3 GiB more.`];
 }
 
-/** The most of any phase. */
+/** The maximum over all phases. */
 function memoryOf(run: RunPlan): number {
   return Math.max(...run.phases.map(({ memory, model_bytes }) => memory.peak ?? model_bytes));
 }

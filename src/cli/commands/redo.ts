@@ -16,7 +16,7 @@ interface RedoOptions {
   readonly json?: true;
 }
 
-/** `redo`: sets a phase and what starts from it aside, and trains them anew. */
+/** `redo`: moves a phase and all phases that start from it aside, and trains them again. */
 export async function redo(runDir: string, name: string, options: RedoOptions): Promise<void> {
   const { set = [], depth, ...others } = options;
   const before = recipeOfRun(runDir);

@@ -1,7 +1,7 @@
 import { type ReportFiles, writeComparison, writeReport } from '../../report/html.js';
 import { note, print } from '../terminal/output.js';
 
-/** `report`: writes each run's page again; of several runs also what compares them. */
+/** `report`: writes the page of each run again; for several runs also a comparison. */
 export async function report(runDirs: readonly string[]): Promise<void> {
   if (runDirs.length === 1) return printReport(await writeReport(runDirs[0]));
   const { reports, figures } = await writeComparison(runDirs);

@@ -12,13 +12,13 @@ import { metricsOf } from '../../tasks/metrics.js';
 export interface Conclusion {
   readonly summary: RunSummary;
   readonly way: Way;
-  /** Path of the page. */
+  /** Path of the report page. */
   readonly report: string;
-  /** What of the report could not be made. */
+  /** Parts of the report that could not be created. */
   readonly notes: readonly string[];
 }
 
-/** Writes `summary.json` and the report of what is done. */
+/** Writes `summary.json` and the report of all finished phases. */
 export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promise<Conclusion> {
   const results = plan.phases
     .map(({ phase }) => readResult(runDir, phase))
@@ -38,7 +38,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
   return { summary, way: wayOf(recipe), report: html, notes };
 }
 
-/** What a reader of the results should know of where they were made. */
+/** Facts about this machine that matter for the results. */
 function machineFacts(): Record<string, string | number> {
   const processors = cpus();
   return {

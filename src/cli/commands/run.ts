@@ -49,7 +49,7 @@ interface RunOptions {
 
 const TICK_MS = 250;
 
-/** `run`: trains what is not done yet, then sums up. */
+/** `run`: trains the unfinished phases, then writes the summary and the report. */
 export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
   const { written, runDir } = openRun(recipeOrRun, options);
   const { recipe } = written;
@@ -57,9 +57,9 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   const launch = { recipe, written, runDir, only, options };
   if (options.dryRun) return printLaunch(recipeOrRun, options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes(recipeOrRun);
-  // What is done is summed up here, whoever did it.
+  // A finished run is summarised here, whoever trained it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
-  // Where another process runs it, not even its recipe may be written.
+  // If another process holds the run, nothing may be written, not even the recipe.
   const lock = await holdRun(runDir);
   const { ran, summary, way, report, notes } = await prepare(launch)
     .then((prepared) => trainAndConclude(prepared, only, options))
@@ -77,7 +77,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   print('', table(summary, process.stdout.columns, way).trimEnd(), '', `Report: ${report}`);
 }
 
-/** The run of a folder, or that of a recipe file, whose folder may not be there yet. */
+/** Opens the run in a folder, or the run of a recipe file, whose folder may not exist yet. */
 function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: WrittenRecipe; runDir: string } {
   if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
     const given = readRecipeInput(recipeOrRun, set);
@@ -90,7 +90,7 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: Writ
   });
 }
 
-/** Checks all that can be known before hours are spent, and writes the run's recipe and plan. */
+/** Runs all possible checks before hours are spent, and writes the run's recipe and plan. */
 async function prepare({
   written,
   runDir,
@@ -103,20 +103,20 @@ async function prepare({
   if (hasBegun(runDir)) await checkParents(recipe, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
-  // With Slurm all of it is done here: nothing is trained on this machine.
+  // With Slurm, this point is only reached if all phases are done, so nothing is trained on this machine.
   if (options.launcher !== 'slurm') reopenLost({ recipe, runDir, only }, note);
   if (!isAllDone(recipe, runDir, only)) await checkImagesOnce(recipe, runDir, options.quiet);
   return prepared;
 }
 
-/** With a line on a terminal that says how far it is. */
+/** Checks the images with a progress line on a terminal. */
 async function checkImagesOnce(recipe: Recipe, runDir: string, quiet: boolean | undefined): Promise<void> {
   const progress = progressLine(process.stderr, 'of the images to evaluate on are checked');
   const onProgress = quiet ? undefined : progress.show;
   await requireReadableImages(recipe, runDir, { onProgress }).finally(progress.clear);
 }
 
-/** Before hours are spent on what comes before it: what FT will be assembled from, as far as it is there. */
+/** Checks the phases that FT will be assembled from, as far as they exist, before hours are spent on the others. */
 async function checkParents(
   recipe: Recipe,
   runDir: string,

@@ -6,9 +6,9 @@ import { noteAssumed } from '../terminal/assumed.js';
 import { note } from '../terminal/output.js';
 
 /**
- * `checkStart` as a user sees it: says what is taken from the weights that a recipe starts from, and what is assumed.
- * @param quiet assumptions alone are printed
- * @throws what `checkStart` and `localCheckpoint` throw
+ * `checkStart` with output for the user: prints what is taken from the weights that a recipe starts from, and what is assumed.
+ * @param quiet print only assumptions
+ * @throws the errors of `checkStart` and `localCheckpoint`
  */
 export async function startedRecipe(
   written: WrittenRecipe,

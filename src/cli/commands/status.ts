@@ -6,7 +6,7 @@ import { runStand } from '../../report/run-status.js';
 import { standText } from '../../report/run-status-text.js';
 import { printJson, printPainted } from '../terminal/output.js';
 
-/** `status`: how every phase of a run stands. Only reads. */
+/** `status`: prints the state of every phase of a run. Read-only. */
 export async function status(runDir: string, options: { readonly json?: true }): Promise<void> {
   const jobs = readJobs(runDir);
   const queue = jobs.length === 0 ? undefined : await askQueue(jobs.map(({ job }) => job));

@@ -8,10 +8,11 @@ import { readJson } from '../../run/run-folder.js';
 const times = z.record(z.string(), z.number().positive());
 
 /**
- * Step times that were measured elsewhere: `PT=80,MT=95,FT=130`, or a JSON file `{"PT": 80, ...}`, in milliseconds on one
- * device. `MT` is every module, `MT/0` one of them.
- * @returns seconds, by phase
- * @throws InputError for what cannot be read, and for a phase that has none
+ * Parses step times that were measured elsewhere: `PT=80,MT=95,FT=130`, or a JSON file `{"PT": 80, ...}`, in milliseconds on one
+ * device.
+ * `MT` stands for every module, `MT/0` for one of them.
+ * @returns seconds by phase
+ * @throws InputError if the value is invalid, a phase is unknown or a step time is missing
  */
 export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<string, StepTimes> {
   const parsed = times.safeParse(existsSync(given) ? readJson(given) : pairsOf(given));

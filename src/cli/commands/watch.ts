@@ -3,7 +3,7 @@ import { type DashboardOptions, startDashboard } from '../../dashboard/server.js
 import { note, print } from '../terminal/output.js';
 import { stopOnSignals } from '../terminal/signals.js';
 
-/** `watch`: serves the page of some runs until it is told to stop. */
+/** `watch`: serves the dashboard of some runs until it is stopped. */
 export async function watch(runs: readonly string[], options: Omit<DashboardOptions, 'runs'>): Promise<void> {
   using stop = stopOnSignals();
   const dashboard = await startDashboard({ ...options, runs });

@@ -17,7 +17,7 @@ import { addSetup } from './setup.js';
 import { addStatus } from './status.js';
 import { addWatch } from './watch.js';
 
-/** The command line. Each command's code is loaded when the command runs: `--help` needs none of it. */
+/** The command line. The code of a command is loaded only when it runs, so `--help` is fast. */
 export function createProgram() {
   const program = new Command('deep-incubation')
     .description(

@@ -9,12 +9,13 @@ import { probe } from './probe.js';
 
 const SWITCH = 'DEEP_INCUBATION_MKL_AVX512';
 
-/** As native/mkl.cc asks for. */
+/** The same instruction sets as in native/mkl.cc. */
 const NEEDED = ['avx512f', 'avx512dq', 'avx512bw', 'avx512vl'];
 
 /**
- * Whether the addon's answer to MKL, "use AVX-512", pays on this processor: a product of matrices as a ViT-Ti has
- * them, on one thread, here and in a process that leaves MKL its own answer.
+ * Measures whether the addon's answer to MKL, "use AVX-512", is faster on this processor. Runs a matrix product of ViT-Ti size on
+ * one
+ * thread, here and in a process that leaves the choice to MKL.
  */
 export async function findAvx512(): Promise<Findings> {
   const { vendor, flags } = processor();
@@ -32,7 +33,7 @@ export async function findAvx512(): Promise<Findings> {
     const [used, left] = [probeHere(), await probeWithout()];
     const speedup = left / used;
     const times = `${used.toFixed(2)} ms against ${left.toFixed(2)} ms left to MKL`;
-    // On a machine that others use, timings tell of the others.
+    // On a busy machine, timings also depend on the other processes.
     const isBusy = loadavg()[0] > availableParallelism();
     const doubt = isBusy ? '; the machine is busy: measure again' : '';
     const finding = found(`used in MKL: ${times} (${speedup.toFixed(2)} x)${doubt}`, {
@@ -52,7 +53,7 @@ export async function findAvx512(): Promise<Findings> {
   }
 }
 
-/** Two timings of the same may differ by as much. */
+/** Two timings of the same work may differ by this factor. */
 const NOISE = 0.9;
 
 function probeHere(): number {
@@ -75,7 +76,7 @@ async function probeWithout(): Promise<number> {
   return Number(stdout);
 }
 
-/** The first processor, as Linux describes it. */
+/** The first processor in /proc/cpuinfo. */
 function processor(): { vendor: string | null; flags: ReadonlySet<string> } {
   const path = '/proc/cpuinfo';
   const text = existsSync(path) ? readFileSync(path, 'utf8') : '';

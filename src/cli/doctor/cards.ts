@@ -16,8 +16,8 @@ const QUERY = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noh
 const PATIENCE_MS = 20_000;
 
 /**
- * The NVIDIA cards of this machine and their driver, whatever libtorch can do with them.
- * @param places for tests: where the device files and the driver's own files are
+ * The NVIDIA cards of this machine and their driver, whether or not libtorch can use them.
+ * @param places for tests: folders of the device files and the driver files
  */
 export async function findCards(places: { devices?: string; driver?: string } = {}): Promise<Findings> {
   const { devices = '/dev', driver: driverFiles = '/proc/driver/nvidia' } = places;
@@ -35,7 +35,7 @@ export async function findCards(places: { devices?: string; driver?: string } = 
   };
 }
 
-/** As nvidia-smi prints them; undefined where it cannot be run. */
+/** The cards that nvidia-smi lists; undefined if it cannot be run. */
 async function ofTool(): Promise<Card[] | undefined> {
   try {
     const { stdout } = await promisify(execFile)('nvidia-smi', QUERY, { timeout: PATIENCE_MS });
@@ -56,7 +56,7 @@ async function ofTool(): Promise<Card[] | undefined> {
   }
 }
 
-/** Without nvidia-smi, as in many containers: names and the driver, no memory. */
+/** For machines without nvidia-smi, such as many containers: names and driver, but no memory sizes. */
 function ofDriverFiles(folder: string): Card[] {
   const read = (...names: string[]) => {
     const file = join(folder, ...names);

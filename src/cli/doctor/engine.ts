@@ -5,7 +5,7 @@ import { gpusOfDriver } from '../../torch/gpu-count.js';
 import { buildInfo } from './build-info.js';
 import type { Findings, Problem } from './findings.js';
 
-/** libtorch: which, from where, and what it sees. */
+/** libtorch: its version, path and devices. */
 export function findEngine(): Findings & { readonly works: boolean } {
   const built = buildInfo();
   const where = built?.libtorch?.path ?? null;

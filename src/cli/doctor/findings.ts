@@ -1,16 +1,16 @@
-/** Something wrong with this machine, and what to do about it. */
+/** A problem of this machine, and how to solve it. */
 export interface Problem {
   readonly what: string;
   readonly hint: string;
-  /** Nothing can be trained until it is solved. */
+  /** Training is impossible until it is solved. */
   readonly blocking: boolean;
 }
 
-/** What one look at the machine has found. */
+/** The result of one check of the machine. */
 export interface Findings {
-  /** As `doctor --json` prints them. */
+  /** The output of `doctor --json`. */
   readonly facts: Readonly<Record<string, unknown>>;
-  /** As `doctor` prints them: what, and how it is. */
+  /** The output of `doctor`. */
   readonly lines: readonly (readonly [label: string, text: string])[];
   readonly problems: readonly Problem[];
 }

@@ -5,7 +5,7 @@ import { fashionMnist } from '../../data/formats/idx.js';
 import { buildInfo } from './build-info.js';
 import type { Findings } from './findings.js';
 
-/** Decoders, and the demo's images. */
+/** Checks the image decoders and the images for the demo. */
 export async function findImages(): Promise<Findings> {
   const parts = [await decoders(), cachedImages()];
   return {

@@ -2,11 +2,11 @@ import { noGrad } from '../../torch/autograd.js';
 import { linear, ones } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 
-/** 64 images of 65 tokens through the MLP's first layer of a ViT-Ti. */
+/** 64 images of 65 tokens in the first MLP layer of a ViT-Ti. */
 const [ROWS, WIDTH, HIDDEN] = [4160, 192, 768];
 const BUDGET_MS = 100;
 
-/** The least milliseconds that the product took within a tenth of a second. */
+/** The minimum time of the product in milliseconds, measured for a tenth of a second. */
 export function probe(): number {
   return scope(() =>
     noGrad(() => {

@@ -6,7 +6,7 @@ import type { PhaseState } from './phase-state.js';
 
 export type Colors = ReturnType<typeof createColors>;
 
-/** A running phase as one line of at most `columns` characters; the least important facts go first. */
+/** A running phase as one line of at most `columns` characters; the least important facts are dropped first. */
 export function barLine(state: PhaseState, columns: number, colors: Colors): string {
   const { step, phase } = state;
   const name = phase.padEnd(4);
@@ -21,7 +21,7 @@ export function barLine(state: PhaseState, columns: number, colors: Colors): str
   return `${colors.bold(name)}  ${bar}${facts}`;
 }
 
-/** What stays of a phase once it is done. */
+/** The line that remains after a phase is done. */
 export function doneLine({ phase, primary, result }: PhaseState): string {
   if (result === undefined) return phase;
   return [
@@ -39,14 +39,14 @@ export function plainLine(state: PhaseState): string {
   return `${state.phase.padEnd(4)}${fitting(factsOf(state), Number.POSITIVE_INFINITY)}`;
 }
 
-/** The line that says a phase begins. */
+/** The line for the start of a phase. */
 export function startLine({ phase, step, resumedFrom }: PhaseState): string {
   const name = phase.padEnd(4);
   if (resumedFrom > 0) return `${name}  resumed at step ${grouped(resumedFrom)}`;
   return step === undefined ? `${name}  started` : `${name}  started, ${grouped(step.steps)} steps`;
 }
 
-/** The first `columns` characters. */
+/** Cuts the text to `columns` characters. */
 export function cut(text: string, columns: number): string {
   return text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
 }
@@ -54,10 +54,10 @@ export function cut(text: string, columns: number): string {
 const MIN_BAR = 8;
 const MAX_BAR = 24;
 const CURVE = 12;
-/** Of the time; a phase that waits for data longer says so, first of all. */
+/** Share of the time. A phase that waits longer for data shows this with high priority. */
 const SLOW_DATA = 0.2;
 
-/** In the order shown; `rank`: the highest is dropped first where there is no room. */
+/** In display order; the fact with the highest `rank` is dropped first. */
 function factsOf(
   { step, primary, evaluation, secondsLeft }: PhaseState,
   curve = '',

@@ -1,11 +1,11 @@
 const BARS = '▁▂▃▄▅▆▇█';
 const KEPT = 256;
 
-/** The course of a phase's loss: thinned as it grows, so that the whole phase stays in view. */
+/** The history of a phase's loss, thinned as it grows, so that the whole phase stays visible. */
 export interface LossCurve {
   add(loss: number): void;
   clear(): void;
-  /** At most `width` characters; each is the mean of its share of the steps, the highest of them a full bar. */
+  /** At most `width` characters. Each is the mean of an equal share of the steps; the highest mean is a full bar. */
   draw(width: number): string;
 }
 

@@ -8,30 +8,30 @@ import { RECENT, secondsLeft } from '../../run/seconds-left.js';
 import { metricsOfRun } from '../../tasks/metrics.js';
 import { lossCurve } from './loss-curve.js';
 
-/** What a phase's files said so far. */
+/** The state of a phase, from its files. */
 export interface PhaseState {
   readonly phase: string;
-  /** What an evaluation and the result report first. */
+  /** The main metric of evaluations and the result. */
   readonly primary: Metric;
-  /** `running` once a record came in since watching began; `done` once `result.json` is there. */
+  /** `running` after a record was added since watching began; `done` after `result.json` was written. */
   readonly stage: 'waiting' | 'running' | 'done';
   readonly step?: StepRecord;
   readonly evaluation?: EvalRecord;
   readonly result?: PhaseResult;
-  /** Steps done before watching began: more than none where the phase is resumed. */
+  /** Steps done before watching began; above 0 if the phase was resumed. */
   readonly resumedFrom: number;
-  /** Of the rest of the phase, at the recent speed. */
+  /** Estimated time until the end of the phase, at the recent speed. */
   readonly secondsLeft?: number;
-  /** The course of the loss since watching began, for what is drawn. */
+  /** Draws the history of the loss since watching began. */
   readonly curve: (width: number) => string;
 }
 
 export interface PhaseWatch {
-  /** Reads what is new. */
+  /** Reads new records. */
   poll(): PhaseState;
 }
 
-/** Watches one phase of a run folder. Only reads. */
+/** Watches one phase of a run folder. Read-only. */
 export function watchPhase(root: string, phase: string): PhaseWatch {
   const files = runFolder(existsSync(root) ? realpathSync(root) : resolve(root)).phase(phase);
   const { primary } = metricsOfRun(root);
@@ -52,7 +52,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
     poll: () => {
       if (state.stage === 'done') return state;
       const { reset, records } = tail.poll();
-      // A run that resumes cuts the log back to its checkpoint: what is left of it was trained before.
+      // A resumed run truncates the log to its checkpoint: the remaining records are from earlier training.
       const resumedFrom = reset ? (fold([], records).at(-1)?.step ?? 0) : state.resumedFrom;
       if (reset) losses.clear();
       for (const record of records) if (record.kind === 'step') losses.add(record.loss);

@@ -7,33 +7,34 @@ import { type PhaseState, watchPhase } from './phase-state.js';
 
 export interface ProgressOptions {
   readonly runDir: string;
-  /** Those of this run, in the order they are shown. */
+  /** The phases of this run, in display order. */
   readonly phases: readonly string[];
   readonly stream: TextStream;
   readonly isTTY: boolean;
-  /** Milliseconds, monotonic or not. */
+  /** Current time in milliseconds, monotonic or not. */
   readonly now: () => number;
   /** Prints nothing at all. */
   readonly quiet?: boolean;
-  /** Default: on a terminal where `NO_COLOR` is not set. */
+  /** Default: true unless `NO_COLOR` is set. Only used on a terminal. */
   readonly color?: boolean;
 }
 
 export interface Progress {
-  /** Reads the run folder and draws what changed; to be called a few times a second. */
+  /** Reads the run folder and draws changes; call it a few times per second. */
   tick(): void;
-  /** Prints a line that stays, above the bars. */
+  /** Prints a permanent line above the bars. */
   note(line: string): void;
-  /** A last tick; then the bars go, and what is done stays. */
+  /** Ticks once more, then removes the bars and keeps the permanent lines. */
   stop(): void;
 }
 
-/** Without a terminal a running phase says at most this often how it goes. */
+/** Minimum time between two lines about a running phase, if the output is not a terminal. */
 const PLAIN_INTERVAL_MS = 10_000;
 
 /**
- * Shows how the phases of a run go, by reading its folder only: on a terminal a bar per running phase, else
- * plain lines. Phases may run in any processes, or on other machines that write the same folder.
+ * Shows the progress of a run's phases by reading its folder only: one bar per running phase on a terminal, otherwise plain
+ * lines.
+ * Phases may run in any process, also on other machines that write to the same folder.
  */
 export function createProgress(options: ProgressOptions): Progress {
   if (options.quiet) return { tick: () => {}, note: () => {}, stop: () => {} };

@@ -2,9 +2,9 @@ import { CommanderError } from 'commander';
 import { DeepIncubationError, errorText, InputError, RunError } from '../../base/errors.js';
 import { visible } from '../../base/visible.js';
 
-/** The work was stopped by a signal, and can be gone on with. */
+/** The work was stopped by a signal and can be resumed. */
 export class Stopped extends RunError {
-  /** 128 + the signal's number, as shells have it. */
+  /** 128 + the signal's number, as in shells. */
   readonly exitCode: number;
 
   constructor(message: string, options: { readonly exitCode: number; readonly hint?: string }) {
@@ -13,16 +13,16 @@ export class Stopped extends RunError {
   }
 }
 
-/** 1: the work failed; 2: the input was wrong, the command line included; commander's own 0 where it printed help. */
+/** 1: the work failed; 2: the input or the command line was invalid; 0: commander printed help. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Stopped) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   return error instanceof InputError ? 2 : 1;
 }
 
-/** What stderr says of an error: message and hint; the stack only of a defect, and only when debugging. */
+/** The text for stderr: message and hint; the stack only for a defect, and only when debugging. */
 export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
-  // Commander has printed its own.
+  // Commander has already printed its own message.
   if (error instanceof CommanderError) return '';
   const lines = [`error: ${errorText(error)}`];
   if (error instanceof DeepIncubationError && error.hint !== undefined) lines.push(`  hint: ${error.hint}`);

@@ -2,31 +2,31 @@ import { stripVTControlCharacters } from 'node:util';
 import { visibleButColours } from '../../base/visible.js';
 import { toTerminal } from './terminal.js';
 
-/** What is needed of `process.stderr`. */
+/** The parts of `process.stderr` that are used. */
 export interface TextStream {
   write(text: string | Uint8Array): unknown;
   readonly columns?: number;
   readonly rows?: number;
 }
 
-/** Lines at the bottom of a terminal that are redrawn in place, under lines that stay. */
+/** Lines at the bottom of a terminal that are redrawn in place, below permanent lines. */
 export interface LiveBlock {
-  /** Characters that a line may have without wrapping. */
+  /** Maximum length of a line without wrapping. */
   columns(): number;
-  /** Replaces the lines. Each must fit `columns()`; those beyond the terminal's height are left out. */
+  /** Replaces the lines. Each must fit `columns()`; lines that exceed the terminal's height are left out. */
   draw(lines: readonly string[]): void;
-  /** Writes a line that stays, above. Control characters, colours excepted, are written out, as in `draw`. */
+  /** Prints a permanent line above the block. Control characters other than colours are escaped, as in `draw`. */
   print(line: string): void;
 }
 
 export function createLiveBlock(stream: TextStream): LiveBlock {
   let shown: readonly string[] = [];
-  // The last column stays free: some terminals wrap as soon as it is written.
+  // The last column stays empty because some terminals wrap as soon as it is written.
   const columns = () => Math.max((stream.columns || 80) - 1, 1);
 
   const erase = () => {
     const width = columns() + 1;
-    // A terminal made narrower since has wrapped the lines that were drawn.
+    // If the terminal has become narrower since, it has wrapped the lines.
     const rows = shown.reduce(
       (sum, line) => sum + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / width)),
       0,

@@ -6,22 +6,22 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2));
 }
 
-/** Prints lines on stdout: results. */
+/** Prints result lines on stdout. */
 export function print(...lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${line}\n`).join(''));
 }
 
-/** Prints text of this program's own in which it has chosen colours, on stdout. */
+/** Prints this program's own text with its colours on stdout. */
 export function printPainted(text: string): void {
   process.stdout.write(painted(`${text}\n`));
 }
 
-/** Prints a line on stderr: what is not part of the result. */
+/** Prints a line on stderr that is not part of the result. */
 export function note(line: string): void {
   process.stderr.write(`${visibleLine(line)}\n`);
 }
 
-/** Cells in columns as wide as they need to be: the first `left` flush left, the others flush right. */
+/** Formats a table with columns of minimum width: the first `left` columns are left-aligned, the rest right-aligned. */
 export function columns(table: readonly (readonly string[])[], left = 1): string[] {
   const rows = table.map((row) => row.map(visibleLine));
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
@@ -30,7 +30,7 @@ export function columns(table: readonly (readonly string[])[], left = 1): string
   return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }
 
-/** A line under each column of what `columns` makes. */
+/** A line as wide as the output of `columns`. */
 export function rule(lines: readonly string[]): string {
   return '-'.repeat(Math.max(...lines.map((line) => line.length)));
 }

@@ -8,9 +8,9 @@ export interface ProgressLine {
 }
 
 /**
- * A line on a terminal that says how far the work is; nothing elsewhere.
+ * A progress line on a terminal; prints nothing elsewhere.
  *
- * @param what is counted, such as `images`
+ * @param what the counted items, such as `images`
  */
 export function progressLine(stream: NodeJS.WriteStream, what: string): ProgressLine {
   const count = (value: number) => value.toLocaleString('en-US');

@@ -4,29 +4,29 @@ import { Stopped } from './failure.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** A signal that comes twice within so many milliseconds was sent once: npx passes on what the terminal has sent too. */
+/** A second signal within this time counts as the same one: npx forwards signals that the terminal has already sent. */
 const SAME_MS = 200;
-/** The same under torchrun, srun or mpirun, which pass signals on as well, at their leisure. */
+/** The same for torchrun, srun and mpirun, which also forward signals, but with a longer delay. */
 const LAUNCHED_SAME_MS = 2000;
 
-/** What came of listening for signals. */
+/** The result of listening for signals. */
 export interface Stop {
-  /** Aborted by the first signal; the same one again ends the process at once. */
+  /** Aborted by the first signal; the same signal again ends the process immediately. */
   readonly signal: AbortSignal;
-  /** `error` itself, or what to throw instead where a signal has caused it. */
+  /** The error to throw: `Stopped` if a signal caused `error`, otherwise `error` itself. */
   blame(error: unknown, hint?: string): unknown;
-  /** Leaves signals to their defaults again. */
+  /** Restores the default handling of signals. */
   [Symbol.dispose](): void;
 }
 
 interface StopOptions {
-  /** Called at the first signal. */
+  /** Called on the first signal. */
   readonly onStop?: () => void;
-  /** A launcher has started this process: it repeats SIGTERM as it likes, and ends it with SIGKILL. */
+  /** Whether a launcher started this process: launchers may repeat SIGTERM, and end the process with SIGKILL. */
   readonly isLaunched?: boolean;
 }
 
-/** Different signals are one request to stop: of Ctrl-C under torchrun come SIGINT and SIGTERM. */
+/** Different signals count as one request to stop: with torchrun, Ctrl-C causes both SIGINT and SIGTERM. */
 export function stopOnSignals({ onStop = () => {}, isLaunched = false }: StopOptions = {}): Stop {
   const controller = new AbortController();
   const sameMs = isLaunched ? LAUNCHED_SAME_MS : SAME_MS;

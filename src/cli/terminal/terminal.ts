@@ -1,9 +1,8 @@
 import { visible, visibleButColours } from '../../base/visible.js';
 
 /**
- * Makes a stream write out the control characters of all text, whoever writes it: names, metadata and messages come from
- * files that others may have made. Bytes pass as they are: what this program itself tells the terminal is written with
- * `toTerminal` and `painted`.
+ * Makes a stream escape the control characters in all text, whatever code writes it: names, metadata and messages may come from
+ * untrusted files. Bytes are written unchanged; the program's own terminal sequences are written with `toTerminal` and `painted`.
  */
 export function escapeText(stream: NodeJS.WriteStream): void {
   const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
@@ -11,12 +10,12 @@ export function escapeText(stream: NodeJS.WriteStream): void {
     write(typeof chunk === 'string' ? visible(chunk) : chunk, ...rest);
 }
 
-/** A sequence of this program's own that moves the cursor, erases or colours. */
+/** This program's own sequence that moves the cursor, erases or colours. */
 export function toTerminal(sequence: string): Uint8Array {
   return Buffer.from(sequence);
 }
 
-/** Text of this program's own, in which it has chosen colours; other control characters are written out. */
+/** This program's own text with its colours; other control characters are escaped. */
 export function painted(text: string): Uint8Array {
   return toTerminal(visibleButColours(text));
 }
