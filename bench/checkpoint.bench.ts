@@ -1,7 +1,9 @@
 /**
- * Trains a large model for some steps without checkpoints, with one now and then, and with one always being written; and
- * writes as many bytes to the disk by themselves: what a checkpoint costs the training, and how far from the disk's speed
- * it is. Last, how long a run takes to leave after SIGTERM.
+ * Measures the cost of checkpoints. Trains a large model for some steps without checkpoints, with one at an interval, and with
+ * one
+ * always being written; and writes the same number of bytes to the disk directly, to compare with the disk's speed. Finally,
+ * measures
+ * how long a run takes to exit after SIGTERM.
  *
  *   npm run bench -- checkpoint [--preset vit-large] [--steps 16] [--batch 2] [--every 12]
  *
@@ -31,7 +33,7 @@ import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { writeResults } from './write-results.js';
 
-// Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
+// The compiled file is in dist-bench/bench/, and dist is next to it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 const { values: flags } = parseArgs({
@@ -62,15 +64,18 @@ async function writeImages(): Promise<void> {
 }
 
 interface Measured {
-  /** Milliseconds of each step, the first left out. */
+  /** Milliseconds of each step, without the first. */
   readonly steps: readonly number[];
-  /** Of one checkpoint. */
+  /** Size of one checkpoint. */
   readonly bytes: number;
-  /** Checkpoints that were written before the last step. */
+  /** Number of checkpoints written before the last step. */
   readonly saved: number;
 }
 
-/** @returns the arguments of the run */
+/**
+ * Writes the recipe.
+ * @returns the arguments of the run
+ */
 function prepare(name: string, every: number): string[] {
   const recipe = {
     name,
@@ -92,7 +97,7 @@ function prepare(name: string, every: number): string[] {
   return ['run', join(work, `${name}.json`), '--out', join(work, name), '--only', 'E2E', '--quiet'];
 }
 
-/** Seconds of training at each step. */
+/** Training time in seconds at each step. */
 function stepTimes(name: string): number[] {
   const path = join(work, name, 'E2E/metrics.jsonl');
   if (!existsSync(path)) return [];
@@ -118,7 +123,7 @@ function measure(name: string, every: number): Measured {
   return { steps: durations, bytes, saved };
 }
 
-/** Seconds from SIGTERM, in the middle of a step, until the run has left, its checkpoint written. */
+/** Seconds from SIGTERM, in the middle of a step, until the run has written its checkpoint and exited. */
 async function stop(): Promise<number> {
   const child = spawn(process.execPath, [main, ...prepare('stopped', 1e6)], { stdio: 'ignore' });
   while (stepTimes('stopped').length < 4) await sleep(50);
@@ -133,7 +138,7 @@ async function stop(): Promise<number> {
   return seconds;
 }
 
-/** Seconds to write so many bytes and have them on the disk, by themselves. */
+/** Seconds to write this number of bytes to the disk, without training. */
 function rawWrite(bytes: number): number {
   const chunk = Buffer.alloc(2 ** 20, 7);
   const path = join(work, 'raw');

@@ -1,11 +1,12 @@
 /**
- * Trains the modules of the demo's model for some steps each: alone, one process a module, and together in one process
- * (`incubation.together`); says how many images a second of all modules each way gives.
+ * Trains the modules of the demo's model for some steps each, with one process per module and together in one process
+ * (`incubation.together`), and compares the throughput in images per second over all modules.
  *
  *   npm run bench -- co-incubation [--steps 20] [--rounds 3] [--set key=value]...
  *
- * Ways alternate, round by round, from one and the same meta model. Time is that of the command, its start included once a
- * process, and that of training alone as the phases record it. Writes bench/results/co-incubation.json and .md.
+ * The variants alternate in rounds and start from the same meta model. Two times are measured: that of the command, which
+ * includes one
+ * start per process, and the training time that the phases record. Writes bench/results/co-incubation.json and .md.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeResults } from './write-results.js';
 
-// Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
+// The compiled file is in dist-bench/bench/, and dist is next to it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -73,7 +74,7 @@ function run(out: string, only: string, { together, parallel }: Omit<Way, 'name'
 
 const MODULES = [0, 1, 2, 3].map((i) => `MT/${i}`);
 
-/** Seconds from the start of the command to its end, and of training as the modules record it, of all of them. */
+/** Duration of the command and training time recorded by the modules, over all modules, in seconds. */
 function measure(way: Way): { command: number; training: number } {
   const out = join(work, 'run');
   rmSync(out, { recursive: true, force: true });
@@ -82,7 +83,7 @@ function measure(way: Way): { command: number; training: number } {
   const seconds = MODULES.map(
     (name) => JSON.parse(readFileSync(join(out, name, 'result.json'), 'utf8')).seconds as number,
   );
-  // Beside each other they run at the same time.
+  // Parallel modules run at the same time.
   const training = seconds.reduce((a, b) => a + b, 0) / Math.min(way.parallel, MODULES.length);
   return { command, training };
 }

@@ -1,11 +1,13 @@
 /**
- * Data parallelism: two processes on Gloo, a core each, against one; PyTorch's DistributedDataParallel beside it.
+ * Data parallelism: two Gloo processes on one core each, against one process; compared with PyTorch's DistributedDataParallel.
  *
  *   npm run bench -- data-parallel [--rounds 7] [--steps 2] [--batch 64]
  *
- * DeiT-T at 32 px, whole, float32, 64 images a process. Four set-ups in long-lived processes (ours and PyTorch, of one
- * rank and of two) take turns on the same weights and batch; their losses must agree, since both ranks have the same
- * images. A ratio compares throughputs of one round. Each rank is pinned to its core (taskset).
+ * Trains the whole DeiT-T at 32 px in float32, with 64 images per process. Four set-ups in long-lived processes (ours and
+ * PyTorch, with
+ * one and two ranks) take turns on the same weights and batch. Their losses must agree, since both ranks have the same images. A
+ * ratio
+ * compares throughputs of the same round. Each rank is pinned to one core (taskset).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -19,10 +21,10 @@ import { median } from './step/measure.js';
 import { benchPython } from './step/python.js';
 import { type Steps, startWorker, type Worker } from './step/worker.js';
 
-// Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
+// The compiled file is in dist-bench/bench/; the Python code is in bench/.
 const python = fileURLToPath(new URL('../../bench/pytorch/worker.py', import.meta.url));
 const ours = fileURLToPath(new URL('step/ours-worker.js', import.meta.url));
-/** The fastest of the step bench's without torch.compile. */
+/** The fastest variant of the step bench without torch.compile. */
 const VARIANT = { sdpa: true, compile: false, freeze_suffix: true, fused: true };
 const TOLERANCE = 1e-5;
 
@@ -59,7 +61,7 @@ async function setUp(name: string, command: readonly string[], size: number): Pr
   return { name, ranks, rounds: [] };
 }
 
-/** All ranks at once. */
+/** Sends a request to all ranks at once. */
 function ask<Answer>({ ranks }: SetUp, request: Parameters<Worker['ask']>[0]): Promise<Answer[]> {
   return Promise.all(ranks.map((rank) => rank.ask<Answer>(request)));
 }
@@ -88,7 +90,7 @@ try {
     const turn = round % setUps.length;
     for (const each of [...setUps.slice(turn), ...setUps.slice(0, turn)]) {
       const steps = await ask<Steps>(each, { cmd: 'steps', n: Number(flags.steps) });
-      // A step of several ends with the last of them.
+      // A step ends when its last rank ends.
       each.rounds.push(Math.max(...steps.map(({ ms }) => median(ms))));
     }
   }
@@ -112,7 +114,7 @@ function row(name: string, alone: SetUp, together: SetUp): void {
   console.log(`| ${[name, ...ms, shown(scaling)].join(' | ')} |`);
 }
 
-/** Of the times, round by round. */
+/** The ratio of the times in each round. */
 function ratios(a: SetUp, b: SetUp): number[] {
   return a.rounds.map((ms, round) => ms / b.rounds[round]);
 }

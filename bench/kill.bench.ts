@@ -1,12 +1,15 @@
 /**
- * Kills a run's processes at random instants, and asks whether the run ends as if nothing had been.
+ * Kills a run's processes at random times, and checks that the run ends with the same result as without kills.
  *
  *   npm run bench -- kill [--kills 200] [--seed 0] [--width 16] [--epochs 10] [--work FOLDER]
  *
- * One run of a tiny recipe is left alone; then runs are killed (SIGKILL to a phase, to the supervisor, to all) and
- * gone on with until so many kills are done. Weights, optimiser state, metrics, results and summary of each must be the
- * same bytes and numbers but for the clock's. With --width 384 checkpoints are written while the model trains. Stopped itself, it goes on in the same --work. Writes
- * bench/results/kill.json and kill.md.
+ * One run of a tiny recipe is not disturbed. Further runs are killed (SIGKILL to a phase, to the supervisor, or to all) and
+ * resumed, until
+ * the number of kills is reached. The weights, optimiser state, metrics, results and summary of each run must be identical,
+ * except for
+ * values that depend on the clock. With --width 384, checkpoints are written while the model trains. If the bench itself is
+ * stopped, it
+ * resumes with the same --work. Writes bench/results/kill.json and kill.md.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -21,10 +24,10 @@ import { type Kill, torment } from './kill/torment.js';
 import { differences, traceOf } from './kill/trace.js';
 import { writeResults } from './write-results.js';
 
-// Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
+// The compiled file is in dist-bench/bench/, and dist is next to it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
-/** In one run; so the last phases get their share. */
+/** Maximum kills per phase in one run, so that kills also reach the last phases. */
 const KILLS_A_PHASE = 3;
 const LONGEST_MS = 5000;
 
@@ -55,7 +58,7 @@ async function bench(): Promise<void> {
     const round = rounds.length;
     const runDir = join(work, `round-${round}`);
     const log = `kills-${round}.jsonl`;
-    // Of a bench that was stopped in this round.
+    // Kills from a bench that was stopped in this round.
     const before = readLines<Kill>(log);
     await torment({
       ...settings(recipe, runDir, round * 1000 + before.length),
@@ -78,7 +81,7 @@ async function bench(): Promise<void> {
   if (rounds.some(({ different }) => different.length > 0)) process.exitCode = 1;
 }
 
-/** @param key of the instants and targets */
+/** @param key random key for the times and targets of the kills */
 function settings(recipe: string, runDir: string, key: number) {
   return {
     runDir,

@@ -1,12 +1,12 @@
 /**
- * The image loader, ours against a PyTorch DataLoader with Pillow: images a second on one core.
+ * Compares our image loader with a PyTorch DataLoader with Pillow, in images per second on one core.
  *
  *   npm run bench -- loader [--images N] [--rounds N] [--core N] [--cpu]
  *
- * Photographs of about 500 x 375 pixels and 90 kB become batches of 224 x 224: DeiT's training transform, and the
- * evaluation transform, whose batches must be the same to the byte. The sides take turns on one core. `--cpu`
- * compares processor time instead of time: on a machine that others use too. Writes bench/results/loader.json
- * and loader.md.
+ * Photographs of about 500 x 375 pixels and 90 kB become batches of 224 x 224, with DeiT's training transform and with the
+ * evaluation
+ * transform, whose batches must be identical byte for byte. The two sides take turns on one core. `--cpu` compares processor time
+ * instead of elapsed time, for machines that are shared. Writes bench/results/loader.json and loader.md.
  */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { type Settings, type Timing, timed } from './loader/side.js';
 import { median } from './step/measure.js';
 import { writeResults } from './write-results.js';
 
-// Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
+// The compiled file is in dist-bench/bench/; the Python code is in bench/.
 const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
 
 const { values: flags } = parseArgs({

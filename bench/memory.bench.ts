@@ -1,9 +1,9 @@
 /**
- * Peak memory of a phase's process in its first steps, against what `plan` says.
+ * Compares the peak memory of a phase's process in its first steps with the estimate of `plan`.
  *
  *   npm run bench -- memory [--batch 4] [--models vit-b,vit-l,vit-h] [--phases PT,MT/1,FT] [--set key=value]...
  *
- * Each phase of each recipe of recipes/imagenet runs at full size on the CPU, in a process of its own, on random images.
+ * Each phase of each recipe in recipes/imagenet runs at full size on the CPU, in its own process, with random images.
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -18,13 +18,13 @@ const { values: flags } = parseArgs({
     models: { type: 'string', default: 'vit-b,vit-l,vit-h' },
     phases: { type: 'string', default: 'PT,MT/1,FT' },
     set: { type: 'string', multiple: true, default: [] },
-    /** For the processes it starts. */
+    /** Internal: passed to child processes. */
     only: { type: 'string' },
   },
 });
 
 const GIB = 2 ** 30;
-/** Of a process that has loaded Node, libtorch and its kernels, and holds no tensor. */
+/** Memory of a process that has loaded Node, libtorch and its kernels, but holds no tensors. */
 const PROCESS = 0.3 * GIB;
 const IMAGES = 100_000;
 

@@ -1,13 +1,17 @@
 /**
- * A run on two devices (a core each), against what `plan --devices 2 --measure` says it will take.
+ * Compares a run on two devices (one core each) with the estimate of `plan --devices 2 --measure`.
  *
  *   npm run bench -- schedule [--steps 40] [--rounds 1] [--width 192]
  *
- * A ViT of 16 blocks in 4 modules on Fashion-MNIST, steps of two micro-batches: PT, FT and E2E by two processes, the
- * modules as the plan has them, each by two in turn or a core each, two at a time. Step
- * times are measured first, on random images. Predicted and actual are of training alone: what each phase's result says,
- * laid out as they ran. The bandwidth is that of an all-reduce between two processes, measured before; nothing of it goes
- * unnoticed, as a core that exchanges gradients does not compute. Starting processes, loading images and evaluating are printed beside as the whole run's time.
+ * The model is a ViT of 16 blocks in 4 modules on Fashion-MNIST, with two micro-batches per step. Two processes train PT, FT and
+ * E2E. The
+ * modules follow the plan: either two processes train each module in turn, or two modules run at a time on one core each. Step
+ * times are
+ * measured first, on random images. Predicted and actual times are of training only: the times in the phases' results, arranged
+ * as the
+ * phases ran. The bandwidth is that of an all-reduce between two processes, measured before. The overlap is 0, because a core
+ * that
+ * exchanges gradients does not compute. The last column also includes process starts, image loading and evaluation.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +22,7 @@ import { parseArgs } from 'node:util';
 import { RunError } from '../src/base/errors.js';
 import { linkBandwidth } from './schedule/link.js';
 
-// Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
+// The compiled file is in dist-bench/bench/, and dist is next to it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 const { values: flags } = parseArgs({
@@ -123,7 +127,7 @@ for (let round = 0; round < Number(flags.rounds); round++) {
       train('FT', 2, 1),
       train('E2E', 2, 1),
     ];
-    // Queues of modules, each taken by whoever is free first, in the order of the recipe.
+    // The modules start in recipe order, each on the core that is free first.
     const free = areShared ? [0] : [0, 0];
     for (const module of modules) free[free.indexOf(Math.min(...free))] += doneIn(module);
     const actual = [doneIn('PT'), Math.max(...free), doneIn('FT'), doneIn('E2E')];

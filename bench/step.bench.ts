@@ -1,12 +1,14 @@
 /**
- * A training step, ours against PyTorch eager and torch.compile on the same libtorch.
+ * Compares our training step with PyTorch eager and torch.compile on the same libtorch.
  *
  *   npm run bench -- step [--quick] [--only deit,MT/1] [--precision float32] [--threads N] [--rounds N]
  *                         [--without compile,compile-best] [--cpu]
  *
- * Long-lived processes take turns on the same weights and batch; the first losses must agree. `--quick` takes
- * E2E and MT/1 in float32, without torch.compile. `--cpu` compares processor time instead of time: on a machine
- * that others use too, with one thread. Writes bench/results/step.json and step.md.
+ * Long-lived processes take turns on the same weights and batch; the first losses must agree. `--quick` runs only E2E and MT/1 in
+ * float32,
+ * without torch.compile. `--cpu` compares processor time instead of elapsed time; use it with one thread on shared machines.
+ * Writes
+ * bench/results/step.json and step.md.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -23,7 +25,7 @@ import { VARIANTS } from './step/variants.js';
 import { startWorker } from './step/worker.js';
 import { writeResults } from './write-results.js';
 
-// Compiled, this file lies in dist-bench/bench/; the Python is in bench/.
+// The compiled file is in dist-bench/bench/; the Python code is in bench/.
 const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url));
 const OURS = 'ours';
 const UNDECAYED = ['pos_embed', 'cls_token'];
@@ -111,7 +113,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** `--only` names sizes and phases; of each kind, none stands for all. */
+/** `--only` selects sizes and phases; if no size (or phase) is given, all of them are selected. */
 function isWanted(what: Case): boolean {
   const only = list(flags.only);
   const phases = new Set(allCases().map(({ phase }) => phase));

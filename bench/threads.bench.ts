@@ -1,10 +1,15 @@
 /**
- * A training step with one thread and with all, by how long threads spin before they sleep, on an idle and on a busy machine.
+ * Compares a training step with one thread and with all threads, for different spin times before threads sleep, on an idle and on
+ * a busy
+ * machine.
  *
  *   npm run bench -- threads [--size demo] [--busy 0,1,2] [--spins 300000,5000,2000,0] [--threads N] [--rounds 7] [--steps 2]
  *
- * One process per variant; they take turns, so a ratio compares steps of one round under the same load. `--busy` starts so
- * many processes that never pause; 300,000 spins are GNU OpenMP's own default. Ratios are times relative to one thread: below 1 is faster. Writes bench/results/threads.json and .md.
+ * There is one process per variant; they take turns, so a ratio compares steps of one round under the same load. `--busy` starts
+ * this
+ * number of processes that never pause. 300,000 spins is the default of GNU OpenMP. Ratios are times relative to one thread:
+ * below 1 is
+ * faster. Writes bench/results/threads.json and .md.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -32,7 +37,7 @@ const { values: flags } = parseArgs({
 const BASE = '1 thread';
 const workerPath = fileURLToPath(new URL('step/ours-worker.js', import.meta.url));
 
-/** OpenMP's settings by name of the variant. */
+/** OpenMP settings by variant name. */
 function variants(): Map<string, NodeJS.ProcessEnv> {
   const env = { ...process.env };
   delete env.OMP_WAIT_POLICY;
@@ -58,7 +63,7 @@ async function measure(workers: readonly Worker[]): Promise<Rounds> {
   return rounds;
 }
 
-/** Ends with the bench, however that ends. */
+/** Exits when the bench exits, for whatever reason. */
 const BUSY = 'const parent = process.ppid; while (process.ppid === parent);';
 
 function startBusy(count: number): ChildProcess[] {

@@ -1,12 +1,13 @@
 /**
- * The page of `watch`: its first paint, its size, and its frames while a thousand records a second come.
+ * Measures the page of `watch`: its first paint, its size, and its frames while a thousand records per second arrive.
  *
  *   npm run bench -- watch [--rounds 5] [--records 1000000] [--seconds 10]
  *
- * In Chromium (on the PATH), a server and a page anew each round, for a run of two thousand records and for one of so many:
- * first paint and first contentful paint as PerformancePaintTiming has them, when the run's state is there, and when its
- * last record is drawn from; all after the page was asked for. A frame is dropped where requestAnimationFrame leaves a gap
- * of more than 50 ms; counted without new records first. Nothing runs on a GPU.
+ * Uses Chromium (from the PATH), with a new server and a new page in each round, for a run of two thousand records and for one of
+ * `--records` records. Measures the time from the request of the page to the first paint and the first contentful paint
+ * (PerformancePaintTiming), until the run's state is displayed, and until its whole history is read and drawn. A frame counts as
+ * dropped
+ * if requestAnimationFrame leaves a gap of more than 50 ms; this is first measured without new records. Nothing runs on a GPU.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +21,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { lockFolder } from '../src/files/folder-lock.js';
 import { appendRecords, writeLongRun } from './watch/run-folder.js';
 
-// Compiled, this file lies in dist-bench/bench/, with dist beside it as src.
+// The compiled file is in dist-bench/bench/, and dist is next to it as src.
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 const { values: flags } = parseArgs({
@@ -38,7 +39,7 @@ interface Server {
 }
 
 const servers = new Set<ChildProcess>();
-// Of a bench that failed.
+// Stops the servers if the bench fails.
 process.on('exit', () => {
   for (const server of servers) server.kill();
 });
@@ -63,11 +64,11 @@ interface Start {
   readonly contentful: number;
   readonly state: number;
   readonly whole: number;
-  /** Compressed bytes of the page's own files. */
+  /** Compressed size of the page's own files in bytes. */
   readonly bytes: number;
 }
 
-/** Milliseconds after the page was asked for. */
+/** Opens the page; times are milliseconds since its request. */
 async function openPage(browser: Browser, url: string, records: number): Promise<Start & { page: Page }> {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
   await page.addInitScript(`
@@ -100,7 +101,7 @@ async function openPage(browser: Browser, url: string, records: number): Promise
   return { ...found, whole, page };
 }
 
-/** Gaps between frames of so many seconds, ms. */
+/** Gaps between frames in milliseconds, recorded for `seconds`. */
 function gapsOf(page: Page): Promise<number[]> {
   return page.evaluate<number[]>(`new Promise((resolve) => {
     const gaps = [];
@@ -116,7 +117,7 @@ function gapsOf(page: Page): Promise<number[]> {
   })`);
 }
 
-/** A thousand records a second, a hundred at a time. */
+/** Appends a thousand records per second, a hundred at a time. */
 async function grow(root: string): Promise<void> {
   const started = performance.now();
   for (let done = 0; done < 10 * seconds; done++) {

@@ -1,10 +1,11 @@
 /**
- * Reading the weights of a large .pth, against copying the file and against the weights' own size.
+ * Compares reading the weights of a large .pth with copying the file, and the memory needed with the size of the weights.
  *
  *   npm run bench -- weights [--blocks 32] [--rounds 5] [--optimizer] [--folder DIR]
  *
- * Writes a checkpoint such as the official code's of a ViT-H (2.5 GB; with `--optimizer`, all of AdamW's moments
- * beside: 7.6 GB) to a temporary folder, and deletes it. Copying and reading take turns, with the file in memory.
+ * Writes a checkpoint like the official code's for a ViT-H (2.5 GB; with `--optimizer`, also all AdamW moments: 7.6 GB) to a
+ * temporary
+ * folder, and deletes it. Copying and reading take turns, with the file in the page cache.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -17,9 +18,9 @@ import { writeVitHuge } from './weights/vit-huge.js';
 
 interface Reading {
   readonly seconds: number;
-  /** Of the weights, as they are in memory. */
+  /** Size of the weights in memory. */
   readonly bytes: number;
-  /** Resident memory of the process at its largest, bytes. */
+  /** Peak resident memory of the process, in bytes. */
   readonly peak: number;
 }
 

@@ -2,7 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Compiled, this file is in dist-bench/bench/. A smoke run writes elsewhere: it must not replace what was measured. */
+/**
+ * The compiled file is in dist-bench/bench/. A smoke run writes to another folder, so that it does not replace real measurements.
+ */
 const folder =
   process.env.DEEP_INCUBATION_BENCH_RESULTS ??
   fileURLToPath(new URL('../../bench/results/', import.meta.url));

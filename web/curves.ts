@@ -13,7 +13,7 @@ import type { Live } from './live';
 
 export type Range = readonly [from: number, to: number];
 
-/** A curve that points are added to as they come. */
+/** A curve that grows as points arrive. */
 export interface Curve extends Omit<Series, 'x' | 'y' | 'count'> {
   count: number;
   readonly x: number[];
@@ -27,13 +27,13 @@ interface Query {
   readonly range: Range | undefined;
 }
 
-/** Points of a curve that are asked for. */
+/** Number of points requested per curve. */
 const POINTS = 800;
 const PAUSE_MS = 1000;
 
 /**
- * The curves of some runs. New points are added where nothing was missed; else, and where a curve has grown long,
- * it is asked for again, at most once a second.
+ * The curves of some runs. New points are appended if none was missed. Otherwise, or if a curve has become long, the curves are
+ * fetched again, at most once per second.
  */
 export function useCurves(live: Live, query: Query): { curves: readonly Curve[]; version: number } {
   const [version, setVersion] = useState(0);
@@ -57,7 +57,7 @@ export function useCurves(live: Live, query: Query): { curves: readonly Curve[];
           setVersion((v) => v + 1);
         }
       } catch {
-        // The stream tells when the server is there again, and asks anew.
+        // When the server is back, the event stream triggers a new request.
       }
       lastAt = performance.now();
       asking = false;
@@ -86,7 +86,7 @@ export function useCurves(live: Live, query: Query): { curves: readonly Curve[];
   return { curves: curves.current, version };
 }
 
-/** What makes a run's curves void when it changes. */
+/** A key for the state of a run: a change invalidates its curves. */
 function signature({ id, phases }: RunState): string {
   return `${id}:${phases.map(({ phase, generation, unread_bytes }) => `${phase}=${generation}${unread_bytes > 0 ? ' unread' : ''}`).join()}`;
 }
@@ -106,7 +106,10 @@ async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[
   return response.json();
 }
 
-/** Adds new records to the curves they belong to. @returns false where some are missing between */
+/**
+ * Appends new records to their curves.
+ * @returns false if records in between are missing
+ */
 function added(curves: readonly Curve[], part: Points, axis: Axis): boolean {
   const isEval = (metric: ChartMetric) => EVAL_METRICS.some((name) => name === metric);
   const theirs = curves.filter(

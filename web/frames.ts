@@ -3,7 +3,10 @@ type Work = () => void;
 const waiting = new Set<Work>();
 let asked = false;
 
-/** Does a piece of drawing, one a frame: several charts at once would drop frames. @returns what calls it off */
+/**
+ * Runs drawing tasks one per frame: drawing several charts at once would drop frames.
+ * @returns a function that cancels the task
+ */
 export function inOwnFrame(work: Work): () => void {
   waiting.add(work);
   if (!asked) requestAnimationFrame(next);

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Judged, PhaseState } from '../src/dashboard/protocol';
 
-/** Of a phase its confusion matrix and images, asked for again after each evaluation. */
+/** The confusion matrix and sample images of a phase, fetched again after each evaluation. */
 export function useJudged(run: number, phase: PhaseState | undefined): Judged | undefined {
   const [found, setFound] = useState<{ readonly of: string; readonly judged: Judged }>();
   const name = phase?.phase;

@@ -6,13 +6,13 @@ export type Connection = 'connecting' | 'live' | 'lost';
 export interface Live {
   readonly runs: readonly RunState[];
   readonly connection: Connection;
-  /** Changes when the server is started anew. */
+  /** Changes when the server restarts. */
   readonly boot: string;
-  /** @returns what ends it */
+  /** @returns a function that removes the listener */
   onPoints(listener: (points: readonly Points[]) => void): () => void;
 }
 
-/** The runs as they are now. The browser connects again by itself, and is told the whole state then. */
+/** The current state of the runs. After a disconnect, the browser reconnects automatically and receives the whole state. */
 export function useLive(): Live {
   const [runs, setRuns] = useState<readonly RunState[]>([]);
   const [boot, setBoot] = useState('');

@@ -6,17 +6,17 @@ import type { StandState } from '../src/report/run-stand';
 const MODULES = 8;
 const RUNS = 6;
 
-/** The class that gives a phase its colour, `--c`. */
+/** The CSS class that sets the colour of a phase, `--c`. */
 export function colourOf(phase: string): string {
   return phase.startsWith('MT/') ? `c-m${Number(phase.slice(3)) % MODULES}` : `c-${phase}`;
 }
 
-/** The class that gives a run its colour among several. */
+/** The CSS class that sets the colour of a run when several are compared. */
 export function runColour(run: number): string {
   return `c-r${run % RUNS}`;
 }
 
-/** A colour of the style sheet, for a canvas. */
+/** Resolves a colour of the style sheet, for a canvas. */
 export function resolved(colourClass: string): string {
   return property(`--${colourClass.slice(2)}`);
 }
@@ -25,7 +25,7 @@ export function property(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** Reads colours as they are on a white page, whatever the screen's. */
+/** Reads colours as on a white page, independent of the screen's theme. */
 export function inTheLight<T>(read: () => T): T {
   document.documentElement.classList.add('light');
   try {
@@ -63,7 +63,7 @@ export function axisValue(axis: Axis, value: number): string {
   return axis === 'step' ? Math.round(value).toLocaleString('en-US') : trimmed(withPrefix(value));
 }
 
-/** For ticks: 1.5 M, 200 k. */
+/** Labels of axis ticks: 1.5 M, 200 k. */
 export function axisTick(axis: Axis, value: number): string {
   return axis === 'seconds'
     ? axisValue(axis, value).replace(' 00 s', '').replace(' 00 min', '')
@@ -80,7 +80,7 @@ export function metricValue(metric: ChartMetric, value: number | null | undefine
   return value.toFixed(4);
 }
 
-/** With a capital first letter, for the head of a column. */
+/** Capitalises the first letter, for a column header. */
 export function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -89,7 +89,7 @@ export function percent(part: number, whole: number): number {
   return whole > 0 ? Math.min(100, (100 * part) / whole) : 0;
 }
 
-/** Changes when the system goes from light to dark. */
+/** The system's theme; updates when it switches between light and dark. */
 export function useTheme(): string {
   const dark = matchMedia('(prefers-color-scheme: dark)');
   const [theme, setTheme] = useState(dark.matches ? 'dark' : 'light');

@@ -3,14 +3,15 @@ import uPlot from 'uplot';
 import { inTheLight } from './look';
 import { type PlotOptions, plotOptions, tableOf } from './plot';
 
-/** In CSS pixels. Two charts stand beside each other on a page, a little reduced. */
+/** Width in CSS pixels. A page has two charts side by side, slightly reduced. */
 const WIDTH = 430;
-/** Dots of a chart for each of its CSS pixels: paper is finer than most screens. */
+/** Canvas pixels per CSS pixel: paper has a higher resolution than most screens. */
 const SCALE = 2;
 
 /**
- * Draws a chart once more while the page is printed: as of now also where it is off the screen, in the size of the paper, and
- * in the light.
+ * Draws a second copy of a chart while the page is printed: with current data even if the chart is off the screen, in paper size,
+ * and in
+ * light colours.
  */
 export function usePaper(
   frame: { readonly current: HTMLElement | null },

@@ -4,7 +4,7 @@ import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
 import { axisTick, metricValue, property, resolved } from './look';
 
-/** The curves as one table with all their x values: what a curve lacks between is bridged. */
+/** The curves as one table with all their x values; gaps within a curve are bridged. */
 export function tableOf(curves: readonly Curve[], logarithmic: boolean): uPlot.AlignedData {
   const tables = curves.map(
     ({ x, y }): uPlot.AlignedData => [
@@ -19,7 +19,7 @@ export interface Cursor {
   /** Pixels from the plot's left edge. */
   readonly left: number;
   readonly x: number;
-  /** Whether there is more room to the left. */
+  /** Whether there is more space to the left of the cursor. */
   readonly isRight: boolean;
 }
 
@@ -29,11 +29,11 @@ export interface PlotOptions {
   readonly curves: readonly Curve[];
   readonly colour: (curve: Curve) => string;
   readonly logarithmic: boolean;
-  /** Colours tell runs apart, not phases. */
+  /** Whether colours distinguish runs instead of phases. */
   readonly comparing: boolean;
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
-  /** Pixels for one of the design's: more for paper. */
+  /** Canvas pixels per design pixel; higher for paper. */
   readonly scale?: number;
   readonly onZoom: (range: Range | undefined) => void;
   readonly onCursor: (cursor: Cursor | undefined) => void;
@@ -98,7 +98,7 @@ export function plotOptions({
         label: `${curve.run} ${curve.phase}`,
         stroke: resolved(colour(curve)),
         width: scale * (curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4),
-        // Of a curve that jitters dashes make confetti.
+        // Dashes make a noisy curve unreadable.
         ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
         ...(curve.phase === 'E2E' && comparing && !isSmooth(metric) && { alpha: FAINT }),
         spanGaps: true,
@@ -136,10 +136,10 @@ export function plotOptions({
   };
 }
 
-/** Of the end-to-end baseline, where colour and dashes do not tell it from Deep Incubation. */
+/** Opacity of the end-to-end baseline if neither colour nor dashes distinguish it from Deep Incubation. */
 const FAINT = 0.45;
 
-/** Evaluations are few; of any curve with one value there is no line to see. */
+/** Evaluation curves with few points have visible markers, and so does a curve with one value, which has no line. */
 function isMarked(metric: ChartMetric, values: uPlot.AlignedData[number]): boolean {
   const count = Array.from(values).filter((value) => typeof value === 'number').length;
   return count === 1 || (count < 40 && EVAL_METRICS.some((name) => name === metric));
@@ -149,7 +149,7 @@ function isSmooth(metric: ChartMetric): boolean {
   return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
 }
 
-/** Ticks of memory fall on binary multiples. */
+/** Memory ticks are at powers of two. */
 const BYTES = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
 
 function tick(metric: ChartMetric, value: number | null): string {

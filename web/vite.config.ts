@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
-// The page as files alone: the server's policy allows neither inline scripts nor data addresses.
+// Builds the page as separate files: the server's policy allows neither inline scripts nor data URLs.
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

@@ -72,7 +72,7 @@ const SETUPS: Record<string, Setup> = {
   },
 };
 
-/** Three steps and an evaluation of averaged weights, here and on the CPU: losses, norms, scores, weights. */
+/** Compares three steps and an evaluation of averaged weights on this device with the CPU: losses, norms, scores and weights. */
 export async function againstCpu(): Promise<void> {
   for (const [name, setup] of Object.entries(SETUPS)) {
     await check({ section: SECTION, check: `as on the CPU: ${name}`, limit: limitOf(setup) }, async () => {
@@ -88,13 +88,13 @@ export async function againstCpu(): Promise<void> {
   }
 }
 
-/** Lion takes only the sign of a gradient, which rounding may turn where it is almost 0. */
+/** Lion uses only the sign of a gradient, which rounding may flip if the gradient is almost 0. */
 function limitOf({ precision, optimizer }: Setup): number {
   if (precision === 'bfloat16') return 3e-2;
   return optimizer === 'lion' ? 1e-3 : 1e-4;
 }
 
-/** Shares in per cent may be 0, of which there is no ratio. */
+/** Adds 1 to percentages, because a percentage of 0 has no ratio. */
 const scores = ({ loss, top1, top5 }: Evaluation) => [loss, 1 + top1, 1 + top5];
 
 async function run(device: string, setup: Setup) {

@@ -3,31 +3,31 @@ import type { Precision } from '../../src/training/trainer.js';
 import type { Size } from './models.js';
 import { type Settings, settings } from './settings.js';
 
-/** A training step that is timed, ours and PyTorch's. */
+/** A training step that is timed for our code and for PyTorch. */
 export interface Case {
   readonly name: string;
   readonly precision: Precision;
   readonly batch: number;
   /** Blocks of each stage. */
   readonly depths: readonly number[];
-  /** The stage that alone is trained; null: all are. */
+  /** The only trained stage; null if all are trained. */
   readonly target: number | null;
   readonly vit: Size;
   readonly dropPath?: number;
-  /** Mixup, cutmix and random erasing. */
+  /** Whether to use mixup, cutmix and random erasing. */
   readonly augmented?: boolean;
-  /** Ways in which PyTorch does it. */
+  /** PyTorch variants to run. */
   readonly torch: readonly ('eager' | 'best')[];
   readonly compile?: boolean;
 }
 
-/** Those of cases.json, in a dry run cut down: the number of blocks stays. */
+/** Reads cases.json; for a dry run the cases are reduced, but keep their number of blocks. */
 export function readCases({ isTiny }: Pick<Settings, 'isTiny'> = settings): Case[] {
   const all = JSON.parse(readFileSync('bench/gpu/cases.json', 'utf8')) as Case[];
   return isTiny ? all.map(cutDown) : all;
 }
 
-/** Blocks, and so kernels, copies and reads, stay as many. */
+/** Keeps the number of blocks, and therefore of kernels, copies and reads. */
 function cutDown(given: Case): Case {
   const { classes } = given.vit;
   return { ...given, batch: 4, vit: { imageSize: 32, patchSize: 16, classes, width: 32, heads: 2 } };

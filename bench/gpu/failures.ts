@@ -19,7 +19,7 @@ import { settings } from './settings.js';
 
 const SECTION = 'failures';
 const { device, isCuda } = settings;
-/** Memory that does not suffice can be had of a GPU and of the fake accelerator. */
+/** Only a GPU and the fake accelerator can run out of memory. */
 const isLimited = isCuda || settings.fakeAddon !== undefined;
 
 interface Attempt {
@@ -30,7 +30,7 @@ interface Attempt {
 }
 
 const SMALL_STEP: Attempt = { size: SMALL, depths: [1, 1], batch: 8 };
-/** Attention alone takes more than any card has. */
+/** The attention alone needs more memory than any card has. */
 const LARGE_STEP: Attempt = isCuda
   ? {
       size: { imageSize: 224, patchSize: 8, classes: 10, width: 1024, heads: 16 },
@@ -40,7 +40,7 @@ const LARGE_STEP: Attempt = isCuda
   : SMALL_STEP;
 const FAKE_MEMORY = 1 << 20;
 
-/** Memory that does not suffice and numbers that are not finite: what is said, and whether work can go on. */
+/** Checks the error messages for insufficient memory and non-finite numbers, and whether training still works afterwards. */
 export async function failures(): Promise<void> {
   limitMemory(FAKE_MEMORY);
   const large = await attempt(LARGE_STEP);
@@ -75,7 +75,7 @@ export async function failures(): Promise<void> {
 const memory = () => (isCuda ? native.cudaMemory(0) : null);
 const told = (error: unknown) => (error === undefined ? {} : { text: errorAsTold(error) });
 
-/** Up to four steps. */
+/** Runs up to four steps. */
 async function attempt({ size, depths, batch, lr = 1e-4 }: Attempt) {
   const config = configOf(size, depths);
   const context = { device, dtype: 'F32', generator: new Generator().seed([0]) } as const;
@@ -115,7 +115,10 @@ async function* sameBatch(size: number, side: number): AsyncGenerator<Batch> {
   for (;;) yield { size, channels: 3, height: side, width: side, images, labels, indices };
 }
 
-/** A phase that lacks memory, by `run`. The command line has no fake accelerator: there it just runs. */
+/**
+ * Runs a phase with insufficient memory through `run`. The command line has no fake accelerator: without a GPU the phase just
+ * runs.
+ */
 function byCommandLine(): void {
   const recipe = join(settings.work, 'memory.json');
   const out = join(settings.work, 'memory');

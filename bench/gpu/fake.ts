@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { native } from '../../src/torch/native.js';
 import { settings } from './settings.js';
 
-/** test/fake-accelerator, as JavaScript sees it. */
+/** JavaScript interface of test/fake-accelerator. */
 interface FakeAccelerator {
   take(): Record<string, number>;
   limitMemory(bytes: number): void;
@@ -10,27 +10,27 @@ interface FakeAccelerator {
 
 let fake: FakeAccelerator | undefined;
 
-/** Loads the fake accelerator if this is its dry run. */
+/** Loads the fake accelerator if the dry run uses it. */
 export function loadFake(): void {
   if (settings.fakeAddon === undefined) return;
-  // libtorch comes first.
+  // libtorch must be loaded first.
   native.engine();
   fake = createRequire(import.meta.url)(settings.fakeAddon);
 }
 
-/** The fake accelerator's memory is so large from now on. Without it nothing happens. */
+/** Limits the memory of the fake accelerator. Does nothing without it. */
 export function limitMemory(bytes: number): void {
   fake?.limitMemory(bytes);
 }
 
-/** What a device was asked to do. */
+/** Counts of operations on a device. */
 export interface Counts {
   readonly kernels: number;
   readonly blocking_copies: number;
   readonly scalar_reads: number;
 }
 
-/** What the fake accelerator was asked to do since the last call; undefined without it. */
+/** Counts of operations on the fake accelerator since the last call; undefined without it. */
 export function takeCounts(): Counts | undefined {
   if (fake === undefined) return undefined;
   const counts = Object.entries(fake.take());

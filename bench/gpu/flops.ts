@@ -1,11 +1,12 @@
 import type { Case } from './cases.js';
 
-/** bfloat16, dense, of an H100 or H200 SXM: FLOP/s. */
+/** Peak dense bfloat16 performance of an H100 or H200 SXM in FLOP/s. */
 export const PEAK = 989e12;
 
 /**
- * FLOPs of a training step's matrix products for one image, a multiplication and an addition counted as two. A frozen
- * stage before the trained one has a forward pass only; one after it a backward pass without gradients of weights.
+ * FLOPs of the matrix products of a training step for one image; a multiplication and an addition count as two. A frozen stage
+ * before the
+ * trained one has only a forward pass; one after it has a backward pass without weight gradients.
  */
 export function flopsPerImage({ vit, depths, target }: Case): number {
   const patches = (vit.imageSize / vit.patchSize) ** 2;
@@ -19,7 +20,7 @@ export function flopsPerImage({ vit, depths, target }: Case): number {
   }, 0);
 }
 
-/** Forward passes that a stage's training step is worth. */
+/** Cost of a stage in a training step, in forward passes. */
 function passesOf(stage: number, target: number | null): number {
   if (target === null || stage === target) return 3;
   return stage < target ? 1 : 2;

@@ -24,11 +24,11 @@ const SECTION = 'correct';
 const FOLDER = 'test/golden';
 const DEPTHS = [2, 2, 2, 2];
 const { device, isTiny } = settings;
-/** Of the ten golden steps. */
+/** Number of steps to run, of the ten golden ones. */
 const STEPS = isTiny ? 4 : 10;
 const blueprint = vit(configOf({ imageSize: 28, patchSize: 4, classes: 10, width: 64, heads: 4 }, DEPTHS));
 
-/** The golden cases of test/golden on this device: the official code's own losses and logits. */
+/** Runs the golden cases of test/golden on this device: losses and logits of the official code. */
 export async function golden(): Promise<void> {
   const { cases } = JSON.parse(readFileSync(`${FOLDER}/c_steps.json`, 'utf8'));
   const micro: number[] = cases.E2E_update_freq2.loss_fp32_per_microbatch;
@@ -56,13 +56,13 @@ interface Setup {
   readonly accumulate?: number;
 }
 
-/** The largest relative difference of the losses from the official ones. */
+/** The maximum relative difference between the losses and the official ones. */
 async function differenceFrom(official: readonly number[], setup: Setup): Promise<number> {
   const losses = await lossesOf(setup);
   return relative(losses, official.slice(0, losses.length));
 }
 
-/** Losses of the first steps; of half as many with two batches each. */
+/** Losses of the first steps; with two batches per step, half as many steps. */
 async function lossesOf(setup: Setup): Promise<number[]> {
   const { isHybrid = false, dtype = 'F32', precision = 'float32', clipGrad = null, accumulate = 1 } = setup;
   const stages = await stagesOf('PT.pth');
@@ -102,7 +102,7 @@ async function lossesOf(setup: Setup): Promise<number[]> {
   return losses;
 }
 
-/** The logits of the official model for sixteen images. */
+/** Compares the logits of sixteen images with those of the official model. */
 function logits(precision: Precision, limit: number | null): Promise<void> {
   return check({ section: SECTION, check: `golden logits, ${precision}`, limit }, async () => {
     const batch = tensorsOf('b_batch16');

@@ -7,7 +7,7 @@ import { apart } from './compare.js';
 import { check } from './report.js';
 import { knownDevice } from './settings.js';
 
-/** NCCL, on the CPU Gloo, in a group of this process alone. */
+/** Tests NCCL (on the CPU, Gloo) in a group that consists of this process only. */
 export async function group(): Promise<void> {
   const device = knownDevice;
   await check({ section: 'group', check: `a group of one on ${device}`, limit: 0 }, async () => {

@@ -5,7 +5,7 @@ import { report } from './report.js';
 
 const SECTION = 'identify';
 
-/** What the addon sees, and what `doctor` says. */
+/** Reports the addon's information about the engine, and the output of `doctor`. */
 export async function identify(): Promise<void> {
   report({
     section: SECTION,

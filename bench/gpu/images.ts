@@ -7,7 +7,7 @@ import { imagesFolder, jpegsFolder, settings } from './settings.js';
 
 const CLASSES = 10;
 
-/** A folder of small PNGs to train on and one of JPEGs as large as ImageNet's. The same pixels at each call. */
+/** Creates a folder of small PNGs for training, and a folder of JPEGs of ImageNet size. Every call produces the same pixels. */
 export async function images(): Promise<void> {
   if (existsSync(join(settings.work, 'images.done'))) return;
   const [train, val, jpegs] = settings.isTiny ? [16, 4, 4] : [128, 32, 64];
@@ -41,7 +41,7 @@ async function pngs(part: string, each: number): Promise<void> {
   }
 }
 
-/** Soft shapes with grain: about 100 kB. */
+/** A JPEG of soft shapes with grain, about 100 kB. */
 async function jpeg(i: number): Promise<string> {
   const [width, height] = [500, 375];
   const random = randomStream([0, 'kit', 'jpeg', i]);

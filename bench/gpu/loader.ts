@@ -16,7 +16,7 @@ const WAYS = [
   { name: 'crop and flip, whole decode', autoAugment: null, fast: false },
 ];
 
-/** Images a second that all cores read, decode and transform, as ImageNet's training does. */
+/** Measures how many images per second all cores read, decode and transform, as in ImageNet training. */
 export async function loader(): Promise<void> {
   for (const { name, autoAugment, fast } of WAYS) {
     const batches = trainBatches({
@@ -50,7 +50,7 @@ export async function loader(): Promise<void> {
   }
 }
 
-/** The JPEGs over and over. */
+/** The JPEGs, repeated. */
 function endless() {
   const files = imageFolder(jpegsFolder);
   const at = (i: number) => i % files.length;

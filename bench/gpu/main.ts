@@ -1,5 +1,5 @@
 /**
- * A section of the GPU kit, run in the repository's root by bench/gpu/run:
+ * Runs a section of the GPU kit. bench/gpu/run starts it in the repository's root:
  *
  *   node dist-bench/bench/gpu/main.js SECTION [CASE]
  *
@@ -10,7 +10,7 @@ import { type Case, readCases } from './cases.js';
 import { loadFake } from './fake.js';
 import { errorAsTold, report } from './report.js';
 
-/** Imported where they are used: a section that cannot be loaded fails alone. */
+/** Sections are imported lazily, so that one that cannot be loaded does not affect the rest. */
 const SECTIONS: Record<string, (argument: string) => Promise<unknown>> = {
   identify: async () => (await import('./identify.js')).identify(),
   images: async () => (await import('./images.js')).images(),
@@ -25,7 +25,7 @@ const SECTIONS: Record<string, (argument: string) => Promise<unknown>> = {
   cases: async (which) => list(which),
 };
 
-/** The names of all cases, of those that PyTorch does (torch) or compiles (compile); or the cases themselves (json). */
+/** Prints the names of all cases, of those that PyTorch runs (torch) or compiles (compile); or the cases themselves (json). */
 function list(which: string): void {
   const isWanted = ({ torch, compile }: Case) =>
     which === 'compile' ? compile : which !== 'torch' || torch.length > 0;
@@ -54,5 +54,5 @@ try {
   writeSync(2, `${error instanceof Error ? error.stack : error}\n`);
   code = 1;
 }
-// Threads of libtorch or of the loader must not hold the process.
+// Threads of libtorch or the loader must not keep the process alive.
 process.exit(code);

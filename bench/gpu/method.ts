@@ -16,7 +16,7 @@ const SECTION = 'method';
 const FOLDER = join(settings.work, 'method');
 const WHOLE = join(FOLDER, 'whole');
 
-/** Every phase by `run`; then FT again with a SIGKILL and resumed, and once more without. */
+/** Runs every phase with `run`; then FT again, once killed with SIGKILL and resumed, and once without interruption. */
 export async function method(): Promise<void> {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
@@ -33,7 +33,7 @@ export async function method(): Promise<void> {
   });
   if (!isDone) return;
   await killedAndResumed();
-  // How far two equal runs are apart on this device.
+  // The difference between two equal runs on this device.
   const again = copyWithoutFt('again');
   const plain = cli(['run', again, '--only', 'FT', '--quiet']);
   const equal = plain.status === 0;
@@ -63,7 +63,7 @@ function copyWithoutFt(name: string): string {
   return copy;
 }
 
-/** FT is killed after its first checkpoint, by the command and its processes, and resumed by the same command. */
+/** Kills the command and its processes after FT's first checkpoint, and resumes with the same command. */
 async function killedAndResumed(): Promise<void> {
   const run = copyWithoutFt('killed');
   const { root, result } = runFolder(run).phase('FT');
@@ -99,11 +99,11 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It had ended.
+    // The process has already ended.
   }
 }
 
-/** The largest difference of the weights that two runs' FT ended with. */
+/** The maximum difference between the final FT weights of two runs. */
 function weightsApart(a: string, b: string): number {
   const [x, y] = [a, b].map((run) => {
     const { checkpoint } = latestCheckpoint(runFolder(run).phase('FT').root);

@@ -3,7 +3,7 @@ import type { VitConfig } from '../../src/models/vit/vit.js';
 export const MEAN = [0.485, 0.456, 0.406];
 export const STD = [0.229, 0.224, 0.225];
 
-/** What a case says of a ViT; its depth is the sum of its stages'. */
+/** The ViT settings in a case; the depth is the sum of its stages' depths. */
 export type Size = Pick<VitConfig, 'imageSize' | 'patchSize' | 'classes' | 'width' | 'heads'>;
 
 export function configOf(size: Size, depths: readonly number[]): VitConfig {
@@ -18,5 +18,5 @@ export function configOf(size: Size, depths: readonly number[]): VitConfig {
   };
 }
 
-/** For checks that compare devices. */
+/** A small model for checks that compare devices. */
 export const SMALL: Size = { imageSize: 32, patchSize: 4, classes: 10, width: 64, heads: 2 };

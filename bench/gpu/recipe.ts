@@ -1,7 +1,7 @@
 import type { RecipeInput } from '../../src/recipe/recipe-schema.js';
 import { imagesFolder, settings } from './settings.js';
 
-/** A short recipe of the whole method, on the images of `images`. */
+/** A short recipe for the whole method, with the images of the `images` section. */
 export function kitRecipe(): RecipeInput {
   const few = settings.isTiny ? 1 : 4;
   return {
@@ -33,7 +33,7 @@ export function kitRecipe(): RecipeInput {
     },
     phases: { PT: { epochs: few }, MT: { epochs: few }, FT: { epochs: 4 * few }, E2E: { epochs: few } },
     run: {
-      // The command line does not know the fake accelerator.
+      // The command line does not support the fake accelerator.
       device: settings.isCuda ? 'auto' : 'cpu',
       samples: 0,
       tensorboard: false,

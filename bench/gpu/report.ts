@@ -7,7 +7,7 @@ import { settings } from './settings.js';
 export interface Finding {
   readonly section: string;
   readonly check?: string;
-  /** null: a figure to be read, not one that can be wrong. */
+  /** Null for a measured value that is neither right nor wrong. */
   readonly ok?: boolean | null;
   readonly [field: string]: unknown;
 }
@@ -23,11 +23,11 @@ export function report(finding: Finding): void {
 export interface Check {
   readonly section: string;
   readonly check: string;
-  /** The largest value that is right; null: any. */
+  /** Maximum valid value; null for any. */
   readonly limit: number | null;
 }
 
-/** Reports a number, and whether it is within its limit. An error is a finding too. */
+/** Reports a number, and whether it is within its limit. An error is reported as a finding too. */
 export async function check(
   { section, check: name, limit }: Check,
   work: () => Promise<{ readonly value: number; readonly [more: string]: unknown }>,
@@ -49,7 +49,7 @@ export async function check(
   }
 }
 
-/** What a user would read of an error. */
+/** The error text that a user would see; for a defect, the stack. */
 export function errorAsTold(error: unknown): string {
   const text = explain(error, {});
   const isDefect = /may be a defect/.test(text) && error instanceof Error;

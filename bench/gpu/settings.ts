@@ -1,17 +1,17 @@
 import { join } from 'node:path';
 
-/** How one call of bench/gpu/run is set: its environment variables, with their defaults. */
+/** Settings of one call of bench/gpu/run, from environment variables with defaults. */
 export interface Settings {
-  /** `cuda:0`; in a dry run `cpu`, or the fake accelerator's `fake:0`. */
+  /** `cuda:0`; in a dry run `cpu`, or `fake:0` for the fake accelerator. */
   readonly device: string;
   readonly isCuda: boolean;
-  /** Small models and few steps: a dry run. */
+  /** Whether this is a dry run with small models and few steps. */
   readonly isTiny: boolean;
-  /** For findings. */
+  /** Folder for findings. */
   readonly out: string;
-  /** For what is made on the way. */
+  /** Folder for temporary files. */
   readonly work: string;
-  /** The fake accelerator's addon. */
+  /** Path of the fake accelerator's addon. */
   readonly fakeAddon: string | undefined;
 }
 
@@ -29,7 +29,7 @@ function readSettings(env: NodeJS.ProcessEnv): Settings {
 
 export const settings: Settings = readSettings(process.env);
 
-/** What the command line and process groups use: neither knows the fake accelerator. */
+/** The device for the command line and process groups, which do not support the fake accelerator. */
 export const knownDevice = settings.isCuda ? settings.device : 'cpu';
 
 export const imagesFolder = join(settings.work, 'images');

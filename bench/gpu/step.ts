@@ -18,11 +18,11 @@ import { report } from './report.js';
 import { settings } from './settings.js';
 
 const { device, isTiny } = settings;
-/** Steps before the timed ones; the least and the most that are timed; seconds after which there are enough. */
+/** Warm-up steps; minimum and maximum number of timed steps; seconds after which the minimum is enough. */
 const [WARM_UP, LEAST, MOST, SECONDS] = isTiny ? [1, 2, 3, 2] : [10, 10, 40, 12];
 const BOX = { left: 2, top: 3, width: 8, height: 9 };
 
-/** Times the project's own training loop on one case. The images are bytes in memory, as the loader leaves them. */
+/** Times the project's own training loop on one case. The images are bytes in memory, as the loader returns them. */
 export async function step(name: string): Promise<void> {
   const given = caseOf(name);
   const started = performance.now();
@@ -76,7 +76,7 @@ export async function step(name: string): Promise<void> {
 
 class Enough extends RunError {}
 
-/** Takes the time after each step, and throws `Enough` after the last. */
+/** Records the time after each step, and throws `Enough` after the last one. */
 function createClock(wait: () => void) {
   const times: number[] = [];
   const losses: number[] = [];
@@ -85,7 +85,7 @@ function createClock(wait: () => void) {
   return {
     tick(loss: number): void {
       losses.push(loss);
-      // What came before is not counted.
+      // Earlier work is not counted.
       if (losses.length === WARM_UP) wait();
       const counted = takeCounts();
       times.push(performance.now());
@@ -124,7 +124,7 @@ function modelOf({ vit: size, depths, target, dropPath = 0 }: Case) {
   return { config, model: assemble(vit(config), depths, null, context, { dropPath, regimes }) };
 }
 
-/** Four batches of noise in turns; augmented ones are mixed or cut, and a quarter of their images is erased. */
+/** Cycles through four batches of noise. Augmented batches are mixed or cut, and a quarter of their images is erased. */
 async function* batches({ vit: size, batch, augmented }: Case, classes: number): AsyncGenerator<Batch> {
   const side = size.imageSize;
   const indices = Int32Array.from({ length: batch }, (_, slot) => slot);

@@ -8,7 +8,7 @@ import { settings } from './settings.js';
 
 const SHOWN = 700;
 
-/** Prints what report.jsonl holds, for people. */
+/** Prints the content of report.jsonl as readable tables. */
 export async function table(): Promise<void> {
   const text = readFileSync(join(settings.out, 'report.jsonl'), 'utf8');
   const findings = text
@@ -49,7 +49,7 @@ function mark(ok: boolean | null | undefined): string {
   return ok ? 'ok   ' : 'WRONG';
 }
 
-/** A figure: its head, and how it is read of a finding. */
+/** A column: its header, and a function that reads its value from a finding. */
 type Column = readonly [head: string, of: (finding: Finding, given: Case) => string];
 
 const fixed = (value: unknown, digits: number) => (typeof value === 'number' ? value.toFixed(digits) : '-');
@@ -74,7 +74,7 @@ function mfu({ images_per_s }: Finding, given: Case): number {
   return (100 * Number(images_per_s) * flopsPerImage(given)) / PEAK;
 }
 
-/** One line a case and way of doing it; those that failed after the others. */
+/** One line per case and variant, followed by those that failed. */
 function stepTable(steps: readonly Finding[], cases: readonly Case[]): string[] {
   const done = steps.filter(({ ms }) => ms !== undefined);
   const rows = cases.flatMap((given) =>
@@ -97,7 +97,7 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** How many checks hold; each that does not, and each figure without a limit. */
+/** The number of passed checks, then each failed check and each value without a limit. */
 function checkLines(findings: readonly Finding[]): string[] {
   const checks = findings.filter(({ section, limit }) => section === 'correct' && limit !== undefined);
   const limited = checks.filter(({ limit }) => limit !== null);

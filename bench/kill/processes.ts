@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A process of a run that is under way. */
+/** A process of an active run. */
 export interface RunProcess {
   readonly pid: number;
-  /** Of a phase's process. */
+  /** The phase that the process trains. */
   readonly phase: string;
 }
 
-/** The phases' processes that a supervisor has started; Linux only. */
+/** The phase processes that a supervisor has started; Linux only. */
 export function phasesUnder(supervisor: number): RunProcess[] {
   return childrenOf(supervisor).flatMap((pid) => {
     // node main.js phase RUN PHASE --threads ...
@@ -21,7 +21,7 @@ export function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has just ended by itself.
+    // The process has already ended.
   }
 }
 

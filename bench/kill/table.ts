@@ -1,15 +1,15 @@
 import type { Kill } from './torment.js';
 
-/** A run that was killed again and again, and then ended. */
+/** A run that was killed repeatedly and then finished. */
 export interface Round {
   readonly kills: readonly Kill[];
-  /** What differs from the run that was left alone. */
+  /** Names of differences from the undisturbed run. */
   readonly different: readonly string[];
 }
 
 const NONE = 'none: before, between, after';
 
-/** The verdict, and a markdown table: per phase that was running, kills by what they hit. */
+/** The verdict, and a markdown table of kills by running phase and target. */
 export function resultTable(rounds: readonly Round[]): string {
   const kills = rounds.flatMap((round) => round.kills);
   const phases = ['PT', 'MT/0', 'MT/1', 'FT', 'E2E', null];

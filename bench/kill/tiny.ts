@@ -6,14 +6,14 @@ import { randomStream } from '../../src/base/random.js';
 const SIDE = 16;
 
 interface Size {
-  /** Of the model; from 384 on its checkpoints are written while it trains. */
+  /** Width of the model; from 384, its checkpoints are written while it trains. */
   readonly width: number;
-  /** Of each phase, of 16 steps. */
+  /** Number of epochs per phase, 16 steps each. */
   readonly epochs: number;
 }
 
 /**
- * Writes the images and the recipe of a run of five phases that takes seconds, with a checkpoint every few steps.
+ * Writes images and a recipe for a run of five phases that takes seconds, with a checkpoint every few steps.
  * @returns the recipe's path
  */
 export async function writeTinyRun(folder: string, { width, epochs }: Size): Promise<string> {
@@ -33,7 +33,7 @@ export async function writeTinyRun(folder: string, { width, epochs }: Size): Pro
   return path;
 }
 
-/** Noise, brighter for class 1. */
+/** Writes a noise image, brighter for class 1. */
 async function writeImage(path: string, [split, label, i]: readonly [string, number, number]): Promise<void> {
   const random = randomStream(['kill', split, label, i]);
   const data = Uint8Array.from({ length: SIDE * SIDE * 3 }, () => random.integer(0, 180) + label * 50);

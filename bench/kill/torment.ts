@@ -8,42 +8,43 @@ import { readMetrics } from '../../src/run/metrics-log.js';
 import { runFolder } from '../../src/run/run-folder.js';
 import { kill, phasesUnder } from './processes.js';
 
-/** Ends of a run that say to start it again; the second while one lives on that a killed bench had started. */
+/** Errors after which the run is started again. The second occurs while a process of an earlier, killed bench is still alive. */
 const EXPECTED = /times in a row without a new checkpoint|is in use by process/;
 
 const TARGETS = ['phase', 'supervisor', 'both'] as const;
 
-/** A SIGKILL, and what it hit. */
+/** A SIGKILL and its target. */
 export interface Kill {
-  /** A phase whose process was there, this one's if one was killed; null before the first, between, and after. */
+  /** The phase that was hit, or one that was running; null before the first phase, between phases, and after the last. */
   readonly phase: string | null;
   readonly target: (typeof TARGETS)[number];
-  /** A checkpoint was being written: its temporary folder was left. */
+  /** Whether a checkpoint was being written, which leaves a temporary folder. */
   readonly inCheckpoint: boolean;
-  /** The last step that the killed phase had recorded; 0 before its first. */
+  /** The last recorded step of the phase; 0 before its first. */
   readonly step: number;
 }
 
 export interface TormentOptions {
   readonly runDir: string;
-  /** Starts the run, or goes on with it. */
+  /** Starts or resumes the run. */
   readonly start: () => {
     readonly process: ChildProcess;
     readonly ended: Promise<{ code: number | null; stderr: string }>;
   };
-  /** At most so many, and so many while each phase runs; then the run is left to end. */
+  /** Maximum number of kills in total and per running phase; after that, the run is not disturbed any more. */
   readonly kills: number;
   readonly killsAPhase: number;
   readonly random: RandomStream;
-  /** Milliseconds, the longest time from a start or a kill to the next kill. */
+  /** Maximum time in milliseconds from a start or a kill to the next kill. */
   readonly longestMs: number;
   readonly onKill?: (kill: Kill) => void;
 }
 
 /**
- * Runs a run to its end, and on the way kills its processes at random instants: a phase's, the supervisor, or all of
- * them. The supervisor is started again each time.
- * @throws RunError where the run ends badly by itself, but for one that died too often without a new checkpoint
+ * Runs until the run is done, and kills its processes at random times: a phase's process, the supervisor, or all of them.
+ * Restarts the
+ * supervisor each time.
+ * @throws RunError if the run fails by itself, except if it died too often without a new checkpoint
  */
 export async function torment(options: TormentOptions): Promise<Kill[]> {
   const { start, random, longestMs } = options;
@@ -72,7 +73,7 @@ export async function torment(options: TormentOptions): Promise<Kill[]> {
   }
 }
 
-/** @returns nothing where the phases that run have had their kills */
+/** @returns undefined if all running phases have reached their number of kills */
 function strike(supervisor: number, options: TormentOptions, before: readonly Kill[]): Kill | undefined {
   const { random } = options;
   const running = phasesUnder(supervisor);

@@ -4,15 +4,16 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { phasesIn, readJson, runFolder } from '../../src/run/run-folder.js';
 
-/** What a finished run came to, without what depends on the clock or on how often it was resumed. */
+/** The results of a finished run, without values that depend on the clock or on the number of resumes. */
 export type Trace = ReadonlyMap<string, unknown>;
 
-/** Fields that tell of time and memory. */
+/** Fields that contain times and memory sizes. */
 const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes']);
 
 /**
- * By name: the summary, and of each phase its result, every record of its metrics, and the weights and optimiser state
- * of its last and its best checkpoint, as hashes of the files.
+ * Results by name: the summary, and for each phase its result, its metrics records, and hashes of the weight and optimiser files
+ * of its
+ * latest and best checkpoints.
  */
 export function traceOf(runDir: string): Trace {
   const folder = runFolder(runDir);
@@ -37,7 +38,7 @@ export function traceOf(runDir: string): Trace {
   return trace;
 }
 
-/** The names of what differs between two traces. */
+/** The names of entries that differ between two traces. */
 export function differences(a: Trace, b: Trace): string[] {
   return [...new Set([...a.keys(), ...b.keys()])].filter(
     (name) => !isDeepStrictEqual(a.get(name), b.get(name)),

@@ -1,5 +1,5 @@
 /**
- * The loader of deep-incubation with one thread: as pytorch/loader.py.
+ * The loader of deep-incubation with one thread; the counterpart of pytorch/loader.py.
  *
  *   node ours-worker.js '{"folder": ..., "transform": "train", "images": 1024}'
  */

@@ -7,7 +7,7 @@ import { benchPython, cacheRoot } from '../step/python.js';
 const PILLOW = '13.0.0';
 const SCIKIT_IMAGE = '0.26.0';
 
-/** The bench's Python (step/python.ts) with Pillow. */
+/** The bench's Python (step/python.ts) with Pillow installed. */
 export function pillowPython(env: NodeJS.ProcessEnv): string {
   const python = benchPython(env);
   const check = `import PIL; assert PIL.__version__ == "${PILLOW}"`;
@@ -15,7 +15,7 @@ export function pillowPython(env: NodeJS.ProcessEnv): string {
   return python;
 }
 
-/** A folder of JPEGs as large as ImageNet's, made once a machine from scikit-image's photographs (pytorch/photos.py). */
+/** A folder of JPEGs of ImageNet size, created once per machine from scikit-image's photographs (pytorch/photos.py). */
 export function photos(python: string, script: string, env: NodeJS.ProcessEnv): string {
   const folder = join(cacheRoot(env), 'bench-photos');
   if (existsSync(folder)) return folder;
@@ -31,7 +31,7 @@ export function photos(python: string, script: string, env: NodeJS.ProcessEnv): 
   return folder;
 }
 
-/** Of the files in a folder's folders. */
+/** Mean size of the JPEGs in a folder and its subfolders. */
 export function meanKilobytes(folder: string): number {
   const sizes = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.jpg'))

@@ -1,25 +1,25 @@
 import { spawnSync } from 'node:child_process';
 import { RunError } from '../../src/base/errors.js';
 
-/** What a side of the comparison is asked for: a process of its own. */
+/** Settings for one side of the comparison, which runs in its own process. */
 export interface Settings {
   readonly folder: string;
   readonly transform: 'train' | 'eval';
-  /** The elements of a batch. Ours are 8-bit always, and normalised on the device. */
+  /** Element type of PyTorch's batches. Our batches are always 8-bit and are normalised on the device. */
   readonly result?: 'uint8' | 'float32';
   readonly images: number;
 }
 
 export interface Timing {
   readonly ms: number;
-  /** Of all threads and processes of the side. */
+  /** Processor time of all threads and processes of the side. */
   readonly cpuMs: number;
   readonly images: number;
   /** sha256 of the first batch. */
   readonly digest: string;
 }
 
-/** Runs a side on one core alone. */
+/** Runs one side on a single core. */
 export function timed(core: string, command: readonly string[], settings: Settings): Timing {
   const args = ['-c', core, ...command, JSON.stringify(settings)];
   const { status, stdout, stderr, error } = spawnSync('taskset', args, { encoding: 'utf8' });

@@ -1,4 +1,4 @@
-// One of two processes that time an all-reduce between them: prints its bytes a second and device, as a ring counts them.
+// One of two processes that time an all-reduce between them. Prints the bytes per second and device, counted as for a ring.
 
 import { fromArray } from '../../src/torch/tensor.js';
 import { joinGroup } from '../../src/training/distributed/process-group.js';

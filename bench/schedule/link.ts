@@ -5,7 +5,7 @@ import { freePort } from '../../src/launch/processes/ranks.js';
 
 const worker = fileURLToPath(new URL('link-worker.js', import.meta.url));
 
-/** Bytes a second at which two processes on this machine exchange gradients, a thread each. */
+/** Bandwidth of gradient exchange between two single-threaded processes on this machine, in bytes per second. */
 export async function linkBandwidth(): Promise<number> {
   const launched = {
     ...process.env,

@@ -6,7 +6,7 @@ import type { VitConfig } from '../../src/models/vit/vit.js';
 
 export type Precision = 'float32' | 'bfloat16';
 
-/** One model to step: a size, the whole target or a hybrid, a precision. */
+/** A model to train: a size, the whole target or a hybrid, and a precision. */
 export interface Case {
   readonly size: string;
   readonly phase: string;
@@ -15,7 +15,7 @@ export interface Case {
   readonly batch: number;
   readonly depths: readonly number[];
   readonly regimes: readonly Regime[];
-  /** The trained stage; null: all are. */
+  /** The trained stage; null if all are trained. */
   readonly target: number | null;
 }
 
@@ -49,7 +49,7 @@ export const sizes: ReadonlyMap<string, string> = new Map(
   Object.entries(SIZES).map(([name, { about }]) => [name, about]),
 );
 
-/** Every case: E2E and the hybrids MT/0 ... MT/3 of each size, in each precision. */
+/** All cases: E2E and the hybrids MT/0 ... MT/3 of each size, in each precision. */
 export function allCases(): Case[] {
   return Object.keys(SIZES).flatMap((size) =>
     (['float32', 'bfloat16'] as const).flatMap((precision) =>

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 
 const SHOWN_FLAGS = ['avx2', 'avx512f', 'avx512_bf16', 'avx512_vnni', 'amx_bf16'];
 
-/** What the figures depend on beside the code. */
+/** Properties of the machine and the set-up that affect the measurements. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -12,7 +12,7 @@ export interface Machine {
   readonly node: string;
   readonly ours: unknown;
   readonly pytorch: unknown;
-  /** Whether the addon lets MKL take its AVX-512 path on a processor that is not Intel's (native/mkl.cc). */
+  /** Whether the addon makes MKL use its AVX-512 path on a non-Intel processor (native/mkl.cc). */
   readonly mklAvx512: boolean;
 }
 

@@ -5,20 +5,20 @@ import type { Case } from './cases.js';
 import type { Steps, Worker } from './worker.js';
 
 const CHECKED_STEPS = 3;
-/** Relative difference of the losses of the first steps. bfloat16 rounds at 2^-9, differently in other kernels. */
+/** Maximum relative difference of the losses of the first steps. bfloat16 rounds at 2^-9, differently in different kernels. */
 const TOLERANCE = { float32: 1e-5, bfloat16: 5e-3 };
 
 export interface Result {
   readonly case: Case;
-  /** Of the first steps of each worker, ours first. */
+  /** Losses of each worker's first steps, ours first. */
   readonly losses: Record<string, readonly number[]>;
   /** Median milliseconds of a step in each round, by worker. */
   readonly rounds: Record<string, readonly number[]>;
 }
 
 /**
- * Steps one case with every worker in turn, `rounds` times; the order turns with the rounds.
- * @throws RunError when the losses differ (not the same work) or an idle worker uses the processor
+ * Runs the steps of one case with every worker in turn, `rounds` times; the order rotates with the rounds.
+ * @throws RunError if the losses differ (not the same work) or an idle worker uses the processor
  */
 export async function measure(
   what: Case,
@@ -37,7 +37,7 @@ export async function measure(
   await ours.ask({ cmd: 'prepare', case: what, path: tensors });
   const losses: Record<string, readonly number[]> = {};
   for (const worker of workers) {
-    // The official groups: the list of exempt names is lost where stage 0 is trained alone.
+    // The same groups as in the official code, which loses the list of exempt names if stage 0 is the only trained stage.
     const undecayed = what.target === null ? options.undecayed : [];
     await worker.ask({ cmd: 'load', case: { ...what, tensors, undecayed } });
     losses[worker.name] = (await worker.ask<Steps>({ cmd: 'steps', n: CHECKED_STEPS })).losses;

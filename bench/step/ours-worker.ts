@@ -1,4 +1,4 @@
-// Our side of the step bench: training steps on request, JSON lines on stdin and stdout (see worker.ts).
+// Our side of the step bench: runs training steps on request, with JSON lines on stdin and stdout (see worker.ts).
 import { createInterface } from 'node:readline';
 import { randomStream } from '../../src/base/random.js';
 import { assemble } from '../../src/method/assemble.js';
@@ -26,7 +26,7 @@ interface Session {
   readonly task: ReturnType<typeof classification>;
   readonly images: Tensor;
   readonly labels: Tensor;
-  /** Where a launcher's environment says that several processes train together. */
+  /** Set if a launcher's environment specifies that several processes train together. */
   readonly parallel?: DataParallel;
 }
 

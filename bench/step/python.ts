@@ -4,10 +4,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RunError } from '../../src/base/errors.js';
 
-/** The release the set-up fetches libtorch from: both sides run the same kernels. */
+/** The set-up fetches libtorch of the same release, so both sides run the same kernels. */
 const TORCH = '2.13.0';
 
-/** The cache that scripts/lib/paths.mjs uses. */
+/** The same cache folder as in scripts/lib/paths.mjs. */
 export function cacheRoot(env: NodeJS.ProcessEnv): string {
   return (
     env.DEEP_INCUBATION_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'deep-incubation')
@@ -15,8 +15,8 @@ export function cacheRoot(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * The Python of a virtual environment with PyTorch, made once a machine; or the one DEEP_INCUBATION_BENCH_PYTHON names.
- * @throws RunError when there is no Python, or pip fails
+ * The Python of a virtual environment with PyTorch, created once per machine, or the one in DEEP_INCUBATION_BENCH_PYTHON.
+ * @throws RunError if there is no Python, or pip fails
  */
 export function benchPython(env: NodeJS.ProcessEnv): string {
   if (env.DEEP_INCUBATION_BENCH_PYTHON) return env.DEEP_INCUBATION_BENCH_PYTHON;

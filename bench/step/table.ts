@@ -1,6 +1,6 @@
 import { median, type Result } from './measure.js';
 
-/** A markdown table: per case our time, and of each PyTorch its time, the ratio to ours, the ratio's range. */
+/** A markdown table: for each case our time, and for each PyTorch variant its time, its ratio to ours and the ratio's range. */
 export function resultTable(results: readonly Result[], ours: string, others: readonly string[]): string {
   const head = [
     'size',
@@ -21,7 +21,7 @@ export function resultTable(results: readonly Result[], ours: string, others: re
   return table([head, ...rows]);
 }
 
-/** Of the rounds, in each of which all took their turn: median, least and greatest. */
+/** Median, minimum and maximum of the ratios per round; all workers run in every round. */
 function ratio(theirs: readonly number[], ours: readonly number[]): string {
   const ratios = theirs.map((ms, round) => ms / ours[round]);
   return `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`;

@@ -1,6 +1,6 @@
 import type { Case } from './cases.js';
 
-/** How PyTorch does the same step (pytorch/worker.py). */
+/** A PyTorch variant of the same step (pytorch/worker.py). */
 export interface Variant {
   readonly name: string;
   readonly about: string;

@@ -4,21 +4,21 @@ import { createInterface } from 'node:readline';
 import { RunError } from '../../src/base/errors.js';
 import type { Case } from './cases.js';
 
-/** What a worker is asked, one JSON object a line; it answers each with one line. */
+/** A request to a worker, one JSON object per line; each is answered with one line. */
 export type Request =
   | { readonly cmd: 'engine' }
-  /** Write initial weights, images and labels. */
+  /** Writes initial weights, images and labels. */
   | { readonly cmd: 'prepare'; readonly case: Case; readonly path: string }
   | {
       readonly cmd: 'load';
       readonly case: Case & { readonly tensors: string; readonly undecayed: readonly string[] };
     }
-  /** Do `n` training steps, each timed. */
+  /** Runs `n` training steps and times each. */
   | { readonly cmd: 'steps'; readonly n: number };
 
 export interface Steps {
   readonly ms: readonly number[];
-  /** Of all the process's threads, spinning included. */
+  /** Processor time of all threads of the process, including spinning. */
   readonly cpuMs: readonly number[];
   readonly losses: readonly number[];
 }
@@ -43,7 +43,7 @@ export function startWorker(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-4000);
   });
-  // A worker that is gone shows at the end of its output.
+  // A worker that has exited is detected at the end of its output.
   child.stdin.on('error', () => {});
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
@@ -59,7 +59,7 @@ export function startWorker(
   };
 }
 
-/** From /proc/<pid>/stat, whose times count in hundredths of a second. */
+/** Reads /proc/<pid>/stat, which counts in hundredths of a second. */
 function cpuSeconds({ pid }: ChildProcess): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

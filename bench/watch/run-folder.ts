@@ -1,10 +1,10 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The phase that goes on beside PT, which has the history. */
+/** The phase that keeps growing, in addition to PT, which has the long history. */
 const GROWING = 'MT/0';
 
-/** Writes a run folder whose meta model has left so many step records. */
+/** Writes a run folder whose meta model has `records` step records. */
 export function writeLongRun(root: string, records: number): void {
   const steps = 10 * records;
   const phases = [
@@ -24,12 +24,12 @@ export function writeLongRun(root: string, records: number): void {
 
 const PIECE = 20_000;
 
-/** So many records more of the phase that goes on. */
+/** Appends `count` records to the growing phase. */
 export function appendRecords(root: string, from: number, count: number): void {
   appendFileSync(join(root, GROWING, 'metrics.jsonl'), lines(GROWING, from, count, 10_000_000));
 }
 
-/** As a trainer writes them. */
+/** Records in the trainer's format. */
 function lines(phase: string, from: number, count: number, steps: number): string {
   return Array.from({ length: count }, (_, i) => {
     const step = 10 * (from + i + 1);

@@ -6,13 +6,13 @@ import { type TorchValue, torchFileWriter } from '../../src/weights/torch-file/t
 const WIDTH = 1280;
 const DTYPE: DType = 'F32';
 
-/** Any bytes; tensors are pieces of it, each from another place, so that memory stays small. */
+/** Arbitrary bytes. Tensors are slices at different offsets, so that memory use stays small. */
 const noise = Float32Array.from({ length: 2 ** 24 }, (_, i) => Math.sin(i));
 
 /**
- * Writes a checkpoint as the official code's of a ViT-H/14 in four stages: every tensor under three names, and an
- * AdamW state beside them. Gives the bytes of the weights.
- * @param moments of all parameters, or only of vectors, which are few bytes
+ * Writes a checkpoint like the official code's for a ViT-H/14 in four stages: every tensor under three names, and an AdamW state.
+ * @param moments of all parameters, or only of vectors, which need few bytes
+ * @returns the size of the weights in bytes
  */
 export function writeVitHuge(path: string, blocks: number, moments: 'all' | 'vectors'): number {
   let place = 0;

@@ -18,7 +18,7 @@ interface BarProps {
 
 const LAYOUT_WORDS: Readonly<Record<Layout, string>> = { overlaid: 'Overlaid', sequence: 'In sequence' };
 
-/** What the curves are drawn against, and which of them. */
+/** Controls for the axis, the layout and the visible phases of the charts. */
 export function ChartBar(props: BarProps) {
   const { run, axis, layout, logarithmic, hidden, comparing, zoomed } = props;
   const toggle = (phase: string) => {

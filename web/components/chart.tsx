@@ -83,7 +83,7 @@ export function Chart(props: ChartProps) {
       {curves.length === 0 ? (
         <p class="empty">Nothing recorded yet.</p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it is moved by keys.
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it handles keys.
         <div class="frame" ref={frame} tabIndex={0} role="img" aria-label={said(props)} onKeyDown={onKey}>
           {cursor && (
             <Readout
@@ -102,7 +102,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** Whether an element is on the screen, or nearly so: others need not be drawn anew. */
+/** Whether an element is visible or almost visible; other charts are not redrawn. */
 function useNear(element: { readonly current: HTMLElement | null }): boolean {
   const [isNear, setNear] = useState(true);
   useEffect(() => {
@@ -124,7 +124,7 @@ function moved(key: string, [from, to]: Range): Range | undefined {
   return key === 'ArrowRight' ? [from + span / 4, to + span / 4] : undefined;
 }
 
-/** For those who do not see it: where each curve is now. */
+/** Text for screen readers: the last value of each curve. */
 function said({ title, axis, curves, metric }: ChartProps): string {
   const ends = curves.map(
     ({ phase, y }) =>

@@ -17,7 +17,7 @@ function headsOf(runs: readonly RunState[]): string[] {
   return ['Run', 'State', own, 'Top-1, end to end', 'Block-passes', capitalised(TRAIN_TIME)];
 }
 
-/** What the runs have reached, side by side. */
+/** A table that compares the results of all runs. */
 export function Comparison({ runs, selected, onSelect }: ComparisonProps) {
   return (
     <section aria-labelledby="comparison">

@@ -1,10 +1,10 @@
 import type { Confusion } from '../../src/run/confusion';
 import { className, classScores } from '../../src/tasks/classification/class-scores';
 
-/** Classes up to which each cell has its number. */
+/** Maximum number of classes for a matrix with numbers in its cells. */
 const NUMBERED = 20;
 
-/** A row each class, a column each prediction; shades by share of the row. */
+/** One row per class and one column per prediction; the shade is the share of the row. */
 export function ConfusionMatrix({ confusion }: { confusion: Confusion }) {
   const totals = new Map(classScores(confusion).map(({ class: label, images }) => [label, images]));
   const shares = new Map(
@@ -102,7 +102,7 @@ function Drawn({ confusion, shares }: MatrixProps) {
   );
 }
 
-/** Rare mistakes must be seen beside frequent hits. */
+/** The square root keeps rare mistakes visible next to frequent hits. */
 function shade(share: number, isHit: boolean): number {
   return isHit ? share : Math.sqrt(share);
 }

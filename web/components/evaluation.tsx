@@ -12,11 +12,11 @@ interface EvaluationProps {
   readonly onChoose: (phase: string) => void;
 }
 
-/** Classes up to which the whole matrix is drawn. */
+/** Maximum number of classes for drawing the whole matrix. */
 const DRAWN = 50;
 const TOLD = 8;
 
-/** What the last evaluation of a phase took the images for. */
+/** The predictions of a phase's last evaluation: confusion matrix, worst classes and confusions. */
 export function Evaluation({ run, phase, confusion, onChoose }: EvaluationProps) {
   return (
     <section aria-labelledby="evaluation">

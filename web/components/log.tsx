@@ -8,7 +8,7 @@ interface LogProps {
   readonly onChoose: (phase: string) => void;
 }
 
-/** The end of a phase's log, followed as long as it is scrolled to the end. */
+/** The end of a phase's log. It follows new lines while it is scrolled to the end. */
 export function Log({ run, phase, onChoose }: LogProps) {
   const [lines, setLines] = useState<readonly string[]>([]);
   const box = useRef<HTMLElement>(null);

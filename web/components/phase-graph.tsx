@@ -10,7 +10,7 @@ interface GraphProps {
   readonly onChoose: (phase: string) => void;
 }
 
-/** The phases as the paper draws them: the meta model, a hybrid each module, the assembled model; the baseline beside. */
+/** The phases as in the paper: the meta model, a hybrid for each module, the assembled model, and next to them the baseline. */
 export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
   const modules = phases.filter(({ phase }) => phase.startsWith('MT/'));
   const draw = (name: string) =>

@@ -20,7 +20,7 @@ const HEADS = [
   capitalised(TRAIN_TIME),
 ];
 
-/** Every number of the page's head and figure, phase by phase. */
+/** The numbers of the page's head and figure, per phase. */
 export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | undefined }) {
   const or = (value: number | null, text: (value: number) => string) => (value === null ? '–' : text(value));
   const places = run.phases.some((phase) => whereOf(phase, run.state === 'running') !== '');

@@ -36,7 +36,7 @@ export function Readout({ left, x, isRight, curves, metric, axis, comparing, col
   );
 }
 
-/** The value of the point nearest to x; nothing outside the curve. */
+/** The value of the point closest to x; undefined outside the curve. */
 function valueAt({ x: xs, y }: Curve, x: number): number | undefined {
   if (xs.length === 0) return undefined;
   const slack = (xs[xs.length - 1] - xs[0]) * 0.02;

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { RunState } from '../../src/dashboard/protocol';
 import { leaves, recipeDifference } from '../../src/recipe/recipe-difference';
 
-/** The resolved recipe, setting by setting; or where it differs from another run's. */
+/** The settings of the resolved recipe, or its differences from another run's recipe. */
 export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState }) {
   const [other, setOther] = useState<number>();
   const [wanted, setWanted] = useState('');

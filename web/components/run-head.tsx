@@ -5,7 +5,7 @@ import { WAY_NAMES } from '../../src/report/way';
 import { capitalised, percent, STATE_WORDS } from '../look';
 import { StateMark } from './state-mark';
 
-/** What a run is and how far it has come. */
+/** The name, state, alerts and main numbers of a run. */
 export function RunHead({ run }: { run: RunState }) {
   const troubled = run.phases.filter(({ to_do }) => to_do !== null);
   const again = run.phases.filter(
@@ -120,7 +120,7 @@ function Tile({ label, value, unit, kind, children }: TileProps) {
   );
 }
 
-/** What stands beside the training time. */
+/** The text below the training time. */
 function besideTime(isIncubated: boolean, baseline: PhaseState | undefined): string {
   if (!isIncubated) return 'end to end alone';
   if (baseline === undefined) return 'no baseline in this run';

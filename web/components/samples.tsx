@@ -8,7 +8,7 @@ interface SamplesProps {
   readonly judged: Judged;
 }
 
-/** A few images of a phase: judged ones, and what it first learnt from. */
+/** Sample images of a phase: evaluated images with predictions, and images of the first training batch. */
 export function Samples({ run, phase, judged }: SamplesProps) {
   if (judged.train === null && judged.eval === null) return null;
   return (

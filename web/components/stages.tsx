@@ -1,10 +1,10 @@
 import type { PhaseState } from '../../src/dashboard/protocol';
 import { colourOf } from '../look';
 
-/** Blocks that are drawn one by one; of more, their number stands on one. */
+/** Maximum number of blocks drawn one by one; a longer stage is one box with the number. */
 const MOST = 6;
 
-/** A phase's model, stage by stage: which is trained, which is the frozen meta model's. */
+/** The stages of a phase's model: trained stages, and frozen ones of the meta model. */
 export function Stages({ phase: { phase, depths } }: { phase: PhaseState }) {
   if (depths.length === 0) return <span class="stages" />;
   const trained = phase.startsWith('MT/') ? Number(phase.slice(3)) : undefined;

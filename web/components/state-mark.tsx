@@ -1,7 +1,7 @@
 import type { StandState } from '../../src/report/run-stand';
 import { STATE_WORDS } from '../look';
 
-/** A dot and a word: never a colour alone. */
+/** A dot with a word: colour must not be the only cue. */
 export function StateMark({ state, bare = false }: { state: StandState; bare?: boolean }) {
   return (
     <span class={`state ${state}${bare ? ' bare' : ''}`}>

@@ -1,14 +1,14 @@
 interface TableProps {
-  /** Of the heading, on the page. */
+  /** DOM id of the heading. */
   readonly id: string;
   readonly title: string;
   readonly heads: readonly string[];
-  /** Below another heading. */
+  /** Whether the table belongs to a section that has its own heading. */
   readonly isPart?: boolean;
   readonly children: preact.ComponentChildren;
 }
 
-/** A table with a heading, which scrolls where it is too wide. */
+/** A table with a heading; it scrolls if it is too wide. */
 export function Table({ id, title, heads, isPart = true, children }: TableProps) {
   const Heading = isPart ? 'h3' : 'h2';
   return (
