@@ -1,9 +1,7 @@
 /**
  * Measures the cost of checkpoints. Trains a large model for some steps without checkpoints, with one at an interval, and with
- * one
- * always being written; and writes the same number of bytes to the disk directly, to compare with the disk's speed. Finally,
- * measures
- * how long a run takes to exit after SIGTERM.
+ * one always being written; and writes the same number of bytes to the disk directly, to compare with the disk's speed. Finally,
+ * measures how long a run takes to exit after SIGTERM.
  *
  *   npm run bench -- checkpoint [--preset vit-large] [--steps 16] [--batch 2] [--every 12]
  *

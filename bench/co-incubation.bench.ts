@@ -5,8 +5,7 @@
  *   npm run bench -- co-incubation [--steps 20] [--rounds 3] [--set key=value]...
  *
  * The variants alternate in rounds and start from the same meta model. Two times are measured: that of the command, which
- * includes one
- * start per process, and the training time that the phases record. Writes bench/results/co-incubation.json and .md.
+ * includes one start per process, and the training time that the phases record. Writes bench/results/co-incubation.json and .md.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -4,10 +4,8 @@
  *   npm run bench -- data-parallel [--rounds 7] [--steps 2] [--batch 64]
  *
  * Trains the whole DeiT-T at 32 px in float32, with 64 images per process. Four set-ups in long-lived processes (ours and
- * PyTorch, with
- * one and two ranks) take turns on the same weights and batch. Their losses must agree, since both ranks have the same images. A
- * ratio
- * compares throughputs of the same round. Each rank is pinned to one core (taskset).
+ * PyTorch, with one and two ranks) take turns on the same weights and batch. Their losses must agree, since both ranks have the
+ * same images. A ratio compares throughputs of the same round. Each rank is pinned to one core (taskset).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';

@@ -4,12 +4,9 @@
  *   npm run bench -- kill [--kills 200] [--seed 0] [--width 16] [--epochs 10] [--work FOLDER]
  *
  * One run of a tiny recipe is not disturbed. Further runs are killed (SIGKILL to a phase, to the supervisor, or to all) and
- * resumed, until
- * the number of kills is reached. The weights, optimiser state, metrics, results and summary of each run must be identical,
- * except for
- * values that depend on the clock. With --width 384, checkpoints are written while the model trains. If the bench itself is
- * stopped, it
- * resumes with the same --work. Writes bench/results/kill.json and kill.md.
+ * resumed, until the number of kills is reached. The weights, optimiser state, metrics, results and summary of each run must be
+ * identical, except for values that depend on the clock. With --width 384, checkpoints are written while the model trains. If the
+ * bench itself is stopped, it resumes with the same --work. Writes bench/results/kill.json and kill.md.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';

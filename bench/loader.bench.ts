@@ -4,9 +4,8 @@
  *   npm run bench -- loader [--images N] [--rounds N] [--core N] [--cpu]
  *
  * Photographs of about 500 x 375 pixels and 90 kB become batches of 224 x 224, with DeiT's training transform and with the
- * evaluation
- * transform, whose batches must be identical byte for byte. The two sides take turns on one core. `--cpu` compares processor time
- * instead of elapsed time, for machines that are shared. Writes bench/results/loader.json and loader.md.
+ * evaluation transform, whose batches must be identical byte for byte. The two sides take turns on one core. `--cpu` compares
+ * processor time instead of elapsed time, for machines that are shared. Writes bench/results/loader.json and loader.md.
  */
 import { cpus } from 'node:os';
 import { join } from 'node:path';

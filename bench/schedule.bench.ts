@@ -4,14 +4,11 @@
  *   npm run bench -- schedule [--steps 40] [--rounds 1] [--width 192]
  *
  * The model is a ViT of 16 blocks in 4 modules on Fashion-MNIST, with two micro-batches per step. Two processes train PT, FT and
- * E2E. The
- * modules follow the plan: either two processes train each module in turn, or two modules run at a time on one core each. Step
- * times are
- * measured first, on random images. Predicted and actual times are of training only: the times in the phases' results, arranged
- * as the
- * phases ran. The bandwidth is that of an all-reduce between two processes, measured before. The overlap is 0, because a core
- * that
- * exchanges gradients does not compute. The last column also includes process starts, image loading and evaluation.
+ * E2E. The modules follow the plan: either two processes train each module in turn, or two modules run at a time on one core
+ * each. Step times are measured first, on random images. Predicted and actual times are of training only: the times in the
+ * phases' results, arranged as the phases ran. The bandwidth is that of an all-reduce between two processes, measured before. The
+ * overlap is 0, because a core that exchanges gradients does not compute. The last column also includes process starts, image
+ * loading and evaluation.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

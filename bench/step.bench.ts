@@ -5,10 +5,8 @@
  *                         [--without compile,compile-best] [--cpu]
  *
  * Long-lived processes take turns on the same weights and batch; the first losses must agree. `--quick` runs only E2E and MT/1 in
- * float32,
- * without torch.compile. `--cpu` compares processor time instead of elapsed time; use it with one thread on shared machines.
- * Writes
- * bench/results/step.json and step.md.
+ * float32, without torch.compile. `--cpu` compares processor time instead of elapsed time; use it with one thread on shared
+ * machines. Writes bench/results/step.json and step.md.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';

@@ -1,15 +1,12 @@
 /**
  * Compares a training step with one thread and with all threads, for different spin times before threads sleep, on an idle and on
- * a busy
- * machine.
+ * a busy machine.
  *
  *   npm run bench -- threads [--size demo] [--busy 0,1,2] [--spins 300000,5000,2000,0] [--threads N] [--rounds 7] [--steps 2]
  *
  * There is one process per variant; they take turns, so a ratio compares steps of one round under the same load. `--busy` starts
- * this
- * number of processes that never pause. 300,000 spins is the default of GNU OpenMP. Ratios are times relative to one thread:
- * below 1 is
- * faster. Writes bench/results/threads.json and .md.
+ * this number of processes that never pause. 300,000 spins is the default of GNU OpenMP. Ratios are times relative to one thread:
+ * below 1 is faster. Writes bench/results/threads.json and .md.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -63,7 +60,7 @@ async function measure(workers: readonly Worker[]): Promise<Rounds> {
   return rounds;
 }
 
-/** Exits when the bench exits, for whatever reason. */
+/** Exits when the bench exits, even if the bench is killed. */
 const BUSY = 'const parent = process.ppid; while (process.ppid === parent);';
 
 function startBusy(count: number): ChildProcess[] {

@@ -6,8 +6,8 @@
  * Uses Chromium (from the PATH), with a new server and a new page in each round, for a run of two thousand records and for one of
  * `--records` records. Measures the time from the request of the page to the first paint and the first contentful paint
  * (PerformancePaintTiming), until the run's state is displayed, and until its whole history is read and drawn. A frame counts as
- * dropped
- * if requestAnimationFrame leaves a gap of more than 50 ms; this is first measured without new records. Nothing runs on a GPU.
+ * dropped if requestAnimationFrame leaves a gap of more than 50 ms; this is first measured without new records. Nothing runs on a
+ * GPU.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

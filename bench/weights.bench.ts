@@ -4,8 +4,7 @@
  *   npm run bench -- weights [--blocks 32] [--rounds 5] [--optimizer] [--folder DIR]
  *
  * Writes a checkpoint like the official code's for a ViT-H (2.5 GB; with `--optimizer`, also all AdamW moments: 7.6 GB) to a
- * temporary
- * folder, and deletes it. Copying and reading take turns, with the file in the page cache.
+ * temporary folder, and deletes it. Copying and reading take turns, with the file in the page cache.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';

@@ -10,8 +10,7 @@ const SCALE = 2;
 
 /**
  * Draws a second copy of a chart while the page is printed: with current data even if the chart is off the screen, in paper size,
- * and in
- * light colours.
+ * and in light colours.
  */
 export function usePaper(
   frame: { readonly current: HTMLElement | null },

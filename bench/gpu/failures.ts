@@ -30,7 +30,7 @@ interface Attempt {
 }
 
 const SMALL_STEP: Attempt = { size: SMALL, depths: [1, 1], batch: 8 };
-/** The attention alone needs more memory than any card has. */
+/** Attention requires more memory than any card has. */
 const LARGE_STEP: Attempt = isCuda
   ? {
       size: { imageSize: 224, patchSize: 8, classes: 10, width: 1024, heads: 16 },

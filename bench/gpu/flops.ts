@@ -5,8 +5,7 @@ export const PEAK = 989e12;
 
 /**
  * FLOPs of the matrix products of a training step for one image; a multiplication and an addition count as two. A frozen stage
- * before the
- * trained one has only a forward pass; one after it has a backward pass without weight gradients.
+ * before the trained one has only a forward pass; one after it has a backward pass without weight gradients.
  */
 export function flopsPerImage({ vit, depths, target }: Case): number {
   const patches = (vit.imageSize / vit.patchSize) ** 2;

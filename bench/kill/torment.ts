@@ -42,9 +42,8 @@ export interface TormentOptions {
 
 /**
  * Runs until the run is done, and kills its processes at random times: a phase's process, the supervisor, or all of them.
- * Restarts the
- * supervisor each time.
- * @throws RunError if the run fails by itself, except if it died too often without a new checkpoint
+ * Restarts the supervisor each time.
+ * @throws RunError if the run fails without being killed, except if it died too often without a new checkpoint
  */
 export async function torment(options: TormentOptions): Promise<Kill[]> {
   const { start, random, longestMs } = options;

@@ -12,8 +12,7 @@ const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memo
 
 /**
  * Results by name: the summary, and for each phase its result, its metrics records, and hashes of the weight and optimiser files
- * of its
- * latest and best checkpoints.
+ * of its latest and best checkpoints.
  */
 export function traceOf(runDir: string): Trace {
   const folder = runFolder(runDir);

@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** The folder next to the compiled server, or, if run from source, the build's output folder. */
+/** Possible folders of the built page: next to the compiled server, or, if run from source, the build's output folder. */
 const PLACES = ['../web/', '../../dist/web/'].map((place) => fileURLToPath(new URL(place, import.meta.url)));
 
 /**

@@ -1,9 +1,7 @@
 /**
  * Selects rows that preserve the shape of a curve: the range is cut into shares with equal numbers of rows, and the first,
- * minimum,
- * maximum and last row of each share are kept. The result therefore contains every extreme exactly. A curve with few points is
- * kept
- * whole.
+ * minimum, maximum and last row of each share are kept. The result therefore contains every extreme exactly. A curve with few
+ * points is kept whole.
  *
  * @param x ascending
  * @param range selects rows with `from <= x <= to`, plus one row on each side, so that lines reach the edge

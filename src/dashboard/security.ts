@@ -40,8 +40,7 @@ export const onlyReads: MiddlewareHandler = async (c, next) => {
 
 /**
  * Rejects requests whose Host is a name that an attacker may have pointed at this machine (DNS rebinding), and requests from
- * pages of
- * other sites. Addresses and this machine's own names are allowed, with any port, because tunnels change the port.
+ * pages of other sites. Addresses and this machine's own names are allowed, with any port, because tunnels change the port.
  */
 export function ownHost(host: string): MiddlewareHandler {
   const names = new Set(['localhost', host.toLowerCase()]);
@@ -79,8 +78,7 @@ export function newToken(): string {
 
 /**
  * Allows requests with the token: with `?token=` once, which sets a cookie that scripts cannot read and removes the token from
- * the URL;
- * or with an `Authorization: Bearer` header.
+ * the URL; or with an `Authorization: Bearer` header.
  */
 export function withToken(token: string): MiddlewareHandler {
   const isRight = (given: string | undefined) => given !== undefined && sameText(given, token);

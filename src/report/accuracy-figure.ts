@@ -25,8 +25,7 @@ const MARGIN = { top: 44, bottom: 48, left: 48 };
 
 /**
  * Draws the primary metric against cost as an SVG. The assembled model's fine-tuning is bold, the meta model and the hybrids
- * before it
- * are thin, and the end-to-end baseline is drawn in the same frame. Returns undefined if there is no evaluation yet.
+ * before it are thin, and the end-to-end baseline is drawn in the same frame. Returns undefined if there is no evaluation yet.
  */
 export async function accuracyFigure(
   curves: readonly AccuracyCurve[],

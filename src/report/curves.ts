@@ -40,8 +40,7 @@ export interface Point {
 
 /**
  * The primary metric against cost. The phases of Deep Incubation follow one another (PT, every module, FT), as if a single
- * machine
- * trained them all; the baseline starts at 0. `phases` must be in training order.
+ * machine trained them all; the baseline starts at 0. `phases` must be in training order.
  */
 export function accuracyCurves(phases: readonly PhaseMetrics[], cost: Cost, metric: Metric): AccuracyCurve[] {
   let spent = 0;

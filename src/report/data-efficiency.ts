@@ -54,8 +54,7 @@ const SERIES = [
 
 /**
  * Draws the primary metric against the share of training images as an SVG, for Deep Incubation and for end-to-end training. A
- * line
- * connects the means of runs with the same share. Returns undefined if fewer than two different shares have finished runs.
+ * line connects the means of runs with the same share. Returns undefined if fewer than two different shares have finished runs.
  */
 export async function dataEfficiencyFigure(
   points: readonly DataPoint[],

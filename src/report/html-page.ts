@@ -127,7 +127,7 @@ ${rows.length > 0 && scrolling('What was trained', markup`<table class="facts"><
 ${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage, with its number of blocks. Filled: trained in this phase; outlined: frozen. ${PHASE_NOTES[way]}</p>`}`;
 }
 
-/** Notes on what each phase trains. */
+/** Explains, for each training method, the phases in the drawing. */
 const PHASE_NOTES: Readonly<Record<Way, string>> = {
   incubation:
     'PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.',

@@ -27,8 +27,7 @@ export interface ReportFiles {
 
 /**
  * Writes the report of a run, finished or not: `report/index.html`, a self-contained page; the main figure as
- * `accuracy-vs-cost.svg`
- * and `.png`; and the records as `metrics.csv`. `beside`: runs to compare with, from `dataPoints`.
+ * `accuracy-vs-cost.svg` and `.png`; and the records as `metrics.csv`. `beside`: runs to compare with, from `dataPoints`.
  *
  * @throws InputError if `root` is not a run folder or is not writable
  */
@@ -53,8 +52,7 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
 
 /**
  * Writes a report for each run, with a comparison of all runs. If the runs used different shares of the training images, it also
- * draws
- * accuracy against share as `report/data-efficiency.svg` and `.png` in the first run's folder.
+ * draws accuracy against share as `report/data-efficiency.svg` and `.png` in the first run's folder.
  */
 export async function writeComparison(
   roots: readonly string[],

@@ -8,8 +8,7 @@ import type { Judged } from './uncertainty.js';
 
 /**
  * Counts of the last evaluation of each finished phase: per image if `confusion.json` belongs to the same result, otherwise only
- * the
- * total. Phases with an unknown number of evaluation images are left out.
+ * the total. Phases with an unknown number of evaluation images are left out.
  * @throws InputError if one of the files is damaged
  */
 export function judgedPhases(

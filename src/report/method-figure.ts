@@ -14,11 +14,9 @@ const ROW = 46;
 const MOST_STAGES = 12;
 
 /**
- * Draws what each phase trains, as in the paper: a row per phase, and a box per stage with its number of blocks. Trained stages
- * are
- * filled and frozen ones outlined; stages of the meta model are drawn lower than modules. Returns undefined if there are no
- * stages, or
- * too many to draw.
+ * Draws the trained and frozen stages of each phase, as in the paper: a row per phase, and a box per stage with its number of
+ * blocks. Boxes of trained stages are filled and those of frozen stages outlined; boxes of meta-model stages are smaller than
+ * those of modules. Returns undefined if there are no stages, or too many to draw.
  */
 export function methodFigure(phases: readonly PhaseStages[]): Markup | undefined {
   const stages = Math.max(0, ...phases.map(({ depths }) => depths.length));

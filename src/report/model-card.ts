@@ -59,8 +59,7 @@ const LIBRARIES: Readonly<Record<Layout, string>> = {
 
 /**
  * A model card for the Hugging Face hub: metadata as YAML, then a description. It states only what the run measured; the
- * publisher
- * chooses the licence.
+ * publisher chooses the licence.
  */
 export function modelCard(card: ModelCard): string {
   return `---\n${stringify(metadataOf(card))}---\n\n${bodyOf(card)}`;

@@ -1,7 +1,6 @@
 /**
  * Removes columns from a table until it fits the terminal width. `dispensable` lists the columns that may be removed, in this
- * order.
- * The first line is the header; columns are separated by two characters.
+ * order. The first line is the header; columns are separated by two characters.
  */
 export function narrowed(
   lines: readonly (readonly string[])[],

@@ -39,8 +39,7 @@ export type PlotModule = typeof import('@observablehq/plot');
 
 /**
  * Draws a plot as a string with one `<svg>` element that has its own size, namespace and description. Do not use options that
- * make
- * Plot wrap the drawing in a `<figure>` (title, legend, caption).
+ * make Plot wrap the drawing in a `<figure>` (title, legend, caption).
  */
 export async function drawSvg(
   description: string,

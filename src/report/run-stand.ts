@@ -2,8 +2,7 @@ import type { Metric, Scored } from '../run/metric.js';
 
 /**
  * waiting: for earlier phases, or for its turn; queued: in the scheduler's queue; restarting: its process died and will start
- * again
- * after a pause; stopped: by a user; lost: its process disappeared without recording an end.
+ * again after a pause; stopped: by a user; lost: its process disappeared without recording an end.
  */
 export type StandState =
   | 'waiting'
@@ -61,8 +60,7 @@ export interface RunStand {
   readonly supervisor: { readonly pid: number; readonly host: string } | null;
   /**
    * The command that resumes phases that do not run by themselves, or writes the summary and report of finished ones; null if
-   * nothing is
-   * to be done.
+   * nothing is to be done.
    */
   readonly command: string | null;
   /** Path of the report page, if it exists. */

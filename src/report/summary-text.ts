@@ -108,8 +108,7 @@ function dispensable(summary: RunSummary): string[] {
 
 /**
  * The table of accuracy against cost with the sentence below it, for a terminal of `columns` characters. A wider table is reduced
- * by
- * its least important columns.
+ * by its least important columns.
  */
 export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, way?: Way): string {
   const { head, rows } = tableOf(summary);

@@ -24,8 +24,7 @@ export interface RunSummary extends Scored {
   readonly phases: readonly PhaseResult[];
   /**
    * The better model by the primary metric; present if both are done. `tie`: the difference is within the uncertainty, which
-   * means that
-   * `difference_interval` contains 0; without an interval, the two differ by less than 0.005 points.
+   * means that `difference_interval` contains 0; without an interval, the two differ by less than 0.005 points.
    */
   readonly winner?: 'incubation' | 'fine_tuning' | 'end_to_end' | 'tie';
   /** The 95 % interval of the difference, in points (see `accuracyDifference`). Absent if the number of images is unknown. */

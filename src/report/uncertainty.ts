@@ -23,8 +23,7 @@ const Z = 1.959963984540054;
 
 /**
  * The 95 % interval of one accuracy, in per cent: Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209). It covers
- * the
- * variation between samples of images of the same kind, not between seeds.
+ * the variation between samples of images of the same kind, not between seeds.
  */
 export function accuracyInterval({ images, right }: Judged): Interval {
   const share = right / images;
@@ -36,14 +35,10 @@ export function accuracyInterval({ images, right }: Judged): Interval {
 
 /**
  * The accuracy of `a` minus that of `b`, with its 95 % interval. Two evaluations of the same images are compared image by image:
- * with
- * B images that only `a` has right and C that only `b` has right, this is the adjusted Wald interval for matched pairs, which
- * adds half
- * an image to each of the four counts (Agresti and Min 2005, Statistics in Medicine 24, 729). If only the totals are known, the
- * two are
- * treated as independent samples, each with one right and one wrong image added (Agresti and Caffo 2000, The American
- * Statistician 54,
- * 280); for models that make the same mistakes, that interval is too wide.
+ * with B images that only `a` has right and C that only `b` has right, this is the adjusted Wald interval for matched pairs,
+ * which adds half an image to each of the four counts (Agresti and Min 2005, Statistics in Medicine 24, 729). If only the totals
+ * are known, the two are treated as independent samples, each with one right and one wrong image added (Agresti and Caffo 2000,
+ * The American Statistician 54, 280); for models that make the same mistakes, that interval is too wide.
  */
 export function accuracyDifference(a: Judged, b: Judged): Difference {
   const points = 100 * (a.right / a.images - b.right / b.images);

@@ -34,7 +34,7 @@ interface MatrixProps {
 function Numbered({ confusion, labels, shares }: MatrixProps & { readonly labels: readonly number[] }) {
   const { classes, names } = confusion;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrollable.
     <section class="scroll matrix" tabIndex={0} aria-labelledby="matrix">
       <table>
         <thead>

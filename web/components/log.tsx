@@ -36,7 +36,7 @@ export function Log({ run, phase, onChoose }: LogProps) {
         <h2 id="log">Log</h2>
         <PhaseSelect label="Phase of the log" run={run} phase={phase} onChoose={onChoose} />
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrollable. */}
       <section class="log" ref={box} tabIndex={0} aria-labelledby="log" onScroll={onScroll}>
         <pre>
           {lines.length === 0 && <span class="quiet">{phase.phase} has written nothing yet.</span>}

@@ -44,7 +44,7 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
           )}
         </span>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrollable. */}
       <section class="scroll recipe" tabIndex={0} aria-labelledby="recipe">
         <table>
           <thead class={compares ? '' : 'unseen'}>

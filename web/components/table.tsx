@@ -14,7 +14,7 @@ export function Table({ id, title, heads, isPart = true, children }: TableProps)
   return (
     <div class={id}>
       <Heading id={id}>{title}</Heading>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrollable. */}
       <section class="scroll" tabIndex={0} aria-labelledby={id}>
         <table>
           <thead>

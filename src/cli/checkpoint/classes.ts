@@ -16,7 +16,7 @@ interface Classes {
   readonly category?: Recipe['data']['category'];
 }
 
-/** The names of a checkpoint's classes; prints a note about unused ones. */
+/** The names of a checkpoint's classes. Prints a note if the checkpoint has a list of names that does not fit the model. */
 export function knownClasses(checkpoint: CheckpointFile, classes: Classes): ModelClasses {
   const unused = classes.stated === undefined ? unusedClasses(checkpoint) : undefined;
   if (unused !== undefined) noteAssumed([unused]);

@@ -6,8 +6,7 @@ import { stopOnSignals } from '../terminal/signals.js';
 
 /**
  * `localCheckpoint` with output for the user: prints the name and size of each file that is downloaded, or shows progress on a
- * terminal.
- * An interrupted download leaves no partial files.
+ * terminal. An interrupted download leaves no partial files.
  * @throws the errors of `localCheckpoint`
  */
 export async function downloaded(name: string, note: (line: string) => void): Promise<string> {

@@ -23,8 +23,7 @@ interface CardOptions {
 
 /**
  * Writes the model card of weights that come from a run: README.md in a model folder, NAME.README.md next to a file. Returns
- * undefined
- * if the run is unknown or no card is written for this model or layout. Keeps an existing file unless `force` is set.
+ * undefined if the run is unknown or no card is written for this model or layout. Keeps an existing file unless `force` is set.
  */
 export function writeCard(
   checkpoint: CheckpointFile,

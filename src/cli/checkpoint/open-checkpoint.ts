@@ -6,8 +6,7 @@ import { downloaded } from './download.js';
 
 /**
  * `readCheckpointFile` with output for the user: reports downloads, the choice between plain and averaged weights, and tensors
- * that are
- * left out.
+ * that are left out.
  * @throws the errors of `readCheckpointFile` and `localCheckpoint`
  */
 export async function openCheckpoint(name: string, weights?: WeightsKind): Promise<CheckpointFile> {

@@ -14,8 +14,7 @@ const LOOK_MS = 100;
 
 /**
  * `cancel`: stops a run. The supervisor on this machine, and phases that run without one, receive SIGTERM, save a checkpoint and
- * exit;
- * Slurm jobs are cancelled.
+ * exit; Slurm jobs are cancelled.
  */
 export async function cancel(runDir: string): Promise<void> {
   requireRun(runDir);

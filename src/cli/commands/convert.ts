@@ -183,7 +183,7 @@ function isMeanUnseen(checkpoint: CheckpointFile, { classToken, fcNorm }: Geomet
 /** Layouts that support stages. */
 const DIVIDED: readonly Layout[] = ['deep-incubation', 'official'];
 
-/** Throws `InputError` if the output exists, unless it may be overwritten. */
+/** Throws `InputError` if `out` exists and may not be overwritten, or is a file instead of a folder or vice versa. */
 function requireFree(out: string, to: Layout, force: boolean): void {
   if (!existsSync(out)) return;
   const isFolder = to === 'huggingface';

@@ -84,7 +84,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   else printResult(result);
 }
 
-/** Throws `InputError` if an output file exists, unless it may be overwritten. */
+/** Throws `InputError` if an output file exists and may not be overwritten, or is a folder. */
 function requireFree(out: string, force: boolean): void {
   for (const path of [out, dataPathOf(out)]) {
     if (!existsSync(path)) continue;

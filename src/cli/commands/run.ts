@@ -57,7 +57,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   const launch = { recipe, written, runDir, only, options };
   if (options.dryRun) return printLaunch(recipeOrRun, options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes(recipeOrRun);
-  // A finished run is summarised here, whoever trained it.
+  // The summary of a finished run is written here, even if Slurm trained it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
   // If another process holds the run, nothing may be written, not even the recipe.
   const lock = await holdRun(runDir);
@@ -116,7 +116,7 @@ async function checkImagesOnce(recipe: Recipe, runDir: string, quiet: boolean | 
   await requireReadableImages(recipe, runDir, { onProgress }).finally(progress.clear);
 }
 
-/** Checks the phases that FT will be assembled from, as far as they exist, before hours are spent on the others. */
+/** Checks the phases that FT will be assembled from, as far as they exist, before hours are spent on training. */
 async function checkParents(
   recipe: Recipe,
   runDir: string,

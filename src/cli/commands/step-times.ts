@@ -9,8 +9,7 @@ const times = z.record(z.string(), z.number().positive());
 
 /**
  * Parses step times that were measured elsewhere: `PT=80,MT=95,FT=130`, or a JSON file `{"PT": 80, ...}`, in milliseconds on one
- * device.
- * `MT` stands for every module, `MT/0` for one of them.
+ * device. `MT` stands for every module, `MT/0` for one of them.
  * @returns seconds by phase
  * @throws InputError if the value is invalid, a phase is unknown or a step time is missing
  */

@@ -14,8 +14,7 @@ const NEEDED = ['avx512f', 'avx512dq', 'avx512bw', 'avx512vl'];
 
 /**
  * Measures whether the addon's answer to MKL, "use AVX-512", is faster on this processor. Runs a matrix product of ViT-Ti size on
- * one
- * thread, here and in a process that leaves the choice to MKL.
+ * one thread, here and in a process that leaves the choice to MKL.
  */
 export async function findAvx512(): Promise<Findings> {
   const { vendor, flags } = processor();

@@ -4,8 +4,8 @@ import type { PhaseState } from './phase-state.js';
 const MARKS = { waiting: '○', running: '◐', done: '●' } as const;
 
 /**
- * The phases as a graph in one line, as in the paper: dependencies and progress, such as
- * `PT ● → MT 0 ● 1 ◐ 2 ◐ 3 ○ → FT ○   E2E ◐`. Empty if it would be wider than `columns`, or there is only one phase.
+ * The phases as a graph in one line, as in the paper, with dependencies and progress. Empty if it would be wider than `columns`,
+ * or there is only one phase. Example: `PT ● → MT 0 ● 1 ◐ 2 ◐ 3 ○ → FT ○   E2E ◐`.
  */
 export function graphLine(states: readonly PhaseState[], columns: number, colors: Colors): string {
   const mark = ({ stage }: PhaseState) => MARKS[stage];

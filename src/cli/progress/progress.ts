@@ -33,8 +33,7 @@ const PLAIN_INTERVAL_MS = 10_000;
 
 /**
  * Shows the progress of a run's phases by reading its folder only: one bar per running phase on a terminal, otherwise plain
- * lines.
- * Phases may run in any process, also on other machines that write to the same folder.
+ * lines. Phases may run in any process, also on other machines that write to the same folder.
  */
 export function createProgress(options: ProgressOptions): Progress {
   if (options.quiet) return { tick: () => {}, note: () => {}, stop: () => {} };
