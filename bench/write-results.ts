@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The compiled file is in dist-bench/bench/. A smoke run writes to another folder, so that it does not replace real measurements.
+ * The path is relative to the compiled file in dist-bench/bench/. A smoke run writes elsewhere, so that it keeps real results.
  */
 const folder =
   process.env.DEEP_INCUBATION_BENCH_RESULTS ??

@@ -116,8 +116,8 @@ async function* sameBatch(size: number, side: number): AsyncGenerator<Batch> {
 }
 
 /**
- * Runs a phase with insufficient memory through `run`. The command line has no fake accelerator: without a GPU the phase just
- * runs.
+ * Runs a phase with insufficient memory through `run`. Without a GPU the phase succeeds: the command line has no fake
+ * accelerator.
  */
 function byCommandLine(): void {
   const recipe = join(settings.work, 'memory.json');

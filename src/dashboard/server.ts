@@ -11,7 +11,7 @@ import { isLoopback, newToken } from './security.js';
 export interface DashboardOptions {
   /** Run folders. */
   readonly runs: readonly string[];
-  /** Default 127.0.0.1. Any other host needs a token; one is generated if none is given. */
+  /** Default 127.0.0.1. A non-loopback host needs a token; one is generated if none is given. */
   readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;

@@ -8,7 +8,7 @@ const SCALES = [
   { factor: 1, symbol: '', word: '' },
 ] as const;
 
-/** The largest decimal scale that is not greater than `value`. */
+/** The largest decimal scale that does not exceed `value`, at least 1. */
 export function scaleOf(value: number): (typeof SCALES)[number] {
   return SCALES.find(({ factor }) => Math.abs(value) >= factor) ?? SCALES[SCALES.length - 1];
 }

@@ -1,4 +1,4 @@
-/** Labels of values, used in the terminal, in `status`, on the page, in reports and in model cards. */
+/** Labels that users see: in the terminal, in `status`, on the page, in reports and in model cards. */
 
 /** Loss on the training images of a step, as optimised: augmented images, mixed or smoothed labels. */
 export const TRAIN_LOSS = 'train loss';

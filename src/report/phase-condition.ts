@@ -57,8 +57,7 @@ function stateOf(status: FoundStatus, { job, queue, hasBegun }: Circumstances): 
   if (state === 'done' || state === 'running') return state;
   const neverBegan = state === 'waiting' && status.since === null;
   if (job !== undefined) {
-    // Without an answer from the scheduler, a phase that never began may still be queued; for any other phase the folder is
-    // enough.
+    // Without an answer from the scheduler, a phase that never began may still be queued. Otherwise the folder is enough.
     if (queue === undefined ? neverBegan : queue.has(job.job)) {
       return status.isLost && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
     }

@@ -61,7 +61,7 @@ export interface SummaryInput {
 
 const TIE = 0.005;
 
-/** Sums up the phases. Pure. */
+/** Adds up the phases. Pure. */
 export function summarize(input: SummaryInput): RunSummary {
   const { name, seed, results, machine, classes, way = 'incubation' } = input;
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));

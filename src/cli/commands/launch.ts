@@ -21,7 +21,7 @@ export type Launcher = 'local' | 'slurm' | 'kubernetes';
 
 export interface Launch {
   readonly recipe: Recipe;
-  /** The recipe with the user's own settings, before its weights are read. */
+  /** The recipe with the user's own input, before the weights that it starts from are read. */
   readonly written: WrittenRecipe;
   readonly runDir: string;
   readonly only: readonly PhaseName[] | undefined;

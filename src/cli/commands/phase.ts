@@ -41,11 +41,11 @@ interface PhaseOptions {
 }
 
 /**
- * `phase`: runs one phase in this process, possibly together with other processes of a launcher. Reports a failure to the parent
- * process.
+ * `phase`: runs one phase, or several modules together, in this process. A launcher may have started further processes that train
+ * the same phase. Reports a failure to the parent process.
  */
 export async function runOnePhase(recipeOrRun: string, name: string, options: PhaseOptions): Promise<void> {
-  // Without a supervisor, nobody would track this process, and a second one might be started in its place.
+  // If the supervisor dies, this process must exit too: nobody would know of it, and a second one might be started in its place.
   const guard = process.connected ? endWithParent() : undefined;
   using stop = stopOnSignals({ isLaunched: isLaunched(process.env) });
   let phases: readonly PhaseName[] = [];

@@ -9,7 +9,7 @@ import { columns, print, printJson, rule } from '../terminal/output.js';
 
 interface Asked {
   readonly devices: readonly number[];
-  /** Null for relative times. */
+  /** Step times by phase; null for relative times. */
   readonly stepSeconds: StepSeconds | null;
   readonly stepsFrom: string | null;
   readonly network: Network;

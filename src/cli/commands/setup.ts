@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const SCRIPT = fileURLToPath(new URL('../../../scripts/setup.mjs', import.meta.url));
 
-/** `setup`: runs the set-up script in a separate process and returns its exit status. */
+/** `setup`: runs the set-up script in a separate process, and exits with its exit status. */
 export async function setup(options: { readonly only?: string; readonly quiet?: true }): Promise<void> {
   const { only, quiet } = options;
   const args = [...(only === undefined ? [] : ['--only', only]), ...(quiet ? ['--quiet'] : [])];
