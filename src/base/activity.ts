@@ -1,4 +1,4 @@
-/** What the process of a phase is doing. */
+/** Current activity of a phase's process. */
 export type Activity = 'training' | 'evaluating' | 'saving';
 
 export const ACTIVITIES = ['training', 'evaluating', 'saving'] as const satisfies readonly Activity[];

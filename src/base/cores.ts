@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Cores that this process may use: those that its affinity allows, less where a control group gives it less processor time, as
- * containers do (`docker run --cpus 2`). More threads than that would be stopped for a part of each period while the others
- * wait for them. Node counts control groups itself only in newer versions.
+ * Number of cores that this process may use: those that its affinity allows, or fewer if a control group limits its CPU time,
+ * as in containers (`docker run --cpus 2`). With more threads than that, the kernel would suspend some of them for a part of
+ * each period while the rest wait for them. Only newer versions of Node take control groups into account.
  */
 export function availableCores(files = '/'): number {
   const quota = cgroupCores(files);
@@ -13,10 +13,10 @@ export function availableCores(files = '/'): number {
 }
 
 /**
- * Processor seconds a second that the control groups of this process allow, the least of the group and those above it; infinite
- * without a limit. Version 2 has `cpu.max`, version 1 `cpu.cfs_quota_us`
+ * CPU seconds per second that the control groups of this process allow: the minimum over its group and the parents, or infinity
+ * without a limit. cgroup v2 uses `cpu.max`, v1 uses `cpu.cfs_quota_us`
  * (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files).
- * @param files the root of the file system
+ * @param files root of the file system
  */
 export function cgroupCores(files = '/'): number {
   const groups = read(join(files, 'proc/self/cgroup')) ?? '';
@@ -31,13 +31,13 @@ export function cgroupCores(files = '/'): number {
   return Math.min(Number.POSITIVE_INFINITY, ...limits);
 }
 
-/** A path and those above it, up to the root: in a container the path may be that of the host, of which only the root is there. */
+/** A path and its parents up to the root. In a container the path may be the host's, of which only the root exists. */
 function upwards(path: string): string[] {
   const parts = path.split('/').filter(Boolean);
   return Array.from({ length: parts.length + 1 }, (_, up) => parts.slice(0, parts.length - up).join('/'));
 }
 
-/** `max 100000`, or microseconds of processor time a period. */
+/** Parses `max 100000` or `<quota> <period>`, both in microseconds. */
 function limitV2(group: string): number {
   const [quota, period] = (read(join(group, 'cpu.max')) ?? '').trim().split(' ').map(Number);
   return limitOf(quota, period);
@@ -59,7 +59,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    // There is no such control group.
+    // The control group does not exist.
     return undefined;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * What went wrong, by whose hand.
+ * Base class of this library's errors.
  *
- * `InputError`: the user's input (a recipe, a file, a flag) is at fault; the program ends with exit 2.
- * `RunError`: the work itself failed (non-finite loss, lost process); the program ends with exit 1.
+ * `InputError`: the user's input (a recipe, a file, a flag) is invalid; the program exits with code 2.
+ * `RunError`: the work itself failed (non-finite loss, lost process); the program exits with code 1.
  *
- * A message names the file, key, operator or shape at fault. `hint` says what to do about it.
+ * The message names the file, key, operator or shape that caused the error. `hint` says how to fix it.
  *
  * @example
  * try {
@@ -25,7 +25,7 @@ export class DeepIncubationError extends Error {
 }
 
 /**
- * The user's input was wrong: exit 2.
+ * The user's input is invalid: exit code 2.
  *
  * @example
  * try {
@@ -38,7 +38,7 @@ export class DeepIncubationError extends Error {
 export class InputError extends DeepIncubationError {}
 
 /**
- * The work failed although the input was right: exit 1.
+ * The work failed although the input was valid: exit code 1.
  *
  * @example
  * const isOurs = (error: unknown) => error instanceof RunError;
@@ -46,7 +46,7 @@ export class InputError extends DeepIncubationError {}
  */
 export class RunError extends DeepIncubationError {}
 
-/** The text of anything thrown, for messages that quote a cause. */
+/** The message of any thrown value, for messages that quote a cause. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-/** A path at which there is nothing: the given one, or `name-2.ext`, `name-3.ext` ... */
+/** The first path that does not exist: the given one, or `name-2.ext`, `name-3.ext` ... */
 export function freePath(path: string): string {
   const [, stem, suffix] = /^(.*?)((?:\.\w+)*)$/s.exec(path) ?? [path, path, ''];
   let free = path;

@@ -1,7 +1,7 @@
 import { RunError } from './errors.js';
 
 /**
- * A phase was asked to stop, and left a checkpoint to go on from.
+ * A phase was asked to stop, and saved a checkpoint from which it can resume.
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');

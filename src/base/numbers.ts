@@ -1,6 +1,6 @@
 import { InputError } from './errors.js';
 
-/** @throws InputError naming the option, unless it is a whole number of at least `least` */
+/** @throws InputError naming the option, unless `value` is an integer of at least `least` */
 export function requireWhole(name: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least) return;
   throw new InputError(`${name} is ${value}`, { hint: `give a whole number, at least ${least}` });

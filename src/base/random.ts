@@ -4,8 +4,8 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus';
 
 /**
- * What a random number depends on: the run's seed, then names and numbers such as the phase, the
- * epoch and the sample or step; never the worker, process or machine that draws it.
+ * Key of a random stream: the run's seed, then names and numbers such as the phase, the epoch and the sample or step.
+ * It never contains the worker, process or machine that draws the numbers.
  */
 export type RandomKey = readonly (string | number)[];
 
@@ -38,7 +38,7 @@ export function seedOf(key: RandomKey): number {
   return digest.readUInt32LE(0) * 2 ** 21 + (digest.readUInt32LE(4) >>> 11);
 }
 
-/** A uniform random order of 0 ... length-1 (Fisher-Yates). */
+/** A uniformly random permutation of 0 ... length-1 (Fisher-Yates). */
 export function permutation(length: number, key: RandomKey): Int32Array {
   const stream = randomStream(key);
   const order = Int32Array.from({ length }, (_, i) => i);

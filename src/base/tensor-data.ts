@@ -1,5 +1,5 @@
 /**
- * A tensor as plain bytes: what files hold and processes exchange, before or after any device.
+ * A tensor as plain bytes, independent of any device, as stored in files and exchanged between processes.
  * `dtype` uses safetensors' names. `data` is C-contiguous, little-endian, exactly
  * `elementCount(shape) * dtypeSize(dtype)` bytes long.
  */

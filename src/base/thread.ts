@@ -1,14 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { RunError } from './errors.js';
 
-/** Milliseconds before each further try; a machine is short of threads or memory for moments. */
+/** Milliseconds before each retry: a shortage of threads or memory is often brief. */
 const PAUSES = [100, 400, 1500];
 
 /**
- * Runs a function in a thread of its own, with `data` as its `workerData`. It is passed as its text, since no file's
- * name would do for both the built program and tests, which run from the sources: it can use what Node gives it alone.
+ * Runs a function in a new thread, with `data` as its `workerData`. The function is passed as source text, because no
+ * file name works for both the built program and tests, which run from the sources. It can use only Node's built-ins.
  *
- * @throws RunError where the system has no room for another thread, for two seconds
+ * @throws RunError if the system cannot start another thread within two seconds
  */
 export function startThread(run: () => void, data?: unknown): Worker {
   for (let tries = 0; ; tries++) {

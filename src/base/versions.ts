@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** What this program is and was built with; `libtorch` is there once the set-up has run. */
+/** Versions of this program, Node and libtorch; `libtorch` is missing until the set-up has run. */
 export function versions(): Record<string, string> {
   const { version } = readJson('../../package.json') as { version: string };
   const built = readJson('../../native/build/info.json') as { libtorch?: { version?: string } } | undefined;

@@ -1,11 +1,11 @@
 /**
- * Characters that a terminal acts on, or that change the order in which text is shown: the control characters C0, DEL
- * and C1, the line and paragraph separators, bidirectional controls, annotations and tags, and half surrogates.
+ * Characters that a terminal interprets, or that change the order in which text is shown: the control characters C0, DEL
+ * and C1, line and paragraph separators, bidirectional controls, annotations and tags, and lone surrogates.
  */
 const CONTROLS =
   /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\u206a-\u206f\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
-/** As JSON writes it, so that JSON remains the same JSON. */
+/** Escapes a character as JSON does, so that escaped JSON still parses to the same value. */
 function written(character: string): string {
   return Array.from({ length: character.length }, (_, i) => {
     const unit = character.charCodeAt(i).toString(16).padStart(4, '0');
@@ -13,19 +13,19 @@ function written(character: string): string {
   }).join('');
 }
 
-/** Text of one or more lines with its control characters written out, as `\u001b`. */
+/** Escapes the control characters of a text (as `\u001b`), except line breaks and tabs. */
 export function visible(text: string): string {
   return text.replace(CONTROLS, (found) => (found === '\n' || found === '\t' ? found : written(found)));
 }
 
-/** The same of text that is part of a line: its line breaks and tabs are written out too. */
+/** `visible` for text within a line: line breaks and tabs are escaped too. */
 export function visibleLine(text: string): string {
   return text.replace(CONTROLS, written);
 }
 
 const COLOUR = new RegExp(`(${String.fromCharCode(27)}\\[[\\d;]{0,16}m)`);
 
-/** `visible`, but for sequences that choose a colour: for text of this program's own, of which the parts are visible. */
+/** `visible`, except that colour sequences are kept: for this program's own text, whose parts are already escaped. */
 export function visibleButColours(text: string): string {
   return text
     .split(COLOUR)
@@ -33,7 +33,7 @@ export function visibleButColours(text: string): string {
     .join('');
 }
 
-/** A plain value with `visibleLine` of every string in it. */
+/** Applies `visibleLine` to every string in a plain value. */
 export function visibleStrings<T>(value: T): T {
   if (typeof value === 'string') return visibleLine(value) as T;
   if (typeof value !== 'object' || value === null) return value;

@@ -14,24 +14,24 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { withFileErrors } from './file-errors.js';
 
-/** What a writer that was killed leaves behind starts with this, and may be deleted. */
+/** Prefix of temporary files and folders. A killed writer may leave some behind; they can be deleted. */
 const TEMPORARY_PREFIX = '.tmp-';
 
-/** A new name in `folder`, so that a rename to its neighbour is atomic. */
+/** A new path inside `folder`, so that a rename within that folder is atomic. */
 export function temporaryPath(folder: string, name: string): string {
   return join(folder, `${TEMPORARY_PREFIX}${name}-${randomUUID().slice(0, 8)}`);
 }
 
 interface AtomicOptions {
-  /** Default true. Not for what training writes: a run folder that was deleted must not come back with one file in it. */
+  /** Default true. Training sets it to false: a deleted run folder must not reappear with one file in it. */
   readonly makesFolder?: boolean;
 }
 
 /**
- * Writes a whole file or nothing: a reader, or a run after a crash or power loss, sees either the old
- * content or the new. Makes the folder where it is missing, unless told not to.
+ * Writes a file atomically: a reader, or a run after a crash or power loss, sees either the old
+ * content or the new. Creates the folder if it is missing, unless `makesFolder` is false.
  *
- * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full.
+ * Throws `InputError` if the folder is not writable, `RunError` if the disk is full.
  */
 export function writeFileAtomic(
   path: string,
@@ -64,7 +64,7 @@ export function writeJsonAtomic(path: string, value: unknown, options?: AtomicOp
   writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, options);
 }
 
-/** Deletes what killed writers left in `folder`. Only for who knows that nobody writes there now. */
+/** Deletes temporary files that killed writers left in `folder`. Call it only if no process writes there. */
 export function removeTemporary(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder).filter((name) => name.startsWith(TEMPORARY_PREFIX))) {
@@ -73,12 +73,12 @@ export function removeTemporary(folder: string): void {
 }
 
 /**
- * Makes a folder and those above it that are missing. Each is on the disk, as an entry of the one above it, before
- * this returns: what is written and synced inside is not lost with it.
- * @returns the topmost folder that was made
+ * Creates a folder and its missing parents. Before this returns, each parent's entry for it is synced to the disk, so that
+ * files that are written and synced inside cannot be lost with their folder.
+ * @returns the topmost folder that was created
  */
 export function makeFolders(folder: string): string | undefined {
-  // Not Node's recursive one: it never returns where the system says that a folder exists and its parent does not, as
+  // Not Node's recursive mkdir: it never returns if the system reports that a folder exists and its parent does not, as
   // automounters do.
   const path = resolve(folder);
   if (isFolder(path)) return undefined;
@@ -88,12 +88,12 @@ export function makeFolders(folder: string): string | undefined {
   return made ?? path;
 }
 
-/** Makes one folder, as an entry on the disk, unless it is there. Its parent must be there. */
+/** Creates one folder unless it exists, and syncs its parent, which must exist. */
 export function makeFolder(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {
-    // Another process may have been faster.
+    // Another process may have created it first.
     if (!isFolder(path)) throw error;
   }
   syncFolder(dirname(resolve(path)));
@@ -101,7 +101,7 @@ export function makeFolder(path: string): void {
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
-/** Makes the way to `folder` from the one that holds `top` durable, whoever made the folders in between. */
+/** Makes the path from the parent of `top` down to `folder` durable, no matter which process created the folders between. */
 export function syncWay(top: string, folder: string): void {
   const end = dirname(resolve(top));
   for (let path = dirname(resolve(folder)); ; path = dirname(path)) {
@@ -110,25 +110,25 @@ export function syncWay(top: string, folder: string): void {
   }
 }
 
-/** Makes what was made, renamed and deleted inside `folder` durable. */
+/** Makes creations, renames and deletions inside `folder` durable. */
 export function syncFolder(folder: string): void {
   try {
     sync(folder);
   } catch (error) {
-    // A folder that may be changed and not listed cannot be opened; it is as durable as it gets.
+    // A folder that is writable but not readable cannot be opened, and so cannot be synced.
     if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
   }
 }
 
-/** Moves a folder to another one. At no moment is it in neither on the disk. */
+/** Moves a folder. After a crash at any moment, the disk has it in at least one of the two places. */
 export function moveFolder(from: string, to: string): void {
   renameSync(from, to);
-  // First where it is now.
+  // The destination first.
   syncFolder(dirname(resolve(to)));
   syncFolder(dirname(resolve(from)));
 }
 
-/** Makes a folder durable with all that is in it, files excepted: these are synced when they are written. */
+/** Makes a folder and all folders in it durable. Files are not synced here: their writers do that. */
 export function syncFoldersIn(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (entry.isDirectory()) syncFoldersIn(join(folder, entry.name));
@@ -136,7 +136,7 @@ export function syncFoldersIn(folder: string): void {
   syncFolder(folder);
 }
 
-/** Makes what was appended to a file durable, where there is one. */
+/** Makes a file's content durable, if the file exists. */
 export function syncFile(path: string): void {
   if (existsSync(path)) sync(path);
 }
@@ -146,7 +146,7 @@ function sync(path: string): void {
   try {
     fsyncSync(handle);
   } catch (error) {
-    // Some network file systems cannot sync a folder; their renames are as durable as they get.
+    // Some network file systems cannot sync a folder.
     if (!(error instanceof Error && 'code' in error && error.code === 'EINVAL')) throw error;
   } finally {
     closeSync(handle);

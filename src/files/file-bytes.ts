@@ -6,10 +6,10 @@ import { makeFolders, syncFolder, temporaryPath } from './atomic.js';
 import { withFileErrors } from './file-errors.js';
 import { openRegular } from './small-file.js';
 
-/** Below Linux's and Node's limit of 2^31 - 1 bytes a call. */
+/** Below Linux's and Node's limit of 2^31 - 1 bytes per call. */
 const CHUNK_BYTES = 2 ** 30;
 
-/** A chunk that is looked at as well as read or written: small enough to be in the processor's cache then. */
+/** Chunk size when a callback sees each chunk: small enough to stay in the CPU's cache. */
 const SEEN_CHUNK_BYTES = 2 ** 20;
 
 const readBytes = promisify(read);
@@ -21,7 +21,7 @@ export interface OpenFile {
   readonly size: number;
 }
 
-/** Opens a regular file, runs `use` on it, and closes it again. Throws `InputError` where it cannot. */
+/** Opens a regular file, runs `use` on it, and closes it. Throws `InputError` if it cannot be opened. */
 export function withFile<T>(path: string, use: (file: OpenFile) => T): T {
   const file = openFile(path);
   try {
@@ -31,7 +31,7 @@ export function withFile<T>(path: string, use: (file: OpenFile) => T): T {
   }
 }
 
-/** `withFile` for work that takes its time. */
+/** `withFile` for asynchronous work. */
 export async function withFileAsync<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
   const file = openFile(path);
   try {
@@ -42,8 +42,8 @@ export async function withFileAsync<T>(path: string, use: (file: OpenFile) => Pr
 }
 
 /**
- * Exactly `length` bytes from `position`, in an allocation of their own (so that views of any
- * element size are aligned). Throws `InputError` where the file ends before, or memory does.
+ * Exactly `length` bytes from `position`, in a new buffer (so that views of any element size are aligned).
+ * Throws `InputError` if the file ends too early or there is not enough memory.
  */
 export function readAt(file: OpenFile, position: number, length: number): Uint8Array {
   const bytes = allocate(length, file.path);
@@ -58,8 +58,8 @@ export function readAt(file: OpenFile, position: number, length: number): Uint8A
 }
 
 /**
- * Fills `target` from `position`, on another thread; `seen` is given every chunk once it is there, while the
- * reading of other targets goes on. Throws `InputError` where the file ends before.
+ * Fills `target` from `position`, on another thread. Passes every chunk to `seen` once it is read, while reads into
+ * other targets continue. Throws `InputError` if the file ends too early.
  */
 export async function readInto(
   file: OpenFile,
@@ -77,7 +77,7 @@ export async function readInto(
   }
 }
 
-/** Zeros. Throws `InputError` naming `path` where they do not fit into memory. */
+/** `length` zero bytes. Throws `InputError` naming `path` if they do not fit into memory. */
 export function allocate(length: number, path: string): Uint8Array {
   try {
     return new Uint8Array(length);
@@ -89,7 +89,7 @@ export function allocate(length: number, path: string): Uint8Array {
   }
 }
 
-/** Writes all of `bytes` at `position`, or where the descriptor is; `seen` is given every chunk. */
+/** Writes all of `bytes` at `position`, default the descriptor's current position. Passes every chunk to `seen`. */
 export function writeAll(
   descriptor: number,
   bytes: Uint8Array,
@@ -107,15 +107,15 @@ export function writeAll(
 }
 
 /**
- * Makes a file of what `write` writes, straight under its name, and waits until it is on the disk.
- * Throws `InputError` where the path cannot be written, `RunError` where the disk is full or fails.
+ * Creates a file directly under its final name, fills it with `write`, and waits until it is on the disk.
+ * Throws `InputError` if the path is not writable, `RunError` if the disk is full or fails.
  */
 export function writeFile(path: string, write: (descriptor: number) => void): void {
   withFileErrors(path, () => writeOpened(path, write));
 }
 
 /**
- * `writeFile`, but whole or not at all: under another name first, then renamed. Makes the folder where it is
+ * `writeFile`, but atomic: written under a temporary name first, then renamed. Creates the folder if it is
  * missing.
  */
 export function replaceFile(path: string, write: (descriptor: number) => void): void {

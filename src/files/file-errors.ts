@@ -9,8 +9,8 @@ const GONE = 'Was the folder deleted or moved, or its disk taken away? Nothing i
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * Does file work on `path` and names it in what is thrown: `InputError` where the user's folder cannot be
- * used, `RunError` where the disk is full or fails.
+ * Runs file operations on `path` and names it in errors: `InputError` if the user's folder cannot be
+ * used, `RunError` if the disk is full or fails.
  */
 export function withFileErrors<T>(path: string, work: () => T): T {
   try {
@@ -20,7 +20,7 @@ export function withFileErrors<T>(path: string, work: () => T): T {
   }
 }
 
-/** A full or read-only disk under `path`, met by work that went without `withFileErrors`; anything else as it is. */
+/** Converts errors of a full or read-only disk under `path` that were not caught by `withFileErrors`; returns the rest as is. */
 export function asFileError(error: unknown, path: string): unknown {
   if (error instanceof DeepIncubationError) return error;
   const code = systemCode(error);
@@ -28,8 +28,8 @@ export function asFileError(error: unknown, path: string): unknown {
 }
 
 /**
- * What the system no longer gives while work is under way, as `RunError`s, whoever met it: a disk that could be written
- * before and is read-only now, and files of which too many are open. Anything else as it is.
+ * Converts errors about resources that the system withdrew during a run to `RunError`: a disk that became read-only, and too
+ * many open files. Returns all other errors as they are.
  */
 export function asLostResource(error: unknown): unknown {
   const isReadOnly = systemCode(error) === 'EROFS' && error instanceof InputError;
@@ -42,13 +42,13 @@ export function asLostResource(error: unknown): unknown {
   return tooManyOpen(error) ?? error;
 }
 
-/** Too many open files as a `RunError`, whatever wraps it; nothing where it is another error. */
+/** A `RunError` if the error, or one that it wraps, is about too many open files; else undefined. */
 export function tooManyOpen(error: unknown): RunError | undefined {
   if (error instanceof RunError || !OPEN_FILES.has(systemCode(error))) return undefined;
   return tooManyFiles(errorText(error), error);
 }
 
-/** The run folder is not where it was, while it is being worked on. */
+/** @throws RunError if the run folder no longer exists */
 export function requireThere(runDir: string): void {
   if (existsSync(runDir)) return;
   throw new RunError(`${runDir} is not there any more.`, { hint: GONE });
@@ -80,7 +80,7 @@ function fileError(error: unknown, path: string): DeepIncubationError {
   return new RunError(`Cannot write ${path}: ${errorText(error)}`, { cause: error });
 }
 
-/** Why the nearest folder above `path` that exists cannot be written: Node's recursive `mkdir` tells ENOENT then. */
+/** The error that makes the nearest existing parent of `path` unwritable: Node's recursive `mkdir` reports ENOENT for it. */
 function denialOf(path: string): unknown {
   const parent = dirname(resolve(path));
   if (!existsSync(parent)) return denialOf(parent);
@@ -92,7 +92,7 @@ function denialOf(path: string): unknown {
   }
 }
 
-/** The system's code of an error or of what it wraps: writers below may have wrapped it already. */
+/** The system's code of an error or of the error that it wraps. */
 function systemCode(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path';
 /**
- * Names of files as text, also those that are not UTF-8: each byte that does not belong to a valid sequence becomes
- * the lone surrogate U+DC00 + byte, as in Python's `surrogateescape` (PEP 383). `pathOf` gives the bytes back.
+ * Decodes a file name, even if it is not UTF-8: each byte outside a valid sequence becomes the lone surrogate
+ * U+DC00 + byte, as in Python's `surrogateescape` (PEP 383). `pathOf` restores the bytes.
  */
 export function nameOf(bytes: Buffer): string {
   const text = bytes.toString('utf8');
@@ -17,12 +17,12 @@ export function nameOf(bytes: Buffer): string {
   return name;
 }
 
-/** A path whose names are from `nameOf`, as the functions of `node:fs` take it. */
+/** Converts a path with names from `nameOf` to the form that `node:fs` accepts. */
 export function pathOf(path: string): string | Buffer {
   return isUtf8(path) ? path : pathBytes(path);
 }
 
-/** The bytes of a name or path. */
+/** The bytes of a name or path, the inverse of `nameOf`. */
 export function pathBytes(path: string): Buffer {
   if (isUtf8(path)) return Buffer.from(path);
   const parts = path.split(/([\udc80-\udcff])/u);
@@ -31,7 +31,7 @@ export function pathBytes(path: string): Buffer {
   );
 }
 
-/** A name or path as it is shown: bytes that are not UTF-8 as `\xE9`. */
+/** A name or path for display, with bytes that are not UTF-8 as `\xE9`. */
 export function shownName(name: string): string {
   return isUtf8(name)
     ? name
@@ -62,7 +62,7 @@ function sequenceLength(lead: number): number {
   return lead >= 0xc0 ? 2 : 1;
 }
 
-/** Says that a path of a recipe or a command does not exist; of a relative one, from where it was looked for. */
+/** Message that a path from a recipe or a command does not exist; for a relative path, it names the working folder. */
 export function absent(path: string): string {
   return `${path} does not exist${isAbsolute(path) ? '' : ` in ${process.cwd()}`}`;
 }

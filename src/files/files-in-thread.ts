@@ -1,21 +1,21 @@
 import { startThread } from '../base/thread.js';
 
-/** A file to be, of these bytes one after another. */
+/** A file to write: the parts, one after another. */
 export interface FileParts {
   readonly path: string;
   readonly parts: readonly Uint8Array[];
 }
 
-/** What became of it. */
+/** Size and hash of a written file. */
 export interface WrittenFile {
   readonly bytes: number;
   readonly sha256: string;
 }
 
 /**
- * Writes files, hashes them and waits until they are on the disk, from a thread for each: this thread goes on
- * meanwhile. The bytes are taken over, not copied, where they have a buffer to themselves; nobody else may use them
- * then, and no two files may share them. Rejects, once all threads have ended, with the system's error, its `code` kept.
+ * Writes and hashes files, each in its own thread, and waits until they are on the disk, without blocking this thread. A part
+ * that fills its whole buffer is transferred, not copied: the caller can no longer use it, and no two files may share it.
+ * Rejects once all threads have ended, with the system's error and its `code`.
  */
 export async function writeFilesInThread(files: readonly FileParts[]): Promise<WrittenFile[]> {
   const ended = await Promise.allSettled(files.map(writeInThread));
@@ -35,7 +35,7 @@ function writeInThread(file: FileParts): Promise<WrittenFile> {
       else reject(Object.assign(new Error(error?.message), { code: error?.code }));
     });
     thread.on('error', reject);
-    // A no-op after an answer.
+    // Has no effect after a message.
     thread.on('exit', (code) => reject(new Error(`the writing thread ended with code ${code}`)));
     thread.postMessage(file, buffers);
   });
@@ -53,11 +53,11 @@ function write(): void {
   const { createHash } = process.getBuiltinModule('node:crypto');
   const { getPriority, setPriority } = process.getBuiltinModule('node:os');
   const { parentPort } = process.getBuiltinModule('node:worker_threads');
-  // 0 is this thread on Linux: where cores are short it takes a tenth of one, and the training the rest.
+  // On Linux, 0 means this thread. If cores are scarce, it gets a tenth of one, and training gets the rest.
   setPriority(0, Math.max(getPriority(0), 10));
   const chunkBytes = 2 ** 22;
   const blockBytes = 2 ** 12;
-  // A buffer that could grow starts on a page of memory, as O_DIRECT requires.
+  // A resizable buffer is page-aligned, as O_DIRECT requires.
   const chunk = new Uint8Array(new ArrayBuffer(chunkBytes, { maxByteLength: chunkBytes }));
 
   const writeFile = ({ path, parts }: FileParts, flags: number): WrittenFile => {
@@ -66,7 +66,7 @@ function write(): void {
     let bytes = 0;
     let used = 0;
     const empty = () => {
-      // Whole blocks; what is too much at the end is cut off again.
+      // Whole blocks; the excess at the end is truncated afterwards.
       const end = Math.ceil(used / blockBytes) * blockBytes;
       for (let done = 0; done < end; ) done += writeSync(descriptor, chunk, done, end - done);
       hash.update(chunk.subarray(0, used));
@@ -95,10 +95,10 @@ function write(): void {
   const writeFileDirect = (file: FileParts): WrittenFile => {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
     try {
-      // Past the system's cache, whose pages cost more time than the disk.
+      // Bypass the page cache, which takes more time than the disk.
       return writeFile(file, flags | (constants.O_DIRECT ?? 0));
     } catch (error) {
-      // Not every file system can do so.
+      // Not every file system supports O_DIRECT.
       if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
       return writeFile(file, flags);
     }

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { startThread } from '../base/thread.js';
 
 /**
- * Touches a lock file every `everyMs` for as long as this process lives, from a thread of its own: a step may keep
- * the main thread for minutes, and other machines would take the lock for a dead one's. A process whose lock is
- * another's all the same (it was stopped, or cut off from the file server, for too long) is killed before it can
- * write into what the other holds.
+ * Touches a lock file every `everyMs` while this process is alive, from a separate thread: a step may block the main
+ * thread for minutes, and other machines would consider the holder dead. If another process has taken the lock over
+ * nevertheless (this one was suspended, or cut off from the file server, for too long), this process is killed before
+ * it can write into the other's folder.
  */
 export function startBeat(path: string, everyMs: number): { stop(): void } {
   const thread = startThread(beat, { path, everyMs, mine: readFileSync(path, 'utf8') });
@@ -22,7 +22,7 @@ function beat(): void {
     try {
       return readFileSync(path, 'utf8');
     } catch {
-      // The folder may be gone for a moment, or for good: what is written next tells.
+      // The folder may be missing temporarily or permanently; the next write to it reports an error.
       return undefined;
     }
   };
@@ -37,7 +37,7 @@ function beat(): void {
       const now = new Date();
       utimesSync(path, now, now);
     } catch {
-      // As above.
+      // Ignored for the same reason.
     }
   }, everyMs);
 }

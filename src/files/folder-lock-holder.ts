@@ -9,11 +9,11 @@ const holderSchema = z.object({
   pid: z.int(),
   host: z.string(),
   started: z.string(),
-  /** The folder, as an absolute path without links; locks of older versions do not tell it. */
+  /** The folder, as an absolute path without links; missing in locks of older versions. */
   folder: z.string().optional(),
 });
 
-/** Who holds a folder, as its lock file tells. */
+/** The holder of a folder, from its lock file. */
 export type Holder = z.infer<typeof holderSchema>;
 
 /** This process, as the holder of a folder. */
@@ -23,15 +23,15 @@ export function ownHolder(folder: string): Holder {
 
 const SELF = { pid: process.pid, host: hostname() } as const;
 
-/** Whether a holder is this process: on other machines, and in other containers, others have its number. */
+/** Whether a holder is this process. The pid is not enough: processes on other machines or in other containers may share it. */
 export function isSelf({ pid, host, started }: Holder): boolean {
   return pid === SELF.pid && host === SELF.host && started === (startOf(pid) ?? '');
 }
 
-/** Who a lock file names; nothing where there is none, or only half of one. */
+/** Parses a lock file; undefined if it is missing or incomplete. */
 export function holderOf(path: string): Holder | undefined {
   try {
-    // A pipe would be waited for.
+    // Opening a pipe would block.
     if (!lstatSync(path).isFile()) return undefined;
     return holderSchema.safeParse(JSON.parse(readSmallText(path))).data;
   } catch {
@@ -39,7 +39,7 @@ export function holderOf(path: string): Holder | undefined {
   }
 }
 
-/** Whether the process that a lock on this machine names lives, and holds this folder: not the one this is a copy of. */
+/** Whether the process named in a lock of this machine is alive and holds this folder, not one that this is a copy of. */
 export function livesHere(path: string, holder: Holder): boolean {
   return startOf(holder.pid) === holder.started && !isCopied(path, holder);
 }
@@ -55,11 +55,11 @@ function isCopied(path: string, holder: Holder): boolean {
   }
 }
 
-/** When a process began, in ticks since the machine did: a later process of the same number began later. */
+/** Start time of a process, in ticks since boot: it distinguishes processes that had the same pid. */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field, in brackets, may hold anything; state is the third, the start the 22nd.
+    // The second field, in parentheses, may contain anything; the state is the third, the start time the 22nd.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : fields[19];
   } catch {

@@ -9,18 +9,18 @@ import { withFileErrors } from './file-errors.js';
 import { startBeat } from './folder-lock-beat.js';
 import { type Holder, holderOf, isSelf, livesHere, ownHolder } from './folder-lock-holder.js';
 
-/** Held by one process at a time; left behind by one that was killed, and then taken over. */
+/** Lock on a folder. One process holds it at a time; if that process is killed, the next one takes the lock over. */
 export interface FolderLock {
   release(): void;
 }
 
-/** Of holders on other machines, in milliseconds. */
+/** Timing for holders on other machines, in milliseconds. */
 export interface LockTiming {
-  /** Between two touches of a lock by its holder. */
+  /** Interval at which a holder touches its lock. */
   readonly beatMs: number;
-  /** A lock touched less long ago or ahead, by this machine's clock, has a live holder. */
+  /** The holder is alive if the lock's time is less than this before or after this machine's clock. */
   readonly staleMs: number;
-  /** Any other is a dead one's when it was not touched while it was watched for so long: clocks differ, and jump. */
+  /** Otherwise the holder is dead once the lock was watched for this long without a touch: clocks differ, and jump. */
   readonly confirmMs: number;
 }
 
@@ -28,8 +28,8 @@ const TIMING: LockTiming = { beatMs: 10_000, staleMs: 60_000, confirmMs: 30_000 
 const RETRY_MS = 50;
 
 /**
- * Takes a folder for this process: two runs, or two processes of one phase, would write over each other. Whether
- * the holder lives is asked of the system on the same machine; on another the touches of its lock file tell.
+ * Locks a folder for this process: two runs, or two processes of one phase, would overwrite each other's files. For a holder
+ * on this machine, the system is asked whether it is alive; for one on another machine, the lock file's touches show it.
  * @param patience milliseconds to wait for a holder that may be about to end
  * @throws InputError naming the holder
  */
@@ -50,7 +50,7 @@ export async function lockFolder(folder: string, patience = 0, timing = TIMING):
   }
 }
 
-/** The process that holds a folder, as far as one look tells; nothing where it is free or its holder is dead. */
+/** The process that holds a folder, from a single check; undefined if the folder is free or its holder not known to be alive. */
 export function liveHolder(folder: string): Holder | undefined {
   const path = lockPath(folder);
   const holder = holderOf(path);
@@ -61,7 +61,7 @@ const lockPath = (folder: string) => join(folder, '.lock');
 
 type Life = 'alive' | 'dead' | 'unsure';
 
-/** Judges the holders of one lock, the better the longer it watches. */
+/** Makes a function that decides whether the holder of one lock is alive. Its answers improve the longer it watches. */
 function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder: Holder) => Life {
   let seen: { readonly touched: number; readonly since: number } | undefined;
   let wasTouched = false;
@@ -74,18 +74,18 @@ function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder:
       seen = { touched, since: now };
     }
     if (now - seen.since >= confirmMs) return 'dead';
-    // Its clock may be ahead of this one.
+    // The other machine's clock may be ahead of this one.
     const apart = Math.abs(Date.now() - touched);
     return wasTouched || apart < staleMs ? 'alive' : 'unsure';
   };
 }
 
-/** @returns the holder that stands in the way */
+/** @returns the holder that prevents taking the lock, or undefined if the lock was taken */
 function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; life: Life } | undefined {
-  // Of nobody else, not even of a process of the same number on another machine.
+  // A unique name, even if a process on another machine has the same pid.
   const draft = `${path}.${randomUUID().slice(0, 8)}`;
   return withFileErrors(path, () => {
-    // Written whole before it has its name: another process never reads half of it.
+    // Written completely before it is linked to its name, so that no process reads half of it.
     const file = openSync(draft, 'wx');
     try {
       writeSync(file, JSON.stringify(ownHolder(dirname(path))));
@@ -111,7 +111,7 @@ function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; 
   });
 }
 
-/** Removes a dead holder's lock, unless another process was faster and it is that one's by now. */
+/** Removes a dead holder's lock, unless another process has taken the lock over by now. */
 function setAside(path: string, dead: Holder | undefined, aside: string): void {
   try {
     renameSync(path, aside);
@@ -133,7 +133,7 @@ function held(path: string, beatMs: number): FolderLock {
         const holder = holderOf(path);
         if (holder !== undefined && isSelf(holder)) rmSync(path, { force: true });
       } catch {
-        // On a disk that became read-only it stays: a dead process's, once this one has ended.
+        // On a disk that became read-only, the lock file stays; once this process ends, its holder counts as dead.
       }
     },
   };

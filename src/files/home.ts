@@ -1,12 +1,12 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** A path that begins with `~/` from the user's home folder, as a shell has it; others as they are. */
+/** Expands `~` or a leading `~/` to the user's home folder, as a shell does. */
 export function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path;
 }
 
-/** Arguments of a command line; shells leave the `~` in `--out=~/runs` as it is. */
+/** Expands `~` in command-line arguments: shells do not expand it in `--out=~/runs`. */
 export function expandHomeInArguments(args: readonly string[]): string[] {
   return args.map((arg) => {
     const flag = /^--[\w-]+=(?=~)/.exec(arg)?.[0] ?? '';

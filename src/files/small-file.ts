@@ -1,15 +1,15 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { InputError } from '../base/errors.js';
 
-/** Bytes of a list or record that people or programs write: far more than any has. */
+/** Limit, in bytes, for text files such as lists and records: far more than any real one has. */
 export const MOST_TEXT = 2 ** 24;
 
 /**
- * Opens a regular file for reading. A pipe would be waited for, and a device has no end.
- * @throws InputError saying what it is instead; the system's error where it cannot be opened
+ * Opens a regular file for reading. Opening a pipe would block, and a device has no end.
+ * @throws InputError saying what it is instead; the system's error if it cannot be opened
  */
 export function openRegular(path: string): { readonly descriptor: number; readonly size: number } {
-  // Before it is opened: that alone does something to some devices.
+  // Checked before opening, because opening has side effects on some devices.
   requireRegular(path, statSync(path));
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -23,8 +23,8 @@ export function openRegular(path: string): { readonly descriptor: number; readon
 }
 
 /**
- * All of a regular file of at most `most` bytes.
- * @throws InputError where it is none, or longer; the system's error where it cannot be read
+ * Reads a regular file of at most `most` bytes.
+ * @throws InputError if it is not a regular file, or longer; the system's error if it cannot be read
  */
 export function readSmall(path: string, most = MOST_TEXT): Buffer {
   const { descriptor, size } = openRegular(path);
@@ -47,7 +47,7 @@ export function readSmall(path: string, most = MOST_TEXT): Buffer {
   }
 }
 
-/** `readSmall` as UTF-8. */
+/** `readSmall`, decoded as UTF-8. */
 export function readSmallText(path: string, most?: number): string {
   return readSmall(path, most).toString('utf8');
 }

@@ -1,10 +1,10 @@
 import { InputError } from '../base/errors.js';
 
-/** The fixed 512 bytes before a file of a tar archive. */
+/** The 512-byte header before each file in a tar archive. */
 export interface TarHeader {
   /**
-   * `pax`, `long-name`: their content tells of the file that follows. `link`, `sparse`: files whose bytes are not
-   * simply here. `skipped`: no regular file, but with content. `other`: without (folders, devices).
+   * `pax`, `long-name`: metadata of the file that follows. `link`, `sparse`: files whose bytes are not stored here
+   * as they are. `skipped`: not a regular file, but with content. `other`: without content (folders, devices).
    */
   readonly kind: 'file' | 'pax' | 'long-name' | 'link' | 'sparse' | 'skipped' | 'other';
   readonly name: string;
@@ -12,7 +12,7 @@ export interface TarHeader {
   readonly size: number;
 }
 
-/** By the header's type flag; what is not listed is content of a kind that nobody needs. */
+/** Keyed by the header's type flag. Flags that are not listed count as `skipped`. */
 const KINDS: Readonly<Record<string, TarHeader['kind']>> = {
   '\0': 'file',
   '0': 'file',
@@ -29,10 +29,10 @@ const KINDS: Readonly<Record<string, TarHeader['kind']>> = {
 };
 
 /**
- * Reads a header; undefined: the block of zeros that ends an archive.
+ * Parses a header; undefined for the block of zeros that ends an archive.
  *
- * @param place what a message says of it
- * @throws InputError if its check sum is wrong, or a number no number.
+ * @param place names the header in error messages
+ * @throws InputError if the checksum is wrong, or a number is invalid
  */
 export function headerOf(block: Buffer, place: string): TarHeader | undefined {
   const stored = octal(block, 148, 8);
@@ -54,7 +54,7 @@ export function headerOf(block: Buffer, place: string): TarHeader | undefined {
   };
 }
 
-/** The sum of all bytes, its own field as spaces; some old programs summed signed bytes. */
+/** Checks the sum of all bytes, with the checksum field as spaces; some old programs summed signed bytes. */
 function hasSum(block: Buffer, stored: number): boolean {
   let unsigned = 8 * 0x20;
   let signed = unsigned;
@@ -66,13 +66,13 @@ function hasSum(block: Buffer, stored: number): boolean {
   return stored === unsigned || stored === signed;
 }
 
-/** Digits between blanks and zeros; undefined where there is something else. */
+/** Octal digits padded with spaces and NULs; undefined for anything else. */
 function octal(block: Buffer, start: number, length: number): number | undefined {
   const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(block.toString('latin1', start, start + length))?.[1];
   return digits === undefined ? undefined : Number.parseInt(digits || '0', 8);
 }
 
-/** GNU's binary numbers of 8 GiB and more; undefined where negative, or beyond what any file has. */
+/** GNU's binary numbers, for sizes of 8 GiB and more; undefined if negative or beyond the safe integers. */
 function base256(block: Buffer, start: number, length: number): number | undefined {
   let value = block[start] & 0x7f;
   for (let i = start + 1; i < start + length && Number.isSafeInteger(value); i++)

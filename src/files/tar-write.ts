@@ -1,6 +1,6 @@
 import { writeAll } from './file-bytes.js';
 
-/** A file to be put into a tar archive: `write` writes its `size` bytes where the descriptor is. */
+/** A file to add to a tar archive: `write` writes its `size` bytes at the descriptor's current position. */
 export interface TarFile {
   readonly name: string;
   readonly size: number;
@@ -10,7 +10,7 @@ export interface TarFile {
 const BLOCK = 512;
 
 /**
- * Writes a tar archive (POSIX.1-1988 ustar) of regular files, the same bytes for the same files. Names are ASCII of at
+ * Writes a tar archive (POSIX.1-1988 ustar) of regular files. The same files give the same bytes. Names are ASCII of at
  * most 100 characters.
  */
 export function writeTar(descriptor: number, files: readonly TarFile[]): void {
@@ -29,7 +29,7 @@ function header({ name, size }: TarFile): Buffer {
   block.write('0000644\0' + '0000000\0' + '0000000\0', 100, 'latin1');
   if (size < 8 ** 11) block.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
   else {
-    // GNU's binary numbers, from 8 GiB on.
+    // GNU's binary format for sizes of 8 GiB and more.
     block.writeBigUInt64BE(BigInt(size), 128);
     block[124] = 0x80;
   }

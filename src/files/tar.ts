@@ -3,26 +3,26 @@ import { InputError } from '../base/errors.js';
 import type { OpenFile } from './file-bytes.js';
 import { headerOf, type TarHeader } from './tar-header.js';
 
-/** A file within a tar file: `size` bytes from `start`. */
+/** A file within a tar archive: `size` bytes from `start`. */
 export interface TarEntry {
   readonly name: string;
   readonly start: number;
   readonly size: number;
 }
 
-/** Bytes of an open file. The result may be overwritten by the next call. Throws `InputError` beyond the end. */
+/** Reads bytes of an open file. The next call may overwrite the result. Throws `InputError` beyond the end. */
 export type ReadAt = (start: number, length: number) => Buffer;
 
 const BLOCK = 512;
-/** Names and attributes beyond it are an attack or damage. */
+/** Longer names and attributes mean an attack or a damaged file. */
 const MOST_META_BYTES = 2 ** 20;
 
 /**
- * The regular files of a tar archive (ustar, GNU and pax, with long names and sizes), in its order. Headers alone
- * are read, so that a shard of gigabytes takes as many small reads as it holds files. Names lose a leading `./`.
+ * The regular files of a tar archive (ustar, GNU and pax, with long names and sizes), in archive order. Only headers
+ * are read, so a shard of gigabytes takes one small read per file. A leading `./` is removed from names.
  *
- * @throws InputError (when iterated) where the archive is truncated or damaged, a name leads out of it, or a file
- *   has no bytes of its own here (links, sparse files).
+ * @throws InputError (during iteration) if the archive is truncated or damaged, a name points outside the archive, or
+ *   a file's bytes are not stored in it (links, sparse files).
  */
 export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
   let told: Told = {};
@@ -52,7 +52,7 @@ export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
   }
 }
 
-/** Reads with a window, so that small neighbouring files and headers come with one call of the system. */
+/** Reads through a 4 KiB window, so that one system call serves small neighbouring files and headers. */
 export function windowReader({ descriptor, path, size }: OpenFile): ReadAt {
   const window = Buffer.alloc(4096);
   let from = 0;
@@ -70,7 +70,7 @@ export function windowReader({ descriptor, path, size }: OpenFile): ReadAt {
   };
 }
 
-/** Bytes read: fewer than the target has where the file ends. */
+/** @returns the number of bytes read: fewer than the target has if the file ends */
 function filled(descriptor: number, target: Buffer, start: number): number {
   let done = 0;
   while (done < target.length) {
@@ -81,7 +81,7 @@ function filled(descriptor: number, target: Buffer, start: number): number {
   return done;
 }
 
-/** What headers before it say of a file. */
+/** Properties of a file from the metadata headers before it. */
 interface Told {
   readonly name?: string;
   readonly size?: number;
@@ -105,7 +105,7 @@ function toldBy(kind: 'pax' | 'long-name', bytes: Buffer, place: string): Told {
   return { ...(name !== undefined && { name }), ...(size !== undefined && { size: Number(size) }) };
 }
 
-/** `<length> <key>=<value>\n` each, the length in bytes and of the whole record (POSIX.1-2001, pax). */
+/** Records of the form `<length> <key>=<value>\n`; the length is that of the whole record, in bytes (POSIX.1-2001, pax). */
 function paxRecords(bytes: Buffer, place: string): Map<string, string> {
   const records = new Map<string, string>();
   for (let at = 0; at < bytes.length; ) {

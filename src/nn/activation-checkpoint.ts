@@ -7,11 +7,11 @@ import type { Module } from './module.js';
 
 /**
  * Activation checkpointing (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", each block a segment):
- * of a block only its input is kept, and the backward pass computes the rest again. It costs those blocks a second
- * forward pass and changes no number, as long as a block's output is a function of its input and parameters alone:
- * what it draws must follow from a key.
+ * only the input of a block is kept, and the backward pass recomputes the rest. This costs a second forward pass of those
+ * blocks and does not change the results, if a block's output depends only on its input and parameters: its random numbers
+ * must be derived from a key.
  *
- * A tape serves one forward and one backward pass.
+ * A tape is used for one forward and one backward pass.
  *
  * @example
  * const tape = activationTape();
@@ -23,18 +23,18 @@ import type { Module } from './module.js';
  * }
  */
 export interface ActivationTape {
-  /** `forward(x)`. Where a gradient is wanted of `x` or of the block's parameters, it goes on the tape. */
+  /** Runs `forward(x)`. If `x` or a parameter of the block requires a gradient, the block is recorded on the tape. */
   run(block: Module, x: Tensor, forward: (x: Tensor) => Tensor): Tensor;
   /**
-   * Continues the backward pass of the loss, which ends at the output of the last block: through the blocks, last to
-   * first, and through what was recorded before and between them.
+   * Continues the loss's backward pass, which stops at the output of the last block: through the blocks, last to
+   * first, and through the operations that were recorded before and between them.
    */
   backward(): void;
-  /** Frees what a backward pass has not. Idempotent. */
+  /** Frees the entries that no backward pass has freed. Idempotent. */
   free(): void;
 }
 
-/** What the backward pass of a block starts from. */
+/** Data for the backward pass of a block. */
 interface Entry {
   readonly block: Module;
   readonly forward: (x: Tensor) => Tensor;
@@ -42,7 +42,7 @@ interface Entry {
   readonly output: Tensor;
 }
 
-/** @param computing runs a block the second time as the first time: under the same autocast */
+/** @param computing runs the recomputation under the same conditions as the first forward pass, such as autocast */
 export function activationTape(computing: (work: () => Tensor) => Tensor = (work) => work()): ActivationTape {
   const entries: Entry[] = [];
   return {
@@ -73,7 +73,7 @@ function backThrough(entry: Entry, computing: (work: () => Tensor) => Tensor): v
   try {
     scope(() => {
       const gradient = output.grad;
-      // Nothing that the loss depends on has read the output.
+      // The loss does not depend on this output.
       if (gradient === null) return;
       output.free();
       keepingBuffers(block, () =>
@@ -90,8 +90,8 @@ function backThrough(entry: Entry, computing: (work: () => Tensor) => Tensor): v
 }
 
 /**
- * Runs the second forward pass and its backward pass, and leaves the buffers (the statistics of batch norm) as the first
- * forward pass left them. They are restored last: autograd refuses a buffer that has changed between the two.
+ * Runs the second forward pass and its backward pass, and restores the buffers (the statistics of batch norm) to their values
+ * after the first forward pass. They are restored at the end: autograd rejects a buffer that changed between the two passes.
  */
 function keepingBuffers(block: Module, work: () => void): void {
   const kept = noGrad(() =>
@@ -105,7 +105,7 @@ function keepingBuffers(block: Module, work: () => void): void {
 
 const toOwnType = tensorOperator('aten::to', 'other');
 
-/** The tensor itself, not a view of it, once more: the sequence that it is part of frees its own early. */
+/** A second handle of the same tensor (not a view): the caller's sequence of blocks frees its handle early. */
 function reference(x: Tensor): Tensor {
   return keep(toOwnType(x, x));
 }

@@ -7,8 +7,8 @@ import { Linear } from './layers.js';
 import { Module } from './module.js';
 
 /**
- * Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key, value, in thirds.
- * @throws InputError where the heads do not share the width evenly
+ * Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key and value, a third each.
+ * @throws InputError if `heads` does not divide `width`
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -27,7 +27,7 @@ export class Attention extends Module {
     this.#heads = heads;
   }
 
-  /** With `queries`, the output of the first `queries` tokens alone, which still attend to all. */
+  /** With `queries`, computes the output of only the first `queries` tokens, which still attend to all tokens. */
   forward(x: Tensor, queries = x.shape[1]): Tensor {
     const [batch, tokens, width] = x.shape;
     const [query, key, value] =
@@ -55,8 +55,8 @@ export class Attention extends Module {
 }
 
 /**
- * On the CPU, bfloat16 attention over a few dozen tokens is slower than float32: its backward pass prepares oneDNN
- * products one by one.
+ * Uses float32 on the CPU: bfloat16 attention over a few dozen tokens is slower there, because its backward pass prepares
+ * oneDNN products one by one.
  */
 function attend(query: Tensor, key: Tensor, value: Tensor): Tensor {
   const isSlow = query.dtype === 'BF16' && query.device === 'cpu';

@@ -8,8 +8,8 @@ import { buffer, Module, type ModuleBuffer } from './module.js';
  * Batch normalisation of images (Ioffe and Szegedy 2015), with the parameters, buffers and defaults of
  * torch.nn.BatchNorm2d: [B, C, H, W] -> the same shape.
  *
- * In training it normalises with the statistics of the micro-batch, and moves the running ones; in evaluation it uses the
- * running ones. Frozen (`weight` needs no gradient) it is in evaluation mode always.
+ * Training uses the statistics of the micro-batch and updates the running ones; evaluation uses the running ones. A frozen
+ * layer (`weight` requires no gradient) is always in evaluation mode.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -22,7 +22,7 @@ export class BatchNorm2d extends Module {
   readonly bias: Tensor;
   readonly running_mean: ModuleBuffer;
   readonly running_var: ModuleBuffer;
-  /** Micro-batches that have moved the running statistics. */
+  /** Number of micro-batches that have updated the running statistics. */
   readonly num_batches_tracked: ModuleBuffer;
   readonly #momentum: number;
   readonly #eps: number;

@@ -5,7 +5,7 @@ import { heParameter, type InitContext, zeroParameter } from './init.js';
 import { Module } from './module.js';
 
 export interface Conv2dOptions {
-  /** Pixels of a kernel's side. */
+  /** Side of the kernel, in pixels. */
   readonly kernel: number;
   /** Default 1. */
   readonly stride?: number;
@@ -13,13 +13,13 @@ export interface Conv2dOptions {
   readonly padding?: number;
   /** Default true. */
   readonly bias?: boolean;
-  /** What He initialisation counts (see `heParameter`). Default out. */
+  /** Fan of the He initialisation (see `heParameter`). Default `out`. */
   readonly fan?: 'in' | 'out';
 }
 
 /**
  * A convolution with a square kernel: [B, inputs, H, W] -> [B, outputs, H', W']. Weights N(0, 2 / fan), bias 0.
- * @throws InputError when a size is not a whole number
+ * @throws InputError if a size is not a positive integer (`padding`: 0 or more)
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

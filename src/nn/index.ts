@@ -1,6 +1,6 @@
 /**
- * What a model is made of: layers, their initialisation, and the operators in use, on tensors of libtorch.
- * `import ... from 'deep-incubation/nn'`. Operators that are not here: `tensorOperator`.
+ * Building blocks of models: layers, their initialisation, and operators on libtorch tensors.
+ * `import ... from 'deep-incubation/nn'`. For operators that are not listed here, use `tensorOperator`.
  *
  * @module nn
  */

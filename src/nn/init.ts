@@ -4,17 +4,17 @@ import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import { parameter } from './module.js';
 
-/** Where and from what parameters are made. */
+/** Device, dtype and random numbers of new parameters. */
 export interface InitContext {
   readonly device: string;
   readonly dtype: 'F32' | 'F64';
-  /** Of the CPU, whatever the device. */
+  /** A CPU generator, whatever the device. */
   readonly generator: Generator;
 }
 
 /**
- * N(0, 0.02^2). The official trunc_normal_ cuts at +-2 in absolute terms, a hundred standard deviations, which
- * is no cut at all.
+ * N(0, deviation^2), by default N(0, 0.02^2). The official trunc_normal_ truncates at the absolute values +-2, a hundred
+ * standard deviations, so it truncates nothing.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -27,7 +27,7 @@ export function normalParameter(shape: readonly number[], context: InitContext, 
 /**
  * N(0, 2 / fan), He initialisation of a convolution before a ReLU (He et al. 2015, arXiv 1502.01852).
  * @param shape [outputs, inputs, height, width]
- * @param fan in: inputs x height x width, PyTorch's default; out: outputs x height x width, as in torchvision's ResNets
+ * @param fan `in`: inputs x height x width, PyTorch's default; `out`: outputs x height x width, as in torchvision's ResNets
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -40,7 +40,7 @@ export function heParameter(shape: readonly number[], fan: 'in' | 'out', context
 }
 
 /**
- * U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for convolutions, weight and bias.
+ * U(-1/sqrt(fanIn), 1/sqrt(fanIn)), PyTorch's default for the weight and bias of convolutions.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -69,7 +69,7 @@ export function oneParameter(shape: readonly number[], context: InitContext): Te
   return parameter(() => ones(shape, context.dtype, context.device));
 }
 
-// Drawn on the CPU, then moved: the same numbers on every device.
+// Drawn on the CPU, then moved, so that every device gets the same numbers.
 function filled(shape: readonly number[], context: InitContext, fill: (tensor: Tensor) => void): Tensor {
   return parameter(() =>
     scope(() => {

@@ -6,7 +6,7 @@ import { Module } from './module.js';
 export interface LinearOptions {
   /** Default true. */
   readonly bias?: boolean;
-  /** normal: weights N(0, 0.02^2), bias 0. fan-in: both U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default. Default normal. */
+  /** `normal`: weights N(0, 0.02^2), bias 0. `fan-in`: both U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default. Default `normal`. */
   readonly init?: 'normal' | 'fan-in';
 }
 

@@ -21,7 +21,7 @@ export class ModuleBuffer {
 }
 
 /**
- * A buffer that lives until its module is freed.
+ * Makes a buffer that lives until its module is freed.
  *
  * @example
  * class Counting extends Layer {
@@ -37,9 +37,9 @@ export function buffer(make: () => Tensor): ModuleBuffer {
 }
 
 /**
- * A part of a network. Its parameters are the tensors among its properties, its buffers are those in a `ModuleBuffer`,
- * and its children are the modules, and those in arrays, in the order in which they were assigned: the order of
- * `named_parameters()` in PyTorch. A #private field is none of these: use it for a constant.
+ * A part of a network. Its properties define it: tensors are parameters, `ModuleBuffer`s are buffers, and modules and arrays
+ * of modules are children, in the order of assignment, which is also that of PyTorch's `named_parameters()`. #private fields
+ * are ignored: use them for constants.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -49,17 +49,17 @@ export function buffer(make: () => Tensor): ModuleBuffer {
  * [...new Gate().namedParameters()].map(([name]) => name); // proj.weight, proj.bias
  */
 export abstract class Module {
-  /** Names as PyTorch's: `blocks.0.attn.qkv.weight`. */
+  /** With names as in PyTorch: `blocks.0.attn.qkv.weight`. */
   *namedParameters(): Iterable<[name: string, parameter: Tensor]> {
     for (const [prefix, module] of this.namedModules()) yield* module.#ownParameters(prefix);
   }
 
-  /** Names as PyTorch's: `blocks.0.bn1.running_mean`. */
+  /** With names as in PyTorch: `blocks.0.bn1.running_mean`. */
   *namedBuffers(): Iterable<[name: string, buffer: Tensor]> {
     for (const [prefix, module] of this.namedModules()) yield* module.#ownBuffers(prefix);
   }
 
-  /** Parameters and buffers, in the order of `state_dict()` in PyTorch. */
+  /** Parameters and buffers, in the order of PyTorch's `state_dict()`. */
   *namedWeights(): Iterable<[name: string, weight: Tensor]> {
     for (const [prefix, module] of this.namedModules()) {
       yield* module.#ownParameters(prefix);
@@ -67,7 +67,7 @@ export abstract class Module {
     }
   }
 
-  /** This module and all below it, each with the prefix of its tensors' names: `` or `blocks.0.attn.`. */
+  /** This module and all its descendants, each with the prefix of its tensors' names: `` or `blocks.0.attn.`. */
   *namedModules(prefix = ''): Iterable<[prefix: string, module: Module]> {
     yield [prefix, this];
     for (const [key, child] of this.children()) yield* child.namedModules(`${prefix}${key}.`);
@@ -97,8 +97,8 @@ export abstract class Module {
   }
 
   /**
-   * With false, no gradient of these parameters is ever computed.
-   * @throws InputError naming a parameter that can have none
+   * Sets whether gradients of these parameters are computed.
+   * @throws InputError naming a parameter whose dtype does not allow gradients
    */
   setTrainable(trainable: boolean): this {
     for (const [name, parameter] of this.namedParameters()) {
@@ -120,7 +120,7 @@ export abstract class Module {
 
 const FLOATING: ReadonlySet<DType> = new Set<DType>(['F64', 'F32', 'F16', 'BF16']);
 
-/** A trainable tensor that lives until its module is freed. */
+/** Makes a trainable tensor that lives until its module is freed. */
 export function parameter(make: () => Tensor): Tensor {
   const made = keep(noGrad(make));
   made.requiresGrad = true;

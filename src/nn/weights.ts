@@ -7,7 +7,7 @@ import { fromData } from '../torch/tensor.js';
 import type { Module } from './module.js';
 
 /**
- * Every parameter and buffer of a module by name, copied to plain bytes.
+ * Copies every parameter and buffer of a module to plain bytes, by name.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -18,10 +18,10 @@ export function weightsOf(module: Module): Map<string, TensorData> {
 }
 
 /**
- * Overwrites every parameter and buffer of `module` with the tensor of its name, converted to its dtype.
+ * Overwrites every parameter and buffer of `module` with the tensor of the same name, converted to the parameter's dtype.
  *
- * @param source where the weights come from, for messages
- * @throws InputError when a tensor is missing, left over, or of another shape; nothing has changed then
+ * @param source origin of the weights, for messages
+ * @throws InputError if a tensor is missing, unexpected, or has another shape; the module is unchanged then
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

@@ -5,7 +5,7 @@ import { elementCount } from '../base/tensor-data.js';
 const { AttributeType } = onnxProto.onnx.AttributeProto;
 const { DataType } = onnxProto.onnx.TensorProto;
 
-/** A constant tensor of a graph. Its bytes are made when they are written, so that few are in memory at once. */
+/** A constant tensor of a graph. Its bytes are loaded when they are written, so that few are in memory at a time. */
 export interface Initializer {
   readonly name: string;
   readonly dataType: number;
@@ -21,7 +21,7 @@ export interface Graph {
   readonly initializers: readonly Initializer[];
 }
 
-/** A float32 tensor that goes in or out; a size that is a name is known only when the model runs. */
+/** A float32 input or output. A size given as a name is known only when the model runs. */
 interface Value {
   readonly name: string;
   readonly shape: readonly (number | string)[];
@@ -31,23 +31,23 @@ type Attribute = number | readonly number[] | { readonly float: number };
 
 /** Builds a graph node by node. */
 export interface GraphBuilder {
-  /** Adds an operator; gives the name of its output. */
+  /** Adds an operator; returns the name of its output. */
   node(
     operator: string,
     name: string,
     inputs: readonly string[],
     attributes?: Readonly<Record<string, Attribute>>,
   ): string;
-  /** As `node`, for an operator with several outputs. */
+  /** `node` for an operator with several outputs. */
   nodes(
     operator: string,
     names: readonly string[],
     inputs: readonly string[],
     attributes?: Readonly<Record<string, Attribute>>,
   ): string[];
-  /** A float32 constant whose bytes `load` gives when they are needed. */
+  /** A float32 constant; `load` returns its bytes when they are needed. */
   weight(name: string, shape: readonly number[], load: () => Uint8Array): string;
-  /** A small float32 constant; one scalar for a number. */
+  /** A small float32 constant; a scalar for a single number. */
   floats(name: string, values: number | readonly number[], shape?: readonly number[]): string;
   /** A vector of int64. */
   integers(...values: number[]): string;
@@ -55,11 +55,11 @@ export interface GraphBuilder {
 }
 
 export interface GraphOptions {
-  /** With these of each channel, the graph takes pixels from 0 to 1 and normalises them itself. */
+  /** Per channel. If set, the graph takes pixels from 0 to 1 and normalises them itself. */
   readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] };
 }
 
-/** (pixels - mean) / std, of each channel. */
+/** (pixels - mean) / std, per channel. */
 export function normalised(
   graph: GraphBuilder,
   pixels: string,

@@ -2,34 +2,34 @@ import { evalShorterSide } from '../data/transforms/transform.js';
 import type { ModelConfig } from '../models/family.js';
 
 export interface Normalisation {
-  /** Of each channel, of pixels from 0 to 1. */
+  /** Per channel, for pixels from 0 to 1. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Whether the graph does it; otherwise who makes the pixels. */
+  /** Whether the graph normalises; otherwise the caller must normalise the pixels. */
   readonly inside: boolean;
 }
 
 export interface ModelFacts {
   readonly config: ModelConfig;
-  /** The family's keys, as in a recipe. */
+  /** The model family's keys, as in a recipe. */
   readonly geometry: Readonly<Record<string, unknown>>;
   readonly normalisation: Normalisation;
-  /** Share of the resized shorter side that evaluation's crop keeps. */
+  /** Fraction of the resized shorter side that the evaluation crop keeps. */
   readonly evalCrop: number;
-  /** In the order of the labels, where they are known. */
+  /** In the order of the labels; undefined if they are unknown. */
   readonly classNames: readonly string[] | undefined;
-  /** Where the weights come from: checkpoint, phase, step, ... */
+  /** Origin of the weights: checkpoint, phase, step, ... */
   readonly origin: Readonly<Record<string, string>>;
 }
 
 /**
- * What an ONNX model tells of itself (`metadata_props`): numbers and lists as JSON.
- * - `pixels`: `0..1` or `normalised`; `mean`, `std`: of each channel, of pixels from 0 to 1; `channels`: `RGB`, or
+ * Metadata of an ONNX model (`metadata_props`); numbers and lists are JSON.
+ * - `pixels`: `0..1` or `normalised`; `mean`, `std`: per channel, for pixels from 0 to 1; `channels`: `RGB`, or
  *   `grey`, the luma of ITU-R 601;
- * - `image_size`; `resize_shorter`: to how many pixels the shorter side is resized (bicubic) before the centre is
- *   cut out, as in evaluation;
- * - `class_names`, where they are known; the model's own keys, such as `patch_size`, `depth`, `heads`;
- * - `checkpoint`, and of our own its `phase`, `step`, `seed` and the primary metric.
+ * - `image_size`; `resize_shorter`: pixels to which the shorter side is resized (bicubic) before the centre crop, as in
+ *   evaluation;
+ * - `class_names`, if they are known; the model's own keys, such as `patch_size`, `depth`, `heads`;
+ * - `checkpoint`; for this program's own checkpoints also `phase`, `step`, `seed` and the primary metric.
  */
 export function metadataOf({
   config,

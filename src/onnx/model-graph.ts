@@ -22,10 +22,10 @@ const BUILDERS: Readonly<Record<string, Builder>> = {
  * The evaluation pass of a model as an ONNX graph (operator set 17), float32:
  * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
  *
- * @param family its name
+ * @param family name of the model family
  * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
- * @param source where the weights come from, for messages
- * @throws InputError when a weight is missing, left over, or of another shape
+ * @param source origin of the weights, for messages
+ * @throws InputError if a weight is missing, unexpected, or has another shape
  */
 export function modelGraph(
   family: string,

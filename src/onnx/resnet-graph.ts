@@ -8,9 +8,9 @@ interface Parts extends Weights {
   readonly graph: GraphBuilder;
 }
 
-/** Batch norm's, as torch has it. */
+/** Epsilon of batch norm, PyTorch's default. */
 const EPSILON = 1e-5;
-/** How many batches batch norm has seen has no say in evaluation. */
+/** Batch norm's counter of batches, which evaluation does not use. */
 const COUNTER = /(^|\.)num_batches_tracked$/;
 
 /** The evaluation pass of models/resnet/resnet.ts; see `modelGraph`. */

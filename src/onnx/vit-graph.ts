@@ -4,7 +4,7 @@ import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit/vit.js';
 import { type Graph, type GraphBuilder, type GraphOptions, graphBuilder, normalised } from './graph.js';
 import { type Weights, weightsFor } from './weights.js';
 
-/** What the graph is built with: nodes, the model's weights, and its geometry. */
+/** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {
   readonly graph: GraphBuilder;
   readonly config: VitConfig;
@@ -15,8 +15,8 @@ interface Parts extends Weights {
  * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
  *
  * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
- * @param source where the weights come from, for messages
- * @throws InputError when a weight is missing, left over, or of another shape
+ * @param source origin of the weights, for messages
+ * @throws InputError if a weight is missing, unexpected, or has another shape
  */
 export function vitGraph(
   config: VitConfig,
@@ -67,7 +67,7 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
   return graph.node('Add', 'stem/add', [x, weight('pos_embed', [1, tokens, width])]);
 }
 
-/** [B, N, D] -> [B, N, D]; the last block gives, as in models/vit/vit.ts, the tokens alone that the heads read. */
+/** [B, N, D] -> [B, N, D]; as in models/vit/vit.ts, the last block outputs only the tokens that the heads read. */
 function block(parts: Parts, x: string, index: number): string {
   const { graph, config } = parts;
   const name = `blocks.${index}`;
@@ -105,7 +105,7 @@ function attention(parts: Parts, x: string, name: string, read: number | null): 
   return linear(parts, tokens, `${name}.proj`, width, width);
 }
 
-/** The exact GELU, x / 2 (1 + erf(x / sqrt 2)): operator set 17 has none of its own. */
+/** The exact GELU, x / 2 (1 + erf(x / sqrt 2)): operator set 17 has no GELU operator. */
 function gelu(graph: GraphBuilder, x: string, name: string): string {
   const inner = graph.node('Div', `${name}/div`, [x, graph.floats('sqrt_2', Math.SQRT2)]);
   const erf = graph.node('Erf', `${name}/erf`, [inner]);
@@ -114,7 +114,7 @@ function gelu(graph: GraphBuilder, x: string, name: string): string {
   return graph.node('Mul', `${name}/half`, [product, graph.floats('half', 0.5)]);
 }
 
-/** [B, N, D] -> `logits` [B, classes]. With two heads, their mean. */
+/** [B, N, D] -> `logits` [B, classes]. With two heads, the mean of their logits. */
 function head(parts: Parts, x: string): void {
   const { graph, config } = parts;
   const { width, classes, distilled, fcNorm } = config;
@@ -137,7 +137,7 @@ function head(parts: Parts, x: string): void {
   }
 }
 
-/** [B, N, D] -> [B, D]: of the patch tokens. */
+/** [B, N, D] -> [B, D]: mean of the patch tokens. */
 function pooledMean(parts: Parts, x: string): string {
   const { graph, config } = parts;
   const patches = config.classToken ? tokensBetween(graph, 'head/patches', x, 1, tokenCount(config)) : x;

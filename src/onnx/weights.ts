@@ -5,18 +5,18 @@ import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 import type { GraphBuilder } from './graph.js';
 
-/** A model's weights as constants of a graph. */
+/** Adds a model's weights to a graph as constants. */
 export interface Weights {
-  /** The weight of this name and shape. */
+  /** The weight with this name and shape. */
   weight(name: string, shape: readonly number[]): string;
-  /** The same of a matrix, [outputs, inputs] -> [inputs, outputs], as MatMul takes it. */
+  /** A matrix, transposed from [outputs, inputs] to [inputs, outputs], as MatMul expects it. */
   transposed(name: string, shape: readonly number[]): string;
 }
 
 /**
- * What takes a model's weights into `graph` and checks them on the way.
+ * Functions that add a model's weights to `graph` and check them.
  *
- * @param source where the weights come from, for messages
+ * @param source origin of the weights, for messages
  */
 export function weightsFor(
   graph: GraphBuilder,

@@ -7,41 +7,41 @@ import type { Graph, Initializer } from './graph.js';
 
 const { ModelProto, TensorProto, Version } = onnxProto.onnx;
 
-/** The operators' version: the first with LayerNormalization (ONNX 1.12, 2022). */
+/** Version of the operator set: the first one with LayerNormalization (ONNX 1.12, 2022). */
 export const OPERATOR_SET = 17;
 
-/** Protocol buffers end at 2 GiB; a file up to here is easily read in one piece. */
+/** Protocol buffers are limited to 2 GiB; a file up to this size is easily read in one piece. */
 const MOST_INLINE_BYTES = 1.5e9;
-/** Constants smaller than this stay in the model's file in any case: shapes must be known there. */
+/** Smaller constants always stay in the model's file: shapes must be known there. */
 const LEAST_EXTERNAL_BYTES = 1024;
-/** So that a reader can map a tensor into memory. */
+/** Alignment of tensors in the data file, so that a reader can map them into memory. */
 const PAGE_BYTES = 4096;
 
 export interface OnnxModel {
   readonly graph: Graph;
   readonly producer: { readonly name: string; readonly version: string };
-  /** Any facts of the model, which a reader finds as its metadata. */
+  /** Facts about the model, stored as its metadata. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 export interface OnnxFiles {
   readonly bytes: number;
-  /** The file of weights beside the model's, where there is one. */
+  /** Path of the separate weights file, if there is one. */
   readonly data: string | undefined;
 }
 
-/** Where the weights of the model at `path` lie, if not in it. */
+/** Path of the weights file for the model at `path`, if the weights are not inside it. */
 export function dataPathOf(path: string): string {
   return `${path}.data`;
 }
 
 /**
- * Writes an ONNX model, whole or not at all. Weights of more than 1.5 GB, which a protocol buffer may not hold, go
- * to `<path>.data` beside it, one at a time; with `external`, any. What a model before it left at `<path>.data` is
- * removed.
+ * Writes an ONNX model atomically. If the weights have more than 1.5 GB in all, which may not fit into a protocol buffer, or
+ * with `external`, they are written to `<path>.data` next to it, one at a time. Otherwise a `<path>.data` of an earlier model
+ * is removed.
  *
- * @throws InputError where the path cannot be written
- * @throws RunError where the disk is full
+ * @throws InputError if the path is not writable
+ * @throws RunError if the disk is full
  */
 export function writeOnnx(
   path: string,

@@ -10,7 +10,7 @@ export const FORMAT = 1;
 
 const FILES = ['model.safetensors', 'optimizer.safetensors'] as const;
 
-/** `manifest.json`: how to know the files are whole, and whatever the trainer needs to resume. */
+/** `manifest.json`: sizes and hashes to verify the files, and the data that the trainer needs to resume. */
 export interface CheckpointManifest {
   readonly format: number;
   readonly step: number;
@@ -23,7 +23,7 @@ interface FileFingerprint {
   readonly sha256: string;
 }
 
-/** Sizes and hashes of a checkpoint's files as they are on disk. */
+/** Sizes and hashes of a checkpoint's files on disk. */
 export function fingerprint(folder: string): Record<string, FileFingerprint> {
   return Object.fromEntries(
     FILES.map((file) => {
@@ -41,9 +41,9 @@ const manifestSchema = z.looseObject({
 
 /**
  * Checks a checkpoint's files against its manifest.
- * @param files those that are needed; all by default
- * @param check why a file is not the one that the manifest describes. Default: its size or hash differs
- * @returns the manifest, or why the checkpoint cannot be used
+ * @param files required files, default all
+ * @param check returns the reason why a file does not match the manifest. The default compares size and hash
+ * @returns the manifest, or the reason why the checkpoint cannot be used
  */
 export function verify(
   folder: string,
@@ -75,8 +75,8 @@ export function verify(
 }
 
 /**
- * Why the weights of a checkpoint folder, whatever its name, are not those of its manifest; nothing if they are.
- * @param hash of the weights, if they were read
+ * The reason why the weights in a checkpoint folder, whatever its name, do not match its manifest; undefined if they match.
+ * @param hash of the weights, if they were read already
  */
 export function modelDamage(folder: string, hash?: string): string | undefined {
   const files = manifestSchema.safeParse(JSON.parse(readSmallText(join(folder, 'manifest.json')))).data
@@ -92,7 +92,7 @@ function damage(path: string, file: string, expected: FileFingerprint | undefine
   return sizeDamage(path, file, expected) ?? hashDamage(file, sha256(path), expected);
 }
 
-/** Why a file cannot be the one that the manifest describes, as far as can be seen without reading it. */
+/** The reason why a file does not match the manifest, from a check without reading it; undefined if there is none. */
 export function sizeDamage(
   path: string,
   file: string,
@@ -110,8 +110,8 @@ function hashDamage(file: string, hash: string, expected: FileFingerprint | unde
 
 /**
  * Reads a checkpoint's files and checks them against its manifest, in one pass.
- * @param read reads a file, and gives every byte of it to `seen`, in order
- * @returns the manifest, or why the checkpoint cannot be used
+ * @param read reads a file, and passes every byte of it to `seen`, in order
+ * @returns the manifest, or the reason why the checkpoint cannot be used
  */
 export function readVerified(
   folder: string,
@@ -125,7 +125,7 @@ export function readVerified(
     try {
       read(path, file, (bytes) => hash.update(bytes));
     } catch (error) {
-      // What cannot be read is damaged, or was written so.
+      // An unreadable file is either damaged, or was already invalid when it was written.
       return damage(path, file, expected) ?? errorText(error);
     }
     return hashDamage(file, hash.digest('hex'), expected);

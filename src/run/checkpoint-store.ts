@@ -23,14 +23,14 @@ import {
   verify,
 } from './checkpoint-store-manifest.js';
 
-/** A checkpoint whose files were found whole. */
+/** A checkpoint whose files were verified. */
 export interface Checkpoint {
   readonly step: number;
   readonly folder: string;
   readonly manifest: CheckpointManifest;
 }
 
-/** What was looked for, and what had to be passed over on the way, for the log. */
+/** Result of a search for a checkpoint, with the damaged ones that were skipped, for the log. */
 export interface CheckpointSearch {
   readonly checkpoint?: Checkpoint;
   readonly skipped: readonly { readonly folder: string; readonly reason: string }[];
@@ -38,23 +38,22 @@ export interface CheckpointSearch {
 
 type Tensors = ReadonlyMap<string, TensorData>;
 
-/** What a checkpoint is made of. */
+/** Content of a checkpoint. */
 export interface CheckpointContent {
   readonly model: Tensors;
   readonly optimizer: Tensors;
-  /** What the caller needs to resume, beside the tensors; `format`, `step` and `files` are added. */
+  /** Data that the caller needs to resume, besides the tensors; `format`, `step` and `files` are added. */
   readonly manifest: object;
-  /** Moves the pointer `best` too. */
+  /** Also moves the pointer `best`. */
   readonly isBest?: boolean;
 }
 
 /**
- * Writes `checkpoints/<step>/` whole or not at all, then moves the pointer `latest`: a kill or power loss at
- * any moment leaves the checkpoints before it as they were. What `metrics.jsonl` tells of the steps before is on
- * the disk before the checkpoint is. One process at a time may write a phase's folder.
+ * Writes `checkpoints/<step>/` atomically, then moves the pointer `latest`: a kill or power loss at any moment leaves
+ * earlier checkpoints unchanged. `metrics.jsonl` is synced to the disk before the checkpoint appears. Only one process at a
+ * time may write to a phase's folder.
  *
- * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full or `phaseFolder` is
- * gone.
+ * Throws `InputError` if the folder is not writable, `RunError` if the disk is full or `phaseFolder` is missing.
  */
 export function saveCheckpoint(phaseFolder: string, step: number, content: CheckpointContent): Checkpoint {
   const { root, folder, temporary } = placeOf(phaseFolder, step);
@@ -71,8 +70,8 @@ export function saveCheckpoint(phaseFolder: string, step: number, content: Check
 }
 
 /**
- * `saveCheckpoint` whose files are written by a thread of their own while this one goes on: the tensors' bytes are
- * taken over. Until the promise resolves nothing else may be saved or pruned there, and no checkpoint is there.
+ * `saveCheckpoint`, but other threads write the files while this one continues: the tensors' bytes are transferred to them.
+ * Until the promise resolves, do not save or prune in this folder; the new checkpoint does not exist yet.
  */
 export async function saveCheckpointInThread(
   phaseFolder: string,
@@ -106,7 +105,7 @@ function placeOf(phaseFolder: string, step: number) {
 }
 
 function makeRoom(root: string, temporary: string): void {
-  // Not recursive: a run folder that was deleted must not come back with one checkpoint in it.
+  // Not recursive: a deleted run folder must not reappear with one checkpoint in it.
   makeFolder(root);
   removeTemporary(root);
   mkdirSync(temporary);
@@ -123,7 +122,7 @@ function putInPlace(
   const manifest = { ...given, format: FORMAT, step, files };
   writeJsonAtomic(join(temporary, 'manifest.json'), manifest);
   syncFile(join(phaseFolder, 'metrics.jsonl'));
-  // Before the checkpoint is there: after a kill in between training comes here again, and saves it.
+  // Before the checkpoint is renamed: if the process is killed in between, training reaches this step again and saves it.
   if (isBest) writePointer(root, 'best', step);
   if (existsSync(folder)) renameSync(folder, temporaryPath(root, `old-${step}`));
   renameSync(temporary, folder);
@@ -133,16 +132,16 @@ function putInPlace(
 }
 
 /**
- * The newest checkpoint by step whose files are all there with the size and hash in its manifest. Damaged
- * ones are passed over for the next older. The pointer `latest` is not trusted over the files: a writer
- * killed just before it moved the pointer has left a newer, whole checkpoint.
+ * The newest checkpoint by step whose files all exist and match the sizes and hashes in its manifest. Damaged checkpoints
+ * are skipped. The files take precedence over the pointer `latest`: a writer that was killed just before it moved the pointer
+ * has left a newer, intact checkpoint.
  */
 export function latestCheckpoint(phaseFolder: string): CheckpointSearch {
   const root = join(phaseFolder, 'checkpoints');
   return firstWhole(root, stepsToTry(root));
 }
 
-/** Newest first; one that is missing, though `latest` points to it, before them. */
+/** Steps, newest first. If `latest` points to a missing checkpoint, its step comes before them. */
 function stepsToTry(root: string): number[] {
   const steps = stepsIn(root);
   const pointed = readPointer(root, 'latest');
@@ -157,7 +156,7 @@ export function bestCheckpoint(phaseFolder: string): CheckpointSearch {
   return firstWhole(root, step === undefined ? [] : [step]);
 }
 
-/** The checkpoint of a step where its weights are whole, else why not. Its optimiser's state may be missing. */
+/** The checkpoint of a step if its weights are intact, else the reason. Its optimiser state may be missing. */
 export function wholeModel(
   phaseFolder: string,
   step: number,
@@ -167,16 +166,16 @@ export function wholeModel(
   return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
 }
 
-/** A checkpoint with its tensors, which were found to be those of its manifest. */
+/** A checkpoint with its tensors, which were verified against its manifest. */
 export interface LoadedCheckpoint extends Checkpoint {
   readonly model: Tensors;
-  /** Empty if it was not asked for. */
+  /** Empty if it was not requested. */
   readonly optimizer: Tensors;
 }
 
 /**
- * `latestCheckpoint` with its tensors: each file is read once.
- * @param progress is called now and then while files are read
+ * `latestCheckpoint` with its tensors; reads each file only once.
+ * @param progress is called from time to time while files are read
  */
 export function loadLatest(
   phaseFolder: string,
@@ -192,7 +191,7 @@ export function loadLatest(
   return { skipped };
 }
 
-/** `wholeModel` with its weights: the file is read once. */
+/** `wholeModel` with its weights; reads the file only once. */
 export function loadModel(
   phaseFolder: string,
   step: number,
@@ -215,23 +214,23 @@ function load(root: string, step: number, files: readonly string[], progress: ()
   return { checkpoint: { step, folder, manifest: found.manifest, model, optimizer } };
 }
 
-/** Whether a phase has a checkpoint that seems whole: its files have the sizes in its manifest. Reads no tensors. */
+/** Whether a phase has a checkpoint whose files have the sizes in its manifest. Reads no tensors. */
 export function hasCheckpoint(phaseFolder: string): boolean {
   const root = join(phaseFolder, 'checkpoints');
   return stepsIn(root).some((step) => 'manifest' in verify(join(root, String(step)), undefined, sizeDamage));
 }
 
-/** The step that `best` points to, whether its checkpoint is whole or not. */
+/** The step that `best` points to, even if its checkpoint is damaged. */
 export function bestStep(phaseFolder: string): number | undefined {
   return readPointer(join(phaseFolder, 'checkpoints'), 'best');
 }
 
-/** The step of the newest checkpoint by name, whole or not; 0 where there is none. */
+/** The step of the newest checkpoint by name, even if it is damaged; 0 if there is no checkpoint. */
 export function newestStep(phaseFolder: string): number {
   return stepsIn(join(phaseFolder, 'checkpoints')).at(-1) ?? 0;
 }
 
-/** What the manifest of the newest checkpoint says, whole or not; of one that cannot be read, that of the one before it. */
+/** The newest readable manifest, even if its checkpoint is damaged. */
 export function newestManifest(phaseFolder: string): Readonly<Record<string, unknown>> | undefined {
   const root = join(phaseFolder, 'checkpoints');
   for (const step of stepsIn(root).reverse()) {
@@ -242,31 +241,31 @@ export function newestManifest(phaseFolder: string): Readonly<Record<string, unk
 }
 
 /**
- * Points `latest` to the checkpoint that training goes on from: a writer killed just before it moved the pointer has left it
- * behind, and training that is over would never move it. Only for who holds the folder.
+ * Points `latest` to the checkpoint from which training resumes: a writer that was killed just before it moved the pointer left
+ * it outdated, and finished training would never move it. Call it only while holding the folder's lock.
  */
 export function pointToLatest(phaseFolder: string, { step }: Checkpoint): void {
   const root = join(phaseFolder, 'checkpoints');
   if (readPointer(root, 'latest') !== step) writePointer(root, 'latest', step);
 }
 
-/** Deletes what killed writers left in a phase's folder. Only for who holds it, or knows that nobody does. */
+/** Deletes files that killed writers left in a phase's folder. Call it only if no other process holds the folder's lock. */
 export function removeLeftovers(phaseFolder: string): void {
   for (const folder of [phaseFolder, join(phaseFolder, 'checkpoints')]) {
     withFileErrors(folder, () => removeTemporary(folder));
   }
 }
 
-/** The tensors of a checkpoint. */
+/** Reads the tensors of a checkpoint. */
 export function readCheckpoint(checkpoint: Checkpoint): { model: Tensors; optimizer: Tensors } {
   const read = (file: string) => readSafetensors(join(checkpoint.folder, file)).tensors;
   return { model: read('model.safetensors'), optimizer: read('optimizer.safetensors') };
 }
 
 /**
- * To be called after a checkpoint was saved: deletes all but the newest `keep` (at least one), never those `latest`
- * and `best` point to; damaged ones of later steps, which training has gone back behind and which would take the
- * place of good ones; and what killed writers left.
+ * Call it after saving a checkpoint. Deletes all checkpoints except the newest `keep` (at least one) and those that `latest`
+ * and `best` point to. Also deletes damaged checkpoints after `latest`, which training has gone back behind and which would
+ * displace good ones, and temporary files that killed writers left.
  */
 export function prune(phaseFolder: string, keep: number): void {
   const root = join(phaseFolder, 'checkpoints');
@@ -280,7 +279,7 @@ export function prune(phaseFolder: string, keep: number): void {
   const old = [...damaged, ...whole.slice(0, -Math.max(keep, 1))];
   withFileErrors(root, () => {
     for (const step of old.filter((step) => !pointed.includes(step))) {
-      // Renamed first: a kill while files go must not leave half a checkpoint under a step's name.
+      // Renamed first, so that a kill during the deletion does not leave half a checkpoint under a step's name.
       renameSync(join(root, String(step)), temporaryPath(root, `old-${step}`));
     }
     removeTemporary(root);

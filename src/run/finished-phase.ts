@@ -13,7 +13,7 @@ import { readResult } from './run-folder.js';
 
 /** A phase is done, but the checkpoint of its last step is missing or damaged. */
 export class LostWeights extends InputError {
-  /** The step of the newest checkpoint that is whole, from which the missing steps can be trained again. */
+  /** Step of the newest intact checkpoint, if it is older: the missing steps can be trained again from it. */
   readonly olderStep: number | undefined;
 
   constructor(message: string, options: { readonly hint: string; readonly olderStep: number | undefined }) {
@@ -23,17 +23,16 @@ export class LostWeights extends InputError {
 }
 
 /**
- * The checkpoint whose weights a phase hands on. Of a phase that is done it is the one of the step in `result.json`:
- * an older one would give weights that its result does not describe. Of a phase that is not done it is the newest
- * whole one.
- * @throws LostWeights where a phase is done and that checkpoint is missing or damaged
+ * The checkpoint whose weights a phase passes on. For a phase that is done, it is that of the step in `result.json`: the
+ * result does not describe the weights of an older one. Otherwise it is the newest intact checkpoint.
+ * @throws LostWeights if a phase is done and that checkpoint is missing or damaged
  */
 export function finalCheckpoint(path: string): CheckpointSearch {
   return finalOf(path, latestCheckpoint, wholeModel);
 }
 
 /**
- * `finalCheckpoint` with its weights: the file is read once.
+ * `finalCheckpoint` with its weights; reads the file only once.
  * @throws LostWeights as `finalCheckpoint`
  */
 export function loadFinal(path: string): LoadedCheckpoint | undefined {
@@ -81,7 +80,7 @@ function lostWeights({ runDir, phase, phaseFolder, step, reason }: Loss): LostWe
   );
 }
 
-/** The run of a phase's folder, and the phase's name: `PT`, `MT/0` ... */
+/** The run folder of a phase's folder, and the phase's name: `PT`, `MT/0` ... */
 function placeOf(phaseFolder: string): { readonly runDir: string; readonly phase: string } {
   const path = resolve(phaseFolder);
   const name = basename(path);

@@ -1,26 +1,26 @@
 import { readBytes, withRunFile } from './run-file.js';
 
 export interface LineTail {
-  /** Whole lines that came since the last call, a piece of them where they are many. */
+  /** Complete lines that were added since the last call; only some of them if there are many. */
   poll(): Poll;
 }
 
 export interface Poll {
-  /** The file was replaced or cut: forget what was read before. */
+  /** The file was replaced or truncated: discard the lines read before. */
   readonly reset: boolean;
   readonly lines: readonly string[];
-  /** Bytes that are there to be read at once. */
+  /** Number of bytes that can be read immediately. */
   readonly unread: number;
 }
 
-/** Some milliseconds' work: whoever reads a long file has others to serve. */
+/** A few milliseconds of work: a server that reads a long file must also serve other requests. */
 const CHUNK = 256 << 10;
 
-/** Follows a file of lines by byte offset while others write it. It may appear later, be cut, or be replaced. */
+/** Follows a text file while another process writes it. The file may appear later, be truncated, or be replaced. */
 export function tailLines(path: string, chunk = CHUNK): LineTail {
   let offset = 0;
   let inode: number | undefined;
-  /** Grows while a single line is longer than it. */
+  /** Grows while a single line is longer than this. */
   let span = chunk;
 
   return {

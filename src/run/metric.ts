@@ -1,29 +1,29 @@
 /** A number that a task reports for an evaluation. */
 export interface Metric {
-  /** Its key in `metrics.jsonl`, `result.json`, manifests and `--json` output: `top1`. */
+  /** Key in `metrics.jsonl`, `result.json`, manifests and `--json` output: `top1`. */
   readonly name: string;
-  /** In tables and messages: `top-1`. */
+  /** Name in tables and messages: `top-1`. */
   readonly label: string;
-  /** In titles of figures: `Top-1 accuracy`. */
+  /** Name in figure titles: `Top-1 accuracy`. */
   readonly title: string;
   /** `%`, or empty for a number without a unit. */
   readonly unit: string;
   readonly better: 'higher' | 'lower';
-  /** Whether the value is the share of the images that are right. Such a metric has a binomial confidence interval. */
+  /** Whether the value is the share of correctly classified images. Such a metric has a binomial confidence interval. */
   readonly isShareOfImages: boolean;
 }
 
-/** What a task reports. */
+/** The metrics of a task. */
 export interface TaskMetrics {
   /** Decides which checkpoint is the best, when to stop early, and which model wins. */
   readonly primary: Metric;
-  /** What is recorded, the primary metric first. */
+  /** Recorded metrics, the primary one first. */
   readonly all: readonly Metric[];
-  /** What is printed and drawn: without metrics that are trivial for the model at hand. */
+  /** Printed and drawn metrics: those that are not trivial for the model. */
   readonly shown: readonly Metric[];
 }
 
-/** An object that has the values of metrics among its fields, as in the run folder's files. */
+/** An object with the values of metrics among its fields, as in the run folder's files. */
 export interface Scored {
   readonly [metric: string]: unknown;
 }

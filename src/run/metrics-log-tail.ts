@@ -3,7 +3,7 @@ import { recordsOf } from './metrics-log.js';
 import type { MetricRecord } from './records.js';
 
 export interface MetricsTail {
-  /** Records since the last call. `reset`: the file was replaced or cut; forget what was read before. */
+  /** Records since the last call. `reset`: the file was replaced or truncated; discard the records read before. */
   poll(): { readonly reset: boolean; readonly records: MetricRecord[] };
 }
 

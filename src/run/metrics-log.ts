@@ -6,17 +6,17 @@ import { readSmallText } from '../files/small-file.js';
 import type { MetricRecord } from './records.js';
 
 export interface MetricsLog {
-  /** Tells whether the record is new: it is not where the step continued from has one of its kind. */
+  /** @returns false, without writing, if the step that training resumed from has a record of this kind already */
   append(record: MetricRecord): boolean;
 }
 
 /**
- * Opens a phase's `metrics.jsonl` for appending, at the step its training continues from (0: from the
- * start, nothing is kept): records of later steps are dropped, for those steps are trained again; so is a torn
- * last line. What was recorded of `fromStep` itself is not recorded twice: an evaluation may be asked for again.
+ * Opens a phase's `metrics.jsonl` for appending, at the step from which training resumes (0: from the start, no record is
+ * kept). Records of later steps are dropped, because those steps are trained again, and so is a truncated last line.
+ * Records of `fromStep` itself are not written twice: its evaluation may be requested again.
  *
- * Throws `InputError` where the folder cannot be written or a line inside the file is no record,
- * `RunError` where the disk is full or the file is gone.
+ * Throws `InputError` if the folder is not writable or a line inside the file is invalid,
+ * `RunError` if the disk is full or the file is missing.
  */
 export function openMetricsLog(path: string, options: { readonly fromStep: number }): MetricsLog {
   const before = existsSync(path) ? readSmallText(path, MOST_BYTES) : undefined;
@@ -36,7 +36,7 @@ export function openMetricsLog(path: string, options: { readonly fromStep: numbe
   };
 }
 
-/** To a file that is there: were it made anew after somebody deleted it, the records before would be missing. */
+/** Appends to an existing file: if a deleted file were created again, it would lack the earlier records. */
 function appendLine(path: string, line: string): void {
   const file = openSync(path, constants.O_WRONLY | constants.O_APPEND);
   try {
@@ -47,8 +47,8 @@ function appendLine(path: string, line: string): void {
 }
 
 /**
- * All records of a phase's `metrics.jsonl`; none where there is no file. A torn last line is left out.
- * @throws InputError naming a line that is no record
+ * All records of a phase's `metrics.jsonl`; an empty array if the file is missing. Ignores a truncated last line.
+ * @throws InputError naming a line that is not a valid record
  *
  * @example
  * for (const record of readMetrics('runs/mine/PT/metrics.jsonl')) {
@@ -61,8 +61,8 @@ export function readMetrics(path: string): MetricRecord[] {
 }
 
 /**
- * The records of text from the file `path`, of the kinds known here. Throws `InputError` for a line that is
- * no record, except the last: a writer that was killed may have torn it.
+ * Parses text from the file `path`, and returns the records of known kinds. Throws `InputError` for a line that is not a
+ * valid record, except the last: a killed writer may have truncated it.
  */
 export function recordsOf(text: string, path: string): MetricRecord[] {
   return linesOf(text, path)
@@ -70,7 +70,7 @@ export function recordsOf(text: string, path: string): MetricRecord[] {
     .filter(({ kind }) => KNOWN_KINDS.has(kind));
 }
 
-/** What Node takes for one string. Long phases write a tenth of it. */
+/** Node's limit for one string. Long phases write a tenth of it. */
 const MOST_BYTES = 2 ** 29 - 25;
 
 const KNOWN_KINDS: ReadonlySet<string> = new Set(['step', 'eval']);
@@ -79,7 +79,7 @@ const NUMBERS = [
   ...['images_per_second', 'data_wait', 'memory_bytes'],
 ];
 
-/** Null is what JSON makes of a number that is not finite; a record may lack some. */
+/** JSON turns numbers that are not finite into null. A record may lack some of the numbers. */
 function hasNumbers(record: Readonly<Record<string, unknown>>): boolean {
   return NUMBERS.every((key) => typeof (record[key] ?? 0) === 'number');
 }

@@ -9,34 +9,34 @@ import { runFolder } from './run-folder.js';
 
 const schema = z.object({
   state: z.enum(['waiting', 'running', 'restarting', 'done', 'failed', 'interrupted']),
-  /** Of the phase's process, while it runs. */
+  /** Pid of the phase's process, while it runs. */
   pid: z.int().nullable(),
   host: z.string(),
-  /** Since the command was given. */
+  /** Number of restarts since the command was started. */
   restarts: z.int(),
-  /** Why the last process died, or why the phase failed. */
+  /** The reason why the last process died or the phase failed. */
   last_error: z.string().nullable(),
-  /** What to do about it, where the phase said. */
+  /** How to fix the error, if the phase reported it. */
   hint: z.string().optional(),
-  /** Of a phase that is restarting: when its process starts again, in ISO 8601; for people alone. */
+  /** For a phase that is restarting: time of the next start, in ISO 8601; only for display. */
   next_start: z.string().optional(),
-  /** Of the scheduler, where one started the process: `12`, or `12_3` for a task of an array. */
+  /** The scheduler's job, if one started the process: `12`, or `12_3` for a task of an array. */
   job: z.string().optional(),
-  /** When the state began, in ISO 8601; for people alone, clocks jump. */
+  /** Start of the state, in ISO 8601; only for display, because clocks jump. */
   since: z.string().nullable(),
 });
 
 /**
- * `status.json` of a phase: how it stands, written by the process that supervises it at every change of `state`.
- * waiting: for its turn; restarting: its process died and is started again after a pause; interrupted: stopped by a
- * person, or lost with its supervisor, to be gone on with.
+ * `status.json` of a phase: its state, written by its supervisor at every change of `state`.
+ * `waiting`: for its turn; `restarting`: its process died and is started again after a pause; `interrupted`: stopped by a
+ * person, or ended with its supervisor; it can be resumed.
  */
 export type PhaseStatus = z.infer<typeof schema>;
 
 const statusPath = (runDir: string, phase: string) =>
   join(runFolder(runDir).phase(phase).root, 'status.json');
 
-/** Writes it where the phase has a folder. A disk that takes it not is no reason to stop: the run itself will tell. */
+/** Writes the status if the phase has a folder. A failed write is ignored; the run reports disk errors itself. */
 export function writeStatus(
   runDir: string,
   phase: string,
@@ -47,20 +47,20 @@ export function writeStatus(
     const stamped = { ...status, host: hostname(), since: new Date().toISOString() };
     writeJsonAtomic(statusPath(runDir, phase), stamped, { makesFolder: false });
   } catch {
-    // Said above.
+    // Ignored, see above.
   }
 }
 
-/** As found in a folder. */
+/** A status as found in a run folder. */
 export interface FoundStatus extends PhaseStatus {
-  /** It was running when last written, and no process does any more: nobody stopped it. */
+  /** The file says that the phase is running, but no process is alive: it was lost, not stopped. */
   readonly isLost?: true;
 }
 
 /**
- * How a phase stands, judged by what is in the folder: a result makes it done, a live process that holds it makes it
- * running, and what runs by its file without a live process that holds it or the run is interrupted. A phase of which
- * nothing (or nothing readable) is written waits.
+ * Reads a phase's state from the run folder. A phase with a result is done, and one that a live process holds is running. If
+ * its file says running or restarting, but no live process holds the phase or the run, it is interrupted. A phase without a
+ * readable file is waiting.
  */
 export function readStatus(runDir: string, phase: string): FoundStatus {
   const status = written(runDir, phase) ?? { ...NOTHING, host: hostname() };

@@ -2,7 +2,7 @@ import type { Scored } from './metric.js';
 
 /**
  * One line of a phase's `metrics.jsonl`. Names are those of the run-folder contract (snake_case);
- * other programs read them. Within a file, `step` never decreases and no step occurs twice.
+ * other programs read them. Within a file, `step` never decreases and no step occurs twice for one `kind`.
  */
 export type MetricRecord = StepRecord | EvalRecord;
 
@@ -10,24 +10,24 @@ export interface StepRecord {
   readonly kind: 'step';
   /** `PT`, `MT/0` ..., `FT` or `E2E`. */
   readonly phase: string;
-  /** Epoch the step belongs to, from 0. */
+  /** Epoch of the step, from 0. */
   readonly epoch: number;
-  /** Optimiser steps done, this one included: 1 after the first. */
+  /** Number of optimiser steps done, including this one: 1 after the first. */
   readonly step: number;
-  /** Steps of the whole phase. */
+  /** Number of steps of the whole phase. */
   readonly steps: number;
   /** Training loss of this step, a mean over its images. */
   readonly loss: number;
   readonly lr: number;
-  /** Over the steps since the last record. */
+  /** Mean over the steps since the last record. */
   readonly images_per_second: number;
-  /** Images seen in this phase so far. */
+  /** Number of images seen in this phase so far. */
   readonly images: number;
   /** Cost of this phase so far, in block-passes (docs/method.md, "What it costs"). */
   readonly block_passes: number;
-  /** Training seconds of this phase so far, evaluation and start-up left out, over all resumes. */
+  /** Training seconds of this phase so far, without evaluation and start-up, over all resumes. */
   readonly seconds: number;
-  /** Share of the time since the last record spent waiting for data, 0 to 1. */
+  /** Fraction of the time since the last record that was spent waiting for data, 0 to 1. */
   readonly data_wait: number;
   /** Peak resident memory of the process (CPU) or peak allocated device memory, bytes. */
   readonly memory_bytes: number;
@@ -35,7 +35,7 @@ export interface StepRecord {
   readonly grad_norm?: number;
 }
 
-/** Has the task's metrics by name, among its fields. */
+/** Also has the task's metrics as fields, by name. */
 export interface EvalRecord extends Scored {
   readonly kind: 'eval';
   readonly phase: string;
@@ -43,15 +43,15 @@ export interface EvalRecord extends Scored {
   readonly step: number;
   /** Mean cross-entropy over all images, without label smoothing. */
   readonly loss: number;
-  /** Images evaluated. */
+  /** Number of evaluated images. */
   readonly images: number;
   readonly block_passes: number;
   readonly seconds: number;
 }
 
 /**
- * Result of a finished phase, written atomically to `<phase>/result.json` when its last step is done. Has the metrics of the last
- * evaluation by name, among its fields.
+ * Result of a finished phase, written atomically to `<phase>/result.json` when its last step is done. Also has the metrics of
+ * the last evaluation as fields, by name.
  */
 export interface PhaseResult extends Scored {
   readonly phase: string;
@@ -59,15 +59,15 @@ export interface PhaseResult extends Scored {
   readonly images: number;
   readonly block_passes: number;
   readonly macs: number;
-  /** Training seconds, evaluation and start-up left out. */
+  /** Training seconds, without evaluation and start-up. */
   readonly seconds: number;
-  /** The evaluation loss of the last evaluation. */
+  /** Loss of the last evaluation. */
   readonly loss: number;
-  /** How many images it was measured on; absent in results of before this was recorded. */
+  /** Number of images in the last evaluation; missing in results of older versions. */
   readonly evaluation_images?: number;
   readonly parameters: number;
   readonly trained_parameters: number;
   readonly memory_bytes: number;
-  /** Processes that trained it together, whoever started them; absent in results of before they were counted. */
+  /** Number of processes that trained the phase together, however they were started; missing in results of older versions. */
   readonly ranks?: number;
 }

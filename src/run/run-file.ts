@@ -2,10 +2,10 @@ import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type
 import { dirname } from 'node:path';
 
 /**
- * Opens a file of a run folder for reading. A link, a pipe or a folder is no such file, nor is one in a folder that a
- * link leads to: a run that somebody sent must not make this machine's other files readable, nor block the server.
- * @param path absolute, the run folder's own links resolved
- * @returns what `read` makes of it, or nothing where there is no such file
+ * Opens a regular file of a run folder for reading. Links, pipes, folders, and files in a linked folder are rejected: a run
+ * from another person must not make this machine's other files readable, and must not block the server.
+ * @param path absolute, with the run folder's own links resolved
+ * @returns the result of `read`, or undefined if there is no such file or reading fails
  */
 export function withRunFile<T>(path: string, read: (handle: number, stat: Stats) => T): T | undefined {
   let handle: number;
@@ -25,10 +25,10 @@ export function withRunFile<T>(path: string, read: (handle: number, stat: Stats)
   }
 }
 
-/** Most bytes of a JSON file that are read: a recipe or a plan has some thousands. */
+/** Size limit for JSON files, in bytes: a recipe or a plan has a few thousand. */
 const MOST_JSON = 8 << 20;
 
-/** A JSON object of a run folder; nothing where there is none, or it is damaged. */
+/** Reads a JSON object from a run folder; undefined if the file is missing or invalid. */
 export function readRunJson(path: string): Record<string, unknown> | undefined {
   return withRunFile(path, (handle, { size }) => {
     if (size > MOST_JSON) return undefined;
@@ -37,7 +37,7 @@ export function readRunJson(path: string): Record<string, unknown> | undefined {
   });
 }
 
-/** The last whole lines within `most` bytes of a text file, and the file's size. */
+/** The complete lines in the last `most` bytes of a text file, and the file's size. */
 export function readTail(path: string, most: number): { size: number; lines: string[] } {
   const found = withRunFile(path, (handle, { size }) => {
     const from = Math.max(0, size - most);
@@ -54,7 +54,7 @@ export function readBytes(handle: number, from: number, to: number): Buffer {
   return buffer.subarray(0, readSync(handle, buffer, 0, buffer.length, from));
 }
 
-/** Bytes of a file; 0 where there is none. */
+/** Size of a file in bytes; 0 if it is missing. */
 export function sizeOf(path: string): number {
   return withRunFile(path, (_, { size }) => size) ?? 0;
 }

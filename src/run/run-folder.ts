@@ -5,21 +5,21 @@ import { syncFile, writeJsonAtomic } from '../files/atomic.js';
 import { readSmallText } from '../files/small-file.js';
 import type { PhaseResult } from './records.js';
 
-/** Where things lie in a run folder (the contract that other programs read). */
+/** Paths in a run folder (a contract with other programs that read it). */
 export interface RunFolder {
   readonly root: string;
   readonly recipe: string;
   readonly plan: string;
-  /** The training images, one a line, where only a part of the data set is used. */
+  /** The training images, one per line, if only a part of the data set is used. */
   readonly images: string;
-  /** What the data set is recognised by: see `RunData`. */
+  /** Identifies the data set: see `RunData`. */
   readonly data: string;
-  /** Folder of the lists of its images. */
+  /** Folder with the lists of the data set's images. */
   readonly imageLists: string;
-  /** Which images to evaluate on have been decoded once. */
+  /** Evaluation images that have been decoded once. */
   readonly readable: string;
   readonly summary: string;
-  /** Folder of `index.html` and its figures. */
+  /** Folder with `index.html` and its figures. */
   readonly report: string;
   /** `PT`, `MT/0` ..., `FT`, `E2E`. */
   phase(name: string): PhaseFolder;
@@ -29,13 +29,13 @@ export interface PhaseFolder {
   readonly root: string;
   readonly metrics: string;
   readonly log: string;
-  /** What the last evaluation took images for: see `Confusion`. */
+  /** Predictions of the last evaluation: see `Confusion`. */
   readonly confusion: string;
-  /** Folder of a few images that the phase has seen. */
+  /** Folder with a few images that the phase has seen. */
   readonly samples: string;
   /** Exists once the phase is done. */
   readonly result: string;
-  /** Folder of its TensorBoard event files, beside those of the other phases. */
+  /** Folder with its TensorBoard event files, next to those of the other phases. */
   readonly events: string;
 }
 
@@ -73,7 +73,7 @@ export function runFolder(root: string): RunFolder {
   };
 }
 
-/** The phases whose folders exist, in the order they are trained: PT, MT/0 ..., FT, E2E. */
+/** The phases whose folders exist, in training order: PT, MT/0 ..., FT, E2E. */
 export function phasesIn(root: string): string[] {
   const modules = foldersIn(join(root, 'MT'))
     .filter((name) => /^\d+$/.test(name))
@@ -88,12 +88,12 @@ export function phasesIn(root: string): string[] {
   ];
 }
 
-/** Whether any phase has something to lose. */
+/** Whether any phase has a folder for checkpoints, that is, training progress that could be lost. */
 export function hasBegun(root: string): boolean {
   return phasesIn(root).some((phase) => existsSync(join(runFolder(root).phase(phase).root, 'checkpoints')));
 }
 
-/** The result of a finished phase, or nothing. Throws `InputError` where the file is not one. */
+/** The result of a finished phase; undefined if the phase is not done. Throws `InputError` if the file is invalid. */
 export function readResult(root: string, phase: string): PhaseResult | undefined {
   const path = runFolder(root).phase(phase).result;
   if (!existsSync(path)) return undefined;
@@ -112,14 +112,14 @@ export function readResult(root: string, phase: string): PhaseResult | undefined
   return value as unknown as PhaseResult;
 }
 
-/** Marks the phase as done. Its metrics are on the disk before. */
+/** Marks the phase as done, after syncing its metrics to the disk. */
 export function writeResult(root: string, result: PhaseResult): void {
   const phase = runFolder(root).phase(result.phase);
   syncFile(phase.metrics);
   writeJsonAtomic(phase.result, result);
 }
 
-/** The parsed content of a JSON file. Throws `InputError` that names it. */
+/** The parsed content of a JSON file. Throws an `InputError` that names the file. */
 export function readJson(path: string): unknown {
   try {
     return JSON.parse(readSmallText(path));
@@ -129,7 +129,7 @@ export function readJson(path: string): unknown {
   }
 }
 
-/** `readJson` of a file that holds an object. Throws `InputError` that names it where it holds something else. */
+/** `readJson` for a file with an object. Throws an `InputError` that names the file if it contains anything else. */
 export function readJsonObject(path: string): Readonly<Record<string, unknown>> {
   const value = readJson(path);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {

@@ -9,44 +9,44 @@ const share = z.number().min(0).max(1).nullable();
 const known = { label: natural, name: z.string().optional() };
 
 const schema = z.object({
-  /** Of the phase: 0 before the first. */
+  /** The phase's step; 0 before the first one. */
   step: natural,
-  /** Pixels of one image in the strip, in which they lie side by side. */
+  /** Size in pixels of each image in the strip, which has the images side by side. */
   width: z.int().positive(),
   height: z.int().positive(),
   images: z.array(
     z.object({
-      /** In the data set. */
+      /** Index in the data set. */
       index: natural,
-      /** What the data set calls it. */
+      /** Name in the data set. */
       file: z.string(),
-      /** What it is trained towards; mixed images have two. */
+      /** Training targets; mixed images have two. */
       targets: z.array(z.object({ ...known, weight: share })),
-      /** The likeliest classes, the first first; only of judged images. Null: not finite. */
+      /** The most likely classes, likeliest first; only for evaluated images. Null: not finite. */
       predictions: z.array(z.object({ ...known, probability: share })).optional(),
     }),
   ),
 });
 
-/** `train.json` or `eval.json` in a phase's `samples/`: what the images of the strip beside it show. */
+/** `train.json` or `eval.json` in a phase's `samples/`: describes the images of the strip next to it. */
 export type Samples = z.infer<typeof schema>;
 export type SampleImage = Samples['images'][number];
 
-/** `train`: of the first batch, as the model sees them; `eval`: of the last evaluation. */
+/** `train`: images of the first batch, as the model sees them; `eval`: images of the last evaluation. */
 export type SampleKind = 'train' | 'eval';
 
 export const samplesPath = (folder: string, kind: SampleKind) => join(folder, `${kind}.json`);
 
-/** The PNG strip; another name for each step, so that the two files never disagree. */
+/** Path of the PNG strip. It includes the step, so that the JSON file never refers to another step's strip. */
 export const stripPath = (folder: string, kind: SampleKind, step: number) =>
   join(folder, `${kind}-${step}.png`);
 
-/** What a parsed file says; nothing where it is none. */
+/** Validates a parsed file; undefined if it is invalid. */
 export function samplesOf(value: unknown): Samples | undefined {
   return schema.safeParse(value).data;
 }
 
-/** Writes strip and description. A reader sees the old or the new pair. */
+/** Writes the strip and its description. A reader sees either the old or the new pair. */
 export function writeSamples(folder: string, kind: SampleKind, samples: Samples, png: Uint8Array): void {
   const strip = stripPath(folder, kind, samples.step);
   withFileErrors(folder, () => {

@@ -1,7 +1,7 @@
-/** The remaining time is estimated from the speed of this many recent records. */
+/** Number of recent records from whose speed the remaining time is estimated. */
 export const RECENT = 20;
 
-/** @returns the seconds that the rest of a phase takes at the speed between two of its steps; null without a step */
+/** @returns the seconds left in a phase, at the speed between two of its steps; null without a step */
 export function secondsLeft(first: Place | undefined, last: Place | undefined, steps: number): number | null {
   if (first === undefined || last === undefined) return null;
   const perStep =
@@ -13,6 +13,6 @@ export function secondsLeft(first: Place | undefined, last: Place | undefined, s
 
 interface Place {
   readonly step: number;
-  /** Of training. */
+  /** Training seconds so far. */
   readonly seconds: number;
 }

@@ -18,7 +18,7 @@ export function noGrad<T>(work: () => T): T {
   return gradMode(false, work);
 }
 
-/** Runs `work`, recording for the backward pass or not. */
+/** Runs `work` with or without recording for the backward pass. */
 export function gradMode<T>(enabled: boolean, work: () => T): T {
   const before = native.setGradMode(enabled);
   try {
@@ -28,7 +28,7 @@ export function gradMode<T>(enabled: boolean, work: () => T): T {
   }
 }
 
-/** Whether what is computed now is recorded for the backward pass. */
+/** Whether operations are currently recorded for the backward pass. */
 export function isRecording(): boolean {
   const recording = native.setGradMode(false);
   native.setGradMode(recording);
@@ -36,9 +36,8 @@ export function isRecording(): boolean {
 }
 
 /**
- * Adds the gradients of `loss` (one element), times `weight`, to every leaf that requires them. The graph is
- * freed.
- * @throws TorchError when nothing in the graph requires a gradient
+ * Adds the gradients of `loss` (one element), times `weight`, to every leaf that requires them. Frees the graph.
+ * @throws TorchError if nothing in the graph requires a gradient
  *
  * @example
  * const weight = scope(() => keep(ones([2])));
@@ -58,9 +57,9 @@ export function backward(loss: Tensor, weight = 1): void {
 }
 
 /**
- * Continues a backward pass: adds to every leaf that requires gradients those that follow from `gradient`, the
- * gradient of `output`, of its shape. The graph is freed.
- * @throws TorchError when nothing in the graph requires a gradient, or the shapes differ
+ * Continues a backward pass from `gradient`, the gradient of `output` (same shape): adds the resulting gradients to every
+ * leaf that requires them. Frees the graph.
+ * @throws TorchError if nothing in the graph requires a gradient, or the shapes differ
  */
 export function backwardFrom(output: Tensor, gradient: Tensor): void {
   try {
@@ -84,7 +83,7 @@ export function clearGrads(tensors: readonly Tensor[]): void {
   native.clearGrads(tensors.map((tensor) => tensor.handle));
 }
 
-/** Runs `work` with matrix products (and what else libtorch's autocast lists) in `dtype`. */
+/** Runs `work` with matrix products (and the other operators on libtorch's autocast list) in `dtype`. */
 export function autocast<T>(device: string, dtype: DType, work: () => T): T {
   const type = device.split(':', 1)[0];
   const [enabled, before] = native.beginAutocast(type, scalarType(dtype));

@@ -2,17 +2,17 @@ import { failedCall } from './errors.js';
 import { type Handle, native } from './native.js';
 import type { Tensor } from './tensor.js';
 
-// libtorch's c10d: what processes that train together do in common. Every process calls the same in the same order;
-// a call waits for the others (on a GPU: the device's stream does). All throw TorchError, also when another process is
-// lost or does not answer within the group's timeout; the group is of no use then.
+// Collective operations of processes that train together (libtorch's c10d). Every process makes the same calls in the same
+// order; a call waits for the other processes (on a GPU, the device's stream waits). All throw TorchError, also if another
+// process is lost or does not answer within the group's timeout; the group is unusable after that.
 
-/** Where and as what a process joins. */
+/** Address of a process group, and this process's place in it. */
 export interface CollectiveAddress {
-  /** Of the group: a store that outlives a group keeps the keys of each apart. */
+  /** Name of the group. A store that outlives a group keeps each group's keys separate. */
   readonly name: string;
   readonly host: string;
   readonly port: number;
-  /** Whether this process opens the store at `host:port`, rather than another. */
+  /** Whether this process opens the store at `host:port`; exactly one does. */
   readonly serves: boolean;
   readonly rank: number;
   readonly size: number;
@@ -22,32 +22,32 @@ export interface CollectiveAddress {
 }
 
 export interface Collective {
-  /** Sums over the processes, in place. The tensors share a dtype; shapes are the same in every process. */
+  /** Sums over all processes, in place. The tensors share a dtype; shapes are the same in every process. */
   allReduce(tensors: readonly Tensor[]): void;
   /** Overwrites the tensors with those of the process `from`. */
   broadcast(tensors: readonly Tensor[], from: number): void;
   /** Returns once every process has called it. */
   barrier(): void;
-  /** Averages these parameters' gradients during the backward pass; in buckets of about so many bytes. */
+  /** Averages these parameters' gradients during the backward pass, in buckets of about `bucketBytes`. */
   reducer(parameters: readonly Tensor[], bucketBytes: number, firstBucketBytes: number): Reducer;
   free(): void;
 }
 
-/** c10d's Reducer: lives until `free()`. */
+/** c10d's Reducer. It lives until `free()`. */
 export interface Reducer {
-  /** The next backward pass reduces; others add to the gradients of this process alone. */
+  /** Makes the next backward pass reduce gradients. Passes without it only add to the gradients of this process. */
   prepare(): void;
-  /** @throws TorchError when that pass left a parameter without a gradient: its bucket was not reduced */
+  /** @throws TorchError if that pass left a parameter without a gradient, so that its bucket was not reduced */
   check(): void;
   free(): void;
 }
 
-/** The libraries this addon can join processes with. */
+/** Communication libraries in this build of the addon. */
 export function collectives(): ('gloo' | 'nccl')[] {
   return native.collectives();
 }
 
-/** Joins the others, and waits for them. The group lives until `free()`. */
+/** Joins a process group, and waits for the other processes. The group lives until `free()`. */
 export function joinCollective(address: CollectiveAddress): Collective {
   const { name, host, port, serves, rank, size, timeoutMs, device } = address;
   const group = held('joining', () =>
@@ -76,7 +76,7 @@ function handlesOf(tensors: readonly Tensor[]): Handle[] {
   return tensors.map((tensor) => tensor.handle);
 }
 
-/** Starts something and waits for its end. */
+/** Starts an operation and waits until it is finished. */
 function finish(what: string, start: () => Handle): void {
   const work = held(what, start);
   try {

@@ -20,7 +20,7 @@ export function scalarType(dtype: DType): number {
   return SCALAR_TYPES[dtype];
 }
 
-/** @throws RangeError for a dtype this product has no use for (complex, quantised). */
+/** @throws RangeError for an unsupported dtype (complex, quantised) */
 export function dtypeOf(scalarType: number): DType {
   const name = NAMES.get(scalarType);
   if (name === undefined) throw new RangeError(`tensors of c10::ScalarType ${scalarType} are not supported`);

@@ -1,27 +1,27 @@
 import { InputError } from '../base/errors.js';
 import { type EngineInfo, native } from './native.js';
 
-/** What the libtorch in use is, and what it sees on this machine. */
+/** Facts about the loaded libtorch, and what it found on this machine. */
 export function engineInfo(): EngineInfo {
   return native.engine();
 }
 
-/** CPU threads of libtorch's operators, in this process. */
+/** Sets the number of CPU threads that libtorch's operators use in this process. */
 export function setThreads(threads: number): void {
   native.setThreads(threads);
 }
 
 /**
- * The device a recipe's `run.device` means here: `auto` is the first GPU, else the CPU.
- * @throws InputError when it is not there
+ * Resolves a recipe's `run.device` on this machine: `auto` is the first GPU, or the CPU if there is none.
+ * @throws InputError if the device does not exist
  */
 export function resolveDevice(wish: string): string {
   return wish === 'cpu' ? wish : deviceAmong(wish, native.engine().cudaDevices);
 }
 
 /**
- * As `resolveDevice`, where libtorch sees so many GPUs.
- * @throws InputError when the device is not among them
+ * `resolveDevice` for a known number of GPUs.
+ * @throws InputError if the device is not among them
  */
 export function deviceAmong(wish: string, cudaDevices: number): string {
   if (wish === 'auto') return cudaDevices > 0 ? 'cuda:0' : 'cpu';
@@ -37,16 +37,16 @@ export function deviceAmong(wish: string, cudaDevices: number): string {
 }
 
 /**
- * Makes a GPU the current one of this thread: NCCL, cuDNN and pinned memory use it. Without it they would take the
- * first one, with a CUDA context of half a gigabyte there for every process.
+ * Makes a GPU this thread's current one, which NCCL, cuDNN and pinned memory use. Otherwise they would use the first GPU,
+ * and every process would need a CUDA context of half a gigabyte there.
  */
 export function useDevice(device: string): void {
   if (device !== 'cpu') native.setDevice(device);
 }
 
 /**
- * The device of `resolveDevice`, made the current one.
- * @throws InputError when it is not there
+ * Resolves a device as `resolveDevice` does, and makes it the current one.
+ * @throws InputError if the device does not exist
  */
 export function openDevice(wish: string): string {
   const device = resolveDevice(wish);
@@ -54,7 +54,7 @@ export function openDevice(wish: string): string {
   return device;
 }
 
-/** The most memory used so far, bytes: of the device, or on the CPU of the whole process. */
+/** Peak memory so far, in bytes: that of the GPU, or on the CPU that of the whole process. */
 export function peakMemory(device: string): number {
   const cuda = /^cuda:(\d+)$/.exec(device);
   const used = cuda === null ? null : native.cudaMemory(Number(cuda[1]));

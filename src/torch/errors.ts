@@ -1,7 +1,7 @@
 import { DeepIncubationError, errorText, RunError } from '../base/errors.js';
 
 /**
- * libtorch refused a call: names the operator and its operands' dtypes and shapes.
+ * libtorch rejected a call. The message names the operator and its operands' dtypes and shapes.
  *
  * @example
  * try {
@@ -28,7 +28,7 @@ export class TorchError extends DeepIncubationError {}
 export class FreedTensorError extends DeepIncubationError {}
 
 /**
- * The memory of the GPU, or of the machine, does not suffice. The process can go on with less.
+ * The GPU or the machine is out of memory. The process can continue with smaller work.
  *
  * @example
  * const isMemory = (error: unknown) => error instanceof OutOfMemoryError;
@@ -37,8 +37,8 @@ export class FreedTensorError extends DeepIncubationError {}
 export class OutOfMemoryError extends RunError {}
 
 /**
- * The GPU failed while it worked on an earlier call. CUDA refuses every later call of the process: only a new process
- * can go on.
+ * The GPU failed during an earlier call. CUDA rejects every later call of the process: only a new process
+ * can continue.
  *
  * @example
  * const mustRestart = (error: unknown) => error instanceof GpuError;
@@ -47,14 +47,14 @@ export class OutOfMemoryError extends RunError {}
 export class GpuError extends RunError {}
 
 /**
- * The error of a failed call as the product's own, with the call in front.
+ * Converts the error of a failed call to one of this library's classes, and puts the call before the message.
  * @param call e.g. `aten::mm(F32[2, 3], F32[2, 3])`
  */
 export function failedCall(call: string, error: unknown): DeepIncubationError {
   const said = errorText(error).split('\n', 1)[0];
   if (error instanceof FreedTensorError)
     return new FreedTensorError(`${call}: ${said}`, { hint: error.hint, cause: error });
-  // What libtorch says of these goes on for a page of what it might have been built with.
+  // libtorch's message for these is a page long, with all backends that it might have been built with.
   if (/from the 'CUDA' backend|not linked with support for cuda/.test(said)) {
     const hint = 'use the device cpu, or a CUDA build of libtorch: see `npx deep-incubation doctor`';
     return new TorchError(`${call}: this libtorch is built without CUDA`, { hint, cause: error });
@@ -74,7 +74,7 @@ const LESS_MEMORY =
   'precision bfloat16, or run fewer phases at a time (run.parallel)';
 const START_AGAIN = 'start it again: `run` does so by itself, from the last checkpoint';
 
-/** What libtorch's error says of memory, in short; nothing if it has another subject. */
+/** A short text for libtorch's out-of-memory errors; undefined for other errors. */
 function lackOfMemory(said: string): string | undefined {
   const cuda =
     /CUDA out of memory\. Tried to allocate ([\d.]+ \w+)\. GPU (\d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free/.exec(
@@ -92,13 +92,13 @@ function lackOfMemory(said: string): string | undefined {
   return /out of memory|STATUS_ALLOC_FAILED/.test(said) ? `the GPU is out of memory: ${said}` : undefined;
 }
 
-/** CUDA errors after which the process's GPU is of no more use; others refuse one call. */
+/** Whether a CUDA error makes the GPU unusable for this process; all other errors reject only one call. */
 function isBroken(said: string): boolean {
   if (/\b(CUBLAS|CUDNN|CUSOLVER)\w*_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)/.test(said))
     return true;
   return /CUDA (driver )?error: /.test(said) && !REFUSED.test(said);
 }
 
-/** A new process would meet these again. */
+/** Errors that would occur again in a new process. */
 const REFUSED =
   /no kernel image|invalid device ordinal|driver version is insufficient|no CUDA-capable device|invalid.(argument|configuration|value|resource handle)|not.supported/i;

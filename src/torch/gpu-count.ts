@@ -10,16 +10,16 @@ interface Places {
   readonly addon?: string;
 }
 
-/** Run by a process of its own: libtorch takes a third of a second and, with CUDA, memory. */
+/** Run in a separate process: loading libtorch takes a third of a second and, with CUDA, memory. */
 const PROBE = 'process.stdout.write("\\n" + require(process.argv[1]).engine().cudaDevices)';
 const PATIENCE_MS = 60_000;
-/** The device files of a GPU: of NVIDIA's driver, also in Windows' Linux and on a Jetson. */
+/** Names of GPU device files: those of NVIDIA's driver, also under WSL and on a Jetson. */
 const OF_A_GPU = /^(nvidia(\d+|ctl)|dxg|nvgpu|nvhost-gpu)$/;
 
 /**
- * How many GPUs libtorch sees: those that its build, the driver and `CUDA_VISIBLE_DEVICES` let it use. A short process
- * asks it; on a machine without a device file of a GPU nothing is asked.
- * @throws RunError when libtorch does not answer
+ * Number of GPUs that libtorch sees: those that its build, the driver and `CUDA_VISIBLE_DEVICES` let it use. A short-lived
+ * process counts them; on a machine without a GPU's device file, the answer is 0 without it.
+ * @throws RunError if libtorch does not answer
  */
 export async function countGpus(env: NodeJS.ProcessEnv = process.env, places: Places = {}): Promise<number> {
   const { devices = '/dev', addon = addonPath } = places;
@@ -46,7 +46,7 @@ function reasonOf(error: unknown): string {
   return /^\w*Error: (.*)$/m.exec(errorText(error))?.[1] ?? errorText(error).split('\n', 1)[0];
 }
 
-/** GPUs that the driver shows here, less those that `CUDA_VISIBLE_DEVICES` hides. libtorch may see fewer. */
+/** Number of GPUs of the driver, without those that `CUDA_VISIBLE_DEVICES` hides. libtorch may see fewer. */
 export function gpusOfDriver(env: NodeJS.ProcessEnv = process.env, devices = '/dev'): number {
   const all = readdirSync(devices).filter((name) => /^nvidia\d+$/.test(name)).length;
   const visible = env.CUDA_VISIBLE_DEVICES;

@@ -12,20 +12,20 @@ import {
 export type { ImageFile, ImageJob, OpenedFile } from './native.js';
 
 /**
- * Reads files into memory, on the addon's threads; what a JPEG's header tells, and the bytes of others.
- * Every handle must be given to `runImages` or `closeImages`. Bytes that end early are an error of that file.
- * @throws RunError where no further file can be opened
+ * Reads files into memory on the addon's threads. Returns a handle and the header's facts for a JPEG, the bytes for any
+ * other file. Pass every handle to `runImages` or `closeImages`. A file that ends early gives an error for that file.
+ * @throws RunError if too many files are open
  */
 export async function openImages(files: readonly ImageFile[]): Promise<OpenedFile[]> {
   const opened = await native.openImages(files.map((each) => ({ ...each, file: pathOf(each.file) })));
   const lacking = opened.findIndex((each) => 'error' in each && each.error.startsWith('Too many open files'));
   if (lacking < 0) return opened;
   native.closeImages(opened.flatMap((each) => ('handle' in each ? [each.handle] : [])));
-  // Not the image's fault: it is not to be replaced by another.
+  // The image is not at fault, so the caller must not replace it with another one.
   throw tooManyFiles(files[lacking].file);
 }
 
-/** One size for a batch of images. */
+/** Size of every image in a batch. */
 export interface ImageShape {
   readonly channels: number;
   readonly height: number;
@@ -33,9 +33,9 @@ export interface ImageShape {
 }
 
 /**
- * Decodes, transforms and lays images into `into` (slots x channels x height x width, planar), on the addon's
- * threads. Gives for each job null, or why its slot was not filled. Frees the jobs' handles. `jobs`, their
- * pixels and `into` may not be changed meanwhile.
+ * Decodes and transforms images and writes them to `into` (slots x channels x height x width, planar), on the addon's
+ * threads. Frees the jobs' handles. Do not change `jobs`, their pixels or `into` until the promise resolves.
+ * @returns for each job null, or the reason why its slot was not filled
  */
 export function runImages(
   jobs: readonly ImageJob[],
@@ -45,7 +45,7 @@ export function runImages(
   return native.runImages(jobs, channels, height, width, into);
 }
 
-/** Executes a program on pixels (height x width x channels, interleaved) at once, on the calling thread. */
+/** Runs a program on pixels (height x width x channels, interleaved) synchronously, on the calling thread. */
 export function runInMemory(
   pixels: Uint8Array,
   { channels, height, width }: ImageShape,
@@ -59,17 +59,17 @@ export function closeImages(handles: readonly Handle[]): void {
   native.closeImages(handles);
 }
 
-/** Files that the native side holds in memory. */
+/** Number of files that the native side holds in memory. */
 export function liveImages(): number {
   return native.liveImages();
 }
 
-/** Threads for images, in this process or worker thread, from now on. Idle ones do not keep it alive. */
+/** Sets the number of image threads of this process or worker thread. Idle threads do not keep it alive. */
 export function setImageThreads(threads: number): void {
   native.setImageThreads(threads);
 }
 
-/** What decodes JPEGs on the addon's threads, such as `libjpeg-turbo 2.1.5`; undefined: nothing. */
+/** The addon's JPEG decoder, such as `libjpeg-turbo 2.1.5`; undefined if it has none. */
 export function jpegDecoder(): string | undefined {
   return native.jpegDecoder() || undefined;
 }

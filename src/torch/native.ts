@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { errorText, InputError } from '../base/errors.js';
 import { limitSpinning } from './thread-waiting.js';
 
-/** A tensor or generator on the native side. */
+/** Identifies an object on the native side, such as a tensor or a generator. */
 export type Handle = number;
 
-/** What the addon (native/addon.cc) exports. Only this folder calls it. */
+/** Exports of the addon (native/addon.cc). Only this folder calls it. */
 export interface Native {
   resolve(name: string, overload: string): number;
   parameters(operator: number): Parameter[];
@@ -31,7 +31,7 @@ export interface Native {
   generator(device: string): Handle;
   seedGenerator(handle: Handle, seed: number): void;
   setThreads(threads: number): void;
-  /** This thread's current GPU. */
+  /** Sets this thread's current GPU. */
   setDevice(device: string): void;
   cudaMemory(index: number): [current: number, peak: number] | null;
   beginProfile(): void;
@@ -60,7 +60,7 @@ export interface Native {
   ): Handle;
   prepareReducer(reducer: Handle): void;
   checkReduced(reducer: Handle): void;
-  /** The pixels are all of an image, or what `part` says. */
+  /** `pixels` is the whole image, or the part of it that `part` describes. */
   runProgram(
     pixels: Uint8Array,
     width: number,
@@ -69,7 +69,7 @@ export interface Native {
     program: Float64Array,
     part?: NativePart,
   ): NativeImage;
-  /** What a program reads of an image, where that is not all; the result's size, where it may be shrunk before. */
+  /** The region of an image that a program reads, and the result's size if the image may be shrunk first (else 0); null: all. */
   regionOf(
     program: Float64Array,
   ): [left: number, top: number, width: number, height: number, toWidth: number, toHeight: number] | null;
@@ -89,7 +89,7 @@ export interface Native {
   jpegDecoder(): string;
 }
 
-/** Where pixels lie in their image; where they are fewer than its width and height say, they are shrunk. */
+/** The part of an image that pixels show. If there are fewer pixels than `width` x `height`, they are a shrunk version of it. */
 export type NativePart = readonly [
   left: number,
   top: number,
@@ -107,27 +107,27 @@ export interface NativeImage {
   readonly data: Uint8Array;
 }
 
-/** A file, or the part of one that starts at `start`: bytes. */
+/** A file, or `bytes` bytes of it from `start`. */
 export interface ImageFile {
-  /** Bytes that are not UTF-8 as `nameOf` has them. */
+  /** Path, with bytes that are not UTF-8 as in `nameOf`. */
   readonly file: string;
   readonly start?: number;
   readonly bytes?: number;
 }
 
-/** A JPEG in memory on the native side; else what the file holds; or why it cannot be read. */
+/** A JPEG in memory on the native side, the bytes of any other file, or the reason why the file cannot be read. */
 export type OpenedFile =
   | {
       readonly handle: Handle;
       readonly width: number;
       readonly height: number;
-      /** EXIF's, 1 to 8: how the pixels must be turned to be upright. 1: they are. */
+      /** EXIF orientation, 1 to 8: how to turn the pixels upright. 1: they are upright. */
       readonly orientation: number;
     }
   | { readonly bytes: Buffer }
   | { readonly error: string };
 
-/** What to do (pixels.ts) to an opened JPEG or to pixels, and where in the batch the result goes. */
+/** A program (pixels.ts) for an opened JPEG or for pixels, and the batch slot of the result. */
 export type ImageJob = {
   readonly program: Float64Array;
   readonly slot: number;
@@ -141,27 +141,27 @@ export type ImageJob = {
     }
 );
 
-/** A parameter of an operator: a handle of a tensor or generator, or a list of such, or a plain value. */
+/** A parameter of an operator: a tensor or generator handle, a list of handles, or a plain value. */
 export interface Parameter {
   readonly name: string;
   readonly kind: 'tensor' | 'generator' | 'value';
 }
 
-/** What the libtorch in use is, and what it sees on this machine. */
+/** Facts about the loaded libtorch, and what it found on this machine. */
 export interface EngineInfo {
   readonly libtorch: string;
   readonly threads: number;
   readonly cudaDevices: number;
-  /** The CUDA version it was built for, e.g. `13.0`; empty without CUDA. */
+  /** CUDA version of the build, e.g. `13.0`; empty without CUDA. */
   readonly cuda: string;
-  /** The instruction set libtorch's own kernels use, e.g. `AVX512`. */
+  /** Instruction set that libtorch's own kernels use, e.g. `AVX512`. */
   readonly cpuCapability: string;
   readonly mkl: string;
   readonly mkldnn: string;
   readonly openmp: string;
 }
 
-/** The addon, built by the set-up. */
+/** Path of the addon, which the set-up builds. */
 export const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
 
 function load(): Native {
@@ -181,7 +181,7 @@ function load(): Native {
   }
 }
 
-// Loaded at first use: libtorch takes a third of a second, which a program that only reads files need not spend.
+// Loaded on first use: libtorch takes a third of a second, which a program that only reads files does not need.
 export const native: Native = new Proxy({} as Native, {
   get(functions, name) {
     if (!(name in functions)) Object.assign(functions, load());

@@ -3,7 +3,7 @@ import { native, type Parameter } from './native.js';
 import { Generator } from './random.js';
 import { Tensor } from './tensor.js';
 
-/** What an operator takes: a left-out (undefined) argument has the schema's default, null is its `None`. */
+/** An argument of an operator: undefined stands for the schema's default, null for its `None`. */
 export type Argument =
   | Tensor
   | Generator
@@ -16,10 +16,10 @@ export type Argument =
 
 /**
  * An operator of libtorch's dispatcher, e.g. `operator('aten::add', 'Tensor')`, looked up at its first call.
- * The caller states what it returns; tensors come back as `Tensor`s owned by the innermost scope.
+ * The caller states the type of its result; tensors are returned as raw handles, which the caller must release or wrap.
  *
- * @throws TorchError naming operator, operands and libtorch's reason
- * @throws FreedTensorError naming operator and operands
+ * @throws TorchError naming the operator, the operands and libtorch's reason
+ * @throws FreedTensorError naming the operator and the operands
  */
 export function operator<Result>(name: string, overload = ''): (...args: Argument[]) => Result {
   const title = overload === '' ? name : `${name}.${overload}`;
@@ -43,7 +43,7 @@ export function operator<Result>(name: string, overload = ''): (...args: Argumen
 }
 
 /**
- * As `operator`, for one that returns one tensor.
+ * `operator` for operators that return one tensor.
  *
  * @example
  * const relu = tensorOperator('aten::relu');
@@ -54,13 +54,13 @@ export function tensorOperator(name: string, overload = ''): (...args: Argument[
   return (...args) => new Tensor(call(...args));
 }
 
-/** As `operator`, for one that returns several tensors, or a list of them. */
+/** `operator` for operators that return several tensors or a list of tensors. */
 export function tensorsOperator(name: string, overload = ''): (...args: Argument[]) => Tensor[] {
   const call = operator<number[]>(name, overload);
   return (...args) => call(...args).map((handle) => new Tensor(handle));
 }
 
-/** Handles are numbers on the native side: what is a handle, and of what, is checked here. */
+/** Converts an argument for the native side. Handles are plain numbers there, so their types are checked here. */
 function toNative(argument: Argument, parameter: Parameter | undefined): unknown {
   if (argument === undefined || argument === null || parameter === undefined) return argument;
   if (Array.isArray(argument)) return argument.map((item) => toNative(item, parameter));

@@ -5,7 +5,7 @@ import { operator, tensorOperator, tensorsOperator } from './operator.js';
 import type { Generator } from './random.js';
 import { fromArray, type Tensor } from './tensor.js';
 
-// Typed signatures of the operators in use. Shapes: B batch, N tokens, D width. All throw TorchError.
+// Typed signatures of the operators that this library uses. Shapes: B batch, N tokens, D width. All throw TorchError.
 
 type Shape = readonly number[];
 
@@ -88,7 +88,7 @@ export const mul = (x: Tensor, y: Tensor | number): Tensor =>
  */
 export const divide = (x: Tensor, y: Tensor | number): Tensor =>
   typeof y === 'number' ? aten.divScalar(x, y) : aten.div(x, y);
-/** x + (y - x) weight: of x to y, the share `weight`. */
+/** x + weight (y - x): linear interpolation from x to y. */
 export const lerp = (x: Tensor, y: Tensor, weight: number): Tensor => aten.lerp(x, y, weight);
 /**
  * Sum of all elements.
@@ -121,7 +121,7 @@ export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null): Tensor =
  */
 export const matmul = (x: Tensor, y: Tensor): Tensor => aten.matmul(x, y);
 /**
- * Over the last dimension, with the biased variance.
+ * Layer normalisation over the last dimension, with the biased variance.
  *
  * @example
  * layerNorm(fromArray(Float32Array.of(1, 3), [1, 2]), ones([2]), zeros([2]), 0).toFloat32Array(); // -1, 1
@@ -143,7 +143,7 @@ export const gelu = (x: Tensor): Tensor => aten.gelu(x);
  */
 export const relu = (x: Tensor): Tensor => aten.relu(x);
 
-/** How a window of a convolution or a pooling moves over height and width. */
+/** How the window of a convolution or pooling moves over height and width. */
 export interface WindowOptions {
   /** Default 1. */
   readonly stride?: number;
@@ -166,7 +166,7 @@ export const conv2d = (
   return aten.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], groups);
 };
 /**
- * Means over square windows of `size` pixels, which touch each other: [B, C, H, W] -> [B, C, H / size, W / size].
+ * Means over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size].
  *
  * @example
  * averagePool2d(ones([1, 2, 4, 4]), 2).shape; // [1, 2, 2, 2]
@@ -181,9 +181,9 @@ export const averagePool2d = (x: Tensor, size: number): Tensor =>
  */
 export const globalAveragePool2d = (x: Tensor): Tensor => aten.meanAlong(x, [2, 3]);
 /**
- * Each channel of [B, C, H, W] normalised to mean 0 and variance 1 (biased), then scaled and shifted. With `training`, by
- * the batch's own statistics, and the running ones [C] move towards them by `momentum`, the variance unbiased; without,
- * by the running ones.
+ * Normalises each channel of [B, C, H, W] to mean 0 and variance 1 (biased), then scales and shifts it. With `training`, it
+ * uses the batch's statistics and moves the running ones [C] towards them by `momentum`, with the unbiased variance. Without,
+ * it uses the running statistics.
  *
  * @example
  * const running = { mean: zeros([2]), variance: ones([2]) };
@@ -216,16 +216,16 @@ const MEAN_REDUCTION = 1;
 const IGNORE_INDEX = -100;
 /**
  * Mean cross-entropy of logits [B, C] with I64 labels [B], or with target distributions [B, C].
- * Label smoothing s mixes the target with the uniform distribution, s to 1-s.
+ * Label smoothing s mixes s of the uniform distribution with 1-s of the target.
  *
  * @example
  * crossEntropy(zeros([1, 2]), fromArray(BigInt64Array.of(1n), [1])).item(); // ln 2
  */
 export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
   aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
-/** Logarithms of the softmax along a dimension. */
+/** Logarithm of the softmax along a dimension. */
 export const logSoftmax = (x: Tensor, dimension: number): Tensor => aten.logSoftmax(x, dimension);
-/** Mean over all elements of e^q (q - p), of logarithms of probabilities: summed, it is KL(q || p). */
+/** Mean over all elements of e^q (q - p), for log-probabilities p and q; the sum would be KL(q || p). */
 export const klDivergence = (p: Tensor, q: Tensor): Tensor => aten.klDivergence(p, q, MEAN_REDUCTION, true);
 
 /**
@@ -244,7 +244,7 @@ export const permute = (x: Tensor, order: Shape): Tensor => aten.permute(x, orde
  */
 export const transpose = (x: Tensor, a: number, b: number): Tensor => aten.transpose(x, a, b);
 /**
- * The slices of `x` along a dimension, which is dropped. Views.
+ * The slices of `x` along a dimension, which is dropped. They are views.
  *
  * @example
  * unbind(zeros([3, 2]), 0).length; // 3
@@ -267,7 +267,7 @@ export const select = (x: Tensor, dimension: number, index: number): Tensor =>
 export const slice = (x: Tensor, dimension: number, start: number, end?: number, step = 1): Tensor =>
   aten.slice(x, dimension, start, end ?? null, step);
 /**
- * Zeros before and after the elements of some dimensions.
+ * Adds zeros before and after the elements of some dimensions.
  * @param sides [before, after] of the last dimension, then of the one before it, and so on
  *
  * @example
@@ -282,7 +282,7 @@ export const concat = (tensors: readonly Tensor[], dimension: number): Tensor =>
 /** A copy with a dimension reversed. */
 export const flip = (x: Tensor, dimension: number): Tensor => aten.flip(x, [dimension]);
 /**
- * -1 keeps a dimension's size. A view.
+ * Repeats dimensions of size 1; -1 keeps a dimension's size. A view.
  *
  * @example
  * expand(zeros([1, 2]), [5, -1]).shape; // [5, 2]
@@ -312,7 +312,7 @@ export const zeros = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tenso
  */
 export const ones = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
   aten.ones(shape, scalarType(dtype), null, device);
-/** Ones with probability `p`, else zeros, on the CPU. */
+/** A tensor on the CPU whose elements are 1 with probability `p`, else 0. */
 export function bernoulli(shape: Shape, p: number, generator: Generator, dtype: DType = 'F32'): Tensor {
   const drawn = zeros(shape, dtype);
   discard(aten.bernoulli(drawn, p, generator));
@@ -323,7 +323,7 @@ export function bernoulli(shape: Shape, p: number, generator: Generator, dtype: 
 export function copyInto(target: Tensor, source: Tensor): void {
   discard(aten.copy(target, source));
 }
-/** Overwrites with U(low, high). */
+/** Overwrites `target` with samples from U(low, high). */
 export function fillUniform(target: Tensor, low: number, high: number, generator: Generator): void {
   discard(aten.uniform(target, low, high, generator));
 }
@@ -332,7 +332,7 @@ export function increase(target: Tensor, by: number): void {
   discard(aten.addScalarInPlace(target, by));
 }
 /**
- * Overwrites with N(mean, deviation^2).
+ * Overwrites `target` with samples from N(mean, deviation^2).
  *
  * @example
  * const noise = zeros([2, 3]);
@@ -342,21 +342,21 @@ export function fillNormal(target: Tensor, mean: number, deviation: number, gene
   discard(aten.normal(target, mean, deviation, generator));
 }
 
-/** Indices [B, k] of the k largest elements of each row, the largest first. */
+/** Indices [B, k] of the k largest elements of each row, largest first. */
 export function topIndices(x: Tensor, k: number): Tensor {
   const [values, indices] = aten.topk(x, k);
   values.free();
   return indices;
 }
-/** I64 index of the largest element along a dimension, which is dropped; the first of equal ones. */
+/** I64 index of the largest element along a dimension, which is dropped. For equal elements, the first index. */
 export const argmax = (x: Tensor, dimension: number): Tensor => aten.argmax(x, dimension);
 /** Elementwise equality, broadcasting; a BOOL tensor. */
 export const equal = (x: Tensor, y: Tensor): Tensor => aten.eq(x, y);
-/** [B, C, H, W] -> [B, C, height, width], a = -0.75, no antialiasing, align_corners = false. */
+/** Bicubic resize: [B, C, H, W] -> [B, C, height, width], a = -0.75, no antialiasing, align_corners = false. */
 export const upsampleBicubic = (x: Tensor, height: number, width: number): Tensor =>
   aten.upsample(x, [height, width], false);
 
-/** An F32 or F64 tensor of one element. */
+/** An F32 or F64 tensor of shape []. */
 export const scalar = (value: number, dtype: 'F32' | 'F64' = 'F32', device = 'cpu'): Tensor =>
   fromArray(dtype === 'F64' ? Float64Array.of(value) : Float32Array.of(value), [], device);
 

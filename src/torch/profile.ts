@@ -1,14 +1,14 @@
 import { native } from './native.js';
 
-/** How often an operator ran, and for how long in all, the operators it calls included. */
+/** Number of calls of an operator and their total time, including the operators that it calls. */
 export interface OperatorTime {
   readonly count: number;
   readonly milliseconds: number;
 }
 
 /**
- * Runs `work` and tells which of libtorch's operators ran in it, called from here or by one another, the backward
- * pass included; those that took longest first. On a GPU the times are those of the launches.
+ * Runs `work` and returns the libtorch operators that ran in it, including nested calls and the backward pass, slowest
+ * first. On a GPU the times are those of the launches.
  *
  * @example profile(() => backward(loss)).get('aten::mm')?.count
  * @throws Error inside another `profile`: they do not nest

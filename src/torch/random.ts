@@ -3,8 +3,8 @@ import { type Handle, native } from './native.js';
 import { watch } from './scope.js';
 
 /**
- * A random number generator of a device, re-seeded from a key before each use, so that nothing random needs
- * saving: what it draws is a function of the key. It is freed some time after the last reference is gone.
+ * A random number generator on a device. It is re-seeded from a key before each use: its numbers are a function of the
+ * key, so no random state has to be saved. It is freed some time after the last reference is gone.
  *
  * @example
  * const generator = new Generator().seed([0, 'drop-path', 'PT', 12]);
@@ -19,7 +19,7 @@ export class Generator {
     watch(this);
   }
 
-  /** Starts the stream that belongs to `key`. */
+  /** Starts the stream for `key`. */
   seed(key: RandomKey): this {
     native.seedGenerator(this.handle, seedOf(key));
     return this;

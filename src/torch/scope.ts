@@ -1,19 +1,19 @@
 import { type Handle, native } from './native.js';
 
-/** Something with a native handle that a scope frees. */
+/** An object with a native handle that a scope frees. */
 export interface Owned {
   readonly isFreed: boolean;
   readonly handle: Handle;
   takeHandle(): Handle;
 }
 
-// One list of tensors an open scope. Scopes are synchronous, so a stack a thread is exact.
+// One set of tensors per open scope. Scopes are synchronous, so one stack per thread is enough.
 const scopes: Set<Owned>[] = [];
 
-// The net below: generators, and tensors made outside every scope, or kept, and then forgotten.
+// Frees what no scope owns once it is garbage-collected: generators, and tensors that were kept or made outside all scopes.
 const forgotten = new FinalizationRegistry<Handle>((handle) => native.release([handle]));
 
-/** Called by every new tensor: the innermost open scope owns it. */
+/** Called by every new tensor: gives it to the innermost open scope. */
 export function own(tensor: Owned): void {
   const innermost = scopes.at(-1);
   if (innermost !== undefined) innermost.add(tensor);
@@ -21,8 +21,8 @@ export function own(tensor: Owned): void {
 }
 
 /**
- * Runs `work`, then frees every tensor made in it that it does not return. What it returns - a tensor, or
- * arrays and plain objects of them - belongs to the enclosing scope.
+ * Runs `work`, then frees every tensor made in it that it does not return. Returned tensors, also those in
+ * arrays, maps and plain objects, move to the enclosing scope.
  *
  * @example
  * const x = ones([3]);
@@ -44,7 +44,7 @@ export function scope<T>(work: () => T): T {
   scopes.pop();
   if (result instanceof Promise) {
     release(made);
-    // It meets the freed tensors next, and nobody waits for it.
+    // The promise will probably reject because of the freed tensors, and no caller handles it.
     result.catch(() => {});
     throw new TypeError('scope() takes a synchronous function: it would free tensors that are still in use');
   }
@@ -54,7 +54,7 @@ export function scope<T>(work: () => T): T {
 }
 
 /**
- * Takes a tensor out of its scope: it lives until `free()`, or until nothing refers to it.
+ * Takes a tensor out of its scope: it lives until `free()`, or until it is garbage-collected.
  *
  * @example
  * const kept = scope(() => keep(ones([2])));
@@ -65,17 +65,17 @@ export function keep<T extends Owned>(tensor: T): T {
   return tensor;
 }
 
-/** Tensors and generators alive in this thread, in scopes or out of them. */
+/** Number of live tensors and generators in this thread, inside and outside scopes. */
 export function liveHandles(): number {
   return native.liveHandles();
 }
 
-/** Releases the handle some time after its owner is forgotten. */
+/** Releases the handle some time after its owner is garbage-collected. */
 export function watch(owner: { readonly handle: Handle }): void {
   forgotten.register(owner, owner.handle, owner);
 }
 
-/** Called before a handle is released by hand. */
+/** Called before a handle is released explicitly. */
 export function unwatch(tensor: Owned): void {
   forgotten.unregister(tensor);
 }

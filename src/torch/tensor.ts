@@ -7,8 +7,8 @@ import { type Owned, own, unwatch } from './scope.js';
 const FREED = -1;
 
 /**
- * A tensor of libtorch. It is freed by the end of the `scope` it was made in, by `free()`, or, as a net
- * below these, some time after the last reference is gone.
+ * A libtorch tensor. It is freed at the end of the `scope` in which it was made, by `free()`, or, as a fallback,
+ * some time after the last reference is gone.
  *
  * @example
  * const tensor: Tensor = fromArray(Float32Array.of(1, 2), [2]);
@@ -19,7 +19,7 @@ export class Tensor implements Owned {
   #handle: Handle;
   #shape: readonly number[] | undefined;
 
-  /** Takes the handle over. */
+  /** Takes ownership of the handle. */
   constructor(handle: Handle) {
     this.#handle = handle;
     own(this);
@@ -57,7 +57,7 @@ export class Tensor implements Owned {
     return native.requiresGrad(this.handle);
   }
 
-  /** @throws TorchError for tensors of integers */
+  /** @throws TorchError for integer tensors */
   set requiresGrad(flag: boolean) {
     const { handle } = this;
     try {
@@ -67,7 +67,7 @@ export class Tensor implements Owned {
     }
   }
 
-  /** The gradient accumulated by `backward`, a new reference to it, or null. */
+  /** A new reference to the gradient that `backward` accumulated, or null. */
   get grad(): Tensor | null {
     const handle = native.grad(this.handle);
     return handle === null ? null : new Tensor(handle);
@@ -116,7 +116,7 @@ export class Tensor implements Owned {
     native.release([this.takeHandle()]);
   }
 
-  /** For `scope`: the handle, to be released by the caller. */
+  /** For `scope`: hands the handle over to the caller, who must release it. */
   takeHandle(): Handle {
     const handle = this.handle;
     this.#handle = FREED;
@@ -130,7 +130,7 @@ export class Tensor implements Owned {
 
 /**
  * A tensor with the bytes of `data`, copied once.
- * @throws TorchError when there are not as many bytes as the shape and dtype need
+ * @throws TorchError if the number of bytes does not match the shape and dtype
  */
 export function fromData({ data, dtype, shape }: TensorData, device = 'cpu'): Tensor {
   try {
@@ -142,7 +142,7 @@ export function fromData({ data, dtype, shape }: TensorData, device = 'cpu'): Te
 
 /**
  * A tensor from a typed array in C order.
- * @throws TorchError when the array has not as many elements as the shape
+ * @throws TorchError if the number of elements does not match the shape
  *
  * @example
  * fromArray(Float32Array.of(1, 2, 3, 4), [2, 2]).toString(); // F32[2, 2]

@@ -6,22 +6,22 @@ import { tfRecord } from './tfrecord.js';
 
 export interface EventFile {
   readonly path: string;
-  /** Adds values (see events.ts) as of a step, and writes them at once. */
+  /** Appends values (see events.ts) for a step, and writes them immediately. */
   append(step: number, values: readonly Uint8Array[]): void;
 }
 
 export interface EventFileOptions {
-  /** Steps done before. 0: what was recorded before is deleted. */
+  /** Number of steps done before. 0 deletes earlier event files. */
   readonly fromStep: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
 
 /**
- * Begins an event file that TensorBoard reads, in a folder that has those of the sessions before. As those may have
- * gone further than the checkpoint that this one continues from, it declares what they have of later steps void.
+ * Starts a TensorBoard event file, in the same folder as those of earlier sessions. An earlier session may have recorded
+ * steps after the checkpoint from which this one resumes, so the new file marks their events of those steps as void.
  *
- * Throws `InputError` where the folder cannot be written, `RunError` where the disk is full.
+ * Throws `InputError` if the folder is not writable, `RunError` if the disk is full.
  */
 export function openEventFile(
   folder: string,
@@ -31,7 +31,7 @@ export function openEventFile(
     mkdirSync(folder, { recursive: true });
     const before = eventFilesIn(folder);
     if (fromStep === 0) for (const name of before) rmSync(join(folder, name));
-    // TensorBoard reads files in the order of their names: another machine's clock must not change it.
+    // TensorBoard reads files in the order of their names, which must not depend on differences between machines' clocks.
     const newest = Math.max(0, ...before.map((name) => Number(name.split('.')[3])));
     const seconds = Math.max(Math.floor(now() / 1000), newest + 1);
     const path = join(folder, `events.out.tfevents.${String(seconds).padStart(10, '0')}.deep-incubation`);

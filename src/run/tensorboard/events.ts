@@ -2,7 +2,7 @@ import { bytes, double, doubles, float, message, whole } from './wire.js';
 
 // TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
 
-/** When something is seen: seconds since 1970, and the training step. */
+/** Time of an event: seconds since 1970, and the training step. */
 export interface Moment {
   readonly wallTime: number;
   readonly step: number;
@@ -13,7 +13,7 @@ export function versionEvent(wallTime: number): Uint8Array {
   return message(double(1, wallTime), bytes(3, 'brain.Event:2'));
 }
 
-/** A session that begins before `step`: whatever other files have of this step and later ones is void. */
+/** Start of a session before `step`: makes events of this step and later ones in earlier files void. */
 export function startEvent({ wallTime, step }: Moment): Uint8Array {
   const START = 1;
   return message(double(1, wallTime), whole(2, step), bytes(7, whole(1, START)));
@@ -69,7 +69,7 @@ export function histogram(tag: string, of: Histogram): Uint8Array {
 
 export type Hparam = string | number | boolean;
 
-/** A value of a summary: what a session trains with. */
+/** A value of a summary: the session's hyperparameters. */
 export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Uint8Array {
   const entries = [...hparams].map(([key, value]) =>
     bytes(1, message(bytes(1, key), bytes(2, struct(value)))),
@@ -77,13 +77,13 @@ export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds:
   return hparamsValue('session_start_info', bytes(3, message(...entries, double(5, startSeconds))));
 }
 
-/** A value of a summary: the session has ended well. */
+/** A value of a summary: the session ended successfully. */
 export function sessionEnd(endSeconds: number): Uint8Array {
   const SUCCESS = 1;
   return hparamsValue('session_end_info', bytes(4, message(whole(1, SUCCESS), double(2, endSeconds))));
 }
 
-/** The plugin reads the content of its metadata; the value itself is a tensor that means nothing. */
+/** The plugin reads only `content`, from the metadata; the value itself is a dummy tensor. */
 function hparamsValue(name: string, content: Uint8Array): Uint8Array {
   const plugin = message(bytes(1, 'hparams'), bytes(2, content));
   return message(bytes(1, `_hparams_/${name}`), bytes(9, bytes(1, plugin)), bytes(8, ZERO));

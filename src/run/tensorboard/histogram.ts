@@ -1,8 +1,8 @@
 import type { Histogram } from './events.js';
 
 /**
- * How `values` are spread, in equal buckets from the least to the greatest. Values that are not finite are
- * left out; nothing where none is left.
+ * Histogram of `values`, in equal buckets from the minimum to the maximum. Ignores values that are not finite; undefined
+ * if there are no finite values.
  */
 export function histogramOf(values: Float32Array, buckets = 64): Histogram | undefined {
   const finite = values.filter(Number.isFinite);
@@ -14,7 +14,7 @@ export function histogramOf(values: Float32Array, buckets = 64): Histogram | und
     sum += value;
     sumOfSquares += value * value;
   }
-  // No negative zero: a plot would print it.
+  // Turns -0 into 0, because a plot would print the sign.
   [min, max] = [min + 0, max + 0];
   const width = (max - min) / buckets;
   const common = { min, max, count: finite.length, sum, sumOfSquares };

@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli; RFC 3720, section B.4): other than zlib's. */
+/** CRC-32C (Castagnoli; RFC 3720, section B.4), which differs from zlib's CRC-32. */
 export function crc32c(data: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of data) crc = TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
@@ -12,8 +12,8 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * A record of a TFRecord file: length (8 bytes), its check, the data, its check. Checks are masked, as
- * tensorflow/core/lib/io/record_writer.h has it, lest data that holds checks be weak.
+ * A record of a TFRecord file: length (8 bytes), CRC of the length, data, CRC of the data. The CRCs are masked as in
+ * tensorflow/core/lib/io/record_writer.h, because the CRC of data that contains CRCs is weak.
  */
 export function tfRecord(data: Uint8Array): Uint8Array {
   const head = Buffer.alloc(12);

@@ -1,5 +1,5 @@
-// Protocol Buffers' wire format, as much of it as event files need
-// (https://protobuf.dev/programming-guides/encoding): a message is the bytes of its fields, one after another.
+// The part of Protocol Buffers' wire format that event files need
+// (https://protobuf.dev/programming-guides/encoding): a message is the concatenation of its fields' bytes.
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -8,12 +8,12 @@ const FIXED32 = 5;
 
 const utf8 = new TextEncoder();
 
-/** A message of these fields. */
+/** Joins fields to a message. */
 export function message(...fields: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(fields);
 }
 
-/** An int32, int64, bool or enum. `value` is a whole number from 0 up to the largest safe integer. */
+/** An int32, int64, bool or enum. `value` is an integer from 0 to the largest safe integer. */
 export function whole(field: number, value: number): Uint8Array {
   return message(tag(field, VARINT), varint(value));
 }
@@ -31,7 +31,7 @@ export function float(field: number, value: number): Uint8Array {
   return message(tag(field, FIXED32), bytes);
 }
 
-/** Text, bytes, or a message in the message. */
+/** Text, bytes, or a nested message. */
 export function bytes(field: number, value: Uint8Array | string): Uint8Array {
   const content = typeof value === 'string' ? utf8.encode(value) : value;
   return message(tag(field, BYTES), varint(content.length), content);
@@ -53,7 +53,7 @@ function tag(field: number, type: number): Uint8Array {
 function varint(value: number): Uint8Array {
   const digits: number[] = [];
   let rest = value;
-  // Not by shifts, which are of 32 bits.
+  // Division instead of shifts, which work on 32 bits.
   for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
   return Uint8Array.of(...digits, rest);
 }
