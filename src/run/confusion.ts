@@ -25,8 +25,8 @@ export interface Confusion {
   readonly names?: readonly string[] | undefined;
   readonly counts: readonly (readonly [target: number, prediction: number, images: number])[];
   /**
-   * One bit per image in the order of the data set, 1 if the prediction was right, as base64. The first image is the lowest bit of
-   * the first byte. It allows two models to be compared image by image. Missing in files of older versions.
+   * One bit per image in the order of the data set, 1 if the prediction was right, as base64. The first image is the lowest bit
+   * of the first byte. It allows two models to be compared image by image. Missing in files of older versions.
    */
   readonly hits?: string | undefined;
 }

@@ -1,9 +1,9 @@
 import { elementCount } from '../base/tensor-data.js';
 
-/** The buffers of batch norm: they are weights, but training by gradients does not change them. */
+/** Buffers of batch norm. They are weights, but have no gradients. */
 const BUFFER = /(^|\.)(running_mean|running_var|num_batches_tracked)$/;
 
-/** Parameters of a model in stages. Buffers are left out. */
+/** Number of parameters of a model in stages, without buffers. */
 export function countParameters(
   stages: readonly ReadonlyMap<string, { readonly shape: readonly number[] }>[],
 ): number {

@@ -2,34 +2,34 @@ import { InputError } from '../base/errors.js';
 import { type DType, dtypeSize, elementCount, type TensorData } from '../base/tensor-data.js';
 import { allocate } from '../files/file-bytes.js';
 
-/** A tensor whose bytes are still in a file. */
+/** A tensor whose bytes have not been read from their file yet. */
 export interface LazyTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Reads it, on another thread. */
+  /** Reads the tensor, on another thread. */
   load(): Promise<TensorData>;
-  /** Reads its bytes into `target`, which has exactly their number, and was claimed. */
+  /** Reads the tensor's bytes into `target`, which has exactly that size. Call `claim` first. */
   loadInto(target: Uint8Array): Promise<void>;
-  /** Accounts for a copy of its bytes. Throws `InputError` once copies are more than the file has bytes. */
+  /** Accounts for a copy of the tensor's bytes. Throws `InputError` once all copies have more bytes than the file. */
   claim(): void;
 }
 
-/** A tensor that is in memory already. */
+/** Wraps a tensor that is already in memory. */
 export function inMemory(tensor: TensorData): LazyTensor {
   const { dtype, shape, data } = tensor;
   const load = async () => tensor;
   return { dtype, shape, load, loadInto: async (target) => target.set(data), claim: () => {} };
 }
 
-/** Node's threads for files. While they read, this one checks what they have read. */
+/** The size of Node's thread pool for files. While its threads read, this thread checks the data. */
 const AT_ONCE = 4;
 
-/** Reads all tensors, some at a time. Throws the first error, and reads no further then. */
+/** Reads all tensors, several at a time. Stops at the first error and throws it. */
 export async function loadAll(
   stages: readonly ReadonlyMap<string, LazyTensor>[],
 ): Promise<Map<string, TensorData>[]> {
   const loaded = new Map<LazyTensor, TensorData>();
-  // One row for all; who throws ends it for the others.
+  // One queue for all readers; an error in one ends it for all.
   const queue = tensorsOf(stages);
   const readers = Array.from({ length: AT_ONCE }, async () => {
     for (const tensor of queue) loaded.set(tensor, await tensor.load());
@@ -45,8 +45,8 @@ function* tensorsOf(stages: readonly ReadonlyMap<string, LazyTensor>[]): Generat
 }
 
 /**
- * Tensors under one another: [a, ...rest], [b, ...rest] -> [a + b, ...rest], each read straight into its place.
- * Throws `InputError` naming `where` unless they have one dtype and the same further sizes.
+ * Concatenates tensors along the first dimension: [a, ...rest], [b, ...rest] -> [a + b, ...rest]. Each is read directly into
+ * its place. Throws `InputError` naming `where` unless they have the same dtype and the same other sizes.
  */
 export function joinRows(parts: readonly LazyTensor[], where: string): LazyTensor {
   const [{ dtype, shape }] = parts;

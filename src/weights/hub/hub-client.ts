@@ -5,11 +5,11 @@ import { type HubProgress, type RemoteFile, save, wrongBytes } from './hub-downl
 import { hubError, notThere, tooLongAnswer, tooLongFile } from './hub-errors.js';
 import type { HubName } from './hub-name.js';
 
-/** Questions to the hub about one repository. All throw InputError, RunError, or the signal's reason. */
+/** Requests to the hub about one repository. All throw InputError, RunError, or the signal's reason. */
 export interface Hub {
-  /** Of these files those that the repository has. `wanted` itself must be among them. */
+  /** Those of the given files that the repository has. Throws if the wanted file is among `paths` and missing. */
   look(paths: readonly string[]): Promise<RemoteFile[]>;
-  /** Downloads a file to `place`: whole and verified, or not at all. */
+  /** Downloads a file to `place`, where it appears only if it is complete and verified. */
   fetch(file: RemoteFile, place: string): Promise<void>;
 }
 
@@ -18,7 +18,7 @@ const infoSchema = z.object({
   type: z.string(),
   size: z.int().nonnegative(),
   oid: z.string(),
-  /** Of a file in large-file storage. */
+  /** Only for files in large-file storage. */
   lfs: z.object({ oid: z.string() }).optional(),
 });
 
@@ -31,7 +31,7 @@ export async function openHub(
   },
 ): Promise<Hub> {
   const { signal, onProgress } = options;
-  // Loaded only where something is to be downloaded.
+  // Loaded only if a file has to be downloaded.
   const { downloadFile, HUB_URL, pathsInfo } = await import('@huggingface/hub');
   const hubUrl = endpointOf(options.env) ?? HUB_URL;
   const accessToken = tokenOf(options.env);
@@ -65,7 +65,7 @@ export async function openHub(
 
     fetch: (file, place) =>
       asked(async () => {
-        // The plain download, redirects included: the chunked protocol (xet) would rebuild the same bytes.
+        // Plain download with redirects: the chunked protocol (xet) would give the same bytes.
         requireSmall(file, wanted);
         const bounded = boundedFetch(
           Math.max(file.size, MOST_ERROR),
@@ -80,10 +80,10 @@ export async function openHub(
   };
 }
 
-/** Bytes of a page that says why there is no file. */
+/** Size limit for an error page, in bytes. */
 const MOST_ERROR = 2 ** 20;
 
-/** What tells of a model, and an index, is read at once. */
+/** Limits the size of descriptions and indexes, because they are read into memory at once. */
 function requireSmall({ path, size }: RemoteFile, wanted: HubName): void {
   if (path.endsWith('.json') && size > MOST_TEXT) throw tooLongFile(wanted, path, size, MOST_TEXT);
 }
@@ -111,8 +111,8 @@ function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
 }
 
 /**
- * `fetch` whose answers have at most `most` bytes: the body of a longer one fails with `tooLong()`, and its connection is
- * closed. A server may state a length and send more, or never end.
+ * `fetch` with responses of at most `most` bytes: a longer body fails with `tooLong()`, and its connection is closed. A
+ * server may send more than the stated length, or send without end.
  */
 function boundedFetch(most: number, tooLong: () => Error, signal?: AbortSignal): typeof fetch {
   return async (input, init) =>
@@ -132,6 +132,6 @@ function bounded(response: Response, most: number, tooLong: () => Error): Respon
       },
     }),
   );
-  // A constructed answer has no address.
+  // A constructed response has no URL.
   return Object.defineProperty(new Response(counted, { status, statusText, headers }), 'url', { value: url });
 }

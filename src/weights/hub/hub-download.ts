@@ -6,16 +6,16 @@ import { makeFolders, syncFolder, temporaryPath } from '../../files/atomic.js';
 import { writeAll } from '../../files/file-bytes.js';
 import { withFileErrors } from '../../files/file-errors.js';
 
-/** A file as the hub states it. */
+/** A file's properties as stated by the hub. */
 export interface RemoteFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** `sha256` of a file in large-file storage; of another, `git`: Git's SHA-1 of it. */
+  /** `sha256` for a file in large-file storage; otherwise `git`, Git's SHA-1 of the file. */
   readonly digest: { readonly kind: 'sha256' | 'git'; readonly hex: string };
 }
 
-/** What is told while a file comes: `bytes` of it are there. */
+/** Called during a download; `bytes` is the number of bytes received so far. */
 export type HubProgress = (progress: {
   readonly path: string;
   readonly bytes: number;
@@ -25,16 +25,16 @@ export type HubProgress = (progress: {
 interface Source {
   /** For messages. */
   readonly name: string;
-  /** The bytes from an offset on. */
+  /** The bytes from an offset to the end. */
   open(from: number): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Writes what `source` delivers to `place`, once it is whole and has the digest stated; else nothing stays. A
- * connection that breaks is opened again where it broke, as long as each one brings something.
+ * Downloads from `source` to `place`. The file appears there only if it is complete and has the stated digest. A broken
+ * connection is reopened at the same offset, as long as each connection delivers some bytes.
  *
- * @throws InputError where `place` cannot be written
- * @throws RunError where the bytes are not all there, or not those stated, or the disk is full
+ * @throws InputError if `place` is not writable
+ * @throws RunError if bytes are missing or differ from the stated ones, or the disk is full
  */
 export async function save(
   file: RemoteFile,
@@ -111,7 +111,7 @@ function startHash(kind: RemoteFile['digest']['kind'], size: number): Hash {
   return kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 }
 
-/** Other bytes came than the hub has stated. */
+/** Error for received bytes that do not match the size or digest stated by the hub. */
 export function wrongBytes(name: string, what: string): RunError {
   return new RunError(`${name}: other bytes came than the hub states: ${what}`, {
     hint: 'it was not kept: try again; if it stays so, a mirror or proxy on the way changes files',

@@ -1,13 +1,13 @@
 import { DeepIncubationError, errorText, InputError, RunError } from '../../base/errors.js';
 import type { HubName } from './hub-name.js';
 
-/** What is said of a question that the hub did not answer as hoped. */
+/** Converts an error of a request to the hub to one of this library's errors. */
 export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepIncubationError {
   if (error instanceof DeepIncubationError) return error;
   const status = statusOf(error);
   if (status === undefined) return unanswered(error, wanted, hubUrl);
   const message = `${wanted.name}: the hub says: ${saidIn(error) ?? `status ${status}`}`;
-  // It answers 401 of a repository that does not exist, too.
+  // The hub also answers 401 if a repository does not exist.
   if (status === 401 || status === 403) {
     return new InputError(message, {
       hint: 'check owner and repository; a private or gated one needs an access token in HF_TOKEN',
@@ -23,7 +23,7 @@ export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepI
   return new RunError(message, { hint: 'try again later', cause: error });
 }
 
-/** @param type what there is instead */
+/** @param type type of the entry that was found instead, if any */
 export function notThere({ name, owner, repo, revision }: HubName, path: string, type?: string): InputError {
   const what = type === 'directory' ? 'a folder' : `not in ${owner}/${repo} at revision ${revision}`;
   return new InputError(`${name}: ${path} is ${what}`, {
@@ -40,7 +40,7 @@ export function noWeights(
   });
 }
 
-/** An answer about files that has more bytes than any list of them. */
+/** Error for a response that is longer than any list of files. */
 export function tooLongAnswer({ name }: HubName, hubUrl: string, most: number): RunError {
   return new RunError(
     `${name}: ${hubUrl} does not answer as a hub does (its answer has more than ${most} bytes)`,
@@ -50,7 +50,7 @@ export function tooLongAnswer({ name }: HubName, hubUrl: string, most: number): 
   );
 }
 
-/** A description of a model that is longer than any. */
+/** Error for a JSON file that is longer than any real description of a model. */
 export function tooLongFile({ name }: HubName, path: string, size: number, most: number): InputError {
   return new InputError(
     `${name}: ${path} has ${size} bytes: more than the ${most} that are read of such a file`,
@@ -73,7 +73,7 @@ function unanswered(error: unknown, { name }: HubName, hubUrl: string): RunError
   });
 }
 
-/** Of several addresses tried, an error has a code alone. */
+/** If several addresses were tried, the error has only a code, no message. */
 function reason(cause: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return code || errorText(cause);
@@ -83,7 +83,7 @@ function statusOf(error: unknown): number | undefined {
   return error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : undefined;
 }
 
-/** The sentence in the hub's answer, without address and number of the request. */
+/** The message in the hub's response, without the request's address and number. */
 function saidIn(error: unknown): string | undefined {
   const data = error instanceof Error && 'data' in error ? error.data : undefined;
   const said = typeof data === 'object' && data !== null && 'error' in data ? data.error : undefined;

@@ -2,17 +2,17 @@ import { InputError } from '../../base/errors.js';
 
 /** A file in a model repository of the Hugging Face hub. */
 export interface HubName {
-  /** As the user wrote it, for messages. */
+  /** The name as the user wrote it, for messages. */
   readonly name: string;
   readonly owner: string;
   readonly repo: string;
-  /** Inside the repository, with slashes; null: its weights, whatever file they are in. */
+  /** Path inside the repository, with slashes; null: the repository's weights, whichever file contains them. */
   readonly path: string | null;
   /** A branch, a tag or a commit. */
   readonly revision: string;
 }
 
-/** Ours, and timm's own. */
+/** `hf:` of this program, and timm's `hf-hub:`. */
 const PREFIX = /^hf(-hub)?:/;
 const WORD = /^[\w.-]+$/;
 
@@ -21,8 +21,8 @@ export function isHubName(name: string): boolean {
 }
 
 /**
- * Reads `hf:owner/repo[/path/in/repo][@revision]`; without a revision it is `main`.
- * @throws InputError where it is not of this form
+ * Parses `hf:owner/repo[/path/in/repo][@revision]`; the default revision is `main`.
+ * @throws InputError if the name does not have this form
  */
 export function parseHubName(name: string): HubName {
   const text = name.replace(PREFIX, '');
@@ -38,15 +38,15 @@ export function parseHubName(name: string): HubName {
   });
 }
 
-/** Addresses of a file or a repository in a browser. */
+/** URL of a file or repository in a browser. */
 const ADDRESS = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\/(?:api\/models\/)?(.+)$/;
 const IN_BROWSER = /^([^/]+\/[^/]+)\/(?:blob|resolve|tree)\/([^/]+)(?:\/(.+))?$/;
-/** Names of timm's vision transformers, which are in its own organisation on the hub. */
+/** Names of timm's vision transformers, which are in timm's organisation on the hub. */
 const TIMM = /^(?:vit|deit3?)_\w+_patch\d+_[\w.]+$/;
 
 /**
- * The name on the hub that someone may have meant by a path that does not exist, such as `google/vit-base-patch16-224`,
- * an address of huggingface.co, or a model's name in timm; undefined if it looks like none.
+ * The hub name that a user may have meant by a path that does not exist, such as `google/vit-base-patch16-224`, a URL of
+ * huggingface.co, or a timm model name; undefined if the path does not look like one.
  */
 export function hubNameMeant(path: string): string | undefined {
   if (TIMM.test(path)) return `hf:timm/${path}`;
@@ -68,7 +68,7 @@ export function hubNameMeant(path: string): string | undefined {
   }
 }
 
-/** Neither empty nor a way out of the folder. */
+/** Whether a path component is not empty and does not point outside its folder. */
 function isPlain(part: string): boolean {
   return part !== '' && part !== '.' && part !== '..' && !/[\\\0]/.test(part);
 }

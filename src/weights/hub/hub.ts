@@ -14,33 +14,33 @@ import { type HubName, isHubName, parseHubName } from './hub-name.js';
 
 export interface HubOptions {
   /**
-   * HF_TOKEN: for private and gated repositories; HF_ENDPOINT: another hub, or a mirror; HF_HUB_OFFLINE: only what
-   * was downloaded before is used. The cache is `cacheRoot(env)`/hub. Default: the process's.
+   * HF_TOKEN: for private and gated repositories; HF_ENDPOINT: another hub, or a mirror; HF_HUB_OFFLINE: use only files
+   * that were downloaded before. The cache is `cacheRoot(env)`/hub. Default: the process's environment.
    */
   readonly env?: NodeJS.ProcessEnv;
   readonly onProgress?: HubProgress;
-  /** Ends a download; nothing of it stays. */
+  /** Aborts a download; its partial file is deleted. */
   readonly signal?: AbortSignal;
 }
 
-/** What may lie beside weights and tells what they are: Hugging Face's or timm's geometry, our manifest. */
+/** Files next to the weights that describe them: Hugging Face's or timm's configuration, this program's manifest. */
 const COMPANIONS = ['config.json', 'preprocessor_config.json', 'manifest.json'];
 
-/** What is kept beside a downloaded file: its size in bytes, and its digest as the hub states it. */
+/** Record next to a downloaded file: its size in bytes, and its digest as stated by the hub. */
 const recordSchema = z.object({
   size: z.int().nonnegative(),
   digest: z.object({ kind: z.string(), hex: z.string() }),
 });
 
 /**
- * Where a checkpoint is on this machine: a path is where it says; `hf:owner/repo/path/in/repo[@revision]` is
- * downloaded from the Hugging Face hub at first, into `<cache>/hub/<owner>/<repo>/<revision>/<path>`, with
- * what lies beside it and tells what it is; of an index of shards, with these. `hf:owner/repo` is the repository's
- * weights, under the name that Hugging Face and timm give them; `hf-hub:` is read as `hf:`. What was downloaded is used from then on without asking the hub again,
- * even if a branch has moved on: name a tag or commit to know what you get.
+ * The local path of a checkpoint. A path is returned as it is. `hf:owner/repo/path/in/repo[@revision]` is first downloaded
+ * from the Hugging Face hub to `<cache>/hub/<owner>/<repo>/<revision>/<path>`, together with the files that describe it and,
+ * for an index of shards, with the shards. `hf:owner/repo` means the repository's weights, under the names that Hugging Face
+ * and timm give them; `hf-hub:` is the same as `hf:`. A downloaded file is used from then on without a request to the hub,
+ * even if its branch has changed: name a tag or commit for a fixed version.
  *
- * @throws InputError where the name is wrong, or the hub has no such file or refuses it
- * @throws RunError where the hub cannot be reached, breaks off, or delivers other bytes than it states
+ * @throws InputError if the name is invalid, or the hub does not have the file or denies access
+ * @throws RunError if the hub cannot be reached, ends the download early, or sends other bytes than stated
  * @throws the signal's reason, once aborted
  *
  * @example
@@ -64,7 +64,7 @@ export async function localCheckpoint(name: string, options: HubOptions = {}): P
   return download(wanted, root, { ...options, env });
 }
 
-/** The files that it may be, the best first. */
+/** The files that the name may refer to, in order of preference. */
 function candidatesOf({ path }: HubName): readonly string[] {
   return path === null ? FOLDER_WEIGHTS : [path];
 }
@@ -84,7 +84,7 @@ async function download(
   const [weights] = candidates.flatMap((path) => found.find((file) => file.path === path) ?? []);
   if (weights === undefined) throw noWeights(wanted, candidates);
   const place = join(root, weights.path);
-  // The weights come last: where they are, their companions are.
+  // The weights are fetched last: if they exist, so do their companions.
   await fetchAll(hub, [...found.filter(({ path }) => companions.includes(path)), weights], root);
   if (!isShardIndex(place)) return place;
   const shards = shardNames(place).map((name) => posix.join(folder, name));
@@ -104,13 +104,13 @@ async function fetchAll(hub: Hub, files: readonly RemoteFile[], root: string): P
   }
 }
 
-/** Downloaded before, of an index with the shards that it names. */
+/** Whether a file was downloaded completely; for an index, with all its shards. */
 function isWhole(place: string): boolean {
   if (!isCached(place)) return false;
   return !isShardIndex(place) || shardNames(place).every((name) => isCached(join(dirname(place), name)));
 }
 
-/** Downloaded before, and as long as it was then: a whole digest would cost as much as reading the file. */
+/** Whether a file was downloaded and still has the recorded size. A digest would take as long as reading the file. */
 function isCached(place: string): boolean {
   try {
     const { size } = recordSchema.parse(JSON.parse(readSmallText(recordOf(place))));
@@ -124,7 +124,7 @@ function recordOf(place: string): string {
   return `${place}.hub.json`;
 }
 
-/** As Hugging Face's own programs read their switches. */
+/** Parses a switch in the same way as Hugging Face's own programs. */
 function isOn(value: string | undefined): boolean {
   return ['1', 'on', 'yes', 'true'].includes((value ?? '').toLowerCase());
 }

@@ -1,7 +1,7 @@
 /**
- * Tensors that pre-training and its programs leave in a file, and that no classifier reads: the mask token and decoder
- * of masked image modelling (MAE, BEiT, SimMIM), heads of self-supervision (DINO, iBOT, MoCo, BYOL), the representation
- * layer and pooler of older models, counters of averages, weights of losses.
+ * Tensors from pre-training that a classifier does not use: the mask token and decoder of masked image modelling (MAE, BEiT,
+ * SimMIM), heads of self-supervision (DINO, iBOT, MoCo, BYOL), the representation layer and pooler of older models, counters
+ * of averages, and weights of losses.
  */
 const EXTRA = [
   /^(?:embeddings\.)?mask_token$/,
@@ -15,7 +15,7 @@ const EXTRA = [
   /^(?:criterion|loss|loss_fn|loss_func)\./,
 ];
 
-/** What of a second head or norm is of no use without its token, or beside the norm that comes before the pooling. */
+/** Tensors that are unused if another one is missing: a second head without its distillation token. */
 const UNUSED = [
   { without: /(?:^|\.)dist(?:illation)?_token(?:s)?$/, pattern: /^(?:head_dist|distillation_classifier)\./ },
 ];
@@ -28,7 +28,7 @@ export interface Sorted<T> {
   readonly leftOut: readonly string[];
 }
 
-/** Separates a model's tensors from those that pre-training left beside them. Unknown ones are kept. */
+/** Separates a model's tensors from those left over from pre-training. Unknown tensors are kept. */
 export function withoutExtraTensors<T>(state: ReadonlyMap<string, T>): Sorted<T> {
   const names = [...state.keys()];
   const patterns = [
@@ -36,7 +36,7 @@ export function withoutExtraTensors<T>(state: ReadonlyMap<string, T>): Sorted<T>
     ...UNUSED.filter(({ without }) => !names.some((name) => without.test(name))).map(
       ({ pattern }) => pattern,
     ),
-    // A mean-pooled model has fc_norm instead of norm. With both, norm is the final one.
+    // A mean-pooled model has fc_norm instead of norm. If it has both, norm is the final one.
     ...(names.some((name) => /^(?:stages\.\d+\.)?norm\.weight$/.test(name)) ? [/^fc_norm\./] : []),
   ];
   const isExtra = (name: string) => patterns.some((pattern) => pattern.test(name.replace(BASE, '')));

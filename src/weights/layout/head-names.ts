@@ -1,4 +1,4 @@
-/** Names of a linear classifier in programs that put it beside the backbone. */
+/** Names of a linear classifier in programs that keep it separate from the backbone. */
 const HEADS = [
   'classifier',
   'fc',
@@ -11,8 +11,8 @@ const HEADS = [
 ];
 
 /**
- * Renames the classifier of a model without `head.weight` to `head`, if there is exactly one linear layer under a usual
- * name.
+ * Renames the classifier of a model without `head.weight` to `head`, if exactly one linear layer has one of the usual
+ * names.
  */
 export function withHead<T extends { readonly shape: readonly number[] }>(
   state: ReadonlyMap<string, T>,

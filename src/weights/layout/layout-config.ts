@@ -6,21 +6,21 @@ import { readSmallText } from '../../files/small-file.js';
 import { processorHints, processorSchema } from './layout-processor.js';
 import type { Geometry } from './model-file-geometry.js';
 
-/** What the files beside weights tell of a model that its weights do not, or may not. */
+/** Facts about a model from the files next to its weights, which may not be inferable from the weights. */
 export interface ModelHints {
   readonly heads?: number;
   readonly layerNormEps?: number;
-  /** Pixels a side. */
+  /** Pixels per side. */
   readonly imageSize?: number;
   readonly classes?: number;
-  /** Of the images, channel by channel, on a scale of 0 to 1. */
+  /** Per channel, for pixels from 0 to 1. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
-  /** Share of the resized shorter side that evaluation's crop keeps. */
+  /** Fraction of the resized shorter side that the evaluation crop keeps. */
   readonly evalCrop?: number;
-  /** What the head reads, where the weights do not show it. */
+  /** Input of the head, if the weights do not show it. */
   readonly pool?: 'token' | 'mean';
-  /** Which file says how evaluation resizes or crops, and what, where ours does otherwise. */
+  /** The file and its settings for resizing or cropping in evaluation, if they differ from this program's. */
   readonly otherResize?: string;
 }
 
@@ -46,7 +46,7 @@ const timmImages = z.object({
   interpolation: z.string().nullish(),
 });
 
-/** Of older versions, which have no `pretrained_cfg`, its keys are in `config.json` itself. */
+/** Older versions have no `pretrained_cfg`; its keys are in `config.json` itself. */
 const timm = timmImages.extend({
   num_classes: count.optional(),
   global_pool: z.string().nullish(),
@@ -56,15 +56,15 @@ const timm = timmImages.extend({
   pretrained_cfg: timmImages.optional(),
 });
 
-/** timm's names of what a head may read. */
+/** timm's names of the supported poolings. */
 const POOLS: Readonly<Record<string, 'token' | 'mean'>> = { token: 'token', avg: 'mean' };
 
-/** torch's exact GELU, the only activation of the models here. */
+/** Names of the exact GELU, the only supported activation. */
 const GELU = new Set(['gelu', 'gelu_python']);
 
 /**
- * What `config.json` (and `preprocessor_config.json`) in a folder of Hugging Face weights tell; nothing where
- * there are none. Throws `InputError` where one is damaged, or tells of a model that ours cannot be.
+ * Hints from `config.json` and `preprocessor_config.json` in a folder of Hugging Face weights; empty if both are missing.
+ * Throws `InputError` if a file is damaged, or describes an unsupported model.
  */
 export function huggingFaceHints(folder: string): ModelHints {
   const path = join(folder, 'config.json');
@@ -83,8 +83,8 @@ export function huggingFaceHints(folder: string): ModelHints {
 }
 
 /**
- * What timm's own `config.json` tells, beside weights in timm's layout.
- * Throws `InputError` where it is damaged, or tells of a model that ours cannot be.
+ * Hints from timm's `config.json`, next to weights in timm's layout.
+ * Throws `InputError` if it is damaged, or describes an unsupported model.
  */
 export function timmHints(folder: string): ModelHints {
   const path = join(folder, 'config.json');
@@ -103,7 +103,7 @@ export function timmHints(folder: string): ModelHints {
     heads: config?.model_args?.num_heads,
     imageSize: config?.model_args?.img_size ?? input_size?.[1],
     classes: config?.num_classes,
-    // The class token is the rule, and a model without one cannot have it.
+    // `token` is the default, and a model without a class token cannot use it.
     pool: POOLS[pool] === 'mean' ? 'mean' : undefined,
     mean,
     std,
@@ -112,16 +112,16 @@ export function timmHints(folder: string): ModelHints {
   });
 }
 
-/** What the weights do not tell, or in what they hold alone. */
+/** Facts for the config that are not part of the geometry. */
 interface HuggingFaceFacts {
   readonly heads: number;
   readonly layerNormEps: number;
   readonly hasTwoHeads: boolean;
-  /** `LABEL_0` and so on unless given. */
+  /** Default: `LABEL_0` and so on. */
   readonly classNames?: readonly string[] | undefined;
 }
 
-/** The `config.json` with which transformers builds this model. */
+/** The `config.json` from which transformers builds this model. */
 export function huggingFaceConfig(
   { width, depths, classes, imageSize, patchSize, channels, mlpRatio, qkvBias, distilled }: Geometry,
   { heads, layerNormEps, hasTwoHeads, classNames }: HuggingFaceFacts,
@@ -162,7 +162,7 @@ function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
   throw new InputError(`${path}: ${key.join('.') || 'it'}: ${message}`, { hint: 'Correct the file.' });
 }
 
-/** Without the keys that nothing was told of. */
+/** Removes undefined values. */
 function defined(hints: { readonly [K in keyof ModelHints]: ModelHints[K] | undefined }): ModelHints {
   return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined));
 }

@@ -3,8 +3,8 @@ import type { TensorData } from '../../base/tensor-data.js';
 import { splitQkv } from './layout-qkv.js';
 
 /**
- * Hugging Face's names of a vision transformer (transformers, models/vit and models/deit), and ours. Before
- * version 5, and in files of any version, a block's names are the first; version 5's modules have the second.
+ * Names in a vision transformer's blocks: Hugging Face's (transformers, models/vit and models/deit) and this program's. The
+ * first is that of versions before 5, and of files of any version; the second is that of version 5's modules.
  */
 const BLOCK_NAMES = [
   ['layernorm_before', 'layernorm_before', 'norm1'],
@@ -27,7 +27,7 @@ const EMBEDDING_NAMES = [
   ['layernorm.bias', 'norm.bias'],
 ] as const;
 
-/** The classifier's name depends on the class of model. */
+/** The classifier's name depends on the model class. */
 const HEADS: Readonly<Record<string, string>> = {
   classifier: 'head',
   cls_classifier: 'head',
@@ -37,7 +37,7 @@ const HEADS: Readonly<Record<string, string>> = {
 const BASE = /^(?:vit|deit)\./;
 const BLOCK = /^(?:encoder\.layer|layers)\.(\d+)\.(.+)\.(weight|bias)$/;
 const HEAD = /^(\w+)\.(weight|bias)$/;
-/** Of `ViTModel`; no classifier reads it. */
+/** Pooler of `ViTModel`, which a classifier does not use. */
 const POOLER = /^pooler\./;
 
 const blockToOurs = new Map<string, string>(
@@ -50,7 +50,7 @@ const blockToTheirs = new Map<string, string>(BLOCK_NAMES.map(([before5, , ours]
 const embeddingToOurs = new Map<string, string>(EMBEDDING_NAMES);
 const embeddingToTheirs = new Map<string, string>(EMBEDDING_NAMES.map(([theirs, ours]) => [ours, theirs]));
 
-/** Whether these are the names of a Hugging Face model with patch embeddings. */
+/** Whether these names belong to a Hugging Face model with patch embeddings. */
 export function isHuggingFace(names: Iterable<string>): boolean {
   for (const name of names) {
     if (name.replace(BASE, '').startsWith('embeddings.patch_embeddings.')) return true;
@@ -59,8 +59,8 @@ export function isHuggingFace(names: Iterable<string>): boolean {
 }
 
 /**
- * Renames a Hugging Face ViT's or DeiT's tensors, with `attn.q`, `attn.k` and `attn.v` still apart.
- * Throws `InputError` for a tensor that is none of theirs.
+ * Renames the tensors of a Hugging Face ViT or DeiT; `attn.q`, `attn.k` and `attn.v` are not joined yet.
+ * Throws `InputError` for a tensor that does not belong to such a model.
  */
 export function fromHuggingFace<T>(state: ReadonlyMap<string, T>, path: string): Map<string, T> {
   const renamed = new Map<string, T>();
@@ -79,8 +79,8 @@ export function fromHuggingFace<T>(state: ReadonlyMap<string, T>, path: string):
 }
 
 /**
- * An undivided model under the names that every version of transformers loads; queries, keys and values are
- * views of the joined ones. Throws `InputError` for a tensor that has no place there.
+ * Renames an undivided model's tensors to the names that every version of transformers loads; queries, keys and values are
+ * views of the joined ones. Throws `InputError` for a tensor without a counterpart.
  */
 export function toHuggingFace(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
   const base = model.has('dist_token') ? 'deit.' : 'vit.';

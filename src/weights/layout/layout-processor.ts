@@ -1,15 +1,15 @@
 import { z } from 'zod';
 
-/** How pixels are made of an image, for a model that Hugging Face's transformers loads. */
+/** Preprocessing of images for a model that Hugging Face's transformers loads. */
 export interface PixelFacts {
-  /** Of each channel, of pixels from 0 to 1. */
+  /** Per channel, for pixels from 0 to 1. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Pixels of the shorter side before the crop; null of images that are taken as they are. */
+  /** Pixels of the shorter side before the crop; null if images are neither resized nor cropped. */
   readonly shorterSide: number | null;
 }
 
-/** What such a file tells of evaluation. */
+/** Facts about evaluation from a `preprocessor_config.json`. */
 interface ProcessorHints {
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
@@ -21,8 +21,8 @@ const BICUBIC = 3;
 const RESAMPLERS = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
 
 /**
- * The `preprocessor_config.json` with which transformers makes a model's pixels as evaluation here does: shorter side
- * by Pillow's bicubic, centre crop. It is BitImageProcessor's; ViTImageProcessor knows no crop.
+ * The `preprocessor_config.json` with which transformers preprocesses images as evaluation does here: shorter side resized
+ * with Pillow's bicubic filter, centre crop. It is for BitImageProcessor, because ViTImageProcessor does not support a crop.
  */
 export function huggingFaceProcessor(
   { channels, imageSize }: { readonly channels: number; readonly imageSize: number },
@@ -62,13 +62,13 @@ export const processorSchema = z.object({
   crop_size: square.nullish().catch(undefined),
 });
 
-/** What a `preprocessor_config.json` tells: the share that its crop keeps, and what it does that evaluation here does not. */
+/** Hints from a `preprocessor_config.json`: normalisation, the crop's fraction, and steps that differ from evaluation here. */
 export function processorHints(given: z.infer<typeof processorSchema>): ProcessorHints {
   const { image_mean, image_std, size, crop_size, resample } = given;
   const isPlain = given.do_normalize === false;
   const plain = (value: number) => (image_mean ?? [0, 0, 0]).map(() => value);
   const isResized = given.do_resize !== false && size !== undefined && size !== null;
-  // Before version 4.26 a number was the shorter side where a crop follows, and both sides where none does.
+  // Before version 4.26, a plain number was the shorter side if a crop followed, and both sides otherwise.
   const shorter =
     typeof size === 'object' && size !== null && 'shortest_edge' in size ? size.shortest_edge : size;
   const crop = typeof crop_size === 'object' ? crop_size?.height : crop_size;
@@ -80,7 +80,7 @@ export function processorHints(given: z.infer<typeof processorSchema>): Processo
       : []),
   ];
   return {
-    // Without normalisation, the model takes pixels from 0 to 1.
+    // Without normalisation, the model expects pixels from 0 to 1.
     mean: isPlain ? plain(0) : image_mean,
     std: isPlain ? plain(1) : image_std,
     evalCrop: isResized && isCropped && crop <= shorter ? shareOf(crop, shorter) : undefined,
@@ -88,7 +88,7 @@ export function processorHints(given: z.infer<typeof processorSchema>): Processo
   };
 }
 
-/** The share of which `floor(crop / share)` is that shorter side. */
+/** The fraction for which `floor(crop / fraction)` is the given shorter side. */
 function shareOf(crop: number, shorter: number): number {
   const share = crop / shorter;
   return Math.floor(crop / share) === shorter ? share : crop / (shorter + 0.5);

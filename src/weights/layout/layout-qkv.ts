@@ -2,15 +2,15 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { joinRows, type LazyTensor, splitRows } from '../lazy-tensor.js';
 
-/** `blocks.0.attn.q.weight`, and as several programs name it: `attn.q_proj.weight`, `attn.query.weight`. */
+/** `blocks.0.attn.q.weight`, and the names in other programs: `attn.q_proj.weight`, `attn.query.weight`. */
 const SPLIT = /^(.*\battn)\.(?:(q|k|v)(?:_proj)?|(query|key|value))\.(weight|bias)$/;
 
-/** The order of the thirds. */
+/** Order of the parts in the joined tensor. */
 const PARTS = ['q', 'k', 'v'] as const;
 
 /**
- * Puts separate query, key and value tensors together as `attn.qkv`, in this order; joined ones stay.
- * Throws `InputError` naming the attention layer that lacks one of them.
+ * Joins separate query, key and value tensors as `attn.qkv`, in this order; joined ones are unchanged.
+ * Throws `InputError` naming the attention layer in which one of them is missing.
  */
 export function joinQkv(stage: ReadonlyMap<string, LazyTensor>, path: string): Map<string, LazyTensor> {
   const groups = new Map<string, Map<string, LazyTensor>>();
@@ -24,7 +24,7 @@ export function joinQkv(stage: ReadonlyMap<string, LazyTensor>, path: string): M
     const whole = `${attention}.qkv.${kind}`;
     const group = groups.get(whole) ?? new Map<string, LazyTensor>();
     groups.set(whole, group.set(letter ?? word.charAt(0), tensor));
-    // Holds the place, so that the order of the file remains.
+    // Reserves the position, to keep the order of the file.
     if (!stage.has(whole)) joined.set(whole, undefined);
   }
   for (const [whole, group] of groups) {
@@ -38,7 +38,7 @@ export function joinQkv(stage: ReadonlyMap<string, LazyTensor>, path: string): M
   return new Map([...joined].flatMap(([name, tensor]) => (tensor ? [[name, tensor]] : [])));
 }
 
-/** Query, key and value of a joined tensor [3 D, ...]: three views [D, ...] of its bytes. */
+/** Splits a joined tensor [3 D, ...] into query, key and value: three views [D, ...] of its bytes. */
 export function splitQkv(tensor: TensorData): Record<(typeof PARTS)[number], TensorData> {
   const [q, k, v] = splitRows(tensor, PARTS.length);
   return { q, k, v };

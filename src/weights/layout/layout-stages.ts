@@ -9,23 +9,24 @@ import { peelPrefix } from './peel-prefix.js';
 import type { ChosenWeights, WeightsKind } from './weights-choice.js';
 
 /**
- * Who names tensors so: the official code (`stages.0.blocks.0...` and a second name for each, or a list of
- * stages), timm and DeiT (`blocks.0...`), torchvision and others of ResNets (`layer1.0...`), Hugging Face (`vit.encoder.layer.0...`), or we (`stages.0.blocks.0...`).
+ * Naming scheme of the tensors: that of the official code (`stages.0.blocks.0...` and a second name for each, or a list of
+ * stages), timm and DeiT (`blocks.0...`), torchvision and other programs with ResNets (`layer1.0...`), Hugging Face
+ * (`vit.encoder.layer.0...`), or this program (`stages.0.blocks.0...`).
  */
 export type Layout = 'official' | 'timm' | 'huggingface' | 'torchvision' | 'deep-incubation';
 
 export interface LaidOut {
   readonly layout: Layout;
   readonly stages: readonly Stage<LazyTensor>[];
-  /** Names of the file's tensors that no classifier reads. */
+  /** Names of the file's tensors that a classifier does not use. */
   readonly leftOut: readonly string[];
   /** Present if the file has averaged weights, or several. */
   readonly chosen?: ChosenWeights;
 }
 
 /**
- * Recognises a state dict's layout by its names, and gives its stages under ours; see `splitStages`.
- * @param wanted of plain and averaged weights under different prefixes; default: averaged
+ * Detects a state dict's layout from its names, and returns its stages with this program's names; see `splitStages`.
+ * @param wanted plain or averaged weights, if both are present under different prefixes; default: averaged
  */
 export function stagesOfState(
   state: ReadonlyMap<string, LazyTensor>,
@@ -35,7 +36,7 @@ export function stagesOfState(
   const { named, chosen } = peelPrefix(state, path, wanted);
   const choice = chosen === undefined ? {} : { chosen };
   const divided = [...named.keys()].filter(isDivided).length;
-  // Our own files hold nothing else, and a model of the user's own may have any names.
+  // This program's files contain only such names; within a stage, a user's own model may have any names.
   if (divided === named.size) {
     const stages = splitStages(named, path).map((stage) => joinQkv(stage, path));
     return { layout: 'deep-incubation', stages, leftOut: [], ...choice };

@@ -1,22 +1,22 @@
 import type { Geometry } from './model-file-geometry.js';
 
-/** What of a model its weights do not tell, as far as it is known. */
+/** Known facts about a model that cannot be inferred from its weights. */
 export interface TimmFacts {
   readonly heads?: number | undefined;
-  /** Where the weights do not show it. */
+  /** Pooling, if the weights do not show it. */
   readonly pool?: 'token' | 'mean' | undefined;
   readonly classNames: readonly string[];
-  /** How its pixels are made, where that is known. */
+  /** Normalisation and crop of its pixels, if they are known. */
   readonly pixels?:
     | { readonly mean: readonly number[]; readonly std: readonly number[]; readonly cropShare: number }
     | undefined;
-  /** The file of the weights, in the folder of the config. */
+  /** Name of the weights file, in the config's folder. */
   readonly weightsFile: string;
 }
 
 /**
- * The `config.json` with which timm builds this model from its folder (`timm.create_model('local-dir:FOLDER')`, or
- * `hf-hub:`). Its `label_names` are the classes by label. timm passes over `weights_file`.
+ * The `config.json` from which timm builds this model in its folder (`timm.create_model('local-dir:FOLDER')`, or
+ * `hf-hub:`). Its `label_names` are the classes by label. timm ignores `weights_file`.
  */
 export function timmConfig(
   {

@@ -2,20 +2,22 @@ import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
 import type { LazyTensor } from '../lazy-tensor.js';
 
-// torchvision's names of a ResNet with basic blocks, `layer1.0.conv1.weight`, and ours, `blocks.0.conv1.weight`. Programs
-// for CIFAR have the same, but for the head (`linear`) and the projection of a block (`shortcut`).
+// Converts between the names of a ResNet with basic blocks in torchvision (`layer1.0.conv1.weight`) and here
+// (`blocks.0.conv1.weight`). Programs for CIFAR use torchvision's names, except for the head (`linear`) and a block's projection
+// (`shortcut`).
 
 const BLOCK = /^layer(\d+)\.(\d+)\.(.+)$/;
 const COUNTER = 'num_batches_tracked';
 
-/** Whether these are the names of a ResNet in torchvision's layout. */
+/** Whether these names belong to a ResNet in torchvision's layout. */
 export function isTorchvision(names: Iterable<string>): boolean {
   const all = new Set(names);
   return all.has('conv1.weight') && all.has('layer1.0.conv1.weight');
 }
 
 /**
- * An undivided ResNet under our names. Batch norms without a counter, as of PyTorch before 0.4.1, count 0.
+ * Renames an undivided ResNet's tensors to this program's names. A batch norm without a counter (PyTorch before 0.4.1) gets
+ * one with the value 0.
  * @throws InputError for a tensor that a ResNet with basic blocks does not have
  */
 export function fromTorchvision(
@@ -75,7 +77,7 @@ function zeroCount(): LazyTensor {
   };
 }
 
-/** An undivided ResNet under torchvision's names: a layer for each width. */
+/** Renames an undivided ResNet's tensors to torchvision's names, with one layer per width. */
 export function toTorchvision(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
   const places = new Map<string, string>();
   let [layer, index, width] = [0, 0, 0];

@@ -1,28 +1,28 @@
 import { InputError } from '../../base/errors.js';
 import type { Stage } from './model-file-stages.js';
 
-/** What the shapes of a vision transformer's weights tell. The number of heads leaves no trace in them. */
+/** Geometry of a vision transformer, inferred from its weights' shapes. They do not show the number of heads. */
 export interface Geometry {
-  /** Pixels a side. */
+  /** Pixels per side. */
   readonly imageSize: number;
-  /** Pixels a side of one patch. */
+  /** Pixels per side of one patch. */
   readonly patchSize: number;
   readonly channels: number;
   readonly width: number;
-  /** Blocks of each stage. */
+  /** Number of blocks of each stage. */
   readonly depths: readonly number[];
   readonly classes: number;
-  /** Hidden width of the MLP over `width`. */
+  /** Hidden width of the MLP, divided by `width`. */
   readonly mlpRatio: number;
   readonly qkvBias: boolean;
   readonly classToken: boolean;
-  /** A second token, which learns from a teacher, and mostly a second head (DeiT). */
+  /** A second token, which learns from a teacher, and usually a second head (DeiT). */
   readonly distilled?: true;
-  /** The final norm follows the pooling, as `fc_norm` (timm, MAE): such a model pools by the mean. */
+  /** The final norm is after the pooling, as `fc_norm` (timm, MAE). Such a model uses mean pooling. */
   readonly fcNorm?: true;
 }
 
-/** Of a model that may lack its head, as pre-training leaves it. */
+/** Geometry of a model that may have no head, as after pre-training. */
 export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
   readonly classes: number | null;
 }
@@ -31,7 +31,7 @@ type Shaped = { readonly shape: readonly number[] };
 type Shape = readonly number[];
 
 /**
- * The geometry of a vision transformer in stages from its shapes alone.
+ * Infers the geometry of a vision transformer in stages from its tensors' names and shapes.
  * Throws `InputError` naming `source` and the tensors that are missing or contradict each other.
  */
 export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the model'): Geometry {
@@ -42,7 +42,7 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
   });
 }
 
-/** The same for a model that may lack its head; `classes` is null then. */
+/** `inferGeometry` for a model that may have no head; `classes` is null then. */
 export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the model'): BackboneGeometry {
   const all = stages.map((stage, i) => lookup(stage, `${source}: stages.${i}`));
   const [first, last] = [all[0], all.at(-1)];
@@ -109,7 +109,7 @@ function blockShapes(prefix: string, width: number, hidden: number, qkvBias: boo
   return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
 }
 
-/** Patches a side: what remains of the position embedding's slots besides the special tokens. */
+/** Patches per side, from the slots of the position embedding without those of the special tokens. */
 function gridOf(stage: Lookup, width: number, classToken: boolean): number {
   const [, slots] = stage.get('pos_embed', 3);
   stage.expect({ pos_embed: [1, slots, width] });
@@ -120,7 +120,7 @@ function gridOf(stage: Lookup, width: number, classToken: boolean): number {
   return grid;
 }
 
-/** Of one stage. Throws `InputError` naming `where` unless they are numbered from 0 on, without gaps. */
+/** Number of blocks in one stage. Throws `InputError` naming `where` unless they are numbered from 0 without gaps. */
 export function blockCount(names: Iterable<string>, where: string): number {
   const found = new Set<string>();
   for (const name of names) {
@@ -136,7 +136,7 @@ export function blockCount(names: Iterable<string>, where: string): number {
 
 type Lookup = ReturnType<typeof lookup>;
 
-/** Questions to one stage's shapes; `where` names it in what is thrown. */
+/** Lookups and checks of one stage's shapes; `where` names the stage in errors. */
 function lookup(stage: Stage<Shaped>, where: string) {
   const wrong = (name: string, expected: string) =>
     new InputError(`${where}.${name} is [${stage.get(name)?.shape}], expected ${expected}`);

@@ -1,20 +1,20 @@
 import { InputError } from '../../base/errors.js';
 
-/** Stage-local names to whatever stands for a tensor: its data, or where to read it. */
+/** Maps stage-local names to tensors: their data, or the location from which to read them. */
 export type Stage<T> = ReadonlyMap<string, T>;
 
 const STAGE_NAME = /^stages\.(\d+)\.(.+)$/;
 const FIRST_STAGE = /^(cls_token|dist_token|pos_embed|patch_embed\..*|conv1\..*|bn1\..*)$/;
 const LAST_STAGE = /^(norm|fc_norm|head|head_dist|fc)\./;
 
-/** What DistributedDataParallel, torch.compile and training programs put before every name. */
+/** Prefixes that DistributedDataParallel, torch.compile and training programs add to every name. */
 const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];
 
 /**
- * Sorts a state dict into stages, with stage-local names (docs/method.md, "What a stage does in a hybrid"). With
- * `stages.<i>.<name>` in it, names beside them are the official model's second view of the same
- * tensors: the embedding belongs to the first stage, norm and head to the last, unless they have
- * their own; `blocks.*` are copies. Without, the model is undivided: one stage.
+ * Splits a state dict into stages, with stage-local names (docs/method.md, "What a stage does in a hybrid"). If it has names
+ * of the form `stages.<i>.<name>`, its other names are the official model's second view of the same tensors: embeddings are
+ * added to the first stage, norm and head to the last, unless these stages have them already; `blocks.*` are copies and are
+ * ignored. Otherwise the model is undivided: one stage.
  */
 export function splitStages<T>(state: ReadonlyMap<string, T>, path: string): Stage<T>[] {
   const named = withoutWrappers(state);
@@ -49,18 +49,18 @@ export function splitStages<T>(state: ReadonlyMap<string, T>, path: string): Sta
   return stages;
 }
 
-/** Whether a name is such as `stages.0.blocks.0.norm1.bias`. */
+/** Whether a name has the form `stages.0.blocks.0.norm1.bias`. */
 export function isDivided(name: string): boolean {
   return STAGE_NAME.test(name);
 }
 
-/** The stage to which a tensor outside the blocks belongs: embeddings to the first, norm and heads to the last. */
+/** The stage of a tensor outside the blocks: the first for embeddings, the last for norm and heads. */
 export function endOf(name: string): 'first' | 'last' | undefined {
   if (FIRST_STAGE.test(name)) return 'first';
   return LAST_STAGE.test(name) ? 'last' : undefined;
 }
 
-/** A state dict without the wrappers that all of its names share. */
+/** Removes the wrapper prefixes that all names of a state dict share. */
 export function withoutWrappers<T>(state: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
   const prefix = WRAPPERS.find((each) => [...state.keys()].every((name) => name.startsWith(each)));
   if (prefix === undefined || state.size === 0) return state;

@@ -2,24 +2,24 @@ import { InputError } from '../../base/errors.js';
 import { withoutWrappers } from './model-file-stages.js';
 import { type ChosenWeights, chooseWeights, kindOf, type WeightsKind } from './weights-choice.js';
 
-/** What torch.compile, FSDP and activation checkpointing put into names, at any depth. */
+/** Parts that torch.compile, FSDP and activation checkpointing add to names, at any depth. */
 const INNER_WRAPPERS =
   /(^|\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)(?=\.)/g;
 
-/** The patch embedding of a vision transformer, which every one has once; before it the prefix of its names. */
+/** The patch embedding, which every vision transformer has exactly once. The prefix of the model's names comes before it. */
 const PATCH_EMBEDDING =
   /^(.*?)(?:stages\.\d+\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight$/;
 
 export interface Peeled<T> {
   readonly named: ReadonlyMap<string, T>;
-  /** Present if a prefix says that weights are averaged. */
+  /** Present if there was a choice, or a prefix shows that the weights are averaged. */
   readonly chosen?: ChosenWeights;
 }
 
 /**
- * A state dict without the prefix that a model's tensors share, such as `module.backbone.`. Tensors outside the prefix
- * (a head beside the backbone) lose as much of it as they have. If there are several models, such as a student and a
- * teacher, one is taken; see `chooseWeights`.
+ * Removes the prefix that a model's tensors share, such as `module.backbone.`. Tensors with only a part of the prefix, such
+ * as a head next to the backbone, lose that part. If there are several models, such as a student and a teacher, one is
+ * chosen; see `chooseWeights`.
  * @throws InputError if there are several models of one kind
  */
 export function peelPrefix<T>(state: ReadonlyMap<string, T>, path: string, wanted?: WeightsKind): Peeled<T> {
@@ -46,7 +46,7 @@ export function peelPrefix<T>(state: ReadonlyMap<string, T>, path: string, wante
   return chosen === undefined ? { named } : { named, chosen };
 }
 
-/** The shared parents of a prefix, the longest first: `a.b.`, `a.`, and none. */
+/** A prefix and its parents, longest first: `a.b.`, `a.`, and the empty one. */
 function parentsOf(prefix: string): string[] {
   const parts = prefix.split('.').slice(0, -1);
   return Array.from({ length: parts.length + 1 }, (_, i) =>
@@ -57,7 +57,7 @@ function parentsOf(prefix: string): string[] {
   );
 }
 
-/** A name without the prefix, or what it has of it; undefined if it belongs to a model of another prefix. */
+/** Removes the prefix, or the part of it that a name has; undefined if the name belongs to a model with another prefix. */
 function within(name: string, prefix: string, prefixes: readonly string[]): string | undefined {
   const shared = (of: string) => parentsOf(of).find((parent) => name.startsWith(parent)) ?? '';
   const own = shared(prefix);

@@ -1,14 +1,14 @@
 import { InputError } from '../../base/errors.js';
 
-/** `ema`: weights averaged over training steps. `raw`: the weights as the last step left them. */
+/** `ema`: weights averaged over training steps. `raw`: the weights after the last step. */
 export type WeightsKind = 'ema' | 'raw';
 
-/** Which of a file's weights were read. */
+/** The weights that were read from a file with several. */
 export interface ChosenWeights {
   readonly kind: WeightsKind;
-  /** Their place in the file: a key, a prefix of the tensors' names, or the name of a file. */
+  /** Location in the file: a key, a prefix of the tensors' names, or the name of a file. */
   readonly from: string;
-  /** The places of the file's other weights. */
+  /** Locations of the file's other weights. */
   readonly others: readonly string[];
 }
 
@@ -17,7 +17,7 @@ export interface WeightsCandidate {
   readonly kind: WeightsKind;
 }
 
-/** Words by which training programs name averaged weights: timm, DINO, MoCo, BYOL, torch's SWA. */
+/** Words in the names of averaged weights: timm, DINO, MoCo, BYOL, torch's SWA. */
 const AVERAGED = new Set(['ema', 'swa', 'averaged', 'average', 'avg', 'teacher', 'momentum', 'target']);
 
 /** The kind of weights under a key such as `model_ema`, or under a prefix such as `teacher.backbone.`. */
@@ -30,8 +30,8 @@ export function kindOf(name: string): WeightsKind {
 }
 
 /**
- * Takes one of a file's weights: of the kind that is wanted; else averaged ones if the file has some, as timm does. Of
- * several of one kind the first. `chosen` is absent if there was nothing to choose.
+ * Chooses one of a file's sets of weights: one of the wanted kind, or by default averaged ones if the file has them, as timm
+ * does. Takes the first of several of one kind. `chosen` is undefined if the only candidate has plain weights.
  * @throws InputError if the file has none of the wanted kind
  */
 export function chooseWeights<T extends WeightsCandidate>(
@@ -47,7 +47,7 @@ export function chooseWeights<T extends WeightsCandidate>(
   return { taken, chosen: { kind: taken.kind, from: taken.name, others } };
 }
 
-/** The error for weights that a file does not have. */
+/** Error for weights that a file does not have. */
 export function noneOf(wanted: WeightsKind, has: readonly WeightsCandidate[], path: string): InputError {
   const [missing, there] = wanted === 'ema' ? ['averaged', 'raw'] : ['raw', 'ema'];
   return new InputError(

@@ -1,4 +1,4 @@
-/** The names that Hugging Face and timm give to the weights in a model's folder, in the order of preference. */
+/** Hugging Face's and timm's names of the weights in a model's folder, in order of preference. */
 export const FOLDER_WEIGHTS = [
   'model.safetensors',
   'model.safetensors.index.json',
@@ -6,7 +6,7 @@ export const FOLDER_WEIGHTS = [
   'pytorch_model.bin.index.json',
 ];
 
-/** Whether a file, by its name, lists the files beside it that hold a model's tensors. */
+/** Whether a file is, by its name, an index of the shards that contain a model's tensors. */
 export function isShardIndex(path: string): boolean {
   return /\.(safetensors|bin)\.index\.json$/.test(path);
 }

@@ -3,20 +3,20 @@ import { basename, dirname, join } from 'node:path';
 import { readSmallText } from '../../files/small-file.js';
 import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
 
-/** The names of a model's classes, as a file lists them. */
+/** Class names of a model, from a file. */
 export interface FileClasses {
   /** By label. */
   readonly names: readonly string[];
-  /** The file that lists them. */
+  /** Path of the file with the names. */
   readonly from: string;
-  /** `convert` has written the list, from a run's. */
+  /** Whether `convert` wrote the list, from a run's class names. */
   readonly isOurs: boolean;
 }
 
-/** The key of the list in a safetensors header, as JSON, in a `.pth` and in an ONNX model's metadata. */
+/** Key of the list in a `.pth`, and (as JSON) in a safetensors header and in an ONNX model's metadata. */
 export const CLASS_NAMES = 'class_names';
 
-/** What a safetensors header lists. */
+/** The class names in a safetensors header. */
 export function classesInHeader(
   path: string,
   metadata: Readonly<Record<string, string>>,
@@ -27,8 +27,8 @@ export function classesInHeader(
 }
 
 /**
- * What a `config.json` in a folder lists: Hugging Face's `id2label`, or timm's `label_names`, at its top or in its
- * `pretrained_cfg`. Nothing where it has none, or only Hugging Face's placeholders (`LABEL_0`).
+ * The class names in a folder's `config.json`: Hugging Face's `id2label`, or timm's `label_names`, at the top level or in
+ * `pretrained_cfg`. Undefined if it has none, or only Hugging Face's placeholders (`LABEL_0`).
  */
 export function classesInConfig(folder: string): FileClasses | undefined {
   const path = join(folder, 'config.json');
@@ -37,7 +37,7 @@ export function classesInConfig(folder: string): FileClasses | undefined {
   return names && { names, from: path, isOurs: false };
 }
 
-/** Whether the `config.json` beside a file is about it: `convert` writes which of several files it is about. */
+/** Whether the `config.json` next to a file describes it: `convert` records in it which of several files it describes. */
 export function isConfigOf(path: string): boolean {
   const { weights_file: file } = configIn(dirname(path));
   return typeof file !== 'string' || file === basename(path);
@@ -49,15 +49,15 @@ function configIn(folder: string): Readonly<Record<string, unknown>> {
 }
 
 /**
- * The names that a JSON value lists by label: a list, an object from label to name, or an object that has such a
- * thing under one of the usual keys.
+ * The class names in a JSON value: a list, an object from label to name, or an object that contains one of these under
+ * one of the usual keys.
  */
 export function classNamesIn(value: unknown): readonly string[] | undefined {
   const names = namesOf(value) ?? firstOf(Object(value)) ?? firstOf(Object(Object(value).pretrained_cfg));
   return names?.every((name, label) => name === `LABEL_${label}`) ? undefined : names;
 }
 
-/** What a dictionary that `torch.save` wrote lists: ours, or what training programs call it. */
+/** The class names in a dictionary that `torch.save` wrote, under this program's key or those of other training programs. */
 export function classesInTorch(
   path: string,
   root: ReadonlyMap<PickleKey, PickleValue>,
@@ -82,7 +82,7 @@ function firstOf(holder: Readonly<Record<string, unknown>>): readonly string[] |
   return undefined;
 }
 
-/** Labels without a name, which timm allows, have their number. */
+/** Labels without a name, which timm allows, get their number as name. */
 function namesOf(value: unknown): readonly string[] | undefined {
   if (Array.isArray(value)) return value.length > 0 && value.every(isText) ? value : undefined;
   if (typeof value !== 'object' || value === null) return undefined;
@@ -103,12 +103,12 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Whoever needs the file for more says what is wrong with it.
+    // Code that needs more from the file reports the error.
     return undefined;
   }
 }
 
-/** The lists and dictionaries of texts and numbers in a dictionary; tensors are left out. */
+/** The lists and dictionaries under the usual keys for class names, as plain objects. */
 function plain(root: ReadonlyMap<PickleKey, PickleValue>): Record<string, unknown> {
   const wanted = [...BY_LABEL, ...BY_NAME].flatMap((key) => {
     const value = root.get(key);

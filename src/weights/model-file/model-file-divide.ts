@@ -5,9 +5,9 @@ import { endOf, type Stage } from '../layout/model-file-stages.js';
 const BLOCK = /^blocks\.(\d+)\.(.+)$/;
 
 /**
- * The same model in stages of other depths, tensors as they are: embeddings in the first stage, norm and heads in
- * the last, blocks numbered from 0 in each. With one depth, the model is undivided.
- * Throws `InputError` naming `source` where the depths are not all its blocks, or a tensor has no place.
+ * Divides a model into stages of other depths, without changing its tensors: embeddings are in the first stage, norm and
+ * heads in the last, and blocks are numbered from 0 in each. With one depth, the model is undivided.
+ * Throws `InputError` naming `source` if the depths do not add up to the model's blocks, or a tensor belongs to no stage.
  *
  * @example
  * const { stages } = await readModelFile('model.safetensors');
@@ -51,7 +51,7 @@ export function divideStages<T>(
   });
 }
 
-/** The model in one stage. */
+/** Joins the stages to an undivided model. */
 export function joinStages<T>(stages: readonly Stage<T>[], source?: string): Stage<T> {
   const total = sum(stages.map((stage) => blockCount(stage.keys(), source ?? 'the model')));
   return divideStages(stages, [total], source)[0];

@@ -1,6 +1,6 @@
 import type { Stage } from '../layout/model-file-stages.js';
 
-/** The order in which the official code's modules, and timm's, hold their tensors. */
+/** Order of the tensors in the modules of the official code and of timm. */
 const ORDER = [
   'pos_embed',
   'cls_token',
@@ -19,7 +19,7 @@ const ORDER = [
   'head_dist',
 ];
 
-/** A stage's tensors in the order of its layers, weights before biases; whatever else it has comes last. */
+/** Sorts a stage's tensors in the order of its layers, weights before biases; unknown tensors come last. */
 export function inOrder<T>(stage: Stage<T>): Stage<T> {
   const ranked = [...stage].map((entry) => ({ entry, rank: rankOf(entry[0]) }));
   ranked.sort((a, b) => a.rank.map((r, i) => r - b.rank[i]).find((difference) => difference !== 0) ?? 0);

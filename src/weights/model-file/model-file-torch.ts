@@ -14,13 +14,13 @@ export interface TorchModel extends LaidOut {
   readonly named: FileClasses | undefined;
 }
 
-/** What of a distilled model is in the official code's `model` alone: its stages leave it out. */
+/** Tensors of a distilled model that are only in the official code's `model`, not in its stages. */
 const DISTILLATION = /^(dist_token$|head_dist\.)/;
 
 /**
  * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or a state dict under a key such as
- * `model` or `state_dict_ema`, or a bare one. Only their tensors' places are read, not their data.
- * @param wanted of plain and averaged weights; default: averaged, as timm does
+ * `model` or `state_dict_ema`, or a bare one. Reads only the locations of their tensors, not their data.
+ * @param wanted plain or averaged weights; default: averaged, as in timm
  */
 export async function readTorchStages(path: string, wanted?: WeightsKind): Promise<TorchModel> {
   const root = await readTorchFile(path);
@@ -30,7 +30,7 @@ export async function readTorchStages(path: string, wanted?: WeightsKind): Promi
   return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { ...model, epoch } : model;
 }
 
-/** All tensors of a file that holds one state dict, such as a part of a model in several files. */
+/** All tensors of a file that contains one state dict, such as one shard of a model. */
 export async function readTorchState(path: string): Promise<ReadonlyMap<string, TorchTensor>> {
   const root = await readTorchFile(path);
   if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
@@ -41,13 +41,13 @@ function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefine
   const list = root.get('model_stages');
   const isOfficial = Array.isArray(list) && list.length > 0;
   const found: readonly Candidate[] = stateDictsIn(root);
-  // Beside `model_stages`, `model` holds the same tensors under other names.
+  // In a file with `model_stages`, `model` contains the same tensors under other names.
   const candidates = isOfficial
     ? [{ name: 'model_stages', kind: 'raw' as const }, ...found.filter(({ name }) => name !== 'model')]
     : found;
   if (candidates.length === 0) throw noStateDict(root, path);
   const [only] = candidates;
-  // Of one state dict, its prefixes decide: both kinds may be in it.
+  // A single state dict may contain both kinds, under different prefixes.
   const isOne = candidates.length === 1 && only.kind === 'raw';
   const { taken, chosen } = isOne ? { taken: only } : chooseWeights(candidates, wanted, path);
   const { entries, name } = taken;
@@ -57,7 +57,7 @@ function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefine
   return chosen === undefined ? laidOut : { ...laidOut, chosen };
 }
 
-/** `entries` is absent for the official list of stages. */
+/** `entries` is undefined for the official list of stages. */
 type Candidate = Pick<StateDict, 'name' | 'kind'> & Partial<Pick<StateDict, 'entries'>>;
 
 function officialStages(root: Dictionary, list: readonly PickleValue[], path: string): LaidOut {

@@ -18,36 +18,36 @@ import { inOrder } from './model-file-order.js';
 
 export interface WriteOptions {
   readonly to: Layout;
-  /** Needed for `huggingface`: weights do not tell it. */
+  /** Required for `huggingface`: it cannot be inferred from the weights. */
   readonly heads?: number;
-  /** Needed for `huggingface`. */
+  /** Required for `huggingface`. */
   readonly layerNormEps?: number;
-  /** How the model pools, if its weights do not show it: without `fc_norm`, a model with a class token may pool by the mean. */
+  /** The model's pooling, if its weights do not show it: a model with a class token and without `fc_norm` may use either. */
   readonly pool?: 'token' | 'mean' | undefined;
-  /** By label: in `huggingface`'s config.json, where the default is `LABEL_0` and so on; else in the file itself. */
+  /** By label. Written to config.json for `huggingface` (default `LABEL_0` and so on), otherwise to the file itself. */
   readonly classNames?: readonly string[] | undefined;
-  /** For `huggingface`'s preprocessor_config.json, which is written where they are given. */
+  /** For `huggingface`'s preprocessor_config.json, which is written only if this is given. */
   readonly pixels?: PixelFacts | undefined;
-  /** Beside the tensors in `deep-incubation`. */
+  /** Metadata in the header of a `deep-incubation` file. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 type Stages = readonly Stage<TensorData>[];
 
-/** The parameters of the official module itself, in their order there. */
+/** The parameters of the official module itself, in its order. */
 const TOKENS = ['cls_token', 'pos_embed', 'dist_token'];
 
 /**
- * Writes a model so that other programs load it, whole or not at all:
+ * Writes a model atomically, in a layout that other programs can load:
  * - `deep-incubation`: safetensors, `stages.<i>.<name>`;
  * - `timm`: safetensors of the undivided model;
  * - `torchvision`: safetensors of an undivided ResNet, `layer1.0.conv1.weight` and so on;
- * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (with
- *   a distillation token, of a DeiT), and `preprocessor_config.json` where `pixels` are given;
- * - `official`: a `.pth` of the official code, with `model` and, in the stages given, `model_stages`.
+ * - `huggingface`: a folder with `model.safetensors` and the `config.json` of a `ViTForImageClassification` (of a DeiT if
+ *   the model has a distillation token), and `preprocessor_config.json` if `pixels` are given;
+ * - `official`: a `.pth` as of the official code, with `model` and, in the given stages, `model_stages`.
  *
- * Throws `InputError` where the model is none that the layout can hold, an option is missing or the path cannot be
- * written, `RunError` where the disk is full.
+ * Throws `InputError` if the layout cannot represent the model, an option is missing or the path is not writable,
+ * `RunError` if the disk is full.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -105,7 +105,7 @@ function writeHuggingFace(path: string, stages: Stages, options: WriteOptions): 
   const tensors = toHuggingFace(model);
   const hasTwoHeads = model.has('head_dist.weight');
   const config = huggingFaceConfig(geometry, { heads, layerNormEps, hasTwoHeads, classNames });
-  // The weights last: a folder that has them is whole.
+  // The weights are written last: a folder that has them is complete.
   writeJsonAtomic(join(path, 'config.json'), config);
   if (pixels !== undefined) {
     writeJsonAtomic(join(path, 'preprocessor_config.json'), huggingFaceProcessor(geometry, pixels));
@@ -122,8 +122,8 @@ function divided(stages: Stages): Map<string, TensorData> {
 }
 
 /**
- * What the official code saves of a model, in stages. `model` has every tensor twice, as the official module holds
- * it: tokens, the stages, then the undivided model.
+ * The content of the official code's file for a model in stages. `model` has every tensor twice, as in the official
+ * module: tokens, the stages, then the undivided model.
  */
 export function officialFile(
   stages: Stages,
@@ -134,7 +134,7 @@ export function officialFile(
     const tensor = whole.get(name);
     return tensor ? [[name, tensor] as const] : [];
   });
-  // Of a name that comes twice, the first place counts.
+  // A name that occurs twice keeps its first position.
   const model = new Map([...tokens, ...divided(stages), ...whole]);
   return new Map<string, TorchValue>([
     ['model', { ordered: model }],

@@ -17,47 +17,50 @@ import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from '
 import { readTorchStages, readTorchState } from './model-file-torch.js';
 import { ownWeights } from './own-checkpoint.js';
 
-/** A model's weights, from whichever file they came. */
+/** A model's weights, from any supported file. */
 export interface ModelFile {
-  /** As given; of a folder that is no checkpoint of ours, the file of weights in it. */
+  /** The given path; for a folder that is not a checkpoint of this program, the weights file in it. */
   readonly path: string;
-  /** `checkpoint`: one of our checkpoint folders. */
+  /** `checkpoint`: a checkpoint folder of this program. */
   readonly format: 'safetensors' | 'checkpoint' | 'torch';
-  /** Whose names the tensors had. */
+  /** The tensor names' origin. */
   readonly layout: Layout;
   /** By stage-local names such as `blocks.0.attn.qkv.weight`; an undivided model is one stage. */
   readonly stages: readonly Stage<TensorData>[];
-  /** What a safetensors header carries beside the tensors. */
+  /** Metadata of a safetensors header. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What a `config.json` beside the weights tells of the model; where shapes tell it too, they are right. */
+  /** Facts about the model from a `config.json` next to the weights; the tensors' shapes take precedence. */
   readonly hints: ModelHints;
-  /** The names of the classes, where the file lists them or a `config.json` beside it does. */
+  /** The class names, if the file or a `config.json` next to it has them. */
   readonly named?: FileClasses | undefined;
-  /** The last epoch trained, from 0, where the file says. */
+  /** The last trained epoch, from 0, if the file has it. */
   readonly epoch?: number;
-  /** Names of the file's tensors that no classifier reads, such as a decoder's. */
+  /** Names of the file's tensors that a classifier does not use, such as a decoder's. */
   readonly leftOut: readonly string[];
   /** Present if the file has averaged weights, or several. */
   readonly chosen?: ChosenWeights;
 }
 
 export interface ReadModelOptions {
-  /** Which weights to read if the file has plain and averaged ones. Default: averaged, as timm does. */
+  /** The weights to read if the file has plain and averaged ones. Default: averaged, as in timm. */
   readonly weights?: WeightsKind | undefined;
-  /** Of one of our checkpoint folders: is given every byte of its `model.safetensors` once, in order. */
+  /** For a checkpoint folder of this program: receives every byte of its `model.safetensors` once, in order. */
   readonly seen?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 const epochSchema = z.object({ epoch: z.int().nonnegative() });
 
 /**
- * Reads weights from a safetensors file (ours, with `stages.<i>.<name>`, or an undivided model's of timm or Hugging
- * Face), from several by their `model.safetensors.index.json` or `pytorch_model.bin.index.json`, from one of our
- * checkpoint folders or a Hugging Face model's folder, or from a `.pth` of the official code, DeiT, timm or Hugging
- * Face. Content decides, not the name. Separate queries, keys and values are joined. Prefixes such as `module.` are
- * removed, and so are tensors that no classifier reads (`leftOut`). Of a `.pth`, the optimizer's state is not read, and
- * each storage once, straight into its place.
- * @throws InputError naming the file and what is wrong with it, or that it has no weights of the wanted kind
+ * Reads weights from one of these:
+ * - a safetensors file, of this program (`stages.<i>.<name>`) or of an undivided model of timm or Hugging Face;
+ * - several files, by their `model.safetensors.index.json` or `pytorch_model.bin.index.json`;
+ * - a checkpoint folder of this program, or a Hugging Face model's folder;
+ * - a `.pth` of the official code, DeiT, timm or Hugging Face.
+ *
+ * The format of a single file is detected from its content, not its name. Separate queries, keys and values are joined. Prefixes
+ * such as `module.` and tensors that a classifier does not use (`leftOut`) are removed. In a `.pth`, the optimizer's state is not
+ * read, and each storage is read once, directly into its place.
+ * @throws InputError naming the file and the problem, or if it has no weights of the wanted kind
  *
  * @example
  * const { stages, layout } = await readModelFile('model.safetensors');
@@ -99,12 +102,12 @@ async function readOwn(
 async function readWeights(path: string, { weights }: ReadModelOptions): Promise<ModelFile> {
   if (isShardIndex(path)) return readShards(path, weights);
   const start = Buffer.from(withFile(path, (file) => readAt(file, 0, Math.min(file.size, 9))));
-  // Behind a safetensors header's length, which may be any bytes, comes JSON.
+  // In a safetensors file, JSON follows the 8-byte length of the header.
   if (start[8] === 0x7b) {
     const { tensors, metadata } = openSafetensors(path);
     return load(laidOutState(tensors, path, weights), { path, format: 'safetensors', metadata });
   }
-  // Torch's zip archive, or the row of pickles from before 1.6.
+  // torch.save's zip archive, or its format before 1.6, a sequence of pickles.
   if (start.subarray(0, 2).equals(Buffer.from('PK')) || start[0] === 0x80) {
     const { epoch, named, ...laidOut } = await readTorchStages(path, weights);
     const model = await load(laidOut, { path, format: 'torch', metadata: {}, named });
@@ -120,7 +123,7 @@ async function readShards(index: string, weights: WeightsKind | undefined): Prom
   return load(laidOutState(tensors, index, weights), file);
 }
 
-/** Opens a model that Hugging Face has written in several files of `torch.save`. */
+/** Opens a Hugging Face model in several files that `torch.save` wrote. */
 async function openTorchShards(index: string): Promise<ReadonlyMap<string, LazyTensor>> {
   const places = shardPlaces(index);
   const shards = new Map<string, ReadonlyMap<string, LazyTensor>>();
@@ -165,10 +168,10 @@ async function load(
   return chosen === undefined ? model : { ...model, chosen };
 }
 
-/** Whether a `config.json` in the file's folder is about it. */
+/** Whether a `config.json` in the file's folder describes it. */
 function isDescribed(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): boolean {
   if (layout === 'huggingface') return true;
-  // A .pth lies among others; a config.json in its folder need not be about it.
+  // The folder of a .pth often contains other models too, which its config.json may describe.
   const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
   return layout === 'timm' && isAlone && isConfigOf(path);
 }

@@ -2,12 +2,12 @@ import { RunError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import type { Stage } from '../layout/model-file-stages.js';
 
-/** Bits of the exponent, which are all set of infinities and NaN, in 16-bit and 32-bit words. */
+/** Exponent bits in 16-bit and 32-bit words. They are all set in infinities and NaN. */
 const EXPONENT = { F16: 0x7c00, BF16: 0x7f80, F32: 0x7f800000 } as const;
 
 /**
- * Checks that all weights are numbers.
- * @throws RunError naming the first tensor that holds NaN or an infinity
+ * Checks that all weights are finite.
+ * @throws RunError naming the first tensor that contains NaN or an infinity
  */
 export function requireFinite(stages: readonly Stage<TensorData>[], source: string): void {
   for (const [index, stage] of stages.entries()) {
@@ -24,7 +24,7 @@ export function requireFinite(stages: readonly Stage<TensorData>[], source: stri
   }
 }
 
-/** The weight of the greatest magnitude, of tensors in float32 and float64; undefined if there is none. */
+/** The largest magnitude in float32 and float64 tensors, and its tensor's name; undefined if no element is above zero. */
 export function largestWeight(
   stages: readonly Stage<TensorData>[],
 ): { readonly name: string; readonly value: number } | undefined {
@@ -50,7 +50,7 @@ function magnitudeOf({ dtype, data }: TensorData): number {
   return most;
 }
 
-/** The index of a tensor's first element that is NaN or an infinity; -1 if there is none. */
+/** Index of a tensor's first element that is NaN or an infinity; -1 if there is none. */
 function firstNonFinite({ dtype, data }: TensorData): number {
   switch (dtype) {
     case 'F16':
@@ -74,7 +74,7 @@ interface Words<T> {
   new (buffer: ArrayBufferLike, offset: number, length: number): T;
 }
 
-/** Bytes as words; they are copied if they do not begin at a multiple of a word. */
+/** Views bytes as words; copies them if they are not aligned. */
 function words<T>(data: Uint8Array, size: number, type: Words<T>): T {
   const { buffer, byteOffset } = data.byteOffset % size === 0 ? data : data.slice();
   return new type(buffer, byteOffset, data.length / size);

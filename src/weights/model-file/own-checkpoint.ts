@@ -11,14 +11,14 @@ import type { LazyTensor } from '../lazy-tensor.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
 
 /**
- * Before the names of trained weights in a checkpoint's `optimizer.safetensors`, if `model.safetensors` holds their
+ * Prefix of the trained weights' names in a checkpoint's `optimizer.safetensors`, if `model.safetensors` contains their
  * averages.
  */
 export const RAW = 'raw.';
 
 type State = ReadonlyMap<string, LazyTensor>;
 
-/** The model's tensors in one of our checkpoint folders, whose phase may have averaged them. */
+/** The model's tensors in a checkpoint folder of this program, whose phase may have averaged them. */
 export function ownWeights(
   folder: string,
   model: State,

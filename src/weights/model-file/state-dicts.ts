@@ -4,28 +4,28 @@ import { isTorchTensor } from '../torch-file/torch-file-tensor.js';
 
 export type Dictionary = Map<PickleKey, PickleValue>;
 
-/** A dictionary of tensors in a file of `torch.save`. */
+/** A dictionary of tensors in a file that `torch.save` wrote. */
 export interface StateDict {
-  /** The keys under which it is, joined by dots; empty for the file's own dictionary. */
+  /** Path of keys to it, joined by dots; empty for the root dictionary. */
   readonly name: string;
   readonly kind: WeightsKind;
   readonly entries: Dictionary;
 }
 
-/** Where training programs put a whole model's state dict, the likeliest first; other keys come after them. */
+/** Usual keys of a whole model's state dict, in order of preference; other keys come after them. */
 const KEYS = ['state_dict_ema', 'model_ema', 'model', 'state_dict', 'model_state_dict', 'net', 'module'];
 
-/** Dictionaries of tensors that are no model. */
+/** Keys of dictionaries that are not models. */
 const NO_MODEL = /optim|sched|scaler|hparam|hyper|args|config|callback|loops?$|^_/i;
 
-/** Deep enough for `ema: { module: { ... } }` and for a checkpoint inside another. */
+/** Maximum nesting: enough for `ema: { module: { ... } }` and for a checkpoint inside another. */
 const DEPTH = 3;
 
 const PATCH_EMBEDDING = /(^|\.)(patch_embed\.proj|patch_embeddings\.projection)\.weight$/;
 
 /**
- * The state dicts of a file's root dictionary, the likeliest first: those in it, or itself if it has none. A dictionary
- * under an unusual key counts if it holds a vision transformer; if some do, the others are left out.
+ * The state dicts in a file's root dictionary, in order of preference: those with a vision transformer if there are any, else
+ * those under usual keys, else the root itself if it has tensors.
  */
 export function stateDictsIn(root: Dictionary): StateDict[] {
   const found = [...nested(root, [], DEPTH)].sort((a, b) => rankOf(a) - rankOf(b));

@@ -2,17 +2,17 @@ import { z } from 'zod';
 import type { ModelHints } from '../layout/layout-config.js';
 import type { ModelFile } from './model-file.js';
 
-/** What the weights of a vision transformer do not tell. */
+/** Properties of a vision transformer that cannot be inferred from its weights. */
 export type Told = Pick<ModelHints, 'heads' | 'layerNormEps' | 'pool'>;
 
-/** Other programs write headers too: what is not understood is not there. */
+/** Other programs write headers too, so invalid values count as missing. */
 const headerSchema = z.object({
   heads: z.coerce.number().int().positive().optional().catch(undefined),
   layer_norm_eps: z.coerce.number().positive().optional().catch(undefined),
   pool: z.enum(['token', 'mean']).optional().catch(undefined),
 });
 
-/** What a file tells that its weights do not: beside them, or, where `convert` wrote it, in its header. */
+/** Properties that cannot be inferred from a file's weights: from files next to it, or from the header that `convert` wrote. */
 export function toldBeside({ hints, metadata }: Pick<ModelFile, 'hints' | 'metadata'>): Told {
   const header = headerSchema.parse(metadata);
   const heads = hints.heads ?? header.heads;
@@ -21,7 +21,7 @@ export function toldBeside({ hints, metadata }: Pick<ModelFile, 'hints' | 'metad
   return { ...(heads && { heads }), ...(layerNormEps && { layerNormEps }), ...(pool && { pool }) };
 }
 
-/** The entries of a safetensors header from which `toldBeside` reads it again. */
+/** Encodes the properties as entries of a safetensors header, for `toldBeside`. */
 export function headerEntries({ heads, layerNormEps, pool }: Told): Record<string, string> {
   return {
     ...(heads && { heads: String(heads) }),

@@ -2,25 +2,25 @@ import { z } from 'zod';
 import { InputError, RunError } from '../../base/errors.js';
 import { type DType, dtypeSize, elementCount, isDType, type TensorData } from '../../base/tensor-data.js';
 
-/** Limit of the reference implementation (huggingface/safetensors, tensor.rs), bytes. */
+/** Limit of the reference implementation (huggingface/safetensors, tensor.rs), in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
 const METADATA_KEY = '__metadata__';
 
-/** The reference sorts by its dtype enumeration, last first: by descending alignment, but exactly so. */
+/** The reference sorts by its dtype enumeration, last first. The order follows descending alignment, but must match exactly. */
 const WRITE_ORDER: readonly DType[] = ['I64', 'F64', 'F32', 'I32', 'BF16', 'F16', 'I16', 'I8', 'U8', 'BOOL'];
 
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Bytes from the end of the header. */
+  /** Offset in bytes from the end of the header. */
   readonly start: number;
   readonly end: number;
 }
 
 export interface SafetensorsHeader {
-  /** In the order of their bytes. */
+  /** In the order of their data. */
   readonly entries: readonly TensorEntry[];
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -34,8 +34,8 @@ const entrySchema = z.object({
 
 /**
  * Parses and checks a header as strictly as the reference does: UTF-8 JSON, offsets from 0 to
- * `dataBytes` without hole or overlap, sizes that match dtype and shape; and, as its format page
- * asks, no key twice. Throws `InputError` naming `source` and the tensor.
+ * `dataBytes` without gaps or overlaps, sizes that match dtype and shape; and, as its format page
+ * requires, no duplicate keys. Throws `InputError` naming `source` and the tensor.
  */
 export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): SafetensorsHeader {
   requireFew(bytes, source);
@@ -61,8 +61,8 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string
 }
 
 /**
- * The header of these tensors with its 8-byte length, padded with spaces to a multiple of 8; and
- * the tensors in the order in which their data must follow.
+ * Encodes the header of these tensors with its 8-byte length, padded with spaces to a multiple of 8.
+ * Also returns the tensors in the order in which their data must follow.
  */
 export function encodeHeader(
   tensors: ReadonlyMap<string, TensorData>,
@@ -93,12 +93,12 @@ export function encodeHeader(
   return { bytes, tensors: sorted.map(([, tensor]) => tensor) };
 }
 
-/** Ten times what the largest models have. */
+/** Ten times the number of tensors in the largest models. */
 const MOST_TENSORS = 2 ** 16;
-/** Keys, values of metadata included: a colon follows each. */
+/** Limit for the number of keys, including those of metadata: a colon follows each. */
 const MOST_COLONS = 2 ** 20;
 
-/** A header within the reference's limit can name a million empty tensors, which take gigabytes once they are parsed. */
+/** Rejects headers with too many entries: within the reference's limit, parsing a million empty tensors takes gigabytes. */
 function requireFew(bytes: Uint8Array, source: string): void {
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (occurs(header, '"data_offsets"', MOST_TENSORS) || occurs(header, ':', MOST_COLONS)) {
@@ -164,7 +164,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The first key that one object of this valid JSON text has twice; `JSON.parse` would keep the last. */
+/** The first key that occurs twice in one object of a valid JSON text; `JSON.parse` would keep only the last value. */
 function duplicateKey(text: string): string | undefined {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {

@@ -8,8 +8,8 @@ import { openSafetensors } from './safetensors.js';
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /**
- * Opens a model that Hugging Face has written in several files, by its `model.safetensors.index.json`.
- * Throws `InputError` where a file is missing or damaged, or is not where the index is.
+ * Opens a Hugging Face model in several files, by its `model.safetensors.index.json`.
+ * Throws `InputError` if a file is missing, damaged, or outside the index's folder.
  */
 export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
   const places = shardPlaces(index);
@@ -26,16 +26,16 @@ export function openSafetensorsShards(index: string): Map<string, LazyTensor> {
 }
 
 /**
- * The names of the files beside an index that hold its model's tensors.
- * Throws `InputError` where it is damaged, or names another place.
+ * The names of the files with an index's tensors, which are in its folder.
+ * Throws `InputError` if the index is damaged, or names a file in another folder.
  */
 export function shardNames(index: string): string[] {
   return [...new Set(Object.values(shardPlaces(index)))];
 }
 
 /**
- * In which file beside an index each tensor is.
- * Throws `InputError` where the index is damaged, or names another place.
+ * Maps each tensor of an index to the name of its file, which is in the index's folder.
+ * Throws `InputError` if the index is damaged, or names a file in another folder.
  */
 export function shardPlaces(index: string): Readonly<Record<string, string>> {
   const places = readIndex(index);

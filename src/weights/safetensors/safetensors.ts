@@ -14,22 +14,22 @@ import type { LazyTensor } from '../lazy-tensor.js';
 import { encodeHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from './safetensors-header.js';
 
 export interface SafetensorsFile {
-  /** By name, in the order of the file; each owns its bytes. */
+  /** By name, in the order of the file; each has its own buffer. */
   readonly tensors: Map<string, TensorData>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 /**
  * Reads a whole safetensors file (https://huggingface.co/docs/safetensors), of any size.
- * Throws `InputError` naming the file and the tensor wherever the reference implementation would
- * refuse it, where a key occurs twice, or where a dtype is none of ours.
- * @param seen is given every byte of the file once, in order, such as a hash
+ * Throws `InputError` naming the file and the tensor if the reference implementation would
+ * reject it, a key occurs twice, or a dtype is not supported.
+ * @param seen receives every byte of the file once, in order, for example to hash the file
  */
 export function readSafetensors(path: string, seen: (bytes: Uint8Array) => void = () => {}): SafetensorsFile {
   return withFile(path, (file) => {
     const { entries, metadata } = headerOf(file, seen);
     const data = new Map<string, Uint8Array>();
-    // Tensors lie side by side, from the header to the end.
+    // Tensors are contiguous, from the header to the end of the file.
     for (const { name, start, end } of [...entries].sort((a, b) => a.start - b.start)) {
       const bytes = readAt(file, start, end - start);
       for (let at = 0; at < bytes.length; at += SEEN_BYTES) seen(bytes.subarray(at, at + SEEN_BYTES));
@@ -43,10 +43,10 @@ export function readSafetensors(path: string, seen: (bytes: Uint8Array) => void 
   });
 }
 
-/** Node hashes less than 2 GiB at a time. */
+/** Chunk size for `seen`: Node can hash only less than 2 GiB at a time. */
 const SEEN_BYTES = 2 ** 28;
 
-/** `readSafetensors` of the header alone: tensor data stays in the file until its `load()`. */
+/** Reads only the header; tensor data is read on `load()`. */
 export function openSafetensors(path: string): {
   readonly tensors: Map<string, LazyTensor>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -56,10 +56,10 @@ export function openSafetensors(path: string): {
 }
 
 /**
- * Writes a safetensors file, byte for byte as the reference does, straight to `path`, and waits
- * until it is on the disk. Not atomic: the caller writes to a temporary name and renames.
- * Throws `InputError` where the path cannot be written, `RunError` when the disk is full or fails, or
- * when a tensor's bytes do not fit its shape.
+ * Writes a safetensors file, byte for byte as the reference does, directly to `path`, and waits
+ * until it is on the disk. Not atomic: the caller writes to a temporary name and renames it.
+ * Throws `InputError` if the path is not writable, `RunError` if the disk is full or fails, or
+ * if the size of a tensor's data does not match its shape.
  */
 export function writeSafetensors(
   path: string,
@@ -69,7 +69,7 @@ export function writeSafetensors(
   writeFile(path, safetensorsWriter(tensors, metadata));
 }
 
-/** What writes these tensors to an open file. Throws `RunError` when a tensor's bytes do not fit its shape. */
+/** Returns a function that writes these tensors to an open file. Throws `RunError` if a tensor's data do not fit its shape. */
 export function safetensorsWriter(
   tensors: ReadonlyMap<string, TensorData>,
   metadata?: Readonly<Record<string, string>>,
@@ -81,7 +81,7 @@ export function safetensorsWriter(
   };
 }
 
-/** The bytes of a safetensors file, one after another. Throws `RunError` when a tensor's bytes do not fit its shape. */
+/** The bytes of a safetensors file, as consecutive parts. Throws `RunError` if a tensor's data do not fit its shape. */
 export function safetensorsParts(tensors: ReadonlyMap<string, TensorData>): Uint8Array[] {
   const header = encodeHeader(tensors);
   return [header.bytes, ...header.tensors.map(({ data }) => data)];
@@ -93,7 +93,7 @@ function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): La
     dtype,
     shape,
     loadInto,
-    // Tensors do not share bytes: copies are never more than the file.
+    // Tensors do not share bytes, so copies never exceed the file's size.
     claim: () => {},
     load: async () => {
       const data = allocate(end - start, path);
@@ -103,7 +103,7 @@ function lazyTensor({ dtype, shape, start, end }: TensorEntry, path: string): La
   };
 }
 
-/** The header, its entries' places counted from the start of the file. */
+/** Reads the header; the offsets of its entries are relative to the start of the file. */
 function headerOf(
   file: OpenFile,
   seen: (bytes: Uint8Array) => void = () => {},

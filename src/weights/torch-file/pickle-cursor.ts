@@ -1,21 +1,21 @@
 import { InputError } from '../../base/errors.js';
 
-/** Reads a pickle's arguments one after the other; every read is checked against the end. */
+/** Reads a pickle sequentially; every read is checked against the end. */
 export interface Cursor {
-  /** Byte offset of the opcode now at work, for messages. */
+  /** Marks the current offset as that of the current opcode, for messages. */
   mark(): void;
   u8(): number;
   u16(): number;
   u32(): number;
   i32(): number;
-  /** A 64-bit length; one that no file can have is refused. */
+  /** A 64-bit length, possibly rounded beyond 2^53: no file is that long, so that reading so many bytes fails. */
   u64(): number;
   /** Big-endian, as pickle writes floats. */
   f64(): number;
   /** A view of the next `length` bytes. */
   bytes(length: number): Uint8Array;
   utf8(length: number): string;
-  /** ASCII up to the next newline. */
+  /** Latin-1 text up to the next newline, which is skipped. */
   line(): string;
   fail(message: string): never;
 }

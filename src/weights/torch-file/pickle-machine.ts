@@ -1,7 +1,7 @@
 import type { Cursor } from './pickle-cursor.js';
 import type { PickleKey, PickleValue, PickleWorld } from './pickle-values.js';
 
-/** The state of a running pickle; every method refuses what would reach below its mark. */
+/** State of the pickle interpreter. `pop` and `top` fail rather than reach below the last mark. */
 export interface Machine {
   readonly input: Cursor;
   readonly world: PickleWorld;
@@ -9,9 +9,9 @@ export interface Machine {
   pop(): PickleValue;
   top(): PickleValue;
   mark(): void;
-  /** Takes all that lies above the last mark, and the mark. */
+  /** Removes the last mark and all values above it, and returns the values. */
   popToMark(): PickleValue[];
-  /** POP: the last value, or the last mark where nothing lies above it. */
+  /** POP: removes the last value, or the last mark if no value is above it. */
   drop(): void;
   memoize(index?: number): void;
   recall(index: number): void;

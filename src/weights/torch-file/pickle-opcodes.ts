@@ -5,7 +5,7 @@ type Opcode = (machine: Machine) => void;
 
 const HIGHEST_PROTOCOL = 5;
 
-/** Conversion of long integers is not linear; no checkpoint holds any near this. */
+/** Limit for long integers, whose conversion is not linear. No checkpoint comes near it. */
 const MAX_INTEGER_BYTES = 256;
 
 const MARKS: [number, Opcode][] = [
@@ -72,7 +72,7 @@ const OUTSIDE: [number, Opcode][] = [
   [0x62, build], // BUILD
 ];
 
-/** The opcodes of plain data (CPython, Lib/pickle.py) but STOP; text mode and out-of-band buffers are left out. */
+/** The opcodes of plain data (CPython, Lib/pickle.py) except STOP, without text mode and out-of-band buffers. */
 export const OPCODES: ReadonlyMap<number, Opcode> = new Map(
   [MARKS, NUMBERS, STRINGS, CONTAINERS, MEMO, OUTSIDE].flat(),
 );
@@ -82,7 +82,7 @@ function protocol(m: Machine): void {
   if (version > HIGHEST_PROTOCOL) m.input.fail(`protocol ${version} is newer than ${HIGHEST_PROTOCOL}`);
 }
 
-/** A little-endian two's complement integer. */
+/** Reads a little-endian two's complement integer. */
 function integer(m: Machine, length: number): number | bigint {
   if (length > MAX_INTEGER_BYTES) m.input.fail(`an integer of ${length} bytes`);
   if (length === 0) return 0;
@@ -128,7 +128,7 @@ function call(m: Machine): void {
   m.push(run === undefined ? m.input.fail('what is called is no function') : run(listOf(m, args)));
 }
 
-/** Dictionaries drop their state: torch hangs `_metadata` on a state dict, whose items are already set. */
+/** Ignores the state of dictionaries: torch adds `_metadata` to a state dict, whose items are already set. */
 function build(m: Machine): void {
   const state = m.pop();
   const target = m.top();

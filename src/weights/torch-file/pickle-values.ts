@@ -1,4 +1,4 @@
-/** What a world makes: told apart by `kind`. */
+/** An object that a `PickleWorld` makes; `kind` is its type. */
 export interface PickleObject {
   readonly kind: string;
 }
@@ -6,20 +6,19 @@ export interface PickleObject {
 export type PickleKey = string | number | bigint | boolean | null;
 
 /**
- * What a pickle can hold here: tuples and lists are arrays, dictionaries (ordered or not) are Maps,
- * integers beyond 2^53 are bigint, and everything else is an object that the world made.
- * Arrays and Maps may contain themselves.
+ * A value in a pickle: tuples and lists are arrays, dictionaries (ordered or not) are Maps, integers beyond 2^53 are bigint,
+ * and everything else is an object that the `PickleWorld` made. Arrays and Maps may contain themselves.
  */
 export type PickleValue = PickleKey | Uint8Array | PickleValue[] | Map<PickleKey, PickleValue> | PickleObject;
 
-/** A name that a pickle may mention; `call` is what REDUCE and NEWOBJ do with it. */
+/** A name that a pickle may refer to; REDUCE and NEWOBJ run its `call`. */
 export interface PickleGlobal extends PickleObject {
   readonly kind: 'global';
   readonly name: string;
   readonly call?: (args: readonly PickleValue[]) => PickleValue;
 }
 
-/** All that a pickle may refer to outside itself. Each function throws `InputError` to refuse. */
+/** The objects outside a pickle to which it may refer. Each function throws `InputError` to reject a reference. */
 export interface PickleWorld {
   /** `name` is `module.qualname`. */
   readonly global: (name: string) => PickleGlobal;
@@ -36,7 +35,7 @@ export function hasKind(value: PickleValue, kind: string): value is PickleObject
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind;
 }
 
-/** For messages: what kind of thing this is, never its content. */
+/** Describes a value's type for messages, never its content. */
 export function describe(value: PickleValue | undefined): string {
   if (value === null || value === undefined) return 'None';
   if (Array.isArray(value)) return 'a list';

@@ -1,6 +1,6 @@
 import { RunError } from '../../base/errors.js';
 
-/** What `pickleOf` writes: plain data, and what `PickleGlobal`s make of it. Arrays are lists, Maps dictionaries. */
+/** A value that `pickleOf` can write: plain data, and calls of names. Arrays become lists, Maps dictionaries. */
 export type Picklable =
   | null
   | boolean
@@ -18,14 +18,14 @@ export interface PickleTuple {
   readonly items: readonly Picklable[];
 }
 
-/** Something to import by its name, such as `torch.FloatStorage`. */
+/** A name that Python imports, such as `torch.FloatStorage`. */
 export interface PickleName {
   readonly kind: 'name';
   readonly module: string;
   readonly name: string;
 }
 
-/** What a callable returns, if `items` are given a dictionary that gets these too. */
+/** The result of a call. With `items`, the result is a dictionary to which they are added. */
 export interface PickleCall {
   readonly kind: 'call';
   readonly callee: PickleName;
@@ -33,7 +33,7 @@ export interface PickleCall {
   readonly items?: ReadonlyMap<string | number, Picklable>;
 }
 
-/** Something outside the pickle. */
+/** A reference to an object outside the pickle. */
 export interface PicklePersistent {
   readonly kind: 'persistent';
   readonly id: Picklable;
@@ -42,7 +42,7 @@ export interface PicklePersistent {
 const MARK = 0x28;
 const STOP = 0x2e;
 
-/** A pickle of protocol 2, which torch.save uses (CPython, Lib/pickle.py), without memory of what came before. */
+/** A pickle of protocol 2, which torch.save uses (CPython, Lib/pickle.py), without a memo. */
 export function pickleOf(value: Picklable): Uint8Array {
   const parts: Uint8Array[] = [Buffer.of(0x80, 2)];
   write(value, (bytes) => parts.push(bytes));

@@ -6,13 +6,13 @@ import type { PickleValue, PickleWorld } from './pickle-values.js';
 
 const STOP = 0x2e;
 
-/** A ViT-H's checkpoint with its optimizer has about 50,000. Bounds what containers of no bytes can take. */
+/** Limits the memory of empty containers, which take few bytes. A ViT-H's checkpoint with its optimizer has about 50,000. */
 const MAX_INSTRUCTIONS = 1_000_000;
 
 /**
- * Runs a pickle (protocols 2 to 5, the opcodes of plain data) without executing anything: no opcode
- * reaches code other than the given world's. Memory stays in proportion to the pickle, time linear.
- * Throws `InputError` naming `source` and the byte for all that is damaged, unknown or refused.
+ * Interprets a pickle (protocols 2 to 5, the opcodes of plain data) safely: its opcodes can call only the
+ * functions of `world`. Memory is proportional to the size of the pickle, time is linear.
+ * Throws `InputError` naming `source` and the byte if the pickle is damaged, unknown or rejected.
  */
 export function unpickle(data: Uint8Array, world: PickleWorld, source: string): PickleValue {
   const input = cursorOf(data, source);

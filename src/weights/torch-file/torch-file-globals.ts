@@ -19,7 +19,7 @@ import {
   tensorOn,
 } from './torch-file-tensor.js';
 
-/** An `argparse.Namespace`: official checkpoints keep their command line in one. */
+/** An `argparse.Namespace`, in which official checkpoints store their command line. */
 interface TorchNamespace extends PickleObject {
   readonly kind: 'namespace';
   attributes: ReadonlyMap<PickleKey, PickleValue>;
@@ -40,7 +40,7 @@ export const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
   'torch.BoolStorage': 'BOOL',
 };
 
-/** All that a pickle may call. */
+/** The callables that a pickle may call. */
 const CALLS: Readonly<Record<string, Call>> = {
   'collections.OrderedDict': (args, source) => {
     if (args.length > 0) throw unexpected('collections.OrderedDict', args, source);
@@ -64,8 +64,8 @@ const CALLS: Readonly<Record<string, Call>> = {
 };
 
 /**
- * The few names that a torch checkpoint needs; each other is refused by name.
- * `storage` finds a storage of the file by its key.
+ * The few names that a torch checkpoint needs; any other name is rejected with an error that names it.
+ * @param storage finds a storage of the file by its key
  */
 export function torchWorld(
   storage: (key: string, dtype: DType, elements: number) => TorchStorage,
@@ -98,7 +98,7 @@ function globalOf(name: string, source: string): PickleGlobal {
   );
 }
 
-/** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`. */
+/** Handles `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`. */
 function rebuildTensor(args: readonly PickleValue[], source: string): PickleValue {
   const name = 'torch._utils._rebuild_tensor_v2';
   const [storage, offset, shape, strides] = args;
@@ -114,8 +114,8 @@ function build(target: PickleValue, state: PickleValue, source: string): void {
 }
 
 /**
- * At most as many as a tensor has dimensions. A copy: what the pickle does to its list afterwards must
- * not reach a tensor that was checked.
+ * Copies a list of numbers, at most as many as a tensor can have dimensions. It must be a copy: if the pickle
+ * changes its list later, a tensor that was already checked must not change.
  */
 function numbers(value: PickleValue | undefined, name: string, source: string): number[] {
   if (!Array.isArray(value) || value.length > MAX_DIMENSIONS) throw unexpected(name, [value ?? null], source);

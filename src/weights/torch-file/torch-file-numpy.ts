@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import { describe, hasKind, type PickleObject, type PickleValue } from './pickle-values.js';
 
-/** numpy scalars, which training code often leaves in a checkpoint (`best_acc = np.float64(...)`). */
+// Reads numpy scalars, which training code often leaves in a checkpoint (`best_acc = np.float64(...)`).
 
 interface NumpyDType extends PickleObject {
   readonly kind: 'numpy.dtype';
@@ -22,7 +22,7 @@ const READERS: Readonly<Record<string, (view: DataView) => number | bigint | boo
   b1: (view) => view.getUint8(0) !== 0,
 };
 
-/** `numpy.dtype('f8', False, True)`. */
+/** Handles `numpy.dtype('f8', False, True)`. */
 export function numpyDType(args: readonly PickleValue[], source: string): PickleObject {
   const code = args[0];
   if (typeof code !== 'string' || !Object.hasOwn(READERS, code)) {
@@ -32,14 +32,14 @@ export function numpyDType(args: readonly PickleValue[], source: string): Pickle
   return dtype;
 }
 
-/** The state of a dtype: `(3, byte order, None, None, None, -1, -1, 0)` for all that are allowed. */
+/** Checks the state of a dtype: `(3, byte order, None, None, None, -1, -1, 0)` for all supported ones. */
 export function checkNumpyState(state: PickleValue, source: string): void {
   const order = Array.isArray(state) ? state[1] : undefined;
   if (order !== '<' && order !== '|')
     throw new InputError(`${source}: a numpy dtype that is not little-endian; refused`);
 }
 
-/** `_codecs.encode(text, 'latin1')`: how bytes are written in protocol 2. A scalar has few. */
+/** Handles `_codecs.encode(text, 'latin1')`, the form of bytes in protocol 2. A scalar has at most 8. */
 export function encodeLatin1(args: readonly PickleValue[], source: string): Uint8Array {
   const [text, encoding] = args;
   if (typeof text !== 'string' || text.length > 8 || encoding !== 'latin1') {
@@ -48,7 +48,7 @@ export function encodeLatin1(args: readonly PickleValue[], source: string): Uint
   return Buffer.from(text, 'latin1');
 }
 
-/** `scalar(dtype, bytes)` as a plain number. */
+/** Converts `scalar(dtype, bytes)` to a plain number or boolean. */
 export function numpyScalar(args: readonly PickleValue[], source: string): number | bigint | boolean {
   const [dtype, bytes] = args;
   if (!isNumpyDType(dtype) || !(bytes instanceof Uint8Array)) {

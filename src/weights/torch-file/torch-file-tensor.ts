@@ -5,28 +5,28 @@ import type { PickleObject, PickleValue } from './pickle-values.js';
 import { hasKind } from './pickle-values.js';
 import { readStored, readStoredInto, type StoredEntry } from './torch-file-zip.js';
 
-/** A tensor of the file. Loaded tensors that share a storage share bytes: do not write to them. */
+/** A tensor in the file. Loaded tensors that share a storage share bytes: do not write to them. */
 export interface TorchTensor extends PickleObject, LazyTensor {
   readonly kind: 'tensor';
 }
 
-/** One storage of the file, `elements` of one dtype; several tensors may view it. */
+/** One storage in the file, with `elements` elements of one dtype; several tensors may view it. */
 export interface TorchStorage extends PickleObject {
   readonly kind: 'storage';
   readonly dtype: DType;
   readonly elements: number;
-  /** All its bytes, read once. */
+  /** All bytes of the storage, read only once. */
   bytes(): Promise<Uint8Array>;
-  /** All its bytes, into `target`. */
+  /** Reads all bytes of the storage into `target`. */
   readInto(target: Uint8Array): Promise<void>;
-  /** Accounts for a copy of `bytes`, made for a tensor that is no plain slice of its storage. */
+  /** Accounts for a copy of `bytes` bytes, for a tensor that is not a contiguous slice of its storage. */
   claim(bytes: number): void;
 }
 
 interface View {
   readonly offset: number;
   readonly shape: readonly number[];
-  /** In elements, as `offset` is. */
+  /** In elements, like `offset`. */
   readonly strides: readonly number[];
 }
 
@@ -41,7 +41,7 @@ export function isTorchStorage(value: PickleValue | undefined): value is TorchSt
   return value !== undefined && hasKind(value, 'storage');
 }
 
-/** Throws `InputError` unless the entry has exactly the bytes that the storage claims. */
+/** Creates a storage. Throws `InputError` unless the entry has exactly the storage's size. */
 export function storageOf(
   entry: StoredEntry,
   dtype: DType,
@@ -71,8 +71,8 @@ export function storageOf(
 }
 
 /**
- * A tensor on a storage. Throws `InputError` where the view leaves the storage, or has more elements
- * than it (an expanded tensor: a few bytes that would ask for any amount of memory).
+ * A tensor on a storage. Throws `InputError` if the view exceeds the storage, or has more elements
+ * than it (an expanded tensor, of which a few bytes could require any amount of memory).
  */
 export function tensorOn(storage: TorchStorage, view: View, source: string): TorchTensor {
   const { dtype, elements } = storage;
@@ -119,7 +119,7 @@ async function materialise(storage: TorchStorage, view: View): Promise<Uint8Arra
   return target;
 }
 
-/** Writes a view's elements into `target`, of a whole storage without another copy. */
+/** Writes a view's elements into `target`; a view of a whole storage needs no intermediate copy. */
 async function fill(target: Uint8Array, storage: TorchStorage, view: View): Promise<void> {
   const size = dtypeSize(storage.dtype);
   if (target.length === 0) return;
@@ -140,7 +140,7 @@ function isContiguous({ shape, strides }: View): boolean {
   return true;
 }
 
-/** Bytes as elements that can be copied whole; readAt's allocations are aligned for each. */
+/** Views bytes as elements of `size` bytes; the buffers are aligned for all sizes. */
 function words(bytes: Uint8Array, size: number): Uint8Array | Uint16Array | Uint32Array | BigUint64Array {
   const { buffer, byteOffset } = bytes;
   const length = bytes.length / size;

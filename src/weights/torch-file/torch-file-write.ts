@@ -4,7 +4,7 @@ import { type Picklable, type PickleCall, pickleOf } from './pickle-write.js';
 import { STORAGE_DTYPES } from './torch-file-globals.js';
 import { writeZip, type ZipRecord } from './torch-zip-write.js';
 
-/** What a torch file can be made of; Maps become dictionaries, arrays lists. */
+/** A value that can be written to a torch file; Maps become dictionaries, arrays lists. */
 export type TorchValue =
   | null
   | boolean
@@ -15,7 +15,7 @@ export type TorchValue =
   | readonly TorchValue[]
   | ReadonlyMap<string | number, TorchValue>;
 
-/** `collections.OrderedDict`, which torch's state dicts are. */
+/** A `collections.OrderedDict`, the type of torch's state dicts. */
 export interface OrderedDict {
   readonly ordered: ReadonlyMap<string, TorchValue>;
 }
@@ -23,15 +23,15 @@ export interface OrderedDict {
 const ORDERED_DICT = { kind: 'name', module: 'collections', name: 'OrderedDict' } as const;
 const REBUILD_TENSOR = { kind: 'name', module: 'torch._utils', name: '_rebuild_tensor_v2' } as const;
 
-/** torch takes the name of the folder in the archive from the file's; any will do. */
+/** The folder in the archive. torch derives its name from the file's, but any name works. */
 const FOLDER = 'archive';
 
 const STORAGE_NAMES = new Map(Object.entries(STORAGE_DTYPES).map(([name, dtype]) => [dtype, name]));
 
 /**
- * What writes `value` to an open file as `torch.save` would (zip format, torch >= 1.6): readable with
- * `torch.load(..., weights_only=True)`. Tensors on the same bytes share a storage, which is written once.
- * Throws `RunError` when a tensor's bytes do not fit its shape.
+ * Returns a function that writes `value` to an open file as `torch.save` does (zip format, torch >= 1.6), readable with
+ * `torch.load(..., weights_only=True)`. Tensors with the same bytes share a storage, which is written once.
+ * Throws `RunError` if a tensor's data does not match its shape.
  */
 export function torchFileWriter(value: TorchValue): (descriptor: number) => void {
   const storages = storageList();
@@ -53,7 +53,7 @@ export function torchFileWriter(value: TorchValue): (descriptor: number) => void
 
 type KeyOf = (tensor: TensorData) => string;
 
-/** Numbers storages in the order in which they come up. */
+/** Numbers storages in the order of their first use. */
 function storageList(): { readonly all: Uint8Array[]; readonly keyOf: KeyOf } {
   const all: Uint8Array[] = [];
   const known = new Map<ArrayBufferLike, Map<string, string>>();
@@ -87,7 +87,7 @@ function mapped<K extends string | number>(
   return new Map([...items].map(([key, item]) => [key, picklable(item, keyOf)]));
 }
 
-/** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`, on a storage of its own. */
+/** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`, covering its whole storage. */
 function rebuilt(tensor: TensorData, keyOf: KeyOf): PickleCall {
   const { dtype, shape, data } = tensor;
   const elements = elementCount(shape);

@@ -3,20 +3,20 @@ import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type Zip
 import { errorText, InputError } from '../../base/errors.js';
 import { allocate, type OpenFile, readAt, readInto, withFileAsync } from '../../files/file-bytes.js';
 
-/** An entry of a torch.save archive; its bytes lie in the file as they are. */
+/** An entry of a torch.save archive, which is stored without compression. */
 export interface StoredEntry {
   readonly path: string;
   readonly name: string;
   readonly start: number;
   readonly bytes: number;
-  /** 0 where torch was told not to compute it (`torch.serialization.set_crc32_options`). */
+  /** 0 if torch was configured not to compute it (`torch.serialization.set_crc32_options`). */
   readonly crc32: number;
 }
 
 /**
- * The directory of a zip archive whose entries are all stored, as torch.save writes it. Nothing of
- * their content is read. Throws `InputError` for what torch.save never writes: compressed, encrypted
- * or double entries, and entries that together are longer than the file, because they overlap.
+ * Reads the directory of a zip archive without compression, as torch.save writes it, but not the content
+ * of its entries. Throws `InputError` for archives that torch.save never writes: with compressed, encrypted
+ * or duplicate entries, or with overlapping entries, which together are longer than the file.
  */
 export function readZipDirectory(path: string): Promise<ReadonlyMap<string, StoredEntry>> {
   return withFileAsync(path, async (file) => {
@@ -40,14 +40,14 @@ export function readZipDirectory(path: string): Promise<ReadonlyMap<string, Stor
   });
 }
 
-/** The bytes of one entry. Throws `InputError` when they do not have the entry's CRC-32. */
+/** Reads the bytes of one entry. Throws `InputError` if they do not match the entry's CRC-32. */
 export async function readStored(entry: StoredEntry): Promise<Uint8Array> {
   const bytes = allocate(entry.bytes, entry.path);
   await readStoredInto(entry, bytes);
   return bytes;
 }
 
-/** `readStored` into `target`, which has exactly as many bytes. */
+/** `readStored` into `target`, which has exactly the entry's size. */
 export async function readStoredInto(entry: StoredEntry, target: Uint8Array): Promise<void> {
   let sum = 0;
   const check = (chunk: Uint8Array) => {
@@ -83,7 +83,7 @@ async function locate(zip: ZipFile, entry: Entry, path: string): Promise<StoredE
   };
 }
 
-/** yauzl's own reader throws outside any promise where a damaged archive points beyond 2^53. */
+/** Used because yauzl's own reader throws outside any promise if a damaged archive points beyond 2^53. */
 class BoundedReader extends RandomAccessReader {
   readonly #file: OpenFile;
 

@@ -7,7 +7,7 @@ import { torchWorld } from './torch-file-globals.js';
 import { storageOf, type TorchStorage } from './torch-file-tensor.js';
 import { notTorch, readStored, readZipDirectory, type StoredEntry } from './torch-file-zip.js';
 
-/** A ViT-H with its optimiser state has under 1 MB of pickle; the tensors are not in it. */
+/** The pickle of a ViT-H with its optimiser state has less than 1 MB; it does not contain the tensors. */
 const MAX_PICKLE_BYTES = 64 * 2 ** 20;
 
 const RESAVE = 'Load it in Python and save its state dict with torch.save (torch 1.6 or later).';
@@ -15,12 +15,12 @@ const RESAVE = 'Load it in Python and save its state dict with torch.save (torch
 type Directory = ReadonlyMap<string, StoredEntry>;
 
 /**
- * Reads what `torch.save` wrote (zip format, torch >= 1.6) without running anything in it: state
- * dicts, lists, numbers, text, `argparse.Namespace` and numpy scalars. Tensor data stays in the file
- * until its `load()`, so weights can be had without the optimiser's state beside them.
+ * Reads a file that `torch.save` wrote (zip format, torch >= 1.6) without running any code in it: state
+ * dicts, lists, numbers, text, `argparse.Namespace` and numpy scalars. Tensor data is read on `load()`, so
+ * weights can be read without the optimiser's state in the same file.
  *
- * Throws `InputError` for damaged files, for any global beyond those few (by name), for legacy and
- * TorchScript files, and for anything that would need more memory than the file has bytes.
+ * Throws `InputError` for damaged files, for any other global (naming it), for legacy and
+ * TorchScript files, and for tensors that would need more memory than the file has bytes.
  */
 export async function readTorchFile(path: string): Promise<PickleValue> {
   refuseLegacy(path);
@@ -37,7 +37,7 @@ export async function readTorchFile(path: string): Promise<PickleValue> {
   );
 }
 
-/** The folder inside the archive: named after the file when torch.save wrote it. */
+/** The folder inside the archive, which torch.save names after the file. */
 function prefixOf(directory: Directory, path: string): string {
   const [name, another] = [...directory.keys()].filter((entry) => /^[^/]*\/data\.pkl$/.test(entry));
   if (name === undefined || another !== undefined) throw notTorch(path, 'it needs exactly one data.pkl');
@@ -52,7 +52,7 @@ async function readPickle(directory: Directory, prefix: string, path: string): P
   return readStored(entry);
 }
 
-/** Storages by key, each made once; copies of their elements share a budget of the file's own size. */
+/** Storages by key, each created once. Copies of their elements share a budget of the file's size. */
 function storagesOf(directory: Directory, prefix: string, path: string) {
   const storages = new Map<string, TorchStorage>();
   let budget = withFile(path, ({ size }) => size);
@@ -79,7 +79,7 @@ async function refuseBigEndian(entry: StoredEntry | undefined): Promise<void> {
   throw new InputError(`${entry.path}: was written on a big-endian machine`, { hint: RESAVE });
 }
 
-/** Before torch 1.6 a file was a row of pickles; the first is a magic number. */
+/** Before torch 1.6, a file was a sequence of pickles; the first one is a magic number. */
 function refuseLegacy(path: string): void {
   const legacy = withFile(path, (file) => {
     const start = readAt(file, 0, Math.min(file.size, 4));

@@ -6,15 +6,15 @@ export interface ZipRecord {
   readonly bytes: Uint8Array;
 }
 
-/** torch aligns the data of its records so, that it can be mapped into memory. */
+/** torch's alignment of record data, so that it can be mapped into memory. */
 const ALIGNMENT = 64;
 
-/** From here on a size or place is written in 64 bits, in an extra field, and this in its stead. */
+/** Sizes and offsets from this value on are written as 64 bits in an extra field, with this value as placeholder. */
 const LIMIT = 0xffffffff;
 
 /**
- * Writes a zip archive as torch.save does: records as they are, their data at multiples of 64 bytes, and a zip64
- * directory. Straight to the descriptor, whose file is empty; nothing is copied.
+ * Writes a zip archive as torch.save does: records without compression, their data at multiples of 64 bytes, and a zip64
+ * directory. Writes directly to the descriptor, whose file must be empty, without copying the data.
  */
 export function writeZip(descriptor: number, records: Iterable<ZipRecord>): void {
   const directory: Buffer[] = [];
@@ -35,7 +35,7 @@ export function writeZip(descriptor: number, records: Iterable<ZipRecord>): void
 
 const CRC_AT = 14;
 
-/** Up to the data, which it pads to be aligned; without its CRC-32. */
+/** The local header of a record, padded so that the data after it is aligned; the CRC-32 is not set yet. */
 export function localHeader(name: string, bytes: number, at: number): Buffer {
   const fields = commonFields(name, bytes, 0);
   const large = bytes >= LIMIT ? zip64Field([bytes, bytes]) : Buffer.alloc(0);
@@ -47,7 +47,7 @@ export function localHeader(name: string, bytes: number, at: number): Buffer {
   return Buffer.concat([Buffer.from('PK\x03\x04'), fields, Buffer.from(name), large, padding]);
 }
 
-/** One entry of the directory, for a record whose local header is at `at`. */
+/** The directory entry of a record whose local header is at `at`. */
 export function directoryEntry(name: string, bytes: number, sum: number, at: number): Buffer {
   const fields = commonFields(name, bytes, sum);
   const large = [...(bytes >= LIMIT ? [bytes, bytes] : []), ...(at >= LIMIT ? [at] : [])];
@@ -59,7 +59,7 @@ export function directoryEntry(name: string, bytes: number, sum: number, at: num
   return Buffer.concat([start, fields, place, Buffer.from(name), extra]);
 }
 
-/** The whole directory, to be written at `at`, and how to find it from the file's end. */
+/** The whole directory, to be written at `at`, with the records that locate it from the end of the file. */
 export function directoryOf(entries: readonly Buffer[], at: number): Buffer {
   const size = entries.reduce((sum, { length }) => sum + length, 0);
   const end64 = Buffer.alloc(56);
@@ -83,13 +83,13 @@ export function directoryOf(entries: readonly Buffer[], at: number): Buffer {
   return Buffer.concat([...entries, end64, locator, end]);
 }
 
-/** What both headers of a record have: from the version needed to the length of the extra fields, still 0. */
+/** The fields common to both headers of a record: from the required version to the length of the extra fields, still 0. */
 function commonFields(name: string, bytes: number, sum: number): Buffer {
   const fields = Buffer.alloc(26);
   fields.writeUInt16LE(bytes >= LIMIT ? 45 : 20, 0);
   // Names are UTF-8.
   fields.writeUInt16LE(0x800, 2);
-  // 1 January 1980, the first day there is.
+  // 1 January 1980, the earliest date in the format.
   fields.writeUInt16LE(0x21, 8);
   fields.writeUInt32LE(sum, 10);
   fields.writeUInt32LE(Math.min(bytes, LIMIT), 14);
