@@ -39,7 +39,7 @@ export function holderOf(path: string): Holder | undefined {
   }
 }
 
-/** Whether the process named in a lock of this machine is alive and holds this folder, not one that this is a copy of. */
+/** Whether the process named in a lock of this machine is alive, and the lock is not a copy from the folder it really holds. */
 export function livesHere(path: string, holder: Holder): boolean {
   return startOf(holder.pid) === holder.started && !isCopied(path, holder);
 }

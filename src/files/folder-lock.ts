@@ -18,9 +18,9 @@ export interface FolderLock {
 export interface LockTiming {
   /** Interval at which a holder touches its lock. */
   readonly beatMs: number;
-  /** The holder is alive if the lock's time is less than this before or after this machine's clock. */
+  /** The holder counts as alive if the lock's time is less than this before or after this machine's clock. */
   readonly staleMs: number;
-  /** Otherwise the holder is dead once the lock was watched for this long without a touch: clocks differ, and jump. */
+  /** The holder counts as dead if the lock was watched for this long without a touch, because clocks differ and jump. */
   readonly confirmMs: number;
 }
 
@@ -50,7 +50,7 @@ export async function lockFolder(folder: string, patience = 0, timing = TIMING):
   }
 }
 
-/** The process that holds a folder, from a single check; undefined if the folder is free or its holder not known to be alive. */
+/** The process that holds a folder, from a single check; undefined if the folder is free or its holder may be dead. */
 export function liveHolder(folder: string): Holder | undefined {
   const path = lockPath(folder);
   const holder = holderOf(path);

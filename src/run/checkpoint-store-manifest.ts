@@ -92,7 +92,7 @@ function damage(path: string, file: string, expected: FileFingerprint | undefine
   return sizeDamage(path, file, expected) ?? hashDamage(file, sha256(path), expected);
 }
 
-/** The reason why a file does not match the manifest, from a check without reading it; undefined if there is none. */
+/** The reason why a file cannot match the manifest, from its existence and size only; undefined if it may match. */
 export function sizeDamage(
   path: string,
   file: string,

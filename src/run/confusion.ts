@@ -46,7 +46,7 @@ export function hitsOf({ hits }: Confusion, images: number): Uint8Array | undefi
   return Uint8Array.from({ length: images }, (_, image) => (bytes[image >> 3] >> (image & 7)) & 1);
 }
 
-/** Throws as `writeFileAtomic`. */
+/** Throws the same errors as `writeFileAtomic`. */
 export function writeConfusion(path: string, confusion: Confusion): void {
   writeFileAtomic(path, `${JSON.stringify(confusion)}\n`, { makesFolder: false });
 }

@@ -10,7 +10,7 @@ export interface Owned {
 // One set of tensors per open scope. Scopes are synchronous, so one stack per thread is enough.
 const scopes: Set<Owned>[] = [];
 
-// Frees what no scope owns once it is garbage-collected: generators, and tensors that were kept or made outside all scopes.
+// Fallback for objects that no scope owns: generators, and tensors that were kept or made outside all scopes.
 const forgotten = new FinalizationRegistry<Handle>((handle) => native.release([handle]));
 
 /** Called by every new tensor: gives it to the innermost open scope. */

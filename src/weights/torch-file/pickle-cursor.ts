@@ -8,7 +8,7 @@ export interface Cursor {
   u16(): number;
   u32(): number;
   i32(): number;
-  /** A 64-bit length, possibly rounded beyond 2^53: no file is that long, so that reading so many bytes fails. */
+  /** A 64-bit length. Values beyond 2^53 are rounded; no file is that long, so a read of that length fails. */
   u64(): number;
   /** Big-endian, as pickle writes floats. */
   f64(): number;
