@@ -1,9 +1,9 @@
 import { InputError } from '../base/errors.js';
 
-/** The names of some classes, by label, and who gives them. */
+/** Class names by label, and their source. */
 export interface NamedClasses {
   readonly names: readonly string[];
-  /** As a message names it, such as `runs/demo/FT` or `vit/config.json`. */
+  /** The source, as shown in messages, e.g. `runs/demo/FT` or `vit/config.json`. */
   readonly from: string;
 }
 
@@ -17,12 +17,12 @@ export function sameClasses(a: readonly string[], b: readonly string[]): boolean
   return a.length === b.length && a.every((name, label) => className(name) === className(b[label]));
 }
 
-/** Whether each class is named by its label alone: `0`, `1`, ... */
+/** Whether the name of each class is only its label: `0`, `1`, ... */
 export function areNumbers(names: readonly string[]): boolean {
   return names.every((name, label) => name === String(label));
 }
 
-/** The labels that a list gives to each name; more than one where the list repeats it. */
+/** The labels of each name in a list; more than one if the list repeats the name. */
 export function labelsByName(names: readonly string[]): (name: string) => readonly number[] {
   const labels = new Map<string, number[]>();
   for (const [label, name] of names.entries()) {
@@ -36,8 +36,8 @@ export function labelsByName(names: readonly string[]): (name: string) => readon
 /**
  * The label of each name among the known classes.
  *
- * @param show what a message calls a name, such as the path of its folder
- * @throws InputError that lists the names that are unknown, or have two labels.
+ * @param show how messages show a name, e.g. as the path of its folder
+ * @throws InputError that lists the names that are unknown or have more than one label.
  */
 export function labelsAmong(
   names: readonly string[],
@@ -45,7 +45,7 @@ export function labelsAmong(
   show: (name: string) => string,
   whatToDo = '',
 ): number[] {
-  // A list that repeats names still agrees with itself.
+  // Identical lists are valid even if they repeat names.
   if (sameClasses(names, known.names)) return names.map((_, label) => label);
   const labelsOf = labelsByName(known.names);
   const unknown = names.filter((name) => labelsOf(name).length === 0);
@@ -67,8 +67,8 @@ export function labelsAmong(
 }
 
 /**
- * @param names as they are found, such as those of the folders in `where`
- * @throws InputError if two names differ in their Unicode normalisation alone.
+ * @param names not normalised, e.g. the names of the folders in `where`
+ * @throws InputError if two names differ only in their Unicode normalisation.
  */
 export function requireDistinct(names: readonly string[], where: string): void {
   const first = new Map<string, string>();
@@ -83,7 +83,7 @@ export function requireDistinct(names: readonly string[], where: string): void {
   }
 }
 
-/** The first few of some names. */
+/** The first few names of a list. */
 export function listed(names: readonly string[], most = 5): string {
   if (names.length <= most + 1) return names.join(', ');
   return `${names.slice(0, most).join(', ')} and ${(names.length - most).toLocaleString('en-US')} more`;
@@ -96,7 +96,7 @@ export function numbered(names: readonly string[], most = 5): string {
   return `${shown.slice(0, most).join(', ')}, ..., ${shown[shown.length - 1]}`;
 }
 
-/** A hint where names are known in other letter case. */
+/** A hint if unknown names exist in a different letter case. */
 function otherCase(unknown: readonly string[], known: readonly string[]): string {
   const folded = new Map(known.map((name) => [fold(name), name]));
   const pairs = unknown.flatMap((name) => {
@@ -111,7 +111,7 @@ function fold(name: string): string {
   return className(name).toLowerCase();
 }
 
-/** A name in which every character outside ASCII is an escape: two that look alike are told apart. */
+/** Escapes every character outside ASCII, so that names that look the same can be distinguished. */
 function ascii(name: string): string {
   return JSON.stringify(name).replace(
     /[^ -~]/g,

@@ -1,7 +1,7 @@
 import type { RandomKey } from '../base/random.js';
 import type { PassedOver } from './passed-over.js';
 
-/** 8-bit pixels, height x width x channels, interleaved. May be a view of its data set: not to be written to. */
+/** 8-bit pixels, height x width x channels, interleaved. Read-only, because it may be a view of its data set. */
 export interface Image {
   readonly width: number;
   readonly height: number;
@@ -10,19 +10,19 @@ export interface Image {
   readonly data: Uint8Array;
 }
 
-/** How an image is decoded, where people differ. */
+/** Decoding options that image readers handle differently. */
 export interface DecodeOptions {
-  /** EXIF's orientation. Default `ignore`. */
+  /** Whether to apply the EXIF orientation. Default `ignore`. */
   readonly exif?: 'ignore' | 'apply' | undefined;
-  /** Of 16-bit grey: `clip`, all above 255 is white; `scale`, 65535 is. Default `clip`. */
+  /** For 16-bit grey. `clip`: all values above 255 are white; `scale`: 65535 is white. Default `clip`. */
   readonly grey16?: 'clip' | 'scale' | undefined;
 }
 
-/** An image still encoded (JPEG, PNG ...): a file, or the part of one that starts at `start`. */
+/** An encoded image (JPEG, PNG ...): a file, or the part of a file that starts at `start`. */
 export interface EncodedImage extends DecodeOptions {
-  /** Bytes that are not UTF-8 are lone surrogates, as `nameOf` of base/file-names.ts has them. */
+  /** Bytes that are not UTF-8 are lone surrogates, as in `nameOf` of base/file-names.ts. */
   readonly file: string;
-  /** Both or neither: bytes. */
+  /** Position and length in bytes. Either both or neither are set. */
   readonly start?: number;
   readonly bytes?: number;
 }
@@ -32,14 +32,14 @@ export interface Dataset {
   readonly length: number;
   /** Names of the classes; a label is an index into this list. */
   readonly classes: readonly string[];
-  /** The data set does not name its classes: `classes` has their numbers. */
+  /** True if the data set has no class names; `classes` then has their numbers. */
   readonly isUnnamed?: boolean | undefined;
-  /** What lies beside the images and is not read. */
+  /** Files and folders of the data set that are not read. */
   readonly passedOver?: readonly PassedOver[];
   label(i: number): number;
-  /** What a message calls image `i`: its file, or its place in one. */
+  /** The name of image `i` in messages: its file, or its position in a file. */
   describe(i: number): string;
-  /** The pixels where they are in memory, else where to read and decode them. */
+  /** The pixels if they are in memory, otherwise the encoded image to read and decode. */
   source(i: number): Image | EncodedImage;
 }
 
@@ -55,15 +55,15 @@ export interface Box {
   readonly height: number;
 }
 
-/** Mixup or cutmix of a whole batch with its own reverse: image b keeps `lambda`, image size-1-b gives the rest. */
+/** Mixup or cutmix of a batch with its reverse: image b keeps share `lambda`, image size-1-b gives the rest. */
 export interface Mix {
-  /** Share of the image's own target in the mixed one; of its pixels too, in mixup. */
+  /** Share of the image's own target in the mixed target; in mixup, also of its pixels. */
   readonly lambda: number;
-  /** cutmix: this box comes from the partner. Without: mixup. */
+  /** For cutmix: the box that is copied from the partner. Absent for mixup. */
   readonly box?: Box;
 }
 
-/** Some images of one size, as a model takes them, before normalisation. */
+/** Images of one size, before normalisation. */
 export interface Batch {
   readonly size: number;
   readonly channels: number;
@@ -71,14 +71,14 @@ export interface Batch {
   readonly width: number;
   /** size x channels x height x width, planar. */
   readonly images: Uint8Array;
-  /** size. */
+  /** Length: size. */
   readonly labels: Int32Array;
-  /** size: where each image is in the data set. */
+  /** Length: size. Index of each image in the data set. */
   readonly indices: Int32Array;
-  /** Random erasing: boxes to be filled with N(0, 1) after normalisation, drawn from `noiseKey`. */
+  /** Random erasing: boxes that are filled with N(0, 1) noise after normalisation, seeded with `noiseKey`. */
   readonly erased?: readonly (Box & { readonly slot: number })[];
   readonly noiseKey?: RandomKey;
-  /** After erasing. */
+  /** Applied after erasing. */
   readonly mix?: Mix;
   /** Slots whose image could not be read and was replaced by another. */
   readonly replaced?: readonly number[];

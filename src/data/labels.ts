@@ -3,26 +3,26 @@ import { InputError } from '../base/errors.js';
 import { sortedNames } from '../files/file-names.js';
 import { className, labelsAmong, labelsByName, requireDistinct } from './class-names.js';
 
-/** What is known of the classes before a folder is read. */
+/** Facts about the classes that are known before a folder is read. */
 export interface KnownClasses {
   /** Names of the classes, in the order of their labels. */
   readonly classes?: readonly string[] | undefined;
-  /** Whose names these are, for messages. */
+  /** Source of the names, for messages. */
   readonly from?: string | undefined;
-  /** How many classes the model tells apart. */
+  /** Number of classes of the model. */
   readonly modelClasses?: number | undefined;
 }
 
 /**
  * The label of each class folder (`folders`, in torchvision's order), and the names of all classes.
- * - Where the classes are known by name, a folder has the label of its name; classes without a folder are allowed.
- * - Else the label is the folder's place in sorted order, as torchvision's `ImageFolder` has it. Names are sorted
- *   as text, numbers too: of folders 0 to 11, `10` is class 2. Checkpoints trained elsewhere count on it; give
- *   numbers leading zeros (`00` ... `11`) to have label and number agree.
+ * - If the class names are known, a folder has the label of its name; classes without a folder are allowed.
+ * - Otherwise the label is the folder's position in sorted order, as in torchvision's `ImageFolder`. Names are sorted as text,
+ *   including numbers: with folders 0 to 11, `10` is class 2. Checkpoints trained elsewhere depend on this order; use leading
+ *   zeros (`00` ... `11`) to make label and number the same.
  *
- * Names are given in Unicode's NFC, and sorted so: the same images have the same labels on every file system.
+ * Names are returned and sorted in Unicode NFC, so that the same images have the same labels on every file system.
  *
- * @throws InputError if the folders do not fit the classes, or two differ in Unicode normalisation alone.
+ * @throws InputError if the folders do not match the classes, or two differ only in Unicode normalisation.
  */
 export function classLabels(
   root: string,
@@ -41,18 +41,18 @@ export function classLabels(
   return { labels: folders.map((folder) => labelOf(folder)[0]), classes: names };
 }
 
-/** Names of classes that have none: `0`, `1` ... */
+/** Names for classes that have none: `0`, `1` ... */
 export function numberNames(count: number): string[] {
   return Array.from({ length: count }, (_, i) => String(i));
 }
 
-/** The label in an image's name, `<anything>_y<label>.<ext>`. */
+/** The label in the name of an image, `<anything>_y<label>.<ext>`. */
 export function labelOfName(file: string): number | undefined {
   const digits = /_y(\d{1,6})\.\w+$/.exec(file)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** `9` or `9_boot` is 9; Infinity where there is no number in front. */
+/** `9` and `9_boot` give 9; a name without a leading number gives Infinity. */
 export function numberInFront(name: string): number {
   const digits = /^(\d+)(?![0-9A-Za-z])/.exec(name)?.[1];
   return digits === undefined ? Number.POSITIVE_INFINITY : Number(digits);

@@ -12,39 +12,39 @@ import {
 import type { Dataset } from './dataset.js';
 import { numberInFront, numberNames } from './labels.js';
 
-/** What is known of the classes that a model tells apart. */
+/** Facts about the classes of a model. */
 export interface ModelClasses {
-  /** How many. */
+  /** Number of classes. */
   readonly count: number;
-  /** Their names; absent where nothing gives them. */
+  /** The names of the classes; absent if they are unknown. */
   readonly named?: NamedClasses | undefined;
-  /** The names were written by a run, or given by the user: they are the names of its training images. */
+  /** True if the names come from a run or the user, so that they are the names of the training images. */
   readonly isCertain?: boolean;
   /** Folders are named by their labels: `9`, `9_boot`. */
   readonly byNumber?: boolean;
-  /** What to do about names that the model does not know. Default: state them with `--classes`. */
+  /** Hint for names that the model does not have. Default: to state them with `--classes`. */
   readonly whatToDo?: string;
 }
 
-/** Images whose labels are those of a model. */
+/** Images with the labels of a model. */
 export interface ModelImages {
   readonly dataset: Dataset;
-  /** What was assumed of the labels, in short texts. */
+  /** Assumptions about the labels, as short texts. */
   readonly assumptions: readonly string[];
-  /** Names of the model's classes that have no image. */
+  /** Names of the model's classes that have no images. */
   readonly missing: readonly string[];
 }
 
 /**
  * Gives images the labels of a model.
- * - Where both name their classes, a class has the label of its name. It may be that some have no image.
- * - Where the model names none, the labels of the data set are taken, which is said. So it is where the folders are
- *   named by WordNet ids (`n01440764`) and the model's names are words.
- * - Where the data set names none, its labels are the model's: they are numbers.
+ * - If both have class names, a class has the label of its name. Some classes may have no images.
+ * - If the model has no class names, the labels of the data set are used, and this assumption is reported. The same applies
+ *   if the folders are named by WordNet ids (`n01440764`) and the model's names are words.
+ * - If the data set has no class names, its labels, which are numbers, are the model's labels.
  *
  * @param where the data set, for messages
- * @throws InputError that lists names that the model does not know, and where the labels cannot be known: the model names
- *   no classes, and the data set has more or fewer.
+ * @throws InputError if the model does not have some of the names (all are listed), or if the labels cannot be determined: the
+ *   model has no class names, and the data set has a different number of classes.
  */
 export function withModelLabels(dataset: Dataset, model: ModelClasses, where: string): ModelImages {
   const used = usedLabels(dataset);
@@ -65,7 +65,7 @@ export function withModelLabels(dataset: Dataset, model: ModelClasses, where: st
 }
 
 interface Labelling {
-  /** The model's label for each of the data set's. */
+  /** The model's label for each label of the data set. */
   readonly labels: readonly number[];
   readonly assumptions: readonly string[];
 }
@@ -94,21 +94,21 @@ const STATE_THEM = (where: string) =>
   `If ${where} has the model's classes under other names, list them in a file, in the order of the labels, and give it with --classes.`;
 
 /**
- * Whether the names of a model's classes tell the labels of a data set.
- * @param names of the data set's classes
+ * Whether the labels of a data set can be determined from the model's class names.
+ * @param names the data set's class names
  */
 export function saysNames(names: readonly string[], model: ModelClasses): boolean {
   return isUsable(names, names, model);
 }
 
-/** Whether the model's names say anything of the data set's. */
+/** Whether the model's names can be matched with the data set's. */
 function isUsable(names: readonly string[], classes: readonly string[], model: ModelClasses): boolean {
   const { named, isCertain, count } = model;
   if (named === undefined) return false;
   const labelsOf = labelsByName(named.names);
   if (isCertain || names.some((name) => labelsOf(name).length > 0)) return true;
   if (areNumbers(named.names)) return false;
-  // Ids stand for classes whose names are words; their order is the same for all who trained on such folders.
+  // The words name the same classes as the ids; every model trained on such folders has them in the same order.
   return !(classes.every(isWordnetId) && classes.length === count && !named.names.some(isWordnetId));
 }
 
@@ -174,7 +174,7 @@ function byNumber(
   return labels;
 }
 
-/** The labels that images have, ascending. */
+/** The labels that have images, ascending. */
 function usedLabels(dataset: Dataset): number[] {
   const has = new Uint8Array(dataset.classes.length);
   for (let i = 0; i < dataset.length; i++) has[dataset.label(i)] = 1;

@@ -1,25 +1,25 @@
 import { shownName } from '../files/file-names.js';
 
-/** What is in a data set's folder and is not read, for one reason. */
+/** Files and folders in a data set's folder that are not read, for one reason. */
 export interface PassedOver {
-  /** Such as `named .txt`. */
+  /** For example `named .txt`. */
   readonly reason: string;
   readonly count: number;
   /** Paths of the first few. */
   readonly examples: readonly string[];
 }
 
-/** Told of each file or folder that is not read. */
+/** Called for each file or folder that is not read. */
 export type OnPassedOver = (reason: string, path: string) => void;
 
 export interface PassedOverTally {
   readonly add: OnPassedOver;
-  /** By reason, the most frequent first. */
+  /** One entry per reason, the most frequent first. */
   list(): readonly PassedOver[];
 }
 
 const MOST_EXAMPLES = 3;
-/** Where every file has an extension of its own, those beyond are counted together. */
+/** Further reasons are counted together, in case every file has a different extension. */
 const MOST_REASONS = 50;
 
 export function passedOverTally(): PassedOverTally {
@@ -39,7 +39,7 @@ export function passedOverTally(): PassedOverTally {
   };
 }
 
-/** Both lists as one. */
+/** Merges the lists, with one entry per reason. */
 export function joinedPassedOver(lists: readonly (readonly PassedOver[] | undefined)[]): PassedOver[] {
   const found = new Map<string, PassedOver>();
   for (const each of lists.flatMap((list) => list ?? [])) {

@@ -7,11 +7,11 @@ import { loadWeights, weightsOf } from '../nn/weights.js';
 import type { Tensor } from '../torch/tensor.js';
 import { divide } from './divide.js';
 
-/** The weights of one stage, by their stage-local names, and where they come from, for messages. */
+/** The weights of one stage by stage-local name, and their source, for messages. */
 export interface StageWeights {
   readonly weights: ReadonlyMap<string, TensorData>;
   readonly source: string;
-  /** Parameters that are initialised all the same, whatever the weights have for them. */
+  /** Selects parameters that are initialised even if `weights` contains them. */
   readonly isFresh?: (name: string) => boolean;
 }
 
@@ -21,22 +21,21 @@ export interface AssembleOptions {
   /** Default 0. */
   readonly dropPath?: number;
   /**
-   * Blocks of each module of the target, where it is a meta model or a hybrid that is built, and blocks have different
-   * shapes: a meta stage takes and gives what its module does. Default: `depths` if they are all blocks of the blueprint,
-   * else the most even division.
+   * Number of blocks in each target module. Needed to build a meta model or a hybrid from blocks of different shapes: a meta
+   * stage has the input and output shapes of its module. Default: `depths` if they add up to all blocks of the blueprint,
+   * otherwise the most even division.
    */
   readonly target?: readonly number[];
 }
 
 /**
- * Builds a model stage by stage: each from the weights given for it, with a copy of those of a stage of another
- * model, or initialised where there are none. So
- * are assembled a hybrid (the meta model's stages around a new module), the target (every module from its own
- * incubation), and, with no weights at all, a model to train from scratch.
+ * Builds a model stage by stage. Each stage gets the given weights, a copy of the weights of another model's stage, or
+ * initial weights. This builds a hybrid (the meta model's stages around a new module), the target (every module from its own
+ * incubation), and, without weights, a model to train from scratch.
  *
- * @param stages null: all are initialised
- * @throws InputError when a stage's weights are not exactly its parameters: every tensor is accounted for; when
- *   `depths` are no numbers of blocks, there are other than as many regimes, or the blueprint gives a layer out twice
+ * @param stages null initialises all stages
+ * @throws InputError if the weights of a stage do not match its parameters exactly (a tensor is missing or left over), if
+ *   `depths` is invalid, if there is not one regime per stage, or if the blueprint returns the same layer twice
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -88,7 +87,7 @@ function weightTensors(stage: Stage): Tensor[] {
   return Array.from(stage.namedWeights(), ([, weight]) => weight);
 }
 
-/** A layer that serves twice would be trained twice, or with a model that is to stay as it is. */
+/** Rejects a layer that is used twice: it would be trained twice, or together with a model that must not change. */
 function requireNew(stage: Stage, taken: Set<Tensor>, where: string): void {
   for (const [name, weight] of stage.namedWeights()) {
     if (taken.has(weight)) {

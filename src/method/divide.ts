@@ -2,9 +2,9 @@ import { InputError } from '../base/errors.js';
 import { requireWhole } from '../base/numbers.js';
 
 /**
- * Cuts `depth` consecutive blocks into modules: evenly into `modules`, or as the explicit `depths` say.
- * @returns the number of blocks of each module
- * @throws InputError when `modules` does not divide `depth`, or `depths` do not add up to it
+ * Divides `depth` consecutive blocks into modules: evenly into `modules`, or into the explicit `depths`.
+ * @returns the number of blocks in each module
+ * @throws InputError if `modules` does not divide `depth`, or `depths` do not add up to it
  *
  * @example
  * divide(12, { modules: 4 }); // [3, 3, 3, 3]

@@ -5,9 +5,9 @@ import { assemble } from './assemble.js';
 import { divide } from './divide.js';
 
 /**
- * The hybrid in which target module `index` is incubated (paper, section 3.3, equation 4): the frozen meta model
+ * The depths of the hybrid that incubates target module `index` (paper, section 3.3, equation 4): the frozen meta model
  * with its stage `index` replaced by the module.
- * @returns the number of blocks of each stage
+ * @returns the number of blocks in each stage
  *
  * @example
  * hybridDepths([3, 3, 3, 3], [1, 1, 1, 1], 2); // [1, 1, 3, 1]
@@ -17,8 +17,8 @@ export function hybridDepths(target: readonly number[], meta: readonly number[],
 }
 
 /**
- * What each stage does while module `index` is incubated. A frozen stage never computes a weight gradient; the
- * official code computes those of the suffix and throws them away.
+ * The regime of each stage while module `index` is incubated. Frozen stages never compute weight gradients; the official
+ * code computes those of the suffix and discards them.
  *
  * @example
  * hybridRegimes(4, 2); // ['prefix', 'prefix', 'trained', 'suffix']
@@ -30,13 +30,13 @@ export function hybridRegimes(stages: number, index: number): Regime[] {
 }
 
 /**
- * The model in which target module `index` is incubated: a copy of the meta model, frozen, with a fresh module of
- * `target[index]` blocks in the place of its stage `index`. Training changes the module alone; once trained, it is
- * `stages[index]`, which `assemble` takes.
- * @param target blocks of each module, from `divide`
- * @param meta as many stages as there are modules; it stays the caller's
- * @throws InputError when the meta model has another number of stages, or is not made of `blueprint`; when `target` is
- *   not all its blocks
+ * The model that incubates target module `index`: a frozen copy of the meta model with stage `index` replaced by a new
+ * module of `target[index]` blocks. Training changes only the module. Pass the trained module, `stages[index]`, to
+ * `assemble`.
+ * @param target number of blocks in each module, from `divide`
+ * @param meta one stage per module; the caller still owns it
+ * @throws InputError if the meta model has a different number of stages or was not built from `blueprint`, or if `target`
+ *   does not add up to all blocks of `blueprint`
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

@@ -8,17 +8,17 @@ import type { Task } from '../training/task.js';
 import type { Trainable } from '../training/trainer.js';
 
 /**
- * Module imitation, the alternative that the paper argues against and an ablation of
- * incubation: the module learns to give what the meta stage in its place gives, both on the meta model's features,
- * by the mean squared distance; labels and classifier have no say. In the last place the features are the logits.
+ * Module imitation, the alternative that the paper argues against, as an ablation of incubation. The module learns to
+ * reproduce the output of the meta stage that it replaces, by mean squared error. Both get the meta model's features as
+ * input; labels and classifier are not used. For the last module, the features are the logits.
  *
- * The reference and the features before it are those of the meta model as it is judged, without drop path; the
- * module trains with its own.
+ * The meta model computes the reference and the input features in evaluation mode, without drop path; the module trains
+ * with its own drop path.
  *
- * @param hybrid with one trained stage, the module. It is judged as ever: `task.score` takes its logits
- * @param metaStage the meta model's stage in the module's place; it stays the caller's
- * @returns what the trainer takes: a model that gives module less reference, and the task that squares it
- * @throws InputError when not exactly one stage of the hybrid is trained
+ * @param hybrid has one trained stage, the module. It is evaluated as usual: `task.score` takes its logits
+ * @param metaStage the meta model's stage that the module replaces; the caller still owns it
+ * @returns arguments for `train`: a model that returns module output minus reference, and a task that squares it
+ * @throws InputError unless exactly one stage of the hybrid is trained
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -42,10 +42,10 @@ export function imitation<Target>(
       const judging = { ...pass, training: false };
       return scope(() => {
         const features = hybrid.forwardStages(images, 0, index, judging);
-        // A float32 reference makes the difference float32.
+        // With a float32 reference, the difference is float32, too.
         const reference = noGrad(() => widened(metaStage.forward(features, judging)));
         const given = hybrid.forwardStages(features, index, index + 1, pass);
-        // Of two heads the reference is the mean, as judged.
+        // With two heads, the reference is their mean, as in evaluation.
         return sub(isLast ? judged(given) : given, reference);
       });
     },

@@ -1,10 +1,10 @@
 import { requireWhole } from '../base/numbers.js';
 
 /**
- * The meta model (paper, section 3.2): as many stages as the target has modules, each `depth` blocks deep - one
- * in the paper - and of the same width, trained end to end before anything else.
- * @returns the number of blocks of each of its stages
- * @throws InputError unless both are whole numbers from 1
+ * The depths of the meta model (paper, section 3.2): one stage per target module, each `depth` blocks deep (one in the
+ * paper) and of the same width, trained end to end before the modules.
+ * @returns the number of blocks in each stage
+ * @throws InputError unless both are integers of at least 1
  *
  * @example
  * metaDepths(4); // [1, 1, 1, 1]

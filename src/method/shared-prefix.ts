@@ -5,13 +5,14 @@ import type { Trainable } from '../training/trainer.js';
 
 /**
  * Lets hybrids of one meta model share the forward pass of its frozen leading stages (docs/method.md, "What it costs": MT epochs
- * cost 3L + 15 block-passes instead of 3L + 18, for four modules). Exact where all of them see the same batch and have the
- * same drop-path masks there: the first to need a stage's features of a micro-batch computes them, the others take them.
+ * cost 3L + 15 block-passes instead of 3L + 18, for four modules). The first hybrid that needs a stage's features for a
+ * micro-batch computes them; the other hybrids reuse them. The result is exact if all hybrids see the same batch and have the
+ * same drop-path masks in these stages.
  *
- * @returns gives a hybrid's training pass that does so; a model without a frozen prefix is left as it is
+ * @returns `of` wraps a hybrid so that it shares the prefix; a model without a frozen prefix is returned unchanged
  */
 export function sharedPrefix(): { of(model: Trainable): Trainable; free(): void } {
-  /** Of micro-batch `place`: the features after each leading stage. */
+  /** The micro-batch that `features`, the outputs of the leading stages, belong to. */
   let place = '';
   let features: Tensor[] = [];
   const free = () => {
@@ -41,7 +42,7 @@ export function sharedPrefix(): { of(model: Trainable): Trainable; free(): void 
   };
 }
 
-/** Leading stages that are frozen. */
+/** Number of frozen leading stages. */
 export function prefixOf({ regimes }: StagedModel): number {
   const first = regimes.findIndex((regime) => regime !== 'prefix');
   return Math.max(0, first);

@@ -3,7 +3,7 @@ import type { TensorData } from '../base/tensor-data.js';
 import type { Layout } from '../weights/layout/layout-stages.js';
 import type { Blueprint } from './staged.js';
 
-/** What every family's part of a recipe has: the section `model`. */
+/** The keys of the recipe's section `model` that all families share. */
 export interface ModelSection {
   /** Default: the first of src/models/families. */
   readonly family?: string | undefined;
@@ -21,31 +21,31 @@ export interface ModelConfig {
   readonly classes: number;
 }
 
-/** What the shapes of weights show. */
+/** Facts that can be read from the shapes of weights. */
 export interface WeightsFacts {
-  /** Blocks of each stage. */
+  /** Number of blocks in each stage. */
   readonly depths: readonly number[];
   readonly channels: number;
-  /** Null where the weights have no head. */
+  /** Null if the weights have no head. */
   readonly classes: number | null;
 }
 
-/** What is stated of a model beside its weights, which do not show it. */
+/** Properties of a model that its weights do not show, so they are stored next to them. */
 export interface StatedModel {
   readonly heads?: number | undefined;
   readonly layerNormEps?: number | undefined;
   readonly pool?: 'token' | 'mean' | undefined;
-  /** Whether its final norm follows the pooling. */
+  /** Whether the final norm follows the pooling. */
   readonly fcNorm?: boolean | undefined;
 }
 
-/** A setting that a checkpoint does not state, and the text that says what is taken for it. */
+/** A setting that a checkpoint does not state, and a description of the value that is assumed. */
 export interface Assumption {
   readonly key: string;
   readonly text: string;
 }
 
-/** The section `model` of a recipe for weights that come without one. */
+/** The section `model` for weights that come without a recipe. */
 export interface AssumedSection {
   readonly section: Readonly<Record<string, unknown>>;
   readonly assumed: readonly Assumption[];
@@ -54,11 +54,11 @@ export interface AssumedSection {
 /** A key of the section that weights may state. */
 export interface StatedKey {
   readonly key: string;
-  /** What the weights state. */
+  /** The value that the weights state. */
   readonly value: unknown;
-  /** What the recipe uses. */
+  /** The value that the recipe uses. */
   readonly used: unknown;
-  /** Whether it is filled in if the recipe leaves it out. */
+  /** Whether the stated value is filled in if the recipe does not have the key. */
   readonly isFilled: boolean;
 }
 
@@ -73,7 +73,10 @@ export interface Headless {
 type Shaped = { readonly shape: readonly number[] };
 type Stages<T> = readonly ReadonlyMap<string, T>[];
 
-/** All that belongs to one kind of model. A new one is a folder of src/models with such a value, listed in src/models/families. */
+/**
+ * Everything that belongs to one kind of model. To add a kind, export such a value from a new folder in src/models and list it
+ * in src/models/families.
+ */
 export interface ModelFamily<
   Section extends ModelSection = ModelSection,
   Config extends ModelConfig = ModelConfig,
@@ -85,63 +88,63 @@ export interface ModelFamily<
   readonly title: string;
 
   /**
-   * What no single key of the section shows.
+   * Checks combinations of keys.
    * @param source for messages
-   * @throws InputError naming the keys that do not go together
+   * @throws InputError naming the keys that cannot be combined
    */
   check(section: Section, source: string): void;
-  /** @throws InputError when a key is missing, or sizes do not fit each other */
+  /** @throws InputError if a key is missing, or sizes do not match */
   configOf(section: Section, source: string): Config;
   blueprint(config: Config): Blueprint;
-  /** What of the geometry two runs must share to share modules: all but the number of blocks, if blocks are equal. */
+  /** The geometry that two runs must have in common to share modules: all but the number of blocks, if all blocks are equal. */
   identity(config: Config): Readonly<Record<string, unknown>>;
-  /** The geometry, for results: keys as in a recipe. */
+  /** The geometry for results, with the keys of a recipe. */
   describe(config: Config): Readonly<Record<string, unknown>>;
 
-  /** What a file of weights must state beside them. */
+  /** The properties that a file of weights must state in addition to the weights. */
   statedBy(config: Config): StatedModel;
-  /** The layouts that can hold it. */
+  /** The layouts that support the family. */
   readonly layouts: readonly Layout[];
 
-  /** Whether stages with tensors of these names are a model of the family. */
+  /** Whether tensors with these names are a model of the family. */
   recognises(names: Iterable<string>): boolean;
   /** @throws InputError naming the tensors that are missing or contradict each other */
   factsOf(stages: Stages<Shaped>, source: string): Facts;
-  /** What weights have and a model needs, in the order in which a difference is reported. */
+  /** Pairs of what the weights have and what the model needs, in the order in which differences are reported. */
   compare(
     facts: Facts,
     config: Config,
     options: { readonly keepsHead: boolean; readonly isMeta: boolean },
   ): readonly (readonly [what: string, has: unknown, needs: unknown])[];
-  /** The section of a run, for one of its checkpoints, which may be of a meta model or a hybrid. */
+  /** The section for one of a run's checkpoints, which may be a meta model or a hybrid, from the run's section. */
   sectionOfStages(
     section: Readonly<Record<string, unknown>>,
     facts: Facts,
   ): Readonly<Record<string, unknown>>;
-  /** The section for weights of unknown origin. `leftOut`: names of the file's tensors that no classifier reads. */
+  /** The section for weights of unknown origin. `leftOut`: names of tensors in the file that no classifier uses. */
   assumedSection(facts: Facts, stated: StatedModel, leftOut: readonly string[]): AssumedSection;
-  /** What a run's section states. */
+  /** The properties that a run's section states. */
   statedIn(section: Readonly<Record<string, unknown>>): StatedModel;
   statedKeys(section: Section, config: Config, stated: StatedModel): readonly StatedKey[];
-  /** @throws InputError when the section of a checkpoint's model lacks what its weights do not show */
+  /** @throws InputError if a checkpoint's section lacks properties that its weights do not show */
   requireKnown(section: Readonly<Record<string, unknown>>, facts: Facts, source: string): void;
 
   /**
-   * Weights for images of the model's size.
-   * @returns `note`: what was changed, if anything was
+   * Adapts weights to the model's image size.
+   * @returns `note` describes the change, if there was any
    */
   fit<T extends Stages<TensorData>>(
     stages: T,
     config: Config,
     source: string,
   ): { readonly stages: T; readonly note?: string };
-  /** Weights for a model with a new head. Whatever head they have, or none, is left out. */
+  /** Weights for a model with a new head. An existing head is left out. */
   newHead(config: Config, stages: Stages<TensorData>): Headless;
 }
 
 /**
- * What the shapes of a whole model show.
- * @throws InputError as `factsOf`, or when there is no head
+ * The facts that the shapes of a complete model show.
+ * @throws InputError as `factsOf`, or if there is no head
  */
 export function wholeFacts(
   family: ModelFamily,

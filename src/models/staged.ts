@@ -8,19 +8,18 @@ import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 
 /**
- * How a forward pass runs. Whatever a layer draws (drop path, in training) it draws from `generator`, seeded with the
- * key it is given: `key` followed by the layer's place, [...key, stage, block]. So it depends on nothing else, and can
- * be drawn again.
+ * Settings of a forward pass. Layers draw random numbers (drop path, in training) from `generator`, seeded with `key` followed
+ * by the layer's place: [...key, stage, block]. The numbers depend on nothing else, so they can be drawn again.
  */
 export interface Pass {
   readonly training: boolean;
   readonly generator: Generator;
   readonly key: RandomKey;
-  /** With one, the blocks' activations are computed again in the backward pass, which ends with `tape.backward()`. */
+  /** If set, the backward pass recomputes the blocks' activations; finish it with `tape.backward()`. */
   readonly tape?: ActivationTape;
 }
 
-/** The pass for part `index` of what it was made for. Evaluation draws nothing. */
+/** The pass for part `index` of a model or stage. Evaluation draws no random numbers, so its key does not change. */
 function within(pass: Pass, index: number): Pass {
   return pass.training ? { ...pass, key: [...pass.key, index] } : pass;
 }
@@ -44,81 +43,81 @@ export interface PartCost {
   /** Multiply-accumulates of one image's forward pass. */
   readonly macs: number;
   readonly parameters: number;
-  /** Each of its parameters by name. Needed only to plan a phase that freezes some. */
+  /** Cost of each parameter by name. Needed only to plan a phase that freezes some of them. */
   readonly tensors?: Readonly<Record<string, TensorCost>>;
 }
 
-/** One of a part's parameters. */
+/** Cost of one parameter. */
 export interface TensorCost {
-  /** Numbers in it. */
+  /** Number of elements. */
   readonly parameters: number;
-  /** Multiply-accumulates with it in one image's forward pass. */
+  /** Multiply-accumulates with this parameter in one image's forward pass. */
   readonly macs: number;
 }
 
-/** Numbers that a block holds of one image for the backward pass. */
+/** Number of elements that a block keeps for the backward pass, per image. */
 export interface BlockActivations {
-  /** Its parameters are trained. */
+  /** If its parameters are trained. */
   readonly trained: number;
-  /** It is frozen, and passes gradients on. */
+  /** If it is frozen and passes gradients on. */
   readonly suffix: number;
   readonly input: number;
-  /** What the last block, if it computes less, does not hold of `trained` and of `suffix`. Default 0. */
+  /** The part of `trained` and `suffix` that the last block does not keep because it computes less. Default 0. */
   readonly lastSpares?: Readonly<Record<'trained' | 'suffix', number>>;
-  /** Beside these, while the block is computed. */
+  /** Additional elements while the block is computed. */
   readonly workspace: number;
 }
 
 export interface BlockCost extends PartCost {
-  /** Absent where the model does not say. */
+  /** Absent if the model does not specify it. */
   readonly activations?: BlockActivations;
 }
 
 /**
- * Which blocks of the undivided model a block stands for: `from` ... `to` - 1. It takes what block `from` takes, and gives
- * what block `to` - 1 gives. A block of the model itself stands for one; a block of a meta model for its share of the
- * module's.
+ * The blocks of the undivided model that a block replaces: `from` ... `to` - 1. Its input has the shape of block `from`'s
+ * input, its output the shape of block `to` - 1's output. A block of the model itself replaces one block, a block of a meta
+ * model its share of the module.
  */
 export interface BlockSpan {
   readonly from: number;
   readonly to: number;
 }
 
-/** Where a block is. */
+/** The position of a block. */
 export interface BlockPlace extends BlockSpan {
-  /** Only the head reads its output, so that it may leave out what the head does not read. */
+  /** Only the head reads this block's output, so it may skip what the head does not need. */
   readonly isLast: boolean;
 }
 
 /**
- * What can be divided: a stem, `depth` blocks, and a head. src/models/ has two families of them; docs/own-model.md makes
- * another. The stem's and head's parameters are named without a prefix, as in the official checkpoints
- * (`patch_embed.proj.weight`, `blocks.0...`, `norm.weight`, `head.weight`).
+ * A model that can be divided: a stem, `depth` blocks, and a head. src/models/ has two families; docs/own-model.md shows how
+ * to write one. The parameters of stem and head have no prefix, as in the official checkpoints (`patch_embed.proj.weight`,
+ * `blocks.0...`, `norm.weight`, `head.weight`).
  */
 export interface Divisible {
   readonly depth: number;
   makeStem(context: InitContext): Layer;
-  /** Models whose blocks all take and give the same shape need no `place`. */
+  /** Models whose blocks all have the same input and output shape can ignore `place`. */
   makeBlock(dropPathRate: number, context: InitContext, place: BlockPlace): Layer;
   makeHead(context: InitContext): Layer;
 }
 
-/** A divisible model of which a run can be planned: what it takes, gives and costs is known before it is built. */
+/** A divisible model whose input, classes and cost are known before it is built, so that a run can be planned. */
 export interface Blueprint extends Divisible {
-  /** Of one image as the stem takes it. */
+  /** Shape of the images that the stem takes. */
   readonly input: { readonly channels: number; readonly size: number };
   readonly classes: number;
-  /** Multiply-accumulates of one image's forward pass, and parameters, of each part. */
+  /** Number of multiply-accumulates per image (forward pass) and of parameters, for each part. */
   readonly cost: {
     readonly stem: PartCost;
     readonly head: PartCost;
     block(span: BlockSpan): BlockCost;
   };
-  /** Names that weight decay leaves alone beside biases and vectors, where the whole model is trained. */
+  /** Names of parameters, other than biases and vectors, without weight decay when the whole model is trained. */
   readonly undecayed: readonly string[];
 }
 
-/** Runs `steps` one after another. What the backward pass does not need of each is freed at once. */
+/** Runs `steps` in order. After each step, tensors that the backward pass does not need are freed. */
 function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   let y = x;
   for (const step of steps) {
@@ -130,7 +129,7 @@ function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
 }
 
 /**
- * Consecutive blocks; the first stage owns the stem too, the last one the head.
+ * Consecutive blocks. The first stage also has the stem, the last stage the head.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -174,8 +173,8 @@ export class Stage extends Layer {
 }
 
 /**
- * What training does with a stage. `trained`: forward, weight and activation gradients. `prefix`: frozen and
- * before everything trained, forward alone. `suffix`: frozen and after it, forward and activation gradients.
+ * How training treats a stage. `trained`: forward pass, weight and activation gradients. `prefix`: frozen, before all trained
+ * stages, forward pass only. `suffix`: frozen, after a trained stage, forward pass and activation gradients.
  */
 export type Regime = 'prefix' | 'trained' | 'suffix';
 
@@ -205,10 +204,10 @@ export class StagedModel extends Layer {
   }
 
   /**
-   * Stages `from` ... `to` - 1 alone, as they run within the model.
-   * @param x what stage `from` takes: images, or the features [B, N, D] after stage `from` - 1
-   * @returns what stage `to` - 1 gives: features, or logits
-   * @throws RangeError when the model has no such stages
+   * Runs only stages `from` ... `to` - 1, as within the model.
+   * @param x input of stage `from`: images, or the features after stage `from` - 1 ([B, N, D] for a vision transformer)
+   * @returns output of stage `to` - 1: features, or logits
+   * @throws RangeError if the model has no such stages
    */
   forwardStages(x: Tensor, from: number, to: number, pass: Pass): Tensor {
     const { stages, regimes } = this;
@@ -222,12 +221,12 @@ export class StagedModel extends Layer {
     return inSequence(steps, x);
   }
 
-  /** The parameters that training changes, by name. */
+  /** The parameters that training changes, with their names. */
   trainedParameters(): [name: string, parameter: Tensor][] {
     return [...this.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
   }
 
-  /** The buffers that training changes, by name: those of the trained stages. */
+  /** The buffers that training changes, with their names: those of the trained stages. */
   trainedBuffers(): [name: string, buffer: Tensor][] {
     return this.stages.flatMap((stage, i) =>
       this.regimes[i] === 'trained'
@@ -240,13 +239,13 @@ export class StagedModel extends Layer {
   }
 }
 
-/** What a stage is built from. */
+/** Settings for building a stage. */
 export interface StagePlan {
-  /** Blocks of each stage of the model that is built: the target, its meta model or a hybrid. */
+  /** Number of blocks in each stage of the model that is built: the target, its meta model or a hybrid. */
   readonly depths: readonly number[];
-  /** Blocks of each module of the target. Default: see `targetOf`. */
+  /** Number of blocks in each target module. Default: see `targetOf`. */
   readonly target?: readonly number[] | undefined;
-  /** Of the last block. Rates rise linearly over the blocks of the model that is built, from 0. Default 0. */
+  /** Drop-path rate of the last block. Rates rise linearly from 0 over the blocks of the model that is built. Default 0. */
   readonly dropPath?: number;
 }
 
@@ -272,8 +271,8 @@ export function buildStage(
 }
 
 /**
- * The division of a model of `depth` blocks that stages of `depths` blocks stand for, where none is given: their own if
- * they are all its blocks, else the most even one.
+ * The default division of a model with `depth` blocks for stages with `depths` blocks: `depths` if they add up to `depth`,
+ * otherwise the most even division.
  */
 export function targetOf(depth: number, depths: readonly number[]): readonly number[] {
   if (depths.reduce((a, b) => a + b, 0) === depth) return depths;
@@ -282,8 +281,8 @@ export function targetOf(depth: number, depths: readonly number[]): readonly num
 }
 
 /**
- * Per stage and block: the blocks of the target that it stands for. A stage stands for its module's, which its blocks share
- * as evenly as can be.
+ * For each stage and block: the target blocks that it replaces. A stage replaces one module, whose blocks are spread over the
+ * stage's blocks as evenly as possible.
  *
  * @example
  * blockSpans([1, 3], [3, 3]); // [[0, 3)], [[3, 4), [4, 5), [5, 6)]
@@ -298,7 +297,7 @@ export function blockSpans(depths: readonly number[], target: readonly number[])
   });
 }
 
-/** Per stage and block: float32 linspace(0, rate, number of blocks), as the official code computes it. */
+/** For each stage and block: float32 linspace(0, rate, number of blocks), as the official code computes it. */
 export function dropPathRates(depths: readonly number[], rate: number): number[][] {
   const total = depths.reduce((a, b) => a + b, 0);
   const step = total > 1 ? Math.fround(Math.fround(rate) / (total - 1)) : 0;

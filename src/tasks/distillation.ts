@@ -9,35 +9,35 @@ import type { Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
 import { headsOf, judged, widened } from './classification/logits.js';
 
-/** Any model of the same classes: images -> logits. */
+/** Any model with the same classes: images -> logits. */
 export interface Teacher {
   forward(images: Tensor, pass: Pass): Tensor;
 }
 
 export interface DistillationOptions {
-  /** Sees what the model sees: its image size and normalisation must be the model's. */
+  /** Gets the same input as the model, so its image size and normalisation must be the same. */
   readonly teacher: Teacher;
-  /** soft: the teacher's probabilities are learnt. hard: its decision, as a label. */
+  /** soft: the model learns the teacher's probabilities. hard: it learns the teacher's prediction, as a label. */
   readonly kind: 'soft' | 'hard';
-  /** Weight of the teacher in the loss, 0 ... 1; the task's own loss has the rest. */
+  /** Weight of the teacher in the loss, 0 ... 1; the task's own loss has weight 1 - alpha. */
   readonly alpha: number;
   /** Temperature of soft distillation. */
   readonly tau: number;
 }
 
-/** The task's own target, and what the teacher is to look at. */
+/** The task's own target, and the teacher's input. */
 export interface DistillationTarget<Own> {
   readonly own: Own;
   readonly input: Tensor;
 }
 
 /**
- * A task learnt from its labels and from a teacher (Touvron et al. 2021, "Training data-efficient image transformers
- * & distillation through attention", section 4; the numbers are those of DeiT's code). The distillation head of a
- * model with two, [B, 2, classes], learns from the teacher and the class head from the labels; the one head of
- * [B, classes] learns from both. The teacher looks at the same mixed and erased images, in evaluation mode, and only
- * when there is a loss: judging does not ask it.
- * @throws InputError for a weight that is no share, or a temperature of 0; when used, for a teacher of other classes
+ * A task that is learnt from its labels and from a teacher (Touvron et al. 2021, "Training data-efficient image transformers
+ * & distillation through attention", section 4; the loss is scaled as in DeiT's code). In a model with two heads,
+ * [B, 2, classes], the distillation head learns from the teacher and the class head from the labels; a single head,
+ * [B, classes], learns from both. The teacher gets the same mixed and erased images, in evaluation mode. It runs only for
+ * the loss, not in evaluation.
+ * @throws InputError if alpha is not within 0 ... 1 or tau is not above 0; later, if the teacher has different classes
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -66,7 +66,7 @@ export function distillation<Own>(
       return { input, target: { own: target, input } };
     },
 
-    /** @throws InputError when the teacher knows other classes */
+    /** @throws InputError if the teacher has a different number of classes */
     loss(logits, { own, input }) {
       const student = headsOf(widened(logits)).at(-1) as Tensor;
       const teaching = scope(() => noGrad(() => judged(widened(teacher.forward(input, judging)))));
@@ -81,7 +81,7 @@ export function distillation<Own>(
   };
 }
 
-/** tau^2 times the mean - over images and classes - of KL(teacher || student) at temperature tau. */
+/** tau^2 times the mean, over images and classes, of KL(teacher || student) at temperature tau. */
 function softLoss(logits: Tensor, teaching: Tensor, tau: number): Tensor {
   const [student, teacher] = [logits, teaching].map((each) => logSoftmax(divide(each, tau), 1));
   return mul(klDivergence(student, teacher), tau * tau);

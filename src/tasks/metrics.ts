@@ -3,18 +3,18 @@ import type { TaskMetrics } from '../run/metric.js';
 import { readJsonObject, runFolder } from '../run/run-folder.js';
 import { classificationMetrics } from './classification/metrics.js';
 
-/** What a recipe or a summary says about its task. */
+/** Task properties that a recipe or a summary records. */
 export interface TaskFacts {
   readonly classes?: number | undefined;
 }
 
-/** What a recipe, such as a parsed `recipe.json`, says about its task. Fields that are missing or invalid are left out. */
+/** The task properties of a recipe, such as a parsed `recipe.json`. Missing or invalid fields are left out. */
 export function taskFactsOf(recipe: unknown): TaskFacts {
   const { classes }: { classes?: unknown } = Object(Object(recipe).model);
   return typeof classes === 'number' ? { classes } : {};
 }
 
-/** The metrics of the run in a folder; without a recipe, those of classification with many classes. */
+/** The metrics of the run in a folder. If it has no recipe: the metrics of classification with many classes. */
 export function metricsOfRun(root: string): TaskMetrics {
   const { recipe } = runFolder(root);
   return metricsOf(existsSync(recipe) ? taskFactsOf(readJsonObject(recipe)) : {});

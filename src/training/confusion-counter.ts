@@ -1,10 +1,10 @@
 import type { Confusion } from '../run/confusion.js';
 import type { Predictions } from './task.js';
 
-/** Counts what images are taken for, sparsely: of a thousand classes only the pairs that occur. */
+/** Sparse confusion counts: only pairs of label and prediction that occur are stored. */
 export interface ConfusionCounter {
   add(predictions: Predictions): void;
-  /** The counts so far; none where no task has told. */
+  /** The counts so far, sorted; empty if no predictions were added. */
   counts(): Confusion['counts'];
 }
 
@@ -24,7 +24,7 @@ export function confusionCounter(classes: number): ConfusionCounter {
   };
 }
 
-/** The names of classes by their labels, where they are more than the labels themselves. */
+/** The class names by label; undefined if each name is only the label. */
 export function classNames(names: readonly string[]): readonly string[] | undefined {
   return names.some((name, label) => name !== String(label)) ? names : undefined;
 }

@@ -1,18 +1,18 @@
 import { isBetter, type Metric } from '../run/metric.js';
 
-/** When a phase ends before its last step. */
+/** Condition for ending a phase before its last step. */
 export interface EarlyStopOptions {
-  /** Evaluations without a better score. */
+  /** Number of evaluations without a better score after which the phase ends. */
   readonly patience: number;
-  /** By how much a score has to exceed the best to be better, in its own unit. Default 0. */
+  /** Minimum improvement over the best score, in the score's unit. Default 0. */
   readonly minDelta?: number;
   /** Which scores are better. Default higher. */
   readonly better?: Metric['better'];
 }
 
 /**
- * Decides whether to stop from the scores of all evaluations so far, the oldest first. It depends on nothing else, so that a
- * resumed run decides the same as an uninterrupted one.
+ * Decides whether to stop, from the scores of all evaluations so far, the oldest first. It depends on nothing else, so a
+ * resumed run decides the same as an uninterrupted run.
  *
  * @example
  * const isEnough = earlyStop({ patience: 2 });

@@ -9,40 +9,40 @@ import { lerp } from './optimizers/foreach.js';
 import { loadState, saveState } from './optimizers/kept-state.js';
 
 export interface EmaOptions {
-  /** Share of the old average that an update leaves, e.g. 0.9999. */
+  /** Share of the old average that an update keeps, e.g. 0.9999. */
   readonly decay: number;
   /**
-   * Averages over fewer weights at first: the t-th update, from 0, has decay min(decay, 1 - (1 + t)^(-2/3)), so that
-   * the random initial weights do not count. Default false.
+   * Averages over fewer updates at first: update t, counted from 0, has decay min(decay, 1 - (1 + t)^(-2/3)), so that the
+   * random initial weights are not included. Default false.
    */
   readonly warmup?: boolean;
 }
 
 /** A running average of weights. It lives until `free()`. */
 export interface Ema {
-  /** Takes the present weights in. */
+  /** Adds the current weights to the average. */
   update(): void;
   /**
-   * Runs `work`, which may be asynchronous, with the averages as the parameters' values. After it, also if it fails,
-   * the parameters have their own again, bit by bit.
-   * @throws RunError for an `update`, `state`, `load` or `swapped` before it has ended
+   * Runs `work`, which may be asynchronous, with the averages as the parameters' values. Afterwards, even if `work` fails,
+   * the parameters have exactly their own values again.
+   * @throws RunError if `update`, `state`, `load` or `swapped` is called before `work` has ended
    */
   swapped<T>(work: () => T): T;
   /** The averages by name (`ema.<parameter>`) and the number of updates, for a checkpoint. */
   state(): Map<string, TensorData>;
   /**
-   * Goes on from a state.
-   * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
+   * Resumes from a saved state.
+   * @throws InputError naming a tensor that is missing, left over or has the wrong shape; nothing is changed then
    */
   load(state: ReadonlyMap<string, TensorData>): void;
   free(): void;
 }
 
 /**
- * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, with `warmup` ModelEmaV3's):
- * a = decay a + (1 - decay) p after every step, from the weights as they are now. Buffers, where they are given too, are
+ * The exponential moving average of weights (Polyak and Juditsky 1992; timm's ModelEmaV2, or ModelEmaV3 with `warmup`):
+ * a = decay a + (1 - decay) p after every step, starting from the current weights. If buffers are passed too, they are
  * averaged like parameters, as in timm; a count (of batches, in batch norm) is copied, as in ModelEmaV3.
- * @throws InputError for a decay that is not between 0 and 1
+ * @throws InputError if decay is not within 0 ... 1
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -118,7 +118,7 @@ function exchange(a: Tensor, b: Tensor): void {
   });
 }
 
-/** Runs `last` after `work`, whether it fails or not, and where it is asynchronous once it has ended. */
+/** Runs `last` after `work`, even if `work` fails; after its promise settles if it is asynchronous. */
 function whenDone<T>(work: () => T, last: () => void): T {
   let isPending = false;
   try {

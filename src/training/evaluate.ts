@@ -10,8 +10,8 @@ import type { Predictions, Task } from './task.js';
 import type { Precision } from './trainer.js';
 
 /**
- * The task's metrics by name, and the mean loss, over all images: a short last
- * batch counts by its size.
+ * The task's metrics by name, and the mean loss, over all images. Batches are weighted by size, so a short last batch counts
+ * less.
  */
 export type Evaluation = Readonly<Record<string, number>> & {
   readonly loss: number;
@@ -26,13 +26,13 @@ export interface EvaluateOptions {
   readonly precision?: Precision;
   /** Default cpu. */
   readonly device?: string;
-  /** Told of every batch what the model takes its images for, where the task can say. */
+  /** Called with the predictions for every batch, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
 }
 
 /**
  * Scores a model on every image of `batches`, without drop path.
- * @throws RunError when there are none
+ * @throws RunError if there are no images
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -51,7 +51,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const totals = new Map<string, number>();
   let images = 0;
   for await (const batch of options.batches) {
-    // As in training: else no timer and no signal arrives before the end.
+    // As in training: otherwise no timers or signals are handled until the end.
     await eventLoopTurn();
     let predictions: Predictions | undefined;
     const score = scope(() =>

@@ -1,8 +1,8 @@
 import { InputError } from '../base/errors.js';
 
 /**
- * The names that patterns match. In a pattern `*` stands for any characters, dots included; it is matched against the
- * whole name (`stages.0.blocks.1.attn.qkv.weight`) and against the stage-local one (`blocks.1.attn.qkv.weight`).
+ * The names that the patterns match. In a pattern, `*` stands for any characters, including dots. A pattern is matched against
+ * the full name (`stages.0.blocks.1.attn.qkv.weight`) and the stage-local name (`blocks.1.attn.qkv.weight`).
  *
  * @example frozenBy(['patch_embed.*', 'blocks.*.attn.*'], names)
  * @param names of all the model's parameters

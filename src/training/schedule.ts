@@ -2,26 +2,26 @@
 export type Schedule = (step: number) => number;
 
 export interface WarmupOptions {
-  /** The peak. */
+  /** The peak learning rate. */
   readonly lr: number;
-  /** Where the warm-up begins. */
+  /** The learning rate at the start of the warm-up. */
   readonly warmupLr: number;
 }
 
 export interface CosineOptions extends WarmupOptions {
-  /** Where the cosine ends. */
+  /** The learning rate at the end of the schedule. */
   readonly minLr: number;
 }
 
-/** A schedule over a number of steps, the first `warmupSteps` of them a linear warm-up. */
+/** A schedule over `steps` steps, of which the first `warmupSteps` are a linear warm-up. */
 export interface StepOptions extends CosineOptions {
   readonly steps: number;
   readonly warmupSteps: number;
 }
 
 /**
- * The official schedule (timm 0.3.2's cosine, stepped once an epoch): epoch e trains with L(max(e-1, 0)), so
- * that epochs 0 and 1 share one rate; the warm-up is linear, and its epochs are not added to the cosine's.
+ * The official schedule (timm 0.3.2's cosine, stepped once per epoch): epoch e trains with L(max(e-1, 0)), so epochs 0 and 1
+ * have the same rate. The warm-up is linear, and its epochs are part of the cosine's, not added to them.
  *
  * @example
  * const lr = epochCosine({ lr: 1e-3, warmupLr: 1e-6, minLr: 1e-6, epochs: 300, warmupEpochs: 5, stepsPerEpoch: 100 });
@@ -43,7 +43,7 @@ export function epochCosine(
 }
 
 /**
- * For short runs: linear warm-up over `warmupSteps`, then one cosine to `minLr` at the last of `steps`.
+ * For short runs: linear warm-up over `warmupSteps`, then one cosine down to `minLr` at the last step.
  *
  * @example
  * const lr = stepCosine({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10 });
@@ -58,7 +58,7 @@ export function stepCosine(options: StepOptions): Schedule {
 }
 
 /**
- * Linear warm-up, then minLr + (lr - minLr) (1 - t)^power, with t from 0 to 1 at the last of `steps`.
+ * Linear warm-up, then minLr + (lr - minLr) (1 - t)^power, with t from 0 to 1 at the last step.
  *
  * @example
  * const lr = polynomial({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10, power: 0.9 });
@@ -70,7 +70,7 @@ export function polynomial(options: StepOptions & { readonly power: number }): S
 }
 
 /**
- * Linear warm-up, then `lr` times `factor` for each of the `milestones` (epochs, fractions allowed) gone by.
+ * Linear warm-up, then `lr`, multiplied by `factor` at each of the `milestones` (epochs, fractions allowed).
  *
  * @example
  * const lr = multiStep({
@@ -93,9 +93,9 @@ export function multiStep(
 }
 
 /**
- * Warm-up, stable, decay (MiniCPM, Hu et al. 2024; Hägele et al. 2024): linear warm-up, then `lr`, and over the last
- * `decayShare` of all steps, but none of the warm-up's, down to `minLr` at the last: minLr + (lr - minLr) f(t), t the
- * share of the decay's steps done, this one included, and f(t) = 1 - t or 1 - sqrt(t).
+ * Warm-up, stable, decay (MiniCPM, Hu et al. 2024; Hägele et al. 2024): linear warm-up, then constant `lr`. Over the last
+ * `decayShare` of all steps (never in the warm-up), the rate falls to `minLr` at the last step: minLr + (lr - minLr) f(t),
+ * where t is the share of decay steps done, including this one, and f(t) = 1 - t or 1 - sqrt(t).
  *
  * @example
  * const lr = wsd({ lr: 1e-3, warmupLr: 0, minLr: 1e-6, steps: 100, warmupSteps: 10, decayShare: 0.2, decay: '1-sqrt' });
@@ -114,14 +114,14 @@ export function wsd(
   });
 }
 
-/** Rises to `lr` at the last of the warm-up's steps, and goes on with `then`. */
+/** Rises to `lr` at the last step of the warm-up, and continues with `then`. */
 function warmedUp(options: WarmupOptions & { readonly warmupSteps: number }, then: Schedule): Schedule {
   const { lr, warmupLr, warmupSteps } = options;
   return (step) =>
     step < warmupSteps ? warmupLr + ((step + 1) * (lr - warmupLr)) / warmupSteps : then(step);
 }
 
-/** 0 at the first step after the warm-up, 1 at the last of all. */
+/** 0 at the first step after the warm-up, 1 at the last step. */
 function progress(step: number, { steps, warmupSteps }: StepOptions): number {
   return Math.min((step - warmupSteps) / Math.max(steps - 1 - warmupSteps, 1), 1);
 }

@@ -3,8 +3,8 @@ import type { TaskMetrics } from '../run/metric.js';
 import type { Tensor } from '../torch/tensor.js';
 
 /**
- * What a model is trained for: what it takes, its loss, and how it is judged. `Target` is the task's own, a tensor
- * or a plain object of some: the loop only hands it on.
+ * The task that a model is trained for: its input, its loss and its metrics. Each task defines `Target`, a tensor or a plain
+ * object of tensors; the training loop only passes it on.
  */
 export interface Task<Target = unknown> {
   readonly metrics: TaskMetrics;
@@ -12,20 +12,20 @@ export interface Task<Target = unknown> {
   prepare(batch: Batch): { readonly input: Tensor; readonly target: Target };
   /** The mean training loss over a batch: one element. */
   loss(output: Tensor, target: Target): Tensor;
-  /** Sums over the images of a batch, by name: the loss, and what `summarize` needs. */
+  /** Sums over the images of a batch, by name: the loss, and the values that `summarize` needs. */
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */
   summarize(sums: Score, images: number): Readonly<Record<string, number>>;
-  /** What the model takes each image of a batch for; left out by tasks that know no classes. */
+  /** The predictions for each image of a batch; absent for tasks without classes. */
   predict?(output: Tensor, target: Target): Predictions;
 }
 
-/** Of a batch of B images, the likeliest k classes of each. */
+/** The k most likely classes of each image in a batch of B. */
 export interface Predictions {
   readonly k: number;
   /** [B]. */
   readonly labels: Int32Array;
-  /** [B, k], the likeliest first. */
+  /** [B, k], most likely first. */
   readonly classes: Int32Array;
   /** [B, k], of the softmax. */
   readonly probabilities: Float64Array;

@@ -18,7 +18,7 @@ import type { Task } from './task.js';
 
 export type Precision = 'float32' | 'bfloat16';
 
-/** What the loop trains: any model, with the parameters that change. */
+/** Any model that the loop can train, with the parameters that it trains. */
 export interface Trainable {
   forward(x: Tensor, pass: Pass): Tensor;
   trainedParameters(): (readonly [name: string, parameter: Tensor])[];
@@ -29,55 +29,55 @@ export interface TrainOptions {
   readonly task: Task;
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;
-  /** Micro-batches from step `fromStep` on, `accumulate` a step. */
+  /** Micro-batches from step `fromStep` on, `accumulate` per step. */
   readonly batches: AsyncIterable<Batch>;
-  /** Steps done before. Default 0. */
+  /** Number of steps that are already done. Default 0. */
   readonly fromStep?: number;
   readonly steps: number;
   /** Default 1. */
   readonly accumulate?: number;
-  /** Bound on the common 2-norm of the gradients, or null, the default. */
+  /** Upper bound on the common 2-norm of the gradients. Default null: no bound. */
   readonly clipGrad?: number | null;
   /** Default float32. */
   readonly precision?: Precision;
   /** Default cpu. */
   readonly device?: string;
-  /** Compute the blocks' activations again in the backward pass, instead of keeping them. False unless given. */
+  /** Recompute the blocks' activations in the backward pass instead of keeping them. Default false. */
   readonly activationCheckpointing?: boolean;
-  /** Drop path draws from it, in each block re-seeded from `dropPathKey`, step, micro-batch, stage and block. */
+  /** Source of drop-path masks; seeded again in each block with `dropPathKey`, step, micro-batch, stage and block. */
   readonly generator?: Generator;
   readonly seed: number;
-  /** For messages, and part of the key. */
+  /** For messages, and part of the default `dropPathKey`. */
   readonly phase: string;
-  /** [seed, 'drop-path', phase] unless given: hybrids that share one have the same masks in what they share. */
+  /** Default [seed, 'drop-path', phase]. Hybrids with the same key have the same masks in the stages that they share. */
   readonly dropPathKey?: RandomKey;
-  /** Names an image, for messages: its file, say. */
+  /** Describes an image in messages, e.g. by its file. */
   readonly describe?: (index: number) => string;
-  /** The processes that share the steps, where there are several: each has `accumulate` micro-batches of its own. */
+  /** Set if several processes share each step; every process computes `accumulate` micro-batches. */
   readonly parallel?: DataParallel;
-  /** Called after every step, and waited for: to log, evaluate, checkpoint. */
+  /** Called and awaited after every step: to log, evaluate or write a checkpoint. */
   readonly afterStep?: (report: StepReport) => void | Promise<void>;
 }
 
 export interface StepReport {
-  /** Steps done, this one included. */
+  /** Number of steps done, including this one. */
   readonly step: number;
-  /** Mean over the step's images, those of all processes. */
+  /** Mean over the step's images in all processes. */
   readonly loss: number;
   readonly lr: number;
   readonly images: number;
-  /** The common 2-norm of the gradients, before clipping. */
+  /** The common 2-norm of the gradients before clipping. */
   readonly gradNorm: number;
-  /** Milliseconds of the whole step, and of it waiting for data. */
+  /** Duration of the whole step; `dataMilliseconds` is the part spent waiting for data. */
   readonly milliseconds: number;
   readonly dataMilliseconds: number;
 }
 
 /**
- * The one training loop. A phase, a baseline or a task is a value passed to it.
- * @throws InputError where a number of steps or a bound is none, or the schedule gives no learning rate
- * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite
- *   gradient, before it reaches a weight, so that no checkpoint can hold what it would spoil; when the data ends early
+ * The only training loop. Phases, baselines and tasks are values that are passed to it.
+ * @throws InputError if a number of steps or the bound is invalid, or the schedule returns an invalid learning rate
+ * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite gradient,
+ *   before it changes a weight, so that no checkpoint contains damaged weights; if the data ends early
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -102,11 +102,11 @@ export async function train(given: TrainOptions): Promise<void> {
   const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const batches = options.batches[Symbol.asyncIterator]();
-  // Of a call that failed between micro-batches, say: the first step would take them along.
+  // Gradients left by an earlier call, e.g. one that failed between micro-batches, would count in the first step.
   clearGrads(parameters);
   try {
     for (let step = options.fromStep; step < steps; step++) {
-      // Batches from memory come without one: no timer and no signal would arrive before the end.
+      // Batches from memory arrive without an event loop turn; no timers or signals would be handled until the end.
       await eventLoopTurn();
       const started = performance.now();
       let dataMilliseconds = 0;
@@ -120,7 +120,7 @@ export async function train(given: TrainOptions): Promise<void> {
         dataMilliseconds += performance.now() - waiting;
         if (done) throw new RunError(`${options.phase}: the data ended at step ${step} of ${steps}`);
         const isLast = micro === accumulate - 1;
-        // As if one process did the micro-batches of all.
+        // The same keys as if one process computed all micro-batches.
         const key = [...dropPathKey, step, rank * accumulate + micro];
         const measured = clipGrad === null && isLast ? parameters : [];
         const result = forwardBackward(options, batch, key, { measured, reduces: isLast });
@@ -171,7 +171,7 @@ function withDefaults(options: TrainOptions) {
   return { ...options, fromStep, accumulate, clipGrad, precision, device, generator };
 }
 
-/** Else it would spoil the weights, and after the last step nothing would tell. */
+/** Rejects an invalid learning rate. It would damage the weights, undetected if this is the last step. */
 function checkedRate(lr: number, phase: string, step: number): number {
   if (Number.isFinite(lr) && lr >= 0) return lr;
   throw new InputError(`${phase}: the learning rate is ${lr} at step ${step + 1}`, {
@@ -181,8 +181,9 @@ function checkedRate(lr: number, phase: string, step: number): number {
 
 /**
  * Adds a micro-batch's share to the gradients.
- * @param ask whose gradients' common norm is wanted, none or more; whether the step's gradients are complete with this
- * @returns the mean loss, and that norm
+ * @param measured parameters whose gradients' common norm is returned; may be empty
+ * @param reduces whether this micro-batch completes the step's gradients
+ * @returns the mean loss, and the norm (0 if none was requested)
  */
 function forwardBackward(
   options: Options,
@@ -206,7 +207,7 @@ function forwardBackward(
       if (reduces && parallel !== undefined) parallel.reduce(addGradients);
       else addGradients();
       const gradients = measured.flatMap((parameter) => parameter.grad ?? []);
-      // Queued before the loss is waited for: one wait serves both.
+      // Queued before waiting for the loss, so that there is only one wait.
       const norm = gradients.length === 0 ? null : commonNorm(gradients);
       return { loss: loss.item(), norm: norm?.item() ?? 0 };
     } finally {
@@ -223,7 +224,7 @@ function meanOver(group: ProcessGroup, value: number): number {
   });
 }
 
-/** @param step steps done before this one */
+/** @param step number of steps done before this one */
 function nonFinite({ phase }: TrainOptions, step: number, what: string, where = ''): RunError {
   return new RunError(`${phase}: ${what} at step ${step + 1} ${where}`.trimEnd(), {
     hint: 'lower the learning rate, lengthen the warm-up, or set clip_grad',

@@ -1,18 +1,18 @@
 import { InputError } from '../../base/errors.js';
 import type { Image } from '../dataset.js';
 
-/** What the headers of a BMP say. */
+/** Fields of the headers of a BMP. */
 interface Header {
   readonly width: number;
   readonly height: number;
   readonly isTopDown: boolean;
   readonly bits: number;
   readonly compression: number;
-  /** Where the pixels begin. */
+  /** Offset of the pixels. */
   readonly start: number;
-  /** Red, green and blue, three bytes each entry. */
+  /** Red, green and blue: three bytes per entry. */
   readonly palette: Uint8Array;
-  /** Bits of red, green and blue in a pixel of 16 or 32 bits. */
+  /** Bit masks of red, green and blue in a pixel of 16, 24 or 32 bits. */
   readonly masks: readonly [number, number, number];
 }
 
@@ -25,10 +25,10 @@ const ALPHA_BIT_FIELDS = 6;
 const MOST_PIXELS = 2 ** 28;
 
 /**
- * Decodes a BMP of Windows or OS/2 (1, 4, 8, 16, 24 or 32 bits, run lengths) to RGB, as Pillow's
+ * Decodes a Windows or OS/2 BMP (1, 4, 8, 16, 24 or 32 bits, run-length encoded or not) to RGB, as Pillow's
  * `Image.open(file).convert('RGB')` does: alpha is dropped.
  *
- * @throws InputError if it is truncated, or of a kind that is not read.
+ * @throws InputError if it is truncated or not supported.
  */
 export function decodeBmp(bytes: Uint8Array): Image {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -90,7 +90,7 @@ function requireKind(bits: number, compression: number): void {
   if (!isRead) throw new InputError(`a BMP of ${bits} bits and compression ${compression}`);
 }
 
-/** Entries are blue, green, red, and outside of OS/2 a byte more. */
+/** Entries are blue, green, red and, except in OS/2, one more byte. */
 function paletteOf(
   file: Buffer,
   { headerSize, bits, isOld }: { headerSize: number; bits: number; isOld: boolean },
@@ -126,7 +126,7 @@ function packed(pixels: Buffer, header: Header): Uint8Array {
   return indices;
 }
 
-/** Pairs of a count and a value, with escapes: 0 ends a row, 1 the image, 2 moves on; others are literal values. */
+/** Pairs of count and value. Count 0 is an escape: value 0 ends a row, 1 the image, 2 moves on, others start literals. */
 function runLengths(pixels: Buffer, { width, height, compression }: Header): Uint8Array {
   const indices = new Uint8Array(width * height);
   const isNibbles = compression === RLE4;
@@ -192,7 +192,7 @@ function direct(pixels: Buffer, header: Header): Uint8Array {
   return data;
 }
 
-/** To 0 ... 255, rounded down as Pillow does. */
+/** Scales to 0 ... 255, rounded down as in Pillow. */
 function scaled(value: number, most: number): number {
   return most === 0 ? 0 : Math.floor((value * 255) / most);
 }

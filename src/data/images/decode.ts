@@ -7,17 +7,17 @@ import { type ImageFormat, imageFormatOf, otherContent } from './image-format.js
 import { isGrey16Tiff } from './tiff.js';
 
 /**
- * Decodes what the addon does not: PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), or a JPEG where the
- * addon was built without libjpeg-turbo; to 8-bit RGB, byte for byte as Pillow's `Image.open(file).convert('RGB')`
- * does: alpha dropped without blending, colour profiles not applied. One differs: CMYK JPEGs, for which Pillow's
- * formula is cruder than libvips'.
+ * Decodes images that the addon does not decode: PNG, WebP, GIF (first frame), BMP, TIFF (first page), and JPEG if the addon
+ * was built without libjpeg-turbo. The result is 8-bit RGB, byte for byte the same as from Pillow's
+ * `Image.open(file).convert('RGB')`: alpha is dropped without blending, colour profiles are not applied. The only exception is
+ * CMYK JPEGs, for which Pillow's formula is less exact than libvips'.
  *
- * - `exif` is `ignore` by default, as in Pillow, which applies a TIFF's orientation alone.
- * - `grey16` is `clip` by default, as in Pillow: of 16-bit grey, all above 255 is white. `scale`: 65535 is.
+ * - `exif` is `ignore` by default. As in Pillow, only a TIFF's orientation is then applied.
+ * - `grey16` is `clip` by default, as in Pillow: in 16-bit grey, all values above 255 are white. With `scale`, 65535 is white.
  *
- * The work is queued to libuv's thread pool before this returns (but for BMP, and the first call, which loads sharp).
+ * The work is queued to libuv's thread pool before this returns (except for BMP, and for the first call, which loads sharp).
  *
- * @throws InputError if the bytes are truncated, damaged, or no image, saying what they are instead.
+ * @throws InputError if the bytes are truncated, damaged or not an image; the message names the content that was found.
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
   const format = imageFormatOf(bytes);
@@ -29,13 +29,13 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
     return await decodeStill(open, bytes, format, options);
   } catch (error) {
     if (error instanceof InputError) throw error;
-    // libvips may go on for lines.
+    // Messages of libvips can have several lines.
     throw new InputError(errorText(error).split('\n', 1)[0], { cause: error });
   }
 }
 
 /**
- * EXIF's orientation of an image that `decodeImage` decodes, 1 to 8; 1: upright.
+ * The EXIF orientation, 1 (upright) to 8, of an image that `decodeImage` decodes.
  *
  * @throws InputError as `decodeImage`.
  */
@@ -47,18 +47,18 @@ export async function orientationOf(bytes: Uint8Array): Promise<number> {
   return orientation;
 }
 
-/** Whether all above 255 is lost of an image unless `grey16: scale` is given. */
+/** Whether an image is 16-bit grey, so that values above 255 are clipped unless `grey16` is `scale`. */
 export function isGrey16(bytes: Uint8Array, format = imageFormatOf(bytes)): boolean {
   if (format === 'TIFF') return isGrey16Tiff(bytes);
-  // PNG's header: bit depth and colour type.
+  // Bit depth and colour type in the PNG header.
   return format === 'PNG' && bytes[24] === 16 && bytes[25] === 0;
 }
 
 type Open = (content: Uint8Array, options: SharpOptions) => Sharp;
 
 /**
- * 'truncated', not stricter: real photographs carry harmless oddities that every reader accepts. But libtiff calls
- * missing strips an error, not a truncation.
+ * 'truncated', not a stricter level: real photographs have harmless defects that every reader accepts. TIFF needs 'error',
+ * because libtiff reports missing strips as errors, not as truncation.
  */
 function sharpOptions(format: ImageFormat): SharpOptions {
   return { failOn: format === 'TIFF' ? 'error' : 'truncated', ignoreIcc: true };
@@ -112,12 +112,12 @@ function rgbOfGrey16(values: Uint16Array, grey16: 'clip' | 'scale'): Uint8Array 
 
 let open: Open | undefined;
 
-/** On first use: commands that read no image need not wait for sharp's libraries. */
+/** Loads sharp on first use, so that commands that read no images do not wait for its libraries. */
 async function loadSharp(): Promise<Open> {
   const { default: sharp } = await import('sharp');
-  // Images are decoded many at a time, so threads within one only take cores from the training step.
+  // Many images are decoded in parallel, so threads within one image would only take cores from the training step.
   sharp.concurrency(1);
-  // Each image is read once an epoch: a cache of results holds memory for nothing.
+  // Each image is read once per epoch, so a cache of results would only waste memory.
   sharp.cache(false);
   return sharp;
 }

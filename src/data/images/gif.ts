@@ -1,18 +1,18 @@
 import { InputError } from '../../base/errors.js';
 
 /**
- * A GIF's first frame as a GIF of its own, of the frame's size and opaque, which any reader shows alike; and the canvas
- * around it, as Pillow has it.
+ * The first frame of a GIF as a separate GIF of the frame's size, opaque, so that all readers decode it the same; and the
+ * canvas around it, as in Pillow.
  */
 export interface GifFrame {
   readonly file: Buffer;
   readonly canvas: {
     readonly width: number;
     readonly height: number;
-    /** Where the frame lies in it. */
+    /** Position of the frame in the canvas. */
     readonly left: number;
     readonly top: number;
-    /** Around the frame: the transparent colour, or the first of the palette. */
+    /** Colour around the frame: the transparent colour, or the first colour of the palette. */
     readonly fill: readonly [red: number, green: number, blue: number];
   };
 }
@@ -21,7 +21,7 @@ const EXTENSION = 0x21;
 const GRAPHIC_CONTROL = 0xf9;
 const IMAGE = 0x2c;
 
-/** @throws InputError if the file ends before its first frame, or has none. */
+/** @throws InputError if the file has no frame, or ends before it. */
 export function firstFrame(bytes: Uint8Array): GifFrame {
   const file = Buffer.from(bytes);
   const byte = (at: number) => {
@@ -57,7 +57,7 @@ export function firstFrame(bytes: Uint8Array): GifFrame {
   return {
     file,
     canvas: {
-      // A frame that reaches over the edge makes the image larger.
+      // A frame that extends over the edge enlarges the image.
       width: Math.max(width, left + frameWidth),
       height: Math.max(height, top + frameHeight),
       left,

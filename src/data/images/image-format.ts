@@ -1,8 +1,8 @@
-/** The image formats that are read. */
+/** The supported image formats. */
 export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'BMP' | 'TIFF';
 
 interface Kind {
-  /** Whether a file begins so, as Latin-1. */
+  /** Whether the start of a file, decoded as Latin-1, has this format. */
   readonly begins: (start: string) => boolean;
   readonly named: RegExp;
 }
@@ -16,21 +16,21 @@ const KINDS: Readonly<Record<ImageFormat, Kind>> = {
   TIFF: { begins: startsWith('II*\0', 'MM\0*', 'II+\0', 'MM\0+'), named: /\.tiff?$/i },
 };
 
-/** Names of files that are taken for images. */
+/** Names of files that are treated as images. */
 export const IMAGE_FILE = /\.(png|jpe?g|jfif|jpe|webp|bmp|gif|tiff?)$/i;
 
-/** By the content; undefined: none of those that are read. */
+/** The format of the content; undefined if it is not supported. */
 export function imageFormatOf(bytes: Uint8Array): ImageFormat | undefined {
   const start = latin1(bytes, 16);
   return (Object.keys(KINDS) as ImageFormat[]).find((format) => KINDS[format].begins(start));
 }
 
-/** Whether files of the format are named so. */
+/** Whether `name` has an extension of the format. */
 export function isNamedAs(format: ImageFormat, name: string): boolean {
   return KINDS[format].named.test(name);
 }
 
-/** What else is found under the name of an image; the first that fits. */
+/** Other content that files with image names can have; the first match applies. */
 const OTHERS: readonly (readonly [what: string, begins: (start: string) => boolean])[] = [
   [
     'a Git LFS pointer; `git lfs pull` fetches the image itself',
@@ -58,7 +58,7 @@ const OTHERS: readonly (readonly [what: string, begins: (start: string) => boole
   ['text', matches(/^[\t\n\r -~]+$/)],
 ];
 
-/** What a file is that is no image that can be read, as a message says it. */
+/** Describes, for a message, the content of a file that is not a supported image. */
 export function otherContent(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'the file is empty';
   // A byte-order mark may precede text.

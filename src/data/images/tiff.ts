@@ -15,7 +15,7 @@ const TAGS = new Map<number, keyof Tags>([
   [277, 'samples'],
 ]);
 
-/** None, CCITT, LZW, JPEG, Deflate, PackBits. */
+/** Compressions that are not supported. All others are: none, CCITT, LZW, JPEG, Deflate, PackBits. */
 const COMPRESSIONS = new Map([
   [34925, 'LZMA'],
   [50000, 'Zstandard'],
@@ -29,9 +29,9 @@ const YCBCR = 6;
 const LAB = 8;
 
 /**
- * Of a TIFF: whether it is grey of 16 bits.
+ * Whether a TIFF is 16-bit grey.
  *
- * @throws InputError if its pixels would not be read as Pillow reads them: then it is not read.
+ * @throws InputError if the TIFF is not supported because its pixels would differ from Pillow's.
  */
 export function isGrey16Tiff(bytes: Uint8Array): boolean {
   const { compression, photometric, samples, bits } = tagsOf(
@@ -64,7 +64,7 @@ function tagsOf(file: Buffer): Tags {
     const key = TAGS.get(number(entry, 2));
     if (key === undefined) continue;
     const [type, values] = [number(entry + 2, 2), number(entry + 4, 4)];
-    // Of several values the first, which lies elsewhere where they are more than four bytes; all are alike.
+    // Reads the first value; if there are several, all are equal. Values of more than four bytes are stored elsewhere.
     const at = type === 3 && values > 2 ? number(entry + 8, 4) : entry + 8;
     tags[key] = type === 4 ? number(at, 4) : number(at, 2);
   }

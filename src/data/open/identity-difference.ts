@@ -1,24 +1,24 @@
 import { gunzipSync } from 'node:zlib';
 import type { DataIdentity, Part, SplitIdentity } from './identity.js';
 
-/** A data set as it was, or is: its identity and, where they are known, the lists of its images. */
+/** An earlier or current state of a data set: its identity and, if known, the lists of its images. */
 export interface KnownData {
   readonly identity: DataIdentity;
-  /** Of a split: see `imageList`. */
+  /** The list of a split's images, see `imageList`. */
   readonly list: (split: Part) => Uint8Array | undefined;
 }
 
-/** How two data sets differ. */
+/** Differences between two data sets. */
 export interface DataDifference {
-  /** A sentence each; none where they are the same. */
+  /** One sentence per change; empty if they are the same. */
   readonly changes: readonly string[];
-  /** Which labels differ as the classes are sorted now, a sentence each. */
+  /** Labels that differ because the classes are sorted differently, as sentences. */
   readonly labels: readonly string[];
-  /** New names of classes, by their old ones. */
+  /** New names of classes by their old names. */
   readonly renamed: ReadonlyMap<string, string>;
 }
 
-/** Of images or classes that are named. */
+/** Maximum number of images or classes that a message names. */
 const NAMED = 5;
 
 export function dataDifference(before: KnownData, now: KnownData): DataDifference {
@@ -29,7 +29,7 @@ export function dataDifference(before: KnownData, now: KnownData): DataDifferenc
   return { changes: [...classes, ...splits], labels, renamed };
 }
 
-/** Classes that have gone, each with the one that has taken its place: first those that hold the same images. */
+/** Maps each removed class to the class that replaced it. Classes with the same images are matched first. */
 function renamedClasses(before: KnownData, now: KnownData): Map<string, string> {
   const [old, current] = [before.identity.classes, now.identity.classes];
   const gone = old.filter((name) => !current.includes(name));
@@ -48,7 +48,7 @@ function renamedClasses(before: KnownData, now: KnownData): Map<string, string> 
   return renamed;
 }
 
-/** What the training images of each class are: their names without the class, and their sizes. */
+/** The training images of each class: their names without the class, and their sizes. */
 function contentByClass({ list }: KnownData): Map<string, string> | undefined {
   const images = parsed(list('train'));
   if (images === undefined) return undefined;
@@ -131,7 +131,7 @@ function reordered(old: ReadonlyMap<string, unknown>, current: ReadonlyMap<strin
   return [...old.keys()].some((name, i) => name !== names[i]);
 }
 
-/** Where no list tells which images they are. */
+/** The changes in counts, used if there are no lists of images. */
 function countChanges(split: Part, before: DataIdentity, now: DataIdentity): string[] {
   const [was, is] = [before[split], now[split]];
   const counts = (identity: DataIdentity, of: SplitIdentity) =>
@@ -154,7 +154,7 @@ interface ListedImage {
   readonly bytes: number;
 }
 
-/** By name, with the classes' new names in place of the old ones. */
+/** The images of a list by name, with new class names instead of old ones. */
 function parsed(
   list: Uint8Array | undefined,
   renamed: ReadonlyMap<string, string> = new Map(),

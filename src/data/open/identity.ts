@@ -7,37 +7,36 @@ import { type Dataset, isEncoded } from '../dataset.js';
 import type { DataFormat } from '../formats/formats.js';
 import type { DatasetPair } from './open-dataset.js';
 
-/** The split that is trained on, and the one that is evaluated on. */
+/** The split for training and the split for evaluation. */
 export type Part = keyof DatasetPair;
 
-/** What a split of a data set is recognised by. */
+/** Identifies a split of a data set. */
 export interface SplitIdentity {
   readonly images: number;
-  /** Of all images, as they are stored. */
+  /** Stored size of all images. */
   readonly bytes: number;
-  /** Images of each class, in the order of the labels. */
+  /** Number of images of each class, in the order of the labels. */
   readonly per_class: readonly number[];
-  /** SHA-256 of the images' names, classes and sizes, in the data set's order; of images in memory, of their pixels too. */
+  /** SHA-256 of the images' names, classes and sizes, in the data set's order; for images in memory, also of their pixels. */
   readonly digest: string;
 }
 
-/** What a data set is recognised by, wherever it is stored. */
+/** Identifies a data set, independent of where it is stored. */
 export interface DataIdentity {
   /** Names of the classes, in the order of the labels. */
   readonly classes: readonly string[];
   readonly train: SplitIdentity;
   readonly val: SplitIdentity;
-  /** SHA-256 of all of the above. */
+  /** SHA-256 of the class names and of the digests of both splits. */
   readonly digest: string;
 }
 
-/** Where a data set is stored: what precedes the names of its images. */
+/** Where a data set is stored. It determines the prefix of the images' names, which is not part of the identity. */
 export interface DataPlace {
   readonly format: DataFormat;
   readonly path: string | undefined;
 }
 
-/** @param digest of the images, without their number */
 export function dataIdentity({ train, val }: DatasetPair, place: DataPlace): DataIdentity {
   const classes = train.classes.map(nfc);
   const splits = { train: splitIdentity(train, place), val: splitIdentity(val, place) };
@@ -64,12 +63,12 @@ function splitIdentity(dataset: Dataset, place: DataPlace): SplitIdentity {
   return { images: dataset.length, bytes: total, per_class: perClass, digest: hash.digest('hex') };
 }
 
-/** One image a line, `<bytes> TAB <class> TAB <name>`, gzip. Names are relative to the split. */
+/** The list of images, gzipped: one line `<bytes> TAB <class> TAB <name>` per image. Names are relative to the split. */
 export function imageList(dataset: Dataset, place: DataPlace): Buffer {
   const parts: Buffer[] = [];
   let lines: string[] = [];
   const flush = () => {
-    // Members of one gzip file: a string of all lines could be too long.
+    // Written as several members of one gzip file, because a string of all lines could be too long.
     parts.push(gzipSync(lines.join(''), { level: 1 }));
     lines = [];
   };
@@ -97,14 +96,14 @@ function* listed(dataset: Dataset, place: DataPlace): Generator<Listed> {
   }
 }
 
-/** Where the part of an image's name begins that does not change when the data set is moved. */
+/** Start of the part of an image's name that does not change if the data set is moved. */
 function nameStart(dataset: Dataset, { format, path }: DataPlace): number | undefined {
   if (dataset.length === 0 || !isEncoded(dataset.source(0))) return undefined;
   const first = dataset.describe(0);
   const root = path === undefined ? '' : join(path, '/');
   const start = root === './' ? 0 : root.length;
   if (root !== './' && !first.startsWith(root)) return commonFolder(dataset);
-  // The folder of the split: val, valid and validation are one name.
+  // Skips the folder of the split, so that val, valid and validation are equivalent.
   return format === 'folder' ? first.indexOf('/', start) + 1 : start;
 }
 
@@ -122,7 +121,7 @@ export function commonFolder(dataset: Dataset): number {
   return common;
 }
 
-/** Size of an image as it is stored; 0 where its file is missing. */
+/** Stored size of an image; 0 if its file is missing. */
 export function storedBytes(dataset: Dataset, i: number): number {
   const source = dataset.source(i);
   if (!isEncoded(source)) return source.data.length;
@@ -133,7 +132,7 @@ function nfc(name: string): string {
   return name.normalize('NFC');
 }
 
-/** A name as a field of a line. */
+/** A name, normalised and escaped as a field of a line. */
 function field(name: string): string {
   return nfc(name).replaceAll(
     /[\\\t\n]/g,

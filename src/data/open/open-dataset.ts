@@ -17,30 +17,30 @@ import type { SplitChoice } from '../splits.js';
 
 export interface OpenDatasetOptions {
   readonly format: DataFormat;
-  /** Folder of the data set. May be left out for Fashion-MNIST, which the set-up has fetched. */
+  /** Folder of the data set. Optional for Fashion-MNIST, which the setup downloads. */
   readonly path?: string | undefined;
-  /** How many classes the model tells apart. */
+  /** Number of classes of the model. */
   readonly modelClasses?: number | undefined;
-  /** Names of the model's classes, in the order of their labels: images get the label of their class's name. */
+  /** Names of the model's classes, in the order of their labels. Images get the label of their class name. */
   readonly classes?: readonly string[] | undefined;
-  /** Whose names these are, for messages. */
+  /** Source of the names, for messages. */
   readonly from?: string | undefined;
-  /** What to do about names that are not among them, for messages. */
+  /** Hint for names that are not among them, for messages. */
   readonly whatToDo?: ((classesOfImages: number) => string) | undefined;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
-  /** Which part of a folder or of shards is evaluated on. Default: `val`. */
+  /** Part of a folder or of shards that is used for evaluation. Default: `val`. */
   readonly evalSplit?: 'val' | 'test' | undefined;
 }
 
-/** Both parts of a data set; the classes of one are those of the other. */
+/** Both parts of a data set. They have the same classes. */
 export interface DatasetPair {
   readonly train: Dataset;
   readonly val: Dataset;
 }
 
 /**
- * @throws InputError where the images are missing or damaged, or their classes are not as many as the model's.
+ * @throws InputError if the images are missing or damaged, or the number of classes differs from the model's.
  *
  * @example
  * const { train, val } = openDataset({ format: 'folder', path: 'images', modelClasses: 2 });
@@ -59,7 +59,7 @@ export function openDataset(options: OpenDatasetOptions): DatasetPair {
   return pair;
 }
 
-/** Some of the classes may have no images. Images whose classes have numbers only must have as many classes. */
+/** Some classes may have no images. A data set without class names must have exactly as many classes. */
 function pairOfClasses(
   folder: string,
   options: OpenDatasetOptions & { readonly classes: readonly string[] },
@@ -120,22 +120,22 @@ export interface OpenEvalOptions {
   readonly model: ModelClasses;
   /** What iNaturalist's images are classified by. Default: `name`. */
   readonly category?: Category | undefined;
-  /** Default: `val`, or all where the data set is not divided. `all`: whatever the folders are called. */
+  /** Default: `val`, or all images if the data set is not divided. `all`: all images, regardless of folder names. */
   readonly split?: SplitChoice | undefined;
 }
 
 /**
- * The images to evaluate a model on, with the labels of the model: those of a part, or all where a folder has no parts.
- * What kind of data set it is, is told by what lies in the folder.
+ * Opens the images to evaluate a model on, with the model's labels: one part, or all images if a folder has no parts. The
+ * format is detected from the content of the folder.
  *
- * @throws InputError as `openDataset` and `withModelLabels`, and where the part is missing.
+ * @throws InputError as `openDataset` and `withModelLabels`, and if the part is missing.
  */
 export function openEvalDataset(dir: string, options: OpenEvalOptions): ModelImages {
   return withModelLabels(openEval(dataFormatOf(dir), dir, options), options.model, dir);
 }
 
 /**
- * The names of the classes of a data set, by label: those of its training part where it has one.
+ * The class names of a data set by label, from its training part if it has one.
  *
  * @throws InputError as `openDataset`.
  */
@@ -165,7 +165,7 @@ function openEval(
   }
 }
 
-/** Of a published data set of two parts: what is evaluated on is CIFAR's and Fashion-MNIST's test set. */
+/** The chosen part of a published data set with two parts. For CIFAR and Fashion-MNIST, `val` is the test set. */
 export function publishedPart(dir: string, split: SplitChoice = 'val', format: DataFormat): 'train' | 'val' {
   const hasTest = !format.startsWith('inaturalist');
   if (split === 'train' || split === 'val') return split;
@@ -176,9 +176,9 @@ export function publishedPart(dir: string, split: SplitChoice = 'val', format: D
 }
 
 /**
- * What kind of data set lies in a folder.
+ * Detects the format of the data set in a folder.
  *
- * @throws InputError if there is no such folder, or it could be two.
+ * @throws InputError if the folder does not exist, or has more than one data set.
  */
 export function dataFormatOf(dir: string): DataFormat {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
@@ -200,7 +200,7 @@ export function dataFormatOf(dir: string): DataFormat {
       hint: 'Give each a folder of its own.',
     });
   }
-  // Tar files may be what the others were unpacked from.
+  // Tar files next to class folders may be the archives that the folders were unpacked from.
   return found[0] ?? (holdsShards(dir) && !holdsClasses(dir) ? 'shards' : 'folder');
 }
 

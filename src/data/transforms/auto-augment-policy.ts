@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 
-/** timm's RandAugment set; `w0` gives each its weight. */
+/** timm's RandAugment operations, with their weights in `w0`. */
 const OPERATIONS = [
   ['AutoContrast', 0.025],
   ['Equalize', 0.005],
@@ -19,25 +19,25 @@ const OPERATIONS = [
   ['TranslateYRel', 0.1],
 ] as const;
 
-/** Those with a variant whose effect grows with the magnitude at both ends: `inc1`. */
+/** Operations with a variant, selected by `inc1`, whose effect grows with the magnitude in each direction. */
 const INCREASING = ['Posterize', 'Solarize', 'Color', 'Contrast', 'Brightness', 'Sharpness'] as const;
 
-/** As timm names them. */
+/** The operations by timm's names. */
 export type OperationName = (typeof OPERATIONS)[number][0] | `${(typeof INCREASING)[number]}Increasing`;
 
-/** What RandAugment draws from, and how often. */
+/** The operations from which RandAugment draws, and how it draws them. */
 export interface RandAugmentPolicy {
-  /** Operations drawn for an image, each then applied with probability 0.5. */
+  /** Number of operations drawn per image; each is then applied with probability 0.5. */
   readonly layers: number;
   /** Mean and standard deviation of the magnitude, before it is clipped to 0 ... 10. */
   readonly magnitude: number;
   readonly magnitudeStd: number;
   readonly operations: readonly OperationName[];
-  /** Odds of each operation, which is then drawn once at most. Without: equal odds, drawn again and again. */
+  /** Weights of the operations, which are then drawn without replacement. Default: equal weights, with replacement. */
   readonly weights?: readonly number[];
 }
 
-/** What a policy may say, and how it is told to the user. */
+/** Parts of a policy: their valid values, and their descriptions for error messages. */
 const PARTS = {
   m: { allowed: (x: number) => Number.isInteger(x) && x <= 10, meaning: 'm0 to m10 (magnitude)' },
   n: { allowed: (x: number) => Number.isInteger(x) && x > 0, meaning: 'n1 and up (operations an image)' },
@@ -47,10 +47,10 @@ const PARTS = {
 };
 
 /**
- * Reads a RandAugment policy as timm 0.3.2 writes it, such as DeiT's `rand-m9-mstd0.5-inc1`. Parts left out:
- * m10, n2, mstd0, inc0. Unlike there, parts that mean nothing are refused, and inc0 is not inc1.
+ * Parses a RandAugment policy in the syntax of timm 0.3.2, such as DeiT's `rand-m9-mstd0.5-inc1`. Defaults: m10, n2, mstd0,
+ * inc0. Unlike timm, it rejects unknown parts, and it does not treat inc0 as inc1.
  *
- * @throws InputError naming the part that is not known, out of range or given twice.
+ * @throws InputError naming the part that is unknown, out of range or repeated.
  */
 export function parsePolicy(text: string): RandAugmentPolicy {
   const { m: magnitude = 10, n: layers = 2, mstd: magnitudeStd = 0, inc = 0, w } = partsOf(text);

@@ -6,10 +6,10 @@ import { rotateMatrix } from './rotate-matrix.js';
 import { type ImageSize, roundHalfEven, type Transform } from './transform.js';
 
 /**
- * RandAugment (Cubuk et al. 2019, arXiv 1909.13719) as timm 0.3.2 does it for DeiT: draws `layers` operations,
- * applies each with probability 0.5, at a magnitude of its own.
+ * RandAugment (Cubuk et al. 2019, arXiv 1909.13719) as in timm 0.3.2 for DeiT: draws `layers` operations and applies each with
+ * probability 0.5, at a separately drawn magnitude.
  *
- * @param mean of each channel, in 0 ... 1: the colour of what a geometric operation moves into the image.
+ * @param mean mean of each channel, in 0 ... 1: the colour of areas that a geometric operation moves into the image.
  */
 export function randAugment(policy: RandAugmentPolicy, mean: readonly number[]): Transform {
   const { operations, magnitude, magnitudeStd } = policy;
@@ -32,13 +32,13 @@ const MAX_LEVEL = 10;
 export interface Setting {
   /** Magnitude, 0 ... 10. */
   readonly level: number;
-  /** Which way, where there are two. */
+  /** Direction, for operations that have two. */
   readonly sign: 1 | -1;
   readonly size: ImageSize;
   readonly fill: Colour;
 }
 
-/** What an operation does to an image at a setting: timm's LEVEL_TO_ARG and NAME_TO_OP. */
+/** The pixel step of an operation at a setting: timm's LEVEL_TO_ARG and NAME_TO_OP. */
 export function operationStep(name: OperationName, setting: Setting): PixelStep {
   return STEPS[name](setting);
 }
@@ -75,7 +75,7 @@ function whole({ level }: Setting, most: number): number {
   return Math.trunc((level / MAX_LEVEL) * most);
 }
 
-/** 0.1 ... 1.9: below level 5 it lessens, above it enhances. */
+/** 0.1 ... 1.9: reduces below level 5, enhances above it. */
 function factor({ level }: Setting): number {
   return (level / MAX_LEVEL) * 1.8 + 0.1;
 }
@@ -84,7 +84,7 @@ function affine(matrix: Matrix, { size, fill }: Setting): PixelStep {
   return { op: 'affine', matrix, fill: size.channels === 1 ? greyOf(fill) : fill };
 }
 
-/** Which operations, by place in the policy. */
+/** Draws operations, as indices into the policy. */
 function choose({ operations, layers, weights }: RandAugmentPolicy, random: RandomStream): number[] {
   const left = weights === undefined ? undefined : [...weights];
   return Array.from({ length: layers }, () => {
@@ -101,17 +101,17 @@ function weightedPlace(weights: readonly number[], share: number): number {
     rest -= weight;
     return rest < 0;
   });
-  // Rounding may leave a little at the end.
+  // Rounding may leave a small rest after the last weight.
   return place < 0 ? weights.findLastIndex((weight) => weight > 0) : place;
 }
 
-/** The mean colour in 8 bits, rounded as timm does: ImageNet's is (124, 116, 104). */
+/** The mean colour in 8 bits, rounded as in timm: ImageNet's is (124, 116, 104). */
 function meanColour(mean: readonly number[]): Colour {
   const [red, green = red, blue = red] = mean.map((share) => Math.min(255, roundHalfEven(255 * share)));
   return [red, green, blue];
 }
 
-/** Pillow's grey of a colour, three times. */
+/** Pillow's grey value of a colour, for all three channels. */
 function greyOf([red, green, blue]: Colour): Colour {
   const grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
   return [grey, grey, grey];

@@ -2,13 +2,13 @@ import { InputError } from '../../base/errors.js';
 import type { Image } from '../dataset.js';
 import type { ImageSize } from './transform.js';
 
-/** Where the images of a batch come together. */
+/** Collects the images of a batch. */
 export interface Canvas {
-  /** Of each image. @throws InputError if there is none yet */
+  /** Size of each image. @throws InputError if there is no image yet */
   readonly size: ImageSize;
   /** Slots x channels x height x width, planar. */
   readonly pixels: Uint8Array;
-  /** Takes the first image's size for all. @throws InputError if this one is of another */
+  /** The first image sets the size of all. @throws InputError if a later image has another size */
   admit(size: ImageSize): void;
 }
 
@@ -37,7 +37,7 @@ export function createCanvas(slots: number): Canvas {
   };
 }
 
-/** Lays an image into its slot, planar. */
+/** Copies an image into its slot, planar. */
 export function lay({ data, channels }: Image, slot: number, { pixels }: Canvas): void {
   const start = slot * data.length;
   if (channels === 1) {

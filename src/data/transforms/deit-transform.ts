@@ -11,31 +11,31 @@ import {
 } from './transform.js';
 
 export interface DeitTransformOptions {
-  /** Pixels of a side of the result. */
+  /** Side of the result, in pixels. */
   readonly size: number;
-  /** Zero padding of the random crop, pixels; for sizes up to 32. */
+  /** Zero padding of the random crop, in pixels; for sizes up to 32. */
   readonly padding: number;
-  /** Share of the area, width / height of the random resized crop; for sizes above 32. */
+  /** Share of the area, and `ratio` width / height, of the random resized crop; for sizes above 32. */
   readonly scale: readonly [number, number];
   readonly ratio: readonly [number, number];
   /** Probability of a horizontal flip. */
   readonly flip: number;
-  /** RandAugment, see `parsePolicy`; null: none. */
+  /** RandAugment policy, see `parsePolicy`; null for none. */
   readonly autoAugment: string | null;
-  /** Strength of the colour jitter, which there is only without auto-augment; 0: none. */
+  /** Strength of the colour jitter, used only without auto-augment; 0 for none. */
   readonly colorJitter: number;
-  /** Mean of each channel, in 0 ... 1: RandAugment fills with it. */
+  /** Mean of each channel, in 0 ... 1; RandAugment's fill colour. */
   readonly mean: readonly number[];
   /** JPEGs may be decoded at a fraction of their size (see `PixelStep`). */
   readonly fast: boolean;
 }
 
 /**
- * The training transform of DeiT (Touvron et al. 2021), which Deep Incubation uses: random crop, flip, then
- * RandAugment or else colour jitter. Up to 32 pixels the crop is one of the padded image, above 32 a random
- * resized one. What is left out is as there; random erasing and mixing come after, on the batch.
+ * The training transform of DeiT (Touvron et al. 2021), which Deep Incubation uses: random crop, flip, then RandAugment or,
+ * without it, colour jitter. Up to 32 pixels, the crop is taken from the padded image; above 32, it is a random resized crop.
+ * Defaults are DeiT's. Random erasing and mixing follow later, on the batch.
  *
- * @throws InputError if `autoAugment` cannot be read; from the transform, if a small image is too small.
+ * @throws InputError if `autoAugment` is invalid; from the transform, if an image of up to 32 pixels is too small.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });

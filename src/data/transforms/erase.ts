@@ -3,7 +3,7 @@ import type { Box } from '../dataset.js';
 
 /** Random erasing (Zhong et al. 2020), with timm's defaults. */
 export interface ErasingOptions {
-  /** That an image is erased at all. */
+  /** Probability that an image is erased. */
   readonly probability: number;
   /** Bounds of the box's share of the image's area. Default 0.02 and 1/3. */
   readonly min_area?: number;
@@ -13,8 +13,8 @@ export interface ErasingOptions {
 }
 
 /**
- * The box of an image that is to be erased: the first of ten drawn that is lower and narrower than the image.
- * Undefined: none.
+ * Draws the box of an image that is erased: the first of up to ten draws that is lower and narrower than the image.
+ * Undefined if nothing is erased.
  */
 export function drawErasing(
   options: ErasingOptions,
@@ -29,7 +29,7 @@ export function drawErasing(
     const height = Math.round(Math.sqrt(area * aspect));
     const width = Math.round(Math.sqrt(area / aspect));
     if (height < fullHeight && width < fullWidth) {
-      // In a tiny image the box may have no pixel.
+      // In a tiny image, the box may have no pixels.
       if (height === 0 || width === 0) return undefined;
       const top = random.integer(0, fullHeight - height);
       const left = random.integer(0, fullWidth - width);

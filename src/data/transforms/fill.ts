@@ -6,17 +6,17 @@ import { type Canvas, lay } from './canvas.js';
 import { encodeProgram, type PixelProgram } from './pixels.js';
 import { type ImageSize, sizeAfter } from './transform.js';
 
-/** A place in a batch, and the image that belongs there: the data set's `index`-th. */
+/** A place in a batch, and its image: number `index` of the data set. */
 export interface Slot {
   readonly slot: number;
   readonly index: number;
   readonly source: Image | EncodedImage;
 }
 
-/** What is to be done to one image. */
+/** Processing of one image. */
 export interface ImagePlan {
   readonly program: PixelProgram;
-  /** To be erased of the result. */
+  /** Box to erase from the result. */
   readonly erased?: Box;
 }
 
@@ -30,17 +30,17 @@ export interface Loading {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Why a slot is still empty. */
+/** Reason for an empty slot. */
 export interface Failure {
   readonly slot: Slot;
   readonly error: InputError;
-  /** The file is at fault; else the transform, or the image beside the others. */
+  /** True if the file cannot be read; false if the transform fails, or the image does not match its batch. */
   readonly isUnreadable: boolean;
 }
 
 /**
- * Fills the slots if all images are in memory and nothing is to be done to them, else gives false.
- * @throws InputError naming the image that cannot be planned or put beside the others
+ * Fills the slots if all images are in memory and need no processing; otherwise returns false.
+ * @throws InputError naming the image that cannot be planned or does not match its batch
  */
 export function fillAtOnce(loading: Loading, slots: readonly Slot[]): boolean {
   for (const slot of slots) {
@@ -56,7 +56,7 @@ export function fillAtOnce(loading: Loading, slots: readonly Slot[]): boolean {
   return true;
 }
 
-/** Fills what can be filled; once the signal is aborted, no more than is under way. Failures are in the slots' order. */
+/** Fills all slots that can be filled. If the signal is aborted, opened files are closed unread. Failures are in slot order. */
 export async function fill(loading: Loading, slots: readonly Slot[]): Promise<Failure[]> {
   const files = slots.filter(isFile);
   const opened = files.length === 0 ? [] : await openImages(files.map(({ source }) => source));
@@ -86,7 +86,7 @@ function isFile(slot: Slot): slot is FileSlot {
 /** A JPEG in the addon's memory. */
 interface OpenedJpeg extends ImageSize {
   readonly handle: number;
-  /** EXIF's, where the pixels are to be turned. The size is that of the turned image. */
+  /** EXIF orientation, if the pixels must be turned. The size is that of the turned image. */
   readonly orientation?: number;
 }
 
@@ -132,7 +132,7 @@ async function place(loading: Loading, found: readonly Found[]): Promise<Failure
   return failures;
 }
 
-/** What to do to an image whose result fits beside the others. */
+/** The program for an image, after a check that its result has the size of its batch. */
 function programFor(loading: Loading, slot: Slot, size: ImageSize): PixelProgram {
   const { program, erased } = loading.plan(size, slot);
   loading.canvas.admit(sizeAfter(size, program));
@@ -161,7 +161,7 @@ function unreadable({ describe }: Loading, slot: Slot, reason: unknown): Failure
   return { slot, error, isUnreadable: true };
 }
 
-/** The error as the user's, with the image's name in front. */
+/** The error as an InputError that starts with the image's name. */
 function failureOf({ describe }: Loading, slot: Slot, reason: unknown): Failure {
   const hint = reason instanceof InputError ? reason.hint : undefined;
   const error = new InputError(`${describe(slot.index)}: ${errorText(reason)}`, { hint, cause: reason });

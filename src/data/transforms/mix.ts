@@ -4,19 +4,19 @@ import type { Box, Mix } from '../dataset.js';
 
 /** Mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019). */
 export interface MixOptions {
-  /** The share of the image itself is Beta(mixup, mixup) distributed; 0: no mixup. */
+  /** The share of the image itself has distribution Beta(mixup, mixup); 0 for no mixup. */
   readonly mixup: number;
-  /** As `mixup`; 0: no cutmix. */
+  /** As `mixup`; 0 for no cutmix. */
   readonly cutmix: number;
   /** Share of batches that are mixed. */
   readonly prob: number;
-  /** Share of the mixed batches that take cutmix, where both are on. */
+  /** Share of the mixed batches that use cutmix, if both are enabled. */
   readonly switch_prob: number;
 }
 
 /**
- * What timm's Mixup draws for a batch of images of one size, in its order; undefined: the batch is not mixed.
- * The share that a cutmix keeps is what its clipped box leaves.
+ * Draws the mix of a batch with images of one size, in the same order as timm's Mixup. Undefined if the batch is not mixed.
+ * For cutmix, lambda is the share of the image outside the clipped box.
  */
 export function drawMix(
   options: MixOptions,
@@ -42,7 +42,7 @@ function cutmixOf(lambda: number, size: Pick<Box, 'height' | 'width'>, random: R
   return { lambda: 1 - (box.height * box.width) / (height * width), box };
 }
 
-/** A box with sides of sqrt(1 - lambda) of the image's, rounded down to even numbers, clipped to the image. */
+/** A box with sides of sqrt(1 - lambda) times the image's, rounded down to even numbers and clipped to the image. */
 export function cutmixBox(
   lambda: number,
   { height, width }: Pick<Box, 'height' | 'width'>,

@@ -1,15 +1,15 @@
 import type { Box } from '../dataset.js';
 
 /**
- * One operation on the pixels of an image. What a transform draws at random it puts into numbers here; the addon
- * (native/image-*.cc) executes them on its own threads, each byte for byte as Pillow does.
+ * One operation on the pixels of an image. It has the numbers that a transform has drawn at random. The addon
+ * (native/image-*.cc) runs operations on its own threads, with results byte for byte the same as Pillow's.
  */
 export type PixelStep =
-  /** The part in a box, which may reach over the edge: what is outside is zero. */
+  /** Cuts out a box, which may extend over the edge; pixels outside the image are zero. */
   | { readonly op: 'crop'; readonly box: Box }
   /**
-   * The part in a box, bicubic with antialiasing (Pillow's `resize`). `fast`: a JPEG may be decoded at a half,
-   * a quarter or an eighth of its size where the result is still smaller, which differs from Pillow by a little.
+   * Resizes a box, bicubic with antialiasing (Pillow's `resize`). `fast`: a JPEG may be decoded at a half, a quarter or an
+   * eighth of its size if the result is still smaller; this differs slightly from Pillow.
    */
   | {
       readonly op: 'resize';
@@ -18,9 +18,9 @@ export type PixelStep =
       readonly height: number;
       readonly fast?: boolean;
     }
-  /** Left to right. */
+  /** Mirrors left to right. */
   | { readonly op: 'flip' }
-  /** Upright, by EXIF's orientation from 1 (it is) to 8 (Pillow's `ImageOps.exif_transpose`). */
+  /** Turns an image upright, from EXIF orientation 1 (already upright) to 8 (Pillow's `ImageOps.exif_transpose`). */
   | { readonly op: 'orient'; readonly orientation: number }
   /** output(x, y) = input(a x + b y + c, d x + e y + f), bicubic, pixel centres at +0.5; `fill` outside. */
   | { readonly op: 'affine'; readonly matrix: Matrix; readonly fill: Colour }
@@ -36,7 +36,7 @@ export type PixelStep =
 export type Matrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
 export type Colour = readonly [red: number, green: number, blue: number];
 
-/** What is done to one image, first to last. */
+/** The operations on one image, in order. */
 export type PixelProgram = readonly PixelStep[];
 
 /** Opcodes of native/image-program.h, in its order. */
@@ -58,7 +58,7 @@ const OPCODES = [
   'orient',
 ] as const satisfies readonly PixelStep['op'][];
 
-/** A program as the addon takes it: opcode and operands of each step, one after another. */
+/** Encodes a program for the addon: opcode and operands of each step, in order. */
 export function encodeProgram(program: PixelProgram): Float64Array {
   return Float64Array.from(program.flatMap((step) => [OPCODES.indexOf(step.op), ...operandsOf(step)]));
 }

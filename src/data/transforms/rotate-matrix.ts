@@ -1,8 +1,8 @@
 import type { Matrix } from './pixels.js';
 
 /**
- * The matrix with which Pillow's `Image.rotate(degrees)` takes pixels: about the centre, counter-clockwise, the
- * image's size kept. Multiples of 90 degrees, which Pillow does apart, become exact moves of whole pixels.
+ * The matrix of Pillow's `Image.rotate(degrees)`: about the centre, counter-clockwise, with the image's size unchanged.
+ * Multiples of 90 degrees, which Pillow handles separately, become exact moves of whole pixels.
  */
 export function rotateMatrix(degrees: number, width: number, height: number): Matrix {
   const rest = degrees % 360;

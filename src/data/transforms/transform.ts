@@ -3,19 +3,19 @@ import type { RandomStream } from '../../base/random.js';
 import type { Box, Image } from '../dataset.js';
 import type { PixelProgram, PixelStep } from './pixels.js';
 
-/** All that a transform needs to know of an image: it draws and decides before there is a pixel. */
+/** All that a transform needs of an image: it makes all decisions before the image is decoded. */
 export type ImageSize = Omit<Image, 'data'>;
 
-/** What to do to an image of this size: a function of the size and the stream alone. */
+/** The operations for an image of this size. They depend only on the size and the stream. */
 export type Transform = (size: ImageSize, random: RandomStream) => PixelProgram;
 
-/** A `Transform` that draws nothing, such as that of evaluation. */
+/** A `Transform` without random draws, such as the evaluation transform. */
 export type FixedTransform = (size: ImageSize) => PixelProgram;
 
-/** Up to this size images are used at their own size (as Fashion-MNIST and CIFAR are): no resampling. */
+/** Up to this size, images are used at their original size, without resampling (such as Fashion-MNIST and CIFAR). */
 export const SMALL_IMAGE = 32;
 
-/** One after another: each is given the size that the ones before it leave. */
+/** Runs transforms in order. Each one gets the size that results from the previous ones. */
 export function compose(...transforms: readonly Transform[]): Transform {
   return (size, random) => {
     const program: PixelStep[] = [];
@@ -24,7 +24,7 @@ export function compose(...transforms: readonly Transform[]): Transform {
   };
 }
 
-/** The size of what a program makes of an image of `size`. */
+/** The size of an image after a program, from its size before. */
 export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
   const last = program.findLast((step) => step.op === 'crop' || step.op === 'resize');
   if (last === undefined) return size;
@@ -32,16 +32,16 @@ export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
   return { ...size, width, height };
 }
 
-/** What the official evaluation keeps of the shorter side: 224 pixels of 256. */
+/** Share of the shorter side that the official evaluation keeps: 224 of 256 pixels. */
 export const EVAL_CROP = 224 / 256;
 
 /**
- * The official evaluation transform. Above 32: shorter side to int(256/224 * size), bicubic, then
- * the centre crop. Up to 32: nothing, the image must have the size already.
+ * The official evaluation transform. Above 32 pixels: resizes the shorter side to int(256/224 * size), bicubic, then takes the
+ * centre crop. Up to 32: does nothing; the image must already have the size.
  *
- * @param crop another share of the shorter side that the crop keeps, above 0 and up to 1: timm's `crop_pct`
- * @throws InputError (from the transform) if a small image has another size, or one is so long and narrow that its
- *   longer side would become more than 2^20 pixels.
+ * @param crop share of the shorter side that the crop keeps, above 0 and up to 1: timm's `crop_pct`
+ * @throws InputError (from the transform) if, up to 32 pixels, an image has another size, or if an image is so long and narrow
+ *   that its longer side would have more than 2^20 pixels.
  *
  * @example
  * const transform = evalTransform(224);
@@ -56,13 +56,13 @@ export function evalTransform(size: number, crop = EVAL_CROP): FixedTransform {
   };
 }
 
-/** To how many pixels evaluation resizes the shorter side of an image, for a model that takes `size`. */
+/** Number of pixels to which evaluation resizes the shorter side of an image, for a model that takes `size`. */
 export function evalShorterSide(size: number, crop = EVAL_CROP): number {
   return size <= SMALL_IMAGE ? size : Math.floor(size / crop);
 }
 
 /**
- * A size x size crop at a uniform place of the image padded with zeros on each side.
+ * A size x size crop at a uniformly random position of the image, which is padded with zeros on each side.
  *
  * @throws InputError (from the transform) if the padded image is smaller than the crop.
  */
@@ -87,9 +87,9 @@ export function horizontalFlip(probability: number): Transform {
 }
 
 /**
- * A random part of the image, resized (bicubic) to size x size. The part's share of the area is
- * uniform in `scale`, its width / height log-uniform in `ratio`; after ten tries that do not fit,
- * the largest centred part whose ratio is in range. As torchvision's RandomResizedCrop.
+ * A random part of the image, resized (bicubic) to size x size. The part's share of the area is uniform in `scale`, its
+ * width / height log-uniform in `ratio`. If ten draws do not fit into the image, it is the largest centred part whose ratio is
+ * in range. This is torchvision's RandomResizedCrop.
  *
  * @param fast a JPEG may be decoded at a fraction of its size (see `PixelStep`). Default false.
  */
@@ -143,7 +143,7 @@ function requireSize(size: number): FixedTransform {
   };
 }
 
-/** The addon makes no longer sides: native/image-program.cc. */
+/** The addon's limit for the longer side, see native/image-program.cc. */
 const MOST_SIDE = 2 ** 20;
 
 function resizeShorter({ width, height }: ImageSize, shorter: number): PixelProgram {

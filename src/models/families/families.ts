@@ -6,10 +6,10 @@ import { resnetSection } from '../resnet/section.js';
 import { vitFamily } from '../vit/family.js';
 import { vitSection } from '../vit/section.js';
 
-/** The first is that of a recipe that names none. */
+/** The first is the default of a recipe that names no family. */
 const FAMILIES: readonly ModelFamily[] = [vitFamily, resnetFamily] as readonly ModelFamily[];
 
-/** The section `model` of a recipe, of any family. */
+/** The section `model` of a recipe, for all families. */
 export const modelSection = z
   .discriminatedUnion('family', [resnetSection, vitSection], {
     error: ({ code }) =>
@@ -17,7 +17,7 @@ export const modelSection = z
   })
   .describe('The target model.');
 
-/** The family of a section `model`, as in a recipe or a checkpoint's manifest. */
+/** The family of a section `model` in a recipe or a checkpoint's manifest. */
 export function familyOf(section: { readonly family?: unknown }): ModelFamily {
   const { family = FAMILIES[0].name } = section;
   const found = FAMILIES.find(({ name }) => name === family);
@@ -27,7 +27,7 @@ export function familyOf(section: { readonly family?: unknown }): ModelFamily {
   });
 }
 
-/** The family of weights in stages, by their names; the first one if none knows them. */
+/** The family of staged weights, recognised by tensor names; if no family matches, the first one. */
 export function familyOfStages(stages: readonly ReadonlyMap<string, unknown>[]): ModelFamily {
   const names = stages.flatMap((stage) => [...stage.keys()]);
   return FAMILIES.find((family) => family.recognises(names)) ?? FAMILIES[0];

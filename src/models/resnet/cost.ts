@@ -2,7 +2,7 @@ import { linearTensors, matrix, normTensors, partCost } from '../part-cost.js';
 import type { BlockActivations, BlockCost, BlockSpan, Blueprint } from '../staged.js';
 import { type BlockShape, blockShape, type ResnetConfig, sizeAt } from './geometry.js';
 
-/** Multiply-accumulates are those of convolutions and the classifier, as the literature counts them. */
+/** Counts the multiply-accumulates of convolutions and the classifier, as the literature does. */
 export function resnetCost(config: ResnetConfig): Blueprint['cost'] {
   const { channels, classes, imageSize, widths } = config;
   const [first, last] = [widths[0], widths[widths.length - 1]];
@@ -34,7 +34,7 @@ function blockCost(config: ResnetConfig, span: BlockSpan): BlockCost {
   return { ...cost, activations: activations(config, shape, isProjected ? 3 : 2) };
 }
 
-/** Batch norms keep their inputs, and each ReLU what it gives, which the next convolution keeps too. */
+/** Batch norms keep their inputs; each ReLU keeps its output, which it shares with the next convolution. */
 function activations(config: ResnetConfig, { inputs, outputs }: BlockShape, norms: number): BlockActivations {
   const output = outputs * sizeAt(config, outputs) ** 2;
   const kept = (norms + 2) * output;

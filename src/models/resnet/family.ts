@@ -16,7 +16,7 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   },
   configOf: resnetConfigOf,
   blueprint: resnet,
-  // A module's blocks depend on how many of each width there are.
+  // The blocks of a module depend on the number of blocks of each width.
   identity: (config) => ({ family: 'resnet', ...config }),
   describe: ({ imageSize, channels, classes, blocks, widths, shortcut }) => ({
     family: 'resnet',
@@ -35,7 +35,7 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   },
   factsOf: resnetFacts,
   compare: (facts, config, { isMeta }) => [
-    // A meta model has fewer blocks, and a block of it may pass over a width.
+    // A meta model has fewer blocks, and one of its blocks may skip a width.
     ...(isMeta
       ? []
       : [
@@ -53,7 +53,7 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   statedIn: () => ({}),
   statedKeys: () => [],
   requireKnown: () => {},
-  // It takes images of any size.
+  // ResNets take images of any size.
   fit: (stages) => ({ stages }),
   newHead(_, stages) {
     const names = stages.flatMap((stage) => [...stage.keys()]);

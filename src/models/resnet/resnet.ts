@@ -14,7 +14,7 @@ import { type BlockShape, blockShape, type ResnetConfig } from './geometry.js';
 
 /**
  * A ResNet for CIFAR: 3x3 convolution, basic blocks, global average pooling and a linear classifier.
- * @throws InputError when a size is not a whole number, or a width is not a multiple of the one before
+ * @throws InputError if a size is invalid, or a width is not a multiple of the previous one
  *
  * @example
  * const resnet20 = resnet({
@@ -107,7 +107,7 @@ class BasicBlock extends Layer {
   }
 }
 
-/** Shortcut B. The children are named as those of torch's Sequential. */
+/** Shortcut B. Its children are named as in torch's Sequential. */
 class Projection extends Module {
   readonly 0: Conv2d;
   readonly 1: BatchNorm2d;
@@ -123,7 +123,7 @@ class Projection extends Module {
   }
 }
 
-/** Shortcut A: every `stride`-th pixel, with as many channels of zeros before as after. */
+/** Shortcut A: every `stride`-th pixel, with zero channels added evenly before and after. */
 function padded(x: Tensor, { inputs, outputs, stride }: BlockShape): Tensor {
   if (stride === 1 && inputs === outputs) return x;
   const subsampled = slice(slice(x, 2, 0, undefined, stride), 3, 0, undefined, stride);

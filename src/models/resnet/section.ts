@@ -4,7 +4,7 @@ import type { ResnetConfig } from './geometry.js';
 
 const count = z.int().positive();
 
-/** Blocks of each width of the paper's models: 6n + 2 layers. */
+/** Number of blocks of each width in the paper's models, which have 6n + 2 layers. */
 const PRESETS = {
   'resnet-20': [3, 3, 3],
   'resnet-32': [5, 5, 5],
@@ -36,7 +36,7 @@ export const resnetSection = z.strictObject({
 
 export type ResnetSection = z.output<typeof resnetSection>;
 
-/** The geometry that a section means. */
+/** The geometry that a section describes. */
 export function resnetConfigOf(section: ResnetSection, source: string): ResnetConfig {
   const { preset, image_size: imageSize, channels, classes, widths, shortcut } = section;
   const blocks = section.blocks ?? (preset && PRESETS[preset]);

@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { WeightsFacts } from '../family.js';
 
-/** What the shapes of a ResNet's weights show. They do not show the size of its images. */
+/** Facts that can be read from the shapes of a ResNet's weights. The image size is not among them. */
 export interface ResnetFacts extends WeightsFacts {
   readonly blocks: readonly number[];
   readonly widths: readonly number[];
@@ -12,8 +12,8 @@ type Shaped = { readonly shape: readonly number[] };
 type Stages = readonly ReadonlyMap<string, Shaped>[];
 
 /**
- * The geometry of a ResNet in stages, from its shapes.
- * @throws InputError naming `source` and the tensor that is missing or has another shape
+ * The geometry of a staged ResNet, from the shapes of its weights.
+ * @throws InputError naming `source` and the tensor that is missing or has the wrong shape
  */
 export function resnetFacts(stages: Stages, source: string): ResnetFacts {
   const [first, last] = [stages[0], stages[stages.length - 1]];

@@ -41,7 +41,7 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     key('layer_norm_eps', stated.layerNormEps, config.layerNormEps),
     key('pool', stated.pool, section.pool),
     key('fc_norm', stated.fcNorm, config.fcNorm ?? false),
-    // A preset states it, or the recipe itself.
+    // The recipe or its preset always states it.
     { ...key('heads', stated.heads, config.heads), isFilled: false },
   ],
   requireKnown(section, { width }, source) {
@@ -78,7 +78,7 @@ function assumedSection(
   const { imageSize, patchSize, channels, classes, width, mlpRatio, qkvBias, classToken } = facts;
   const [name, preset] = Object.entries(VIT_PRESETS).find(([, each]) => each.width === width) ?? [];
   const heads = stated.heads ?? preset?.heads;
-  // Of a model with other biases than the published one, nothing says that it has its unusual epsilon.
+  // If its qkv bias differs from the published model's, the model need not have that model's unusual epsilon.
   const eps = stated.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
   const assumed: Assumption[] = [];
   if (stated.heads === undefined && heads !== undefined) {
@@ -107,7 +107,7 @@ function assumedSection(
   };
 }
 
-/** What a file with such tensors beside the model may compute otherwise. */
+/** Assumptions for files whose extra tensors suggest that the original model computes something different. */
 function assumedOfLeftOut(leftOut: readonly string[]): Assumption[] {
   const has = (pattern: RegExp) => leftOut.some((name) => pattern.test(name));
   const assumed: Assumption[] = [];

@@ -5,8 +5,8 @@ import type { VitConfig } from './vit.js';
 const HEAD = /^head(s|_dist)?\./;
 
 /**
- * Weights for a model with a new head. Whatever head they have, or none, is left out; the final norm too if the model
- * has it on the other side of the pooling, where it is trained from the start.
+ * Weights for a model with a new head. An existing head is left out. The final norm is left out, too, if the model has it on
+ * the other side of the pooling; the model's own norm is then initialised.
  */
 export function newHead(
   { fcNorm }: Pick<VitConfig, 'fcNorm'>,

@@ -6,11 +6,11 @@ import { fromData } from '../../torch/tensor.js';
 import type { VitConfig } from './vit.js';
 
 /**
- * A learned position embedding [1, prefixTokens + g^2, D] on another grid of patches: [1, prefixTokens + grid^2, D]
- * in float32. As DeiT and the official code resize it for other resolutions: bicubic (a = -0.75, no antialiasing,
- * align_corners = false), the prefix's slots (class token, distillation token) untouched. On its own grid it is
- * returned as it is.
- * @throws InputError where its slots are not those of a square
+ * Resizes a learned position embedding [1, prefixTokens + g^2, D] to another grid of patches: [1, prefixTokens + grid^2, D] in
+ * float32. Like DeiT and the official code for other resolutions, it uses bicubic interpolation (a = -0.75, no antialiasing,
+ * align_corners = false) and keeps the slots of the prefix (class token, distillation token). If the grid is the same, `data`
+ * is returned unchanged.
+ * @throws InputError unless its patch slots form a square
  */
 export function resizePositionEmbedding(
   data: TensorData,
@@ -30,10 +30,10 @@ export function resizePositionEmbedding(
 }
 
 /**
- * The weights of a vision transformer's first stage, fit for images of another size: the position embedding is
- * resized to the grid of `config`, all else is as it was. Equal grids: the weights themselves.
+ * Adapts the weights of a vision transformer's first stage to another image size: the position embedding is resized to the
+ * grid of `config`; all other weights are unchanged. If the grids are equal, `weights` itself is returned.
  * @param source where the weights come from, for messages
- * @throws InputError where the position embedding is not one of a square grid
+ * @throws InputError unless the position embedding has a square grid
  */
 export function fitStem(
   weights: ReadonlyMap<string, TensorData>,
@@ -41,7 +41,7 @@ export function fitStem(
   source: string,
 ): ReadonlyMap<string, TensorData> {
   const embedding = weights.get('pos_embed');
-  // Not a vision transformer's stem: what is missing is said where the weights are loaded.
+  // Not a vision transformer's stem: loading the weights reports the missing tensor.
   if (embedding === undefined) return weights;
   const prefixTokens = ['cls_token', 'dist_token'].filter((name) => weights.has(name)).length;
   const grid = config.imageSize / config.patchSize;
@@ -54,7 +54,7 @@ export function fitStem(
   }
 }
 
-/** Patches a side. */
+/** Patches per side. */
 function gridOf({ shape }: TensorData, prefixTokens: number): number {
   const grid = Math.sqrt(shape[1] - prefixTokens);
   if (shape.length === 3 && shape[0] === 1 && Number.isInteger(grid) && grid > 0) return grid;

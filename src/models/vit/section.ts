@@ -39,7 +39,7 @@ export const vitSection = z.strictObject({
 
 export type VitSection = z.output<typeof vitSection>;
 
-/** The geometry that a section means. */
+/** The geometry that a section describes. */
 export function vitConfigOf(section: VitSection, source: string): VitConfig {
   const { preset, family: _, ...given } = section;
   const base = preset === undefined ? undefined : VIT_PRESETS[preset];
@@ -70,7 +70,7 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
   return config;
 }
 
-/** A model with a class token that pools by the mean has its final norm after the pooling, as MAE's and timm's. */
+/** By default, a model with a class token and mean pooling has its final norm after the pooling, as in MAE and timm. */
 function poolOf({ pool, fc_norm: fcNorm, class_token: classToken }: VitSection) {
   const isAfter = fcNorm ?? (pool === 'mean' && classToken);
   return { ...(pool && { pool }), ...(isAfter && { fcNorm: true }) };
@@ -81,7 +81,7 @@ function requireDivides(smallKey: string, small: number, largeKey: string, large
   throw new InputError(`${smallKey} ${small} does not divide ${largeKey} ${large}`);
 }
 
-/** @throws InputError naming the keys that do not go together */
+/** @throws InputError naming the keys that cannot be combined */
 export function checkVitSection(model: VitSection, source: string): void {
   if (model.distilled && !model.class_token) {
     throw new InputError(`${source}: model.distilled needs model.class_token`);

@@ -25,26 +25,26 @@ export interface VitConfig {
   readonly layerNormEps: number;
   readonly classToken: boolean;
   /**
-   * What the head reads: the class token, or the mean of the patch tokens (timm's global_pool). Default: the class token
-   * if there is one.
+   * Input of the head: the class token, or the mean of the patch tokens (timm's global_pool). Default: the class token if there
+   * is one, otherwise the mean.
    */
   readonly pool?: 'token' | 'mean';
-  /** The final norm follows the pooling, under the name `fc_norm` (timm, MAE), instead of `norm` before it. Default false. */
+  /** The final norm follows the pooling and is named `fc_norm` (timm, MAE), instead of `norm` before it. Default false. */
   readonly fcNorm?: boolean;
   /**
-   * With a distillation token after the class token, and a head of its own (DeiT, Touvron et al. 2021, section 4).
-   * Training gives the logits of both heads, [B, 2, classes], the class head's first; evaluation their mean,
-   * [B, classes]. False unless given; needs the class token.
+   * Adds a distillation token after the class token, with its own head (DeiT, Touvron et al. 2021, section 4). In training, the
+   * model returns the logits of both heads, [B, 2, classes], class head first; in evaluation their mean, [B, classes]. Requires
+   * the class token. Default false.
    */
   readonly distilled?: boolean;
 }
 
-/** Number of tokens, those before the patches' included. */
+/** Number of tokens, including those before the patch tokens. */
 export function tokenCount(config: VitConfig): number {
   return (config.imageSize / config.patchSize) ** 2 + headTokens(config);
 }
 
-/** The tokens before the patches', one a head: class token, distillation token. */
+/** Number of tokens before the patch tokens, one per head: class token, distillation token. */
 function headTokens({ classToken, distilled }: VitConfig): number {
   return Number(classToken) + Number(distilled ?? false);
 }
@@ -55,8 +55,8 @@ export function isMeanPooled({ pool, classToken }: Pick<VitConfig, 'pool' | 'cla
 }
 
 /**
- * @throws InputError for a distillation token without a class token, numbers that are no sizes, patches that do not fill
- *   the image, or heads that do not share the width evenly
+ * @throws InputError if there is a distillation token without a class token, the pooling is not possible, a size is invalid,
+ *   `patchSize` does not divide `imageSize`, or `heads` does not divide `width`
  *
  * @example
  * const tiny = vit({
@@ -103,7 +103,7 @@ function requireSizes({ imageSize, patchSize, channels, classes, width, depth, h
   if (width % heads !== 0) throw new InputError(`heads ${heads} does not divide width ${width}`);
 }
 
-/** The convolution that embeds patches, stride equal to its size; computed as one matrix product. */
+/** The convolution that embeds patches, with a stride equal to its size, computed as one matrix product. */
 class PatchProjection extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -161,14 +161,17 @@ class VitStem extends Layer {
   }
 }
 
-/** x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D], of the last the heads' tokens. */
+/**
+ * x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D]. Without mean pooling, the last block returns
+ * only the heads' tokens.
+ */
 class VitBlock extends Layer {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
   readonly #dropPath: number;
-  /** How many tokens it gives, or null for all. */
+  /** Number of tokens that it returns, or null for all. */
   readonly #outputs: number | null;
 
   constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
@@ -179,7 +182,7 @@ class VitBlock extends Layer {
     this.norm2 = new LayerNorm(width, layerNormEps, context);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.#dropPath = dropPathRate;
-    // The heads read their own tokens alone: the last block computes no other, which changes no number.
+    // The heads read only their own tokens, so the last block computes no other tokens. The result is the same.
     this.#outputs = isLast && !isMeanPooled(config) ? headTokens(config) : null;
   }
 
@@ -199,7 +202,7 @@ class VitHead extends Layer {
   readonly head: Linear;
   readonly head_dist: Linear | null;
   readonly #isMeanPooled: boolean;
-  /** Tokens before the patches'. */
+  /** Number of tokens before the patch tokens. */
   readonly #prefix: number;
 
   constructor(config: VitConfig, context: InitContext) {
@@ -215,7 +218,7 @@ class VitHead extends Layer {
 
   forward(x: Tensor, pass: Pass): Tensor {
     if (this.#isMeanPooled) return this.head.forward(this.#pooledMean(x));
-    // The norm works token by token: normalising those that are read alone gives the same numbers.
+    // The norm works on each token separately, so normalising only the tokens that are read gives the same result.
     if (this.head_dist === null) return this.head.forward(this.#normed(select(x, 1, 0)));
     const tokens = this.#normed(slice(x, 1, 0, 2));
     const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)];
@@ -234,8 +237,9 @@ class VitHead extends Layer {
 }
 
 /**
- * Norms keep their inputs and give what the projections keep; attention keeps queries, keys, values, its output and
- * a log-sum a head; GELU its input, the second projection GELU's output. What a frozen projection was given is not kept.
+ * Norms keep their inputs, and trained projections keep the norms' outputs. Attention keeps queries, keys, values, its output
+ * and one log-sum per head. GELU keeps its input, and the second projection keeps GELU's output. Frozen projections do not keep
+ * their inputs.
  */
 function vitActivations(config: VitConfig): BlockActivations {
   const { width: D, heads, mlpRatio } = config;
@@ -246,7 +250,7 @@ function vitActivations(config: VitConfig): BlockActivations {
     suffix: frozen,
     trained: frozen + N * (D + D + hidden),
     input: N * D,
-    // Of the last block only keys and values are computed of all tokens, and what they are made of.
+    // The last block computes only keys and values, and the inputs that they need, for all tokens.
     ...(!isMeanPooled(config) && {
       lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) - 4 * N * D },
     }),
@@ -254,12 +258,12 @@ function vitActivations(config: VitConfig): BlockActivations {
   };
 }
 
-/** MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, here for any MLP ratio and both heads. */
+/** MACs = L(12 N D^2 + 2 N^2 D) + n C p^2 D + classes D, generalised to any MLP ratio and to both heads. */
 function vitCost(config: VitConfig): Blueprint['cost'] {
   const { width: D } = config;
   const N = tokenCount(config);
   const { macs, ...rest } = partCost(blockTensors(config));
-  // The products of queries, keys and values have no parameters.
+  // The products of queries, keys and values have no parameters, so they are added here.
   const block = { ...rest, macs: macs + 2 * N * N * D, activations: vitActivations(config) };
   return { stem: partCost(stemTensors(config)), block: () => block, head: partCost(headTensors(config)) };
 }

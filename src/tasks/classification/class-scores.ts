@@ -1,19 +1,19 @@
 import type { Confusion } from '../../run/confusion.js';
 
-/** How well one class is told. */
+/** Accuracy on one class. */
 export interface ClassScore {
   readonly class: number;
-  /** Absent where classes are numbers alone. */
+  /** Absent if classes have no names. */
   readonly name?: string;
-  /** Judged images of the class. */
+  /** Evaluated images of the class. */
   readonly images: number;
-  /** Per cent of them that are taken for it. */
+  /** Percentage of these images that are predicted correctly. */
   readonly top1: number;
 }
 
 type Counts = Pick<Confusion, 'names' | 'counts'>;
 
-/** Of every class that has images, by label. */
+/** Scores of all classes that have images, sorted by label. */
 export function classScores({ names, counts }: Counts): ClassScore[] {
   const totals = new Map<number, { images: number; right: number }>();
   for (const [target, prediction, images] of counts) {
@@ -34,14 +34,14 @@ export function classScores({ names, counts }: Counts): ClassScore[] {
     }));
 }
 
-/** The classes that are told worst, the worst first. */
+/** At most `most` classes with the lowest accuracy, the worst first. */
 export function worstClasses(counts: Counts, most: number): ClassScore[] {
   return classScores(counts)
     .sort((a, b) => a.top1 - b.top1 || b.images - a.images)
     .slice(0, most);
 }
 
-/** Pairs of classes that are taken for one another, the most images first. */
+/** Wrong predictions by pair of classes, the pairs with most images first. */
 export function confusions({ counts }: Counts, most = counts.length): Confusion['counts'] {
   return counts
     .filter(([target, prediction]) => target !== prediction)
@@ -49,7 +49,7 @@ export function confusions({ counts }: Counts, most = counts.length): Confusion[
     .slice(0, most);
 }
 
-/** What a class is called: its name, or its number. */
+/** The name of a class, or its number if it has none. */
 export function className({ names }: Pick<Confusion, 'names'>, label: number): string {
   return names?.[label] ?? String(label);
 }

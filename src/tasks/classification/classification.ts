@@ -11,25 +11,25 @@ import { classificationMetrics } from './metrics.js';
 
 export interface ClassificationOptions extends InputOptions {
   readonly classes: number;
-  /** Share of the target that all classes have alike. Default 0. */
+  /** Share of the target that is spread evenly over all classes. Default 0. */
   readonly labelSmoothing?: number;
   readonly dtype?: 'F32' | 'F64';
 }
 
-/** Of each image its label, and in a mixed batch the distribution that it is trained on. */
+/** The label of each image and, for a mixed batch, the target distribution. */
 export interface ClassTarget {
   /** I64 [B]. */
   readonly labels: Tensor;
-  /** [B, classes], label smoothing inside. */
+  /** [B, classes], label smoothing included. */
   readonly soft?: Tensor;
 }
 
 /**
- * One label an image; cross-entropy; top-1 and top-5. Of a distilled model's two heads, [B, 2, classes], the class
- * head is trained; judged is their mean.
+ * Single-label classification: cross-entropy loss, top-1 and top-5 accuracy. For a distilled model with two heads,
+ * [B, 2, classes], the loss trains the class head; evaluation uses the mean of both heads.
  *
- * @throws InputError unless mean and std are a number for each channel, std above 0, and labelSmoothing is a share; when used, if images, labels or
- *   logits are not as the options say
+ * @throws InputError unless mean and std have one number per channel, every std is above 0, and labelSmoothing is within
+ *   0 ... 1; later, if images, labels or logits do not match the options
  *
  * @example
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
@@ -92,13 +92,13 @@ function requireClasses({ shape }: Tensor, classes: number): void {
   });
 }
 
-/** Most classes that are told of an image. */
+/** Maximum number of predicted classes per image. */
 const TOLD = 3;
 
 /** @param logits F64 [B, classes] */
 function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
   const [size, classes] = logits.shape;
-  // Asked for as many as the score does, so that of equal logits the same comes first.
+  // The same number as in `score`, so that ties between equal logits are broken the same way.
   const asked = Math.min(5, classes);
   const k = Math.min(TOLD, classes);
   const first = integers(topIndices(logits, asked));
@@ -118,13 +118,13 @@ function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
   return { ...found, probabilities };
 }
 
-/** The elements of an I64 tensor of small numbers. */
+/** The elements of an I64 tensor, which must fit in 32 bits. */
 function integers(tensor: Tensor): Int32Array {
   const { data } = tensor.toData();
   return Int32Array.from(new BigInt64Array(data.buffer), Number);
 }
 
-/** lambda T(label) + (1 - lambda) T(the partner's), where T smooths: 1 - s + s/classes on the label, else s/classes. */
+/** lambda T(label) + (1 - lambda) T(partner's label); T smooths: 1 - s + s/classes for the label, s/classes elsewhere. */
 function softTargets(
   labels: Int32Array,
   lambda: number,

@@ -12,8 +12,8 @@ const TOP_1: Metric = {
 const TOP_5: Metric = { ...TOP_1, name: 'top5', label: 'top-5', title: 'Top-5 accuracy' };
 
 /**
- * Top-1 and top-5 accuracy: the share of the images whose label is the first, or among the first five, of the logits.
- * @param classes how many there are, if known; with five or fewer, top-5 is always 100 % and is not shown
+ * Top-1 and top-5 accuracy: the share of images whose label has the highest logit, or one of the five highest.
+ * @param classes number of classes, if known; with five or fewer, top-5 is always 100 % and is not shown
  */
 export function classificationMetrics(classes?: number): TaskMetrics {
   const hasTop5 = classes === undefined || classes > 5;

@@ -20,18 +20,18 @@ import { scope } from '../../torch/scope.js';
 import { fromArray, fromData, type Tensor } from '../../torch/tensor.js';
 
 export interface InputOptions {
-  /** Of the model's input; grey images are repeated over three. */
+  /** Channels of the model's input; the channel of grey images is repeated. */
   readonly channels: number;
-  /** Of each channel, of pixels in 0 ... 1. */
+  /** One per channel, for pixels in 0 ... 1. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly device: string;
 }
 
 /**
- * Images as a model takes them: normalised, then erased, then mixed, as far as the batch says.
- * @returns F32 [B, channels, H, W] on the device, from a batch
- * @throws InputError unless mean and std are a number for each channel, std above 0
+ * Prepares a batch of images for the model: normalises, then erases and mixes them if the batch asks for it.
+ * @returns a function from a batch to F32 [B, channels, H, W] on the device
+ * @throws InputError unless mean and std have one finite number per channel, and every std is above 0
  */
 export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
   requireNormalisation(options);
@@ -69,7 +69,7 @@ function normalised(batch: Batch, { channels, mean, std, device }: InputOptions)
   return divide(sub(scaled, perChannel(mean)), perChannel(std));
 }
 
-/** Fills the boxes with N(0, 1), in place. Drawn on the CPU, then moved at once: the same noise on every device. */
+/** Fills the boxes with N(0, 1), in place. The noise is drawn on the CPU, so it is the same on every device. */
 function erase(pixels: Tensor, boxes: readonly (Box & { slot: number })[], noise: Generator): void {
   const channels = pixels.shape[1];
   const sizes = boxes.map(({ height, width }) => channels * height * width);
@@ -84,7 +84,7 @@ function erase(pixels: Tensor, boxes: readonly (Box & { slot: number })[], noise
   }
 }
 
-/** Each image with its partner's pixels: of mixup a new tensor, of cutmix in place. */
+/** Mixes each image with its partner: mixup returns a new tensor, cutmix works in place. */
 function mixed(pixels: Tensor, { lambda, box }: Mix): Tensor {
   if (box === undefined) return lerp(pixels, flip(pixels, 0), 1 - lambda);
   const pasted = part(pixels, box);
@@ -92,7 +92,7 @@ function mixed(pixels: Tensor, { lambda, box }: Mix): Tensor {
   return pixels;
 }
 
-/** A box of images [..., H, W]. A view. */
+/** A view of a box of images [..., H, W]. */
 function part(pixels: Tensor, { left, top, width, height }: Box): Tensor {
   return slice(slice(pixels, -2, top, top + height), -1, left, left + width);
 }

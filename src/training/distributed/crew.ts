@@ -4,28 +4,28 @@ import { fromArray, fromData } from '../../torch/tensor.js';
 import type { ProcessGroup } from './process-group.js';
 
 /**
- * How processes that train together agree on what is not the same in all by itself: signals, clocks, scores. All call
- * the same methods in the same order. A process that trains alone is a crew of one.
+ * Lets processes that train together agree on values that may differ between them: signals, clocks, scores. All processes
+ * call the same methods in the same order. A process that trains by itself is a crew of one.
  */
 export interface Crew {
   readonly rank: number;
   readonly size: number;
-  /** Rank 0: writes files, logs, evaluates. */
+  /** True for rank 0, which writes files, logs and evaluates. */
   readonly leads: boolean;
   readonly group: ProcessGroup | undefined;
-  /** For each flag, whether any process has it. */
+  /** For each flag, whether it is set in any process. */
   any(flags: readonly boolean[]): boolean[];
   /**
-   * Rank 0 works, the others wait for its numbers, for as long as it calls `beat` now and then: then only the time
-   * between two beats counts against the group's timeout.
-   * @param count how many numbers
+   * Rank 0 runs `work`; all other processes wait for its numbers. `work` calls `beat` regularly, so that only the time between
+   * two beats counts against the group's timeout.
+   * @param count the number of numbers
    */
   led(count: number, work: (beat: () => void) => Promise<readonly number[]>): Promise<readonly number[]>;
 }
 
 const BEAT_MS = 10_000;
 
-/** @param beatMs the least time between two beats that are sent */
+/** @param beatMs the minimum time between two beats that are sent */
 export function crewOf(group: ProcessGroup | undefined, beatMs = BEAT_MS): Crew {
   if (group === undefined) {
     const any: Crew['any'] = (flags) => [...flags];
@@ -79,8 +79,8 @@ export function placesOf(tensors: Tensors): TensorPlace[] {
 }
 
 /**
- * Gives rank 0's bytes to all. All call it, with the same length.
- * @param bytes of rank 0; not read in the others
+ * Sends rank 0's bytes to all processes. Every process calls it, with the same length.
+ * @param bytes read only in rank 0
  */
 export function broadcastBytes(
   group: ProcessGroup,
@@ -100,7 +100,7 @@ export function broadcastBytes(
   return all;
 }
 
-/** Gives rank 0's tensors to all, as they are. All call it, with the same places. */
+/** Sends rank 0's tensors to all processes, unchanged. Every process calls it, with the same places. */
 export function broadcastTensors(
   group: ProcessGroup,
   places: readonly TensorPlace[],

@@ -5,27 +5,27 @@ import type { Tensor } from '../../torch/tensor.js';
 import type { ProcessGroup } from './process-group.js';
 
 export interface DataParallelOptions {
-  /** The model's buffers, in the same order in every process. They stay rank 0's. */
+  /** The model's buffers, in the same order in every process. Rank 0's values are used in all of them. */
   readonly buffers?: readonly (readonly [name: string, buffer: Tensor])[];
   /** Gradients are reduced in buckets of about this many bytes. Default 25 MiB, as in PyTorch. */
   readonly bucketBytes?: number;
-  /** The bucket that is ready first. Default 1 MiB. */
+  /** Size of the bucket that is ready first. Default 1 MiB. */
   readonly firstBucketBytes?: number;
 }
 
-/** Copies of a model in several processes, kept the same. It lives until `free()`. */
+/** Keeps the copies of a model in several processes the same. It lives until `free()`. */
 export interface DataParallel {
   readonly group: ProcessGroup;
   /**
-   * Runs the backward pass of the step's last micro-batch. As soon as gradients are there they are averaged over the
-   * processes, with what the backward passes before, outside `reduce`, added to them: once a step. After it they are
-   * the same in every process, until they are cleared. Every process calls it as often as the others.
-   * @throws RunError when another process is lost or too late, or when the pass leaves a parameter without a gradient
+   * Runs the backward pass of the step's last micro-batch, once per step. Gradients are averaged over the processes as soon
+   * as they are complete, including what earlier backward passes, outside `reduce`, added to them. Afterwards they are the
+   * same in every process until they are cleared. All processes must call it the same number of times.
+   * @throws RunError if another process is lost or too late, or if the pass leaves a parameter without a gradient
    */
   reduce<T>(backward: () => T): T;
   /**
-   * Gives every process rank 0's buffers, such as running statistics: after each step, so that all evaluate, and save,
-   * the same model. Every process calls it as often as the others.
+   * Sends rank 0's buffers, such as running statistics, to every process. Call it after each step, so that all processes
+   * evaluate and save the same model. All processes must call it the same number of times.
    */
   shareBuffers(): void;
   free(): void;
@@ -34,14 +34,14 @@ export interface DataParallel {
 const MIB = 2 ** 20;
 
 /**
- * Data parallel training by c10d's Reducer, as PyTorch's DistributedDataParallel (Li et al. 2020, arXiv 2006.15704):
- * every process starts from rank 0's parameters, does its own micro-batches, and steps with the mean of all
- * processes' gradients. With losses that are means over micro-batches of one size, and backward passes weighted by
- * 1 / (micro-batches of a process), that is one process at the same effective batch, to the rounding of sums.
- * Batch norm normalises each process's micro-batches by themselves; its running statistics are rank 0's, as in PyTorch.
+ * Data-parallel training with c10d's Reducer, like PyTorch's DistributedDataParallel (Li et al. 2020, arXiv 2006.15704).
+ * Every process starts from rank 0's parameters, computes its own micro-batches, and steps with the mean of all processes'
+ * gradients. If losses are means over micro-batches of one size, and backward passes are weighted by
+ * 1 / (micro-batches per process), the result equals that of one process with the same effective batch, up to rounding.
+ * Batch norm normalises each process's micro-batches separately; its running statistics are rank 0's, as in PyTorch.
  *
- * @param parameters all that change, in the same order in every process
- * @throws RunError when the parameters' number or shapes differ between processes
+ * @param parameters all parameters that are trained, in the same order in every process
+ * @throws RunError if the number or shapes of the parameters differ between processes
  */
 export function dataParallel(
   parameters: readonly (readonly [name: string, parameter: Tensor])[],

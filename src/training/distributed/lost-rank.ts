@@ -1,4 +1,4 @@
 import { RunError } from '../../base/errors.js';
 
-/** Another of the processes that train together is gone, or never came: that one, if any, says why. */
+/** Another process of the group is lost, or never joined. Its own error, if any, has the cause. */
 export class LostRank extends RunError {}

@@ -8,45 +8,45 @@ import { LostRank } from './lost-rank.js';
 import { type Rank, rankIn, timeoutIn } from './rank.js';
 
 /**
- * The processes that train together. All call the same methods in the same order, with tensors of the same shapes
- * on `device`; a call waits for the others, and the event loop with it.
- * A process that is lost, or silent for longer than the timeout, ends the call with a LostRank in every other.
+ * The processes that train together. All call the same methods in the same order, with tensors of the same shapes on
+ * `device`. A call waits for all processes and blocks the event loop. If a process is lost, or silent for longer than the
+ * timeout, the call throws a LostRank in all other processes.
  */
 export interface ProcessGroup {
   readonly rank: number;
   readonly size: number;
   readonly localRank: number;
   readonly device: string;
-  /** Sums or averages over the processes, in place. The tensors share a dtype. */
+  /** Sums or averages over the processes, in place. All tensors have the same dtype. */
   allReduce(tensors: readonly Tensor[], how: 'sum' | 'mean'): void;
   /** Overwrites the tensors with those of rank `from`. */
   broadcast(tensors: readonly Tensor[], from: number): void;
   /** Returns once every process has called it. */
   barrier(): void;
-  /** Averages gradients during the backward pass: what `dataParallel` is made of. */
+  /** Averages gradients during the backward pass; used by `dataParallel`. */
   reducer(parameters: readonly Tensor[], bucketBytes: number, firstBucketBytes: number): Reducer;
-  /** Runs `work`, in which processes wait for one another: that libtorch failed in it is a LostRank that names this one. */
+  /** Runs `work`, in which processes wait for each other. A libtorch error becomes a LostRank that names this rank. */
   together<T>(work: () => T): T;
-  /** Idempotent. Call `barrier` first, where all are well. */
+  /** Idempotent. Call `barrier` first if no process has failed. */
   close(): void;
 }
 
 export interface JoinOptions {
   /** `cpu`: Gloo. `cuda:<n>`: NCCL. */
   readonly device: string;
-  /** How long to wait for the others, to come or to answer. Default `timeoutIn`: 600. */
+  /** How long to wait for other processes to join or to respond. Default: from `timeoutIn`, 600 unless set. */
   readonly timeoutSeconds?: number;
-  /** Told apart from other groups of the same launch, one after another: the phase, say. Default `ranks`. */
+  /** Distinguishes this group from earlier and later ones of the same launch, e.g. the phase. Default `ranks`. */
   readonly name?: string;
 }
 
 const divide = operator<undefined>('aten::_foreach_div_', 'Scalar');
 
 /**
- * Joins the processes that a launcher started (see `rankIn`), and waits for all of them; undefined where this process
- * trains alone. Machines with several networks: GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME choose.
- * @throws InputError for an environment that makes no sense, or where the addon lacks the device's library
- * @throws LostRank when the others do not come in time
+ * Joins the processes that a launcher started (see `rankIn`), and waits for all of them. Returns undefined if this process
+ * trains by itself. On machines with several networks, GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME select one.
+ * @throws InputError if the environment is invalid, or the addon lacks the device's library
+ * @throws LostRank if the other processes do not join in time
  */
 export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): ProcessGroup | undefined {
   const place = rankIn(env);
@@ -99,7 +99,7 @@ function join(place: Rank, { device, timeoutSeconds, name }: Required<JoinOption
   const { rank, size, host, port } = place;
   try {
     const collective = joinCollective({ ...place, name, device, timeoutMs: timeoutSeconds * 1000 });
-    // The store closes with the process that opened it: not before all have read from it.
+    // The store closes with the process that opened it, so all processes must have read from it first.
     collective.barrier();
     return collective;
   } catch (error) {
@@ -113,7 +113,7 @@ function join(place: Rank, { device, timeoutSeconds, name }: Required<JoinOption
   }
 }
 
-/** What libtorch says, less the places in its source and its general advice. */
+/** libtorch's message without source locations and general advice. */
 function reasonOf(error: unknown): string {
   return errorText(error)
     .replace(/\[[^\]\s]*:\d+\] /g, '')

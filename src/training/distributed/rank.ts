@@ -1,30 +1,30 @@
 import { InputError } from '../../base/errors.js';
 
-/** Which of the processes that train together this one is, and where they meet. */
+/** The place of this process among those that train together, and the address at which they connect. */
 export interface Rank {
   readonly rank: number;
-  /** How many there are: 2 or more. */
+  /** Number of processes, 2 or more. */
   readonly size: number;
-  /** Which of those of this machine. */
+  /** Rank among the processes on this machine. */
   readonly localRank: number;
   readonly host: string;
   readonly port: number;
-  /** Whether this process opens the store in which all meet. */
+  /** Whether this process opens the store through which all processes connect. */
   readonly serves: boolean;
 }
 
-/** c10d's own default. */
+/** c10d's default. */
 const PORT = 29500;
 
-/** c10d's own is 10 minutes for NCCL, 30 for Gloo. */
+/** c10d's default is 10 minutes for NCCL, 30 for Gloo. */
 const TIMEOUT_SECONDS = 600;
 
-/** Of more, its milliseconds are too large for c10d's store: it gives up at once. */
+/** A longer timeout, in milliseconds, is too large for c10d's store, which then gives up immediately. */
 const MOST_SECONDS = 2_000_000;
 
 /**
- * Seconds to wait for the others, to come or to answer: DEEP_INCUBATION_RANK_TIMEOUT, or 600.
- * @throws InputError when it is no whole number from 1 to 2 million
+ * Seconds to wait for other processes to join or to respond: DEEP_INCUBATION_RANK_TIMEOUT, or 600.
+ * @throws InputError unless it is an integer from 1 to 2 million
  */
 export function timeoutIn(env: NodeJS.ProcessEnv): number {
   return integer(env, 'DEEP_INCUBATION_RANK_TIMEOUT', {
@@ -35,7 +35,7 @@ export function timeoutIn(env: NodeJS.ProcessEnv): number {
   });
 }
 
-/** Launchers by the variables they give their processes. mpirun comes before Slurm, which it may run in. */
+/** Launchers, by the variables that they set. mpirun comes before Slurm, because it may run inside Slurm. */
 const LAUNCHERS = [
   { rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK' },
   {
@@ -47,16 +47,16 @@ const LAUNCHERS = [
   { rank: 'SLURM_PROCID', size: 'SLURM_NTASKS', localRank: 'SLURM_LOCALID' },
 ] as const;
 
-/** Whether torchrun, srun or mpirun has started this process, be it alone. */
+/** Whether torchrun, srun or mpirun started this process, even if it is the only one. */
 export function isLaunched(env: NodeJS.ProcessEnv): boolean {
   return LAUNCHERS.some(({ rank }) => env[rank] !== undefined);
 }
 
 /**
  * This process's rank, from the environment: torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
- * MASTER_PORT); where MASTER_ADDR is set, also those of Open MPI, MPICH (Hydra) and Slurm. MASTER_PORT may be left out.
- * Undefined where this process trains alone.
- * @throws InputError naming a variable that is missing or no such number
+ * MASTER_PORT) or, if MASTER_ADDR is set, those of Open MPI, MPICH (Hydra) and Slurm. MASTER_PORT is optional.
+ * Undefined if this process trains by itself.
+ * @throws InputError naming a variable that is missing or invalid
  */
 export function rankIn(env: NodeJS.ProcessEnv): Rank | undefined {
   const [torchrun] = LAUNCHERS;
@@ -77,7 +77,7 @@ export function rankIn(env: NodeJS.ProcessEnv): Rank | undefined {
     localRank: integer(env, names.localRank, { otherwise: 0 }),
     host,
     port: integer(env, 'MASTER_PORT', { least: 1, most: 65_535, otherwise: PORT }),
-    // torchrun's own process has opened it already, by default.
+    // By default, torchrun's agent process has already opened the store.
     serves: rank === 0 && env.TORCHELASTIC_USE_AGENT_STORE !== 'True',
   };
 }
@@ -89,7 +89,7 @@ const SIZES_HERE = [
   'SLURM_NTASKS_PER_NODE',
 ];
 
-/** How many of the processes that train together are on this machine, as far as the launcher tells; else 1. */
+/** Number of processes of this launch on this machine, if the launcher sets it; otherwise 1. */
 export function ranksHere(env: NodeJS.ProcessEnv): number {
   if (rankIn(env) === undefined) return 1;
   const told = SIZES_HERE.map((name) => Number(env[name])).find(

@@ -8,16 +8,16 @@ import type { ProcessGroup } from './process-group.js';
 type Named = readonly [name: string, parameter: Tensor];
 
 /**
- * An optimiser whose state is dealt out over the processes that train together (ZeRO-1, Rajbhandari et al. 2020,
- * arXiv 1910.02054): each keeps the state of its share of the parameters, updates these, and sends them to the others.
- * To be used with gradients that are the same in every process (`dataParallel`); for rules that look at one parameter
- * at a time, so not for LAMB with `maxGradNorm`.
+ * An optimiser whose state is split over the processes that train together (ZeRO-1, Rajbhandari et al. 2020,
+ * arXiv 1910.02054). Each process keeps the state of its share of the parameters, updates these parameters, and sends them to
+ * all other processes. It requires gradients that are the same in every process (`dataParallel`) and a rule that reads one
+ * parameter at a time, so it does not support LAMB with `maxGradNorm`.
  *
- * Every process calls `step` and `state` as often as the others; `state` returns the whole of it in each, as the
- * optimiser of one process would, and `load` takes that, also in another number of processes.
+ * All processes must call `step` and `state` the same number of times. In each process, `state` returns the complete state,
+ * as the optimiser of one process would; `load` takes it with any number of processes.
  *
- * @param make the optimiser of some of the parameters, e.g. `adamw`
- * @throws InputError when there is no parameter
+ * @param make makes an optimiser for some of the parameters, e.g. with `adamw`
+ * @throws InputError if there are no parameters
  */
 export function shardedOptimizer(
   groups: readonly ParameterGroup[],
@@ -50,7 +50,7 @@ export function shardedOptimizer(
       return new Map(shares.flatMap((_, rank) => [...sendState(group, rank, own)]));
     },
     load(state) {
-      // exp_avg.<parameter>; what belongs to no parameter (the step), or to none that is known, is everyone's.
+      // Keys are exp_avg.<parameter>. A key without a known parameter, such as the step, belongs to every process.
       const isMine = (key: string) =>
         (owners.get(key.slice(key.indexOf('.') + 1)) ?? group.rank) === group.rank;
       inner?.load(new Map([...state].filter(([key]) => isMine(key))));
@@ -59,7 +59,7 @@ export function shardedOptimizer(
   };
 }
 
-/** Shares of about the same number of elements: the largest parameters first, each to who has least. */
+/** Splits parameters into shares of similar size: largest first, each to the smallest share so far. */
 function deal(parameters: readonly Named[], size: number): Named[][] {
   const shares = Array.from({ length: size }, () => ({ elements: 0, parameters: [] as Named[] }));
   const sized = parameters.map((named) => ({ named, elements: elementCount(named[1].shape) }));
@@ -77,7 +77,7 @@ interface Entry {
   readonly shape: readonly number[];
 }
 
-/** The state of process `from`, in every process. */
+/** Sends the state of process `from` to every process. */
 function sendState(
   group: ProcessGroup,
   from: number,

@@ -12,7 +12,7 @@ export interface AdamWOptions {
 const fused = operator<undefined>('aten::_fused_adamw_');
 
 /**
- * AdamW (Loshchilov and Hutter 2019) by libtorch's fused kernel:
+ * AdamW (Loshchilov and Hutter 2019), with libtorch's fused kernel:
  * p *= 1 - lr*wd; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).
  *
  * @example

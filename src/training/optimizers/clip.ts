@@ -7,7 +7,7 @@ import { norms, scale } from './foreach.js';
 const stack = tensorOperator('aten::stack');
 const norm = tensorOperator('aten::linalg_vector_norm');
 
-/** The 2-norm of all tensors together, as a tensor of one element: does not wait for the device. */
+/** The 2-norm of all tensors together, as a tensor of one element. Does not wait for the device. */
 export function commonNorm(tensors: readonly Tensor[]): Tensor {
   return scope(() => norm(stack(norms(tensors))));
 }
@@ -19,7 +19,7 @@ export function gradientNorm(parameters: readonly Tensor[]): number {
 
 /**
  * Scales the gradients so that their common 2-norm is at most `limit` (torch.nn.utils.clip_grad_norm_).
- * @returns the norm before
+ * @returns the norm before scaling
  */
 export function clipGradients(parameters: readonly Tensor[], limit: number): number {
   const before = gradientNorm(parameters);

@@ -1,8 +1,8 @@
 import { operator, tensorsOperator } from '../../torch/operator.js';
 import type { Tensor } from '../../torch/tensor.js';
 
-// Typed signatures of libtorch's operators on lists of tensors, element by element of the lists: one call for all
-// parameters. All but those that return something change their first list in place.
+// Typed signatures of libtorch's operators on lists of tensors: one call updates all parameters. Each operator works on the
+// lists element by element. Operators that return nothing change their first list in place.
 
 type Tensors = readonly Tensor[];
 
@@ -22,11 +22,11 @@ const aten = {
   sign: operator<undefined>('aten::_foreach_sign_'),
 };
 
-/** The 2-norm of each: tensors of one element. */
+/** The 2-norm of each tensor, as a tensor of one element. */
 export const norms = (xs: Tensors): Tensor[] => aten.norm(xs, 2);
 /** sqrt(x). */
 export const roots = (xs: Tensors): Tensor[] => aten.sqrt(xs);
-/** x / y; a single y, of one element, divides all. */
+/** x / y; a single tensor y, of one element, divides all. */
 export const quotients = (xs: Tensors, ys: Tensors | Tensor): Tensor[] =>
   Array.isArray(ys) ? aten.div(xs, ys) : aten.divTensor(xs, ys as Tensor);
 /** x + weight (y - x). */
@@ -34,7 +34,7 @@ export const lerped = (xs: Tensors, ys: Tensors, weight: number): Tensor[] => at
 
 /** x += weight (y - x). */
 export const lerp = (xs: Tensors, ys: Tensors, weight: number): void => aten.lerpInPlace(xs, ys, weight);
-/** x *= factor; of a list, each its own, which may be of one element. */
+/** x *= factor; a list has one factor per tensor, of the tensor's shape or of one element. */
 export const scale = (xs: Tensors, factor: number | Tensors): void =>
   typeof factor === 'number' ? aten.scale(xs, factor) : aten.mulList(xs, factor);
 /** x /= divisor. */
@@ -46,5 +46,5 @@ export const addScalar = (xs: Tensors, term: number): void => aten.addScalar(xs,
 /** x += factor y z. */
 export const addProduct = (xs: Tensors, ys: Tensors, zs: Tensors, factor: number): void =>
   aten.addProduct(xs, ys, zs, factor);
-/** x = sign(x), 0 of 0. */
+/** x = sign(x), with sign(0) = 0. */
 export const sign = (xs: Tensors): void => aten.sign(xs);

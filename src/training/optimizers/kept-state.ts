@@ -4,16 +4,16 @@ import { copyInto } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromData, type Tensor } from '../../torch/tensor.js';
 
-/** What training keeps beside the weights, by the names it has in a checkpoint. */
+/** Training state other than the weights, by its names in a checkpoint. */
 export interface Kept {
   /** For messages, e.g. `optimizer state`. */
   readonly title: string;
   readonly tensors: readonly (readonly [name: string, tensor: Tensor])[];
-  /** The name of the number of steps taken. */
+  /** The name under which the number of steps is stored. */
   readonly steps: string;
 }
 
-/** A copy of the tensors and the number of steps, a scalar I64. */
+/** Copies of the tensors, and the number of steps as a scalar I64. */
 export function saveState({ tensors, steps: name }: Kept, steps: number): Map<string, TensorData> {
   const state = new Map<string, TensorData>(tensors.map(([key, tensor]) => [key, tensor.toData()]));
   const data = new Uint8Array(BigInt64Array.of(BigInt(steps)).buffer);
@@ -23,7 +23,7 @@ export function saveState({ tensors, steps: name }: Kept, steps: number): Map<st
 /**
  * Overwrites the tensors.
  * @returns the number of steps
- * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
+ * @throws InputError naming a tensor that is missing, left over or has the wrong shape; nothing is changed then
  */
 export function loadState(kept: Kept, state: ReadonlyMap<string, TensorData>): number {
   check(kept, state);

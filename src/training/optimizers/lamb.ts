@@ -10,9 +10,9 @@ export interface LambOptions {
   readonly betas?: readonly [number, number];
   /** Default 1e-6. */
   readonly eps?: number;
-  /** Gradients are first scaled down to this common 2-norm. timm's default is 1; here none, as in the paper. */
+  /** Gradients are first scaled down to this common 2-norm. Default null, no limit, as in the paper; timm's default is 1. */
   readonly maxGradNorm?: number | null;
-  /** Trust ratios also where there is no weight decay. Default false, as in the authors' code and timm. */
+  /** Applies trust ratios also to groups without weight decay. Default false, as in the authors' code and timm. */
   readonly alwaysAdapt?: boolean;
 }
 
@@ -23,8 +23,8 @@ const where = tensorOperator('aten::where', 'ScalarOther');
 const atLeast = tensorOperator('aten::clamp_min');
 
 /**
- * LAMB (You et al. 2020, algorithm 2), for large batches: Adam's direction, plus decay, scaled for each parameter to
- * the parameter's own norm.
+ * LAMB (You et al. 2020, algorithm 2), for large batches: Adam's direction, plus decay, scaled for each parameter to the
+ * parameter's norm.
  * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; u = m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps) + wd p;
  * p -= lr |p|/|u| u, with a ratio of 1 where either norm is 0.
  *
@@ -63,7 +63,7 @@ export function lamb(groups: readonly ParameterGroup[], options: LambOptions = {
   });
 }
 
-/** By how much the common norm is above the limit, 1 where it is not. */
+/** The ratio of the common norm to the limit, at least 1. */
 function excessOf(groups: readonly { readonly gradients: readonly Tensor[] }[], limit: number): Tensor {
   return atLeast(over(commonNorm(groups.flatMap(({ gradients }) => gradients)), limit), 1);
 }

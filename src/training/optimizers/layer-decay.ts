@@ -2,17 +2,17 @@ import { RunError } from '../../base/errors.js';
 import type { Tensor } from '../../torch/tensor.js';
 import type { ParameterGroup } from './optimizer.js';
 
-/** A block's name: `stages.1.blocks.0`, or without stages or under a further prefix. */
+/** A block's name: `stages.1.blocks.0`, possibly without the stage or with another prefix. */
 const BLOCK = /^(?:.*?\.)?blocks\.\d+(?=\.)/;
 
 /**
- * Layer-wise learning-rate decay (BEiT, Bao et al. 2022; MAE; timm): splits each group by layer, the layers of a group
- * in the order in which its parameters come, and multiplies its learning rate by decay^(L + 1 - layer). With L blocks,
- * the stem is layer 0, the j-th block, counted from 0 over the whole model, is layer j + 1, final norm and head are L + 1.
+ * Layer-wise learning-rate decay (BEiT, Bao et al. 2022; MAE; timm): splits each group by layer, in the order of its
+ * parameters, and multiplies the learning rate by decay^(L + 1 - layer). With L blocks, the stem is layer 0, block j (counted
+ * from 0 over the whole model) is layer j + 1, and the final norm and head are layer L + 1.
  *
- * @param names of all the model's parameters, frozen ones too, in its order: what comes before the first block is the
- *   stem, what follows a block lies one layer above it
- * @throws RunError for a parameter that `names` lacks
+ * @param names the names of all the model's parameters, including frozen ones, in the model's order: parameters before the
+ *   first block belong to the stem; parameters after a block are one layer above it
+ * @throws RunError if `names` lacks a parameter
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

@@ -7,8 +7,8 @@ export interface LionOptions {
 }
 
 /**
- * Lion (Chen et al. 2023, algorithm 2), which keeps half of AdamW's state; its learning rate is 3 to 10 times smaller
- * than AdamW's, its weight decay as much larger.
+ * Lion (Chen et al. 2023, algorithm 2), with half the state of AdamW. It needs a learning rate 3 to 10 times smaller than
+ * AdamW's, and a weight decay larger by the same factor.
  * u = sign(b1 m + (1-b1) g); p -= lr (u + wd p); m = b2 m + (1-b2) g.
  *
  * @example

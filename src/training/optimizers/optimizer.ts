@@ -6,18 +6,18 @@ import { keep, scope } from '../../torch/scope.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { loadState, saveState } from './kept-state.js';
 
-/** Changes parameters by their gradients. Its state lives until `free()`. */
+/** Updates parameters from their gradients. Its state lives until `free()`. */
 export interface Optimizer {
   /**
-   * One update with learning rate `lr`, from the parameters' accumulated gradients, which it leaves alone.
-   * @throws RunError naming a parameter without a gradient; nothing has changed then
+   * Makes one update with learning rate `lr`, from the parameters' accumulated gradients, which it does not change.
+   * @throws RunError naming a parameter without a gradient; nothing is changed then
    */
   step(lr: number): void;
   /** The state by name (`exp_avg.<parameter>`), for a checkpoint. */
   state(): Map<string, TensorData>;
   /**
-   * Goes on from a state.
-   * @throws InputError naming a tensor that is missing, left over or of another shape; nothing has changed then
+   * Resumes from a saved state.
+   * @throws InputError naming a tensor that is missing, left over or has the wrong shape; nothing is changed then
    */
   load(state: ReadonlyMap<string, TensorData>): void;
   free(): void;
@@ -26,7 +26,7 @@ export interface Optimizer {
 /** Parameters that share a weight decay and a learning rate. */
 export interface ParameterGroup {
   readonly weightDecay: number;
-  /** What the schedule's learning rate is multiplied with here. Default 1. */
+  /** Factor for the schedule's learning rate. Default 1. */
   readonly lrScale?: number;
   readonly parameters: readonly (readonly [name: string, parameter: Tensor])[];
 }
@@ -57,29 +57,29 @@ export function decayGroups(
   ].filter((group) => group.parameters.length > 0);
 }
 
-/** What makes one optimiser another: what it keeps, and how it updates. */
+/** The part that differs between optimisers: the state they keep, and the update. */
 export interface Rule {
-  /** What it keeps of each parameter: tensors of the parameter's shape and dtype, zeros before the first step. */
+  /** The state per parameter: tensors of the parameter's shape and dtype, zero before the first step. */
   readonly slots: readonly string[];
-  /** The `step`-th update, from 1; nothing is recorded for a backward pass, and what is made is freed. */
+  /** Makes update number `step`, counted from 1. It runs without gradient recording; tensors that it makes are freed. */
   update(groups: readonly UpdateGroup[], step: number): void;
 }
 
-/** A group as a rule sees it: lists in one order. */
+/** A group as it is passed to a rule; all lists have the same order. */
 export interface UpdateGroup {
   readonly parameters: readonly Tensor[];
   /** Not to be changed. */
   readonly gradients: readonly Tensor[];
-  /** A list for each of the rule's slots. */
+  /** One list for each of the rule's slots. */
   readonly slots: readonly (readonly Tensor[])[];
-  /** The group's own, scaled. */
+  /** The group's learning rate, with `lrScale` applied. */
   readonly lr: number;
   readonly weightDecay: number;
 }
 
 /**
- * An optimiser from its rule.
- * @throws InputError when there is no parameter, or a group's numbers are none
+ * Makes an optimiser from its rule.
+ * @throws InputError if there are no parameters, or a group's `weightDecay` or `lrScale` is invalid
  */
 export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Optimizer {
   const made = groups.filter(({ parameters }) => parameters.length > 0).map((group) => prepare(group, rule));
