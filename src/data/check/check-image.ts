@@ -4,18 +4,18 @@ import type { EncodedImage } from '../dataset.js';
 import { decodeImage, isGrey16, orientationOf } from '../images/decode.js';
 import type { ImageSize } from '../transforms/transform.js';
 
-/** What decoding an image showed. */
+/** Properties of a decoded image. */
 export interface CheckedImage extends ImageSize {
-  /** EXIF's, 1 to 8; 1: upright. */
+  /** EXIF orientation, 1 (upright) to 8. */
   readonly orientation: number;
-  /** Whether it is grey of 16 bits. */
+  /** Whether the image is 16-bit grey. */
   readonly grey16: boolean;
 }
 
 /**
- * Reads and decodes all of an image as the loader does.
+ * Reads and decodes a complete image, as the loader does.
  *
- * @throws InputError saying why it cannot be read, without its name.
+ * @throws InputError with the reason why it cannot be read, without the image's name.
  */
 export async function checkImage(source: EncodedImage): Promise<CheckedImage> {
   const [file] = await openImages([source]);

@@ -7,16 +7,16 @@ import { imagesOfClasses, spreadOf } from './data-check-summary.js';
 
 export interface DataProblem {
   /**
-   * - `damaged`: a part or a shard cannot be opened at all
-   * - `missing_part`: there is no train, or no val: a run needs both
-   * - `refused`: a run would refuse the data for another reason
-   * - `unreadable`: an image is truncated, damaged, or no image
-   * - `wrong_extension`: an image is of another format than its name says
-   * - `empty_class`: a class without images
-   * - `unknown_class`: a class of val that train lacks
-   * - `duplicate`: images with the same bytes in one part; `leak`: in train and val
-   * - `extreme_shape`: an image so long and narrow that evaluation at 224 px refuses it
-   * - `tiny`: an image whose shorter side is below an eighth of the median
+   * - `damaged`: a part or a shard cannot be opened
+   * - `missing_part`: there is no train or no val; a run needs both
+   * - `refused`: a run would reject the data for another reason
+   * - `unreadable`: an image is truncated, damaged, or not an image
+   * - `wrong_extension`: the format of an image does not match its name
+   * - `empty_class`: a class has no images
+   * - `unknown_class`: a class of val is missing in train
+   * - `duplicate`: images in one part have the same bytes; `leak`: images in train and val
+   * - `extreme_shape`: an image is so long and narrow that evaluation at 224 px rejects it
+   * - `tiny`: the shorter side of an image is below an eighth of the median
    */
   readonly kind:
     | 'damaged'
@@ -30,19 +30,19 @@ export interface DataProblem {
     | 'leak'
     | 'extreme_shape'
     | 'tiny';
-  /** The images it is about, by name; may be none. */
+  /** Names of the affected images; may be empty. */
   readonly images: readonly string[];
   readonly detail: string;
 }
 
-/** A part of a data set, and what reading it found. */
+/** A part of a data set, and the result of reading it. */
 export interface CheckedPart {
   readonly name: SplitChoice;
   readonly dataset: Dataset;
   readonly reading: Reading;
 }
 
-/** All that is wrong with data that could be opened. */
+/** All problems of data that could be opened. */
 export function problemsOf(parts: readonly CheckedPart[]): DataProblem[] {
   return [
     ...parts.flatMap(({ dataset, reading }) => [
@@ -85,7 +85,7 @@ function unknownClasses(parts: readonly CheckedPart[]): DataProblem[] {
     }));
 }
 
-/** An image of any part. */
+/** The place of an image. */
 interface Place {
   readonly part: CheckedPart;
   readonly index: number;
@@ -95,7 +95,7 @@ interface Place {
 function duplicates(parts: readonly CheckedPart[]): DataProblem[] {
   const digests = Buffer.concat(parts.map(({ reading }) => reading.digests));
   const digestAt = (i: number) => digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
-  // The first bytes as a number: comparing buffers for each comparison of a sort would take minutes of a million.
+  // The first bytes as numbers. Sorting a million images by comparing only buffers would take minutes.
   const keys = Float64Array.from({ length: digests.length / DIGEST_BYTES }, (_, i) =>
     digests.readUIntBE(i * DIGEST_BYTES, 6),
   );
@@ -127,7 +127,7 @@ function duplicateProblem(places: readonly Place[]): DataProblem {
   };
 }
 
-/** Where the `i`-th image of all parts is. */
+/** Finds the place of image `i`, counted over all parts. */
 function placesIn(parts: readonly CheckedPart[]): (i: number) => Place {
   return (i) => {
     let index = i;

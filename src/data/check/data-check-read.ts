@@ -9,19 +9,19 @@ import { type Dataset, type EncodedImage, type Image, isEncoded } from '../datas
 import { imageFormatOf, isNamedAs } from '../images/image-format.js';
 import { checkImage } from './check-image.js';
 
-/** What reading all images of a data set found; in the data set's order. */
+/** The result of reading all images of a data set, in the data set's order. */
 export interface Reading {
-  /** Pixels; 0 where the image could not be read. */
+  /** In pixels; 0 if the image could not be read. */
   readonly widths: Uint32Array;
   readonly heights: Uint32Array;
   /** The first 16 bytes of each image's SHA-256. */
   readonly digests: Buffer;
   readonly unreadable: readonly Finding[];
-  /** Images whose content is another format than their name says. */
+  /** Images whose format does not match their name. */
   readonly misnamed: readonly Finding[];
-  /** Images that EXIF's orientation turns or mirrors. */
+  /** Number of images that the EXIF orientation turns or mirrors. */
   readonly turned: number;
-  /** Images of 16-bit grey. */
+  /** Number of 16-bit grey images. */
   readonly grey16: number;
 }
 
@@ -33,9 +33,9 @@ export interface Finding {
 export const DIGEST_BYTES = 16;
 
 /**
- * Reads and decodes every image, many at a time.
+ * Reads and decodes every image, many in parallel.
  *
- * @param seen called after each
+ * @param seen called after each image
  */
 export async function readAll(dataset: Dataset, seen: () => void): Promise<Reading> {
   const { length } = dataset;
@@ -95,19 +95,19 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
   };
 }
 
-/** A decoder's message without the file in front: findings have the image's name beside them. */
+/** A decoder's message without the leading file name; findings have the image's name anyway. */
 function withoutFile(dataset: Dataset, index: number, message: string): string {
   const source = dataset.source(index);
   const front = isEncoded(source) ? `${source.file}: ` : '';
   return message.startsWith(front) ? message.slice(front.length) : message;
 }
 
-/** Of an image, as the addon has it. */
+/** The addon's limit for the size of an encoded image. */
 const MOST_BYTES = 2 ** 30;
 
 async function storedBytes({ file, start = 0, bytes }: EncodedImage): Promise<Uint8Array> {
   try {
-    // A pipe would be waited for, and a device has no end.
+    // Opening a pipe would block, and a device has no end.
     await using handle = await open(pathOf(file), constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = await handle.stat();
     const length = bytes ?? stat.size;

@@ -1,7 +1,7 @@
 import type { Dataset } from '../dataset.js';
 import type { Reading } from './data-check-read.js';
 
-/** Of some numbers: the least, the largest, and those below which a twentieth, half, and all but a twentieth lie. */
+/** Minimum, 5th percentile, median, 95th percentile and maximum of a list of numbers. */
 export interface Spread {
   readonly min: number;
   readonly p5: number;
@@ -14,13 +14,13 @@ export interface PartSummary {
   readonly images: number;
   readonly unreadable: number;
   readonly classes: number;
-  /** Images that EXIF's orientation turns or mirrors: `data.exif: apply` does so. */
+  /** Number of images that the EXIF orientation turns or mirrors; `data.exif: apply` applies it. */
   readonly turned: number;
-  /** Images of 16-bit grey, of which all above 255 is white: `data.grey16: scale` keeps it. */
+  /** Number of 16-bit grey images. Their values above 255 become white unless `data.grey16: scale` is set. */
   readonly grey16: number;
-  /** Images of a class, and the names of the classes with the fewest and the most. */
+  /** Images per class, and the names of the classes with the fewest and the most images. */
   readonly balance: Spread & { readonly fewest: string; readonly most: string };
-  /** Pixels of the images that can be read; null where none can. */
+  /** Sizes, in pixels, of the images that can be read; null if none can be read. */
   readonly widths: Spread | null;
   readonly heights: Spread | null;
 }
@@ -48,14 +48,14 @@ function balanceOf(dataset: Dataset): PartSummary['balance'] {
   return { ...spread, fewest: nameOf(spread.min), most: nameOf(spread.max) };
 }
 
-/** By label. */
+/** Number of images of each class, by label. */
 export function imagesOfClasses(dataset: Dataset): Uint32Array {
   const counts = new Uint32Array(dataset.classes.length);
   for (let i = 0; i < dataset.length; i++) counts[dataset.label(i)]++;
   return counts;
 }
 
-/** Null of nothing. */
+/** Null if there are no values. */
 export function spreadOf(values: Uint32Array): Spread | null {
   if (values.length === 0) return null;
   const sorted = values.slice().sort();

@@ -16,23 +16,23 @@ import { type PartSummary, summaryOf } from './data-check-summary.js';
 export interface DataReport {
   readonly format: DataFormat;
   readonly parts: Readonly<Partial<Record<SplitChoice, PartSummary>>>;
-  /** What is in the folder and is not read. */
+  /** Content of the folder that is not read. */
   readonly not_read: readonly PassedOver[];
   readonly problems: readonly DataProblem[];
 }
 
 export interface DataCheckOptions {
-  /** Read this part alone. Default: train and val, or all where the data set is not divided. */
+  /** Reads only this part. Default: train and val, or all images if the data set is not divided. */
   readonly split?: SplitChoice | undefined;
-  /** How many images are done, of how many. */
+  /** Called with the number of images that are done, and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Reads a whole data set, every image to its last pixel, and tells what is wrong with it. What kind it is, is told
- * by what lies in the folder.
+ * Reads a whole data set, decodes every image completely, and reports all problems. The format is detected from the content of
+ * the folder.
  *
- * @throws InputError if there is no data set, no part of it can be opened, or its division cannot be told.
+ * @throws InputError if there is no data set, no part of it can be opened, or its division into parts is ambiguous.
  */
 export async function checkData(
   dir: string,
@@ -61,7 +61,7 @@ export async function checkData(
   };
 }
 
-/** Reasons for which a run refuses the data. */
+/** Problems for which a run rejects the data. */
 const REFUSED: ReadonlySet<DataProblem['kind']> = new Set([
   'damaged',
   'missing_part',
@@ -69,7 +69,7 @@ const REFUSED: ReadonlySet<DataProblem['kind']> = new Set([
   'unknown_class',
 ]);
 
-/** What a run says of the data, where no problem explains it yet. */
+/** The error with which a run rejects the data, unless a known problem already explains it. */
 function refusal(dir: string, format: DataFormat, problems: readonly DataProblem[]): DataProblem[] {
   if (problems.some(({ kind }) => REFUSED.has(kind))) return [];
   try {
@@ -88,7 +88,7 @@ interface OpenedPart {
 
 type Opener = () => OpenedPart[];
 
-/** Opens as much as can be; what cannot is a problem, and an error where it leaves nothing. */
+/** Opens all parts that can be opened. A failure is added to `problems`; it is thrown if there are no images. */
 function openAll(dir: string, openers: readonly Opener[], problems: DataProblem[]): OpenedPart[] {
   const failures: InputError[] = [];
   const opened = openers.flatMap((open) => {
@@ -111,7 +111,7 @@ function damaged({ message }: InputError): DataProblem {
   return { kind: 'damaged', images: [], detail: message };
 }
 
-/** The parts to be read, and what lies beside them. */
+/** The parts to read, and other content of the folder. */
 function partsOf(
   dir: string,
   format: DataFormat,
@@ -164,7 +164,7 @@ interface ChosenPart<T> {
   readonly of: T;
 }
 
-/** Train and val as far as they are there, or the part that is asked for. */
+/** The requested part, or train and val if they exist. */
 function chosenParts<T>(
   dir: string,
   parts: Readonly<Partial<Record<Split, T>>>,

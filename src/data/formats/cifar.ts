@@ -7,19 +7,19 @@ import type { Dataset, Image } from '../dataset.js';
 import { numberNames } from '../labels.js';
 import { besideKnown } from './folder-scan.js';
 
-/** `val` is what its authors call the test batch. */
+/** `val` is the test batch of the original data set. */
 export type CifarPart = 'train' | 'val';
 
-/** One of the two data sets in its binary version (Krizhevsky 2009). */
+/** The binary version of one of the two data sets (Krizhevsky 2009). */
 interface Variant {
   readonly title: string;
-  /** The folder that its archive unpacks to. */
+  /** The folder to which its archive unpacks. */
   readonly folder: string;
   readonly files: Readonly<Record<CifarPart, readonly string[]>>;
-  /** A record is its labels, a byte each, then the pixels. The last label is the class. */
+  /** Number of classes of each label. A record has its labels, one byte each, then the pixels. The last label is the class. */
   readonly labelCounts: readonly number[];
   readonly nameFile: string;
-  /** Where the archive is. */
+  /** File name of the archive. */
   readonly archive: string;
 }
 
@@ -49,11 +49,11 @@ const PIXELS = SIDE * SIDE;
 const IMAGE_BYTES = 3 * PIXELS;
 
 /**
- * CIFAR-10 or CIFAR-100 (fine labels), in memory, from its binary version. Classes are named as its text file of
- * names has it, where that is there.
+ * CIFAR-10 or CIFAR-100 (fine labels), in memory, from its binary version. The class names are read from its text file of
+ * names, if it exists.
  *
- * @param folder that holds the .bin files, or the folder above it
- * @throws InputError if a file is missing, not a whole number of images, or a label is none.
+ * @param folder folder with the .bin files, or its parent
+ * @throws InputError if a file is missing or does not have a whole number of images, or if a label is invalid.
  */
 export function cifar(folder: string, format: CifarFormat, split: CifarPart): Dataset {
   const variant = VARIANTS[format];
@@ -61,7 +61,7 @@ export function cifar(folder: string, format: CifarFormat, split: CifarPart): Da
   if (root === undefined) throw missing(folder, variant);
   const files = variant.files[split].map((name) => join(root, name));
   const batches = files.map((file) => readBatch(file, variant));
-  // A batch that was cut between two images is not like the others.
+  // A file that was truncated between two images is shorter than the other files.
   const odd = batches.findIndex(({ length }) => length !== batches[0].length);
   if (odd > 0) {
     throw wrongFile(
@@ -94,14 +94,14 @@ export function cifar(folder: string, format: CifarFormat, split: CifarPart): Da
   };
 }
 
-/** `folder`, or the folder in it that the archive unpacks to, whichever holds files of the data set. */
+/** `folder`, or the archive's folder within it, whichever has files of the data set. */
 export function cifarFolder(folder: string, format: CifarFormat): string | undefined {
   const { files, folder: inside } = VARIANTS[format];
   const names = [...files.train, ...files.val];
   return [folder, join(folder, inside)].find((each) => names.some((name) => existsSync(join(each, name))));
 }
 
-/** Whether the archives hold a file of this name. */
+/** Whether the archives have a file with this name. */
 function isPublished(name: string): boolean {
   return Object.values(VARIANTS).some(({ files, nameFile }) =>
     [...files.train, ...files.val, nameFile, 'coarse_label_names.txt', 'readme.html'].includes(name),
@@ -112,7 +112,7 @@ function recordBytes({ labelCounts }: Variant): number {
   return labelCounts.length + IMAGE_BYTES;
 }
 
-/** The longest published one has 154 MB. */
+/** The largest published file has 154 MB. */
 const MOST_BYTES = 2 ** 28;
 
 function readBatch(file: string, variant: Variant): Buffer {
@@ -148,7 +148,7 @@ function classNames(file: string, { labelCounts }: Variant): readonly string[] |
   });
 }
 
-/** Three planes to pixels. */
+/** Converts three planes to interleaved pixels. */
 function interleaved(planes: Uint8Array): Uint8Array {
   const data = new Uint8Array(IMAGE_BYTES);
   for (let i = 0, at = 0; i < PIXELS; i++) {

@@ -7,20 +7,19 @@ import { type PassedOver, passedOverTally } from '../passed-over.js';
 import { namesOfSplit, SPLITS, type Split, splitOfName } from '../splits.js';
 import { folderContent } from './folder-scan.js';
 
-/** How a folder of images is divided. */
+/** The division of a folder of images into parts. */
 export interface FolderLayout {
-  /** The folder of each part that is there; undefined: the folder is not divided, its folders are classes. */
+  /** The folder of each part that exists; undefined if the folder is not divided, so that its folders are classes. */
   readonly parts: Readonly<Partial<Record<Split, string>>> | undefined;
-  /** What lies beside the parts. */
+  /** Content of the folder other than the parts. */
   readonly passedOver: readonly PassedOver[];
 }
 
 /**
- * Whether a folder is divided into parts, or its folders are classes, as `train`, `val` and `test` may also be called.
- * The content decides: the folder of a part holds class folders (or images named `*_y<label>`), that of a class holds
- * images.
+ * Determines whether a folder is divided into parts or has class folders; classes may also be named `train`, `val` or `test`.
+ * The content decides: the folder of a part has class folders (or images named `*_y<label>`), the folder of a class has images.
  *
- * @throws InputError where it can be either, or a part has two folders.
+ * @throws InputError if the content is ambiguous, or a part has two folders.
  */
 export function folderLayout(root: string): FolderLayout {
   requireFolder(root);
@@ -47,7 +46,7 @@ export function folderLayout(root: string): FolderLayout {
 /**
  * The folder of a part.
  *
- * @throws InputError as `folderLayout`, and if it is missing.
+ * @throws InputError if it is missing.
  */
 export function folderOfSplit(root: string, layout: FolderLayout, split: Split): string {
   const path = layout.parts?.[split];
@@ -70,8 +69,8 @@ interface Named {
 }
 
 /**
- * What the folder of a part's name looks like: `part`: folders alone, or labelled images; `class`: images alone;
- * `either`: both.
+ * Content of a folder that is named like a part. `part`: only folders, or labelled images; `class`: only images; `either`:
+ * folders and images.
  */
 type Look = 'part' | 'class' | 'either' | 'empty';
 
@@ -82,7 +81,7 @@ function lookOf(path: string): Look {
   return images.every((image) => labelOfName(image) !== undefined) ? 'part' : 'class';
 }
 
-/** @throws InputError where it cannot be told */
+/** @throws InputError if the content is ambiguous */
 function isDivided(root: string, named: readonly Named[], others: readonly string[]): boolean {
   const looks = named.map((each) => ({ ...each, look: lookOf(join(root, each.name)) }));
   const of = (...wanted: Look[]) => looks.filter(({ look }) => wanted.includes(look));

@@ -5,21 +5,21 @@ import { nameOf, pathOf, shownName, sortedNames } from '../../files/file-names.j
 import { IMAGE_FILE } from '../images/image-format.js';
 import { type OnPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
 
-/** What a folder holds, each sorted as Python sorts. Names that are not UTF-8 are as `nameOf` gives them. */
+/** Content of a folder, sorted as in Python. Names that are not UTF-8 are represented as by `nameOf`. */
 export interface FolderContent {
-  /** Names of its sub-folders. */
+  /** Names of sub-folders. */
   readonly folders: readonly string[];
-  /** Names of files that are named as images. */
+  /** Names of files with image extensions. */
   readonly images: readonly string[];
 }
 
 export interface FolderContentOptions {
-  /** Whether links to folders are folders. Default true. */
+  /** Whether links to folders count as folders. Default true. */
   readonly followLinks?: boolean;
   readonly onPassedOver?: OnPassedOver | undefined;
 }
 
-/** Folders that systems leave beside a person's files. */
+/** Folders that operating systems create. */
 const SYSTEM_FOLDERS: ReadonlySet<string> = new Set([
   '__MACOSX',
   '@eaDir',
@@ -28,7 +28,7 @@ const SYSTEM_FOLDERS: ReadonlySet<string> = new Set([
   '$RECYCLE.BIN',
 ]);
 
-/** @throws InputError where it cannot be read. */
+/** @throws InputError if the folder cannot be read. */
 export function folderContent(path: string, options: FolderContentOptions = {}): FolderContent {
   const { followLinks = true, onPassedOver } = options;
   const folders: string[] = [];
@@ -45,8 +45,8 @@ export function folderContent(path: string, options: FolderContentOptions = {}):
 }
 
 /**
- * The images of a class: those in its folder and, as torchvision reads them, in all folders below (links to folders
- * excepted, which may lead round in circles). Paths within the class folder, in torchvision's order.
+ * The images of a class, as in torchvision: those in its folder and in all folders below, but not behind links to folders, which
+ * may form cycles. Returns paths within the class folder, in torchvision's order.
  */
 export function imagesUnder(path: string, onPassedOver?: OnPassedOver): readonly string[] {
   const { folders, images } = folderContent(path, { followLinks: false, onPassedOver });
@@ -64,13 +64,13 @@ export function imagesUnder(path: string, onPassedOver?: OnPassedOver): readonly
   );
 }
 
-/** What is never read, whatever it holds. */
+/** The reason why a file or folder with this name is never read; undefined if it may be read. */
 export function hiddenReason(name: string): string | undefined {
   if (name.startsWith('.')) return 'hidden';
   return SYSTEM_FOLDERS.has(name) ? "of the system's" : undefined;
 }
 
-/** What lies in a folder beside the files and folders that a data set names. */
+/** Content of a folder other than the known files and folders of a data set. */
 export function besideKnown(folder: string, isKnown: (name: string) => boolean): readonly PassedOver[] {
   const tally = passedOverTally();
   for (const { name, entry } of entriesOf(folder)) {
@@ -100,12 +100,12 @@ function entriesOf(path: string): Entry[] {
   }
 }
 
-/** Pipes and the like are none: reading them may not end. */
+/** Excludes pipes, sockets and devices, because reading them may not end. */
 function isFile(entry: Dirent<Buffer>): boolean {
   return entry.isFile() || entry.isSymbolicLink();
 }
 
-/** Links that are named as images are taken for those: a data set may be a million links. */
+/** Links with image names are treated as images without a check: a data set may consist of a million links. */
 function isFolder(root: string, { name, entry }: Entry, followLinks: boolean): boolean {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
   if (!followLinks || IMAGE_FILE.test(name)) return false;

@@ -12,20 +12,20 @@ import { folderContent, imagesUnder } from './folder-scan.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 
 export interface FolderOptions {
-  /** A class may be without images. Default: that is an error. */
+  /** Allows classes without images. By default, they are an error. */
   readonly emptyClasses?: boolean;
 }
 
 /**
- * A folder of images, decoded to RGB when asked for. Two layouts:
- * - `<class>/<image>`, torchvision's: one sub-folder a class, labels in their sorted order (see `classLabels`);
- *   images may lie deeper within a class;
+ * A folder of images, which are decoded to RGB on request. There are two layouts:
+ * - `<class>/<image>`, as in torchvision: one sub-folder per class, labels in sorted order (see `classLabels`); images may also
+ *   be in sub-folders of a class;
  * - `<anything>_y<label>.<ext>`: no sub-folders, labels in the names.
  *
- * Hidden files, and files that are not named as images, are passed over and counted. An image takes the bytes of its
- * name and eight more.
+ * Hidden files and files without image names are skipped and counted. Each image takes the bytes of its name and eight more in
+ * memory.
  *
- * @throws InputError if there is no such folder, a class has no image, or labels cannot be told.
+ * @throws InputError if the folder does not exist, a class has no images, or a label is missing or invalid.
  *
  * @example
  * const images = imageFolder('images/train');
@@ -56,10 +56,10 @@ export function imageFolder(root: string, known: KnownClasses = {}, options: Fol
 
 interface Scan {
   readonly folders: readonly string[];
-  /** Of each folder: how many images it and those before it have. */
+  /** For each folder: number of images in it and all folders before it. */
   readonly ends: readonly number[];
   readonly labels: readonly number[];
-  /** Of all images, folder after folder. */
+  /** Names of all images, folder by folder. */
   readonly names: NameList;
   readonly passedOver: readonly PassedOver[];
 }
@@ -85,8 +85,8 @@ function classFolders(
 /**
  * A pair of image folders in `root`: `train`, and `val`, `valid` or `validation`. The classes are those of `train`.
  *
- * @param evalSplit `test`: the images to evaluate on are those of `test`. Default `val`.
- * @throws InputError as `imageFolder` and `folderLayout`, and if `val` has a class that `train` has not.
+ * @param evalSplit `test` evaluates on the images of `test`. Default `val`.
+ * @throws InputError as `imageFolder` and `folderLayout`, and if the evaluation folder has a class that `train` does not have.
  *
  * @example
  * const { train, val } = imageFolders('images');
@@ -112,12 +112,11 @@ export function imageFolders(
 }
 
 /**
- * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself where it is not divided.
+ * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself if it is not divided.
  *
- * @param classes the names of the model's classes, by label; some may have no images. Without, each class must have a folder.
- * @param split Default: `val`. `all`: the folders of `dir` are classes, whatever they are called.
- * @throws InputError as `imageFolder` and `folderLayout`, if the part is missing, and if the classes do not fit the
- *   model's.
+ * @param classes the names of the model's classes, by label; some may have no images. If absent, each class must have a folder.
+ * @param split Default: `val`. `all`: the folders of `dir` are classes, regardless of their names.
+ * @throws InputError as `imageFolder` and `folderLayout`, if the part is missing, and if the classes do not match the model's.
  *
  * @example
  * const val = evalFolder('images', 2);
@@ -135,8 +134,8 @@ export function evalFolder(
 }
 
 /**
- * As `evalFolder`, with labels of their own: those that `train` gives where it has all of the classes, else the places
- * of the folders that are there.
+ * As `evalFolder`, but with the data set's own labels: those of `train` if it has all of the classes, otherwise the positions
+ * of the folders that exist.
  */
 export function evalImages(dir: string, modelClasses: number, split?: SplitChoice): Dataset {
   if (split === 'all') return classesOfPart(dir, undefined, modelClasses);
@@ -148,7 +147,7 @@ export function evalImages(dir: string, modelClasses: number, split?: SplitChoic
   return { ...dataset, passedOver: joinedPassedOver([dataset.passedOver, layout.passedOver]) };
 }
 
-/** The names of the classes of a folder, by label: those of `train` where it has that part. */
+/** The class names of a folder by label, from its part `train` if it has one. */
 export function folderClasses(dir: string): readonly string[] {
   const { parts } = folderLayout(dir);
   return imageFolder(parts?.train ?? parts?.val ?? parts?.test ?? dir).classes;
@@ -164,7 +163,7 @@ function classesOfPart(part: string, train: string | undefined, modelClasses: nu
   return imageFolder(part, areKnown ? { classes } : {});
 }
 
-/** The part that could be evaluated on and is not. */
+/** The evaluation part, `val` or `test`, that is not used. */
 function unreadParts(parts: FolderLayout['parts'], evalSplit: 'val' | 'test'): PassedOver[] {
   const other = evalSplit === 'val' ? 'test' : 'val';
   const path = parts?.[other];

@@ -1,4 +1,4 @@
-/** The data sets that can be read, as recipes name them. */
+/** The supported data formats, by their names in recipes. */
 export const DATA_FORMATS = [
   'fashion-mnist',
   'folder',
@@ -11,7 +11,7 @@ export const DATA_FORMATS = [
 
 export type DataFormat = (typeof DATA_FORMATS)[number];
 
-/** What iNaturalist's images can be classified by: the keys of its categories.json. */
+/** Categories by which iNaturalist images can be classified: the keys of its categories.json. */
 export const CATEGORIES = [
   'name',
   'kingdom',

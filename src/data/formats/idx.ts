@@ -21,11 +21,10 @@ const CLASSES = [
 ] as const;
 
 /**
- * Fashion-MNIST (Xiao et al. 2017) as its authors publish it: `train-images-idx3-ubyte`,
- * `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, each as it is or
- * with `.gz`. Grey images, in memory.
+ * Fashion-MNIST (Xiao et al. 2017) from the published files: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+ * `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, each uncompressed or with `.gz`. Grey images, in memory.
  *
- * @throws InputError if a file is missing or damaged, or images and labels do not fit together.
+ * @throws InputError if a file is missing or damaged, or images and labels do not match.
  *
  * @example
  * const { train, val } = fashionMnist('fashion-mnist');
@@ -72,11 +71,11 @@ function idxDataset(folder: string, prefix: string): Dataset {
 }
 
 /**
- * An IDX file of unsigned bytes (Y. LeCun's format: 0, 0, type 8, number of dimensions, then each
- * dimension as a big-endian uint32, then the elements), gzipped or not.
+ * Reads an IDX file of unsigned bytes (Y. LeCun's format: 0, 0, type 8, number of dimensions, then each dimension as a
+ * big-endian uint32, then the elements), gzipped or not.
  *
- * @throws InputError naming the file, if it is no such file or not exactly as long as it says. Nothing
- *   is allocated by what a header claims: a gzipped file never grows beyond deflate's ratio of 1032.
+ * @throws InputError naming the file, if it is not an IDX file or its length does not match its header. A false header cannot
+ *   cause large allocations: a gzipped file never grows beyond deflate's ratio of 1032.
  */
 export function readIdx(file: string, dimensions: number): { shape: number[]; data: Uint8Array } {
   const raw = readBytes(file);
@@ -102,14 +101,14 @@ export function readIdx(file: string, dimensions: number): { shape: number[]; da
   return { shape, data: bytes.subarray(headerSize) };
 }
 
-/** Uncompressed: forty times what Fashion-MNIST has. */
+/** Limit for the uncompressed size: forty times the size of Fashion-MNIST. */
 const MOST_BYTES = 2 ** 31;
-/** So many are unpacked whatever the ratio. */
+/** Up to this size, a file is unpacked regardless of its compression ratio. */
 const FEW_BYTES = 2 ** 26;
-/** Images shrink to a fifth, labels to a half. */
+/** Limit for the compression ratio. Images compress to a fifth, labels to a half. */
 const MOST_RATIO = 100;
 
-/** Enough of the uncompressed bytes to hold the header, or what there is. */
+/** The first uncompressed bytes, enough for the header if the file is complete. */
 function startOfGzip(raw: Buffer, file: string): Buffer {
   try {
     return gunzipSync(raw.subarray(0, 4096), { finishFlush: constants.Z_SYNC_FLUSH });

@@ -10,7 +10,7 @@ import { type NameList, nameListBuilder } from './name-list.js';
 
 export interface InaturalistOptions {
   readonly year: 2018 | 2019;
-  /** What the images are classified by. Default `name`, the species. */
+  /** Category by which the images are classified. Default `name`, the species. */
   readonly category?: Category;
 }
 
@@ -22,15 +22,15 @@ const imagesSchema = z.object({
 type Images = z.infer<typeof imagesSchema>;
 
 /**
- * iNaturalist 2018 or 2019 (Van Horn et al. 2018) from `train<year>.json`, `val<year>.json`, `categories.json` and
- * the images, which lie where the JSON says (`train_val2018/Aves/2761/<image>.jpg`), or as DeiT has them, without
- * the name of the group (`train_val2018/2761/<image>.jpg`).
+ * iNaturalist 2018 or 2019 (Van Horn et al. 2018) from `train<year>.json`, `val<year>.json`, `categories.json` and the images.
+ * Images have the paths in the JSON (`train_val2018/Aves/2761/<image>.jpg`) or, as in DeiT, paths without the name of the group
+ * (`train_val2018/2761/<image>.jpg`).
  *
- * Labels are DeiT's (its datasets.py, `INatDataset`): each value of the category has the number of values that the
- * annotations of train have named before it. (DeiT takes an image's species from its path, here the annotations tell
- * it: the published files agree.)
+ * Labels are the same as DeiT's (`INatDataset` in its datasets.py): the values of the category are numbered in the order in
+ * which they first occur in train's annotations. (DeiT takes the species of an image from its path, this code from the
+ * annotations; in the published files, both are the same.)
  *
- * @throws InputError if a file is missing, no such JSON, or says of an image what does not fit the others.
+ * @throws InputError if a file is missing, is not valid JSON of this kind, or contradicts the other files about an image.
  */
 export function inaturalist(
   folder: string,
@@ -63,7 +63,7 @@ export function inaturalist(
 
 interface Place {
   readonly folder: string;
-  /** The JSON that tells of the images. */
+  /** The JSON file that describes the images. */
   readonly file: string;
   readonly classes: readonly string[];
 }
@@ -94,7 +94,7 @@ function annotatedImages(
   };
 }
 
-/** Where the images are, told by the first one: as the JSON says, or as DeiT has them. */
+/** The paths of the images. The first image decides whether they are the JSON's or DeiT's. */
 function imageNames(folder: string, file: string, images: Images['images']): NameList {
   const layouts = [(name: string) => name, withoutGroup];
   const first = images[0].file_name;
@@ -119,7 +119,7 @@ function withoutGroup(name: string): string {
   return parts.length === 4 ? [parts[0], ...parts.slice(2)].join('/') : name;
 }
 
-/** The value of a category by the id of its species. */
+/** Returns a lookup of the category's value by the id of the species. */
 function categoryValues(file: string, category: Category): (categoryId: number) => string {
   const schema = z.array(z.object({ id: id.optional(), [category]: z.string() }));
   const values = new Map(readJson(file, schema).map((each, i) => [each.id ?? i, each[category]]));
@@ -132,7 +132,7 @@ function categoryValues(file: string, category: Category): (categoryId: number) 
 
 const MOST_BYTES = 2 ** 29 - 25;
 
-/** A file of the data set; they have up to 120 MB. */
+/** Reads a file of the data set. The published files have up to 120 MB. */
 function readJson<T>(file: string, schema: z.ZodType<T>): T {
   let content: unknown;
   try {

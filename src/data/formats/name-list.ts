@@ -1,8 +1,8 @@
 import { nameOf, pathBytes } from '../../files/file-names.js';
 
 /**
- * Many names of files, one after another in one piece of memory, up to 4 GiB: each takes its bytes and four more, and the
- * garbage collector does not visit them.
+ * Many file names in one block of memory of up to 4 GiB. Each name takes its bytes and four more, and the garbage collector does
+ * not scan them.
  */
 export interface NameList {
   readonly length: number;
@@ -11,7 +11,7 @@ export interface NameList {
 
 /** Collects the names of a `NameList`. */
 export interface NameListBuilder {
-  /** Names so far. */
+  /** Number of names so far. */
   readonly length: number;
   add(name: string): void;
   build(): NameList;

@@ -9,23 +9,23 @@ import { extensionReason, hiddenReason } from './folder-scan.js';
 export interface ShardLayout {
   /** Paths of each part's shards, sorted. */
   readonly parts: Readonly<Partial<Record<Split, readonly string[]>>>;
-  /** Paths of those whose names say no part, sorted. */
+  /** Paths of shards whose names have no part, sorted. */
   readonly unnamed: readonly string[];
-  /** Compressed ones, which cannot be read. */
+  /** Paths of compressed tar files, which cannot be read. */
   readonly packed: readonly string[];
   readonly passedOver: readonly PassedOver[];
 }
 
-/** Whether tar files lie in a folder, or in the folders of its parts. */
+/** Whether there are tar files in a folder or in the folders of its parts. */
 export function holdsShards(folder: string): boolean {
   return tarsIn(folder).some(({ name }) => isTar(name));
 }
 
 /**
- * The tar files of a folder and of its sub-folders `train`, `val` ..., by what their names say: that of the sub-folder,
- * else a word of the file's.
+ * The tar files of a folder and of its sub-folders `train`, `val` ..., by part. The part is the sub-folder's, or otherwise a word
+ * of the file name.
  *
- * @throws InputError where a part has two folders, or a name says two parts.
+ * @throws InputError if a part has two folders, or a file name has two parts.
  */
 export function shardLayout(folder: string): ShardLayout {
   const tally = passedOverTally();
@@ -46,10 +46,10 @@ export function shardLayout(folder: string): ShardLayout {
 }
 
 /**
- * The shards of a part. Where no name says a part, `val` is all of them.
+ * The shards of a part. If no name has a part, `val` is all shards.
  *
- * @param split `all`: every shard, whatever its name says
- * @throws InputError as `shardLayout`, and where there are none.
+ * @param split `all`: every shard, regardless of its name
+ * @throws InputError as `shardLayout`, and if there are no shards.
  */
 export function shardFiles(folder: string, split: SplitChoice): readonly string[] {
   const { parts, unnamed, packed } = shardLayout(folder);
@@ -77,7 +77,7 @@ interface Tar {
   readonly split: Split | undefined;
 }
 
-/** Tar files, compressed ones too, sorted. */
+/** Tar files, including compressed ones, sorted. */
 function tarsIn(folder: string, onPassedOver?: OnPassedOver): Tar[] {
   const tars: Tar[] = [];
   const folders = new Map<Split, string>();
@@ -111,7 +111,7 @@ function tarsOfPart(folder: string, part: string, split: Split, onPassedOver?: O
   });
 }
 
-/** They may name the classes. */
+/** Files that may have class names. */
 const NAME_FILES: ReadonlySet<string> = new Set(['classes.json', 'dataset.json']);
 
 function splitOfFile(folder: string, name: string): Split | undefined {

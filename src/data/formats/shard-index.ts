@@ -10,7 +10,7 @@ import { type ShardIndex, shardSamples } from './shard-samples.js';
 
 const place = z.number().int().min(0);
 
-/** To be raised with what an index holds, or of which files: others are built again. */
+/** Increase it if the content of an index, or the selection of files in it, changes. Other versions are rebuilt. */
 const VERSION = 2;
 
 const cachedSchema = z.object({
@@ -27,10 +27,10 @@ const cachedSchema = z.object({
 });
 
 /**
- * The index of a shard: from the cache where that has one of a file of the same path, size and time of change, else
- * built by reading the shard's headers and labels, and left in the cache.
+ * The index of a shard. It comes from the cache if there is an entry with the same path, size and modification time. Otherwise
+ * it is built from the shard's headers and labels, and written to the cache.
  *
- * @throws InputError where the file is missing, damaged, or no shard.
+ * @throws InputError if the file is missing, damaged, or not a shard.
  */
 export function shardIndex(path: string, cacheFolder: string): ShardIndex {
   const of = identityOf(path);
@@ -41,7 +41,7 @@ export function shardIndex(path: string, cacheFolder: string): ShardIndex {
   try {
     writeFileAtomic(cached, JSON.stringify({ version: VERSION, ...of, ...index }));
   } catch (error) {
-    // The cache only saves time: where it cannot be written, the next run builds the index again.
+    // A failed write is ignored: without the cache, the next run builds the index again.
     if (!(error instanceof DeepIncubationError)) throw error;
   }
   return index;
@@ -61,7 +61,7 @@ function identityOf(path: string): Identity {
   }
 }
 
-/** Undefined where there is none, or one of another file, or what is no index. */
+/** Undefined if the cached index is missing, invalid, or belongs to another file. */
 function readCached(cached: string, of: Identity): ShardIndex | undefined {
   if (!existsSync(cached)) return undefined;
   const { success, data } = cachedSchema.safeParse(parsed(cached));
@@ -76,7 +76,7 @@ function readCached(cached: string, of: Identity): ShardIndex | undefined {
   return isWhole ? { names, starts, bytes, labels, labelNames, passedOver } : undefined;
 }
 
-/** Millions of names. */
+/** Enough for millions of names. */
 const MOST_BYTES = 2 ** 29 - 25;
 
 function parsed(file: string): unknown {

@@ -6,43 +6,43 @@ import { IMAGE_FILE } from '../images/image-format.js';
 import { type OnPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
 import { extensionReason, hiddenReason } from './folder-scan.js';
 
-/** Where the images of one tar file are: image `i` is `bytes[i]` bytes from `starts[i]`. */
+/** Positions of the images in one tar file: image `i` has `bytes[i]` bytes from offset `starts[i]`. */
 export interface ShardIndex {
   readonly names: readonly string[];
   readonly starts: readonly number[];
   readonly bytes: readonly number[];
-  /** A number from 0 on; -1 - i: the class of name `labelNames[i]`. */
+  /** A label of at least 0; -1 - i stands for the class with the name `labelNames[i]`. */
   readonly labels: readonly number[];
   readonly labelNames: readonly string[];
-  /** What lies beside the samples. */
+  /** Files that are not part of a sample. */
   readonly passedOver: readonly PassedOver[];
 }
 
-/** What a sample of WebDataset consists of: neighbouring files whose names are equal up to the first dot. */
+/** A WebDataset sample: neighbouring files whose names are equal up to the first dot. */
 interface Sample {
   readonly key: string;
   /** By extension: `jpg`, `input.jpg`. */
   readonly images: Map<string, TarEntry>;
-  /** Its content, a number or the name of a class. */
+  /** Content of the label file: a number or the name of a class. */
   cls?: string;
   json?: TarEntry;
 }
 
-/** Of several images of a sample, the input has one of these names; others are masks, depths and the like. */
+/** If a sample has several images, the input has one of these names; other images are masks, depth maps, etc. */
 const INPUT_NAMES = ['', 'input', 'image', 'img'];
 
-/** Above it a label is damage; no data set has as many classes. */
+/** A larger label is an error; no data set has this many classes. */
 const MOST_CLASSES = 1_000_000;
-/** Longer ones are no number and no name. */
+/** A longer label is neither a number nor a name. */
 const MOST_LABEL_BYTES = 256;
 const MOST_JSON_BYTES = 2 ** 20;
 
 /**
- * The images and labels of an open shard in WebDataset's layout: `<key>.jpg` (or another image; `<key>.input.jpg`)
- * beside `<key>.cls` (a number, or the name of a class) or `<key>.json` (with a number `label`). Samples without either
- * are passed over, as are other files, and those that macOS and pax leave in archives.
+ * The images and labels of an open shard in WebDataset's layout: `<key>.jpg` (or another image format, or `<key>.input.jpg`) with
+ * `<key>.cls` (a number, or the name of a class) or `<key>.json` (with a `label`, a number or a name). Samples with neither image
+ * nor `.cls` are skipped, and so are other files, including those that macOS and pax add to archives.
  *
- * @throws InputError as `tarEntries`, and if an image has no label or two, or a label no image.
+ * @throws InputError as `tarEntries`, and if an image has no label or two labels, or a label has no image.
  */
 export function shardSamples(file: OpenFile): ShardIndex {
   const read = windowReader(file);
@@ -75,11 +75,11 @@ interface Building {
   readonly starts: number[];
   readonly bytes: number[];
   readonly labels: number[];
-  /** In the order of their first use. */
+  /** Index of each name, in the order of first use. */
   readonly labelNames: Map<string, number>;
 }
 
-/** What programs leave in archives that no person put there. */
+/** The reason to skip an entry that a program, not a person, added to the archive; otherwise undefined. */
 function leftoverReason(name: string): string | undefined {
   const parts = name.split('/');
   if (parts.some((part) => /^PaxHeaders?(\.\d+)?$/.test(part))) return "of the system's";
@@ -87,7 +87,7 @@ function leftoverReason(name: string): string | undefined {
   return hidden;
 }
 
-/** Names are split at the first dot of their last part, as WebDataset does. */
+/** Splits a name at the first dot of its last part, as in WebDataset. */
 function splitName(name: string): { key: string; extension: string } {
   const dot = name.indexOf('.', name.lastIndexOf('/') + 1);
   return dot < 0
@@ -95,7 +95,7 @@ function splitName(name: string): { key: string; extension: string } {
     : { key: name.slice(0, dot), extension: name.slice(dot + 1).toLowerCase() };
 }
 
-/** Whether the entry is part of the sample. */
+/** Adds an entry to its sample. Returns false if it is not an image, a label or JSON. */
 function take(sample: Sample, extension: string, entry: TarEntry, path: string, read: ReadAt): boolean {
   if (IMAGE_FILE.test(`.${extension}`)) {
     if (sample.images.has(extension)) throw wrong(path, sample.key, 'has two images');
@@ -141,7 +141,7 @@ function put(index: Building, sample: Sample, { path, read, onPassedOver }: Plac
   index.labels.push(label);
 }
 
-/** The one image, or that which is named as the input. */
+/** The only image, or the image that is named as the input. */
 function imageOf({ key, images }: Sample, path: string): TarEntry | undefined {
   if (images.size < 2) return images.values().next().value;
   const frontOf = (extension: string) => extension.split('.').slice(0, -1).join('.');
@@ -153,7 +153,7 @@ function imageOf({ key, images }: Sample, path: string): TarEntry | undefined {
   throw wrong(path, key, `has images ${[...images.keys()].join(' and ')}, none of them named as its input`);
 }
 
-/** A number is a label; other text is the name of a class. */
+/** A number is a label; other text is the name of a class. Undefined if the text is empty or an invalid number. */
 function labelInText(text: string, names: Map<string, number>): number | undefined {
   const name = text.trim();
   if (/^\d{1,6}$/.test(name)) return Number(name);

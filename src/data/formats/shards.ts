@@ -15,21 +15,20 @@ import { shardIndex } from './shard-index.js';
 import type { ShardIndex } from './shard-samples.js';
 
 export interface ShardOptions {
-  /** Where the indices of shards are kept. Default: in the cache folder. */
+  /** Folder for the indices of shards. Default: in the cache folder. */
   readonly cacheFolder?: string;
-  /** Where no list of names lies beside the shards and every label is a name: the classes that these names are of. */
+  /** Classes to use if every label is a name and there is no list of names next to the shards. */
   readonly otherwise?: NamedClasses | undefined;
-  /** Told of a damaged shard, which is then passed over. Without: the error is thrown. */
+  /** Called for each damaged shard, which is then skipped. If absent, the error is thrown. */
   readonly onProblem?: (problem: InputError) => void;
 }
 
 /**
- * Images in tar files of WebDataset's layout, read at random from within them: nothing is unpacked. A folder holds
- * the shards of all parts (`train-000000.tar`, `imagenet-val-00.tar`, `train/0.tar`), and may hold names of the
- * classes in `classes.json` or `dataset.json`: a list, or an object with a list `classes`. The first reading of a
- * shard makes an index of it (see `shardIndex`).
+ * Images in tar files with WebDataset's layout. They are read by random access, without unpacking. A folder has the shards of all
+ * parts (`train-000000.tar`, `imagenet-val-00.tar`, `train/0.tar`) and optionally class names in `classes.json` or
+ * `dataset.json`: a list, or an object with a list `classes`. An index is made when a shard is first read (see `shardIndex`).
  *
- * @throws InputError if there is no shard of the part, one is damaged, or labels do not fit the classes.
+ * @throws InputError if the part has no shards, a shard is damaged, or labels do not match the classes.
  */
 export function shards(
   folder: string,
@@ -68,7 +67,7 @@ export function shards(
   };
 }
 
-/** The indices of all shards, one after another. */
+/** The indices of all shards, concatenated. */
 function joined(files: readonly string[], options: ShardOptions) {
   const { cacheFolder = join(cacheRoot(), 'shards'), onProblem } = options;
   const indices = files.map((file) => tolerant(() => shardIndex(file, cacheFolder), onProblem));
@@ -101,7 +100,7 @@ function joined(files: readonly string[], options: ShardOptions) {
   return { names: names.build(), shard, starts, bytes, labels, byName, passedOver };
 }
 
-/** Samples of a shard whose labels are names. */
+/** The samples of a shard that has names as labels. */
 interface NamedLabels {
   readonly from: number;
   readonly to: number;

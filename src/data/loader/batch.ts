@@ -17,27 +17,27 @@ export type { Batch } from '../dataset.js';
 export interface BatchOptions {
   readonly dataset: Dataset;
   readonly indices: Int32Array;
-  /** What to do to the image of a slot; the results must all have the same size and channels. */
+  /** Plans the processing of a slot's image. All results must have the same size and channels. */
   readonly plan: (size: ImageSize, slot: Pick<Slot, 'slot' | 'index'>) => ImagePlan;
-  /** Without: an image that cannot be read is an error. */
+  /** If absent, an image that cannot be read is an error. */
   readonly replacement?: Replacement;
-  /** Once aborted, nothing more is begun, and the batch that was promised means nothing. */
+  /** After an abort, no new work starts, and the result of a pending batch is invalid. */
   readonly signal?: AbortSignal;
 }
 
 export interface Replacement {
-  /** The index to try in a slot whose image cannot be read, `tries` = 0, 1 ... */
+  /** The index of the image to try in a slot whose image cannot be read; `tries` = 0, 1 ... */
   readonly instead: (slot: number, tries: number) => number;
-  /** Told of each image that cannot be read. */
+  /** Called for each image that cannot be read. */
   readonly onReplaced?: (describe: string, error: InputError) => void;
 }
 
 /**
- * Loads images `indices` of a data set into one batch: at once if they are in memory and nothing is to be done
- * to them, else on the addon's threads, where the reading of all of them starts now.
+ * Loads the images `indices` of a data set into one batch: synchronously if they are in memory and need no processing, otherwise
+ * on the addon's threads, where reading of all images starts immediately.
  *
- * @throws InputError naming the image that cannot be read, planned or put beside the others; with a
- *   replacement, if more than a tenth of the batch cannot be read (but one always may), or ten tries for an image.
+ * @throws InputError naming the image that cannot be read or planned, or does not match its batch. With a replacement, only if
+ *   more than a tenth of the batch (and more than one image) cannot be read, or ten replacements for an image fail.
  */
 export function loadBatch(options: BatchOptions): Batch | Promise<Batch> {
   const { dataset, indices, plan, signal } = options;
@@ -49,10 +49,10 @@ export function loadBatch(options: BatchOptions): Batch | Promise<Batch> {
   return fillAll(options, loading, slots).then((replaced) => batchOf(options, loading, replaced));
 }
 
-/** Most replacements that are tried for an image. */
+/** Maximum number of replacements that are tried for an image. */
 const TRIES = 10;
 
-/** Gives, by slot, the image that came in the place of one that cannot be read. */
+/** Fills all slots. @returns by slot, the index of the image that replaces an unreadable one */
 async function fillAll(
   { dataset, indices, replacement }: BatchOptions,
   loading: Loading,

@@ -2,9 +2,9 @@ import { InputError } from '../../base/errors.js';
 import { type Dataset, type EncodedImage, type Image, isEncoded } from '../dataset.js';
 
 /**
- * The image of a data set's index, if its pixels are as many as it says: others would reach into its neighbours' places
- * in a batch.
- * @throws InputError naming the image
+ * The source of an image. Checks that the amount of pixel data matches the stated size, because other data would overwrite
+ * neighbouring images in a batch.
+ * @throws InputError naming the image if the amount does not match
  */
 export function sourceOf(dataset: Dataset, index: number): Image | EncodedImage {
   const source = dataset.source(index);
@@ -18,8 +18,8 @@ export function sourceOf(dataset: Dataset, index: number): Image | EncodedImage 
 }
 
 /**
- * The label of a data set's index.
- * @throws InputError naming the image where it is no whole number
+ * The label of an image.
+ * @throws InputError naming the image if its label is not an integer
  */
 export function labelOf(dataset: Dataset, index: number): number {
   const label = dataset.label(index);

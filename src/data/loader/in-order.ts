@@ -2,17 +2,17 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 
 export interface InOrderOptions<Item> {
   readonly from: number;
-  /** The last is `to - 1`. */
+  /** The last step is `to - 1`. */
   readonly to: number;
-  /** Promises under way beside the item that the consumer has. */
+  /** Number of pending promises, in addition to the consumer's current item. */
   readonly ahead: number;
-  /** The signal is aborted when no more is wanted. */
+  /** The signal is aborted when no more items are needed. */
   readonly load: (step: number, signal: AbortSignal) => Item | Promise<Item>;
 }
 
 /**
- * What `load` gives for from ... to-1, in order: where it promises, some are under way ahead; else each is made
- * when it is asked for. Ends what it began if the consumer stops.
+ * Yields the results of `load` for from ... to-1, in order. If `load` returns promises, up to `ahead` of them are started in
+ * advance; otherwise each item is made on request. If the consumer stops, pending loads are aborted.
  */
 export async function* inOrder<Item>({ from, to, ahead, load }: InOrderOptions<Item>): AsyncGenerator<Item> {
   const abort = new AbortController();
@@ -21,8 +21,8 @@ export async function* inOrder<Item>({ from, to, ahead, load }: InOrderOptions<I
   let promises = false;
   try {
     while (next < to || queue.length > 0) {
-      // Steps may be synchronous: without a turn of the event loop between them, nothing that is under way
-      // would arrive, and no signal or timer.
+      // Steps may be synchronous. Without an event loop turn between them, pending loads could not complete, and no signals or
+      // timers would be handled.
       await eventLoopTurn();
       const loading = queue.shift() ?? load(next++, abort.signal);
       promises ||= loading instanceof Promise;
@@ -36,7 +36,7 @@ export async function* inOrder<Item>({ from, to, ahead, load }: InOrderOptions<I
   }
 }
 
-/** Starts a load whose failure shows when it is awaited, and nowhere if the consumer stops before. */
+/** Starts a load. Its failure is reported when it is awaited, and ignored if the consumer stops before that. */
 function started<Item>(load: InOrderOptions<Item>['load'], step: number, signal: AbortSignal): Promise<Item> {
   const item = (async () => load(step, signal))();
   item.catch(() => {});

@@ -11,39 +11,39 @@ import { loadTrainBatch, type TrainBatchOptions } from './train-batch.js';
 
 export interface LoaderOptions {
   readonly dataset: Dataset;
-  /** Images of one batch. */
+  /** Number of images in a batch. */
   readonly batchSize: number;
-  /** Threads that read and decode. Default: one a core. */
+  /** Number of threads that read and decode. Default: one per core. */
   readonly workers?: number;
-  /** Batches being loaded ahead of the consumer. Default 4. */
+  /** Number of batches that are loaded ahead of the consumer. Default 4. */
   readonly prefetch?: number;
 }
 
 export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
-  /** Batches that belong together: an epoch is a whole multiple of them. Default 1. */
+  /** Number of batches that belong together; the number of batches in an epoch is a multiple of it. Default 1. */
   readonly accumulate?: number;
-  /** Processes that share the batches that belong together, and which of them this is. Default: this one alone. */
+  /** The number of processes that share these batches, and the rank of this process. Default: one process. */
   readonly share?: { readonly rank: number; readonly size: number };
-  /** First step to load, from 0: where a resumed run goes on. Default 0. */
+  /** First step to load, counted from 0; a resumed run starts here. Default 0. */
   readonly fromStep?: number;
-  /** Steps of the whole phase: the last batch is that of step `steps - 1`. */
+  /** Number of steps in the whole phase. The last batch is for step `steps - 1`. */
   readonly steps: number;
   /** Default true. */
   readonly shuffle?: boolean;
 }
 
 /**
- * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in its own
- * order, and drops the last partial batch. A batch is a function of (data set, batch size, seed,
- * phase, step): not of where a run was resumed, nor of `workers` or `prefetch`. Of the `accumulate` batches that
- * belong together a process that shares them has `accumulate` / `size` in a row, by its rank.
+ * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in a different order, and drops the last
+ * partial batch. A batch depends only on data set, batch size, seed, phase and step, not on `workers`, `prefetch` or the step
+ * at which a run was resumed. If processes share the `accumulate` batches that belong together, each process gets
+ * `accumulate` / `size` consecutive batches, selected by its rank.
  *
- * Files are read, decoded and transformed on the addon's threads, while a step blocks this one; in memory are
- * the batches ahead, the files of those that wait, and one image a thread. Images that are in memory and not
- * transformed are put together when asked for.
+ * Files are read, decoded and transformed on the addon's threads, even while a step blocks this thread. Memory has the batches
+ * loaded ahead, the files of batches that are waiting, and one image per thread. Images that are in memory and need no
+ * transform are assembled on request.
  *
- * @throws InputError if the data set is smaller than a batch, or the batches cannot be shared evenly, or a number of
- *   images, steps or threads is none; when iterated, if an image is at fault.
+ * @throws InputError if the data set is smaller than a batch, the batches cannot be shared evenly, or a number of images,
+ *   steps or threads is invalid; when iterated, if an image is invalid.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
@@ -71,7 +71,7 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
     const views = order.views.slice(start, start + batchSize);
     return loadTrainBatch(options, { epoch, step, indices, views }, signal);
   };
-  // The batches of this process are counted on their own.
+  // Converts a position among this process's batches to a step.
   const stepOf = (own: number) => Math.floor(own / each) * accumulate + share.rank * each + (own % each);
   return onThreads(options, {
     from: fromStep / share.size,
@@ -81,8 +81,8 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
 }
 
 /**
- * Micro-batches of one process in a step of `accumulate`.
- * @throws InputError when the processes cannot have as many each
+ * Number of micro-batches per process in a step of `accumulate` micro-batches.
+ * @throws InputError if they cannot be divided evenly
  */
 export function evenShare(accumulate: number, batchSize: number, processes: number): number {
   if (accumulate % processes === 0) return accumulate / processes;
@@ -104,9 +104,9 @@ function orderOf(
 }
 
 /**
- * Batches in an epoch of training: its images / batchSize, rounded down.
+ * Number of batches in a training epoch: its images / batchSize, rounded down.
  *
- * @throws InputError if it has fewer than a batch.
+ * @throws InputError if an epoch has fewer images than a batch.
  */
 function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): number {
   const { length } = orderOf({ ...options, shuffle: false }, 0).indices;
@@ -119,14 +119,14 @@ function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): numbe
 }
 
 export interface EvalBatchesOptions extends LoaderOptions {
-  /** Default: images stay as they are. */
+  /** Default: images are not changed. */
   readonly transform?: FixedTransform;
 }
 
 /**
  * All images in the data set's order; the last batch may be short.
  *
- * @throws InputError if a number of images or threads is none; when iterated, if an image is at fault.
+ * @throws InputError if a number of images or threads is invalid; when iterated, if an image is invalid.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });

@@ -2,16 +2,16 @@ import { InputError } from '../../base/errors.js';
 import { permutation } from '../../base/random.js';
 import type { Dataset } from '../dataset.js';
 
-/** What the order of an epoch depends on. */
+/** The values that determine the order of an epoch. */
 export interface OrderKey {
   readonly seed: number;
   readonly phase: string;
   readonly epoch: number;
-  /** false: the data set's own order, in every epoch. */
+  /** If false, every epoch has the data set's order. */
   readonly shuffle: boolean;
 }
 
-/** The order in which an epoch visits a data set: every index 0 ... length-1 once. */
+/** The order in which an epoch visits a data set; it has every index 0 ... length-1 once. */
 export function epochOrder(length: number, { seed, phase, epoch, shuffle }: OrderKey): Int32Array {
   return shuffle
     ? permutation(length, [seed, 'order', phase, epoch])
@@ -19,25 +19,25 @@ export function epochOrder(length: number, { seed, phase, epoch, shuffle }: Orde
 }
 
 export interface RepeatOptions {
-  /** Views of an image, one after another. DeiT's is 3. */
+  /** Number of consecutive views of an image. DeiT uses 3. */
   readonly repeats: number;
-  /** Processes that share the epoch, and which of them this is, from 0. */
+  /** Number of processes that share the epoch; `rank` is the index of this process, from 0. */
   readonly replicas: number;
   readonly rank: number;
 }
 
-/** What one process visits in an epoch: image `indices[i]` for the `views[i]`-th time, from 0. */
+/** The images that one process visits in an epoch: image `indices[i]` as view number `views[i]`, from 0. */
 export interface RepeatedOrder {
   readonly indices: Int32Array;
   readonly views: Uint8Array;
 }
 
 /**
- * Repeated augmentation (Hoffer et al. 2020, arXiv 1901.09335) as DeiT's RASampler: each image of the order
- * `repeats` times, dealt out over the replicas in turn, so that views of an image meet in one step; cut to
- * floor(n / 256) * 256 / replicas (rounded down) for each. An epoch so shows about n / repeats images.
+ * Repeated augmentation (Hoffer et al. 2020, arXiv 1901.09335) as in DeiT's RASampler. Each image of the order is repeated
+ * `repeats` times, and the views are dealt to the replicas in turn, so that the views of an image fall in the same step. Each
+ * replica gets floor(n / 256) * 256 / replicas (rounded down) views, so an epoch has about n / repeats different images.
  *
- * @throws InputError if that leaves nothing: fewer than 256 images, or more replicas than images.
+ * @throws InputError if nothing is left: there are fewer than 256 images, or more replicas than images.
  */
 export function repeatedOrder(order: Int32Array, { repeats, replicas, rank }: RepeatOptions): RepeatedOrder {
   const length = Math.floor((Math.floor(order.length / 256) * 256) / replicas);
@@ -58,15 +58,15 @@ export function repeatedOrder(order: Int32Array, { repeats, replicas, rank }: Re
   return { indices, views };
 }
 
-/** Some images of a data set, in its order. */
+/** A subset of a data set, in the data set's order. */
 export interface Subset extends Dataset {
-  /** Where each image is in the whole data set. */
+  /** Index of each image in the whole data set. */
   readonly indices: Int32Array;
 }
 
 /**
- * The first `limit` images, as even over the classes as the data set allows, in the data set's
- * order; always the same ones. All of it where there is no limit.
+ * The first `limit` images, spread over the classes as evenly as possible, in the data set's order. The selection is always the
+ * same. Without a limit, the whole data set.
  */
 export function subset(dataset: Dataset, limit?: number): Dataset {
   if (limit === undefined || limit >= dataset.length) return dataset;
@@ -74,8 +74,8 @@ export function subset(dataset: Dataset, limit?: number): Dataset {
 }
 
 /**
- * A random share of each class: round(fraction * images), at least one. What it holds depends on the seed and
- * the fraction alone, and of two fractions with one seed the larger holds all of the smaller.
+ * A random share of each class: round(fraction * images), at least one. The selection depends only on the data set, the seed and
+ * the fraction. With the same seed, a larger fraction includes all images of a smaller one.
  *
  * @throws InputError if the fraction is not in (0, 1].
  */

@@ -1,27 +1,27 @@
-/** One of those that read the same batches. */
+/** One of several readers of the same batches. */
 export interface Member<T> {
   /**
-   * What this member reads: what `open(from)` gives. Nothing is read before every member has joined or left.
-   * @param from place of the first batch that it wants
+   * Returns the batches of `open(from)` for this member. Reading starts when every member has asked for a batch or left.
+   * @param from position of the first batch that this member needs
    */
   join(from: number, open: (from: number) => AsyncIterable<T>): AsyncIterable<T>;
-  /** For one that has nothing to read, or failed: the others no longer wait for it. */
+  /** Leaves the group, if the member has nothing to read or failed. Other members then no longer wait for it. */
   leave(): void;
-  /** Milliseconds since the last call in which this member waited for the others, or for their share of the reading. */
+  /** Milliseconds, since the last call, that this member waited for other members or for their share of the reading. */
   takeIdle(): number;
 }
 
 const LEFT = Number.POSITIVE_INFINITY;
 
 /**
- * Lets `count` readers share one sequence, in lock-step: each batch is read once, and given to one member after another,
- * each time once the one before it asks for its next. A member that starts later is passed over until then.
+ * Lets `count` readers share one sequence in lock-step. Each batch is read once and passed from member to member: a member gets
+ * it when the previous member asks for its next batch. A member that starts at a later batch is skipped until then.
  */
 export function shareBatches<T>(
   count: number,
   now: () => number = () => performance.now(),
 ): readonly Member<T>[] {
-  /** The batch that each member wants next; none known before it joins. */
+  /** The next batch that each member needs; -Infinity until it first asks, Infinity after it leaves. */
   const wanted: number[] = Array(count).fill(Number.NEGATIVE_INFINITY);
   const waiting = new Set<() => void>();
   let source: AsyncIterator<T> | undefined;
@@ -39,7 +39,7 @@ export function shareBatches<T>(
       const steps = source === undefined ? 1 : next - at;
       source ??= opened(next)[Symbol.asyncIterator]();
       current = readTo(source, steps);
-      // Whoever's turn it is meets the error.
+      // The error is thrown to the member whose turn it is.
       current.catch(() => {});
       at = next;
     }

@@ -3,28 +3,28 @@ import type { Batch, Box, Dataset, Mix } from '../dataset.js';
 import { sizeAfter, type Transform } from '../transforms/transform.js';
 import { loadBatch, type Replacement } from './batch.js';
 
-/** What makes a batch of training of some images. */
+/** Settings for making training batches. */
 export interface TrainBatchOptions {
   readonly dataset: Dataset;
-  /** Default: images stay as they are. */
+  /** Default: images are not changed. */
   readonly transform?: Transform;
-  /** The part of a transformed image to be erased. It draws on from where the transform stopped. */
+  /** Draws the part of a transformed image to erase, from the same stream, after the transform. */
   readonly erase?: (size: Size, random: RandomStream) => Box | undefined;
-  /** How the batch of transformed images is mixed. */
+  /** Draws how the batch of transformed images is mixed. */
   readonly mix?: (size: Size, random: RandomStream) => Mix | undefined;
   readonly seed: number;
-  /** `PT`, `MT/0` ...: phases see their own order and augmentation. */
+  /** `PT`, `MT/0` ...; each phase has a different order and augmentation. */
   readonly phase: string;
-  /** Views of each image in an epoch, which then has a part of the images only: see `repeatedOrder`. Default 1. */
+  /** Number of views of an image per epoch, which then has only some of the images, see `repeatedOrder`. Default 1. */
   readonly repeats?: number;
-  /** `replace`: another image takes the place of one that cannot be read. Default `fail`. */
+  /** `replace`: an image that cannot be read is replaced by another. Default `fail`. */
   readonly onBadImage?: 'fail' | 'replace';
   readonly onReplaced?: Replacement['onReplaced'];
 }
 
 type Size = Pick<Box, 'width' | 'height'>;
 
-/** Where a batch is in its phase, and what it shows. */
+/** The position of a batch in its phase, and its images. */
 export interface Place {
   readonly epoch: number;
   readonly step: number;
@@ -62,7 +62,7 @@ export function loadTrainBatch(
   return batch instanceof Promise ? batch.then(finish) : finish(batch);
 }
 
-/** Others of the data set, at random, each slot's by its own stream. */
+/** Random other images of the data set, drawn from a separate stream for each slot. */
 function replacementOf(
   { dataset, onBadImage, onReplaced }: TrainBatchOptions,
   keyOf: (slot: number) => RandomKey,
@@ -79,7 +79,7 @@ function replacementOf(
   };
 }
 
-/** A stream that is made when first drawn from: not every transform draws, and a key takes a hash. */
+/** A stream that is made on the first draw: not every transform draws, and seeding computes a hash. */
 function lazyStream(key: RandomKey): RandomStream {
   let made: RandomStream | undefined;
   const stream = () => {

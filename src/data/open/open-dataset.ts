@@ -27,7 +27,7 @@ export interface OpenDatasetOptions {
   readonly from?: string | undefined;
   /** Hint for names that are not among them, for messages. */
   readonly whatToDo?: ((classesOfImages: number) => string) | undefined;
-  /** What iNaturalist's images are classified by. Default: `name`. */
+  /** Category by which iNaturalist images are classified. Default: `name`. */
   readonly category?: Category | undefined;
   /** Part of a folder or of shards that is used for evaluation. Default: `val`. */
   readonly evalSplit?: 'val' | 'test' | undefined;
@@ -118,7 +118,7 @@ function openPair(
 
 export interface OpenEvalOptions {
   readonly model: ModelClasses;
-  /** What iNaturalist's images are classified by. Default: `name`. */
+  /** Category by which iNaturalist images are classified. Default: `name`. */
   readonly category?: Category | undefined;
   /** Default: `val`, or all images if the data set is not divided. `all`: all images, regardless of folder names. */
   readonly split?: SplitChoice | undefined;
