@@ -20,7 +20,7 @@ export interface ModelClasses {
   readonly named?: NamedClasses | undefined;
   /** True if the names come from a run or the user, so that they are the names of the training images. */
   readonly isCertain?: boolean;
-  /** Folders are named by their labels: `9`, `9_boot`. */
+  /** True if folders are named by their labels: `9`, `9_boot`. */
   readonly byNumber?: boolean;
   /** Hint for names that the model does not have. Default: to state them with `--classes`. */
   readonly whatToDo?: string;

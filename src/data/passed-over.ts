@@ -5,7 +5,7 @@ export interface PassedOver {
   /** For example `named .txt`. */
   readonly reason: string;
   readonly count: number;
-  /** Paths of the first few. */
+  /** Paths of the first few of them. */
   readonly examples: readonly string[];
 }
 

@@ -7,15 +7,15 @@ import type { Blueprint } from './staged.js';
 export interface ModelSection {
   /** Default: the first of src/models/families. */
   readonly family?: string | undefined;
-  /** Pixels of a side. */
+  /** Side of the images, in pixels. */
   readonly image_size: number;
   readonly channels: number;
   readonly classes: number;
 }
 
-/** The geometry of a model of any family. */
+/** The geometry that all families have in common. */
 export interface ModelConfig {
-  /** Pixels of a side. */
+  /** Side of the images, in pixels. */
   readonly imageSize: number;
   readonly channels: number;
   readonly classes: number;
@@ -82,7 +82,7 @@ export interface ModelFamily<
   Config extends ModelConfig = ModelConfig,
   Facts extends WeightsFacts = WeightsFacts,
 > {
-  /** As in `model.family`. */
+  /** The value of `model.family`. */
   readonly name: string;
   /** For messages: `vision transformer`. */
   readonly title: string;

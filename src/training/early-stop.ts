@@ -6,7 +6,7 @@ export interface EarlyStopOptions {
   readonly patience: number;
   /** Minimum improvement over the best score, in the score's unit. Default 0. */
   readonly minDelta?: number;
-  /** Which scores are better. Default higher. */
+  /** Whether higher or lower scores are better. Default higher. */
   readonly better?: Metric['better'];
 }
 

@@ -1,4 +1,4 @@
-/** The learning rate of each optimiser step, from 0. */
+/** The learning rate of each optimiser step, counted from 0. */
 export type Schedule = (step: number) => number;
 
 export interface WarmupOptions {

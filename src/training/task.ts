@@ -27,7 +27,7 @@ export interface Predictions {
   readonly labels: Int32Array;
   /** [B, k], most likely first. */
   readonly classes: Int32Array;
-  /** [B, k], of the softmax. */
+  /** [B, k], from the softmax. */
   readonly probabilities: Float64Array;
 }
 

@@ -68,7 +68,7 @@ export interface StepReport {
   readonly images: number;
   /** The common 2-norm of the gradients before clipping. */
   readonly gradNorm: number;
-  /** Duration of the whole step; `dataMilliseconds` is the part spent waiting for data. */
+  /** Milliseconds of the whole step; `dataMilliseconds` of these were spent waiting for data. */
   readonly milliseconds: number;
   readonly dataMilliseconds: number;
 }

@@ -95,7 +95,7 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
   };
 }
 
-/** A decoder's message without the leading file name; findings have the image's name anyway. */
+/** A decoder's message without the leading file name, which would repeat the name of the finding's image. */
 function withoutFile(dataset: Dataset, index: number, message: string): string {
   const source = dataset.source(index);
   const front = isEncoded(source) ? `${source.file}: ` : '';

@@ -21,7 +21,7 @@ export interface ShardIndex {
 /** A WebDataset sample: neighbouring files whose names are equal up to the first dot. */
 interface Sample {
   readonly key: string;
-  /** By extension: `jpg`, `input.jpg`. */
+  /** Images by extension, such as `jpg` or `input.jpg`. */
   readonly images: Map<string, TarEntry>;
   /** Content of the label file: a number or the name of a class. */
   cls?: string;

@@ -126,7 +126,7 @@ function packed(pixels: Buffer, header: Header): Uint8Array {
   return indices;
 }
 
-/** Pairs of count and value. Count 0 is an escape: value 0 ends a row, 1 the image, 2 moves on, others start literals. */
+/** Pairs of count and value. Count 0 is an escape: value 0 ends a row, 1 the image, 2 moves on, more starts literals. */
 function runLengths(pixels: Buffer, { width, height, compression }: Header): Uint8Array {
   const indices = new Uint8Array(width * height);
   const isNibbles = compression === RLE4;

@@ -1,8 +1,8 @@
 import { InputError } from '../../base/errors.js';
 
 /**
- * The first frame of a GIF as a separate GIF of the frame's size, opaque, so that all readers decode it the same; and the
- * canvas around it, as in Pillow.
+ * The first frame of a GIF as a separate GIF, opaque and of the frame's size, so that all readers decode it the same way; and
+ * the canvas around it, as in Pillow.
  */
 export interface GifFrame {
   readonly file: Buffer;

@@ -23,7 +23,7 @@ export interface ImagePlan {
 /** A batch that is being loaded. */
 export interface Loading {
   readonly canvas: Canvas;
-  /** By slot. */
+  /** Boxes to erase, by slot. */
   readonly erased: Map<number, Box>;
   readonly plan: (size: ImageSize, slot: Slot) => ImagePlan;
   readonly describe: (index: number) => string;

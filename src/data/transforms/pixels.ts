@@ -39,7 +39,7 @@ export type Colour = readonly [red: number, green: number, blue: number];
 /** The operations on one image, in order. */
 export type PixelProgram = readonly PixelStep[];
 
-/** Opcodes of native/image-program.h, in its order. */
+/** Opcodes of native/image-program.h, in the same order. */
 const OPCODES = [
   'crop',
   'resize',

@@ -2,7 +2,7 @@ import type { BlockSpan } from '../staged.js';
 
 /** The geometry of a ResNet for CIFAR (He et al. 2016, arXiv 1512.03385, section 4.2), with basic blocks. */
 export interface ResnetConfig {
-  /** Pixels of a side. */
+  /** Side of the images, in pixels. */
   readonly imageSize: number;
   readonly channels: number;
   readonly classes: number;

@@ -5,8 +5,8 @@ import type { VitConfig } from './vit.js';
 const HEAD = /^head(s|_dist)?\./;
 
 /**
- * Weights for a model with a new head. An existing head is left out. The final norm is left out, too, if the model has it on
- * the other side of the pooling; the model's own norm is then initialised.
+ * Weights for a model with a new head. An existing head is left out. If the weights have their final norm on the other side of
+ * the pooling than the model, that norm is left out, too, and the model's norm is initialised.
  */
 export function newHead(
   { fcNorm }: Pick<VitConfig, 'fcNorm'>,

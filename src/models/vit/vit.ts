@@ -12,7 +12,7 @@ import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCos
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {
-  /** Pixels of a side. */
+  /** Side of the images, in pixels. */
   readonly imageSize: number;
   readonly patchSize: number;
   readonly channels: number;

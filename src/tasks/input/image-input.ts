@@ -29,7 +29,7 @@ export interface InputOptions {
 }
 
 /**
- * Prepares a batch of images for the model: normalises, then erases and mixes them if the batch asks for it.
+ * Prepares a batch of images for the model: normalises, then erases and mixes them as specified in the batch.
  * @returns a function from a batch to F32 [B, channels, H, W] on the device
  * @throws InputError unless mean and std have one finite number per channel, and every std is above 0
  */

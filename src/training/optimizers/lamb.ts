@@ -26,7 +26,7 @@ const atLeast = tensorOperator('aten::clamp_min');
  * LAMB (You et al. 2020, algorithm 2), for large batches: Adam's direction, plus decay, scaled for each parameter to the
  * parameter's norm.
  * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; u = m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps) + wd p;
- * p -= lr |p|/|u| u, with a ratio of 1 where either norm is 0.
+ * p -= lr |p|/|u| u, with a ratio of 1 if either norm is 0.
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

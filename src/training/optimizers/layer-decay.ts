@@ -12,7 +12,7 @@ const BLOCK = /^(?:.*?\.)?blocks\.\d+(?=\.)/;
  *
  * @param names the names of all the model's parameters, including frozen ones, in the model's order: parameters before the
  *   first block belong to the stem; parameters after a block are one layer above it
- * @throws RunError if `names` lacks a parameter
+ * @throws RunError if `names` does not contain a parameter of `groups`
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;

@@ -68,7 +68,7 @@ export interface Rule {
 /** A group as it is passed to a rule; all lists have the same order. */
 export interface UpdateGroup {
   readonly parameters: readonly Tensor[];
-  /** Not to be changed. */
+  /** Read-only: a rule must not change them. */
   readonly gradients: readonly Tensor[];
   /** One list for each of the rule's slots. */
   readonly slots: readonly (readonly Tensor[])[];
