@@ -2,25 +2,25 @@ import type { Blueprint, Regime } from '../models/staged.js';
 import type { Phase } from '../recipe/phases.js';
 import { imageCost } from './cost.js';
 
-/** Block-passes of all phases but E2E, counted in four ways (docs/method.md, "What it costs"), over those of E2E. */
+/** Block-passes of all phases except E2E, divided by those of E2E, counted in four ways (docs/method.md, "What it costs"). */
 export interface CostRatios {
   /** The official code: later meta stages compute weight gradients that nobody uses. */
   readonly official: number;
-  /** As this program trains: a frozen stage computes no weight gradients. */
+  /** As in this program: frozen stages compute no weight gradients. */
   readonly frozen: number;
-  /** And modules that are incubated together share the frozen prefix's forward pass. */
+  /** Like `frozen`, and modules that are incubated together share the forward pass of the frozen prefix. */
   readonly prefix_shared: number;
-  /** And the meta model is there already. */
+  /** Like `prefix_shared`, and the meta model already exists. */
   readonly meta_given: number;
 }
 
 export interface Counted {
   readonly phase: Phase;
-  /** Images of all its steps. */
+  /** Number of images in all steps. */
   readonly images: number;
 }
 
-/** @returns undefined where the recipe has no baseline, or no module to incubate */
+/** @returns undefined if the recipe has no baseline or no module to incubate */
 export function costRatios(blueprint: Blueprint, counted: readonly Counted[]): CostRatios | undefined {
   const baseline = counted.find(({ phase }) => phase.name === 'E2E');
   const modules = counted.filter(({ phase }) => phase.name.startsWith('MT/'));
@@ -53,7 +53,7 @@ function officialRegimes({ regimes }: Phase): Regime[] {
   return regimes.map((regime) => (regime === 'suffix' ? 'trained' : regime));
 }
 
-/** Block-passes through frozen prefixes that are saved where each stage's is run once for all modules. */
+/** Block-passes that are saved if the forward pass of each frozen prefix stage runs once for all modules. */
 export function sharedPrefix(modules: readonly Counted[]): number {
   const stages = modules[0].phase.depths.map((_, stage) => {
     const forward = modules

@@ -9,15 +9,15 @@ const PASSES: Record<Regime, number> = { prefix: 1, suffix: 2, trained: 3 };
 
 /** Cost of training on one image. */
 export interface ImageCost {
-  /** Passes over blocks: E2E 3L, PT 3 x meta depth, MT/i as its stages' regimes say; fewer where parameters are frozen. */
+  /** Passes over blocks: E2E 3L, PT 3 x meta depth, MT/i by the regimes of its stages; fewer if parameters are frozen. */
   readonly blockPasses: number;
-  /** Multiply-accumulates, stem and head included. */
+  /** Multiply-accumulates, including stem and head. */
   readonly macs: number;
 }
 
 /**
- * What one image costs in a phase. The forward pass counts 1, each kind of gradient that is computed 1 more;
- * the stem's input needs no gradient.
+ * Cost of one image in a phase. The forward pass counts as 1, and each kind of computed gradient as 1 more.
+ * The stem's input needs no gradient.
  *
  * @example
  * const tiny = resnet({ imageSize: 16, channels: 3, classes: 2, blocks: [2, 2], widths: [4, 8], shortcut: 'A' });
@@ -40,11 +40,11 @@ export function imageCost(
   };
 }
 
-/** What depths and regimes do not tell of a phase's model. */
+/** Properties of a phase's model besides depths and regimes. */
 export interface Division {
-  /** Blocks of each module of the target; see `StagePlan`. */
+  /** Number of blocks in each module of the target model; see `StagePlan`. */
   readonly target?: readonly number[] | undefined;
-  /** Patterns of parameters that do not train; see `partsOf`. */
+  /** Patterns of frozen parameters; see `partsOf`. */
   readonly freeze?: readonly string[] | undefined;
 }
 
@@ -52,7 +52,7 @@ function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((sum, item) => sum + value(item), 0);
 }
 
-/** Multiply-accumulates of one image's forward pass through a model of stages of `depths` blocks. */
+/** Multiply-accumulates of one image's forward pass through a model whose stages have `depths` blocks. */
 export function forwardMacs(
   blueprint: Blueprint,
   depths: readonly number[],
@@ -64,7 +64,7 @@ export function forwardMacs(
 }
 
 /**
- * Passes over blocks of one training image, no parameter of the trained stages being frozen.
+ * Passes over blocks for one training image if no parameters of the trained stages are frozen.
  *
  * @example
  * blockPasses([1, 3, 1], ['prefix', 'trained', 'suffix']); // 1 + 3 x 3 + 2 = 12
@@ -73,7 +73,7 @@ export function blockPasses(depths: readonly number[], regimes: readonly Regime[
   return depths.reduce((sum, depth, stage) => sum + depth * PASSES[regimes[stage]], 0);
 }
 
-/** Parameters of a model of stages of `depths` blocks. */
+/** Number of parameters of a model whose stages have `depths` blocks. */
 export function parameterCount(
   blueprint: Blueprint,
   depths: readonly number[],
@@ -87,7 +87,7 @@ export function parameterCount(
   );
 }
 
-/** Parameters that a phase trains: those of its trained stages, less the frozen ones. */
+/** Number of parameters that a phase trains: those of its trained stages, minus the frozen ones. */
 export function trainedParameterCount(
   blueprint: Blueprint,
   depths: readonly number[],

@@ -5,8 +5,8 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { planRun, type RunPlan, type TrainImages } from './plan.js';
 
 /**
- * Checks that every phase has images for a step, and a step work for all its processes.
- * @throws InputError naming the phase
+ * Checks that every phase has enough images for a step, and that all processes have an equal share of each step.
+ * @throws InputError naming the phase without enough images, or the step that cannot be shared
  */
 export function requireEnough(recipe: Recipe, imagesOf: (name: PhaseName) => number): void {
   const { augment } = recipe.data;
@@ -23,7 +23,7 @@ export function requireEnough(recipe: Recipe, imagesOf: (name: PhaseName) => num
   }
 }
 
-/** Where a recipe says a setting of a phase, or would say it for all. */
+/** The key that sets a setting of a phase; the key in `training` if the recipe does not state it. */
 function settingKey(recipe: Recipe, name: PhaseName, key: 'batch_size' | 'total_batch'): string {
   const module = /^MT\/(\d+)$/.exec(name)?.[1];
   const { phases } = recipe;
@@ -42,7 +42,7 @@ function settingKey(recipe: Recipe, name: PhaseName, key: 'batch_size' | 'total_
 
 /**
  * Plans a recipe on a data set of `trainImages` images, as `run` would train it.
- * @throws InputError where they are too few
+ * @throws InputError if there are too few images
  */
 export function checkedPlan(recipe: Recipe, trainImages: TrainImages): RunPlan {
   requireEnough(recipe, typeof trainImages === 'number' ? () => trainImages : trainImages);

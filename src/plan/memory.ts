@@ -3,30 +3,30 @@ import type { Phase } from '../recipe/phases.js';
 import { parameterCount } from './cost.js';
 import { type ModelPart, partsOf } from './parts.js';
 
-/** What a phase's process holds while it trains, bytes. */
+/** Memory of a phase's process during training, in bytes. */
 export interface PhaseMemory {
   readonly weights: number;
-  /** Present at once only after the backward pass, when the activations are gone. */
+  /** All of them exist at the same time only after the backward pass, when the activations have been freed. */
   readonly gradients: number;
-  /** AdamW's two averages, or what the optimiser keeps; averaged weights (ema) too. */
+  /** State of the optimiser, such as AdamW's two averages, and averaged weights (ema). */
   readonly optimizer: number;
-  /** Of one micro-batch, kept from the forward pass for the backward pass. Null where the model does not tell. */
+  /** Activations of one micro-batch, kept for the backward pass. Null if the model does not state their size. */
   readonly activations: number | null;
   /** The same with activation checkpointing. */
   readonly activations_checkpointed: number | null;
-  /** The most at once: weights, optimiser, gradients with activations (`together`), and a block's workspace. */
+  /** Peak memory: weights, optimiser, gradients and activations (`together`), and a block's workspace. */
   readonly peak: number | null;
 }
 
 /**
- * Gradients come as activations go, so that the larger of the two is held; but not every gap that activations leave
- * fits a gradient. The share of the smaller that comes on top was measured (docs/results.md).
+ * Gradients are allocated while activations are freed, so mainly the larger of the two counts. But gradients do not fit
+ * into every gap that activations leave. The share of the smaller that is added for this was measured (docs/results.md).
  */
 function together(a: number, b: number): number {
   return Math.max(a, b) + 0.35 * Math.min(a, b);
 }
 
-/** Share of the gradients that is held twice while they come: measured too. */
+/** Share of the gradients that is held twice while they are computed. Also measured. */
 const COPIES = 0.15;
 
 const FLOAT = 4;
@@ -45,7 +45,7 @@ export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
 
   const images = settings.batch_size;
-  // bfloat16 halves what matrix products keep; norms, attention on the CPU and the residual stay float32.
+  // bfloat16 halves the activations of matrix products; norms, attention on the CPU and the residual stay float32.
   const width = settings.precision === 'bfloat16' ? 0.75 * FLOAT : FLOAT;
   const most = (of: (block: BlockActivations) => number) =>
     Math.max(0, ...blocks.map(({ block }) => of(block)));
@@ -54,7 +54,7 @@ export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
   const spares = last?.passesBack ? last.cost.activations?.lastSpares : undefined;
   const spared = last && spares ? keptOf(spares, last.share) : 0;
   const activations = images * width * (sum(({ block, share }) => keptOf(block, share)) - spared);
-  // Each block's input, and of one block at a time everything.
+  // The input of each block, and all activations of one block at a time.
   const inputs = sum(({ block }) => block.input);
   const checkpointed = images * (FLOAT * inputs + width * most((block) => block.trained));
   const inUse = settings.activation_checkpointing ? checkpointed : activations;
@@ -72,8 +72,8 @@ interface HeldBlock extends Pick<ModelPart, 'share'> {
 }
 
 /**
- * The blocks that hold activations for the backward pass: those that gradients pass through. Null where the model does not
- * say what they hold.
+ * The blocks that hold activations for the backward pass: those that gradients pass through. Null if the model does not
+ * state the size of the activations.
  */
 function heldBlocks(parts: readonly ModelPart[]): HeldBlock[] | null {
   const held: HeldBlock[] = [];
@@ -85,7 +85,7 @@ function heldBlocks(parts: readonly ModelPart[]): HeldBlock[] | null {
   return held;
 }
 
-/** What is kept where a share of the weights has its gradient computed. */
+/** Size of the activations that are kept if gradients are computed for a share of the weights. */
 function keptOf({ trained, suffix }: Record<'trained' | 'suffix', number>, share: number): number {
   return suffix + share * (trained - suffix);
 }

@@ -1,33 +1,33 @@
-/** A phase as work to place on devices: what it takes on one, and what sharing it costs. */
+/** A phase as a job to place on devices: its time on one device, and the cost of sharing it. */
 export interface Job<Name extends string = string> {
   readonly name: Name;
-  /** Jobs that must have ended before it starts. */
+  /** Jobs that must finish before it starts. */
   readonly needs: readonly Name[];
   readonly steps: number;
-  /** Micro-batches of a step: it is shared evenly, by at most so many devices. */
+  /** Micro-batches per step. They are divided evenly, among at most this many devices. */
   readonly microBatches: number;
-  /** Of a whole step on one device: seconds, or another unit of which all jobs' are. */
+  /** Time of a whole step on one device, in seconds or another unit that all jobs share. */
   readonly stepTime: number;
   /** The optimiser's part of `stepTime`, which every device repeats. Default 0. */
   readonly updateTime?: number;
-  /** What the first step takes longer, on every device. Default 0. */
+  /** Extra time of the first step, on every device. Default 0. */
   readonly startTime?: number;
-  /** What the devices exchange in a step. */
+  /** Size of the gradients that the devices exchange in a step. */
   readonly gradientBytes: number;
 }
 
 /** How devices exchange gradients. */
 export interface Network {
-  /** Of each device's link, bytes in the unit of `stepTime`. Infinity leaves communication out. */
+  /** Bandwidth of each device's link, in bytes per unit of `stepTime`. Infinity ignores communication. */
   readonly bandwidth: number;
-  /** Share of a micro-batch's time behind which the exchange hides: the backward pass has two thirds of it. */
+  /** Share of a micro-batch's time that can overlap with the exchange. The backward pass takes two thirds of it. */
   readonly overlap: number;
 }
 
 /**
- * Time of a step on `devices` by data parallelism: the devices' micro-batches, then what the ring all-reduce of
- * 2 (n - 1) / n x gradient bytes (Patarasuk and Yuan 2009) takes longer than it can hide behind the last of them.
- * Every device repeats the optimiser's step; latency is left out.
+ * Time of a step on `devices` with data parallelism: the time of each device's micro-batches, plus the part of the ring
+ * all-reduce of 2 (n - 1) / n x gradient bytes (Patarasuk and Yuan 2009) that does not overlap with the last micro-batch.
+ * Every device repeats the optimiser's step; latency is ignored.
  */
 export function stepTimeOn(
   { stepTime, updateTime = 0, microBatches, gradientBytes }: Job,
@@ -40,13 +40,13 @@ export function stepTimeOn(
   return computing + Math.max(0, exchange - (network.overlap * shared) / microBatches);
 }
 
-/** A number of devices that is worth giving to a job, and the time of the whole job on it. */
+/** A useful number of devices for a job, and the time of the whole job on them. */
 export interface Share {
   readonly devices: number;
   readonly time: number;
 }
 
-/** Each number of devices that shares a step evenly and is faster than every smaller one; rising, from 1. */
+/** Each number of devices that divides a step evenly and is faster than every smaller number, in ascending order from 1. */
 export function sharesOf(job: Job, network: Network, atMost: number): Share[] {
   const shares: Share[] = [];
   for (let devices = 1; devices <= Math.min(atMost, job.microBatches); devices++) {

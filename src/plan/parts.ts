@@ -9,30 +9,30 @@ import {
 } from '../models/staged.js';
 import { frozenBy, nothingLeft } from '../training/freeze.js';
 
-/** What a phase does with the stem, a block or the head. */
+/** The stem, a block or the head of a phase's model, and how it is trained. */
 export interface ModelPart {
   readonly kind: 'stem' | 'block' | 'head';
   readonly cost: BlockCost;
-  /** Parameters that are trained. */
+  /** Number of trained parameters. */
   readonly trained: number;
-  /** Share of its multiply-accumulates with parameters whose gradient is computed. */
+  /** Share of its multiply-accumulates that belong to trained parameters. */
   readonly share: number;
-  /** Gradients pass through it: it, or something before it, is trained. */
+  /** Whether gradients pass through it, because it or an earlier part is trained. */
   readonly passesBack: boolean;
 }
 
-/** A phase's model. */
+/** The model of a phase. */
 export interface TrainedModel {
-  /** Blocks of each stage. */
+  /** Number of blocks in each stage. */
   readonly depths: readonly number[];
   readonly regimes: readonly Regime[];
-  /** Blocks of each module of the target; see `StagePlan`. */
+  /** Number of blocks in each module of the target model; see `StagePlan`. */
   readonly target?: readonly number[] | undefined;
-  /** Patterns of parameters that do not train, as `frozenBy` reads them. */
+  /** Patterns of frozen parameters, as `frozenBy` reads them. */
   readonly freeze?: readonly string[] | undefined;
 }
 
-/** Cost of each block of each stage. `target`: blocks of each module of the target; see `StagePlan`. */
+/** Cost of each block of each stage. `target`: number of blocks in each module of the target model; see `StagePlan`. */
 export function blockCosts(
   { depth, cost }: Blueprint,
   depths: readonly number[],
@@ -42,8 +42,9 @@ export function blockCosts(
 }
 
 /**
- * The parts of a phase's model, in their order.
- * @throws InputError naming a pattern that matches nothing, patterns that leave nothing to train, or where the blueprint does not list its parameters
+ * The parts of a phase's model, from stem to head.
+ * @throws InputError naming a pattern that matches nothing, or patterns that leave nothing to train; or if there are patterns and the
+ *   blueprint lists no parameters
  */
 export function partsOf(
   blueprint: Blueprint,
@@ -67,7 +68,7 @@ export function partsOf(
 }
 
 interface Place extends Pick<ModelPart, 'kind' | 'cost'> {
-  /** What precedes the names of its parameters. */
+  /** Prefix of its parameter names. */
   readonly prefix: string;
 }
 

@@ -4,33 +4,33 @@ import type { Job, Network } from './parallel-time.js';
 import type { PhasePlan, RunPlan } from './plan.js';
 import { type Schedule, schedule } from './schedule.js';
 
-/** What a run takes on a number of devices. */
+/** Schedule of a run on a number of devices. */
 export interface DevicesPlan {
   readonly devices: number;
-  /** PT, the modules and FT, as far as the recipe has them; null where it has none of them. */
+  /** The recipe's phases among PT, the modules and FT; null if it has none of them. */
   readonly incubation: Schedule<PhaseName> | null;
-  /** The baseline by data parallelism on the same devices; null where the recipe has none. */
+  /** The baseline with data parallelism on the same devices; null if the recipe has no baseline. */
   readonly end_to_end: Schedule<PhaseName> | null;
 }
 
-/** What a phase's steps take on one device, seconds. */
+/** Step times of a phase on one device, in seconds. */
 export interface StepTimes {
   /** A whole step. */
   readonly step: number;
-  /** Of it, the optimiser's. */
+  /** The optimiser's part of `step`. */
   readonly update: number;
-  /** What the first step takes longer. */
+  /** Extra time of the first step. */
   readonly start: number;
 }
 
-/** By phase. */
+/** Step times by phase. */
 export type StepSeconds = ReadonlyMap<string, StepTimes>;
 
 const BYTES_PER_GRADIENT = 4;
 
 /**
- * Plans a run on so many equal devices, by simulation (see `schedule`); evaluation and checkpoints are left out.
- * @param stepSeconds null: times are multiply-accumulates of one device, and communication is left out
+ * Simulates a run on a number of equal devices (see `schedule`), without evaluation and checkpoints.
+ * @param options if `stepSeconds` is null, times are multiply-accumulates of one device, and communication is ignored
  */
 export function planDevices(
   recipe: Recipe,

@@ -5,27 +5,27 @@ import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from '.
 import { type CostRatios, type Counted, costRatios, sharedPrefix } from './cost-variants.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
 
-/** What a phase will do and cost, known before it starts. */
+/** Work and cost of a phase, computed before it starts. */
 export interface PhasePlan {
   readonly phase: PhaseName;
   readonly needs: readonly PhaseName[];
-  /** Blocks of each stage. */
+  /** Number of blocks in each stage. */
   readonly depths: readonly number[];
   readonly epochs: number;
   readonly steps: number;
   readonly steps_per_epoch: number;
-  /** Images of all steps. */
+  /** Number of images in all steps. */
   readonly images: number;
   readonly parameters: number;
   readonly trained_parameters: number;
   readonly block_passes: number;
   readonly macs: number;
-  /** Of one image's forward pass. */
+  /** Multiply-accumulates of one image's forward pass. */
   readonly forward_macs: number;
-  /** Weights, gradients and the optimiser's averages, bytes; activations come on top. */
+  /** Weights, gradients and the optimiser's averages in bytes, without activations. */
   readonly model_bytes: number;
   readonly memory: PhaseMemory;
-  /** One checkpoint on disk, bytes. */
+  /** Size of one checkpoint on disk, in bytes. */
   readonly checkpoint_bytes: number;
 }
 
@@ -33,29 +33,29 @@ export interface RunPlan {
   readonly name: string;
   readonly train_images: number;
   readonly phases: readonly PhasePlan[];
-  /** All phases but E2E. */
+  /** All phases except E2E. */
   readonly incubation: { readonly block_passes: number; readonly macs: number };
-  /** Against E2E in block-passes; null without one. */
+  /** Cost relative to E2E in block-passes; null if the recipe has no E2E or no modules. */
   readonly ratios: CostRatios | null;
-  /** Of modules that are incubated together on one device; null unless the recipe says so. */
+  /** For modules that are incubated together on one device; null unless the recipe sets `incubation.together`. */
   readonly together: TogetherPlan | null;
-  /** The most the run holds on disk at once: the newest, the best and one checkpoint being written of each phase. */
+  /** Maximum disk usage of the run: for each phase the newest checkpoints, the best one, and one that is being written. */
   readonly disk_bytes: number;
 }
 
-/** What modules spend and save as one process trains them. */
+/** Cost and savings if one process trains all modules. */
 export interface TogetherPlan {
-  /** Fewer than `incubation` says: the frozen prefix's forward pass is run once for all. */
+  /** Savings compared with `incubation`, because the frozen prefix's forward pass runs once for all modules. */
   readonly saved_block_passes: number;
-  /** Weights, gradients and optimisers of all, and the activations of one; null where the model does not tell. */
+  /** Weights, gradients and optimisers of all modules, and activations of one; null if the model does not state their size. */
   readonly memory_bytes: number | null;
 }
 
 const BYTES_PER_WEIGHT = 4;
-/** The best, and one being written. */
+/** The best checkpoint, and one that is being written. */
 const CHECKPOINTS_BESIDE = 2;
 
-/** Training images: of all phases, or of each. */
+/** Number of training images, for all phases or by phase. */
 export type TrainImages = number | ((name: PhaseName) => number);
 
 /**
@@ -102,7 +102,7 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
   const modules = plans.filter(({ phase }) => isModule(phase));
   const held = modules.map(({ model_bytes }) => model_bytes);
   const sum = held.reduce((a, b) => a + b, 0);
-  // One at a time is in its step: what it holds beside its own weights, gradients and optimiser.
+  // Only one module at a time needs memory in addition to its weights, gradients and optimiser.
   const beside = modules.map(({ memory }, i) => (memory.peak === null ? null : memory.peak - held[i]));
   const most = beside.includes(null) ? null : Math.max(0, ...(beside as number[]));
   return {
@@ -111,7 +111,7 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
   };
 }
 
-/** @param cost block-passes to reach, instead of the phase's epochs */
+/** @param cost block-passes to train for, instead of the phase's epochs */
 function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
   const blueprint = blueprintOf(recipe);
   const { settings, depths, regimes, target } = phase;

@@ -1,6 +1,6 @@
 import { type Job, type Network, type Share, sharesOf } from './parallel-time.js';
 
-/** A job at its place: devices `from` to `from + devices - 1`, from `start` to `end`. */
+/** A scheduled job: it runs on devices `from` to `from + devices - 1`, from time `start` to `end`. */
 export interface Placed<Name extends string = string> {
   readonly name: Name;
   readonly from: number;
@@ -9,24 +9,24 @@ export interface Placed<Name extends string = string> {
   readonly end: number;
 }
 
-/** When what runs where. Times are in the unit of the jobs' step times. */
+/** When and where each job runs. Times are in the unit of the jobs' step times. */
 export interface Schedule<Name extends string = string> {
   readonly devices: number;
   readonly placed: readonly Placed<Name>[];
   /** From the first start to the last end. */
   readonly wall: number;
-  /** The longest chain of jobs that wait for one another's results, placed as they are. */
+  /** The longest chain of jobs that depend on each other, with the times of their placement. */
   readonly critical: { readonly names: readonly Name[]; readonly time: number };
   /** Sum over the jobs of devices x time. */
   readonly deviceTime: number;
-  /** Share of all devices' time up to the end in which they compute: neither idle nor exchanging gradients. */
+  /** Share of all devices' time in which they compute, and are neither idle nor exchanging gradients. */
   readonly utilisation: number;
 }
 
 /**
- * Places jobs on equal devices. What is ready together runs together: on a device each or by data parallelism on
- * several, one after another where there are too few devices, whichever ends first. The choice for n devices is among
- * all that fewer devices would have had, so that more devices never take longer.
+ * Places jobs on equal devices. Jobs that are ready at the same time are placed together: at once, each on one device or
+ * on several with data parallelism, or in queues, whichever finishes first. The options for n devices include all options
+ * for fewer devices, so more devices never take longer.
  */
 export function schedule<Name extends string>(
   jobs: readonly Job<Name>[],
@@ -35,7 +35,7 @@ export function schedule<Name extends string>(
 ): Schedule<Name> {
   const placed: Placed<Name>[] = [];
   const isPlaced = (name: Name) => placed.some((each) => each.name === name);
-  // What is needed but not among the jobs is there already.
+  // A need that is not among the jobs is already met.
   const names = jobs.map(({ name }) => name);
   let wall = 0;
   while (placed.length < jobs.length) {
@@ -59,7 +59,7 @@ export function schedule<Name extends string>(
   };
 }
 
-/** The best placement of jobs that do not wait for one another, from time 0. */
+/** The best placement of jobs that do not depend on each other, starting at time 0. */
 function placeTogether<Name extends string>(
   jobs: readonly Job<Name>[],
   devices: number,
@@ -79,7 +79,7 @@ interface Options<Name extends string> {
   readonly shares: readonly Share[];
 }
 
-/** All at once: the longest is given more devices for as long as there are any. That is the least longest time. */
+/** Runs all jobs at once and gives spare devices to the longest job, again and again. This minimises the longest time. */
 function beside<Name extends string>(options: readonly Options<Name>[], devices: number): Placed<Name>[] {
   const chosen = options.map(() => 0);
   const share = (job: number) => options[job].shares[chosen[job]];
@@ -98,7 +98,7 @@ function beside<Name extends string>(options: readonly Options<Name>[], devices:
   });
 }
 
-/** Groups of equal size, each with a queue: the longest job that is left goes to the group that is free first. */
+/** Groups of equal size, each with a queue: the longest remaining job goes to the group that is free first. */
 function* queues<Name extends string>(
   options: readonly Options<Name>[],
   devices: number,
@@ -125,7 +125,7 @@ function* queues<Name extends string>(
 
 function criticalPath<Name extends string>(jobs: readonly Job<Name>[], placed: readonly Placed<Name>[]) {
   const paths = new Map<Name, { names: readonly Name[]; time: number }>();
-  // Placed after what they need.
+  // Each job is placed after the jobs that it needs.
   for (const { name, start, end } of placed) {
     const { needs } = jobs.find((job) => job.name === name) as Job<Name>;
     const before = longest(needs.flatMap((need) => paths.get(need) ?? []));

@@ -1,14 +1,14 @@
 /**
- * What another value of a key does to a phase that was begun with the old one.
- * - `result`: the phase would have another result.
+ * Effect of changing a key after a phase has begun.
+ * - `result`: the phase would have a different result.
  * - `length`: the phase trains longer or shorter, and can be continued.
- * - `none`: the same result, beyond rounding; the key may be changed at any time.
+ * - `none`: the result is the same except for rounding; the key may be changed at any time.
  */
 export type KeyEffect = 'result' | 'length' | 'none';
 
 type Effects = Readonly<Record<string, KeyEffect>>;
 
-/** Of `training` and of each phase. */
+/** Effects of the keys in `training` and in each phase. */
 const TRAINING: Effects = {
   epochs: 'length',
   batch_size: 'result',
@@ -29,7 +29,7 @@ const TRAINING: Effects = {
   'distill.tau': 'result',
   'distill.weights': 'result',
   'distill.normalise': 'result',
-  // It decides which checkpoint is the best.
+  // Determines which checkpoint is the best.
   eval_every: 'result',
   early_stop: 'result',
   'early_stop.patience': 'result',
@@ -45,7 +45,7 @@ const TRAINING: Effects = {
   'optimizer.eps': 'result',
   'optimizer.momentum': 'result',
   'optimizer.layer_decay': 'result',
-  // The state is the same, wherever it is kept.
+  // The optimiser state is the same wherever it is stored.
   'optimizer.sharded': 'none',
   'schedule.kind': 'result',
   'schedule.warmup': 'result',
@@ -55,9 +55,9 @@ const TRAINING: Effects = {
   'schedule.milestones': 'result',
   'schedule.factor': 'result',
   'schedule.decay_share': 'result',
-  // Of MT and of single modules.
+  // Only in MT and in single modules.
   objective: 'result',
-  // Where images are does not count; data.json records which they are.
+  // The location of the images does not matter; data.json records which images were used.
   'data.path': 'none',
   'data.fraction': 'result',
   'data.train_images': 'result',
@@ -118,8 +118,8 @@ const OTHERS: Effects = {
   'data.augment.repeats': 'result',
   'data.augment.fast_decode': 'result',
   'data.shuffle': 'result',
-  // A phase that ends without an unreadable image has the same result. With one, `fail` has no result, and `replace`
-  // logs each image that it replaced.
+  // Without unreadable images the result is the same. With one, `fail` ends the phase without a result, and `replace`
+  // logs each replaced image.
   'data.bad_images': 'none',
   'start.meta': 'result',
   'start.model': 'result',
@@ -160,9 +160,9 @@ const OTHERS: Effects = {
 const TRAINING_SECTION = /^(?:training|phases\.(?:PT|MT|FT|E2E|modules\.\d+))\.(.+)$/;
 
 /**
- * What another value of a recipe's key does to a phase that was begun with the old one.
+ * Effect of changing a recipe key after a phase has begun.
  * @param key path of the key, such as `phases.MT.optimizer.lr`
- * @returns nothing for a key that is not classified
+ * @returns undefined if the key is not classified
  */
 export function knownEffect(key: string): KeyEffect | undefined {
   if (key.startsWith('versions.')) return 'none';
@@ -171,7 +171,7 @@ export function knownEffect(key: string): KeyEffect | undefined {
   return Object.hasOwn(effects, own) ? effects[own] : undefined;
 }
 
-/** `knownEffect`; a key of another version has a say in the result. */
+/** Like `knownEffect`, but assumes that an unknown key (from another version) affects the result. */
 export function effectOf(key: string): KeyEffect {
   return knownEffect(key) ?? 'result';
 }

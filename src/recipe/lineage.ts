@@ -14,30 +14,30 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const lineageSchema = z.object({ parent: sha256.nullable(), recipe: sha256, data: sha256 });
 
 /**
- * Where a phase's weights come from, as its checkpoints tell: SHA-256 each. Modules fit together that have the same
- * `parent`, wherever and from whichever file they were incubated.
+ * Origin of a phase's weights, recorded in its checkpoints as SHA-256 hashes. Modules with the same `parent` fit
+ * together, no matter where and from which file they were incubated.
  */
 export interface Lineage {
-  /** The weights that the phase started from; null where there were none. */
+  /** The weights that the phase started from; null if it started from scratch. */
   readonly parent: string | null;
-  /** What of the recipe has a say in its result. */
+  /** The parts of the recipe that affect the result. */
   readonly recipe: string;
-  /** The training images: names, labels, classes, some sizes. */
+  /** The training images: names, labels, classes and some file sizes. */
   readonly data: string;
 }
 
-/** What a checkpoint's manifest tells; nothing in those of before there was lineage. */
+/** The lineage in a checkpoint's manifest; undefined in checkpoints of versions without lineage. */
 export function lineageIn(manifest: Readonly<Record<string, unknown>>): Lineage | undefined {
   return lineageSchema.safeParse(manifest.lineage).data;
 }
 
-/** The lineage of a phase that starts from weights of the hash `parent`, or from none. */
+/** The lineage of a phase that starts from weights with the hash `parent`, or from scratch (null). */
 export function lineageOf(recipe: Recipe, phase: Phase, parent: string | null, train: Dataset): Lineage {
   return { parent, recipe: recipeHash(recipe, phase), data: dataHash(train) };
 }
 
 /**
- * What of a phase that goes on is not as it was when it began, for its log: it will not end as it would have.
+ * Log messages for a resumed phase whose recipe or images have changed since it began, which changes its result.
  * @param earlier `earlierHashes` of its recipe
  */
 export function changesSince(began: Lineage, now: Lineage, earlier: readonly string[] = []): string[] {
@@ -51,8 +51,8 @@ export function changesSince(began: Lineage, now: Lineage, earlier: readonly str
 }
 
 /**
- * Hash of the weights of stages: of their names, dtypes, shapes and bytes, not of the file they come from. It takes a
- * second for each GB or so.
+ * Hash of the weights of stages: their names, dtypes, shapes and bytes, independent of the file they come from. Takes
+ * about a second per GB.
  */
 export function weightsHash(stages: readonly ReadonlyMap<string, TensorData>[]): string {
   const hash = createHash('sha256');
@@ -66,10 +66,10 @@ export function weightsHash(stages: readonly ReadonlyMap<string, TensorData>[]):
   return hash.digest('hex');
 }
 
-/** Node hashes less than 2 GiB at a time. */
+/** Node can only hash less than 2 GiB per call. */
 const CHUNK = 2 ** 30;
 
-/** Hash of what of a recipe has a say in a phase's result: not where images lie, how often is saved, what runs it. */
+/** Hash of the parts of a recipe that affect a phase's result: not image paths, checkpoint intervals or hardware settings. */
 export function recipeHash(recipe: Recipe, phase: Phase, unchanging = UNCHANGING): string {
   const model = familyOf(recipe.model).identity(modelConfigOf(recipe));
   const settings = sayingKeys(phase.settings, 'training', unchanging);
@@ -80,7 +80,7 @@ export function recipeHash(recipe: Recipe, phase: Phase, unchanging = UNCHANGING
   return jsonHash({ seed: recipe.seed, model, data, head: recipe.start.head, ...own, starts });
 }
 
-/** The hashes that earlier versions gave the same recipe: they included some settings that have no say in a result. */
+/** The hashes of the same recipe in earlier versions, which included some settings that do not affect the result. */
 export function earlierHashes(recipe: Recipe, phase: Phase): string[] {
   const both = [false, true];
   return ['fail', 'replace'].flatMap((bad) =>
@@ -96,14 +96,14 @@ export function earlierHashes(recipe: Recipe, phase: Phase): string[] {
   );
 }
 
-/** Values, in the hash, of settings that have no say in a result, but were in the hashes of earlier versions: their defaults. */
+/** Default values of settings that do not affect the result. They stay in the hash because earlier versions included them. */
 const UNCHANGING: Readonly<Record<string, unknown>> = {
   'data.bad_images': 'fail',
   'training.activation_checkpointing': false,
   'training.optimizer.sharded': false,
 };
 
-/** A section without the keys that have no say in a result. */
+/** A section without the keys that do not affect the result. */
 function sayingKeys(section: object, path: string, unchanging: typeof UNCHANGING): object {
   const kept = Object.entries(section).flatMap(([key, value]): [string, unknown][] => {
     const own = `${path}.${key}`;
@@ -116,10 +116,10 @@ function sayingKeys(section: object, path: string, unchanging: typeof UNCHANGING
   return Object.fromEntries(kept);
 }
 
-/** Sizes of so many images, spread over all, are looked at. */
+/** Maximum number of images whose sizes are hashed, spread evenly over the data set. */
 const SIZED = 1000;
 
-/** Hash of a data set's names below its folder, labels, classes and some sizes; no pixels are read. */
+/** Hash of a data set's file names (relative to its folder), labels, classes and some file sizes; no pixels are read. */
 export function dataHash(dataset: Dataset): string {
   const { length, classes } = dataset;
   const hash = createHash('sha256').update(`${JSON.stringify([length, classes])}\n`);
@@ -136,7 +136,7 @@ function jsonHash(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value, sorted)).digest('hex');
 }
 
-/** Objects with their keys in order: a recipe read from JSON has them in another. */
+/** JSON replacer that sorts the keys of objects, because a recipe read from JSON may have them in a different order. */
 function sorted(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

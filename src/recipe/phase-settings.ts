@@ -3,7 +3,7 @@ import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema
 
 type OptimizerName = TrainingSettings['optimizer']['name'];
 
-/** Defaults: the paper's, as in the official code. */
+/** The paper's defaults, as in the official code. */
 const DEFAULTS: TrainingSettings = {
   epochs: 100,
   batch_size: 256,
@@ -45,16 +45,16 @@ const DEFAULTS: TrainingSettings = {
   },
 };
 
-/** Where an optimiser's authors chose otherwise. */
+/** Different defaults for single optimisers, as chosen by their authors. */
 const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['optimizer']>>> = {
   lamb: { eps: 1e-6 },
   lion: { betas: [0.9, 0.99] },
 };
 
 /**
- * All settings of a phase. Later layers win: the general defaults, the phase's own, the recipe's `training`, its
- * `phases.<name>`.
- * @throws InputError when `total_batch` is no multiple of `batch_size`
+ * All settings of a phase. Later layers override earlier ones: the general defaults, the defaults of the phase, the
+ * recipe's `training`, the recipe's `phases.<name>`.
+ * @throws InputError if `total_batch` is not a multiple of `batch_size`
  */
 export function phaseSettings(
   recipe: Recipe,

@@ -5,33 +5,33 @@ import { phaseSettings } from './phase-settings.js';
 import { blueprintOf, metaDepthsOf, targetDepths } from './recipe-model.js';
 import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
 
-/** `PT`, `MT/0` ..., `FT`, `E2E`: also the phase's folder in the run. */
+/** `PT`, `MT/0` ..., `FT`, `E2E`. The name is also the phase's folder in the run. */
 export type PhaseName = 'PT' | `MT/${number}` | 'FT' | 'E2E';
 
-/** Where a stage's first weights come from: a phase's result, a file that the recipe's `start` names, or nowhere. */
+/** Source of a stage's initial weights: the result of a phase, a file from the recipe's `start`, or null (from scratch). */
 export type Source = PhaseName | 'start.meta' | 'start.model' | null;
 
-/** A phase, as data: which stages it builds, which of them train, and where their weights come from. */
+/** Description of a phase: which stages it builds, which of them train, and where their weights come from. */
 export interface Phase {
   readonly name: PhaseName;
-  /** Blocks of each stage. */
+  /** Number of blocks in each stage. */
   readonly depths: readonly number[];
-  /** Blocks of each module of the target: what the stages stand for. */
+  /** Number of blocks in each module of the target model. Each stage stands for one of these modules. */
   readonly target: readonly number[];
   readonly regimes: readonly Regime[];
-  /** Stage i starts from stage i of that phase's result, or of a file of `start`, or from scratch. */
+  /** Stage i starts from stage i of this phase's result or `start` file, or from scratch. */
   readonly sources: readonly Source[];
-  /** Parameters that weight decay leaves alone, by stage-local name. */
+  /** Stage-local names of the parameters that are exempt from weight decay. */
   readonly undecayed: readonly string[];
   readonly settings: TrainingSettings;
-  /** Train until the cost of all other phases is reached, not for `settings.epochs`. */
+  /** Train until the cost of all other phases is reached, instead of for `settings.epochs`. */
   readonly equalCost: boolean;
-  /** imitate: the trained module learns the features of the meta stage in its place, not the labels. */
+  /** imitate: the trained module learns the features of the meta stage that it replaces, not the labels. */
   readonly objective: 'classify' | 'imitate';
 }
 
 /**
- * The phases of a recipe, each after those it starts from.
+ * The phases of a recipe, each after the phases that it starts from.
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -51,7 +51,7 @@ export function phasesOf(recipe: Recipe): Phase[] {
   return [...phases, baseline];
 }
 
-/** All but the baseline. */
+/** All phases except the baseline. */
 function ownPhases(recipe: Recipe): Phase[] {
   const { start, incubation } = recipe;
   if (start.model !== undefined) return [finetuning(recipe)];
@@ -87,7 +87,7 @@ function incubations(recipe: Recipe): Phase[] {
       target,
       regimes: hybridRegimes(target.length, index),
       sources: target.map((_, stage) => (stage === index ? null : parent)),
-      // As the official code: a bare stage does not say which names to leave alone, so they are decayed.
+      // As in the official code: a bare stage does not list exempt parameters, so all of them are decayed.
       undecayed: [],
       settings: phaseSettings(recipe, moduleSettings(recipe, override, index)),
       equalCost: false,
@@ -96,7 +96,7 @@ function incubations(recipe: Recipe): Phase[] {
   );
 }
 
-/** What all modules have of their own, and this one before that. */
+/** The settings for all modules, overridden by those of this module. */
 function moduleSettings(recipe: Recipe, ofAll: TrainingOverride, index: number): TrainingOverride {
   const { data: _, ...own } = recipe.phases.modules?.[index] ?? {};
   return {
@@ -123,7 +123,10 @@ function finetuning(recipe: Recipe): Phase {
   };
 }
 
-/** The phase of that name. */
+/**
+ * The phase with this name.
+ * @throws InputError if the recipe has no such phase
+ */
 export function phaseOf(recipe: Recipe, name: PhaseName): Phase {
   const phases = phasesOf(recipe);
   const phase = phases.find((candidate) => candidate.name === name);
@@ -134,8 +137,8 @@ export function phaseOf(recipe: Recipe, name: PhaseName): Phase {
 }
 
 /**
- * The phases that a user names, each once, in the order of the recipe. `MT` stands for all modules.
- * @throws InputError listing those that the recipe has, where one is not among them
+ * The phases that a user names, without duplicates, in the order of the recipe. `MT` stands for all modules.
+ * @throws InputError listing the recipe's phases, if a name is not one of them
  */
 export function phasesNamed(recipe: Recipe, names: readonly string[]): PhaseName[] {
   const all = phasesOf(recipe).map(({ name }) => name);
@@ -151,27 +154,27 @@ function namesText(names: readonly PhaseName[]): string {
   return names.some((name) => name.startsWith('MT/')) ? `${all}; MT means all modules` : all;
 }
 
-/** Phases with all that they start from and that is not done, in the order of the recipe. */
+/** The named phases and all unfinished phases that they start from, in the order of the recipe. */
 export function withNeeds(
   all: readonly Phase[],
   names: readonly PhaseName[],
   isDone: (name: PhaseName) => boolean,
 ): PhaseName[] {
   const wanted = new Set(names);
-  // Each phase comes after those it starts from.
+  // Each phase comes after the phases that it starts from.
   for (const phase of [...all].reverse()) {
     if (wanted.has(phase.name)) for (const need of needsOf(phase)) if (!isDone(need)) wanted.add(need);
   }
   return all.map(({ name }) => name).filter((name) => wanted.has(name));
 }
 
-/** Whether a phase starts from another, directly or not. */
+/** Whether a phase starts from another phase, directly or indirectly. */
 export function dependsOn(phases: readonly Phase[], name: PhaseName, other: PhaseName): boolean {
   const own = phases.filter((phase) => phase.name === name);
   return own.flatMap(needsOf).some((need) => need === other || dependsOn(phases, need, other));
 }
 
-/** The last phase that all of these are or start from; the baseline, from which nothing starts, counts only by itself. */
+/** The last phase that each named phase is or depends on. The baseline is ignored unless it is the only name. */
 export function commonStart(phases: readonly Phase[], names: readonly PhaseName[]): PhaseName | undefined {
   const others = names.filter((name) => name !== 'E2E');
   if (others.length === 0) return names[0];

@@ -5,9 +5,9 @@ import { isTogether, sharesWithOthers, targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
- * What no single key of a recipe tells.
+ * Checks that the keys of a recipe are consistent with each other.
  * @param source for messages
- * @throws InputError naming the keys that do not go together
+ * @throws InputError naming the inconsistent keys
  */
 export function checkTogether(recipe: Recipe, source: string): void {
   const { data, model, start } = recipe;
@@ -55,7 +55,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   }
 }
 
-/** Without modules there must be something else to train, of a set length. */
+/** Without modules, there must be another phase to train, and its length must be set. */
 function requireUndivided({ start, phases }: Recipe, source: string): void {
   if (start.meta !== undefined) {
     throw new InputError(`${source}: start.meta: no modules incubate in it, as incubation is none`);
@@ -72,7 +72,7 @@ function requireUndivided({ start, phases }: Recipe, source: string): void {
   );
 }
 
-/** Drop-path rates rise over a hybrid's own depth: of hybrids of other depths the prefix's differ. */
+/** Drop-path rates rise over the depth of a hybrid, so hybrids of different depths have different rates in the shared prefix. */
 function requireSharable(recipe: Recipe, source: string): void {
   const modules = phasesOf(recipe).filter(({ name }) => sharesWithOthers(recipe, name));
   const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);

@@ -44,7 +44,7 @@ const augment = z.union([
   }),
 ]);
 
-/** Mean and deviation of ImageNet's channels, of pixels from 0 to 1. */
+/** Mean and standard deviation of ImageNet's channels, for pixel values from 0 to 1. */
 export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 export const data = z

@@ -1,11 +1,11 @@
 export interface Difference {
   readonly key: string;
-  /** As JSON; null where the recipe has no such key. */
+  /** The value as JSON; null if the recipe does not have the key. */
   readonly here: string | null;
   readonly there: string | null;
 }
 
-/** The settings in which two recipes differ, by their path (`training.optimizer.lr`), in the order of the first. */
+/** The settings in which two recipes differ, by path (`training.optimizer.lr`), in the order of the first recipe. */
 export function recipeDifference(here: unknown, there: unknown): Difference[] {
   const own = new Map(leaves(here));
   const other = new Map(leaves(there));
@@ -14,7 +14,7 @@ export function recipeDifference(here: unknown, there: unknown): Difference[] {
     .filter(({ here, there }) => here !== there);
 }
 
-/** Every value that is no object, as JSON, by its path. */
+/** Every value that is not an object, as JSON, with its path. */
 export function leaves(value: unknown, path = ''): [key: string, json: string][] {
   const isBranch = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!isBranch) return path === '' ? [] : [[path, JSON.stringify(value)]];

@@ -6,9 +6,9 @@ import { expandHome } from '../files/home.js';
 import { readSmallText } from '../files/small-file.js';
 
 /**
- * What a YAML (or JSON) recipe says, not yet checked. With `extends: other.yaml`, a path from its own folder, it
- * is the other recipe with what this one says instead, key by key.
- * @throws InputError naming the file that is missing, no YAML, or extends itself
+ * Reads a YAML (or JSON) recipe without checking it. With `extends: other.yaml` (relative to the recipe's own folder),
+ * the result is the other recipe, overridden by this one key by key.
+ * @throws InputError naming the file that does not exist, is not YAML, or extends itself
  */
 export function readRecipeFile(path: string, extending: readonly string[] = []): unknown {
   const file = resolve(path);
@@ -44,12 +44,12 @@ function parsed(path: string, extendedBy: string | undefined): unknown {
   }
 }
 
-/** A long recipe has five thousand. */
+/** A long recipe has five thousand bytes. */
 const MOST_BYTES = 2 ** 20;
 
 const MOST_DEPTH = 200;
 
-/** The library takes kilobytes for each level. */
+/** Whether a text is nested too deeply. The YAML library uses kilobytes per level. */
 function isDeep(text: string): boolean {
   let depth = 0;
   for (const [character] of text.matchAll(/[[\]{}]/g)) {
@@ -59,7 +59,7 @@ function isDeep(text: string): boolean {
   return text.includes('- '.repeat(MOST_DEPTH)) || text.includes('? '.repeat(MOST_DEPTH));
 }
 
-/** The library compares each key of a map with all before it. */
+/** Finds duplicate keys itself, because the YAML library compares each key of a map with all previous keys. */
 function parsedYaml(text: string): unknown {
   if (isDeep(text)) throw new Error(`it is nested deeper than ${MOST_DEPTH} levels`);
   const lines = new LineCounter();

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { keysAt, pathsOf } from './recipe-keys.js';
 
-/** What other programs call a setting. */
+/** Names that other programs use for a setting. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   learning_rate: 'training.optimizer.lr',
   base_lr: 'training.optimizer.lr',
@@ -35,8 +35,8 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 };
 
 /**
- * What to do about a key that a recipe does not have.
- * @param path of the section in which it was found
+ * The hint for an unknown key in a recipe.
+ * @param path of the section that contains the key
  * @param input the whole recipe, as written
  */
 export function unknownKeyHint(
@@ -49,7 +49,7 @@ export function unknownKeyHint(
   const where = path.length === 0 ? 'a recipe' : path.join('.');
   const keys = known.length === 0 ? undefined : `the keys of ${where} are ${known.join(', ')}`;
   const meant = meantKey(schema, path.map(String), key, known);
-  // A key that only another kind of model has.
+  // The key exists, but only for another kind of model.
   const isSame = meant === [...path.map(String), key].join('.');
   const question = meant === undefined || isSame ? undefined : `did you mean \`${meant}\`?`;
   const parts = [question, keys].filter((part) => part !== undefined);
@@ -69,7 +69,7 @@ function meantKey(
   const plain = key.toLowerCase().replaceAll('-', '_');
   const named = OTHER_NAMES[plain]?.split('.') ?? [plain];
   const found = all.filter((each) => endsWith(each.split('.'), named));
-  // Below the section itself, or as a phase has it what `training` has for all.
+  // Prefer a key in the section itself, then, in a phase, the phase's version of a key of `training`.
   const own = inSection(found, path.join('.'));
   if (own !== undefined) return own;
   const rest = named[0] === 'training' ? named.slice(1) : named;
@@ -90,7 +90,7 @@ function endsWith(path: readonly string[], end: readonly string[]): boolean {
   return end.every((key, i) => path[path.length - end.length + i] === key);
 }
 
-/** The name that is spelt most alike, if one is. */
+/** The name with the most similar spelling, if any is close enough. */
 function closest(name: string, names: readonly string[]): string | undefined {
   const most = name.length < 4 ? 1 : Math.min(2, Math.floor(name.length / 3));
   const distances = names.map((each) => [each, distance(name.toLowerCase(), each.toLowerCase())] as const);
@@ -98,7 +98,7 @@ function closest(name: string, names: readonly string[]): string | undefined {
   return near[0]?.[0];
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that make one name the other. */
+/** Edit distance: the number of insertions, deletions, replacements and swaps of adjacent characters. 3 means too many. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3;
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];

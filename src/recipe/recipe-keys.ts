@@ -13,7 +13,7 @@ interface Schema {
 
 /**
  * The keys that a value of a schema may have at a path, for messages.
- * @param input the whole value: of the kinds that it may be of by a constant key, such as a family, only its own counts
+ * @param input the whole value. If a constant key, such as a family, selects between variants, only its own variant counts
  */
 export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input?: unknown): string[] {
   const all = jsonSchema(schema);
@@ -27,7 +27,7 @@ export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input?: 
   return [...new Set(found.flatMap(({ properties = {} }) => Object.keys(properties)))];
 }
 
-/** Every path of keys that a value of a schema may have, sections before what is in them; keys of records left out. */
+/** Every key path that a value of a schema may have, sections before their contents. Keys of records are left out. */
 export function pathsOf(schema: z.ZodType): string[] {
   const below = (each: Schema, path: string): string[] =>
     choices(each).flatMap(({ properties = {} }) =>
@@ -40,9 +40,9 @@ export function pathsOf(schema: z.ZodType): string[] {
 }
 
 /**
- * Every path at which a value of a schema may have what is no section: a key of a section that may also be a single value,
- * such as null, is one too.
- * @param any what stands for a key of a record
+ * Every path at which a value of a schema may be something other than a section. This includes sections that may also be
+ * a single value, such as null.
+ * @param any placeholder for the keys of records
  */
 export function leafKeys(schema: z.ZodType, any: string): string[] {
   const below = (each: Schema, path: string): string[] =>
@@ -57,7 +57,7 @@ export function leafKeys(schema: z.ZodType, any: string): string[] {
   return [...new Set(below(jsonSchema(schema), ''))];
 }
 
-/** The alternatives of a schema that are none of several themselves. */
+/** All alternatives of a schema, with nested alternatives flattened. */
 function ends(schema: Schema): readonly Schema[] {
   const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])];
   return parts.length === 0 ? [schema] : parts.flatMap(ends);
@@ -73,7 +73,7 @@ function choices(schema: Schema, value?: unknown): readonly Schema[] {
   return [schema, ...(meant.length === 0 ? parts : meant).flatMap((part) => choices(part, value))];
 }
 
-/** Whether the constant keys of an object's schema are those of the value. */
+/** Whether a value matches the constant keys of an object's schema. */
 function agrees({ properties = {}, required = [] }: Schema, value: unknown): boolean {
   return Object.entries(properties).every(([key, { const: constant }]) => {
     if (constant === undefined) return true;

@@ -15,7 +15,7 @@ export function blueprintOf(recipe: Recipe): Blueprint {
   return familyOf(recipe.model).blueprint(modelConfigOf(recipe));
 }
 
-/** Blocks of each module of the recipe's target model; of one that is not divided, all in one. */
+/** Number of blocks in each module of the recipe's target model. An undivided model counts as one module. */
 export function targetDepths(recipe: Recipe): number[] {
   const { depth } = blueprintOf(recipe);
   if (recipe.incubation === 'none') return [depth];
@@ -28,18 +28,18 @@ export function targetDepths(recipe: Recipe): number[] {
   return divide(depth, depths === undefined ? { modules: modules ?? 4 } : { depths });
 }
 
-/** Blocks of each stage of the recipe's meta model. */
+/** Number of blocks in each stage of the recipe's meta model. Empty if the model is not divided. */
 export function metaDepthsOf(recipe: Recipe): number[] {
   const { incubation } = recipe;
   return incubation === 'none' ? [] : metaDepths(targetDepths(recipe).length, incubation.meta_depth);
 }
 
-/** Whether the recipe's modules see the same batches, and share a process where they share a device. */
+/** Whether the recipe's modules see the same batches, and share a process if they share a device. */
 export function isTogether({ incubation }: Recipe): boolean {
   return incubation !== 'none' && incubation.together;
 }
 
-/** Whether the phase is a module that trains together with others. A module with its own settings or images does not. */
+/** Whether the phase is a module that trains together with other modules. One with its own settings or images does not. */
 export function sharesWithOthers(recipe: Recipe, name: string): boolean {
   return (
     isTogether(recipe) &&

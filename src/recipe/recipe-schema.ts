@@ -127,7 +127,7 @@ export const recipeSchema = z.strictObject({
     .optional(),
 });
 
-/** A recipe as written: what has a default may be left out. */
+/** A recipe as written: keys with a default may be omitted. */
 export type RecipeInput = z.input<typeof recipeSchema>;
-/** A recipe with the defaults of everything but training filled in (see `phaseSettings`). */
+/** A recipe with all defaults filled in except those of training (see `phaseSettings`). */
 export type Recipe = z.output<typeof recipeSchema>;

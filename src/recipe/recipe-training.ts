@@ -106,7 +106,7 @@ export const settings = z.strictObject({
   schedule,
 });
 
-/** Settings of one phase's training, all of them. */
+/** The complete training settings of one phase. */
 export type TrainingSettings = z.infer<typeof settings>;
 
 export const override = settings.partial().extend({
@@ -114,10 +114,10 @@ export const override = settings.partial().extend({
   schedule: schedule.partial().optional(),
 });
 
-/** Settings that a recipe gives for all phases, or for one. */
+/** Settings that a recipe gives for all phases or for one phase. */
 export type TrainingOverride = z.infer<typeof override>;
 
-/** Incubation's own choice beside the settings. */
+/** Settings of the incubation phases, including their own key `objective`. */
 export const incubationOverride = override.extend({
   objective: z
     .enum(['classify', 'imitate'])
@@ -127,7 +127,7 @@ export const incubationOverride = override.extend({
     .default('classify'),
 });
 
-/** What one module has of its own: settings, and which of the images it learns from. */
+/** Settings of a single module, including which images it trains on. */
 export const moduleOverride = override.extend({
   data: z
     .strictObject({

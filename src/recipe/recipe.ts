@@ -25,9 +25,9 @@ export function defineRecipe(input: RecipeInput): Recipe {
 }
 
 /**
- * Reads a YAML (or JSON) recipe, which may extend another.
- * @param settings `key.path=value` each, values as YAML; they replace what the file says
- * @throws InputError naming file and key
+ * Reads a YAML (or JSON) recipe, which may extend another recipe.
+ * @param settings each `key.path=value`, with the value as YAML; they override the file
+ * @throws InputError naming the file and the key
  *
  * @example
  * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
@@ -36,7 +36,7 @@ export function readRecipe(path: string, settings: readonly string[] = []): Reci
   return readRecipeInput(path, settings).recipe;
 }
 
-/** A recipe with what it states itself: in a checked one, defaults look the same. */
+/** A recipe with its raw input. In the checked recipe, explicit values cannot be distinguished from defaults. */
 export interface WrittenRecipe {
   readonly recipe: Recipe;
   readonly input: unknown;
@@ -44,7 +44,7 @@ export interface WrittenRecipe {
   readonly source: string;
 }
 
-/** `readRecipe`, with what the recipe states itself. */
+/** Like `readRecipe`, but also returns the raw input. */
 export function readRecipeInput(path: string, settings: readonly string[] = []): WrittenRecipe {
   const input = withSettings(readRecipeFile(path), settings);
   return { input, recipe: checkedRecipe(input, path), source: path };
@@ -55,7 +55,7 @@ export function recipeJsonSchema(): object {
   const extending = z.string().describe('A recipe, by its path from here, that this one changes.').optional();
   return z.toJSONSchema(recipeSchema.extend({ extends: extending }), {
     io: 'input',
-    // Editors complete keys in both; `anyOf` is the one that more tools read.
+    // Editors complete keys in both `oneOf` and `anyOf`, but more tools support `anyOf`.
     override: ({ jsonSchema }) => {
       if (jsonSchema.oneOf === undefined) return;
       jsonSchema.anyOf = jsonSchema.oneOf;
@@ -65,9 +65,9 @@ export function recipeJsonSchema(): object {
 }
 
 /**
- * Checks a recipe, and fills its defaults in.
+ * Checks a recipe and fills in its defaults.
  * @param source for messages
- * @throws InputError naming the first wrong key
+ * @throws InputError naming the first invalid key
  */
 export function checkedRecipe(input: unknown, source: string): Recipe {
   const result = recipeSchema.safeParse(input);

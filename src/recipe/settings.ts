@@ -2,9 +2,9 @@ import { parse } from 'yaml';
 import { errorText, InputError } from '../base/errors.js';
 
 /**
- * Replaces values in what will be checked as a recipe.
- * @param settings `key.path=value` each, values as YAML
- * @throws InputError for a setting of another form
+ * Replaces values in a recipe that has not been checked yet.
+ * @param settings each `key.path=value`, with the value as YAML
+ * @throws InputError if a setting does not have this form
  */
 export function withSettings(input: unknown, settings: readonly string[]): unknown {
   return settings.reduce((before, setting) => {
