@@ -3,9 +3,10 @@ import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 
 /**
- * What to say if a phase goes on with another number of threads than its last checkpoint was made with: sums are then rounded
- * in another order, so that the numbers from there on differ from those of an uninterrupted run. Nothing if it begins, if the numbers are
- * equal, or if its checkpoint does not say: a GPU made it, or an older version.
+ * Warning if a phase resumes with a different number of threads than its last checkpoint was made with. Sums are then
+ * rounded in a different order, so the results differ from those of an uninterrupted run.
+ * @returns undefined if the phase has no checkpoint, the numbers are equal, or the checkpoint does not record its threads
+ *   because it was made on a GPU or by an older version
  */
 export function changedThreads(runDir: string, phase: PhaseName, threads: number): string | undefined {
   const before = newestManifest(runFolder(runDir).phase(phase).root)?.threads;

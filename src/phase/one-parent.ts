@@ -10,14 +10,14 @@ import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { metaHash } from './phase-model.js';
 
-/** What to do about modules that do not belong together. */
+/** How to handle modules that do not belong together. */
 export interface ParentOptions {
-  /** They are assembled all the same, and `note` is told what is at risk. */
+  /** Assemble them anyway, and report the risk with `note`. */
   readonly force?: boolean | undefined;
   readonly note: (line: string) => void;
 }
 
-/** As much of a hash as a person compares. */
+/** The first 12 characters of a hash, for messages. */
 export const short = (hash: string): string => hash.slice(0, 12);
 
 export const RISK =
@@ -25,9 +25,9 @@ export const RISK =
   'near chance, and fine-tuning may not make up for it';
 
 /**
- * Checks that the modules a phase is assembled from were incubated against one meta model, the run's if that is there.
- * Those not there yet, and checkpoints from before there was lineage, whose meta model is not known, are passed over.
- * @throws InputError naming each module and its meta model; or a module of another geometry, forced or not
+ * Checks that the modules of a phase were incubated against one meta model: that of the run, if it exists. Skips missing
+ * modules, and checkpoints of versions without lineage, whose meta model is unknown.
+ * @throws InputError naming each module and its meta model; or, even with `force`, a module of a different geometry
  */
 export async function requireOneParent(
   recipe: Recipe,
@@ -37,7 +37,7 @@ export async function requireOneParent(
 ): Promise<void> {
   const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as PhaseName[];
   const modules = names.flatMap((name): [name: string, parent: string][] => {
-    // Weights are verified when they are loaded.
+    // The weights are verified later, when they are loaded.
     const manifest = newestManifest(runFolder(runDir).phase(name).root);
     if (manifest === undefined) return [];
     requireFits(recipe, runDir, name, manifest);
@@ -60,8 +60,9 @@ export async function requireOneParent(
 }
 
 /**
- * @param manifest of a checkpoint of the phase
- * @throws InputError where it is of another phase, or its model is not that of the recipe's
+ * Checks that a checkpoint fits the recipe's phase.
+ * @param manifest of the checkpoint
+ * @throws InputError if it belongs to another phase, or its model is not the model of the recipe
  */
 export function requireFits(
   recipe: Recipe,

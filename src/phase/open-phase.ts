@@ -47,15 +47,15 @@ interface Opening {
   readonly note?: ((line: string) => void) | undefined;
 }
 
-/** A phase before it trains: what is trained, on what, and how far it is. */
+/** A phase that is ready to train: its model, images and progress. */
 export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 'threadBytes'> {
   readonly objective: Objective;
   readonly start: Standing;
-  /** Micro-batches of a step that this process trains on. */
+  /** Number of micro-batches per step that this process trains on. */
   readonly share: number;
 }
 
-/** Opens a phase where its last checkpoint left it, or where it begins. Of several processes all call it. */
+/** Opens a phase at its last checkpoint, or at its beginning. If there are several processes, all of them call this. */
 export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const { runDir, device, force } = run;
   const phase = phaseOf(run.recipe, run.phase);
@@ -93,7 +93,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const objective = await objectiveOf(recipe, phase, { model, runDir, device });
   const { task } = objective;
   const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
-  // A phase that goes on has the lineage it began with.
+  // A resumed phase keeps the lineage that it began with.
   const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
   if (lineage && current) {
     for (const change of changesSince(lineage, current, earlierHashes(recipe, phase))) log(change);
@@ -129,7 +129,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   };
 }
 
-/** The phase's images, compared with those of the run by rank 0; shared ones have been compared. */
+/** The images of the phase. Rank 0 compares them with those of the run; shared images have already been compared. */
 async function imagesOfPhase(
   { recipe, phase, runDir, shared, acceptDataChange: acceptChange, note }: Opening,
   { leads, led, rank }: Crew,
@@ -145,13 +145,13 @@ async function imagesOfPhase(
   const checked = leads ? checkedImages(recipe, runDir, owner, { acceptChange, note: told }) : undefined;
   checked?.record();
   const count = () => checked?.images.whole.train.length ?? 0;
-  // The others read what rank 0 has recorded.
+  // The other ranks read what rank 0 has recorded.
   const [leaders] = await led(1, async (beat) => {
     if (checked) await requireReadable(recipe, runDir, owner, checked.images, { onProgress: beat });
     return [count()];
   });
   const { whole } = checked?.images ?? knownImages(recipe, runDir, owner);
-  // A module may learn from its own share of the run's images.
+  // A module may train on its own share of the run's images.
   const images = imagesOf(recipeOfPhase(recipe, phase), whole);
   if (whole.train.length === leaders) return { images, digest: digestOf() };
   throw new InputError(
@@ -160,7 +160,7 @@ async function imagesOfPhase(
   );
 }
 
-/** A teacher must mean the same classes by its logits. */
+/** Checks that the teacher's logits refer to the same classes as the labels of the images. */
 async function checkTeacher(teacher: string, { train }: Images, log: Log): Promise<void> {
   const checkpoint = await readCheckpointFile(teacher);
   const labels = { name: `distill.teacher ${teacher}`, classes: classesOf(checkpoint), isOfRun: false };
@@ -188,7 +188,7 @@ function imagesWithLabels(
   return images;
 }
 
-/** Says how the images differ from those that the phase began with, and what becomes of its schedule. */
+/** Logs how the images differ from those that the phase began with, and how this affects its schedule. */
 function logData(
   log: Log,
   about: {
@@ -212,7 +212,7 @@ function logData(
   );
 }
 
-/** What each read from the run folder must be the same. */
+/** Checks that every rank finds the same checkpoint in the run folder. */
 async function requireSameStart({ rank, led }: Crew, step: number): Promise<void> {
   const [leaders] = await led(1, async () => [step]);
   if (leaders === step) return;

@@ -36,10 +36,10 @@ import { RAW } from '../weights/model-file/own-checkpoint.js';
 import type { Images } from './images/images.js';
 import type { Log } from './observe/phase-log.js';
 
-/** How far a phase is: what a checkpoint holds beside the tensors. */
+/** Progress of a phase, stored in a checkpoint along with the tensors. */
 export interface Standing {
   readonly step: number;
-  /** Of training, evaluation left out. */
+  /** Training time, without evaluation. */
   readonly seconds: number;
   /** The last evaluation. */
   readonly last: EvalRecord | undefined;
@@ -63,24 +63,24 @@ const standingSchema = z.object({
   best: z.number().optional(),
 });
 
-/** What training changes, beside the model's other weights. */
+/** The model, and the state that training changes with it. */
 export interface Trained {
   readonly model: StagedModel;
   readonly optimizer: Optimizer;
-  /** Averages of `averagedWeights`, where the phase keeps them. */
+  /** Averages of `averagedWeights`, if the phase keeps them. */
   readonly ema: Ema | undefined;
 }
 
-/** What `ema` averages: all that training changes. */
+/** The weights that `ema` averages: all weights that training changes. */
 export function averagedWeights(model: StagedModel): [name: string, weight: Tensor][] {
   return [...model.trainedParameters(), ...model.trainedBuffers()];
 }
 
-/** What a checkpoint's manifest says of the images. */
+/** Description of the images in a checkpoint's manifest. */
 export interface CheckpointData {
-  /** Of the data set it was trained on last: see `DataIdentity`. */
+  /** Digest of the data set that the phase was last trained on; see `DataIdentity`. */
   readonly digest: string | undefined;
-  /** With which the phase was planned: its schedule stays when images are added. */
+  /** Number of images that the phase was planned with. Its schedule does not change when images are added. */
   readonly train_images: number;
 }
 
@@ -88,8 +88,8 @@ const AVERAGED = 'ema.';
 const UPDATES = 'ema_updates';
 
 /**
- * The newest whole checkpoint of a phase; those passed over are logged. Of processes that train together all call it:
- * rank 0 reads and verifies each file once, and the others have the tensors from it.
+ * Loads the newest undamaged checkpoint of a phase and logs those that it skips. All processes that train together call
+ * this: rank 0 reads and verifies each file once, and sends the tensors to the other ranks.
  */
 export async function loadForAll(
   phaseFolder: string,
@@ -135,8 +135,9 @@ function headerOf({ step, folder, manifest, model, optimizer }: LoadedCheckpoint
 }
 
 /**
- * Puts optimiser, averages and trained weights where they were, and tells how far the phase is.
- * @throws InputError where the checkpoint's manifest is damaged, or of another phase
+ * Restores optimiser, averages and trained weights.
+ * @returns the progress of the phase
+ * @throws InputError if the checkpoint's manifest is damaged or belongs to another phase
  */
 export function resume(checkpoint: LoadedCheckpoint | undefined, trained: Trained, phase: string): Standing {
   if (checkpoint === undefined) {
@@ -181,8 +182,9 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
 }
 
 /**
- * Saves model, optimiser and standing; the best by the primary metric and the newest are kept. Of processes that train together all
- * call it, and rank 0 writes: large ones while training goes on, on a copy. The next may not be saved before `written`.
+ * Saves model, optimiser and progress. Keeps the newest checkpoints and the best one by the primary metric. All processes
+ * that train together call this, and rank 0 writes. A large checkpoint is copied, and written while training continues.
+ * Do not save the next checkpoint before `written` resolves.
  */
 export function save(
   phaseFolder: string,
@@ -207,12 +209,12 @@ export function save(
     score !== undefined && (standing.best === undefined || isBetter(primary, score, standing.best));
   const now = isBest ? { ...standing, best: score } : standing;
   if (!crew.leads) {
-    // The state's shares are gathered by all.
+    // Gathering the sharded state needs all ranks.
     if (phase.settings.optimizer.sharded) parts.optimizer.state();
     return { standing: now, written: Promise.resolve() };
   }
   const { seed, model: geometry, data: pixels } = recipe;
-  // With the geometry, a checkpoint is enough to evaluate from.
+  // With the geometry, a checkpoint can be evaluated without the recipe.
   const manifest = {
     phase: phase.name,
     seed,
@@ -238,14 +240,14 @@ export function save(
   return { standing: now, written: Promise.resolve() };
 }
 
-/** Smaller checkpoints are written before a thread would have started. */
+/** Smaller checkpoints are written in less time than a thread takes to start. */
 export const THREAD_BYTES = 2 ** 26;
 
 function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): number {
   return [...model.values(), ...optimizer.values()].reduce((sum, { data }) => sum + data.length, 0);
 }
 
-/** `model` is what is judged, and what other phases start from: with averages, those. */
+/** `model` has the weights that are evaluated and that other phases start from: the averages, if there are any. */
 function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
   const state = optimizer.state();
   if (ema === undefined) return { model: weightsOf(model), optimizer: state };

@@ -6,27 +6,27 @@ import { sortedNames } from '../files/file-names.js';
 import type { Images } from './images/images.js';
 import type { CheckpointClasses } from './start/checkpoint-classes.js';
 
-/** What a phase starts or continues from, as far as its labels are concerned. */
+/** Labels of the weights that a phase starts or resumes from. */
 export interface StartLabels {
-  /** A message's name for it: `FT`, `start.model vit.pth`. */
+  /** Name of the weights in messages: `FT`, `start.model vit.pth`. */
   readonly name: string;
-  /** Absent where it does not name its classes. */
+  /** Undefined if the weights do not name their classes. */
   readonly classes: CheckpointClasses | undefined;
-  /** It is of the run itself, whose images have been compared with those it was trained on. */
+  /** Whether the weights are from the run itself, whose images have already been compared with those it was trained on. */
   readonly isOfRun: boolean;
 }
 
-/** Images with the labels of what a phase starts from, and what was assumed of them. */
+/** Images with the labels of the weights that a phase starts from, and notes on assumptions about them. */
 export interface PhaseLabels {
   readonly images: Images;
   readonly notes: readonly string[];
 }
 
 /**
- * Gives a phase's images the labels that the weights it starts from have for the names of their classes. Where those name
- * none, or name ImageNet's ids by words, the order of the images' classes is taken, which is said.
+ * Gives a phase's images the labels that its initial weights use for the names of their classes. If the weights name no
+ * classes, or name ImageNet's ids by words, the order of the images' classes is used and a note says so.
  *
- * @throws InputError that lists classes which those weights do not know
+ * @throws InputError listing classes that the weights do not know
  */
 export function phaseLabels(images: Images, start: StartLabels | undefined): PhaseLabels {
   const { train, val } = images;
@@ -42,7 +42,7 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
   if (sameClasses(names, named.names)) {
     return { images, notes: isOfRun || isSorted(names) ? [] : [note] };
   }
-  // Renamed since, which was accepted: the run keeps the labels itself.
+  // Classes were renamed and the change was accepted; the run keeps the labels itself.
   if (isOfRun && !areSame(names, named.names)) return { images, notes: [] };
   const model = {
     count: named.names.length,
@@ -66,10 +66,10 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
 }
 
 /**
- * Compares the classes of a model that teaches with those of the images: it says of each which it takes it for.
+ * Compares the classes of a teacher with those of the images, because its outputs must refer to the same labels.
  *
- * @returns what was assumed
- * @throws InputError where it knows other classes, or the same in another order
+ * @returns the assumptions that were made
+ * @throws InputError if the teacher has different classes, or the same classes in a different order
  */
 export function requireTeachersLabels(train: Dataset, { name, classes }: StartLabels): readonly string[] {
   if (train.isUnnamed || classes === undefined || sameClasses(train.classes, classes.names)) return [];
@@ -89,7 +89,7 @@ export function requireTeachersLabels(train: Dataset, { name, classes }: StartLa
   );
 }
 
-/** @throws InputError where modules that are to be assembled were trained with other labels */
+/** @throws InputError if the modules to assemble were trained with different labels */
 export function requireSameLabels(starts: readonly StartLabels[]): void {
   const [first, ...others] = starts.filter(({ classes }) => classes !== undefined);
   const other = others.find(
@@ -104,7 +104,7 @@ export function requireSameLabels(starts: readonly StartLabels[]): void {
   );
 }
 
-/** Of images whose classes are numbers, such as Fashion-MNIST's. */
+/** The assumption for images whose classes are numbers, such as Fashion-MNIST. */
 function numbersAssumed({ name, classes }: StartLabels): string[] {
   if (classes === undefined || areNumbers(classes.names)) return [];
   return [
@@ -112,7 +112,7 @@ function numbersAssumed({ name, classes }: StartLabels): string[] {
   ];
 }
 
-/** Whether each class has the label that its name alone would give it. */
+/** Whether each class has the label that sorting by name gives it. */
 function isSorted(names: readonly string[]): boolean {
   return sameClasses(names, sortedNames([...names]));
 }

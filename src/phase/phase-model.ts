@@ -23,25 +23,25 @@ import { requireSameLabels, type StartLabels } from './phase-labels.js';
 import { classesOf } from './start/checkpoint-classes.js';
 import { readCheckpointFile } from './start/checkpoint-file.js';
 
-/** What a phase's model is built from. */
+/** The weights that a phase's model is built from. */
 export interface PhaseStart {
-  /** Of each stage; null: it is initialised from (seed, phase). */
+  /** Weights of each stage; null: initialised from (seed, phase). */
   readonly stages: readonly (StageWeights | null)[];
-  /** The weights it starts from, its stage in the meta model included; null: from none, or from a checkpoint. */
+  /** Hash of the initial weights, including the meta model's stage that a module replaces; null: from scratch or a checkpoint. */
   readonly parent: string | null;
-  /** Whose labels its head has; absent where the head is new. */
+  /** The labels of its head; undefined if the head is new. */
   readonly labels: StartLabels | undefined;
 }
 
-/** Weights, and the names of the classes that their head tells apart. */
+/** Weights, and the names of the classes that their head distinguishes. */
 interface NamedWeights extends StageWeights {
   readonly labels: StartLabels | undefined;
 }
 
 /**
- * The weights of a phase's model: those of `checkpoint` where the phase goes on from one; else each stage has those
- * of the phase or file that the phase names.
- * @throws InputError when a phase it starts from has no checkpoint, or a file has not the weights of the model
+ * The weights of a phase's model: those of `checkpoint` if the phase resumes from one; otherwise each stage has the
+ * weights of the phase or file in `phase.sources`.
+ * @throws InputError if a phase that it starts from has no checkpoint, or a file does not have the weights of the model
  */
 export async function phaseStart(
   recipe: Recipe,
@@ -54,8 +54,8 @@ export async function phaseStart(
 }
 
 /**
- * What a phase that begins starts from, for processes that train together, which all call it: rank 0 alone reads it. The
- * others have no stages: `shareWeights` gives them the model's weights.
+ * The initial weights of a new phase. All processes that train together call this, but only rank 0 reads the weights. The
+ * other ranks get no stages: `shareWeights` sends them the model's weights.
  */
 export async function startForAll(
   { group, leads, led }: Crew,
@@ -70,7 +70,7 @@ export async function startForAll(
   return start ?? { stages: phase.depths.map(() => null), parent: null, labels: labels ?? undefined };
 }
 
-/** Gives the weights of rank 0's model to the other processes. */
+/** Sends the weights of rank 0's model to the other processes. */
 export function shareWeights(model: StagedModel, { group }: Crew): void {
   noGrad(() =>
     group?.broadcast(
@@ -94,7 +94,7 @@ export function phaseModel(
   });
 }
 
-/** The meta model that a run's modules are incubated against; nothing where the run has none (any more). */
+/** The meta model that a run's modules are incubated against; undefined if it does not exist, or no longer exists. */
 export async function metaStages(
   recipe: Recipe,
   runDir: string,
@@ -108,7 +108,7 @@ export async function metaStages(
   }
 }
 
-/** The hash of that meta model. */
+/** The hash of the meta model that a run's modules are incubated against. */
 export async function metaHash(recipe: Recipe, runDir: string): Promise<string | undefined> {
   const stages = await metaStages(recipe, runDir);
   return stages && weightsHash(stages);
@@ -116,7 +116,7 @@ export async function metaHash(recipe: Recipe, runDir: string): Promise<string |
 
 const hashOf = (stages: readonly StageWeights[]) => weightsHash(stages.map(({ weights }) => weights));
 
-/** The meta model's stage in whose place the phase trains a module, frozen. */
+/** The stage of the meta model that the phase's module replaces, frozen. */
 export async function metaStageOf(
   recipe: Recipe,
   phase: Phase,
@@ -149,7 +149,7 @@ async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: strin
     if (source !== null) known.set(source, await weightsFrom(source, recipe, runDir));
   }
   const stages = sources.map((source, index) => known.get(source)?.[index] ?? null);
-  // Of one source the whole, with the stage that a module takes the place of; of several what is taken of them.
+  // With one source, the parent is all of it, including the stage that a module replaces; with several, only the used stages.
   const [first] = known.values();
   const parent = known.size === 1 ? first : stages.filter((stage) => stage !== null);
   const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
@@ -176,7 +176,7 @@ async function weightsFrom(
   });
 }
 
-/** A file's weights in stages of the wanted depths, its position embedding on the recipe's grid. */
+/** A file's weights in stages of the given depths, with the position embedding fitted to the recipe's grid. */
 async function weightsOfFile(
   name: string,
   depths: readonly number[],

@@ -10,7 +10,7 @@ import { metaStageOf } from './phase-model.js';
 import { taskOf } from './phase-recipe.js';
 import { teacherOf } from './start/teacher.js';
 
-/** What a phase trains, and for what: the model by its labels, unless the recipe says otherwise. */
+/** The model and the task of a phase. By default the model learns the labels. */
 export interface Objective {
   readonly model: Trainable;
   readonly task: Task;

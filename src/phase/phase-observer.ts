@@ -12,7 +12,7 @@ import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';
 import type { PhaseParts } from './phase-parts.js';
 import { scorer } from './phase-scores.js';
 
-/** A phase is done before its last step: its evaluations no longer get better. */
+/** A phase has ended before its last step because its evaluations no longer improve. */
 export class StoppedEarly extends RunError {
   constructor() {
     super('the phase stopped early');
@@ -20,20 +20,20 @@ export class StoppedEarly extends RunError {
 }
 
 /**
- * Watches a phase's training: writes its metrics, judges the model, saves checkpoints. Of processes that train together
- * rank 0 does so; the others wait for it, and know what it knows.
+ * Watches a phase's training: writes its metrics, evaluates the model, saves checkpoints. If several processes train
+ * together, rank 0 does this; the other ranks wait and receive the results.
  */
 export interface Observer {
-  /** Scores the model on the validation images, and records it as of `step`. */
+  /** Scores the model on the validation images, and records the scores for `step`. */
   judge(step: number): Promise<EvalRecord>;
   /**
-   * For the trainer.
-   * @throws Interrupted once the signal is aborted and a checkpoint is saved
-   * @throws StoppedEarly once `early_stop` is met
-   * @throws InputError or RunError where a checkpoint could not be written
+   * Callback for the trainer.
+   * @throws Interrupted after the signal was aborted and a checkpoint was saved
+   * @throws StoppedEarly if `early_stop` is met
+   * @throws InputError or RunError if a checkpoint could not be written
    */
   afterStep(report: StepReport): Promise<void>;
-  /** Waits until what was saved is written. */
+  /** Waits until all checkpoints are written. */
   finish(): Promise<void>;
   readonly standing: Standing;
 }
@@ -76,10 +76,10 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
       meter.lap();
     }
     events.weights(step, model);
-    // The last step is judged: one shortly before it would tell nothing more.
+    // The last step is always evaluated, so an evaluation shortly before it would add nothing.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     if (isJudged) await judge(step);
-    // Never waits for the one before: it is due once that is written.
+    // A checkpoint is not due while the previous one is being written.
     const isDue =
       crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
@@ -114,7 +114,7 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   };
 }
 
-/** Whether a phase's evaluations so far are reason to stop. */
+/** Returns a function that decides from the scores so far whether the phase stops early. */
 export function enoughOf(
   { settings }: Phase,
   { better }: Pick<Metric, 'better'>,

@@ -13,7 +13,7 @@ import type { Log } from './observe/phase-log.js';
 import type { PhaseSamples } from './observe/phase-samples.js';
 import type { CheckpointData, Trained } from './phase-checkpoint.js';
 
-/** What a phase is made of while it trains. */
+/** All parts of a phase that is being trained. */
 export interface PhaseParts extends Trained {
   readonly recipe: Recipe;
   readonly phase: Phase;
@@ -21,7 +21,7 @@ export interface PhaseParts extends Trained {
   readonly folder: PhaseFolder;
   readonly log: Log;
   readonly events: PhaseEvents;
-  /** Where files are written. */
+  /** Only in the process that writes files. */
   readonly samples: PhaseSamples | undefined;
   readonly images: Images;
   readonly task: Task;
@@ -32,6 +32,6 @@ export interface PhaseParts extends Trained {
   readonly data: CheckpointData;
   readonly onProgress: (activity: Activity) => void;
   readonly signal: AbortSignal | undefined;
-  /** Checkpoints of as many bytes are written while training goes on. */
+  /** Checkpoints of at least this many bytes are written while training continues. */
   readonly threadBytes?: number | undefined;
 }

@@ -13,10 +13,10 @@ import { decayGroups, type Optimizer, type ParameterGroup } from '../training/op
 import { sgd } from '../training/optimizers/sgd.js';
 import type { Task } from '../training/task.js';
 
-// What a recipe's settings of a phase mean, as the parts the trainer takes.
+// Converts a phase's settings to the parts that the trainer uses.
 
 /**
- * Makes the parameters that `freeze` names constant.
+ * Freezes the parameters that match the patterns in `freeze`.
  * @throws InputError naming a pattern that matches nothing, or patterns that leave nothing to train
  */
 export function freeze({ settings }: Phase, model: StagedModel): void {
@@ -30,7 +30,7 @@ export function freeze({ settings }: Phase, model: StagedModel): void {
     throw nothingLeft(settings.freeze);
 }
 
-/** @param group the processes that train the phase together, where there are several */
+/** @param group the processes that train the phase together, if there are several */
 export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
   const { weight_decay, sharded } = phase.settings.optimizer;
   const groups = groupsOf(phase, model, weight_decay);

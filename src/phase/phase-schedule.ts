@@ -2,7 +2,7 @@ import type { PhasePlan } from '../plan/plan.js';
 import type { Phase } from '../recipe/phases.js';
 import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
 
-/** The peak rate is lr x images of a step / lr_batch, as the official code scales it; the ends are not scaled. */
+/** The peak rate is lr x images per step / lr_batch, as in the official code; warmup_lr and min_lr are not scaled. */
 export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
   const { lr: given, lr_batch: reference } = settings.optimizer;
   const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr, power, milestones, factor } = settings.schedule;

@@ -7,8 +7,8 @@ import { openEvaluationDetails } from './observe/evaluation-details.js';
 import type { PhaseParts } from './phase-parts.js';
 
 /**
- * Scores a phase's model, as of a step, on the validation images, and writes what it took each class for. Of processes that
- * train together rank 0 does so; the others wait for it, and are told.
+ * Returns a function that scores a phase's model on the validation images and writes the details of the evaluation for a
+ * step. If several processes train together, rank 0 does this; the other ranks wait and receive the scores.
  */
 export function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<Evaluation> {
   const { recipe, phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;

@@ -15,7 +15,7 @@ export interface Change extends Difference {
   readonly phases: readonly PhaseName[];
 }
 
-/** The settings in which a recipe differs from that of a run, but for those that have no say in a result. */
+/** The settings in which a recipe differs from that of a run, without those that do not affect the result. */
 export function changesOf(recipe: Recipe, before: Recipe): Difference[] {
   return recipeDifference(recipe, before).filter(({ key }) => effectOf(key) !== 'none');
 }
@@ -29,8 +29,8 @@ export function begunPhases(runDir: string): PhaseName[] {
 
 /**
  * The changes of a recipe that concern phases which have begun.
- * @throws InputError naming key, old and new value of those that make another result of them; more or fewer epochs do not: the
- *   phase is continued
+ * @throws InputError naming key, old and new value of the changes that would alter their results. More or fewer epochs are
+ *   allowed: the phase is continued
  */
 export function requireContinuable(runDir: string, recipe: Recipe, before: Recipe): Change[] {
   const begun = begunPhases(runDir);
@@ -49,7 +49,7 @@ export function requireSame(runDir: string, recipe: Recipe, before: Recipe): voi
   if (changes.length > 0) throw otherRecipe(runDir, before, changes);
 }
 
-/** What a phase starts from, and the order of its images, are not in the hash of its settings. */
+/** The sources of a phase's weights and the order of its images are not in the hash of its settings. */
 const OF_ALL = /^start(\.|$)/;
 const OF_MODULES = /^incubation\.together$/;
 
@@ -61,7 +61,7 @@ function concerns({ key }: Difference, name: PhaseName, recipe: Recipe, before: 
     return hashOf(changed, name) !== hashOf(before, name);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    // It goes together with another change.
+    // The change is only valid together with another change.
     return true;
   }
 }
@@ -71,7 +71,7 @@ function hashOf(recipe: Recipe, name: PhaseName): string {
   return recipeHash(own, phaseOf(own, name));
 }
 
-/** `before` with what `after` says of one key. */
+/** `before` with the value of one key from `after`. */
 function withKey(before: unknown, after: unknown, [key, ...rest]: readonly string[]): unknown {
   const [old, now] = [asObject(before), asObject(after)];
   const { [key]: _, ...others } = old;
@@ -106,10 +106,10 @@ function hintOf(runDir: string, before: Recipe, changes: readonly Change[]): str
 }
 
 /**
- * The command that trains phases of a run again, with other settings.
+ * The command that trains phases of a run again, with different settings.
  * @param phases of the run
  * @param other `changed`: phases that the settings change; `settings`: `key=value` each
- * @returns nothing if no single phase comes before all of those
+ * @returns undefined if no single phase comes before all of the changed phases
  */
 export function redoCommand(
   runDir: string,
@@ -121,7 +121,7 @@ export function redoCommand(
   return ownCommand('redo', runDir, first, ...settings.flatMap((each) => ['--set', each]));
 }
 
-/** A setting with its new and its old value, as a sentence has it. */
+/** A setting with its new and its old value, as part of a message. */
 function changeText({ key, here, there, phases }: Change): string {
   const whose = phases.length === 0 ? '' : ` (${phases.join(', ')})`;
   return `${key} ${here ?? 'left out'} instead of ${there ?? 'left out'}${whose}`;

@@ -25,34 +25,34 @@ export interface PhaseRun {
   readonly recipe: Recipe;
   readonly phase: PhaseName;
   readonly runDir: string;
-  /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, else the CPU. */
+  /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, or the CPU if there is none. */
   readonly device: string;
-  /** The processes that train the phase together, where there are several; it stays the caller's. */
+  /** The processes that train the phase together, if there are several. The caller still owns the group. */
   readonly group?: ProcessGroup;
-  /** Told what the process does from now on, at least once a step. */
+  /** Called with the current activity, at least once per step. */
   readonly onProgress?: (activity: Activity) => void;
-  /** What it shares with modules that are incubated beside it, in this process. */
+  /** State that is shared with other modules incubated in this process. */
   readonly shared?: Shared;
-  /** Checkpoints of as many bytes are written by a thread while training goes on. Default 64 MiB. */
+  /** Checkpoints of at least this many bytes are written by a thread while training continues. Default 64 MiB. */
   readonly threadBytes?: number;
-  /** Once aborted, the phase saves a checkpoint after its step and throws `Interrupted`. */
+  /** When aborted, the phase saves a checkpoint after the current step and throws `Interrupted`. */
   readonly signal?: AbortSignal;
-  /** Assemble modules that were incubated against different meta models. */
+  /** Assemble modules even if they were incubated against different meta models. */
   readonly force?: boolean | undefined;
-  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  /** Continue with images that differ from those that the run was trained on, and record the differences. Default false. */
   readonly acceptDataChange?: boolean | undefined;
-  /** Told what a person should know of the images, beside the log. */
+  /** Called with notes for the user about the images, in addition to the log. */
   readonly note?: ((line: string) => void) | undefined;
 }
 
 /**
- * Trains one phase in this process, from its last checkpoint if it has one, and leaves its metrics, log,
- * checkpoints and result in the run folder. With a group, in all processes of the group: they share the micro-batches
- * of every step, and rank 0 writes. A folder that `prepareRun` made can be reported, watched and asked how it stands.
+ * Trains one phase in this process, from its last checkpoint if it has one, and writes its metrics, log, checkpoints and
+ * result to the run folder. With a group, all processes of the group call this: they share the micro-batches of every
+ * step, and rank 0 writes. The commands `report`, `watch` and `status` work on a folder that `prepareRun` has made.
  *
- * @throws InputError where the device is none, the folder is another recipe's or in use, its images are not those that the run was
- *   trained on, or a phase that this one starts from is not done
- * @throws Interrupted once `signal` is aborted: the next call goes on from there
+ * @throws InputError if the device does not exist, the folder belongs to another recipe or is in use, the images differ from
+ *   those that the run was trained on, or a phase that this one starts from is not done
+ * @throws Interrupted after `signal` is aborted; the next call resumes from there
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -71,10 +71,10 @@ export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
   requireSameRecipe(run.runDir, run.recipe);
   withFileErrors(root, () => {
     makeFolders(root);
-    // Checkpoints in it are to outlive a power loss, whoever made the folder and died before it was on the disk.
+    // A process may have made the folder and died before it was on disk. Sync it, so that checkpoints survive a power loss.
     syncWay(run.runDir, root);
   });
-  // A process whose supervisor was killed ends after its step.
+  // Wait for the lock: a process whose supervisor was killed ends after its current step.
   const lock = await lockFolder(root, ORPHAN_MS);
   try {
     run.group?.barrier();
@@ -94,7 +94,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const begins = start.step === 0 ? 'starts' : `goes on from step ${start.step}`;
   log(`${begins}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`);
 
-  // A model that is there already is judged before it is tuned.
+  // A model that already exists is evaluated before it is fine-tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
   if (!enoughOf(phase, opened.task.metrics.primary)(start.scores)) {
     const buffers = opened.model.trainedBuffers();
@@ -113,7 +113,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   return result;
 }
 
-/** What the trainer is told of a phase. */
+/** The trainer's options for a phase. */
 function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
   const { recipe, phase, plan, start, images, objective, events, samples } = opened;
   const { accumulate, clip_grad, precision, activation_checkpointing } = phase.settings;
@@ -149,7 +149,7 @@ async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): 
   const { step, seconds, last } = observer.standing;
   const evaluation = last ?? (await observer.judge(plan.steps));
   const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
-  // Less than planned where the phase stopped early.
+  // Less than planned if the phase stopped early.
   const share = step / plan.steps;
   const cost = {
     steps: step,
@@ -163,7 +163,7 @@ async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): 
   return { phase, ...cost, seconds, memory_bytes, ...scores, parameters, trained_parameters };
 }
 
-/** @param from micro-batches before the first */
+/** @param from number of micro-batches before the first one */
 function batchesOf(opened: OpenPhase, from: number) {
   const { recipe, phase, plan, images, log, crew } = opened;
   const { batch_size: batchSize, accumulate } = phase.settings;

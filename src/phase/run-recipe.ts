@@ -7,14 +7,14 @@ import { changesOf, requireSame } from './recipe-change.js';
 
 /**
  * The recipe of a run.
- * @param settings `key.path=value` each, which replace what it says
- * @throws InputError when the folder is not a run's
+ * @param settings each `key.path=value`; they override the recipe
+ * @throws InputError if the folder is not a run
  */
 export function recipeOfRun(runDir: string, settings: readonly string[] = []): Recipe {
   return writtenRecipeOf(runDir, settings).recipe;
 }
 
-/** `recipeOfRun`, with what the run has recorded. */
+/** Like `recipeOfRun`, but also returns the raw input. */
 export function writtenRecipeOf(runDir: string, settings: readonly string[] = []): WrittenRecipe {
   const { recipe: source } = runFolder(runDir);
   requireRun(runDir);
@@ -22,12 +22,12 @@ export function writtenRecipeOf(runDir: string, settings: readonly string[] = []
   return { input, recipe: checkedRecipe(input, source), source };
 }
 
-/** @throws InputError naming the settings in which the recipe is not that of the folder, where they have a say in a result */
+/** @throws InputError naming the settings that affect the result and differ from the recipe in the folder */
 export function requireSameRecipe(runDir: string, recipe: Recipe): void {
   if (existsSync(runFolder(runDir).recipe)) requireSame(runDir, recipe, recipeOfRun(runDir));
 }
 
-/** Whether a recipe is another than that of the run's folder, in what has a say in a result. */
+/** Whether a recipe differs from that in the run's folder in settings that affect the result. */
 export function isChangedRecipe(runDir: string, recipe: Recipe): boolean {
   return existsSync(runFolder(runDir).recipe) && changesOf(recipe, recipeOfRun(runDir)).length > 0;
 }

@@ -6,30 +6,30 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import type { StepReport, Trainable } from '../training/trainer.js';
 import type { Images } from './images/images.js';
 
-/** What a module shares with those that are incubated beside it in one process. */
+/** State that a module shares with other modules incubated in the same process. */
 export interface Shared {
   readonly others: readonly string[];
   readonly images: Images;
   readonly batches: Member<Batch>;
-  /** The same model, whose forward pass in training takes the frozen prefix's features from those of the others. */
+  /** Returns the same model, but in training its forward pass reuses the frozen prefix's features of the other modules. */
   prefix(model: Trainable): Trainable;
 }
 
 /**
- * What randomness of a phase is keyed by beside the seed, for order, augmentation and drop path: its own name, or one
- * name for all modules of a recipe that incubates them together, wherever each is trained.
+ * The key, in addition to the seed, of a phase's random numbers for order, augmentation and drop path: the phase's name,
+ * or the same name for all modules if the recipe incubates them together, wherever each is trained.
  */
 export function keyOf(recipe: Recipe, { name }: Phase): string {
   return isTogether(recipe) && name.startsWith('MT/') ? 'MT' : name;
 }
 
-/** For the log: how many processes train a phase, or what this one trains beside it. */
+/** For the log: how many processes train a phase, or which other modules this process trains. */
 export function companyOf(processes: number, shared: Shared | undefined): string {
   if (shared !== undefined) return `, together with ${shared.others.join(', ')}`;
   return processes > 1 ? `, ${processes} processes` : '';
 }
 
-/** A phase's own batches, or those that it shares. */
+/** The shared batches, or the phase's own batches if none are shared. */
 export function sharedBy(
   { shared }: { readonly shared?: Shared },
   from: number,
@@ -38,7 +38,7 @@ export function sharedBy(
   return shared?.batches.join(from, open) ?? open(from);
 }
 
-/** A step without the time that it waited for the modules beside it. */
+/** A step's report without the time spent waiting for the other modules. */
 export function ownTime(report: StepReport, shared: Shared | undefined): StepReport {
   if (shared === undefined) return report;
   const idle = shared.batches.takeIdle();

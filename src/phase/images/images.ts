@@ -14,30 +14,30 @@ import { evalTransform, type FixedTransform } from '../../data/transforms/transf
 import type { PhaseName } from '../../recipe/phases.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 
-/** What is done to training images before a model sees them. */
+/** Transforms that are applied to training images before the model sees them. */
 export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
 
-/** The images of a recipe, and what is done to them. */
+/** The images of a recipe and their transforms. */
 export interface Images {
   readonly train: Dataset;
   readonly val: Dataset;
-  /** All images of the data set, where the recipe uses a part of them. */
+  /** All images of the data set, including those that the recipe does not use. */
   readonly whole: DatasetPair;
   readonly augmentation: Augmentation;
   readonly evalTransform: FixedTransform;
-  /** What lies beside the images and is not read. */
+  /** Files and folders next to the images that are not read. */
   readonly passedOver: readonly PassedOver[];
 }
 
 /**
- * @param classes names of the classes, in the order of their labels, where a run has set it
- * @throws InputError when the images are missing or do not fit the recipe
+ * @param classes names of the classes in the order of their labels, if a run has set the order
+ * @throws InputError if the images are missing or do not fit the recipe
  */
 export function openImages(recipe: Recipe, classes?: readonly string[]): Images {
   return imagesOf(recipe, openWhole(recipe, classes));
 }
 
-/** All images of a recipe's data set, with the labels of `classes`, else of the names that the recipe states. */
+/** All images of a recipe's data set, with the labels of `classes`. Default: the class names in the recipe, if any. */
 function openWhole(
   recipe: Recipe,
   classes: readonly string[] | undefined = recipe.data.classes,
@@ -55,12 +55,12 @@ function openWhole(
   });
 }
 
-/** A recipe's data set with its own classes, however many. */
+/** A recipe's data set with the classes found in it, whatever their number. */
 export function openAnyClasses({ data }: Pick<Recipe, 'data'>): DatasetPair {
   return openDataset(optionsOf({ data }));
 }
 
-/** The weights whose head a recipe keeps, as a message names them. */
+/** The weights whose head a recipe keeps, as named in messages. */
 export function keptHeadOf({ start }: Pick<Recipe, 'start'>): string | undefined {
   if (start.head !== 'keep') return undefined;
   if (start.model !== undefined) return `start.model ${start.model}`;
@@ -71,7 +71,7 @@ function optionsOf({ data }: Pick<Recipe, 'data'>) {
   return { ...placeOf({ data }), category: data.category, evalSplit: data.eval_split };
 }
 
-/** What a recipe does with a data set. */
+/** Applies a recipe's subsets and transforms to a data set. */
 export function imagesOf(recipe: Recipe, whole: DatasetPair): Images {
   const { data, model, seed } = recipe;
   const share = data.fraction === 1 ? whole.train : classSubset(whole.train, data.fraction, seed);
@@ -90,7 +90,7 @@ export function placeOf({ data: { format, path } }: Pick<Recipe, 'data'>): DataP
   return { format, path: path ?? DEFAULT_PATHS[format]?.() };
 }
 
-/** The recipe as a phase sees it: a module may learn from other images than the rest, the run. */
+/** The recipe with the data settings of a phase. A module may train on different images than the run. */
 export function recipeOfPhase(recipe: Recipe, name: PhaseName | 'run'): Recipe {
   const own = recipe.phases.modules?.[name.slice('MT/'.length)]?.data;
   return own === undefined || !name.startsWith('MT/')
@@ -98,7 +98,7 @@ export function recipeOfPhase(recipe: Recipe, name: PhaseName | 'run'): Recipe {
     : { ...recipe, data: { ...recipe.data, ...own } };
 }
 
-/** How many images each phase learns from, where most learn from so many. */
+/** Number of training images of each phase. `most` is the number for phases that use the images of the run. */
 export function trainImagesOf(recipe: Recipe, most: number): (name: PhaseName) => number {
   const known = new Map<PhaseName, number>();
   return (name) => {
@@ -110,13 +110,13 @@ export function trainImagesOf(recipe: Recipe, most: number): (name: PhaseName) =
   };
 }
 
-/** How many of `images` training images a recipe trains on; of small classes a few more, at least one of each. */
+/** How many of `images` training images a recipe uses. The real number may be higher: every class keeps at least one. */
 export function imagesLeft({ data: { fraction, train_images } }: Recipe, images: number): number {
   const share = Math.max(1, Math.round(fraction * images));
   return train_images === undefined ? share : Math.min(share, train_images);
 }
 
-/** The loader's threads, where the recipe says how many. */
+/** The loader's threads, if the recipe sets their number. */
 export function workersOf({ run }: Recipe): { workers?: number } {
   return run.workers === 'auto' ? {} : { workers: run.workers };
 }

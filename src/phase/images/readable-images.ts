@@ -17,16 +17,16 @@ import { dataOwners, knownImages } from './run-data.js';
 import { type DataOwner, identityOf, readRunData } from './run-data-file.js';
 
 export interface ReadableOptions {
-  /** Called after each image: how many are done, of how many. */
+  /** Called after each image with the number of checked images and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Decodes every image to evaluate on once, before anything is trained: the first evaluation would fail on a damaged one
- * after an epoch. The run folder remembers which images were checked (`data/readable.json`), so that the same are not
- * decoded again. It takes as long as one evaluation's decoding, with the memory of the images that are decoded at a time.
+ * Decodes every evaluation image once before training, so that a damaged image is not found only at the first evaluation,
+ * after an epoch. `data/readable.json` in the run folder records which images were checked, so that they are not decoded
+ * again. Takes as long as the decoding in one evaluation, and as much memory as the images decoded at the same time.
  *
- * @throws InputError naming images that cannot be read, or evaluated
+ * @throws InputError naming images that cannot be read or do not fit the model
  */
 export async function requireReadableImages(
   recipe: Recipe,
@@ -39,7 +39,7 @@ export async function requireReadableImages(
   }
 }
 
-/** The same of one owner, whose images are open. */
+/** Like `requireReadableImages`, for one owner whose images are already open. */
 export async function requireReadable(
   recipe: Recipe,
   runDir: string,
@@ -54,11 +54,11 @@ export async function requireReadable(
   remember(recipe, runDir, owner);
 }
 
-/** An image that cannot be evaluated on. */
+/** An image that cannot be used for evaluation. */
 interface Found {
   readonly index: number;
   readonly text: string;
-  /** Why a readable image does not fit the model, as the transform says it; absent where it cannot be read. */
+  /** Set if the image is readable but does not fit the model, with the hint of the transform's error. */
   readonly unfit?: { readonly hint: string | undefined };
 }
 
@@ -86,7 +86,7 @@ async function unusable(
   return found.sort((a, b) => a.index - b.index);
 }
 
-/** Why an image cannot be read, or used by the transform. */
+/** The error if an image cannot be read or transformed; undefined if it is usable. */
 async function problemOf(
   source: EncodedImage,
   transform: FixedTransform,
@@ -137,7 +137,7 @@ function readKnown(runDir: string): Record<string, string> {
   try {
     return readableSchema.safeParse(JSON.parse(readFileSync(path, 'utf8'))).data ?? {};
   } catch {
-    // Without it the images are checked again.
+    // Without the record, the images are checked again.
     return {};
   }
 }
@@ -155,7 +155,7 @@ function remember(recipe: Recipe, runDir: string, owner: DataOwner): void {
   writeJsonAtomic(path, { ...readKnown(runDir), [owner]: key });
 }
 
-/** Of the images that are recorded, and all that says which are read, and how. */
+/** Hash of the recorded images and of all settings that determine which images are read, and how. */
 function keyOf({ data, model }: Recipe, runDir: string, owner: DataOwner): string | undefined {
   const digest = identityOf(readRunData(runDir), owner)?.val.digest;
   if (digest === undefined) return undefined;

@@ -3,9 +3,9 @@ import type { ModelFile } from '../../weights/model-file/model-file.js';
 const MOST_NAMES = 8;
 
 /**
- * What a user should know of how a file's weights were read, one line each: which of plain and averaged weights were
- * taken, and which tensors were left out.
- * @param option how the other kind is asked for, such as `--weights`
+ * Notes for the user on how a file's weights were read, one line each: whether plain or averaged weights were used, and
+ * which tensors were left out.
+ * @param option the option or setting that selects the other kind, such as `--weights`
  */
 export function readingNotes(
   { path, chosen, leftOut }: Pick<ModelFile, 'path' | 'chosen' | 'leftOut'>,

@@ -8,7 +8,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../../files/atomic.js';
 import { readSmall } from '../../files/small-file.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 
-/** Whose images: those of the run, or of a module that has a folder of its own. */
+/** The owner of images: the run, or a module with its own image folder. */
 export type DataOwner = 'run' | `MT/${number}`;
 
 const count = z.int().min(0);
@@ -21,17 +21,17 @@ export interface DataChange {
   /** When it was accepted. */
   readonly time: string;
   readonly of: string;
-  /** What has changed, a sentence each. */
+  /** The changes, one sentence each. */
   readonly changes: readonly string[];
-  /** Digest of the images that were there before. */
+  /** Digest of the previous images. */
   readonly before: string;
   readonly after: string;
 }
 
-/** What `data.json` says of a run's images. */
+/** Contents of `data.json`, which describes a run's images. */
 export interface RunData extends DataIdentity {
   readonly format: 1;
-  /** Modules that have a folder of images of their own, by number. */
+  /** Modules with their own image folder, by number. */
   readonly modules: Readonly<Record<string, DataIdentity>>;
   readonly changes: readonly DataChange[];
 }
@@ -51,8 +51,8 @@ const runDataSchema: z.ZodType<RunData> = identity.extend({
 });
 
 /**
- * What a run was trained on; nothing in runs of before it was recorded.
- * @throws InputError where the file is damaged
+ * The recorded images of a run; undefined for runs of older versions, which did not record them.
+ * @throws InputError if the file is damaged
  */
 export function readRunData(runDir: string): RunData | undefined {
   const { data: path } = runFolder(runDir);
@@ -69,7 +69,7 @@ export function identityOf(data: RunData | undefined, owner: DataOwner): DataIde
   return owner === 'run' ? data : data?.modules[owner.slice('MT/'.length)];
 }
 
-/** Records the images of an owner, and the change if it is one. */
+/** Records the images of an owner, and the accepted change if there is one. */
 export function recordData(
   runDir: string,
   owner: DataOwner,
@@ -87,12 +87,12 @@ export function recordData(
   const ofRun = owner === 'run' ? own : before;
   if (ofRun === undefined) return;
   const changes = [...(before?.changes ?? []), ...(accepted ? [accepted] : [])];
-  // The lists first: what data.json says can always be explained by them.
+  // The lists were written first, so that the images recorded in data.json are always listed.
   const data: RunData = { format: 1, ...ofRun, modules, changes };
   writeJsonAtomic(runFolder(runDir).data, data);
 }
 
-/** Records an accepted change that leaves the images of the run as they are. */
+/** Records an accepted change that does not alter the images of the run. */
 export function recordChange(runDir: string, change: DataChange): void {
   const before = readRunData(runDir);
   if (before === undefined) return;
@@ -100,13 +100,13 @@ export function recordChange(runDir: string, change: DataChange): void {
   writeJsonAtomic(runFolder(runDir).data, data);
 }
 
-/** Of four million names. */
+/** Enough for four million names. */
 const MOST_LIST = 2 ** 30;
 
-/** A longer list takes too much memory to be compared. */
+/** Longer lists need too much memory to compare. */
 const MOST_LISTED = 4_000_000;
 
-/** The list of a split, as `imageList` has it. */
+/** The list of a split, in the format of `imageList`. */
 export function readList(runDir: string, owner: DataOwner, part: Part): Uint8Array | undefined {
   const path = listPath(runDir, owner, part);
   return existsSync(path) ? readSmall(path, MOST_LIST) : undefined;

@@ -20,23 +20,23 @@ import {
 } from './run-data-file.js';
 
 export interface DataCheck {
-  /** Whether other images than the run was trained on are accepted. Default false. */
+  /** Accept images that differ from those that the run was trained on. Default false. */
   readonly acceptChange?: boolean | undefined;
-  /** Told what a person should know of them. */
+  /** Called with notes for the user about the images. */
   readonly note?: ((line: string) => void) | undefined;
-  /** Whether there is something that was trained on the images that are recorded. Default: whether there are checkpoints. */
+  /** Whether something has been trained on the recorded images. Default: whether there are checkpoints. */
   readonly isBegun?: boolean;
 }
 
-/** Images that are those of the run. */
+/** Images that match those of the run, or whose change was accepted. */
 export interface CheckedImages {
   readonly images: Images;
   readonly identity: DataIdentity;
-  /** Writes down what was found where it is new, or was accepted. */
+  /** Records the images if they are new or their change was accepted. */
   readonly record: () => void;
 }
 
-/** The parts of a run that have images of their own. */
+/** The run, and the modules with their own images. */
 export function dataOwners(recipe: Recipe): DataOwner[] {
   const modules = Object.entries(recipe.phases.modules ?? {});
   return [
@@ -56,10 +56,11 @@ export function dataOwnerOf(recipe: Recipe, phase: PhaseName): DataOwner {
 }
 
 /**
- * Opens the images of a run and compares them with those that it was trained on. The first time, and as long as nothing has
- * been trained, they are to be recorded. Of several processes one calls it.
+ * Opens the images of a run and compares them with those that it was trained on. The first time, and until something has
+ * been trained, `record` records them as the run's images. If there are several processes, only one of them calls this.
  * @param recipe of the run
- * @throws InputError naming what differs, unless the change is accepted: it is recorded then, and labels stay with their classes
+ * @throws InputError naming the differences, unless the change is accepted: then `record` records it, and labels stay with
+ *   their classes
  */
 export function checkedImages(
   recipe: Recipe,
@@ -92,7 +93,7 @@ export function checkedImages(
   return accepted(own, { runDir, owner, before }, difference, note);
 }
 
-/** As the run knows them, for processes beside the one that has checked them. */
+/** Opens the images with the recorded classes, for processes other than the one that has checked them. */
 export function knownImages(recipe: Recipe, runDir: string, owner: DataOwner): Images {
   const own = recipeOfPhase(recipe, owner);
   const known = readRunData(runDir);
@@ -100,8 +101,8 @@ export function knownImages(recipe: Recipe, runDir: string, owner: DataOwner): I
 }
 
 /**
- * With how many training images each phase was planned that has begun: its schedule stays when images are added.
- * @returns undefined for a phase that has no checkpoint
+ * The number of training images that a begun phase was planned with. Its schedule does not change when images are added.
+ * @returns a function that returns undefined for a phase without a checkpoint
  */
 export function imagesPlannedFor(runDir: string): (name: PhaseName) => number | undefined {
   const begun = phasesIn(runDir);
@@ -112,13 +113,13 @@ export function imagesPlannedFor(runDir: string): (name: PhaseName) => number | 
   };
 }
 
-/** What a checkpoint's manifest says of the images. */
+/** The number of training images in a checkpoint's manifest. */
 function plannedImages(manifest: Readonly<Record<string, unknown>>): number | undefined {
   const { train_images: images } = Object(manifest.data);
   return Number.isSafeInteger(images) && images > 0 ? images : undefined;
 }
 
-/** The fewest images with which a plan has as many steps an epoch. */
+/** The smallest number of images that results in the plan's number of steps per epoch. */
 function imagesInPlan(runDir: string, name: PhaseName): number | undefined {
   try {
     const { phases } = Object(readJson(runFolder(runDir).plan));
@@ -136,9 +137,9 @@ function identified(own: Recipe, images: Images): Found {
   return { images, identity: dataIdentity(images.whole, placeOf(own)) };
 }
 
-/** Labels follow from names in a folder of images: there the classes keep the order that the run has given them. */
+/** In a folder of images, labels follow from the class names, so the classes keep the order that the run has given them. */
 function openInOrder(own: Recipe, order: readonly string[] | undefined): Images {
-  // A recipe that states the classes may have fewer of them in its images, and another order since a change was accepted.
+  // If the recipe states the classes, the images may have fewer of them, and an accepted change may have changed their order.
   if (order !== undefined && own.data.classes !== undefined) return openImages(own, order);
   const images = openImages(own);
   if (order === undefined || own.data.format !== 'folder') return images;
@@ -147,7 +148,7 @@ function openInOrder(own: Recipe, order: readonly string[] | undefined): Images 
   return isOtherOrder && order.every((name) => found.includes(name)) ? openImages(own, order) : images;
 }
 
-/** Images of other classes are opened too: what differs is to be told. */
+/** Opens the images even if their classes do not fit, so that the error can list the differences. */
 function openedAgain(own: Recipe, runDir: string, owner: DataOwner, before: DataIdentity): Found {
   try {
     return identified(own, openInOrder(own, before.classes));
@@ -226,7 +227,7 @@ function record(runDir: string, owner: DataOwner, own: Recipe, found: Found, cha
   recordData(runDir, owner, { identity, whole: images.whole, place: placeOf(own) }, change);
 }
 
-/** Runs of before `data.json` have a hash of each phase's training images in its checkpoints. */
+/** Checks runs that are older than `data.json`: their checkpoints have a hash of the phase's training images. */
 function requireLineage(recipe: Recipe, runDir: string, { acceptChange, note = () => {} }: DataCheck): void {
   for (const name of phasesIn(runDir) as PhaseName[]) {
     const lineage = lineageIn(newestManifest(runFolder(runDir).phase(name).root) ?? {});

@@ -1,10 +1,10 @@
-/** What is written while training goes on: one thing at a time. */
+/** A write that runs while training continues. There is at most one at a time. */
 export interface BackgroundWriting {
   readonly isBusy: boolean;
   start(written: Promise<void>): void;
-  /** Throws what writing failed with, as soon as that is known. */
+  /** Throws the error of a failed write as soon as it is known. */
   check(): Promise<void>;
-  /** Waits until what was started is written, or throws what it failed with. */
+  /** Waits for the current write to finish, and throws its error if it failed. */
   done(): Promise<void>;
 }
 
@@ -12,7 +12,7 @@ export function backgroundWriting(): BackgroundWriting {
   let pending: Promise<void> | undefined;
   let failure: { readonly error: unknown } | undefined;
   const check = async () => {
-    // What the thread has said is heard between steps alone.
+    // Let the event loop deliver messages from the writing thread.
     if (pending !== undefined) await new Promise((resolve) => setImmediate(resolve));
     if (failure !== undefined) throw failure.error;
   };

@@ -8,19 +8,19 @@ import type { Predictions } from '../../training/task.js';
 import { isOfLaterStep } from './later-file.js';
 import type { PhaseSamples } from './phase-samples.js';
 
-/** What an evaluation tells beside its scores, kept in the phase's folder. */
+/** Details of an evaluation in addition to its scores, stored in the phase's folder. */
 export interface EvaluationDetails {
-  /** Begins to watch an evaluation. */
+  /** Starts to collect the details of an evaluation. */
   begin(): JudgingDetails;
 }
 
 interface JudgingDetails {
   onPredicted(batch: Batch, predictions: Predictions): void;
-  /** Writes what was seen, as of `step`. */
+  /** Writes the collected details as those of `step`. */
   write(step: number): Promise<void>;
 }
 
-/** @param fromStep what is there of later steps is void: those are trained again */
+/** @param options existing details of steps after `fromStep` are removed, because these steps are trained again */
 export function openEvaluationDetails(
   folder: PhaseFolder,
   options: {
@@ -57,7 +57,7 @@ export function openEvaluationDetails(
   };
 }
 
-/** Sets the entries of a batch's images that the model has right. */
+/** Sets the entry of each image of a batch to 1 if the model classifies it correctly, else to 0. */
 function markHits(hits: Uint8Array, { indices }: Batch, { k, labels, classes }: Predictions): void {
   for (const [at, image] of indices.entries()) hits[image] = classes[at * k] === labels[at] ? 1 : 0;
 }

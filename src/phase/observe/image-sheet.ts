@@ -1,10 +1,10 @@
 import type { Batch } from '../../data/loader/batch.js';
 import type { EncodedImage } from '../../run/tensorboard/events.js';
 
-/** Images of one size, 8 bits, planar as in a batch. */
+/** 8-bit images of one size, planar as in a batch. */
 export type Planar = Pick<Batch, 'size' | 'channels' | 'height' | 'width' | 'images'>;
 
-/** The first `shown` images side by side, `columns` a row. Only of 1 or 3 channels. */
+/** The first `shown` images in a grid with `columns` images per row. Only for 1 or 3 channels. */
 export async function sheetOf(
   { size, channels, height, width, images }: Planar,
   { shown, columns: most }: { readonly shown: number; readonly columns: number },
@@ -29,7 +29,7 @@ export async function sheetOf(
   return { ...sheet, png: await (channels === 1 ? png.toColourspace('b-w') : png).png().toBuffer() };
 }
 
-/** The same images with no side longer than `most` pixels. */
+/** The same images, shrunk so that no side is longer than `most` pixels. */
 export async function shrunk(planar: Planar, most: number): Promise<Planar> {
   const factor = most / Math.max(planar.height, planar.width);
   if (factor >= 1) return planar;

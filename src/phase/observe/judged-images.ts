@@ -2,7 +2,7 @@ import type { Batch } from '../../data/loader/batch.js';
 import type { Predictions } from '../../training/task.js';
 import type { Planar } from './image-sheet.js';
 
-/** A judged image that is shown. */
+/** An evaluated image that is shown to the user. */
 export interface JudgedImage {
   readonly index: number;
   readonly target: number;
@@ -10,12 +10,12 @@ export interface JudgedImage {
 }
 
 /**
- * Keeps a few images of an evaluation: the wrong ones that the model is surest of, then the right ones it doubts most.
- * Of each class one, and more of a class only where there is room.
+ * Keeps a few images of an evaluation: misclassified images with the most confident predictions, then correctly classified
+ * images with the least confident predictions. Keeps one image of each class, and more only if there is room.
  */
 export interface JudgedImages {
   add(batch: Batch, predictions: Predictions): void;
-  /** The wrong ones first. */
+  /** The kept images, misclassified ones first. */
   found(): { readonly pixels: Planar; readonly images: readonly JudgedImage[] } | undefined;
 }
 
@@ -25,7 +25,7 @@ interface Kept extends JudgedImage {
 }
 
 export function judgedImages(most: number): JudgedImages {
-  // Of different classes; and others.
+  // `firsts` has at most one image of each class, `others` has further images.
   let firsts: Kept[] = [];
   let others: Kept[] = [];
   const best = (images: readonly Kept[]) => images.toSorted((a, b) => b.rank - a.rank).slice(0, most);
@@ -54,7 +54,7 @@ export function judgedImages(most: number): JudgedImages {
         const isWrong = classes[image * k] !== target;
         const sureness = probabilities[image * k] || 0;
         const rank = isWrong ? 1 + sureness : 1 - sureness;
-        // Neither the best of its class nor among the others.
+        // Skip an image that is neither the best of its class nor good enough for `others`.
         const rival = firsts.find((each) => each.target === target);
         const least = Math.min(others[most - 1]?.rank ?? -1, (rival ?? firsts[most - 1])?.rank ?? -1);
         if (rank <= least) continue;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readJson } from '../../run/run-folder.js';
 
-/** Whether a JSON file with a `step` is of a step after `fromStep`, which is trained again; so is one that says nothing. */
+/** Whether a JSON file's `step` is after `fromStep`. Also true if the file has no step or cannot be read. */
 export function isOfLaterStep(path: string, fromStep: number): boolean {
   if (!existsSync(path)) return false;
   try {

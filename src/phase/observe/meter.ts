@@ -3,19 +3,17 @@ import type { StepRecord } from '../../run/records.js';
 import { peakMemory } from '../../torch/engine.js';
 import type { StepReport } from '../../training/trainer.js';
 
-/** Adds up what a phase's steps have cost. */
+/** Adds up the cost of a phase's steps. */
 export interface Meter {
-  /** Counts a step, and gives its record. */
+  /** Counts a step and returns its record. */
   record(report: StepReport): StepRecord;
   /** Starts the next interval of `images_per_second` and `data_wait`. */
   lap(): void;
-  /** Training seconds so far, evaluation and checkpoints left out. */
+  /** Training seconds so far, without evaluation and checkpoints. */
   readonly seconds: number;
 }
 
-/**
- * @param seconds of training before this process took over
- */
+/** @param seconds of training before this process started */
 export function createMeter(plan: PhasePlan, device: string, seconds: number): Meter {
   let lapMilliseconds = 0;
   let lapWait = 0;
@@ -57,7 +55,7 @@ export function createMeter(plan: PhasePlan, device: string, seconds: number): M
   };
 }
 
-/** The epoch, from 0, of the last of `step` steps. */
+/** The epoch, counted from 0, of the last of `step` steps. */
 export function epochOf(plan: PhasePlan, step: number): number {
   return Math.floor(Math.max(step - 1, 0) / plan.steps_per_epoch);
 }

@@ -19,17 +19,17 @@ import { to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { sheetOf } from './image-sheet.js';
 
-/** What TensorBoard is shown of a phase, while it trains. */
+/** Writes TensorBoard events of a phase during training. */
 export interface PhaseEvents {
   record(record: MetricRecord): void;
-  /** Histograms of the weights, where the recipe asks for them at this step. */
+  /** Writes histograms of the weights if the recipe asks for them at this step. */
   weights(step: number, model: Pick<StagedModel, 'trainedParameters'>): void;
-  /** The same batches; the images of the first are shown, where the recipe asks for it. */
+  /** Returns the same batches, and shows images of the first one if the recipe asks for it and the phase begins. */
   watching(batches: AsyncIterable<Batch>): AsyncIterable<Batch>;
   done(): void;
 }
 
-/** Where nothing is to be written. */
+/** Writes nothing. */
 export const NO_EVENTS: PhaseEvents = {
   record: () => {},
   weights: () => {},
@@ -40,13 +40,12 @@ export const NO_EVENTS: PhaseEvents = {
 interface EventsPlace {
   readonly folder: string;
   readonly fromStep: number;
-  /** Those of an evaluation that are written. */
+  /** The metrics of an evaluation that are written. */
   readonly metrics: readonly Metric[];
 }
 
 /**
- * Opens a phase's event files, as `run.tensorboard` says. What is written depends on the training; the training does
- * not depend on it.
+ * Opens a phase's event files according to `run.tensorboard`. Writing events does not affect the training.
  */
 export function openPhaseEvents(
   recipe: Recipe,
@@ -93,7 +92,7 @@ function scalarsOf(
   ];
 }
 
-/** The recipe as one list, with the settings that this phase trains by. Lists are JSON; what is null is left out. */
+/** The recipe as a flat list, with the training settings of this phase. Arrays become JSON; null values are left out. */
 function hparamsOf(recipe: Recipe, phase: Phase): Map<string, Hparam> {
   const { name, seed, model, incubation, data } = recipe;
   const parts = { name, phase: phase.name, seed, model, incubation, data, training: phase.settings };
@@ -118,7 +117,7 @@ function histogramsOf(model: Pick<StagedModel, 'trainedParameters'>): Uint8Array
   });
 }
 
-/** Images of a batch that are shown, four a row: cropped, flipped and coloured; not yet erased or mixed. */
+/** Number of images shown of a batch, and per row. They are cropped, flipped and coloured, but not yet erased or mixed. */
 const SHEET = { shown: 16, columns: 4 };
 
 async function* showFirst(

@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { visible } from '../../base/visible.js';
 import { withFileErrors } from '../../files/file-errors.js';
 
-/** Adds lines with the time of day to a phase's `log.txt`. */
+/** Appends a line with a timestamp to a phase's `log.txt`. */
 export type Log = (line: string) => void;
 
 export function openLog(path: string, now: () => Date = () => new Date()): Log {

@@ -7,11 +7,11 @@ import { type JudgedImages, judgedImages } from './judged-images.js';
 import { isOfLaterStep } from './later-file.js';
 import { seenImages, targetsOf } from './seen-images.js';
 
-/** A few images that a phase has seen, kept in its folder. The training does not depend on it. */
+/** Stores a few images that a phase has seen in its folder. This does not affect the training. */
 export interface PhaseSamples {
-  /** The same batches; images of the first are kept, where the phase begins. */
+  /** Returns the same batches, and keeps images of the first one if the phase begins. */
   watching(batches: AsyncIterable<Batch>): AsyncIterable<Batch>;
-  /** What keeps images of an evaluation. */
+  /** Collects images of an evaluation. */
   judged(): JudgedImages;
   write(step: number, judged: JudgedImages): Promise<void>;
 }
@@ -27,7 +27,7 @@ interface SamplesOptions {
   readonly std: readonly number[];
 }
 
-/** Nothing is kept where `shown` is 0. What is there of steps after `fromStep` is removed. */
+/** Keeps nothing if `shown` is 0. Removes existing images of steps after `fromStep`. */
 export function openPhaseSamples(options: SamplesOptions): PhaseSamples {
   const { folder, shown, fromStep, train, val } = options;
   if (fromStep === 0) removeSamples(folder, 'train');
@@ -59,7 +59,7 @@ export function openPhaseSamples(options: SamplesOptions): PhaseSamples {
   };
 }
 
-/** Most pixels of a side. */
+/** Maximum length of a side in pixels. */
 const SIDE = 112;
 
 async function keep(

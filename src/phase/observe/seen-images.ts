@@ -4,7 +4,7 @@ import { scope } from '../../torch/scope.js';
 import type { Task } from '../../training/task.js';
 import type { Planar } from './image-sheet.js';
 
-/** Of the images of a batch, the weights of the labels that each is trained towards, smoothing left out. */
+/** The labels that an image of a batch is trained towards, with their weights, without label smoothing. */
 export function targetsOf({ labels, mix }: Batch, image: number): { label: number; weight: number }[] {
   const label = labels[image];
   const partner = labels[labels.length - 1 - image];
@@ -16,8 +16,8 @@ export function targetsOf({ labels, mix }: Batch, image: number): { label: numbe
 }
 
 /**
- * The first `shown` images of a batch as a model sees them, erased and mixed, with the normalisation taken back. What is
- * drawn for it is drawn from the batch's own keys, so that nothing else changes.
+ * The first `shown` images of a batch as the model sees them, erased and mixed, with the normalisation reversed. Random
+ * numbers for this come from the keys of the batch, so that no other random numbers change.
  */
 export function seenImages(
   batch: Batch,

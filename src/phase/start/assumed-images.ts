@@ -3,7 +3,7 @@ import type { Assumption } from '../../models/family.js';
 import { IMAGENET } from '../../recipe/recipe-data.js';
 import type { StatedFacts } from './stated-facts.js';
 
-/** How images become pixels for a checkpoint that does not state it: as for most models of ImageNet. */
+/** Assumptions about image preprocessing for a checkpoint that does not state it: as for most ImageNet models. */
 export function assumedImages(
   { mean, std, evalCrop, otherResize }: StatedFacts,
   { imageSize, channels }: { readonly imageSize: number; readonly channels: number },

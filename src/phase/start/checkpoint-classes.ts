@@ -10,15 +10,15 @@ import type { CheckpointFile } from './checkpoint-file.js';
 
 /** The names of a checkpoint's classes. */
 export interface CheckpointClasses extends NamedClasses {
-  /** A run wrote them: they are the names of its training images. */
+  /** Whether a run wrote them, so that they are the classes of its training images. */
   readonly isOurs: boolean;
 }
 
 type Named = Pick<CheckpointFile, 'name' | 'file' | 'manifest'>;
 
 /**
- * The names of a checkpoint's classes, by label: those of its manifest, of the file or the `config.json` beside it, or of
- * the evaluations of its run. Nothing where none of them has as many names as the model has classes.
+ * The names of a checkpoint's classes, by label: from its manifest, from the file or the `config.json` next to it, or from
+ * its run. Undefined if no names are found, or their number differs from the number of the model's classes.
  */
 export function classesOf(checkpoint: Named): CheckpointClasses | undefined {
   const found = listedClasses(checkpoint);
@@ -26,7 +26,7 @@ export function classesOf(checkpoint: Named): CheckpointClasses | undefined {
   return { ...found, names: found.names.map(className) };
 }
 
-/** What a user should know of a list of names that does not fit the model; nothing where it fits, or there is none. */
+/** Note for the user if a list of names does not fit the model; undefined if it fits or there is no list. */
 export function unusedClasses(checkpoint: Named): string | undefined {
   const found = listedClasses(checkpoint);
   const count = modelClassesOf(checkpoint);
@@ -34,7 +34,7 @@ export function unusedClasses(checkpoint: Named): string | undefined {
   return `classes without names: ${found.from} lists ${found.names.length}, the model has ${count}`;
 }
 
-/** The run that a checkpoint is in. */
+/** The run folder that contains a checkpoint. */
 export function runAbove(path: string): string | undefined {
   for (let folder = dirname(path), up = 0; up < 5; folder = dirname(folder), up++) {
     if (existsSync(join(folder, 'recipe.json'))) return folder;
@@ -52,7 +52,7 @@ function listedClasses({ name, file, manifest }: Named): CheckpointClasses | und
   return manifest && classesInRun(file.path, manifest.phase);
 }
 
-/** Of a checkpoint that an earlier version wrote: its phase's evaluations have the names. */
+/** The names for a checkpoint of an earlier version: from its phase's evaluations or its run's `data.json`. */
 function classesInRun(path: string, phase: string): CheckpointClasses | undefined {
   const root = runAbove(path);
   if (root === undefined) return undefined;

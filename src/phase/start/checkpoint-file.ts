@@ -27,38 +27,38 @@ const manifestSchema = z.object({
   model: z.record(z.string(), z.unknown()),
   mean: z.array(z.number()),
   std: z.array(z.number()),
-  /** Of one that an earlier version wrote, it is the official share. */
+  /** Missing in manifests of earlier versions, which used the official share. */
   eval_crop: z.number().optional(),
-  /** Names by label; absent where the images name no classes, and in those that an earlier version wrote. */
+  /** Names by label. Missing if the images name no classes, and in manifests of earlier versions. */
   classes: z.array(z.string()).optional(),
   exif: z.enum(['ignore', 'apply']).optional(),
   grey16: z.enum(['clip', 'scale']).optional(),
   last: evaluation.optional(),
 });
 
-/** What a checkpoint of ours says of itself, beside the weights. */
+/** Metadata of a checkpoint that a run has written. */
 export type Manifest = z.infer<typeof manifestSchema>;
 
 export interface CheckpointFile {
-  /** What results call it: its name on the hub, or the path that was read. */
+  /** Its name in results: the name on the hub, or the path that was read. */
   readonly name: string;
   readonly file: ModelFile;
-  /** Only of a checkpoint that a run has written. */
+  /** Only for a checkpoint that a run has written. */
   readonly manifest: Manifest | undefined;
 }
 
 export interface CheckpointFileOptions extends ReadModelOptions {
-  /** Told which checkpoint of a phase was taken, and of damaged ones that were passed over. */
+  /** Called with the choice of a phase's checkpoint, and with damaged checkpoints that were skipped. */
   readonly note?: (line: string) => void;
-  /** Gives the path of a name on the hub. Default: `localCheckpoint`. */
+  /** Returns the local path for a name on the hub. Default: `localCheckpoint`. */
   readonly download?: (name: string) => Promise<string>;
 }
 
 /**
- * Reads what the user calls a checkpoint: a phase's folder (its latest checkpoint), `best` or `latest` in it, a run (its result),
- * a checkpoint's or a Hugging Face model's folder, a file of weights, or one on the hub (see `localCheckpoint`).
- * @throws InputError naming what is wrong with it
- * @throws RunError where it cannot be downloaded
+ * Reads the checkpoint that a user names: a phase's folder (its latest checkpoint), `best` or `latest` in it, a run (its
+ * result), the folder of a checkpoint or a Hugging Face model, a file of weights, or one on the hub (see `localCheckpoint`).
+ * @throws InputError if the checkpoint is not found, invalid or damaged
+ * @throws RunError if the download fails
  */
 export async function readCheckpointFile(
   name: string,
@@ -83,7 +83,7 @@ export async function readCheckpointFile(
   return { name: isOnHub ? name : place, file, manifest: isOurs ? readManifest(beside) : undefined };
 }
 
-/** What a folder that is itself a model has: one of our checkpoints, or Hugging Face's. */
+/** Files that identify a folder as a model: one of our checkpoints, or a Hugging Face model. */
 const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
 
 function findWeights(given: string, note: (line: string) => void): string {
@@ -109,7 +109,7 @@ function findWeights(given: string, note: (line: string) => void): string {
 }
 
 function notFound(path: string): InputError {
-  // A path whose first folder is here is rather misspelt.
+  // If the first folder exists, the path is more likely misspelt than a name on the hub.
   const meant = existsSync(path.split('/', 1)[0]) ? undefined : hubNameMeant(path);
   return new InputError(`${path} does not exist`, {
     hint: meant === undefined ? 'check the path of the checkpoint' : `did you mean ${meant}?`,

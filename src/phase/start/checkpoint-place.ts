@@ -4,17 +4,17 @@ import { InputError } from '../../base/errors.js';
 import { bestCheckpoint, bestStep, type Checkpoint } from '../../run/checkpoint-store.js';
 import { phasesIn } from '../../run/run-folder.js';
 
-/** A phase's folder, and which of its checkpoints is meant. */
+/** A phase's folder, and which of its checkpoints to use. */
 export interface CheckpointPlace {
   readonly path: string;
   readonly which: 'best' | 'latest';
 }
 
 /**
- * What a name of a checkpoint stands for: `RUN/FT/best`, `RUN/FT/latest` (with or without `checkpoints`), `RUN/best`, `RUN`. Of
- * a run its result is meant: FT, or E2E where it trains nothing else.
- * @returns nothing where it is another path
- * @throws InputError where a run has no result yet
+ * Resolves the name of a checkpoint: `RUN/FT/best`, `RUN/FT/latest` (with or without `checkpoints`), `RUN/best`, `RUN`. A
+ * run stands for its result: FT, or E2E if it trains nothing else.
+ * @returns undefined for any other path
+ * @throws InputError if a run has no result yet
  */
 export function checkpointPlace(path: string): CheckpointPlace | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -27,7 +27,7 @@ export function checkpointPlace(path: string): CheckpointPlace | undefined {
   return existsSync(join(folder, 'checkpoints')) ? { path: folder, which } : undefined;
 }
 
-/** @throws InputError where the phase has no best checkpoint, or it is damaged */
+/** @throws InputError if the phase has no best checkpoint, or it is damaged */
 export function requireBest(phaseFolder: string): Checkpoint {
   const { checkpoint, skipped } = bestCheckpoint(phaseFolder);
   if (checkpoint !== undefined) return checkpoint;
@@ -37,7 +37,7 @@ export function requireBest(phaseFolder: string): Checkpoint {
   });
 }
 
-/** Which checkpoint was taken, and which other there is. */
+/** Message that states which checkpoint was chosen, and which one is the best. */
 export function choiceLine(
   phaseFolder: string,
   which: CheckpointPlace['which'],
@@ -54,7 +54,7 @@ export function choiceLine(
 }
 
 function isRun(folder: string): boolean {
-  // A folder of Hugging Face's is a model, whatever else it holds.
+  // A Hugging Face folder is a model, whatever else it contains.
   return existsSync(join(folder, 'recipe.json')) && !existsSync(join(folder, 'config.json'));
 }
 

@@ -12,26 +12,26 @@ import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 import { recipeWithFacts } from './recipe-with-facts.js';
 import { statedFacts } from './stated-facts.js';
 
-/** What must be known of a checkpoint to use it. */
+/** The information needed to use a checkpoint. */
 export interface ModelOfCheckpoint {
-  /** Model, mean, std and crop are the checkpoint's, unless the user states them; the rest is default. */
+  /** Model, mean, std and crop are those of the checkpoint, unless the user states them; everything else is default. */
   readonly recipe: Recipe;
-  /** Blocks of each stage. */
+  /** Number of blocks in each stage. */
   readonly depths: readonly number[];
-  /** What neither the checkpoint nor the user says, and what is taken for it. One short text each. */
+  /** Assumed values that neither the checkpoint nor the user states. One short text each. */
   readonly assumptions: readonly string[];
-  /** What a recipe states and the checkpoint contradicts. One line each. */
+  /** Values in the recipe that contradict the checkpoint. One line each. */
   readonly differences: readonly string[];
 }
 
 type From = { readonly recipe?: string | undefined; readonly settings: readonly string[] };
 
 /**
- * What model a checkpoint holds: as the recipe given says; else as the checkpoint's manifest says; else as its
- * weights show and what lies beside them tells, with the number of heads of the published ViT of that width where
- * nothing tells it. Of images, what the recipe leaves out is as the checkpoint states it.
- * @param settings `key=value`, which go before all of these
- * @throws InputError where something remains unknown, or does not fit the weights
+ * Determines the model in a checkpoint from the given recipe; without one, from the checkpoint's manifest; without a
+ * manifest, from the weights and the files next to them. If the number of heads is not stated, it is that of the published
+ * ViT of the same width. Image settings that the recipe leaves out are those that the checkpoint states.
+ * @param from `settings`: `key=value` each; they override everything else
+ * @throws InputError if something remains unknown or does not fit the weights
  */
 export function modelOfCheckpoint(
   checkpoint: Pick<CheckpointFile, 'file' | 'manifest'>,
@@ -68,10 +68,10 @@ export function modelOfCheckpoint(
   return { recipe, depths, assumptions: notGiven(assumed, settings), differences: [] };
 }
 
-/** The texts of what no setting says. */
+/** The texts of the assumptions about keys that no setting states. */
 function notGiven(assumed: readonly Assumption[], settings: readonly string[]): string[] {
   const given = settings.map((setting) => setting.split('=', 1)[0].trim());
-  // Who gives the heads knows the model: an epsilon other than the usual one would have been given too.
+  // A user who sets the heads knows the model, and would also have set an unusual epsilon.
   const isGiven = (key: string) =>
     given.includes(key) || (key === 'model.layer_norm_eps' && given.includes('model.heads'));
   return assumed.filter(({ key }) => !isGiven(key)).map(({ text }) => text);
@@ -103,14 +103,14 @@ interface Known {
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
   readonly evalCrop?: number | undefined;
-  /** How its images were decoded. */
+  /** How the model's images were decoded. */
   readonly exif?: 'ignore' | 'apply' | undefined;
   readonly grey16?: 'clip' | 'scale' | undefined;
   readonly assumed: readonly Assumption[];
 }
 
 function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): Known {
-  // Versions that had no such key scaled it.
+  // Versions without the key grey16 scaled 16-bit images.
   return { model, mean, std, evalCrop, exif, grey16: grey16 ?? 'scale', assumed: [] };
 }
 
@@ -121,7 +121,7 @@ function fromWeights(family: ModelFamily, facts: WeightsFacts, file: ModelFile):
   return { model: section, mean, std, evalCrop, assumed };
 }
 
-/** What weights do not tell, and no setting either, cannot be guessed. */
+/** Checks that the input states all values that the weights do not determine and that cannot be guessed. */
 function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, path: string): void {
   const { model, data } = Object(input);
   family.requireKnown(model, facts, path);
@@ -136,7 +136,7 @@ function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, p
   }
 }
 
-/** The recipe's target, its meta model and its hybrids are what its checkpoints hold. */
+/** Checks that the stages are those of one of the recipe's phases, or of its undivided model. */
 function requirePhaseOf(recipe: Recipe, depths: readonly number[], path: string): void {
   const possible = [...phasesOf(recipe).map((phase) => phase.depths), [blueprintOf(recipe).depth]];
   const texts = [...new Set(possible.map((each) => each.join(' ')))];

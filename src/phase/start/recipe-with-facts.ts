@@ -4,10 +4,10 @@ import { modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import type { StatedFacts } from './stated-facts.js';
 
-/** A recipe as written, with what its weights state for the keys that it leaves out. */
+/** A recipe as written, with the values that its weights state for the keys that it leaves out. */
 export interface RecipeWithFacts {
   readonly input: unknown;
-  /** Keys that were filled in, with their values, for the user to read. */
+  /** Keys that were filled in, with their values, for messages to the user. */
   readonly taken: readonly string[];
   /** Keys of the recipe that the weights contradict. The recipe's values are used. */
   readonly differences: readonly string[];
@@ -18,17 +18,17 @@ type Section = 'data' | 'model';
 interface Row {
   readonly section: Section;
   readonly key: string;
-  /** What the weights state. */
+  /** The value that the weights state. */
   readonly value: unknown;
-  /** What the recipe uses. */
+  /** The value that the recipe uses. */
   readonly used: unknown;
-  /** Whether it is filled in if the recipe leaves it out. */
+  /** Whether the key is filled in if the recipe leaves it out. */
   readonly isFilled: boolean;
 }
 
 /**
- * Fills mean, standard deviation, crop, epsilon and pooling of a recipe from what weights state of themselves, and
- * compares those keys that the recipe states itself.
+ * Fills in a recipe's mean, standard deviation, crop, decoding, epsilon and pooling with the values that the weights
+ * state, and compares the keys that the recipe states itself.
  * @param input the recipe as written
  * @param recipe the same, checked, with its defaults
  */

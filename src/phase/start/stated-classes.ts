@@ -14,20 +14,21 @@ import { type CheckpointClasses, classesOf } from './checkpoint-classes.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 
 interface Stating {
-  /** How many the model tells apart. */
+  /** Number of classes that the model distinguishes. */
   readonly count: number;
-  /** What `--classes` was given: see `statedClasses`. */
+  /** The value of `--classes`; see `statedClasses`. */
   readonly stated?: string | undefined;
   readonly category?: Category | undefined;
 }
 
-/** In place of a path: folders are named by their labels. */
+/** Given instead of a path if the folders are named by their labels. */
 const BY_NUMBER = 'number';
 
 /**
- * What is known of a checkpoint's classes: what the user states, else what the checkpoint says.
+ * The known classes of a checkpoint: those that the user states, otherwise those that the checkpoint states.
  *
- * @throws InputError as `statedClasses`, and where a list has the names of a run's checkpoint in another order.
+ * @throws InputError as in `statedClasses`; if the number of names is wrong; or if the user gives the names of a run's
+ *   checkpoint in a different order
  */
 export function modelClassesOf(
   checkpoint: CheckpointFile,
@@ -50,15 +51,15 @@ export function modelClassesOf(
 }
 
 interface Stated extends NamedClasses {
-  /** Who gives them knows which names there are, a list also which label each has. */
+  /** Whether only the set of names is certain (a folder). In a file, the order also states the label of each name. */
   readonly isSet: boolean;
 }
 
 /**
- * The names of classes, by label, in a text file (one a line), a JSON file (a list, or such as `config.json`), a run or
- * a phase or checkpoint of it, a folder of Hugging Face's or timm's, or a data set.
+ * The names of classes, by label, from a text file (one per line), a JSON file (a list, or a file like `config.json`), a run
+ * or one of its phases or checkpoints, a Hugging Face or timm folder, or a data set.
  *
- * @throws InputError where there is no such thing, or it names no classes
+ * @throws InputError if the path does not exist or names no classes
  */
 function statedClasses(path: string, count: number, category: Category | undefined): Stated {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -76,7 +77,7 @@ function statedClasses(path: string, count: number, category: Category | undefin
 function namesInFile(path: string): readonly string[] {
   const text = readSmallText(path).trim();
   const lines = text.split(/\r?\n/).map((line) => line.trim());
-  // A JSON object that lists no names may be anything.
+  // A JSON object that lists no names is read as lines of text.
   return (namesInJson(path, text) ?? lines).map(className);
 }
 
@@ -96,7 +97,7 @@ function namesInJson(path: string, text: string): readonly string[] | undefined 
   return names;
 }
 
-/** What a run, a phase, a checkpoint or a model's folder records; nothing of other folders. */
+/** The names that a run, phase, checkpoint or model folder records; undefined for other folders. */
 function recordedClasses(path: string): readonly string[] | undefined {
   const has = (name: string) => existsSync(join(path, name));
   if (has('recipe.json')) {
@@ -138,7 +139,7 @@ function areAmong(names: readonly string[], known: readonly string[]): boolean {
   return names.every((name) => labelsOf(name).length > 0);
 }
 
-/** A list that permutes the names a model was trained with is wrong, whichever way it came about. */
+/** Checks the order of the names. A list that permutes the names that a model was trained with is always wrong. */
 function requireSameOrder(given: NamedClasses, own: CheckpointClasses): void {
   if (sameClasses(given.names, own.names) || !areAmong(own.names, given.names)) return;
   const label = own.names.findIndex((name, i) => className(name) !== className(given.names[i]));

@@ -3,21 +3,21 @@ import type { StatedModel } from '../../models/family.js';
 import { toldBeside } from '../../weights/model-file/told-beside.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 
-/** What a checkpoint says of its model and images, beside its weights. */
+/** Facts that a checkpoint states about its model and images, in addition to its weights. */
 export interface StatedFacts extends StatedModel {
-  /** Of each channel, of pixels from 0 to 1. */
+  /** Of each channel, for pixel values from 0 to 1. */
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
   /** Share of the resized shorter side that evaluation's crop keeps. */
   readonly evalCrop?: number | undefined;
-  /** How its images were decoded. */
+  /** How the model's images were decoded. */
   readonly exif?: 'ignore' | 'apply' | undefined;
   readonly grey16?: 'clip' | 'scale' | undefined;
-  /** What evaluation by its makers does that evaluation here does not. */
+  /** The resizing in the authors' evaluation, if it differs from evaluation here. */
   readonly otherResize?: string | undefined;
 }
 
-/** From a checkpoint's manifest, else from what lies beside the weights or in their header. */
+/** Facts from a checkpoint's manifest, or without one, from the files next to the weights or the header of the weights. */
 export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>): StatedFacts {
   if (manifest !== undefined) return ofManifest(manifest);
   const { heads, layerNormEps, pool: told } = toldBeside(file);

@@ -18,9 +18,9 @@ const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'clas
 type Distill = Pick<NonNullable<TrainingSettings['distill']>, 'teacher' | 'weights' | 'normalise'>;
 
 /**
- * A trained model that teaches another, frozen. It looks at the images of the recipe's model, normalised with the mean
- * and deviation that it states itself.
- * @throws InputError where its weights do not tell what it is, or it takes other images than the recipe's model
+ * A trained, frozen model that teaches the recipe's model. It sees the same images. With `normalise: own` they are
+ * normalised with the mean and standard deviation that the teacher states, if it states them.
+ * @throws InputError if its weights do not determine the model, or it needs different images than the recipe's model
  */
 export async function teacherOf(
   distill: Distill,
@@ -44,8 +44,8 @@ export async function teacherOf(
 }
 
 /**
- * A teacher's weights and what model they are.
- * @throws InputError as `teacherOf`
+ * A teacher's weights and their model.
+ * @throws InputError as in `teacherOf`
  */
 export async function requireTeacher(distill: Distill, recipe: Recipe, options: CheckpointFileOptions = {}) {
   const { teacher: name, weights, normalise } = distill;
@@ -61,7 +61,7 @@ export async function requireTeacher(distill: Distill, recipe: Recipe, options: 
       },
     );
   }
-  // Its images are those of the model: crop and resize do not count.
+  // The teacher sees the images of the model, so assumptions about its preprocessing do not matter.
   const ofModel = assumptions.filter((text) => !/^(mean|standard deviation|bicubic)/.test(text));
   const { mean } = statedFacts(checkpoint);
   if (mean === undefined && normalise === 'own') ofModel.push("the model's mean and standard deviation");
@@ -70,7 +70,7 @@ export async function requireTeacher(distill: Distill, recipe: Recipe, options: 
 
 type Normalisation = { readonly mean: readonly number[]; readonly std: readonly number[] };
 
-/** A model of images that are normalised in one way, for images that are normalised in another. */
+/** Adapts a model that was trained on images with normalisation `to` to images with normalisation `from`. */
 function renormalising(model: StagedModel, from: Normalisation, to: Normalisation, device: string): Teacher {
   if (isDeepStrictEqual([from.mean, from.std], [to.mean, to.std])) return model;
   const perChannel = (of: (channel: number) => number) =>
