@@ -1,8 +1,8 @@
 import { RunError } from '../base/errors.js';
 
-/** A phase's process died so often that it is not started again. */
+/** A phase's process has died too often to be started again. */
 export class DiedTooOften extends RunError {
-  /** What might help, where that can be told; the hint says how to go on too. */
+  /** Advice on the cause, if it is known. The hint also says how to resume. */
   readonly advice: string | undefined;
 
   constructor(message: string, options: { readonly hint: string; readonly advice: string | undefined }) {

@@ -5,9 +5,9 @@ import { withFileErrors } from '../files/file-errors.js';
 import { type FolderLock, lockFolder } from '../files/folder-lock.js';
 
 /**
- * Takes a run's folder for this process, and makes it where it is missing: of two that begin a run at once one is refused
- * before it writes anything. What was made and is still empty when it is released goes again.
- * @throws InputError naming the holder, or where the folder cannot be written
+ * Locks a run's folder for this process, and creates it if it is missing. If two processes begin a run at the same time,
+ * one of them fails before it writes anything. On release, created folders that are still empty are removed.
+ * @throws InputError naming the holder, or if the folder cannot be written
  */
 export async function holdRun(runDir: string): Promise<FolderLock> {
   const made = withFileErrors(runDir, () => makeFolders(runDir));
@@ -20,12 +20,12 @@ export async function holdRun(runDir: string): Promise<FolderLock> {
   };
 }
 
-/** @param top the last of the folders above that may go too */
+/** @param top the topmost folder that may be removed */
 function removeEmpty(folder: string, top: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // It is in use.
+    // The folder is in use.
     return;
   }
   if (folder !== top) removeEmpty(dirname(folder), top);

@@ -12,15 +12,14 @@ interface KubernetesRun {
   readonly flags?: readonly string[];
 }
 
-/** Exit codes of a phase that said why it failed: no other try helps. */
+/** Exit codes of a phase that reported why it failed. Trying again does not help. */
 const FAILS_FOR_GOOD = [1, 2];
 
 /**
- * What Kubernetes needs of a run: the recipe as a ConfigMap, then jobs (batch/v1), one a phase, the modules an Indexed Job
- * with a pod each. A pod waits for the phases
- * that its phase starts from in an init container, which looks for their results on the shared volume. What failed and
- * said why fails its job; a pod that died, was evicted or preempted is replaced.
- * @throws InputError for a run folder that is outside the volume, or more than one process a phase
+ * Kubernetes objects of a run: the recipe as a ConfigMap, then jobs (batch/v1), one per phase. The modules are an Indexed
+ * Job with one pod each. An init container waits until the results of the phases that a phase starts from are on the
+ * shared volume. A phase that reports why it failed fails its job; a pod that died, was evicted or preempted is replaced.
+ * @throws InputError if the run folder is outside the volume, or the recipe has more than one process per phase
  */
 function kubernetesObjects({ recipe, runDir, phases, flags = [] }: KubernetesRun): object[] {
   const { kubernetes, ranks } = recipe.run;
@@ -43,7 +42,7 @@ function kubernetesObjects({ recipe, runDir, phases, flags = [] }: KubernetesRun
   return [config, ...jobs];
 }
 
-/** The same as YAML documents, for `kubectl apply -f -`. */
+/** The Kubernetes objects of a run as YAML documents, for `kubectl apply -f -`. */
 export function kubernetesYaml(run: KubernetesRun): string {
   return kubernetesObjects(run)
     .map((document) => `---\n${stringify(document, { lineWidth: 0, aliasDuplicateObjects: false })}`)
@@ -54,7 +53,7 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[], flags: reado
   const { kubernetes } = recipe.run;
   const isArray = phases[0].name.startsWith('MT/');
   const title = isArray ? 'mt' : phases[0].name.toLowerCase();
-  // The pod's index is a place in this list, of the modules that are still to train.
+  // The pod's index is a position in this list of the modules that are still to train.
   const names = phases.map(({ name }) => name).join(' ');
   const phase = isArray ? 'set -- $PHASES; shift "$JOB_COMPLETION_INDEX"; phase=$1' : 'phase=$PHASES';
   const command = [`deep-incubation phase ${RECIPE}/recipe.json "$phase" --out "$RUN"`, ...flags].join(' ');
@@ -92,7 +91,7 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[], flags: reado
       completionMode: 'Indexed',
       completions: phases.length,
       parallelism: phases.length,
-      // One module that fails does not end the others.
+      // A module that fails does not end the other modules.
       ...(isArray
         ? { backoffLimitPerIndex: kubernetes.restarts, maxFailedIndexes: phases.length }
         : { backoffLimit: kubernetes.restarts }),
@@ -109,7 +108,7 @@ function job(recipe: Recipe, run: string, phases: readonly Phase[], flags: reado
         metadata: { labels: labelsOf(recipe) },
         spec: {
           restartPolicy: 'Never',
-          // A phase that is told to leave saves a checkpoint first.
+          // A phase that is asked to stop saves a checkpoint first.
           terminationGracePeriodSeconds: 120,
           ...(needs.length > 0 && { initContainers: [waiting] }),
           containers: [training],
@@ -143,7 +142,7 @@ function resourcesOf({ run: { kubernetes } }: Recipe): object {
   return given.length === 0 ? {} : { requests: limits, limits };
 }
 
-/** Where a run is inside a pod: a relative path is taken from the volume's root. */
+/** Path of a run inside a pod. A relative path starts at the volume's root. */
 function onVolume(runDir: string, mount: string): string {
   const path = isAbsolute(runDir) ? runDir : join(mount, runDir);
   const inside = relative(mount, path);
@@ -153,7 +152,7 @@ function onVolume(runDir: string, mount: string): string {
   });
 }
 
-/** RFC 1123, short enough for a suffix. */
+/** A valid name by RFC 1123, short enough to append a suffix. */
 function dnsName(name: string): string {
   const kept = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   return kept.slice(0, 50).replaceAll(/^-+|-+$/g, '') || 'run';

@@ -5,7 +5,7 @@ import { removeLeftovers } from '../run/checkpoint-store.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 import { slurmFolder } from './slurm/slurm-jobs.js';
 
-/** Deletes what killed writers left anywhere in a run, phases that are done included. Only for who holds the run. */
+/** Deletes files that killed processes left anywhere in a run, including finished phases. The caller must hold the run. */
 export function removeRunLeftovers(runDir: string): void {
   for (const folder of [runDir, runFolder(runDir).report, slurmFolder(runDir)]) {
     withFileErrors(folder, () => removeTemporary(folder));
@@ -13,7 +13,7 @@ export function removeRunLeftovers(runDir: string): void {
   for (const phase of phasesIn(runDir)) removePhaseLeftovers(runDir, phase);
 }
 
-/** The same of one phase, unless a process trains it. */
+/** Like `removeRunLeftovers`, for one phase. Does nothing while a process trains it. */
 export function removePhaseLeftovers(runDir: string, phase: string): void {
   const { root, samples } = runFolder(runDir).phase(phase);
   if (liveHolder(root) !== undefined) return;

@@ -8,20 +8,20 @@ import { reopen } from './more-epochs.js';
 interface Wanted {
   readonly recipe: Recipe;
   readonly runDir: string;
-  /** Phases that may be trained; all by default. */
+  /** Phases that may be trained. Default: all. */
   readonly only?: readonly PhaseName[] | undefined;
 }
 
 /**
- * Looks for phases that are done, whose last checkpoint is missing or damaged, and from which other phases are about to
- * start. The result of such a phase is moved to `previous/`, so that training goes on from the checkpoint before, and `note` is told. Only
- * for who holds the run.
- * @throws LostWeights where there is no checkpoint before it, or the phase may not be trained now
+ * Looks for finished phases whose last checkpoint is missing or damaged and from which other phases are about to start.
+ * Moves the result of such a phase to `previous/`, so that training resumes from the checkpoint before, and reports it with
+ * `note`. The caller must hold the run.
+ * @throws LostWeights if another phase needs the weights, and there is no earlier checkpoint or the phase may not be trained
  */
 export function reopenLost({ recipe, runDir, only }: Wanted, note: (line: string) => void): void {
   const isWanted = (name: PhaseName) => only?.includes(name) ?? true;
   const told = new Set<PhaseName>();
-  // A phase that is opened again may itself start from others.
+  // A reopened phase may itself start from other phases, so check again.
   for (let isReopening = true; isReopening; ) {
     isReopening = false;
     for (const name of handedOn({ recipe, runDir, only })) {
@@ -40,7 +40,7 @@ export function reopenLost({ recipe, runDir, only }: Wanted, note: (line: string
   }
 }
 
-/** @throws LostWeights where a phase that one of `names` starts from, and that is not among them, is lost */
+/** @throws LostWeights if one of `names` starts from a phase that is not among them and whose weights are lost */
 export function requireSources(recipe: Recipe, runDir: string, names: readonly PhaseName[]): void {
   const phases = phasesOf(recipe).filter(({ name }) => names.includes(name));
   for (const need of new Set(phases.flatMap(needsOf))) {
@@ -48,7 +48,7 @@ export function requireSources(recipe: Recipe, runDir: string, names: readonly P
   }
 }
 
-/** Phases that are done and that others start from now, or that were asked for by name. */
+/** Finished phases from which other phases start now, or which were requested by name. */
 function handedOn(wanted: Wanted): PhaseName[] {
   const named = wanted.only?.filter((name) => readResult(wanted.runDir, name) !== undefined) ?? [];
   return [...new Set([...needed(wanted), ...named])];
@@ -64,7 +64,7 @@ function needed({ recipe, runDir, only }: Wanted): PhaseName[] {
   return needs.filter((name) => readResult(runDir, name) !== undefined);
 }
 
-/** A phase that goes on from a checkpoint of its own has its weights there, but for what it imitates. */
+/** Whether a phase reads weights of other phases. A phase with its own checkpoint does so only if it imitates. */
 function readsOthers(runDir: string, { name, objective }: Phase): boolean {
   return objective === 'imitate' || !hasCheckpoint(runFolder(runDir).phase(name).root);
 }

@@ -4,26 +4,26 @@ import { isTogether } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { deviceAmong } from '../torch/engine.js';
 
-/** What a machine has for phases to share. */
+/** Resources of a machine that phases share. */
 export interface Machine {
   readonly cores: number;
-  /** GPUs that libtorch sees. */
+  /** Number of GPUs that libtorch sees. */
   readonly gpus: number;
 }
 
 export interface MachineShare {
-  /** Processes (with ranks: groups of them) that run at the same time. */
+  /** Number of processes (with ranks: of groups of processes) that run at the same time. */
   readonly atATime: number;
-  /** Processes over which modules are dealt out that are incubated together: one a device. */
+  /** Number of processes that divide the modules which are incubated together among them. Default: one per device. */
   readonly teams: number;
-  /** Whether a phase runs beside others. */
+  /** Whether a phase may run at the same time as other phases. */
   joins(phase: Phase): boolean;
-  /** For a phase that runs alone. */
+  /** Resources of a phase that runs by itself. */
   readonly whole: PhasePlace;
   ofSlot(slot: number): PhasePlace;
 }
 
-/** What a phase's processes have: `ranks` of them, with `threads` each. */
+/** Resources of a phase: `ranks` processes with `threads` threads each. */
 export interface PhasePlace {
   readonly ranks: number;
   readonly firstLocalRank: number;
@@ -32,9 +32,9 @@ export interface PhasePlace {
 }
 
 /**
- * Shares out a machine: a GPU for each process if the recipe's device is `auto` or `cuda` and there are GPUs, the one
- * GPU of `cuda:<n>` to one process at a time, else cores evenly.
- * @throws InputError for a device that libtorch does not see, or more processes of a phase than GPUs
+ * Divides a machine among phases: one GPU per process if the recipe's device is `auto` or `cuda` and there are GPUs; the
+ * GPU of `cuda:<n>` for one process at a time; otherwise an equal number of cores per process.
+ * @throws InputError if libtorch does not see the device, or a phase has more processes than there are GPUs
  */
 export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): MachineShare {
   const { run } = recipe;
@@ -43,7 +43,7 @@ export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus 
   requireGpuForEach(recipe, devices);
   const modules = Math.max(1, phases.filter(isModule).length);
   const room = Math.max(1, Math.floor((devices.length || cores) / ranks));
-  // A GPU is one device. Processes of fewer threads use a CPU better; two modules in each still share.
+  // One team per GPU. On a CPU, more processes with fewer threads are faster, and two modules per process still share work.
   const teamsHere = devices.length > 0 ? room : Math.min(room, Math.ceil(modules / 2));
   const teams = run.parallel === 'auto' ? teamsHere : run.parallel;
   const most = isTogether(recipe) && ranks === 1 ? Math.min(modules, teams) : modules;
@@ -66,7 +66,7 @@ export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus 
 
 const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
 
-/** The GPUs that a run's phases may use; none on the CPU. */
+/** The GPUs that a run's phases may use; empty on the CPU. */
 function gpusFor(wish: string, gpus: number): string[] {
   const first = deviceAmong(wish, gpus);
   if (first === 'cpu') return [];

@@ -13,11 +13,11 @@ import { readResult, runFolder } from '../run/run-folder.js';
 import { beginPrevious, moveSummary, nextPrevious } from './previous.js';
 import { forgetJobs } from './slurm/slurm-jobs.js';
 
-/** What other numbers of epochs mean for phases that have begun. */
+/** Effects of a changed number of epochs on phases that have begun. */
 export interface Continuation {
-  /** How schedules change, a line each. */
+  /** Changes of the schedules, one line each. */
   readonly notes: readonly string[];
-  /** Phases that were done and have steps to go now. */
+  /** Finished phases that now have steps left. */
   readonly reopened: readonly PhaseName[];
 }
 
@@ -27,8 +27,9 @@ interface Side {
 }
 
 /**
- * Continues phases that are done or under way for other numbers of steps.
- * @throws InputError where others have started from a phase that would change, or it has been trained for more steps
+ * Determines how phases that have begun continue with a different number of steps.
+ * @throws InputError if another phase has started from a phase that would change, or if that phase has been trained for more
+ *   steps or has no optimiser state
  */
 export function continuation(
   runDir: string,
@@ -51,7 +52,7 @@ export function continuation(
     const own = changes.filter(({ phases }) => phases.includes(name));
     const redo = redoCommand(runDir, phasesOf(now.recipe), {
       changed: own.flatMap(({ phases }) => phases),
-      // A key that the recipe leaves out has a value in the run, which --set has to replace.
+      // A key that the recipe leaves out has a value in the run, which --set must replace.
       settings: own.map(({ key, here }) => `${key}=${here ?? epochs}`),
     });
     const again = redo === undefined ? 'train a new run: choose another --out' : `train again: ${redo}`;
@@ -66,7 +67,7 @@ export function continuation(
   return { notes, reopened };
 }
 
-/** Moves results of phases that have steps to go, and what tells of them, to `previous/<n>/`. */
+/** Moves the results of phases that have steps left, and the summary and report of the run, to `previous/<n>/`. */
 export function reopen(runDir: string, phases: readonly PhaseName[]): void {
   if (phases.length === 0) return;
   const previous = nextPrevious(runDir);
@@ -106,7 +107,7 @@ function requireNoDependents(runDir: string, recipe: Recipe, name: PhaseName, ag
   });
 }
 
-/** A module that came in a bundle has weights alone. */
+/** A module from a bundle has weights but no optimiser state. */
 function requireOptimizer(runDir: string, name: PhaseName, again: string): void {
   const { 'optimizer.safetensors': file } = Object(newestManifest(runFolder(runDir).phase(name).root)?.files);
   if (Object(file).bytes > EMPTY_BYTES) return;
@@ -115,7 +116,7 @@ function requireOptimizer(runDir: string, name: PhaseName, again: string): void 
   });
 }
 
-/** Of a safetensors file without a tensor. */
+/** Size of a safetensors file without tensors. */
 const EMPTY_BYTES = 16;
 
 function scheduleLine(

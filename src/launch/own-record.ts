@@ -6,7 +6,7 @@ import type { PhaseName } from '../recipe/phases.js';
 import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
 
-/** Where a phase's process that no process of `run` looks after writes down how it stands, itself. */
+/** Status of a phase that its own process writes, because no process of `run` supervises it. */
 export interface OwnRecord {
   running(): void;
   done(): void;
@@ -15,8 +15,8 @@ export interface OwnRecord {
 }
 
 /**
- * @param env SLURM_JOB_ID and its kin name the job; DEEP_INCUBATION_RESTARTS and DEEP_INCUBATION_LAST_ERROR, of a batch
- *   script that has started the phase again, say how often and why
+ * @param env SLURM_JOB_ID and related variables name the job; DEEP_INCUBATION_RESTARTS and DEEP_INCUBATION_LAST_ERROR, set by
+ *   a batch script that has restarted the phase, state how often and why
  */
 export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessEnv): OwnRecord {
   const { root } = runFolder(runDir).phase(phase);
@@ -24,7 +24,7 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
   const restarts = Number(env.DEEP_INCUBATION_RESTARTS ?? env.TORCHELASTIC_RESTART_COUNT);
   const write = (state: PhaseStatus['state'], more: Partial<PhaseStatus> = {}) => {
     const holder = liveHolder(root);
-    // It is another's, who writes his own.
+    // Another process holds the phase and writes its status.
     if (holder !== undefined && !isSelf(holder)) return;
     writeStatus(runDir, phase, {
       state,
@@ -40,7 +40,7 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
       try {
         makeFolders(root);
       } catch {
-        // Training itself will tell.
+        // Ignored: the training reports the error.
       }
       write('running', { pid: process.pid });
     },

@@ -15,10 +15,10 @@ import { causeOf, lackedMemory, ranOutOfHeap } from './processes/ending.js';
 import type { Timing } from './processes/process-watch.js';
 import { runRanks } from './processes/ranks.js';
 
-/** What a phase's process says before it ends badly. */
+/** Message that a phase's process sends before it fails. */
 export const failureMessage = z.object({
   type: z.literal('failed'),
-  /** crash: as if the process had died. Started again, it goes on. */
+  /** crash: treated as if the process had died. A restart resumes the phase. */
   kind: z.enum(['input', 'run', 'interrupted', 'crash']),
   message: z.string(),
   hint: z.string().optional(),
@@ -29,11 +29,11 @@ export type FailureKind = z.infer<typeof failureMessage>['kind'];
 export interface PhaseProcess {
   readonly command: readonly string[];
   readonly runDir: string;
-  /** The phase, or the modules that it incubates together. */
+  /** The phase, or the modules that the process incubates together. */
   readonly phases: readonly PhaseName[];
   readonly threads: number;
   readonly device: string;
-  /** Processes that train it together. Default 1. */
+  /** Number of processes that train it together. Default 1. */
   readonly ranks?: number;
   readonly firstLocalRank?: number;
   readonly signal: AbortSignal;
@@ -43,20 +43,20 @@ export interface PhaseProcess {
 
 /** In milliseconds. */
 export interface RestartTiming extends Timing {
-  /** Before the first restart; twice as much before each further one without a new checkpoint. */
+  /** Delay before the first restart. It doubles before each further restart without a new checkpoint. */
   readonly backoffMs: number;
 }
 
 const BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 60_000;
-/** Deaths in a row without a new checkpoint that are followed by another start. */
+/** Maximum number of restarts in a row without a new checkpoint. */
 const RESTARTS = 3;
 
 /**
- * Runs a phase in a process, and starts it again from its last checkpoint where it dies (a native crash, an
- * out-of-memory kill), loses its GPU or hangs: up to three times in a row, counted anew after every new checkpoint. Why it
- * died is told, logged, and with how the phase stands left in its `status.json`.
- * @throws InputError or RunError as the phase said, or when it died too often; Interrupted once `signal` is aborted
+ * Runs a phase in a process, and restarts it from its last checkpoint if it dies (a native crash, an out-of-memory kill),
+ * loses its GPU or hangs: up to three times in a row, counted again from zero after every new checkpoint. The cause of a
+ * death is printed, logged, and written to `status.json` with the state of the phase.
+ * @throws InputError or RunError as reported by the phase, or if it died too often; Interrupted after `signal` is aborted
  */
 export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
   const { signal } = options;
@@ -76,7 +76,7 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
       if (deaths > RESTARTS) throw tooOften(options, deaths, cause);
       const pause = Math.min((options.timing?.backoffMs ?? BACKOFF_MS) * 2 ** (deaths - 1), MAX_BACKOFF_MS);
       record.death(cause, pause);
-      // Aborted, it ends early, and the next turn sees why.
+      // An abort ends the pause early, and the next iteration throws.
       await sleep(pause, undefined, { signal }).catch(() => {});
     }
   } catch (error) {
@@ -85,7 +85,7 @@ export async function runPhaseProcess(options: PhaseProcess): Promise<void> {
   }
 }
 
-/** @returns why the process died; nothing when the phase is done */
+/** @returns why the process died; undefined if the phase is done */
 async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Death | undefined> {
   const { command, runDir, phases, threads, device, signal, timing, ranks = 1, firstLocalRank = 0 } = options;
   for (const phase of phases) preparePhase(runDir, phase);
@@ -118,21 +118,21 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
   return { text, ending };
 }
 
-/** Makes the phase's folder ready for a process, which finds no leftovers of killed ones there. */
+/** Prepares the phase's folder for a process: creates it and removes leftovers of killed processes. */
 function preparePhase(runDir: string, phase: PhaseName): void {
   const { root } = runFolder(runDir).phase(phase);
   withFileErrors(root, () => {
-    // Parent by parent: a run folder that was deleted must not come back.
+    // Create one level at a time, so that a deleted run folder is not created again.
     if (phase.startsWith('MT/')) makeFolder(runFolder(runDir).phase('MT').root);
     makeFolder(root);
   });
   removePhaseLeftovers(runDir, phase);
 }
 
-/** As `phase` takes it. */
+/** The phases as an argument of the command `phase`. */
 const nameOf = ({ phases }: Pick<PhaseProcess, 'phases'>) => phases.join(',');
 
-/** Grows with every new checkpoint. */
+/** A number that grows with every new checkpoint. */
 function stepsOf({ runDir, phases }: PhaseProcess): number {
   return phases.reduce((sum, phase) => sum + newestStep(runFolder(runDir).phase(phase).root), 0);
 }

@@ -10,23 +10,23 @@ import type { Ending } from './processes/ending.js';
 interface RecordOptions {
   readonly runDir: string;
   readonly phases: readonly PhaseName[];
-  /** Aborted with an `Interrupted` as its reason, that is why the phases were stopped; else a person did it. */
+  /** If the abort reason is an `Interrupted`, it states why the phases were stopped; otherwise the user stopped them. */
   readonly signal: AbortSignal;
-  /** Tells the terminal. */
+  /** Prints a line on the terminal. */
   readonly note: (line: string) => void;
 }
 
-/** The end of a phase's process before the phase was done. */
+/** Death of a phase's process before the phase was done. */
 export interface Death {
-  /** Why, as what follows the phase's name. */
+  /** The cause, worded to follow the phase's name. */
   readonly text: string;
   readonly ending: Ending;
 }
 
-/** Lines of a dead process's stderr that the log keeps. */
+/** Number of lines of a dead process's stderr that are logged. */
 const LOGGED_LINES = 30;
 
-/** Where what becomes of a phase is written down: its status, its log, the terminal. */
+/** Records the progress of a phase in its status, in its log and on the terminal. */
 export interface PhaseRecord {
   state(state: PhaseStatus['state'], pid?: number): void;
   death(death: Death, pauseMs: number): void;
@@ -86,6 +86,6 @@ function log(runDir: string, phase: PhaseName, line: string, stderr: string): vo
     write(line);
     for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
   } catch {
-    // A log that cannot be written is no reason to stop; the run itself will tell.
+    // A failed write is ignored; the run reports disk errors itself.
   }
 }

@@ -15,23 +15,23 @@ import type { PreparedRun } from './prepare.js';
 
 export interface PipelineOptions {
   readonly prepared: PreparedRun;
-  /** Run these phases alone. */
+  /** Run only these phases. */
   readonly only?: readonly PhaseName[];
-  /** Starts a phase's process, with `RUN PHASE --threads N --device D` appended. */
+  /** The command that starts a phase's process. `RUN PHASE --threads N --device D` is appended. */
   readonly command: readonly string[];
-  /** Once aborted, running phases save a checkpoint and end. */
+  /** When aborted, running phases save a checkpoint and end. */
   readonly signal?: AbortSignal;
-  /** Told of what a person should know: restarts, and phases that are done already. */
+  /** Called with notes for the user, such as restarts. */
   readonly note: (line: string) => void;
 }
 
 /**
- * Runs the phases of a run that are not done, each in a process of its own, as soon as those it starts from are
- * done. With `run.parallel: auto` as many modules at a time as the machine has room for, and everything else alone;
- * with a number, so many phases at a time, whichever they are, each with the same share of the machine.
+ * Runs the unfinished phases of a run, each in its own process, as soon as the phases that it starts from are done. With
+ * `run.parallel: auto`, as many modules run at the same time as the machine has room for, and all other phases run one at
+ * a time. With a number, that many phases run at the same time, each with the same share of the machine.
  *
- * @returns the phases run now
- * @throws InputError or RunError of the phase that failed; the others are stopped, and can be gone on with
+ * @returns the phases that were run
+ * @throws InputError or RunError of the phase that failed; the other phases are stopped and can be resumed
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -48,7 +48,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const undone = wanted.filter(({ name }) => !isDone(name));
   requireStartable(prepared, undone, isDone);
 
-  // Of phases begun before; of the others nothing is written yet, which says the same.
+  // Only phases that were begun before have a status to replace. A phase without one counts as waiting.
   for (const { name } of undone) writeStatus(runDir, name, WAITING);
 
   const share = shareOf(recipe, undone, await localMachine(recipe, note));
@@ -89,7 +89,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
         const joins = freeSlots.length > 0 && [...team, ...[...running.keys()].flat()].every(share.joins);
         if (isReady && (isAlone || joins)) start(team);
       }
-      // A result that was there when the run began is gone.
+      // If nothing can start, a result that existed at the beginning is gone.
       if (running.size === 0) requireStartable(prepared, waiting.flat(), isDone);
       const ended = await Promise.race(running.values());
       running.delete(ended);
@@ -105,7 +105,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
 
 const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
 
-/** The GPUs are looked for only where the recipe may use them. */
+/** Resources of this machine. GPUs are counted only if the recipe may use them. */
 async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Promise<Machine> {
   const gpus = run.device === 'cpu' ? 0 : await countGpus();
   const offered = gpusOfDriver();
@@ -118,9 +118,9 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
 }
 
 /**
- * Every phase to run must start from phases that are done, or are to be run too.
- * @param launcher options of the command that the hint prints
- * @throws InputError naming those that are missing
+ * Checks that every phase to run starts from phases that are done or that are also to be run.
+ * @param launcher options of the command in the hint
+ * @throws InputError naming the missing phases
  */
 export function requireStartable(
   { recipe, runDir }: Pick<PreparedRun, 'recipe' | 'runDir'>,
@@ -140,8 +140,8 @@ export function requireStartable(
 }
 
 /**
- * Phases that train in one process: each alone, but for modules that are incubated together, which are dealt out over
- * so many processes. Processes that train one phase together do not share more than that.
+ * Groups of phases that train in one process: single phases, and modules that are incubated together, which are divided
+ * among `teams` processes. With several ranks, all phases are single.
  */
 function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
   if (!isTogether(recipe) || recipe.run.ranks > 1) return phases.map((phase) => [phase]);

@@ -23,27 +23,27 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun, phasesIn, readResult, runFolder } from '../run/run-folder.js';
 import { continuation, reopen } from './more-epochs.js';
 
-/** A run whose folder holds its recipe and plan. */
+/** A run whose folder contains its recipe and plan. */
 export interface PreparedRun {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly plan: RunPlan;
-  /** What lies beside the images and is not read. */
+  /** Files and folders next to the images that are not read. */
   readonly passedOver: readonly PassedOver[];
 }
 
 export interface PrepareOptions {
-  /** Go on with other images than the run was trained on; what differs is recorded. Default false. */
+  /** Continue with images that differ from those that the run was trained on, and record the differences. Default false. */
   readonly acceptDataChange?: boolean | undefined;
-  /** Told what a person should know: what was assumed, accepted or changed. */
+  /** Called with notes for the user: assumptions, accepted differences and changes. */
   readonly note?: ((line: string) => void) | undefined;
 }
 
 /**
- * Makes a run's folder, before anything is trained: checks the images, writes `recipe.json`, `data.json` and `plan.json`.
- * A folder that has them already is continued where no phase that has begun would have another result: settings of those that
- * have not, how long a phase trains, and what has no say in a result may be changed.
- * @throws InputError where recipe or images are not those that the run was trained with
+ * Prepares a run's folder for training: checks the images and writes `recipe.json`, `data.json` and `plan.json`. An existing
+ * run is continued if the results of begun phases stay the same. These may change: settings of phases that have not begun,
+ * the length of a phase, and settings that do not affect the result.
+ * @throws InputError if the recipe or the images differ from those that the run was trained with
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -57,7 +57,7 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
   const planned = imagesPlannedFor(runDir);
   const plan = planOf(recipe, train.length, planned);
-  // Again: to look at many images takes its time.
+  // Check again: reading many images takes time, and another process may have begun.
   const change = requireChangeable(runDir, recipe);
   const { notes, reopened } =
     change === undefined
@@ -69,7 +69,7 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   withFileErrors(runDir, () => {
     makeFolders(runDir);
     for (const each of checked) each.record();
-    // First: without its result a phase is continued, by whichever recipe.
+    // Reopen before writing the recipe: a phase without a result is continued with either recipe.
     reopen(runDir, reopened);
     writeJsonAtomic(folder.recipe, { ...recipe, versions: versions() });
     writeJsonAtomic(folder.plan, plan);
@@ -79,7 +79,7 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   return { recipe, runDir, plan, passedOver };
 }
 
-/** The images of the run, then those of modules that have their own; none where all is done. */
+/** The images of the run, then those of modules with their own images; empty if all phases are done. */
 function imagesToTrainOn(
   recipe: Recipe,
   runDir: string,
@@ -101,9 +101,9 @@ function imagesToTrainOn(
 }
 
 /**
- * What will be done with training images.
- * @param planned with how many images a phase that is kept was planned
- * @throws InputError where they are too few
+ * The plan of a run for a number of training images.
+ * @param planned returns the number of images that a kept phase was planned with
+ * @throws InputError if there are too few images
  */
 export function planOf(
   recipe: Recipe,
@@ -124,15 +124,16 @@ function planUnchecked(
   return planRun(recipe, (name) => planned(name) ?? imagesOf(name));
 }
 
-/** Whether another process holds the run or a phase of it: it reads the recipe whenever a phase begins. */
+/** Whether another process holds the run or one of its phases. Such a process reads the recipe whenever a phase begins. */
 function isTrainedByOthers(runDir: string): boolean {
   const folders = [runDir, ...phasesIn(runDir).map((phase) => runFolder(runDir).phase(phase).root)];
   return folders.map(liveHolder).some((holder) => holder !== undefined && !isSelf(holder));
 }
 
 /**
- * What has not trained yet, and nobody is about to train, may be changed; and how long a phase trains.
- * @returns the changes that concern phases which have begun, and the recipe as it was; nothing where there is none
+ * Checks that the recipe changes only the length of phases, and phases that have not begun and that no other process is
+ * about to train.
+ * @returns the changes that concern phases which have begun, and the previous recipe; undefined if nothing has begun
  */
 function requireChangeable(
   runDir: string,
@@ -146,7 +147,7 @@ function requireChangeable(
   return { changes: requireContinuable(runDir, recipe, before), before };
 }
 
-/** Whether training uses a part of the images: which one is then written down. */
+/** Whether training uses only a part of the images, which is then recorded. */
 function isPart({ data }: Recipe): boolean {
   return data.fraction < 1 || data.train_images !== undefined;
 }

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import { hasBegun, readJson, runFolder } from '../run/run-folder.js';
 
-// What a run decides when it begins, and its recipe.json records.
+// Choices that a run makes when it begins, and records in its recipe.json.
 
 type Sections = Readonly<Record<string, unknown>>;
 
-/** Keys that are filled in from weights, and so are not in the recipe that a user gives again. */
+/** Keys that are filled in from weights, so they may be missing in the recipe when the user gives it again. */
 const RECORDED = [
   ['data', 'classes'],
   ['data', 'mean'],
@@ -21,9 +21,9 @@ const RECORDED = [
 ] as const;
 
 /**
- * The recipe of a run that has begun, with what the run has recorded for the keys that the recipe leaves out; of another
- * the recipe itself.
- * @throws InputError where what is recorded does not fit the recipe
+ * The recipe of a run that has begun, with the values that the run has recorded for the keys that the recipe leaves out. If
+ * the run has not begun, the recipe as it is.
+ * @throws InputError if the recorded values do not fit the recipe
  */
 export function recordedRecipe(written: WrittenRecipe, runDir: string): WrittenRecipe {
   const { recipe: path } = runFolder(runDir);
@@ -32,7 +32,7 @@ export function recordedRecipe(written: WrittenRecipe, runDir: string): WrittenR
   return { input, recipe: checkedRecipe(input, written.source), source: written.source };
 }
 
-/** A recipe as written, with what the run has recorded for the keys that it leaves out. */
+/** A recipe as written, with the values that the run has recorded for the keys that it leaves out. */
 function withRecorded(input: unknown, recorded: unknown): unknown {
   let result = Object(input) as Sections;
   for (const path of RECORDED) {
@@ -48,7 +48,7 @@ function withRecorded(input: unknown, recorded: unknown): unknown {
   return result;
 }
 
-/** A new run's recipe as written: its teachers' images are normalised as the teachers were trained. */
+/** A new run's recipe as written, with `normalise: own` for each teacher for which it leaves this key out. */
 export function withOwnTeachers(input: unknown): unknown {
   let result = Object(input) as Sections;
   for (const path of distillPaths(input)) {
@@ -58,7 +58,7 @@ export function withOwnTeachers(input: unknown): unknown {
   return result;
 }
 
-/** Where a recipe names teachers. */
+/** Paths of the sections in which a recipe names teachers. */
 function distillPaths(input: unknown): string[][] {
   const phases = Object.keys(Object(at(input, ['phases']))).filter((name) => name !== 'modules');
   const modules = Object.keys(Object(at(input, ['phases', 'modules'])));

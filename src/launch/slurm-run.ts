@@ -9,9 +9,9 @@ import { readJobs, recordJobs, type SlurmJob, slurmFolder } from './slurm/slurm-
 import { askQueue, slurmOutput } from './slurm/slurm-queue.js';
 import { batchScript } from './slurm/slurm-script.js';
 
-/** A batch script: of one phase, or of modules as an array. */
+/** A batch script for one phase, or for modules as an array. */
 export interface PhaseJob {
-  /** Its name in the run's folder `slurm`. */
+  /** Name of the script in the run's folder `slurm`. */
   readonly file: string;
   readonly phases: readonly PhaseName[];
   readonly needs: readonly PhaseName[];
@@ -21,13 +21,13 @@ export interface PhaseJob {
 export interface SlurmRun {
   readonly recipe: Recipe;
   readonly runDir: string;
-  /** What is to be run. */
+  /** The phases to run. */
   readonly phases: readonly Phase[];
-  /** Starts a phase's process, with `RUN PHASE` appended. */
+  /** The command that starts a phase's process. `RUN PHASE` is appended. */
   readonly command: readonly string[];
 }
 
-/** The jobs of phases, each after those it needs: the modules are one array. */
+/** The jobs of phases, each after the jobs that it needs. The modules are one array. */
 export function phaseJobs({ recipe, runDir, phases, command }: SlurmRun): PhaseJob[] {
   const root = resolve(runDir);
   const modules = phases.filter(({ name }) => name.startsWith('MT/'));
@@ -39,7 +39,7 @@ export function phaseJobs({ recipe, runDir, phases, command }: SlurmRun): PhaseJ
     const isArray = group === modules;
     const title = isArray ? 'MT' : name;
     const { slurm, ranks } = recipe.run;
-    // A per cent sign in the folder's own name is no pattern of Slurm's.
+    // Escape per cent signs in the folder's name, which Slurm would read as patterns.
     const folder = root.replaceAll('%', '%%');
     const text = batchScript({
       ...slurm,
@@ -68,17 +68,17 @@ function optionsOf({ partition, account, qos, time, nodes, gpus, cpus, mem, args
 }
 
 /**
- * Gives Slurm what of a run is neither done nor with Slurm already, and writes scripts and job numbers into its folder
- * `slurm`. A job that waits for one that fails leaves the queue.
+ * Submits those phases of a run to Slurm that are neither done nor already submitted, and writes scripts and job numbers to
+ * the run's folder `slurm`. A job that waits for a job that fails leaves the queue.
  * @returns the new jobs
- * @throws InputError for phases that start from what is neither done nor given to Slurm; RunError where Slurm refuses
+ * @throws InputError if a phase starts from a phase that is neither done nor submitted; RunError if Slurm refuses a job
  */
 export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
   const { runDir } = run;
   const queued = new Map<string, string>();
   const before = readJobs(runDir);
   const queue = await askQueue(before.map(({ job }) => job));
-  // Where Slurm cannot be asked, what was submitted before may still be there; sbatch will say why it cannot.
+  // If Slurm cannot be asked, jobs that were submitted before may still exist. sbatch will then report the reason.
   for (const { phase, job } of before) if (queue?.has(job) ?? true) queued.set(phase, job);
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const phases = run.phases.filter(({ name }) => !isDone(name) && !queued.has(name));
@@ -96,15 +96,15 @@ export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
     const dependency =
       after.length === 0 ? [] : [`--dependency=afterok:${after.join(':')}`, '--kill-on-invalid-dep=yes'];
     const said = await slurmOutput('sbatch', ['--parsable', ...dependency, resolve(path)]);
-    // Of several clusters: `12;name`.
+    // With several clusters, the output is `12;name`.
     const [id] = said.split(';');
     const jobs = names.map((phase) => {
       const task = phase.startsWith('MT/') ? `_${phase.slice(3)}` : '';
       return { phase, job: `${id}${task}`, script: file, submitted: new Date().toISOString() };
     });
-    // A whole array is waited for as one.
+    // Later jobs wait for the whole array.
     for (const phase of names) queued.set(phase, id);
-    // At once: were this process killed now, the job would be nobody's.
+    // Record the job immediately, so that it is known if this process is killed.
     recordJobs(runDir, jobs);
     submitted.push(...jobs);
   }

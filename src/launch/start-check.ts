@@ -20,19 +20,19 @@ import { requireFinite } from '../weights/model-file/non-finite.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
 import { startClasses } from './start-classes.js';
 
-/** A recipe that is complete with what its weights state, and what a user should know of it. */
+/** A recipe that is completed with the values that its weights state, and notes for the user. */
 export interface StartedRecipe {
   readonly recipe: Recipe;
   readonly notes: readonly string[];
-  /** What neither the recipe nor the weights state, and what is taken for it. */
+  /** Assumed values that neither the recipe nor the weights state. */
   readonly assumptions: readonly string[];
 }
 
 /**
- * Reads the weights that a recipe starts from or learns from, before hours are spent on what comes before them. Mean,
- * deviation, crop, epsilon and pooling that the recipe does not state are those that the weights state. A run that has
- * begun keeps what it has recorded, and reads no weights.
- * @throws InputError where weights are missing, not finite, or do not fit the recipe's model
+ * Checks the weights that a recipe starts from or learns from, before hours are spent on earlier phases. If the recipe does
+ * not state mean, standard deviation, crop, epsilon or pooling, the values that the weights state are used. A run that has
+ * begun keeps its recorded values and reads no weights.
+ * @throws InputError if weights are missing, not finite, or do not fit the recipe's model
  */
 export async function checkStart(
   written: WrittenRecipe,
@@ -91,7 +91,7 @@ function withClasses(input: unknown, classes: readonly string[] | undefined): un
   return { ...whole, data: { ...whole.data, classes } };
 }
 
-/** Which of a file's weights were taken is part of the run. Of our checkpoints averages are always the default. */
+/** Records which of a file's weights were used, unless they are the averages of our checkpoints, which are the default. */
 function withWeightsKind(input: unknown, { file }: CheckpointFile): unknown {
   if (file.chosen === undefined || (file.format === 'checkpoint' && file.chosen.kind === 'ema')) return input;
   const whole = Object(input);

@@ -9,9 +9,9 @@ import { classesOf } from '../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../phase/start/checkpoint-file.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
-/** The classes that a kept head tells apart, where the recipe does not list them. */
+/** The classes of a kept head, if the recipe does not list them. */
 export interface StartClasses {
-  /** Names by label; absent where the labels do not follow from names. */
+  /** Names by label; undefined if the labels do not follow from names. */
   readonly classes?: readonly string[];
   readonly notes: readonly string[];
   readonly assumptions: readonly string[];
@@ -20,9 +20,9 @@ export interface StartClasses {
 const NOTHING: StartClasses = { notes: [], assumptions: [] };
 
 /**
- * Which class each label of a kept head is. Its images may be of a subset of its classes where it names them.
+ * The class of each label of a kept head. If the head names its classes, the images may have only some of them.
  * The model of the recipe has as many classes as the head.
- * @throws InputError where the images have another number of classes and names do not tell which they are
+ * @throws InputError if the images have a different number of classes and the names do not match
  */
 export function startClasses(
   { data, model, start }: Pick<Recipe, 'data' | 'model' | 'start'>,
@@ -58,8 +58,8 @@ export function startClasses(
 }
 
 /**
- * Names of the classes of the training images. Nothing where they have only numbers, and where the images cannot be
- * opened: opening them for training reports that.
+ * Names of the classes of the training images. Undefined if they have only numbers, or if the images cannot be opened:
+ * opening them for training reports that error.
  */
 function classesInData({ data }: Pick<Recipe, 'data'>): readonly string[] | undefined {
   const { format, path } = placeOf({ data });

@@ -8,8 +8,8 @@ import { type TarEntry, tarEntries, windowReader } from '../../files/tar.js';
 import { BUNDLE_FILE, type BundleContent, bundleSchema } from './bundle.js';
 
 /**
- * Unpacks every file that `bundle.json` names, each once, as it says, and nothing else.
- * @throws InputError where the bundle is damaged or holds more
+ * Unpacks the files that `bundle.json` lists and verifies their sizes and hashes.
+ * @throws InputError if the bundle is damaged or contains other files
  */
 export function extract(file: OpenFile, folder: string): BundleContent {
   const entries = entriesOf(file);
@@ -47,7 +47,7 @@ function copy(read: ReturnType<typeof windowReader>, start: number, size: number
       hash.update(chunk);
       writeAll(descriptor, chunk);
     }
-    // A run that has the folder has it after a power loss too.
+    // Sync, so that a run which contains the folder still has the file after a power loss.
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
@@ -59,7 +59,7 @@ export function entriesOf(file: OpenFile): TarEntry[] {
   return [...tarEntries(file, windowReader(file))];
 }
 
-/** More is no list of a run's files. */
+/** Far more than a list of a run's files needs. */
 const MOST_JSON_BYTES = 2 ** 20;
 
 export function contentOf(file: OpenFile, [first]: readonly TarEntry[]): BundleContent {

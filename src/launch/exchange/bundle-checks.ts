@@ -17,12 +17,12 @@ import { readModelFile } from '../../weights/model-file/model-file.js';
 import { damaged } from './bundle-archive.js';
 
 export interface ModuleOptions extends ParentOptions {
-  /** Take a module that was trained on other images than the run. Default false; `force` takes it too. */
+  /** Accept a module that was trained on different images than the run. Default: the value of `force`. */
   readonly acceptDataChange?: boolean | undefined;
 }
 
 /**
- * The module's checkpoint is whole, of the run's model, and holds the frozen stages of the run's meta model.
+ * Checks that the module's checkpoint is undamaged, fits the run's model, and has the frozen stages of its meta model.
  * @returns the difference between its images and those of the run, if it was accepted
  */
 export async function requireModule(
@@ -60,7 +60,7 @@ function packCommand(runDir: string, name: PhaseName): string {
   return ownCommand('pack', runDir, bundle, '--for', name);
 }
 
-/** The module was trained on the run's images, as far as both are known. */
+/** Checks that the module was trained on the run's images, if both are known. */
 function requireSameImages(
   name: PhaseName,
   { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
@@ -89,7 +89,7 @@ function requireSameImages(
   return undefined;
 }
 
-/** What `status` and reports will read of a phase is what a phase writes. */
+/** Checks that the files that `status` and reports will read of a phase are valid. */
 export function requireRecords(bundle: string, folder: string, name: PhaseName): PhaseResult {
   const result = readResult(folder, name);
   if (result === undefined) throw damaged(bundle, `${name} has no result.json`);
@@ -116,7 +116,7 @@ async function strangeParent(
   if (parent && parent !== own) {
     return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
   }
-  // What a manifest says is easily written: the frozen stages are there to be looked at. A new head is nobody's.
+  // A manifest is easily forged, so compare the frozen stages themselves. A new head is not part of the meta model's file.
   const { stages } = await readModelFile(checkpoint.folder);
   const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
   const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);

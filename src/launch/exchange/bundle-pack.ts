@@ -19,16 +19,16 @@ import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 
-/** A file of a bundle, and its fingerprint. */
+/** A file of a bundle, with its size and hash. */
 interface Packed extends BundleFile {
   readonly name: string;
   readonly from: Uint8Array | string;
 }
 
 /**
- * Packs what another machine needs to incubate a module: the recipe, without where images lie and how this machine is
- * used, and the meta model. No images; a teacher that the recipe names is not packed.
- * @throws InputError where the recipe has no such module, or the meta model is not trained yet
+ * Packs the files that another machine needs to incubate a module: the recipe without image paths and machine settings,
+ * the identity of the images, and the meta model. Images and teachers are not packed.
+ * @throws InputError if the recipe has no such module, or the meta model is not trained yet
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -55,8 +55,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
 }
 
 /**
- * Packs a module that is done, for the run whose meta model it was incubated against.
- * @throws InputError where it is not done
+ * Packs a finished module, for the run whose meta model it was incubated against.
+ * @throws InputError if it is not finished
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -76,7 +76,7 @@ export function packModule(runDir: string, name: PhaseName, out: string): Bundle
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);
 }
 
-/** What the module's images are recognised by, for the machine that trains it. */
+/** The identity of the module's images, which the machine that trains it checks. */
 function bundledData(runDir: string, owner: DataOwner): Packed[] {
   const identity = identityOf(readRunData(runDir), owner);
   if (identity === undefined) return [];
@@ -85,10 +85,10 @@ function bundledData(runDir: string, owner: DataOwner): Packed[] {
   return [inMemory('data.json', json(data))];
 }
 
-/** A safetensors file without a tensor: what is done needs no optimiser, which would be two thirds of a bundle. */
+/** A safetensors file without tensors. A finished phase needs no optimiser state, which would be two thirds of a bundle. */
 const NO_TENSORS = Buffer.from('\x08\0\0\0\0\0\0\0{}      ', 'latin1');
 
-/** A phase that is done: its result, metrics and last weights. */
+/** The files of a finished phase: its result, metrics and last weights. */
 function phaseFiles(runDir: string, { name }: Phase, all: readonly Phase[]): Packed[] {
   const { root, result, metrics } = runFolder(runDir).phase(name);
   if (readResult(runDir, name) === undefined) {
@@ -119,7 +119,7 @@ function phaseFiles(runDir: string, { name }: Phase, all: readonly Phase[]): Pac
   ];
 }
 
-/** The file of an imported meta model. */
+/** The weights file of an imported meta model. */
 async function metaFile(name: string, weights: WeightsKind | undefined): Promise<Packed> {
   const { file } = await readCheckpointFile(name, { weights });
   if (file.format === 'checkpoint' && weights === 'raw') {
@@ -177,7 +177,7 @@ function fileOnDisk(path: string): BundleFile {
   return { bytes, sha256: hash.digest('hex') };
 }
 
-/** @throws InputError where the file has less than `bytes` */
+/** @throws InputError if the file has fewer than `bytes` bytes */
 function eachChunk(path: string, see: (chunk: Uint8Array) => void, bytes?: number): void {
   withFile(path, (file) => {
     const end = bytes ?? file.size;
@@ -189,7 +189,7 @@ function inMemory(name: string, from: Uint8Array): Packed {
   return { name, from, ...fileOf(from) };
 }
 
-/** Without what is undefined. */
+/** Formatted JSON, without undefined values. */
 function json(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`);
 }

@@ -26,20 +26,20 @@ import { requireModule, requireRecords } from './bundle-checks.js';
 import { setAside, withDependents } from './redo.js';
 
 export interface UnpackOptions extends ModuleOptions {
-  /** A module that the run has is moved to `previous/`, with what starts from it. */
+  /** If the run already has the module, move it to `previous/` with the phases that start from it. */
   readonly replace?: boolean | undefined;
 }
 
 export interface Unpacked {
   readonly content: BundleContent;
   readonly runDir: string;
-  /** Folder of what the module took the place of. */
+  /** Folder with the phases that the module has replaced. */
   readonly previous?: string | undefined;
 }
 
 /**
- * What a bundle says it is, with the recipe of work.
- * @throws InputError where it is none, or damaged
+ * Reads the description of a bundle and, if it is of the kind `work`, its recipe.
+ * @throws InputError if the file is not a bundle, or is damaged
  */
 export function readBundle(path: string): { content: BundleContent; recipe: Recipe | undefined } {
   return withFile(path, (file) => {
@@ -53,8 +53,8 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
 }
 
 /**
- * Unpacks work into a folder of its own, a run in which the module can be incubated.
- * @throws InputError where the bundle is damaged, or the folder holds something
+ * Unpacks work into a new folder, which becomes a run in which the module can be incubated.
+ * @throws InputError if the bundle is damaged, or the folder is not empty
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -93,7 +93,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
 }
 
 /**
- * Unpacks a module into the run whose meta model it was incubated against. Only for who holds the run.
+ * Unpacks a module into the run whose meta model it was incubated against. The caller must hold the run.
  * @throws InputError if the bundle is damaged, or the module is of another model, was incubated against another meta
  *   model (unless `force`), was trained on other images (unless `acceptDataChange`), or exists already (unless `replace`)
  *
@@ -134,13 +134,13 @@ export async function unpackModule(
   });
 }
 
-/** Shell lines for Slurm and images to train on are not the sender's to choose. */
+/** Removes image paths and machine settings, such as Slurm's shell lines, because the sender must not choose them. */
 function strangersRecipe(input: unknown, bundle: string): Recipe {
   const source = `${bundle}: recipe.json`;
   return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
 }
 
-/** Unpacks a bundle into a temporary folder beside where it goes, which is removed if it still is there in the end. */
+/** Unpacks a bundle into a temporary folder next to its destination. The folder is removed at the end if it still exists. */
 async function withExtracted(
   bundle: string,
   parent: string,
@@ -154,7 +154,7 @@ async function withExtracted(
     withFileErrors(folder, () => syncFoldersIn(folder));
     return await use(content, folder);
   } finally {
-    // Below a file even looking for it fails.
+    // If the parent is a file, `rmSync` fails even with `force`.
     if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -22,22 +22,21 @@ import { beginPrevious, moveSummary, nextPrevious } from '../previous.js';
 import { forgetJobs } from '../slurm/slurm-jobs.js';
 
 export interface Redone {
-  /** To be trained now: the phase, and of those that start from it the ones that had been begun. */
+  /** Phases to train now: the phase, and the begun phases that start from it or change with it. */
   readonly phases: PhaseName[];
-  /** Folder that holds what they were; nothing where none of them had been begun. */
+  /** Folder with their previous files; undefined if none of them had begun. */
   readonly previous: string | undefined;
-  /** Of a baseline that is done and kept, but would now be trained for another number of steps to cost as much as the rest. */
+  /** Set if the baseline is done and kept, but would now need a different number of steps to cost as much as the rest. */
   readonly baseline: { readonly steps: number; readonly planned: number } | undefined;
 }
 
 /**
- * Makes a run ready to train a phase anew: moves it and what starts from it to `previous/<n>/`, with the recipe as it
- * was, and writes the recipe with other settings. Only for who holds the run.
- * @param settings `key=value`, of the recipe; they may change nothing that a phase which is kept depends on
- * @param options `acceptDataChange`: continue although the images differ from those that the phases which are kept were
- *   trained on
- * @throws InputError naming such a phase, or one that is kept and whose last checkpoint is missing or damaged, or what differs
- *   between the images; nothing has been moved then
+ * Prepares a run to train a phase again: moves the phase and the phases that start from it to `previous/<n>/`, copies the
+ * old recipe there, and writes the recipe with the new settings. The caller must hold the run.
+ * @param settings `key=value` each, of the recipe; they must not change the result of a phase that is kept
+ * @param options `acceptDataChange`: continue although the images differ from those that the kept phases were trained on
+ * @throws InputError naming a kept phase that would change or whose last checkpoint is missing or damaged, or the
+ *   differences between the images; nothing has been moved then
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
@@ -64,14 +63,14 @@ export function redoPhase(
     .filter((each) => existsSync(runFolder(runDir).phase(each).root));
   const dependents = begun.filter((each) => each === name || dependsOn(all, each, name));
   const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, before, after));
-  // Nothing starts from the baseline.
+  // No phase starts from the baseline, so it may change.
   const lost = changed.filter((each) => each !== 'E2E');
   if (lost.length > 0) {
     throw changesOthers(name, lost, redoCommand(runDir, all, { changed: [name, ...lost], settings }));
   }
 
   const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
-  // Before anything is moved.
+  // Check the images before anything is moved.
   const planned = imagesPlannedFor(runDir);
   const [{ images }] = dataOwners(after).map((owner) => {
     const isBegun = kept.some((each) => dataOwnerOf(after, each) === owner);
@@ -82,7 +81,7 @@ export function redoPhase(
   );
   const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
   const isDone = readResult(runDir, 'E2E') !== undefined;
-  // Half-way, its schedule would be another one.
+  // The schedule of an unfinished baseline would change, so it is trained again.
   if (baseline !== undefined && !isDone) changed.push('E2E');
   const moved = [...dependents, ...changed];
   const phases = [...new Set([name, ...moved])];
@@ -93,7 +92,7 @@ export function redoPhase(
   return { phases, previous, baseline: isDone ? baseline : undefined };
 }
 
-/** Steps of the baseline before and after, where they differ. */
+/** Steps of the baseline before and after, if they differ. */
 function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['baseline'] {
   const [steps, planned] = plans.map((plan) => {
     const { phases }: { phases?: unknown } = Object(plan);
@@ -105,7 +104,7 @@ function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['
   return steps === planned ? undefined : { steps, planned };
 }
 
-/** The settings that give a module another number of blocks. */
+/** The settings that change the number of blocks of a module. */
 export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): string[] {
   if (!name.startsWith('MT/')) {
     throw new InputError(`${name} is no module: its depth follows from the modules`, {
@@ -118,7 +117,7 @@ export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): s
   return [`incubation.depths=${JSON.stringify(depths)}`, `model.depth=${sum}`];
 }
 
-/** A phase, and of those that start from it the ones that are there. */
+/** The phase and the phases that start from it, without those that do not exist in the run. */
 export function withDependents(recipe: Recipe, runDir: string, name: PhaseName): PhaseName[] {
   const all = phasesOf(recipe);
   return all
@@ -128,10 +127,10 @@ export function withDependents(recipe: Recipe, runDir: string, name: PhaseName):
 }
 
 /**
- * Moves phases to `previous/<n>/`, with the summary and the report that tell of them, and copies the recipe there:
- * nothing is lost.
- * @param phases each after those it starts from
- * @returns that folder; nothing where there was nothing to move
+ * Moves phases to `previous/<n>/`, with the summary and the report that describe them, and copies the recipe there.
+ * Nothing is lost.
+ * @param phases each after the phases that it starts from
+ * @returns the folder; undefined if there was nothing to move
  * @throws InputError naming a phase that is being trained; nothing has been moved then
  */
 export function setAside(runDir: string, phases: readonly PhaseName[]): string | undefined {
@@ -140,7 +139,7 @@ export function setAside(runDir: string, phases: readonly PhaseName[]): string |
   const previous = nextPrevious(runDir);
   withFileErrors(previous, () => {
     beginPrevious(runDir, previous);
-    // What starts from others goes first: were this cut short, nothing that is left would be of what is gone.
+    // Move dependent phases first: if this is interrupted, no remaining phase depends on a phase that was moved.
     for (const name of [...phases].reverse()) {
       const target = runFolder(previous).phase(name).root;
       makeFolders(dirname(target));

@@ -2,13 +2,13 @@
 export interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** Why it could not be started, where that is so. */
+  /** Why it could not be started; undefined if it was. */
   readonly notStarted?: string;
-  /** Why this program killed it, where it did. */
+  /** Why this program killed it; undefined if it did not. */
   readonly killedFor?: string;
-  /** The end of what it wrote to stderr. */
+  /** The end of its stderr output. */
   readonly stderr: string;
-  /** Kills for want of memory while it ran, of its control group or machine; undefined where the system does not tell. */
+  /** Out-of-memory kills in its control group or on the machine while it ran; undefined if the system does not report them. */
   readonly oomKills: number | undefined;
 }
 
@@ -20,7 +20,7 @@ const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
   SIGABRT: 'native code gave up',
 };
 
-/** Why a process ended before its work was done, as what follows its name. */
+/** Why a process ended before its work was done, worded to follow its name. */
 export function causeOf(ending: Ending): string {
   const { code, signal, notStarted, killedFor } = ending;
   if (notStarted !== undefined) return `could not be started: ${notStarted}`;
@@ -36,17 +36,17 @@ export function causeOf(ending: Ending): string {
   return `ended with exit code ${code}${said}`;
 }
 
-/** V8 has no signal of its own for it: by version it dies of SIGABRT or SIGTRAP. */
+/** V8 has no separate signal for this: depending on the version, it dies of SIGABRT or SIGTRAP. */
 const HEAP_LIMIT =
   /JavaScript (heap )?out of memory|Fatal process out of memory|Reached heap limit|ERR_WORKER_OUT_OF_MEMORY/;
 const OUT_OF_HEAP = "out of memory for JavaScript: Node's heap limit";
 
-/** Whether V8 ended a process because its heap was full; more memory in the machine alone does not help. */
+/** Whether V8 ended a process because its heap was full. More memory in the machine does not help by itself. */
 export function ranOutOfHeap({ code, signal, stderr }: Ending): boolean {
   return (signal !== null || code !== 0) && signal !== 'SIGKILL' && HEAP_LIMIT.test(stderr);
 }
 
-/** Whether a process was, or may have been, killed for want of memory. */
+/** Whether a process was, or may have been, killed for lack of memory. */
 export function lackedMemory({ signal, oomKills, stderr, killedFor }: Ending): boolean {
   if (signal === 'SIGKILL') return killedFor === undefined && oomKills !== 0;
   if (signal === 'SIGTRAP') return HEAP_LIMIT.test(stderr);
@@ -60,12 +60,12 @@ function killer({ oomKills }: Ending): string {
     : 'sent from outside (the kernel did not lack memory)';
 }
 
-/** What a stack consists of, and what surrounds it. */
+/** Lines of a stack trace, and lines around it. */
 const NO_NEWS = /^(at |frame #|\d+: 0x|Exception raised from|Node\.js v|-+ .* -+$|[{}\]]|\^)/;
-/** Best first: C++'s reason, then what looks like an error's message. */
+/** Best first: the reason that C++ gives, V8's heap limit, then lines that look like an error message. */
 const NEWS = [/what\(\)/, HEAP_LIMIT, /\b\w*(error|exception)\b|^fatal|terminate called/i];
 
-/** The line of stderr that says most. */
+/** The most informative line of stderr. */
 function tellingLine(stderr: string): string | undefined {
   const lines = stderr
     .split('\n')

@@ -5,27 +5,27 @@ import { createWatch, progressMessage, type Timing, type Watch } from './process
 
 export interface ProcessOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** Once aborted, the process is asked to leave (SIGTERM), and killed where it does not in time. */
+  /** When aborted, the process is asked to stop (SIGTERM), and killed if it does not stop in time. */
   readonly signal?: AbortSignal;
   readonly onStart?: (pid: number) => void;
-  /** Of messages that do not merely tell of progress. */
+  /** Called with messages other than progress. */
   readonly onMessage?: (message: unknown) => void;
   readonly timing?: Partial<Timing>;
 }
 
 const STDERR_KEPT = 16_000;
-/** For the rest of its stderr, where something else still holds the pipe. */
+/** Time to read the rest of its stderr if another process still holds the pipe. */
 const CLOSING_MS = 1000;
 
 /**
- * Starts a Node process with a message channel, watches that it lives (see `createWatch`), and tells how it ended.
- * It is killed when it hangs, and when this process ends; so is whatever it started itself.
+ * Starts a Node process with a message channel, watches it for hangs (see `createWatch`), and returns how it ended. The
+ * process and its child processes are killed when it hangs and when this process ends.
  */
 export function runProcess(command: readonly string[], options: ProcessOptions): Promise<Ending> {
   const { env, signal, onStart, onMessage } = options;
   const killsBefore = oomKills();
   return new Promise((resolve) => {
-    // Its own group: a Ctrl-C in the terminal reaches the supervisor alone, which passes it on.
+    // Detached: Ctrl-C in the terminal then reaches only the supervisor, which passes it on.
     const child = spawn(command[0], command.slice(1), {
       env,
       detached: true,
@@ -43,7 +43,7 @@ export function runProcess(command: readonly string[], options: ProcessOptions):
       else onMessage?.(message);
     });
     child.on('spawn', () => onStart?.(child.pid as number));
-    // It could not be started, or its channel broke; the first has no end of its own.
+    // The process could not be started, or its channel broke. Only in the first case there is no `close` event.
     child.on('error', (error) => {
       if (child.pid === undefined) end(null, null, error.message);
     });
@@ -70,13 +70,13 @@ export function runProcess(command: readonly string[], options: ProcessOptions):
 }
 
 interface Keeper {
-  /** Why it was killed here, if it was. */
+  /** Why it was killed by this program; undefined if it was not. */
   readonly killedFor: string | undefined;
-  /** Kills what the process left, and stops looking after it. */
+  /** Kills remaining child processes, and stops watching. */
   end(): void;
 }
 
-/** Kills a process that hangs, that does not leave when asked to, or that would outlive this one. */
+/** Kills a process that hangs, that does not stop when asked to, or that would outlive this process. */
 function keep(child: ChildProcess, watch: Watch, signal: AbortSignal | undefined): Keeper {
   let killedFor: string | undefined;
   let hasEnded = false;
@@ -84,7 +84,7 @@ function keep(child: ChildProcess, watch: Watch, signal: AbortSignal | undefined
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     } catch {
-      // All of it has ended.
+      // The whole group has ended.
     }
   };
   const kill = (reason: string | undefined) => {
@@ -101,7 +101,7 @@ function keep(child: ChildProcess, watch: Watch, signal: AbortSignal | undefined
   };
   if (signal?.aborted) stop();
   signal?.addEventListener('abort', stop);
-  // One listener a process is no leak, however many there are.
+  // One listener per process is not a leak.
   process.setMaxListeners(process.getMaxListeners() + 1);
   process.on('exit', killGroup);
   return {
@@ -109,7 +109,7 @@ function keep(child: ChildProcess, watch: Watch, signal: AbortSignal | undefined
       return killedFor;
     },
     end() {
-      // Once: later its number may be another's.
+      // Only once: later the process id may belong to another process.
       if (hasEnded) return;
       hasEnded = true;
       killGroup();

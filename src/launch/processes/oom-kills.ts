@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Processes that the kernel killed for want of memory so far: of this process's control group (cgroup v2's
- * `memory.events`, v1's `memory.oom_control`), else of the machine. A kill for the machine's want of memory is counted
- * in the victim's group too. Nothing where the system does not tell.
+ * Number of processes that the kernel has killed for lack of memory so far: in this process's control group (cgroup v2's
+ * `memory.events`, v1's `memory.oom_control`), otherwise on the machine. A kill because the machine lacks memory also counts
+ * in the victim's group. Undefined if the system does not report it.
  * @param root of the file system, for tests
  */
 export function oomKills(root = '/'): number | undefined {
@@ -12,7 +12,7 @@ export function oomKills(root = '/'): number | undefined {
   const v1 = groups.find(([, controllers]) => controllers?.split(',').includes('memory'))?.[2];
   const v2 = groups.find(([id]) => id === '0')?.[2];
   const mount = join(root, 'sys/fs/cgroup');
-  // Inside a container the path may be the host's, and the mount the group itself.
+  // In a container, the path may be that of the host, and the mount point the group itself.
   const files = [
     ...(v1 === undefined ? [] : [join('memory', v1, OOM_CONTROL), join('memory', OOM_CONTROL)]).map((path) =>
       join(mount, path),

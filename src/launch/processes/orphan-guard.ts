@@ -3,13 +3,13 @@ import { startThread } from '../../base/thread.js';
 /** Milliseconds. */
 interface GuardTiming {
   readonly lookMs: number;
-  /** Left to the main thread to end by itself. */
+  /** Time for the main thread to end by itself. */
   readonly graceMs: number;
 }
 
 /**
- * Ends this process once the one that started it is gone, though it may be in the middle of a step, or hang: a thread
- * of its own looks. The run folder bears being left at any moment.
+ * Ends this process when its parent process is gone. A separate thread checks this, so it works in the middle of a step and
+ * if the process hangs. The run folder stays valid, whenever the process ends.
  */
 export function endWithParent(
   { lookMs, graceMs }: GuardTiming = { lookMs: 1000, graceMs: 5000 },

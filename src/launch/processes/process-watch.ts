@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ACTIVITIES, type Activity } from '../../base/activity.js';
 import { type Vitals, vitalsOf } from './vitals.js';
 
-/** A process reports progress, and what it is doing next. */
+/** Message of a process that reports progress and its next activity. */
 export const progressMessage = z.object({
   type: z.literal('progress'),
   doing: z.enum(ACTIVITIES),
@@ -10,15 +10,15 @@ export const progressMessage = z.object({
 
 /** In milliseconds. */
 export interface Timing {
-  /** Between two looks at the process. */
+  /** Interval between two checks of the process. */
   readonly lookMs: number;
-  /** Without any activity for so long, and for 20 of its usual steps, it is taken for hung. */
+  /** A process is considered hung if it is idle for this long, and for 20 times its longest step. */
   readonly idleMs: number;
-  /** Active, but without a step for so long, and for 50 of its usual steps, it is taken for hung. */
+  /** An active process is considered hung if it makes no step for this long, and for 50 times its longest step. */
   readonly stuckMs: number;
-  /** To leave in, once asked; for a process of long steps, three of them. */
+  /** Time to stop after being asked to; if steps are long, three times the longest step. */
   readonly graceMs: number;
-  /** The same where it is saving. */
+  /** Like `graceMs`, while the process is saving. */
   readonly savingGraceMs: number;
 }
 
@@ -32,32 +32,33 @@ const TIMING: Timing = {
 
 export interface Watch {
   readonly everyMs: number;
-  /** The process told of progress: what it was at is done, this begins. */
+  /** Call this when the process reports progress: its previous activity is done, and `doing` begins. */
   mark(doing: Activity): void;
-  /** Looks at the process, to be called every `everyMs`. @returns why it is taken for hung, once it is */
+  /** Checks the process; to be called every `everyMs`. @returns why it is considered hung, if it is */
   look(): string | undefined;
-  /** @returns why the process should be killed, where it is still there `waited` ms after it was asked to leave */
+  /** @returns why the process should be killed, if it still runs `waited` ms after it was asked to stop */
   overdue(waited: number): string | undefined;
 }
 
-/** Of one core: a process that trains, loads or evaluates uses far more, one that waits for ever far less. */
+/** Share of one core. A process that trains, loads or evaluates uses far more; one that waits forever uses far less. */
 const IDLE_CPU = 0.01;
-/** Between two looks; the threads of a process that does nothing wake one another with a few bytes. */
+/** Between two checks. The threads of an idle process wake each other with a few bytes. */
 const IDLE_BYTES = 65_536;
 const IDLE_STEPS = 20;
 const STUCK_STEPS = 50;
 const LEAVING_STEPS = 3;
-/** Before a process has made so many steps nobody knows what it usually takes. */
+/** Number of steps after which the duration of a step is considered known. */
 const KNOWN_AFTER = 10;
 
 /**
- * Tells a process that hangs from one that is busy, without its help: a step may hold its event loop for minutes, so
- * that a beat from there proves nothing, and a beat from another thread proves that thread alone. So the system is
- * asked for the processor time and the bytes it used. What uses none, waits for no disk and is in no debugger for
- * minutes hangs (a deadlock, a lost wake-up, SIGSTOP). What is busy is taken for hung only where it reports its steps
- * (`mark`) and has made none for many times what they take; while it starts, evaluates or saves, never.
+ * Distinguishes a hung process from a busy one, without the help of the process: a step may block its event loop for
+ * minutes, so a missing heartbeat from there proves nothing, and a heartbeat from another thread only proves that this
+ * thread is alive. Instead, the system is asked for the CPU time and the bytes that the process has used. A process that
+ * uses none for minutes, waits for no disk and is in no debugger is hung (a deadlock, a lost wake-up, SIGSTOP). A busy
+ * process is considered hung only if it reports its steps (`mark`) and has made none for many times their duration, and
+ * never while it starts, evaluates or saves.
  *
- * Looks are counted, not clock time: when the machine slept, or this process was stopped, nothing is concluded.
+ * Counts checks, not clock time: if the machine slept, or this process was stopped, nothing is concluded.
  */
 export function createWatch(
   pid: number | undefined,

@@ -5,9 +5,9 @@ import type { progressMessage } from './process-watch.js';
 const EVERY_MS = 1000;
 
 /**
- * For a process that `runProcess` started: tells it that work goes on, and what follows, at most once a second unless
- * that changes. To be called before an evaluation, before a checkpoint is written, and once all that belongs to a step
- * is done (`training`: the next one begins). Does nothing where no process listens.
+ * For a process that `runProcess` started: reports to the parent that work continues, and the next activity, at most once
+ * per second unless the activity changes. Call it before an evaluation, before a checkpoint is written, and when everything
+ * that belongs to a step is done (`training`: the next step begins). Does nothing if no process listens.
  */
 export function createProgressSender(
   send: (message: z.infer<typeof progressMessage>) => void = sendToParent,
@@ -22,6 +22,6 @@ export function createProgressSender(
 }
 
 function sendToParent(message: object): void {
-  // Its failure means that the parent is gone, which `endWithParent` sees to.
+  // A failure means that the parent is gone, which `endWithParent` handles.
   process.send?.(message, undefined, undefined, () => {});
 }

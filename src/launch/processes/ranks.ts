@@ -4,15 +4,15 @@ import type { Ending } from './ending.js';
 import { type ProcessOptions, runProcess } from './local.js';
 
 export interface RanksOptions extends ProcessOptions {
-  /** How many processes. */
+  /** Number of processes. */
   readonly ranks: number;
-  /** Their LOCAL_RANK counts from here: processes beside others take GPUs of their own. */
+  /** First LOCAL_RANK, so that groups of processes on the same machine use different GPUs. */
   readonly firstLocalRank: number;
 }
 
-/** Left to the others once one has ended: they find out that it is gone, or are killed. */
+/** Time for the other processes to end after one has ended. Then they are killed. */
 const FOLLOWING_MS = 5000;
-/** Only rank 0 is watched: the others wait for it, for as long as it evaluates. Where one hangs, so does rank 0. */
+/** Only rank 0 is watched: the other ranks wait while it evaluates. If one of them hangs, so does rank 0. */
 const UNWATCHED = {
   idleMs: Number.POSITIVE_INFINITY,
   stuckMs: Number.POSITIVE_INFINITY,
@@ -21,13 +21,13 @@ const UNWATCHED = {
 };
 
 /**
- * `runProcess` for processes of one command that train together, told of each other as torchrun would. Once one ends
- * badly all end.
- * @returns how rank 0 ended where all ended well; else how the one ended that was to blame, as far as can be told
+ * `runProcess` for several processes of one command that train together, with the environment variables that torchrun sets.
+ * If one fails, all end.
+ * @returns how rank 0 ended if all succeeded; otherwise how the process ended that most likely caused the failure
  */
 export async function runRanks(command: readonly string[], options: RanksOptions): Promise<Ending> {
   const { ranks, firstLocalRank, env, onStart, timing } = options;
-  // Not those of a launcher that this process was itself started by.
+  // Override the variables of a launcher that started this process.
   if (ranks === 1) return runProcess(command, { ...options, env: { ...env, RANK: '0', WORLD_SIZE: '1' } });
 
   const common = {
@@ -46,7 +46,7 @@ export async function runRanks(command: readonly string[], options: RanksOptions
       try {
         process.kill(-pid, 'SIGKILL');
       } catch {
-        // It has just ended.
+        // The process has just ended.
       }
     }
   };
@@ -68,15 +68,15 @@ export async function runRanks(command: readonly string[], options: RanksOptions
   const [first] = await Promise.all(Array.from({ length: ranks }, (_, rank) => one(rank)));
   clearTimeout(ending);
   const bad = endings.filter(({ code }) => code !== 0);
-  // Those that lost a peer end by themselves, with a code.
+  // A process that loses a peer ends by itself, with an exit code.
   const blamed = bad.find(({ signal, notStarted }) => signal !== null || notStarted !== undefined) ?? bad[0];
   return blamed ?? first;
 }
 
-/** The store is rank 0's, whoever started this process. */
+/** Rank 0 hosts the store, even if torchrun started this process. */
 const NO_AGENT = { TORCHELASTIC_USE_AGENT_STORE: 'False' };
 
-/** A port of this machine that nobody listens on now. */
+/** A port of this machine that is currently unused. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

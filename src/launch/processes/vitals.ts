@@ -1,21 +1,21 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What the system tells of a process. */
+/** Activity of a process, as reported by the system. */
 export interface Vitals {
-  /** Processor time of all its threads, and of children that ended. */
+  /** CPU time of all its threads, and of child processes that have ended. */
   readonly cpuMs: number;
-  /** Read and written so far, files and connections. */
+  /** Bytes read and written so far, by files and connections. */
   readonly bytes: number;
-  /** One of its threads waits for a disk or a file server, or is held by a debugger. */
+  /** Whether one of its threads waits for a disk or a file server, or is held by a debugger. */
   readonly isWaiting: boolean;
-  /** By SIGSTOP or its like. */
+  /** Whether it was stopped by SIGSTOP or a similar signal. */
   readonly isStopped: boolean;
 }
 
-/** Of a clock tick in /proc: Linux shows hundredths of a second to every program. */
+/** Duration of a clock tick in /proc: Linux reports hundredths of a second to every program. */
 const TICK_MS = 10;
 
-/** Nothing where the process is gone, or the system (not Linux) does not tell. */
+/** @returns undefined if the process is gone, or the system (not Linux) does not report its activity */
 export function vitalsOf(pid: number): Vitals | undefined {
   try {
     const main = fieldsOf(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -36,12 +36,12 @@ function stateOf(pid: number, thread: string): string | undefined {
   try {
     return fieldsOf(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'))[0];
   } catch {
-    // It has just ended.
+    // The thread has just ended.
     return undefined;
   }
 }
 
-/** From the third field, the state, on: the second, in brackets, may hold anything. */
+/** The fields from the third one, the state. The second field, in brackets, may contain anything. */
 function fieldsOf(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
@@ -53,7 +53,7 @@ function bytesOf(pid: number): number {
     );
     return Array.from(lines, ([, bytes]) => Number(bytes)).reduce((sum, bytes) => sum + bytes, 0);
   } catch {
-    // Some containers do not let it be read.
+    // Some containers do not allow this file to be read.
     return 0;
   }
 }

@@ -11,7 +11,7 @@ const schema = z.object({
     z.object({
       /** `PT`, `MT/0` ... */
       phase: z.string(),
-      /** Of the last submission: `12`, or `12_3` for a task of an array. */
+      /** Id of the last submission: `12`, or `12_3` for a task of an array. */
       job: z.string().regex(/^\d+(_\d+)?$/),
       /** The batch script, in the same folder. */
       script: z.string(),
@@ -20,15 +20,15 @@ const schema = z.object({
   ),
 });
 
-/** A phase's job, as `slurm/jobs.json` of a run has it. */
+/** A phase's job, as recorded in `slurm/jobs.json` of a run. */
 export type SlurmJob = z.infer<typeof schema>['jobs'][number];
 
-/** Where a run keeps what it gave to Slurm. */
+/** A run's folder for Slurm scripts and jobs. */
 export const slurmFolder = (runDir: string): string => join(runDir, 'slurm');
 
 /**
- * The last job of each phase that was submitted; none where Slurm never saw the run.
- * @throws InputError where the file is damaged
+ * The last job of each phase that was submitted; empty if the run was never submitted to Slurm.
+ * @throws InputError if the file is damaged
  */
 export function readJobs(runDir: string): SlurmJob[] {
   const path = join(slurmFolder(runDir), 'jobs.json');
@@ -40,25 +40,25 @@ export function readJobs(runDir: string): SlurmJob[] {
   });
 }
 
-/** The file in its phase's folder to which a job prints; undefined before it has begun. */
+/** The file in the phase's folder with the output of a job; undefined before the job has begun. */
 export function outputOf(phaseRoot: string, job: string): string | undefined {
   const path = join(phaseRoot, `slurm-${job}.txt`);
   return existsSync(path) ? path : undefined;
 }
 
-/** Takes the jobs of phases that are to be trained anew for what never was. */
+/** Removes the records of jobs of phases that are to be trained again. */
 export function forgetJobs(runDir: string, phases: readonly string[]): void {
   const jobs = readJobs(runDir);
   const kept = jobs.filter(({ phase }) => !phases.includes(phase));
   if (kept.length < jobs.length) writeJobs(runDir, kept);
 }
 
-/** Of a parsed `slurm/jobs.json`; nothing where it is none. */
+/** The jobs in a parsed `slurm/jobs.json`; undefined if it is invalid. */
 export function jobsOf(value: unknown): SlurmJob[] | undefined {
   return schema.safeParse(value).data?.jobs;
 }
 
-/** Writes down new jobs, each in the place of its phase's last one. */
+/** Records new jobs. Each replaces the previous job of its phase. */
 export function recordJobs(runDir: string, jobs: readonly SlurmJob[]): void {
   const kept = readJobs(runDir).filter(({ phase }) => !jobs.some((job) => job.phase === phase));
   writeJobs(runDir, [...kept, ...jobs]);

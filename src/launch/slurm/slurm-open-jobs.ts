@@ -5,13 +5,13 @@ import { readJobs, type SlurmJob } from './slurm-jobs.js';
 import { askQueue, isSlurmHere } from './slurm-queue.js';
 
 export interface OpenJobs {
-  /** Of phases that are not done. */
+  /** Jobs of phases that are not done. */
   readonly jobs: readonly SlurmJob[];
-  /** False where Slurm cannot be asked from here: then they may have ended. */
+  /** False if Slurm cannot be asked from here. The jobs may then have ended. */
   readonly isSure: boolean;
 }
 
-/** The jobs of a run that Slurm still has to run, or runs. */
+/** The jobs of a run that are queued or running in Slurm. */
 export async function openJobs(runDir: string): Promise<OpenJobs> {
   const undone = readJobs(runDir).filter(({ phase }) => readResult(runDir, phase) === undefined);
   const queue = await askQueue(undone.map(({ job }) => job));
@@ -19,10 +19,10 @@ export async function openJobs(runDir: string): Promise<OpenJobs> {
 }
 
 /**
- * For who is about to train a run on this machine: Slurm must not train it too. Where there is no Slurm, as where
- * the folder was copied to another machine, that is told and no more.
- * @param otherwise what could be done beside cancelling them
- * @throws InputError naming the jobs; RunError where Slurm is there and does not answer
+ * Checks that Slurm does not also train a run that is about to be trained on this machine. If this machine has no Slurm, for
+ * example because the folder was copied here, `note` reports the jobs and nothing else happens.
+ * @param otherwise alternatives to cancelling the jobs, for the hint
+ * @throws InputError naming the jobs; RunError if Slurm is installed and does not answer
  */
 export async function requireNoJobs(
   runDir: string,

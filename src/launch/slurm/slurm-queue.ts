@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { RunError } from '../../base/errors.js';
 
-/** What Slurm still has of a job. */
+/** A job in Slurm's queue. */
 export interface QueuedJob {
   /** `PENDING`, `RUNNING` ... */
   readonly state: string;
@@ -10,8 +10,8 @@ export interface QueuedJob {
 }
 
 /**
- * Which of these jobs (`12`, or `12_3` for a task of an array) Slurm still has to run or runs; undefined where
- * it cannot be asked from here.
+ * Those of the jobs (`12`, or `12_3` for a task of an array) that are queued or running; undefined if Slurm cannot be asked
+ * from here.
  */
 export async function askQueue(jobs: readonly string[]): Promise<Map<string, QueuedJob> | undefined> {
   const ids = [...new Set(jobs.map((job) => job.split('_')[0]))];
@@ -19,7 +19,7 @@ export async function askQueue(jobs: readonly string[]): Promise<Map<string, Que
   const { code, stdout, stderr } = await slurm('squeue', [
     ...['--noheader', '--array', `--jobs=${ids.join(',')}`, '--format=%i|%T|%r'],
   ]);
-  // What squeue says of ids that it has forgotten, where they are all it was asked for.
+  // The error of squeue if it has forgotten all ids that it was asked for.
   if (code !== 0) return /invalid job id/i.test(stderr) ? new Map() : undefined;
   const rows = stdout
     .split('\n')
@@ -28,13 +28,13 @@ export async function askQueue(jobs: readonly string[]): Promise<Map<string, Que
   return new Map(rows.map(([id, state, reason = '']) => [id, { state, reason }]));
 }
 
-/** Whether this machine has Slurm's programs, whether they work or not. */
+/** Whether Slurm's programs are installed on this machine, even if they do not work. */
 export async function isSlurmHere(): Promise<boolean> {
   const { code, stderr } = await slurm('squeue', ['--version']);
   return code !== null || !/ENOENT/.test(stderr);
 }
 
-/** It waits for a job that failed. */
+/** Reason of a job that waits for a failed job. */
 const NEVER = 'DependencyNeverSatisfied';
 
 interface Said {
@@ -43,7 +43,7 @@ interface Said {
   readonly stderr: string;
 }
 
-/** Runs a program of Slurm's. One that is not there ends with code null. */
+/** Runs one of Slurm's programs. If it is not installed, the code is null. */
 function slurm(program: string, args: readonly string[]): Promise<Said> {
   return new Promise((resolve) => {
     execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) => {
@@ -54,8 +54,8 @@ function slurm(program: string, args: readonly string[]): Promise<Said> {
 }
 
 /**
- * What a program of Slurm's printed.
- * @throws RunError with what it said where it failed
+ * The output of one of Slurm's programs.
+ * @throws RunError with its error message, if it fails
  */
 export async function slurmOutput(program: string, args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await slurm(program, args);

@@ -1,34 +1,35 @@
 import { quoted } from '../../base/shell.js';
 
-/** What a batch script asks for and does. */
+/** Options and work of a batch script. */
 export interface BatchScript {
   readonly name: string;
-  /** Where Slurm writes what the job prints; `%A`, `%a`, `%j` as Slurm replaces them. */
+  /** Path of the job's output file. Slurm replaces `%A`, `%a` and `%j`. */
   readonly output: string;
-  /** More options of sbatch, `--key=value` each. */
+  /** More options of sbatch, each `--key=value`. */
   readonly options: readonly string[];
   /** Task numbers of an array. */
   readonly array?: readonly number[];
-  /** Processes that work together. */
+  /** Number of processes that work together. */
   readonly ranks: number;
   /** Shell lines before the work. */
   readonly setup: string;
-  /** The work; `$phase` is the phase, known by the array's task. */
+  /** The command that does the work. `$phase` is the phase, which may depend on the array's task. */
   readonly command: readonly string[];
-  /** Of the shell: `PT`, or `MT/$SLURM_ARRAY_TASK_ID`. */
+  /** The phase in shell syntax: `PT`, or `MT/$SLURM_ARRAY_TASK_ID`. */
   readonly phase: string;
   readonly runDir: string;
-  /** Starts in a row after deaths without a new checkpoint. */
+  /** Maximum number of restarts in a row without a new checkpoint. */
   readonly restarts: number;
-  /** Seconds before the time limit at which the work is told to save. */
+  /** Seconds before the time limit at which the work is asked to save. */
   readonly warning: number;
 }
 
 /**
- * The script of a job. Exit codes of the work: 0 done; 1, 2 it said why it failed, and no other try helps; 129, 130,
- * 143 it was told to leave and has saved a checkpoint; 125, 126 and more it died, and is started again in the same job.
- * Near the time limit (SIGUSR1, to the shell alone) the work is told to leave and the job queues again. Where Slurm
- * itself ends the job (scancel, preemption, `scontrol requeue`), it tells both, and queues it again or not.
+ * The script of a job. Exit codes of the work: 0: done; 1, 2: it reported why it failed, and trying again does not help;
+ * 129, 130, 143: it was asked to stop and has saved a checkpoint; 125, 126 and above: it died, and is restarted in the same
+ * job. Near the time limit (SIGUSR1, only to the shell) the work is asked to stop and the job is queued again. If Slurm ends
+ * the job itself (scancel, preemption, `scontrol requeue`), it signals both the shell and the work, and decides whether the
+ * job is queued again.
  */
 export function batchScript(script: BatchScript): string {
   const { name, output, options, array, ranks, setup, command, phase, runDir, restarts, warning } = script;
@@ -100,7 +101,7 @@ done
 `;
 }
 
-/** `0-3,5` of 0, 1, 2, 3, 5. */
+/** `0-3,5` for 0, 1, 2, 3, 5. */
 export function ranges(numbers: readonly number[]): string {
   const runs: [number, number][] = [];
   for (const number of [...numbers].sort((a, b) => a - b)) {

@@ -15,12 +15,13 @@ import type { PhaseResult } from '../../run/records.js';
 import type { Trainable } from '../../training/trainer.js';
 
 /**
- * Trains several modules in this process, in lock-step: images are read and augmented once, and the frozen prefix's forward
- * pass is run once, for all of them. Each module is a phase as it would be alone, with its own optimiser, metrics and
- * checkpoints, and ends with the same weights to float rounding. One that fails leaves the others to their end.
+ * Trains several modules in this process, in lock-step: images are read and augmented once for all of them, and the forward
+ * pass of the frozen prefix runs once. Each module is a normal phase with its own optimiser, metrics and checkpoints, and
+ * ends with the same weights as in separate training, except for float rounding. If a module fails, the other modules
+ * continue to their end.
  *
- * @throws InputError where the recipe does not say `incubation.together`, or a module has other frozen stages than
- *   those beside it; what the first that failed threw
+ * @throws InputError if the recipe does not set `incubation.together`, or a module has different frozen stages than the
+ *   other modules; otherwise the error of the first module that failed
  */
 export async function incubateTogether(
   run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
@@ -62,7 +63,7 @@ export async function incubateTogether(
   return ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
 }
 
-/** One that goes on has its frozen stages from its own checkpoint: they must be those that the others start from. */
+/** A resumed module has the frozen stages of its own checkpoint. They must be those that the other modules start from. */
 function prefixComparison(runDir: string): (phase: PhaseName, model: Trainable) => void {
   const hashes: string[] = [];
   return (phase, model) => {
