@@ -14,7 +14,7 @@ export interface Machine {
 export interface MachineShare {
   /** Number of processes (with ranks: of groups of processes) that run at the same time. */
   readonly atATime: number;
-  /** Number of processes that divide the modules which are incubated together among them. Default: one per device. */
+  /** Number of processes among which modules that are incubated together are divided. */
   readonly teams: number;
   /** Whether a phase may run at the same time as other phases. */
   joins(phase: Phase): boolean;
@@ -43,7 +43,7 @@ export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus 
   requireGpuForEach(recipe, devices);
   const modules = Math.max(1, phases.filter(isModule).length);
   const room = Math.max(1, Math.floor((devices.length || cores) / ranks));
-  // One team per GPU. On a CPU, more processes with fewer threads are faster, and two modules per process still share work.
+  // One team per GPU. On a CPU, many processes with few threads are more efficient, and two modules in each still share work.
   const teamsHere = devices.length > 0 ? room : Math.min(room, Math.ceil(modules / 2));
   const teams = run.parallel === 'auto' ? teamsHere : run.parallel;
   const most = isTogether(recipe) && ranks === 1 ? Math.min(modules, teams) : modules;

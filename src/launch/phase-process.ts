@@ -54,8 +54,8 @@ const RESTARTS = 3;
 
 /**
  * Runs a phase in a process, and restarts it from its last checkpoint if it dies (a native crash, an out-of-memory kill),
- * loses its GPU or hangs: up to three times in a row, counted again from zero after every new checkpoint. The cause of a
- * death is printed, logged, and written to `status.json` with the state of the phase.
+ * loses its GPU or hangs: up to three times in a row; every new checkpoint resets the count. The cause of a death is
+ * printed, logged, and written to `status.json` with the state of the phase.
  * @throws InputError or RunError as reported by the phase, or if it died too often; Interrupted after `signal` is aborted
  */
 export async function runPhaseProcess(options: PhaseProcess): Promise<void> {

@@ -22,7 +22,7 @@ const NOTHING: StartClasses = { notes: [], assumptions: [] };
 /**
  * The class of each label of a kept head. If the head names its classes, the images may have only some of them.
  * The model of the recipe has as many classes as the head.
- * @throws InputError if the images have a different number of classes and the names do not match
+ * @throws InputError if the images have a different number of classes and the names do not identify them
  */
 export function startClasses(
   { data, model, start }: Pick<Recipe, 'data' | 'model' | 'start'>,

@@ -10,7 +10,7 @@ import { newestManifest } from '../run/checkpoint-store.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 import { recipeOfPhase } from './images/images.js';
 
-/** A setting that differs, and the phases that were begun with the old value. */
+/** A setting that differs, and the phases that have begun with the old value. */
 export interface Change extends Difference {
   readonly phases: readonly PhaseName[];
 }

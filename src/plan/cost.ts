@@ -2,8 +2,8 @@ import type { Blueprint, Regime } from '../models/staged.js';
 import { blockCosts, type ModelPart, partsOf } from './parts.js';
 
 /**
- * Passes of each block of a stage for one training image (docs/method.md, "What it costs"): forward 1, weight gradient 1,
- * activation gradient 1.
+ * Passes per block of a stage for one training image (docs/method.md, "What it costs"): 1 for the forward pass, 1 for the
+ * weight gradient, 1 for the activation gradient.
  */
 const PASSES: Record<Regime, number> = { prefix: 1, suffix: 2, trained: 3 };
 

@@ -12,7 +12,7 @@ export interface PhaseMemory {
   readonly optimizer: number;
   /** Activations of one micro-batch, kept for the backward pass. Null if the model does not state their size. */
   readonly activations: number | null;
-  /** The same with activation checkpointing. */
+  /** Like `activations`, with activation checkpointing. */
   readonly activations_checkpointed: number | null;
   /** Peak memory: weights, optimiser, gradients and activations (`together`), and a block's workspace. */
   readonly peak: number | null;

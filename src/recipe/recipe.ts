@@ -40,7 +40,7 @@ export function readRecipe(path: string, settings: readonly string[] = []): Reci
 export interface WrittenRecipe {
   readonly recipe: Recipe;
   readonly input: unknown;
-  /** For messages. */
+  /** Name of the source in messages. */
   readonly source: string;
 }
 

@@ -1,6 +1,6 @@
 import { startThread } from '../../base/thread.js';
 
-/** Milliseconds. */
+/** In milliseconds. */
 interface GuardTiming {
   readonly lookMs: number;
   /** Time for the main thread to end by itself. */
@@ -26,7 +26,7 @@ export function endWithParent(
   };
 }
 
-/** Runs in the thread. */
+/** The function that runs in the thread. */
 function guard(): void {
   const { workerData } = process.getBuiltinModule('node:worker_threads');
   setInterval(() => {
