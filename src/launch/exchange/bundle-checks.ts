@@ -116,7 +116,7 @@ async function strangeParent(
   if (parent && parent !== own) {
     return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
   }
-  // A manifest is easily forged, so compare the frozen stages themselves. A new head is not part of the meta model's file.
+  // A manifest is easily forged, so compare the frozen stages themselves. A new head does not come from the meta model.
   const { stages } = await readModelFile(checkpoint.folder);
   const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
   const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);

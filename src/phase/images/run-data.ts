@@ -36,7 +36,7 @@ export interface CheckedImages {
   readonly record: () => void;
 }
 
-/** The run, and the modules with their own images. */
+/** The run, and the modules with their own image folder. */
 export function dataOwners(recipe: Recipe): DataOwner[] {
   const modules = Object.entries(recipe.phases.modules ?? {});
   return [
