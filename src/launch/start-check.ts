@@ -141,16 +141,17 @@ function requireFits(
   const [what, has, needs] = wrong;
   throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
     hint:
-      (what === 'classes' ? classesHint(found.classes) : HINTS[what]) ??
+      (what === 'classes' ? classesHint(found.classes, wanted.classes) : HINTS[what]) ??
       `give weights of the model that the recipe describes; what these are: ${ownCommand('inspect', name)}`,
   });
 }
 
-function classesHint(classes: number | null): string {
-  const other = 'set start.head to new: a new head is trained for the classes of the recipe';
-  return classes === null
-    ? other
-    : `set model.classes to ${classes} to keep the head, whose classes may be more than those of the images; or ${other}`;
+/** What is likely meant comes first: more classes than the head has need a new one, fewer may be a subset. */
+function classesHint(has: number | null, wanted: number): string {
+  const fresh = 'set start.head to new: a new head is trained for the classes of the recipe';
+  if (has === null) return fresh;
+  const kept = `set model.classes to ${has} to keep the head, whose classes may be more than those of the images`;
+  return has < wanted ? `${fresh}; or ${kept}` : `${kept}; or ${fresh}`;
 }
 
 const HINTS: Readonly<Record<string, string>> = {
