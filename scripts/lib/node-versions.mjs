@@ -7,7 +7,13 @@ import { fillWhole } from './paths.mjs';
 export const NODE_VERSIONS = { 20: '20.19', 22: '22', 24: '24' };
 
 /** Tests that touch the addon and the command line, for the Node versions that do not run all of them. */
-export const NODE_TESTS = ['src/torch/', 'src/data/jpeg', 'test/golden-steps', 'src/cli/', 'test/cli-'];
+export const NODE_TESTS = [
+  'src/torch/',
+  'src/data/images/jpeg',
+  'test/golden-steps',
+  'src/cli/',
+  'test/cli-',
+];
 
 /** The supported majors that are not this Node's. @param {string} [current] */
 export function otherNodes(current = process.versions.node) {
