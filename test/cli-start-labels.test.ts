@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { colourRecipe, writeClasses } from './class-images.js';
 import { cli, jsonLines, temporaryFolder } from './cli-support.js';
+import { startFakeHub } from './fake-hub.js';
 
 // Weights that a run starts from keep the labels of their classes.
 
@@ -98,6 +99,37 @@ describe('images of some of the classes that start.model knows', () => {
     const { code, stdout } = await cli(['plan', at('subset.json'), '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout).train_images).toBe(16);
+  });
+
+  test('can be planned when start.model is on the hub: before its download and after it', async () => {
+    const files = ['config.json', 'model.safetensors'];
+    const hub = await startFakeHub(
+      Object.fromEntries(files.map((name) => [name, readFileSync(at('vit', name))])),
+    );
+    const env = { HF_ENDPOINT: hub.address, DEEP_INCUBATION_CACHE: at('hub-cache') };
+    const hubName = 'hf:someone/vits';
+    const recipe = JSON.parse(readFileSync(at('subset.json'), 'utf8'));
+    writeFileSync(at('of-hub.json'), JSON.stringify({ ...recipe, start: { model: hubName } }));
+    const planned = (...args: string[]) => cli(['plan', at('of-hub.json'), '--json', ...args], { env });
+    try {
+      const before = await planned();
+      expect(before).toMatchObject({ code: 0 });
+      expect(before.stderr).toContain(
+        `not checked: ${hubName} (not downloaded yet; run downloads and checks it)`,
+      );
+      expect(JSON.parse(before.stdout).train_images).toBe(16);
+      expect(hub.requests).toEqual([]);
+      // Fewer classes than the images have can never be right.
+      const tooFew = await planned('--set', 'model.classes=1');
+      expect(tooFew.code).toBe(2);
+      expect(tooFew.stderr).toContain('model.classes');
+      expect(await cli(['inspect', hubName], { env })).toMatchObject({ code: 0 });
+      const after = await planned();
+      expect(after).toMatchObject({ code: 0, stdout: before.stdout });
+      expect(after.stderr).toContain(`start.model ${hubName}: the images are of 2 of its 3 classes`);
+    } finally {
+      hub.close();
+    }
   });
 
   test('are learned from scratch with the same labels, where the recipe lists the classes', async () => {

@@ -349,7 +349,7 @@ describe('a run that starts from weights', () => {
     );
     expect(stderr).toContain('states data.eval_crop 0.9, the recipe 0.8');
     expect(stderr).toContain(
-      'assumed: bicubic resize and a centre crop (its config.json says interpolation bilinear)',
+      'assumed: images of 16 x 16, without resizing (its config.json says interpolation bilinear)',
     );
     expect(recorded('stated').data).toMatchObject(own);
 
@@ -404,7 +404,7 @@ describe('a run that starts from weights', () => {
       async (name, says, write) => {
         const place = join(folder, name.replaceAll(/\W/g, '-'));
         await write(place);
-        const line = `assumed: bicubic resize and a centre crop (its ${says})`;
+        const line = `assumed: images of 16 x 16, without resizing (its ${says})`;
         const { code, stderr } = await evaluate(place, '--set', 'model.heads=4');
         expect(code).toBe(0);
         expect(stderr.split(line)).toHaveLength(2);

@@ -6,12 +6,12 @@ import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
 import { weightsHash } from '../recipe/lineage.js';
-import type { Phase, PhaseName, Source } from '../recipe/phases.js';
+import { type Phase, type PhaseName, phasesOf, type Source, withNeeds } from '../recipe/phases.js';
 import { blueprintOf, metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import type { LoadedCheckpoint } from '../run/checkpoint-store.js';
 import { loadFinal } from '../run/finished-phase.js';
-import { runFolder } from '../run/run-folder.js';
+import { readResult, runFolder } from '../run/run-folder.js';
 import { noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
 import { broadcastBytes, type Crew } from '../training/distributed/crew.js';
@@ -171,8 +171,10 @@ async function weightsFrom(
   const { root } = runFolder(runDir).phase(source);
   const checkpoint = loadFinal(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
+  const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
+  const missing = withNeeds(phasesOf(recipe), [source], isDone);
   throw new InputError(`${source} has no checkpoint in ${root}`, {
-    hint: `run it first: ${ownCommand('run', runDir, '--only', source)}`,
+    hint: `run it first: ${ownCommand('run', runDir, '--only', missing.join(','))}`,
   });
 }
 

@@ -84,6 +84,10 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   await expect(incubate()).rejects.toMatchObject({
     hint: `run it first: npx deep-incubation run ${runDir} --only PT`,
   });
+  await expect(runPhase({ recipe: recipe(), phase: 'FT', runDir, device: 'cpu' })).rejects.toMatchObject({
+    message: `MT/0 has no checkpoint in ${join(runDir, 'MT/0')}`,
+    hint: `run it first: npx deep-incubation run ${runDir} --only PT,MT/0`,
+  });
   await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
   const checkpoint = join(runDir, 'PT/checkpoints/12');

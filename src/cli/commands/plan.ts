@@ -1,7 +1,7 @@
-import { imagesLeft, openImages, trainImagesOf } from '../../phase/images/images.js';
+import { imagesLeft, openImages, trainImageCount, trainImagesOf } from '../../phase/images/images.js';
 import type { CostRatios } from '../../plan/cost-variants.js';
 import { checkedPlan } from '../../plan/enough-images.js';
-import type { PhasePlan, RunPlan } from '../../plan/plan.js';
+import type { PhasePlan, RunPlan, TrainImages } from '../../plan/plan.js';
 import { phasesOf } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
@@ -9,7 +9,7 @@ import { bytes, duration, significant, withPrefix } from '../../report/format.js
 import { TRAIN_TIME } from '../../report/labels.js';
 import { narrowed } from '../../report/narrow-table.js';
 import { WAY_NAMES } from '../../report/way.js';
-import { isHubName } from '../../weights/hub/hub-name.js';
+import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
 import { readStepTimes } from './step-times.js';
@@ -32,11 +32,7 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: prints what a recipe will train, and its cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
-  const recipe = options.images === undefined ? await locallyStarted(written) : written.recipe;
-  const trainImages =
-    options.images === undefined
-      ? trainImagesOf(recipe, openImages(recipe).train.length)
-      : imagesLeft(recipe, options.images);
+  const { recipe, trainImages } = await imagesOfPlan(written, options.images);
   const run = checkedPlan(recipe, trainImages);
   const stepSeconds = await stepSecondsOf(recipe, run, options);
   if (options.devices !== undefined) {
@@ -55,14 +51,32 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   else print(...text(run, time, sourceOf(options)));
 }
 
-/** The recipe, completed from its start weights as in `run`. A plan does not download weights from the hub. */
-async function locallyStarted(written: WrittenRecipe): Promise<Recipe> {
-  const { recipe } = written;
+/**
+ * The recipe, completed from its start weights as in `run`, and the number of its training images. A plan downloads no
+ * weights from the hub: what only they say is not checked, and a note says so.
+ */
+async function imagesOfPlan(
+  { recipe, ...written }: WrittenRecipe,
+  images: number | undefined,
+): Promise<{ recipe: Recipe; trainImages: TrainImages }> {
+  if (images !== undefined) return { recipe, trainImages: imagesLeft(recipe, images) };
+  const remote = remoteWeights(recipe);
+  if (remote.length === 0) {
+    const { startedRecipe } = await import('./start.js');
+    const started = await startedRecipe({ ...written, recipe }, defaultFolder(recipe));
+    return { recipe: started, trainImages: trainImagesOf(started, openImages(started).train.length) };
+  }
+  note(`not checked: ${remote.join(', ')} (not downloaded yet; run downloads and checks it)`);
+  const isHeadUnknown = [recipe.start.model, recipe.start.meta].some((name) => remote.includes(name ?? ''));
+  return { recipe, trainImages: trainImagesOf(recipe, trainImageCount(recipe, { isHeadUnknown })) };
+}
+
+/** The recipe's weights that are on the hub and not in the cache. */
+function remoteWeights(recipe: Recipe): string[] {
   const { meta, model } = recipe.start;
   const teachers = phasesOf(recipe).map(({ settings }) => settings.distill?.teacher);
-  if ([meta, model, ...teachers].some((name) => name !== undefined && isHubName(name))) return recipe;
-  const { checkStart } = await import('../../launch/start-check.js');
-  return (await checkStart(written, defaultFolder(recipe), { note })).recipe;
+  const names = [meta, model, ...teachers].filter((name) => name !== undefined);
+  return [...new Set(names)].filter((name) => !isLocal(name));
 }
 
 async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {

@@ -60,6 +60,20 @@ export function openAnyClasses({ data }: Pick<Recipe, 'data'>): DatasetPair {
   return openDataset(optionsOf({ data }));
 }
 
+/**
+ * Number of training images that a recipe uses, for a plan. `isHeadUnknown`: the kept head has not been downloaded, so the
+ * images may have fewer classes than the model, as in a run.
+ * @throws InputError if the images are missing or do not fit the recipe
+ */
+export function trainImageCount(
+  recipe: Recipe,
+  { isHeadUnknown }: { readonly isHeadUnknown: boolean },
+): number {
+  const whole = isHeadUnknown && keptHeadOf(recipe) !== undefined ? openAnyClasses(recipe) : undefined;
+  const isSubset = whole !== undefined && whole.train.classes.length < recipe.model.classes;
+  return (isSubset ? imagesOf(recipe, whole) : openImages(recipe)).train.length;
+}
+
 /** The weights whose head a recipe keeps, as named in messages. */
 export function keptHeadOf({ start }: Pick<Recipe, 'start'>): string | undefined {
   if (start.head !== 'keep') return undefined;

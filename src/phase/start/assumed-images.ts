@@ -16,7 +16,11 @@ export function assumedImages(
     assumed.push({ key: 'data.std', text: `standard deviation [${IMAGENET.std.join(', ')}] (ImageNet's)` });
   }
   if (otherResize !== undefined) {
-    assumed.push({ key: 'resize', text: `bicubic resize and a centre crop (its ${otherResize})` });
+    const used =
+      imageSize > SMALL_IMAGE
+        ? 'bicubic resize and a centre crop'
+        : `images of ${imageSize} x ${imageSize}, without resizing`;
+    assumed.push({ key: 'resize', text: `${used} (its ${otherResize})` });
   } else if (evalCrop === undefined && imageSize > SMALL_IMAGE) {
     assumed.push({
       key: 'data.eval_crop',

@@ -82,10 +82,13 @@ test("timm's crop is evaluation's; what evaluation does otherwise is said, whate
     const { recipe, assumptions } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
     return [recipe.data.eval_crop, assumptions];
   };
-  const resize = 'bicubic resize and a centre crop (its config.json says interpolation bilinear)';
-  const assumptions = [MEAN, STD, resize];
-  expect(of()).toEqual([0.9, assumptions]);
-  expect(of('data.eval_crop=1')).toEqual([1, assumptions]);
+  const said = '(its config.json says interpolation bilinear)';
+  const unresized = [MEAN, STD, `images of 16 x 16, without resizing ${said}`];
+  expect(of()).toEqual([0.9, unresized]);
+  expect(of('data.eval_crop=1')).toEqual([1, unresized]);
+  const resized = [MEAN, STD, `bicubic resize and a centre crop ${said}`];
+  expect(of('model.image_size=56')).toEqual([0.9, resized]);
+  expect(of('model.image_size=56', 'data.eval_crop=1')).toEqual([1, resized]);
 });
 
 test('settings go first, and what they say is not assumed', () => {

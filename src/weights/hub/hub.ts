@@ -50,11 +50,8 @@ export async function localCheckpoint(name: string, options: HubOptions = {}): P
   if (!isHubName(name)) return name;
   const { env = process.env } = options;
   const wanted = parseHubName(name);
-  const { owner, repo, revision } = wanted;
-  const root = join(cacheRoot(env), 'hub', owner, repo, encodeURIComponent(revision));
-  const place = candidatesOf(wanted)
-    .map((path) => join(root, path))
-    .find(isWhole);
+  const root = cacheFolder(wanted, env);
+  const place = cachedIn(root, wanted);
   if (place !== undefined) return place;
   if (isOn(env.HF_HUB_OFFLINE)) {
     throw new InputError(`${name} was not downloaded before, and HF_HUB_OFFLINE is set`, {
@@ -62,6 +59,23 @@ export async function localCheckpoint(name: string, options: HubOptions = {}): P
     });
   }
   return download(wanted, root, { ...options, env });
+}
+
+/** Whether `localCheckpoint` has the checkpoint without a request to the hub. */
+export function isLocal(name: string, env: NodeJS.ProcessEnv = process.env): boolean {
+  if (!isHubName(name)) return true;
+  const wanted = parseHubName(name);
+  return cachedIn(cacheFolder(wanted, env), wanted) !== undefined;
+}
+
+function cacheFolder({ owner, repo, revision }: HubName, env: NodeJS.ProcessEnv): string {
+  return join(cacheRoot(env), 'hub', owner, repo, encodeURIComponent(revision));
+}
+
+function cachedIn(root: string, wanted: HubName): string | undefined {
+  return candidatesOf(wanted)
+    .map((path) => join(root, path))
+    .find(isWhole);
 }
 
 /** The files that the name may refer to, in order of preference. */
