@@ -49,6 +49,11 @@ export { divide } from './method/divide.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';
+export type { Layout } from './models/family.js';
+export { type ModelFile, type ReadModelOptions, readModelFile } from './models/model-file/model-file.js';
+export type { FileClasses } from './models/model-file/model-file-classes.js';
+export { divideStages } from './models/model-file/model-file-divide.js';
+export { type WriteOptions, writeModelFile } from './models/model-file/model-file-write.js';
 export type { ResnetConfig } from './models/resnet/geometry.js';
 export { resnet } from './models/resnet/resnet.js';
 export {
@@ -66,6 +71,7 @@ export {
   StagedModel,
   type TensorCost,
 } from './models/staged.js';
+export type { ModelHints } from './models/vit/layout-config.js';
 export { type VitConfig, vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
@@ -133,12 +139,6 @@ export {
   train,
 } from './training/trainer.js';
 export { type HubOptions, localCheckpoint } from './weights/hub/hub.js';
-export type { ModelHints } from './weights/layout/layout-config.js';
 export type { PixelFacts } from './weights/layout/layout-processor.js';
-export type { Layout } from './weights/layout/layout-stages.js';
 export type { Stage as StageTensors } from './weights/layout/model-file-stages.js';
 export type { ChosenWeights, WeightsKind } from './weights/layout/weights-choice.js';
-export { type ModelFile, type ReadModelOptions, readModelFile } from './weights/model-file/model-file.js';
-export type { FileClasses } from './weights/model-file/model-file-classes.js';
-export { divideStages } from './weights/model-file/model-file-divide.js';
-export { type WriteOptions, writeModelFile } from './weights/model-file/model-file-write.js';

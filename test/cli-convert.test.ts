@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import { readModelFile } from '../src/weights/model-file/model-file.js';
-import { joinStages } from '../src/weights/model-file/model-file-divide.js';
+import { readModelFile } from '../src/models/model-file/model-file.js';
+import { joinStages } from '../src/models/model-file/model-file-divide.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, type Ended, temporaryFolder } from './cli-support.js';
 import { goldenPath, goldenTensors, maxDifference, numbers } from './support.js';

@@ -6,10 +6,10 @@ import { promisify } from 'node:util';
 import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { assemble } from '../src/method/assemble.js';
+import { writeModelFile } from '../src/models/model-file/model-file-write.js';
 import { vit } from '../src/models/vit/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
 import { Generator } from '../src/torch/random.js';
-import { writeModelFile } from '../src/weights/model-file/model-file-write.js';
 import { temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

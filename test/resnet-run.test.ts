@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { assemble } from '../src/method/assemble.js';
+import { readModelFile } from '../src/models/model-file/model-file.js';
 import { modelOfCheckpoint } from '../src/phase/start/model-of-checkpoint.js';
 import { blueprintOf } from '../src/recipe/recipe-model.js';
 import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
@@ -11,7 +12,6 @@ import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
 import { fromArray } from '../src/torch/tensor.js';
-import { readModelFile } from '../src/weights/model-file/model-file.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
 import { maxDifference } from './support.js';
 

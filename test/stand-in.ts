@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { stringify } from 'yaml';
 import { assemble } from '../src/method/assemble.js';
+import { writeModelFile } from '../src/models/model-file/model-file-write.js';
 import { vit } from '../src/models/vit/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
 import { phasesOf } from '../src/recipe/phases.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 import type { Recipe } from '../src/recipe/recipe-schema.js';
 import { Generator } from '../src/torch/random.js';
-import { writeModelFile } from '../src/weights/model-file/model-file-write.js';
 
 // A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
 // data sets, small random models in place of the released ones, and the recipes, made small.

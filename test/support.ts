@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import type { TensorData } from '../src/base/tensor-data.js';
 import type { Batch } from '../src/data/loader/batch.js';
 import type { StageWeights } from '../src/method/assemble.js';
+import { readModelFile } from '../src/models/model-file/model-file.js';
 import { type VitConfig, vit } from '../src/models/vit/vit.js';
-import { readModelFile } from '../src/weights/model-file/model-file.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 
 /** The geometry of every golden case (test/golden/README.md). */

@@ -1,5 +1,5 @@
 /** Runs in a separate process, so that the peak memory is that of reading only. Prints seconds and bytes. */
-import { readModelFile } from '../../src/weights/model-file/model-file.js';
+import { readModelFile } from '../../src/models/model-file/model-file.js';
 
 const start = performance.now();
 const { stages } = await readModelFile(process.argv[2]);

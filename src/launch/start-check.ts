@@ -1,6 +1,7 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { familyOf, familyOfStages } from '../models/families/families.js';
+import { requireFinite } from '../models/model-file/non-finite.js';
 import { readingNotes } from '../phase/images/reading-notes.js';
 import { assumedImages } from '../phase/start/assumed-images.js';
 import {
@@ -16,7 +17,6 @@ import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
-import { requireFinite } from '../weights/model-file/non-finite.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
 import { startClasses } from './start-classes.js';
 

@@ -1,7 +1,13 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
-import type { Layout } from '../weights/layout/layout-stages.js';
 import type { Blueprint } from './staged.js';
+
+/**
+ * Naming scheme of the tensors: that of the official code (`stages.0.blocks.0...` and a second name for each, or a list of
+ * stages), timm and DeiT (`blocks.0...`), torchvision and other programs with ResNets (`layer1.0...`), Hugging Face
+ * (`vit.encoder.layer.0...`), or this program (`stages.0.blocks.0...`).
+ */
+export type Layout = 'official' | 'timm' | 'huggingface' | 'torchvision' | 'deep-incubation';
 
 /** The keys of the recipe's section `model` that all families share. */
 export interface ModelSection {

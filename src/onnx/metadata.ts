@@ -1,5 +1,4 @@
 import { evalShorterSide } from '../data/transforms/transform.js';
-import type { ModelConfig } from '../models/family.js';
 
 export interface Normalisation {
   /** Per channel, for pixels from 0 to 1. */
@@ -10,7 +9,7 @@ export interface Normalisation {
 }
 
 export interface ModelFacts {
-  readonly config: ModelConfig;
+  readonly config: { readonly imageSize: number; readonly channels: number };
   /** The model family's keys, as in a recipe. */
   readonly geometry: Readonly<Record<string, unknown>>;
   readonly normalisation: Normalisation;

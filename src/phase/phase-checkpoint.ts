@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
+import { RAW } from '../models/model-file/own-checkpoint.js';
 import type { StagedModel } from '../models/staged.js';
 import { weightsOf } from '../nn/weights.js';
 import type { Lineage } from '../recipe/lineage.js';
@@ -32,7 +33,6 @@ import {
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
 import type { Task } from '../training/task.js';
-import { RAW } from '../weights/model-file/own-checkpoint.js';
 import type { Images } from './images/images.js';
 import type { Log } from './observe/phase-log.js';
 

@@ -1,7 +1,7 @@
 import { quoted } from '../base/shell.js';
 import { evalShorterSide, SMALL_IMAGE } from '../data/transforms/transform.js';
+import type { Layout } from '../models/family.js';
 import { isMeanPooled, type VitConfig } from '../models/vit/vit.js';
-import type { Layout } from '../weights/layout/layout-stages.js';
 
 export interface Usage {
   readonly layout: Layout;

@@ -1,8 +1,8 @@
 import { stringify } from 'yaml';
+import type { Layout } from '../models/family.js';
 import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
-import type { Layout } from '../weights/layout/layout-stages.js';
 import { duration, significant, withPrefix } from './format.js';
 import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
 import { pixelsOf, type Usage, usageOf } from './model-card-use.js';

@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../../../test/cli-support.js';
+import { readModelFile } from '../../models/model-file/model-file.js';
 import { writeConfusion } from '../../run/confusion.js';
 import { runFolder } from '../../run/run-folder.js';
-import { readModelFile } from '../../weights/model-file/model-file.js';
 import { writeCard } from './model-card.js';
 
 const folder = temporaryFolder();

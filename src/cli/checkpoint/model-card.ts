@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
+import type { Layout } from '../../models/family.js';
 import { vitConfigOf } from '../../models/vit/section.js';
+import { inferGeometry } from '../../models/vit/weights-geometry.js';
 import { recipeOfRun } from '../../phase/run-recipe.js';
 import { classesOf, runAbove } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelCard } from '../../report/model-card.js';
 import { phasesIn, readResult } from '../../run/run-folder.js';
 import { countParameters } from '../../weights/count-parameters.js';
-import type { Layout } from '../../weights/layout/layout-stages.js';
-import { inferGeometry } from '../../weights/layout/model-file-geometry.js';
 
 interface CardOptions {
   readonly to: Layout;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeJsonAtomic } from '../../files/atomic.js';
-import { type TimmFacts, timmConfig } from '../../weights/layout/layout-timm-config.js';
-import type { Geometry } from '../../weights/layout/model-file-geometry.js';
+import { type TimmFacts, timmConfig } from '../../models/vit/layout-timm-config.js';
+import type { Geometry } from '../../models/vit/weights-geometry.js';
 
 /**
  * Writes timm's `config.json` with the class names, next to weights from `convert`. Keeps an existing file unless `force` is set.

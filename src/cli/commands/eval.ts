@@ -7,6 +7,7 @@ import type { SplitChoice } from '../../data/splits.js';
 import { evalTransform } from '../../data/transforms/transform.js';
 import { assemble, type StageWeights } from '../../method/assemble.js';
 import { familyOf } from '../../models/families/families.js';
+import { largestWeight, requireFinite } from '../../models/model-file/non-finite.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
@@ -25,7 +26,6 @@ import { classNames, confusionCounter } from '../../training/confusion-counter.j
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
-import { largestWeight, requireFinite } from '../../weights/model-file/non-finite.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { noteAssumed } from '../terminal/assumed.js';

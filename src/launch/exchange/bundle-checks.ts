@@ -1,6 +1,7 @@
 import { errorText, InputError } from '../../base/errors.js';
 import { freePath } from '../../base/free-path.js';
 import { ownCommand } from '../../base/shell.js';
+import { readModelFile } from '../../models/model-file/model-file.js';
 import { dataOwnerOf } from '../../phase/images/run-data.js';
 import type { DataChange } from '../../phase/images/run-data-file.js';
 import { identityOf, readRunData } from '../../phase/images/run-data-file.js';
@@ -13,7 +14,6 @@ import { wholeModel } from '../../run/checkpoint-store.js';
 import { readMetrics } from '../../run/metrics-log.js';
 import type { PhaseResult } from '../../run/records.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
-import { readModelFile } from '../../weights/model-file/model-file.js';
 import { damaged } from './bundle-archive.js';
 
 export interface ModuleOptions extends ParentOptions {

@@ -1,11 +1,11 @@
 import { InputError } from '../../base/errors.js';
-import { type BackboneGeometry, inferBackbone } from '../../weights/layout/model-file-geometry.js';
 import type { AssumedSection, Assumption, ModelFamily, StatedModel } from '../family.js';
 import { newHead } from './new-head.js';
 import { fitStem } from './position-embedding.js';
 import { VIT_PRESETS } from './presets.js';
 import { checkVitSection, type VitSection, vitConfigOf } from './section.js';
 import { type VitConfig, vit } from './vit.js';
+import { type BackboneGeometry, inferBackbone } from './weights-geometry.js';
 
 /** Vision transformers: ViT and DeiT. */
 export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {

@@ -1,4 +1,4 @@
-import type { ModelFile } from '../../weights/model-file/model-file.js';
+import type { ModelFile } from '../../models/model-file/model-file.js';
 
 const MOST_NAMES = 8;
 

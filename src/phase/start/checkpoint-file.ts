@@ -3,13 +3,13 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { type ModelFile, type ReadModelOptions, readModelFile } from '../../models/model-file/model-file.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readJson } from '../../run/run-folder.js';
+import { FOLDER_WEIGHTS } from '../../weights/folder-weights.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
-import { FOLDER_WEIGHTS } from '../../weights/model-file/folder-weights.js';
-import { type ModelFile, type ReadModelOptions, readModelFile } from '../../weights/model-file/model-file.js';
 import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
 
 const evaluation = z.looseObject({

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { TensorData } from '../../base/tensor-data.js';
+import type { ModelFile } from '../../models/model-file/model-file.js';
 import { type VitSection, vitConfigOf } from '../../models/vit/section.js';
-import type { ModelFile } from '../../weights/model-file/model-file.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
 
 interface Shape extends Partial<Pick<ModelFile, 'hints' | 'metadata'>> {

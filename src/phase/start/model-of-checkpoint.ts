@@ -1,12 +1,12 @@
 import { InputError } from '../../base/errors.js';
 import { familyOfStages } from '../../models/families/families.js';
 import { type Assumption, type ModelFamily, type WeightsFacts, wholeFacts } from '../../models/family.js';
+import type { ModelFile } from '../../models/model-file/model-file.js';
 import { phasesOf } from '../../recipe/phases.js';
 import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { withSettings } from '../../recipe/settings.js';
-import type { ModelFile } from '../../weights/model-file/model-file.js';
 import { assumedImages } from './assumed-images.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 import { recipeWithFacts } from './recipe-with-facts.js';

@@ -6,10 +6,10 @@ import type { Category } from '../../data/formats/formats.js';
 import type { ModelClasses } from '../../data/model-labels.js';
 import { classesOfData } from '../../data/open/open-dataset.js';
 import { readSmallText } from '../../files/small-file.js';
+import { classesInConfig, classNamesIn } from '../../models/model-file/model-file-classes.js';
 import { newestManifest } from '../../run/checkpoint-store.js';
 import { confusionOf } from '../../run/confusion.js';
 import { phasesIn, readJson, runFolder } from '../../run/run-folder.js';
-import { classesInConfig, classNamesIn } from '../../weights/model-file/model-file-classes.js';
 import { type CheckpointClasses, classesOf } from './checkpoint-classes.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 

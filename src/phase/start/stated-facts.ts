@@ -1,6 +1,6 @@
 import { familyOf } from '../../models/families/families.js';
 import type { StatedModel } from '../../models/family.js';
-import { toldBeside } from '../../weights/model-file/told-beside.js';
+import { toldBeside } from '../../models/model-file/told-beside.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 
 /** Facts that a checkpoint states about its model and images, in addition to its weights. */

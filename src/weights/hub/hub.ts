@@ -5,7 +5,7 @@ import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import { readSmallText } from '../../files/small-file.js';
-import { FOLDER_WEIGHTS, isShardIndex } from '../model-file/folder-weights.js';
+import { FOLDER_WEIGHTS, isShardIndex } from '../folder-weights.js';
 import { shardNames } from '../safetensors/safetensors-shards.js';
 import { type Hub, openHub } from './hub-client.js';
 import type { HubProgress, RemoteFile } from './hub-download.js';

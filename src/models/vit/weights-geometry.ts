@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import type { Stage } from './model-file-stages.js';
+import type { Stage } from '../../weights/layout/model-file-stages.js';
 
 /** Geometry of a vision transformer, inferred from its weights' shapes. They do not show the number of heads. */
 export interface Geometry {

@@ -1,8 +1,14 @@
-import { InputError } from '../base/errors.js';
-import type { TensorData } from '../base/tensor-data.js';
-import { type BlockShape, blockShape, type ResnetConfig } from '../models/resnet/geometry.js';
-import { type Graph, type GraphBuilder, type GraphOptions, graphBuilder, normalised } from './graph.js';
-import { type Weights, weightsFor } from './weights.js';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import {
+  type Graph,
+  type GraphBuilder,
+  type GraphOptions,
+  graphBuilder,
+  normalised,
+} from '../../onnx/graph.js';
+import { type Weights, weightsFor } from '../../onnx/weights.js';
+import { type BlockShape, blockShape, type ResnetConfig } from './geometry.js';
 
 interface Parts extends Weights {
   readonly graph: GraphBuilder;

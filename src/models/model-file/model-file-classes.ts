@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readSmallText } from '../../files/small-file.js';
-import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
+import type { PickleKey, PickleValue } from '../../weights/torch-file/pickle-values.js';
 
 /** Class names of a model, from a file. */
 export interface FileClasses {

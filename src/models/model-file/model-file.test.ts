@@ -8,9 +8,9 @@ import { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { writeFile } from '../../files/file-bytes.js';
-import { inferGeometry } from '../layout/model-file-geometry.js';
-import { readSafetensors, writeSafetensors } from '../safetensors/safetensors.js';
-import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
+import { readSafetensors, writeSafetensors } from '../../weights/safetensors/safetensors.js';
+import { type TorchValue, torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
+import { inferGeometry } from '../vit/weights-geometry.js';
 import { readModelFile } from './model-file.js';
 import { writeModelFile } from './model-file-write.js';
 

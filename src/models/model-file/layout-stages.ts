@@ -1,19 +1,13 @@
-import type { LazyTensor } from '../lazy-tensor.js';
-import { withoutExtraTensors } from './extra-tensors.js';
-import { withHead } from './head-names.js';
-import { fromHuggingFace, isHuggingFace } from './layout-huggingface.js';
-import { joinQkv } from './layout-qkv.js';
-import { fromTorchvision, isTorchvision } from './layout-torchvision.js';
-import { isDivided, type Stage, splitStages } from './model-file-stages.js';
-import { peelPrefix } from './peel-prefix.js';
-import type { ChosenWeights, WeightsKind } from './weights-choice.js';
-
-/**
- * Naming scheme of the tensors: that of the official code (`stages.0.blocks.0...` and a second name for each, or a list of
- * stages), timm and DeiT (`blocks.0...`), torchvision and other programs with ResNets (`layer1.0...`), Hugging Face
- * (`vit.encoder.layer.0...`), or this program (`stages.0.blocks.0...`).
- */
-export type Layout = 'official' | 'timm' | 'huggingface' | 'torchvision' | 'deep-incubation';
+import { isDivided, type Stage, splitStages } from '../../weights/layout/model-file-stages.js';
+import { peelPrefix } from '../../weights/layout/peel-prefix.js';
+import type { ChosenWeights, WeightsKind } from '../../weights/layout/weights-choice.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
+import type { Layout } from '../family.js';
+import { fromTorchvision, isTorchvision } from '../resnet/layout-torchvision.js';
+import { withoutExtraTensors } from '../vit/extra-tensors.js';
+import { withHead } from '../vit/head-names.js';
+import { fromHuggingFace, isHuggingFace } from '../vit/layout-huggingface.js';
+import { joinQkv } from '../vit/layout-qkv.js';
 
 export interface LaidOut {
   readonly layout: Layout;

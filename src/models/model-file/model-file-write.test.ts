@@ -12,11 +12,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
-import { huggingFaceHints } from '../layout/layout-config.js';
-import { inferGeometry } from '../layout/model-file-geometry.js';
-import { readSafetensors } from '../safetensors/safetensors.js';
-import { readTorchFile } from '../torch-file/torch-file.js';
-import { isTorchTensor } from '../torch-file/torch-file-tensor.js';
+import { readSafetensors } from '../../weights/safetensors/safetensors.js';
+import { readTorchFile } from '../../weights/torch-file/torch-file.js';
+import { isTorchTensor } from '../../weights/torch-file/torch-file-tensor.js';
+import { huggingFaceHints } from '../vit/layout-config.js';
+import { inferGeometry } from '../vit/weights-geometry.js';
 import { type ModelFile, readModelFile } from './model-file.js';
 import { writeModelFile } from './model-file-write.js';
 

@@ -1,4 +1,4 @@
-import type { Stage } from '../layout/model-file-stages.js';
+import type { Stage } from '../../weights/layout/model-file-stages.js';
 
 /** Order of the tensors in the modules of the official code and of timm. */
 const ORDER = [

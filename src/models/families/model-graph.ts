@@ -1,8 +1,8 @@
-import type { TensorData } from '../base/tensor-data.js';
-import type { ModelConfig } from '../models/family.js';
-import type { Graph, GraphOptions } from './graph.js';
-import { resnetGraph } from './resnet-graph.js';
-import { vitGraph } from './vit-graph.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import type { Graph, GraphOptions } from '../../onnx/graph.js';
+import type { ModelConfig } from '../family.js';
+import { resnetGraph } from '../resnet/onnx-graph.js';
+import { vitGraph } from '../vit/onnx-graph.js';
 
 interface Builder {
   build(

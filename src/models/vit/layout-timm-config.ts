@@ -1,4 +1,4 @@
-import type { Geometry } from './model-file-geometry.js';
+import type { Geometry } from './weights-geometry.js';
 
 /** Known facts about a model that cannot be inferred from its weights. */
 export interface TimmFacts {

@@ -1,6 +1,6 @@
 import { RunError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import type { Stage } from '../layout/model-file-stages.js';
+import type { Stage } from '../../weights/layout/model-file-stages.js';
 
 /** Exponent bits in 16-bit and 32-bit words. They are all set in infinities and NaN. */
 const EXPONENT = { F16: 0x7c00, BF16: 0x7f80, F32: 0x7f800000 } as const;

@@ -3,18 +3,18 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import { replaceFile } from '../../files/file-bytes.js';
-import { huggingFaceConfig } from '../layout/layout-config.js';
-import { toHuggingFace } from '../layout/layout-huggingface.js';
-import { huggingFaceProcessor, type PixelFacts } from '../layout/layout-processor.js';
-import type { Layout } from '../layout/layout-stages.js';
-import { toTorchvision } from '../layout/layout-torchvision.js';
-import { inferGeometry } from '../layout/model-file-geometry.js';
-import type { Stage } from '../layout/model-file-stages.js';
-import { safetensorsWriter } from '../safetensors/safetensors.js';
-import { type TorchValue, torchFileWriter } from '../torch-file/torch-file-write.js';
+import { huggingFaceProcessor, type PixelFacts } from '../../weights/layout/layout-processor.js';
+import type { Stage } from '../../weights/layout/model-file-stages.js';
+import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
+import { type TorchValue, torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
+import type { Layout } from '../family.js';
+import { toTorchvision } from '../resnet/layout-torchvision.js';
+import { huggingFaceConfig } from '../vit/layout-config.js';
+import { toHuggingFace } from '../vit/layout-huggingface.js';
+import { inOrder } from '../vit/layout-order.js';
+import { inferGeometry } from '../vit/weights-geometry.js';
 import { CLASS_NAMES } from './model-file-classes.js';
 import { joinStages } from './model-file-divide.js';
-import { inOrder } from './model-file-order.js';
 
 export interface WriteOptions {
   readonly to: Layout;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
 import type { DType, TensorData } from '../../base/tensor-data.js';
-import type { LazyTensor } from '../lazy-tensor.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { joinQkv, splitQkv } from './layout-qkv.js';
 
 /** Bytes of one value, [rows, 2]. */

@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
-import { blockCount } from '../layout/model-file-geometry.js';
-import { endOf, type Stage } from '../layout/model-file-stages.js';
+import { endOf, type Stage } from '../../weights/layout/model-file-stages.js';
+import { blockCount } from '../vit/weights-geometry.js';
 
 const BLOCK = /^blocks\.(\d+)\.(.+)$/;
 

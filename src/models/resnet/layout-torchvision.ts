@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
-import type { LazyTensor } from '../lazy-tensor.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
 
 // Converts between the names of a ResNet with basic blocks in torchvision (`layer1.0.conv1.weight`) and here
 // (`blocks.0.conv1.weight`). Programs for CIFAR use torchvision's names, except for the head (`linear`) and a block's projection

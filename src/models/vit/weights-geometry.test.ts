@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
+import { splitStages } from '../../weights/layout/model-file-stages.js';
+import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { readModelFile } from '../model-file/model-file.js';
-import { readSafetensors } from '../safetensors/safetensors.js';
-import { inferGeometry } from './model-file-geometry.js';
-import { splitStages } from './model-file-stages.js';
+import { inferGeometry } from './weights-geometry.js';
 
 const fixture = (name: string) => join('test/fixtures', name);
 const shapes = (): Map<string, { shape: number[] }>[] => {

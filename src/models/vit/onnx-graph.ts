@@ -1,8 +1,14 @@
-import { InputError } from '../base/errors.js';
-import type { TensorData } from '../base/tensor-data.js';
-import { isMeanPooled, tokenCount, type VitConfig } from '../models/vit/vit.js';
-import { type Graph, type GraphBuilder, type GraphOptions, graphBuilder, normalised } from './graph.js';
-import { type Weights, weightsFor } from './weights.js';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import {
+  type Graph,
+  type GraphBuilder,
+  type GraphOptions,
+  graphBuilder,
+  normalised,
+} from '../../onnx/graph.js';
+import { type Weights, weightsFor } from '../../onnx/weights.js';
+import { isMeanPooled, tokenCount, type VitConfig } from './vit.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {

@@ -11,21 +11,21 @@ import {
   IMAGENET_STD,
   maxDifference,
   numbers,
-} from '../../test/support.js';
-import { InputError } from '../base/errors.js';
-import { randomStream } from '../base/random.js';
-import type { TensorData } from '../base/tensor-data.js';
-import { assemble } from '../method/assemble.js';
-import { type VitConfig, vit } from '../models/vit/vit.js';
-import { noGrad } from '../torch/autograd.js';
-import { to } from '../torch/ops.js';
-import { Generator } from '../torch/random.js';
-import { scope } from '../torch/scope.js';
-import { fromData } from '../torch/tensor.js';
-import { joinStages } from '../weights/model-file/model-file-divide.js';
-import type { GraphOptions } from './graph.js';
-import { vitGraph } from './vit-graph.js';
-import { writeOnnx } from './write.js';
+} from '../../../test/support.js';
+import { InputError } from '../../base/errors.js';
+import { randomStream } from '../../base/random.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { assemble } from '../../method/assemble.js';
+import type { GraphOptions } from '../../onnx/graph.js';
+import { writeOnnx } from '../../onnx/write.js';
+import { noGrad } from '../../torch/autograd.js';
+import { to } from '../../torch/ops.js';
+import { Generator } from '../../torch/random.js';
+import { scope } from '../../torch/scope.js';
+import { fromData } from '../../torch/tensor.js';
+import { joinStages } from '../model-file/model-file-divide.js';
+import { vitGraph } from './onnx-graph.js';
+import { type VitConfig, vit } from './vit.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-'));
 afterAll(() => rmSync(folder, { recursive: true }));

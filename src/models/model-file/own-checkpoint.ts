@@ -6,9 +6,9 @@ import {
   chooseWeights,
   type WeightsCandidate,
   type WeightsKind,
-} from '../layout/weights-choice.js';
-import type { LazyTensor } from '../lazy-tensor.js';
-import { openSafetensors } from '../safetensors/safetensors.js';
+} from '../../weights/layout/weights-choice.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
+import { openSafetensors } from '../../weights/safetensors/safetensors.js';
 
 /**
  * Prefix of the trained weights' names in a checkpoint's `optimizer.safetensors`, if `model.safetensors` contains their

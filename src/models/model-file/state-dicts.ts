@@ -1,6 +1,6 @@
-import { kindOf, type WeightsKind } from '../layout/weights-choice.js';
-import type { PickleKey, PickleValue } from '../torch-file/pickle-values.js';
-import { isTorchTensor } from '../torch-file/torch-file-tensor.js';
+import { kindOf, type WeightsKind } from '../../weights/layout/weights-choice.js';
+import type { PickleKey, PickleValue } from '../../weights/torch-file/pickle-values.js';
+import { isTorchTensor } from '../../weights/torch-file/torch-file-tensor.js';
 
 export type Dictionary = Map<PickleKey, PickleValue>;
 

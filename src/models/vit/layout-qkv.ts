@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import { joinRows, type LazyTensor, splitRows } from '../lazy-tensor.js';
+import { joinRows, type LazyTensor, splitRows } from '../../weights/lazy-tensor.js';
 
 /** `blocks.0.attn.q.weight`, and the names in other programs: `attn.q_proj.weight`, `attn.query.weight`. */
 const SPLIT = /^(.*\battn)\.(?:(q|k|v)(?:_proj)?|(query|key|value))\.(weight|bias)$/;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { readSmallText } from '../../files/small-file.js';
-import { processorHints, processorSchema } from './layout-processor.js';
-import type { Geometry } from './model-file-geometry.js';
+import { processorHints, processorSchema } from '../../weights/layout/layout-processor.js';
+import type { Geometry } from './weights-geometry.js';
 
 /** Facts about a model from the files next to its weights, which may not be inferable from the weights. */
 export interface ModelHints {

@@ -1,11 +1,11 @@
 import { InputError } from '../../base/errors.js';
-import { joinQkv } from '../layout/layout-qkv.js';
-import { type LaidOut, stagesOfState } from '../layout/layout-stages.js';
-import { endOf, withoutWrappers } from '../layout/model-file-stages.js';
-import { chooseWeights, type WeightsKind } from '../layout/weights-choice.js';
-import { describe, type PickleValue } from '../torch-file/pickle-values.js';
-import { readTorchFile } from '../torch-file/torch-file.js';
-import { isTorchTensor, type TorchTensor } from '../torch-file/torch-file-tensor.js';
+import { endOf, withoutWrappers } from '../../weights/layout/model-file-stages.js';
+import { chooseWeights, type WeightsKind } from '../../weights/layout/weights-choice.js';
+import { describe, type PickleValue } from '../../weights/torch-file/pickle-values.js';
+import { readTorchFile } from '../../weights/torch-file/torch-file.js';
+import { isTorchTensor, type TorchTensor } from '../../weights/torch-file/torch-file-tensor.js';
+import { joinQkv } from '../vit/layout-qkv.js';
+import { type LaidOut, stagesOfState } from './layout-stages.js';
 import { classesInTorch, type FileClasses } from './model-file-classes.js';
 import { type Dictionary, type StateDict, stateDictsIn } from './state-dicts.js';
 
