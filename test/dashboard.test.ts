@@ -111,7 +111,7 @@ describe('in Chromium', needs(chromium), () => {
   test.each([
     [30, 1],
     [200, 0],
-  ])('of %i classes %i matrix is drawn; the worst classes are told', async (classes, matrices) => {
+  ])('of %i classes %i matrix is drawn; the worst classes are listed', async (classes, matrices) => {
     const root = join(folder, `classes-${classes}`);
     writeDashboardRun(root, 'failed');
     const names = Array.from({ length: classes }, (_, i) => `class <b>${i}</b> of a long name`);
@@ -171,7 +171,7 @@ describe('in Chromium', needs(chromium), () => {
     const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
     await page.keyboard.press('c');
     await page.waitForSelector('#comparison');
-    await page.getByLabel('Difference to another run').selectOption('1');
+    await page.getByLabel('Differences from another run').selectOption('1');
     const cells = page.locator('.recipe tbody tr');
     await expect.poll(() => cells.allTextContents()).toEqual(['name"fashion-128""wider"', 'seed03']);
     await page.keyboard.press('3');
@@ -217,7 +217,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('a run of end to end alone has no places for what it does not train', async () => {
+  test('an end-to-end run has no places for what it does not train', async () => {
     const root = join(folder, 'alone');
     writeDashboardRun(root, 'alone', { incubation: 'none' });
     const dashboard = await startDashboard({ runs: [root] });
@@ -225,7 +225,7 @@ describe('in Chromium', needs(chromium), () => {
     expect(await page.locator('.graph .phase .name').allTextContents()).toEqual(['End to end']);
     expect(await page.locator('.graph h3').count()).toBe(0);
     const [time] = await page.locator('.tile', { hasText: 'Train time' }).allTextContents();
-    expect(time).toMatch(/^Train time(?!0\.0)\d.*end to end alone$/);
+    expect(time).toMatch(/^Train time(?!0\.0)\d.*end to end only$/);
     expect(await isWider(page)).toBe(false);
     expect(complaints).toEqual([]);
     await page.close();

@@ -2,12 +2,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import {
   type Axis,
   type ChartMetric,
-  EVAL_METRICS,
+  EVAL_LOSS_METRIC,
+  isStepMetric,
   type Layout,
-  METRICS,
   type Points,
   type RunState,
   type Series,
+  STEP_METRICS,
 } from '../src/dashboard/protocol';
 import type { Live } from './live';
 
@@ -40,6 +41,7 @@ export function useCurves(live: Live, query: Query): { curves: readonly Curve[];
   const curves = useRef<Curve[]>([]);
   const { runs, axis, layout, range } = query;
   const known = live.runs.map(signature).join(';');
+  const metrics = chartMetrics(live.runs);
 
   useEffect(() => {
     let timer: number | undefined;
@@ -51,7 +53,7 @@ export function useCurves(live: Live, query: Query): { curves: readonly Curve[];
       timer = undefined;
       asking = true;
       try {
-        const found = await fetchCurves(query);
+        const found = await fetchCurves(query, metrics);
         if (!ended) {
           curves.current = found;
           setVersion((v) => v + 1);
@@ -91,13 +93,21 @@ function signature({ id, phases }: RunState): string {
   return `${id}:${phases.map(({ phase, generation, unread_bytes }) => `${phase}=${generation}${unread_bytes > 0 ? ' unread' : ''}`).join()}`;
 }
 
-async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[]> {
+function chartMetrics(runs: readonly RunState[]): ChartMetric[] {
+  const names = runs.map(({ primary }) => primary.name);
+  return [...new Set([...STEP_METRICS, ...names, EVAL_LOSS_METRIC])];
+}
+
+async function fetchCurves(
+  { runs, axis, layout, range }: Query,
+  metrics: readonly ChartMetric[],
+): Promise<Curve[]> {
   if (runs.length === 0) return [];
   const asked = new URLSearchParams({
     runs: runs.join(),
     axis,
     layout,
-    metrics: METRICS.join(),
+    metrics: metrics.join(),
     points: String(POINTS),
     ...(range && { from: String(range[0]), to: String(range[1]) }),
   });
@@ -111,17 +121,16 @@ async function fetchCurves({ runs, axis, layout, range }: Query): Promise<Curve[
  * @returns false if records in between are missing
  */
 function added(curves: readonly Curve[], part: Points, axis: Axis): boolean {
-  const isEval = (metric: ChartMetric) => EVAL_METRICS.some((name) => name === metric);
   const theirs = curves.filter(
     ({ run, phase, metric }) =>
-      run === part.run && phase === part.phase && isEval(metric) === (part.kind === 'eval'),
+      run === part.run && phase === part.phase && isStepMetric(metric) === (part.kind === 'step'),
   );
   if (theirs.length === 0) return false;
   return theirs.every((curve) => {
     if (curve.generation !== part.generation) return false;
     if (part.to <= curve.count) return true;
     if (part.from !== curve.count || curve.x.length > 2.5 * POINTS) return false;
-    const column = part.columns[curve.metric === 'eval_loss' ? 'loss' : curve.metric];
+    const column = part.columns[curve.metric === EVAL_LOSS_METRIC ? 'loss' : curve.metric];
     part.columns[axis].forEach((x, i) => {
       if (x === null) return;
       curve.x.push(x + curve.offset);

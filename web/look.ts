@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Axis, ChartMetric } from '../src/dashboard/protocol';
 import { bytes, duration, significant, trimmed, withPrefix } from '../src/report/format';
 import type { StandState } from '../src/report/run-stand';
+import { type Metric, scoreText } from '../src/run/metric';
 
 const MODULES = 8;
 const RUNS = 6;
@@ -70,9 +71,10 @@ export function axisTick(axis: Axis, value: number): string {
     : trimmed(withPrefix(value));
 }
 
-export function metricValue(metric: ChartMetric, value: number | null | undefined): string {
+/** @param score the metric of the task, if the curve shows one */
+export function metricValue(metric: ChartMetric, value: number | null | undefined, score?: Metric): string {
   if (value === null || value === undefined) return '–';
-  if (metric === 'top1' || metric === 'top5') return `${value.toFixed(2)} %`;
+  if (score !== undefined) return scoreText(score, value);
   if (metric === 'data_wait') return `${(100 * value).toFixed(1)} %`;
   if (metric === 'memory_bytes') return bytes(value);
   if (metric === 'images_per_second') return `${significant(value)}`;

@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import { type Axis, type ChartMetric, EVAL_METRICS } from '../src/dashboard/protocol';
+import { type Axis, type ChartMetric, isStepMetric } from '../src/dashboard/protocol';
 import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
 import { axisTick, metricValue, property, resolved } from './look';
@@ -49,7 +49,7 @@ export function plotOptions({
   range,
   size,
   scale = 1,
-  ...told
+  ...events
 }: PlotOptions): uPlot.Options {
   const font = `${11 * scale}px system-ui, sans-serif`;
   const axes = { stroke: property('--muted'), font, gap: 5 * scale, ticks: { show: false } };
@@ -66,7 +66,7 @@ export function plotOptions({
       points: { size: 6 },
       bind: {
         dblclick: () => () => {
-          told.onZoom(undefined);
+          events.onZoom(undefined);
           return null;
         },
       },
@@ -114,14 +114,14 @@ export function plotOptions({
         (plot) => {
           const { left, width } = plot.select;
           if (width < 4) return;
-          told.onZoom([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
+          events.onZoom([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
         },
       ],
       setCursor: [
         (plot) => {
           const { left = -1 } = plot.cursor;
           const isOver = left >= 0 && plot.over.matches(':hover');
-          told.onCursor(
+          events.onCursor(
             isOver
               ? {
                   left: plot.over.offsetLeft + left,
@@ -142,11 +142,11 @@ const FAINT = 0.45;
 /** Evaluation curves with few points have visible markers, and so does a curve with one value, which has no line. */
 function isMarked(metric: ChartMetric, values: uPlot.AlignedData[number]): boolean {
   const count = Array.from(values).filter((value) => typeof value === 'number').length;
-  return count === 1 || (count < 40 && EVAL_METRICS.some((name) => name === metric));
+  return count === 1 || (count < 40 && !isStepMetric(metric));
 }
 
 function isSmooth(metric: ChartMetric): boolean {
-  return metric === 'top1' || metric === 'eval_loss' || metric === 'lr' || metric === 'memory_bytes';
+  return !isStepMetric(metric) || metric === 'lr' || metric === 'memory_bytes';
 }
 
 /** Memory ticks are at powers of two. */
@@ -154,9 +154,8 @@ const BYTES = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
 
 function tick(metric: ChartMetric, value: number | null): string {
   if (value === null) return '';
-  if (metric === 'top1' || metric === 'top5') return `${+value.toFixed(2)}`;
   if (metric === 'data_wait') return `${+(100 * value).toFixed(2)}`;
   if (metric === 'memory_bytes') return trimmed(metricValue(metric, value));
   if (metric === 'lr') return value === 0 ? '0' : value.toExponential(0);
-  return `${+value.toPrecision(3)}`;
+  return `${+value.toPrecision(6)}`;
 }

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import type { Asset } from './assets.js';
 import { eventsOf } from './event-stream.js';
 import type { Watcher } from './events.js';
-import { AXES, LAYOUTS, METRICS } from './protocol.js';
+import { AXES, EVAL_LOSS_METRIC, LAYOUTS, STEP_METRICS } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 import { onlyReads, ownHost, securityHeaders, withToken } from './security.js';
 import { seriesOf } from './series.js';
@@ -59,14 +59,18 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
     const known = {
       axis: AXES.find((name) => name === axis) ?? 'step',
       layout: LAYOUTS.find((name) => name === layout) ?? 'overlaid',
-      metrics: METRICS.filter((name) => metrics.split(',').includes(name)),
       points: Math.min(MOST_POINTS, Math.max(16, Math.floor(Number(points)) || 800)),
     };
     const range = [Number(from), Number(to)] as const;
     const hasRange = from !== undefined && to !== undefined && range.every(Number.isFinite);
     await watcher.catchUp();
     const wanted = [...new Set(ids.split(','))].flatMap((id) => runOf(id) ?? []);
-    return c.json(wanted.flatMap((run) => seriesOf(run, { ...known, ...(hasRange && { range }) })));
+    const asked = new Set(metrics.split(','));
+    const curves = wanted.flatMap((run) => {
+      const metrics = chartMetrics(run).filter((name) => asked.has(name));
+      return seriesOf(run, { ...known, metrics, ...(hasRange && { range }) });
+    });
+    return c.json(curves);
   });
   app.get('/api/events', (c) => eventsOf(c, watcher, signal));
 
@@ -76,9 +80,14 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
       ? c.notFound()
       : served(c.req.header('accept-encoding') ?? '', c.req.path, asset);
   });
-  app.notFound((c) => c.text('There is nothing here.\n', 404));
-  app.onError((_, c) => c.text('This did not work.\n', 500));
+  app.notFound((c) => c.text('Not found.\n', 404));
+  app.onError((_, c) => c.text('Internal server error.\n', 500));
   return app;
+}
+
+/** The curves of a run that can be requested. */
+function chartMetrics({ metrics }: RunFeed): string[] {
+  return [...STEP_METRICS, ...metrics.all.map(({ name }) => name), EVAL_LOSS_METRIC];
 }
 
 function served(accepts: string, path: string, asset: Asset): Response {

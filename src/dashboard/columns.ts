@@ -1,5 +1,6 @@
 /** A growing table of numbers with one column per name; values missing in a row are NaN. */
 export interface Columns<Name extends string> {
+  readonly names: readonly Name[];
   readonly length: number;
   push(row: (name: Name) => unknown): void;
   /** The values so far; invalid after the next `push`. */
@@ -24,6 +25,7 @@ export function createColumns<Name extends string>(names: readonly Name[]): Colu
   };
 
   return {
+    names,
     get length() {
       return length;
     },

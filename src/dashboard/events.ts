@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import type { Columns } from './columns.js';
 import { pickRows } from './downsample.js';
-import { EVAL_COLUMNS, type PhaseFeed, STEP_COLUMNS } from './phase-feed.js';
+import { type PhaseFeed, STEP_COLUMNS } from './phase-feed.js';
 import type { Points, RunState, Update } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
@@ -110,7 +110,7 @@ function newPoints(run: RunFeed, marks: Map<string, Mark>): Points[] {
       if (from === table.length) return [];
       return [{ ...place, kind, from, to: table.length, columns: selected(table, names, from) }];
     };
-    return [...part('step', feed.steps, STEP_COLUMNS), ...part('eval', feed.evals, EVAL_COLUMNS)];
+    return [...part('step', feed.steps, STEP_COLUMNS), ...part('eval', feed.evals, feed.evals.names)];
   });
 }
 

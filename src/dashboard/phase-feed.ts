@@ -1,29 +1,29 @@
 import { tailLines } from '../run/line-tail.js';
+import { isBetter, type Metric, scoreOf, type TaskMetrics } from '../run/metric.js';
 import { readTail, sizeOf } from '../run/run-file.js';
 import { runFolder } from '../run/run-folder.js';
 import { RECENT, secondsLeft } from '../run/seconds-left.js';
 import { type Columns, createColumns } from './columns.js';
-import type { ChartMetric, PhaseState } from './protocol.js';
+import {
+  bestOf,
+  type ChartMetric,
+  EVAL_LOSS_METRIC,
+  isStepMetric,
+  type PhaseState,
+  STEP_METRICS,
+} from './protocol.js';
 import type { Standing } from './run-state.js';
 
 const PLACE = ['step', 'seconds', 'block_passes'] as const;
-export const STEP_COLUMNS = [
-  ...PLACE,
-  'loss',
-  'lr',
-  'images_per_second',
-  'data_wait',
-  'memory_bytes',
-  'grad_norm',
-] as const;
-export const EVAL_COLUMNS = [...PLACE, 'top1', 'top5', 'loss'] as const;
+export const STEP_COLUMNS = [...PLACE, ...STEP_METRICS] as const;
 
 /** The records of a phase that are written so far. */
 export interface PhaseFeed {
   readonly phase: string;
   readonly generation: number;
   readonly steps: Columns<(typeof STEP_COLUMNS)[number]>;
-  readonly evals: Columns<(typeof EVAL_COLUMNS)[number]>;
+  /** Has columns for the task's metrics too. */
+  readonly evals: Columns<string>;
   /**
    * Reads the next records.
    * @returns whether there is more to read immediately
@@ -33,10 +33,11 @@ export interface PhaseFeed {
   state(standing: Standing): PhaseState;
 }
 
-export function createPhaseFeed(root: string, phase: string): PhaseFeed {
+export function createPhaseFeed(root: string, phase: string, metrics: TaskMetrics): PhaseFeed {
   const folder = runFolder(root).phase(phase);
   const tail = tailLines(folder.metrics);
-  const history = createHistory();
+  const { primary } = metrics;
+  const history = createHistory(metrics);
   let generation = 0;
   let left = 0;
   /** The last records of the file, until all earlier ones are read. */
@@ -44,7 +45,7 @@ export function createPhaseFeed(root: string, phase: string): PhaseFeed {
 
   const lookAtEnd = (size: number) => {
     if (newest?.size === size) return;
-    const end = createHistory();
+    const end = createHistory(metrics);
     for (const line of readTail(folder.metrics, END_BYTES).lines) end.take(line);
     newest = { size, history: end };
   };
@@ -71,7 +72,7 @@ export function createPhaseFeed(root: string, phase: string): PhaseFeed {
     state: ({ steps: planned, ...standing }) => {
       const known = newest?.history ?? history;
       const last = (name: (typeof STEP_COLUMNS)[number]) => finite(known.steps.column(name).at(-1));
-      const ofEval = (name: (typeof EVAL_COLUMNS)[number]) =>
+      const ofEval = (name: string) =>
         finite((known.evals.length > 0 ? known : history).evals.column(name).at(-1));
       const furthest = (name: (typeof PLACE)[number]) => Math.max(last(name) ?? 0, ofEval(name) ?? 0);
       const steps = known.total || planned;
@@ -82,8 +83,8 @@ export function createPhaseFeed(root: string, phase: string): PhaseFeed {
         seconds: furthest('seconds'),
         block_passes: furthest('block_passes'),
         loss: last('loss'),
-        top1: ofEval('top1'),
-        best_top1: best(history.bestTop1, known.bestTop1),
+        [primary.name]: ofEval(primary.name),
+        [bestOf(primary).name]: better(history.best, known.best, primary),
         images_per_second: last('images_per_second'),
         memory_bytes: last('memory_bytes'),
         data_wait: last('data_wait'),
@@ -107,17 +108,18 @@ interface History {
   readonly damaged: number;
   /** Number of steps of the whole phase, from the records. */
   readonly total: number;
-  readonly bestTop1: number | null;
+  /** The best value of the primary metric. */
+  readonly best: number | null;
   take(line: string): void;
   clear(): void;
 }
 
-function createHistory(): History {
+function createHistory({ primary, all }: TaskMetrics): History {
   const steps = createColumns(STEP_COLUMNS);
-  const evals = createColumns(EVAL_COLUMNS);
+  const evals = createColumns<string>([...PLACE, ...all.map(({ name }) => name), 'loss']);
   let damaged = 0;
   let total = 0;
-  let bestTop1: number | null = null;
+  let best: number | null = null;
   return {
     steps,
     evals,
@@ -127,8 +129,8 @@ function createHistory(): History {
     get total() {
       return total;
     },
-    get bestTop1() {
-      return bestTop1;
+    get best() {
+      return best;
     },
     take: (line) => {
       const record = parse(line);
@@ -139,12 +141,12 @@ function createHistory(): History {
         if (typeof record.steps === 'number') total = record.steps;
       } else if (record.kind === 'eval') {
         evals.push((name) => record[name]);
-        if (typeof record.top1 === 'number') bestTop1 = best(bestTop1, record.top1);
+        best = better(best, finite(scoreOf(record, primary)), primary);
       }
     },
     clear: () => {
       damaged = 0;
-      bestTop1 = null;
+      best = null;
       steps.clear();
       evals.clear();
     },
@@ -163,8 +165,9 @@ interface Place {
   readonly seconds: number;
 }
 
-function best(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+function better(a: number | null, b: number | null, metric: Metric): number | null {
+  if (a === null || b === null) return a ?? b;
+  return isBetter(metric, a, b) ? a : b;
 }
 
 /** The columns that contain the axis and the metric. */
@@ -174,9 +177,8 @@ export function columnsOf(
   axis: (typeof PLACE)[number],
 ): { readonly x: Float64Array; readonly y: Float64Array } {
   const { steps, evals } = feed;
-  if (metric === 'top1' || metric === 'top5') return { x: evals.column(axis), y: evals.column(metric) };
-  if (metric === 'eval_loss') return { x: evals.column(axis), y: evals.column('loss') };
-  return { x: steps.column(axis), y: steps.column(metric) };
+  if (isStepMetric(metric)) return { x: steps.column(axis), y: steps.column(metric) };
+  return { x: evals.column(axis), y: evals.column(metric === EVAL_LOSS_METRIC ? 'loss' : metric) };
 }
 
 function finite(value: number | undefined): number | null {

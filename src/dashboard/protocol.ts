@@ -3,6 +3,7 @@
 import type { PhaseCondition, StandState } from '../report/run-stand.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
+import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { Samples } from '../run/samples.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
@@ -13,12 +14,42 @@ export const LAYOUTS = ['overlaid', 'sequence'] as const;
 /** overlaid: every phase starts at 0; sequence: Deep Incubation's phases follow one another, the baseline starts at 0. */
 export type Layout = (typeof LAYOUTS)[number];
 
-const STEP_METRICS = ['loss', 'lr', 'images_per_second', 'data_wait', 'memory_bytes', 'grad_norm'] as const;
-export const EVAL_METRICS = ['top1', 'top5', 'eval_loss'] as const;
-export const METRICS = [...STEP_METRICS, ...EVAL_METRICS] as const;
-export type ChartMetric = (typeof METRICS)[number];
+export const STEP_METRICS = [
+  'loss',
+  'lr',
+  'images_per_second',
+  'data_wait',
+  'memory_bytes',
+  'grad_norm',
+] as const;
+export type StepMetric = (typeof STEP_METRICS)[number];
 
-export interface PhaseState extends PhaseCondition {
+/** The loss of the evaluations. In `metrics.jsonl` it is the field `loss` of an evaluation. */
+export const EVAL_LOSS_METRIC = 'eval_loss';
+
+/** A curve of a phase: a `StepMetric`, `EVAL_LOSS_METRIC`, or the name of one of the task's metrics. */
+export type ChartMetric = string;
+
+export function isStepMetric(metric: ChartMetric): metric is StepMetric {
+  return STEP_METRICS.some((name) => name === metric);
+}
+
+/** The best value of a metric so far, in a phase's state. */
+export function bestOf({ name }: Pick<Metric, 'name'>): { readonly name: string } {
+  return { name: `best_${name}` };
+}
+
+/** A value in a phase's state; null if it is missing. */
+export function stateScore(phase: PhaseState, metric: Pick<Metric, 'name'>): number | null {
+  const score = scoreOf(phase, metric);
+  return Number.isNaN(score) ? null : score;
+}
+
+/**
+ * The state of a phase. Contains the primary metric of the last evaluation under its name, and its best value so far under that
+ * name with the prefix `best_`; null before the first evaluation.
+ */
+export interface PhaseState extends PhaseCondition, Scored {
   /** Blocks of each stage; empty if the plan does not contain them. */
   readonly depths: readonly number[];
   readonly step: number;
@@ -29,8 +60,6 @@ export interface PhaseState extends PhaseCondition {
   readonly planned_block_passes: number;
   /** The latest values; null if missing. `loss` is the training loss, `images_per_second` the training speed. */
   readonly loss: number | null;
-  readonly top1: number | null;
-  readonly best_top1: number | null;
   readonly images_per_second: number | null;
   readonly memory_bytes: number | null;
   readonly data_wait: number | null;
@@ -61,6 +90,8 @@ export interface RunState {
   /** The training method of its recipe. */
   readonly way: Way;
   readonly state: StandState;
+  /** The metric that decides which checkpoint and which model is the best. */
+  readonly primary: Metric;
   readonly phases: readonly PhaseState[];
 }
 

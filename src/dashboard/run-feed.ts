@@ -3,9 +3,11 @@ import { basename } from 'node:path';
 import { askQueue } from '../launch/slurm/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
 import { wayOf } from '../report/way.js';
+import type { TaskMetrics } from '../run/metric.js';
 import { readRunJson, readTail, sizeOf } from '../run/run-file.js';
 import { requireRun, runFolder } from '../run/run-folder.js';
 import type { SampleKind } from '../run/samples.js';
+import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import { readJudged, readStrip } from './judged-files.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { Judged, RunState } from './protocol.js';
@@ -16,6 +18,8 @@ export interface RunFeed {
   readonly id: number;
   /** In training order. */
   readonly phases: readonly PhaseFeed[];
+  /** The metrics of its task. */
+  readonly metrics: TaskMetrics;
   /** Updates the states of the phases. */
   look(): void;
   state(): RunState;
@@ -61,6 +65,8 @@ export function createRunFeed(root: string, id: number): RunFeed {
   const folder = runFolder(realpathSync(root));
   const feeds = new Map<string, PhaseFeed>();
   let standings: Standing[] = [];
+  const recipe = () => readRunJson(folder.recipe) ?? {};
+  const metrics = metricsOf(taskFactsOf(recipe()));
 
   const queueOf = queueAsked();
   const stand = (): Standing[] => {
@@ -78,7 +84,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
       // If the folder is temporarily unreadable, or is not a run folder any more, keep the last known states.
     }
     for (const { phase } of standings) {
-      if (!feeds.has(phase)) feeds.set(phase, createPhaseFeed(folder.root, phase));
+      if (!feeds.has(phase)) feeds.set(phase, createPhaseFeed(folder.root, phase, metrics));
     }
   };
   const inOrder = () => standings.flatMap(({ phase }) => feeds.get(phase) ?? []);
@@ -90,19 +96,21 @@ export function createRunFeed(root: string, id: number): RunFeed {
     },
     look,
     state: () => {
-      const recipe = readRunJson(folder.recipe) ?? {};
+      const known = recipe();
       const phases = standings.flatMap((standing) => feeds.get(standing.phase)?.state(standing) ?? []);
       return {
         id,
-        name: runName(recipe, folder.root),
+        name: runName(known, folder.root),
         folder: basename(folder.root),
-        way: wayOf(recipe),
-        seed: typeof recipe.seed === 'number' ? recipe.seed : null,
+        way: wayOf(known),
+        seed: typeof known.seed === 'number' ? known.seed : null,
         state: runState(phases.map(({ state }) => state)),
+        primary: metrics.primary,
         phases,
       };
     },
-    recipe: () => readRunJson(folder.recipe) ?? {},
+    metrics,
+    recipe,
     log: (phase) => (feeds.has(phase) ? readTail(folder.phase(phase).log, LOG_BYTES).lines : []),
     judged: (phase) => (feeds.has(phase) ? readJudged(folder.phase(phase)) : undefined),
     strip: (phase, kind, step) => (feeds.has(phase) ? readStrip(folder.phase(phase), kind, step) : undefined),

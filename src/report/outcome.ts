@@ -1,7 +1,7 @@
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { Interval } from './uncertainty.js';
 
-// Keys in `summary.json` and `eval --json` that are derived from the name of a metric: `top1_interval`, `difference_top1`.
+// Keys in `summary.json` and `eval --json` that are derived from the name of a metric.
 
 /** The field with the 95 % interval of a metric; empty if the interval is unknown. */
 export function intervalField(

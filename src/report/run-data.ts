@@ -50,11 +50,11 @@ export function readRun(root: string): RunData {
       ...(typeof stepsPerEpoch === 'number' && stepsPerEpoch > 0 && { stepsPerEpoch }),
     };
   });
-  const results = phases.map(({ phase }) => readResult(root, phase)).filter((result) => result !== undefined);
   const written = writtenIn(folder);
   const way = wayOf(recipe);
   const facts = taskFactsOf(recipe);
   const metrics = metricsOf(facts);
+  const results = phases.flatMap(({ phase }) => readResult(root, phase, metrics.all) ?? []);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);
   // Phases may have finished after summary.json was written; only the name, seed and machine are taken from it.
   const summary = summarize({

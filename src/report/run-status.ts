@@ -75,7 +75,7 @@ function phaseStand(
   const records = readMetrics(metrics);
   const recent = records.filter((record) => record.kind === 'step').slice(-RECENT);
   const last = recent.at(-1);
-  const result = readResult(runDir, phase);
+  const result = readResult(runDir, phase, [primary]);
   const scored = result ?? records.findLast((record) => record.kind === 'eval');
   const condition = phaseCondition(runDir, phase, { ...around, needs, hasBegun: records.length > 0 });
   return {

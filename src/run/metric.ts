@@ -48,7 +48,7 @@ export function scoresOf(record: Scored, metrics: readonly Metric[]): Readonly<R
 
 /** `12.34 %`; `?` without a value. */
 export function scoreText({ unit }: Pick<Metric, 'unit'>, value: number | undefined, digits = 2): string {
-  return value === undefined ? '?' : `${value.toFixed(digits)} ${unit}`.trimEnd();
+  return value === undefined || Number.isNaN(value) ? '?' : `${value.toFixed(digits)} ${unit}`.trimEnd();
 }
 
 /** `top-1 12.34 %` */

@@ -74,14 +74,17 @@ export function recordsOf(text: string, path: string): MetricRecord[] {
 const MOST_BYTES = 2 ** 29 - 25;
 
 const KNOWN_KINDS: ReadonlySet<string> = new Set(['step', 'eval']);
+const TEXTS: ReadonlySet<string> = new Set(['kind', 'phase']);
 const NUMBERS = [
-  ...['loss', 'top1', 'top5', 'lr', 'epoch', 'steps', 'images', 'seconds', 'block_passes', 'grad_norm'],
+  ...['loss', 'lr', 'epoch', 'steps', 'images', 'seconds', 'block_passes', 'grad_norm'],
   ...['images_per_second', 'data_wait', 'memory_bytes'],
 ];
 
 /** JSON turns numbers that are not finite into null. A record may lack some of the numbers. */
 function hasNumbers(record: Readonly<Record<string, unknown>>): boolean {
-  return NUMBERS.every((key) => typeof (record[key] ?? 0) === 'number');
+  // An evaluation's other fields are metrics of the task.
+  const numbers = record.kind === 'eval' ? Object.keys(record).filter((key) => !TEXTS.has(key)) : NUMBERS;
+  return numbers.every((key) => typeof (record[key] ?? 0) === 'number');
 }
 
 function linesOf(text: string, path: string): { line: string; record: MetricRecord }[] {

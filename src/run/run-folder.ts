@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
 import { syncFile, writeJsonAtomic } from '../files/atomic.js';
 import { readSmallText } from '../files/small-file.js';
+import type { Metric } from './metric.js';
 import type { PhaseResult } from './records.js';
 
 /** Paths in a run folder (a contract with other programs that read it). */
@@ -93,13 +94,23 @@ export function hasBegun(root: string): boolean {
   return phasesIn(root).some((phase) => existsSync(join(runFolder(root).phase(phase).root, 'checkpoints')));
 }
 
-/** The result of a finished phase; undefined if the phase is not done. Throws `InputError` if the file is invalid. */
-export function readResult(root: string, phase: string): PhaseResult | undefined {
+/**
+ * The result of a finished phase; undefined if the phase is not done.
+ * @param metrics metrics that it must contain
+ * @throws InputError if the file is invalid
+ */
+export function readResult(
+  root: string,
+  phase: string,
+  metrics: readonly Metric[] = [],
+): PhaseResult | undefined {
   const path = runFolder(root).phase(phase).result;
   if (!existsSync(path)) return undefined;
   const value = readJsonObject(path);
-  const hint = `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it anew.`;
-  const wrong = RESULT_NUMBERS.find((key) => typeof value[key] !== 'number');
+  const hint = `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it again.`;
+  const named = metrics.map(({ name }) => name);
+  const others = Object.keys(value).filter((key) => key !== 'phase');
+  const wrong = [...RESULT_NUMBERS, ...named, ...others].find((key) => typeof value[key] !== 'number');
   if (wrong !== undefined) throw new InputError(`${path}: "${wrong}" is missing or not a number.`, { hint });
   if (typeof value.phase !== 'string') {
     throw new InputError(`${path}: "phase" is missing or not a phase's name.`, { hint });
@@ -146,8 +157,6 @@ const RESULT_NUMBERS = [
   'block_passes',
   'macs',
   'seconds',
-  'top1',
-  'top5',
   'loss',
   'parameters',
   'trained_parameters',

@@ -31,14 +31,14 @@ export function ChartBar(props: BarProps) {
       <h2 id="curves">Curves</h2>
       <div class="controls">
         <Choice
-          name="Against"
+          name="Horizontal axis"
           options={AXES}
           chosen={axis}
           word={(a) => AXIS_WORDS[a].button}
           onChoose={props.onAxis}
         />
         <Choice
-          name="Phases"
+          name="Phase layout"
           options={LAYOUTS}
           chosen={layout}
           word={(l) => LAYOUT_WORDS[l]}

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Axis, ChartMetric, RunState } from '../../src/dashboard/protocol';
+import type { Metric } from '../../src/run/metric';
 import type { Curve, Range } from '../curves';
 import { inOwnFrame } from '../frames';
 import { AXIS_WORDS, colourOf, metricValue, runColour, useTheme } from '../look';
@@ -10,6 +11,8 @@ import { Readout } from './readout';
 
 interface ChartProps {
   readonly metric: ChartMetric;
+  /** The metric of the task that the chart shows. */
+  readonly score?: Metric | undefined;
   readonly title: string;
   readonly note: string;
   readonly isLarge: boolean;
@@ -24,8 +27,20 @@ interface ChartProps {
 }
 
 export function Chart(props: ChartProps) {
-  const { metric, title, note, isLarge, curves, version, axis, logarithmic, range, comparing, onRange } =
-    props;
+  const {
+    metric,
+    score,
+    title,
+    note,
+    isLarge,
+    curves,
+    version,
+    axis,
+    logarithmic,
+    range,
+    comparing,
+    onRange,
+  } = props;
   const theme = useTheme();
   const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
@@ -81,15 +96,16 @@ export function Chart(props: ChartProps) {
         <b>{title}</b> <span>{note}</span>
       </figcaption>
       {curves.length === 0 ? (
-        <p class="empty">Nothing recorded yet.</p>
+        <p class="empty">No data yet.</p>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it handles keys.
-        <div class="frame" ref={frame} tabIndex={0} role="img" aria-label={said(props)} onKeyDown={onKey}>
+        <div class="frame" ref={frame} tabIndex={0} role="img" aria-label={spoken(props)} onKeyDown={onKey}>
           {cursor && (
             <Readout
               {...cursor}
               curves={curves}
               metric={metric}
+              score={score}
               axis={axis}
               comparing={comparing}
               colour={colour}
@@ -125,12 +141,13 @@ function moved(key: string, [from, to]: Range): Range | undefined {
 }
 
 /** Text for screen readers: the last value of each curve. */
-function said({ title, axis, curves, metric }: ChartProps): string {
+function spoken({ title, axis, curves, metric, score }: ChartProps): string {
   const ends = curves.map(
     ({ phase, y }) =>
       `${phase} ${metricValue(
         metric,
         y.findLast((value) => value !== null),
+        score,
       )}`,
   );
   return `${title} against ${AXIS_WORDS[axis].label}. Last values: ${ends.join(', ')}.`;

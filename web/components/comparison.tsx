@@ -1,8 +1,9 @@
-import type { RunState } from '../../src/dashboard/protocol';
+import { type RunState, stateScore } from '../../src/dashboard/protocol';
 import { duration, withPrefix } from '../../src/report/format';
 import { TRAIN_TIME } from '../../src/report/labels';
 import { ownNames } from '../../src/report/way';
-import { capitalised, metricValue, runColour } from '../look';
+import { scoreText } from '../../src/run/metric';
+import { capitalised, runColour } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
 
@@ -13,8 +14,15 @@ interface ComparisonProps {
 }
 
 function headsOf(runs: readonly RunState[]): string[] {
-  const own = `Top-1, ${ownNames(runs)}`;
-  return ['Run', 'State', own, 'Top-1, end to end', 'Block-passes', capitalised(TRAIN_TIME)];
+  const labels = [...new Set(runs.map(({ primary }) => capitalised(primary.label)))].join(' or ');
+  return [
+    'Run',
+    'State',
+    `${labels}, ${ownNames(runs)}`,
+    `${labels}, end to end`,
+    'Block-passes',
+    capitalised(TRAIN_TIME),
+  ];
 }
 
 /** A table that compares the results of all runs. */
@@ -39,7 +47,11 @@ function Line({
   isSelected: boolean;
   onSelect: (run: number) => void;
 }) {
-  const top1 = (name: string) => metricValue('top1', run.phases.find(({ phase }) => phase === name)?.top1);
+  const score = (name: string) => {
+    const phase = run.phases.find((each) => each.phase === name);
+    const value = phase === undefined ? null : stateScore(phase, run.primary);
+    return value === null ? '–' : scoreText(run.primary, value);
+  };
   const own = run.phases.filter(({ phase }) => phase !== 'E2E');
   const sum = (key: 'seconds' | 'block_passes') => own.reduce((total, phase) => total + phase[key], 0);
   return (
@@ -54,8 +66,8 @@ function Line({
       <td class="left">
         <StateMark state={run.state} />
       </td>
-      <td>{top1('FT')}</td>
-      <td>{top1('E2E')}</td>
+      <td>{score('FT')}</td>
+      <td>{score('E2E')}</td>
       <td>{withPrefix(sum('block_passes'))}</td>
       <td>{duration(sum('seconds'))}</td>
     </tr>

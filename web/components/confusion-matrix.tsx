@@ -16,7 +16,7 @@ export function ConfusionMatrix({ confusion }: { confusion: Confusion }) {
   const labels = Array.from({ length: confusion.classes }, (_, label) => label);
   return (
     <div>
-      <h3 id="matrix">Confusion matrix: of each class, per cent taken for ...</h3>
+      <h3 id="matrix">Confusion matrix: true class by row, prediction by column, in % of the row</h3>
       {confusion.classes <= NUMBERED ? (
         <Numbered confusion={confusion} labels={labels} shares={shares} />
       ) : (
@@ -60,7 +60,7 @@ function Numbered({ confusion, labels, shares }: MatrixProps & { readonly labels
                     key={prediction}
                     class={target === prediction ? 'hit' : 'miss'}
                     style={{ '--v': `${100 * shade(share ?? 0, target === prediction)}%` }}
-                    title={`${className(confusion, target)} taken for ${className(confusion, prediction)}`}
+                    title={`${className(confusion, target)} predicted as ${className(confusion, prediction)}`}
                   >
                     {share === undefined ? '' : share < 0.01 ? '<1' : Math.round(100 * share)}
                   </td>
@@ -92,7 +92,7 @@ function Drawn({ confusion, shares }: MatrixProps) {
             height={1}
           >
             <title>
-              {className(confusion, target)} taken for {className(confusion, prediction)}:{' '}
+              {className(confusion, target)} predicted as {className(confusion, prediction)}:{' '}
               {(100 * share).toFixed(1)} %
             </title>
           </rect>

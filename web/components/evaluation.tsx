@@ -14,7 +14,7 @@ interface EvaluationProps {
 
 /** Maximum number of classes for drawing the whole matrix. */
 const DRAWN = 50;
-const TOLD = 8;
+const LISTED = 8;
 
 /** The predictions of a phase's last evaluation: confusion matrix, worst classes and confusions. */
 export function Evaluation({ run, phase, confusion, onChoose }: EvaluationProps) {
@@ -41,11 +41,11 @@ export function Evaluation({ run, phase, confusion, onChoose }: EvaluationProps)
 }
 
 function Worst({ confusion }: { confusion: Confusion }) {
-  const taken = confusions(confusion);
+  const confused = confusions(confusion);
   return (
-    <Table id="worst" title="Worst classes" heads={['Class', 'Mostly taken for', 'Images', 'Top-1']}>
-      {worstClasses(confusion, TOLD).map(({ class: label, images, top1 }) => {
-        const most = taken.find(([target]) => target === label);
+    <Table id="worst" title="Worst classes" heads={['Class', 'Mostly predicted as', 'Images', 'Accuracy']}>
+      {worstClasses(confusion, LISTED).map(({ class: label, images, top1 }) => {
+        const most = confused.find(([target]) => target === label);
         return (
           <tr key={label}>
             <th scope="row">{className(confusion, label)}</th>
@@ -60,10 +60,10 @@ function Worst({ confusion }: { confusion: Confusion }) {
 }
 
 function Confused({ confusion }: { confusion: Confusion }) {
-  const pairs = confusions(confusion, TOLD);
+  const pairs = confusions(confusion, LISTED);
   if (pairs.length === 0) return null;
   return (
-    <Table id="confused" title="Most frequent confusions" heads={['Class', 'Taken for', 'Images']}>
+    <Table id="confused" title="Most frequent confusions" heads={['Class', 'Predicted as', 'Images']}>
       {pairs.map(([target, prediction, images]) => (
         <tr key={`${target} ${prediction}`}>
           <th scope="row">{className(confusion, target)}</th>

@@ -6,7 +6,7 @@ import { StateMark } from './state-mark';
 const WORDS: Readonly<Record<Connection, string>> = {
   connecting: 'connecting',
   live: 'live',
-  lost: 'connection lost, trying again',
+  lost: 'connection lost, reconnecting',
 };
 
 interface HeaderProps {

@@ -1,15 +1,15 @@
 import { useEffect, useRef } from 'preact/hooks';
 
 const KEYS = [
-  ['1 2 3', 'curves against steps, training time, cost'],
-  ['o', 'phases overlaid, or one after another'],
-  ['l', 'logarithmic loss'],
-  ['r', 'whole range again'],
-  ['j k', 'next, previous phase'],
+  ['1 2 3', 'x-axis: steps, training time, cost'],
+  ['o', 'overlay phases, or show them in sequence'],
+  ['l', 'logarithmic loss axis'],
+  ['r', 'reset zoom'],
+  ['j k', 'next or previous phase'],
   ['n', 'next run'],
-  ['c', 'compare the runs'],
-  ['+ − ← →', 'on a curve: zoom and move'],
-  ['?', 'this help'],
+  ['c', 'compare runs'],
+  ['+ − ← →', 'on a focused chart: zoom and pan'],
+  ['?', 'show or hide this help'],
 ] as const;
 
 export function Help({ onClose }: { onClose: () => void }) {
@@ -17,7 +17,7 @@ export function Help({ onClose }: { onClose: () => void }) {
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} aria-labelledby="help" onClose={onClose}>
-      <h2 id="help">Keyboard</h2>
+      <h2 id="help">Keyboard shortcuts</h2>
       <dl>
         {KEYS.map(([keys, what]) => (
           <div key={keys}>
@@ -30,7 +30,7 @@ export function Help({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
-      <p class="note">With the mouse: drag over a curve to zoom, double-click for the whole range.</p>
+      <p class="note">Mouse: drag over a chart to zoom, double-click to reset.</p>
       <button type="button" onClick={() => dialog.current?.close()}>
         Close
       </button>

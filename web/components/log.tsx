@@ -39,7 +39,7 @@ export function Log({ run, phase, onChoose }: LogProps) {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrollable. */}
       <section class="log" ref={box} tabIndex={0} aria-labelledby="log" onScroll={onScroll}>
         <pre>
-          {lines.length === 0 && <span class="quiet">{phase.phase} has written nothing yet.</span>}
+          {lines.length === 0 && <span class="quiet">{phase.phase} has no log yet.</span>}
           {lines.map((line, i) => {
             const { time, text } = parted(line);
             return (
@@ -54,7 +54,8 @@ export function Log({ run, phase, onChoose }: LogProps) {
       </section>
       {phase.damaged_lines > 0 && (
         <p class="note">
-          {phase.damaged_lines} lines of this phase's metrics.jsonl are no records, and were passed over.
+          Ignored {phase.damaged_lines} invalid {phase.damaged_lines === 1 ? 'line' : 'lines'} in this phase's
+          metrics.jsonl.
         </p>
       )}
     </section>

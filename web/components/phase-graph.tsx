@@ -1,5 +1,6 @@
-import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { duration, EVALUATING } from '../../src/report/format';
+import { type Metric, scoreText } from '../../src/run/metric';
 import { colourOf, percent, titleOf } from '../look';
 import { Stages } from './stages';
 import { StateMark } from './state-mark';
@@ -11,12 +12,13 @@ interface GraphProps {
 }
 
 /** The phases as in the paper: the meta model, a hybrid for each module, the assembled model, and next to them the baseline. */
-export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
+export function PhaseGraph({ run: { phases, primary }, chosen, onChoose }: GraphProps) {
+  const shared = { primary, onChoose };
   const modules = phases.filter(({ phase }) => phase.startsWith('MT/'));
   const draw = (name: string) =>
     phases
       .filter(({ phase }) => phase === name)
-      .map((phase) => <Card key={name} phase={phase} isChosen={chosen === name} onChoose={onChoose} />);
+      .map((phase) => <Card key={name} phase={phase} isChosen={chosen === name} {...shared} />);
   const has = (name: string) => phases.some(({ phase }) => phase === name);
   const layout = modules.length === 0 ? ' no-modules' : has('PT') ? '' : ' no-meta';
   return (
@@ -31,10 +33,10 @@ export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
         )}
         {modules.length > 0 && (
           <div class="column modules">
-            <h3>Incubate, each module on its own</h3>
+            <h3>Incubate: each module separately</h3>
             <div class="rows">
               {modules.map((phase) => (
-                <Row key={phase.phase} phase={phase} isChosen={chosen === phase.phase} onChoose={onChoose} />
+                <Row key={phase.phase} phase={phase} isChosen={chosen === phase.phase} {...shared} />
               ))}
             </div>
           </div>
@@ -42,7 +44,7 @@ export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
         <div class="column">
           {has('FT') && <h3>{modules.length > 0 ? 'Assemble and fine-tune' : 'Fine-tune'}</h3>}
           {draw('FT')}
-          {has('E2E') && has('FT') && <h3 class="beside">Beside it, the baseline</h3>}
+          {has('E2E') && has('FT') && <h3 class="baseline">Baseline</h3>}
           {draw('E2E')}
         </div>
       </div>
@@ -52,11 +54,12 @@ export function PhaseGraph({ run: { phases }, chosen, onChoose }: GraphProps) {
 
 interface PhaseProps {
   readonly phase: PhaseState;
+  readonly primary: Metric;
   readonly isChosen: boolean;
   readonly onChoose: (phase: string) => void;
 }
 
-function Card({ phase, isChosen, onChoose }: PhaseProps) {
+function Card({ phase, primary, isChosen, onChoose }: PhaseProps) {
   return (
     <button
       type="button"
@@ -72,13 +75,13 @@ function Card({ phase, isChosen, onChoose }: PhaseProps) {
       <Progress phase={phase} />
       <span class="line small">
         <StateMark state={phase.state} />
-        <span>{standing(phase)}</span>
+        <span>{progressText(phase, primary)}</span>
       </span>
     </button>
   );
 }
 
-function Row({ phase, isChosen, onChoose }: PhaseProps) {
+function Row({ phase, primary, isChosen, onChoose }: PhaseProps) {
   return (
     <button
       type="button"
@@ -91,7 +94,7 @@ function Row({ phase, isChosen, onChoose }: PhaseProps) {
       <span class="how">
         <span class="line small">
           <StateMark state={phase.state} />
-          <span>{standing(phase)}</span>
+          <span>{progressText(phase, primary)}</span>
         </span>
         <Progress phase={phase} />
       </span>
@@ -115,9 +118,11 @@ function Progress({ phase: { phase, step, steps, state } }: { phase: PhaseState 
   );
 }
 
-function standing({ state, step, steps, seconds, seconds_left: left, top1 }: PhaseState): string {
-  const accuracy = top1 === null ? '' : `${top1.toFixed(1)} %`;
-  if (state === 'done') return [accuracy, duration(seconds)].filter(Boolean).join(' · ');
+function progressText(phase: PhaseState, primary: Metric): string {
+  const { state, step, steps, seconds, seconds_left: left } = phase;
+  const score = stateScore(phase, primary);
+  const shown = score === null ? '' : scoreText(primary, score, 1);
+  if (state === 'done') return [shown, duration(seconds)].filter(Boolean).join(' · ');
   if (step === 0) return steps > 0 ? `${steps.toLocaleString('en-US')} steps` : '';
   const share = `${Math.floor(percent(step, steps))} %`;
   if (left === null) return `${share} of ${steps.toLocaleString('en-US')} steps`;

@@ -1,16 +1,13 @@
-import type { RunState } from '../../src/dashboard/protocol';
+import { bestOf, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
 import { TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../src/report/labels';
 import { whereOf } from '../../src/report/where';
+import { scoreText } from '../../src/run/metric';
 import { capitalised, colourOf } from '../look';
 import { StateMark } from './state-mark';
 import { Table } from './table';
 
 const HEADS = [
-  'Phase',
-  'State',
-  'Top-1, last',
-  'Top-1, best',
   capitalised(TRAIN_LOSS),
   'Step',
   capitalised(TRAIN_SPEED),
@@ -23,10 +20,14 @@ const HEADS = [
 /** The numbers of the page's head and figure, per phase. */
 export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | undefined }) {
   const or = (value: number | null, text: (value: number) => string) => (value === null ? '–' : text(value));
+  const { primary } = run;
+  const score = capitalised(primary.label);
+  const heads = ['Phase', 'State', `${score}, last`, `${score}, best`, ...HEADS];
+  const scores = [primary, { ...primary, ...bestOf(primary) }];
   const places = run.phases.some((phase) => whereOf(phase, run.state === 'running') !== '');
   return (
     <section aria-labelledby="numbers">
-      <Table id="numbers" title="Numbers" heads={places ? [...HEADS, 'Where'] : HEADS} isPart={false}>
+      <Table id="numbers" title="Numbers" heads={places ? [...heads, 'Where'] : heads} isPart={false}>
         {run.phases.map((phase) => (
           <tr key={phase.phase} class={phase.phase === chosen ? 'chosen' : ''}>
             <th scope="row" class={colourOf(phase.phase)}>
@@ -36,8 +37,9 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
             <td class="left">
               <StateMark state={phase.state} />
             </td>
-            <td>{or(phase.top1, (v) => `${v.toFixed(2)} %`)}</td>
-            <td>{or(phase.best_top1, (v) => `${v.toFixed(2)} %`)}</td>
+            {scores.map((metric) => (
+              <td key={metric.name}>{or(stateScore(phase, metric), (v) => scoreText(metric, v))}</td>
+            ))}
             <td>{or(phase.loss, (v) => v.toFixed(4))}</td>
             <td>
               {phase.step.toLocaleString('en-US')}

@@ -1,4 +1,5 @@
 import type { Axis, ChartMetric, RunState } from '../../src/dashboard/protocol';
+import type { Metric } from '../../src/run/metric';
 import type { Curve } from '../curves';
 import { axisValue, metricValue } from '../look';
 import type { Cursor } from '../plot';
@@ -6,6 +7,7 @@ import type { Cursor } from '../plot';
 interface ReadoutProps extends Cursor {
   readonly curves: readonly Curve[];
   readonly metric: ChartMetric;
+  readonly score?: Metric | undefined;
   readonly axis: Axis;
   readonly comparing: boolean;
   readonly colour: (curve: Curve) => string;
@@ -15,7 +17,8 @@ interface ReadoutProps extends Cursor {
 const MOST = 9;
 
 /** The values under the cursor. */
-export function Readout({ left, x, isRight, curves, metric, axis, comparing, colour, runs }: ReadoutProps) {
+export function Readout(props: ReadoutProps) {
+  const { left, x, isRight, curves, metric, score, axis, comparing, colour, runs } = props;
   const found = curves
     .map((curve) => ({ curve, value: valueAt(curve, x) }))
     .filter(({ value }) => value !== undefined)
@@ -29,7 +32,7 @@ export function Readout({ left, x, isRight, curves, metric, axis, comparing, col
           <i class="swatch" />
           {comparing && `${runs[curve.run]?.name} `}
           {curve.phase}
-          <em>{metricValue(metric, value)}</em>
+          <em>{metricValue(metric, value, score)}</em>
         </span>
       ))}
     </div>

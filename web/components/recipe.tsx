@@ -21,14 +21,14 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
         <span>
           <input
             type="search"
-            placeholder="Find a setting"
-            aria-label="Find a setting"
+            placeholder="Search settings"
+            aria-label="Search settings"
             value={wanted}
             onInput={(event) => setWanted(event.currentTarget.value)}
           />
           {others.length > 0 && (
             <select
-              aria-label="Difference to another run"
+              aria-label="Differences from another run"
               value={other ?? ''}
               onChange={(event) =>
                 setOther(event.currentTarget.value === '' ? undefined : +event.currentTarget.value)
@@ -37,7 +37,7 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
               <option value="">All settings</option>
               {others.map(({ id, name, folder }) => (
                 <option key={id} value={id}>
-                  Difference to {name} ({folder})
+                  Differences from {name} ({folder})
                 </option>
               ))}
             </select>
@@ -65,7 +65,7 @@ export function Recipe({ runs, run }: { runs: readonly RunState[]; run: RunState
           </tbody>
         </table>
         {shown.length === 0 && (
-          <p class="empty">{compares ? 'The recipes are the same.' : 'No such setting.'}</p>
+          <p class="empty">{compares ? 'The recipes are identical.' : 'No matching setting.'}</p>
         )}
       </section>
     </section>

@@ -1,4 +1,4 @@
-import type { PhaseState, RunState } from '../../src/dashboard/protocol';
+import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
 import { TRAIN_TIME } from '../../src/report/labels';
 import { WAY_NAMES } from '../../src/report/way';
@@ -44,7 +44,7 @@ export function RunHead({ run }: { run: RunState }) {
   );
 }
 
-function Tiles({ run: { phases, way } }: { run: RunState }) {
+function Tiles({ run: { phases, way, primary } }: { run: RunState }) {
   const sum = (some: readonly PhaseState[], key: 'block_passes' | 'planned_block_passes' | 'seconds') =>
     some.reduce((total, phase) => total + phase[key], 0);
   const find = (name: string) => phases.find(({ phase }) => phase === name);
@@ -58,8 +58,8 @@ function Tiles({ run: { phases, way } }: { run: RunState }) {
   );
   const planned = sum(phases, 'planned_block_passes');
   const progress = percent(sum(phases, 'block_passes'), planned);
-  const accuracy = (value: number | null | undefined) =>
-    value === null || value === undefined ? '–' : value.toFixed(2);
+  const label = capitalised(primary.label);
+  const score = (phase: PhaseState | undefined) => (phase && stateScore(phase, primary)?.toFixed(2)) ?? '–';
   const waits = active.flatMap(({ data_wait }) => data_wait ?? []);
   return (
     <dl class="tiles">
@@ -67,33 +67,33 @@ function Tiles({ run: { phases, way } }: { run: RunState }) {
         {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes
       </Tile>
       {way !== 'end_to_end' && (
-        <Tile label={`Top-1, ${WAY_NAMES[way]}`} value={accuracy(find('FT')?.top1)} unit="%" kind="FT">
+        <Tile label={`${label}, ${WAY_NAMES[way]}`} value={score(find('FT'))} unit={primary.unit} kind="FT">
           {find('FT') === undefined
             ? 'not planned'
-            : `${way === 'incubation' ? 'assembled' : 'given'} model, ${find('FT')?.state}`}
+            : `${way === 'incubation' ? 'assembled' : 'pretrained'} model, ${find('FT')?.state}`}
         </Tile>
       )}
-      <Tile label="Top-1, end to end" value={accuracy(baseline?.top1)} unit="%" kind="E2E">
+      <Tile label={`${label}, end to end`} value={score(baseline)} unit={primary.unit} kind="E2E">
         {baseline === undefined ? 'no baseline in this run' : `baseline, ${baseline.state}`}
       </Tile>
       <Tile label="Training speed" value={rate > 0 ? significant(rate) : '–'} unit="images/s">
         {waits.length > 0
           ? `${(100 * Math.max(...waits)).toFixed(1)} % waiting for data`
-          : 'nothing is running'}
+          : 'no phase is running'}
       </Tile>
       <Tile
         label="Memory"
         value={memory > 0 ? bytes(memory).split(' ')[0] : '–'}
         unit={bytes(memory).split(' ')[1]}
       >
-        peak of a process
+        peak per process
       </Tile>
       <Tile
         label={capitalised(TRAIN_TIME)}
         value={duration(sum(own.length > 0 ? own : phases, 'seconds'))}
         unit=""
       >
-        {besideTime(own.length > 0, baseline)}
+        {timeNote(own.length > 0, baseline)}
       </Tile>
     </dl>
   );
@@ -121,8 +121,8 @@ function Tile({ label, value, unit, kind, children }: TileProps) {
 }
 
 /** The text below the training time. */
-function besideTime(isIncubated: boolean, baseline: PhaseState | undefined): string {
-  if (!isIncubated) return 'end to end alone';
+function timeNote(isIncubated: boolean, baseline: PhaseState | undefined): string {
+  if (!isIncubated) return 'end to end only';
   if (baseline === undefined) return 'no baseline in this run';
-  return `end to end ${baseline.step > 0 ? duration(baseline.seconds) : 'not begun'}`;
+  return `end to end ${baseline.step > 0 ? duration(baseline.seconds) : 'not started'}`;
 }

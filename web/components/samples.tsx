@@ -14,17 +14,17 @@ export function Samples({ run, phase, judged }: SamplesProps) {
   return (
     <section aria-labelledby="samples">
       <h2 id="samples">
-        Images <span class="quiet">of {phase.phase}</span>
+        Sample images <span class="quiet">of {phase.phase}</span>
       </h2>
       {judged.eval && (
         <Row run={run} phase={phase} kind={'eval'} strip={judged.eval}>
-          Judged at step {judged.eval.step.toLocaleString('en-US')}: the surest mistakes, then the hits most
-          in doubt
+          Evaluated at step {judged.eval.step.toLocaleString('en-US')}: the most confident mistakes, then the
+          least confident correct predictions
         </Row>
       )}
       {judged.train && (
         <Row run={run} phase={phase} kind={'train'} strip={judged.train}>
-          The first batch, as the model sees it: after augmentation and mixing, if any
+          First training batch, as the model sees it: after augmentation and mixing, if any
         </Row>
       )}
     </section>
@@ -69,7 +69,7 @@ function Row({ run, phase, kind, strip, children }: RowProps) {
 
 function Targets({ image }: { image: SampleImage }) {
   return (
-    <span class="told">
+    <span class="labels">
       {image.targets.toSorted(byWeight).map(({ label, name, weight }) => (
         <Share key={label} name={name ?? String(label)} share={image.targets.length > 1 ? weight : null} />
       ))}
@@ -84,7 +84,7 @@ function byWeight(a: { weight: number | null }, b: { weight: number | null }): n
 function Guesses({ image: { targets, predictions = [] } }: { image: SampleImage }) {
   const [{ label: target, name }] = targets;
   return (
-    <span class="told">
+    <span class="labels">
       <b class={predictions[0]?.label === target ? 'right' : 'wrong'}>{name ?? target}</b>
       {predictions.map((guess) => (
         <Share

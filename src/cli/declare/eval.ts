@@ -15,7 +15,7 @@ export function addEval(program: Command): void {
     .command('eval')
     .summary('accuracy and loss of a checkpoint on a folder of images')
     .description(
-      'Evaluates a model: top-1, top-5 and loss. CHECKPOINT is a phase of a run (RUN/FT: its latest checkpoint), a ' +
+      'Evaluates a model: prints its metrics and its loss. CHECKPOINT is a phase of a run (RUN/FT: its latest checkpoint), a ' +
         'checkpoint folder, or weights of the official code, DeiT, timm or Hugging Face, here or on the hub ' +
         '(hf:owner/repo[/path/in/repo][@revision]; HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Our ' +
         'checkpoints say what model they hold; of others the geometry is read off the weights, but for the number ' +
