@@ -147,6 +147,10 @@ describe('names survive', () => {
     cpSync(at('hf'), at('hf-renamed'), { recursive: true });
     edit(at('hf-renamed', 'config.json'), { id2label: { 0: 'zebra', 1: 'bee', 2: 'ant' } });
     expect(await result('eval', at('hf-renamed'), '--data', data)).toMatchObject({ top1: 100 });
+    const contradicted = await result('eval', at('hf-renamed'), '--data', data);
+    expect(contradicted.stderr).toContain('label 0 is zebra by id2label, 001.ant by label2id');
+    edit(at('hf-renamed', 'config.json'), { label2id: { LABEL_0: 0, LABEL_1: 1, LABEL_2: 2 } });
+    expect((await result('eval', at('hf-renamed'), '--data', data)).stderr).not.toContain('label2id');
     // As if timm had written it: no list in the header.
     const plain = at('timm-renamed', 'model.safetensors');
     cpSync(at('hf'), at('hf-plain'), { recursive: true });
@@ -190,6 +194,7 @@ describe('a checkpoint of an earlier version', () => {
   test.each([
     ['a list', () => list(...NAMES)],
     ['a JSON list', () => list(JSON.stringify(NAMES))],
+    ["torchvision's class_to_idx", () => list(JSON.stringify({ '003.cat': 2, '001.ant': 0, '002.bee': 1 }))],
     ['a run', async () => RUN],
     ['a phase', async () => MODEL],
     ['a data set', async () => at('data')],
@@ -198,6 +203,14 @@ describe('a checkpoint of an earlier version', () => {
     const found = await result('eval', at('alone'), ...part, '--classes', await classes());
     expect(found).toMatchObject({ top1: 100, images: 8, classes_without_images: ['001.ant'] });
     expect(found.stderr).not.toContain('assumed: labels');
+  });
+
+  test('is not told by JSON that lists no names', async () => {
+    for (const value of [{ 0: ['n01', '001.ant'] }, { classes: 3 }, ['001.ant', 2, 3]])
+      expectRefused(
+        await cli(['eval', at('alone'), ...part, '--classes', await list(JSON.stringify(value))]),
+        'is not a list of names',
+      );
   });
 
   test('is told by folders that are named by label', async () => {

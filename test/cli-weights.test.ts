@@ -80,6 +80,7 @@ describe('a file with plain and averaged weights', () => {
   test.each([
     ['model', 'model_ema', dictionary({ model, model_ema: ema })],
     ['state_dict', 'state_dict_ema', dictionary({ state_dict: model, state_dict_ema: ema })],
+    ['params', 'shadow_params', dictionary({ params: model, shadow_params: ema })],
     [
       'net',
       'ema.module',

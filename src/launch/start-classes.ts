@@ -5,7 +5,7 @@ import { folderContent } from '../data/formats/folder-scan.js';
 import { saysNames } from '../data/model-labels.js';
 import { shownName } from '../files/file-names.js';
 import { keptHeadOf, openAnyClasses, placeOf } from '../phase/images/images.js';
-import { classesOf } from '../phase/start/checkpoint-classes.js';
+import { classesOf, doubtfulClasses } from '../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../phase/start/checkpoint-file.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
@@ -53,7 +53,7 @@ export function startClasses(
   return {
     classes: names,
     notes: [`labels are those of ${label}: ${numbered(names)}`, ...subset],
-    assumptions: [],
+    assumptions: [doubtfulClasses(checkpoint) ?? []].flat(),
   };
 }
 

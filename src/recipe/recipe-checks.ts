@@ -17,6 +17,12 @@ export function checkTogether(recipe: Recipe, source: string): void {
       `${source}: data.mean and data.std need one number a channel, model.channels is ${channels}`,
     );
   }
+  const above = [...data.mean, ...data.std].find((value) => Math.abs(value) > 1);
+  if (above !== undefined) {
+    throw new InputError(`${source}: data.mean and data.std are of pixels from 0 to 1, and hold ${above}`, {
+      hint: 'divide values of pixels from 0 to 255 by 255',
+    });
+  }
   if (data.classes !== undefined && data.classes.length !== model.classes) {
     throw new InputError(
       `${source}: data.classes lists ${data.classes.length} names, model.classes is ${model.classes}`,

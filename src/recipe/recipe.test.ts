@@ -29,3 +29,14 @@ test('a name is one line of text', () => {
   expect(named('a block of YAML\n')).toBe('a block of YAML');
   for (const name of ['', ' ', 'two\nlines', '\u001b[2J']) expect(() => named(name)).toThrow('tiny: name: ');
 });
+
+test.each([
+  ['data.mean', '[0.485, 0.456, 0.406]', true],
+  ['data.mean', '[123.675, 116.28, 103.53]', false],
+  ['data.std', '[58.4, 57.1, 57.4]', false],
+  ['data.mean', '[0.5, 0.5, -2]', false],
+])('%s of %s is of pixels from 0 to 1: %s', (key, value, isValid) => {
+  const setting = () => withSetting(`${key}=${value}`);
+  if (isValid) expect(setting).not.toThrow();
+  else expect(setting).toThrow('tiny: data.mean and data.std are of pixels from 0 to 1, and hold ');
+});

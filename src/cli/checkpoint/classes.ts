@@ -1,7 +1,7 @@
 import { listed } from '../../data/class-names.js';
 import type { ModelClasses, ModelImages } from '../../data/model-labels.js';
 import { type OpenEvalOptions, openEvalDataset } from '../../data/open/open-dataset.js';
-import { unusedClasses } from '../../phase/start/checkpoint-classes.js';
+import { doubtfulClasses } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelClassesOf } from '../../phase/start/stated-classes.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
@@ -16,10 +16,10 @@ interface Classes {
   readonly category?: Recipe['data']['category'];
 }
 
-/** The names of a checkpoint's classes. Prints a note if the checkpoint has a list of names that does not fit the model. */
+/** The names of a checkpoint's classes. Prints a note if a list of names does not fit the model, or two contradict each other. */
 export function knownClasses(checkpoint: CheckpointFile, classes: Classes): ModelClasses {
-  const unused = classes.stated === undefined ? unusedClasses(checkpoint) : undefined;
-  if (unused !== undefined) noteAssumed([unused]);
+  const doubtful = classes.stated === undefined ? doubtfulClasses(checkpoint) : undefined;
+  if (doubtful !== undefined) noteAssumed([doubtful]);
   return modelClassesOf(checkpoint, classes);
 }
 

@@ -11,6 +11,8 @@ export interface FileClasses {
   readonly from: string;
   /** Whether `convert` wrote the list, from a run's class names. */
   readonly isOurs: boolean;
+  /** How another list of the same file contradicts the names. */
+  readonly conflict?: string | undefined;
 }
 
 /** Key of the list in a `.pth`, and (as JSON) in a safetensors header and in an ONNX model's metadata. */
@@ -34,7 +36,15 @@ export function classesInConfig(folder: string): FileClasses | undefined {
   const path = join(folder, 'config.json');
   const config = configIn(folder);
   const names = classNamesIn(config);
-  return names && { names, from: path, isOurs: false };
+  return names && { names, from: path, isOurs: false, conflict: conflictIn(names, config.label2id) };
+}
+
+/** A name that `label2id` gives another label than `id2label`, which transformers reads the outputs with. */
+function conflictIn(names: readonly string[], label2id: unknown): string | undefined {
+  const labels = Object.entries(Object(label2id));
+  if (labels.every(([name]) => PLACEHOLDER.test(name))) return undefined;
+  const other = labels.find(([name, label]) => names[Number(label)] !== name);
+  return other && `label ${other[1]} is ${names[Number(other[1])]} by id2label, ${other[0]} by label2id`;
 }
 
 /** Whether the `config.json` next to a file describes it: `convert` records in it which of several files it describes. */
@@ -65,6 +75,8 @@ export function classesInTorch(
   const names = classNamesIn(plain(root));
   return names && { names, from: path, isOurs: root.has(CLASS_NAMES) };
 }
+
+const PLACEHOLDER = /^LABEL_\d+$/;
 
 const BY_LABEL = [CLASS_NAMES, 'label_names', 'id2label', 'idx_to_class', 'classes', 'labels'];
 const BY_NAME = ['class_to_idx', 'label2id'];

@@ -12,6 +12,8 @@ import type { CheckpointFile } from './checkpoint-file.js';
 export interface CheckpointClasses extends NamedClasses {
   /** Whether a run wrote them, so that they are the classes of its training images. */
   readonly isOurs: boolean;
+  /** How another list of the same file contradicts the names. */
+  readonly conflict?: string | undefined;
 }
 
 type Named = Pick<CheckpointFile, 'name' | 'file' | 'manifest'>;
@@ -26,11 +28,14 @@ export function classesOf(checkpoint: Named): CheckpointClasses | undefined {
   return { ...found, names: found.names.map(className) };
 }
 
-/** Note for the user if a list of names does not fit the model; undefined if it fits or there is no list. */
-export function unusedClasses(checkpoint: Named): string | undefined {
+/** Note for the user if a list of names does not fit the model or is contradicted; undefined if not, or without a list. */
+export function doubtfulClasses(checkpoint: Named): string | undefined {
   const found = listedClasses(checkpoint);
   const count = modelClassesOf(checkpoint);
-  if (found === undefined || found.names.length === count) return undefined;
+  if (found === undefined) return undefined;
+  if (found.names.length === count) {
+    return found.conflict && `the class names of id2label in ${found.from}: ${found.conflict}`;
+  }
   return `classes without names: ${found.from} lists ${found.names.length}, the model has ${count}`;
 }
 

@@ -77,7 +77,6 @@ function statedClasses(path: string, count: number, category: Category | undefin
 function namesInFile(path: string): readonly string[] {
   const text = readSmallText(path).trim();
   const lines = text.split(/\r?\n/).map((line) => line.trim());
-  // A JSON object that lists no names is read as lines of text.
   return (namesInJson(path, text) ?? lines).map(className);
 }
 
@@ -90,8 +89,8 @@ function namesInJson(path: string, text: string): readonly string[] | undefined 
   } catch (cause) {
     throw new InputError(`--classes: ${path} is not JSON (${errorText(cause)})`, { cause, hint });
   }
-  const names = classNamesIn(value);
-  if (names === undefined && Array.isArray(value)) {
+  const names = classNamesIn(value) ?? classNamesIn({ class_to_idx: value });
+  if (names === undefined) {
     throw new InputError(`--classes: ${path} is not a list of names`, { hint });
   }
   return names;

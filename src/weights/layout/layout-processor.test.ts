@@ -38,3 +38,28 @@ test("others' processors: their crop, and what they do otherwise", () => {
   });
   expect(hintsOf({ image_mean: [0.5] })).toMatchObject({ mean: [0.5], otherResize: undefined });
 });
+
+test.each([
+  ['not rescaled', { do_rescale: false, image_mean: [51], image_std: [102] }, [0.2], [0.4]],
+  ['rescaled to 2', { rescale_factor: 2 / 255, image_mean: [1], image_std: [1] }, [0.5], [0.5]],
+  ['rescaled by a rounded 1 / 255', { rescale_factor: 0.00392156, image_mean: [0.3] }, [0.3], undefined],
+  [
+    'neither rescaled nor normalised',
+    { do_rescale: false, do_normalize: false, image_mean: [3] },
+    [0],
+    [1 / 255],
+  ],
+])('pixels %s: mean and deviation are of pixels from 0 to 1', (_, file, mean, std) => {
+  expect(hintsOf(file)).toMatchObject({ mean, std });
+});
+
+test.each([
+  ['ViTImageProcessor', 'preprocessor_config.json says resampling bilinear'],
+  ['ViTFeatureExtractor', 'preprocessor_config.json says resampling bilinear'],
+  ['DeiTImageProcessor', undefined],
+  ['BitImageProcessor', undefined],
+])('a %s that states no filter has its default', (type, otherResize) => {
+  const key = type.endsWith('Extractor') ? 'feature_extractor_type' : 'image_processor_type';
+  const crop = { size: { shortest_edge: 256 }, crop_size: 224, do_center_crop: true };
+  expect(hintsOf({ ...crop, [key]: type }).otherResize).toBe(otherResize);
+});

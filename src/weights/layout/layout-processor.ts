@@ -17,6 +17,7 @@ interface ProcessorHints {
   readonly otherResize?: string | undefined;
 }
 
+const BILINEAR = 2;
 const BICUBIC = 3;
 const RESAMPLERS = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
 
@@ -49,6 +50,10 @@ const pixels = z.int().positive();
 const square = z.union([pixels, z.object({ height: pixels, width: pixels })]);
 
 export const processorSchema = z.object({
+  image_processor_type: z.string().nullish(),
+  feature_extractor_type: z.string().nullish(),
+  do_rescale: z.boolean().nullish(),
+  rescale_factor: z.number().positive().nullish(),
   image_mean: channels.optional(),
   image_std: channels.optional(),
   do_normalize: z.boolean().nullish(),
@@ -64,9 +69,8 @@ export const processorSchema = z.object({
 
 /** Hints from a `preprocessor_config.json`: normalisation, the crop's fraction, and steps that differ from evaluation here. */
 export function processorHints(given: z.infer<typeof processorSchema>): ProcessorHints {
-  const { image_mean, image_std, size, crop_size, resample } = given;
-  const isPlain = given.do_normalize === false;
-  const plain = (value: number) => (image_mean ?? [0, 0, 0]).map(() => value);
+  const { size, crop_size } = given;
+  const resample = given.resample ?? defaultResampler(given);
   const isResized = given.do_resize !== false && size !== undefined && size !== null;
   // Before version 4.26, a plain number was the shorter side if a crop followed, and both sides otherwise.
   const shorter =
@@ -75,17 +79,32 @@ export function processorHints(given: z.infer<typeof processorSchema>): Processo
   const isCropped = given.do_center_crop === true && typeof shorter === 'number' && typeof crop === 'number';
   const other = [
     ...(isResized && !isCropped ? ['no crop'] : []),
-    ...(isResized && resample !== undefined && resample !== null && resample !== BICUBIC
-      ? [`resampling ${RESAMPLERS[resample] ?? resample}`]
-      : []),
+    ...(isResized && resample !== BICUBIC ? [`resampling ${RESAMPLERS[resample] ?? resample}`] : []),
   ];
   return {
-    // Without normalisation, the model expects pixels from 0 to 1.
-    mean: isPlain ? plain(0) : image_mean,
-    std: isPlain ? plain(1) : image_std,
+    ...normalisation(given),
     evalCrop: isResized && isCropped && crop <= shorter ? shareOf(crop, shorter) : undefined,
     otherResize: other.length === 0 ? undefined : `preprocessor_config.json says ${other.join(', ')}`,
   };
+}
+
+/** Mean and deviation for pixels from 0 to 1. The file states them for pixels from 0 to `255 * rescale_factor`. */
+function normalisation(given: z.infer<typeof processorSchema>): Pick<ProcessorHints, 'mean' | 'std'> {
+  const { image_mean, image_std } = given;
+  const factor = given.do_rescale === false ? 1 : given.rescale_factor;
+  // Files round 1 / 255.
+  const top = factor === undefined || factor === null || Math.abs(255 * factor - 1) < 1e-3 ? 1 : 255 * factor;
+  if (given.do_normalize !== false) {
+    return { mean: image_mean?.map((value) => value / top), std: image_std?.map((value) => value / top) };
+  }
+  const plain = (value: number) => (image_mean ?? [0, 0, 0]).map(() => value);
+  return { mean: plain(0), std: plain(1 / top) };
+}
+
+/** The filter of a processor that does not state it: transformers' default for its type. */
+function defaultResampler(given: z.infer<typeof processorSchema>): number {
+  const type = given.image_processor_type ?? given.feature_extractor_type ?? '';
+  return type.startsWith('ViT') ? BILINEAR : BICUBIC;
 }
 
 /** The fraction for which `floor(crop / fraction)` is the given shorter side. */

@@ -17,8 +17,18 @@ export interface WeightsCandidate {
   readonly kind: WeightsKind;
 }
 
-/** Words in the names of averaged weights: timm, DINO, MoCo, BYOL, torch's SWA. */
-const AVERAGED = new Set(['ema', 'swa', 'averaged', 'average', 'avg', 'teacher', 'momentum', 'target']);
+/** Words in the names of averaged weights: timm, DINO, MoCo, BYOL, torch's SWA, torch_ema. */
+const AVERAGED = new Set([
+  'ema',
+  'swa',
+  'averaged',
+  'average',
+  'avg',
+  'teacher',
+  'momentum',
+  'target',
+  'shadow',
+]);
 
 /** The kind of weights under a key such as `model_ema`, or under a prefix such as `teacher.backbone.`. */
 export function kindOf(name: string): WeightsKind {
