@@ -106,3 +106,6 @@ export const data = z
       .default('fail'),
   })
   .describe('The images.');
+
+/** The images of a recipe, and how they are read and augmented. */
+export type DataSettings = z.output<typeof data>;

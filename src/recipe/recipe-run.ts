@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { kubernetes, slurm } from './recipe-launch.js';
+import { autoOrFew, count } from './recipe-values.js';
+
+const tensorboard = z.strictObject({
+  images: z.boolean().describe('Show images of the first batch of each phase.').default(false),
+  histograms_every: count
+    .nullable()
+    .describe('Steps between histograms of the trained weights; null: none.')
+    .default(null),
+});
+
+export const run = z
+  .strictObject({
+    device: z
+      .string()
+      .describe(
+        'auto, cpu, cuda (all GPUs) or cuda:<n> (that one). auto takes the GPUs that libtorch sees, else the CPU.',
+      )
+      .default('auto'),
+    parallel: autoOrFew
+      .describe(
+        'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
+      )
+      .default('auto'),
+    ranks: count
+      .describe('Processes that train one phase together, on this machine; a GPU each. Default 1.')
+      .default(1),
+    threads: autoOrFew.describe('CPU threads of one process.').default('auto'),
+    workers: autoOrFew.describe('Threads of one process that read and transform images.').default('auto'),
+    tensorboard: z
+      .union([z.literal(false), tensorboard])
+      .describe('Event files for TensorBoard, in the run folder; false: none.')
+      .prefault({}),
+    samples: z
+      .int()
+      .min(0)
+      .max(64)
+      .describe(
+        'Images of the first batch, and of each evaluation, that are kept for the dashboard; 0: none.',
+      )
+      .default(8),
+    slurm: slurm.prefault({}),
+    kubernetes: kubernetes.prefault({}),
+  })
+  .describe('How this machine is used. Does not change results beyond float rounding.');
+
+/** How this machine is used. */
+export type RunSettings = z.output<typeof run>;

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { path } from './recipe-values.js';
+
+export const start = z
+  .strictObject({
+    meta: path.describe('Weights of a meta model: PT is skipped, the modules incubate in it.').optional(),
+    model: path
+      .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
+      .optional(),
+    head: z
+      .enum(['keep', 'new'])
+      .describe('new: the head is not taken from the weights, so that the classes may be others.')
+      .default('keep'),
+    weights: z
+      .enum(['ema', 'raw'])
+      .describe(
+        'Which to take of a file with averaged and plain weights. Default: averaged; a run records its choice.',
+      )
+      .optional(),
+  })
+  .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
+
+/** The weights that a run starts from. */
+export type StartSettings = z.output<typeof start>;
