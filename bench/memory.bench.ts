@@ -9,7 +9,8 @@ import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { measure } from '../src/cli/commands/plan-measure.js';
 import { phasePlan } from '../src/plan/plan.js';
-import type { PhaseName } from '../src/recipe/phases.js';
+import type { PhaseName } from '../src/recipe/phase.js';
+import { phaseOf } from '../src/recipe/phases.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
 const { values: flags } = parseArgs({
@@ -42,7 +43,7 @@ if (flags.only === undefined) {
   console.log('|---|---|---|---|---|---|');
   for (const model of flags.models.split(',')) {
     for (const phase of flags.phases.split(',') as PhaseName[]) {
-      const { peak } = phasePlan(recipeOf(model), IMAGES, phase).memory;
+      const { peak } = phasePlan(phaseOf(recipeOf(model), phase), IMAGES).memory;
       const planned = ((peak ?? Number.NaN) + PROCESS) / GIB;
       const args = [...process.argv.slice(1), '--only', `${model} ${phase}`];
       const measured = Number(execFileSync(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
@@ -53,6 +54,7 @@ if (flags.only === undefined) {
 } else {
   const [model, phase] = flags.only.split(' ') as [string, PhaseName];
   const recipe = recipeOf(model);
-  await measure(recipe, [phasePlan(recipe, IMAGES, phase)]);
+  const compiled = phaseOf(recipe, phase);
+  await measure(recipe.run, [compiled], [phasePlan(compiled, IMAGES)]);
   console.log((process.resourceUsage().maxRSS * 1024) / GIB);
 }

@@ -42,14 +42,16 @@ export {
 } from './launch/exchange/bundle-unpack.js';
 export { type Redone, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
+export { planRun } from './launch/plan-recipe.js';
 export { type PreparedRun, type PrepareOptions, prepareRun } from './launch/prepare.js';
+export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './launch/run-recipe-phase.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
 export { divide } from './method/divide.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';
-export type { Layout } from './models/family.js';
+export type { Layout, ModelConfig, ModelSection } from './models/family.js';
 export { type ModelFile, type ReadModelOptions, readModelFile } from './models/model-file/model-file.js';
 export type { FileClasses } from './models/model-file/model-file-classes.js';
 export { divideStages } from './models/model-file/model-file-divide.js';
@@ -76,20 +78,22 @@ export { type VitConfig, vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { ParentOptions } from './phase/one-parent.js';
-export { type PhaseRun, runPhase } from './phase/run-phase.js';
 export { blockPasses, type Division, type ImageCost, imageCost } from './plan/cost.js';
 export type { CostRatios } from './plan/cost-variants.js';
 export type { PhaseMemory } from './plan/memory.js';
-export {
-  type PhasePlan,
-  planRun,
-  type RunPlan,
-  type TogetherPlan,
-  type TrainImages,
+export type {
+  PhasePlan,
+  RunPlan,
+  TogetherPlan,
+  TrainImages,
 } from './plan/plan.js';
+export { compile as phasesOf } from './recipe/compile.js';
 export type { Lineage } from './recipe/lineage.js';
-export { type Phase, type PhaseName, phasesOf, type Source } from './recipe/phases.js';
+export type { Phase, PhaseName, Source } from './recipe/phase.js';
+export type { DataOfRun, DataOwner } from './recipe/phase-data.js';
 export { defineRecipe, readRecipe } from './recipe/recipe.js';
+export type { DataSettings } from './recipe/recipe-data.js';
+export type { RunSettings } from './recipe/recipe-run.js';
 export type { Recipe, RecipeInput } from './recipe/recipe-schema.js';
 export type { PhaseStand, RunStand, StandState } from './report/run-stand.js';
 export { runStand } from './report/run-status.js';

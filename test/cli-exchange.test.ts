@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { depthSettings, redoPhase } from '../src/launch/exchange/redo.js';
-import { recipeOfRun } from '../src/phase/run-recipe.js';
+import { recipeOfRun } from '../src/launch/run-recipe.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 // Two machines are two folders: what goes from one to the other goes through bundles.

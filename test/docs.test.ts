@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { planRun } from '../src/plan/plan.js';
-import { phaseOf, phasesOf } from '../src/recipe/phases.js';
+import { planRun } from '../src/launch/plan-recipe.js';
+import { compile } from '../src/recipe/compile.js';
+import { phaseOf } from '../src/recipe/phases.js';
 import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/recipe/recipe.js';
 import { checkCommand, commandsOf } from './docs-shell.js';
 
@@ -125,7 +126,7 @@ describe('docs/recipes.md', () => {
       const told = rows.get(`training.${name}`) ?? '';
       expect([name, typeof value === 'string' ? told : JSON.parse(told)]).toEqual([name, value]);
     }
-    expect(phasesOf(recipe).map(({ name }) => name)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT']);
+    expect(compile(recipe).map(({ name }) => name)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT']);
   });
 
   test('tells of no setting that is not there', () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { scheduleOf } from '../src/phase/phase-schedule.js';
 import { phasePlan } from '../src/plan/plan.js';
-import { phasesOf } from '../src/recipe/phases.js';
+import { compile } from '../src/recipe/compile.js';
+import { phaseOf } from '../src/recipe/phases.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
 // MAE, arXiv 2111.06377, table 11; the schedule is that of its code (util/lr_sched.py), by epochs.
@@ -19,7 +20,7 @@ test.each([
   'vit-%s-mae.yaml: %i epochs, drop path %d, %i parameters, and the rest of table 11',
   (size, epochs, dropPath, parameters) => {
     const recipe = readRecipe(`recipes/imagenet/vit-${size}-mae.yaml`);
-    const [phase, ...others] = phasesOf(recipe);
+    const [phase, ...others] = compile(recipe);
     const { name, settings } = phase;
     expect([name, others]).toEqual(['E2E', []]);
     expect(settings).toMatchObject({
@@ -38,7 +39,7 @@ test.each([
       erase: 0,
       repeats: 1,
     });
-    const plan = phasePlan(recipe, 1_281_167, 'E2E');
+    const plan = phasePlan(phaseOf(recipe, 'E2E'), 1_281_167);
     expect(plan.parameters).toBe(parameters);
 
     const schedule = scheduleOf(phase, plan);

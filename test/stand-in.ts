@@ -7,7 +7,7 @@ import { assemble } from '../src/method/assemble.js';
 import { writeModelFile } from '../src/models/model-file/model-file-write.js';
 import { vit } from '../src/models/vit/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
-import { phasesOf } from '../src/recipe/phases.js';
+import { compile } from '../src/recipe/compile.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 import type { Recipe } from '../src/recipe/recipe-schema.js';
 import { Generator } from '../src/torch/random.js';
@@ -82,7 +82,7 @@ function writeSmall(folder: string, path: string): void {
 /** A model of a moment, and one step a phase. */
 function smallSettings(recipe: Recipe): object {
   const { model, data, training } = recipe;
-  const phases = phasesOf(recipe).filter(({ equalCost }) => !equalCost);
+  const phases = compile(recipe).filter(({ equalCost }) => !equalCost);
   return {
     model: {
       ...GEOMETRY,

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { phasesOf } from '../../src/recipe/phases.js';
+import { compile } from '../../src/recipe/compile.js';
 import { defineRecipe } from '../../src/recipe/recipe.js';
 import { latestCheckpoint, newestStep, readCheckpoint } from '../../src/run/checkpoint-store.js';
 import { readResult, runFolder } from '../../src/run/run-folder.js';
@@ -46,7 +46,7 @@ export async function method(): Promise<void> {
 }
 
 function results() {
-  const phases = phasesOf(defineRecipe(kitRecipe())).map(({ name }) => readResult(WHOLE, name));
+  const phases = compile(defineRecipe(kitRecipe())).map(({ name }) => readResult(WHOLE, name));
   return phases.map((result) => ({
     phase: result?.phase,
     loss: result?.loss,

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
-import { phasesOf } from '../recipe/phases.js';
+import { compile } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import type { Recipe, RecipeInput } from '../recipe/recipe-schema.js';
 import { kubernetesYaml } from './kubernetes-jobs.js';
@@ -27,7 +27,7 @@ function recipe(run: RecipeInput['run'] = {}): Recipe {
   });
 }
 
-function documents(given = recipe(), phases = phasesOf(given)) {
+function documents(given = recipe(), phases = compile(given)) {
   const yaml = kubernetesYaml({ recipe: given, runDir: '/data/runs/a', phases });
   return parseAllDocuments(yaml).map((document) => document.toJS());
 }
@@ -72,7 +72,7 @@ test('the recipe goes along, whole', () => {
 
 test('modules that are left keep their numbers, and wait for what they need', () => {
   const given = recipe();
-  const left = phasesOf(given).filter(({ name }) => ['MT/1', 'MT/3', 'FT'].includes(name));
+  const left = compile(given).filter(({ name }) => ['MT/1', 'MT/3', 'FT'].includes(name));
   const [, modules, tuning] = documents(given, left);
   const pod = modules.spec.template.spec;
   expect(modules.spec.completions).toBe(2);
@@ -86,7 +86,7 @@ test('modules that are left keep their numbers, and wait for what they need', ()
 
 describe('refuses', () => {
   const yaml = (given: Recipe, runDir: string) => () =>
-    kubernetesYaml({ recipe: given, runDir, phases: phasesOf(given) });
+    kubernetesYaml({ recipe: given, runDir, phases: compile(given) });
 
   test('a run outside the volume', () => {
     expect(yaml(recipe(), '/home/me/a')).toThrow(InputError);

@@ -1,7 +1,7 @@
 import { isAbsolute, join, posix, relative } from 'node:path';
 import { stringify } from 'yaml';
 import { InputError } from '../base/errors.js';
-import { needsOf, type Phase } from '../recipe/phases.js';
+import { needsOf, type Phase } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 
 interface KubernetesRun {

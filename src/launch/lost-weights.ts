@@ -1,12 +1,12 @@
-import { needsOf, type Phase, type PhaseName, phasesOf } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import { hasCheckpoint } from '../run/checkpoint-store.js';
 import { finalCheckpoint, LostWeights } from '../run/finished-phase.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { reopen } from './more-epochs.js';
 
 interface Wanted {
-  readonly recipe: Recipe;
+  /** All phases of the run. */
+  readonly phases: readonly Phase[];
   readonly runDir: string;
   /** Phases that may be trained. Default: all. */
   readonly only?: readonly PhaseName[] | undefined;
@@ -18,17 +18,17 @@ interface Wanted {
  * `note`. The caller must hold the run.
  * @throws LostWeights if another phase needs the weights, and there is no earlier checkpoint or the phase may not be trained
  */
-export function reopenLost({ recipe, runDir, only }: Wanted, note: (line: string) => void): void {
+export function reopenLost({ phases, runDir, only }: Wanted, note: (line: string) => void): void {
   const isWanted = (name: PhaseName) => only?.includes(name) ?? true;
   const told = new Set<PhaseName>();
   // A reopened phase may itself start from other phases, so check again.
   for (let isReopening = true; isReopening; ) {
     isReopening = false;
-    for (const name of handedOn({ recipe, runDir, only })) {
+    for (const name of handedOn({ phases, runDir, only })) {
       const lost = lossOf(runDir, name);
       if (lost === undefined) continue;
       if (!isWanted(name) || lost.olderStep === undefined) {
-        if (isNeeded({ recipe, runDir, only }, name)) throw lost;
+        if (isNeeded({ phases, runDir, only }, name)) throw lost;
         if (!told.has(name)) note(`${lost.message}. ${lost.hint}`);
         told.add(name);
         continue;
@@ -41,8 +41,8 @@ export function reopenLost({ recipe, runDir, only }: Wanted, note: (line: string
 }
 
 /** @throws LostWeights if one of `names` starts from a phase that is not among them and whose weights are lost */
-export function requireSources(recipe: Recipe, runDir: string, names: readonly PhaseName[]): void {
-  const phases = phasesOf(recipe).filter(({ name }) => names.includes(name));
+export function requireSources(all: readonly Phase[], runDir: string, names: readonly PhaseName[]): void {
+  const phases = all.filter(({ name }) => names.includes(name));
   for (const need of new Set(phases.flatMap(needsOf))) {
     if (!names.includes(need)) finalCheckpoint(runFolder(runDir).phase(need).root);
   }
@@ -56,8 +56,8 @@ function handedOn(wanted: Wanted): PhaseName[] {
 
 const isNeeded = (wanted: Wanted, name: PhaseName) => needed(wanted).includes(name);
 
-function needed({ recipe, runDir, only }: Wanted): PhaseName[] {
-  const undone = phasesOf(recipe).filter(
+function needed({ phases, runDir, only }: Wanted): PhaseName[] {
+  const undone = phases.filter(
     ({ name }) => (only?.includes(name) ?? true) && readResult(runDir, name) === undefined,
   );
   const needs = undone.filter((phase) => readsOthers(runDir, phase)).flatMap(needsOf);

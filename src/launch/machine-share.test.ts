@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import { phasesOf } from '../recipe/phases.js';
+import { compile } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { shareOf } from './machine-share.js';
 
@@ -13,7 +13,7 @@ function share(run: object, machine: { cores: number; gpus: number }, together =
     data: { format: 'folder' },
     run,
   });
-  const { atATime, teams, ofSlot, whole } = shareOf(recipe, phasesOf(recipe), machine);
+  const { atATime, teams, ofSlot, whole } = shareOf(recipe.run, compile(recipe), machine);
   const slots = Array.from({ length: atATime }, (_, slot) => ofSlot(slot));
   return {
     atATime,

@@ -1,7 +1,6 @@
 import { InputError } from '../base/errors.js';
-import type { Phase } from '../recipe/phases.js';
-import { isTogether } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import { isModule, isTogether, type Phase } from '../recipe/phase.js';
+import type { RunSettings } from '../recipe/recipe-run.js';
 import { deviceAmong } from '../torch/engine.js';
 
 /** Resources of a machine that phases share. */
@@ -32,21 +31,20 @@ export interface PhasePlace {
 }
 
 /**
- * Divides a machine among phases: one GPU per process if the recipe's device is `auto` or `cuda` and there are GPUs; the
+ * Divides a machine among phases: one GPU per process if the device is `auto` or `cuda` and there are GPUs; the
  * GPU of `cuda:<n>` for one process at a time; otherwise an equal number of cores per process.
  * @throws InputError if libtorch does not see the device, or a phase has more processes than there are GPUs
  */
-export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus }: Machine): MachineShare {
-  const { run } = recipe;
+export function shareOf(run: RunSettings, phases: readonly Phase[], { cores, gpus }: Machine): MachineShare {
   const { ranks } = run;
   const devices = gpusFor(run.device, gpus);
-  requireGpuForEach(recipe, devices);
+  requireGpuForEach(run, devices);
   const modules = Math.max(1, phases.filter(isModule).length);
   const room = Math.max(1, Math.floor((devices.length || cores) / ranks));
   // One team per GPU. On a CPU, many processes with few threads are more efficient, and two modules in each still share work.
   const teamsHere = devices.length > 0 ? room : Math.min(room, Math.ceil(modules / 2));
   const teams = run.parallel === 'auto' ? teamsHere : run.parallel;
-  const most = isTogether(recipe) && ranks === 1 ? Math.min(modules, teams) : modules;
+  const most = phases.some(isTogether) && ranks === 1 ? Math.min(modules, teams) : modules;
   const atATime = run.parallel === 'auto' ? Math.min(most, room) : run.parallel;
   const threads = (sharers: number) =>
     run.threads === 'auto' ? Math.max(1, Math.floor(cores / (sharers * ranks))) : run.threads;
@@ -64,8 +62,6 @@ export function shareOf(recipe: Recipe, phases: readonly Phase[], { cores, gpus 
   };
 }
 
-const isModule = (phase: Phase): boolean => phase.name.startsWith('MT/');
-
 /** The GPUs that a run's phases may use; empty on the CPU. */
 function gpusFor(wish: string, gpus: number): string[] {
   const first = deviceAmong(wish, gpus);
@@ -74,7 +70,7 @@ function gpusFor(wish: string, gpus: number): string[] {
   return isOne ? [first] : Array.from({ length: gpus }, (_, i) => `cuda:${i}`);
 }
 
-function requireGpuForEach({ run }: Recipe, devices: readonly string[]): void {
+function requireGpuForEach(run: RunSettings, devices: readonly string[]): void {
   if (devices.length === 0 || run.ranks <= devices.length) return;
   if (run.device.includes(':')) {
     throw new InputError(`run.ranks ${run.ranks}: run.device ${run.device} is one GPU`, {

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../test/cli-support.js';
 import { Interrupted } from '../base/interrupted.js';
-import { runPhase } from '../phase/run-phase.js';
-import { recipeOfRun } from '../phase/run-recipe.js';
-import type { PhaseName } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { prepareRun } from './prepare.js';
+import { recipeOfRun } from './run-recipe.js';
+import { runRecipePhase } from './run-recipe-phase.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'more-epochs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -48,7 +48,7 @@ async function train(runDir: string, phase: PhaseName, stopAt?: number) {
   const onProgress = (doing: string) => {
     if (doing === 'training' && ++steps === stopAt) stop.abort();
   };
-  return runPhase({
+  return runRecipePhase({
     recipe: recipeOfRun(runDir),
     phase,
     runDir,

@@ -4,13 +4,13 @@ import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { makeFolders, moveFolder } from '../files/atomic.js';
 import { scheduleOf } from '../phase/phase-schedule.js';
-import { begunPhases, type Change, redoCommand } from '../phase/recipe-change.js';
 import type { PhasePlan, RunPlan } from '../plan/plan.js';
-import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
+import { phaseNamed } from '../recipe/phases.js';
 import { newestManifest, newestStep } from '../run/checkpoint-store.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { beginPrevious, moveSummary, nextPrevious } from './previous.js';
+import { begunPhases, type Change, redoCommand } from './recipe-change.js';
 import { forgetJobs } from './slurm/slurm-jobs.js';
 
 /** Effects of a changed number of epochs on phases that have begun. */
@@ -21,8 +21,9 @@ export interface Continuation {
   readonly reopened: readonly PhaseName[];
 }
 
-interface Side {
-  readonly recipe: Recipe;
+/** The phases of a run, and their plan. */
+export interface Side {
+  readonly phases: readonly Phase[];
   readonly plan: RunPlan;
 }
 
@@ -48,16 +49,16 @@ export function continuation(
       continue;
     }
     const trained = result?.steps ?? newestStep(runFolder(runDir).phase(name).root);
-    const { epochs } = phaseOf(now.recipe, name).settings;
+    const { epochs } = phaseNamed(now.phases, name).settings;
     const own = changes.filter(({ phases }) => phases.includes(name));
-    const redo = redoCommand(runDir, phasesOf(now.recipe), {
+    const redo = redoCommand(runDir, now.phases, {
       changed: own.flatMap(({ phases }) => phases),
       // A key that the recipe leaves out has a value in the run, which --set must replace.
       settings: own.map(({ key, here }) => `${key}=${here ?? epochs}`),
     });
     const again = redo === undefined ? 'train a new run: choose another --out' : `train again: ${redo}`;
     requireLonger(plan, trained, again);
-    requireNoDependents(runDir, now.recipe, name, again);
+    requireNoDependents(runDir, now.phases, name, again);
     if (result !== undefined) {
       requireOptimizer(runDir, name, again);
       if (plan.steps > trained) reopened.push(name);
@@ -97,8 +98,8 @@ function requireLonger({ phase, epochs, steps }: PhasePlan, trained: number, aga
   );
 }
 
-function requireNoDependents(runDir: string, recipe: Recipe, name: PhaseName, again: string): void {
-  const others = phasesOf(recipe).filter((phase) => needsOf(phase).includes(name));
+function requireNoDependents(runDir: string, phases: readonly Phase[], name: PhaseName, again: string): void {
+  const others = phases.filter((phase) => needsOf(phase).includes(name));
   const begun = begunPhases(runDir);
   const started = others.map((phase) => phase.name).filter((other) => begun.includes(other));
   if (started.length === 0) return;
@@ -121,15 +122,15 @@ const EMPTY_BYTES = 16;
 
 function scheduleLine(
   trained: number,
-  [{ recipe }, plan]: readonly [Side, PhasePlan],
-  [{ recipe: oldRecipe }, old]: readonly [Side, PhasePlan],
+  [{ phases }, plan]: readonly [Side, PhasePlan],
+  [{ phases: oldPhases }, old]: readonly [Side, PhasePlan],
 ): string {
   const name = plan.phase;
   const rate = (phase: Phase, of: PhasePlan, step: number) => scheduleOf(phase, of)(step).toPrecision(3);
   const length = `${name}: ${rounded(plan.epochs)} epochs instead of ${rounded(old.epochs)}, ${plan.steps} steps instead of ${old.steps}`;
   if (plan.steps === trained) return `${length}: it has been trained for as many`;
-  const next = rate(phaseOf(recipe, name), plan, trained);
-  const oldPhase = phaseOf(oldRecipe, name);
+  const next = rate(phaseNamed(phases, name), plan, trained);
+  const oldPhase = phaseNamed(oldPhases, name);
   const was =
     trained < old.steps
       ? `where it was to be ${rate(oldPhase, old, trained)}`

@@ -5,7 +5,7 @@ import { Interrupted } from '../base/interrupted.js';
 import { makeFolder } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { changedThreads } from '../phase/changed-threads.js';
-import type { PhaseName } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
 import { newestStep } from '../run/checkpoint-store.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { DiedTooOften } from './died-too-often.js';

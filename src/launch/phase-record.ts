@@ -1,7 +1,7 @@
 import { DeepIncubationError, errorText } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
 import { openLog } from '../phase/observe/phase-log.js';
-import type { PhaseName } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
 import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { DiedTooOften } from './died-too-often.js';

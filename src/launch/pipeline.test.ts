@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { InputError, RunError } from '../base/errors.js';
-import { planRun } from '../plan/plan.js';
-import type { PhaseName } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { runPipeline } from './pipeline.js';
+import { planRun } from './plan-recipe.js';
 
 // A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
 // that has a companion in MEET it ends only after that has started: so the two are under way together.

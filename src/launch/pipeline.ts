@@ -3,9 +3,10 @@ import { InputError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
 import { ownCommand } from '../base/shell.js';
 import { requireThere } from '../files/file-errors.js';
-import { needsOf, type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../recipe/phases.js';
-import { isTogether, sharesWithOthers } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import { compile } from '../recipe/compile.js';
+import { needsOf, type Phase, type PhaseName, withNeeds } from '../recipe/phase.js';
+import { phaseNamed } from '../recipe/phases.js';
+import type { RunSettings } from '../recipe/recipe-run.js';
 import { writeStatus } from '../run/phase-status.js';
 import { readResult } from '../run/run-folder.js';
 import { countGpus, gpusOfDriver } from '../torch/gpu-count.js';
@@ -44,15 +45,16 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
   const { prepared, note } = options;
   const { recipe, runDir } = prepared;
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
-  const wanted = options.only?.map((name) => phaseOf(recipe, name)) ?? phasesOf(recipe);
+  const phases = compile(recipe);
+  const wanted = options.only?.map((name) => phaseNamed(phases, name)) ?? phases;
   const undone = wanted.filter(({ name }) => !isDone(name));
-  requireStartable(prepared, undone, isDone);
+  requireStartable({ phases, runDir }, undone, isDone);
 
   // Only phases that were begun before have a status to replace. A phase without one counts as waiting.
   for (const { name } of undone) writeStatus(runDir, name, WAITING);
 
-  const share = shareOf(recipe, undone, await localMachine(recipe, note));
-  const waiting = teamsOf(recipe, undone, share.teams);
+  const share = shareOf(recipe.run, undone, await localMachine(recipe.run, note));
+  const waiting = teamsOf(undone, share.teams);
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
   const running = new Map<readonly Phase[], Promise<readonly Phase[]>>();
@@ -63,8 +65,8 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
     waiting.splice(waiting.indexOf(team), 1);
     const slot = freeSlots.shift() as number;
     const place = team.every(share.joins) ? share.ofSlot(slot) : share.whole;
-    const phases = team.map(({ name }) => name);
-    const process = runPhaseProcess({ ...options, ...place, runDir, phases, signal, note });
+    const names = team.map(({ name }) => name);
+    const process = runPhaseProcess({ ...options, ...place, runDir, phases: names, signal, note });
     running.set(
       team,
       process.then(
@@ -73,7 +75,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
           return team;
         },
         (error) => {
-          failure.abort(new Interrupted(`${phases.join(', ')} failed`));
+          failure.abort(new Interrupted(`${names.join(', ')} failed`));
           throw error;
         },
       ),
@@ -90,7 +92,7 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
         if (isReady && (isAlone || joins)) start(team);
       }
       // If nothing can start, a result that existed at the beginning is gone.
-      if (running.size === 0) requireStartable(prepared, waiting.flat(), isDone);
+      if (running.size === 0) requireStartable({ phases, runDir }, waiting.flat(), isDone);
       const ended = await Promise.race(running.values());
       running.delete(ended);
       ran.push(...ended.map(({ name }) => name));
@@ -105,8 +107,8 @@ export async function runPipeline(options: PipelineOptions): Promise<PhaseName[]
 
 const WAITING = { state: 'waiting', pid: null, restarts: 0, last_error: null } as const;
 
-/** Resources of this machine. GPUs are counted only if the recipe may use them. */
-async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Promise<Machine> {
+/** Resources of this machine. GPUs are counted only if the run may use them. */
+async function localMachine(run: RunSettings, note: PipelineOptions['note']): Promise<Machine> {
   const gpus = run.device === 'cpu' ? 0 : await countGpus();
   const offered = gpusOfDriver();
   if (run.device === 'auto' && gpus < offered) {
@@ -118,12 +120,13 @@ async function localMachine({ run }: Recipe, note: PipelineOptions['note']): Pro
 }
 
 /**
- * Checks that every phase to run starts from phases that are done or that are also to be run.
+ * Checks that every one of `phases` starts from phases that are done or that are also to be run.
+ * @param run all phases of the run, and its folder
  * @param launcher options of the command in the hint
  * @throws InputError naming the missing phases
  */
 export function requireStartable(
-  { recipe, runDir }: Pick<PreparedRun, 'recipe' | 'runDir'>,
+  { phases: all, runDir }: { readonly phases: readonly Phase[]; readonly runDir: string },
   phases: readonly Phase[],
   isDone: (name: PhaseName) => boolean,
   launcher: readonly string[] = [],
@@ -132,9 +135,9 @@ export function requireStartable(
   for (const phase of phases) {
     const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
     if (missing.length === 0) continue;
-    const all = withNeeds(phasesOf(recipe), names, isDone).join(',');
+    const every = withNeeds(all, names, isDone).join(',');
     throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
-      hint: `add what is missing: ${ownCommand('run', runDir, '--only', all, ...launcher)}`,
+      hint: `add what is missing: ${ownCommand('run', runDir, '--only', every, ...launcher)}`,
     });
   }
 }
@@ -143,10 +146,10 @@ export function requireStartable(
  * Groups of phases that train in one process: single phases, and modules that are incubated together, which are divided
  * among `teams` processes. With several ranks, all phases are single.
  */
-function teamsOf(recipe: Recipe, phases: readonly Phase[], teams: number): (readonly Phase[])[] {
-  if (!isTogether(recipe) || recipe.run.ranks > 1) return phases.map((phase) => [phase]);
-  const shares = ({ name }: Phase) => sharesWithOthers(recipe, name);
+function teamsOf(phases: readonly Phase[], teams: number): (readonly Phase[])[] {
+  const shares = ({ isShareable, run }: Phase) => isShareable && run.ranks === 1;
   const modules = phases.filter(shares);
+  if (modules.length === 0) return phases.map((phase) => [phase]);
   const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
     modules.filter((_, i) => i % teams === team),
   );

@@ -10,18 +10,18 @@ import { openImages, trainImagesOf } from '../phase/images/images.js';
 import {
   type CheckedImages,
   checkedImages,
-  dataOwners,
   imagesPlannedFor,
   isOwnerBegun,
 } from '../phase/images/run-data.js';
-import { type Change, requireContinuable, requireSame } from '../phase/recipe-change.js';
-import { isChangedRecipe, recipeOfRun } from '../phase/run-recipe.js';
 import { requireEnough } from '../plan/enough-images.js';
-import { planRun, type RunPlan } from '../plan/plan.js';
-import { type PhaseName, phasesOf } from '../recipe/phases.js';
+import { planPhases, type RunPlan } from '../plan/plan.js';
+import { compile } from '../recipe/compile.js';
+import type { Phase, PhaseName } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun, phasesIn, readResult, runFolder } from '../run/run-folder.js';
-import { continuation, reopen } from './more-epochs.js';
+import { continuation, reopen, type Side } from './more-epochs.js';
+import { type Change, requireContinuable, requireSame } from './recipe-change.js';
+import { isChangedRecipe, recipeOfRun } from './run-recipe.js';
 
 /** A run whose folder contains its recipe and plan. */
 export interface PreparedRun {
@@ -53,18 +53,20 @@ export interface PrepareOptions {
 export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptions = {}): PreparedRun {
   const folder = runFolder(runDir);
   requireChangeable(runDir, recipe);
-  const checked = imagesToTrainOn(recipe, runDir, options);
+  const phases = compile(recipe);
+  const checked =
+    isChangedRecipe(runDir, recipe) || !isDone(phases, runDir) ? checkImages(phases, runDir, options) : [];
   const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
   const planned = imagesPlannedFor(runDir);
-  const plan = planOf(recipe, train.length, planned);
+  const plan = planOf(phases, train.length, planned);
   // Check again: reading many images takes time, and another process may have begun.
   const change = requireChangeable(runDir, recipe);
   const { notes, reopened } =
     change === undefined
       ? { notes: [], reopened: [] }
       : continuation(runDir, change.changes, {
-          now: { recipe, plan },
-          before: { recipe: change.before, plan: planUnchecked(change.before, train.length, planned) },
+          now: { phases, plan },
+          before: sideOf(compile(change.before), train.length, planned),
         });
   withFileErrors(runDir, () => {
     makeFolders(runDir);
@@ -79,20 +81,18 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   return { recipe, runDir, plan, passedOver };
 }
 
-/** The images of the run, then those of modules with their own images; empty if all phases are done. */
-function imagesToTrainOn(
-  recipe: Recipe,
+const isDone = (phases: readonly Phase[], runDir: string): boolean =>
+  phases.every(({ name }) => readResult(runDir, name) !== undefined);
+
+/** The images of the run, then those of modules with their own images. */
+function checkImages(
+  [phase]: readonly Phase[],
   runDir: string,
   { acceptDataChange: acceptChange, note }: PrepareOptions,
 ): CheckedImages[] {
-  if (
-    !isChangedRecipe(runDir, recipe) &&
-    phasesOf(recipe).every(({ name }) => readResult(runDir, name) !== undefined)
-  )
-    return [];
   const isHeld = isTrainedByOthers(runDir);
-  return dataOwners(recipe).map((owner) =>
-    checkedImages(recipe, runDir, owner, {
+  return phase.dataOfRun.owners.map((owner) =>
+    checkedImages(phase, runDir, owner, {
       acceptChange,
       note,
       isBegun: isHeld || isOwnerBegun(runDir, owner),
@@ -102,26 +102,27 @@ function imagesToTrainOn(
 
 /**
  * The plan of a run for a number of training images.
+ * @param phases of the run
  * @param planned returns the number of images that a kept phase was planned with
  * @throws InputError if there are too few images
  */
 export function planOf(
-  recipe: Recipe,
+  phases: readonly Phase[],
   trainImages: number,
   planned: (name: PhaseName) => number | undefined = () => undefined,
 ): RunPlan {
-  const imagesOf = trainImagesOf(recipe, trainImages);
-  requireEnough(recipe, imagesOf);
-  return planUnchecked(recipe, trainImages, planned);
+  requireEnough(phases, trainImagesOf(phases[0], trainImages));
+  return sideOf(phases, trainImages, planned).plan;
 }
 
-function planUnchecked(
-  recipe: Recipe,
+/** Phases with their plan, without a check. */
+function sideOf(
+  phases: readonly Phase[],
   trainImages: number,
   planned: (name: PhaseName) => number | undefined,
-): RunPlan {
-  const imagesOf = trainImagesOf(recipe, trainImages);
-  return planRun(recipe, (name) => planned(name) ?? imagesOf(name));
+): Side {
+  const imagesOf = trainImagesOf(phases[0], trainImages);
+  return { phases, plan: planPhases(phases, (name) => planned(name) ?? imagesOf(name)) };
 }
 
 /** Whether another process holds the run or one of its phases. Such a process reads the recipe whenever a phase begins. */

@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { makeFolders, writeFileAtomic } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
-import { needsOf, type Phase, type PhaseName } from '../recipe/phases.js';
+import { compile } from '../recipe/compile.js';
+import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { requireStartable } from './pipeline.js';
@@ -82,7 +83,12 @@ export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
   for (const { phase, job } of before) if (queue?.has(job) ?? true) queued.set(phase, job);
   const isDone = (name: PhaseName) => readResult(runDir, name) !== undefined;
   const phases = run.phases.filter(({ name }) => !isDone(name) && !queued.has(name));
-  requireStartable(run, phases, (name) => isDone(name) || queued.has(name), ['--launcher', 'slurm']);
+  requireStartable(
+    { phases: compile(run.recipe), runDir },
+    phases,
+    (name) => isDone(name) || queued.has(name),
+    ['--launcher', 'slurm'],
+  );
 
   const folder = slurmFolder(runDir);
   const submitted: SlurmJob[] = [];

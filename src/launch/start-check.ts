@@ -12,7 +12,8 @@ import {
 import { recipeWithFacts } from '../phase/start/recipe-with-facts.js';
 import { statedFacts } from '../phase/start/stated-facts.js';
 import { requireTeacher } from '../phase/start/teacher.js';
-import { phasesOf } from '../recipe/phases.js';
+import { compile } from '../recipe/compile.js';
+import type { Phase } from '../recipe/phase.js';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -44,7 +45,7 @@ export async function checkStart(
   }
   const started = await withStart(written, options);
   const recipe = checkedRecipe(withOwnTeachers(started.input), written.source);
-  const ofTeachers = await checkTeachers(recipe, options);
+  const ofTeachers = await checkTeachers(compile(recipe), options);
   return {
     recipe,
     notes: [...started.notes, ...ofTeachers.notes],
@@ -98,12 +99,12 @@ function withWeightsKind(input: unknown, { file }: CheckpointFile): unknown {
   return { ...whole, start: { ...whole.start, weights: file.chosen.kind } };
 }
 
-async function checkTeachers(recipe: Recipe, options: CheckpointFileOptions) {
-  const sections = phasesOf(recipe).flatMap(({ settings }) => settings.distill ?? []);
+async function checkTeachers(phases: readonly Phase[], options: CheckpointFileOptions) {
+  const sections = phases.flatMap(({ settings }) => settings.distill ?? []);
   const notes = new Set<string>();
   const assumptions = new Set<string>();
   for (const distill of new Map(sections.map((each) => [JSON.stringify(each), each])).values()) {
-    const { checkpoint, known } = await requireTeacher(distill, recipe, options);
+    const { checkpoint, known } = await requireTeacher(distill, phases[0], options);
     requireFinite(checkpoint.file.stages, distill.teacher);
     for (const note of readingNotes(checkpoint.file, 'distill.weights: ')) notes.add(note);
     for (const text of known.assumptions) assumptions.add(`${text}, of distill.teacher ${checkpoint.name}`);

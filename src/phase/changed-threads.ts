@@ -1,4 +1,4 @@
-import type { PhaseName } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 

@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
-import { familyOf } from '../models/families/families.js';
+import { hybridDepths } from '../method/hybrid.js';
+import type { ModelSection } from '../models/family.js';
 import { lineageIn } from '../recipe/lineage.js';
-import { type Phase, type PhaseName, phaseOf } from '../recipe/phases.js';
-import { modelConfigOf } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase } from '../recipe/phase.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { metaHash } from './phase-model.js';
@@ -30,23 +29,23 @@ export const RISK =
  * @throws InputError naming each module and its meta model; or, even with `force`, a module of a different geometry
  */
 export async function requireOneParent(
-  recipe: Recipe,
-  runDir: string,
   phase: Phase,
+  runDir: string,
   { force = false, note }: ParentOptions,
 ): Promise<void> {
-  const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as PhaseName[];
+  const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as `MT/${number}`[];
   const modules = names.flatMap((name): [name: string, parent: string][] => {
     // The weights are verified later, when they are loaded.
     const manifest = newestManifest(runFolder(runDir).phase(name).root);
     if (manifest === undefined) return [];
-    requireFits(recipe, runDir, name, manifest);
+    const depths = hybridDepths(phase.target, phase.meta, Number(name.slice('MT/'.length)));
+    requireFits({ ...phase, name, depths }, runDir, manifest);
     const parent = lineageIn(manifest)?.parent;
     return parent ? [[name, parent]] : [];
   });
   if (modules.length === 0) return;
 
-  const meta = await metaHash(recipe, runDir);
+  const meta = await metaHash(phase, runDir);
   const own = meta ?? mostCommon(modules.map(([, parent]) => parent));
   const strangers = modules.filter(([, parent]) => parent !== own).map(([name]) => name);
   if (strangers.length === 0) return;
@@ -59,15 +58,16 @@ export async function requireOneParent(
   });
 }
 
+type Fitting = Pick<Phase, 'name' | 'depths' | 'model' | 'familyOf' | 'recipeName'>;
+
 /**
- * Checks that a checkpoint fits the recipe's phase.
+ * Checks that a checkpoint fits a phase.
  * @param manifest of the checkpoint
  * @throws InputError if it belongs to another phase, or its model is not the model of the recipe
  */
 export function requireFits(
-  recipe: Recipe,
+  { name, depths, model, familyOf, recipeName }: Fitting,
   runDir: string,
-  name: PhaseName,
   manifest: Readonly<Record<string, unknown>>,
 ): void {
   if (manifest.phase !== name) {
@@ -75,7 +75,6 @@ export function requireFits(
       hint: `restore its own, or train it again: ${ownCommand('redo', runDir, name)}`,
     });
   }
-  const { depths } = phaseOf(recipe, name);
   if (!isDeepStrictEqual(manifest.depths, depths)) {
     throw new InputError(
       `${name} has stages of ${String(manifest.depths)} blocks, the recipe says ${String(depths)}`,
@@ -84,9 +83,10 @@ export function requireFits(
       },
     );
   }
-  const [found, wanted] = [manifest.model as Recipe['model'], recipe.model].map((model) => ({
-    ...familyOf(model).identity(modelConfigOf({ ...recipe, model })),
-  }));
+  const [found, wanted] = [manifest.model as ModelSection, model].map((each) => {
+    const family = familyOf(each);
+    return { ...family.identity(family.configOf(each, recipeName)) };
+  });
   const key = Object.keys(wanted).find(
     (each) => !isDeepStrictEqual(Reflect.get(found, each), Reflect.get(wanted, each)),
   );

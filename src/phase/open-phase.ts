@@ -2,8 +2,8 @@ import { InputError, RunError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
 import { changesSince, earlierHashes, lineageIn, lineageOf } from '../recipe/lineage.js';
-import { type PhaseName, phaseOf } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase } from '../recipe/phase.js';
+import { dataOwnerOf } from '../recipe/phase-data.js';
 import { type Checkpoint, newestStep, pointToLatest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { engineInfo } from '../torch/engine.js';
@@ -11,9 +11,9 @@ import { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
 import { ema } from '../training/ema.js';
 import { changedThreads } from './changed-threads.js';
-import { type Images, imagesOf, recipeOfPhase, trainImagesOf } from './images/images.js';
+import { type Images, imagesOf, trainImagesOf } from './images/images.js';
 import { requireReadable } from './images/readable-images.js';
-import { checkedImages, dataOwnerOf, imagesPlannedFor, knownImages } from './images/run-data.js';
+import { checkedImages, imagesPlannedFor, knownImages } from './images/run-data.js';
 import { identityOf, readRunData } from './images/run-data-file.js';
 import { NO_EVENTS, openPhaseEvents } from './observe/phase-events.js';
 import { type Log, openLog } from './observe/phase-log.js';
@@ -37,8 +37,7 @@ import { classesOf } from './start/checkpoint-classes.js';
 import { readCheckpointFile } from './start/checkpoint-file.js';
 
 interface Opening {
-  readonly recipe: Recipe;
-  readonly phase: PhaseName;
+  readonly phase: Phase;
   readonly runDir: string;
   readonly device: string;
   readonly shared?: Shared;
@@ -57,9 +56,7 @@ export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 't
 
 /** Opens a phase at its last checkpoint, or at its beginning. If there are several processes, all of them call this. */
 export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
-  const { runDir, device, force } = run;
-  const phase = phaseOf(run.recipe, run.phase);
-  const recipe = recipeOfPhase(run.recipe, phase.name);
+  const { phase, runDir, device, force } = run;
   const folder = runFolder(runDir).phase(phase.name);
   const log = crew.leads ? openLog(folder.log) : () => {};
 
@@ -68,17 +65,16 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const checkpoint = await loadForAll(folder.root, crew, log);
   const { images: found, digest } = await imagesOfPhase(run, crew, log);
   const planned = imagesPlannedFor(runDir);
-  const currentImages = trainImagesOf(run.recipe, found.train.length);
-  const plan = phasePlan(run.recipe, (name) => planned(name) ?? currentImages(name), phase.name);
+  const currentImages = trainImagesOf(phase, found.train.length);
+  const plan = phasePlan(phase, (name) => planned(name) ?? currentImages(name));
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
   if (changed) log(changed);
-  if (checkpoint === undefined && crew.leads)
-    await requireOneParent(recipe, runDir, phase, { force, note: log });
-  const read = () => phaseStart(recipe, phase, { runDir, checkpoint });
+  if (checkpoint === undefined && crew.leads) await requireOneParent(phase, runDir, { force, note: log });
+  const read = () => phaseStart(phase, { runDir, checkpoint });
   const { stages, parent, labels } = await (checkpoint ? read() : startForAll(crew, phase, read));
   const images = imagesWithLabels(run, found, labels, crew, log);
-  const model = phaseModel(recipe, phase, stages, device);
+  const model = phaseModel(phase, stages, device);
   if (checkpoint === undefined) shareWeights(model, crew);
   freeze(phase, model);
   const { ema: decay } = phase.settings;
@@ -90,21 +86,20 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, newestStep(folder.root));
   if (phase.settings.distill !== null) await checkTeacher(phase.settings.distill.teacher, images, log);
-  const objective = await objectiveOf(recipe, phase, { model, runDir, device });
+  const objective = await objectiveOf(phase, { model, runDir, device });
   const { task } = objective;
-  const current = crew.leads ? lineageOf(recipe, phase, parent, images.train) : undefined;
+  const current = crew.leads ? lineageOf(phase, parent, images.train) : undefined;
   // A resumed phase keeps the lineage that it began with.
   const lineage = checkpoint ? lineageIn(checkpoint.manifest) : current;
   if (lineage && current) {
-    for (const change of changesSince(lineage, current, earlierHashes(recipe, phase))) log(change);
+    for (const change of changesSince(lineage, current, earlierHashes(phase))) log(change);
   }
   const fromStep = start.step;
   const train_images = planned(phase.name) ?? images.train.length;
   const data = { digest, train_images };
   if (crew.leads) logData(log, { plan, data, images, runDir, checkpoint });
-  const shown = { task, train: images.train, val: images.val, mean: recipe.data.mean, std: recipe.data.std };
+  const shown = { task, train: images.train, val: images.val, mean: phase.data.mean, std: phase.data.std };
   return {
-    recipe,
     phase,
     plan,
     folder,
@@ -121,41 +116,41 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
     share,
     generator: new Generator(),
     events: crew.leads
-      ? openPhaseEvents(recipe, phase, { folder: folder.events, fromStep, metrics: task.metrics.shown })
+      ? openPhaseEvents(phase, { folder: folder.events, fromStep, metrics: task.metrics.shown })
       : NO_EVENTS,
     samples: crew.leads
-      ? openPhaseSamples({ folder: folder.samples, shown: recipe.run.samples, fromStep, ...shown })
+      ? openPhaseSamples({ folder: folder.samples, shown: phase.run.samples, fromStep, ...shown })
       : undefined,
   };
 }
 
 /** The images of the phase. Rank 0 compares them with those of the run; shared images have already been compared. */
 async function imagesOfPhase(
-  { recipe, phase, runDir, shared, acceptDataChange: acceptChange, note }: Opening,
+  { phase, runDir, shared, acceptDataChange: acceptChange, note }: Opening,
   { leads, led, rank }: Crew,
   log: Log,
 ): Promise<{ readonly images: Images; readonly digest: string | undefined }> {
-  const owner = dataOwnerOf(recipe, phase);
+  const owner = dataOwnerOf(phase.dataOfRun, phase.name);
   const digestOf = () => identityOf(readRunData(runDir), owner)?.digest;
   if (shared !== undefined) return { images: shared.images, digest: digestOf() };
   const told = (line: string) => {
     log(line);
     note?.(line);
   };
-  const checked = leads ? checkedImages(recipe, runDir, owner, { acceptChange, note: told }) : undefined;
+  const checked = leads ? checkedImages(phase, runDir, owner, { acceptChange, note: told }) : undefined;
   checked?.record();
   const count = () => checked?.images.whole.train.length ?? 0;
   // The other ranks read what rank 0 has recorded.
   const [leaders] = await led(1, async (beat) => {
-    if (checked) await requireReadable(recipe, runDir, owner, checked.images, { onProgress: beat });
+    if (checked) await requireReadable(phase, runDir, owner, checked.images, { onProgress: beat });
     return [count()];
   });
-  const { whole } = checked?.images ?? knownImages(recipe, runDir, owner);
+  const { whole } = checked?.images ?? knownImages(phase, runDir, owner);
   // A module may train on its own share of the run's images.
-  const images = imagesOf(recipeOfPhase(recipe, phase), whole);
+  const images = imagesOf(phase, whole);
   if (whole.train.length === leaders) return { images, digest: digestOf() };
   throw new InputError(
-    `${phase}: rank ${rank} finds ${whole.train.length} training images, rank 0 ${leaders}`,
+    `${phase.name}: rank ${rank} finds ${whole.train.length} training images, rank 0 ${leaders}`,
     { hint: 'all machines need the same images' },
   );
 }
@@ -177,9 +172,12 @@ function imagesWithLabels(
 ): Images {
   const { images, notes } = phaseLabels(found, start);
   if (images !== found && shared !== undefined) {
-    throw new InputError(`${phase}: modules that are trained together need the labels of ${start?.name}`, {
-      hint: 'set incubation.together to false: the labels are then given to each module',
-    });
+    throw new InputError(
+      `${phase.name}: modules that are trained together need the labels of ${start?.name}`,
+      {
+        hint: 'set incubation.together to false: the labels are then given to each module',
+      },
+    );
   }
   for (const line of notes) {
     log(line);

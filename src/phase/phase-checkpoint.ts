@@ -6,8 +6,7 @@ import { RAW } from '../models/model-file/own-checkpoint.js';
 import type { StagedModel } from '../models/staged.js';
 import { weightsOf } from '../nn/weights.js';
 import type { Lineage } from '../recipe/lineage.js';
-import type { Phase } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase } from '../recipe/phase.js';
 import {
   type Checkpoint,
   type LoadedCheckpoint,
@@ -189,7 +188,6 @@ function resumeAverages({ model }: Trained, ema: Ema, averages: Tensors, state: 
 export function save(
   phaseFolder: string,
   parts: Trained & {
-    readonly recipe: Recipe;
     readonly phase: Phase;
     readonly task: Pick<Task, 'metrics'>;
     readonly crew: Crew;
@@ -201,7 +199,7 @@ export function save(
   },
   standing: Standing,
 ): { readonly standing: Standing; readonly written: Promise<void> } {
-  const { recipe, phase, crew, device, lineage, images } = parts;
+  const { phase, crew, device, lineage, images } = parts;
   const { step, last } = standing;
   const { primary } = parts.task.metrics;
   const score = last?.step === step ? scoreOf(last, primary) : undefined;
@@ -213,7 +211,7 @@ export function save(
     if (phase.settings.optimizer.sharded) parts.optimizer.state();
     return { standing: now, written: Promise.resolve() };
   }
-  const { seed, model: geometry, data: pixels } = recipe;
+  const { seed, model: geometry, data: pixels } = phase;
   // With the geometry, a checkpoint can be evaluated without the recipe.
   const manifest = {
     phase: phase.name,

@@ -1,7 +1,6 @@
 import { InputError, RunError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
-import { familyOf } from '../models/families/families.js';
 import { stagesOfState } from '../models/model-file/layout-stages.js';
 import { classNamesIn } from '../models/model-file/model-file-classes.js';
 import { divideStages } from '../models/model-file/model-file-divide.js';
@@ -9,9 +8,7 @@ import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
 import { weightsHash } from '../recipe/lineage.js';
-import { type Phase, type PhaseName, phasesOf, type Source, withNeeds } from '../recipe/phases.js';
-import { blueprintOf, metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase, PhaseName, Source } from '../recipe/phase.js';
 import type { LoadedCheckpoint } from '../run/checkpoint-store.js';
 import { loadFinal } from '../run/finished-phase.js';
 import { readResult, runFolder } from '../run/run-folder.js';
@@ -33,6 +30,9 @@ export interface PhaseStart {
   readonly labels: StartLabels | undefined;
 }
 
+/** What the weights that a run starts from are read with. A phase of the run has it. */
+type Origin = Pick<Phase, 'start' | 'target' | 'meta' | 'model' | 'config' | 'familyOf'>;
+
 /** Weights, and the names of the classes that their head distinguishes. */
 interface NamedWeights extends StageWeights {
   readonly labels: StartLabels | undefined;
@@ -44,11 +44,10 @@ interface NamedWeights extends StageWeights {
  * @throws InputError if a phase that it starts from has no checkpoint, or a file does not have the weights of the model
  */
 export async function phaseStart(
-  recipe: Recipe,
   phase: Phase,
   from: { readonly runDir: string; readonly checkpoint: LoadedCheckpoint | undefined },
 ): Promise<PhaseStart> {
-  if (from.checkpoint === undefined) return startingWeights(recipe, phase, from.runDir);
+  if (from.checkpoint === undefined) return startingWeights(phase, from.runDir);
   const stages = await weightsIn(from.checkpoint, phase.name);
   return { stages, parent: null, labels: stages[0].labels };
 }
@@ -82,12 +81,11 @@ export function shareWeights(model: StagedModel, { group }: Crew): void {
 
 /** Builds the model of a phase; stages without weights are initialised from (seed, phase). */
 export function phaseModel(
-  recipe: Recipe,
   phase: Phase,
   stages: readonly (StageWeights | null)[],
   device: string,
 ): StagedModel {
-  return assemble(blueprintOf(recipe), phase.depths, stages, contextOf(recipe, phase, device), {
+  return assemble(phase.blueprint, phase.depths, stages, contextOf(phase, device), {
     regimes: phase.regimes,
     dropPath: phase.settings.drop_path,
     target: phase.target,
@@ -96,12 +94,12 @@ export function phaseModel(
 
 /** The meta model that a run's modules are incubated against; undefined if it does not exist, or no longer exists. */
 export async function metaStages(
-  recipe: Recipe,
+  run: Origin,
   runDir: string,
 ): Promise<StageWeights['weights'][] | undefined> {
-  const source = recipe.start.meta === undefined ? 'PT' : 'start.meta';
+  const source = run.start.meta === undefined ? 'PT' : 'start.meta';
   try {
-    return (await weightsFrom(source, recipe, runDir)).map(({ weights }) => weights);
+    return (await weightsFrom(source, run, runDir)).map(({ weights }) => weights);
   } catch (error) {
     if (error instanceof InputError || error instanceof RunError) return undefined;
     throw error;
@@ -109,44 +107,39 @@ export async function metaStages(
 }
 
 /** The hash of the meta model that a run's modules are incubated against. */
-export async function metaHash(recipe: Recipe, runDir: string): Promise<string | undefined> {
-  const stages = await metaStages(recipe, runDir);
+export async function metaHash(run: Origin, runDir: string): Promise<string | undefined> {
+  const stages = await metaStages(run, runDir);
   return stages && weightsHash(stages);
 }
 
 const hashOf = (stages: readonly StageWeights[]) => weightsHash(stages.map(({ weights }) => weights));
 
 /** The stage of the meta model that the phase's module replaces, frozen. */
-export async function metaStageOf(
-  recipe: Recipe,
-  phase: Phase,
-  runDir: string,
-  device: string,
-): Promise<Stage> {
+export async function metaStageOf(phase: Phase, runDir: string, device: string): Promise<Stage> {
   const index = phase.sources.indexOf(null);
   const parent = phase.sources.find((source) => source !== null) ?? 'PT';
-  const { weights, source } = (await weightsFrom(parent, recipe, runDir))[index];
-  const depths = metaDepthsOf(recipe);
+  const { weights, source } = (await weightsFrom(parent, phase, runDir))[index];
   const stage = buildStage(
-    blueprintOf(recipe),
-    { depths, target: phase.target },
+    phase.blueprint,
+    { depths: phase.meta, target: phase.target },
     index,
-    contextOf(recipe, phase, device),
+    contextOf(phase, device),
   );
   loadWeights(stage, weights, `${source}, stage ${index}`);
   stage.setTrainable(false);
   return stage;
 }
 
-function contextOf(recipe: Recipe, phase: Phase, device: string): InitContext {
-  const generator = new Generator().seed([recipe.seed, 'init', phase.name]);
+function contextOf(phase: Phase, device: string): InitContext {
+  const generator = new Generator().seed([phase.seed, 'init', phase.name]);
   return { device, dtype: 'F32', generator };
 }
 
-async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: string): Promise<PhaseStart> {
+async function startingWeights(phase: Phase, runDir: string): Promise<PhaseStart> {
+  const { sources } = phase;
   const known = new Map<Source, readonly NamedWeights[]>();
   for (const source of new Set(sources)) {
-    if (source !== null) known.set(source, await weightsFrom(source, recipe, runDir));
+    if (source !== null) known.set(source, await weightsFrom(source, phase, runDir));
   }
   const stages = sources.map((source, index) => known.get(source)?.[index] ?? null);
   // With one source, the parent is all of it, including the stage that a module replaces; with several, only the used stages.
@@ -159,37 +152,36 @@ async function startingWeights(recipe: Recipe, { sources }: Phase, runDir: strin
 
 async function weightsFrom(
   source: NonNullable<Source>,
-  recipe: Recipe,
+  run: Origin,
   runDir: string,
 ): Promise<readonly NamedWeights[]> {
-  const { meta, model } = recipe.start;
-  const target = targetDepths(recipe);
+  const { meta, model } = run.start;
   if (source === 'start.meta') {
-    return weightsOfFile(meta as string, metaDepthsOf(recipe), recipe);
+    return weightsOfFile(meta as string, run.meta, run);
   }
-  if (source === 'start.model') return weightsOfFile(model as string, target, recipe);
+  if (source === 'start.model') return weightsOfFile(model as string, run.target, run);
   const { root } = runFolder(runDir).phase(source);
   const checkpoint = loadFinal(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
-  const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
-  const missing = withNeeds(phasesOf(recipe), [source], isDone);
+  const isModule = source.startsWith('MT/');
+  const needsMeta = isModule && run.start.meta === undefined && readResult(runDir, 'PT') === undefined;
+  const missing = needsMeta ? ['PT', source] : [source];
   throw new InputError(`${source} has no checkpoint in ${root}`, {
     hint: `run it first: ${ownCommand('run', runDir, '--only', missing.join(','))}`,
   });
 }
 
-/** A file's weights in stages of the given depths, with the position embedding fitted to the recipe's grid. */
+/** A file's weights in stages of the given depths, with the position embedding fitted to the model's grid. */
 async function weightsOfFile(
   name: string,
   depths: readonly number[],
-  recipe: Recipe,
+  { start, model, config, familyOf }: Origin,
 ): Promise<NamedWeights[]> {
-  const checkpoint = await readCheckpointFile(name, { weights: recipe.start.weights });
+  const checkpoint = await readCheckpointFile(name, { weights: start.weights });
   const { file } = checkpoint;
-  const isKept = recipe.start.head === 'keep';
+  const isKept = start.head === 'keep';
   const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
-  const family = familyOf(recipe.model);
-  const config = modelConfigOf(recipe);
+  const family = familyOf(model);
   const head = isKept ? undefined : family.newHead(config, file.stages);
   const { stages } = family.fit(divideStages(head?.stages ?? file.stages, depths, name), config, name);
   return stages.map((weights) => ({

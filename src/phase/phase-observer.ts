@@ -1,6 +1,6 @@
 import { RunError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
-import type { Phase } from '../recipe/phases.js';
+import type { Phase } from '../recipe/phase.js';
 import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';
 import type { EvalRecord, MetricRecord } from '../run/records.js';

@@ -1,8 +1,7 @@
 import type { Activity } from '../base/activity.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Lineage } from '../recipe/lineage.js';
-import type { Phase } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase } from '../recipe/phase.js';
 import type { PhaseFolder } from '../run/run-folder.js';
 import type { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
@@ -15,7 +14,6 @@ import type { CheckpointData, Trained } from './phase-checkpoint.js';
 
 /** All parts of a phase that is being trained. */
 export interface PhaseParts extends Trained {
-  readonly recipe: Recipe;
   readonly phase: Phase;
   readonly plan: PhasePlan;
   readonly folder: PhaseFolder;

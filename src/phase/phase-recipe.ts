@@ -1,7 +1,5 @@
 import type { StagedModel } from '../models/staged.js';
-import type { Phase } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
-import { classification } from '../tasks/classification/classification.js';
+import type { Phase } from '../recipe/phase.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { shardedOptimizer } from '../training/distributed/sharded-optimizer.js';
 import { frozenBy, nothingLeft } from '../training/freeze.js';
@@ -11,7 +9,6 @@ import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
 import { lion } from '../training/optimizers/lion.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizers/optimizer.js';
 import { sgd } from '../training/optimizers/sgd.js';
-import type { Task } from '../training/task.js';
 
 // Converts a phase's settings to the parts that the trainer uses.
 
@@ -58,16 +55,4 @@ function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): Parame
   if (decay === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);
   return layerDecayGroups(groups, names, decay);
-}
-
-export function taskOf(recipe: Recipe, phase: Phase, device: string): Task {
-  const { model, data } = recipe;
-  return classification({
-    channels: model.channels,
-    classes: model.classes,
-    mean: data.mean,
-    std: data.std,
-    labelSmoothing: phase.settings.label_smoothing,
-    device,
-  });
 }

@@ -1,5 +1,5 @@
 import type { PhasePlan } from '../plan/plan.js';
-import type { Phase } from '../recipe/phases.js';
+import type { Phase } from '../recipe/phase.js';
 import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
 
 /** The peak rate is lr x images per step / lr_batch, as in the official code; warmup_lr and min_lr are not scaled. */

@@ -11,13 +11,13 @@ import type { PhaseParts } from './phase-parts.js';
  * step. If several processes train together, rank 0 does this; the other ranks wait and receive the scores.
  */
 export function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<Evaluation> {
-  const { recipe, phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;
+  const { phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;
   const { all: metrics } = task.metrics;
   const details =
     samples &&
     openEvaluationDetails(folder, {
       val: images.val,
-      classes: recipe.model.classes,
+      classes: phase.model.classes,
       fromStep,
       samples,
     });
@@ -25,7 +25,7 @@ export function scorer(parts: PhaseParts, fromStep: number): (step: number) => P
     onProgress('evaluating');
     const { precision, batch_size: batchSize } = phase.settings;
     const transform = images.evalTransform;
-    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(recipe) });
+    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(phase) });
     const [loss, count, ...values] = await crew.led(2 + metrics.length, async (beat) => {
       const judging = details?.begin();
       const score = () =>

@@ -6,9 +6,9 @@ import { writeImages } from '../../test/cli-support.js';
 import { InputError } from '../base/errors.js';
 import { Interrupted } from '../base/interrupted.js';
 import { prepareRun } from '../launch/prepare.js';
+import { runRecipePhase } from '../launch/run-recipe-phase.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
-import { runPhase } from './run-phase.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'run-phase-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,7 +33,7 @@ async function train(name: string, threadBytes: number, stopAt?: number) {
     if (doing === 'training' && ++steps === stopAt) stop.abort();
   };
   const run = { recipe: recipe(), phase: 'PT', runDir, device: 'cpu', threadBytes, onProgress } as const;
-  await runPhase({ ...run, signal: stop.signal });
+  await runRecipePhase({ ...run, signal: stop.signal });
   return runDir;
 }
 
@@ -80,15 +80,17 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
 test('a meta model that is gone: what to do depends on whether it was done', async () => {
   const runDir = join(folder, 'bereft');
   prepareRun(recipe(), runDir);
-  const incubate = () => runPhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
+  const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
   await expect(incubate()).rejects.toMatchObject({
     hint: `run it first: npx deep-incubation run ${runDir} --only PT`,
   });
-  await expect(runPhase({ recipe: recipe(), phase: 'FT', runDir, device: 'cpu' })).rejects.toMatchObject({
+  await expect(
+    runRecipePhase({ recipe: recipe(), phase: 'FT', runDir, device: 'cpu' }),
+  ).rejects.toMatchObject({
     message: `MT/0 has no checkpoint in ${join(runDir, 'MT/0')}`,
     hint: `run it first: npx deep-incubation run ${runDir} --only PT,MT/0`,
   });
-  await runPhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
   const checkpoint = join(runDir, 'PT/checkpoints/12');
   await expect(incubate()).rejects.toMatchObject({
@@ -102,9 +104,9 @@ test('a module in the place of another is refused, though it has the same shape'
   const runDir = join(folder, 'swapped');
   prepareRun(alike, runDir);
   const run = { recipe: alike, runDir, device: 'cpu' };
-  for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runPhase({ ...run, phase });
+  for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runRecipePhase({ ...run, phase });
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
-  await expect(runPhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
+  await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
 });
 
 test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {
@@ -125,7 +127,7 @@ test('what goes on by other settings, or with other images, than it began with s
   };
   // By hand: `prepareRun` refuses it.
   writeFileSync(join(runDir, 'recipe.json'), JSON.stringify(after));
-  await runPhase({ recipe: after, phase: 'PT', runDir, device: 'cpu', acceptDataChange: true });
+  await runRecipePhase({ recipe: after, phase: 'PT', runDir, device: 'cpu', acceptDataChange: true });
   expect(log()).toMatch(/other settings than it began with/);
   expect(log()).toMatch(/other images than it began with/);
 });
@@ -133,7 +135,7 @@ test('what goes on by other settings, or with other images, than it began with s
 test('the phases of another recipe are not gone on with, nor their results given out', async () => {
   const runDir = await train('one-recipe', 0);
   const other = (change: object) =>
-    runPhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
+    runRecipePhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
   await expect(other({ seed: 5 })).rejects.toThrow(
     /one-recipe.recipe.json was written by another recipe: seed/,
   );
@@ -144,6 +146,8 @@ test('the phases of another recipe are not gone on with, nor their results given
 test('a device that is none is refused before anything is written', async () => {
   const runDir = join(folder, 'no-device');
   const run = { recipe: recipe(), phase: 'PT', runDir } as const;
-  await expect(runPhase({ ...run, device: 'gpu' })).rejects.toThrow('run.device gpu: expected auto, cpu');
+  await expect(runRecipePhase({ ...run, device: 'gpu' })).rejects.toThrow(
+    'run.device gpu: expected auto, cpu',
+  );
   expect(existsSync(runDir)).toBe(false);
 });

@@ -4,8 +4,7 @@ import { trainBatches } from '../data/loader/loader.js';
 import { makeFolders, syncWay } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { lockFolder } from '../files/folder-lock.js';
-import type { PhaseName } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase } from '../recipe/phase.js';
 import { labelledScore, scoresOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { runFolder, writeResult } from '../run/run-folder.js';
@@ -18,12 +17,10 @@ import { workersOf } from './images/images.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer, StoppedEarly } from './phase-observer.js';
 import { scheduleOf } from './phase-schedule.js';
-import { requireSameRecipe } from './run-recipe.js';
-import { companyOf, keyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
+import { companyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
 
 export interface PhaseRun {
-  readonly recipe: Recipe;
-  readonly phase: PhaseName;
+  readonly phase: Phase;
   readonly runDir: string;
   /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, or the CPU if there is none. */
   readonly device: string;
@@ -50,25 +47,18 @@ export interface PhaseRun {
  * result to the run folder. With a group, all processes of the group call this: they share the micro-batches of every
  * step, and rank 0 writes. The commands `report`, `watch` and `status` work on a folder that `prepareRun` has made.
  *
- * @throws InputError if the device does not exist, the folder belongs to another recipe or is in use, the images differ from
- *   those that the run was trained on, or a phase that this one starts from is not done
+ * @throws InputError if the device does not exist, the folder is in use, the images differ from those that the run was
+ *   trained on, or a phase that this one starts from is not done
  * @throws Interrupted after `signal` is aborted; the next call resumes from there
- *
- * @example
- * const recipe = readRecipe('recipe.yaml');
- * prepareRun(recipe, 'runs/mine');
- * const { steps, loss } = await runPhase({ recipe, phase: 'PT', runDir: 'runs/mine', device: 'cpu' });
- * console.log(steps, loss);
  */
 export async function runPhase(given: PhaseRun): Promise<PhaseResult> {
   const run = { ...given, device: openDevice(given.device) };
-  const { root } = runFolder(run.runDir).phase(run.phase);
+  const { root } = runFolder(run.runDir).phase(run.phase.name);
   const crew = crewOf(run.group);
   if (!crew.leads) {
     run.group?.barrier();
     return trainPhase(run, crew);
   }
-  requireSameRecipe(run.runDir, run.recipe);
   withFileErrors(root, () => {
     makeFolders(root);
     // A process may have made the folder and died before it was on disk. Sync it, so that checkpoints survive a power loss.
@@ -115,14 +105,14 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 
 /** The trainer's options for a phase. */
 function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
-  const { recipe, phase, plan, start, images, objective, events, samples } = opened;
+  const { phase, plan, start, images, objective, events, samples } = opened;
   const { accumulate, clip_grad, precision, activation_checkpointing } = phase.settings;
   const batches = sharedBy({ shared }, start.step * accumulate, (from) => batchesOf(opened, from));
   return {
     ...opened,
     model: shared?.prefix(objective.model) ?? objective.model,
     phase: phase.name,
-    dropPathKey: [recipe.seed, 'drop-path', keyOf(recipe, phase)],
+    dropPathKey: [phase.seed, 'drop-path', phase.key],
     schedule: scheduleOf(phase, plan),
     batches: events.watching(samples?.watching(batches) ?? batches),
     fromStep: start.step,
@@ -132,7 +122,7 @@ function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer)
     precision,
     activationCheckpointing: activation_checkpointing,
     describe: (index) => images.train.describe(index),
-    seed: recipe.seed,
+    seed: phase.seed,
     afterStep: (report) => observer.afterStep(ownTime(report, shared)),
   };
 }
@@ -165,7 +155,7 @@ async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): 
 
 /** @param from number of micro-batches before the first one */
 function batchesOf(opened: OpenPhase, from: number) {
-  const { recipe, phase, plan, images, log, crew } = opened;
+  const { phase, plan, images, log, crew } = opened;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
     ...images.augmentation,
@@ -173,13 +163,13 @@ function batchesOf(opened: OpenPhase, from: number) {
     batchSize,
     accumulate,
     share: crew,
-    seed: recipe.seed,
-    phase: keyOf(recipe, phase),
+    seed: phase.seed,
+    phase: phase.key,
     fromStep: from,
     steps: plan.steps * accumulate,
-    shuffle: recipe.data.shuffle,
-    ...workersOf(recipe),
-    onBadImage: recipe.data.bad_images,
+    shuffle: phase.data.shuffle,
+    ...workersOf(phase),
+    onBadImage: phase.data.bad_images,
     onReplaced: (image, error) => log(`replaced ${image}: ${errorText(error)}`),
   });
 }

@@ -1,8 +1,5 @@
 import type { Batch } from '../data/loader/batch.js';
 import type { Member } from '../data/loader/shared-batches.js';
-import type { Phase } from '../recipe/phases.js';
-import { isTogether } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
 import type { StepReport, Trainable } from '../training/trainer.js';
 import type { Images } from './images/images.js';
 
@@ -13,14 +10,6 @@ export interface Shared {
   readonly batches: Member<Batch>;
   /** Returns the same model, but in training its forward pass reuses the frozen prefix's features of the other modules. */
   prefix(model: Trainable): Trainable;
-}
-
-/**
- * The key, in addition to the seed, of a phase's random numbers for order, augmentation and drop path: the phase's name,
- * or the same name for all modules if the recipe incubates them together, wherever each is trained.
- */
-export function keyOf(recipe: Recipe, { name }: Phase): string {
-  return isTogether(recipe) && name.startsWith('MT/') ? 'MT' : name;
 }
 
 /** For the log: how many processes train a phase, or which other modules this process trains. */

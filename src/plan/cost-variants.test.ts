@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { phasesOf } from '../recipe/phases.js';
+import { planRun } from '../launch/plan-recipe.js';
+import { compile } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
-import { planRun } from './plan.js';
 
 /** Ratios of cost to 300 epochs of end-to-end training. */
 test.each([
@@ -70,6 +70,6 @@ test('without a baseline, or a module, there is no ratio', () => {
   } as const;
   expect(planRun(defineRecipe(base), 10_000).ratios).toBeNull();
   const tuned = defineRecipe({ ...base, start: { model: 'x.pth' }, phases: { E2E: { epochs: 1 } } });
-  expect(phasesOf(tuned).map(({ name }) => name)).toEqual(['FT', 'E2E']);
+  expect(compile(tuned).map(({ name }) => name)).toEqual(['FT', 'E2E']);
   expect(planRun(tuned, 10_000).ratios).toBeNull();
 });

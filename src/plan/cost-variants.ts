@@ -1,5 +1,5 @@
 import type { Blueprint, Regime } from '../models/staged.js';
-import type { Phase } from '../recipe/phases.js';
+import type { Phase } from '../recipe/phase.js';
 import { imageCost } from './cost.js';
 
 /** Block-passes of all phases except E2E, divided by those of E2E, counted in four ways (docs/method.md, "What it costs"). */

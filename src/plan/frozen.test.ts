@@ -3,7 +3,8 @@ import { failure } from '../../test/fixtures/data-fixture.js';
 import { elementCount } from '../base/tensor-data.js';
 import { phaseModel } from '../phase/phase-model.js';
 import { freeze } from '../phase/phase-recipe.js';
-import { type PhaseName, phaseOf } from '../recipe/phases.js';
+import type { PhaseName } from '../recipe/phase.js';
+import { phaseOf } from '../recipe/phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { blueprintOf } from '../recipe/recipe-model.js';
 import type { RecipeInput } from '../recipe/recipe-schema.js';
@@ -42,7 +43,6 @@ function recipeOf(
 function built(recipe: ReturnType<typeof recipeOf>, name: PhaseName) {
   const phase = phaseOf(recipe, name);
   const model = phaseModel(
-    recipe,
     phase,
     phase.depths.map(() => null),
     'cpu',
@@ -72,7 +72,7 @@ test.each(CASES)('%s, %j: the plan trains what the model trains', (name, pattern
   const real = built(recipe, name);
   const sizes = real.trainedParameters().map(([, { shape }]) => elementCount(shape));
   const trained = sizes.reduce((a, b) => a + b, 0);
-  const plan = phasePlan(recipe, 100, name);
+  const plan = phasePlan(phaseOf(recipe, name), 100);
   expect(plan.trained_parameters).toBe(trained);
   expect(plan.memory.gradients).toBe(4 * trained);
   const tensors = [...real.namedParameters()].map(([, { shape }]) => elementCount(shape));
@@ -104,13 +104,13 @@ test.each([
   ['sgd', 1],
 ] as const)('%s keeps its %d averages of trained parameters alone', (name, states) => {
   const recipe = recipeOf(HEAD_ALONE, {}, { optimizer: { name } });
-  const plan = phasePlan(recipe, 100, 'FT');
+  const plan = phasePlan(phaseOf(recipe, 'FT'), 100);
   expect(plan.memory.optimizer).toBe(4 * states * (16 + 1) * 5);
 });
 
 test('passes over blocks: a frozen prefix is run forward alone, a frozen block behind what trains passes gradients', () => {
   const passes = (patterns: string[], name: PhaseName = 'FT') => {
-    const { block_passes, images } = phasePlan(recipeOf(patterns, {}, {}, name), 100, name);
+    const { block_passes, images } = phasePlan(phaseOf(recipeOf(patterns, {}, {}, name), name), 100);
     return block_passes / images;
   };
   expect(passes([])).toBe(3 * 6);
@@ -130,14 +130,14 @@ test('the baseline of equal cost takes as many more steps as its blocks are chea
     ...recipeOf([]),
     phases: { E2E: { freeze: ['stages.0.*'] } },
   } as RecipeInput);
-  const e2e = phasePlan(recipe, 100, 'E2E');
+  const e2e = phasePlan(phaseOf(recipe, 'E2E'), 100);
   const own = ['PT', 'MT/0', 'MT/1', 'MT/2', 'FT'] as const;
-  const cost = own.reduce((sum, name) => sum + phasePlan(recipe, 100, name).block_passes, 0);
+  const cost = own.reduce((sum, name) => sum + phasePlan(phaseOf(recipe, name), 100).block_passes, 0);
   expect(e2e.steps).toBe(Math.ceil(cost / (14 * 4)));
 });
 
 test('memory: what trains the head alone keeps no activations of blocks', () => {
-  const memory = (patterns: string[]) => phasePlan(recipeOf(patterns), 100, 'FT').memory;
+  const memory = (patterns: string[]) => phasePlan(phaseOf(recipeOf(patterns), 'FT'), 100).memory;
   expect(memory(HEAD_ALONE)).toMatchObject({ activations: 0, activations_checkpointed: 0 });
   const [all, half] = [memory([]), memory(['stages.0.*', 'stages.1.blocks.0.*'])];
   expect(Number(half.activations)).toBeLessThan(0.6 * Number(all.activations));
@@ -146,7 +146,7 @@ test('memory: what trains the head alone keeps no activations of blocks', () => 
 });
 
 test('a pattern that matches nothing is an error of the plan, too', () => {
-  const { message } = failure(() => phasePlan(recipeOf(['block.*']), 100, 'FT'));
+  const { message } = failure(() => phasePlan(phaseOf(recipeOf(['block.*']), 'FT'), 100));
   expect(message).toBe('freeze: the pattern block.* matches no parameter of the model');
 });
 
@@ -156,6 +156,8 @@ test.each([
   { patterns: ['stages.1.*'], name: 'MT/1' },
 ] as const)('$patterns leave nothing to train in $name', ({ patterns, name }) => {
   const message = `freeze: ${patterns.join(', ')} leave no parameter to train`;
-  expect(failure(() => phasePlan(recipeOf(patterns, {}, {}, name), 100, name)).message).toBe(message);
+  expect(failure(() => phasePlan(phaseOf(recipeOf(patterns, {}, {}, name), name), 100)).message).toBe(
+    message,
+  );
   expect(failure(() => built(recipeOf(patterns, {}, {}, name), name)).message).toBe(message);
 });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { phaseOf } from '../recipe/phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
-import { blueprintOf } from '../recipe/recipe-model.js';
 import { phaseMemory } from './memory.js';
 
 function memoryOf(phase: 'PT' | 'MT/1' | 'FT', training: object = {}) {
@@ -12,7 +11,7 @@ function memoryOf(phase: 'PT' | 'MT/1' | 'FT', training: object = {}) {
     data: { format: 'folder' },
     training: { batch_size: 8, ...training },
   });
-  return phaseMemory(blueprintOf(recipe), phaseOf(recipe, phase));
+  return phaseMemory(phaseOf(recipe, phase));
 }
 
 test('ViT-B: 86.6 million weights, as many gradients, twice as many averages', () => {

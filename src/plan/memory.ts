@@ -1,5 +1,5 @@
-import type { BlockActivations, Blueprint } from '../models/staged.js';
-import type { Phase } from '../recipe/phases.js';
+import type { BlockActivations } from '../models/staged.js';
+import type { Phase } from '../recipe/phase.js';
 import { parameterCount } from './cost.js';
 import { type ModelPart, partsOf } from './parts.js';
 
@@ -32,8 +32,7 @@ const COPIES = 0.15;
 const FLOAT = 4;
 const STATES = { adamw: 2, lamb: 2, lion: 1, sgd: 1 };
 
-export function phaseMemory(blueprint: Blueprint, phase: Phase): PhaseMemory {
-  const { depths, regimes, target, settings } = phase;
+export function phaseMemory({ blueprint, depths, regimes, target, settings }: Phase): PhaseMemory {
   const parts = partsOf(blueprint, { depths, regimes, target, freeze: settings.freeze });
   const trained = parts.reduce((sum, part) => sum + part.trained, 0);
   const weights = FLOAT * parameterCount(blueprint, depths, target);

@@ -1,5 +1,4 @@
-import { type PhaseName, phaseOf } from '../recipe/phases.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import type { Phase, PhaseName } from '../recipe/phase.js';
 import type { Job, Network } from './parallel-time.js';
 import type { PhasePlan, RunPlan } from './plan.js';
 import { type Schedule, schedule } from './schedule.js';
@@ -33,14 +32,14 @@ const BYTES_PER_GRADIENT = 4;
  * @param options if `stepSeconds` is null, times are multiply-accumulates of one device, and communication is ignored
  */
 export function planDevices(
-  recipe: Recipe,
-  { phases }: RunPlan,
+  phases: readonly Phase[],
+  { phases: plans }: RunPlan,
   options: { readonly devices: number; readonly stepSeconds: StepSeconds | null; readonly network: Network },
 ): DevicesPlan {
   const { devices, stepSeconds } = options;
   const network =
     stepSeconds === null ? { bandwidth: Number.POSITIVE_INFINITY, overlap: 0 } : options.network;
-  const jobs = phases.map((plan) => jobOf(recipe, plan, stepSeconds));
+  const jobs = phases.map((phase, i) => jobOf(phase, plans[i], stepSeconds));
   const scheduled = (wanted: readonly Job<PhaseName>[]) =>
     wanted.length === 0 ? null : schedule(wanted, devices, network);
   return {
@@ -50,7 +49,7 @@ export function planDevices(
   };
 }
 
-function jobOf(recipe: Recipe, plan: PhasePlan, stepSeconds: StepSeconds | null): Job<PhaseName> {
+function jobOf({ settings }: Phase, plan: PhasePlan, stepSeconds: StepSeconds | null): Job<PhaseName> {
   const times =
     stepSeconds === null
       ? { step: plan.macs / plan.steps, update: 0, start: 0 }
@@ -60,7 +59,7 @@ function jobOf(recipe: Recipe, plan: PhasePlan, stepSeconds: StepSeconds | null)
     name: plan.phase,
     needs: plan.needs,
     steps: plan.steps,
-    microBatches: phaseOf(recipe, plan.phase).settings.accumulate,
+    microBatches: settings.accumulate,
     stepTime: times.step,
     updateTime: times.update,
     startTime: times.start,

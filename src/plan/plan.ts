@@ -1,6 +1,4 @@
-import { needsOf, type Phase, type PhaseName, phasesOf } from '../recipe/phases.js';
-import { blueprintOf, isTogether } from '../recipe/recipe-model.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
+import { isModule, isTogether, needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import { forwardMacs, imageCost, parameterCount, trainedParameterCount } from './cost.js';
 import { type CostRatios, type Counted, costRatios, sharedPrefix } from './cost-variants.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
@@ -58,37 +56,23 @@ const CHECKPOINTS_BESIDE = 2;
 /** Number of training images, for all phases or by phase. */
 export type TrainImages = number | ((name: PhaseName) => number);
 
-/**
- * Plans every phase of a recipe on a data set of `trainImages` images.
- *
- * @example
- * const recipe = readRecipe('recipe.yaml');
- * for (const { phase, steps, block_passes } of planRun(recipe, 50_000).phases) console.log(phase, steps, block_passes);
- */
-export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
+/** Plans all phases of a run on a data set of `trainImages` images. */
+export function planPhases(phases: readonly Phase[], trainImages: TrainImages): RunPlan {
   const imagesOf = typeof trainImages === 'number' ? () => trainImages : trainImages;
-  const phases = phasesOf(recipe);
-  const plans = phases
-    .filter((phase) => !phase.equalCost)
-    .map((phase) => planPhase(recipe, phase, imagesOf(phase.name)));
+  const plans = phases.map((phase) => phasePlan(phase, imagesOf));
   const own = plans.filter(({ phase }) => phase !== 'E2E');
   const incubation = {
     block_passes: own.reduce((sum, plan) => sum + plan.block_passes, 0),
     macs: own.reduce((sum, plan) => sum + plan.macs, 0),
   };
-  for (const phase of phases.filter(({ equalCost }) => equalCost)) {
-    plans.push(planPhase(recipe, phase, imagesOf(phase.name), incubation.block_passes));
-  }
-  const disk_bytes = plans.reduce((sum, plan) => sum + keptOf(phases, plan) * plan.checkpoint_bytes, 0);
-  const counted = plans.map((plan) => ({
-    phase: phases.find(({ name }) => name === plan.phase) as Phase,
-    images: plan.images,
-  }));
-  const ratios = costRatios(blueprintOf(recipe), counted) ?? null;
-  const together = isTogether(recipe) ? togetherPlan(counted, plans) : null;
+  const disk_bytes = phases.reduce((sum, phase, i) => sum + keptOf(phase) * plans[i].checkpoint_bytes, 0);
+  const counted = phases.map((phase, i) => ({ phase, images: plans[i].images }));
+  const last = phases[phases.length - 1];
+  const ratios = costRatios(last.blueprint, counted) ?? null;
+  const together = phases.some(isTogether) ? togetherPlan(counted, plans) : null;
   return {
-    name: recipe.name,
-    train_images: imagesOf(phases[phases.length - 1].name),
+    name: last.recipeName,
+    train_images: imagesOf(last.name),
     phases: plans,
     incubation,
     ratios,
@@ -98,23 +82,21 @@ export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
 }
 
 function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]): TogetherPlan {
-  const isModule = (name: string) => name.startsWith('MT/');
-  const modules = plans.filter(({ phase }) => isModule(phase));
+  const modules = plans.filter(({ phase }) => isModule({ name: phase }));
   const held = modules.map(({ model_bytes }) => model_bytes);
   const sum = held.reduce((a, b) => a + b, 0);
   // Only one module at a time needs memory in addition to its weights, gradients and optimiser.
   const beside = modules.map(({ memory }, i) => (memory.peak === null ? null : memory.peak - held[i]));
   const most = beside.includes(null) ? null : Math.max(0, ...(beside as number[]));
   return {
-    saved_block_passes: sharedPrefix(counted.filter(({ phase }) => isModule(phase.name))),
+    saved_block_passes: sharedPrefix(counted.filter(({ phase }) => isModule(phase))),
     memory_bytes: most === null ? null : sum + most,
   };
 }
 
 /** @param cost block-passes to train for, instead of the phase's epochs */
-function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: number): PhasePlan {
-  const blueprint = blueprintOf(recipe);
-  const { settings, depths, regimes, target } = phase;
+function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan {
+  const { settings, depths, regimes, target, blueprint } = phase;
   const perImage = imageCost(blueprint, depths, regimes, { target, freeze: settings.freeze });
   const perStep = settings.batch_size * settings.accumulate;
   const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
@@ -125,7 +107,7 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
   const images = steps * perStep;
   const parameters = parameterCount(blueprint, depths, target);
   const trained = trainedParameterCount(blueprint, depths, regimes, { target, freeze: settings.freeze });
-  const memory = phaseMemory(blueprint, phase);
+  const memory = phaseMemory(phase);
   return {
     phase: phase.name,
     needs: needsOf(phase),
@@ -145,14 +127,15 @@ function planPhase(recipe: Recipe, phase: Phase, trainImages: number, cost?: num
   };
 }
 
-function keptOf(phases: readonly Phase[], plan: PhasePlan): number {
-  const phase = phases.find(({ name }) => name === plan.phase) as Phase;
-  return phase.settings.keep_checkpoints + CHECKPOINTS_BESIDE;
+function keptOf({ settings }: Phase): number {
+  return settings.keep_checkpoints + CHECKPOINTS_BESIDE;
 }
 
 /** The plan of one phase. */
-export function phasePlan(recipe: Recipe, trainImages: TrainImages, name: PhaseName): PhasePlan {
-  const plan = planRun(recipe, trainImages).phases.find(({ phase }) => phase === name);
-  if (plan === undefined) throw new RangeError(`no phase ${name}`);
-  return plan;
+export function phasePlan(phase: Phase, trainImages: TrainImages): PhasePlan {
+  const imagesOf = typeof trainImages === 'number' ? () => trainImages : trainImages;
+  const { name, equalCost, costOf } = phase;
+  if (!equalCost) return planPhase(phase, imagesOf(name));
+  const cost = costOf.reduce((sum, other) => sum + phasePlan(other, imagesOf).block_passes, 0);
+  return planPhase(phase, imagesOf(name), cost);
 }

@@ -3,11 +3,8 @@ import { z } from 'zod';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
 import { commonFolder, storedBytes } from '../data/open/identity.js';
-import { familyOf } from '../models/families/families.js';
 import { effectOf } from './key-effects.js';
-import type { Phase } from './phases.js';
-import { modelConfigOf } from './recipe-model.js';
-import type { Recipe } from './recipe-schema.js';
+import type { Phase } from './phase.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -32,8 +29,8 @@ export function lineageIn(manifest: Readonly<Record<string, unknown>>): Lineage 
 }
 
 /** The lineage of a phase that starts from weights with the hash `parent`, or from scratch (null). */
-export function lineageOf(recipe: Recipe, phase: Phase, parent: string | null, train: Dataset): Lineage {
-  return { parent, recipe: recipeHash(recipe, phase), data: dataHash(train) };
+export function lineageOf(phase: Phase, parent: string | null, train: Dataset): Lineage {
+  return { parent, recipe: recipeHash(phase), data: dataHash(train) };
 }
 
 /**
@@ -69,24 +66,24 @@ export function weightsHash(stages: readonly ReadonlyMap<string, TensorData>[]):
 /** Node can only hash less than 2 GiB per call. */
 const CHUNK = 2 ** 30;
 
-/** Hash of the parts of a recipe that affect a phase's result: not image paths, checkpoint intervals or hardware settings. */
-export function recipeHash(recipe: Recipe, phase: Phase, unchanging = UNCHANGING): string {
-  const model = familyOf(recipe.model).identity(modelConfigOf(recipe));
+/** Hash of the settings that affect a phase's result: not image paths, checkpoint intervals or hardware settings. */
+export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
+  const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
-  const data = sayingKeys(recipe.data, 'data', unchanging);
+  const data = sayingKeys(phase.data, 'data', unchanging);
   const { name, depths, regimes, undecayed, equalCost, objective } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
-  return jsonHash({ seed: recipe.seed, model, data, head: recipe.start.head, ...own, starts });
+  return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts });
 }
 
-/** The hashes of the same recipe in earlier versions, which included some settings that do not affect the result. */
-export function earlierHashes(recipe: Recipe, phase: Phase): string[] {
+/** The hashes of the same phase in earlier versions, which included some settings that do not affect the result. */
+export function earlierHashes(phase: Phase): string[] {
   const both = [false, true];
   return ['fail', 'replace'].flatMap((bad) =>
     both.flatMap((checkpointing) =>
       both.map((sharded) =>
-        recipeHash(recipe, phase, {
+        recipeHash(phase, {
           'data.bad_images': bad,
           'training.activation_checkpointing': checkpointing,
           'training.optimizer.sharded': sharded,

@@ -57,7 +57,7 @@ const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['opti
  * @throws InputError if `total_batch` is not a multiple of `batch_size`
  */
 export function phaseSettings(
-  recipe: Recipe,
+  recipe: Pick<Recipe, 'training'>,
   override: TrainingOverride,
   ofPhase: TrainingOverride = {},
 ): TrainingSettings {

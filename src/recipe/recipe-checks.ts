@@ -1,7 +1,8 @@
 import { InputError } from '../base/errors.js';
 import { familyOf } from '../models/families/families.js';
-import { type Phase, phasesOf } from './phases.js';
-import { isTogether, sharesWithOthers, targetDepths } from './recipe-model.js';
+import { compile } from './compile.js';
+import type { Phase } from './phase.js';
+import { targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
 
 /**
@@ -42,7 +43,8 @@ export function checkTogether(recipe: Recipe, source: string): void {
     });
   }
   if (recipe.incubation === 'none') requireUndivided(recipe, source);
-  requireSharable(recipe, source);
+  const all = compile(recipe);
+  requireSharable(all, source);
   const count = targetDepths(recipe).length;
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
     if (Number(index) >= count) {
@@ -53,7 +55,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   }
   const { augment } = data;
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
-  for (const { name, settings } of phasesOf(recipe)) {
+  for (const { name, settings } of all) {
     if (!mixes || settings.batch_size % 2 === 0) continue;
     throw new InputError(`${source}: ${name}: batch_size ${settings.batch_size} is odd`, {
       hint: 'mixup and cutmix pair the images of a batch: choose an even batch_size, or turn them off',
@@ -79,10 +81,10 @@ function requireUndivided({ start, phases }: Recipe, source: string): void {
 }
 
 /** Drop-path rates rise over the depth of a hybrid, so hybrids of different depths have different rates in the shared prefix. */
-function requireSharable(recipe: Recipe, source: string): void {
-  const modules = phasesOf(recipe).filter(({ name }) => sharesWithOthers(recipe, name));
+function requireSharable(phases: readonly Phase[], source: string): void {
+  const modules = phases.filter(({ isShareable }) => isShareable);
   const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
-  if (!isTogether(recipe) || new Set(modules.map(depthOf)).size <= 1) return;
+  if (new Set(modules.map(depthOf)).size <= 1) return;
   if (modules.every(({ settings }) => settings.drop_path === 0)) return;
   throw new InputError(`${source}: incubation.together: modules of other depths have other drop-path rates`, {
     hint: 'choose modules of one depth, or phases.MT.drop_path: 0',

@@ -47,7 +47,7 @@ const augment = z.union([
 /** Mean and standard deviation of ImageNet's channels, for pixel values from 0 to 1. */
 export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-export const data = z
+export const dataSection = z
   .strictObject({
     format: z
       .enum(DATA_FORMATS)
@@ -108,4 +108,4 @@ export const data = z
   .describe('The images.');
 
 /** The images of a recipe, and how they are read and augmented. */
-export type DataSettings = z.output<typeof data>;
+export type DataSettings = z.output<typeof dataSection>;

@@ -6,17 +6,20 @@ import type { ModelConfig } from '../models/family.js';
 import type { Blueprint } from '../models/staged.js';
 import type { Recipe } from './recipe-schema.js';
 
+type ModelOfRecipe = Pick<Recipe, 'model' | 'name'>;
+type DividedModel = Pick<Recipe, 'model' | 'name' | 'incubation'>;
+
 /** The geometry of a recipe's target model. */
-export function modelConfigOf({ model, name }: Pick<Recipe, 'model' | 'name'>): ModelConfig {
+export function modelConfigOf({ model, name }: ModelOfRecipe): ModelConfig {
   return familyOf(model).configOf(model, name);
 }
 
-export function blueprintOf(recipe: Recipe): Blueprint {
+export function blueprintOf(recipe: ModelOfRecipe): Blueprint {
   return familyOf(recipe.model).blueprint(modelConfigOf(recipe));
 }
 
 /** Number of blocks in each module of the recipe's target model. An undivided model counts as one module. */
-export function targetDepths(recipe: Recipe): number[] {
+export function targetDepths(recipe: DividedModel): number[] {
   const { depth } = blueprintOf(recipe);
   if (recipe.incubation === 'none') return [depth];
   const { modules, depths } = recipe.incubation;
@@ -29,21 +32,12 @@ export function targetDepths(recipe: Recipe): number[] {
 }
 
 /** Number of blocks in each stage of the recipe's meta model. Empty if the model is not divided. */
-export function metaDepthsOf(recipe: Recipe): number[] {
+export function metaDepthsOf(recipe: DividedModel): number[] {
   const { incubation } = recipe;
   return incubation === 'none' ? [] : metaDepths(targetDepths(recipe).length, incubation.meta_depth);
 }
 
 /** Whether the recipe's modules see the same batches, and share a process if they share a device. */
-export function isTogether({ incubation }: Recipe): boolean {
+export function isDividedTogether({ incubation }: Pick<Recipe, 'incubation'>): boolean {
   return incubation !== 'none' && incubation.together;
-}
-
-/** Whether the phase is a module that trains together with other modules. One with its own settings or images does not. */
-export function sharesWithOthers(recipe: Recipe, name: string): boolean {
-  return (
-    isTogether(recipe) &&
-    name.startsWith('MT/') &&
-    recipe.phases.modules?.[name.slice('MT/'.length)] === undefined
-  );
 }

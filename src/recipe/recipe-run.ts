@@ -10,7 +10,7 @@ const tensorboard = z.strictObject({
     .default(null),
 });
 
-export const run = z
+export const runSection = z
   .strictObject({
     device: z
       .string()
@@ -46,4 +46,4 @@ export const run = z
   .describe('How this machine is used. Does not change results beyond float rounding.');
 
 /** How this machine is used. */
-export type RunSettings = z.output<typeof run>;
+export type RunSettings = z.output<typeof runSection>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { modelSection } from '../models/families/families.js';
-import { data } from './recipe-data.js';
-import { run } from './recipe-run.js';
+import { dataSection } from './recipe-data.js';
+import { runSection } from './recipe-run.js';
 import { start } from './recipe-start.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';
 import { count } from './recipe-values.js';
@@ -55,11 +55,11 @@ export const recipeSchema = z.strictObject({
   seed: z.int().min(0).default(0),
   model: modelSection,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
-  data,
+  data: dataSection,
   start: start.prefault({}),
   training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),
   phases: phases.prefault({}),
-  run: run.prefault({}),
+  run: runSection.prefault({}),
   versions: z
     .record(z.string(), z.string())
     .describe('What a run was made with; written by the program.')

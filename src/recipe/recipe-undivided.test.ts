@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { planRun } from '../plan/plan.js';
+import { planRun } from '../launch/plan-recipe.js';
 import { planDevices } from '../plan/plan-devices.js';
-import { phasesOf } from './phases.js';
+import { compile } from './compile.js';
 import { defineRecipe } from './recipe.js';
 import type { RecipeInput } from './recipe-schema.js';
 
@@ -17,7 +17,7 @@ const recipeOf = (rest: Omit<Partial<RecipeInput>, 'name'>) =>
 
 test('without incubation a recipe is E2E alone, of one stage, whatever it says of other phases', () => {
   const recipe = recipeOf({ phases: { PT: { epochs: 9 }, FT: { epochs: 9 }, E2E: { epochs: 3 } } });
-  expect(phasesOf(recipe).map(({ name, depths, sources }) => [name, depths, sources])).toEqual([
+  expect(compile(recipe).map(({ name, depths, sources }) => [name, depths, sources])).toEqual([
     ['E2E', [12], [null]],
   ]);
   const plan = planRun(recipe, 100);
@@ -33,7 +33,7 @@ test('on devices there is a schedule of E2E, and none of what is not there', () 
   const recipe = recipeOf({ training: { batch_size: 10, accumulate: 5 }, phases: { E2E: { epochs: 2 } } });
   const network = { bandwidth: 1e9, overlap: 0 };
   const plan = planRun(recipe, 100);
-  const of = (devices: number) => planDevices(recipe, plan, { devices, stepSeconds: null, network });
+  const of = (devices: number) => planDevices(compile(recipe), plan, { devices, stepSeconds: null, network });
   expect(of(5).incubation).toBeNull();
   // Five micro-batches a step: a fifth of the time.
   expect((of(1).end_to_end?.wall ?? 0) / (of(5).end_to_end?.wall ?? 0)).toBeCloseTo(5, 9);
@@ -41,7 +41,7 @@ test('on devices there is a schedule of E2E, and none of what is not there', () 
 
 test('weights of a whole model are tuned by FT, with a baseline of the same cost', () => {
   const recipe = recipeOf({ start: { model: 'some.pth' }, phases: { FT: { epochs: 2 }, E2E: {} } });
-  expect(phasesOf(recipe).map(({ name, sources }) => [name, sources])).toEqual([
+  expect(compile(recipe).map(({ name, sources }) => [name, sources])).toEqual([
     ['FT', ['start.model']],
     ['E2E', [null]],
   ]);

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { liveHolder } from '../files/folder-lock.js';
+import { recipeOfRun } from '../launch/run-recipe.js';
 import { outputOf, readJobs } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
-import { recipeOfRun } from '../phase/run-recipe.js';
-import { needsOf, phasesOf as recipePhases } from '../recipe/phases.js';
+import { compile } from '../recipe/compile.js';
+import { needsOf } from '../recipe/phase.js';
 import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
@@ -107,7 +108,7 @@ function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs
 
 function unplannedPhases(runDir: string): ReturnType<typeof phasesOf> {
   try {
-    const phases = recipePhases(recipeOfRun(runDir));
+    const phases = compile(recipeOfRun(runDir));
     return phases.map((phase) => ({ phase: phase.name, steps: null, needs: needsOf(phase) }));
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

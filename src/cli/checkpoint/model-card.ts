@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { recipeOfRun } from '../../launch/run-recipe.js';
 import type { Layout } from '../../models/family.js';
 import { vitConfigOf } from '../../models/vit/section.js';
 import { inferGeometry } from '../../models/vit/weights-geometry.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
 import { classesOf, runAbove } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelCard } from '../../report/model-card.js';

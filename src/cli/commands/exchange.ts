@@ -5,10 +5,10 @@ import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../files/folder-lock.js';
 import { packModule, packWork } from '../../launch/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../launch/exchange/bundle-unpack.js';
+import { recipeOfRun } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import { phasesOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
+import type { PhaseName } from '../../recipe/phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import { note, print } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
@@ -43,7 +43,7 @@ function packHint(path: string, out: string): string {
   if (!existsSync(runFolder(path).recipe)) {
     return 'give the folder of a module, such as runs/x/MT/1, to pack it; or a run and --for MT/1 to pack work';
   }
-  const modules = phasesOf(recipeOfRun(path)).filter(({ name }) => name.startsWith('MT/'));
+  const modules = compile(recipeOfRun(path)).filter(({ name }) => name.startsWith('MT/'));
   const done = modules.find(({ name }) => readResult(path, name) !== undefined);
   const [next = done] = modules.filter(({ name }) => readResult(path, name) === undefined);
   const commands = [

@@ -7,10 +7,11 @@ import { holdRun } from '../../launch/hold-run.js';
 import { kubernetesYaml } from '../../launch/kubernetes-jobs.js';
 import { reopenLost } from '../../launch/lost-weights.js';
 import { prepareRun } from '../../launch/prepare.js';
+import { isChangedRecipe } from '../../launch/run-recipe.js';
 import { type SlurmJob, slurmFolder } from '../../launch/slurm/slurm-jobs.js';
 import { phaseJobs, submitRun } from '../../launch/slurm-run.js';
-import { isChangedRecipe } from '../../phase/run-recipe.js';
-import { type Phase, type PhaseName, phasesOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
+import type { Phase, PhaseName } from '../../recipe/phase.js';
 import type { WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
@@ -98,7 +99,7 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 async function submit({ written, runDir, only, options }: Launch): Promise<SlurmJob[]> {
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
-  reopenLost({ recipe, runDir, only }, note);
+  reopenLost({ phases: compile(recipe), runDir, only }, note);
   return submitRun({ recipe, runDir, command: phaseCommand(options), phases: wanted(recipe, only) });
 }
 
@@ -110,6 +111,7 @@ export function refuseKubernetes(given: string): never {
 }
 
 function wanted(recipe: Recipe, only: readonly PhaseName[] | undefined): Phase[] {
+  const phases = compile(recipe);
   // Always in the order of the phases, not in the order of `only`.
-  return only === undefined ? phasesOf(recipe) : phasesOf(recipe).filter(({ name }) => only.includes(name));
+  return only === undefined ? phases : phases.filter(({ name }) => only.includes(name));
 }

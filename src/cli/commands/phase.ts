@@ -8,12 +8,15 @@ import type { FailureKind, failureMessage } from '../../launch/phase-process.js'
 import { prepareRun } from '../../launch/prepare.js';
 import { endWithParent } from '../../launch/processes/orphan-guard.js';
 import { createProgressSender } from '../../launch/processes/progress-sender.js';
+import { recipeOfRun, writtenRecipeOf } from '../../launch/run-recipe.js';
+import { runRecipePhase } from '../../launch/run-recipe-phase.js';
 import { incubateTogether } from '../../launch/together/incubate-together.js';
 import { changedThreads } from '../../phase/changed-threads.js';
 import { openLog } from '../../phase/observe/phase-log.js';
-import { type PhaseRun, runPhase } from '../../phase/run-phase.js';
-import { recipeOfRun, writtenRecipeOf } from '../../phase/run-recipe.js';
-import { needsOf, type PhaseName, phaseOf, phasesNamed, phasesOf, withNeeds } from '../../recipe/phases.js';
+import type { PhaseRun } from '../../phase/run-phase.js';
+import { compile } from '../../recipe/compile.js';
+import { needsOf, type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
+import { phaseNamed, phasesNamed } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { labelledScore } from '../../run/metric.js';
@@ -59,7 +62,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const opened = openRun(recipeOrRun, options);
     const given = opened.recipe;
     runDir = opened.runDir;
-    phases = phasesNamed(given, list(name));
+    phases = phasesNamed(compile(given), list(name));
     if (process.send === undefined) records = phases.map((phase) => ownRecord(runDir, phase, process.env));
     const threads = options.threads ?? threadsOf(given);
     setThreads(threads);
@@ -78,7 +81,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const prepared = opened.isPrepared
       ? given
       : await prepare(opened.written, runDir, { group, acceptDataChange });
-    for (const phase of phases) requireDone(given, phase, runDir);
+    for (const phase of phases) requireDone(compile(given), phase, runDir);
 
     // Other processes on this machine need cores too.
     const workers = group !== undefined && given.run.workers === 'auto' ? threads : given.run.workers;
@@ -86,7 +89,6 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const onProgress = createProgressSender();
     if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
     const run: Omit<PhaseRun, 'phase'> = {
-      recipe,
       runDir,
       device,
       onProgress,
@@ -97,8 +99,11 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     };
     const [phase] = phases;
     isUnderWay = true;
+    const compiled = compile(recipe).filter(({ name }) => phases.includes(name));
     const results =
-      phases.length > 1 ? await incubateTogether(run, phases) : [await runPhase({ ...run, phase, group })];
+      phases.length > 1
+        ? await incubateTogether(run, compiled)
+        : [await runRecipePhase({ ...run, recipe, phase, group })];
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       for (const record of records) record.done();
@@ -169,11 +174,11 @@ function requireOneOrAlone(phases: readonly PhaseName[], group: ProcessGroup | u
   });
 }
 
-function requireDone(recipe: Recipe, name: PhaseName, runDir: string): void {
+function requireDone(all: readonly Phase[], name: PhaseName, runDir: string): void {
   const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
-  const missing = needsOf(phaseOf(recipe, name)).filter((need) => !isDone(need));
+  const missing = needsOf(phaseNamed(all, name)).filter((need) => !isDone(need));
   if (missing.length === 0) return;
-  const before = withNeeds(phasesOf(recipe), missing, isDone);
+  const before = withNeeds(all, missing, isDone);
   throw new InputError(`${name} starts from ${missing.join(', ')}, not done yet in ${runDir}`, {
     hint: `run it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
   });

@@ -2,8 +2,7 @@ import type { Network } from '../../plan/parallel-time.js';
 import type { RunPlan } from '../../plan/plan.js';
 import { type DevicesPlan, planDevices, type StepSeconds, type StepTimes } from '../../plan/plan-devices.js';
 import type { Schedule } from '../../plan/schedule.js';
-import { phaseOf } from '../../recipe/phases.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase } from '../../recipe/phase.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../terminal/output.js';
 
@@ -17,10 +16,10 @@ interface Asked {
 }
 
 /** `plan --devices`: prints when and where each phase would run, and the total time. */
-export function printSchedules(recipe: Recipe, run: RunPlan, asked: Asked): void {
-  const plans = asked.devices.map((devices) => planDevices(recipe, run, { ...asked, devices }));
+export function printSchedules(phases: readonly Phase[], run: RunPlan, asked: Asked): void {
+  const plans = asked.devices.map((devices) => planDevices(phases, run, { ...asked, devices }));
   if (asked.json) printJson(json(run, plans, asked));
-  else print(...text(recipe, run, plans, asked));
+  else print(...text(phases, run, plans, asked));
 }
 
 function json(run: RunPlan, plans: readonly DevicesPlan[], { stepSeconds, network }: Asked) {
@@ -61,7 +60,7 @@ function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {
   };
 }
 
-function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked: Asked): string[] {
+function text(phases: readonly Phase[], run: RunPlan, plans: readonly DevicesPlan[], asked: Asked): string[] {
   const isTimed = asked.stepSeconds !== null;
   const time = isTimed ? duration : (macs: number) => `${withPrefix(macs)}MAC`;
   const held = (of: Schedule) => (isTimed ? significant(of.deviceTime / 3600) : time(of.deviceTime));
@@ -90,7 +89,7 @@ function text(recipe: Recipe, run: RunPlan, plans: readonly DevicesPlan[], asked
     '',
     ...(plans.length === 1 && incubation !== null ? [...gantt(incubation, time), ''] : []),
     ...notes(asked),
-    ...limit(recipe, run, Math.max(...asked.devices)),
+    ...limit(phases, Math.max(...asked.devices)),
     ...(baseline === null ? ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'] : []),
   ];
 }
@@ -127,9 +126,8 @@ function notes({ stepsFrom, network: { bandwidth, overlap } }: Asked): string[] 
 }
 
 /** A note if phases cannot use all devices. */
-function limit(recipe: Recipe, { phases }: RunPlan, devices: number): string[] {
-  const shared = phases.map(({ phase }) => phaseOf(recipe, phase).settings);
-  const most = Math.max(...shared.map(({ accumulate }) => accumulate));
+function limit(phases: readonly Phase[], devices: number): string[] {
+  const most = Math.max(...phases.map(({ settings }) => settings.accumulate));
   if (most >= devices) return [];
   return [
     `A phase uses at most as many devices as a step has micro-batches: ${most} here. A smaller training.batch_size with the`,

@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { elementCount } from '../../base/tensor-data.js';
 import type { Batch } from '../../data/dataset.js';
 import { assemble } from '../../method/assemble.js';
-import { optimizerOf, taskOf } from '../../phase/phase-recipe.js';
+import { optimizerOf } from '../../phase/phase-recipe.js';
 import { scheduleOf } from '../../phase/phase-schedule.js';
 import type { PhasePlan } from '../../plan/plan.js';
 import type { StepTimes } from '../../plan/plan-devices.js';
-import { phaseOf } from '../../recipe/phases.js';
-import { blueprintOf } from '../../recipe/recipe-model.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase } from '../../recipe/phase.js';
+import type { RunSettings } from '../../recipe/recipe-run.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
@@ -20,35 +19,39 @@ const STEPS = 6;
 /**
  * Measures the step times of each phase on this machine with a few steps on random images: medians, and the extra time of the
  * first step.
+ * @param plans of the phases, in the same order
  */
-export async function measure(recipe: Recipe, plans: readonly PhasePlan[]): Promise<Map<string, StepTimes>> {
-  if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
-  const device = openDevice(recipe.run.device);
+export async function measure(
+  run: Pick<RunSettings, 'threads' | 'device'>,
+  phases: readonly Phase[],
+  plans: readonly PhasePlan[],
+): Promise<Map<string, StepTimes>> {
+  if (run.threads !== 'auto') setThreads(run.threads);
+  const device = openDevice(run.device);
   const seconds = new Map<string, StepTimes>();
-  for (const plan of plans) seconds.set(plan.phase, await timesOf(recipe, plan, device));
+  for (const [i, plan] of plans.entries()) seconds.set(plan.phase, await timesOf(phases[i], plan, device));
   // Here the first phase pays the start-up cost for all; in a run, every phase has its own process and pays it.
   const start = Math.max(...[...seconds.values()].map((times) => times.start));
   return new Map([...seconds].map(([phase, times]) => [phase, { ...times, start }]));
 }
 
-async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise<StepTimes> {
-  const phase = phaseOf(recipe, plan.phase);
+async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<StepTimes> {
   const { settings } = phase;
-  const generator = new Generator().seed([recipe.seed, 'measure', phase.name]);
+  const generator = new Generator().seed([phase.seed, 'measure', phase.name]);
   const stages = phase.depths.map(() => null);
   const { regimes } = phase;
   const context = { device, dtype: 'F32', generator } as const;
   const options = { regimes, dropPath: settings.drop_path, target: phase.target };
-  const model = assemble(blueprintOf(recipe), phase.depths, stages, context, options);
+  const model = assemble(phase.blueprint, phase.depths, stages, context, options);
   const milliseconds: number[] = [];
   const updates: number[] = [];
   const optimizer = optimizerOf(phase, model);
   await train({
     model,
-    task: taskOf(recipe, phase, device),
+    task: phase.task(device),
     optimizer: { ...optimizer, step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)) },
     schedule: scheduleOf(phase, plan),
-    batches: randomBatches(recipe, settings.batch_size, STEPS * settings.accumulate),
+    batches: randomBatches(phase, settings.batch_size, STEPS * settings.accumulate),
     fromStep: 0,
     steps: STEPS,
     accumulate: settings.accumulate,
@@ -57,7 +60,7 @@ async function timesOf(recipe: Recipe, plan: PhasePlan, device: string): Promise
     activationCheckpointing: settings.activation_checkpointing,
     device,
     generator,
-    seed: recipe.seed,
+    seed: phase.seed,
     phase: phase.name,
     afterStep: (report) => {
       milliseconds.push(report.milliseconds);
@@ -84,7 +87,7 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-async function* randomBatches({ model }: Recipe, size: number, count: number): AsyncGenerator<Batch> {
+async function* randomBatches({ model }: Phase, size: number, count: number): AsyncGenerator<Batch> {
   const { channels, classes, image_size: side } = model;
   const images = randomBytes(size * channels * side * side);
   const indices = Int32Array.from({ length: size }, (_, i) => i);

@@ -2,7 +2,8 @@ import { imagesLeft, openImages, trainImageCount, trainImagesOf } from '../../ph
 import type { CostRatios } from '../../plan/cost-variants.js';
 import { checkedPlan } from '../../plan/enough-images.js';
 import type { PhasePlan, RunPlan, TrainImages } from '../../plan/plan.js';
-import { phasesOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
+import type { Phase } from '../../recipe/phase.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
@@ -33,13 +34,14 @@ type Seconds = ReadonlyMap<string, number>;
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
   const { recipe, trainImages } = await imagesOfPlan(written, options.images);
-  const run = checkedPlan(recipe, trainImages);
-  const stepSeconds = await stepSecondsOf(recipe, run, options);
+  const phases = compile(recipe);
+  const run = checkedPlan(phases, trainImages);
+  const stepSeconds = await stepSecondsOf(recipe, phases, run, options);
   if (options.devices !== undefined) {
     const { bandwidth, overlap, json } = options;
     const network = { bandwidth: bandwidth * 1e9, overlap };
     const asked = { devices: options.devices, stepSeconds, stepsFrom: sourceOf(options), network, json };
-    return (await import('./plan-devices.js')).printSchedules(recipe, run, asked);
+    return (await import('./plan-devices.js')).printSchedules(phases, run, asked);
   }
   const time: Seconds = new Map(
     run.phases.flatMap(({ phase, steps }) => {
@@ -64,24 +66,35 @@ async function imagesOfPlan(
   if (remote.length === 0) {
     const { startedRecipe } = await import('./start.js');
     const started = await startedRecipe({ ...written, recipe }, defaultFolder(recipe));
-    return { recipe: started, trainImages: trainImagesOf(started, openImages(started).train.length) };
+    return {
+      recipe: started,
+      trainImages: trainImagesOf(compile(started)[0], openImages(started).train.length),
+    };
   }
   note(`not checked: ${remote.join(', ')} (not downloaded yet; run downloads and checks it)`);
   const isHeadUnknown = [recipe.start.model, recipe.start.meta].some((name) => remote.includes(name ?? ''));
-  return { recipe, trainImages: trainImagesOf(recipe, trainImageCount(recipe, { isHeadUnknown })) };
+  return {
+    recipe,
+    trainImages: trainImagesOf(compile(recipe)[0], trainImageCount(recipe, { isHeadUnknown })),
+  };
 }
 
 /** The recipe's weights that are on the hub and not in the cache. */
 function remoteWeights(recipe: Recipe): string[] {
   const { meta, model } = recipe.start;
-  const teachers = phasesOf(recipe).map(({ settings }) => settings.distill?.teacher);
+  const teachers = compile(recipe).map(({ settings }) => settings.distill?.teacher);
   const names = [meta, model, ...teachers].filter((name) => name !== undefined);
   return [...new Set(names)].filter((name) => !isLocal(name));
 }
 
-async function stepSecondsOf(recipe: Recipe, run: RunPlan, { measure, stepMs }: PlanOptions) {
+async function stepSecondsOf(
+  { run: machine }: Pick<Recipe, 'run'>,
+  phases: readonly Phase[],
+  run: RunPlan,
+  { measure, stepMs }: PlanOptions,
+) {
   if (stepMs !== undefined) return readStepTimes(stepMs, run.phases);
-  return measure ? (await import('./plan-measure.js')).measure(recipe, run.phases) : null;
+  return measure ? (await import('./plan-measure.js')).measure(machine, phases, run.phases) : null;
 }
 
 function sourceOf({ measure, stepMs }: PlanOptions): string | null {

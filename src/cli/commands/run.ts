@@ -8,14 +8,14 @@ import { reopenLost } from '../../launch/lost-weights.js';
 import { runPipeline } from '../../launch/pipeline.js';
 import { type PreparedRun, prepareRun } from '../../launch/prepare.js';
 import { recordedRecipe } from '../../launch/recorded-choices.js';
+import { writtenRecipeOf } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
-import { writtenRecipeOf } from '../../phase/run-recipe.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import { phasesNamed, phasesOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
+import type { Phase, PhaseName } from '../../recipe/phase.js';
+import { phasesNamed } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
 import { newestStep } from '../../run/checkpoint-store.js';
 import { hasBegun, runFolder } from '../../run/run-folder.js';
 import { createProgress } from '../progress/progress.js';
@@ -53,7 +53,7 @@ const TICK_MS = 250;
 export async function run(recipeOrRun: string, options: RunOptions): Promise<void> {
   const { written, runDir } = openRun(recipeOrRun, options);
   const { recipe } = written;
-  const only = options.only && phasesNamed(recipe, options.only);
+  const only = options.only && phasesNamed(compile(recipe), options.only);
   const launch = { recipe, written, runDir, only, options };
   if (options.dryRun) return printLaunch(recipeOrRun, options.launcher ?? 'local', launch);
   if (options.launcher === 'kubernetes') refuseKubernetes(recipeOrRun);
@@ -100,33 +100,34 @@ async function prepare({
   if (!isAllDone(written.recipe, runDir, only))
     await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
-  if (hasBegun(runDir)) await checkParents(recipe, runDir, only, options.force);
+  const phases = compile(recipe);
+  if (hasBegun(runDir)) await checkParents(phases, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
   // With Slurm, this point is only reached if all phases are done, so nothing is trained on this machine.
-  if (options.launcher !== 'slurm') reopenLost({ recipe, runDir, only }, note);
-  if (!isAllDone(recipe, runDir, only)) await checkImagesOnce(recipe, runDir, options.quiet);
+  if (options.launcher !== 'slurm') reopenLost({ phases, runDir, only }, note);
+  if (!isAllDone(recipe, runDir, only)) await checkImagesOnce(phases[0], runDir, options.quiet);
   return prepared;
 }
 
 /** Checks the images with a progress line on a terminal. */
-async function checkImagesOnce(recipe: Recipe, runDir: string, quiet: boolean | undefined): Promise<void> {
+async function checkImagesOnce(phase: Phase, runDir: string, quiet: boolean | undefined): Promise<void> {
   const progress = progressLine(process.stderr, 'of the images to evaluate on are checked');
   const onProgress = quiet ? undefined : progress.show;
-  await requireReadableImages(recipe, runDir, { onProgress }).finally(progress.clear);
+  await requireReadableImages(phase, runDir, { onProgress }).finally(progress.clear);
 }
 
 /** Checks the phases that FT will be assembled from, as far as they exist, before hours are spent on training. */
 async function checkParents(
-  recipe: Recipe,
+  phases: readonly Phase[],
   runDir: string,
   only: readonly PhaseName[] | undefined,
   force: boolean | undefined,
 ): Promise<void> {
-  const assembled = phasesOf(recipe).find(({ name }) => name === 'FT');
+  const assembled = phases.find(({ name }) => name === 'FT');
   if (assembled === undefined || !(only?.includes('FT') ?? true)) return;
   const isBegun = newestStep(runFolder(runDir).phase('FT').root) > 0;
-  if (!isBegun) await requireOneParent(recipe, runDir, assembled, { force, note });
+  if (!isBegun) await requireOneParent(assembled, runDir, { force, note });
 }
 
 async function trainAndConclude(

@@ -2,14 +2,13 @@ import { errorText, InputError } from '../../base/errors.js';
 import { freePath } from '../../base/free-path.js';
 import { ownCommand } from '../../base/shell.js';
 import { readModelFile } from '../../models/model-file/model-file.js';
-import { dataOwnerOf } from '../../phase/images/run-data.js';
 import type { DataChange } from '../../phase/images/run-data-file.js';
 import { identityOf, readRunData } from '../../phase/images/run-data-file.js';
 import { type ParentOptions, RISK, requireFits, short } from '../../phase/one-parent.js';
 import { metaStages } from '../../phase/phase-model.js';
 import { lineageIn, weightsHash } from '../../recipe/lineage.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase, PhaseName } from '../../recipe/phase.js';
+import { dataOwnerOf } from '../../recipe/phase-data.js';
 import { wholeModel } from '../../run/checkpoint-store.js';
 import { readMetrics } from '../../run/metrics-log.js';
 import type { PhaseResult } from '../../run/records.js';
@@ -27,12 +26,13 @@ export interface ModuleOptions extends ParentOptions {
  */
 export async function requireModule(
   bundle: string,
-  name: PhaseName,
-  place: { readonly recipe: Recipe; readonly runDir: string; readonly folder: string },
+  phase: Phase,
+  place: { readonly runDir: string; readonly folder: string },
   options: ModuleOptions,
 ): Promise<DataChange | undefined> {
   const { force = false, note } = options;
-  const { recipe, runDir, folder } = place;
+  const { name } = phase;
+  const { runDir, folder } = place;
   const { steps } = requireRecords(bundle, folder, name);
   const found = wholeModel(runFolder(folder).phase(name).root, steps);
   if ('reason' in found) {
@@ -41,10 +41,10 @@ export async function requireModule(
   const { checkpoint } = found;
   const { model } = checkpoint.manifest;
   if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
-  requireFits(recipe, runDir, name, checkpoint.manifest);
+  requireFits(phase, runDir, checkpoint.manifest);
 
-  const change = requireSameImages(name, place, checkpoint.manifest, options);
-  const problem = await strangeParent(name, place, checkpoint);
+  const change = requireSameImages(phase, runDir, checkpoint.manifest, options);
+  const problem = await strangeParent(phase, runDir, checkpoint);
   if (problem === undefined) return change;
   if (force) {
     note(`${problem}. Forced: ${RISK}`);
@@ -62,12 +62,12 @@ function packCommand(runDir: string, name: PhaseName): string {
 
 /** Checks that the module was trained on the run's images, if both are known. */
 function requireSameImages(
-  name: PhaseName,
-  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  { name, dataOfRun }: Phase,
+  runDir: string,
   manifest: Readonly<Record<string, unknown>>,
   { force = false, acceptDataChange = force, note }: ModuleOptions,
 ): DataChange | undefined {
-  const wanted = identityOf(readRunData(runDir), dataOwnerOf(recipe, name));
+  const wanted = identityOf(readRunData(runDir), dataOwnerOf(dataOfRun, name));
   const { digest, train_images: images } = Object(manifest.data);
   if (digest !== undefined && digest === wanted?.digest) return undefined;
   if (typeof digest !== 'string') {
@@ -105,11 +105,12 @@ export function requireRecords(bundle: string, folder: string, name: PhaseName):
 }
 
 async function strangeParent(
-  name: PhaseName,
-  { recipe, runDir }: { readonly recipe: Recipe; readonly runDir: string },
+  phase: Phase,
+  runDir: string,
   checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
 ): Promise<string | undefined> {
-  const meta = await metaStages(recipe, runDir);
+  const { name, start } = phase;
+  const meta = await metaStages(phase, runDir);
   if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
   const own = weightsHash(meta);
   const parent = lineageIn(checkpoint.manifest)?.parent;
@@ -119,7 +120,7 @@ async function strangeParent(
   // A manifest is easily forged, so compare the frozen stages themselves. A new head does not come from the meta model.
   const { stages } = await readModelFile(checkpoint.folder);
   const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
-  const isHead = (key: string) => recipe.start.head === 'new' && /^head(_dist)?\./.test(key);
+  const isHead = (key: string) => start.head === 'new' && /^head(_dist)?\./.test(key);
   const frozen = (all: typeof stages) =>
     weightsHash(all.map((stage, i) => new Map([...stage].filter(([key]) => isCompared(i) && !isHead(key)))));
   return frozen(stages) === frozen(meta)

@@ -7,16 +7,18 @@ import { ownCommand } from '../../base/shell.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
 import { readSmall } from '../../files/small-file.js';
 import { type TarFile, writeTar } from '../../files/tar-write.js';
-import { dataOwnerOf } from '../../phase/images/run-data.js';
-import { type DataOwner, identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
+import { identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
 import { readCheckpointFile } from '../../phase/start/checkpoint-file.js';
+import { compile } from '../../recipe/compile.js';
 import { lineageIn } from '../../recipe/lineage.js';
-import { type Phase, type PhaseName, phaseOf, phasesOf, withNeeds } from '../../recipe/phases.js';
+import { type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
+import { type DataOwner, dataOwnerOf } from '../../recipe/phase-data.js';
+import { phaseNamed } from '../../recipe/phases.js';
 import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
+import { recipeOfRun } from '../run-recipe.js';
 import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 
 /** A file of a bundle, with its size and hash. */
@@ -39,17 +41,18 @@ interface Packed extends BundleFile {
  */
 export async function packWork(runDir: string, name: PhaseName, out: string): Promise<BundleContent> {
   const recipe = recipeOfRun(runDir);
-  const phase = phaseOf(recipe, name);
+  const phases = compile(recipe);
+  const phase = phaseNamed(phases, name);
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
   const weights =
     imported === undefined
-      ? phaseFiles(runDir, phaseOf(recipe, 'PT'), phasesOf(recipe))
+      ? phaseFiles(runDir, phaseNamed(phases, 'PT'), phases)
       : [await metaFile(imported, recipe.start.weights)];
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
   const own = { ...withoutMachine(recipe), start };
-  const parent = await metaHash(recipe, runDir);
-  const data = bundledData(runDir, dataOwnerOf(recipe, phase.name));
+  const parent = await metaHash(phase, runDir);
+  const data = bundledData(runDir, dataOwnerOf(phase.dataOfRun, phase.name));
   const files = [inMemory('recipe.json', json(own)), ...data, ...weights];
   return write(out, { kind: 'work', phase: phase.name, parent: parent ?? null }, files);
 }
@@ -69,8 +72,8 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
  */
 export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);
-  const recipe = recipeOfRun(runDir);
-  const files = phaseFiles(runDir, phaseOf(recipe, name), phasesOf(recipe));
+  const phases = compile(recipeOfRun(runDir));
+  const files = phaseFiles(runDir, phaseNamed(phases, name), phases);
   const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;
   return write(out, { kind: 'module', phase: name, parent: parent ?? null }, files);

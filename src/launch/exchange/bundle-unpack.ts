@@ -14,11 +14,13 @@ import { withFile } from '../../files/file-bytes.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { recordChange } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
-import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
+import type { PhaseName } from '../../recipe/phase.js';
+import { phaseNamed, phaseOf } from '../../recipe/phases.js';
 import { checkedRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
+import { recipeOfRun } from '../run-recipe.js';
 import { type BundleContent, withoutMachine } from './bundle.js';
 import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
 import type { ModuleOptions } from './bundle-checks.js';
@@ -77,13 +79,14 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
     if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
     const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle);
-    phaseOf(given, content.phase as PhaseName);
+    const name = content.phase as PhaseName;
+    phaseOf(given, name);
     const at = (root: string): Recipe =>
       given.start.meta === undefined
         ? given
         : { ...given, start: { ...given.start, meta: join(root, 'start', basename(given.start.meta)) } };
     if (given.start.meta === undefined) requireRecords(bundle, folder, 'PT');
-    if ((await metaHash(at(folder), folder)) !== content.parent) {
+    if ((await metaHash(phaseOf(at(folder), name), folder)) !== content.parent) {
       throw damaged(bundle, 'its meta model is not the one that it names');
     }
     writeJsonAtomic(runFolder(folder).recipe, at(target));
@@ -112,19 +115,19 @@ export async function unpackModule(
   runDir: string,
   options: UnpackOptions,
 ): Promise<Unpacked> {
-  const recipe = recipeOfRun(runDir);
+  const phases = compile(recipeOfRun(runDir));
   return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
     if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
     const name = content.phase as PhaseName;
-    phaseOf(recipe, name);
-    const change = await requireModule(bundle, name, { recipe, runDir, folder }, options);
+    const phase = phaseNamed(phases, name);
+    const change = await requireModule(bundle, phase, { runDir, folder }, options);
     const { root } = runFolder(runDir).phase(name);
     if (existsSync(join(root, 'checkpoints')) && !options.replace) {
       throw new InputError(`${runDir} has ${name} already`, {
         hint: '--replace moves it, and what starts from it, to previous/',
       });
     }
-    const previous = setAside(runDir, withDependents(recipe, runDir, name));
+    const previous = setAside(runDir, withDependents(phases, runDir, name));
     withFileErrors(root, () => {
       makeFolders(dirname(root));
       moveFolder(runFolder(folder).phase(name).root, root);

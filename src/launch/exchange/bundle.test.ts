@@ -11,12 +11,13 @@ import { tarEntries, windowReader } from '../../files/tar.js';
 import { writeTar } from '../../files/tar-write.js';
 import { weightsOf } from '../../nn/weights.js';
 import { metaHash, phaseModel, phaseStart } from '../../phase/phase-model.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
-import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import type { PhaseName } from '../../recipe/phase.js';
+import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { saveCheckpoint } from '../../run/checkpoint-store.js';
 import type { PhaseResult } from '../../run/records.js';
 import { runFolder, writeResult } from '../../run/run-folder.js';
+import { recipeOfRun } from '../run-recipe.js';
 import { bundleSchema, fileOf } from './bundle.js';
 import { packModule, packWork } from './bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from './bundle-unpack.js';
@@ -43,8 +44,8 @@ async function makeRun(
   writeJsonAtomic(runFolder(runDir).recipe, own);
   for (const name of names) {
     const phase = phaseOf(own, name);
-    const { stages, parent } = await phaseStart(own, phase, { runDir, checkpoint: undefined });
-    const model = weightsOf(phaseModel(own, phase, stages, 'cpu'));
+    const { stages, parent } = await phaseStart(phase, { runDir, checkpoint: undefined });
+    const model = weightsOf(phaseModel(phase, stages, 'cpu'));
     const { root } = runFolder(runDir).phase(name);
     mkdirSync(root, { recursive: true });
     const lineage = { parent, recipe: '0'.repeat(64), data: '0'.repeat(64) };
@@ -116,7 +117,11 @@ beforeEach(async () => {
 
 test('work holds the recipe and the meta model, no optimiser and no path of this machine', async () => {
   const { content, recipe: packed } = readBundle(work);
-  expect(content).toMatchObject({ kind: 'work', phase: 'MT/1', parent: await metaHash(recipe, at('home')) });
+  expect(content).toMatchObject({
+    kind: 'work',
+    phase: 'MT/1',
+    parent: await metaHash(phaseOf(recipe, 'MT/1'), at('home')),
+  });
   expect(Object.keys(content.files).sort()).toEqual([
     ...['latest', 'best', '3/manifest.json', '3/model.safetensors', '3/optimizer.safetensors']
       .map((name) => `PT/checkpoints/${name}`)
@@ -127,7 +132,7 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   expect(packed).toMatchObject({ name: 'small', run: { threads: 'auto' }, data: { format: 'folder' } });
   expect(readFileSync(work).includes('/home/owner')).toBe(false);
   await unpackWork(work, at('stranger'));
-  expect(await metaHash(recipe, at('stranger'))).toBe(content.parent);
+  expect(await metaHash(phaseOf(recipe, 'MT/1'), at('stranger'))).toBe(content.parent);
 });
 
 test('what work says of machines, shell lines above all, is not taken over', async () => {

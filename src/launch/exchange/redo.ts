@@ -6,19 +6,21 @@ import { ownCommand } from '../../base/shell.js';
 import { makeFolders, moveFolder, writeJsonAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { liveHolder } from '../../files/folder-lock.js';
-import { recipeOfPhase } from '../../phase/images/images.js';
-import { checkedImages, dataOwnerOf, dataOwners, imagesPlannedFor } from '../../phase/images/run-data.js';
-import { redoCommand } from '../../phase/recipe-change.js';
-import { recipeOfRun } from '../../phase/run-recipe.js';
+import { checkedImages, imagesPlannedFor } from '../../phase/images/run-data.js';
 import type { RunPlan } from '../../plan/plan.js';
+import { compile } from '../../recipe/compile.js';
 import { recipeHash } from '../../recipe/lineage.js';
-import { dependsOn, type PhaseName, phaseOf, phasesOf } from '../../recipe/phases.js';
+import { dependsOn, type Phase, type PhaseName } from '../../recipe/phase.js';
+import { dataOwnerOf } from '../../recipe/phase-data.js';
+import { phaseNamed } from '../../recipe/phases.js';
 import { targetDepths } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readJson, readResult, runFolder } from '../../run/run-folder.js';
 import { requireSources } from '../lost-weights.js';
 import { planOf } from '../prepare.js';
 import { beginPrevious, moveSummary, nextPrevious } from '../previous.js';
+import { redoCommand } from '../recipe-change.js';
+import { recipeOfRun } from '../run-recipe.js';
 import { forgetJobs } from '../slurm/slurm-jobs.js';
 
 export interface Redone {
@@ -53,16 +55,17 @@ export function redoPhase(
 ): Redone {
   const before = recipeOfRun(runDir);
   const after = recipeOfRun(runDir, settings);
-  phaseOf(after, name);
+  const next = compile(after);
+  const { dataOfRun } = phaseNamed(next, name);
   if (!isDeepStrictEqual(before.start, after.start)) {
     throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });
   }
-  const all = phasesOf(before);
+  const all = compile(before);
   const begun = all
     .map((phase) => phase.name)
     .filter((each) => existsSync(runFolder(runDir).phase(each).root));
   const dependents = begun.filter((each) => each === name || dependsOn(all, each, name));
-  const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, before, after));
+  const changed = begun.filter((each) => !dependents.includes(each) && isChanged(each, all, next));
   // No phase starts from the baseline, so it may change.
   const lost = changed.filter((each) => each !== 'E2E');
   if (lost.length > 0) {
@@ -72,20 +75,18 @@ export function redoPhase(
   const kept = begun.filter((each) => ![...dependents, ...changed].includes(each));
   // Check the images before anything is moved.
   const planned = imagesPlannedFor(runDir);
-  const [{ images }] = dataOwners(after).map((owner) => {
-    const isBegun = kept.some((each) => dataOwnerOf(after, each) === owner);
-    return checkedImages(after, runDir, owner, { acceptChange: options.acceptDataChange, isBegun });
+  const [{ images }] = dataOfRun.owners.map((owner) => {
+    const isBegun = kept.some((each) => dataOwnerOf(dataOfRun, each) === owner);
+    return checkedImages(next[0], runDir, owner, { acceptChange: options.acceptDataChange, isBegun });
   });
-  const plan = planOf(after, images.train.length, (each) =>
-    kept.includes(each) ? planned(each) : undefined,
-  );
+  const plan = planOf(next, images.train.length, (each) => (kept.includes(each) ? planned(each) : undefined));
   const baseline = kept.includes('E2E') ? costsOf(readJson(runFolder(runDir).plan), plan) : undefined;
   const isDone = readResult(runDir, 'E2E') !== undefined;
   // The schedule of an unfinished baseline would change, so it is trained again.
   if (baseline !== undefined && !isDone) changed.push('E2E');
   const moved = [...dependents, ...changed];
   const phases = [...new Set([name, ...moved])];
-  requireSources(after, runDir, phases);
+  requireSources(next, runDir, phases);
   const previous = setAside(runDir, moved);
   writeJsonAtomic(runFolder(runDir).recipe, after);
   writeJsonAtomic(runFolder(runDir).plan, plan);
@@ -105,7 +106,11 @@ function costsOf(...plans: readonly [before: unknown, after: RunPlan]): Redone['
 }
 
 /** The settings that change the number of blocks of a module. */
-export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): string[] {
+export function depthSettings(
+  recipe: Pick<Recipe, 'model' | 'name' | 'incubation'>,
+  name: PhaseName,
+  depth: number,
+): string[] {
   if (!name.startsWith('MT/')) {
     throw new InputError(`${name} is no module: its depth follows from the modules`, {
       hint: 'name one, such as MT/0',
@@ -117,9 +122,8 @@ export function depthSettings(recipe: Recipe, name: PhaseName, depth: number): s
   return [`incubation.depths=${JSON.stringify(depths)}`, `model.depth=${sum}`];
 }
 
-/** The phase and the phases that start from it, without those that do not exist in the run. */
-export function withDependents(recipe: Recipe, runDir: string, name: PhaseName): PhaseName[] {
-  const all = phasesOf(recipe);
+/** The named one of a run's phases, and the phases that start from it, without those that do not exist in the run. */
+export function withDependents(all: readonly Phase[], runDir: string, name: PhaseName): PhaseName[] {
   return all
     .map((phase) => phase.name)
     .filter((each) => each === name || dependsOn(all, each, name))
@@ -159,10 +163,8 @@ function requireIdle(runDir: string, name: PhaseName): void {
   });
 }
 
-function isChanged(name: PhaseName, before: Recipe, after: Recipe): boolean {
-  const [a, b] = [before, after].map((recipe) =>
-    recipeHash(recipeOfPhase(recipe, name), phaseOf(recipe, name)),
-  );
+function isChanged(name: PhaseName, before: readonly Phase[], after: readonly Phase[]): boolean {
+  const [a, b] = [before, after].map((phases) => recipeHash(phaseNamed(phases, name)));
   return a !== b;
 }
 

@@ -9,8 +9,7 @@ import { weightsOf } from '../../nn/weights.js';
 import { checkedImages } from '../../phase/images/run-data.js';
 import { type PhaseRun, runPhase } from '../../phase/run-phase.js';
 import { weightsHash } from '../../recipe/lineage.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import { sharesWithOthers } from '../../recipe/recipe-model.js';
+import type { Phase } from '../../recipe/phase.js';
 import type { PhaseResult } from '../../run/records.js';
 import type { Trainable } from '../../training/trainer.js';
 
@@ -25,31 +24,32 @@ import type { Trainable } from '../../training/trainer.js';
  */
 export async function incubateTogether(
   run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
-  names: readonly PhaseName[],
+  phases: readonly Phase[],
 ): Promise<PhaseResult[]> {
-  const { recipe, runDir } = run;
-  if (!names.every((name) => sharesWithOthers(recipe, name))) {
+  const { runDir } = run;
+  const names = phases.map(({ name }) => name);
+  if (!phases.every(({ isShareable }) => isShareable)) {
     throw new InputError(`${names.join(', ')} cannot be trained together`, {
       hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
     });
   }
   const { acceptDataChange: acceptChange, note } = run;
-  const { images, record } = checkedImages(recipe, runDir, 'run', { acceptChange, note });
+  const { images, record } = checkedImages(phases[0], runDir, 'run', { acceptChange, note });
   record();
-  const members = shareBatches<Batch>(names.length);
+  const members = shareBatches<Batch>(phases.length);
   const prefix = sharedPrefix();
   const requireSame = prefixComparison(run.runDir);
   const ended = await Promise.allSettled(
-    names.map((phase, i) =>
+    phases.map((phase, i) =>
       runPhase({
         ...run,
         phase,
         shared: {
-          others: names.filter((name) => name !== phase),
+          others: names.filter((name) => name !== phase.name),
           images,
           batches: members[i],
           prefix: (model) => {
-            requireSame(phase, model);
+            requireSame(phase.name, model);
             return prefix.of(model);
           },
         },
@@ -64,7 +64,7 @@ export async function incubateTogether(
 }
 
 /** A resumed module has the frozen stages of its own checkpoint. They must be those that the other modules start from. */
-function prefixComparison(runDir: string): (phase: PhaseName, model: Trainable) => void {
+function prefixComparison(runDir: string): (phase: string, model: Trainable) => void {
   const hashes: string[] = [];
   return (phase, model) => {
     if (!(model instanceof StagedModel)) return;

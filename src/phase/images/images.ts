@@ -11,17 +11,20 @@ import { deitTransform } from '../../data/transforms/deit-transform.js';
 import { drawErasing } from '../../data/transforms/erase.js';
 import { drawMix } from '../../data/transforms/mix.js';
 import { evalTransform, type FixedTransform } from '../../data/transforms/transform.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase, PhaseName } from '../../recipe/phase.js';
+import { dataOf } from '../../recipe/phase-data.js';
 
 /** Transforms that are applied to training images before the model sees them. */
 export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
 
-/** The images of a recipe and their transforms. */
+/** The settings that determine images: those of a phase, or of a recipe. */
+export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start'>;
+
+/** The images of a phase and their transforms. */
 export interface Images {
   readonly train: Dataset;
   readonly val: Dataset;
-  /** All images of the data set, including those that the recipe does not use. */
+  /** All images of the data set, including those that the phase does not use. */
   readonly whole: DatasetPair;
   readonly augmentation: Augmentation;
   readonly evalTransform: FixedTransform;
@@ -31,21 +34,21 @@ export interface Images {
 
 /**
  * @param classes names of the classes in the order of their labels, if a run has set the order
- * @throws InputError if the images are missing or do not fit the recipe
+ * @throws InputError if the images are missing or do not fit the settings
  */
-export function openImages(recipe: Recipe, classes?: readonly string[]): Images {
-  return imagesOf(recipe, openWhole(recipe, classes));
+export function openImages(settings: ImageSettings, classes?: readonly string[]): Images {
+  return imagesOf(settings, openWhole(settings, classes));
 }
 
-/** All images of a recipe's data set, with the labels of `classes`. Default: the class names in the recipe, if any. */
+/** All images of a data set, with the labels of `classes`. Default: the class names in the settings, if any. */
 function openWhole(
-  recipe: Recipe,
-  classes: readonly string[] | undefined = recipe.data.classes,
+  settings: ImageSettings,
+  classes: readonly string[] | undefined = settings.data.classes,
 ): DatasetPair {
-  const head = keptHeadOf(recipe);
+  const head = keptHeadOf(settings);
   return openDataset({
-    ...optionsOf(recipe),
-    modelClasses: recipe.model.classes,
+    ...optionsOf(settings),
+    modelClasses: settings.model.classes,
     classes,
     from: head ?? 'data.classes',
     whatToDo: (count) =>
@@ -55,92 +58,98 @@ function openWhole(
   });
 }
 
-/** A recipe's data set with the classes found in it, whatever their number. */
-export function openAnyClasses({ data }: Pick<Recipe, 'data'>): DatasetPair {
+/** A data set with the classes found in it, whatever their number. */
+export function openAnyClasses({ data }: Pick<Phase, 'data'>): DatasetPair {
   return openDataset(optionsOf({ data }));
 }
 
 /**
- * Number of training images that a recipe uses, for a plan. `isHeadUnknown`: the kept head has not been downloaded, so the
+ * Number of training images that are used, for a plan. `isHeadUnknown`: the kept head has not been downloaded, so the
  * images may have fewer classes than the model, as in a run.
- * @throws InputError if the images are missing or do not fit the recipe
+ * @throws InputError if the images are missing or do not fit the settings
  */
 export function trainImageCount(
-  recipe: Recipe,
+  settings: ImageSettings,
   { isHeadUnknown }: { readonly isHeadUnknown: boolean },
 ): number {
-  const whole = isHeadUnknown && keptHeadOf(recipe) !== undefined ? openAnyClasses(recipe) : undefined;
-  const isSubset = whole !== undefined && whole.train.classes.length < recipe.model.classes;
-  return (isSubset ? imagesOf(recipe, whole) : openImages(recipe)).train.length;
+  const whole = isHeadUnknown && keptHeadOf(settings) !== undefined ? openAnyClasses(settings) : undefined;
+  const isSubset = whole !== undefined && whole.train.classes.length < settings.model.classes;
+  return (isSubset ? imagesOf(settings, whole) : openImages(settings)).train.length;
 }
 
-/** The weights whose head a recipe keeps, as named in messages. */
-export function keptHeadOf({ start }: Pick<Recipe, 'start'>): string | undefined {
+/** The weights whose head a run keeps, as named in messages. */
+export function keptHeadOf({ start }: Pick<Phase, 'start'>): string | undefined {
   if (start.head !== 'keep') return undefined;
   if (start.model !== undefined) return `start.model ${start.model}`;
   return start.meta === undefined ? undefined : `start.meta ${start.meta}`;
 }
 
-function optionsOf({ data }: Pick<Recipe, 'data'>) {
+function optionsOf({ data }: Pick<Phase, 'data'>) {
   return { ...placeOf({ data }), category: data.category, evalSplit: data.eval_split };
 }
 
-/** Applies a recipe's subsets and transforms to a data set. */
-export function imagesOf(recipe: Recipe, whole: DatasetPair): Images {
-  const { data, model, seed } = recipe;
+/** Applies the subsets and transforms of a phase to a data set. */
+export function imagesOf(settings: ImageSettings, whole: DatasetPair): Images {
+  const { data, model, seed } = settings;
   const share = data.fraction === 1 ? whole.train : classSubset(whole.train, data.fraction, seed);
   return {
     whole,
     train: decodedAs(subset(share, data.train_images), data),
     val: decodedAs(subset(whole.val, data.eval_images), data),
-    augmentation: augmentationOf(recipe),
+    augmentation: augmentationOf(settings),
     evalTransform: evalTransform(model.image_size, data.eval_crop),
     passedOver: joinedPassedOver([whole.train.passedOver, whole.val.passedOver]),
   };
 }
 
-/** Where a recipe's images are stored. */
-export function placeOf({ data: { format, path } }: Pick<Recipe, 'data'>): DataPlace {
+/** Where images are stored. */
+export function placeOf({ data: { format, path } }: Pick<Phase, 'data'>): DataPlace {
   return { format, path: path ?? DEFAULT_PATHS[format]?.() };
 }
 
-/** The recipe with the data settings of a phase. A module may train on different images than the run. */
-export function recipeOfPhase(recipe: Recipe, name: PhaseName | 'run'): Recipe {
-  const own = recipe.phases.modules?.[name.slice('MT/'.length)]?.data;
-  return own === undefined || !name.startsWith('MT/')
-    ? recipe
-    : { ...recipe, data: { ...recipe.data, ...own } };
+/** The image settings of each phase of a run. */
+export type RunImageSettings = Omit<ImageSettings, 'data'> & Pick<Phase, 'dataOfRun'>;
+
+/** The settings of another phase's images, or of the run's. */
+export function settingsOf(
+  { seed, model, start, dataOfRun }: RunImageSettings,
+  name: PhaseName | 'run',
+): ImageSettings {
+  return { seed, model, start, data: dataOf(dataOfRun, name) };
 }
 
 /** Number of training images of each phase. `most` is the number for phases that use the images of the run. */
-export function trainImagesOf(recipe: Recipe, most: number): (name: PhaseName) => number {
+export function trainImagesOf(run: RunImageSettings, most: number): (name: PhaseName) => number {
   const known = new Map<PhaseName, number>();
   return (name) => {
-    const own = recipeOfPhase(recipe, name);
-    if (own === recipe) return most;
+    const own = settingsOf(run, name);
+    if (own.data === run.dataOfRun.run) return most;
     const count = known.get(name) ?? openImages(own).train.length;
     known.set(name, count);
     return count;
   };
 }
 
-/** How many of `images` training images a recipe uses. The real number may be higher: every class keeps at least one. */
-export function imagesLeft({ data: { fraction, train_images } }: Recipe, images: number): number {
+/** How many of `images` training images are used. The real number may be higher: every class keeps at least one. */
+export function imagesLeft(
+  { data: { fraction, train_images } }: Pick<Phase, 'data'>,
+  images: number,
+): number {
   const share = Math.max(1, Math.round(fraction * images));
   return train_images === undefined ? share : Math.min(share, train_images);
 }
 
-/** The loader's threads, if the recipe sets their number. */
-export function workersOf({ run }: Recipe): { workers?: number } {
+/** The loader's threads, if their number is set. */
+export function workersOf({ run }: Pick<Phase, 'run'>): { workers?: number } {
   return run.workers === 'auto' ? {} : { workers: run.workers };
 }
 
-const DEFAULT_PATHS: Partial<Record<Recipe['data']['format'], () => string>> = {
+const DEFAULT_PATHS: Partial<Record<Phase['data']['format'], () => string>> = {
   'fashion-mnist': () => join(cacheRoot(), 'fashion-mnist'),
   folder: () => '.',
 };
 
-function augmentationOf({ data, model: { image_size: size } }: Recipe): Augmentation {
+function augmentationOf({ data, model: { image_size: size } }: ImageSettings): Augmentation {
   const { augment, mean } = data;
   if (augment === 'none') return { transform: evalTransform(size, data.eval_crop) };
   const { mixup, cutmix, erase: probability } = augment;

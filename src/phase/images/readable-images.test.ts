@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { testFolder } from '../../../test/fixtures/data-fixture.js';
 import { prepareRun } from '../../launch/prepare.js';
+import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import type { RecipeInput } from '../../recipe/recipe-schema.js';
 import { hasBegun, runFolder } from '../../run/run-folder.js';
@@ -33,7 +34,7 @@ beforeEach(async () => {
 async function checked(now = recipe()): Promise<number> {
   const onProgress = vi.fn();
   prepareRun(now, runDir());
-  await requireReadableImages(now, runDir(), { onProgress });
+  await requireReadableImages(phaseOf(now, 'FT'), runDir(), { onProgress });
   return onProgress.mock.calls.length;
 }
 

@@ -9,12 +9,16 @@ import { checkImage } from '../../data/check/check-image.js';
 import { type Dataset, type EncodedImage, isEncoded } from '../../data/dataset.js';
 import type { FixedTransform } from '../../data/transforms/transform.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase } from '../../recipe/phase.js';
+import type { DataOwner } from '../../recipe/phase-data.js';
 import { runFolder } from '../../run/run-folder.js';
 import { setImageThreads } from '../../torch/images.js';
-import { type Images, placeOf, recipeOfPhase } from './images.js';
-import { dataOwners, knownImages } from './run-data.js';
-import { type DataOwner, identityOf, readRunData } from './run-data-file.js';
+import { type Images, placeOf, settingsOf } from './images.js';
+import { knownImages } from './run-data.js';
+import { identityOf, readRunData } from './run-data-file.js';
+
+/** What determines which evaluation images are decoded, and how. A phase of the run has it. */
+type Decoding = Pick<Phase, 'seed' | 'model' | 'start' | 'dataOfRun' | 'run'>;
 
 export interface ReadableOptions {
   /** Called after each image with the number of checked images and the total. */
@@ -29,29 +33,30 @@ export interface ReadableOptions {
  * @throws InputError naming images that cannot be read or do not fit the model
  */
 export async function requireReadableImages(
-  recipe: Recipe,
+  run: Decoding,
   runDir: string,
   options: ReadableOptions = {},
 ): Promise<void> {
-  for (const owner of dataOwners(recipe)) {
-    if (isKnown(recipe, runDir, owner)) continue;
-    await requireReadable(recipe, runDir, owner, knownImages(recipe, runDir, owner), options);
+  for (const owner of run.dataOfRun.owners) {
+    if (isKnown(run, runDir, owner)) continue;
+    await requireReadable(run, runDir, owner, knownImages(run, runDir, owner), options);
   }
 }
 
 /** Like `requireReadableImages`, for one owner whose images are already open. */
 export async function requireReadable(
-  recipe: Recipe,
+  run: Decoding,
   runDir: string,
   owner: DataOwner,
   { val, evalTransform }: Pick<Images, 'val' | 'evalTransform'>,
   { onProgress = () => {} }: ReadableOptions = {},
 ): Promise<void> {
-  if (val.length === 0 || !isEncoded(val.source(0)) || isKnown(recipe, runDir, owner)) return;
-  setImageThreads(recipe.run.workers === 'auto' ? availableParallelism() : recipe.run.workers);
+  if (val.length === 0 || !isEncoded(val.source(0)) || isKnown(run, runDir, owner)) return;
+  const { workers } = run.run;
+  setImageThreads(workers === 'auto' ? availableParallelism() : workers);
   const found = await unusable(val, evalTransform, onProgress);
-  if (found.length > 0) throw unusableImages(found, val.length, placeOf(recipeOfPhase(recipe, owner)).path);
-  remember(recipe, runDir, owner);
+  if (found.length > 0) throw unusableImages(found, val.length, placeOf(settingsOf(run, owner)).path);
+  remember(run, runDir, owner);
 }
 
 /** An image that cannot be used for evaluation. */
@@ -142,13 +147,13 @@ function readKnown(runDir: string): Record<string, string> {
   }
 }
 
-function isKnown(recipe: Recipe, runDir: string, owner: DataOwner): boolean {
-  const key = keyOf(recipe, runDir, owner);
+function isKnown(run: Decoding, runDir: string, owner: DataOwner): boolean {
+  const key = keyOf(run, runDir, owner);
   return key !== undefined && readKnown(runDir)[owner] === key;
 }
 
-function remember(recipe: Recipe, runDir: string, owner: DataOwner): void {
-  const key = keyOf(recipe, runDir, owner);
+function remember(run: Decoding, runDir: string, owner: DataOwner): void {
+  const key = keyOf(run, runDir, owner);
   if (key === undefined) return;
   const { readable: path } = runFolder(runDir);
   mkdirSync(dirname(path), { recursive: true });
@@ -156,10 +161,10 @@ function remember(recipe: Recipe, runDir: string, owner: DataOwner): void {
 }
 
 /** Hash of the recorded images and of all settings that determine which images are read, and how. */
-function keyOf({ data, model }: Recipe, runDir: string, owner: DataOwner): string | undefined {
+function keyOf({ dataOfRun, model }: Decoding, runDir: string, owner: DataOwner): string | undefined {
   const digest = identityOf(readRunData(runDir), owner)?.val.digest;
   if (digest === undefined) return undefined;
-  const { eval_images, eval_crop, exif, grey16 } = data;
+  const { eval_images, eval_crop, exif, grey16 } = dataOfRun.run;
   const how = { digest, eval_images, eval_crop, exif, grey16, image_size: model.image_size };
   return createHash('sha256').update(JSON.stringify(how)).digest('hex');
 }

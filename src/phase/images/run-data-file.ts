@@ -6,10 +6,8 @@ import { type DataIdentity, type DataPlace, imageList, type Part } from '../../d
 import type { DatasetPair } from '../../data/open/open-dataset.js';
 import { writeFileAtomic, writeJsonAtomic } from '../../files/atomic.js';
 import { readSmall } from '../../files/small-file.js';
+import type { DataOwner } from '../../recipe/phase-data.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
-
-/** The owner of images: the run, or a module with its own image folder. */
-export type DataOwner = 'run' | `MT/${number}`;
 
 const count = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);

@@ -15,11 +15,12 @@ import { writeImages } from '../../../test/cli-support.js';
 import { InputError } from '../../base/errors.js';
 import { Interrupted } from '../../base/interrupted.js';
 import { prepareRun } from '../../launch/prepare.js';
+import { recipeOfRun } from '../../launch/run-recipe.js';
+import { runRecipePhase } from '../../launch/run-recipe-phase.js';
+import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { latestCheckpoint } from '../../run/checkpoint-store.js';
 import { readMetrics } from '../../run/metrics-log.js';
-import { runPhase } from '../run-phase.js';
-import { recipeOfRun } from '../run-recipe.js';
 import { checkedImages } from './run-data.js';
 import { readRunData } from './run-data-file.js';
 
@@ -44,7 +45,7 @@ async function trained(name: string) {
   cpSync(original, images, { recursive: true });
   const runDir = join(folder, name);
   prepareRun(recipeOf(images), runDir);
-  await runPhase({ recipe: recipeOf(images), phase: 'PT', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe: recipeOf(images), phase: 'PT', runDir, device: 'cpu' });
   return { images, runDir, recipe: recipeOf(images) };
 }
 
@@ -124,7 +125,7 @@ test.each([
   const message = refusal(() => prepareRun(recipe, runDir));
   expect(message).toContain('the images are not those that it was trained on');
   for (const text of says) expect(message).toContain(text);
-  await expect(runPhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' })).rejects.toThrow(message);
+  await expect(runRecipePhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' })).rejects.toThrow(message);
   expect(existsSync(join(runDir, 'MT/0/checkpoints'))).toBe(false);
 });
 
@@ -148,7 +149,7 @@ test('an accepted class name takes the label of the old one, and all others keep
   const notes: string[] = [];
   prepareRun(recipe, runDir, { acceptDataChange: true, note: (line) => notes.push(line) });
   expect(notes).toEqual(['accepted: the class "bright" is now "zebra"', 'accepted: "zebra" has label 0']);
-  const { images: opened } = checkedImages(recipe, runDir, 'run');
+  const { images: opened } = checkedImages(phaseOf(recipe, 'PT'), runDir, 'run');
   expect(opened.train.classes).toEqual(['zebra', 'dark']);
   for (let i = 0; i < opened.train.length; i++) {
     expect(opened.train.label(i)).toBe(opened.train.describe(i).includes('zebra') ? 0 : 1);
@@ -161,7 +162,7 @@ test('an accepted class name takes the label of the old one, and all others keep
   expect(data?.changes[0].before).toBe(Object(before?.manifest.data).digest);
   // Accepted once, it is the run's; and what begins now says so.
   prepareRun(recipe, runDir);
-  await runPhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' });
   expect(readFileSync(join(runDir, 'MT/0/log.txt'), 'utf8')).toContain('the class "bright" is now "zebra"');
 });
 
@@ -177,11 +178,11 @@ test('images added in mid-phase move neither the epoch nor the schedule, and say
     if (doing === 'training' && ++steps === 9) stop.abort();
   };
   const run = { recipe, phase: 'PT', runDir, device: 'cpu', onProgress } as const;
-  await expect(runPhase({ ...run, signal: stop.signal })).rejects.toThrow(Interrupted);
+  await expect(runRecipePhase({ ...run, signal: stop.signal })).rejects.toThrow(Interrupted);
   for (let i = 0; i < 24; i++)
     copyFileSync(join(images, 'train/dark/0.png'), join(images, `train/dark/x${i}.png`));
-  await expect(runPhase(run)).rejects.toThrow('56 images instead of 32');
-  await runPhase({ ...run, acceptDataChange: true });
+  await expect(runRecipePhase(run)).rejects.toThrow('56 images instead of 32');
+  await runRecipePhase({ ...run, acceptDataChange: true });
   const records = readMetrics(join(runDir, 'PT/metrics.jsonl')).filter(({ kind }) => kind === 'step');
   expect(plan).toMatchObject({ steps: 16, steps_per_epoch: 4 });
   expect(records.map(({ step }) => step)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
@@ -238,7 +239,7 @@ test('a module that learns from a share of the images has that share, and the di
     phases: { ...recipe.phases, modules: { 0: { data: { fraction: 0.5 } } } },
   });
   prepareRun(less, runDir);
-  await runPhase({ recipe: less, phase: 'MT/0', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe: less, phase: 'MT/0', runDir, device: 'cpu' });
   const { checkpoint } = latestCheckpoint(join(runDir, 'MT/0'));
   expect(checkpoint?.manifest.data).toEqual({ digest: readRunData(runDir)?.digest, train_images: 16 });
   // 16 images, 8 a step, 4 epochs.

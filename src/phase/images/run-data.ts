@@ -5,19 +5,21 @@ import { type DataIdentity, dataIdentity, imageList, type Part } from '../../dat
 import { type DataDifference, dataDifference } from '../../data/open/identity-difference.js';
 import type { DatasetPair } from '../../data/open/open-dataset.js';
 import { dataHash, lineageIn } from '../../recipe/lineage.js';
-import type { PhaseName } from '../../recipe/phases.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { PhaseName } from '../../recipe/phase.js';
+import type { DataOwner } from '../../recipe/phase-data.js';
 import { newestManifest } from '../../run/checkpoint-store.js';
 import { hasBegun, phasesIn, readJson, runFolder } from '../../run/run-folder.js';
-import { type Images, imagesOf, openAnyClasses, openImages, placeOf, recipeOfPhase } from './images.js';
 import {
-  type DataChange,
-  type DataOwner,
-  identityOf,
-  readList,
-  readRunData,
-  recordData,
-} from './run-data-file.js';
+  type ImageSettings,
+  type Images,
+  imagesOf,
+  openAnyClasses,
+  openImages,
+  placeOf,
+  type RunImageSettings,
+  settingsOf,
+} from './images.js';
+import { type DataChange, identityOf, readList, readRunData, recordData } from './run-data-file.js';
 
 export interface DataCheck {
   /** Accept images that differ from those that the run was trained on. Default false. */
@@ -36,42 +38,29 @@ export interface CheckedImages {
   readonly record: () => void;
 }
 
-/** The run, and the modules with their own image folder. */
-export function dataOwners(recipe: Recipe): DataOwner[] {
-  const modules = Object.entries(recipe.phases.modules ?? {});
-  return [
-    'run',
-    ...modules.filter(([, own]) => own.data?.path !== undefined).map(([i]) => `MT/${Number(i)}` as const),
-  ];
-}
-
 /** Whether anything has been trained on the images of an owner. */
 export function isOwnerBegun(runDir: string, owner: DataOwner): boolean {
   if (owner === 'run') return hasBegun(runDir);
   return existsSync(join(runFolder(runDir).phase(owner).root, 'checkpoints'));
 }
 
-export function dataOwnerOf(recipe: Recipe, phase: PhaseName): DataOwner {
-  return dataOwners(recipe).find((owner) => owner === phase) ?? 'run';
-}
-
 /**
  * Opens the images of a run and compares them with those that it was trained on. The first time, and until something has
  * been trained, `record` records them as the run's images. If there are several processes, only one of them calls this.
- * @param recipe of the run
+ * @param run a phase of it has these settings
  * @throws InputError naming the differences, unless the change is accepted: then `record` records it, and labels stay with
  *   their classes
  */
 export function checkedImages(
-  recipe: Recipe,
+  run: RunImageSettings,
   runDir: string,
   owner: DataOwner,
   check: DataCheck = {},
 ): CheckedImages {
   const { isBegun = isOwnerBegun(runDir, owner), note = () => {} } = check;
   if (owner !== 'run' && readRunData(runDir) === undefined)
-    checkedImages(recipe, runDir, 'run', { acceptChange: check.acceptChange, note }).record();
-  const own = recipeOfPhase(recipe, owner);
+    checkedImages(run, runDir, 'run', { acceptChange: check.acceptChange, note }).record();
+  const own = settingsOf(run, owner);
   const known = readRunData(runDir);
   const before = identityOf(known, owner);
   const order = (isBegun ? before?.classes : undefined) ?? known?.classes;
@@ -79,7 +68,7 @@ export function checkedImages(
     const found = identified(own, openInOrder(own, isBegun || owner !== 'run' ? order : undefined));
     if (before?.digest === found.identity.digest) return { ...found, record: () => {} };
     if (isBegun && known === undefined) {
-      requireLineage(recipe, runDir, check);
+      requireLineage(run, runDir, check);
       note(
         `assumed: the images are those that the run began with: ${runFolder(runDir).data} was missing and is recorded now`,
       );
@@ -94,8 +83,8 @@ export function checkedImages(
 }
 
 /** Opens the images with the recorded classes, for processes other than the one that has checked them. */
-export function knownImages(recipe: Recipe, runDir: string, owner: DataOwner): Images {
-  const own = recipeOfPhase(recipe, owner);
+export function knownImages(run: RunImageSettings, runDir: string, owner: DataOwner): Images {
+  const own = settingsOf(run, owner);
   const known = readRunData(runDir);
   return openInOrder(own, identityOf(known, owner)?.classes ?? known?.classes);
 }
@@ -133,12 +122,12 @@ function imagesInPlan(runDir: string, name: PhaseName): number | undefined {
 
 type Found = Pick<CheckedImages, 'images' | 'identity'>;
 
-function identified(own: Recipe, images: Images): Found {
+function identified(own: ImageSettings, images: Images): Found {
   return { images, identity: dataIdentity(images.whole, placeOf(own)) };
 }
 
 /** In a folder of images, labels follow from the class names, so the classes keep the order that the run has given them. */
-function openInOrder(own: Recipe, order: readonly string[] | undefined): Images {
+function openInOrder(own: ImageSettings, order: readonly string[] | undefined): Images {
   // If the recipe states the classes, the images may have fewer of them, and an accepted change may have changed their order.
   if (order !== undefined && own.data.classes !== undefined) return openImages(own, order);
   const images = openImages(own);
@@ -149,7 +138,7 @@ function openInOrder(own: Recipe, order: readonly string[] | undefined): Images 
 }
 
 /** Opens the images even if their classes do not fit, so that the error can list the differences. */
-function openedAgain(own: Recipe, runDir: string, owner: DataOwner, before: DataIdentity): Found {
+function openedAgain(own: ImageSettings, runDir: string, owner: DataOwner, before: DataIdentity): Found {
   try {
     return identified(own, openInOrder(own, before.classes));
   } catch (error) {
@@ -163,7 +152,7 @@ function openedAgain(own: Recipe, runDir: string, owner: DataOwner, before: Data
   }
 }
 
-function openUnchecked(own: Recipe): DatasetPair | undefined {
+function openUnchecked(own: ImageSettings): DatasetPair | undefined {
   try {
     return openAnyClasses(own);
   } catch {
@@ -172,7 +161,7 @@ function openUnchecked(own: Recipe): DatasetPair | undefined {
 }
 
 function differenceOf(
-  own: Recipe,
+  own: ImageSettings,
   runDir: string,
   owner: DataOwner,
   before: DataIdentity,
@@ -193,7 +182,7 @@ function changed(runDir: string, owner: DataOwner, changes: readonly string[]): 
 }
 
 function accepted(
-  own: Recipe,
+  own: ImageSettings,
   { runDir, owner, before }: { runDir: string; owner: DataOwner; before: DataIdentity },
   { changes, labels, renamed }: DataDifference,
   note: (line: string) => void,
@@ -222,17 +211,27 @@ function accepted(
   };
 }
 
-function record(runDir: string, owner: DataOwner, own: Recipe, found: Found, change?: DataChange): void {
+function record(
+  runDir: string,
+  owner: DataOwner,
+  own: ImageSettings,
+  found: Found,
+  change?: DataChange,
+): void {
   const { identity, images } = found;
   recordData(runDir, owner, { identity, whole: images.whole, place: placeOf(own) }, change);
 }
 
 /** Checks runs that are older than `data.json`: their checkpoints have a hash of the phase's training images. */
-function requireLineage(recipe: Recipe, runDir: string, { acceptChange, note = () => {} }: DataCheck): void {
+function requireLineage(
+  run: RunImageSettings,
+  runDir: string,
+  { acceptChange, note = () => {} }: DataCheck,
+): void {
   for (const name of phasesIn(runDir) as PhaseName[]) {
     const lineage = lineageIn(newestManifest(runFolder(runDir).phase(name).root) ?? {});
     if (lineage === undefined) continue;
-    const { train } = openImages(recipeOfPhase(recipe, name));
+    const { train } = openImages(settingsOf(run, name));
     if (dataHash(train) === lineage.data) continue;
     const line = `${name} was trained on other training images; its checkpoints, of an older version, do not say which`;
     if (!acceptChange) throw changed(runDir, 'run', [line]);

@@ -1,7 +1,6 @@
 import type { Batch } from '../../data/loader/batch.js';
 import type { StagedModel } from '../../models/staged.js';
-import type { Phase } from '../../recipe/phases.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
+import type { Phase } from '../../recipe/phase.js';
 import { type Metric, scoreOf } from '../../run/metric.js';
 import type { MetricRecord } from '../../run/records.js';
 import { openEventFile } from '../../run/tensorboard/event-file.js';
@@ -48,14 +47,13 @@ interface EventsPlace {
  * Opens a phase's event files according to `run.tensorboard`. Writing events does not affect the training.
  */
 export function openPhaseEvents(
-  recipe: Recipe,
-  phase: Phase,
+  { run, hparams }: Pick<Phase, 'run' | 'hparams'>,
   { folder, fromStep, metrics }: EventsPlace,
 ): PhaseEvents {
-  const settings = recipe.run.tensorboard;
+  const settings = run.tensorboard;
   if (settings === false) return NO_EVENTS;
   const file = openEventFile(folder, { fromStep });
-  if (fromStep === 0) file.append(0, [sessionStart(hparamsOf(recipe, phase), Date.now() / 1000)]);
+  if (fromStep === 0) file.append(0, [sessionStart(new Map(flattened(hparams, '')), Date.now() / 1000)]);
   const every = settings.histograms_every;
   return {
     record: (record) =>
@@ -92,13 +90,7 @@ function scalarsOf(
   ];
 }
 
-/** The recipe as a flat list, with the training settings of this phase. Arrays become JSON; null values are left out. */
-function hparamsOf(recipe: Recipe, phase: Phase): Map<string, Hparam> {
-  const { name, seed, model, incubation, data } = recipe;
-  const parts = { name, phase: phase.name, seed, model, incubation, data, training: phase.settings };
-  return new Map(flattened(parts, ''));
-}
-
+/** Settings as a flat list. Arrays become JSON; null values are left out. */
 function flattened(value: unknown, key: string): [string, Hparam][] {
   if (value === null || value === undefined) return [];
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')

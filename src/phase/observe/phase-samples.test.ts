@@ -7,12 +7,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../../test/cli-support.js';
 import type { Batch } from '../../data/loader/batch.js';
 import { prepareRun } from '../../launch/prepare.js';
+import { runRecipePhase } from '../../launch/run-recipe-phase.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { latestCheckpoint } from '../../run/checkpoint-store.js';
 import { confusionOf } from '../../run/confusion.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../../run/samples.js';
-import { runPhase } from '../run-phase.js';
 import { shrunk } from './image-sheet.js';
 import { judgedImages } from './judged-images.js';
 import { targetsOf } from './seen-images.js';
@@ -37,7 +37,7 @@ async function train(name: string, { samples, augment = 'none' }: Setting): Prom
   });
   const runDir = join(folder, name);
   prepareRun(recipe, runDir);
-  await runPhase({ recipe, phase: 'PT', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe, phase: 'PT', runDir, device: 'cpu' });
   return runDir;
 }
 

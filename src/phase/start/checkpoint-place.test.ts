@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { weightsOf } from '../../nn/weights.js';
-import { type PhaseName, phaseOf } from '../../recipe/phases.js';
+import type { PhaseName } from '../../recipe/phase.js';
+import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { saveCheckpoint } from '../../run/checkpoint-store.js';
 import { phaseModel } from '../phase-model.js';
@@ -23,7 +24,7 @@ const recipe = defineRecipe({
 function makePhase(run: string, name: PhaseName): void {
   const phase = phaseOf(recipe, name);
   const stages = phase.depths.map(() => null);
-  const model = weightsOf(phaseModel(recipe, phase, stages, 'cpu'));
+  const model = weightsOf(phaseModel(phase, stages, 'cpu'));
   const root = join(folder, run, ...name.split('/'));
   mkdirSync(root, { recursive: true });
   const { mean, std } = recipe.data;

@@ -2,7 +2,7 @@ import { InputError } from '../../base/errors.js';
 import { familyOfStages } from '../../models/families/families.js';
 import { type Assumption, type ModelFamily, type WeightsFacts, wholeFacts } from '../../models/family.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
-import { phasesOf } from '../../recipe/phases.js';
+import { compile } from '../../recipe/compile.js';
 import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
@@ -138,7 +138,7 @@ function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, p
 
 /** Checks that the stages are those of one of the recipe's phases, or of its undivided model. */
 function requirePhaseOf(recipe: Recipe, depths: readonly number[], path: string): void {
-  const possible = [...phasesOf(recipe).map((phase) => phase.depths), [blueprintOf(recipe).depth]];
+  const possible = [...compile(recipe).map((phase) => phase.depths), [blueprintOf(recipe).depth]];
   const texts = [...new Set(possible.map((each) => each.join(' ')))];
   if (texts.includes(depths.join(' '))) return;
   throw new InputError(`${path} has stages of ${depths.join(' ')} blocks, no model of ${recipe.name} has`, {

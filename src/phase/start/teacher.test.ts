@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { maxDifference, numbers } from '../../../test/support.js';
 import type { TensorData } from '../../base/tensor-data.js';
+import { compile } from '../../recipe/compile.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { noGrad } from '../../torch/autograd.js';
 import { Generator } from '../../torch/random.js';
@@ -36,12 +37,13 @@ function written(): string {
   return path;
 }
 
-const recipe = defineRecipe({
+const student = defineRecipe({
   name: 'student',
   model: { image_size: 16, patch_size: 4, width: 16, depth: 2, heads: 4, classes: 5 },
   incubation: { modules: 2 },
   data: { format: 'folder', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
 });
+const [phase] = compile(student);
 
 /** timm's images, which are normalised with the teacher's mean and deviation, as the student's are. */
 function ofStudent(): Float32Array {
@@ -56,13 +58,13 @@ function ofStudent(): Float32Array {
 test("a teacher sees the student's images as it was trained: its logits are timm's", async () => {
   const context = { device: 'cpu', generator: new Generator() };
   const pass = { training: false, generator: context.generator, key: [] };
-  const own = await teacherOf({ teacher: written(), normalise: 'own' }, recipe, context);
+  const own = await teacherOf({ teacher: written(), normalise: 'own' }, phase, context);
   const logits = scope(() =>
     noGrad(() => Array.from(own.forward(fromArray(ofStudent(), [2, 3, 16, 16]), pass).toFloat32Array())),
   );
   expect(maxDifference(logits, numbers(named('token.logits')))).toBeLessThan(1e-5);
   // Runs from before it was recorded go on as they began.
-  const before = await teacherOf({ teacher: written() }, recipe, context);
+  const before = await teacherOf({ teacher: written() }, phase, context);
   const asGiven = scope(() =>
     noGrad(() => Array.from(before.forward(fromData(named('images')), pass).toFloat32Array())),
   );

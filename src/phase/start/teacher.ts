@@ -3,8 +3,8 @@ import { InputError } from '../../base/errors.js';
 import { assemble } from '../../method/assemble.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { InitContext } from '../../nn/init.js';
+import type { Phase } from '../../recipe/phase.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
-import type { Recipe, TrainingSettings } from '../../recipe/recipe-schema.js';
 import type { Teacher } from '../../tasks/distillation.js';
 import { add, mul } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
@@ -15,19 +15,22 @@ import { statedFacts } from './stated-facts.js';
 
 const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'classes' };
 
-type Distill = Pick<NonNullable<TrainingSettings['distill']>, 'teacher' | 'weights' | 'normalise'>;
+type Distill = Pick<NonNullable<Phase['settings']['distill']>, 'teacher' | 'weights' | 'normalise'>;
+
+/** The model that is taught: its geometry and its images. */
+type Taught = Pick<Phase, 'config' | 'data'>;
 
 /**
- * A trained, frozen model that teaches the recipe's model. It sees the same images. With `normalise: own` they are
+ * A trained, frozen model that teaches another model. It sees the same images. With `normalise: own` they are
  * normalised with the mean and standard deviation that the teacher states, if it states them.
- * @throws InputError if its weights do not determine the model, or it needs different images than the recipe's model
+ * @throws InputError if its weights do not determine the model, or it needs different images than the model
  */
 export async function teacherOf(
   distill: Distill,
-  recipe: Recipe,
+  phase: Taught,
   context: Omit<InitContext, 'dtype'>,
 ): Promise<Teacher> {
-  const { checkpoint, known } = await requireTeacher(distill, recipe);
+  const { checkpoint, known } = await requireTeacher(distill, phase);
   const source = distill.teacher;
   const stages = checkpoint.file.stages.map((weights) => ({ weights, source }));
   const regimes = known.depths.map(() => 'prefix' as const);
@@ -40,18 +43,22 @@ export async function teacherOf(
     { regimes },
   );
   const isOwn = distill.normalise === 'own' && statedFacts(checkpoint).mean !== undefined;
-  return isOwn ? renormalising(model, recipe.data, known.recipe.data, device) : model;
+  return isOwn ? renormalising(model, phase.data, known.recipe.data, device) : model;
 }
 
 /**
  * A teacher's weights and their model.
  * @throws InputError as in `teacherOf`
  */
-export async function requireTeacher(distill: Distill, recipe: Recipe, options: CheckpointFileOptions = {}) {
+export async function requireTeacher(
+  distill: Distill,
+  { config: taught }: Taught,
+  options: CheckpointFileOptions = {},
+) {
   const { teacher: name, weights, normalise } = distill;
   const checkpoint = await readCheckpointFile(name, { ...options, weights });
   const { recipe: own, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
-  const [teaching, taught] = [own, recipe].map(modelConfigOf);
+  const teaching = modelConfigOf(own);
   for (const key of ['imageSize', 'channels', 'classes'] as const) {
     if (teaching[key] === taught[key]) continue;
     throw new InputError(

@@ -1,14 +1,15 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
+import { compile } from '../recipe/compile.js';
 import { effectOf } from '../recipe/key-effects.js';
 import { recipeHash } from '../recipe/lineage.js';
-import { commonStart, type Phase, type PhaseName, phaseOf, phasesOf } from '../recipe/phases.js';
+import { commonStart, type Phase, type PhaseName } from '../recipe/phase.js';
+import { phaseOf } from '../recipe/phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import { type Difference, recipeDifference } from '../recipe/recipe-difference.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
-import { recipeOfPhase } from './images/images.js';
 
 /** A setting that differs, and the phases that have begun with the old value. */
 export interface Change extends Difference {
@@ -58,17 +59,12 @@ function concerns({ key }: Difference, name: PhaseName, recipe: Recipe, before: 
   if (OF_MODULES.test(key)) return name.startsWith('MT/');
   try {
     const changed = checkedRecipe(withKey(before, recipe, key.split('.')), 'the recipe');
-    return hashOf(changed, name) !== hashOf(before, name);
+    return recipeHash(phaseOf(changed, name)) !== recipeHash(phaseOf(before, name));
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     // The change is only valid together with another change.
     return true;
   }
-}
-
-function hashOf(recipe: Recipe, name: PhaseName): string {
-  const own = recipeOfPhase(recipe, name);
-  return recipeHash(own, phaseOf(own, name));
 }
 
 /** `before` with the value of one key from `after`. */
@@ -100,7 +96,7 @@ function hintOf(runDir: string, before: Recipe, changes: readonly Change[]): str
   const changed = begunPhases(runDir).filter((name) => changes.some(({ phases }) => phases.includes(name)));
   const isSettable = !changes.some(({ key, here }) => here === null || OF_ALL.test(key));
   const settings = changes.map(({ key, here }) => `${key}=${here}`);
-  const redo = isSettable ? redoCommand(runDir, phasesOf(before), { changed, settings }) : undefined;
+  const redo = isSettable ? redoCommand(runDir, compile(before), { changed, settings }) : undefined;
   if (redo === undefined) return `choose another --out; or ${resume}`;
   return `choose another --out; ${resume}; or train ${changed.join(', ')} and what starts from there again: ${redo}`;
 }

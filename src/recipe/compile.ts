@@ -1,0 +1,210 @@
+import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
+import { familyOf } from '../models/families/families.js';
+import { classification } from '../tasks/classification/classification.js';
+import type { Task } from '../training/task.js';
+import type { Phase, Source } from './phase.js';
+import { type DataOfRun, dataOf } from './phase-data.js';
+import { phaseSettings } from './phase-settings.js';
+import { isDividedTogether, metaDepthsOf, modelConfigOf, targetDepths } from './recipe-model.js';
+import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
+
+/**
+ * The phases of a recipe, each after the phases that it starts from. A phase has everything that is needed to plan and train
+ * it; nothing below reads the recipe.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * for (const { name, depths, regimes } of phasesOf(recipe)) console.log(name, depths, regimes);
+ */
+export function compile(recipe: Recipe): Phase[] {
+  const { start, incubation, phases } = recipe;
+  const parts = partsOf(recipe);
+  const tuning = finetuning(parts);
+  const isTuned = start.model !== undefined;
+  const isPretrained = start.meta === undefined;
+  const divided = () => [...(isPretrained ? [pretraining(parts)] : []), ...incubations(parts), tuning];
+  const own = isTuned ? [tuning] : incubation === 'none' ? [] : divided();
+  const { E2E } = phases;
+  if (E2E === 'none') return own;
+  const equalCost = E2E.epochs === undefined;
+  const baseline = phaseOfParts(parts, {
+    ...tuning,
+    name: 'E2E',
+    sources: parts.target.map(() => null),
+    settings: phaseSettings(recipe, E2E),
+    equalCost,
+    costOf: equalCost ? own : [],
+  });
+  return [...own, baseline];
+}
+
+/** What the phases of a recipe have in common. */
+interface Parts {
+  readonly recipe: Recipe;
+  readonly target: readonly number[];
+  readonly meta: readonly number[];
+  readonly config: Phase['config'];
+  readonly blueprint: Phase['blueprint'];
+  readonly dataOfRun: DataOfRun;
+}
+
+function partsOf(recipe: Recipe): Parts {
+  const config = modelConfigOf(recipe);
+  return {
+    recipe,
+    target: targetDepths(recipe),
+    meta: metaDepthsOf(recipe),
+    config,
+    blueprint: familyOf(recipe.model).blueprint(config),
+    dataOfRun: dataOfRecipe(recipe),
+  };
+}
+
+/** The images of all phases of a recipe. A module may train on different images than the run. */
+function dataOfRecipe({ data, phases }: Recipe): DataOfRun {
+  const modules = Object.entries(phases.modules ?? {}).flatMap(([index, own]) =>
+    own.data === undefined ? [] : [{ name: `MT/${Number(index)}` as const, own: own.data }],
+  );
+  return {
+    run: data,
+    modules: Object.fromEntries(modules.map(({ name, own }) => [name, { ...data, ...own }])),
+    owners: ['run', ...modules.filter(({ own }) => own.path !== undefined).map(({ name }) => name)],
+  };
+}
+
+type Own = Pick<Phase, 'name' | 'depths' | 'regimes' | 'sources' | 'undecayed' | 'settings'> &
+  Partial<Pick<Phase, 'equalCost' | 'costOf' | 'objective'>>;
+
+/** A phase from what is its own and what all phases of the recipe have in common. */
+function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Parts, own: Own): Phase {
+  const { name, depths, regimes, sources, undecayed, settings } = own;
+  const { equalCost = false, costOf = [], objective = 'classify' } = own;
+  const { seed, start, model, run } = recipe;
+  const data = dataOf(dataOfRun, name);
+  const isTogether = isDividedTogether(recipe) && name.startsWith('MT/');
+  return {
+    name,
+    recipeName: recipe.name,
+    seed,
+    depths,
+    target,
+    meta,
+    regimes,
+    sources,
+    start,
+    model,
+    config,
+    blueprint,
+    familyOf,
+    undecayed,
+    data,
+    dataOfRun,
+    task: (device) => taskOf(recipe, settings, device),
+    objective,
+    settings,
+    equalCost,
+    costOf,
+    key: isTogether ? 'MT' : name,
+    isShareable: isTogether && moduleOf(recipe, name) === undefined,
+    run,
+    hparams: hparamsOf(recipe, { name, data, settings }),
+    settingKeys: {
+      batch_size: settingKey(recipe, name, 'batch_size'),
+      total_batch: settingKey(recipe, name, 'total_batch'),
+    },
+  };
+}
+
+function taskOf({ model, data }: Recipe, settings: TrainingSettings, device: string): Task {
+  return classification({
+    channels: model.channels,
+    classes: model.classes,
+    mean: data.mean,
+    std: data.std,
+    labelSmoothing: settings.label_smoothing,
+    device,
+  });
+}
+
+function hparamsOf(
+  { name, seed, model, incubation }: Recipe,
+  own: Pick<Phase, 'name' | 'data' | 'settings'>,
+): Phase['hparams'] {
+  return { name, phase: own.name, seed, model, incubation, data: own.data, training: own.settings };
+}
+
+/** The section of a single module, if the recipe has one. */
+function moduleOf({ phases }: Recipe, name: string) {
+  return phases.modules?.[name.slice('MT/'.length)];
+}
+
+/** The key that sets a setting of a phase; the key in `training` if the recipe does not state it. */
+function settingKey(recipe: Recipe, name: string, key: 'batch_size' | 'total_batch'): string {
+  const module = /^MT\/(\d+)$/.exec(name)?.[1];
+  const { phases } = recipe;
+  const sections: readonly (readonly [section: string, given: unknown])[] = [
+    ...(module === undefined
+      ? []
+      : ([
+          [`phases.modules.${module}`, moduleOf(recipe, name)],
+          ['phases.MT', phases.MT],
+        ] as const)),
+    [`phases.${name}`, Object(phases)[name]],
+  ];
+  const [section] = sections.find(([, given]) => Object(given)[key] !== undefined) ?? ['training'];
+  return `${section}.${key}`;
+}
+
+function pretraining(parts: Parts): Phase {
+  const { recipe, meta, blueprint } = parts;
+  return phaseOfParts(parts, {
+    name: 'PT',
+    depths: meta,
+    regimes: meta.map(() => 'trained'),
+    sources: meta.map(() => null),
+    undecayed: blueprint.undecayed,
+    settings: phaseSettings(recipe, recipe.phases.PT, { epochs: 300, drop_path: 0 }),
+  });
+}
+
+function incubations(parts: Parts): Phase[] {
+  const { recipe, target, meta } = parts;
+  const { objective, ...override } = recipe.phases.MT;
+  const parent = recipe.start.meta === undefined ? 'PT' : 'start.meta';
+  return target.map((_, index) =>
+    phaseOfParts(parts, {
+      name: `MT/${index}`,
+      depths: hybridDepths(target, meta, index),
+      regimes: hybridRegimes(target.length, index),
+      sources: target.map((_, stage) => (stage === index ? null : parent)),
+      // As in the official code: a bare stage does not list exempt parameters, so all of them are decayed.
+      undecayed: [],
+      settings: phaseSettings(recipe, moduleSettings(recipe, override, index)),
+      objective,
+    }),
+  );
+}
+
+/** The settings for all modules, overridden by those of this module. */
+function moduleSettings(recipe: Recipe, ofAll: TrainingOverride, index: number): TrainingOverride {
+  const { data: _, ...own } = moduleOf(recipe, `MT/${index}`) ?? {};
+  return {
+    ...ofAll,
+    ...own,
+    optimizer: { ...ofAll.optimizer, ...own.optimizer },
+    schedule: { ...ofAll.schedule, ...own.schedule },
+  };
+}
+
+function finetuning(parts: Parts): Phase {
+  const { recipe, target, blueprint } = parts;
+  const fromFile = recipe.start.model !== undefined;
+  return phaseOfParts(parts, {
+    name: 'FT',
+    depths: target,
+    regimes: target.map(() => 'trained'),
+    sources: target.map((_, index): Source => (fromFile ? 'start.model' : `MT/${index}`)),
+    undecayed: blueprint.undecayed,
+    settings: phaseSettings(recipe, recipe.phases.FT, { clip_grad: 1, schedule: { warmup: 0 } }),
+  });
+}
