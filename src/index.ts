@@ -48,6 +48,8 @@ export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './l
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
 export { divide } from './method/divide.js';
+export { grow } from './method/grow.js';
+export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';

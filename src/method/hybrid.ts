@@ -3,6 +3,8 @@ import type { Divisible, Regime, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { assemble } from './assemble.js';
 import { divide } from './divide.js';
+import { grow } from './grow.js';
+import type { ModuleInit } from './grow-plan.js';
 
 /**
  * The depths of the hybrid that incubates target module `index` (paper, section 3.3, equation 4): the frozen meta model
@@ -35,6 +37,7 @@ export function hybridRegimes(stages: number, index: number): Regime[] {
  * `assemble`.
  * @param target number of blocks in each module, from `divide`
  * @param meta one stage per module; the caller still owns it
+ * @param options `init`: how the module starts; see `grow`. Default `fresh`
  * @throws InputError if the meta model has a different number of stages or was not built from `blueprint`, or if `target`
  *   does not add up to all blocks of `blueprint`
  *
@@ -52,9 +55,10 @@ export function hybrid(
   meta: StagedModel,
   index: number,
   context: InitContext,
-  options: { readonly dropPath?: number } = {},
+  options: { readonly dropPath?: number; readonly init?: ModuleInit } = {},
 ): StagedModel {
   const { stages } = meta;
+  const { init = 'fresh', ...others } = options;
   divide(blueprint.depth, { depths: target });
   if (stages.length !== target.length || !(index in target)) {
     throw new InputError(
@@ -67,10 +71,11 @@ export function hybrid(
     stages.map(({ blocks }) => blocks.length),
     index,
   );
-  const sources = stages.map((stage, i) => (i === index ? null : stage));
+  const module = init === 'fresh' ? null : grow(blueprint, target, index, stages[index], init, context);
+  const sources = stages.map((stage, i) => (i === index ? module : stage));
   return assemble(blueprint, depths, sources, context, {
     regimes: hybridRegimes(target.length, index),
     target,
-    ...options,
+    ...others,
   });
 }

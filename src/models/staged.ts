@@ -100,6 +100,13 @@ export interface Divisible {
   /** Models whose blocks all have the same input and output shape can ignore `place`. */
   makeBlock(dropPathRate: number, context: InitContext, place: BlockPlace): Layer;
   makeHead(context: InitContext): Layer;
+  /** Shape of one image's features before block `block`, or after the last block. Default: the same everywhere. */
+  featureShape?(block: number): readonly number[];
+  /**
+   * Sets the last projection of each residual branch of a block to zero. A block that does not change the shape of the
+   * features must then be the identity, exactly, for everything that the layers before it can return. Needed for `grow`.
+   */
+  zeroBranches?(block: Layer): void;
 }
 
 /** A divisible model whose input, classes and cost are known before it is built, so that a run can be planned. */

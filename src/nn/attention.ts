@@ -3,7 +3,7 @@ import { autocast } from '../torch/autograd.js';
 import { attention, linear, reshape, slice, transpose, unbind } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { InitContext } from './init.js';
-import { Linear } from './layers.js';
+import { asOneMatrix, Linear } from './layers.js';
 import { Module } from './module.js';
 
 /**
@@ -37,11 +37,12 @@ export class Attention extends Module {
   }
 
   #partly(x: Tensor, queries: number): Tensor[] {
-    const width = x.shape[2];
+    const [batch, , width] = x.shape;
     const { weight, bias } = this.qkv;
     const project = (y: Tensor, from: number, to: number) =>
       linear(y, slice(weight, 0, from, to), bias && slice(bias, 0, from, to));
-    const query = this.#split(project(slice(x, 1, 0, queries), 0, width), 1);
+    const first = asOneMatrix(slice(x, 1, 0, queries));
+    const query = this.#split(reshape(project(first, 0, width), [batch, queries, width]), 1);
     return [...query, ...this.#split(project(x, width, 3 * width), 2)];
   }
 

@@ -55,6 +55,7 @@ export {
   type InitContext,
   normalParameter,
   oneParameter,
+  setToZero,
   zeroParameter,
 } from './init.js';
 export { LayerNorm, Linear, type LinearOptions, Mlp } from './layers.js';

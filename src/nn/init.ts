@@ -1,4 +1,5 @@
-import { fillNormal, fillUniform, ones, to, zeros } from '../torch/ops.js';
+import { noGrad } from '../torch/autograd.js';
+import { copyInto, fillNormal, fillUniform, ones, to, zeros } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -67,6 +68,28 @@ export function zeroParameter(shape: readonly number[], context: InitContext): T
  */
 export function oneParameter(shape: readonly number[], context: InitContext): Tensor {
   return parameter(() => ones(shape, context.dtype, context.device));
+}
+
+/**
+ * Sets the weight and the bias of layers to zero: of the last projection of a residual branch, so that the branch starts at zero.
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const last = new Linear(16, 8, context);
+ * setToZero(last);
+ */
+export function setToZero(
+  ...layers: readonly { readonly weight: Tensor; readonly bias: Tensor | null }[]
+): void {
+  noGrad(() =>
+    scope(() => {
+      for (const { weight, bias } of layers) {
+        for (const tensor of bias === null ? [weight] : [weight, bias]) {
+          copyInto(tensor, zeros(tensor.shape, tensor.dtype, tensor.device));
+        }
+      }
+    }),
+  );
 }
 
 // Drawn on the CPU, then moved, so that every device gets the same numbers.

@@ -1,4 +1,4 @@
-import { gelu, layerNorm, linear } from '../torch/ops.js';
+import { gelu, layerNorm, linear, reshape } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
 import { Module } from './module.js';
@@ -35,6 +35,16 @@ export class Linear extends Module {
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias);
   }
+}
+
+/**
+ * Some tokens of each image as the rows of one matrix: [B, N, D] -> [1, B N, D]. If they are not contiguous, libtorch multiplies
+ * one matrix for each image, with another order of sums, but only if the weight is frozen. As one matrix, a frozen layer
+ * computes the same bits as a trained one.
+ */
+export function asOneMatrix(x: Tensor): Tensor {
+  const [batch, tokens, width] = x.shape;
+  return reshape(x, [1, batch * tokens, width]);
 }
 
 /**

@@ -217,6 +217,7 @@ export function save(
     phase: phase.name,
     seed,
     depths: phase.depths,
+    init: phase.init === 'fresh' ? undefined : phase.init,
     model: geometry,
     mean: pixels.mean,
     std: pixels.std,

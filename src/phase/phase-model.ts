@@ -1,6 +1,8 @@
 import { InputError, RunError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
+import { grow } from '../method/grow.js';
+import type { ModuleInit } from '../method/grow-plan.js';
 import { stagesOfState } from '../models/model-file/layout-stages.js';
 import { classNamesIn } from '../models/model-file/model-file-classes.js';
 import { divideStages } from '../models/model-file/model-file-divide.js';
@@ -116,7 +118,7 @@ const hashOf = (stages: readonly StageWeights[]) => weightsHash(stages.map(({ we
 
 /** The stage of the meta model that the phase's module replaces, frozen. */
 export async function metaStageOf(phase: Phase, runDir: string, device: string): Promise<Stage> {
-  const index = phase.sources.indexOf(null);
+  const index = phase.regimes.indexOf('trained');
   const parent = phase.sources.find((source) => source !== null) ?? 'PT';
   const { weights, source } = (await weightsFrom(parent, phase, runDir))[index];
   const stage = buildStage(
@@ -147,7 +149,22 @@ async function startingWeights(phase: Phase, runDir: string): Promise<PhaseStart
   const parent = known.size === 1 ? first : stages.filter((stage) => stage !== null);
   const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
   requireSameLabels(labels);
-  return { stages, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0] };
+  const built = phase.init === 'fresh' ? stages : grownStages(phase, stages, phase.init);
+  return { stages: built, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0] };
+}
+
+/** The weights of the trained stages, grown from the meta stages in their place. */
+function grownStages(
+  phase: Phase,
+  stages: readonly (StageWeights | null)[],
+  init: Exclude<ModuleInit, 'fresh'>,
+): (StageWeights | null)[] {
+  const context = contextOf(phase, 'cpu');
+  return stages.map((stage, i) =>
+    stage === null || phase.regimes[i] !== 'trained'
+      ? stage
+      : grow(phase.blueprint, phase.target, i, stage, init, context),
+  );
 }
 
 async function weightsFrom(

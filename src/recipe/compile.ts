@@ -5,7 +5,14 @@ import type { Task } from '../training/task.js';
 import type { Phase, Source } from './phase.js';
 import { type DataOfRun, dataOf } from './phase-data.js';
 import { phaseSettings } from './phase-settings.js';
-import { isDividedTogether, metaDepthsOf, modelConfigOf, targetDepths } from './recipe-model.js';
+import {
+  isDividedTogether,
+  isGrown,
+  metaDepthsOf,
+  modelConfigOf,
+  moduleInitOf,
+  targetDepths,
+} from './recipe-model.js';
 import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
 
 /**
@@ -22,7 +29,8 @@ export function compile(recipe: Recipe): Phase[] {
   const tuning = finetuning(parts);
   const isTuned = start.model !== undefined;
   const isPretrained = start.meta === undefined;
-  const divided = () => [...(isPretrained ? [pretraining(parts)] : []), ...incubations(parts), tuning];
+  const modules = () => (isGrown(recipe) ? [] : incubations(parts));
+  const divided = () => [...(isPretrained ? [pretraining(parts)] : []), ...modules(), tuning];
   const own = isTuned ? [tuning] : incubation === 'none' ? [] : divided();
   const { E2E } = phases;
   if (E2E === 'none') return own;
@@ -30,6 +38,7 @@ export function compile(recipe: Recipe): Phase[] {
   const baseline = phaseOfParts(parts, {
     ...tuning,
     name: 'E2E',
+    init: 'fresh',
     sources: parts.target.map(() => null),
     settings: phaseSettings(recipe, E2E),
     equalCost,
@@ -73,12 +82,12 @@ function dataOfRecipe({ data, phases }: Recipe): DataOfRun {
 }
 
 type Own = Pick<Phase, 'name' | 'depths' | 'regimes' | 'sources' | 'undecayed' | 'settings'> &
-  Partial<Pick<Phase, 'equalCost' | 'costOf' | 'objective'>>;
+  Partial<Pick<Phase, 'init' | 'equalCost' | 'costOf' | 'objective'>>;
 
 /** A phase from what is its own and what all phases of the recipe have in common. */
 function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Parts, own: Own): Phase {
   const { name, depths, regimes, sources, undecayed, settings } = own;
-  const { equalCost = false, costOf = [], objective = 'classify' } = own;
+  const { init = 'fresh', equalCost = false, costOf = [], objective = 'classify' } = own;
   const { seed, start, model, run } = recipe;
   const data = dataOf(dataOfRun, name);
   const isTogether = isDividedTogether(recipe) && name.startsWith('MT/');
@@ -91,6 +100,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     meta,
     regimes,
     sources,
+    init,
     start,
     model,
     config,
@@ -170,13 +180,14 @@ function pretraining(parts: Parts): Phase {
 function incubations(parts: Parts): Phase[] {
   const { recipe, target, meta } = parts;
   const { objective, ...override } = recipe.phases.MT;
-  const parent = recipe.start.meta === undefined ? 'PT' : 'start.meta';
+  const [parent, init] = [metaSource(parts), moduleInitOf(recipe)];
   return target.map((_, index) =>
     phaseOfParts(parts, {
       name: `MT/${index}`,
       depths: hybridDepths(target, meta, index),
       regimes: hybridRegimes(target.length, index),
-      sources: target.map((_, stage) => (stage === index ? null : parent)),
+      sources: target.map((_, stage) => (stage === index && init === 'fresh' ? null : parent)),
+      init,
       // As in the official code: a bare stage does not list exempt parameters, so all of them are decayed.
       undecayed: [],
       settings: phaseSettings(recipe, moduleSettings(recipe, override, index)),
@@ -196,14 +207,23 @@ function moduleSettings(recipe: Recipe, ofAll: TrainingOverride, index: number):
   };
 }
 
+/** Where the meta model comes from. */
+function metaSource({ recipe }: Parts): Source {
+  return recipe.start.meta === undefined ? 'PT' : 'start.meta';
+}
+
 function finetuning(parts: Parts): Phase {
   const { recipe, target, blueprint } = parts;
   const fromFile = recipe.start.model !== undefined;
+  const grows = isGrown(recipe) && !fromFile;
+  const source = (index: number): Source =>
+    fromFile ? 'start.model' : grows ? metaSource(parts) : `MT/${index}`;
   return phaseOfParts(parts, {
     name: 'FT',
     depths: target,
     regimes: target.map(() => 'trained'),
-    sources: target.map((_, index): Source => (fromFile ? 'start.model' : `MT/${index}`)),
+    sources: target.map((_, index) => source(index)),
+    init: grows ? moduleInitOf(recipe) : 'fresh',
     undecayed: blueprint.undecayed,
     settings: phaseSettings(recipe, recipe.phases.FT, { clip_grad: 1, schedule: { warmup: 0 } }),
   });

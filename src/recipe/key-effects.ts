@@ -89,6 +89,8 @@ const OTHERS: Effects = {
   'incubation.modules': 'result',
   'incubation.depths': 'result',
   'incubation.meta_depth': 'result',
+  'incubation.strategy': 'result',
+  'incubation.init': 'result',
   'incubation.together': 'result',
   'data.format': 'result',
   'data.path': 'none',

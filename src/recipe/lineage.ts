@@ -71,10 +71,12 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(phase.data, 'data', unchanging);
-  const { name, depths, regimes, undecayed, equalCost, objective } = phase;
+  const { name, depths, regimes, undecayed, equalCost, objective, init } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
-  return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts });
+  // Earlier versions had no other init than fresh, and did not hash it.
+  const grown = init === 'fresh' ? {} : { init };
+  return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...grown });
 }
 
 /** The hashes of the same phase in earlier versions, which included some settings that do not affect the result. */

@@ -1,3 +1,4 @@
+import type { ModuleInit } from '../method/grow-plan.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
 import type { Task } from '../training/task.js';
@@ -32,6 +33,8 @@ export interface Phase {
   readonly regimes: readonly Regime[];
   /** Stage i starts from stage i of this phase's result or `start` file, or from scratch. */
   readonly sources: readonly Source[];
+  /** How trained stages start from sources that may have fewer blocks; fresh: no stage does. */
+  readonly init: ModuleInit;
   /** The files that the run starts from. */
   readonly start: StartSettings;
 

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { growPlan } from '../method/grow-plan.js';
 import { familyOf } from '../models/families/families.js';
 import { compile } from './compile.js';
 import type { Phase } from './phase.js';
@@ -43,7 +44,9 @@ export function checkTogether(recipe: Recipe, source: string): void {
     });
   }
   if (recipe.incubation === 'none') requireUndivided(recipe, source);
+  requireGrowth(recipe.incubation, source);
   const all = compile(recipe);
+  requireGrowable(all);
   requireSharable(all, source);
   const count = targetDepths(recipe).length;
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
@@ -78,6 +81,30 @@ function requireUndivided({ start, phases }: Recipe, source: string): void {
   throw new InputError(
     `${source}: phases.E2E.epochs is missing: there is no cost to equal, as incubation is none`,
   );
+}
+
+/** With growth there are no modules, and the model cannot start fresh. */
+function requireGrowth(incubation: Recipe['incubation'], source: string): void {
+  if (incubation === 'none' || incubation.strategy !== 'growth') return;
+  const hint = 'leave it out, or set incubation.strategy: modules';
+  if (incubation.init === 'fresh') {
+    const why = 'the model cannot grow from the meta model';
+    throw new InputError(`${source}: incubation.init fresh: ${why}`, { hint });
+  }
+  if (!incubation.together) return;
+  throw new InputError(`${source}: incubation.together: no modules are incubated with strategy growth`, {
+    hint,
+  });
+}
+
+/** Checks that the modules can start as `incubation.init` says, before the meta model is trained. */
+function requireGrowable(phases: readonly Phase[]): void {
+  for (const { blueprint, target, meta, regimes, init } of phases) {
+    if (init === 'fresh') continue;
+    for (const index of target.keys()) {
+      if (regimes[index] === 'trained') growPlan(blueprint, { target, index, metaDepth: meta[index], init });
+    }
+  }
 }
 
 /** Drop-path rates rise over the depth of a hybrid, so hybrids of different depths have different rates in the shared prefix. */

@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { divide } from '../method/divide.js';
+import type { ModuleInit } from '../method/grow-plan.js';
 import { metaDepths } from '../method/meta-model.js';
 import { familyOf } from '../models/families/families.js';
 import type { ModelConfig } from '../models/family.js';
@@ -35,6 +36,17 @@ export function targetDepths(recipe: DividedModel): number[] {
 export function metaDepthsOf(recipe: DividedModel): number[] {
   const { incubation } = recipe;
   return incubation === 'none' ? [] : metaDepths(targetDepths(recipe).length, incubation.meta_depth);
+}
+
+/** Whether the whole model is grown from the meta model, instead of assembled from modules. */
+export function isGrown({ incubation }: Pick<Recipe, 'incubation'>): boolean {
+  return incubation !== 'none' && incubation.strategy === 'growth';
+}
+
+/** How the recipe's modules start. */
+export function moduleInitOf({ incubation }: Pick<Recipe, 'incubation'>): ModuleInit {
+  if (incubation === 'none') return 'fresh';
+  return incubation.init ?? (incubation.strategy === 'growth' ? 'grown' : 'fresh');
 }
 
 /** Whether the recipe's modules see the same batches, and share a process if they share a device. */

@@ -13,6 +13,20 @@ const incubation = z
     modules: count.describe('K: number of modules, of equal depth.').optional(),
     depths: z.array(count).min(1).describe('Blocks of each module, instead of modules.').optional(),
     meta_depth: count.describe('Blocks a stage of the meta model; 1 in the paper.').default(1),
+    strategy: z
+      .enum(['modules', 'growth'])
+      .describe(
+        'modules, the method: each module is incubated in the meta model. growth: no MT, the whole model is grown from the ' +
+          'meta model and trained in FT.',
+      )
+      .default('modules'),
+    init: z
+      .enum(['fresh', 'grown', 'stacked'])
+      .describe(
+        'How a module starts. fresh: initialised. grown: the meta stage, and blocks that are the identity. stacked: copies ' +
+          "of the meta stage's blocks. Default: fresh; with strategy growth, grown.",
+      )
+      .optional(),
     together: z
       .boolean()
       .describe(

@@ -41,6 +41,7 @@ const ROLES = {
 
 function roleText(phase: string, way: Way): string {
   const role = roleOf(phase);
+  if (role === 'assembled' && way === 'growth') return 'model grown from the meta model';
   return role === 'assembled' && way === 'fine_tuning' ? 'given model, fine-tuned' : ROLES[role];
 }
 
@@ -131,6 +132,8 @@ ${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage,
 const PHASE_NOTES: Readonly<Record<Way, string>> = {
   incubation:
     'PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.',
+  growth:
+    'PT trains the meta model; FT trains the whole model, which starts as the meta model; E2E trains the same model from scratch.',
   fine_tuning: 'FT fine-tunes the given model; E2E trains the same model from scratch.',
   end_to_end: 'E2E trains the model from scratch.',
 };
@@ -148,6 +151,7 @@ function accuracySection({ byOperations, byTime }: Figures, { way, metrics }: Ru
 ${figure(byOperations)}
 <ul class="legend">
 ${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT), the hybrids (MT)</li>`}
+${way === 'growth' && markup`<li><i></i>Growth: the model grown from the meta model, in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT)</li>`}
 ${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the given model (FT)</li>`}
 <li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
 </ul>

@@ -161,6 +161,11 @@ function kindOf({ recipe, phase }: ModelCard): string {
       'a hybrid of Deep Incubation: a meta model with one stage replaced by a module in training';
     return `${kind} ${PAPER}`;
   }
+  if (way === 'growth') {
+    if (phase === 'PT') return 'the shallow model that a deeper one was grown from';
+    if (phase === 'FT') return 'grown from a shallow model that was trained first, and trained as a whole';
+    return 'trained end to end from scratch, as the baseline of a run that grows a model from a shallow one';
+  }
   if (phase === 'FT') return 'fine-tuned from a given model';
   return way === 'fine_tuning'
     ? 'trained end to end from scratch, as the baseline of a run that fine-tunes a given model'

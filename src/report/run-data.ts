@@ -129,6 +129,7 @@ function missingIn(root: string, parts: Parts): string[] {
     ...unfinished,
     ...(waiting.length > 0 ? [`Not begun: ${waiting.join(', ')}.`] : []),
     ...(way === 'incubation' && absent('FT') ? ['The assembled model (FT) has not been trained.'] : []),
+    ...(way === 'growth' && absent('FT') ? ['The grown model (FT) has not been trained.'] : []),
     ...(way === 'fine_tuning' && absent('FT') ? ['The model (FT) has not been fine-tuned.'] : []),
     ...(absent('E2E') ? ['There is no end-to-end baseline (E2E) in this run.'] : []),
   ];

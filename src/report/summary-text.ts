@@ -21,15 +21,23 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
   }
   if (own === undefined) {
     if (baseline === undefined) {
-      const model = way === 'fine_tuning' ? 'fine-tuned' : 'assembled';
+      const model = MODELS[way];
       return `Neither the ${model} model nor the end-to-end baseline is finished yet.`;
     }
-    return `End to end ${accuracyText(baseline, primary)}; no finished ${way === 'fine_tuning' ? 'fine-tuning' : name} to compare it with.`;
+    return `End to end ${accuracyText(baseline, primary)}; no finished ${nameInside(name)} to compare it with.`;
   }
   if (baseline === undefined) {
     return `${name} ${accuracyText(own, primary)}; no finished end-to-end baseline to compare it with.`;
   }
   return verdict(summary, { name, own, baseline, primary });
+}
+
+/** The model that FT trains. */
+const MODELS = { incubation: 'assembled', growth: 'grown', fine_tuning: 'fine-tuned' } as const;
+
+/** The name within a sentence. */
+function nameInside(name: string): string {
+  return name === WAY_NAMES.incubation ? name : name.toLowerCase();
 }
 
 interface Sides {
@@ -53,7 +61,7 @@ function verdict(summary: RunSummary, { name, own, baseline, primary }: Sides): 
   }
   const lead = `${Math.abs(difference).toFixed(2)} points ahead, ${certainty}`;
   if (winner === 'end_to_end') {
-    return `End to end ${theirs} against ${ours} with ${name === WAY_NAMES.fine_tuning ? 'fine-tuning' : name} (end to end ${lead}); ${name} took ${cost}.`;
+    return `End to end ${theirs} against ${ours} with ${nameInside(name)} (end to end ${lead}); ${name} took ${cost}.`;
   }
   return `${name} ${ours} against ${theirs} end to end (${lead}), at ${cost}.`;
 }
@@ -70,7 +78,8 @@ function certaintyText(summary: RunSummary, own: Outcome, baseline: Outcome): st
 }
 
 /** Derives the method from the summary only. */
-function wayIn({ fine_tuning: tuned }: RunSummary): Way {
+function wayIn({ growth, fine_tuning: tuned }: RunSummary): Way {
+  if (growth !== undefined) return 'growth';
   return tuned === undefined ? 'incubation' : 'fine_tuning';
 }
 
@@ -89,12 +98,14 @@ export interface SummaryTable {
 }
 
 export function tableOf(summary: RunSummary): SummaryTable {
-  const { incubation, fine_tuning: tuned, end_to_end: baseline } = summary;
+  const { end_to_end: baseline } = summary;
   const { shown } = metricsOf(summary);
   const row = (name: string, part: Outcome | PhaseResult) => cells(name, part, shown);
   const rows = summary.phases.map((result) => ({ cells: row(result.phase, result), total: false }));
-  if (incubation) rows.push({ cells: row(WAY_NAMES.incubation, incubation), total: true });
-  if (tuned) rows.push({ cells: row(WAY_NAMES.fine_tuning, tuned), total: true });
+  for (const way of ['incubation', 'growth', 'fine_tuning'] as const) {
+    const outcome = summary[way];
+    if (outcome) rows.push({ cells: row(WAY_NAMES[way], outcome), total: true });
+  }
   if (baseline) rows.push({ cells: row(WAY_NAMES.end_to_end, baseline), total: true });
   const labels = shown.map(({ label }) => label);
   return { head: ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, ...labels, EVAL_LOSS], rows };

@@ -7,8 +7,8 @@ import type { Way } from './way.js';
 
 /**
  * `summary.json`: the results of a run and their cost. A part is absent until its last phase is done. If both models are done,
- * `difference_<primary metric>` is the lead of `incubation` or `fine_tuning` over `end_to_end`, in percentage points (negative:
- * behind).
+ * `difference_<primary metric>` is the lead of `incubation`, `growth` or `fine_tuning` over `end_to_end`, in percentage points
+ * (negative: behind).
  */
 export interface RunSummary extends Scored {
   readonly name: string;
@@ -17,6 +17,8 @@ export interface RunSummary extends Scored {
   readonly classes?: number | undefined;
   /** The assembled model after FT, with the total cost of PT, every MT and FT. */
   readonly incubation?: Outcome;
+  /** Replaces `incubation` if FT started from the whole model, grown from the meta model: the total cost of PT and FT. */
+  readonly growth?: Outcome;
   /** Replaces `incubation` if FT started from a given model (`start.model`): nothing was incubated. */
   readonly fine_tuning?: Outcome;
   /** The baseline trained from scratch. */
@@ -26,7 +28,7 @@ export interface RunSummary extends Scored {
    * The better model by the primary metric; present if both are done. `tie`: the difference is within the uncertainty, which
    * means that `difference_interval` contains 0; without an interval, the two differ by less than 0.005 points.
    */
-  readonly winner?: 'incubation' | 'fine_tuning' | 'end_to_end' | 'tie';
+  readonly winner?: Way | 'tie';
   /** The 95 % interval of the difference, in points (see `accuracyDifference`). Absent if the number of images is unknown. */
   readonly difference_interval?: Interval | undefined;
   /** Whether the interval compares the two models image by image. */
@@ -73,7 +75,7 @@ export function summarize(input: SummaryInput): RunSummary {
     phases.filter((phase) => !isOwn(phase)),
     { last: 'E2E', judged: e2e, metrics },
   );
-  const key = way === 'fine_tuning' ? 'fine_tuning' : 'incubation';
+  const key = way === 'end_to_end' ? 'incubation' : way;
   return {
     name,
     seed,
@@ -87,8 +89,8 @@ export function summarize(input: SummaryInput): RunSummary {
 }
 
 /** The model that is compared with the baseline; undefined until it is done. */
-export function ownOutcome({ incubation, fine_tuning: tuned }: RunSummary): Outcome | undefined {
-  return incubation ?? tuned;
+export function ownOutcome({ incubation, growth, fine_tuning: tuned }: RunSummary): Outcome | undefined {
+  return incubation ?? growth ?? tuned;
 }
 
 function isOwn({ phase }: PhaseResult): boolean {
@@ -118,7 +120,7 @@ function outcome(parts: readonly PhaseResult[], { last, judged, metrics }: Evalu
 }
 
 interface Compared {
-  readonly key: 'incubation' | 'fine_tuning';
+  readonly key: Exclude<Way, 'end_to_end'>;
   readonly own: Outcome;
   readonly baseline: Outcome;
   readonly metric: Metric;

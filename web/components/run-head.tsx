@@ -5,6 +5,9 @@ import { WAY_NAMES } from '../../src/report/way';
 import { capitalised, percent, STATE_WORDS } from '../look';
 import { StateMark } from './state-mark';
 
+/** The model that FT trains. */
+const MODELS = { incubation: 'assembled', growth: 'grown', fine_tuning: 'pretrained' } as const;
+
 /** The name, state, alerts and main numbers of a run. */
 export function RunHead({ run }: { run: RunState }) {
   const troubled = run.phases.filter(({ to_do }) => to_do !== null);
@@ -68,9 +71,7 @@ function Tiles({ run: { phases, way, primary } }: { run: RunState }) {
       </Tile>
       {way !== 'end_to_end' && (
         <Tile label={`${label}, ${WAY_NAMES[way]}`} value={score(find('FT'))} unit={primary.unit} kind="FT">
-          {find('FT') === undefined
-            ? 'not planned'
-            : `${way === 'incubation' ? 'assembled' : 'pretrained'} model, ${find('FT')?.state}`}
+          {find('FT') === undefined ? 'not planned' : `${MODELS[way]} model, ${find('FT')?.state}`}
         </Tile>
       )}
       <Tile label={`${label}, end to end`} value={score(baseline)} unit={primary.unit} kind="E2E">

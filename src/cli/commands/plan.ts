@@ -9,7 +9,7 @@ import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes, duration, significant, withPrefix } from '../../report/format.js';
 import { TRAIN_TIME } from '../../report/labels.js';
 import { narrowed } from '../../report/narrow-table.js';
-import { WAY_NAMES } from '../../report/way.js';
+import { WAY_NAMES, wayOf } from '../../report/way.js';
 import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
@@ -50,7 +50,7 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
     }),
   );
   if (options.json) printJson(json(run, time));
-  else print(...text(run, time, sourceOf(options)));
+  else print(...text(run, time, { stepsFrom: sourceOf(options), ownName: WAY_NAMES[wayOf(recipe)] }));
 }
 
 /**
@@ -116,7 +116,13 @@ function json(run: RunPlan, time: Seconds) {
 /** Columns that may be left out in a narrow terminal, in this order. */
 const DISPENSABLE = ['of', 'MACs', 'images', 'trained'];
 
-function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
+interface Wording {
+  readonly stepsFrom: string | null;
+  /** Name of the recipe's own training method, as opposed to the baseline. */
+  readonly ownName: string;
+}
+
+function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): string[] {
   const head = [
     'phase',
     'blocks',
@@ -134,7 +140,7 @@ function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
   const rows = [
     [...head, ...(time.size > 0 ? [TRAIN_TIME] : [])],
     ...run.phases.map((phase) => phaseCells(phase, time)),
-    ...(own.length > 0 ? [totalCells(ownName(run), own, time)] : []),
+    ...(own.length > 0 ? [totalCells(ownName, own, time)] : []),
     ...(baseline.length > 0 ? [totalCells(WAY_NAMES.end_to_end, baseline, time)] : []),
   ];
   const room = process.stdout.columns ?? Number.POSITIVE_INFINITY;
@@ -150,7 +156,7 @@ function text(run: RunPlan, time: Seconds, stepsFrom: string | null): string[] {
     line,
     ...table.slice(-totals),
     '',
-    ...ratioSentence(run),
+    ...ratioSentence(run, ownName),
     ...togetherSentence(run),
     ...memorySentences(run),
     `Disk: at most ${bytes(run.disk_bytes)}.`,
@@ -206,11 +212,6 @@ function incubationOf(run: RunPlan): PhasePlan[] {
   return run.phases.filter(({ phase }) => phase !== 'E2E');
 }
 
-/** Name of the recipe's own training method, as opposed to the baseline. */
-function ownName({ phases }: RunPlan): string {
-  return phases.some(({ phase }) => phase.startsWith('MT/')) ? WAY_NAMES.incubation : WAY_NAMES.fine_tuning;
-}
-
 function endToEndOf(run: RunPlan): { block_passes: number; macs: number } | undefined {
   const found = run.phases.find(({ phase }) => phase === 'E2E');
   return found && { block_passes: found.block_passes, macs: found.macs };
@@ -224,7 +225,7 @@ function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefin
   return { block_passes: block_passes / baseline.block_passes, macs: macs / baseline.macs };
 }
 
-function ratioSentence(run: RunPlan): string[] {
+function ratioSentence(run: RunPlan, ownName: string): string[] {
   const ratio = ratioOf(run);
   if (endToEndOf(run) === undefined) {
     return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
@@ -232,7 +233,7 @@ function ratioSentence(run: RunPlan): string[] {
   if (ratio === undefined) return ['End to end is all that the recipe trains (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
   return [
-    `${ownName(run)} costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
+    `${ownName} costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
     ...(run.ratios === null ? [] : [variantsSentence(run.ratios)]),
   ];
 }

@@ -44,6 +44,13 @@ function widthBefore({ blocks, widths }: ResnetConfig, index: number): number {
   return widths[group];
 }
 
+/** [C, S, S] of the features before block `index`, or after the last block. */
+export function featureShape(config: ResnetConfig, index: number): readonly number[] {
+  const width = widthBefore(config, index);
+  const size = sizeAt(config, width);
+  return [width, size, size];
+}
+
 /** Side of the feature map with `width` channels, in pixels. */
 export function sizeAt({ imageSize, widths }: ResnetConfig, width: number): number {
   return Math.ceil((imageSize * widths[0]) / width);

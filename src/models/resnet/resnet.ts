@@ -3,14 +3,14 @@ import { requireWhole } from '../../base/numbers.js';
 import { BatchNorm2d } from '../../nn/batch-norm.js';
 import { Conv2d } from '../../nn/convolution.js';
 import { dropPathOf } from '../../nn/drop-path.js';
-import type { InitContext } from '../../nn/init.js';
+import { type InitContext, setToZero } from '../../nn/init.js';
 import { Linear } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
 import { add, globalAveragePool2d, pad, relu, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { type Blueprint, Layer, type Pass } from '../staged.js';
 import { resnetCost } from './cost.js';
-import { type BlockShape, blockShape, type ResnetConfig } from './geometry.js';
+import { type BlockShape, blockShape, featureShape, type ResnetConfig } from './geometry.js';
 
 /**
  * A ResNet for CIFAR: 3x3 convolution, basic blocks, global average pooling and a linear classifier.
@@ -36,6 +36,8 @@ export function resnet(config: ResnetConfig): Blueprint {
     makeBlock: (dropPathRate, context, place) =>
       new BasicBlock(blockShape(config, place), config.shortcut, dropPathRate, context),
     makeHead: (context) => new ResnetHead(config, context),
+    featureShape: (block) => featureShape(config, block),
+    zeroBranches: (block) => (block as BasicBlock).zeroBranches(),
     cost: resnetCost(config),
   };
 }
@@ -104,6 +106,11 @@ class BasicBlock extends Layer {
     const inner = relu(this.bn1.forward(this.conv1.forward(x), pass));
     const branch = drop(this.bn2.forward(this.conv2.forward(inner), pass));
     return relu(add(branch, this.downsample?.forward(x, pass) ?? padded(x, this.#shape)));
+  }
+
+  /** The last ReLU does not change its input, because the stem and every block end with a ReLU. */
+  zeroBranches(): void {
+    setToZero(this.bn2);
   }
 }
 

@@ -2,8 +2,8 @@ import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
 import { Attention } from '../../nn/attention.js';
 import { dropPathOf } from '../../nn/drop-path.js';
-import { fanInParameter, type InitContext, normalParameter } from '../../nn/init.js';
-import { LayerNorm, Linear, Mlp } from '../../nn/layers.js';
+import { fanInParameter, type InitContext, normalParameter, setToZero } from '../../nn/init.js';
+import { asOneMatrix, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
 import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
@@ -79,6 +79,7 @@ export function vit(config: VitConfig): Blueprint {
     makeStem: (context) => new VitStem(config, context),
     makeBlock: (dropPathRate, context, { isLast }) => new VitBlock(config, dropPathRate, context, isLast),
     makeHead: (context) => new VitHead(config, context),
+    zeroBranches: (block) => (block as VitBlock).zeroBranches(),
     cost: vitCost(config),
   };
 }
@@ -193,6 +194,10 @@ class VitBlock extends Layer {
     const y = add(residual, drop(this.attn.forward(this.norm1.forward(x), outputs)));
     return add(y, drop(this.mlp.forward(this.norm2.forward(y))));
   }
+
+  zeroBranches(): void {
+    setToZero(this.attn.proj, this.mlp.fc2);
+  }
 }
 
 /** Pooling, final norm and classifiers: [B, N, D] -> [B, classes], or [B, 2, classes]. */
@@ -221,8 +226,12 @@ class VitHead extends Layer {
     // The norm works on each token separately, so normalising only the tokens that are read gives the same result.
     if (this.head_dist === null) return this.head.forward(this.#normed(select(x, 1, 0)));
     const tokens = this.#normed(slice(x, 1, 0, 2));
-    const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)];
-    const logits = concat([this.head.forward(byClass), this.head_dist.forward(byTeacher)], 1);
+    const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)].map(asOneMatrix);
+    const each = [this.head.forward(byClass), this.head_dist.forward(byTeacher)];
+    const logits = concat(
+      each.map((one) => reshape(one, [x.shape[0], 1, one.shape[2]])),
+      1,
+    );
     return pass.training ? logits : mean(logits, 1);
   }
 
