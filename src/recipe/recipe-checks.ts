@@ -88,8 +88,9 @@ function requireGrowth(incubation: Recipe['incubation'], source: string): void {
   if (incubation === 'none' || incubation.strategy !== 'growth') return;
   const hint = 'leave it out, or set incubation.strategy: modules';
   if (incubation.init === 'fresh') {
-    const why = 'the model cannot grow from the meta model';
-    throw new InputError(`${source}: incubation.init fresh: ${why}`, { hint });
+    throw new InputError(`${source}: incubation.init fresh: the model cannot grow from the meta model`, {
+      hint,
+    });
   }
   if (!incubation.together) return;
   throw new InputError(`${source}: incubation.together: no modules are incubated with strategy growth`, {
