@@ -53,7 +53,8 @@ export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';
-export type { Layout, ModelConfig, ModelSection } from './models/family.js';
+export type { ModelConfig, ModelSection } from './models/family.js';
+export type { Layout, ModelHints } from './models/layout.js';
 export { type ModelFile, type ReadModelOptions, readModelFile } from './models/model-file/model-file.js';
 export type { FileClasses } from './models/model-file/model-file-classes.js';
 export { divideStages } from './models/model-file/model-file-divide.js';
@@ -75,7 +76,6 @@ export {
   StagedModel,
   type TensorCost,
 } from './models/staged.js';
-export type { ModelHints } from './models/vit/layout-config.js';
 export { type VitConfig, vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';

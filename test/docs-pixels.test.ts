@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest';
 import type { PixelProgram } from '../src/data/transforms/pixels.js';
 import { runProgram } from '../src/data/transforms/run-program.js';
 import { evalShorterSide, evalTransform } from '../src/data/transforms/transform.js';
+import type { ForeignLayout } from '../src/models/layout.js';
+import { vitFamily } from '../src/models/vit/family.js';
 import { usageOf } from '../src/report/model-card-use.js';
 import { huggingFaceProcessor } from '../src/weights/layout/layout-processor.js';
 import { needs, pythonPath, pythonTorch } from './needs.js';
@@ -115,7 +117,8 @@ test('a model card makes the pixels as evaluate.md does', () => {
   const steps = (code: string) => /transforms\.Compose\(\[\n(.*?)\n\]\)\(image\)\[None\]/s.exec(code)?.[1];
   const wanted = steps(snippet('evaluate.md', 'transforms.Compose'))?.replaceAll(' ', '');
   expect(wanted).toContain('CenterCrop');
-  for (const layout of ['huggingface', 'timm'] as const) {
+  for (const layout of vitFamily.layouts as readonly ForeignLayout[]) {
+    if (layout.usage === undefined) continue;
     const card = usageOf({ layout, config, mean: MEAN, std: STD });
     expect(steps(card)?.replaceAll(' ', '')).toBe(wanted);
     expect(card).toContain("Image.open('picture.jpg').convert('RGB')");

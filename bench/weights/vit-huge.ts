@@ -1,6 +1,6 @@
 import { type DType, dtypeSize, elementCount, type TensorData } from '../../src/base/tensor-data.js';
 import { writeFile } from '../../src/files/file-bytes.js';
-import { officialFile } from '../../src/models/model-file/model-file-write.js';
+import { officialFile } from '../../src/models/vit/layout-official.js';
 import { type TorchValue, torchFileWriter } from '../../src/weights/torch-file/torch-file-write.js';
 
 const WIDTH = 1280;

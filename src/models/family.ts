@@ -1,13 +1,10 @@
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
+import type { Graph, GraphOptions } from '../onnx/graph.js';
+import type { EndOf } from '../weights/layout/model-file-stages.js';
+import type { LazyTensor } from '../weights/lazy-tensor.js';
+import type { ForeignLayout, StatedModel } from './layout.js';
 import type { Blueprint } from './staged.js';
-
-/**
- * Naming scheme of the tensors: that of the official code (`stages.0.blocks.0...` and a second name for each, or a list of
- * stages), timm and DeiT (`blocks.0...`), torchvision and other programs with ResNets (`layer1.0...`), Hugging Face
- * (`vit.encoder.layer.0...`), or this program (`stages.0.blocks.0...`).
- */
-export type Layout = 'official' | 'timm' | 'huggingface' | 'torchvision' | 'deep-incubation';
 
 /** The keys of the recipe's section `model` that all families share. */
 export interface ModelSection {
@@ -34,15 +31,8 @@ export interface WeightsFacts {
   readonly channels: number;
   /** Null if the weights have no head. */
   readonly classes: number | null;
-}
-
-/** Properties of a model that its weights do not show, so they are stored next to them. */
-export interface StatedModel {
-  readonly heads?: number | undefined;
-  readonly layerNormEps?: number | undefined;
-  readonly pool?: 'token' | 'mean' | undefined;
-  /** Whether the final norm follows the pooling. */
-  readonly fcNorm?: boolean | undefined;
+  /** Side of the images, in pixels. Absent if the weights do not show it. */
+  readonly imageSize?: number;
 }
 
 /** A setting that a checkpoint does not state, and a description of the value that is assumed. */
@@ -109,8 +99,31 @@ export interface ModelFamily<
 
   /** The properties that a file of weights must state in addition to the weights. */
   statedBy(config: Config): StatedModel;
-  /** The layouts that support the family. */
-  readonly layouts: readonly Layout[];
+  /** The names that other programs give to the tensors; the first layout is the most common. */
+  readonly layouts: readonly ForeignLayout<Config>[];
+  /** Matches the name of a tensor that a model has exactly once; its first group is the prefix of the model's names. */
+  readonly anchor?: RegExp;
+  readonly endOf: EndOf;
+  /** Joins tensors of one stage that a file has in parts, such as query, key and value. */
+  readonly joined?: (stage: ReadonlyMap<string, LazyTensor>, path: string) => ReadonlyMap<string, LazyTensor>;
+  /**
+   * The evaluation pass as an ONNX graph (operator set 17), float32: `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
+   * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
+   * @param source origin of the weights, for messages
+   * @throws InputError if a weight is missing, unexpected, or has another shape
+   */
+  onnxGraph?(
+    config: Config,
+    weights: ReadonlyMap<string, TensorData>,
+    source: string,
+    options?: GraphOptions,
+  ): Graph;
+  /** For the model card. */
+  readonly card: {
+    /** With an article: `a Vision Transformer`. */
+    readonly kind: string;
+    readonly tags: readonly string[];
+  };
 
   /** Whether tensors with these names are a model of the family. */
   recognises(names: Iterable<string>): boolean;
@@ -144,6 +157,11 @@ export interface ModelFamily<
     config: Config,
     source: string,
   ): { readonly stages: T; readonly note?: string };
+  /**
+   * Adapts weights to images of another size, whatever the recipe says.
+   * @throws InputError if the family has no such weights, or the size does not fit
+   */
+  resize<T extends Stages<TensorData>>(stages: T, imageSize: number, source: string): T;
   /** Weights for a model with a new head. An existing head is left out. */
   newHead(config: Config, stages: Stages<TensorData>): Headless;
 }

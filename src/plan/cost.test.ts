@@ -4,7 +4,7 @@ import { divide } from '../method/divide.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import { metaDepths } from '../method/meta-model.js';
 import { buildStage, type Regime } from '../models/staged.js';
-import { VIT_PRESETS } from '../models/vit/presets.js';
+import { VIT_PRESETS } from '../models/vit/section.js';
 import { type VitConfig, vit } from '../models/vit/vit.js';
 import { Generator } from '../torch/random.js';
 import { imageCost, parameterCount, trainedParameterCount } from './cost.js';

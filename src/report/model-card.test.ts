@@ -6,9 +6,28 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { needs, python, pythonPath } from '../../test/needs.js';
 import { FULL_RUN, syntheticResult } from '../../test/synthetic-run.js';
+import type { ForeignLayout } from '../models/layout.js';
+import { vitFamily } from '../models/vit/family.js';
+import type { VitConfig } from '../models/vit/vit.js';
 import { type ModelCard, modelCard } from './model-card.js';
 
 const EVIL = 'a: b\n---\n<script>`x`</script> | [link](#) "\' {}';
+
+const [timm, huggingFace] = vitFamily.layouts as readonly ForeignLayout[];
+
+const CONFIG: VitConfig = {
+  imageSize: 32,
+  patchSize: 4,
+  channels: 3,
+  classes: 100,
+  width: 192,
+  depth: 12,
+  heads: 3,
+  mlpRatio: 4,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
+};
 
 function cardOf(changes: Partial<ModelCard> = {}): ModelCard {
   return {
@@ -16,25 +35,14 @@ function cardOf(changes: Partial<ModelCard> = {}): ModelCard {
       name: 'small run',
       data: { format: 'cifar-100', fraction: 0.25 },
     },
-    config: {
-      imageSize: 32,
-      patchSize: 4,
-      channels: 3,
-      classes: 100,
-      width: 192,
-      depth: 12,
-      heads: 3,
-      mlpRatio: 4,
-      qkvBias: true,
-      layerNormEps: 1e-6,
-      classToken: true,
-    },
+    config: CONFIG,
     mean: [0.5, 0.4, 0.3],
     std: [0.2, 0.25, 0.125],
     seed: 3,
     phase: 'FT',
     step: 188,
-    layout: 'huggingface',
+    family: vitFamily,
+    layout: huggingFace,
     parameters: 5_500_000,
     scores: { top1: 77.123456, top5: 94, loss: 0.9, images: 10_000 },
     depths: [3, 3, 3, 3],
@@ -77,8 +85,8 @@ test('the use is told to the end: how pixels are made, what the model is in timm
   expect(small).toContain('transforms.Normalize([0.5,0.4,0.3], [0.2,0.25,0.125]),');
   expect(small).not.toContain('Resize');
   expect(small).toContain('measured on the 10,000 validation images');
-  const config = { ...cardOf().config, imageSize: 224, patchSize: 16, qkvBias: false, channels: 1 };
-  const large = modelCard(cardOf({ config, layout: 'timm', file: 'a.safetensors' }));
+  const config = { ...CONFIG, imageSize: 224, patchSize: 16, qkvBias: false, channels: 1 };
+  const large = modelCard(cardOf({ config, layout: timm, file: 'a.safetensors' }));
   expect(large).toContain('shorter side to 256 (bicubic), centre 224; (grey / 255');
   expect(large).toContain('transforms.Resize(256, transforms.InterpolationMode.BICUBIC),');
   expect(large).toContain("convert('L')");
@@ -91,7 +99,7 @@ test('the use is told to the end: how pixels are made, what the model is in timm
 
 test('few classes are named in their order', () => {
   const names = ['bag', 'shoe|s'];
-  const config = { ...cardOf().config, classes: 2 };
+  const config = { ...CONFIG, classes: 2 };
   const card = modelCard(cardOf({ config, classNames: names }));
   expect(card).toContain('| classes | 2, in this order: bag, shoe\\|s |');
   expect(modelCard(cardOf({ classNames: Array(100).fill('x') }))).toContain('| classes | 100 |');
@@ -115,7 +123,7 @@ test('a hostile name stays a name', () => {
 test('huggingface_hub reads the card', needs(python), () => {
   const folder = mkdtempSync(join(tmpdir(), 'card-'));
   const path = join(folder, 'README.md');
-  writeFileSync(path, modelCard(cardOf({ layout: 'timm', file: 'a.safetensors' })));
+  writeFileSync(path, modelCard(cardOf({ layout: timm, file: 'a.safetensors' })));
   const program =
     'import sys; from huggingface_hub import ModelCard; d = ModelCard.load(sys.argv[1]).data; ' +
     'print(d.library_name, [(e.metric_type, e.metric_value, e.dataset_type) for e in d.eval_results][0])';
@@ -139,7 +147,7 @@ test('accuracy has its interval, loss its name, and five classes have no top-5',
   expect(many).toContain('| top-1 | 77.12 % (95 % interval 76.29 to 77.93) |');
   expect(many).toContain('| top-5 | 94.00 % |');
   expect(many).toContain('| eval loss | 0.9000 |');
-  const few = modelCard(cardOf({ config: { ...cardOf().config, classes: 5 } }));
+  const few = modelCard(cardOf({ config: { ...CONFIG, classes: 5 } }));
   expect(few).toContain('| top-1 | 77.12 %');
   expect(few).not.toMatch(/top-5/i);
 });

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { Layout } from '../models/family.js';
+import type { ModelFamily } from '../models/family.js';
 import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
@@ -12,6 +12,7 @@ import { accuracyInterval, type Interval } from './uncertainty.js';
 import { wayOf } from './way.js';
 
 export interface ModelCard extends Usage {
+  readonly family: Pick<ModelFamily, 'card'>;
   readonly recipe: CardRecipe;
   readonly seed: number;
   readonly phase: string;
@@ -49,14 +50,6 @@ const DATASETS: Readonly<Record<string, { readonly id: string; readonly name: st
   'cifar-100': { id: 'uoft-cs/cifar100', name: 'CIFAR-100' },
 };
 
-const LIBRARIES: Readonly<Record<Layout, string>> = {
-  huggingface: 'transformers',
-  timm: 'timm',
-  'deep-incubation': 'deep-incubation',
-  official: 'deep-incubation',
-  torchvision: 'torchvision',
-};
-
 /**
  * A model card for the Hugging Face hub: metadata as YAML, then a description. It states only what the run measured; the
  * publisher chooses the licence.
@@ -65,17 +58,19 @@ export function modelCard(card: ModelCard): string {
   return `---\n${stringify(metadataOf(card))}---\n\n${bodyOf(card)}`;
 }
 
-function metadataOf({ recipe, layout, scores, config }: ModelCard): object {
+function metadataOf({ recipe, family, layout, scores, config }: ModelCard): object {
   const isIncubated = wayOf(recipe) === 'incubation';
   const { shown } = metricsOf(config);
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
   return {
-    library_name: LIBRARIES[layout],
+    library_name: layout?.library ?? 'deep-incubation',
     pipeline_tag: 'image-classification',
     tags: [
-      ...['image-classification', 'vision', 'vit'],
+      'image-classification',
+      'vision',
+      ...family.card.tags,
       ...(isIncubated ? ['deep-incubation', 'arxiv:2212.04129'] : []),
     ],
     ...(dataset && { datasets: [dataset.id] }),
@@ -137,7 +132,7 @@ function bodyOf(card: ModelCard): string {
   const cost = `Training (${parts.map((part) => part.phase).join(', ')}) took ${withPrefix(sum('block_passes'))} block-passes, ${withPrefix(sum('macs'))} multiply-accumulates and ${duration(sum('seconds'))} of training steps (${TRAIN_TIME}: evaluation and start-up left out).\n\n`;
   return `# ${plain(recipe.name)}
 
-A Vision Transformer for image classification, ${kindOf(card)}.
+${capital(card.family.card.kind)} for image classification, ${kindOf(card)}.
 
 ${table(rows)}
 ${parts.length > 0 ? cost : ''}## Use
@@ -209,6 +204,10 @@ function plain(text: string): string {
     .replace(/[\\`*_[\]|#]/g, '\\$&')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;');
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function rounded(value: number): number {

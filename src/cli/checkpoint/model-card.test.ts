@@ -2,7 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../../../test/cli-support.js';
+import type { ModelFamily } from '../../models/family.js';
 import { readModelFile } from '../../models/model-file/model-file.js';
+import { vitFamily } from '../../models/vit/family.js';
 import { writeConfusion } from '../../run/confusion.js';
 import { runFolder } from '../../run/run-folder.js';
 import { writeCard } from './model-card.js';
@@ -37,7 +39,10 @@ async function checkpointIn(name: string) {
   return { confusion, checkpoint: { name, file: { ...file, path: at }, manifest } };
 }
 
-const OPTIONS = { to: 'timm', imageSize: 32, isResized: false, force: false } as const;
+const { layouts } = vitFamily;
+const layout = layouts.find(({ name }) => name === 'timm');
+const facts = { depths: [3], channels: 3, classes: 5, imageSize: 32 };
+const OPTIONS = { family: vitFamily as ModelFamily, layout, facts, isResized: false, force: false } as const;
 
 test('a card lies beside the weights; classes have names where an evaluation told them', async () => {
   const { checkpoint, confusion } = await checkpointIn('named');
@@ -59,7 +64,11 @@ test('a card lies beside the weights; classes have names where an evaluation tol
 
 test('of resized weights the size is theirs, and no accuracy is claimed', async () => {
   const { checkpoint } = await checkpointIn('resized');
-  writeCard(checkpoint, join(folder, 'b.safetensors'), { ...OPTIONS, imageSize: 64, isResized: true });
+  writeCard(checkpoint, join(folder, 'b.safetensors'), {
+    ...OPTIONS,
+    facts: { ...facts, imageSize: 64 },
+    isResized: true,
+  });
   const card = readFileSync(join(folder, 'b.README.md'), 'utf8');
   expect(card).toContain('img_size=64, ');
   expect(card).toContain('transforms.Resize(73, ');

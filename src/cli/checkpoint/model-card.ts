@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
-import type { Layout } from '../../models/family.js';
-import { vitConfigOf } from '../../models/vit/section.js';
-import { inferGeometry } from '../../models/vit/weights-geometry.js';
+import type { ModelFamily, ModelSection, WeightsFacts } from '../../models/family.js';
+import type { ForeignLayout } from '../../models/layout.js';
 import { classesOf, runAbove } from '../../phase/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelCard } from '../../report/model-card.js';
@@ -12,9 +11,11 @@ import { phasesIn, readResult } from '../../run/run-folder.js';
 import { countParameters } from '../../weights/count-parameters.js';
 
 interface CardOptions {
-  readonly to: Layout;
-  /** Image size of the written weights. */
-  readonly imageSize: number;
+  readonly family: ModelFamily;
+  /** Undefined for this program's own. */
+  readonly layout: ForeignLayout | undefined;
+  /** Of the written weights. */
+  readonly facts: WeightsFacts;
   readonly isResized: boolean;
   readonly force: boolean;
   /** Class names by label. Default: the names in the checkpoint. */
@@ -23,22 +24,22 @@ interface CardOptions {
 
 /**
  * Writes the model card of weights that come from a run: README.md in a model folder, NAME.README.md next to a file. Returns
- * undefined if the run is unknown or no card is written for this model or layout. Keeps an existing file unless `force` is set.
+ * undefined if the run is unknown or no card is written for the layout. Keeps an existing file unless `force` is set.
  */
 export function writeCard(
   checkpoint: CheckpointFile,
   out: string,
-  { to, imageSize, isResized, force, classNames }: CardOptions,
+  { family, layout, facts, isResized, force, classNames }: CardOptions,
 ): { readonly path: string; readonly isWritten: boolean } | undefined {
   const { file, manifest } = checkpoint;
   const root = runAbove(file.path);
-  if (to === 'official' || manifest === undefined || root === undefined) return undefined;
+  if (layout?.isDivided || manifest === undefined || root === undefined) return undefined;
   const recipe = recipeOfRun(root);
-  if (recipe.model.family === 'resnet') return undefined;
-  const isFolder = to === 'huggingface';
+  const isFolder = layout?.isFolder ?? false;
   const path = isFolder ? join(out, 'README.md') : join(dirname(out), `${parse(out).name}.README.md`);
   if (existsSync(path) && !force) return { path, isWritten: false };
-  const { depths } = inferGeometry(file.stages, file.path);
+  const { depths, imageSize = recipe.model.image_size } = facts;
+  const section = { ...family.sectionOfStages(recipe.model, facts), image_size: imageSize };
   const { phase, step, seed, mean, std, eval_crop: evalCrop, last } = manifest;
   const isJudged = last?.step === step && !isResized;
   const card = modelCard({
@@ -46,16 +47,13 @@ export function writeCard(
     seed,
     phase,
     step,
-    layout: to,
+    family,
+    layout,
     depths,
     mean,
     std,
     evalCrop,
-    config: {
-      ...vitConfigOf(recipe.model, recipe.name),
-      depth: depths.reduce((a, b) => a + b, 0),
-      imageSize,
-    },
+    config: family.configOf(section as ModelSection, recipe.name),
     classNames: classNames ?? classesOf(checkpoint)?.names,
     scores: isJudged ? last : undefined,
     file: isFolder ? undefined : basename(out),

@@ -1,16 +1,14 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transforms/transform.js';
-import { familyOf, familyOfStages } from '../../models/families/families.js';
-import type { Layout } from '../../models/family.js';
+import { allFamilies, familyOf, familyOfStages } from '../../models/families/families.js';
 import { type ModelFamily, wholeFacts } from '../../models/family.js';
+import type { ForeignLayout, Layout } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
 import { divideStages } from '../../models/model-file/model-file-divide.js';
 import { writeModelFile } from '../../models/model-file/model-file-write.js';
 import { headerEntries, type Told, toldBeside } from '../../models/model-file/told-beside.js';
-import { fitStem } from '../../models/vit/position-embedding.js';
-import { type Geometry, inferGeometry } from '../../models/vit/weights-geometry.js';
 import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { statedFacts } from '../../phase/start/stated-facts.js';
@@ -20,9 +18,9 @@ import { countParameters } from '../../weights/count-parameters.js';
 import type { PixelFacts } from '../../weights/layout/layout-processor.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
+import { writeLayoutConfig } from '../checkpoint/layout-config.js';
 import { writeCard } from '../checkpoint/model-card.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { writeTimmConfig } from '../checkpoint/timm-config.js';
 import { noteAssumed } from '../terminal/assumed.js';
 import { columns, note, print, printJson } from '../terminal/output.js';
 
@@ -40,55 +38,52 @@ interface ConvertOptions {
 
 /** `convert`: writes a checkpoint's weights in the format of another program. */
 export async function convert(name: string, out: string, options: ConvertOptions): Promise<void> {
-  const { to, depths, resize } = options;
-  if (depths && !DIVIDED.includes(to)) {
+  const { to, depths, resize, force = false } = options;
+  if (depths && !isDivided(to)) {
     throw new InputError(`--depths: ${to} knows no stages`, {
       hint: `leave --depths out, or convert --to ${DIVIDED.join(' or ')}`,
     });
   }
-  requireFree(out, to, options.force ?? false);
+  requireFree(out, to, force);
   const checkpoint = await openCheckpoint(name, options.weights);
   const { file } = checkpoint;
   const family = familyOfStages(file.stages);
-  requireLayout(family, to, checkpoint.name);
-  if (!family.layouts.includes('timm')) {
-    convertAsIs(family, checkpoint, out, options);
-    return;
-  }
-  const sized = resize === undefined ? file.stages : resized(file, resize);
+  const layout = layoutOf(family, to, checkpoint.name);
+  const sized = resize === undefined ? file.stages : family.resize(file.stages, resize, file.path);
   const stages = depths ? divideStages(sized, depths, file.path) : sized;
-  const geometry = inferGeometry(stages, file.path);
-  const { named } = knownClasses(checkpoint, { count: geometry.classes, stated: options.classes });
-  const { pixels, ...told } = toldOf(checkpoint, options, named !== undefined);
+  const facts = wholeFacts(family, { stages, path: file.path });
+  const { imageSize } = facts;
+  const { named } = knownClasses(checkpoint, { count: facts.classes, stated: options.classes });
+  const { pixels, ...told } = toldOf(checkpoint, layout, { ...options, hasNames: named !== undefined });
   writeModelFile(out, stages, {
     to,
     ...told,
     classNames: named?.names,
-    pixels: pixels && { ...pixels, shorterSide: shorterSide(geometry.imageSize, pixels.evalCrop) },
+    pixels:
+      pixels && imageSize ? { ...pixels, shorterSide: shorterSide(imageSize, pixels.evalCrop) } : undefined,
     metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
   });
-  if (to === 'timm' && named !== undefined) {
-    const cropShare = pixels && (geometry.imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
-    const config = writeTimmConfig(out, geometry, {
+  if (layout?.configOf && named !== undefined) {
+    const cropShare = pixels && (imageSize && imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
+    const content = layout.configOf(stages, {
       heads: told.heads,
       pool: told.pool,
       classNames: named.names,
       pixels: pixels && cropShare ? { mean: pixels.mean, std: pixels.std, cropShare } : undefined,
-      force: options.force ?? false,
+      weightsFile: basename(out),
     });
+    const config = writeLayoutConfig(out, content, force);
     if (!config.isWritten)
-      note(`${config.path} exists: timm's config was not written (--force overwrites it)`);
+      note(`${config.path} exists: ${layout.name}'s config was not written (--force overwrites it)`);
   }
-  if ((to === 'timm' || to === 'official') && isMeanUnseen(checkpoint, geometry)) {
-    note(
-      "the model pools by the mean, which its weights do not show: timm needs global_pool='avg', fc_norm=False",
-    );
-  }
+  const remark = layout?.noteOn?.(stages, statedFacts(checkpoint));
+  if (remark !== undefined) note(remark);
   const card = writeCard(checkpoint, out, {
-    to,
-    imageSize: geometry.imageSize,
+    family,
+    layout,
+    facts,
     isResized: resize !== undefined,
-    force: options.force ?? false,
+    force,
     classNames: named?.names,
   });
   if (card?.isWritten === false)
@@ -99,8 +94,8 @@ export async function convert(name: string, out: string, options: ConvertOptions
     out,
     options,
     stages,
-    depths: geometry.depths,
-    imageSize: geometry.imageSize,
+    depths: facts.depths,
+    imageSize,
     hasNames: named !== undefined,
     card: card?.isWritten ? card.path : undefined,
   });
@@ -112,7 +107,7 @@ interface Written {
   readonly options: ConvertOptions;
   readonly stages: ModelFile['stages'];
   readonly depths: readonly number[];
-  readonly imageSize?: number;
+  readonly imageSize?: number | undefined;
   readonly hasNames: boolean;
   readonly card?: string | undefined;
 }
@@ -125,7 +120,7 @@ function finish({ checkpoint, out, options, stages, depths, imageSize, hasNames,
     from: checkpoint.file.layout,
     out,
     to,
-    depths: DIVIDED.includes(to) ? depths : [depths.reduce((a, b) => a + b, 0)],
+    depths: isDivided(to) ? depths : [depths.reduce((a, b) => a + b, 0)],
     image_size: imageSize ?? null,
     tensors: tensors.length,
     parameters: countParameters(stages),
@@ -137,51 +132,26 @@ function finish({ checkpoint, out, options, stages, depths, imageSize, hasNames,
   else printResult(result);
 }
 
-function requireLayout({ layouts, title }: ModelFamily, to: Layout, name: string): void {
-  if (layouts.includes(to)) return;
+/** The family's layout of that name; undefined for this program's own. */
+function layoutOf({ layouts, title }: ModelFamily, to: Layout, name: string): ForeignLayout | undefined {
+  if (to === 'deep-incubation') return undefined;
+  const found = layouts.find((layout) => layout.name === to);
+  if (found !== undefined) return found;
+  const names = ['deep-incubation', ...layouts.map((layout) => layout.name)];
   throw new InputError(`${name} holds a ${title}, which ${to} does not`, {
-    hint: `convert it --to ${layouts.join(' or ')}`,
+    hint: `convert it --to ${names.join(' or ')}`,
   });
-}
-
-/** Converts a model whose weights contain everything that the layouts store, for images of any size. */
-function convertAsIs(
-  family: ModelFamily,
-  checkpoint: CheckpointFile,
-  out: string,
-  options: ConvertOptions,
-): void {
-  const { to, depths, resize } = options;
-  const { file, name } = checkpoint;
-  if (resize !== undefined) {
-    throw new InputError(`--resize: ${name} holds a ${family.title}, which takes images of any size`, {
-      hint: 'leave --resize out',
-    });
-  }
-  const stages = depths ? divideStages(file.stages, depths, file.path) : file.stages;
-  const facts = wholeFacts(family, { stages, path: file.path });
-  const { named } = knownClasses(checkpoint, { count: facts.classes, stated: options.classes });
-  writeModelFile(out, stages, {
-    to,
-    classNames: named?.names,
-    metadata: file.layout === 'deep-incubation' ? file.metadata : {},
-  });
-  finish({
-    checkpoint,
-    out,
-    options,
-    stages,
-    depths: facts.depths,
-    hasNames: named !== undefined,
-  });
-}
-
-function isMeanUnseen(checkpoint: CheckpointFile, { classToken, fcNorm }: Geometry): boolean {
-  return classToken && !fcNorm && statedFacts(checkpoint).pool === 'mean';
 }
 
 /** Layouts that support stages. */
-const DIVIDED: readonly Layout[] = ['deep-incubation', 'official'];
+const DIVIDED: readonly Layout[] = [
+  'deep-incubation',
+  ...allFamilies().flatMap(({ layouts }) => layouts.flatMap((each) => (each.isDivided ? [each.name] : []))),
+];
+
+function isDivided(to: Layout): boolean {
+  return DIVIDED.includes(to);
+}
 
 /** Throws `InputError` if `out` exists and may not be overwritten, or is a file instead of a folder or vice versa. */
 function requireFree(out: string, to: Layout, force: boolean): void {
@@ -200,15 +170,16 @@ function requireFree(out: string, to: Layout, force: boolean): void {
 /** Facts besides the weights that the output format can store. */
 function toldOf(
   checkpoint: CheckpointFile,
-  { to, recipe, set = [] }: ConvertOptions,
-  hasNames: boolean,
+  layout: ForeignLayout | undefined,
+  { recipe, set = [], hasNames }: ConvertOptions & { readonly hasNames: boolean },
 ): Told & { readonly pixels?: Pixels | undefined } {
-  if (to === 'official' || (to === 'timm' && !hasNames)) return {};
+  const stored = layout?.storesFacts;
+  if (stored === 'never' || (stored === 'with class names' && !hasNames)) return {};
   const { file, manifest } = checkpoint;
-  const mustKnow = to === 'huggingface';
+  const mustKnow = stored === 'always';
   if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0) {
     const { mean, std, evalCrop = EVAL_CROP } = file.hints;
-    const pixels = to === 'timm' && mean && std ? { mean, std, evalCrop } : undefined;
+    const pixels = layout !== undefined && mean && std ? { mean, std, evalCrop } : undefined;
     return { ...toldBeside(file), pixels };
   }
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
@@ -221,7 +192,7 @@ function toldOf(
     set.some((each) => each.startsWith('data.mean='));
   return {
     ...stated,
-    ...(to !== 'deep-incubation' && isTold && { pixels: { mean, std, evalCrop } }),
+    ...(layout !== undefined && isTold && { pixels: { mean, std, evalCrop } }),
   };
 }
 
@@ -232,20 +203,6 @@ interface Pixels extends Pick<PixelFacts, 'mean' | 'std'> {
 
 function shorterSide(imageSize: number, evalCrop: number): number | null {
   return imageSize <= SMALL_IMAGE ? null : evalShorterSide(imageSize, evalCrop);
-}
-
-function resized({ stages, path }: ModelFile, imageSize: number): ModelFile['stages'] {
-  const { patchSize } = inferGeometry(stages, path);
-  if (imageSize % patchSize !== 0) {
-    throw new InputError(
-      `--resize ${imageSize}: it is not a multiple of ${path}'s patches of ${patchSize} pixels`,
-      {
-        hint: `such as ${Math.max(Math.round(imageSize / patchSize), 1) * patchSize}`,
-      },
-    );
-  }
-  const [stem, ...others] = stages;
-  return [fitStem(stem, { imageSize, patchSize }, path), ...others];
 }
 
 function bytesOf(out: string): number {

@@ -2,7 +2,6 @@ import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
 import { familyOf } from '../../models/families/families.js';
-import { modelGraph } from '../../models/families/model-graph.js';
 import { joinStages } from '../../models/model-file/model-file-divide.js';
 import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
 import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
@@ -39,6 +38,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   noteAssumed(known.assumptions);
   const { recipe } = known;
   const family = familyOf(recipe.model);
+  if (family.onnxGraph === undefined) throw new InputError(`a ${family.title} cannot be exported as ONNX`);
   const config = modelConfigOf(recipe);
   const weights = weightsFor(known, checkpoint);
   const { category } = recipe.data;
@@ -58,7 +58,7 @@ export async function exportModel(name: string, out: string, options: ExportOpti
   };
   const producer = { name: 'deep-incubation', version: versions()['deep-incubation'] };
   const { path } = checkpoint.file;
-  const graph = modelGraph(family.name, config, weights, path, normalisation.inside ? { normalisation } : {});
+  const graph = family.onnxGraph(config, weights, path, normalisation.inside ? { normalisation } : {});
   const files = writeOnnx(
     out,
     { graph, producer, metadata: metadataOf(facts) },

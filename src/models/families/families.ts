@@ -28,7 +28,16 @@ export function familyOf(section: { readonly family?: unknown }): ModelFamily {
 }
 
 /** The family of staged weights, recognised by tensor names; if no family matches, the first one. */
-export function familyOfStages(stages: readonly ReadonlyMap<string, unknown>[]): ModelFamily {
+export function familyOfStages(
+  stages: readonly ReadonlyMap<string, unknown>[],
+  own: readonly ModelFamily[] = [],
+): ModelFamily {
   const names = stages.flatMap((stage) => [...stage.keys()]);
-  return FAMILIES.find((family) => family.recognises(names)) ?? FAMILIES[0];
+  // Names that a built-in family recognises may also occur in a user's model.
+  return [...own, ...FAMILIES].find((family) => family.recognises(names)) ?? FAMILIES[0];
+}
+
+/** The built-in families, then the user's own. */
+export function allFamilies(own: readonly ModelFamily[] = []): readonly ModelFamily[] {
+  return [...FAMILIES, ...own];
 }

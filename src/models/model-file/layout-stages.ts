@@ -2,12 +2,9 @@ import { isDivided, type Stage, splitStages } from '../../weights/layout/model-f
 import { peelPrefix } from '../../weights/layout/peel-prefix.js';
 import type { ChosenWeights, WeightsKind } from '../../weights/layout/weights-choice.js';
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
-import type { Layout } from '../family.js';
-import { fromTorchvision, isTorchvision } from '../resnet/layout-torchvision.js';
-import { withoutExtraTensors } from '../vit/extra-tensors.js';
-import { withHead } from '../vit/head-names.js';
-import { fromHuggingFace, isHuggingFace } from '../vit/layout-huggingface.js';
-import { joinQkv } from '../vit/layout-qkv.js';
+import { allFamilies, familyOfStages } from '../families/families.js';
+import type { ModelFamily } from '../family.js';
+import type { Layout } from '../layout.js';
 
 export interface LaidOut {
   readonly layout: Layout;
@@ -18,31 +15,33 @@ export interface LaidOut {
   readonly chosen?: ChosenWeights;
 }
 
-/**
- * Detects a state dict's layout from its names, and returns its stages with this program's names; see `splitStages`.
- * @param wanted plain or averaged weights, if both are present under different prefixes; default: averaged
- */
+export interface LayoutOptions {
+  /** Plain or averaged weights, if both are present under different prefixes; default: averaged. */
+  readonly wanted?: WeightsKind | undefined;
+  /** The user's own families. */
+  readonly families?: readonly ModelFamily[] | undefined;
+}
+
+/** Detects a state dict's layout from its names, and returns its stages with this program's names; see `splitStages`. */
 export function stagesOfState(
   state: ReadonlyMap<string, LazyTensor>,
   path: string,
-  wanted?: WeightsKind,
+  { wanted, families }: LayoutOptions = {},
 ): LaidOut {
-  const { named, chosen } = peelPrefix(state, path, wanted);
+  const known = allFamilies(families);
+  const anchors = known.flatMap(({ anchor }) => anchor ?? []);
+  const { named, chosen } = peelPrefix(state, path, { anchors, wanted });
   const choice = chosen === undefined ? {} : { chosen };
-  const divided = [...named.keys()].filter(isDivided).length;
+  const names = [...named.keys()];
   // This program's files contain only such names; within a stage, a user's own model may have any names.
-  if (divided === named.size) {
-    const stages = splitStages(named, path).map((stage) => joinQkv(stage, path));
-    return { layout: 'deep-incubation', stages, leftOut: [], ...choice };
+  if (names.every(isDivided)) {
+    const stages = splitStages(named, path, () => undefined);
+    const { joined = (stage) => stage } = familyOfStages(stages, families);
+    const whole = stages.map((stage) => joined(stage, path));
+    return { layout: 'deep-incubation', stages: whole, leftOut: [], ...choice };
   }
-  if (isTorchvision(named.keys())) {
-    return { layout: 'torchvision', stages: [fromTorchvision(named, path)], leftOut: [], ...choice };
-  }
-  const { kept, leftOut } = withoutExtraTensors(named);
-  if (isHuggingFace(kept.keys())) {
-    const stages = [joinQkv(fromHuggingFace(kept, path), path)];
-    return { layout: 'huggingface', stages, leftOut, ...choice };
-  }
-  const stages = splitStages(withHead(kept), path).map((stage) => joinQkv(stage, path));
-  return { layout: divided === 0 ? 'timm' : 'official', stages, leftOut, ...choice };
+  const layouts = known.flatMap((family) => family.layouts);
+  // Reading unknown names in the most common layout names the tensors that are missing.
+  const layout = layouts.find((each) => each.recognises(names)) ?? layouts[0];
+  return { layout: layout.name, ...layout.read(named, path), ...choice };
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readSmallText } from '../../files/small-file.js';
 import type { PickleKey, PickleValue } from '../../weights/torch-file/pickle-values.js';
+import { CLASS_NAMES } from '../layout.js';
 
 /** Class names of a model, from a file. */
 export interface FileClasses {
@@ -14,9 +15,6 @@ export interface FileClasses {
   /** How another list of the same file contradicts the names. */
   readonly conflict?: string | undefined;
 }
-
-/** Key of the list in a `.pth`, and (as JSON) in a safetensors header and in an ONNX model's metadata. */
-export const CLASS_NAMES = 'class_names';
 
 /** The class names in a safetensors header. */
 export function classesInHeader(

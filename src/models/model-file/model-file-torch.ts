@@ -1,11 +1,12 @@
 import { InputError } from '../../base/errors.js';
-import { endOf, withoutWrappers } from '../../weights/layout/model-file-stages.js';
-import { chooseWeights, type WeightsKind } from '../../weights/layout/weights-choice.js';
+import { withoutWrappers } from '../../weights/layout/model-file-stages.js';
+import { chooseWeights } from '../../weights/layout/weights-choice.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { describe, type PickleValue } from '../../weights/torch-file/pickle-values.js';
 import { readTorchFile } from '../../weights/torch-file/torch-file.js';
 import { isTorchTensor, type TorchTensor } from '../../weights/torch-file/torch-file-tensor.js';
-import { joinQkv } from '../vit/layout-qkv.js';
-import { type LaidOut, stagesOfState } from './layout-stages.js';
+import { familyOfStages } from '../families/families.js';
+import { type LaidOut, type LayoutOptions, stagesOfState } from './layout-stages.js';
 import { classesInTorch, type FileClasses } from './model-file-classes.js';
 import { type Dictionary, type StateDict, stateDictsIn } from './state-dicts.js';
 
@@ -14,19 +15,15 @@ export interface TorchModel extends LaidOut {
   readonly named: FileClasses | undefined;
 }
 
-/** Tensors of a distilled model that are only in the official code's `model`, not in its stages. */
-const DISTILLATION = /^(dist_token$|head_dist\.)/;
-
 /**
  * The stages of a `.pth`: the official `model_stages` (a list of state dicts), or a state dict under a key such as
  * `model` or `state_dict_ema`, or a bare one. Reads only the locations of their tensors, not their data.
- * @param wanted plain or averaged weights; default: averaged, as in timm
  */
-export async function readTorchStages(path: string, wanted?: WeightsKind): Promise<TorchModel> {
+export async function readTorchStages(path: string, options: LayoutOptions = {}): Promise<TorchModel> {
   const root = await readTorchFile(path);
   if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
   const epoch = root.get('epoch');
-  const model = { ...stagesOf(root, path, wanted), named: classesInTorch(path, root) };
+  const model = { ...stagesOf(root, path, options), named: classesInTorch(path, root) };
   return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { ...model, epoch } : model;
 }
 
@@ -37,7 +34,7 @@ export async function readTorchState(path: string): Promise<ReadonlyMap<string, 
   return stateDict(root, 'the state dict', path);
 }
 
-function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefined): LaidOut {
+function stagesOf(root: Dictionary, path: string, { wanted, families }: LayoutOptions): LaidOut {
   const list = root.get('model_stages');
   const isOfficial = Array.isArray(list) && list.length > 0;
   const found: readonly Candidate[] = stateDictsIn(root);
@@ -52,24 +49,33 @@ function stagesOf(root: Dictionary, path: string, wanted: WeightsKind | undefine
   const { taken, chosen } = isOne ? { taken: only } : chooseWeights(candidates, wanted, path);
   const { entries, name } = taken;
   const laidOut = entries
-    ? stagesOfState(stateDict(entries, name || 'the state dict', path), path, isOne ? wanted : undefined)
-    : officialStages(root, list as readonly PickleValue[], path);
+    ? stagesOfState(stateDict(entries, name || 'the state dict', path), path, {
+        wanted: isOne ? wanted : undefined,
+        families,
+      })
+    : officialStages(root, list as readonly PickleValue[], path, families);
   return chosen === undefined ? laidOut : { ...laidOut, chosen };
 }
 
 /** `entries` is undefined for the official list of stages. */
 type Candidate = Pick<StateDict, 'name' | 'kind'> & Partial<Pick<StateDict, 'entries'>>;
 
-function officialStages(root: Dictionary, list: readonly PickleValue[], path: string): LaidOut {
-  const stages = list.map((state, i) =>
-    joinQkv(withoutWrappers(stateDict(state, `model_stages[${i}]`, path)), path),
-  );
+function officialStages(
+  root: Dictionary,
+  list: readonly PickleValue[],
+  path: string,
+  families: LayoutOptions['families'],
+): LaidOut {
+  const named = list.map((state, i) => withoutWrappers(stateDict(state, `model_stages[${i}]`, path)));
+  const { endOf, joined = (stage) => stage, layouts } = familyOfStages(named, families);
+  const stages = named.map((stage) => new Map<string, LazyTensor>(joined(stage, path)));
+  const { isOutsideStages = () => false } = layouts.find(({ name }) => name === 'official') ?? {};
   const model = root.get('model');
   const whole = withoutWrappers(
     new Map([...(model instanceof Map ? model : [])].map(([name, tensor]) => [String(name), tensor])),
   );
   for (const [name, tensor] of whole) {
-    if (!DISTILLATION.test(name) || !isTorchTensor(tensor)) continue;
+    if (!isOutsideStages(name) || !isTorchTensor(tensor)) continue;
     const owner = stages[endOf(name) === 'first' ? 0 : stages.length - 1];
     if (!owner.has(name)) owner.set(name, tensor);
   }

@@ -11,8 +11,9 @@ import { type ChosenWeights, noneOf, type WeightsKind } from '../../weights/layo
 import { inMemory, type LazyTensor, loadAll } from '../../weights/lazy-tensor.js';
 import { openSafetensors, readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { openSafetensorsShards, shardPlaces } from '../../weights/safetensors/safetensors-shards.js';
-import type { Layout } from '../family.js';
-import { huggingFaceHints, type ModelHints, timmHints } from '../vit/layout-config.js';
+import { allFamilies } from '../families/families.js';
+import type { ModelFamily } from '../family.js';
+import type { Layout, ModelHints } from '../layout.js';
 import { type LaidOut, stagesOfState } from './layout-stages.js';
 import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from './model-file-classes.js';
 import { readTorchStages, readTorchState } from './model-file-torch.js';
@@ -45,6 +46,8 @@ export interface ModelFile {
 export interface ReadModelOptions {
   /** The weights to read if the file has plain and averaged ones. Default: averaged, as in timm. */
   readonly weights?: WeightsKind | undefined;
+  /** Your own families of models, in addition to the built-in ones. */
+  readonly families?: readonly ModelFamily[] | undefined;
   /** For a checkpoint folder of this program: receives every byte of its `model.safetensors` once, in order. */
   readonly seen?: ((bytes: Uint8Array) => void) | undefined;
 }
@@ -96,32 +99,36 @@ async function readOwn(
   const { tensors, metadata } = readSafetensors(weights, options.seen);
   const model = new Map([...tensors].map(([name, tensor]) => [name, inMemory(tensor)]));
   const { state, chosen } = ownWeights(path, model, options.weights);
-  const file = await load(laidOutState(state, weights), { path, format: 'checkpoint', metadata });
+  const laidOut = laidOutState(state, weights, { families: options.families });
+  const file = await load(laidOut, { path, format: 'checkpoint', metadata }, options);
   return { ...file, ...epochOf(manifest), ...(chosen === undefined ? {} : { chosen }) };
 }
 
-async function readWeights(path: string, { weights }: ReadModelOptions): Promise<ModelFile> {
-  if (isShardIndex(path)) return readShards(path, weights);
+async function readWeights(path: string, options: ReadModelOptions): Promise<ModelFile> {
+  if (isShardIndex(path)) return readShards(path, options);
   const start = Buffer.from(withFile(path, (file) => readAt(file, 0, Math.min(file.size, 9))));
   // In a safetensors file, JSON follows the 8-byte length of the header.
   if (start[8] === 0x7b) {
     const { tensors, metadata } = openSafetensors(path);
-    return load(laidOutState(tensors, path, weights), { path, format: 'safetensors', metadata });
+    return load(laidOutState(tensors, path, options), { path, format: 'safetensors', metadata }, options);
   }
   // torch.save's zip archive, or its format before 1.6, a sequence of pickles.
   if (start.subarray(0, 2).equals(Buffer.from('PK')) || start[0] === 0x80) {
-    const { epoch, named, ...laidOut } = await readTorchStages(path, weights);
-    const model = await load(laidOut, { path, format: 'torch', metadata: {}, named });
+    const { epoch, named, ...laidOut } = await readTorchStages(path, {
+      wanted: options.weights,
+      families: options.families,
+    });
+    const model = await load(laidOut, { path, format: 'torch', metadata: {}, named }, options);
     return epoch === undefined ? model : { ...model, epoch };
   }
   throw new InputError(`${path}: neither a safetensors file nor one that torch.save wrote`);
 }
 
-async function readShards(index: string, weights: WeightsKind | undefined): Promise<ModelFile> {
+async function readShards(index: string, options: ReadModelOptions): Promise<ModelFile> {
   const isTorch = index.endsWith('.bin.index.json');
   const tensors = isTorch ? await openTorchShards(index) : openSafetensorsShards(index);
   const file = { path: index, format: isTorch ? 'torch' : 'safetensors', metadata: {} } as const;
-  return load(laidOutState(tensors, index, weights), file);
+  return load(laidOutState(tensors, index, options), file, options);
 }
 
 /** Opens a Hugging Face model in several files that `torch.save` wrote. */
@@ -143,42 +150,43 @@ async function openTorchShards(index: string): Promise<ReadonlyMap<string, LazyT
 function laidOutState(
   tensors: ReadonlyMap<string, LazyTensor>,
   path: string,
-  weights?: WeightsKind,
+  { weights: wanted, families }: ReadModelOptions,
 ): LaidOut {
   if (tensors.size === 0) throw new InputError(`${path}: holds no tensors`);
-  return stagesOfState(tensors, path, weights);
+  return stagesOfState(tensors, path, { wanted, families });
 }
 
 async function load(
   { layout, stages, leftOut, chosen }: LaidOut,
   file: Pick<ModelFile, 'path' | 'format' | 'metadata' | 'named'>,
+  options: ReadModelOptions,
 ): Promise<ModelFile> {
   const { path, format, metadata } = file;
-  const hasConfig = isDescribed(layout, file);
-  const config = hasConfig ? classesInConfig(dirname(path)) : undefined;
+  const hints = hintsFor(layout, file, options);
+  const config = hints && classesInConfig(dirname(path));
   const model = {
     path,
     format,
     metadata,
     layout,
     leftOut,
-    hints: hasConfig ? hintsFor(layout, path) : {},
+    hints: hints ?? {},
     named: file.named ?? classesInHeader(path, metadata) ?? config,
     stages: await loadAll(stages),
   };
   return chosen === undefined ? model : { ...model, chosen };
 }
 
-/** Whether a `config.json` in the file's folder describes it. */
-function isDescribed(layout: Layout, { path, format }: Pick<ModelFile, 'path' | 'format'>): boolean {
-  if (layout === 'huggingface') return true;
+/** The facts in the file's folder, if a `config.json` there describes the file. */
+function hintsFor(layout: Layout, file: Pick<ModelFile, 'path' | 'format'>, options: ReadModelOptions) {
+  const found = allFamilies(options.families)
+    .flatMap(({ layouts }) => layouts)
+    .find(({ name }) => name === layout);
+  if (found?.hintsIn === undefined) return undefined;
+  const { path, format } = file;
   // The folder of a .pth often contains other models too, which its config.json may describe.
   const isAlone = format === 'safetensors' || FOLDER_WEIGHTS.includes(basename(path));
-  return layout === 'timm' && isAlone && isConfigOf(path);
-}
-
-function hintsFor(layout: Layout, path: string): ModelHints {
-  return layout === 'huggingface' ? huggingFaceHints(dirname(path)) : timmHints(dirname(path));
+  return found.isFolder || (isAlone && isConfigOf(path)) ? found.hintsIn(dirname(path)) : undefined;
 }
 
 function epochOf(manifest: string): { epoch?: number } {

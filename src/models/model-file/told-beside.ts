@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ModelHints } from '../vit/layout-config.js';
+import type { ModelHints } from '../layout.js';
 import type { ModelFile } from './model-file.js';
 
 /** Properties of a vision transformer that cannot be inferred from its weights. */

@@ -1,8 +1,11 @@
+import { InputError } from '../../base/errors.js';
 import type { ModelFamily } from '../family.js';
 import type { ResnetConfig } from './geometry.js';
+import { torchvision } from './layout-torchvision.js';
+import { resnetGraph } from './onnx-graph.js';
 import { resnet } from './resnet.js';
 import { type ResnetSection, resnetConfigOf } from './section.js';
-import { type ResnetFacts, resnetFacts } from './weights-geometry.js';
+import { type ResnetFacts, resnetEndOf, resnetFacts } from './weights-geometry.js';
 
 const CIFAR_SIZE = 32;
 const HEAD = /^fc\./;
@@ -28,7 +31,10 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
     shortcut,
   }),
   statedBy: () => ({}),
-  layouts: ['deep-incubation', 'torchvision'],
+  layouts: [torchvision],
+  endOf: resnetEndOf,
+  onnxGraph: resnetGraph,
+  card: { kind: 'a ResNet for CIFAR', tags: ['resnet'] },
   recognises: (names) => {
     const all = new Set(names);
     return all.has('conv1.weight') && all.has('bn1.running_mean');
@@ -55,6 +61,11 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   requireKnown: () => {},
   // ResNets take images of any size.
   fit: (stages) => ({ stages }),
+  resize(_stages, _imageSize, source) {
+    throw new InputError(`--resize: ${source} holds a ResNet for CIFAR, which takes images of any size`, {
+      hint: 'leave --resize out',
+    });
+  },
   newHead(_, stages) {
     const names = stages.flatMap((stage) => [...stage.keys()]);
     return {

@@ -1,6 +1,11 @@
 import { InputError } from '../../base/errors.js';
 import { elementCount, type TensorData } from '../../base/tensor-data.js';
+import { replaceFile } from '../../files/file-bytes.js';
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
+import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
+import { joinBy } from '../divide-stages.js';
+import { CLASS_NAMES, type ForeignLayout } from '../layout.js';
+import { resnetEndOf } from './weights-geometry.js';
 
 // Converts between the names of a ResNet with basic blocks in torchvision (`layer1.0.conv1.weight`) and here
 // (`blocks.0.conv1.weight`). Programs for CIFAR use torchvision's names, except for the head (`linear`) and a block's projection
@@ -9,8 +14,24 @@ import type { LazyTensor } from '../../weights/lazy-tensor.js';
 const BLOCK = /^layer(\d+)\.(\d+)\.(.+)$/;
 const COUNTER = 'num_batches_tracked';
 
+export const torchvision: ForeignLayout = {
+  name: 'torchvision',
+  // torchvision has no ResNet for CIFAR that could load the weights.
+  library: 'deep-incubation',
+  isDivided: false,
+  isFolder: false,
+  storesFacts: 'never',
+  recognises: isTorchvision,
+  read: (state, path) => ({ stages: [fromTorchvision(state, path)], leftOut: [] }),
+  write(path, stages, { classNames }) {
+    const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
+    const tensors = toTorchvision(joinBy(resnetEndOf, stages, path));
+    replaceFile(path, safetensorsWriter(tensors, { format: 'pt', ...names }));
+  },
+};
+
 /** Whether these names belong to a ResNet in torchvision's layout. */
-export function isTorchvision(names: Iterable<string>): boolean {
+function isTorchvision(names: Iterable<string>): boolean {
   const all = new Set(names);
   return all.has('conv1.weight') && all.has('layer1.0.conv1.weight');
 }
@@ -20,10 +41,7 @@ export function isTorchvision(names: Iterable<string>): boolean {
  * one with the value 0.
  * @throws InputError for a tensor that a ResNet with basic blocks does not have
  */
-export function fromTorchvision(
-  state: ReadonlyMap<string, LazyTensor>,
-  path: string,
-): Map<string, LazyTensor> {
+function fromTorchvision(state: ReadonlyMap<string, LazyTensor>, path: string): Map<string, LazyTensor> {
   const layers = layersOf(state.keys());
   const renamed = new Map<string, LazyTensor>();
   for (const [name, tensor] of state) {
@@ -78,7 +96,7 @@ function zeroCount(): LazyTensor {
 }
 
 /** Renames an undivided ResNet's tensors to torchvision's names, with one layer per width. */
-export function toTorchvision(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+function toTorchvision(model: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
   const places = new Map<string, string>();
   let [layer, index, width] = [0, 0, 0];
   for (let block = 0; ; block++) {

@@ -1,4 +1,5 @@
 import { InputError } from '../../base/errors.js';
+import { blockCount } from '../../weights/layout/model-file-stages.js';
 import type { WeightsFacts } from '../family.js';
 
 /** Facts that can be read from the shapes of a ResNet's weights. The image size is not among them. */
@@ -6,6 +7,15 @@ export interface ResnetFacts extends WeightsFacts {
   readonly blocks: readonly number[];
   readonly widths: readonly number[];
   readonly shortcut: 'A' | 'B';
+}
+
+const STEM = /^(?:conv1|bn1)\./;
+const HEAD = /^fc\./;
+
+/** The stage of a ResNet's tensor outside the blocks. */
+export function resnetEndOf(name: string): 'first' | 'last' | undefined {
+  if (STEM.test(name)) return 'first';
+  return HEAD.test(name) ? 'last' : undefined;
 }
 
 type Shaped = { readonly shape: readonly number[] };
@@ -27,7 +37,7 @@ export function resnetFacts(stages: Stages, source: string): ResnetFacts {
       },
     );
   }
-  const depths = stages.map((stage, i) => blockCount(stage, `${source}, stage ${i}`));
+  const depths = stages.map((stage, i) => blockCount(stage.keys(), `${source}, stage ${i}`));
   const groups = [{ width: stem, blocks: 0 }];
   let hasProjection = false;
   for (const [i, stage] of stages.entries()) {
@@ -64,15 +74,4 @@ function shapeOf(stage: ReadonlyMap<string, Shaped>, name: string, where: string
     });
   }
   return shape;
-}
-
-function blockCount(stage: ReadonlyMap<string, unknown>, where: string): number {
-  const numbers = new Set([...stage.keys()].flatMap((name) => /^blocks\.(\d+)\./.exec(name)?.[1] ?? []));
-  const absent = Array.from({ length: numbers.size }, (_, i) => String(i)).find(
-    (index) => !numbers.has(index),
-  );
-  if (numbers.size === 0) throw new InputError(`${where} has no blocks`);
-  if (absent !== undefined)
-    throw new InputError(`${where}: blocks.${absent} is missing, a later block is there`);
-  return numbers.size;
 }

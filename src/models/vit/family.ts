@@ -1,11 +1,14 @@
 import { InputError } from '../../base/errors.js';
-import type { AssumedSection, Assumption, ModelFamily, StatedModel } from '../family.js';
+import type { AssumedSection, Assumption, ModelFamily } from '../family.js';
+import type { StatedModel } from '../layout.js';
+import { joinQkv } from './layout-qkv.js';
+import { vitLayouts } from './layouts.js';
 import { newHead } from './new-head.js';
+import { vitGraph } from './onnx-graph.js';
 import { fitStem } from './position-embedding.js';
-import { VIT_PRESETS } from './presets.js';
-import { checkVitSection, type VitSection, vitConfigOf } from './section.js';
+import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf } from './section.js';
 import { type VitConfig, vit } from './vit.js';
-import { type BackboneGeometry, inferBackbone } from './weights-geometry.js';
+import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';
 
 /** Vision transformers: ViT and DeiT. */
 export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
@@ -25,7 +28,12 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     layer_norm_eps: layerNormEps,
   }),
   statedBy: ({ heads, layerNormEps, pool }) => ({ heads, layerNormEps, ...(pool && { pool }) }),
-  layouts: ['deep-incubation', 'timm', 'huggingface', 'official'],
+  layouts: vitLayouts,
+  anchor: /^(.*?)(?:stages\.\d+\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight$/,
+  endOf: vitEndOf,
+  joined: joinQkv,
+  onnxGraph: vitGraph,
+  card: { kind: 'a Vision Transformer', tags: ['vit'] },
   recognises: (names) => [...names].some((name) => name.startsWith('patch_embed.')),
   factsOf: inferBackbone,
   compare: (facts, config, { keepsHead }) => [
@@ -58,6 +66,19 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     const { imageSize } = inferBackbone(stages, source);
     const note = `position embedding of ${imageSize} px images, resized for ${config.imageSize} px`;
     return { stages: [fit, ...others] as unknown as typeof stages, note };
+  },
+  resize(stages, imageSize, source) {
+    const { patchSize } = inferGeometry(stages, source);
+    if (imageSize % patchSize !== 0) {
+      throw new InputError(
+        `--resize ${imageSize}: it is not a multiple of ${source}'s patches of ${patchSize} pixels`,
+        {
+          hint: `such as ${Math.max(Math.round(imageSize / patchSize), 1) * patchSize}`,
+        },
+      );
+    }
+    const [stem, ...others] = stages;
+    return [fitStem(stem, { imageSize, patchSize }, source), ...others] as unknown as typeof stages;
   },
   newHead,
 };

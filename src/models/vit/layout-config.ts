@@ -4,25 +4,8 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { readSmallText } from '../../files/small-file.js';
 import { processorHints, processorSchema } from '../../weights/layout/layout-processor.js';
+import type { ModelHints } from '../layout.js';
 import type { Geometry } from './weights-geometry.js';
-
-/** Facts about a model from the files next to its weights, which may not be inferable from the weights. */
-export interface ModelHints {
-  readonly heads?: number;
-  readonly layerNormEps?: number;
-  /** Pixels per side. */
-  readonly imageSize?: number;
-  readonly classes?: number;
-  /** Per channel, for pixels from 0 to 1. */
-  readonly mean?: readonly number[];
-  readonly std?: readonly number[];
-  /** Fraction of the resized shorter side that the evaluation crop keeps. */
-  readonly evalCrop?: number;
-  /** Input of the head, if the weights do not show it. */
-  readonly pool?: 'token' | 'mean';
-  /** The file and its settings for resizing or cropping in evaluation, if they differ from this program's. */
-  readonly otherResize?: string;
-}
 
 const count = z.int().positive();
 const side = z.union([count, z.tuple([count, count]).transform(([height]) => height)]);

@@ -10,7 +10,7 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
 import { buildStage } from '../staged.js';
-import { VIT_PRESETS } from './presets.js';
+import { VIT_PRESETS } from './section.js';
 import { tokenCount, type VitConfig, vit } from './vit.js';
 
 const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['vit']) } as const;

@@ -4,12 +4,12 @@ import { InputError } from '../../base/errors.js';
 import { splitStages } from '../../weights/layout/model-file-stages.js';
 import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { readModelFile } from '../model-file/model-file.js';
-import { inferGeometry } from './weights-geometry.js';
+import { inferGeometry, vitEndOf } from './weights-geometry.js';
 
 const fixture = (name: string) => join('test/fixtures', name);
 const shapes = (): Map<string, { shape: number[] }>[] => {
   const named = readSafetensors(fixture('tiny-vit.safetensors')).tensors;
-  return splitStages(named, 'file').map(
+  return splitStages(named, 'file', vitEndOf).map(
     (stage) => new Map([...stage].map(([name, { shape }]) => [name, { shape: [...shape] }])),
   );
 };

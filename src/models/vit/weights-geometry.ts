@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import type { Stage } from '../../weights/layout/model-file-stages.js';
+import { blockCount, type Stage } from '../../weights/layout/model-file-stages.js';
 
 /** Geometry of a vision transformer, inferred from its weights' shapes. They do not show the number of heads. */
 export interface Geometry {
@@ -25,6 +25,15 @@ export interface Geometry {
 /** Geometry of a model that may have no head, as after pre-training. */
 export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
   readonly classes: number | null;
+}
+
+const STEM = /^(?:(?:cls_token|dist_token|pos_embed)$|patch_embed\.)/;
+const HEAD = /^(?:norm|fc_norm|head|head_dist)\./;
+
+/** The stage of a vision transformer's tensor outside the blocks. */
+export function vitEndOf(name: string): 'first' | 'last' | undefined {
+  if (STEM.test(name)) return 'first';
+  return HEAD.test(name) ? 'last' : undefined;
 }
 
 type Shaped = { readonly shape: readonly number[] };
@@ -118,20 +127,6 @@ function gridOf(stage: Lookup, width: number, classToken: boolean): number {
   if (grid < 1 || grid * grid !== patches)
     throw stage.wrong('pos_embed', 'one slot for each patch of a square');
   return grid;
-}
-
-/** Number of blocks in one stage. Throws `InputError` naming `where` unless they are numbered from 0 without gaps. */
-export function blockCount(names: Iterable<string>, where: string): number {
-  const found = new Set<string>();
-  for (const name of names) {
-    const match = /^blocks\.(\d+)\./.exec(name);
-    if (match !== null) found.add(match[1]);
-  }
-  if (found.size === 0) throw new InputError(`${where} has no blocks`);
-  const absent = Array.from({ length: found.size }, (_, i) => String(i)).find((index) => !found.has(index));
-  if (absent !== undefined)
-    throw new InputError(`${where}.blocks.${absent} is missing, a later block is there`);
-  return found.size;
 }
 
 type Lookup = ReturnType<typeof lookup>;

@@ -1,5 +1,5 @@
 import { familyOf } from '../../models/families/families.js';
-import type { StatedModel } from '../../models/family.js';
+import type { StatedModel } from '../../models/layout.js';
 import { toldBeside } from '../../models/model-file/told-beside.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 

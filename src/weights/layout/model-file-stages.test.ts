@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
-import { splitStages } from './model-file-stages.js';
+import { type EndOf, splitStages } from './model-file-stages.js';
 
-const split = (...names: string[]) => splitStages(new Map(names.map((name) => [name, name])), 'file');
+const endOf: EndOf = (name) =>
+  /^(?:pos_embed|dist_token)$/.test(name) ? 'first' : /^head/.test(name) ? 'last' : undefined;
+const split = (...names: string[]) => splitStages(new Map(names.map((name) => [name, name])), 'file', endOf);
 
 test('a model without stages is one', () => {
   expect(split('cls_token', 'blocks.0.norm1.weight', 'blocks.11.norm1.weight')).toHaveLength(1);

@@ -3,20 +3,21 @@ import { InputError } from '../../base/errors.js';
 /** Maps stage-local names to tensors: their data, or the location from which to read them. */
 export type Stage<T> = ReadonlyMap<string, T>;
 
+/** The stage of a tensor outside the blocks: the first for the stem, the last for the head; undefined if the model has no such tensor. */
+export type EndOf = (name: string) => 'first' | 'last' | undefined;
+
 const STAGE_NAME = /^stages\.(\d+)\.(.+)$/;
-const FIRST_STAGE = /^(cls_token|dist_token|pos_embed|patch_embed\..*|conv1\..*|bn1\..*)$/;
-const LAST_STAGE = /^(norm|fc_norm|head|head_dist|fc)\./;
 
 /** Prefixes that DistributedDataParallel, torch.compile and training programs add to every name. */
 const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];
 
 /**
  * Splits a state dict into stages, with stage-local names (docs/method.md, "What a stage does in a hybrid"). If it has names
- * of the form `stages.<i>.<name>`, its other names are the official model's second view of the same tensors: embeddings are
- * added to the first stage, norm and head to the last, unless these stages have them already; `blocks.*` are copies and are
+ * of the form `stages.<i>.<name>`, its other names are the official model's second view of the same tensors: the stem's are
+ * added to the first stage, the head's to the last, unless these stages have them already; `blocks.*` are copies and are
  * ignored. Otherwise the model is undivided: one stage.
  */
-export function splitStages<T>(state: ReadonlyMap<string, T>, path: string): Stage<T>[] {
+export function splitStages<T>(state: ReadonlyMap<string, T>, path: string, endOf: EndOf): Stage<T>[] {
   const named = withoutWrappers(state);
   const byIndex = new Map<number, Map<string, T>>();
   const beside = new Map<string, T>();
@@ -49,15 +50,32 @@ export function splitStages<T>(state: ReadonlyMap<string, T>, path: string): Sta
   return stages;
 }
 
+/** The stages' tensors with the names of this program's files: `stages.<i>.<name>`. */
+export function dividedNames<T>(stages: readonly Stage<T>[]): Map<string, T> {
+  return new Map(
+    stages.flatMap((stage, i) =>
+      [...stage].map(([name, tensor]) => [`stages.${i}.${name}`, tensor] as const),
+    ),
+  );
+}
+
 /** Whether a name has the form `stages.0.blocks.0.norm1.bias`. */
 export function isDivided(name: string): boolean {
   return STAGE_NAME.test(name);
 }
 
-/** The stage of a tensor outside the blocks: the first for embeddings, the last for norm and heads. */
-export function endOf(name: string): 'first' | 'last' | undefined {
-  if (FIRST_STAGE.test(name)) return 'first';
-  return LAST_STAGE.test(name) ? 'last' : undefined;
+/** Number of blocks in one stage. Throws `InputError` naming `where` unless they are numbered from 0 without gaps. */
+export function blockCount(names: Iterable<string>, where: string): number {
+  const found = new Set<string>();
+  for (const name of names) {
+    const match = /^blocks\.(\d+)\./.exec(name);
+    if (match !== null) found.add(match[1]);
+  }
+  if (found.size === 0) throw new InputError(`${where} has no blocks`);
+  const absent = Array.from({ length: found.size }, (_, i) => String(i)).find((index) => !found.has(index));
+  if (absent !== undefined)
+    throw new InputError(`${where}.blocks.${absent} is missing, a later block is there`);
+  return found.size;
 }
 
 /** Removes the wrapper prefixes that all names of a state dict share. */

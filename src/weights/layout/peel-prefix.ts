@@ -6,10 +6,6 @@ import { type ChosenWeights, chooseWeights, kindOf, type WeightsKind } from './w
 const INNER_WRAPPERS =
   /(^|\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)(?=\.)/g;
 
-/** The patch embedding, which every vision transformer has exactly once. The prefix of the model's names comes before it. */
-const PATCH_EMBEDDING =
-  /^(.*?)(?:stages\.\d+\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight$/;
-
 export interface Peeled<T> {
   readonly named: ReadonlyMap<string, T>;
   /** Present if there was a choice, or a prefix shows that the weights are averaged. */
@@ -20,11 +16,17 @@ export interface Peeled<T> {
  * Removes the prefix that a model's tensors share, such as `module.backbone.`. Tensors with only a part of the prefix, such
  * as a head next to the backbone, lose that part. If there are several models, such as a student and a teacher, one is
  * chosen; see `chooseWeights`.
+ * @param anchors each matches the name of a tensor that a model has exactly once; its first group is the prefix
  * @throws InputError if there are several models of one kind
  */
-export function peelPrefix<T>(state: ReadonlyMap<string, T>, path: string, wanted?: WeightsKind): Peeled<T> {
+export function peelPrefix<T>(
+  state: ReadonlyMap<string, T>,
+  path: string,
+  { anchors, wanted }: { readonly anchors: readonly RegExp[]; readonly wanted?: WeightsKind | undefined },
+): Peeled<T> {
   const names = withoutInnerWrappers(state);
-  const prefixes = [...new Set([...names.keys()].flatMap((name) => PATCH_EMBEDDING.exec(name)?.[1] ?? []))];
+  const prefixOf = (name: string) => anchors.flatMap((anchor) => anchor.exec(name)?.[1] ?? []);
+  const prefixes = [...new Set([...names.keys()].flatMap(prefixOf))];
   if (prefixes.length === 0) return { named: withoutWrappers(names) };
   const candidates = prefixes.map((prefix) => ({
     name: prefix || 'names without a prefix',

@@ -1,0 +1,124 @@
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import type { TensorData } from '../../base/tensor-data.js';
+import { writeJsonAtomic } from '../../files/atomic.js';
+import { replaceFile } from '../../files/file-bytes.js';
+import { huggingFaceProcessor } from '../../weights/layout/layout-processor.js';
+import { isDivided, type Stage, splitStages } from '../../weights/layout/model-file-stages.js';
+import type { LazyTensor } from '../../weights/lazy-tensor.js';
+import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
+import { torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
+import { joinBy } from '../divide-stages.js';
+import { CLASS_NAMES, type ForeignLayout, type LayoutFacts, type StatedModel } from '../layout.js';
+import { huggingFaceConfig, huggingFaceHints, timmHints } from './layout-config.js';
+import { fromHuggingFace, isHuggingFace, toHuggingFace } from './layout-huggingface.js';
+import { inOrder, officialFile } from './layout-official.js';
+import { joinQkv } from './layout-qkv.js';
+import { timmConfig, withHead, withoutExtraTensors } from './layout-timm.js';
+import { huggingFaceUse, timmUse } from './python-use.js';
+import type { VitConfig } from './vit.js';
+import { inferGeometry, vitEndOf } from './weights-geometry.js';
+
+type Stages = readonly Stage<TensorData>[];
+
+const timm: ForeignLayout<VitConfig> = {
+  name: 'timm',
+  library: 'timm',
+  isDivided: false,
+  isFolder: false,
+  storesFacts: 'with class names',
+  recognises: (names) => hasPatches(names) && !names.some(isDivided),
+  read: readNamed,
+  hintsIn: timmHints,
+  write(path, stages, { classNames }) {
+    const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
+    replaceFile(path, safetensorsWriter(joinBy(vitEndOf, stages, path), { format: 'pt', ...names }));
+  },
+  configOf: (stages, facts) => timmConfig(inferGeometry(stages), facts),
+  noteOn: unseenMean,
+  usage: timmUse,
+};
+
+const huggingFace: ForeignLayout<VitConfig> = {
+  name: 'huggingface',
+  library: 'transformers',
+  isDivided: false,
+  isFolder: true,
+  storesFacts: 'always',
+  recognises: isHuggingFace,
+  read(state, path) {
+    const { kept, leftOut } = withoutExtraTensors(state);
+    return { stages: [joinQkv(fromHuggingFace(kept, path), path)], leftOut };
+  },
+  hintsIn: huggingFaceHints,
+  write: writeHuggingFace,
+  usage: huggingFaceUse,
+};
+
+const official: ForeignLayout<VitConfig> = {
+  name: 'official',
+  library: 'deep-incubation',
+  isDivided: true,
+  isFolder: false,
+  storesFacts: 'never',
+  recognises: (names) => hasPatches(names) && names.some(isDivided),
+  read: readNamed,
+  // The official code has them in the undivided model only.
+  isOutsideStages: (name) => /^(dist_token$|head_dist\.)/.test(name),
+  write: (path, stages, { classNames }) =>
+    replaceFile(path, torchFileWriter(officialFile(stages.map(inOrder), classNames))),
+  noteOn: unseenMean,
+};
+
+/** The layouts of other programs with vision transformers. */
+export const vitLayouts: readonly ForeignLayout<VitConfig>[] = [timm, huggingFace, official];
+
+function hasPatches(names: readonly string[]): boolean {
+  return names.some((name) => /(^|\.)patch_embed\./.test(name));
+}
+
+function readNamed(state: ReadonlyMap<string, LazyTensor>, path: string) {
+  const { kept, leftOut } = withoutExtraTensors(state);
+  const stages = splitStages(withHead(kept), path, vitEndOf).map((stage) => joinQkv(stage, path));
+  return { stages, leftOut };
+}
+
+/** A note on a model that pools by the mean, unless its weights or layout show it. */
+function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
+  const { classToken, fcNorm } = inferGeometry(stages);
+  if (!classToken || fcNorm || pool !== 'mean') return undefined;
+  return "the model pools by the mean, which its weights do not show: timm needs global_pool='avg', fc_norm=False";
+}
+
+function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): void {
+  const { heads, layerNormEps, pool, classNames, pixels } = facts;
+  if (heads === undefined || layerNormEps === undefined) {
+    const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
+    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
+  }
+  const geometry = inferGeometry(stages);
+  if (!geometry.classToken) {
+    throw new InputError(`${path}: a Hugging Face ViT has a class token, this model has none`);
+  }
+  if (geometry.fcNorm || pool === 'mean') {
+    throw new InputError(
+      `${path}: a Hugging Face ViT classifies by its class token, this model by the mean`,
+      {
+        hint: 'convert it --to timm, or export it as ONNX',
+      },
+    );
+  }
+  if (geometry.width % heads !== 0) {
+    throw new InputError(`${path}: the width ${geometry.width} cannot be split into ${heads} heads`);
+  }
+  const model = joinBy(vitEndOf, stages, 'the model');
+  const tensors = toHuggingFace(model);
+  const hasTwoHeads = model.has('head_dist.weight');
+  const config = huggingFaceConfig(geometry, { heads, layerNormEps, hasTwoHeads, classNames });
+  // The weights are written last: a folder that has them is complete.
+  writeJsonAtomic(join(path, 'config.json'), config);
+  if (pixels !== undefined) {
+    writeJsonAtomic(join(path, 'preprocessor_config.json'), huggingFaceProcessor(geometry, pixels));
+  }
+  replaceFile(join(path, 'model.safetensors'), safetensorsWriter(tensors, { format: 'pt' }));
+}
