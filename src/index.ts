@@ -53,8 +53,25 @@ export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export { metaDepths } from './method/meta-model.js';
-export type { ModelConfig, ModelSection } from './models/family.js';
-export type { Layout, ModelHints } from './models/layout.js';
+export type {
+  AssumedSection,
+  Assumption,
+  Headless,
+  ModelConfig,
+  ModelFamily,
+  ModelSection,
+  StatedKey,
+  WeightsFacts,
+} from './models/family.js';
+export type {
+  ConfigFacts,
+  ForeignLayout,
+  Layout,
+  LayoutFacts,
+  ModelHints,
+  PythonUse,
+  StatedModel,
+} from './models/layout.js';
 export { type ModelFile, type ReadModelOptions, readModelFile } from './models/model-file/model-file.js';
 export type { FileClasses } from './models/model-file/model-file-classes.js';
 export { divideStages } from './models/model-file/model-file-divide.js';
@@ -79,6 +96,7 @@ export {
 export { type VitConfig, vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
+export type { Graph, GraphOptions } from './onnx/graph.js';
 export type { ParentOptions } from './phase/one-parent.js';
 export { blockPasses, type Division, type ImageCost, imageCost } from './plan/cost.js';
 export type { CostRatios } from './plan/cost-variants.js';
@@ -146,5 +164,6 @@ export {
 } from './training/trainer.js';
 export { type HubOptions, localCheckpoint } from './weights/hub/hub.js';
 export type { PixelFacts } from './weights/layout/layout-processor.js';
-export type { Stage as StageTensors } from './weights/layout/model-file-stages.js';
+export type { EndOf, Stage as StageTensors } from './weights/layout/model-file-stages.js';
 export type { ChosenWeights, WeightsKind } from './weights/layout/weights-choice.js';
+export type { LazyTensor } from './weights/lazy-tensor.js';
