@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
@@ -83,6 +83,14 @@ test('a safetensors header of 300,000 empty tensors, or of as many other keys', 
   const metadata = write('metadata.safetensors', [`"__metadata__":{${texts.join(',')}}`]);
   expect(await refused('inspect', metadata)).toContain('has more entries than any model');
   expect(await refused('inspect', pipe(at('pipe.safetensors')))).toContain('not a file: it is a pipe');
+  const beside = at('beside');
+  mkdirSync(beside);
+  cpSync('test/fixtures/interop/timm.safetensors', join(beside, 'model.safetensors'));
+  for (const name of ['manifest.json', 'config.json']) {
+    symlinkSync('/dev/zero', join(beside, name));
+    expect(await refused('inspect', beside)).toContain(`${name}: not a file: it is a device`);
+    unlinkSync(join(beside, name));
+  }
 }, 60_000);
 
 test('a gzipped IDX that unpacks to 4.7 GB, one that is a pipe, and a device', async () => {

@@ -44,11 +44,12 @@ export function checkTogether(recipe: Recipe, source: string): void {
     });
   }
   if (recipe.incubation === 'none') requireUndivided(recipe, source);
+  const count = targetDepths(recipe).length;
+  requireFewBlocks(recipe, count, source);
   requireGrowth(recipe.incubation, source);
   const all = compile(recipe);
   requireGrowable(all);
   requireSharable(all, source);
-  const count = targetDepths(recipe).length;
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
     if (Number(index) >= count) {
       throw new InputError(`${source}: phases.modules.${index}: the modules are 0 to ${count - 1}`);
@@ -64,6 +65,17 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'mixup and cutmix pair the images of a batch: choose an even batch_size, or turn them off',
     });
   }
+}
+
+/** A plan lists every block of every phase. */
+const MOST_META_BLOCKS = 1000;
+
+function requireFewBlocks({ incubation }: Recipe, modules: number, source: string): void {
+  if (incubation === 'none' || modules * incubation.meta_depth <= MOST_META_BLOCKS) return;
+  throw new InputError(
+    `${source}: incubation.meta_depth ${incubation.meta_depth} makes a meta model of more than ${MOST_META_BLOCKS} blocks`,
+    { hint: 'the paper has meta_depth 1: one block a module' },
+  );
 }
 
 /** Without modules, there must be another phase to train, and its length must be set. */

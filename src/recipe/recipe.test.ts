@@ -40,3 +40,14 @@ test.each([
   if (isValid) expect(setting).not.toThrow();
   else expect(setting).toThrow('tiny: data.mean and data.std are of pixels from 0 to 1, and hold ');
 });
+
+test.each([
+  ['model.depth=100000000', 'tiny: model.depth: '],
+  [
+    'incubation.meta_depth=100000000',
+    'tiny: incubation.meta_depth 100000000 makes a meta model of more than 1000',
+  ],
+  ['model={family: resnet, blocks: [100000000, 1, 1], classes: 2}', 'tiny: model.blocks.0: '],
+])('%s is refused before a plan lists the blocks', (setting, message) => {
+  expect(() => withSetting(setting)).toThrow(message);
+});

@@ -190,8 +190,9 @@ function hintsFor(layout: Layout, file: Pick<ModelFile, 'path' | 'format'>, opti
 }
 
 function epochOf(manifest: string): { epoch?: number } {
+  const text = readSmallText(manifest);
   try {
-    return epochSchema.safeParse(JSON.parse(readSmallText(manifest))).data ?? {};
+    return epochSchema.safeParse(JSON.parse(text)).data ?? {};
   } catch (cause) {
     throw new InputError(`${manifest}: is not JSON`, { cause, hint: 'Use another checkpoint of the run.' });
   }

@@ -4,6 +4,9 @@ import type { ResnetConfig } from './geometry.js';
 
 const count = z.int().positive();
 
+/** A plan lists every block: far more exhaust the memory. */
+const MOST_BLOCKS = 1000;
+
 /** Number of blocks of each width in the paper's models, which have 6n + 2 layers. */
 const PRESETS = {
   'resnet-20': [3, 3, 3],
@@ -22,7 +25,7 @@ export const resnetSection = z.strictObject({
   image_size: count.describe('Pixels of a side.').default(32),
   channels: count.describe('Colour channels of the input.').default(3),
   classes: count.describe('Number of classes.').default(100),
-  blocks: z.array(z.int().min(0)).min(1).describe('Blocks of each width.').optional(),
+  blocks: z.array(z.int().min(0).max(MOST_BLOCKS)).min(1).describe('Blocks of each width.').optional(),
   widths: z
     .array(count)
     .min(1)

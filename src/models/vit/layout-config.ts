@@ -134,8 +134,9 @@ export function huggingFaceConfig(
 function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
   if (!existsSync(path)) return undefined;
   let json: unknown;
+  const text = readSmallText(path);
   try {
-    json = JSON.parse(readSmallText(path));
+    json = JSON.parse(text);
   } catch (cause) {
     throw new InputError(`${path}: is not JSON`, { cause, hint: 'Fetch or write the file again.' });
   }

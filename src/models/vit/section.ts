@@ -19,6 +19,9 @@ type VitPreset = keyof typeof VIT_PRESETS;
 const PRESET_NAMES = Object.keys(VIT_PRESETS) as [VitPreset, ...VitPreset[]];
 
 const count = z.int().positive();
+
+/** A plan lists every block: far more exhaust the memory. */
+const MOST_BLOCKS = 1000;
 const positive = z.number().positive();
 
 /** The section `model` of a recipe. */
@@ -29,7 +32,7 @@ export const vitSection = z.strictObject({
   channels: count.describe('Colour channels of the input.').default(3),
   classes: count.describe('Number of classes.').default(1000),
   width: count.describe('Width of a token.').optional(),
-  depth: count.describe('Number of blocks.').optional(),
+  depth: count.max(MOST_BLOCKS).describe('Number of blocks.').optional(),
   heads: count.describe('Attention heads; divides width.').optional(),
   mlp_ratio: positive.describe('Hidden width of the MLP over width.').default(4),
   qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
