@@ -34,9 +34,9 @@ const FOLDERS = [
   'recipe',
   'plan',
   'phase/images',
-  'phase/start',
   'phase/observe',
   'phase',
+  'launch/start',
   'launch/slurm',
   'launch/processes',
   'launch',
@@ -54,6 +54,10 @@ const FOLDERS = [
 ];
 
 const TESTS = '\\.test\\.ts$';
+
+/** The files of src/recipe/ that read a whole recipe. */
+const RECIPES =
+  '^src/recipe/(compile|phases|phase-settings|recipe|recipe-checks|recipe-file|recipe-model|recipe-schema|settings)\\.ts$';
 
 const upward = FOLDERS.slice(0, -1).map((folder, i) => ({
   name: `${folder}-imports-downwards`,
@@ -73,6 +77,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: [`^src/(${FOLDERS.join('|')})/[^/]+$`, '^src/index(\\.test)?\\.ts$'] },
       to: {},
+    },
+    {
+      name: 'phases-not-recipes',
+      comment: 'Planning and training take a compiled phase (src/recipe/phase.ts), never the recipe.',
+      severity: 'error',
+      from: { path: '^src/(plan|phase)/', pathNot: TESTS },
+      to: { path: RECIPES },
     },
     {
       name: 'no-circles',

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
@@ -75,24 +75,70 @@ test.each([1, 2])('a phase that is resumed by %i processes', async (ranks) => {
   }
 });
 
+/** Trains a phase in `size` processes. */
+async function trained(run: string, phase: string, size: number, { env }: Counted) {
+  const common = { MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()), WORLD_SIZE: '2' };
+  return Promise.all(
+    Array.from({ length: size }, (_, rank) => {
+      const launched = { ...common, RANK: String(rank), LOCAL_RANK: String(rank) };
+      return cli(['phase', run, phase], { env: { ...env, ...(size > 1 && launched) } });
+    }),
+  );
+}
+
 test.each([1, 2])('what a phase of %i processes starts from', async (size) => {
   const run = at(`assembled-${size}`);
   cpSync(modules, run, { recursive: true });
   const counted = counting(`assembled-${size}`);
-  const common = { MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()), WORLD_SIZE: '2' };
-  const ended = await Promise.all(
-    Array.from({ length: size }, (_, rank) => {
-      const launched = { ...common, RANK: String(rank), LOCAL_RANK: String(rank) };
-      return cli(['phase', run, 'FT'], { env: { ...counted.env, ...(size > 1 && launched) } });
-    }),
-  );
-  for (const { code, stderr } of ended) expect(code, stderr).toBe(0);
+  for (const { code, stderr } of await trained(run, 'FT', size, counted)) expect(code, stderr).toBe(0);
   for (const source of ['PT', 'MT/0', 'MT/1']) {
     const file = join(run, source, 'checkpoints', String(newestStep(join(run, source))), 'model.safetensors');
     expect(times(counted, file), file).toBeGreaterThanOrEqual(1);
     expect(times(counted, file), file).toBeLessThan(1.1);
   }
 });
+
+interface Learner {
+  readonly name: string;
+  readonly phase: string;
+  /** Changes of the recipe for a phase that has not begun. */
+  readonly phases: object;
+  /** The phase's folder that it learns from. */
+  readonly from: (run: string) => string;
+}
+
+const learners: readonly Learner[] = [
+  {
+    name: 'a teacher',
+    phase: 'FT',
+    phases: { FT: { epochs: 1, distill: { teacher: join(halfway, 'PT'), normalise: 'own' } } },
+    from: () => join(halfway, 'PT'),
+  },
+  {
+    name: 'the meta model that a module imitates',
+    phase: 'MT/1',
+    phases: { MT: { epochs: 1, objective: 'imitate' } },
+    from: (run) => join(run, 'PT'),
+  },
+];
+
+test.each(learners.flatMap((learner) => [1, 2].map((size) => ({ ...learner, size }))))(
+  '$name, read for $size processes',
+  async ({ phase, phases, from, size }) => {
+    const run = at(`${phase.replace('/', '-')}-learns-${size}`);
+    cpSync(modules, run, { recursive: true });
+    rmSync(join(run, phase), { recursive: true, force: true });
+    const path = join(run, 'recipe.json');
+    const written = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...written, phases: { ...written.phases, ...phases } }));
+    const counted = counting(`${phase.replace('/', '-')}-learns-${size}`);
+    for (const { code, stderr } of await trained(run, phase, size, counted)) expect(code, stderr).toBe(0);
+    const folder = from(run);
+    const file = join(folder, 'checkpoints', String(newestStep(folder)), 'model.safetensors');
+    expect(times(counted, file)).toBeGreaterThanOrEqual(1);
+    expect(times(counted, file)).toBeLessThan(1.1);
+  },
+);
 
 test('a checkpoint that is damaged is passed over, by all processes', async () => {
   const run = at('damaged');

@@ -4,8 +4,9 @@ import { phaseOf } from '../recipe/phases.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import type { PhaseResult } from '../run/records.js';
 import { requireSameRecipe } from './run-recipe.js';
+import { givenWeights } from './start/given-weights.js';
 
-export interface RecipePhaseRun extends Omit<PhaseRun, 'phase'> {
+export interface RecipePhaseRun extends Omit<PhaseRun, 'phase' | 'given'> {
   readonly recipe: Recipe;
   readonly phase: PhaseName;
 }
@@ -28,5 +29,5 @@ export interface RecipePhaseRun extends Omit<PhaseRun, 'phase'> {
  */
 export async function runRecipePhase({ recipe, phase, ...run }: RecipePhaseRun): Promise<PhaseResult> {
   if (run.group === undefined || run.group.rank === 0) requireSameRecipe(run.runDir, recipe);
-  return runPhase({ ...run, phase: phaseOf(recipe, phase) });
+  return runPhase({ ...run, phase: phaseOf(recipe, phase), given: givenWeights });
 }

@@ -3,15 +3,6 @@ import { ownCommand } from '../base/shell.js';
 import { familyOf, familyOfStages } from '../models/families/families.js';
 import { requireFinite } from '../models/model-file/non-finite.js';
 import { readingNotes } from '../phase/images/reading-notes.js';
-import { assumedImages } from '../phase/start/assumed-images.js';
-import {
-  type CheckpointFile,
-  type CheckpointFileOptions,
-  readCheckpointFile,
-} from '../phase/start/checkpoint-file.js';
-import { recipeWithFacts } from '../phase/start/recipe-with-facts.js';
-import { statedFacts } from '../phase/start/stated-facts.js';
-import { requireTeacher } from '../phase/start/teacher.js';
 import { compile } from '../recipe/compile.js';
 import type { Phase } from '../recipe/phase.js';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
@@ -19,6 +10,15 @@ import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-mode
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
+import { assumedImages } from './start/assumed-images.js';
+import {
+  type CheckpointFile,
+  type CheckpointFileOptions,
+  readCheckpointFile,
+} from './start/checkpoint-file.js';
+import { recipeWithFacts } from './start/recipe-with-facts.js';
+import { statedFacts } from './start/stated-facts.js';
+import { requireTeacher } from './start/teacher.js';
 import { startClasses } from './start-classes.js';
 
 /** A recipe that is completed with the values that its weights state, and notes for the user. */

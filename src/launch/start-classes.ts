@@ -5,9 +5,9 @@ import { folderContent } from '../data/formats/folder-scan.js';
 import { saysNames } from '../data/model-labels.js';
 import { shownName } from '../files/file-names.js';
 import { keptHeadOf, openAnyClasses, placeOf } from '../phase/images/images.js';
-import { classesOf, doubtfulClasses } from '../phase/start/checkpoint-classes.js';
-import type { CheckpointFile } from '../phase/start/checkpoint-file.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
+import { classesOf, doubtfulClasses } from './start/checkpoint-classes.js';
+import type { CheckpointFile } from './start/checkpoint-file.js';
 
 /** The classes of a kept head, if the recipe does not list them. */
 export interface StartClasses {

@@ -7,7 +7,7 @@ import { lineageIn } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
 import { newestManifest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
-import { metaHash } from './phase-model.js';
+import { metaHash, type PhaseSources } from './phase-model.js';
 
 /** How to handle modules that do not belong together. */
 export interface ParentOptions {
@@ -30,7 +30,7 @@ export const RISK =
  */
 export async function requireOneParent(
   phase: Phase,
-  runDir: string,
+  { runDir, given }: PhaseSources,
   { force = false, note }: ParentOptions,
 ): Promise<void> {
   const names = [...new Set(phase.sources)].filter((source) => source?.startsWith('MT/')) as `MT/${number}`[];
@@ -45,7 +45,7 @@ export async function requireOneParent(
   });
   if (modules.length === 0) return;
 
-  const meta = await metaHash(phase, runDir);
+  const meta = await metaHash(phase, { runDir, given });
   const own = meta ?? mostCommon(modules.map(([, parent]) => parent));
   const strangers = modules.filter(([, parent]) => parent !== own).map(([name]) => name);
   if (strangers.length === 0) return;

@@ -11,6 +11,7 @@ import { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
 import { ema } from '../training/ema.js';
 import { changedThreads } from './changed-threads.js';
+import type { GivenWeights, TeacherModel } from './given-weights.js';
 import { type Images, imagesOf, trainImagesOf } from './images/images.js';
 import { requireReadable } from './images/readable-images.js';
 import { checkedImages, imagesPlannedFor, knownImages } from './images/run-data.js';
@@ -33,12 +34,12 @@ import { type Objective, objectiveOf } from './phase-objective.js';
 import type { PhaseParts } from './phase-parts.js';
 import { freeze, optimizerOf } from './phase-recipe.js';
 import type { Shared } from './shared-incubation.js';
-import { classesOf } from './start/checkpoint-classes.js';
-import { readCheckpointFile } from './start/checkpoint-file.js';
+import { teacherForAll } from './teacher.js';
 
 interface Opening {
   readonly phase: Phase;
   readonly runDir: string;
+  readonly given: GivenWeights;
   readonly device: string;
   readonly shared?: Shared;
   readonly force?: boolean | undefined;
@@ -56,7 +57,7 @@ export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 't
 
 /** Opens a phase at its last checkpoint, or at its beginning. If there are several processes, all of them call this. */
 export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
-  const { phase, runDir, device, force } = run;
+  const { phase, runDir, given, device, force } = run;
   const folder = runFolder(runDir).phase(phase.name);
   const log = crew.leads ? openLog(folder.log) : () => {};
 
@@ -70,9 +71,10 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (checkpoint !== undefined && crew.leads) pointToLatest(folder.root, checkpoint);
   const changed = device === 'cpu' && changedThreads(runDir, phase.name, engineInfo().threads);
   if (changed) log(changed);
-  if (checkpoint === undefined && crew.leads) await requireOneParent(phase, runDir, { force, note: log });
-  const read = () => phaseStart(phase, { runDir, checkpoint });
-  const { stages, parent, labels } = await (checkpoint ? read() : startForAll(crew, phase, read));
+  if (checkpoint === undefined && crew.leads)
+    await requireOneParent(phase, { runDir, given }, { force, note: log });
+  const read = () => phaseStart(phase, { runDir, given, checkpoint });
+  const { stages, parent, labels, replaced } = await (checkpoint ? read() : startForAll(crew, phase, read));
   const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(phase, stages, device);
   if (checkpoint === undefined) shareWeights(model, crew);
@@ -85,8 +87,10 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   };
   const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, newestStep(folder.root));
-  if (phase.settings.distill !== null) await checkTeacher(phase.settings.distill.teacher, images, log);
-  const objective = await objectiveOf(phase, { model, runDir, device });
+  const teacher = await teacherForAll(crew, phase, given);
+  if (teacher !== undefined) checkTeacher(teacher, images, log);
+  const from = { runDir, given, replaced };
+  const objective = await objectiveOf(phase, crew, { ...from, model, device, teacher });
   const { task } = objective;
   const current = crew.leads ? lineageOf(phase, parent, images.train) : undefined;
   // A resumed phase keeps the lineage that it began with.
@@ -156,9 +160,8 @@ async function imagesOfPhase(
 }
 
 /** Checks that the teacher's logits refer to the same classes as the labels of the images. */
-async function checkTeacher(teacher: string, { train }: Images, log: Log): Promise<void> {
-  const checkpoint = await readCheckpointFile(teacher);
-  const labels = { name: `distill.teacher ${teacher}`, classes: classesOf(checkpoint), isOfRun: false };
+function checkTeacher({ name, classes }: TeacherModel, { train }: Images, log: Log): void {
+  const labels = { name: `distill.teacher ${name}`, classes, isOfRun: false };
   for (const line of requireTeachersLabels(train, labels)) log(line);
 }
 

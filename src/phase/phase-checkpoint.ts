@@ -22,18 +22,13 @@ import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromData, type Tensor } from '../torch/tensor.js';
-import {
-  broadcastBytes,
-  broadcastTensors,
-  type Crew,
-  placesOf,
-  type TensorPlace,
-} from '../training/distributed/crew.js';
+import type { Crew } from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
 import type { Task } from '../training/task.js';
 import type { Images } from './images/images.js';
 import type { Log } from './observe/phase-log.js';
+import { readForAll } from './read-for-all.js';
 
 /** Progress of a phase, stored in a checkpoint along with the tensors. */
 export interface Standing {
@@ -95,42 +90,16 @@ export async function loadForAll(
   crew: Crew,
   log: Log,
 ): Promise<LoadedCheckpoint | undefined> {
-  let loaded: LoadedCheckpoint | undefined;
-  let header = Buffer.alloc(0);
-  const [length] = await crew.led(1, async (beat) => {
+  const loaded = await readForAll(crew, async (beat) => {
     const { checkpoint, skipped } = loadLatest(phaseFolder, beat);
     for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
-    loaded = checkpoint;
-    if (crew.group !== undefined && checkpoint !== undefined) header = Buffer.from(headerOf(checkpoint));
-    return [header.length];
+    if (checkpoint === undefined) return undefined;
+    const { model, optimizer, ...about } = checkpoint;
+    return { about, tensors: [model, optimizer] };
   });
-  const { group } = crew;
-  if (group === undefined || length === 0) return loaded;
-  const text = Buffer.from(broadcastBytes(group, header, length)).toString();
-  const { model, optimizer, ...rest }: Header = JSON.parse(text);
-  const { model: sentModel, optimizer: sentState } = loaded ?? {};
-  return {
-    ...rest,
-    model: broadcastTensors(group, model, sentModel),
-    optimizer: broadcastTensors(group, optimizer, sentState),
-  };
-}
-
-/** A checkpoint without the bytes of its tensors. */
-interface Header extends Checkpoint {
-  readonly model: readonly TensorPlace[];
-  readonly optimizer: readonly TensorPlace[];
-}
-
-function headerOf({ step, folder, manifest, model, optimizer }: LoadedCheckpoint): string {
-  const header: Header = {
-    step,
-    folder,
-    manifest,
-    model: placesOf(model),
-    optimizer: placesOf(optimizer),
-  };
-  return JSON.stringify(header);
+  if (loaded === undefined) return undefined;
+  const [model, optimizer] = loaded.tensors;
+  return { ...loaded.about, model, optimizer };
 }
 
 /**

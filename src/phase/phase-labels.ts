@@ -1,10 +1,24 @@
 import { InputError } from '../base/errors.js';
-import { areNumbers, className, labelsByName, numbered, sameClasses } from '../data/class-names.js';
+import {
+  areNumbers,
+  className,
+  labelsByName,
+  type NamedClasses,
+  numbered,
+  sameClasses,
+} from '../data/class-names.js';
 import type { Dataset } from '../data/dataset.js';
 import { withModelLabels } from '../data/model-labels.js';
 import { sortedNames } from '../files/file-names.js';
 import type { Images } from './images/images.js';
-import type { CheckpointClasses } from './start/checkpoint-classes.js';
+
+/** The names of a checkpoint's classes. */
+export interface CheckpointClasses extends NamedClasses {
+  /** Whether a run wrote them, so that they are the classes of its training images. */
+  readonly isOurs: boolean;
+  /** How another list of the same file contradicts the names. */
+  readonly conflict?: string | undefined;
+}
 
 /** Labels of the weights that a phase starts or resumes from. */
 export interface StartLabels {

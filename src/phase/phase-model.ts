@@ -3,9 +3,7 @@ import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
 import { grow } from '../method/grow.js';
 import type { ModuleInit } from '../method/grow-plan.js';
-import { stagesOfState } from '../models/model-file/layout-stages.js';
 import { classNamesIn } from '../models/model-file/model-file-classes.js';
-import { divideStages } from '../models/model-file/model-file-divide.js';
 import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights } from '../nn/weights.js';
@@ -17,10 +15,16 @@ import { readResult, runFolder } from '../run/run-folder.js';
 import { noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
 import { broadcastBytes, type Crew } from '../training/distributed/crew.js';
-import { inMemory, loadAll } from '../weights/lazy-tensor.js';
+import { splitStages } from '../weights/layout/model-file-stages.js';
+import type { GivenWeights, NamedWeights, Origin } from './given-weights.js';
 import { requireSameLabels, type StartLabels } from './phase-labels.js';
-import { classesOf } from './start/checkpoint-classes.js';
-import { readCheckpointFile } from './start/checkpoint-file.js';
+import { readForAll } from './read-for-all.js';
+
+/** Where the weights come from that phases start from. */
+export interface PhaseSources {
+  readonly runDir: string;
+  readonly given: GivenWeights;
+}
 
 /** The weights that a phase's model is built from. */
 export interface PhaseStart {
@@ -30,14 +34,8 @@ export interface PhaseStart {
   readonly parent: string | null;
   /** The labels of its head; undefined if the head is new. */
   readonly labels: StartLabels | undefined;
-}
-
-/** What the weights that a run starts from are read with. A phase of the run has it. */
-type Origin = Pick<Phase, 'start' | 'target' | 'meta' | 'model' | 'config' | 'familyOf'>;
-
-/** Weights, and the names of the classes that their head distinguishes. */
-interface NamedWeights extends StageWeights {
-  readonly labels: StartLabels | undefined;
+  /** The meta model's stage that a module replaces, if the weights were read from the meta model. */
+  readonly replaced?: StageWeights | undefined;
 }
 
 /**
@@ -47,10 +45,10 @@ interface NamedWeights extends StageWeights {
  */
 export async function phaseStart(
   phase: Phase,
-  from: { readonly runDir: string; readonly checkpoint: LoadedCheckpoint | undefined },
+  from: PhaseSources & { readonly checkpoint: LoadedCheckpoint | undefined },
 ): Promise<PhaseStart> {
-  if (from.checkpoint === undefined) return startingWeights(phase, from.runDir);
-  const stages = await weightsIn(from.checkpoint, phase.name);
+  if (from.checkpoint === undefined) return startingWeights(phase, from);
+  const stages = weightsIn(from.checkpoint, phase.name);
   return { stages, parent: null, labels: stages[0].labels };
 }
 
@@ -97,11 +95,11 @@ export function phaseModel(
 /** The meta model that a run's modules are incubated against; undefined if it does not exist, or no longer exists. */
 export async function metaStages(
   run: Origin,
-  runDir: string,
+  from: PhaseSources,
 ): Promise<StageWeights['weights'][] | undefined> {
   const source = run.start.meta === undefined ? 'PT' : 'start.meta';
   try {
-    return (await weightsFrom(source, run, runDir)).map(({ weights }) => weights);
+    return (await weightsFrom(source, run, from)).map(({ weights }) => weights);
   } catch (error) {
     if (error instanceof InputError || error instanceof RunError) return undefined;
     throw error;
@@ -109,25 +107,44 @@ export async function metaStages(
 }
 
 /** The hash of the meta model that a run's modules are incubated against. */
-export async function metaHash(run: Origin, runDir: string): Promise<string | undefined> {
-  const stages = await metaStages(run, runDir);
+export async function metaHash(run: Origin, from: PhaseSources): Promise<string | undefined> {
+  const stages = await metaStages(run, from);
   return stages && weightsHash(stages);
 }
 
 const hashOf = (stages: readonly StageWeights[]) => weightsHash(stages.map(({ weights }) => weights));
 
-/** The stage of the meta model that the phase's module replaces, frozen. */
-export async function metaStageOf(phase: Phase, runDir: string, device: string): Promise<Stage> {
+interface MetaStageOptions extends PhaseSources {
+  readonly device: string;
+  /** The weights of the stage, if they have been read already. */
+  readonly replaced: StageWeights | undefined;
+}
+
+/**
+ * The stage of the meta model that the phase's module replaces, frozen. All processes that train together call this, and
+ * rank 0 reads the weights.
+ */
+export async function metaStageForAll(
+  crew: Crew,
+  phase: Phase,
+  { device, replaced, ...from }: MetaStageOptions,
+): Promise<Stage> {
   const index = phase.regimes.indexOf('trained');
   const parent = phase.sources.find((source) => source !== null) ?? 'PT';
-  const { weights, source } = (await weightsFrom(parent, phase, runDir))[index];
+  const read = async () => {
+    const { weights, source } = replaced ?? (await weightsFrom(parent, phase, from))[index];
+    return { about: source, tensors: [weights] };
+  };
+  const found = await readForAll(crew, read);
+  if (found === undefined) throw new RangeError(`${parent} has no stage ${index}`);
+  const { about: source, tensors } = found;
   const stage = buildStage(
     phase.blueprint,
     { depths: phase.meta, target: phase.target },
     index,
     contextOf(phase, device),
   );
-  loadWeights(stage, weights, `${source}, stage ${index}`);
+  loadWeights(stage, tensors[0], `${source}, stage ${index}`);
   stage.setTrainable(false);
   return stage;
 }
@@ -137,11 +154,11 @@ function contextOf(phase: Phase, device: string): InitContext {
   return { device, dtype: 'F32', generator };
 }
 
-async function startingWeights(phase: Phase, runDir: string): Promise<PhaseStart> {
+async function startingWeights(phase: Phase, from: PhaseSources): Promise<PhaseStart> {
   const { sources } = phase;
   const known = new Map<Source, readonly NamedWeights[]>();
   for (const source of new Set(sources)) {
-    if (source !== null) known.set(source, await weightsFrom(source, phase, runDir));
+    if (source !== null) known.set(source, await weightsFrom(source, phase, from));
   }
   const stages = sources.map((source, index) => known.get(source)?.[index] ?? null);
   // With one source, the parent is all of it, including the stage that a module replaces; with several, only the used stages.
@@ -150,7 +167,8 @@ async function startingWeights(phase: Phase, runDir: string): Promise<PhaseStart
   const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
   requireSameLabels(labels);
   const built = phase.init === 'fresh' ? stages : grownStages(phase, stages, phase.init);
-  return { stages: built, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0] };
+  const replaced = known.size === 1 ? first[phase.regimes.indexOf('trained')] : undefined;
+  return { stages: built, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0], replaced };
 }
 
 /** The weights of the trained stages, grown from the meta stages in their place. */
@@ -170,13 +188,9 @@ function grownStages(
 async function weightsFrom(
   source: NonNullable<Source>,
   run: Origin,
-  runDir: string,
+  { runDir, given }: PhaseSources,
 ): Promise<readonly NamedWeights[]> {
-  const { meta, model } = run.start;
-  if (source === 'start.meta') {
-    return weightsOfFile(meta as string, run.meta, run);
-  }
-  if (source === 'start.model') return weightsOfFile(model as string, run.target, run);
+  if (source === 'start.meta' || source === 'start.model') return given.start(source, run);
   const { root } = runFolder(runDir).phase(source);
   const checkpoint = loadFinal(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);
@@ -188,30 +202,8 @@ async function weightsFrom(
   });
 }
 
-/** A file's weights in stages of the given depths, with the position embedding fitted to the model's grid. */
-async function weightsOfFile(
-  name: string,
-  depths: readonly number[],
-  { start, model, config, familyOf }: Origin,
-): Promise<NamedWeights[]> {
-  const checkpoint = await readCheckpointFile(name, { weights: start.weights });
-  const { file } = checkpoint;
-  const isKept = start.head === 'keep';
-  const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
-  const family = familyOf(model);
-  const head = isKept ? undefined : family.newHead(config, file.stages);
-  const { stages } = family.fit(divideStages(head?.stages ?? file.stages, depths, name), config, name);
-  return stages.map((weights) => ({
-    weights,
-    source: name,
-    labels,
-    ...(head && { isFresh: head.isFresh }),
-  }));
-}
-
-async function weightsIn(checkpoint: LoadedCheckpoint, phase: PhaseName): Promise<NamedWeights[]> {
-  const state = new Map([...checkpoint.model].map(([name, tensor]) => [name, inMemory(tensor)]));
-  const stages = await loadAll(stagesOfState(state, checkpoint.folder).stages);
+function weightsIn(checkpoint: LoadedCheckpoint, phase: PhaseName): NamedWeights[] {
+  const stages = splitStages(checkpoint.model, checkpoint.folder, () => undefined);
   const from = `${phase} (${checkpoint.folder})`;
   const names = classNamesIn(Object(checkpoint.manifest).classes);
   const labels = { name: phase, classes: names && { names, from, isOurs: true }, isOfRun: true };

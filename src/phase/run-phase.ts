@@ -13,6 +13,7 @@ import { type Crew, crewOf } from '../training/distributed/crew.js';
 import { dataParallel } from '../training/distributed/data-parallel.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { type TrainOptions, train } from '../training/trainer.js';
+import type { GivenWeights } from './given-weights.js';
 import { workersOf } from './images/images.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer, StoppedEarly } from './phase-observer.js';
@@ -22,6 +23,8 @@ import { companyOf, ownTime, type Shared, sharedBy } from './shared-incubation.j
 export interface PhaseRun {
   readonly phase: Phase;
   readonly runDir: string;
+  /** Reads the weights that do not come from the run itself. */
+  readonly given: GivenWeights;
   /** `cpu`, `cuda`, `cuda:<n>`, or `auto`: the first GPU, or the CPU if there is none. */
   readonly device: string;
   /** The processes that train the phase together, if there are several. The caller still owns the group. */

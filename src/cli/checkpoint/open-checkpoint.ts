@@ -1,5 +1,5 @@
+import { type CheckpointFile, readCheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { readingNotes } from '../../phase/images/reading-notes.js';
-import { type CheckpointFile, readCheckpointFile } from '../../phase/start/checkpoint-file.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { note } from '../terminal/output.js';
 import { downloaded } from './download.js';

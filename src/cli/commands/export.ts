@@ -1,12 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
+import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
+import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { familyOf } from '../../models/families/families.js';
 import { joinStages } from '../../models/model-file/model-file-divide.js';
 import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
 import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
-import type { CheckpointFile } from '../../phase/start/checkpoint-file.js';
-import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../phase/start/model-of-checkpoint.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
 import { scoreOf } from '../../run/metric.js';

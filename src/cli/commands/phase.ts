@@ -88,7 +88,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const recipe = { ...prepared, run: { ...given.run, workers } };
     const onProgress = createProgressSender();
     if ((group?.rank ?? 0) === 0) for (const record of records) record.running();
-    const run: Omit<PhaseRun, 'phase'> = {
+    const run: Omit<PhaseRun, 'phase' | 'given'> = {
       runDir,
       device,
       onProgress,

@@ -10,6 +10,7 @@ import { type PreparedRun, prepareRun } from '../../launch/prepare.js';
 import { recordedRecipe } from '../../launch/recorded-choices.js';
 import { writtenRecipeOf } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { givenWeights } from '../../launch/start/given-weights.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
 import { compile } from '../../recipe/compile.js';
@@ -127,7 +128,7 @@ async function checkParents(
   const assembled = phases.find(({ name }) => name === 'FT');
   if (assembled === undefined || !(only?.includes('FT') ?? true)) return;
   const isBegun = newestStep(runFolder(runDir).phase('FT').root) > 0;
-  if (!isBegun) await requireOneParent(assembled, runDir, { force, note });
+  if (!isBegun) await requireOneParent(assembled, { runDir, given: givenWeights }, { force, note });
 }
 
 async function trainAndConclude(

@@ -13,6 +13,7 @@ import { wholeModel } from '../../run/checkpoint-store.js';
 import { readMetrics } from '../../run/metrics-log.js';
 import type { PhaseResult } from '../../run/records.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
+import { givenWeights } from '../start/given-weights.js';
 import { damaged } from './bundle-archive.js';
 
 export interface ModuleOptions extends ParentOptions {
@@ -110,7 +111,7 @@ async function strangeParent(
   checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
 ): Promise<string | undefined> {
   const { name, start } = phase;
-  const meta = await metaStages(phase, runDir);
+  const meta = await metaStages(phase, { runDir, given: givenWeights });
   if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
   const own = weightsHash(meta);
   const parent = lineageIn(checkpoint.manifest)?.parent;

@@ -9,7 +9,6 @@ import { readSmall } from '../../files/small-file.js';
 import { type TarFile, writeTar } from '../../files/tar-write.js';
 import { identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
-import { readCheckpointFile } from '../../phase/start/checkpoint-file.js';
 import { compile } from '../../recipe/compile.js';
 import { lineageIn } from '../../recipe/lineage.js';
 import { type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
@@ -19,6 +18,8 @@ import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { recipeOfRun } from '../run-recipe.js';
+import { readCheckpointFile } from '../start/checkpoint-file.js';
+import { givenWeights } from '../start/given-weights.js';
 import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 
 /** A file of a bundle, with its size and hash. */
@@ -51,7 +52,7 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
       : [await metaFile(imported, recipe.start.weights)];
   const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
   const own = { ...withoutMachine(recipe), start };
-  const parent = await metaHash(phase, runDir);
+  const parent = await metaHash(phase, { runDir, given: givenWeights });
   const data = bundledData(runDir, dataOwnerOf(phase.dataOfRun, phase.name));
   const files = [inMemory('recipe.json', json(own)), ...data, ...weights];
   return write(out, { kind: 'work', phase: phase.name, parent: parent ?? null }, files);

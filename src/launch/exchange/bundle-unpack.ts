@@ -21,6 +21,7 @@ import { checkedRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import { recipeOfRun } from '../run-recipe.js';
+import { givenWeights } from '../start/given-weights.js';
 import { type BundleContent, withoutMachine } from './bundle.js';
 import { contentOf, damaged, entriesOf, extract, jsonOf } from './bundle-archive.js';
 import type { ModuleOptions } from './bundle-checks.js';
@@ -86,7 +87,9 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
         ? given
         : { ...given, start: { ...given.start, meta: join(root, 'start', basename(given.start.meta)) } };
     if (given.start.meta === undefined) requireRecords(bundle, folder, 'PT');
-    if ((await metaHash(phaseOf(at(folder), name), folder)) !== content.parent) {
+    if (
+      (await metaHash(phaseOf(at(folder), name), { runDir: folder, given: givenWeights })) !== content.parent
+    ) {
       throw damaged(bundle, 'its meta model is not the one that it names');
     }
     writeJsonAtomic(runFolder(folder).recipe, at(target));

@@ -18,6 +18,7 @@ import { saveCheckpoint } from '../../run/checkpoint-store.js';
 import type { PhaseResult } from '../../run/records.js';
 import { runFolder, writeResult } from '../../run/run-folder.js';
 import { recipeOfRun } from '../run-recipe.js';
+import { givenWeights } from '../start/given-weights.js';
 import { bundleSchema, fileOf } from './bundle.js';
 import { packModule, packWork } from './bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from './bundle-unpack.js';
@@ -44,7 +45,11 @@ async function makeRun(
   writeJsonAtomic(runFolder(runDir).recipe, own);
   for (const name of names) {
     const phase = phaseOf(own, name);
-    const { stages, parent } = await phaseStart(phase, { runDir, checkpoint: undefined });
+    const { stages, parent } = await phaseStart(phase, {
+      runDir,
+      given: givenWeights,
+      checkpoint: undefined,
+    });
     const model = weightsOf(phaseModel(phase, stages, 'cpu'));
     const { root } = runFolder(runDir).phase(name);
     mkdirSync(root, { recursive: true });
@@ -120,7 +125,7 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   expect(content).toMatchObject({
     kind: 'work',
     phase: 'MT/1',
-    parent: await metaHash(phaseOf(recipe, 'MT/1'), at('home')),
+    parent: await metaHash(phaseOf(recipe, 'MT/1'), { runDir: at('home'), given: givenWeights }),
   });
   expect(Object.keys(content.files).sort()).toEqual([
     ...['latest', 'best', '3/manifest.json', '3/model.safetensors', '3/optimizer.safetensors']
@@ -132,7 +137,9 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   expect(packed).toMatchObject({ name: 'small', run: { threads: 'auto' }, data: { format: 'folder' } });
   expect(readFileSync(work).includes('/home/owner')).toBe(false);
   await unpackWork(work, at('stranger'));
-  expect(await metaHash(phaseOf(recipe, 'MT/1'), at('stranger'))).toBe(content.parent);
+  expect(await metaHash(phaseOf(recipe, 'MT/1'), { runDir: at('stranger'), given: givenWeights })).toBe(
+    content.parent,
+  );
 });
 
 test('what work says of machines, shell lines above all, is not taken over', async () => {

@@ -12,6 +12,7 @@ import { weightsHash } from '../../recipe/lineage.js';
 import type { Phase } from '../../recipe/phase.js';
 import type { PhaseResult } from '../../run/records.js';
 import type { Trainable } from '../../training/trainer.js';
+import { givenWeights } from '../start/given-weights.js';
 
 /**
  * Trains several modules in this process, in lock-step: images are read and augmented once for all of them, and the forward
@@ -23,7 +24,7 @@ import type { Trainable } from '../../training/trainer.js';
  *   other modules; otherwise the error of the first module that failed
  */
 export async function incubateTogether(
-  run: Omit<PhaseRun, 'phase' | 'group' | 'shared'>,
+  run: Omit<PhaseRun, 'phase' | 'given' | 'group' | 'shared'>,
   phases: readonly Phase[],
 ): Promise<PhaseResult[]> {
   const { runDir } = run;
@@ -44,6 +45,7 @@ export async function incubateTogether(
       runPhase({
         ...run,
         phase,
+        given: givenWeights,
         shared: {
           others: names.filter((name) => name !== phase.name),
           images,

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { weightsOf } from '../../nn/weights.js';
+import { phaseModel } from '../../phase/phase-model.js';
 import type { PhaseName } from '../../recipe/phase.js';
 import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { saveCheckpoint } from '../../run/checkpoint-store.js';
-import { phaseModel } from '../phase-model.js';
 import { readCheckpointFile } from './checkpoint-file.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'checkpoint-place-'));

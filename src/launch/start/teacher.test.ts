@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { maxDifference, numbers } from '../../../test/support.js';
 import type { TensorData } from '../../base/tensor-data.js';
+import { teacherOf } from '../../phase/teacher.js';
 import { compile } from '../../recipe/compile.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { noGrad } from '../../torch/autograd.js';
@@ -11,7 +12,7 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, fromData } from '../../torch/tensor.js';
 import { readSafetensors, writeSafetensors } from '../../weights/safetensors/safetensors.js';
-import { teacherOf } from './teacher.js';
+import { readTeacher } from './teacher.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'teacher-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -58,13 +59,13 @@ function ofStudent(): Float32Array {
 test("a teacher sees the student's images as it was trained: its logits are timm's", async () => {
   const context = { device: 'cpu', generator: new Generator() };
   const pass = { training: false, generator: context.generator, key: [] };
-  const own = await teacherOf({ teacher: written(), normalise: 'own' }, phase, context);
+  const own = teacherOf(await readTeacher({ teacher: written(), normalise: 'own' }, phase), phase, context);
   const logits = scope(() =>
     noGrad(() => Array.from(own.forward(fromArray(ofStudent(), [2, 3, 16, 16]), pass).toFloat32Array())),
   );
   expect(maxDifference(logits, numbers(named('token.logits')))).toBeLessThan(1e-5);
   // Runs from before it was recorded go on as they began.
-  const before = await teacherOf({ teacher: written() }, phase, context);
+  const before = teacherOf(await readTeacher({ teacher: written() }, phase), phase, context);
   const asGiven = scope(() =>
     noGrad(() => Array.from(before.forward(fromData(named('images')), pass).toFloat32Array())),
   );

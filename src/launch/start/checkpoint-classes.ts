@@ -1,20 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { areNumbers, className, type NamedClasses } from '../../data/class-names.js';
+import { areNumbers, className } from '../../data/class-names.js';
 import { familyOfStages } from '../../models/families/families.js';
 import { wholeFacts } from '../../models/family.js';
+import { readRunData } from '../../phase/images/run-data-file.js';
+import type { CheckpointClasses } from '../../phase/phase-labels.js';
 import { confusionOf } from '../../run/confusion.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
-import { readRunData } from '../images/run-data-file.js';
 import type { CheckpointFile } from './checkpoint-file.js';
-
-/** The names of a checkpoint's classes. */
-export interface CheckpointClasses extends NamedClasses {
-  /** Whether a run wrote them, so that they are the classes of its training images. */
-  readonly isOurs: boolean;
-  /** How another list of the same file contradicts the names. */
-  readonly conflict?: string | undefined;
-}
 
 type Named = Pick<CheckpointFile, 'name' | 'file' | 'manifest'>;
 

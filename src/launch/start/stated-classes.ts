@@ -7,10 +7,11 @@ import type { ModelClasses } from '../../data/model-labels.js';
 import { classesOfData } from '../../data/open/open-dataset.js';
 import { readSmallText } from '../../files/small-file.js';
 import { classesInConfig, classNamesIn } from '../../models/model-file/model-file-classes.js';
+import type { CheckpointClasses } from '../../phase/phase-labels.js';
 import { newestManifest } from '../../run/checkpoint-store.js';
 import { confusionOf } from '../../run/confusion.js';
 import { phasesIn, readJson, runFolder } from '../../run/run-folder.js';
-import { type CheckpointClasses, classesOf } from './checkpoint-classes.js';
+import { classesOf } from './checkpoint-classes.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 
 interface Stating {

@@ -1,0 +1,57 @@
+import { InputError } from '../../base/errors.js';
+import type { Distill, Taught, TeacherWeights } from '../../phase/given-weights.js';
+import { modelConfigOf } from '../../recipe/recipe-model.js';
+import { classesOf } from './checkpoint-classes.js';
+import { type CheckpointFileOptions, readCheckpointFile } from './checkpoint-file.js';
+import { modelOfCheckpoint } from './model-of-checkpoint.js';
+import { statedFacts } from './stated-facts.js';
+
+const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'classes' };
+
+/**
+ * The weights of a teacher. With `normalise: own` it sees images with the mean and standard deviation that it states, if it
+ * states them.
+ * @throws InputError if its weights do not determine the model, or it needs different images than the model
+ */
+export async function readTeacher(distill: Distill, phase: Taught): Promise<TeacherWeights> {
+  const { checkpoint, known } = await requireTeacher(distill, phase);
+  const { model: section, data } = known.recipe;
+  const isOwn = distill.normalise === 'own' && statedFacts(checkpoint).mean !== undefined;
+  return {
+    name: distill.teacher,
+    section,
+    depths: known.depths,
+    normalisation: isOwn ? { mean: data.mean, std: data.std } : null,
+    classes: classesOf(checkpoint),
+    stages: checkpoint.file.stages,
+  };
+}
+
+/**
+ * A teacher's weights and their model.
+ * @throws InputError as in `readTeacher`
+ */
+export async function requireTeacher(
+  distill: Distill,
+  { config: taught }: Taught,
+  options: CheckpointFileOptions = {},
+) {
+  const { teacher: name, weights, normalise } = distill;
+  const checkpoint = await readCheckpointFile(name, { ...options, weights });
+  const { recipe: own, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
+  const teaching = modelConfigOf(own);
+  for (const key of ['imageSize', 'channels', 'classes'] as const) {
+    if (teaching[key] === taught[key]) continue;
+    throw new InputError(
+      `distill.teacher ${name} has ${teaching[key]} ${NAMES[key]}, the model ${taught[key]}`,
+      {
+        hint: 'the teacher looks at the same images as the model: take one that fits',
+      },
+    );
+  }
+  // The teacher sees the images of the model, so assumptions about its preprocessing do not matter.
+  const ofModel = assumptions.filter((text) => !/^(mean|standard deviation|bicubic)/.test(text));
+  const { mean } = statedFacts(checkpoint);
+  if (mean === undefined && normalise === 'own') ofModel.push("the model's mean and standard deviation");
+  return { checkpoint, known: { recipe: own, depths, assumptions: ofModel } };
+}
