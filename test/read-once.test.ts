@@ -101,8 +101,8 @@ test.each([1, 2])('what a phase of %i processes starts from', async (size) => {
 interface Learner {
   readonly name: string;
   readonly phase: string;
-  /** Changes of the recipe for a phase that has not begun. */
-  readonly phases: object;
+  /** Changes of the recipe for a phase that has not begun. `from`: the checkpoint that it learns from. */
+  readonly phases: (from: string) => object;
   /** The phase's folder that it learns from. */
   readonly from: (run: string) => string;
 }
@@ -111,13 +111,13 @@ const learners: readonly Learner[] = [
   {
     name: 'a teacher',
     phase: 'FT',
-    phases: { FT: { epochs: 1, distill: { teacher: join(halfway, 'PT'), normalise: 'own' } } },
+    phases: (teacher) => ({ FT: { epochs: 1, distill: { teacher, normalise: 'own' } } }),
     from: () => join(halfway, 'PT'),
   },
   {
     name: 'the meta model that a module imitates',
     phase: 'MT/1',
-    phases: { MT: { epochs: 1, objective: 'imitate' } },
+    phases: () => ({ MT: { epochs: 1, objective: 'imitate' } }),
     from: (run) => join(run, 'PT'),
   },
 ];
@@ -129,12 +129,13 @@ test.each(learners.flatMap((learner) => [1, 2].map((size) => ({ ...learner, size
     cpSync(modules, run, { recursive: true });
     rmSync(join(run, phase), { recursive: true, force: true });
     const path = join(run, 'recipe.json');
+    const folder = from(run);
+    const checkpoint = join(folder, 'checkpoints', String(newestStep(folder)));
     const written = JSON.parse(readFileSync(path, 'utf8'));
-    writeFileSync(path, JSON.stringify({ ...written, phases: { ...written.phases, ...phases } }));
+    writeFileSync(path, JSON.stringify({ ...written, phases: { ...written.phases, ...phases(checkpoint) } }));
     const counted = counting(`${phase.replace('/', '-')}-learns-${size}`);
     for (const { code, stderr } of await trained(run, phase, size, counted)) expect(code, stderr).toBe(0);
-    const folder = from(run);
-    const file = join(folder, 'checkpoints', String(newestStep(folder)), 'model.safetensors');
+    const file = join(checkpoint, 'model.safetensors');
     expect(times(counted, file)).toBeGreaterThanOrEqual(1);
     expect(times(counted, file)).toBeLessThan(1.1);
   },
