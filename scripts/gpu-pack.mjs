@@ -80,7 +80,7 @@ function printSizes() {
   const sizes = filesIn(OUT).map((name) => ({ name, mib: statSync(join(OUT, name)).size / 2 ** 20 }));
   for (const { name, mib } of sizes) process.stdout.write(`${mib.toFixed(2).padStart(8)} MiB  ${name}\n`);
   const total = sizes.reduce((sum, { mib }) => sum + mib, 0);
-  process.stdout.write(`${total.toFixed(2).padStart(8)} MiB  in all\n`);
+  process.stdout.write(`${total.toFixed(2).padStart(8)} MiB  total\n`);
   if (total <= MOST_MIB) return;
-  throw new SetupError(`.gpu is ${total.toFixed(1)} MiB, more than the ${MOST_MIB} that may be carried.`);
+  throw new SetupError(`.gpu is ${total.toFixed(1)} MiB, more than the limit of ${MOST_MIB} MiB.`);
 }

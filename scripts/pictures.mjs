@@ -160,7 +160,7 @@ async function served(cwd, run) {
   /** @type {string} */
   const url = await new Promise((done, fail) => {
     child.on('error', fail);
-    child.on('close', () => fail(new SetupError('`watch` ended.')));
+    child.on('close', () => fail(new SetupError('`watch` exited.')));
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (more) => {
       text += more;

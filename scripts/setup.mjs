@@ -20,7 +20,7 @@ function readFlags() {
     const { values } = parseArgs({ options: { only: { type: 'string' }, quiet: { type: 'boolean' } } });
     const only = values.only?.split(',') ?? STEPS;
     const unknown = only.find((name) => !TEST_STEPS.includes(name));
-    if (unknown !== undefined) throw new Error(`--only knows no step '${unknown}'`);
+    if (unknown !== undefined) throw new Error(`--only: unknown step '${unknown}'`);
     return { only, quiet: values.quiet ?? false };
   } catch (error) {
     throw new SetupError(error instanceof Error ? error.message : String(error), {

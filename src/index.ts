@@ -115,11 +115,12 @@ export { defineRecipe, readRecipe } from './recipe/recipe.js';
 export type { DataSettings } from './recipe/recipe-data.js';
 export type { RunSettings } from './recipe/recipe-run.js';
 export type { Recipe, RecipeInput } from './recipe/recipe-schema.js';
-export type { PhaseStand, RunStand, StandState } from './report/run-stand.js';
+export type { PhaseStand, RunStand } from './report/run-stand.js';
 export { runStand } from './report/run-status.js';
 export { type Metric, type Scored, scoreOf, type TaskMetrics } from './run/metric.js';
 export { readMetrics } from './run/metrics-log.js';
 export type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from './run/records.js';
+export type { Status } from './run/status.js';
 export {
   type ClassificationOptions,
   type ClassTarget,

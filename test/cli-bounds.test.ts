@@ -31,21 +31,21 @@ function pipe(path: string): string {
 }
 
 test('a recipe that is a device, extends one, is a pipe or has 300,000 keys', async () => {
-  expect(await refused('plan', '/dev/zero')).toContain('/dev/zero: not a file: it is a device');
+  expect(await refused('plan', '/dev/zero')).toContain('/dev/zero: not a regular file but a device');
   writeFileSync(at('extends.yaml'), 'extends: /dev/zero\nseed: 1\n');
-  expect(await refused('plan', at('extends.yaml'))).toContain('/dev/zero: not a file: it is a device');
-  expect(await refused('plan', pipe(at('recipe.pipe')))).toContain('recipe.pipe: not a file: it is a pipe');
+  expect(await refused('plan', at('extends.yaml'))).toContain('/dev/zero: not a regular file but a device');
+  expect(await refused('plan', pipe(at('recipe.pipe')))).toContain(
+    'recipe.pipe: not a regular file but a pipe',
+  );
   const keys = Array.from({ length: 300_000 }, (_, i) => `key${i}: ${i}\n`);
   writeFileSync(at('keys.yaml'), keys.join(''));
-  expect(await refused('plan', at('keys.yaml'))).toContain(
-    'more than the 1048576 that are read of such a file',
-  );
+  expect(await refused('plan', at('keys.yaml'))).toContain('more than the 1048576 for such a file');
   writeFileSync(at('some.yaml'), ['extends: recipe.json\n', ...keys.slice(0, 50_000)].join(''));
   const some = await refused('plan', at('some.yaml'));
   expect(some).toContain('unknown key key0, key1, key2, key3, key4 and 49995 more');
 }, 60_000);
 
-test('YAML whose aliases multiply, and a key that is there twice', async () => {
+test('YAML whose aliases multiply, and a key that is duplicated', async () => {
   const rows = Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
   writeFileSync(at('bomb.yaml'), ['a0: &a0 [x]', ...rows].join('\n'));
   expect(await refused('plan', at('bomb.yaml'))).toContain('bomb.yaml is not YAML: Excessive alias count');
@@ -115,9 +115,11 @@ test('a gzipped IDX that unpacks to 4.7 GB, one that is a pipe, and a device', a
   writeFileSync(join(idx, 'train-labels-idx1-ubyte'), '');
   const command = ['run', at('recipe.json'), '--out', at('idx-run'), ...set, ...pixels];
   const means = ['--set', 'data.mean=[0.3]', '--set', 'data.std=[0.3]'];
-  expect(await refused(...command, ...means)).toContain('unpacks to far more than images take');
+  expect(await refused(...command, ...means)).toContain('is too long');
   pipe(name);
-  expect(await refused(...command, ...means)).toContain('train-images-idx3-ubyte: not a file: it is a pipe');
+  expect(await refused(...command, ...means)).toContain(
+    'train-images-idx3-ubyte: not a regular file but a pipe',
+  );
 }, 60_000);
 
 test('shards, lists of classes and records of a run that are pipes or devices', async () => {
@@ -133,12 +135,12 @@ test('shards, lists of classes and records of a run that are pipes or devices', 
     await cli(['run', at('recipe.json'), '--out', run, '--set', 'phases.PT.epochs=1', '--only', 'PT']),
   ).toMatchObject({ code: 0 });
   const exported = ['export', join(run, 'PT'), at('model.onnx'), '--classes'];
-  expect(await refused(...exported, '/dev/zero')).toContain('/dev/zero: not a file: it is a device');
+  expect(await refused(...exported, '/dev/zero')).toContain('/dev/zero: not a regular file but a device');
   for (const record of ['plan.json', 'recipe.json']) {
     const copy = at(`piped ${record}`);
     cpSync(run, copy, { recursive: true });
     spawnSync('rm', [join(copy, record)]);
     pipe(join(copy, record));
-    expect(await refused('status', copy)).toContain(`${record}: not a file: it is a pipe`);
+    expect(await refused('status', copy)).toContain(`${record}: not a regular file but a pipe`);
   }
 }, 120_000);

@@ -9,7 +9,7 @@ import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages 
 
 const folder = temporaryFolder();
 
-test('a run on this machine: it saves a checkpoint and leaves; after that nothing runs', async () => {
+test('a run on this machine: it saves a checkpoint and exits; after that nothing runs', async () => {
   const images = join(folder, 'images');
   await writeImages(images, { train: 16, val: 8 });
   const recipe = join(folder, 'long.json');
@@ -20,15 +20,13 @@ test('a run on this machine: it saves a checkpoint and leaves; after that nothin
 
   const cancelled = await cli(['cancel', run]);
   expect(cancelled).toMatchObject({ code: 0, stderr: '' });
-  expect(cancelled.stdout).toContain(
-    `the run: process ${training.process.pid} saves a checkpoint and leaves`,
-  );
+  expect(cancelled.stdout).toContain(`the run: process ${training.process.pid} saves a checkpoint and exits`);
   expect(await training.ended).toMatchObject({ code: 143 });
   expect(newestStep(join(run, 'PT'))).toBeGreaterThan(0);
   expect(runStand(run)).toMatchObject({ state: 'stopped', supervisor: null });
 
   const again = await cli(['cancel', run]);
-  expect(again).toMatchObject({ code: 0, stdout: 'Nothing of it runs.\n' });
+  expect(again).toMatchObject({ code: 0, stdout: 'No phase of this run is running.\n' });
 
   // A process that has the number of one that is gone is not touched.
   const other = spawn('sleep', ['60']);
@@ -36,7 +34,7 @@ test('a run on this machine: it saves a checkpoint and leaves; after that nothin
     join(run, '.lock'),
     JSON.stringify({ pid: other.pid, host: hostname(), started: 'long ago' }),
   );
-  expect(await cli(['cancel', run])).toMatchObject({ code: 0, stdout: 'Nothing of it runs.\n' });
+  expect(await cli(['cancel', run])).toMatchObject({ code: 0, stdout: 'No phase of this run is running.\n' });
   expect([other.exitCode, other.signalCode]).toEqual([null, null]);
   other.kill('SIGKILL');
 

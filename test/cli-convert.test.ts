@@ -79,7 +79,7 @@ test('what was written is said, and can be inspected', async () => {
   await converted(PT, at('inspected'), '--to', 'huggingface', '--set', 'model.heads=4');
   const inspected = await cli(['inspect', at('inspected')]);
   expect(inspected.stdout).toMatch(/\nlayout +huggingface\n/);
-  expect(inspected.stdout).toMatch(/\ntold beside: heads +4\n/);
+  expect(inspected.stdout).toMatch(/\nfrom config files: heads +4\n/);
   const json = JSON.parse((await cli(['inspect', at('inspected'), '--json'])).stdout);
   expect(json).toMatchObject({
     layout: 'huggingface',
@@ -111,7 +111,7 @@ describe('what is there', () => {
     const out = at('there.safetensors');
     writeFileSync(out, 'precious');
     const args = ['convert', PT, out, '--to', 'timm'];
-    expectInputError(await cli(args), 'there.safetensors exists already', '--force');
+    expectInputError(await cli(args), 'there.safetensors already exists', '--force');
     expect(readFileSync(out, 'utf8')).toBe('precious');
     expect((await cli([...args, '--force'])).code).toBe(0);
     expect(await wholeOf(out)).toEqual(await wholeOf(PT));
@@ -122,7 +122,7 @@ describe('what is there', () => {
     mkdirSync(out);
     const args = ['convert', PT, out, '--set', 'model.heads=4'];
     expect((await cli([...args, '--to', 'huggingface'])).code).toBe(0);
-    expectInputError(await cli([...args, '--to', 'huggingface']), 'there exists already', '--force');
+    expectInputError(await cli([...args, '--to', 'huggingface']), 'there already exists', '--force');
     expectInputError(
       await cli([...args, '--to', 'official', '--force']),
       'there is a folder, official is written as a file',
@@ -136,13 +136,13 @@ describe('what cannot be converted', () => {
     [
       'depths that are not the blocks',
       ['official', '--depths', '3,3'],
-      'has 8 blocks; stages of 3, 3',
+      'has 8 blocks, which cannot be divided into stages of 3, 3',
       'together are 8',
     ],
     [
       'depths where there are no stages',
       ['timm', '--depths', '4,4'],
-      '--depths: timm knows no stages',
+      '--depths: the format timm has no stages',
       'leave --depths out',
     ],
     ['depths that are none', ['official', '--depths', '4,x'], "'4,x' is invalid", ''],

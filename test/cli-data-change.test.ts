@@ -72,11 +72,7 @@ test.each([
   const { run, images, moved } = copied(`renamed ${name}`);
   rename(images);
   const before = recorded(run);
-  await refused(
-    command(run, moved),
-    RENAMED,
-    'the labels in the order of the classes: "dark" 0 instead of 1',
-  );
+  await refused(command(run, moved), RENAMED, 'labels, in class order: "dark" 0 instead of 1');
   expect(existsSync(join(run, 'MT/0/checkpoints'))).toBe(false);
   expect(recorded(run)).toEqual(before);
 

@@ -91,7 +91,7 @@ describe('images', () => {
     await writeImages(at('empty'), { train: 4, val: 1 });
     mkdirSync(at('empty/train/third'));
     const args = ['run', recipe, '--out', at('run-empty'), '--set', `data.path=${at('empty')}`];
-    expectInputError(await cli([...args, '--set', 'model.classes=3']), 'third holds no image');
+    expectInputError(await cli([...args, '--set', 'model.classes=3']), 'third contains no images');
   });
 
   test('a truncated image, met by a phase in its own process', async () => {
@@ -105,12 +105,12 @@ describe('images', () => {
 
   test('images of other classes, or of another size, than the model takes', async () => {
     const evaluate = (data: string) => cli(['eval', FT, '--data', data, '--set', 'model.heads=4']);
-    expectInputError(await evaluate(at('images/val')), /2 classes, the model 10/);
+    expectInputError(await evaluate(at('images/val')), /2 classes, but the model has 10/);
     cpSync(at('images/val/dark'), at('sizes/3_dark'), { recursive: true });
     const sizes = ['--data', at('sizes'), '--classes', 'number'];
     expectInputError(
       await cli(['eval', FT, ...sizes, '--set', 'model.heads=4']),
-      /the image is 16 x 16 pixels, but the model takes 28 x 28/,
+      /the image is 16 x 16 pixels, but the model needs 28 x 28/,
     );
   });
 

@@ -49,7 +49,7 @@ test('classes and confusions are those of the official logits; the terminal tell
 
   const { stdout } = await evaluate('FT', ...args);
   const [target, taken] = confusions[0];
-  expect(stdout).toMatch(new RegExp(`most frequent confusions\\n  ${target} +taken for ${taken} `));
+  expect(stdout).toMatch(new RegExp(`most frequent confusions\\n  ${target} +predicted as ${taken} `));
   const worst = Math.min(...rows.map(({ top1 }) => top1));
   expect(stdout).toMatch(new RegExp(`worst classes\\n  \\d +${worst.toFixed(2)} % +of \\d+ images`));
 });
@@ -71,7 +71,7 @@ data: { format: fashion-mnist }
   }
   const wide = await evaluate('FT', '--recipe', recipe, '--set', 'model.width=32');
   expect(wide).toMatchObject({ code: 2, stdout: '' });
-  expect(wide.stderr).toMatch(/stage 0: \S+ has shape \[.*64.*\], the model needs \[.*32.*\]/);
+  expect(wide.stderr).toMatch(/stage 0: \S+ has shape \[.*64.*\], but the model needs \[.*32.*\]/);
   const deep = await evaluate('FT', '--recipe', recipe, '--set', 'model.depth=12');
   expect(deep).toMatchObject({ code: 2, stdout: '' });
   expect(deep.stderr).toContain('stages of 2 2 2 2 blocks, no model of golden has');
@@ -81,7 +81,7 @@ test('what weights do not tell is asked for', async () => {
   const { code, stderr } = await evaluate('FT');
   expect(code).toBe(2);
   expect(stderr).toMatch(
-    /do not tell the number of attention heads\n {2}hint: give --recipe R, or --set model.heads=N\n$/,
+    /do not tell the number of attention heads\n {2}hint: use --recipe R, or --set model.heads=N\n$/,
   );
 });
 
@@ -227,7 +227,7 @@ describe('a model that says more than its weights', () => {
       child.kill('SIGINT');
       const { code, stdout, stderr } = await ended;
       expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-      expect(stderr).toContain(`error: the download of ${name} was stopped\n`);
+      expect(stderr).toContain(`error: the download of ${name} was interrupted\n`);
       expect(kept().filter((path) => path.includes('model.safetensors'))).toEqual([]);
     } finally {
       hub.close();
@@ -247,7 +247,7 @@ describe('a model that says more than its weights', () => {
     );
     const unnamed = await cli(['inspect', 'hf:someone'], { env });
     expect(unnamed).toMatchObject({ code: 2, stdout: '' });
-    expect(unnamed.stderr).toContain('hf:someone does not name a file on the hub');
+    expect(unnamed.stderr).toContain('hf:someone is not a valid name of a file on the hub');
   });
 });
 

@@ -102,7 +102,7 @@ test('unpack refuses a module of another meta model, one that is there, and work
   const nowhere = await cli(['unpack', module]);
   expect(nowhere).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('name the run that it was packed for, with --into'),
+    stderr: expect.stringContaining('name the run that it was packed for with --into'),
   });
   expect(weightsOf(join(home, 'MT/1'))).toBe(weightsOf(join(whole, 'MT/1')));
   expect(existsSync(join(home, 'previous'))).toBe(false);
@@ -167,7 +167,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
 
   const settings = ['phases.modules.1.epochs=3', 'phases.modules.1.data.train_images=16'];
   const redone = await succeed('redo', run, 'MT/1', ...settings.flatMap((each) => ['--set', each]));
-  expect(redone.stderr).toContain(`What MT/1, FT were is in ${join(run, 'previous/1')}`);
+  expect(redone.stderr).toContain(`The previous MT/1, FT moved to ${join(run, 'previous/1')}`);
   expect(JSON.parse(readFileSync(join(run, 'MT/1/result.json'), 'utf8'))).toMatchObject({
     steps: 6,
     images: 48,
@@ -206,9 +206,9 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   const steps = planned();
   const longer = await succeed('redo', run, 'MT/1', '--set', 'phases.modules.1.epochs=6');
   expect(planned()).toBeGreaterThan(steps);
-  expect(longer.stderr).toContain(`E2E is kept: ${steps} steps, where as many block-passes`);
+  expect(longer.stderr).toContain(`E2E was kept with its ${steps} steps. For as many block-passes`);
   expect(longer.stderr).toContain(
-    `all the others are ${planned()} now. To train it again: npx deep-incubation redo ${run} E2E`,
+    `as the other phases, it now needs ${planned()}. To retrain it: npx deep-incubation redo ${run} E2E`,
   );
   expect(weightsOf(join(run, 'E2E'))).toBe(before);
   expect(json('previous/1/summary.json')).toEqual(summary);
@@ -221,7 +221,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
     Array(4).fill(false),
   );
   const reported = await succeed('report', run);
-  expect(readFileSync(join(run, 'report/index.html'), 'utf8')).toContain('Not begun: MT/0, FT, E2E.');
+  expect(readFileSync(join(run, 'report/index.html'), 'utf8')).toContain('Not started: MT/0, FT, E2E.');
   expect(reported.stdout).not.toContain('points ahead');
   const stand = (await succeed('status', run)).stdout;
   expect(stand).toMatch(new RegExp(`^E2E +waiting +0/${planned()}`, 'm'));

@@ -88,7 +88,7 @@ test('what is there is overwritten with --force alone', async () => {
     writeFileSync(at(there), 'precious');
     const args = ['export', FT, at(there.replace('.data', '')), ...HEADS];
     const refused = await cli(args);
-    expect(refused.stderr).toMatch(new RegExp(`^error: \\S+${there} exists already\\n.*--force`));
+    expect(refused.stderr).toMatch(new RegExp(`^error: \\S+${there} already exists\\n.*--force`));
     expect(refused.code).toBe(2);
     expect(readFileSync(at(there), 'utf8')).toBe('precious');
     expect((await cli([...args, '--force'])).code).toBe(0);

@@ -11,40 +11,39 @@ test.each([
   ['vit-base', 7 / 6, 55.48],
   ['vit-large', 11 / 12, 191.07],
   ['vit-huge', 41 / 48, 544.95],
-])(
-  'plan: Deep Incubation of %s costs %f x the block-passes of end to end',
-  async (preset, ratio, forward) => {
-    const training = { epochs: 100, batch_size: 256, accumulate: 8 };
-    const phases = { PT: { epochs: 300 }, E2E: { epochs: 300 } };
-    const image_size = preset === 'vit-huge' ? 392 : 384;
-    const model = { preset, image_size };
-    writeFileSync(
-      recipe,
-      JSON.stringify({
-        name: preset,
-        model,
-        incubation: { modules: 4 },
-        data: { format: 'folder' },
-        training,
-        phases,
-      }),
-    );
-    const { code, stdout } = await cli(['plan', recipe, '--images', '1281167', '--json']);
-    expect(code).toBe(0);
-    const plan = JSON.parse(stdout);
-    expect(plan.ratio.block_passes).toBeCloseTo(ratio, 10);
-    // The stem's input needs no gradient: a little less than three forward passes.
-    const { images } = plan.phases.at(-1);
-    expect(plan.end_to_end.macs / images / 3e9 / forward).toBeCloseTo(0.998, 2);
-  },
-);
+])('plan: Deep Incubation of %s costs %f x the block-passes and', async (preset, ratio, forward) => {
+  const training = { epochs: 100, batch_size: 256, accumulate: 8 };
+  const phases = { PT: { epochs: 300 }, E2E: { epochs: 300 } };
+  const image_size = preset === 'vit-huge' ? 392 : 384;
+  const model = { preset, image_size };
+  writeFileSync(
+    recipe,
+    JSON.stringify({
+      name: preset,
+      model,
+      incubation: { modules: 4 },
+      data: { format: 'folder' },
+      training,
+      phases,
+    }),
+  );
+  const { code, stdout } = await cli(['plan', recipe, '--images', '1281167', '--json']);
+  expect(code).toBe(0);
+  const plan = JSON.parse(stdout);
+  expect(plan.ratio.block_passes).toBeCloseTo(ratio, 10);
+  // The stem's input needs no gradient: a little less than three forward passes.
+  const { images } = plan.phases.at(-1);
+  expect(plan.end_to_end.macs / images / 3e9 / forward).toBeCloseTo(0.998, 2);
+});
 
 test('plan prints the table, and measures', async () => {
   writeFileSync(recipe, JSON.stringify(tinyRecipe(folder)));
   const args = ['plan', recipe, '--images', '16'];
   const { stdout } = await cli(args);
   expect(stdout).toMatch(/^MT\/1 +1 2 /m);
-  expect(stdout).toMatch(/^Deep Incubation costs [\d.]+ x the block-passes of end to end/m);
+  expect(stdout).toMatch(
+    /^Deep Incubation costs [\d.]+ x the block-passes and [\d.]+ x the MACs of end-to-end training/m,
+  );
   const { phases } = JSON.parse((await cli([...args, '--measure', '--json'])).stdout);
   for (const { seconds } of phases) expect(seconds).toBeGreaterThan(0);
 });
@@ -117,7 +116,7 @@ describe('plan --devices', () => {
 
   test.each([
     ['PT=10', 'says nothing of MT/0'],
-    ['PT=10,MT=x,FT=1,E2E=1', 'is no list of step times'],
+    ['PT=10,MT=x,FT=1,E2E=1', 'not a list of step times'],
     ['PT=10,MT=1,FT=1,E2E=1,XT=3', 'has no phase XT'],
   ])('--step-ms %s is refused', async (times, message) => {
     const { code, stderr } = await cli([...args, '--devices', '2', '--step-ms', times]);
@@ -162,7 +161,7 @@ describe('what run refuses, plan refuses with the same words', () => {
       'lower phases.FT.total_batch to at most 16',
     ],
     [{ run: { ranks: 3 } }, 'cannot be shared evenly by 3 processes', 'choose training.total_batch'],
-    [{ model: { classes: 5 } }, '2 classes, the model 5', 'Set `model.classes: 2` in the recipe'],
+    [{ model: { classes: 5 } }, '2 classes, but the model has 5', 'Set `model.classes: 2` in the recipe'],
     [
       { start: { meta: join(folder, 'nowhere') } },
       `${join(folder, 'nowhere')} does not exist`,

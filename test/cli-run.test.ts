@@ -91,7 +91,7 @@ test('stopped and killed again and again, a run ends as if nothing had been', as
   const ending = await stopped.ended;
   expect(ending.code).toBe(130);
   const interrupted = ending.stderr.match(
-    /error: PT was interrupted at step (\d+) of 240\n {2}hint: the same command again/,
+    /error: PT was interrupted at step (\d+) of 240\n {2}hint: the same command resumes it/,
   );
   expect(steps()).toContain(interrupted?.[1]);
 

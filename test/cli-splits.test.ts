@@ -39,7 +39,7 @@ describe('eval', () => {
 
   test.each([
     ['train alone', ['train'], 'it has train\n'],
-    ['train and test', ['train', 'TEST'], 'it has train and test; test is read only where it is asked for\n'],
+    ['train and test', ['train', 'TEST'], 'it has train and test; test is read only if requested\n'],
   ])('%s: exit 2, with what was found', async (_, parts, found) => {
     for (const part of parts) write(part);
     const { code, stdout, stderr } = await evaluate(data, ...BY_NUMBER);
@@ -59,7 +59,7 @@ describe('eval', () => {
     );
     expect(counts).toEqual([5, 4, 5, 7]);
     const all = await evaluate(data, '--split', 'all');
-    expect([all.code, all.stderr]).toEqual([2, expect.stringMatching(/has 3 classes, the model 10/)]);
+    expect([all.code, all.stderr]).toEqual([2, expect.stringMatching(/has 3 classes, but the model has 10/)]);
     const wrong = await evaluate(data, '--split', 'dev');
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/train, val, test, all/)]);
   });
@@ -71,8 +71,8 @@ test('data check and run refuse the same, and say what is not read', async () =>
   cpSync(goldenPath('png'), join(data, 'spare'), { recursive: true });
   const check = await cli(['data', 'check', data]);
   expect(check.code).toBe(1);
-  expect(check.stdout).toContain('problem: parts that are missing: 1\n');
-  expect(check.stdout).toContain('not read: 1 folders that are no part');
+  expect(check.stdout).toContain('problem: missing splits: 1\n');
+  expect(check.stdout).toContain('not read: 1 folders that are not splits');
   const recipe = join(folder, 'recipe.json');
   const model = { image_size: 28, patch_size: 7, classes: 2, width: 16, depth: 4, heads: 1 };
   writeFileSync(

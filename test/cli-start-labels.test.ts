@@ -171,7 +171,7 @@ describe('classes that start.model does not know', () => {
   test('are listed and refused', async () => {
     const { code, stderr } = await run('refused', { model: at('vit') }, at('other'));
     expect(code).toBe(2);
-    expect(stderr).toContain('A-cat, dog: no class has one of these names');
+    expect(stderr).toContain('A-cat, dog: unknown class names');
     expect(stderr).toContain('set start.head to new and model.classes to 3');
     expect(stderr).toContain('A-cat and a-cat');
   });
@@ -181,7 +181,7 @@ describe('classes that start.model does not know', () => {
       await writeClasses(at('fewer', part), { 'z-ant': 0, dog: 1 }, part === 'train' ? 8 : 4);
     const { code, stderr } = await run('fewer-run', { model: at('vit') }, at('fewer'));
     expect(code).toBe(2);
-    expect(stderr).toContain('dog: no class has this name');
+    expect(stderr).toContain('dog: unknown class name');
     expect(stderr).toContain('set start.head to new and model.classes to 2');
     const fresh = ['--set', 'start.head=new', '--set', 'model.classes=2'];
     expect(await run('fewer-run', { model: at('vit') }, at('fewer'), ...fresh)).toMatchObject({ code: 0 });

@@ -114,7 +114,7 @@ describe('a file with plain and averaged weights', () => {
     expect(stderr).toContain('averaged weights (ema), from model_ema\n');
     const raw = await evaluate(path, '--weights', 'raw');
     expect(raw).toMatchObject({ code: 2, stdout: '' });
-    expect(raw.stderr).toContain(`${path}: has no raw weights, only model_ema\n  hint: give --weights ema`);
+    expect(raw.stderr).toContain(`${path}: has no raw weights, only model_ema\n  hint: use --weights ema`);
     const none = await evaluate(plain, '--weights', 'ema');
     expect(none).toMatchObject({ code: 2, stdout: '' });
     expect(none.stderr).toContain(`${plain}: has no averaged weights`);
@@ -185,14 +185,14 @@ describe('what pre-training leaves in a file', () => {
       torch('unknown.pth', { ordered: new Map([...model, ['reg_token', vector(3)]]) }),
     );
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
-    expect(unknown.stderr).toContain('holds reg_token, for which the model has no place');
+    expect(unknown.stderr).toContain('holds reg_token, which the model does not have');
   });
 
   test('pre_logits is left out as timm does, and that is said', async () => {
     const path = torch('logits.pth', { ordered: new Map([...model, ['pre_logits.fc.weight', vector(3)]]) });
     const { stderr, stdout } = await evaluate(path);
     expect(stderr).toContain('1 tensor left out, which the model does not use: pre_logits.fc.weight\n');
-    expect(stderr).toContain('assumed: the head reads the features without pre_logits, as in timm\n');
+    expect(stderr).toContain('assumed: the head uses the features without pre_logits, as in timm\n');
     expect(JSON.parse(stdout).loss).toBe(loss.raw);
   });
 });

@@ -109,7 +109,9 @@ test('Ctrl-C under a launcher, which passes on a signal of its own: one request,
 test('micro-batches that cannot be shared evenly are refused', async () => {
   const { code, stderr } = await cli(['run', recipe, '--out', at('odd'), '--set', 'run.ranks=3']);
   expect(code).toBe(2);
-  expect(stderr).toContain('a step of 4 micro-batches of 4 images cannot be shared evenly by 3 processes');
+  expect(stderr).toContain(
+    'a step of 4 micro-batches of 4 images cannot be divided evenly among 3 processes',
+  );
 });
 
 test('a rank is killed, then all are stopped: the run goes on and ends as if nothing had been', async () => {

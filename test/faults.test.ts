@@ -132,11 +132,13 @@ describe('signals', () => {
     const { code, stderr } = await ended;
     expect(performance.now() - asked).toBeLessThan(10_000);
     expect(code).toBe(143);
-    expect(stderr).toMatch(/error: PT was interrupted at step \d+ of 240\n {2}hint: the same command again/);
+    expect(stderr).toMatch(
+      /error: PT was interrupted at step \d+ of 240\n {2}hint: the same command resumes it/,
+    );
     expect(isAlive(pid)).toBe(false);
     const step = stderr.match(/step (\d+) of/)?.[1];
     expect(readFileSync(join(run, 'PT/checkpoints/latest'), 'utf8').trim()).toBe(step);
-    expect(readStatus(run, 'PT').state).toBe('interrupted');
+    expect(readStatus(run, 'PT').state).toBe('stopped');
     await expectRecovery(run);
   });
 
@@ -165,14 +167,14 @@ describe('signals', () => {
     await expectRecovery(run);
   });
 
-  test('the supervisor killed: its phase ends, and is told to be interrupted', async () => {
+  test('the supervisor killed: its phase ends, and is found lost', async () => {
     const run = at('orphaned');
     const { process: supervisor, ended } = await underWay(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
     supervisor.kill('SIGKILL');
     await ended;
     await until(() => !isAlive(pid), 'the end of the orphan');
-    expect(readStatus(run, 'PT')).toMatchObject({ state: 'interrupted', pid: null });
+    expect(readStatus(run, 'PT')).toMatchObject({ state: 'lost', pid: null });
     await expectRecovery(run);
   });
 });
@@ -200,7 +202,7 @@ test('the run folder deleted in mid-run: a clear end, and it does not come back'
   rmSync(at('trash'), { recursive: true });
   const { code, stderr } = await ended;
   expect(stderr).toMatch(
-    /error: (PT: )?Cannot write .*\/deleted\/.*: it is not there any more\.\n {2}hint: Was the folder deleted/,
+    /error: (PT: )?Cannot write .*\/deleted\/.*: it no longer exists\.\n {2}hint: Was the folder deleted/,
   );
   expect(code).toBe(1);
   expect(existsSync(run)).toBe(false);

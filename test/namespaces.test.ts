@@ -78,7 +78,7 @@ describe(
       for (const [rank, { code, stderr }] of (await Promise.all(first.ended)).entries()) {
         expect(code).toBe(1);
         expect(stderr).toMatch(new RegExp(`rank ${rank} of 2`));
-        expect(stderr).toContain('start all 2 again, training goes on from the last checkpoint');
+        expect(stderr).toContain('start all 2 again to resume from the last checkpoint');
       }
       expect(readResult(cut, 'PT')).toBeUndefined();
 

@@ -160,6 +160,6 @@ test('a checkpoint that is damaged is passed over, by all processes', async () =
   const ended = await cli(['run', run, ...more]);
   expect(ended.code, ended.stderr).toBe(0);
   expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toContain(
-    'optimizer.safetensors does not have the hash in manifest.json',
+    'optimizer.safetensors differs from manifest.json',
   );
 });

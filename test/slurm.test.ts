@@ -166,10 +166,10 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
 
     expect(await said('cancel', run)).toContain(`PT: job ${PT} cancelled`);
     const last = await comes(run, 'PT', ({ state }) => state === 'stopped');
-    expect(last.to_do).toMatch(/^run again: it goes on from its checkpoint of step/);
+    expect(last.to_do).toMatch(/^run again: it resumes from its checkpoint of step/);
     expect(newestStep(join(run, 'PT'))).toBeGreaterThan(saved + 20);
     expect(cluster.slurm('squeue', '--noheader', '--states=PENDING,RUNNING')).toBe('');
-    expect(await said('cancel', run)).toBe('Nothing of it runs.\n');
+    expect(await said('cancel', run)).toBe('No phase of this run is running.\n');
   });
 
   test('modules that fail: FT leaves the queue, and both are submitted again', async () => {
@@ -178,7 +178,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     await submit(path, run);
     const module = await comes(run, 'MT/1', ({ state }) => state === 'failed');
     expect(module.last_error).toMatch(/^MT\/1: the loss is NaN at step/);
-    expect(module.to_do).toMatch(/; after that run again: it begins anew$/);
+    expect(module.to_do).toMatch(/; then run again: it starts from the beginning$/);
     const gone = await comes(run, 'FT', ({ state }) => state === 'stopped');
     expect(gone.last_error).toMatch(/^its Slurm job \d+ left the queue before it began$/);
     await comes(run, 'MT/0', ({ state }) => state === 'failed');

@@ -64,7 +64,7 @@ test('a person sees at each moment how a run stands, and what to do', async () =
   const third = await frame('the process of MT/1 was killed three times');
   expect(third).toMatch(/^MT\/1 restarting: died of SIGKILL/m);
   expect(third).toMatch(
-    /^ {2}to do {2}nothing: in [1-4] s it goes on from its checkpoint of step [\d,]+ by itself$/m,
+    /^ {2}to do {2}nothing: in [1-4] s it resumes from its checkpoint of step [\d,]+ automatically$/m,
   );
 
   process.kill(other, 'SIGCONT');
@@ -73,16 +73,15 @@ test('a person sees at each moment how a run stands, and what to do', async () =
   const fourth = await frame('four times: it is not started again');
   expect(fourth).toMatch(/^demo {2}failed, 1 of 4 phases done/);
   expect(fourth).toMatch(
-    /^MT\/1 failed: died of SIGKILL.*; 4 times in a row without a new checkpoint\n {2}log {4}\S+\/MT\/1\/log.txt\n {2}to do {2}see its log; after that run again: it goes on from its checkpoint of step [\d,]+$/m,
+    /^MT\/1 failed: died of SIGKILL.*; 4 times in a row without a new checkpoint\n {2}log {4}\S+\/MT\/1\/log.txt\n {2}to do {2}see its log; then run again: it resumes from its checkpoint of step [\d,]+$/m,
   );
   expect(fourth).toMatch(/^MT\/0 stopped: MT\/1 failed$/m);
-  const [, command] =
-    /^Nothing of it is known to run\. To go on: npx deep-incubation (.*)$/m.exec(fourth) ?? [];
+  const [, command] = /^No phase is running\. To resume: npx deep-incubation (.*)$/m.exec(fourth) ?? [];
   expect(command).toBe(`run ${run}`);
 
   const again = start(command.split(' '));
   await is('MT/1', 'running');
-  const fifth = await frame('the same command again');
+  const fifth = await frame('the same command');
   expect(fifth).toMatch(/^MT\/1 +running/m);
   expect(fifth).not.toMatch(/to do|deep-incubation run/);
 

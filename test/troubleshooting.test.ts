@@ -24,7 +24,7 @@ const quotes = [...textOf('docs/troubleshooting.md').matchAll(/^\| the error say
   .flatMap(([table]) => [...table.matchAll(/^\| (`.*?) +\|/gm)])
   .flatMap(([, cell]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, quote]) => quote));
 
-/** Words of the system's, which our messages quote. */
+/** Error texts of the operating system that our messages quote. */
 const SYSTEM = ['permission denied', 'no space left on device'];
 
 /** What of a quote no source says; `...` in it stands for anything. */

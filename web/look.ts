@@ -1,7 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Axis, ChartMetric } from '../src/dashboard/protocol';
 import { bytes, duration, significant, trimmed, withPrefix } from '../src/report/format';
-import type { StandState } from '../src/report/run-stand';
 import { type Metric, scoreText } from '../src/run/metric';
 
 const MODULES = 8;
@@ -41,17 +40,6 @@ export function titleOf(phase: string): string {
   if (phase === 'FT') return 'Assembled model';
   return phase === 'E2E' ? 'End to end' : `Module ${phase.slice(3)}`;
 }
-
-export const STATE_WORDS: Readonly<Record<StandState, string>> = {
-  waiting: 'waiting',
-  running: 'running',
-  restarting: 'restarting',
-  done: 'done',
-  failed: 'failed',
-  stopped: 'stopped',
-  queued: 'queued',
-  lost: 'lost',
-};
 
 export const AXIS_WORDS: Readonly<Record<Axis, { button: string; label: string }>> = {
   step: { button: 'Steps', label: 'steps' },

@@ -68,7 +68,7 @@ export async function buildAddon(options) {
   if (isCached) {
     install(join(cached, name), addon);
   } else {
-    note(`${compiler.command.join(' ')}: ${sources.length} files, about a minute`);
+    note(`${compiler.command.join(' ')}: ${sources.length} files, takes about a minute`);
     const objects = await compileAll({ compiler, flags: flags.compile, sources, build, inputs });
     const fresh = join(build, `${name}.${process.pid}`);
     await link({ compiler, objects, flags: flags.link, output: fresh, build });
@@ -125,8 +125,8 @@ async function checkLoads(addon) {
   if (result.code === 0) return;
   rmSync(addon);
   const reason = result.stderr.match(/^Error: (.*)$/m)?.[1] ?? result.output.trim().split('\n').at(-1);
-  throw new SetupError(`the addon does not load: ${reason}`, {
-    hint: 'Set LIBTORCH to a libtorch whose own libraries are complete (for CUDA builds: NVIDIA libraries too).',
+  throw new SetupError(`the addon failed to load: ${reason}`, {
+    hint: 'Set LIBTORCH to a complete libtorch (for CUDA builds, including the NVIDIA libraries).',
   });
 }
 

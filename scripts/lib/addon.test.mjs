@@ -97,7 +97,7 @@ describe('ensureAddon', () => {
     writeFileSync(join(options.root, 'native/a.cc'), 'int f() { return undeclared; }\n');
     const log = join(options.root, 'native/build/compile.log');
     await expect(ensureAddon(options)).rejects.toMatchObject({
-      message: expect.stringMatching(/a\.cc did not compile; the whole of it is in .*compile\.log\.$/),
+      message: expect.stringMatching(/a\.cc failed to compile; the full output is in .*compile\.log\.$/),
       details: expect.stringMatching(/a\.cc:1:\d+: error: .*undeclared/),
     });
     expect(readFileSync(log, 'utf8')).toContain('-std=c++20');
@@ -107,7 +107,7 @@ describe('ensureAddon', () => {
     const options = project();
     writeFileSync(join(options.root, 'native/a.cc'), `${ADDON}\nint absent();\nint kept = absent();\n`);
     await expect(ensureAddon(options)).rejects.toThrow(
-      /^the addon does not load: .*undefined symbol: _Z6absentv/,
+      /^the addon failed to load: .*undefined symbol: _Z6absentv/,
     );
     expect(existsSync(join(options.root, 'native/build/deep_incubation.node'))).toBe(false);
   });

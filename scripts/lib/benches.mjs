@@ -15,7 +15,7 @@ export function benchNames() {
 /** Compiles the benches. They import `../src/…`; beside their output, src is a link to the built dist. */
 export async function compileBenches() {
   const result = await runTsc(root, ['-p', 'tsconfig.bench.json']);
-  if (result.code !== 0) throw new SetupError('the benches do not compile.', { details: result.output });
+  if (result.code !== 0) throw new SetupError('the benches failed to compile.', { details: result.output });
   const link = join(root, 'dist-bench/src');
   if (!existsSync(link)) symlinkSync('../dist', link);
 }

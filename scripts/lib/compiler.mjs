@@ -20,7 +20,7 @@ export async function findCompiler(env) {
     const what =
       wanted.length > 0 ? `CXX is ${wanted[0]}, which is not on the PATH` : 'there is no C++ compiler';
     throw new SetupError(`${what}.`, {
-      hint: 'Run `apt-get install g++` as root, or set CXX to a compiler of C++20.',
+      hint: 'Run `apt-get install g++` as root, or set CXX to a C++20 compiler.',
       exitCode: wanted.length > 0 ? 2 : 1,
     });
   }
@@ -86,7 +86,7 @@ async function runCompiler({ compiler, args, build, what }) {
   const lines = result.output
     .split('\n')
     .filter((line) => /error|undefined reference|cannot find/i.test(line));
-  throw new SetupError(`${what} did not compile; the whole of it is in ${log}.`, {
+  throw new SetupError(`${what} failed to compile; the full output is in ${log}.`, {
     details: lines.slice(0, 5).join('\n') || result.output.slice(-2000),
   });
 }

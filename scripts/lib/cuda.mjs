@@ -34,7 +34,7 @@ export function cudaHeaders({ libtorch, env, note, usual = '/usr/local/cuda' }) 
   const missing = HEADERS.filter(({ header }) => !folders.some((folder) => existsSync(join(folder, header))));
   if (missing.length === 0) return { hasNccl: true, folders };
   note(`without NCCL, which training one phase on several GPUs needs: ${list(missing, 'header')} not found`);
-  note(`to have it: pip install ${missing.map(({ pip }) => packageFor(pip, cuda)).join(' ')}`);
+  note(`to add it: pip install ${missing.map(({ pip }) => packageFor(pip, cuda)).join(' ')}`);
   note(`  or set CUDA_HOME to a CUDA toolkit ${cuda ?? ''} with NCCL; then run the set-up again`);
   return { hasNccl: false, folders: [] };
 }
@@ -62,7 +62,7 @@ function fits(toolkit, cuda, note) {
   const number = Number(/#define CUDA_VERSION (\d+)/.exec(readFileSync(header, 'utf8'))?.[1]);
   const major = Math.floor(number / 1000);
   if (cuda === undefined || Number.isNaN(number) || major === Number.parseInt(cuda, 10)) return true;
-  note(`passing over the CUDA ${major} toolkit in ${toolkit}: libtorch is built for CUDA ${cuda}`);
+  note(`ignoring the CUDA ${major} toolkit in ${toolkit}: libtorch is built for CUDA ${cuda}`);
   return false;
 }
 

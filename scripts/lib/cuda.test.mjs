@@ -67,7 +67,7 @@ describe("CUDA's and NCCL's headers", () => {
   it('of another major version are passed over, which is said', () => {
     const { hasNccl, notes } = find({ beside: ['nccl.h'], toolkit: ALL.slice(1), toolkitVersion: 12040 });
     expect(hasNccl).toBe(false);
-    expect(notes).toMatch(/passing over the CUDA 12 toolkit in .*: libtorch is built for CUDA 13\.0/);
+    expect(notes).toMatch(/ignoring the CUDA 12 toolkit in .*: libtorch is built for CUDA 13\.0/);
     const home = writeFiles(temporaryFolder(), files(ALL, 'include'));
     writeFiles(home, { 'include/cuda.h': '#define CUDA_VERSION 12040\n' });
     expect(find({ env: { CUDA_HOME: home } })).toMatchObject({

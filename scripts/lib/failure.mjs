@@ -14,7 +14,7 @@ export class SetupError extends Error {
 }
 
 const SYSTEM_HINT =
-  'Check permissions and space there; DEEP_INCUBATION_CACHE moves what is kept between clones.';
+  'Check its permissions and free space; DEEP_INCUBATION_CACHE sets another folder for the cache.';
 
 /** @param {unknown} error @returns {error is NodeJS.ErrnoException} */
 function isSystemError(error) {

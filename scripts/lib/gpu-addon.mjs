@@ -28,7 +28,7 @@ export async function buildForTarget({ root, cache, libtorch, to, canLoad, note 
   const compiler = await findCompiler(process.env);
   const jpeg = await findJpeg(compiler);
   const nccl = cudaHeaders({ libtorch, env: {}, note, usual: join(cache, 'none') });
-  if (!nccl.hasNccl) throw new SetupError("NCCL's headers are not complete: see above.");
+  if (!nccl.hasNccl) throw new SetupError("NCCL's headers are incomplete, see above.");
   const build = join(root, 'native/build/gpu');
   const done = await buildAddon({
     root,
@@ -59,7 +59,7 @@ export async function buildForTarget({ root, cache, libtorch, to, canLoad, note 
   info.libtorch.path = TARGET.libtorch;
   writeFileSync(join(to, 'info.json'), JSON.stringify(info, null, 2));
   if (jpeg) await copyJpeg(addon, to);
-  else note('without libjpeg-turbo: the GPU machine will decode JPEGs by sharp, more slowly');
+  else note('without libjpeg-turbo: the GPU machine will decode JPEGs with sharp, which is slower');
   return done;
 }
 
@@ -71,7 +71,9 @@ async function load(addon, libtorch) {
     env: { ...process.env, LD_LIBRARY_PATH: join(libtorch, 'lib') },
   });
   if (code !== 0 || !output.includes('nccl')) {
-    throw new SetupError(`the addon for the GPU machine does not load, or has no NCCL.`, { details: output });
+    throw new SetupError(`the addon for the GPU machine failed to load, or has no NCCL.`, {
+      details: output,
+    });
   }
 }
 
@@ -102,7 +104,9 @@ async function requireSymbols(addon, libtorch) {
     .map((symbol) => symbol.slice(2))
     .filter((name) => !name.includes('@') && !GIVEN.test(name) && !defined.has(name));
   if (missing.length === 0) return;
-  throw new SetupError(`the addon needs what libtorch lacks: ${missing.slice(0, 5).join(', ')}`);
+  throw new SetupError(
+    `the addon needs symbols that libtorch does not have: ${missing.slice(0, 5).join(', ')}`,
+  );
 }
 
 /** The GPU machine may have another libjpeg. @param {string} addon @param {string} to */

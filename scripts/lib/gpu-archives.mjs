@@ -21,8 +21,8 @@ async function run(command, args, options) {
 export async function packNode({ cache, to }) {
   const node = process.execPath;
   if ((await capture('ldd', [node])).stdout.includes('libnode')) {
-    throw new SetupError(`${node} needs libnode, which the GPU machine lacks.`, {
-      hint: "Use a Node of nodejs.org's, or of nvm's.",
+    throw new SetupError(`${node} needs libnode, which the GPU machine does not have.`, {
+      hint: 'Use a Node from nodejs.org or nvm.',
     });
   }
   const packed = join(cache, `node-${process.version}-${sha256(readFileSync(node)).slice(0, 12)}.xz`);

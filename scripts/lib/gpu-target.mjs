@@ -54,7 +54,10 @@ export async function ensureTarget({ cache, env, withLibraries, note }) {
   const libtorch = inspectLibtorch(join(folder, 'torch'));
   if (libtorch.version === TARGET.version && existsSync(join(libtorch.path, 'lib/libtorch_cuda.so')))
     return libtorch;
-  throw new SetupError(`pip gave torch ${libtorch.version}; the GPU machine has ${TARGET.version}.`, {
-    hint: `Delete ${folder}, and let pip use an index that has the CUDA build (PIP_INDEX_URL).`,
-  });
+  throw new SetupError(
+    `pip downloaded torch ${libtorch.version}, but the GPU machine has ${TARGET.version}.`,
+    {
+      hint: `Delete ${folder}, and let pip use an index that has the CUDA build (PIP_INDEX_URL).`,
+    },
+  );
 }

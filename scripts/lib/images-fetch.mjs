@@ -22,7 +22,7 @@ export const FETCHERS = [
  */
 async function fetchWithApt(folder, files) {
   for (const tool of ['apt-get', 'dpkg']) {
-    if (!firstOnPath([tool], process.env)) throw new Error(`there is no ${tool} here`);
+    if (!firstOnPath([tool], process.env)) throw new Error(`${tool} not found`);
   }
   const work = mkdtempSync(join(tmpdir(), 'fashion-mnist-'));
   try {
@@ -34,7 +34,7 @@ async function fetchWithApt(folder, files) {
         return `-oDir::${key}=${join(work, path)}`;
       });
       const update = await capture('apt-get', [...own, 'update'], { cwd: work });
-      if (!(await aptDownload(work, own))) throw new Error(lastLine(update.output) || 'apt does not know it');
+      if (!(await aptDownload(work, own))) throw new Error(lastLine(update.output) || 'unknown to apt');
     }
     const unpacked = join(work, 'unpacked');
     const archive = readdirSync(work).find((name) => name.endsWith('.deb')) ?? '';

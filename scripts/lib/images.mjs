@@ -51,21 +51,21 @@ export async function ensureImages({
   if (existsSync(folder)) {
     const fault = await findFault(folder, files);
     if (!fault) return markVerified(folder, files);
-    note(`${folder} is fetched anew: ${fault}`);
+    note(`downloading ${folder} again: ${fault}`);
   }
   if (existsSync(debianFolder) && !(await findFault(debianFolder, files))) {
     return keep(folder, files, (to) => copyAll(debianFolder, to, files));
   }
   const faults = [];
   for (const { name, fetchInto } of fetchers) {
-    note(`fetching 30 MB from ${name}`);
+    note(`downloading 30 MB from ${name}`);
     try {
       return await keep(folder, files, (to) => fetchInto(to, Object.keys(files)));
     } catch (error) {
       faults.push(`${name}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  throw new SetupError('Fashion-MNIST could not be fetched.', {
+  throw new SetupError('Fashion-MNIST could not be downloaded.', {
     details: faults.join('\n'),
     hint: 'Check the network, or put its four .gz files into a folder and set FASHION_MNIST to it.',
   });
@@ -73,8 +73,8 @@ export async function ensureImages({
 
 /** @param {string} folder @param {string} fault */
 function wrongFolder(folder, fault) {
-  return new SetupError(`FASHION_MNIST is ${folder}, where ${fault}.`, {
-    hint: 'Unset it and the set-up fetches the images, or put the original files there.',
+  return new SetupError(`FASHION_MNIST is ${folder}: ${fault}.`, {
+    hint: 'Unset it, and the set-up downloads the images; or put the original files there.',
     exitCode: 2,
   });
 }
@@ -111,7 +111,7 @@ async function findFault(folder, files) {
     if (found !== expected) {
       const what = found
         ? `unpacks to other content (sha256 ${found.slice(0, 12)}…, not ${expected.slice(0, 12)}…)`
-        : 'is not a whole .gz file';
+        : 'is not a complete .gz file';
       return `${name} ${what}`;
     }
   }

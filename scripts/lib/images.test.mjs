@@ -49,7 +49,7 @@ describe('ensureImages', () => {
       { 'b.gz': gzipSync('lapels') },
       /b\.gz unpacks to other content \(sha256 [0-9a-f]{12}…, not [0-9a-f]{12}…\)\.$/,
     ],
-    [{ 'b.gz': WHOLE['b.gz'].subarray(0, 15) }, /where b\.gz is not a whole \.gz file\.$/],
+    [{ 'b.gz': WHOLE['b.gz'].subarray(0, 15) }, /: b\.gz is not a complete \.gz file\.$/],
   ])('refuses a FASHION_MNIST of wrong content', async (wrong, sentence) => {
     const given = writeFiles(temporaryFolder(), { ...WHOLE, ...wrong });
     const cache = temporaryFolder();
@@ -63,7 +63,7 @@ describe('ensureImages', () => {
   it('refuses a FASHION_MNIST that lacks a file', async () => {
     const given = writeFiles(temporaryFolder(), { 'a.gz': WHOLE['a.gz'] });
     await expect(images({ env: { FASHION_MNIST: given } })).rejects.toThrow(
-      `FASHION_MNIST is ${given}, where b.gz is missing.`,
+      `FASHION_MNIST is ${given}: b.gz is missing.`,
     );
   });
 
@@ -72,7 +72,7 @@ describe('ensureImages', () => {
     expect(existsSync(await images({ debianFolder: whole, fetchers: [unreachable] }))).toBe(true);
     const damaged = writeFiles(temporaryFolder(), { ...WHOLE, 'a.gz': 'x' });
     await expect(images({ debianFolder: damaged, fetchers: [unreachable] })).rejects.toThrow(
-      'could not be fetched',
+      'could not be downloaded',
     );
   });
 
@@ -86,7 +86,7 @@ describe('ensureImages', () => {
   it('says what to do when no source answers, and what each said', async () => {
     const tampered = fetcher({ ...WHOLE, 'a.gz': gzipSync('other') }, 'the mirror');
     await expect(images({ fetchers: [unreachable, tampered] })).rejects.toMatchObject({
-      message: 'Fashion-MNIST could not be fetched.',
+      message: 'Fashion-MNIST could not be downloaded.',
       details: expect.stringMatching(/^nowhere: no route\nthe mirror: a\.gz unpacks to other content/),
       hint: expect.stringContaining('set FASHION_MNIST'),
     });
@@ -97,7 +97,7 @@ describe('ensureImages', () => {
     const folder = await images({ cache, fetchers: [fetcher(WHOLE)] });
     expect(await images({ cache, fetchers: [unreachable] })).toBe(folder);
     writeFileSync(join(folder, 'a.gz'), gzipSync('damage'));
-    await expect(images({ cache, fetchers: [unreachable] })).rejects.toThrow('could not be fetched');
+    await expect(images({ cache, fetchers: [unreachable] })).rejects.toThrow('could not be downloaded');
     await images({ cache, fetchers: [fetcher(WHOLE)] });
     expect(readFileSync(join(folder, 'a.gz'))).toEqual(WHOLE['a.gz']);
   });

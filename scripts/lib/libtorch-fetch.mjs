@@ -22,18 +22,18 @@ const OWN_LIBTORCH = 'or set LIBTORCH to an unpacked libtorch, 2.6 or newer';
 export async function fetchLibtorch({ folder, env, note, freeBytes = roomFor(folder) }) {
   if (freeBytes < NEEDED_BYTES) {
     throw new SetupError(
-      `libtorch needs 2 GB of disk, and ${folder} has ${(freeBytes / 1e9).toFixed(1)} GB left.`,
-      { hint: 'Free some, or set DEEP_INCUBATION_CACHE to a folder on another disk.' },
+      `libtorch needs 2 GB of disk space, but ${folder} has only ${(freeBytes / 1e9).toFixed(1)} GB.`,
+      { hint: 'Free some space, or set DEEP_INCUBATION_CACHE to a folder on another disk.' },
     );
   }
   const pip = await findPip(env);
-  note(`pip install torch==${FETCHED_VERSION} into ${folder} (0.2 to 1 GB, once a machine)`);
+  note(`pip install torch==${FETCHED_VERSION} into ${folder} (0.2 to 1 GB, once per machine)`);
   await fillWhole(folder, async (temporary) => {
     await installTorch(pip, temporary);
     const cudaPackages = cudaRequirements(temporary);
     if (cudaPackages.length > 0) {
-      note("pip's index holds a CUDA build: fetching the NVIDIA libraries it needs (2 to 4 GB)");
-      note('on a machine without a GPU, an index of CPU builds in PIP_INDEX_URL spares that');
+      note("pip's index has a CUDA build: downloading the NVIDIA libraries that it needs (2 to 4 GB)");
+      note('on a machine without a GPU, set PIP_INDEX_URL to an index of CPU builds to avoid this');
       const result = await pip([...cudaPackages, '--target', temporary]);
       if (result.code !== 0) throw pipFailure(result.output);
     }
@@ -52,12 +52,12 @@ function roomFor(folder) {
 async function findPip(env) {
   const python = firstOnPath(['python3', 'python'], env);
   if (!python) {
-    throw new SetupError('no libtorch was found, and without a Python none can be fetched.', {
+    throw new SetupError('libtorch was not found, and downloading it needs Python.', {
       hint: `Run \`apt-get install python3-pip\` as root, ${OWN_LIBTORCH}.`,
     });
   }
   if ((await capture(python, ['-m', 'pip', '--version'], { env })).code !== 0) {
-    throw new SetupError(`no libtorch was found, and ${python} has no pip to fetch one with.`, {
+    throw new SetupError(`libtorch was not found, and ${python} has no pip to download it.`, {
       hint: `Run \`apt-get install python3-pip\` as root, ${OWN_LIBTORCH}.`,
     });
   }
@@ -98,12 +98,12 @@ function cudaRequirements(target) {
 /** @param {string} output */
 function pipFailure(output) {
   if (/No space left on device/.test(output)) {
-    return new SetupError('the disk filled up while pip installed libtorch.', {
-      hint: 'Free some, or set DEEP_INCUBATION_CACHE to a folder on another disk.',
+    return new SetupError('the disk became full while pip installed libtorch.', {
+      hint: 'Free some space, or set DEEP_INCUBATION_CACHE to a folder on another disk.',
     });
   }
   if (/Retrying|NewConnectionError|ConnectTimeout|Max retries|Name or service|name resolution/.test(output)) {
-    return new SetupError(`pip could not reach its index to fetch torch ${FETCHED_VERSION}.`, {
+    return new SetupError(`pip could not reach its index to download torch ${FETCHED_VERSION}.`, {
       hint: `Check the network and \`pip config list\`, ${OWN_LIBTORCH}.`,
     });
   }
@@ -111,7 +111,7 @@ function pipFailure(output) {
     output
       .match(/^ERROR: .*$/gm)
       ?.at(-1)
-      ?.slice('ERROR: '.length) ?? 'pip gave no reason';
+      ?.slice('ERROR: '.length) ?? 'pip printed no reason';
   return new SetupError(`pip could not install torch ${FETCHED_VERSION}: ${reason}`, {
     hint: `Check \`pip config list\`, ${OWN_LIBTORCH}.`,
   });

@@ -39,14 +39,14 @@ function fromVariable(path) {
     throw new SetupError(
       `LIBTORCH is ${path}, libtorch ${version}; deep-incubation needs ${OLDEST} or newer.`,
       {
-        hint: `Unset LIBTORCH and the set-up fetches ${FETCHED_VERSION}, or point it to a newer libtorch.`,
+        hint: `Unset LIBTORCH, and the set-up downloads ${FETCHED_VERSION}; or set it to a newer libtorch.`,
         exitCode: 2,
       },
     );
   }
   if (!version || !isLibtorch(path)) {
-    throw new SetupError(`LIBTORCH is ${path}, which lacks lib/libtorch_cpu.so or include/torch/.`, {
-      hint: "Point it to an unpacked libtorch, or to a Python's site-packages/torch, or unset it.",
+    throw new SetupError(`LIBTORCH is ${path}, which has no lib/libtorch_cpu.so or include/torch/.`, {
+      hint: "Set it to an unpacked libtorch or to a Python's site-packages/torch, or unset it.",
       exitCode: 2,
     });
   }
@@ -73,9 +73,7 @@ async function fromPython(env, note) {
     if (!path || !isLibtorch(path)) continue;
     const version = readVersion(path);
     if (version && !isTooOld(version)) return inspectLibtorch(path);
-    note(
-      `passing over the torch ${version ?? 'of unknown version'} of ${python}: ${OLDEST} or newer is needed`,
-    );
+    note(`ignoring torch ${version ?? 'of unknown version'} of ${python}: ${OLDEST} or newer is needed`);
   }
   return undefined;
 }

@@ -68,7 +68,7 @@ describe('$LIBTORCH', () => {
       note: silent,
     });
     await expect(found).rejects.toMatchObject({
-      message: 'LIBTORCH is /nonexistent, which lacks lib/libtorch_cpu.so or include/torch/.',
+      message: 'LIBTORCH is /nonexistent, which has no lib/libtorch_cpu.so or include/torch/.',
       exitCode: 2,
     });
   });
@@ -90,9 +90,7 @@ describe('the torch of a Python on the PATH', () => {
     const notes = [];
     const found = await ensureLibtorch({ env, cache, note: (text) => notes.push(text) });
     expect(found.path).toBe(kept);
-    expect(notes).toEqual([
-      expect.stringMatching(/^passing over the torch 1\.13\.1 of .*python3: 2\.6 or newer/),
-    ]);
+    expect(notes).toEqual([expect.stringMatching(/^ignoring torch 1\.13\.1 of .*python3: 2\.6 or newer/)]);
   });
 });
 
@@ -147,7 +145,7 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
       'echo "WARNING: Retrying (Retry(total=4)) after connection broken" >&2; exit 1',
       /^pip could not reach its index/,
     ],
-    ['echo "ERROR: [Errno 28] No space left on device" >&2; exit 1', /^the disk filled up/],
+    ['echo "ERROR: [Errno 28] No space left on device" >&2; exit 1', /^the disk became full/],
     ['echo "ERROR: torch is not for this platform" >&2; exit 1', /: torch is not for this platform$/],
   ])('leaves nothing behind when pip fails: %s', async (pip, sentence) => {
     const cache = temporaryFolder();
@@ -159,13 +157,13 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
   it('says what to install where Python or pip is missing', async () => {
     const where = { cache: temporaryFolder(), note: silent };
     await expect(ensureLibtorch({ ...where, env: { PATH: '' } })).rejects.toMatchObject({
-      message: 'no libtorch was found, and without a Python none can be fetched.',
+      message: 'libtorch was not found, and downloading it needs Python.',
       hint: expect.stringContaining('apt-get install python3-pip'),
     });
     await expect(
       ensureLibtorch({ ...where, env: { PATH: pathOf({ python3: 'exit 1' }) } }),
     ).rejects.toMatchObject({
-      message: expect.stringMatching(/python3 has no pip to fetch one with\.$/),
+      message: expect.stringMatching(/python3 has no pip to download it\.$/),
       hint: expect.stringContaining('apt-get install python3-pip'),
     });
   });
@@ -174,7 +172,7 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
     const folder = join(temporaryFolder(), 'libtorch');
     const fetched = fetchLibtorch({ folder, env: { PATH: '' }, note: silent, freeBytes: 1.9e9 });
     await expect(fetched).rejects.toMatchObject({
-      message: `libtorch needs 2 GB of disk, and ${folder} has 1.9 GB left.`,
+      message: `libtorch needs 2 GB of disk space, but ${folder} has only 1.9 GB.`,
       hint: expect.stringContaining('DEEP_INCUBATION_CACHE'),
     });
     expect(existsSync(folder)).toBe(false);

@@ -38,9 +38,11 @@ export async function ensureNode({ version, env, cache, provide, note }) {
   const folder = join(cache, `node-${version}`);
   const node = join(folder, 'node_modules', name, 'bin/node');
   if (existsSync(node)) return { node };
-  if (!provide) return { missing: `no Node ${version} (--no-install)` };
-  if (!firstOnPath(['npm'], env)) return { missing: `no Node ${version}, and no npm to fetch it with` };
-  note(`npm install ${name}@${version} into ${folder} (200 MB, once a machine; --no-install prevents this)`);
+  if (!provide) return { missing: `Node ${version} not found (--no-install)` };
+  if (!firstOnPath(['npm'], env)) return { missing: `Node ${version} not found, and no npm to install it` };
+  note(
+    `npm install ${name}@${version} into ${folder} (200 MB, once per machine; --no-install prevents this)`,
+  );
   const args = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
   /** @type {string | undefined} */
   let failure;
@@ -58,5 +60,5 @@ export async function ensureNode({ version, env, cache, provide, note }) {
         .split('\n')
         .find((/** @type {string} */ line) => /error/.test(line)) ?? 'npm failed';
   });
-  return failure === undefined ? { node } : { missing: `no Node ${version}: ${failure}` };
+  return failure === undefined ? { node } : { missing: `Node ${version} not found: ${failure}` };
 }

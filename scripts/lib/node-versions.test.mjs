@@ -46,8 +46,8 @@ it('fetches a Node with npm into the cache, once', async () => {
 it('says why there is none, and leaves nothing behind', async () => {
   const cache = temporaryFolder();
   const offline = 'echo "npm error code ENOTFOUND" >&2; exit 1';
-  expect(await node(offline, { cache })).toEqual({ missing: 'no Node 22: npm error code ENOTFOUND' });
+  expect(await node(offline, { cache })).toEqual({ missing: 'Node 22 not found: npm error code ENOTFOUND' });
   expect(existsSync(join(cache, 'node-22'))).toBe(false);
-  expect(await node(INSTALL, { provide: false })).toEqual({ missing: 'no Node 22 (--no-install)' });
-  expect(await node(undefined)).toEqual({ missing: 'no Node 22, and no npm to fetch it with' });
+  expect(await node(INSTALL, { provide: false })).toEqual({ missing: 'Node 22 not found (--no-install)' });
+  expect(await node(undefined)).toEqual({ missing: 'Node 22 not found, and no npm to install it' });
 });

@@ -16,7 +16,7 @@ export async function ensurePackages({ root, env, nodeVersion = process.versions
   if (existsSync(installed) && isInstalled(readLock(lock), readLock(installed))) return `Node ${nodeVersion}`;
   note('npm ci');
   if (!firstOnPath(['npm'], env)) {
-    throw new SetupError('there is no npm on the PATH.', { hint: 'Install npm, which comes with Node.' });
+    throw new SetupError('npm was not found on the PATH.', { hint: 'Install npm, which comes with Node.' });
   }
   const result = await capture('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund'], {
     cwd: root,

@@ -64,8 +64,8 @@ export function countTests(report, { exitCode, ci }) {
   };
 }
 
-const NO_REASON = 'without a reason (test/needs.ts gives one), or left out by a filter';
-const SUITE_FAILED = 'not reached: something before them failed';
+const NO_REASON = 'without a reason (test/needs.ts gives one), or excluded by a filter';
+const SUITE_FAILED = 'not reached: an earlier step failed';
 
 /** @param {NonNullable<Report['testResults']>} files @param {boolean} ci */
 function skipsOf(files, ci) {

@@ -76,7 +76,7 @@ describe('countTests', () => {
     expect(countTests(text, { exitCode: 1, ci: false })).toEqual({
       passed: 0,
       failed: 1,
-      skips: [{ reason: 'not reached: something before them failed', count: 1, failure: false }],
+      skips: [{ reason: 'not reached: an earlier step failed', count: 1, failure: false }],
     });
   });
 });

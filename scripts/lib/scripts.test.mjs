@@ -24,7 +24,7 @@ describe('createSteps', () => {
 
 describe('scripts/setup.mjs', () => {
   it.each([
-    [['--only', 'libtorch,nonsense'], "--only knows no step 'nonsense'"],
+    [['--only', 'libtorch,nonsense'], "--only: unknown step 'nonsense'"],
     [['--fast'], "Unknown option '--fast'"],
   ])('refuses %j with exit code 2 and no stack', async (args, sentence) => {
     const result = await capture(process.execPath, [join(root, 'scripts/setup.mjs'), ...args]);
@@ -38,7 +38,7 @@ describe('scripts/setup.mjs', () => {
     const args = [join(root, 'scripts/setup.mjs'), '--only', 'images'];
     const result = await capture(process.execPath, args, { env });
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(/^error: ENOTDIR: .*'\/dev\/null\/cache'\.\n {2}Check permissions/);
+    expect(result.stderr).toMatch(/^error: ENOTDIR: .*'\/dev\/null\/cache'\.\n {2}Check its permissions/);
     expect(result.stderr).not.toContain('    at ');
   });
 });

@@ -114,7 +114,7 @@ function shortestPath(graph, from, to) {
     if (file === to) return path;
     for (const target of graph.get(file) ?? []) if (!paths.has(target)) paths.set(target, [...path, target]);
   }
-  throw new Error(`no import path leads from ${from} to ${to}; mend SPINE in scripts/lib/structure.mjs`);
+  throw new Error(`no import path leads from ${from} to ${to}; correct SPINE in scripts/lib/structure.mjs`);
 }
 
 /**

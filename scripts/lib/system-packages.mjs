@@ -43,9 +43,9 @@ export async function ensureSystemPackages({
   const packages = wanted.flatMap((each) => each.packages);
   const command = `apt-get install ${packages.join(' ')}`;
   const absent = `not found: ${namesOf(wanted)}; their tests are skipped`;
-  if (!firstOnPath(['apt-get'], env)) return `${absent} (no apt-get to install them with)`;
-  if (uid !== 0) return `${absent}; \`${command}\` as root installs them`;
-  if (!install) return `${absent}; \`npm test -- --install\` or \`${command}\` installs them`;
+  if (!firstOnPath(['apt-get'], env)) return `${absent} (no apt-get to install them)`;
+  if (uid !== 0) return `${absent}; run \`${command}\` as root to install them`;
+  if (!install) return `${absent}; run \`npm test -- --install\` or \`${command}\` to install them`;
 
   for (const { name, uses } of wanted) note(`${name}: for ${uses}`);
   note(`installing system packages: ${command} (--no-install prevents this)`);

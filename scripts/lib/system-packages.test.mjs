@@ -54,7 +54,7 @@ describe('ensureSystemPackages', () => {
     ['as another user than root', { uid: 1000 }, ''],
   ])('installs nothing %s, and names the command', async (_, options, other) => {
     const { said, notes } = await ensure({ 'apt-get': make(['chromium', 'queued', 'submit']) }, options);
-    expect(said).toContain(`not found: Browser, Queue; their tests are skipped; ${other}\`${COMMAND}\` `);
+    expect(said).toContain(`not found: Browser, Queue; their tests are skipped; run ${other}\`${COMMAND}\` `);
     expect(notes).toEqual([]);
   });
 

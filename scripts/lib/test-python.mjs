@@ -35,8 +35,8 @@ export async function ensureTestPython({ env, cache, provide, libtorch, note }) 
   );
   const folder = join(cache, 'test-python');
   if (readRecord(folder)?.key !== key) {
-    if (!provide) return '--no-install: no Python packages are installed, and their tests are skipped';
-    note(`Python packages for tests into ${folder} (500 MB, once a machine; --no-install prevents this)`);
+    if (!provide) return '--no-install: Python packages are not installed, and their tests are skipped';
+    note(`Python packages for tests into ${folder} (500 MB, once per machine; --no-install prevents this)`);
     const failure = await fillWhole(folder, (temporary) =>
       fill({ folder: temporary, python, env, libtorch, key }),
     ).catch((error) => {
@@ -78,7 +78,7 @@ async function fill({ folder, python, env, libtorch, key }) {
   });
   const lacks = torch
     ? await whyNoTorch(own, env)
-    : `${libtorch.path} is no torch package for this Python (set DEEP_INCUBATION_INTEROP_PYTHON to a Python with torch, timm and transformers)`;
+    : `${libtorch.path} is not a torch package for this Python (set DEEP_INCUBATION_INTEROP_PYTHON to a Python with torch, timm and transformers)`;
   writeFileSync(join(folder, 'complete.json'), JSON.stringify({ key, lacks }));
 }
 

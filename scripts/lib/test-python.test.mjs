@@ -73,10 +73,10 @@ describe('ensureTestPython', () => {
 
   it('fetches no torch of its own where libtorch is not a package, and records what is lacking', async () => {
     const { said, folder, call } = await ensure(pythonOf({ torch: false }));
-    expect(said).toContain('is no torch package for this Python');
+    expect(said).toContain('is not a torch package for this Python');
     expect(call()).not.toMatch(/torch|timm/);
     expect(JSON.parse(readFileSync(join(folder, 'complete.json'), 'utf8')).lacks).toContain(
-      'no torch package',
+      'not a torch package',
     );
   });
 
@@ -99,7 +99,7 @@ describe('ensureTestPython', () => {
 
   it('installs nothing when told not to, and without a Python', async () => {
     expect(await ensure(pythonOf(), { provide: false })).toMatchObject({
-      said: '--no-install: no Python packages are installed, and their tests are skipped',
+      said: '--no-install: Python packages are not installed, and their tests are skipped',
       notes: [],
     });
     expect((await ensure(undefined)).said).toBe('not found: Python; its tests are skipped');

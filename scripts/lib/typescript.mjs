@@ -10,15 +10,15 @@ import { sha256 } from './paths.mjs';
  * @returns {Promise<string>}
  */
 export async function ensureBuild({ root }) {
-  if (!existsSync(join(root, 'src'))) return 'compiled already'; // an installed package
+  if (!existsSync(join(root, 'src'))) return 'already compiled'; // an installed package
   const stamp = join(root, 'dist/.stamp');
   const state = sourceState(root);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return 'up to date';
   const result = await runTsc(root, ['-p', 'tsconfig.build.json']);
   if (result.code !== 0)
-    throw new SetupError('the TypeScript sources do not compile.', { details: result.output });
+    throw new SetupError('the TypeScript sources failed to compile.', { details: result.output });
   const page = await runTool(root, 'vite/bin/vite.js', ['build', '--config', 'web/vite.config.ts']);
-  if (page.code !== 0) throw new SetupError('the page in web/ cannot be built.', { details: page.output });
+  if (page.code !== 0) throw new SetupError('the page in web/ failed to build.', { details: page.output });
   writeFileSync(stamp, state);
   return 'compiled';
 }

@@ -33,7 +33,7 @@ export async function fetchWheels({ folder, pattern, requirements, python, env, 
   const done = join(folder, `.has-${sha256(JSON.stringify([pattern, requirements])).slice(0, 12)}`);
   if (existsSync(done)) return;
   const program = firstOnPath(['python3', 'python'], env);
-  if (!program) throw new SetupError('there is no Python on the PATH, whose pip would fetch wheels.');
+  if (!program) throw new SetupError('Python, whose pip downloads wheels, was not found on the PATH.');
   note(`pip download ${requirements.join(' ')}`);
   mkdirSync(folder, { recursive: true });
   const wheels = mkdtempSync(join(folder, '.wheels-'));
@@ -50,7 +50,7 @@ export async function fetchWheels({ folder, pattern, requirements, python, env, 
       { env: { ...env, PIP_DISABLE_PIP_VERSION_CHECK: '1' } },
     );
     if (download.code !== 0) {
-      throw new SetupError(`pip could not fetch ${requirements[0]}.`, {
+      throw new SetupError(`pip could not download ${requirements[0]}.`, {
         details: download.output.slice(-2000),
       });
     }

@@ -53,7 +53,7 @@ describe('wheels', () => {
     const [folder, notes] = [temporaryFolder(), temporaryFolder()];
     const failing = fetch(pip(notes, 1), folder);
     await expect(failing).rejects.toMatchObject({
-      message: 'pip could not fetch torch==2.11.0.',
+      message: 'pip could not download torch==2.11.0.',
       details: expect.stringContaining('no such wheel'),
     });
     await fetch(pip(notes), folder);

@@ -43,5 +43,5 @@ test('a system that is short of threads for a moment is asked again', async () =
 test('a system that stays short of them is named, with what to look at', () => {
   system.refuses = 99;
   expect(() => startThread(double, 1)).toThrow(RunError);
-  expect(() => startThread(double, 1)).toThrow('the system starts no further thread (EAGAIN)');
+  expect(() => startThread(double, 1)).toThrow('the system failed to start another thread (EAGAIN)');
 });

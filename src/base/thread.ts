@@ -24,8 +24,8 @@ export function startThread(run: () => void, data?: unknown): Worker {
 }
 
 function noRoom(reason: string, cause: unknown): RunError {
-  return new RunError(`the system starts no further thread (${reason})`, {
-    hint: "look at the user's limit (ulimit -u), the container's (pids.max) and at the memory, then run the same again",
+  return new RunError(`the system failed to start another thread (${reason})`, {
+    hint: 'check the process limits of the user (ulimit -u) and the container (pids.max), and the free memory, then repeat the command',
     cause,
   });
 }

@@ -30,7 +30,7 @@ export function readAssets(
   root = PLACES.find((place) => existsSync(join(place, 'index.html'))),
 ): Map<string, Asset> {
   if (root === undefined) {
-    throw new RunError('The page was not built.', { hint: 'In a clone: npm run build' });
+    throw new RunError('The page is not built.', { hint: 'In a clone, run `npm run build`.' });
   }
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
     (name) => extname(name) in TYPES,

@@ -1,10 +1,11 @@
 /** Messages between the dashboard's server and its page. JSON names are snake_case, as in the run folder. */
 
-import type { PhaseCondition, StandState } from '../report/run-stand.js';
+import type { PhaseCondition } from '../report/run-stand.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { Samples } from '../run/samples.js';
+import type { Status } from '../run/status.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** Unit of a chart's horizontal axis. */
@@ -89,7 +90,7 @@ export interface RunState {
   readonly seed: number | null;
   /** The training method of its recipe. */
   readonly way: Way;
-  readonly state: StandState;
+  readonly state: Status;
   /** The metric that decides which checkpoint and which model is the best. */
   readonly primary: Metric;
   readonly phases: readonly PhaseState[];

@@ -34,7 +34,8 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
 
 /** The dashboard is read-only, so it accepts only GET and HEAD. */
 export const onlyReads: MiddlewareHandler = async (c, next) => {
-  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return c.text('Only GET is understood.\n', 405);
+  if (c.req.method !== 'GET' && c.req.method !== 'HEAD')
+    return c.text('Only GET and HEAD are supported.\n', 405);
   await next();
 };
 
@@ -51,10 +52,9 @@ export function ownHost(host: string): MiddlewareHandler {
     return isIP(name) !== 0 || name === own || name.startsWith(`${own}.`);
   };
   return async (c, next) => {
-    if (!isOwn(nameOf(c.req.header('host') ?? '')))
-      return c.text('This is not the host you look for.\n', 421);
+    if (!isOwn(nameOf(c.req.header('host') ?? ''))) return c.text('Unknown host name.\n', 421);
     if (c.req.header('sec-fetch-site') === 'cross-site' && c.req.path !== '/') {
-      return c.text('Not for pages of other sites.\n', 403);
+      return c.text('Requests from other sites are not allowed.\n', 403);
     }
     await next();
   };
@@ -92,7 +92,7 @@ export function withToken(token: string): MiddlewareHandler {
     }
     const bearer = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
     if (isRight(bearer) || isRight(getCookie(c, cookie))) return next();
-    return c.text('A token is needed: open the address that `npx deep-incubation watch` printed.\n', 401);
+    return c.text('A token is required: open the address that `npx deep-incubation watch` printed.\n', 401);
   };
 }
 

@@ -66,8 +66,8 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new InputError(`Cannot listen at ${host}, port ${port}: ${errorText(error)}`, {
-      hint: 'Choose another --port, or leave it out for one that is free.',
+    throw new InputError(`Cannot listen on ${host}, port ${port}: ${errorText(error)}`, {
+      hint: 'Choose another --port, or omit it to use a free port.',
       cause: error,
     });
   }

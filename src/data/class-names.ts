@@ -50,8 +50,8 @@ export function labelsAmong(
   const labelsOf = labelsByName(known.names);
   const unknown = names.filter((name) => labelsOf(name).length === 0);
   if (unknown.length > 0) {
-    const what = unknown.length === 1 ? 'no class has this name' : 'no class has one of these names';
-    const classes = `The ${known.names.length} classes of ${known.from} are ${listed(known.names)}.`;
+    const what = unknown.length === 1 ? 'unknown class name' : 'unknown class names';
+    const classes = `The ${known.names.length} classes of ${known.from} are: ${listed(known.names)}.`;
     throw new InputError(`${listed(unknown.map(show))}: ${what}`, {
       hint: [classes, otherCase(unknown, known.names), whatToDo].filter((part) => part !== '').join(' '),
     });
@@ -60,8 +60,8 @@ export function labelsAmong(
     const [label, ...others] = labelsOf(name);
     if (others.length === 0) return label;
     throw new InputError(
-      `${show(name)}: ${known.from} has this name for the classes ${[label, ...others].join(' and ')}`,
-      { hint: whatToDo || 'Give each class a name of its own.' },
+      `${show(name)}: in ${known.from}, the classes ${[label, ...others].join(' and ')} have the same name`,
+      { hint: whatToDo || 'Give each class a unique name.' },
     );
   });
 }
@@ -75,8 +75,8 @@ export function requireDistinct(names: readonly string[], where: string): void {
   for (const name of names) {
     const other = first.get(className(name));
     if (other !== undefined) {
-      throw new InputError(`${where}: ${ascii(other)} and ${ascii(name)} are one class name`, {
-        hint: 'They differ in Unicode normalisation (NFC, NFD) alone. Move the images into one folder.',
+      throw new InputError(`${where}: ${ascii(other)} and ${ascii(name)} are the same class name`, {
+        hint: 'They differ only in Unicode normalisation (NFC, NFD). Move the images into one folder.',
       });
     }
     first.set(className(name), name);
@@ -104,7 +104,7 @@ function otherCase(unknown: readonly string[], known: readonly string[]): string
     return other === undefined ? [] : [`${name} and ${other}`];
   });
   if (pairs.length === 0) return '';
-  return `Upper and lower case are different names (${listed(pairs, 3)}): rename one if they are one class.`;
+  return `Class names are case-sensitive (${listed(pairs, 3)}): if these are the same class, rename one.`;
 }
 
 function fold(name: string): string {

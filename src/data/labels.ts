@@ -27,7 +27,7 @@ export interface KnownClasses {
 export function classLabels(
   root: string,
   folders: readonly string[],
-  { classes, from = 'the list given', modelClasses }: KnownClasses,
+  { classes, from = 'the given list', modelClasses }: KnownClasses,
 ): { labels: number[]; classes: readonly string[] } {
   requireDistinct(folders, root);
   if (classes !== undefined) {
@@ -60,7 +60,7 @@ export function numberInFront(name: string): number {
 
 function requireCount(what: string, count: number, modelClasses: number): void {
   if (count === modelClasses) return;
-  throw new InputError(`${what} ${count} classes, the model ${modelClasses}`, {
-    hint: `Set \`model.classes: ${count}\` in the recipe, or give images of ${modelClasses} classes.`,
+  throw new InputError(`${what} ${count} classes, but the model has ${modelClasses}`, {
+    hint: `Set \`model.classes: ${count}\` in the recipe, or use images of ${modelClasses} classes.`,
   });
 }

@@ -63,13 +63,13 @@ describe('by name', () => {
   test('unknown ones are listed, with what to do', () => {
     const images = dataset(['001.ant', 'dog', '003.Cat']);
     const { message, hint } = failure(() => labelled(images, named(ANIMALS)));
-    expect(message).toBe('dog, 003.Cat: no class has one of these names');
-    expect(hint).toContain('The 3 classes of runs/x/FT are 001.ant, 002.bee, 003.cat.');
-    expect(hint).toContain('Upper and lower case are different names (003.Cat and 003.cat)');
+    expect(message).toBe('dog, 003.Cat: unknown class names');
+    expect(hint).toContain('The 3 classes of runs/x/FT are: 001.ant, 002.bee, 003.cat.');
+    expect(hint).toContain('Class names are case-sensitive (003.Cat and 003.cat)');
     expect(hint).toContain('give it with --classes');
     for (const isCertain of [true, false]) {
       const all = failure(() => labelled(dataset(['x', 'y', 'z']), named(ANIMALS, isCertain)));
-      expect(all.message).toBe('x, y, z: no class has one of these names');
+      expect(all.message).toBe('x, y, z: unknown class names');
     }
   });
 
@@ -77,7 +77,7 @@ describe('by name', () => {
     const names = ['crane', 'maillot', 'crane'];
     expect(labelled(dataset(names), named(names)).labels).toEqual([0, 1, 2]);
     expect(failure(() => labelled(dataset(['crane']), named(names))).message).toBe(
-      'crane: runs/x/FT has this name for the classes 0 and 2',
+      'crane: in runs/x/FT, the classes 0 and 2 have the same name',
     );
     expect(labelled(dataset(['maillot']), named(names)).labels).toEqual([1]);
   });
@@ -88,7 +88,7 @@ describe('without names', () => {
     const { labels, assumptions, classes } = labelled(dataset(ANIMALS), { count: 3 });
     expect({ labels, classes }).toEqual({ labels: [0, 1, 2], classes: ANIMALS });
     expect(assumptions).toEqual([
-      'labels in the order of the classes of images/val: 0 = 001.ant, 1 = 002.bee, 2 = 003.cat ' +
+      'labels follow the classes of images/val: 0 = 001.ant, 1 = 002.bee, 2 = 003.cat ' +
         '(the checkpoint does not name its classes)',
     ]);
   });
@@ -104,7 +104,7 @@ describe('without names', () => {
 
   test.each([2, 4])('%d classes of a model for the 3 of the images are refused', (count) => {
     const { message, hint } = failure(() => labelled(dataset(ANIMALS), { count }));
-    expect(message).toContain(`images/val has 3 classes, the model ${count}`);
+    expect(message).toContain(`images/val has 3 classes, but the model has ${count}`);
     expect(hint).toContain('--classes number');
   });
 
@@ -116,9 +116,11 @@ describe('without names', () => {
     expect(assumptions[0]).toContain('0 = n01440764, 1 = n01443537, 2 = n01484850');
     expect(assumptions[0]).toContain('runs/x/FT has other names: tench, Tinca tinca');
     const refused = (images: Dataset, model: ModelClasses) => failure(() => labelled(images, model)).message;
-    expect(refused(dataset(ids.slice(1)), words)).toContain('no class has one of these names');
-    expect(refused(dataset(ids), { ...words, isCertain: true })).toContain('no class has one of these names');
-    expect(refused(dataset(ids), named([...ids].reverse().slice(1), false))).toContain('n01484850: no class');
+    expect(refused(dataset(ids.slice(1)), words)).toContain('unknown class names');
+    expect(refused(dataset(ids), { ...words, isCertain: true })).toContain('unknown class names');
+    expect(refused(dataset(ids), named([...ids].reverse().slice(1), false))).toContain(
+      'n01484850: unknown class',
+    );
   });
 
   test('labels that are numbers are the model’s, which is said where that has names', () => {

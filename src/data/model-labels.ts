@@ -51,8 +51,8 @@ export function withModelLabels(dataset: Dataset, model: ModelClasses, where: st
   const { labels, assumptions } = labelling(dataset, used, model, where);
   const top = used.find((label) => !(labels[label] < model.count));
   if (top !== undefined) {
-    throw new InputError(`${where} has label ${labels[top]}, the model has ${model.count} classes`, {
-      hint: 'Labels go from 0 to the number of classes - 1.',
+    throw new InputError(`${where} has label ${labels[top]}, but the model has ${model.count} classes`, {
+      hint: 'Labels must be from 0 to the number of classes - 1.',
     });
   }
   const classes = model.named?.names ?? namesByLabel(dataset, labels, model.count);
@@ -91,7 +91,7 @@ function labelling(dataset: Dataset, used: readonly number[], model: ModelClasse
 }
 
 const STATE_THEM = (where: string) =>
-  `If ${where} has the model's classes under other names, list them in a file, in the order of the labels, and give it with --classes.`;
+  `If ${where} has the model's classes under other names, list these names in a file, in label order, and name it with --classes.`;
 
 /**
  * Whether the labels of a data set can be determined from the model's class names.
@@ -120,11 +120,11 @@ function requireCount({ classes }: Dataset, model: ModelClasses, where: string):
   if (classes.length === model.count) return;
   const which = model.named === undefined ? 'does not name them' : 'has other names';
   throw new InputError(
-    `${where} has ${classes.length} ${classes.length === 1 ? 'class' : 'classes'}, the model ${model.count}, and the checkpoint ${which}`,
+    `${where} has ${classes.length} ${classes.length === 1 ? 'class' : 'classes'}, but the model has ${model.count}, and the checkpoint ${which}`,
     {
       hint:
-        'Say which they are: --classes with a file of their names in the order of the labels, with the run, or with the ' +
-        'images that it was trained on; --classes number where folders are named by their label (9, 9_boot).',
+        'Name the classes with --classes: a file of their names in label order, the run, or the ' +
+        'images that it was trained on; or --classes number if folders are named by their label (9, 9_boot).',
     },
   );
 }
@@ -138,12 +138,12 @@ function orderAssumed(dataset: Dataset, model: ModelClasses, where: string): str
       : `${model.named.from} has other names: ${listed(model.named.names, 2)}`;
   const isText = classes.some((name, label) => /^\d+$/.test(name) && Number(name) !== label);
   const sorted = isText && classes.every((name) => /^\d+$/.test(name)) ? ', sorted as text' : '';
-  return `labels in the order of the classes of ${where}${sorted}: ${numbered(classes)} (${why})`;
+  return `labels follow the classes of ${where}${sorted}: ${numbered(classes)} (${why})`;
 }
 
 function numbersAssumed({ named }: ModelClasses, where: string): string[] {
   if (named === undefined || areNumbers(named.names)) return [];
-  return [`the labels of ${where}, which are numbers, are those of the model: ${numbered(named.names)}`];
+  return [`the numeric labels of ${where} are the model's: ${numbered(named.names)}`];
 }
 
 function byNumber(
@@ -159,13 +159,13 @@ function byNumber(
     const number = numberInFront(name);
     if (!(number < count)) {
       throw new InputError(`${where}: ${name} does not begin with a label below ${count}`, {
-        hint: 'With --classes number each folder is named by its label, from 0 on: 9 or 9_boot.',
+        hint: 'With --classes number, each folder is named by its label, starting at 0: 9 or 9_boot.',
       });
     }
     const other = taken.get(number);
     if (other !== undefined) {
       throw new InputError(`${where}: folders ${other} and ${name} both have label ${number}`, {
-        hint: 'Give each class one folder.',
+        hint: 'Each class needs exactly one folder.',
       });
     }
     taken.set(number, name);

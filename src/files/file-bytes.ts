@@ -82,9 +82,9 @@ export function allocate(length: number, path: string): Uint8Array {
   try {
     return new Uint8Array(length);
   } catch (error) {
-    throw new InputError(`${path}: ${length} bytes are more than this machine's memory or Node allows`, {
+    throw new InputError(`${path}: ${length} bytes is more than this machine's memory or Node allows`, {
       cause: error,
-      hint: 'Node 22 and later take tensors of more than 4 GiB.',
+      hint: 'Node 22 and later support tensors of more than 4 GiB.',
     });
   }
 }
@@ -146,7 +146,7 @@ function writeOpened(path: string, write: (descriptor: number) => void): void {
 
 function truncated({ path }: OpenFile, end: number): InputError {
   return new InputError(`${path}: ends at byte ${end}, inside its data`, {
-    hint: 'The file is truncated; fetch or write it again.',
+    hint: 'The file is truncated; download or write it again.',
   });
 }
 

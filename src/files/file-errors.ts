@@ -5,7 +5,7 @@ import { tooManyFiles } from './open-files.js';
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
 const OPEN_FILES = new Set(['EMFILE', 'ENFILE']);
-const GONE = 'Was the folder deleted or moved, or its disk taken away? Nothing is written to another place.';
+const GONE = 'The folder may have been deleted or moved, or its disk removed. It is not created again.';
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
@@ -35,7 +35,7 @@ export function asLostResource(error: unknown): unknown {
   const isReadOnly = systemCode(error) === 'EROFS' && error instanceof InputError;
   if (isReadOnly) {
     return new RunError(error.message, {
-      hint: 'The disk became read-only: `dmesg` may say why. Once it can be written, start the same command again: it resumes.',
+      hint: 'The disk became read-only: `dmesg` may say why. When it is writable again, repeat the command to resume.',
       cause: error,
     });
   }
@@ -51,7 +51,7 @@ export function tooManyOpen(error: unknown): RunError | undefined {
 /** @throws RunError if the run folder no longer exists */
 export function requireThere(runDir: string): void {
   if (existsSync(runDir)) return;
-  throw new RunError(`${runDir} is not there any more.`, { hint: GONE });
+  throw new RunError(`${runDir} no longer exists.`, { hint: GONE });
 }
 
 function fileError(error: unknown, path: string): DeepIncubationError {
@@ -59,7 +59,7 @@ function fileError(error: unknown, path: string): DeepIncubationError {
   const code = systemCode(error);
   if (NO_SPACE.has(code)) {
     return new RunError(`The disk is full: ${path} could not be written.`, {
-      hint: 'Nothing written before is lost. Free some space, then start the same command again: it resumes.',
+      hint: 'Data written before is intact. Free some space, then repeat the command to resume.',
       cause: error,
     });
   }
@@ -72,7 +72,7 @@ function fileError(error: unknown, path: string): DeepIncubationError {
   if (code === 'ENOENT') {
     const denial = denialOf(path);
     if (denial !== undefined) return fileError(denial, path);
-    return new RunError(`Cannot write ${path}: it is not there any more.`, {
+    return new RunError(`Cannot write ${path}: it no longer exists.`, {
       hint: GONE,
       cause: error,
     });

@@ -30,7 +30,7 @@ function beat(): void {
     const found = holder();
     if (found === undefined) return;
     if (found !== mine) {
-      writeSync(2, `error: ${path} was taken over: ${found}\n`);
+      writeSync(2, `error: ${path} was taken over by another process: ${found}\n`);
       process.kill(process.pid, 'SIGKILL');
     }
     try {

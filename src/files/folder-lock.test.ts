@@ -145,7 +145,7 @@ describe('the beat of a holder', () => {
     renameSync(join(folder, 'theirs'), path);
     const [, signal] = await once(child, 'close');
     expect(signal).toBe('SIGKILL');
-    expect(stderr).toContain(`${path} was taken over: {"pid":2}`);
+    expect(stderr).toContain(`${path} was taken over by another process: {"pid":2}`);
   });
 });
 

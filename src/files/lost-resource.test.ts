@@ -56,7 +56,7 @@ test('another error is not one of too many files', () => {
 
 test('a run folder that is gone is named, and does not come back', () => {
   const gone = join(mkdtempSync(join(tmpdir(), 'gone-')), 'run');
-  expect(() => requireThere(gone)).toThrow(`${gone} is not there any more.`);
+  expect(() => requireThere(gone)).toThrow(`${gone} no longer exists.`);
   expect(() => writeJsonAtomic(join(gone, 'summary.json'), {}, { makesFolder: false })).toThrow();
   expect(existsSync(gone)).toBe(false);
 });

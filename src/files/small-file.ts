@@ -30,8 +30,8 @@ export function readSmall(path: string, most = MOST_TEXT): Buffer {
   const { descriptor, size } = openRegular(path);
   try {
     if (size > most) {
-      throw new InputError(`${path} has ${size} bytes: more than the ${most} that are read of such a file`, {
-        hint: 'is it the right file?',
+      throw new InputError(`${path} has ${size} bytes, more than the limit of ${most} for such a file`, {
+        hint: 'check that it is the right file',
       });
     }
     const bytes = Buffer.allocUnsafe(size);
@@ -54,8 +54,8 @@ export function readSmallText(path: string, most?: number): string {
 
 function requireRegular(path: string, stat: Stats): void {
   if (stat.isFile()) return;
-  throw new InputError(`${path}: not a file: it is ${kindOf(stat)}`, {
-    hint: 'give a regular file; what comes through a pipe must be written to one first',
+  throw new InputError(`${path}: not a regular file but ${kindOf(stat)}`, {
+    hint: 'use a regular file; write the output of a pipe to a file first',
   });
 }
 

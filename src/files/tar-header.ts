@@ -38,11 +38,13 @@ export function headerOf(block: Buffer, place: string): TarHeader | undefined {
   const stored = octal(block, 148, 8);
   if (stored === undefined || !hasSum(block, stored)) {
     if (block.every((byte) => byte === 0)) return undefined;
-    throw new InputError(`${place}: no tar header`, { hint: hintFor(block, place) });
+    throw new InputError(`${place}: invalid tar header`, { hint: hintFor(block, place) });
   }
   const size = (block[124] & 0x80) === 0 ? octal(block, 124, 12) : base256(block, 124, 12);
   if (size === undefined) {
-    throw new InputError(`${place}: a tar header without a size`, { hint: 'Fetch or write the file again.' });
+    throw new InputError(`${place}: tar header without a size`, {
+      hint: 'Download or write the file again.',
+    });
   }
   const isPosix = block.toString('latin1', 257, 263) === 'ustar\0';
   const prefix = isPosix ? text(block, 345, 155) : '';
@@ -88,6 +90,6 @@ function text(block: Buffer, start: number, length: number): string {
 function hintFor(block: Buffer, place: string): string {
   const isFirst = place.endsWith('byte 0');
   return isFirst && block[0] === 0x1f && block[1] === 0x8b
-    ? 'It is compressed: unpack it with gunzip, images are read from within the file.'
-    : 'Fetch or write the tar file again.';
+    ? 'It is compressed: decompress it with gunzip; images are read directly from uncompressed tar files.'
+    : 'Download or write the tar file again.';
 }

@@ -23,7 +23,8 @@ export function writeTar(descriptor: number, files: readonly TarFile[]): void {
 }
 
 function header({ name, size }: TarFile): Buffer {
-  if (!/^[\x20-\x7e]{1,100}$/.test(name)) throw new RangeError(`${name} is no name for a tar archive`);
+  if (!/^[\x20-\x7e]{1,100}$/.test(name))
+    throw new RangeError(`${name} is not a valid name in a tar archive`);
   const block = Buffer.alloc(BLOCK);
   block.write(name, 0);
   block.write('0000644\0' + '0000000\0' + '0000000\0', 100, 'latin1');

@@ -130,9 +130,9 @@ describe('what is refused', () => {
   huge.writeUInt8(0x80, 0);
   const negative = Buffer.alloc(12, 0xff);
   test.each([
-    ['a wrong check sum', archive(header({ name: 'a' }).fill('b', 0, 1)), /byte 0: no tar header/],
-    ['no tar at all', Buffer.alloc(2000, 'text'), /no tar header/],
-    ['no bytes', Buffer.alloc(0), /truncated: it has no end mark/],
+    ['a wrong check sum', archive(header({ name: 'a' }).fill('b', 0, 1)), /byte 0: invalid tar header/],
+    ['no tar at all', Buffer.alloc(2000, 'text'), /invalid tar header/],
+    ['no bytes', Buffer.alloc(0), /truncated: the end marker is missing/],
     ['a size that is no number', archive(header({ size: '12z' })), /without a size/],
     ['a size beyond numbers', archive(header({ size: huge })), /without a size/],
     ['a negative size', archive(header({ size: negative })), /without a size/],

@@ -27,7 +27,7 @@ const MOST_META_BYTES = 2 ** 20;
 export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
   let told: Told = {};
   for (let at = 0; ; ) {
-    if (at + BLOCK > file.size) throw truncated(file.path, 'it has no end mark');
+    if (at + BLOCK > file.size) throw truncated(file.path, 'the end marker is missing');
     const header = headerOf(read(at, BLOCK), `${file.path}, byte ${at}`);
     if (header === undefined) return;
 
@@ -139,7 +139,7 @@ function nameInside(name: string, path: string): string {
 function notHere(path: string, kind: Extract<TarHeader['kind'], 'link' | 'sparse'>, name: string) {
   const what = kind === 'link' ? 'a link' : 'a sparse file';
   return new InputError(
-    `${path}: ${JSON.stringify(name.slice(0, 100))} is ${what}, which has no bytes here`,
+    `${path}: ${JSON.stringify(name.slice(0, 100))} is ${what}, which has no content in the archive`,
     {
       hint: 'Write the archive again with `tar --dereference --hard-dereference`, without --sparse.',
     },
@@ -154,4 +154,4 @@ function damaged(path: string, what: string): InputError {
   return new InputError(`${path} ${what}`, { hint: FETCH });
 }
 
-const FETCH = 'Fetch or write the tar file again.';
+const FETCH = 'Download or write the tar file again.';

@@ -45,7 +45,7 @@ export function ownRecord(runDir: string, phase: PhaseName, env: NodeJS.ProcessE
       write('running', { pid: process.pid });
     },
     done: () => write('done'),
-    stopped: () => write('interrupted'),
+    stopped: () => write('stopped'),
     failed: (error) =>
       write('failed', {
         last_error: errorText(error),

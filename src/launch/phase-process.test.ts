@@ -181,7 +181,7 @@ test('stopped in the pause before a restart, it ends at once, and can be gone on
   await expect(ending).rejects.toThrow(Interrupted);
   expect(lives()).toBe(1);
   expect(readStatus(runDir, 'MT/1')).toMatchObject({
-    state: 'interrupted',
+    state: 'stopped',
     last_error: 'ended with exit code 1: bad luck',
   });
 });
@@ -212,6 +212,6 @@ test('what a killed writer left goes before the next start, but not under a live
 
 test('a run folder that was deleted does not come back', async () => {
   const ending = run([{ die: 1 }, {}], { onNote: () => rmSync(runDir, { recursive: true }) });
-  await expect(ending).rejects.toThrow(`Cannot write ${at('MT/1')}: it is not there any more.`);
+  await expect(ending).rejects.toThrow(`Cannot write ${at('MT/1')}: it no longer exists.`);
   expect(existsSync(runDir)).toBe(false);
 });

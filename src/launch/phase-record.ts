@@ -69,7 +69,7 @@ export function createRecord({ runDir, phases, signal, note }: RecordOptions): P
       } else if (signal.reason instanceof Interrupted) lastError = signal.reason.message;
       const isDone = (phase: PhaseName) => readResult(runDir, phase) !== undefined;
       for (const phase of phases) {
-        write(phase, isDone(phase) ? 'done' : isInterrupted ? 'interrupted' : 'failed');
+        write(phase, isDone(phase) ? 'done' : isInterrupted ? 'stopped' : 'failed');
       }
     },
   };

@@ -116,27 +116,29 @@ describe('weights that are not exactly the stage are refused, naming file, stage
   test('a tensor left over', () => {
     const extra = changed(2, (all) => all.set('head_dist.weight', all.get('head.weight') as TensorData));
     expect(message(TARGET, extra)).toBe(
-      'MT.safetensors, stage 2 holds head_dist.weight, for which the model has no place',
+      'MT.safetensors, stage 2 contains head_dist.weight, which the model does not have',
     );
   });
 
   test('a tensor of another shape', () => {
     const wrong = changed(0, (all) => all.set('pos_embed', all.get('cls_token') as TensorData));
     expect(message(TARGET, wrong)).toBe(
-      'MT.safetensors, stage 0: pos_embed has shape [1, 1, 8], the model needs [1, 5, 8]',
+      'MT.safetensors, stage 0: pos_embed has shape [1, 1, 8], but the model needs [1, 5, 8]',
     );
   });
 
   test('a stage of another depth, or in the place of another', () => {
-    expect(message([1, 1, 1], whole)).toContain('stage 1 holds blocks.1.norm1.weight, blocks.1.norm1.bias');
+    expect(message([1, 1, 1], whole)).toContain(
+      'stage 1 contains blocks.1.norm1.weight, blocks.1.norm1.bias',
+    );
     expect(message([1, 3, 1], whole)).toContain('stage 1 lacks blocks.2.norm1.weight');
     expect(message([1, 1, 1], [whole[2], whole[0], whole[0]])).toContain(
-      'stage 0 lacks pos_embed, cls_token',
+      'stage 0 has no pos_embed, cls_token',
     );
   });
 
   test('another number of stages', () => {
-    expect(message(TARGET, whole.slice(1))).toBe('3 stages are to be assembled, the weights have 2');
+    expect(message(TARGET, whole.slice(1))).toBe('3 stages to assemble, but the weights have 2');
   });
 });
 
@@ -155,7 +157,7 @@ describe('a layer that a blueprint gives out twice is refused by name', () => {
     const block = makeBlock(0, context, { from: 0, to: 1, isLast: false });
     const shared = { ...own, makeBlock: () => block };
     expect(() => assemble(shared, TARGET, null, context)).toThrow(
-      'stage 1: blocks.0.norm1.weight belongs to another layer, too',
+      'stage 1: blocks.0.norm1.weight also belongs to another layer',
     );
   });
 
@@ -164,7 +166,7 @@ describe('a layer that a blueprint gives out twice is refused by name', () => {
     const shared = { ...own, makeStem: () => stem };
     const first = assemble(shared, TARGET, null, context);
     expect(() => assemble(shared, TARGET, first.stages, context)).toThrow(
-      'stage 0: pos_embed belongs to another layer, too',
+      'stage 0: pos_embed also belongs to another layer',
     );
   });
 });

@@ -55,7 +55,7 @@ export function assemble(
   const { regimes, dropPath = 0, target } = options;
   requireWithin('dropPath', dropPath, 0, 1);
   if (regimes !== undefined && regimes.length !== depths.length) {
-    throw new InputError(`${depths.length} stages are to be assembled, there are ${regimes.length} regimes`);
+    throw new InputError(`${depths.length} stages to assemble, but ${regimes.length} regimes`);
   }
   if (target !== undefined) {
     divide(blueprint.depth, { depths: target });
@@ -63,7 +63,7 @@ export function assemble(
   }
   const sources = stages ?? depths.map(() => null);
   if (sources.length !== depths.length) {
-    throw new InputError(`${depths.length} stages are to be assembled, the weights have ${sources.length}`);
+    throw new InputError(`${depths.length} stages to assemble, but the weights have ${sources.length}`);
   }
   const taken = new Set(sources.flatMap((source) => (source instanceof Stage ? weightTensors(source) : [])));
   const built = depths.map((_, index) => {
@@ -78,8 +78,8 @@ export function assemble(
 
 function requireStages(modules: number, stages: number): void {
   if (modules === stages) return;
-  throw new InputError(`the target has ${modules} modules, ${stages} stages are to be assembled`, {
-    hint: 'a meta model and a hybrid have a stage for each module',
+  throw new InputError(`the target has ${modules} modules, but there are ${stages} stages to assemble`, {
+    hint: 'a meta model and a hybrid need one stage per module',
   });
 }
 
@@ -91,8 +91,8 @@ function weightTensors(stage: Stage): Tensor[] {
 function requireNew(stage: Stage, taken: Set<Tensor>, where: string): void {
   for (const [name, weight] of stage.namedWeights()) {
     if (taken.has(weight)) {
-      throw new InputError(`${where}: ${name} belongs to another layer, too`, {
-        hint: 'makeStem, makeBlock and makeHead make a new layer at each call',
+      throw new InputError(`${where}: ${name} also belongs to another layer`, {
+        hint: 'makeStem, makeBlock and makeHead must create a new layer at each call',
       });
     }
     taken.add(weight);

@@ -45,7 +45,7 @@ describe('divide', () => {
         const { message, hint } = refusal(depth, { modules });
         expect(message).toBe(`${modules} modules do not divide ${depth} blocks evenly`);
         const offered =
-          /one of ([\d, ]+), or give/
+          /one of ([\d, ]+), or set/
             .exec(hint ?? '')?.[1]
             .split(', ')
             .map(Number) ?? [];
@@ -62,7 +62,7 @@ describe('divide', () => {
       fc.property(parts, fc.integer({ min: 1, max: 200 }), (depths, depth) => {
         fc.pre(sum(depths) !== depth);
         expect(refusal(depth, { depths }).message).toBe(
-          `incubation.depths [${depths.join(', ')}] add up to ${sum(depths)}, the model has ${depth} blocks`,
+          `incubation.depths [${depths.join(', ')}] add up to ${sum(depths)}, but the model has ${depth} blocks`,
         );
       }),
     );

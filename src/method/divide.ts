@@ -17,20 +17,20 @@ export function divide(
   requireWhole('depth', depth, 1);
   if ('depths' in into) {
     const shown = `incubation.depths [${into.depths.join(', ')}]`;
-    const hint = 'each module needs at least one block, and all together as many as model.depth';
+    const hint = 'each module needs at least one block, and the sum must be model.depth';
     if (into.depths.some((part) => !Number.isInteger(part) || part < 1)) {
-      throw new InputError(`${shown}: every entry is a number of blocks, 1 or more`, { hint });
+      throw new InputError(`${shown}: every entry must be a number of blocks, at least 1`, { hint });
     }
     const total = into.depths.reduce((a, b) => a + b, 0);
     if (total !== depth) {
-      throw new InputError(`${shown} add up to ${total}, the model has ${depth} blocks`, { hint });
+      throw new InputError(`${shown} add up to ${total}, but the model has ${depth} blocks`, { hint });
     }
     return [...into.depths];
   }
   const { modules } = into;
   if (!Number.isInteger(modules) || modules < 1 || depth % modules !== 0) {
     throw new InputError(`${modules} modules do not divide ${depth} blocks evenly`, {
-      hint: `set incubation.modules to one of ${divisors(depth).join(', ')}, or give incubation.depths explicitly`,
+      hint: `set incubation.modules to one of ${divisors(depth).join(', ')}, or set incubation.depths explicitly`,
     });
   }
   return Array.from({ length: modules }, () => depth / modules);

@@ -170,6 +170,6 @@ describe('hybrid', () => {
   test('refuses a target that is not all blocks of the model', () => {
     const call = () => hybrid(blueprint, [2, 3, 1, 3], meta, 0, context);
     expect(call).toThrow(InputError);
-    expect(call).toThrow('add up to 9, the model has 8 blocks');
+    expect(call).toThrow('add up to 9, but the model has 8 blocks');
   });
 });

@@ -62,8 +62,8 @@ export function hybrid(
   divide(blueprint.depth, { depths: target });
   if (stages.length !== target.length || !(index in target)) {
     throw new InputError(
-      `module ${index} of ${target.length} has no place in a meta model of ${stages.length} stages`,
-      { hint: 'the meta model needs a stage for each module: metaDepths(target.length)' },
+      `module ${index} of ${target.length} does not fit a meta model of ${stages.length} stages`,
+      { hint: 'the meta model needs one stage per module: metaDepths(target.length)' },
     );
   }
   const depths = hybridDepths(

@@ -68,7 +68,10 @@ export function imitation<Target>(
 function trainedStage({ regimes }: StagedModel): number {
   const index = regimes.indexOf('trained');
   if (index >= 0 && regimes.lastIndexOf('trained') === index) return index;
-  throw new InputError(`imitation trains one module of a hybrid; here the stages are ${regimes.join(', ')}`, {
-    hint: 'give it a hybrid: hybridRegimes(stages, index)',
-  });
+  throw new InputError(
+    `imitation trains exactly one module of a hybrid, but the stages are ${regimes.join(', ')}`,
+    {
+      hint: 'pass a hybrid: hybridRegimes(stages, index)',
+    },
+  );
 }

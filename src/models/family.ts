@@ -177,6 +177,6 @@ export function wholeFacts(
   const { classes, ...backbone } = family.factsOf(stages, path);
   if (classes !== null) return { ...backbone, classes };
   throw new InputError(`${path}: stages.${stages.length - 1} has no head`, {
-    hint: 'the file has a backbone without a classifier: fine-tune it with start.model and start.head: new',
+    hint: 'the file contains a backbone without a classifier: fine-tune it with start.model and start.head: new',
   });
 }

@@ -219,7 +219,7 @@ export class StagedModel extends Layer {
   forwardStages(x: Tensor, from: number, to: number, pass: Pass): Tensor {
     const { stages, regimes } = this;
     if (!(0 <= from && from <= to && to <= stages.length)) {
-      throw new RangeError(`stages ${from} to ${to} of a model that has ${stages.length}`);
+      throw new RangeError(`stages ${from} to ${to} of a model with ${stages.length}`);
     }
     const steps = stages.slice(from, to).map((stage, i) => (input: Tensor) => {
       const forward = () => stage.forward(input, within(pass, from + i));

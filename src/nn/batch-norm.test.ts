@@ -64,7 +64,7 @@ test('statistics are weights: named, saved and loaded as in PyTorch', () => {
   expect(Array.from(from.namedParameters(), ([name]) => name)).toEqual(['weight', 'bias']);
   loadWeights(into, weights, 'a file');
   expect(weightsOf(into)).toEqual(weights);
-  expect(() => loadWeights(into, new Map([...weights].slice(0, 3)), 'a file')).toThrow(/lacks running_var/);
+  expect(() => loadWeights(into, new Map([...weights].slice(0, 3)), 'a file')).toThrow(/has no running_var/);
   const before = liveHandles();
   new BatchNorm2d(2, context).free();
   expect(liveHandles()).toBe(before);

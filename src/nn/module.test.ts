@@ -74,7 +74,7 @@ test('a tensor that cannot be trained is refused by name; in a #private field it
     readonly blocks = [new Constant()];
   }
   expect(() => new Outer().setTrainable(true)).toThrow(InputError);
-  expect(() => new Outer().setTrainable(true)).toThrow('blocks.0.table is of I64, which cannot be trained');
+  expect(() => new Outer().setTrainable(true)).toThrow('blocks.0.table is I64, which cannot be trained');
   expect(new Outer().setTrainable(false).parameters()).toHaveLength(1);
   expect(new Hidden().setTrainable(true).parameters()).toEqual([]);
   expect(new Hidden().shape()).toEqual([2]);

@@ -103,8 +103,8 @@ export abstract class Module {
   setTrainable(trainable: boolean): this {
     for (const [name, parameter] of this.namedParameters()) {
       if (trainable && !FLOATING.has(parameter.dtype)) {
-        throw new InputError(`${name} is of ${parameter.dtype}, which cannot be trained`, {
-          hint: 'keep a constant in a #private field, and changing state in buffer(...): neither is a parameter',
+        throw new InputError(`${name} is ${parameter.dtype}, which cannot be trained`, {
+          hint: 'store constants in a #private field, and mutable state in buffer(...): neither is a parameter',
         });
       }
       parameter.requiresGrad = trainable;

@@ -43,22 +43,22 @@ describe('weights that do not fit are refused by name, and nothing changes', () 
   const without = (...names: string[]) => new Map([...other].filter(([name]) => !names.includes(name)));
 
   test.each<[string, Map<string, TensorData>, string]>([
-    ['missing', without('fc2.bias'), 'a file lacks fc2.bias'],
-    ['all missing', new Map(), 'a file lacks fc1.weight, fc1.bias, fc2.weight and 1 more'],
+    ['missing', without('fc2.bias'), 'a file has no fc2.bias'],
+    ['all missing', new Map(), 'a file has no fc1.weight, fc1.bias, fc2.weight and 1 more'],
     [
       'left over',
       new Map([...other, ['fc3.weight', tensor([1])]]),
-      'a file holds fc3.weight, for which the model has no place',
+      'a file contains fc3.weight, which the model does not have',
     ],
     [
       'another shape',
       new Map([...other, ['fc2.weight', tensor([4, 3])]]),
-      'a file: fc2.weight has shape [4, 3], the model needs [3, 4]',
+      'a file: fc2.weight has shape [4, 3], but the model needs [3, 4]',
     ],
     [
       'another rank',
       new Map([...other, ['fc1.bias', tensor([4, 1])]]),
-      'a file: fc1.bias has shape [4, 1], the model needs [4]',
+      'a file: fc1.bias has shape [4, 1], but the model needs [4]',
     ],
   ])('%s', (_, weights, message) => {
     const before = weightsOf(module);

@@ -31,10 +31,10 @@ export function weightsOf(module: Module): Map<string, TensorData> {
 export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorData>, source: string): void {
   const places = new Map(module.namedWeights());
   const missing = [...places.keys()].filter((name) => !weights.has(name));
-  if (missing.length > 0) throw new InputError(`${source} lacks ${list(missing)}`, { hint: OTHER_MODEL });
+  if (missing.length > 0) throw new InputError(`${source} has no ${list(missing)}`, { hint: OTHER_MODEL });
   const unused = [...weights.keys()].filter((name) => !places.has(name));
   if (unused.length > 0) {
-    throw new InputError(`${source} holds ${list(unused)}, for which the model has no place`, {
+    throw new InputError(`${source} contains ${list(unused)}, which the model does not have`, {
       hint: OTHER_MODEL,
     });
   }
@@ -42,7 +42,7 @@ export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorD
     const { shape } = weights.get(name) as TensorData;
     if (shape.join() !== place.shape.join()) {
       const [has, needs] = [shape, place.shape].map((s) => `[${s.join(', ')}]`);
-      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, {
+      throw new InputError(`${source}: ${name} has shape ${has}, but the model needs ${needs}`, {
         hint: OTHER_MODEL,
       });
     }
@@ -55,7 +55,7 @@ export function loadWeights(module: Module, weights: ReadonlyMap<string, TensorD
 }
 
 const OTHER_MODEL =
-  'the weights were made by a model of another geometry: compare it with `npx deep-incubation inspect`';
+  'the weights belong to a model of another geometry: compare it with `npx deep-incubation inspect`';
 
 function list(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');

@@ -26,10 +26,10 @@ export function weightsFor(
   const unused = new Set(weights.keys());
   const get = (name: string, shape: readonly number[]): TensorData => {
     const tensor = weights.get(name);
-    if (tensor === undefined) throw new InputError(`${source} lacks ${name}`, { hint: OTHER_MODEL });
+    if (tensor === undefined) throw new InputError(`${source} has no ${name}`, { hint: OTHER_MODEL });
     if (String(tensor.shape) !== String(shape)) {
       const [has, needs] = [tensor.shape, shape].map((each) => `[${each.join(', ')}]`);
-      throw new InputError(`${source}: ${name} has shape ${has}, the model needs ${needs}`, {
+      throw new InputError(`${source}: ${name} has shape ${has}, but the model needs ${needs}`, {
         hint: OTHER_MODEL,
       });
     }

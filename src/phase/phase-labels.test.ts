@@ -63,7 +63,7 @@ describe('labels of what a phase starts from', () => {
     const { message, hint } = failure(() =>
       phaseLabels(imagesOf(['ant', 'dog']), start(['ant', 'bee'], false)),
     );
-    expect(message).toBe('dog: no class has this name');
+    expect(message).toBe('dog: unknown class name');
     expect(hint).toContain('start.head to new');
   });
 
@@ -102,7 +102,7 @@ describe('a teacher', () => {
       'distill.teacher T has the classes in another order: class 0 is b, of the images a',
     );
     const { message, hint } = failure(() => teach(dataset(['a', 'b']), ['a', 'x']));
-    expect(message).toBe('b: no class has this name');
+    expect(message).toBe('b: unknown class name');
     expect(hint).toContain('Take a teacher');
     expect(failure(() => teach(dataset(['a', 'b']), ['a', 'x'], false)).message).toBe(message);
   });

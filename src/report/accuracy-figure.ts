@@ -37,7 +37,7 @@ export async function accuracyFigure(
   const scaled = curves.map((curve) => rescale(curve, factor));
   const wide = size.width >= WIDE;
   const values = drawn.flatMap(({ points }) => points.map(({ y }) => y));
-  return drawSvg(`${metric.title} in per cent against ${label}`, (plot) => {
+  return drawSvg(`${metric.title} in percent against ${label}`, (plot) => {
     const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
     return {
       ...size,

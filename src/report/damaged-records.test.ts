@@ -20,9 +20,9 @@ const numbers = { ...result, parameters: 1, trained_parameters: 1, memory_bytes:
 test.each([
   ['without a phase', numbers, '"phase" is missing'],
   ['with a number for it', { ...numbers, phase: 3 }, '"phase" is missing'],
-  ['of another phase', { ...numbers, phase: 'FT' }, 'is of "FT", not of PT'],
-  ['that is a list', [numbers], 'does not hold a JSON object'],
-  ['that is null', null, 'does not hold a JSON object'],
+  ['of another phase', { ...numbers, phase: 'FT' }, 'belongs to "FT", not to PT'],
+  ['that is a list', [numbers], 'does not contain a JSON object'],
+  ['that is null', null, 'does not contain a JSON object'],
 ])('a result %s is refused by name, by all that read it', (_, value, said) => {
   const path = join(run, 'PT/result.json');
   writeFileSync(path, JSON.stringify(value));

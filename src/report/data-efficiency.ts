@@ -67,7 +67,7 @@ export async function dataEfficiencyFigure(
   const lines = SERIES.map((series) => ({ ...series, points: seriesOf(done, series.key) }));
   const last = (key: DataKey) => lines.find((line) => line.key === key)?.points.means.at(-1)?.y;
   const [{ metric }] = done;
-  return drawSvg(`${metric.title} in per cent against the share of training images`, (plot) => {
+  return drawSvg(`${metric.title} in percent against the share of training images`, (plot) => {
     const axis = accuracyAxis(plot, values, [MARGIN.top, size.height - MARGIN.bottom]);
     const at = { x: 'x', y: 'y' } as const;
     return {

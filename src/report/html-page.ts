@@ -155,8 +155,8 @@ ${way === 'growth' && markup`<li><i></i>Growth: the model grown from the meta mo
 ${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the given model (FT)</li>`}
 <li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
 </ul>
-<p class="note">${metrics.primary.title} on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count one each. ${way === 'incubation' && 'The phases of Deep Incubation are laid one after another, as if one machine trained them all; the modules (MT) share nothing and can be trained at the same time on several.'}</p>
-${byTime && markup`<h3>The same by ${TRAIN_TIME}</h3>${figure(byTime)}`}`;
+<p class="note">${metrics.primary.title} on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count as one each. ${way === 'incubation' && 'The phases of Deep Incubation are drawn in sequence, as if one machine trained all of them; the modules (MT) are independent and can be trained in parallel on several machines.'}</p>
+${byTime && markup`<h3>Accuracy against ${TRAIN_TIME}</h3>${figure(byTime)}`}`;
 }
 
 function figure({ wide, narrow }: PageFigure): Markup {
@@ -170,9 +170,9 @@ function comparison({ runs, byData }: Figures['compared']): Markup {
     ({ root, name, fraction, own, end_to_end: baseline }) =>
       markup`<tr><td>${name}</td><td>${percent(own)}</td><td>${percent(baseline)}</td><td>${significant(100 * fraction)} %</td><td>${root}</td></tr>`,
   );
-  return markup`<h2>Compared with other runs</h2>
+  return markup`<h2>Comparison with other runs</h2>
 ${scrolling('Runs', markup`<table class="runs"><thead><tr><th>run</th><th>${metric.label}, ${ownNames(runs)}</th><th>${metric.label}, end to end</th><th>training images</th><th>folder</th></tr></thead><tbody>${rows}</tbody></table>`)}
-${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">A line goes through the means of runs of one share.</p>`}`;
+${byData && markup`<h3>Accuracy against the share of training images</h3>${figure(byData)}<p class="note">Lines connect the means of the runs with the same share.</p>`}`;
 }
 
 function lossSection(losses: readonly LossPanel[], way: Way): Markup {
@@ -181,8 +181,8 @@ function lossSection(losses: readonly LossPanel[], way: Way): Markup {
       markup`<figure><figcaption>${phase} <span>${roleText(phase, way)}</span></figcaption>${trusted(svg)}</figure>`,
   );
   return markup`<h2>Loss</h2>
-<ul class="legend"><li class="train"><i></i>${TRAIN_LOSS}: as optimised (augmented images, mixed or smoothed labels)</li><li><i></i>${EVAL_LOSS}: cross-entropy of the evaluation images, plain labels</li></ul>
-${way === 'incubation' && markup`<p class="note">A hybrid is the meta model with one stage replaced by the target module in training.</p>`}
+<ul class="legend"><li class="train"><i></i>${TRAIN_LOSS}: as optimised (augmented images, mixed or smoothed labels)</li><li><i></i>${EVAL_LOSS}: cross-entropy on the evaluation images, plain labels</li></ul>
+${way === 'incubation' && markup`<p class="note">A hybrid is the meta model with one stage replaced by the module that is trained.</p>`}
 <div class="panels">${panels}</div>`;
 }
 
@@ -197,8 +197,8 @@ function environment({ machine }: RunSummary): Markup | undefined {
 function reproduction({ seed, phases }: RunSummary): Markup {
   const parts = phases.map(({ phase }, index) => markup`${index > 0 && ', '}<code>--only ${phase}</code>`);
   return markup`<h2>How to reproduce</h2>
-<p>In the run's folder, <code>recipe.json</code> is the recipe as it was used, seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
+<p>In the run's folder, <code>recipe.json</code> is the recipe that was used, with seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
 ${scrolling('Command', markup`<pre class="commands">npx deep-incubation run recipe.json --out again</pre>`)}
-${parts.length > 1 && markup`<p class="note">or phase by phase, each wherever there is room: the same with ${parts}.</p>`}
+${parts.length > 1 && markup`<p class="note">or phase by phase, on any machine: add ${parts}.</p>`}
 <p class="note">Every random number depends on the seed, the phase, the epoch and the sample or step alone, so neither the number of workers nor resuming changes the outcome.</p>`;
 }

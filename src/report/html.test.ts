@@ -131,7 +131,7 @@ test('a run that failed says where and why; what is planned and has not begun is
   const missing = [...document.querySelectorAll('.missing li')].map((item) => item.textContent);
   expect(missing).toEqual([
     'MT/0 failed at step 90 of 188: the loss is <NaN>',
-    'Not begun: MT/1, MT/2, MT/3, FT, E2E.',
+    'Not started: MT/1, MT/2, MT/3, FT, E2E.',
   ]);
 });
 
@@ -158,7 +158,7 @@ test('a run of a recipe without incubation misses no assembled model', async () 
 
 test('a run that has just begun is reported without figures', async () => {
   const { document, files } = await pageOf(runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]));
-  expect(document.querySelector('.missing')?.textContent).toContain('PT is not finished: no step recorded.');
+  expect(document.querySelector('.missing')?.textContent).toContain('PT is not finished: no steps recorded.');
   expect(document.querySelectorAll('svg')).toHaveLength(0);
   expect(files.notes).toEqual(['No figure: the run has no evaluation yet.']);
   expect(existsSync(files.html)).toBe(true);
@@ -292,7 +292,7 @@ test('device hours: of the processes that each result tells of, whoever started 
 });
 
 test.each([
-  ['a given model, fine-tuned', ['FT', 'E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
+  ['a pretrained model, fine-tuned', ['FT', 'E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
   ['the same, not finished', ['E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
   ['end to end alone', ['E2E'], { incubation: 'none' }, 'End to end'],
 ])(
@@ -333,7 +333,7 @@ test('both models are compared image by image where their evaluations kept the i
   write('E2E', 564, hits(20));
   const { text } = await pageOf(root);
   expect(text).toMatch(
-    /level within the uncertainty \(\+0\.00 points, .* compared image by image on 4,000 images\)/,
+    /no difference within the uncertainty \(\+0\.00 points, .* compared image by image on 4,000 images\)/,
   );
   // Of an earlier evaluation, or of one with other results, the images say nothing of the result.
   write('E2E', 500, hits(20));

@@ -22,7 +22,7 @@ export function methodFigure(phases: readonly PhaseStages[]): Markup | undefined
   const stages = Math.max(0, ...phases.map(({ depths }) => depths.length));
   if (stages === 0 || stages > MOST_STAGES) return undefined;
   const height = phases.length * ROW;
-  return markup`<svg class="method" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="The stages of each phase's model; those that are trained are filled">${phases.map(row)}</svg>`;
+  return markup`<svg class="method" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Stages of each phase's model; trained stages are filled">${phases.map(row)}</svg>`;
 }
 
 function row({ phase, depths }: PhaseStages, index: number): Markup {

@@ -3,9 +3,10 @@ import { basename, resolve } from 'node:path';
 import { outputOf, type SlurmJob } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { newestStep } from '../run/checkpoint-store.js';
-import { type FoundStatus, readStatus } from '../run/phase-status.js';
+import { type PhaseStatus, readStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
-import type { PhaseCondition, StandState } from './run-stand.js';
+import type { Status } from '../run/status.js';
+import type { PhaseCondition } from './run-stand.js';
 
 /** Facts about a phase that are known from the run as a whole. */
 export interface Circumstances {
@@ -48,37 +49,38 @@ export function phaseCondition(runDir: string, phase: string, around: Circumstan
 const ORDER = ['failed', 'lost', 'restarting', 'running', 'queued', 'stopped', 'waiting', 'done'] as const;
 
 /** The state of a run, derived from the states of its phases. */
-export function runState(states: readonly StandState[]): StandState {
+export function runState(states: readonly Status[]): Status {
   return ORDER.find((state) => states.includes(state)) ?? 'waiting';
 }
 
-function stateOf(status: FoundStatus, { job, queue, hasBegun }: Circumstances): StandState {
+function stateOf(status: PhaseStatus, { job, queue, hasBegun }: Circumstances): Status {
   const { state } = status;
   if (state === 'done' || state === 'running') return state;
   const neverBegan = state === 'waiting' && status.since === null;
   if (job !== undefined) {
     // Without an answer from the scheduler, a phase that never began may still be queued. Otherwise the folder is enough.
     if (queue === undefined ? neverBegan : queue.has(job.job)) {
-      return status.isLost && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
+      return state === 'lost' && queue?.get(job.job)?.state === 'RUNNING' ? 'restarting' : 'queued';
     }
     if (neverBegan) return 'stopped';
   }
   // Folders of older versions do not contain the state of a phase, but its records show that it began.
   if (neverBegan && hasBegun) return 'stopped';
-  if (state === 'interrupted') return status.isLost ? 'lost' : 'stopped';
   return state;
 }
 
-function toDo(state: StandState, step: number, { hint, next_start: next }: FoundStatus): string {
+function toDo(state: Status, step: number, { hint, next_start: next }: PhaseStatus): string {
   const from =
-    step > 0 ? `goes on from its checkpoint of step ${step.toLocaleString('en-US')}` : 'begins anew';
-  if (state === 'restarting') return `nothing: ${restart(next)}it ${from} by itself`;
-  if (state === 'failed') return `${hint ?? 'see its log'}; after that run again: it ${from}`;
+    step > 0
+      ? `resumes from its checkpoint of step ${step.toLocaleString('en-US')}`
+      : 'starts from the beginning';
+  if (state === 'restarting') return `nothing: ${restart(next)}it ${from} automatically`;
+  if (state === 'failed') return `${hint ?? 'see its log'}; then run again: it ${from}`;
   return `run again: it ${from}`;
 }
 
 function leftError(job: string, printed: string | undefined): string {
-  const how = printed === undefined ? 'left the queue before it began' : 'ended before it began to train';
+  const how = printed === undefined ? 'left the queue before it started' : 'ended before training started';
   return `its Slurm job ${job} ${how}`;
 }
 

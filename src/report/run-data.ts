@@ -4,7 +4,7 @@ import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import type { TaskMetrics } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
-import { type FoundStatus, readStatus } from '../run/phase-status.js';
+import { type PhaseStatus, readStatus } from '../run/phase-status.js';
 import {
   phasesIn,
   type RunFolder,
@@ -79,7 +79,7 @@ interface Planned {
 }
 
 function writtenAgain(root: string): string {
-  return `delete it; written again by: ${ownCommand('run', root)}`;
+  return `delete it, then write it again with: ${ownCommand('run', root)}`;
 }
 
 /** The phases in `plan.json`; empty if the file does not exist. */
@@ -88,7 +88,7 @@ function planIn({ root, plan: path }: RunFolder): Planned[] {
   const { phases } = readJsonObject(path);
   if (Array.isArray(phases) && phases.every((each) => typeof each === 'object' && each !== null))
     return phases;
-  throw new InputError(`${path} is no plan: it has no phases`, {
+  throw new InputError(`${path} is not a valid plan: it has no phases`, {
     hint: writtenAgain(root),
   });
 }
@@ -127,7 +127,7 @@ function missingIn(root: string, parts: Parts): string[] {
   const absent = (phase: string) => !begun.has(phase) && !planned.includes(phase);
   return [
     ...unfinished,
-    ...(waiting.length > 0 ? [`Not begun: ${waiting.join(', ')}.`] : []),
+    ...(waiting.length > 0 ? [`Not started: ${waiting.join(', ')}.`] : []),
     ...(way === 'incubation' && absent('FT') ? ['The assembled model (FT) has not been trained.'] : []),
     ...(way === 'growth' && absent('FT') ? ['The grown model (FT) has not been trained.'] : []),
     ...(way === 'fine_tuning' && absent('FT') ? ['The model (FT) has not been fine-tuned.'] : []),
@@ -142,10 +142,10 @@ interface Parts {
   readonly way: Way;
 }
 
-function unfinishedText({ phase, records }: PhaseMetrics, { state, last_error: error }: FoundStatus): string {
+function unfinishedText({ phase, records }: PhaseMetrics, { state, last_error: error }: PhaseStatus): string {
   const last = records.findLast((record) => record.kind === 'step');
   const steps = last && `step ${last.step.toLocaleString('en-US')} of ${last.steps.toLocaleString('en-US')}`;
-  if (state !== 'failed') return `${phase} is not finished: ${steps ?? 'no step recorded'}.`;
+  if (state !== 'failed') return `${phase} is not finished: ${steps ?? 'no steps recorded'}.`;
   const why =
     error === null ? '' : `: ${error.startsWith(`${phase}: `) ? error.slice(phase.length + 2) : error}`;
   return `${phase} failed ${steps === undefined ? 'before its first step' : `at ${steps}`}${why}`;

@@ -1,23 +1,10 @@
 import type { Metric, Scored } from '../run/metric.js';
-
-/**
- * waiting: for earlier phases, or for its turn; queued: in the scheduler's queue; restarting: its process died and will start
- * again after a pause; stopped: by a user; lost: its process disappeared without recording an end.
- */
-export type StandState =
-  | 'waiting'
-  | 'queued'
-  | 'running'
-  | 'restarting'
-  | 'done'
-  | 'failed'
-  | 'stopped'
-  | 'lost';
+import type { Status } from '../run/status.js';
 
 /** The condition of a phase, without its records. */
 export interface PhaseCondition {
   readonly phase: string;
-  readonly state: StandState;
+  readonly state: Status;
   readonly restarts: number;
   /** Unfinished phases that this phase depends on. */
   readonly waits_for: readonly string[];
@@ -53,7 +40,7 @@ export interface RunStand {
   readonly run: string;
   readonly name: string;
   /** failed: at least one phase failed; running, queued: at least one phase is, and none failed; and so on. */
-  readonly state: StandState;
+  readonly state: Status;
   /** The metric that each phase reports. */
   readonly primary: Metric;
   /** The `run` process that supervises the phases, if there is one. */

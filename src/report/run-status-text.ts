@@ -1,9 +1,10 @@
 import type { createColors } from 'picocolors';
 import { type Metric, scoreOf, scoreText } from '../run/metric.js';
+import type { Status } from '../run/status.js';
 import { duration, EVALUATING } from './format.js';
 import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
-import type { PhaseStand, RunStand, StandState } from './run-stand.js';
+import type { PhaseStand, RunStand } from './run-stand.js';
 import { whereOf } from './where.js';
 
 type Colors = ReturnType<typeof createColors>;
@@ -81,19 +82,17 @@ function without(error: string, phase: string): string {
 /** What to do next with the run as a whole. */
 function conclusion({ state, supervisor, command, report, phases }: RunStand): string[] {
   if (command === null) return report !== null && state === 'done' ? ['', `Report: ${report}`] : [];
-  if (state === 'done') return ['', `For summary and report: ${command}`];
-  if (supervisor !== null) return ['', `Once process ${supervisor.pid} has ended: ${command}`];
+  if (state === 'done') return ['', `To write the summary and report: ${command}`];
+  if (supervisor !== null) return ['', `After process ${supervisor.pid} has ended: ${command}`];
   const isUnderWay = phases.some((phase) => ['running', 'queued', 'restarting'].includes(phase.state));
   return [
     '',
-    isUnderWay
-      ? `To go on with what has stopped: ${command}`
-      : `Nothing of it is known to run. To go on: ${command}`,
+    isUnderWay ? `To resume the stopped phases: ${command}` : `No phase is running. To resume: ${command}`,
   ];
 }
 
 function painter(colors: Colors) {
-  return (state: StandState, text: string): string => {
+  return (state: Status, text: string): string => {
     if (state === 'failed' || state === 'lost') return colors.red(text);
     if (state === 'restarting' || state === 'stopped') return colors.yellow(text);
     if (state === 'running') return colors.cyan(text);

@@ -108,7 +108,7 @@ describe('a phase in trouble says what to do', () => {
       state: 'failed',
       last_error: 'loss is NaN at step 46',
       log: join(run, 'PT/log.txt'),
-      to_do: 'lower training.optimizer.lr; after that run again: it begins anew',
+      to_do: 'lower training.optimizer.lr; then run again: it starts from the beginning',
     });
     expect(runStand(run).state).toBe('failed');
   });
@@ -121,18 +121,18 @@ describe('a phase in trouble says what to do', () => {
       state: 'lost',
       pid: null,
       host: hostname(),
-      last_error: 'the process that supervised it ended without a word',
-      to_do: 'run again: it goes on from its checkpoint of step 90',
+      last_error: 'its supervising process disappeared',
+      to_do: 'run again: it resumes from its checkpoint of step 90',
     });
   });
 
   test('stopped by a person', () => {
     trained('PT', 1);
-    write('PT', { state: 'interrupted' });
+    write('PT', { state: 'stopped' });
     expect(standOf('PT')).toMatchObject({
       state: 'stopped',
       last_error: null,
-      to_do: 'run again: it begins anew',
+      to_do: 'run again: it starts from the beginning',
     });
   });
 
@@ -144,14 +144,14 @@ describe('a phase in trouble says what to do', () => {
     const stand = standOf('PT');
     lock.release();
     expect(stand).toMatchObject({ state: 'restarting', restarts: 2, last_error: 'died of SIGKILL' });
-    expect(stand?.to_do).toBe('nothing: it goes on from its checkpoint of step 90 by itself');
+    expect(stand?.to_do).toBe('nothing: it resumes from its checkpoint of step 90 automatically');
     const soon = new Date(Date.now() + 3_600_000).toISOString();
     const again = await lockFolder(run);
     write('PT', { state: 'restarting', restarts: 2, last_error: 'died of SIGKILL', next_start: soon });
     const waiting = standOf('PT');
     again.release();
     expect(waiting).toMatchObject({ next_start: soon });
-    expect(waiting?.to_do).toMatch(/^nothing: in 3[56]\d\d s it goes on from/);
+    expect(waiting?.to_do).toMatch(/^nothing: in 3[56]\d\d s it resumes from/);
   });
 });
 
@@ -175,7 +175,7 @@ describe('jobs of Slurm', () => {
     const queue = new Map([['12_1', pending]]);
     expect(standOf('MT/1', queue)?.state).toBe('queued');
     trained('MT/1', 1);
-    for (const state of ['running', 'failed', 'interrupted'] as const) {
+    for (const state of ['running', 'failed', 'stopped'] as const) {
       write('MT/1', { state });
       expect(standOf('MT/1', queue)?.state).toBe('queued');
     }
@@ -186,14 +186,14 @@ describe('jobs of Slurm', () => {
   });
 
   test('Slurm has it no more', () => {
-    const gone = 'its Slurm job 12_1 left the queue before it began';
+    const gone = 'its Slurm job 12_1 left the queue before it started';
     expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone, log: null });
     // Its shell has said why, before there was a log.
     mkdirSync(join(run, 'MT/1'), { recursive: true });
     const printed = join(run, 'MT/1/slurm-12_1.txt');
     writeFileSync(printed, 'module: command not found');
     expect(standOf('MT/1', new Map())?.log).toBe(printed);
-    expect(standOf('MT/1', new Map())?.last_error).toBe('its Slurm job 12_1 ended before it began to train');
+    expect(standOf('MT/1', new Map())?.last_error).toBe('its Slurm job 12_1 ended before training started');
     trained('MT/1', 1);
     write('MT/1', { state: 'running' });
     expect(standOf('MT/1', new Map())?.state).toBe('lost');
@@ -218,19 +218,19 @@ describe('what goes on with it', () => {
     const text = standText(runStand(run), pc.createColors(false));
     lock.release();
     expect(text).toContain('PT failed: the loss is NaN');
-    expect(text).toContain(`Once process ${process.pid} has ended: npx deep-incubation run ${run}`);
+    expect(text).toContain(`After process ${process.pid} has ended: npx deep-incubation run ${run}`);
   });
 
   test('the name of a phase is not cut out of that of another', () => {
     trained('MT/1', 1);
-    write('MT/1', { state: 'interrupted', last_error: 'MT/10 failed' });
+    write('MT/1', { state: 'stopped', last_error: 'MT/10 failed' });
     expect(standText(runStand(run), pc.createColors(false))).toContain('MT/1 stopped: MT/10 failed');
   });
 
   test('all is done: the report, or what writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
     const said = () => standText(runStand(run), pc.createColors(false)).split('\n').at(-1);
-    expect(said()).toBe(`For summary and report: npx deep-incubation run ${run}`);
+    expect(said()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
     mkdirSync(join(run, 'report'));
     writeFileSync(join(run, 'report/index.html'), '');
     writeFileSync(join(run, 'summary.json'), '{}');
@@ -254,9 +254,9 @@ test('a page for a person', () => {
     '',
     'MT/0 failed: died of SIGSEGV',
     '  log    RUN/MT/0/log.txt',
-    '  to do  report it; after that run again: it begins anew',
+    '  to do  report it; then run again: it starts from the beginning',
     '',
-    'Nothing of it is known to run. To go on: npx deep-incubation run RUN',
+    'No phase is running. To resume: npx deep-incubation run RUN',
   ]);
 });
 

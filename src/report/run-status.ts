@@ -12,6 +12,7 @@ import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
 import { RECENT, secondsLeft } from '../run/seconds-left.js';
+import type { Status } from '../run/status.js';
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import {
   type Circumstances,
@@ -21,7 +22,7 @@ import {
   runName,
   runState,
 } from './phase-condition.js';
-import type { PhaseStand, RunStand, StandState } from './run-stand.js';
+import type { PhaseStand, RunStand } from './run-stand.js';
 
 /**
  * The state of a run, read from its folder. Whether a process is alive is checked on the same machine only.
@@ -61,7 +62,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
 
 /** Whether the user must start `run` to finish the run. */
 function needsCommand(phases: readonly PhaseStand[], summary: string, isSupervised: boolean): boolean {
-  const are = (...states: StandState[]) => phases.some(({ state }) => states.includes(state));
+  const are = (...states: Status[]) => phases.some(({ state }) => states.includes(state));
   if (are('failed', 'lost', 'stopped')) return true;
   if (isSupervised || are('running', 'queued', 'restarting')) return false;
   return are('waiting') || !existsSync(summary);
@@ -99,8 +100,8 @@ function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs
   if (!existsSync(plan)) return unplannedPhases(runDir);
   const planned = plannedPhases(readJsonObject(plan));
   if (planned === undefined) {
-    throw new InputError(`${plan} is no plan: it has no phases`, {
-      hint: `delete it; written again by: ${ownCommand('run', runDir)}`,
+    throw new InputError(`${plan} is not a valid plan: it has no phases`, {
+      hint: `delete it, then write it again with: ${ownCommand('run', runDir)}`,
     });
   }
   return planned;

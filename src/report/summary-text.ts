@@ -17,7 +17,7 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
   if (way === 'end_to_end') {
     return baseline === undefined
       ? 'The end-to-end training is not finished yet.'
-      : `End to end ${accuracyText(baseline, primary)}; the recipe trains nothing to compare it with.`;
+      : `End to end ${accuracyText(baseline, primary)}; the recipe trains no other model to compare with.`;
   }
   if (own === undefined) {
     if (baseline === undefined) {
@@ -27,7 +27,7 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
     return `End to end ${accuracyText(baseline, primary)}; no finished ${nameInside(name)} to compare it with.`;
   }
   if (baseline === undefined) {
-    return `${name} ${accuracyText(own, primary)}; no finished end-to-end baseline to compare it with.`;
+    return `${name} ${accuracyText(own, primary)}; no finished end-to-end baseline to compare with.`;
   }
   return verdict(summary, { name, own, baseline, primary });
 }
@@ -56,7 +56,7 @@ function verdict(summary: RunSummary, { name, own, baseline, primary }: Sides): 
   if (winner === 'tie') {
     const both =
       ours === theirs ? `${name} and end to end both ${ours}` : `${name} ${ours} and end to end ${theirs}`;
-    const level = summary.difference_interval === undefined ? '' : ': level within the uncertainty';
+    const level = summary.difference_interval === undefined ? '' : ': no difference within the uncertainty';
     return `${both}${level} (${signed(difference)} points, ${certainty}); ${name} took ${cost}.`;
   }
   const lead = `${Math.abs(difference).toFixed(2)} points ahead, ${certainty}`;
@@ -162,7 +162,7 @@ function ratios(incubation: Outcome, baseline: Outcome): string {
     ratio(incubation.seconds, baseline.seconds, TRAIN_TIME),
   ].filter((part) => part !== undefined);
   return parts.length === 0
-    ? 'a cost that was not measured'
+    ? 'an unknown cost'
     : new Intl.ListFormat('en-GB', { type: 'conjunction' }).format(parts);
 }
 

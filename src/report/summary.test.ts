@@ -101,10 +101,10 @@ test('one image in 60 is not a lead, whoever has it', () => {
   expect(ahead.difference_is_paired).toBe(false);
   expect(ahead.incubation?.evaluation_images).toBe(60);
   expect(sentence(ahead)).toBe(
-    'Deep Incubation 68.33 % and end to end 66.67 %: level within the uncertainty (+1.67 points, 95 % interval -14.95 to +18.17, on 60 images); Deep Incubation took 1.00 x the block-passes and 1.00 x the train time.',
+    'Deep Incubation 68.33 % and end to end 66.67 %: no difference within the uncertainty (+1.67 points, 95 % interval -14.95 to +18.17, on 60 images); Deep Incubation took 1.00 x the block-passes and 1.00 x the train time.',
   );
   expect(sentence(behind)).toContain(
-    'level within the uncertainty (-1.67 points, 95 % interval -18.17 to +14.95,',
+    'no difference within the uncertainty (-1.67 points, 95 % interval -18.17 to +14.95,',
   );
 });
 

@@ -12,7 +12,7 @@ export function whereOf({ state, waits_for: needs, job, pid, host }: Placed, isS
   const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
   const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
   const isTurn = isSupervised && state === 'waiting' && needs.length === 0;
-  return [...slurm, ...process, ...waiting, ...(isTurn ? ['for its turn'] : [])].join(', ');
+  return [...slurm, ...process, ...waiting, ...(isTurn ? ['next in line'] : [])].join(', ');
 }
 
 function after(needs: readonly string[]): string[] {

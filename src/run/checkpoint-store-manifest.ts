@@ -57,8 +57,8 @@ export function verify(
     const value: unknown = JSON.parse(readSmallText(path));
     const { format, step } = Object(value);
     if (format !== FORMAT)
-      return { reason: `manifest.json has format ${format}, this program reads ${FORMAT}` };
-    if (String(step) !== basename(folder)) return { reason: `manifest.json is of step ${step}` };
+      return { reason: `manifest.json has format ${format}, but this program reads ${FORMAT}` };
+    if (String(step) !== basename(folder)) return { reason: `manifest.json belongs to step ${step}` };
     const parsed = manifestSchema.safeParse(value);
     if (!parsed.success) {
       const [{ path: key, message }] = parsed.error.issues;
@@ -98,14 +98,14 @@ export function sizeDamage(
   file: string,
   expected: FileFingerprint | undefined,
 ): string | undefined {
-  if (expected === undefined) return `manifest.json does not name ${file}`;
+  if (expected === undefined) return `manifest.json does not list ${file}`;
   if (!existsSync(path)) return `${file} is missing`;
   const bytes = statSync(path).size;
   return bytes === expected.bytes ? undefined : `${file} has ${bytes} bytes instead of ${expected.bytes}`;
 }
 
 function hashDamage(file: string, hash: string, expected: FileFingerprint | undefined): string | undefined {
-  return hash === expected?.sha256 ? undefined : `${file} does not have the hash in manifest.json`;
+  return hash === expected?.sha256 ? undefined : `the hash of ${file} differs from manifest.json`;
 }
 
 /**

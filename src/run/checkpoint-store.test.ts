@@ -107,7 +107,7 @@ test.each<[string, string, (folder: string) => void]>([
   ['a truncated model', 'model.safetensors has', (f) => truncateSync(join(f, 'model.safetensors'), 60)],
   [
     'a changed byte',
-    'model.safetensors does not have the hash',
+    'the hash of model.safetensors differs',
     (f) => flipLastByte(join(f, 'model.safetensors')),
   ],
   ['a lost optimizer', 'optimizer.safetensors is missing', (f) => rmSync(join(f, 'optimizer.safetensors'))],
@@ -239,7 +239,7 @@ test('a whole checkpoint under the name of another step is none', () => {
   save(9);
   cpSync(join(root, '9'), join(root, '10'), { recursive: true });
   expect(latestCheckpoint(phase).skipped).toEqual([
-    { folder: join(root, '10'), reason: 'manifest.json is of step 9' },
+    { folder: join(root, '10'), reason: 'manifest.json belongs to step 9' },
   ]);
 });
 
@@ -275,7 +275,7 @@ test('a phase folder that was deleted does not come back', () => {
   save(1);
   rmSync(phase, { recursive: true });
   expect(() => save(2)).toThrow(
-    expect.objectContaining({ name: 'RunError', message: expect.stringContaining('not there any more') }),
+    expect.objectContaining({ name: 'RunError', message: expect.stringContaining('no longer exists') }),
   );
   expect(existsSync(phase)).toBe(false);
 });
@@ -290,7 +290,7 @@ test('a full disk is a run error that names the checkpoint; those before stay, n
     expect.objectContaining({
       name: 'RunError',
       message: expect.stringContaining(join(root, '2')),
-      hint: expect.stringContaining('Nothing written before is lost'),
+      hint: expect.stringContaining('Data written before is intact'),
     }),
   );
   expect(readdirSync(root).sort()).toEqual(['1', 'latest']);

@@ -24,7 +24,7 @@ test.each(WRITERS)('%s does not bring a deleted run back', (name, write) => {
   write();
   expect(readdirSync(join(run, 'PT'))).toEqual([name]);
   rmSync(run, { recursive: true });
-  expect(write).toThrow('it is not there any more');
+  expect(write).toThrow('it no longer exists');
   expect(existsSync(run)).toBe(false);
 });
 

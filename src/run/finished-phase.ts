@@ -72,7 +72,7 @@ function lostWeights({ runDir, phase, phaseFolder, step, reason }: Loss): LostWe
   const hint =
     older === undefined || olderStep === undefined
       ? `restore it from a copy, or train the phase again: ${ownCommand('redo', runDir, phase)}`
-      : `train its missing steps again: ${ownCommand('run', runDir, '--only', phase)}; the checkpoint before it is ${older.folder}`;
+      : `repeat its missing steps: ${ownCommand('run', runDir, '--only', phase)}; the previous checkpoint is ${older.folder}`;
   const folder = join(phaseFolder, 'checkpoints', String(step));
   return new LostWeights(
     `${phaseFolder} is done after ${step} steps, but its checkpoint of step ${step} cannot be used: ${folder}: ${reason}`,

@@ -110,7 +110,7 @@ test('a file that was deleted is not begun anew', () => {
   const log = write(3);
   rmSync(path);
   expect(() => log.append(RECORDS[3])).toThrow(RunError);
-  expect(() => log.append(RECORDS[3])).toThrow(`Cannot write ${path}: it is not there any more.`);
+  expect(() => log.append(RECORDS[3])).toThrow(`Cannot write ${path}: it no longer exists.`);
   expect(existsSync(path)).toBe(false);
 });
 
@@ -164,7 +164,7 @@ test(
     expect(() => log.append(RECORDS[1])).toThrow(
       expect.objectContaining({
         message: expect.stringContaining(path),
-        hint: expect.stringContaining('Nothing written before is lost'),
+        hint: expect.stringContaining('Data written before is intact'),
       }),
     );
   },

@@ -35,16 +35,16 @@ test('what was written is read, while a process holds the run', async () => {
   writeStatus(runDir, 'PT', RUNNING);
   expect(readStatus(runDir, 'PT')).toMatchObject({ ...RUNNING, host: hostname() });
   lock.release();
-  expect(readStatus(runDir, 'PT')).toMatchObject({ ...RUNNING, state: 'interrupted', pid: null });
+  expect(readStatus(runDir, 'PT')).toMatchObject({ ...RUNNING, state: 'lost', pid: null });
 });
 
 test('lost with its supervisor: it says so', () => {
   begin();
   writeStatus(runDir, 'PT', { ...RUNNING, last_error: null });
-  expect(readStatus(runDir, 'PT').last_error).toBe('the process that supervised it ended without a word');
+  expect(readStatus(runDir, 'PT').last_error).toBe('its supervising process disappeared');
 });
 
-test.each(['failed', 'interrupted', 'waiting'] as const)('%s stays so without a supervisor', (state) => {
+test.each(['failed', 'stopped', 'waiting'] as const)('%s stays so without a supervisor', (state) => {
   begin();
   writeStatus(runDir, 'PT', { ...RUNNING, pid: null, state });
   expect(readStatus(runDir, 'PT').state).toBe(state);

@@ -6,9 +6,11 @@ import { writeJsonAtomic } from '../files/atomic.js';
 import { liveHolder } from '../files/folder-lock.js';
 import { readSmallText } from '../files/small-file.js';
 import { runFolder } from './run-folder.js';
+import { STATUSES } from './status.js';
 
 const schema = z.object({
-  state: z.enum(['waiting', 'running', 'restarting', 'done', 'failed', 'interrupted']),
+  /** Older versions wrote `interrupted` for `stopped`. */
+  state: z.preprocess((state) => (state === 'interrupted' ? 'stopped' : state), z.enum(STATUSES)),
   /** Pid of the phase's process, while it runs. */
   pid: z.int().nullable(),
   host: z.string(),
@@ -27,9 +29,8 @@ const schema = z.object({
 });
 
 /**
- * `status.json` of a phase: its state, written by its supervisor at every change of `state`.
- * `waiting`: for its turn; `restarting`: its process died and is started again after a pause; `interrupted`: stopped by a
- * person, or ended with its supervisor; it can be resumed.
+ * `status.json` of a phase: its state, written by its supervisor at every change of `state`. A supervisor never writes `queued`
+ * or `lost`: these are found by comparing the file with the scheduler's queue and the live processes.
  */
 export type PhaseStatus = z.infer<typeof schema>;
 
@@ -51,18 +52,12 @@ export function writeStatus(
   }
 }
 
-/** A status as found in a run folder. */
-export interface FoundStatus extends PhaseStatus {
-  /** The file says that the phase is running, but no process is alive: it was lost, not stopped. */
-  readonly isLost?: true;
-}
-
 /**
  * Reads a phase's state from the run folder. A phase with a result is done, and one that a live process holds is running. If
- * its file says running or restarting, but no live process holds the phase or the run, it is interrupted. A phase without a
+ * its file says running or restarting, but no live process holds the phase or the run, it is lost. A phase without a
  * readable file is waiting.
  */
-export function readStatus(runDir: string, phase: string): FoundStatus {
+export function readStatus(runDir: string, phase: string): PhaseStatus {
   const status = written(runDir, phase) ?? { ...NOTHING, host: hostname() };
   const { result, root } = runFolder(runDir).phase(phase);
   if (existsSync(result)) return { ...status, state: 'done', pid: null };
@@ -72,15 +67,14 @@ export function readStatus(runDir: string, phase: string): FoundStatus {
   if (!isUnderWay || liveHolder(runDir) !== undefined) return status;
   return {
     ...status,
-    state: 'interrupted',
+    state: 'lost',
     pid: null,
     last_error: status.last_error ?? LOST,
-    isLost: true,
   };
 }
 
 const NOTHING = { state: 'waiting', pid: null, restarts: 0, last_error: null, since: null } as const;
-const LOST = 'the process that supervised it ended without a word';
+const LOST = 'its supervising process disappeared';
 
 function written(runDir: string, phase: string): PhaseStatus | undefined {
   try {

@@ -113,11 +113,11 @@ export function readResult(
   const wrong = [...RESULT_NUMBERS, ...named, ...others].find((key) => typeof value[key] !== 'number');
   if (wrong !== undefined) throw new InputError(`${path}: "${wrong}" is missing or not a number.`, { hint });
   if (typeof value.phase !== 'string') {
-    throw new InputError(`${path}: "phase" is missing or not a phase's name.`, { hint });
+    throw new InputError(`${path}: "phase" is missing or not the name of a phase.`, { hint });
   }
   if (value.phase !== phase) {
-    throw new InputError(`${path} is of ${JSON.stringify(value.phase)}, not of ${phase}`, {
-      hint: `The folder of another phase was copied here: restore its own, or remove ${runFolder(root).phase(phase).root}.`,
+    throw new InputError(`${path} belongs to ${JSON.stringify(value.phase)}, not to ${phase}`, {
+      hint: `The folder of another phase was copied here: restore the original, or remove ${runFolder(root).phase(phase).root}.`,
     });
   }
   return value as unknown as PhaseResult;
@@ -146,8 +146,8 @@ export function readJsonObject(path: string): Readonly<Record<string, unknown>> 
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>;
   }
-  throw new InputError(`${path} is damaged: it does not hold a JSON object`, {
-    hint: 'Restore it from a copy, or begin in another folder.',
+  throw new InputError(`${path} is damaged: it does not contain a JSON object`, {
+    hint: 'Restore it from a copy, or start in another folder.',
   });
 }
 

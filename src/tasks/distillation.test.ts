@@ -149,7 +149,7 @@ describe('the teacher', () => {
       const { target } = task.prepare(batch);
       const logits = f64(fixture.logits.two, shapes.two);
       expect(() => task.loss(logits, target)).toThrow(InputError);
-      expect(() => task.loss(logits, target)).toThrow('the teacher knows 3 classes, the model 5');
+      expect(() => task.loss(logits, target)).toThrow('the teacher has 3 classes, but the model has 5');
     });
   });
 

@@ -52,7 +52,7 @@ export function distillation<Own>(
 ): Task<DistillationTarget<Own>> {
   const { teacher, alpha, tau } = options;
   requireWithin('alpha', alpha, 0, 1);
-  if (!(tau > 0)) throw new InputError(`tau is ${tau}`, { hint: 'give a temperature above 0' });
+  if (!(tau > 0)) throw new InputError(`tau is ${tau}`, { hint: 'the temperature must be above 0' });
   const predict = task.predict?.bind(task);
   const judging = { training: false, generator: new Generator(), key: [] };
   const taught =
@@ -94,7 +94,7 @@ function hardLoss(logits: Tensor, teaching: Tensor): Tensor {
 function checkClasses(teaching: Tensor, student: Tensor): void {
   const [known, wanted] = [teaching, student].map(({ shape }) => shape[1]);
   if (known === wanted) return;
-  throw new InputError(`the teacher knows ${known} classes, the model ${wanted}`, {
-    hint: 'take a teacher that was trained on the same classes',
+  throw new InputError(`the teacher has ${known} classes, but the model has ${wanted}`, {
+    hint: 'use a teacher that was trained on the same classes',
   });
 }

@@ -91,7 +91,7 @@ function held(what: string, make: () => Handle): { readonly handle: Handle; free
   let isFreed = false;
   return {
     get handle() {
-      if (isFreed) throw new Error('the process group was closed before');
+      if (isFreed) throw new Error('the process group is closed');
       return handle;
     },
     free() {

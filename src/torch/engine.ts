@@ -31,7 +31,7 @@ export function deviceAmong(wish: string, cudaDevices: number): string {
   const number = Number(index[1] ?? 0);
   if (number < cudaDevices) return `cuda:${number}`;
   const found = cudaDevices === 0 ? 'no GPU' : `${cudaDevices} GPU${cudaDevices > 1 ? 's' : ''}`;
-  throw new InputError(`run.device ${wish}: libtorch sees ${found} here`, {
+  throw new InputError(`run.device ${wish}: libtorch found ${found}`, {
     hint: 'run `npx deep-incubation doctor` to see what was found',
   });
 }

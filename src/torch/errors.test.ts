@@ -8,7 +8,7 @@ const OOM =
 const ADVICE = 'CUDA kernel errors might be asynchronously reported at some other API call.';
 
 test.each([
-  [OOM, 'GPU 1 is out of memory: 20.00 GiB more are needed, 5.44 GiB of 79.10 GiB are free'],
+  [OOM, 'GPU 1 is out of memory: 20.00 GiB needed, 5.44 GiB of 79.10 GiB free'],
   [`CUDA error: out of memory\n${ADVICE}`, 'the GPU is out of memory: CUDA error: out of memory'],
   [
     'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`',
@@ -16,7 +16,7 @@ test.each([
   ],
   [
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 3221225472 bytes. Error code 12 (Cannot allocate memory)",
-    'the machine is out of memory: 3.00 GiB more are needed',
+    'the machine is out of memory: 3.00 GiB needed',
   ],
   ['std::bad_alloc', 'the machine is out of memory'],
 ])('memory: %s', (said, message) => {

@@ -64,7 +64,7 @@ export function failedCall(call: string, error: unknown): DeepIncubationError {
     return new OutOfMemoryError(`${call}: ${lack}`, { hint: LESS_MEMORY, cause: error });
   if (isBroken(said)) return new GpuError(`${call}: ${said}`, { hint: START_AGAIN, cause: error });
   const hint = /at start of device string|Invalid device string/.test(said)
-    ? 'a device is cpu, cuda, or cuda:1, the second GPU'
+    ? 'a device is cpu, cuda or cuda:<n>; cuda:1 is the second GPU'
     : undefined;
   return new TorchError(`${call}: ${said}`, { hint, cause: error });
 }
@@ -72,7 +72,7 @@ export function failedCall(call: string, error: unknown): DeepIncubationError {
 const LESS_MEMORY =
   'lower training.batch_size (total_batch keeps the size of a step), set training.activation_checkpointing or ' +
   'precision bfloat16, or run fewer phases at a time (run.parallel)';
-const START_AGAIN = 'start it again: `run` does so by itself, from the last checkpoint';
+const START_AGAIN = 'start it again from the last checkpoint; `run` does so automatically';
 
 /** A short text for libtorch's out-of-memory errors; undefined for other errors. */
 function lackOfMemory(said: string): string | undefined {
@@ -82,11 +82,11 @@ function lackOfMemory(said: string): string | undefined {
     );
   if (cuda !== null) {
     const [, wanted, gpu, total, free] = cuda;
-    return `GPU ${gpu} is out of memory: ${wanted} more are needed, ${free} of ${total} are free`;
+    return `GPU ${gpu} is out of memory: ${wanted} needed, ${free} of ${total} free`;
   }
   const cpu = /DefaultCPUAllocator: can't allocate memory: you tried to allocate (\d+) bytes/.exec(said);
   if (cpu !== null) {
-    return `the machine is out of memory: ${(Number(cpu[1]) / 2 ** 30).toFixed(2)} GiB more are needed`;
+    return `the machine is out of memory: ${(Number(cpu[1]) / 2 ** 30).toFixed(2)} GiB needed`;
   }
   if (/std::bad_alloc/.test(said)) return 'the machine is out of memory';
   return /out of memory|STATUS_ALLOC_FAILED/.test(said) ? `the GPU is out of memory: ${said}` : undefined;

@@ -46,11 +46,11 @@ test('what libtorch prints besides does not count', async () => {
 
 test.each([
   ['throw new Error("CUDA driver initialization failed");', 'CUDA driver initialization failed'],
-  ['process.kill(process.pid, "SIGSEGV"); for (;;);', 'the process that asked it died of SIGSEGV'],
+  ['process.kill(process.pid, "SIGSEGV"); for (;;);', 'its process died of SIGSEGV'],
 ])('libtorch that fails with %s is no machine without GPUs', async (engine, reason) => {
   const failure = await countGpus({}, machine(['nvidia0'], engine)).catch((error) => error);
   expect(failure).toBeInstanceOf(RunError);
-  expect(failure.message).toMatch(/^libtorch does not say how many GPUs there are: /);
+  expect(failure.message).toMatch(/^libtorch failed to count the GPUs: /);
   expect(failure.message).toContain(reason);
   expect(failure.hint).toContain('doctor');
 });

@@ -32,8 +32,8 @@ export async function countGpus(env: NodeJS.ProcessEnv = process.env, places: Pl
     });
     return Number(stdout.split('\n').at(-1));
   } catch (error) {
-    throw new RunError(`libtorch does not say how many GPUs there are: ${reasonOf(error)}`, {
-      hint: 'run `npx deep-incubation doctor`; with run.device cpu no GPU is looked for',
+    throw new RunError(`libtorch failed to count the GPUs: ${reasonOf(error)}`, {
+      hint: 'run `npx deep-incubation doctor`; with run.device cpu, GPUs are not counted',
       cause: error,
     });
   }
@@ -42,7 +42,7 @@ export async function countGpus(env: NodeJS.ProcessEnv = process.env, places: Pl
 function reasonOf(error: unknown): string {
   const { killed, signal } = error as { killed?: boolean; signal?: NodeJS.Signals };
   if (killed) return `no answer in ${PATIENCE_MS / 1000} s`;
-  if (signal) return `the process that asked it died of ${signal}`;
+  if (signal) return `its process died of ${signal}`;
   return /^\w*Error: (.*)$/m.exec(errorText(error))?.[1] ?? errorText(error).split('\n', 1)[0];
 }
 

@@ -165,14 +165,14 @@ export interface EngineInfo {
 export const addonPath = fileURLToPath(new URL('../../native/build/deep_incubation.node', import.meta.url));
 
 function load(): Native {
-  const hint = 'run `npx deep-incubation setup`: it finds or fetches libtorch and builds the addon';
+  const hint = 'run `npx deep-incubation setup`: it finds or downloads libtorch and builds the addon';
   if (!existsSync(addonPath)) throw new InputError(`the native addon is not built: ${addonPath}`, { hint });
   limitSpinning(process.env);
   try {
     return createRequire(import.meta.url)(addonPath) as Native;
   } catch (error) {
     throw new InputError(
-      `the native addon does not load, libtorch is missing or changed: ${errorText(error)}`,
+      `the native addon failed to load; libtorch is missing or was changed: ${errorText(error)}`,
       {
         hint,
         cause: error,

@@ -46,7 +46,9 @@ export function scope<T>(work: () => T): T {
     release(made);
     // The promise will probably reject because of the freed tensors, and no caller handles it.
     result.catch(() => {});
-    throw new TypeError('scope() takes a synchronous function: it would free tensors that are still in use');
+    throw new TypeError(
+      'scope() needs a synchronous function: otherwise it would free tensors that are still in use',
+    );
   }
   for (const tensor of ownedIn(result)) if (made.delete(tensor)) own(tensor);
   release(made);

@@ -30,7 +30,7 @@ export class Tensor implements Owned {
     if (this.#handle === FREED) {
       const what = this.#shape === undefined ? '' : ` (shape [${this.#shape.join(', ')}])`;
       throw new FreedTensorError(`a tensor${what} was used after it was freed`, {
-        hint: 'return it from its scope, or keep(tensor), to use it later',
+        hint: 'to use it later, return it from its scope, or call keep(tensor)',
       });
     }
     return this.#handle;

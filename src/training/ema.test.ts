@@ -148,7 +148,7 @@ describe('swapped', () => {
     for (const use of uses) expect(() => average.swapped(use)).toThrow(RunError);
     await average.swapped(async () => {
       await Promise.resolve();
-      for (const use of uses) expect(use).toThrow('while the model has them in use');
+      for (const use of uses) expect(use).toThrow('while the model is using them');
     });
     expect(values()).toEqual(raw);
     expect(average.state()).toEqual(state);
@@ -187,7 +187,7 @@ describe('state', () => {
     const before = average.state();
     const without = new Map([...before].filter(([name]) => name !== 'ema.a.bias'));
     expect(() => average.load(without)).toThrow(InputError);
-    expect(() => average.load(without)).toThrow('the state of the averaged weights lacks ema.a.bias');
+    expect(() => average.load(without)).toThrow('the state of the averaged weights has no ema.a.bias');
     expect(average.state()).toEqual(before);
   });
 

@@ -78,7 +78,7 @@ export function ema(
     isSwapped = !isSwapped;
   };
   const assertInPlace = (what: string) => {
-    if (isSwapped) throw new RunError(`${what} of averaged weights while the model has them in use`);
+    if (isSwapped) throw new RunError(`${what} of averaged weights while the model is using them`);
   };
 
   return {

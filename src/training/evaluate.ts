@@ -67,7 +67,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     for (const [name, sum] of Object.entries(score)) totals.set(name, (totals.get(name) ?? 0) + sum);
     images += batch.size;
   }
-  if (images === 0) throw new RunError('there are no images to evaluate on');
+  if (images === 0) throw new RunError('no images to evaluate on');
   const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
   return { ...task.summarize(sums, images), loss: sums.loss / images, images };
 }

@@ -16,7 +16,7 @@ export function frozenBy(patterns: readonly string[], names: readonly string[]):
     );
     if (matched.length === 0) {
       throw new InputError(`freeze: the pattern ${pattern} matches no parameter of the model`, {
-        hint: `a pattern matches whole names, such as ${names[0]}; * stands for any part of one`,
+        hint: `a pattern must match a whole name, such as ${names[0]}; * matches any characters`,
       });
     }
     return matched;
@@ -27,7 +27,7 @@ export function frozenBy(patterns: readonly string[], names: readonly string[]):
 /** The error of patterns that leave a phase without a parameter to train. */
 export function nothingLeft(patterns: readonly string[]): InputError {
   return new InputError(`freeze: ${patterns.join(', ')} leave no parameter to train`, {
-    hint: 'leave out a pattern, or give freeze only to the phases that train something else: phases.FT.freeze, phases.modules.0.freeze',
+    hint: 'remove a pattern, or set freeze only for the phases that still train something: phases.FT.freeze, phases.modules.0.freeze',
   });
 }
 

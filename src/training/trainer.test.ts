@@ -250,7 +250,7 @@ describe('what stops the loop', () => {
 
   test('data that ends early', async () => {
     const { error, done } = await failure({ accumulate: 2, batches: batches(0, 7) });
-    expect(error.message).toBe('MT/1: the data ended at step 3 of 6');
+    expect(error.message).toBe('MT/1: ran out of data at step 3 of 6');
     expect(done).toBe(3);
   });
 

@@ -118,7 +118,7 @@ export async function train(given: TrainOptions): Promise<void> {
         const waiting = performance.now();
         const { value: batch, done } = await batches.next();
         dataMilliseconds += performance.now() - waiting;
-        if (done) throw new RunError(`${options.phase}: the data ended at step ${step} of ${steps}`);
+        if (done) throw new RunError(`${options.phase}: ran out of data at step ${step} of ${steps}`);
         const isLast = micro === accumulate - 1;
         // The same keys as if one process computed all micro-batches.
         const key = [...dropPathKey, step, rank * accumulate + micro];
@@ -166,7 +166,7 @@ function withDefaults(options: TrainOptions) {
     requireWhole(name, value, 0);
   requireWhole('accumulate', accumulate, 1);
   if (clipGrad !== null && !(clipGrad > 0)) {
-    throw new InputError(`clipGrad is ${clipGrad}`, { hint: 'give a bound above 0, or null for none' });
+    throw new InputError(`clipGrad is ${clipGrad}`, { hint: 'it must be above 0, or null for no clipping' });
   }
   return { ...options, fromStep, accumulate, clipGrad, precision, device, generator };
 }
@@ -175,7 +175,7 @@ function withDefaults(options: TrainOptions) {
 function checkedRate(lr: number, phase: string, step: number): number {
   if (Number.isFinite(lr) && lr >= 0) return lr;
   throw new InputError(`${phase}: the learning rate is ${lr} at step ${step + 1}`, {
-    hint: 'the schedule gives a number of at least 0 for every step from 0',
+    hint: 'the schedule must return a number of at least 0 for every step from 0',
   });
 }
 

@@ -54,7 +54,7 @@ export function joinRows(parts: readonly LazyTensor[], where: string): LazyTenso
   for (const part of parts) {
     if (part.shape.length === 0 || part.dtype !== dtype || String(part.shape.slice(1)) !== String(rest)) {
       const each = parts.map((one) => `${one.dtype} [${one.shape}]`).join(', ');
-      throw new InputError(`${where}: ${each} cannot be joined to one tensor`);
+      throw new InputError(`${where}: ${each} cannot be concatenated`);
     }
   }
   const joined = [parts.reduce((rows, part) => rows + part.shape[0], 0), ...rest];

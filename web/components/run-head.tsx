@@ -2,7 +2,7 @@ import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
 import { TRAIN_TIME } from '../../src/report/labels';
 import { WAY_NAMES } from '../../src/report/way';
-import { capitalised, percent, STATE_WORDS } from '../look';
+import { capitalised, percent } from '../look';
 import { StateMark } from './state-mark';
 
 /** The model that FT trains. */
@@ -27,8 +27,7 @@ export function RunHead({ run }: { run: RunState }) {
       {troubled.map(({ phase, state, last_error, to_do, step, steps }) => (
         <div class={`alert${state === 'failed' || state === 'lost' ? '' : ' mild'}`} role="alert" key={phase}>
           <b>
-            {phase} {STATE_WORDS[state]} at step {step.toLocaleString('en-US')} of{' '}
-            {steps.toLocaleString('en-US')}.
+            {phase} {state} at step {step.toLocaleString('en-US')} of {steps.toLocaleString('en-US')}.
           </b>
           {last_error !== null && <span>{last_error}</span>}
           <span class="quiet">To do: {to_do}.</span>

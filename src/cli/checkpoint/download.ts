@@ -24,7 +24,7 @@ export async function downloaded(name: string, note: (line: string) => void): Pr
     });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
-    throw stop.blame(new Interrupted(`the download of ${name} was stopped`), 'nothing half-written was kept');
+    throw stop.blame(new Interrupted(`the download of ${name} was interrupted`), 'no partial file was kept');
   } finally {
     block.draw([]);
   }

@@ -22,17 +22,17 @@ export async function cancel(runDir: string): Promise<void> {
   const { here, elsewhere } = holders(runDir, jobs.length > 0);
   for (const { holder, what } of here) {
     process.kill(holder.pid, 'SIGTERM');
-    print(`${what}: process ${holder.pid} saves a checkpoint and leaves`);
+    print(`${what}: process ${holder.pid} saves a checkpoint and exits`);
   }
   for (const { folder, holder, what } of here) await gone(folder, holder, what);
   if (elsewhere.length > 0) {
     const [{ holder, what }] = elsewhere;
-    throw new RunError(`${what} runs on ${holder.host}, process ${holder.pid}: not stopped from here`, {
-      hint: `give the same command on ${holder.host}`,
+    throw new RunError(`${what} runs on ${holder.host} (process ${holder.pid}) and was not stopped`, {
+      hint: `run the same command on ${holder.host}`,
     });
   }
-  if (here.length + jobs.length === 0) print('Nothing of it runs.');
-  else print('Stopped. The same `run` again goes on from there.');
+  if (here.length + jobs.length === 0) print('No phase of this run is running.');
+  else print('Stopped. The same `run` command resumes it.');
 }
 
 /** @returns ids of the cancelled jobs */
@@ -75,8 +75,8 @@ async function gone(folder: string, { pid }: Holder, what: string): Promise<void
   const end = performance.now() + PATIENCE_MS;
   while (liveHolder(folder)?.pid === pid) {
     if (performance.now() > end) {
-      throw new RunError(`${what}: process ${pid} has not left after ${PATIENCE_MS / 1000} s`, {
-        hint: 'it may still save a checkpoint: ask again with `status`; kill -9 ends it at once, and loses the steps since the last checkpoint',
+      throw new RunError(`${what}: process ${pid} is still running after ${PATIENCE_MS / 1000} s`, {
+        hint: 'it may still be saving a checkpoint: check again with `status`; kill -9 ends it at once, and loses the steps since the last checkpoint',
       });
     }
     await sleep(LOOK_MS);

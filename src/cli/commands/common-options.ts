@@ -6,22 +6,22 @@ import { SPLIT_CHOICES } from '../../data/splits.js';
 export const CHECKPOINT =
   'run, phase of a run (RUN/FT), RUN/FT/best, checkpoint folder, .safetensors, .pth or .bin, Hugging Face folder, hf:owner/repo[/file]';
 export const CLASSES =
-  "names of the model's classes, by label: a text or JSON file, a run, images it was trained on; number: folders are named by label";
-export const SET = 'replace a setting of the recipe; repeatable; values are YAML';
+  "the model's class names in label order: a text or JSON file, a run, or the images it was trained on; number: folders are named by label";
+export const SET = 'override a setting of the recipe; repeatable; values are YAML';
 
 /** The part of a data set that a command reads. */
 export const SPLIT = new Option(
   '--split <part>',
-  'part of the data set; all: the folders are classes, whatever they are called (default: val)',
+  'split of the data set; all: every folder is a class, whatever its name (default: val)',
 ).choices(SPLIT_CHOICES);
 export const ACCEPT_DATA_CHANGE =
-  'go on though the images are not those that the run was trained on; what differs is recorded';
+  'continue although the images are not those that the run was trained on; the difference is recorded';
 
 /** Selects the averaged or plain weights of a file that contains both. */
 export function weightsOption() {
   return new Option(
     '--weights <kind>',
-    'of a file with averaged and plain weights: ema or raw (default: averaged)',
+    'which weights to use of a file with averaged and plain weights: ema or raw (default: ema)',
   ).choices(['ema', 'raw'] as const);
 }
 

@@ -87,7 +87,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     classNames: named?.names,
   });
   if (card?.isWritten === false)
-    note(`${card.path} exists: the model card was not written (--force overwrites it)`);
+    note(`${card.path} exists: did not write the model card (--force overwrites it)`);
 
   finish({
     checkpoint,
@@ -159,12 +159,14 @@ function requireFree(out: string, to: Layout, force: boolean): void {
   const isFolder = to === 'huggingface';
   if (statSync(out).isDirectory() !== isFolder) {
     const [is, written] = isFolder ? ['file', 'folder'] : ['folder', 'file'];
-    throw new InputError(`${out} is a ${is}, ${to} is written as a ${written}`, {
-      hint: 'give another place for it',
+    throw new InputError(`${out} is a ${is}, but the format ${to} is written as a ${written}`, {
+      hint: 'choose another output path',
     });
   }
   if (force || (isFolder && readdirSync(out).length === 0)) return;
-  throw new InputError(`${out} exists already`, { hint: 'give another place, or --force to overwrite it' });
+  throw new InputError(`${out} already exists`, {
+    hint: 'choose another output path, or --force to overwrite it',
+  });
 }
 
 /** Facts besides the weights that the output format can store. */

@@ -89,11 +89,11 @@ describe('something wrong: exit 1', () => {
     expect(exitCode).toBe(1);
     expect(stdout).toContain('28 images of 2 classes, 25 of them unreadable');
     const lines = stdout.slice(stdout.indexOf('problem: ')).split('\n');
-    expect(lines[0]).toBe('problem: images that cannot be read: 25');
+    expect(lines[0]).toBe('problem: unreadable images: 25');
     expect(lines[1]).toMatch(new RegExp(`^  ${at('train/dog/10.png')}: .*not an image but text`));
     expect(lines.slice(21)).toEqual([
       '  and 5 more: --json lists all',
-      'problem: images in train and in val: 1',
+      'problem: images in both train and val: 1',
       `  2 images with the same bytes, in train and in val: ${at('train/cat/0.png')}, ${at('val/cat/9.png')}`,
       '',
     ]);

@@ -58,10 +58,10 @@ function partRows(name: string, part: PartSummary): string[][] {
     ['  of a class', ofClass],
     ...(part.turned === 0
       ? []
-      : [['  turned', `${count(part.turned)} images by EXIF, which data.exif: apply heeds`]]),
+      : [['  turned', `${count(part.turned)} images by EXIF (only with data.exif: apply)`]]),
     ...(part.grey16 === 0
       ? []
-      : [['  16-bit grey', `${count(part.grey16)} images, white above 255 but for data.grey16: scale`]]),
+      : [['  16-bit grey', `${count(part.grey16)} images (clipped at 255 unless data.grey16 is scale)`]]),
     ...(widths === null || heights === null
       ? []
       : [
@@ -78,16 +78,16 @@ function pixels({ min, p5, median, p95, max }: Spread): string {
 
 const TITLES: Readonly<Record<DataProblem['kind'], string>> = {
   damaged: 'cannot be opened',
-  missing_part: 'parts that are missing',
-  refused: 'a run refuses it',
-  unreadable: 'images that cannot be read',
-  wrong_extension: 'images of another format than their name says',
+  missing_part: 'missing splits',
+  refused: 'not usable in a run',
+  unreadable: 'unreadable images',
+  wrong_extension: 'images with a wrong extension',
   empty_class: 'classes without images',
-  unknown_class: 'classes of val that train lacks',
-  leak: 'images in train and in val',
-  duplicate: 'images more than once',
-  extreme_shape: 'images too long and narrow',
-  tiny: 'images much smaller than the others',
+  unknown_class: 'classes in val but not in train',
+  leak: 'images in both train and val',
+  duplicate: 'duplicate images',
+  extreme_shape: 'images with an extreme aspect ratio',
+  tiny: 'unusually small images',
 };
 
 /** Maximum number of problems listed per kind; --json lists all. */

@@ -122,7 +122,7 @@ function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
   const largest = largestWeight(file.stages);
   const of = largest ? `; the largest weight is ${largest.value.toExponential(1)}, in ${largest.name}` : '';
   throw new RunError(`${name}: the loss is not finite (${loss}), although all weights are${of}`, {
-    hint: 'the training that wrote it has diverged: take an earlier checkpoint; with bfloat16, try float32',
+    hint: 'the training diverged: use an earlier checkpoint; with bfloat16, try float32',
   });
 }
 
@@ -185,9 +185,9 @@ function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
     '',
     'most frequent confusions',
     ...columns(
-      pairs.map(([target, taken, images]) => [
+      pairs.map(([target, predicted, images]) => [
         `  ${name(target)}`,
-        `taken for ${name(taken)}`,
+        `predicted as ${name(predicted)}`,
         count(images),
       ]),
       2,

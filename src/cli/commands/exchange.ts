@@ -24,7 +24,7 @@ interface UnpackOptions {
 export async function pack(path: string, out: string, options: { readonly for?: string }): Promise<void> {
   const { kind, phase, files } = await packed(path, out, options.for);
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-  print(`${out}: ${kind === 'work' ? `work, to incubate ${phase}` : `the module ${phase}`}, ${bytes} bytes`);
+  print(`${out}: ${kind === 'work' ? `work for ${phase}` : `module ${phase}`}, ${bytes} bytes`);
 }
 
 function packed(path: string, out: string, module: string | undefined) {
@@ -41,7 +41,7 @@ function packed(path: string, out: string, module: string | undefined) {
 /** Suggests commands that pack a module or work, if `path` is a run. */
 function packHint(path: string, out: string): string {
   if (!existsSync(runFolder(path).recipe)) {
-    return 'give the folder of a module, such as runs/x/MT/1, to pack it; or a run and --for MT/1 to pack work';
+    return 'to pack a module, name its folder, such as runs/x/MT/1; to pack work, name a run and --for MT/1';
   }
   const modules = compile(recipeOfRun(path)).filter(({ name }) => name.startsWith('MT/'));
   const done = modules.find(({ name }) => readResult(path, name) !== undefined);
@@ -61,20 +61,22 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
     const next = ownCommand('run', runDir, '--only', content.phase);
     // A bundle does not contain the path of the images.
     const path =
-      recipe.data.format !== 'fashion-mnist' ? ', with --set data.path= and the folder of your images' : '';
+      recipe.data.format !== 'fashion-mnist'
+        ? ', with --set data.path=FOLDER for the folder of your images'
+        : '';
     print(`${runDir}: to incubate ${content.phase}${path}: ${next}`);
     return;
   }
   const runDir = options.into;
   if (runDir === undefined) {
-    throw new InputError(`${bundle} holds the module ${content.phase}`, {
-      hint: 'name the run that it was packed for, with --into',
+    throw new InputError(`${bundle} contains the module ${content.phase}`, {
+      hint: 'name the run that it was packed for with --into',
     });
   }
   if (!existsSync(runDir)) throw new InputError(`${runDir} does not exist`);
   if (options.replace) await requireNoJobs(runDir, note);
   const lock = await lockFolder(runDir);
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
-  if (previous !== undefined) note(`What was there is in ${previous}.`);
-  print(`${runDir}: ${content.phase} is in its place; what is left: ${ownCommand('run', runDir)}`);
+  if (previous !== undefined) note(`The replaced files are in ${previous}.`);
+  print(`${runDir}: added ${content.phase}. To train the remaining phases: ${ownCommand('run', runDir)}`);
 }

@@ -89,13 +89,13 @@ function requireFree(out: string, force: boolean): void {
   for (const path of [out, dataPathOf(out)]) {
     if (!existsSync(path)) continue;
     if (statSync(path).isDirectory()) {
-      throw new InputError(`${path} is a folder, a model is written as a file`, {
-        hint: 'give another place for it, such as model.onnx',
+      throw new InputError(`${path} is a folder, but a model is written to a file`, {
+        hint: 'choose an output file, such as model.onnx',
       });
     }
     if (force) continue;
-    throw new InputError(`${path} exists already`, {
-      hint: 'give another place, or --force to overwrite it',
+    throw new InputError(`${path} already exists`, {
+      hint: 'choose another output path, or --force to overwrite it',
     });
   }
 }

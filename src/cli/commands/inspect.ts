@@ -91,7 +91,7 @@ function geometryOf(file: ModelFile): WeightsFacts | undefined {
     return wholeFacts(family, file);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    note(`not a whole ${family.title}: ${error.message}`);
+    note(`not a complete ${family.title}: ${error.message}`);
     return undefined;
   }
 }
@@ -119,7 +119,7 @@ function printFacts(facts: Facts): void {
     ['layout', facts.layout],
     ['parameters', facts.parameters.toLocaleString('en-US')],
     ...rowsOf(geometry ?? {}),
-    ...rowsOf(hints, 'told beside: '),
+    ...rowsOf(hints, 'from config files: '),
     ...(facts.epoch === null ? [] : [['epoch', String(facts.epoch)]]),
     ...(facts.class_names === null
       ? []

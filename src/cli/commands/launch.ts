@@ -53,8 +53,8 @@ export function printLaunch(
 ): void {
   const phases = wanted(recipe, only).filter(({ name }) => readResult(runDir, name) === undefined);
   if (launcher === 'local') {
-    throw new InputError('--dry-run shows what a launcher is given, and --launcher local is given nothing', {
-      hint: `what a run will do: ${ownCommand('plan', isRun(given) ? runFolder(given).recipe : given)}`,
+    throw new InputError('--dry-run prints the job files of a launcher; --launcher local has none', {
+      hint: `to see what a run will do: ${ownCommand('plan', isRun(given) ? runFolder(given).recipe : given)}`,
     });
   }
   if (launcher === 'kubernetes') {
@@ -91,8 +91,8 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
   }
   for (const { phase, job } of jobs) print(`${phase.padEnd(5)} job ${job}`);
   if (options.quiet) return;
-  if (jobs.length === 0) note('All of it is done or with Slurm already: nothing to submit.');
-  note(`How it stands: ${ownCommand('status', runDir)}`);
+  if (jobs.length === 0) note('Nothing to submit: all phases are done or already submitted.');
+  note(`Progress: ${ownCommand('status', runDir)}`);
 }
 
 /** Runs all possible checks, writes the run's recipe and plan, and submits unfinished phases to Slurm. */
@@ -105,7 +105,7 @@ async function submit({ written, runDir, only, options }: Launch): Promise<Slurm
 
 /** @param given recipe file or run */
 export function refuseKubernetes(given: string): never {
-  throw new InputError('--launcher kubernetes writes the jobs and starts none: it needs --dry-run', {
+  throw new InputError('--launcher kubernetes needs --dry-run: it prints the jobs, and does not start them', {
     hint: `${ownCommand('run', given, '--launcher', 'kubernetes', '--dry-run')} | kubectl apply -f -`,
   });
 }

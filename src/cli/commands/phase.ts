@@ -143,8 +143,8 @@ function openRun(recipeOrRun: string, { out, set }: PhaseOptions) {
     return { recipe, written, runDir: out ?? defaultFolder(recipe), isPrepared: false };
   }
   if (out !== undefined || set !== undefined) {
-    throw new InputError(`${recipeOrRun} is a run, which has its recipe and its folder`, {
-      hint: 'give --out and --set with a recipe file',
+    throw new InputError(`${recipeOrRun} is a run: it already has a recipe and a folder`, {
+      hint: 'use --out and --set only with a recipe file',
     });
   }
   const written = writtenRecipeOf(recipeOrRun);
@@ -162,16 +162,19 @@ async function prepare(
   }
   group?.barrier();
   if (existsSync(runFolder(runDir).recipe)) return recipeOfRun(runDir);
-  throw new InputError(`${runDir}: rank 0 has made it, rank ${group?.rank} does not see it`, {
-    hint: 'the run folder must be one that all machines share',
+  throw new InputError(`${runDir}: rank 0 created this folder, but rank ${group?.rank} cannot see it`, {
+    hint: 'the run folder must be on a disk that all machines share',
   });
 }
 
 function requireOneOrAlone(phases: readonly PhaseName[], group: ProcessGroup | undefined): void {
   if (phases.length === 1 || group === undefined) return;
-  throw new InputError(`${phases.join(', ')}: processes that train together do so on one phase at a time`, {
-    hint: 'name one phase, or start one process',
-  });
+  throw new InputError(
+    `${phases.join(', ')}: processes that train together can only train one phase at a time`,
+    {
+      hint: 'name one phase, or start only one process',
+    },
+  );
 }
 
 function requireDone(all: readonly Phase[], name: PhaseName, runDir: string): void {
@@ -179,8 +182,8 @@ function requireDone(all: readonly Phase[], name: PhaseName, runDir: string): vo
   const missing = needsOf(phaseNamed(all, name)).filter((need) => !isDone(need));
   if (missing.length === 0) return;
   const before = withNeeds(all, missing, isDone);
-  throw new InputError(`${name} starts from ${missing.join(', ')}, not done yet in ${runDir}`, {
-    hint: `run it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
+  throw new InputError(`${name} starts from ${missing.join(', ')}, which is not done in ${runDir}`, {
+    hint: `train it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
   });
 }
 

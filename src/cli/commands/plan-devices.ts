@@ -81,7 +81,7 @@ function text(phases: readonly Phase[], run: RunPlan, plans: readonly DevicesPla
   ]);
   const [{ incubation, end_to_end: baseline }] = plans;
   return [
-    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images, on equal devices, by simulation`,
+    `${run.name}: ${run.train_images.toLocaleString('en-US')} training images, simulated on identical devices`,
     '',
     table[0],
     rule(table),
@@ -90,7 +90,7 @@ function text(phases: readonly Phase[], run: RunPlan, plans: readonly DevicesPla
     ...(plans.length === 1 && incubation !== null ? [...gantt(incubation, time), ''] : []),
     ...notes(asked),
     ...limit(phases, Math.max(...asked.devices)),
-    ...(baseline === null ? ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'] : []),
+    ...(baseline === null ? ['No comparison: the recipe has no end-to-end baseline (phases.E2E).'] : []),
   ];
 }
 
@@ -115,13 +115,13 @@ function gantt({ placed, wall }: Schedule, time: (value: number) => string): str
 function notes({ stepsFrom, network: { bandwidth, overlap } }: Asked): string[] {
   if (stepsFrom === null) {
     return [
-      'Times are multiply-accumulates that one device does one after another, gradients exchanged in no time:',
-      '--measure or --step-ms make hours of them.',
+      'Times are in multiply-accumulates of one device, without gradient exchange;',
+      '--measure or --step-ms convert them to hours.',
     ];
   }
   return [
-    `Time: ${stepsFrom}, evaluation left out. Gradients: ring all-reduce at ${significant(bandwidth / 1e9)} GB/s a device,`,
-    `of which ${percent(overlap)} of a micro-batch's time goes unnoticed. In use: computing, of all devices until the end.`,
+    `Time: ${stepsFrom}, without evaluation. Gradients: ring all-reduce at ${significant(bandwidth / 1e9)} GB/s per device,`,
+    `hidden behind ${percent(overlap)} of a micro-batch's time. In use: share of all devices' time spent computing.`,
   ];
 }
 
@@ -130,8 +130,8 @@ function limit(phases: readonly Phase[], devices: number): string[] {
   const most = Math.max(...phases.map(({ settings }) => settings.accumulate));
   if (most >= devices) return [];
   return [
-    `A phase uses at most as many devices as a step has micro-batches: ${most} here. A smaller training.batch_size with the`,
-    'same training.total_batch makes more of them.',
+    `A phase uses at most one device per micro-batch of a step: ${most} here. To use more, lower training.batch_size at the`,
+    'same training.total_batch.',
   ];
 }
 

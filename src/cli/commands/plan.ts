@@ -98,7 +98,7 @@ async function stepSecondsOf(
 }
 
 function sourceOf({ measure, stepMs }: PlanOptions): string | null {
-  if (stepMs !== undefined) return 'from the step times given';
+  if (stepMs !== undefined) return 'from the given step times';
   return measure ? 'extrapolated from a few steps on random images' : null;
 }
 
@@ -160,7 +160,7 @@ function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): str
     ...togetherSentence(run),
     ...memorySentences(run),
     `Disk: at most ${bytes(run.disk_bytes)}.`,
-    ...(stepsFrom === null ? [] : [`Time: ${stepsFrom}, phases one after another, evaluation left out.`]),
+    ...(stepsFrom === null ? [] : [`Time: ${stepsFrom}, phases in sequence, without evaluation.`]),
   ];
 }
 
@@ -228,9 +228,9 @@ function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefin
 function ratioSentence(run: RunPlan, ownName: string): string[] {
   const ratio = ratioOf(run);
   if (endToEndOf(run) === undefined) {
-    return ['The recipe has no end-to-end baseline (phases.E2E) to compare with.'];
+    return ['No comparison: the recipe has no end-to-end baseline (phases.E2E).'];
   }
-  if (ratio === undefined) return ['End to end is all that the recipe trains (incubation: none).'];
+  if (ratio === undefined) return ['The recipe trains only end to end (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
   return [
     `${ownName} costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
@@ -241,12 +241,12 @@ function ratioSentence(run: RunPlan, ownName: string): string[] {
 /** The cost of one image in the model that the run produces. */
 function forwardOf({ phases }: RunPlan): string {
   const { forward_macs: macs } = phases[phases.length - 1];
-  return `one image through the model takes ${(macs / 1e9).toFixed(2)} G multiply-accumulates`;
+  return `a forward pass of one image takes ${(macs / 1e9).toFixed(2)} G multiply-accumulates`;
 }
 
 function variantsSentence({ official, prefix_shared, meta_given }: CostRatios): string {
   const [whole, shared, given] = [official, prefix_shared, meta_given].map((ratio) => ratio.toFixed(3));
-  return `(${whole} x as the official code trains; ${shared} x with the frozen prefix shared, ${given} x with the meta model given too.)`;
+  return `(${whole} x as in the official code; ${shared} x with the frozen prefix shared; ${given} x if the meta model is also given.)`;
 }
 
 function togetherSentence({ together, incubation }: RunPlan): string[] {
@@ -255,7 +255,7 @@ function togetherSentence({ together, incubation }: RunPlan): string[] {
   const share = ((100 * saved) / incubation.block_passes).toFixed(1);
   const needs = memory === null ? '' : `, and need ${bytes(memory)} together`;
   return [
-    `Modules incubated on one device save ${withPrefix(saved)} block-passes of these (${share} %)${needs}.`,
+    `Incubating all modules together on one device saves ${withPrefix(saved)} of these block-passes (${share} %)${needs}.`,
   ];
 }
 
@@ -270,7 +270,7 @@ function memorySentences({ phases }: RunPlan): string[] {
     `gradients ${bytes(gradients)}`,
     `activations ${bytes(activations)}, or ${bytes(less)} with activation_checkpointing`,
   ];
-  return [`Memory of ${phase}: ${parts.join('; ')}. The process itself takes about 0.3 GiB more.`];
+  return [`Memory of ${phase}: ${parts.join('; ')}. The process itself needs about 0.3 GiB more.`];
 }
 
 /** The maximum over all phases. */

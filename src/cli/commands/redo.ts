@@ -31,10 +31,11 @@ export async function redo(runDir: string, name: string, options: RedoOptions): 
     }
   })();
   const { phases, previous, baseline } = redone;
-  if (previous !== undefined && !options.quiet) note(`What ${phases.join(', ')} were is in ${previous}.`);
+  if (previous !== undefined && !options.quiet)
+    note(`The previous ${phases.join(', ')} moved to ${previous}.`);
   if (baseline !== undefined) {
     note(
-      `E2E is kept: ${baseline.steps} steps, where as many block-passes as all the others are ${baseline.planned} now. To train it again: ${ownCommand('redo', runDir, 'E2E')}`,
+      `E2E was kept with its ${baseline.steps} steps. For as many block-passes as the other phases, it now needs ${baseline.planned}. To retrain it: ${ownCommand('redo', runDir, 'E2E')}`,
     );
   }
   await run(runDir, { ...others, only: phases });

@@ -73,7 +73,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   const { table } = await import('../../report/summary-text.js');
   if (!options.quiet) {
     for (const line of notes) note(line);
-    if (ran.length === 0) note('Everything asked for was done before: nothing to train.');
+    if (ran.length === 0) note('Nothing to train: all requested phases are done.');
   }
   print('', table(summary, process.stdout.columns, way).trimEnd(), '', `Report: ${report}`);
 }
@@ -86,8 +86,8 @@ function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: Writ
     return { written: recordedRecipe(given, runDir), runDir };
   }
   if (out === undefined) return { written: writtenRecipeOf(recipeOrRun, set), runDir: recipeOrRun };
-  throw new InputError(`${recipeOrRun} is a run, which has its folder`, {
-    hint: 'give --out with a recipe file',
+  throw new InputError(`${recipeOrRun} is a run: it already has a folder`, {
+    hint: 'use --out only with a recipe file',
   });
 }
 
@@ -99,7 +99,7 @@ async function prepare({
   options,
 }: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
   if (!isAllDone(written.recipe, runDir, only))
-    await requireNoJobs(runDir, note, '--launcher slurm leaves the run to it');
+    await requireNoJobs(runDir, note, '--launcher slurm trains in jobs of its own');
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   const phases = compile(recipe);
   if (hasBegun(runDir)) await checkParents(phases, runDir, only, options.force);
@@ -113,7 +113,7 @@ async function prepare({
 
 /** Checks the images with a progress line on a terminal. */
 async function checkImagesOnce(phase: Phase, runDir: string, quiet: boolean | undefined): Promise<void> {
-  const progress = progressLine(process.stderr, 'of the images to evaluate on are checked');
+  const progress = progressLine(process.stderr, 'evaluation images checked');
   const onProgress = quiet ? undefined : progress.show;
   await requireReadableImages(phase, runDir, { onProgress }).finally(progress.clear);
 }
@@ -161,7 +161,7 @@ async function train(
     quiet: options.quiet ?? false,
   });
   using stop = stopOnSignals({
-    onStop: () => progress.note('stopping: a checkpoint is being saved; once more: at once'),
+    onStop: () => progress.note('stopping after a checkpoint is saved; a second Ctrl-C stops at once'),
   });
   const ticking = setInterval(progress.tick, TICK_MS);
   try {
@@ -173,7 +173,7 @@ async function train(
       note: progress.note,
     });
   } catch (error) {
-    throw stop.blame(error, 'the same command again goes on from there');
+    throw stop.blame(error, 'the same command resumes it');
   } finally {
     clearInterval(ticking);
     progress.stop();

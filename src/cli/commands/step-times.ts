@@ -16,8 +16,8 @@ const times = z.record(z.string(), z.number().positive());
 export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<string, StepTimes> {
   const parsed = times.safeParse(existsSync(given) ? readJson(given) : pairsOf(given));
   const example = phases.map(({ phase }) => `${phase.replace(/\/.*/, '')}=100`);
-  const hint = `e.g. --step-ms ${[...new Set(example)].join(',')}, milliseconds; or a JSON file of the same`;
-  if (!parsed.success) throw new InputError(`--step-ms ${given} is no list of step times`, { hint });
+  const hint = `in milliseconds, such as --step-ms ${[...new Set(example)].join(',')}; or a JSON file with an object of the same form`;
+  if (!parsed.success) throw new InputError(`--step-ms ${given}: not a list of step times`, { hint });
   const milliseconds = new Map(Object.entries(parsed.data));
   const names = new Set(phases.flatMap(({ phase }) => [phase, phase.replace(/\/.*/, '')]));
   const unknown = [...milliseconds.keys()].find((name) => !names.has(name));
@@ -25,7 +25,7 @@ export function readStepTimes(given: string, phases: readonly PhasePlan[]): Map<
   return new Map(
     phases.map(({ phase }) => {
       const found = milliseconds.get(phase) ?? milliseconds.get(phase.replace(/\/.*/, ''));
-      if (found === undefined) throw new InputError(`--step-ms says nothing of ${phase}`, { hint });
+      if (found === undefined) throw new InputError(`--step-ms: no time for ${phase}`, { hint });
       return [phase, { step: found / 1000, update: 0, start: 0 }];
     }),
   );

@@ -8,7 +8,7 @@ export async function watch(runs: readonly string[], options: Omit<DashboardOpti
   using stop = stopOnSignals();
   const dashboard = await startDashboard({ ...options, runs });
   print(dashboard.url);
-  note('Ctrl-C ends it; the runs go on.');
+  note('Press Ctrl-C to stop the page; the runs continue.');
   if (!stop.signal.aborted) await once(stop.signal, 'abort');
   await dashboard.close();
 }

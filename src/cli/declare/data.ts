@@ -4,17 +4,17 @@ import { SPLIT_CHOICES } from '../../data/splits.js';
 export function addData(program: Command): void {
   program
     .command('data')
-    .summary('look after data sets')
+    .summary('inspect data sets')
     .command('check')
-    .summary('read every image and tell what is wrong')
+    .summary('read every image and list the problems')
     .description(
-      'Decodes every image and lists what is wrong: unreadable images, wrong extensions, empty or unknown classes, ' +
-        'duplicates, images both in train and val, tiny images; and what is in the folder and not read. Exits with 1 ' +
-        'where something is wrong.',
+      'Decodes every image and lists the problems: unreadable images, wrong extensions, empty or unknown classes, ' +
+        'duplicates, images in both train and val, tiny images, and files that are ignored. Exits with 1 ' +
+        'if there is a problem.',
     )
     .argument('<folder>', 'train/ and val/, <class>/*, tar shards, CIFAR, iNaturalist or Fashion-MNIST')
     .addOption(
-      new Option('--split <part>', 'read this part alone; all: the folders are classes').choices(
+      new Option('--split <part>', 'read only this split; all: the folders are classes').choices(
         SPLIT_CHOICES,
       ),
     )

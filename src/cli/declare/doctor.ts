@@ -4,12 +4,12 @@ import { examples } from '../commands/common-options.js';
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .summary('what was found on this machine, and what is wrong with it')
+    .summary('check this machine for what training needs')
     .description(
-      'Prints what was found: Node, libtorch, devices, threads, BLAS, image decoders, images; and what to do about ' +
-        'what is missing. Exits with 1 where nothing can be trained.',
+      'Prints what was found: Node, libtorch, devices, threads, BLAS, image decoders, images; and how to fix ' +
+        'problems. Exits with 1 if training is not possible.',
     )
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', examples(['deep-incubation doctor', 'look at this machine']))
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples(['deep-incubation doctor', 'check this machine']))
     .action(async (options) => (await import('../commands/doctor.js')).doctor(options));
 }

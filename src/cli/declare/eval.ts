@@ -13,14 +13,14 @@ import {
 export function addEval(program: Command): void {
   program
     .command('eval')
-    .summary('accuracy and loss of a checkpoint on a folder of images')
+    .summary('evaluate a checkpoint on a folder of images')
     .description(
       'Evaluates a model: prints its metrics and its loss. CHECKPOINT is a phase of a run (RUN/FT: its latest checkpoint), a ' +
-        'checkpoint folder, or weights of the official code, DeiT, timm or Hugging Face, here or on the hub ' +
-        '(hf:owner/repo[/path/in/repo][@revision]; HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Our ' +
-        'checkpoints say what model they hold; of others the geometry is read off the weights, but for the number ' +
-        "of heads: told by a config.json beside them, known for the published ViT's widths, else give --recipe or " +
-        '--set model.heads=N. For images of another size than the weights are made for, --set model.image_size=N ' +
+        'checkpoint folder, or weights of the official code, DeiT, timm or Hugging Face, as a local file or on the hub ' +
+        '(hf:owner/repo[/path/in/repo][@revision]; uses HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE). Our ' +
+        'checkpoints contain their model settings. For others, the geometry is derived from the weights. The number ' +
+        'of heads comes from a config.json in the same folder, or from the width of a published ViT; otherwise set --recipe or ' +
+        '--set model.heads=N. To evaluate at another image size than the weights were trained for, --set model.image_size=N ' +
         'resizes the position embedding.',
     )
     .argument('<checkpoint>', CHECKPOINT)
@@ -30,14 +30,17 @@ export function addEval(program: Command): void {
     )
     .addOption(SPLIT)
     .option('--classes <path>', CLASSES)
-    .option('--recipe <file>', 'recipe the model belongs to')
+    .option('--recipe <file>', 'recipe of the model')
     .option(
       '--set <key=value>',
       `${SET}; keys under model, data.mean, data.std, data.eval_crop, data.exif, data.grey16, run`,
       collect,
     )
-    .option('--batch-size <n>', 'images at a time', positiveInteger, 64)
-    .option('--batch-mean', 'also the unweighted mean of batch means, as the official code prints its loss')
+    .option('--batch-size <n>', 'images per batch', positiveInteger, 64)
+    .option(
+      '--batch-mean',
+      'also print the unweighted mean of the batch means, which the official code reports as its loss',
+    )
     .addOption(weightsOption())
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -45,7 +48,7 @@ export function addEval(program: Command): void {
       examples(
         ['deep-incubation eval runs/demo/FT --data images/val', 'the latest checkpoint of a phase'],
         ['deep-incubation eval hf:owner/repo/vit_base.pth --data imagenet/val', 'a published model'],
-        ['deep-incubation eval tiny.pth --data val --set model.heads=4', 'where heads cannot be known'],
+        ['deep-incubation eval tiny.pth --data val --set model.heads=4', 'if the number of heads is unknown'],
       ),
     )
     .action(async (checkpoint, options) =>

@@ -4,15 +4,15 @@ import { CHECKPOINT, examples, weightsOption } from '../commands/common-options.
 export function addInspect(program: Command): void {
   program
     .command('inspect')
-    .summary('what a checkpoint holds')
+    .summary('show the contents of a checkpoint')
     .description(
-      'Prints format, stages, parameters and geometry of a checkpoint, and how far training was. Takes what `eval` ' +
-        'takes. A .pth is read without running the code it may contain.',
+      'Prints the format, stages, parameters, geometry and training state of a checkpoint. Accepts the same checkpoints as ' +
+        '`eval`. A .pth file is read without running the code that it may contain.',
     )
     .argument('<checkpoint>', CHECKPOINT)
     .option('--tensors', 'list every tensor')
     .addOption(weightsOption())
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       examples(

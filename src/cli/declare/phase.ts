@@ -5,18 +5,18 @@ import { FORCE } from './exchange.js';
 export function addPhase(program: Command): void {
   program
     .command('phase')
-    .summary('train one phase; by several processes under torchrun, srun, mpirun')
+    .summary('train one phase; with torchrun, srun or mpirun in several processes')
     .description(
-      'Trains one phase, from its last checkpoint if it has one, in this process or, where torchrun, srun or mpirun ' +
-        'started several, in all of them together: they share the micro-batches of every step (total_batch stays what ' +
-        'the recipe says), a GPU each, and the run folder, which must be on a disk that all see. Under srun and ' +
-        'mpirun MASTER_ADDR must name the machine of rank 0. Unlike `run`, it starts no process again: the launcher ' +
-        'does (torchrun --max-restarts), or the same command. Phases that it starts from must be done.',
+      'Trains one phase in this process, or in all processes that torchrun, srun or mpirun started; resumes from the ' +
+        'last checkpoint, if there is one. The processes share the micro-batches of each step (total_batch does not ' +
+        'change). Each uses its own GPU. The run folder must be on a disk that all processes share. With srun and ' +
+        'mpirun, MASTER_ADDR must name the machine of rank 0. Unlike `run`, this command does not restart processes: use ' +
+        'the launcher (torchrun --max-restarts), or repeat the command. Phases that it depends on must be done.',
     )
     .argument('<recipe-or-run>', 'recipe file, or folder of a run')
     .argument(
       '<phase>',
-      'PT, MT/0 ..., FT or E2E; or several modules, such as MT/0,MT/1, or MT for all, with incubation.together',
+      'PT, MT/0 ..., FT or E2E; with incubation.together also several modules (MT/0,MT/1) or all (MT)',
     )
     .option('--out <folder>', 'folder of the run, for a recipe (default: runs/<name of the recipe>)')
     .option('--set <key=value>', SET, collect)

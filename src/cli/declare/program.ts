@@ -22,25 +22,27 @@ export function createProgram() {
   const program = new Command('deep-incubation')
     .description(
       'Train large vision models by divide-and-conquer (Deep Incubation, arXiv 2212.04129), on libtorch.\n\n' +
-        'A recipe file says what is trained, on which images, and how. A run is a folder of plain files.',
+        'A recipe file defines the model, the images and the training. A run is a folder of plain files.',
     )
     .version(versions()['deep-incubation'], '--version', 'print the version')
     .helpOption('--help', 'print this help')
     .helpCommand(false)
     .exitOverride()
-    .showHelpAfterError('  hint: --help, also behind a command, shows what there is')
+    .showHelpAfterError(
+      '  hint: `npx deep-incubation --help` lists the commands; COMMAND --help lists its options',
+    )
     .addHelpText(
       'after',
       examples(
-        ['deep-incubation doctor', 'is everything there?'],
-        ['deep-incubation plan recipes/demo.yaml', 'what would it cost?'],
-        ['deep-incubation run recipes/demo.yaml', 'train it: PT, every MT, FT and E2E'],
-        ['deep-incubation eval runs/demo/FT --data images/val', 'judge the assembled model'],
+        ['deep-incubation doctor', 'check this machine'],
+        ['deep-incubation plan recipes/demo.yaml', 'estimate the cost'],
+        ['deep-incubation run recipes/demo.yaml', 'train PT, all MT, FT and E2E'],
+        ['deep-incubation eval runs/demo/FT --data images/val', 'evaluate the assembled model'],
       ),
     )
     .addHelpText(
       'after',
-      '\nExit status: 0 done, 1 failed, 2 the input was wrong; stopped by a signal: 128 + its number.',
+      '\nExit status: 0 success, 1 failure, 2 invalid input, 128 + N stopped by signal N.',
     );
   addRun(program);
   addStatus(program);

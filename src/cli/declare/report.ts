@@ -4,18 +4,16 @@ import { examples } from '../commands/common-options.js';
 export function addReport(program: Command): void {
   program
     .command('report')
-    .summary("write a run's report again")
-    .description(
-      'Writes report/index.html of a run, finished or not: one page that needs nothing beside itself.',
-    )
-    .argument('<run...>', 'folders of runs; of several, each page compares them all')
+    .summary('write the report of a run')
+    .description('Writes report/index.html of a run, finished or not: one self-contained page.')
+    .argument('<run...>', 'folders of runs; with several, each page compares all of them')
     .addHelpText(
       'after',
       examples(
         ['deep-incubation report runs/demo', 'writes runs/demo/report/index.html'],
         [
           'deep-incubation report runs/all runs/half runs/quarter',
-          'compared, with accuracy against data.fraction',
+          'comparison, with accuracy against data.fraction',
         ],
       ),
     )

@@ -4,13 +4,13 @@ import { examples } from '../commands/common-options.js';
 export function addSetup(program: Command): void {
   program
     .command('setup')
-    .summary('finds or fetches libtorch, builds the addon, fetches Fashion-MNIST')
+    .summary('find or download libtorch, build the addon, download Fashion-MNIST')
     .description(
-      'Makes an installed package or a clone ready: libtorch is found ($LIBTORCH, the torch of a Python on the PATH) ' +
-        'or fetched, the addon compiled, Fashion-MNIST fetched. What is there already is used.',
+      'Prepares an installed package or a clone: finds libtorch ($LIBTORCH, or the torch of a Python on the PATH) ' +
+        'or downloads it, compiles the addon, and downloads Fashion-MNIST. Skips what is already there.',
     )
-    .option('--only <steps>', 'some of packages,libtorch,addon,build,images')
-    .option('--quiet', 'print nothing but errors')
-    .addHelpText('after', examples(['deep-incubation setup --only addon', 'libtorch and the addon alone']))
+    .option('--only <steps>', 'only these steps, of packages,libtorch,addon,build,images')
+    .option('--quiet', 'print only errors')
+    .addHelpText('after', examples(['deep-incubation setup --only addon', 'only the addon']))
     .action(async (options) => (await import('../commands/setup.js')).setup(options));
 }

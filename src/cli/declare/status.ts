@@ -4,18 +4,18 @@ import { examples } from '../commands/common-options.js';
 export function addStatus(program: Command): void {
   program
     .command('status')
-    .summary('how every phase of a run stands')
+    .summary('show the state of every phase of a run')
     .description(
-      'Prints for each phase whether it waits, is queued, runs, restarts, is done, failed, was stopped or lost its ' +
-        'process, how far it is, and what to do where something went wrong. Reads the folder, and asks Slurm of jobs ' +
-        'that it was given.',
+      'Prints the state of each phase (waiting, queued, running, restarting, done, failed, stopped, or lost: its process ' +
+        'disappeared), its progress, and what to do about failures. Reads only the run folder, and queries Slurm for jobs of ' +
+        'the run.',
     )
     .argument('<run>', 'folder of the run')
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       examples(
-        ['deep-incubation status runs/demo', 'on this machine, or one that shares the folder'],
+        ['deep-incubation status runs/demo', 'on this machine, or on one that shares the folder'],
         ['deep-incubation status runs/demo --json', 'for programs'],
       ),
     )

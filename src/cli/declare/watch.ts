@@ -4,21 +4,21 @@ import { examples } from '../commands/common-options.js';
 export function addWatch(program: Command): void {
   program
     .command('watch')
-    .summary('follow runs in a browser')
+    .summary('watch runs in a browser')
     .description(
-      'Serves a page that follows runs, going on or over: phases, curves, throughput, logs, recipes. It only reads.\n' +
-        'It listens on 127.0.0.1; with another --host a token is needed, which the printed address carries.',
+      'Serves a page with the phases, curves, throughput, logs and recipes of runs, updated while they train. Read-only.\n' +
+        'Listens on 127.0.0.1. With another --host, a token is required; it is part of the printed address.',
     )
-    .argument('<run...>', 'folders of runs; several are compared')
-    .option('--port <n>', 'port to listen at; one that is free by default', port)
-    .option('--host <address>', 'address to listen at', '127.0.0.1')
-    .option('--token <text>', 'ask for this token, 16 characters or more, instead of a random one', token)
+    .argument('<run...>', 'folders of runs; with several, the page can compare them')
+    .option('--port <n>', 'port to listen on (default: a free port)', port)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--token <text>', 'use this token, 16 characters or more, instead of a random one', token)
     .addHelpText(
       'after',
       examples(
         ['deep-incubation watch runs/demo', 'prints an address to open'],
-        ['deep-incubation watch runs/a runs/b', 'compares two runs'],
-        ['deep-incubation watch runs/demo --host 0.0.0.0', 'for other machines, with a token'],
+        ['deep-incubation watch runs/a runs/b', 'compare two runs'],
+        ['deep-incubation watch runs/demo --host 0.0.0.0', 'reachable from other machines, with a token'],
       ),
     )
     .action(async (runs, options) => (await import('../commands/watch.js')).watch(runs, options));
@@ -26,7 +26,7 @@ export function addWatch(program: Command): void {
 
 function port(value: string): number {
   if (/^\d{1,5}$/.test(value) && Number(value) < 65_536) return Number(value);
-  throw new InvalidArgumentError('Expected a port, 0 to 65535.');
+  throw new InvalidArgumentError('Expected a port from 0 to 65535.');
 }
 
 function token(value: string): string {

@@ -25,13 +25,13 @@ export async function findAvx512(): Promise<Findings> {
     lines: [['AVX-512', text]],
     problems: [],
   });
-  if (!instructions) return found('not in this processor');
-  if (facts.switched_off) return found(`in this processor; ${SWITCH}=0 leaves it to MKL`);
-  if (vendor === 'GenuineIntel') return found('in this processor; MKL uses it by itself');
+  if (!instructions) return found('not supported by this processor');
+  if (facts.switched_off) return found(`supported by this processor; not changed in MKL (${SWITCH}=0)`);
+  if (vendor === 'GenuineIntel') return found('supported by this processor; MKL uses it by default');
   try {
     const [used, left] = [probeHere(), await probeWithout()];
     const speedup = left / used;
-    const times = `${used.toFixed(2)} ms against ${left.toFixed(2)} ms left to MKL`;
+    const times = `${used.toFixed(2)} ms, and ${left.toFixed(2)} ms with MKL's default`;
     // On a busy machine, timings also depend on the other processes.
     const isBusy = loadavg()[0] > availableParallelism();
     const doubt = isBusy ? '; the machine is busy: measure again' : '';
@@ -48,7 +48,7 @@ export async function findAvx512(): Promise<Findings> {
     };
     return { ...finding, problems: [problem] };
   } catch (error) {
-    return found(`in this processor; could not be measured: ${errorText(error)}`);
+    return found(`supported by this processor; could not be measured: ${errorText(error)}`);
   }
 }
 

@@ -36,7 +36,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
           'CUDA',
           info.cuda
             ? `${info.cuda}, ${hasNccl ? 'with' : 'without'} NCCL`
-            : 'none: libtorch is built for the CPU',
+            : 'none: this libtorch is a CPU build',
         ],
         ['devices', devices.join(', ')],
         ['threads', `${info.threads}, ${info.openmp}`],
@@ -55,7 +55,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
         libtorch: { version: built?.libtorch?.version ?? null, path: where, error: errorText(error) },
         devices: [],
       },
-      lines: [['libtorch', 'not usable: see below']],
+      lines: [['libtorch', 'not usable, see below']],
       problems: [
         {
           what: errorText(error),
@@ -68,8 +68,8 @@ export function findEngine(): Findings & { readonly works: boolean } {
 }
 
 const NO_NCCL: Problem = {
-  what: 'the addon was built without NCCL: a phase cannot be trained on several GPUs (run.ranks)',
-  hint: '`npx deep-incubation setup` says which headers were missing and how to install them',
+  what: 'the addon was built without NCCL: training one phase on several GPUs (run.ranks) is not possible',
+  hint: '`npx deep-incubation setup` names the missing headers and how to install them',
   blocking: false,
 };
 
@@ -78,7 +78,7 @@ function gpuProblems(seen: number, builtForCuda: boolean): Problem[] {
   if (seen >= gpus) return [];
   const hint = builtForCuda
     ? 'check the driver with `nvidia-smi`: it may be older than this libtorch needs'
-    : 'this libtorch is built for the CPU alone: install a CUDA build of torch, or set LIBTORCH to one, then `npx deep-incubation setup`';
+    : 'this libtorch is a CPU build: install a CUDA build of torch, or set LIBTORCH to one, then run `npx deep-incubation setup`';
   return [
     {
       what: `the driver shows ${gpus} GPU${gpus > 1 ? 's' : ''}, libtorch sees ${seen}`,

@@ -32,11 +32,11 @@ async function decoders(): Promise<Findings> {
   } catch (error) {
     return {
       facts: { decoders: null },
-      lines: [['decoders', 'none: see below']],
+      lines: [['decoders', 'none, see below']],
       problems: [
         {
-          what: `images cannot be decoded, sharp does not load: ${errorText(error).split('\n', 1)[0]}`,
-          hint: 'run `npm ci --include=optional` on this machine: its binaries come as optional packages',
+          what: `images cannot be decoded: sharp failed to load: ${errorText(error).split('\n', 1)[0]}`,
+          hint: 'run `npm ci --include=optional` on this machine: its binaries are optional packages',
           blocking: false,
         },
       ],
@@ -45,8 +45,8 @@ async function decoders(): Promise<Findings> {
 }
 
 const SLOW_JPEG = {
-  what: 'JPEGs are decoded by sharp, more slowly, and CMYK ones otherwise than by Pillow',
-  hint: 'install libjpeg-turbo 2.1 or newer with its headers (`apt-get install libjpeg-dev`), then `npx deep-incubation setup`',
+  what: 'JPEGs are decoded by sharp, which is slower and decodes CMYK differently from Pillow',
+  hint: 'install libjpeg-turbo 2.1 or newer with its headers (`apt-get install libjpeg-dev`), then run `npx deep-incubation setup`',
   blocking: false,
 };
 
@@ -69,12 +69,12 @@ function cachedImages(): Findings {
       facts: { cache, fashion_mnist: null },
       lines: [
         ['cache', cache],
-        ['images', 'Fashion-MNIST, which the demo takes, is not there'],
+        ['images', 'Fashion-MNIST, which the demo uses, was not found'],
       ],
       problems: [
         {
           what: error.message,
-          hint: '`npx deep-incubation setup` fetches it; your own images need none of it',
+          hint: '`npx deep-incubation setup` downloads it; training on your own images does not need it',
           blocking: false,
         },
       ],

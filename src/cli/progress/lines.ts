@@ -72,7 +72,7 @@ function factsOf(
     { rank: 6, text: `${grouped(Math.round(step.images_per_second))} ${TRAIN_SPEED}` },
     { rank: 7, text: bytes(step.memory_bytes) },
     ...(step.data_wait > SLOW_DATA
-      ? [{ rank: 2.5, text: `waits ${Math.round(100 * step.data_wait)} % for data` }]
+      ? [{ rank: 2.5, text: `data wait ${Math.round(100 * step.data_wait)} %` }]
       : []),
     ...(secondsLeft === undefined
       ? []

@@ -180,7 +180,7 @@ test('the loss is drawn where there is room, and waiting for data is told', () =
   progress.tick();
   expect(stream.screen()).toHaveLength(1);
   expect(stream.screen()[0]).toContain('train loss 1.000  █▇▇▆▅▅▄▄▃▂▂▁  ');
-  expect(stream.screen()[0]).toContain('waits 35 % for data');
+  expect(stream.screen()[0]).toContain('data wait 35 %');
 });
 
 test('colour comes only where it is wanted', () => {

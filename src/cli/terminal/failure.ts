@@ -28,7 +28,7 @@ export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
   if (error instanceof DeepIncubationError && error.hint !== undefined) lines.push(`  hint: ${error.hint}`);
   if (!isExpected(error)) {
     if (env.DEEP_INCUBATION_DEBUG || env.DEBUG) lines.push(stackOf(error));
-    else lines.push('  hint: this may be a defect; with DEEP_INCUBATION_DEBUG=1 the stack is printed');
+    else lines.push('  hint: this may be a bug; set DEEP_INCUBATION_DEBUG=1 to print the stack trace');
   }
   return `${visible(lines.join('\n'))}\n`;
 }

@@ -69,7 +69,7 @@ function emptyClasses({ name, dataset }: CheckedPart): DataProblem[] {
   const counts = imagesOfClasses(dataset);
   return dataset.classes
     .filter((_, label) => counts[label] === 0)
-    .map((each) => ({ kind: 'empty_class', images: [], detail: `class ${each} has no image in ${name}` }));
+    .map((each) => ({ kind: 'empty_class', images: [], detail: `class ${each} has no images in ${name}` }));
 }
 
 function unknownClasses(parts: readonly CheckedPart[]): DataProblem[] {
@@ -81,7 +81,7 @@ function unknownClasses(parts: readonly CheckedPart[]): DataProblem[] {
     .map((each) => ({
       kind: 'unknown_class',
       images: [],
-      detail: `class ${each} is in val and not in train`,
+      detail: `class ${each} is in val but not in train`,
     }));
 }
 

@@ -56,7 +56,8 @@ export async function readAll(dataset: Dataset, seen: () => void): Promise<Readi
     if (isEncoded(source)) {
       bytes = await storedBytes(source);
       const format = misnamedFormat(dataset.describe(index), bytes);
-      if (format !== undefined) misnamed.push({ index, detail: `named otherwise, it is a ${format} image` });
+      if (format !== undefined)
+        misnamed.push({ index, detail: `wrong extension: this is a ${format} image` });
       const checked = await checkImage(source);
       if (checked.orientation !== 1) turned++;
       if (checked.grey16) grey16++;
@@ -112,7 +113,7 @@ async function storedBytes({ file, start = 0, bytes }: EncodedImage): Promise<Ui
     const stat = await handle.stat();
     const length = bytes ?? stat.size;
     if (!stat.isFile()) throw new Error('not a file');
-    if (length > MOST_BYTES) throw new Error(`${length} bytes are too many`);
+    if (length > MOST_BYTES) throw new Error(`too large: ${length} bytes`);
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, start);
     return buffer.subarray(0, bytesRead);
   } catch (error) {

@@ -85,7 +85,7 @@ describe('a folder with nothing wrong', () => {
 describe('what is wrong', () => {
   beforeEach(writeGoodFolder);
 
-  test('images that cannot be read', async () => {
+  test('unreadable images', async () => {
     truncateSync(at('train/cat/0.jpg'), 300);
     truncateSync(at('train/cat/1.png'), 0);
     folder.write('val/dog/0.jpg', 'no image');
@@ -106,8 +106,8 @@ describe('what is wrong', () => {
     rmSync(at('train/cat/4.png'));
     await writeImage('train/cat/5.jpeg', 91, 20, 16, 'gif');
     expect(found(await checkData(folder.path)).filter(([kind]) => kind === 'wrong_extension')).toEqual([
-      ['wrong_extension', 'named otherwise, it is a PNG image', 'train/cat/4.jpg'],
-      ['wrong_extension', 'named otherwise, it is a GIF image', 'train/cat/5.jpeg'],
+      ['wrong_extension', 'wrong extension: this is a PNG image', 'train/cat/4.jpg'],
+      ['wrong_extension', 'wrong extension: this is a GIF image', 'train/cat/5.jpeg'],
     ]);
   });
 
@@ -115,8 +115,8 @@ describe('what is wrong', () => {
     mkdirSync(at('train/emu'));
     await writeImage('val/fox/0.png', 92);
     expect(found(await checkData(folder.path))).toEqual([
-      ['empty_class', 'class emu has no image in train'],
-      ['unknown_class', 'class fox is in val and not in train'],
+      ['empty_class', 'class emu has no images in train'],
+      ['unknown_class', 'class fox is in val but not in train'],
     ]);
   });
 
@@ -188,7 +188,7 @@ describe('what is wrong', () => {
     ]);
   });
 
-  test('images much smaller than the others', async () => {
+  test('unusually small images', async () => {
     await writeImage('train/cat/6.png', 93, 300, 1);
     await writeImage('train/cat/7.png', 94, 2, 300);
     expect(found(await checkData(folder.path))).toEqual([['tiny', '300 x 1 pixels', 'train/cat/6.png']]);
@@ -198,7 +198,7 @@ describe('what is wrong', () => {
     rmSync(at('val'), { recursive: true });
     folder.write('val/ILSVRC2012_val_00000001.JPEG', '');
     const report = await checkData(folder.path);
-    expect(found(report)).toEqual([['damaged', expect.stringContaining('lie here without their classes')]]);
+    expect(found(report)).toEqual([['damaged', expect.stringContaining('images without class folders')]]);
     expect(Object.keys(report.parts)).toEqual(['train']);
   });
 });
@@ -244,8 +244,8 @@ describe('other formats', () => {
 
   test('no data at all is an InputError', async () => {
     await expect(checkData(at('none'))).rejects.toThrow(InputError);
-    await expect(checkData(folder.path)).rejects.toThrow(/holds no image/);
+    await expect(checkData(folder.path)).rejects.toThrow(/contains no images/);
     mkdirSync(at('train/cat'), { recursive: true });
-    await expect(checkData(folder.path)).rejects.toThrow(/holds no image/);
+    await expect(checkData(folder.path)).rejects.toThrow(/contains no images/);
   });
 });

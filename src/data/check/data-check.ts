@@ -102,7 +102,7 @@ function openAll(dir: string, openers: readonly Opener[], problems: DataProblem[
     }
   });
   if (opened.every(({ dataset }) => dataset.length === 0)) {
-    throw failures[0] ?? new InputError(`${dir} holds no image`, { hint: 'Check the path.' });
+    throw failures[0] ?? new InputError(`${dir} contains no images`, { hint: 'Check the path.' });
   }
   return opened;
 }
@@ -176,16 +176,16 @@ function chosenParts<T>(
     const of = parts[name];
     return of === undefined ? [] : [{ name, of }];
   });
-  const has = Object.keys(parts).join(' and ') || 'no part';
+  const has = Object.keys(parts).join(' and ') || 'no splits';
   if (found.length === 0) {
     const names = wanted.map(namesOfSplit).join(', or ');
-    throw new InputError(`${dir} has no part named ${names}: it has ${has}`, {
-      hint: 'Choose another --split, or give the folder of the images itself.',
+    throw new InputError(`${dir} has no split named ${names}: it has ${has}`, {
+      hint: 'Choose another --split, or name the folder that directly contains the images.',
     });
   }
   for (const name of wanted) {
     if (parts[name] !== undefined) continue;
-    const detail = `no part is named ${namesOfSplit(name)}: ${dir} has ${has}; a run needs train and val`;
+    const detail = `no split named ${namesOfSplit(name)}: ${dir} has ${has}; a run needs train and val`;
     problems.push({ kind: 'missing_part', images: [], detail });
   }
   return found;
@@ -198,5 +198,5 @@ function othersOf<T>(
   const names = Object.keys(parts).filter((part) => chosen.every(({ name }) => name !== part));
   return names.length === 0
     ? []
-    : [{ reason: 'parts that --split does not ask for', count: names.length, examples: names }];
+    : [{ reason: 'splits that --split did not select', count: names.length, examples: names }];
 }

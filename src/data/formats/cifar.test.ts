@@ -52,7 +52,7 @@ describe.each(cases)('%s', (format, write, inside) => {
   });
 
   test('a missing file is named', () => {
-    expect(failure(() => cifar(folder.path, format, 'val')).message).toMatch(/has no test\w*\.bin/);
+    expect(failure(() => cifar(folder.path, format, 'val')).message).toMatch(/has no file test\w*\.bin/);
     expect(failure(() => cifar(join(folder.path, 'none'), format, 'val')).message).toMatch(
       /none does not exist/,
     );
@@ -69,7 +69,7 @@ describe.each(cases)('%s', (format, write, inside) => {
     for (const bytes of [Buffer.alloc(0), cifarRecords(1, [10]).subarray(1), Buffer.alloc(3072)]) {
       const file = folder.write(format === 'cifar-10' ? 'test_batch.bin' : 'test.bin', bytes);
       const { message, hint } = failure(() => cifar(folder.path, format, 'val'));
-      expect(message).toContain(`${file} has ${bytes.length} bytes, which is no multiple of 307`);
+      expect(message).toContain(`${file} has ${bytes.length} bytes, which is not a multiple of 307`);
       expect(hint).toMatch(/binary\.tar\.gz/);
     }
   });
@@ -124,7 +124,9 @@ describe('names of the classes', () => {
   test('not as many as there are classes', () => {
     writeTen();
     folder.write('batches.meta.txt', 'one\ntwo\n');
-    expect(failure(() => cifar(folder.path, 'cifar-10', 'val')).message).toMatch(/names 2 classes of 10/);
+    expect(failure(() => cifar(folder.path, 'cifar-10', 'val')).message).toMatch(
+      /lists 2 class names instead of 10/,
+    );
   });
 });
 

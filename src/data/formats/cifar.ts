@@ -124,7 +124,7 @@ function readBatch(file: string, variant: Variant): Buffer {
   }
   const record = recordBytes(variant);
   if (bytes.length === 0 || bytes.length % record !== 0) {
-    throw wrongFile(file, `has ${bytes.length} bytes, which is no multiple of ${record}`, variant);
+    throw wrongFile(file, `has ${bytes.length} bytes, which is not a multiple of ${record}`, variant);
   }
   for (const [place, count] of variant.labelCounts.entries()) {
     for (let at = place; at < bytes.length; at += record) {
@@ -143,7 +143,7 @@ function classNames(file: string, { labelCounts }: Variant): readonly string[] |
     .split(/\r?\n/)
     .filter((line) => line !== '');
   if (names.length === count) return names;
-  throw new InputError(`${file} names ${names.length} classes of ${count}`, {
+  throw new InputError(`${file} lists ${names.length} class names instead of ${count}`, {
     hint: 'Restore or remove it.',
   });
 }
@@ -161,11 +161,11 @@ function interleaved(planes: Uint8Array): Uint8Array {
 
 function missing(folder: string, { title, files, archive, folder: inside }: Variant): InputError {
   const isPython = ['cifar-10-batches-py', 'cifar-100-python'].some((name) => existsSync(join(folder, name)));
-  const what = existsSync(folder) ? `${folder} has no ${files.val[0]}` : absent(folder);
+  const what = existsSync(folder) ? `${folder} has no file ${files.val[0]}` : absent(folder);
   return new InputError(`${what}, so it is not ${title}`, {
     hint: isPython
-      ? `These are its Python files: fetch the binary version, ${archive}.`
-      : `Give the folder that ${archive} unpacks to, ${inside}, or the one above it.`,
+      ? `These are the Python files of the data set: download the binary version, ${archive}.`
+      : `Name the folder that ${archive} unpacks to, ${inside}, or its parent folder.`,
   });
 }
 

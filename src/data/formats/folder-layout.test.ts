@@ -64,7 +64,7 @@ describe('the part to evaluate on', () => {
   ])('%s and %s: refused', (...names) => {
     touch(...DIVIDED, ...names.flatMap((name) => [`${name}/ant/2.png`, `${name}/bee/2.png`]));
     expect(failure(() => evalFolder(folder.path, 2)).message).toMatch(
-      /two folders of the part (val|train): /,
+      /two folders for the split (val|train): /,
     );
     expect(failure(() => imageFolders(folder.path)).message).toMatch(/two folders of the part/);
   });
@@ -73,7 +73,7 @@ describe('the part to evaluate on', () => {
     touch(...DIVIDED, 'val/ant/2.png', 'val/bee/2.png');
     expect(evaluated(at('train'))).toEqual(DIVIDED);
     expect(evaluated(at('val'), 'val')).toEqual(['val/ant/2.png', 'val/bee/2.png']);
-    expect(failure(() => evaluated(at('train'), 'val')).message).toMatch(/it is not divided into parts/);
+    expect(failure(() => evaluated(at('train'), 'val')).message).toMatch(/it has no splits/);
   });
 });
 
@@ -138,11 +138,11 @@ describe('what is not read', () => {
       'named .heic': 1,
       'named .md': 1,
       'without an extension': 1,
-      'images beside class folders': 1,
+      'images next to class folders': 1,
       hidden: 1,
-      "of the system's": 1,
-      'folders that are no part': 1,
-      'part that data.eval_split does not ask for': 1,
+      'of the operating system': 1,
+      'folders that are not splits': 1,
+      'split that data.eval_split did not select': 1,
     });
     expect(reasons(val.passedOver)).toEqual({ hidden: 1 });
     expect(reasons(evalFolder(folder.path, 2).passedOver)).toMatchObject({ 'named .md': 1, hidden: 1 });

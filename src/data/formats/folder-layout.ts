@@ -32,8 +32,8 @@ export function folderLayout(root: string): FolderLayout {
   const others = folders.filter((name) => splitOfName(name) === undefined);
   if (named.length === 0 || !isDivided(root, named, others)) return { parts: undefined, passedOver: [] };
 
-  for (const name of others) tally.add('folders that are no part', join(root, name));
-  for (const name of images) tally.add('images beside the parts', join(root, name));
+  for (const name of others) tally.add('folders that are not splits', join(root, name));
+  for (const name of images) tally.add('images next to the splits', join(root, name));
   const parts: Partial<Record<Split, string>> = {};
   for (const split of SPLITS) {
     const [first, second] = named.filter((each) => each.split === split);
@@ -92,13 +92,13 @@ function isDivided(root: string, named: readonly Named[], others: readonly strin
     if (classes.length === 0) return true;
     throw undecided(
       root,
-      `${listOf(of('part', 'either').map(({ name }) => name))} may be a part or a class beside ${listOf(classes)}`,
+      `${listOf(of('part', 'either').map(({ name }) => name))} may be splits, or classes like ${listOf(classes)}`,
     );
   }
   const direct = of('class').map(({ name }) => name);
   if (direct.length === 0) return classes.length === 0;
   if (classes.length > 0) return false;
-  throw undecided(root, `${listOf(direct)} may be classes, or parts whose images have no class folders`);
+  throw undecided(root, `${listOf(direct)} may be classes, or splits whose images have no class folders`);
 }
 
 function looksLikeClass(path: string): boolean {
@@ -114,33 +114,33 @@ function listOf(names: readonly string[]): string {
 function undecided(root: string, what: string): InputError {
   return new InputError(`${shownName(root)}: ${what}`, {
     hint:
-      'Parts need class folders: train/<class>/*, val/<class>/*. Give the folder of a part itself, or say ' +
-      '`--split all` where all folders are classes.',
+      'Splits need class folders: train/<class>/*, val/<class>/*. Name the folder of one split, or use ' +
+      '`--split all` if all folders are classes.',
   });
 }
 
 function twoFolders(root: string, split: Split, names: readonly string[]): InputError {
-  return new InputError(`${shownName(root)} has two folders of the part ${split}: ${names.join(' and ')}`, {
-    hint: 'Rename one of them, or give the folder that is meant itself.',
+  return new InputError(`${shownName(root)} has two folders for the split ${split}: ${names.join(' and ')}`, {
+    hint: 'Rename one of them, or name the intended folder directly.',
   });
 }
 
 function withoutPart(root: string, { parts }: FolderLayout, split: Split): InputError {
   const has =
     parts === undefined
-      ? 'it is not divided into parts'
-      : `it has ${Object.keys(parts).join(' and ')}${parts.test === undefined ? '' : '; test is read only where it is asked for'}`;
+      ? 'it has no splits'
+      : `it has ${Object.keys(parts).join(' and ')}${parts.test === undefined ? '' : '; test is read only if requested'}`;
   return new InputError(`${shownName(root)} has no folder named ${namesOfSplit(split)}: ${has}`, {
     hint:
       split === 'val'
-        ? 'Add val/<class>/*, give the folder of the images itself, or choose --split train or --split test.'
-        : `Add ${split}/<class>/*, or give the folder of the images itself.`,
+        ? 'Add val/<class>/*, name the folder that directly contains the images, or choose --split train or --split test.'
+        : `Add ${split}/<class>/*, or name the folder that directly contains the images.`,
   });
 }
 
 function requireFolder(root: string): void {
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory()) return;
-  throw new InputError(existsSync(root) ? `${root} is no folder` : absent(root), {
-    hint: 'Give a folder with train/<class>/* and val/<class>/*.',
+  throw new InputError(existsSync(root) ? `${root} is not a folder` : absent(root), {
+    hint: 'Name a folder with train/<class>/* and val/<class>/*.',
   });
 }

@@ -67,7 +67,7 @@ export function imagesUnder(path: string, onPassedOver?: OnPassedOver): readonly
 /** The reason why a file or folder with this name is never read; undefined if it may be read. */
 export function hiddenReason(name: string): string | undefined {
   if (name.startsWith('.')) return 'hidden';
-  return SYSTEM_FOLDERS.has(name) ? "of the system's" : undefined;
+  return SYSTEM_FOLDERS.has(name) ? 'of the operating system' : undefined;
 }
 
 /** Content of a folder other than the known files and folders of a data set. */
@@ -119,7 +119,7 @@ function isFolderBehind(link: string): boolean {
 function reasonOf(root: string, { name, entry }: Entry, followLinks: boolean): string {
   if (!isFile(entry)) return 'pipes, sockets or devices';
   if (!followLinks && entry.isSymbolicLink() && isFolderBehind(join(root, name))) {
-    return 'links to folders, within a class';
+    return 'links to folders inside a class';
   }
   return extensionReason(name);
 }

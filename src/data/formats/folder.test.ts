@@ -162,7 +162,7 @@ describe('labels', () => {
     expect(labels(root, { modelClasses: 3 })).toEqual([0, 1, 2]);
     for (const modelClasses of [2, 10, 11]) {
       const { message } = failure(() => imageFolder(root, { modelClasses }));
-      expect(message).toContain(`3 classes, the model ${modelClasses}`);
+      expect(message).toContain(`3 classes, but the model has ${modelClasses}`);
     }
   });
 
@@ -179,7 +179,7 @@ describe('labels', () => {
     touch('caf\u00e9/1.png', 'cafe\u0301/1.png');
     for (const known of [{}, { classes: ['caf\u00e9'] }]) {
       expect(failure(() => imageFolder(root, known)).message).toContain(
-        String.raw`"cafe\u0301" and "caf\u00e9" are one class name`,
+        String.raw`"cafe\u0301" and "caf\u00e9" are the same class name`,
       );
     }
   });
@@ -206,20 +206,20 @@ describe('a flat folder', () => {
     touch('a_y1.png', 'b.png');
     const error = failure(() => imageFolder(root));
     expect(error.message).toContain(join(root, 'b.png'));
-    expect(error.hint).toMatch(/sub-folder.*_y<label>/);
+    expect(error.hint).toMatch(/subfolder.*_y<label>/);
   });
 
   test("ImageNet's validation images as they are published are told apart, with what to do", () => {
     touch('val/ILSVRC2012_val_00000001.JPEG', 'val/ILSVRC2012_val_00000002.JPEG', 'train/n01/a.JPEG');
     const error = failure(() => imageFolders(root));
-    expect(error.message).toMatch(/val: ImageNet's validation images lie here without their classes/);
+    expect(error.message).toMatch(/val: ImageNet's validation images without class folders/);
     expect(error.hint).toMatch(/valprep\.sh/);
     expect(failure(() => evalFolder(root, 1)).message).toBe(error.message);
   });
 
   test('without images too', () => {
     touch('notes.txt');
-    expect(failure(() => imageFolder(root)).message).toMatch(/holds no image/);
+    expect(failure(() => imageFolder(root)).message).toMatch(/contains no images/);
   });
 });
 
@@ -239,7 +239,7 @@ describe('pairs', () => {
     );
     expect(failure(() => imageFolders(join(root, 'none'))).message).toMatch(/none does not exist/);
     expect(failure(() => imageFolders(join(root, 'train'))).message).toMatch(
-      /no folder named train or training: it is not divided/,
+      /no folder named train or training: it has no splits/,
     );
     touch('val/c/1.png');
     expect(failure(() => imageFolders(root)).message).toContain(join(root, 'val/c'));
@@ -249,7 +249,9 @@ describe('pairs', () => {
     touch('val/0/1.png', 'val/1/1.png', 'train/0/1.png');
     expect(contents(evalFolder(root, 2)).map(([file]) => file)).toEqual(['val/0/1.png', 'val/1/1.png']);
     expect(contents(evalFolder(join(root, 'train'), 2, ['1', '0']))).toEqual([['train/0/1.png', 1]]);
-    expect(failure(() => evalFolder(join(root, 'train'), 2)).message).toMatch(/has 1 class, the model 2/);
+    expect(failure(() => evalFolder(join(root, 'train'), 2)).message).toMatch(
+      /has 1 class, but the model has 2/,
+    );
   });
 
   test('evaluation takes the labels of train where the model has no names and val lacks classes', () => {

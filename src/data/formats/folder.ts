@@ -36,15 +36,15 @@ export function imageFolder(root: string, known: KnownClasses = {}, options: Fol
   const { folders, images } = folderContent(root, { onPassedOver: tally.add });
   if (folders.length === 0) return { ...flatFolder(root, images, known), passedOver: tally.list() };
 
-  for (const image of images) tally.add('images beside class folders', join(root, image));
+  for (const image of images) tally.add('images next to class folders', join(root, image));
   const { labels, classes } = classLabels(root, folders.map(shownName), known);
   const names = nameListBuilder();
   const ends = folders.map((folder) => {
     const path = join(root, folder);
     const found = imagesUnder(path, tally.add);
     if (found.length === 0 && !options.emptyClasses) {
-      throw new InputError(`${shownName(path)} holds no image`, {
-        hint: 'Every sub-folder is a class and needs images: add some, or remove the folder.',
+      throw new InputError(`${shownName(path)} contains no images`, {
+        hint: 'Every subfolder is a class and needs images: add images, or remove the folder.',
       });
     }
     for (const image of found) names.add(image);
@@ -128,7 +128,7 @@ export function evalFolder(
   classes?: readonly string[],
   split?: SplitChoice,
 ): Dataset {
-  const named = classes && { names: classes, from: 'the list given' };
+  const named = classes && { names: classes, from: 'the given list' };
   const model = { count: modelClasses, named, isCertain: true };
   return withModelLabels(evalImages(dir, modelClasses, split), model, dir).dataset;
 }
@@ -169,20 +169,20 @@ function unreadParts(parts: FolderLayout['parts'], evalSplit: 'val' | 'test'): P
   const path = parts?.[other];
   return path === undefined
     ? []
-    : [{ reason: `part that data.eval_split does not ask for`, count: 1, examples: [shownName(path)] }];
+    : [{ reason: `split that data.eval_split did not select`, count: 1, examples: [shownName(path)] }];
 }
 
 function flatFolder(root: string, images: readonly string[], known: KnownClasses): Dataset {
-  if (images.length === 0) throw new InputError(`${shownName(root)} holds no image`, { hint: LAYOUTS });
+  if (images.length === 0) throw new InputError(`${shownName(root)} contains no images`, { hint: LAYOUTS });
   const { classes: names, modelClasses = names?.length } = known;
   const labels = images.map((image) => {
     const label = labelOfName(image);
     if (label === undefined) throw withoutLabel(root, image);
     if (modelClasses !== undefined && label >= modelClasses) {
       throw new InputError(
-        `${shownName(join(root, image))}: label ${label}, but there are ${modelClasses} classes`,
+        `${shownName(join(root, image))}: label ${label}, but the model has ${modelClasses} classes`,
         {
-          hint: 'Labels go from 0 to the number of classes - 1.',
+          hint: 'Labels must be from 0 to the number of classes - 1.',
         },
       );
     }
@@ -199,15 +199,15 @@ function flatFolder(root: string, images: readonly string[], known: KnownClasses
   };
 }
 
-const LAYOUTS = 'Give one sub-folder a class, or images named <anything>_y<label>.png (or .jpg).';
+const LAYOUTS = 'Provide one subfolder per class, or images named <anything>_y<label>.png (or .jpg).';
 
 function withoutLabel(root: string, image: string): InputError {
   if (/^ILSVRC2012_val_\d+\.jpe?g$/i.test(image)) {
-    return new InputError(`${root}: ImageNet's validation images lie here without their classes`, {
+    return new InputError(`${root}: ImageNet's validation images without class folders`, {
       hint:
-        'Move each into a folder named as its class is in train (n01440764 ...), as torchvision has it: ' +
-        'the script valprep.sh that many repositories hold does so.',
+        'Move each image into the folder of its class, named as in train (n01440764 ...), as in torchvision: ' +
+        'use the script valprep.sh, which many repositories contain.',
     });
   }
-  return new InputError(`${shownName(join(root, image))}: its name tells no label`, { hint: LAYOUTS });
+  return new InputError(`${shownName(join(root, image))}: no label in the file name`, { hint: LAYOUTS });
 }

@@ -121,7 +121,7 @@ describe('fashionMnist', () => {
 
   test('missing files say how to get them', () => {
     rmSync(join(folder, 't10k-labels-idx1-ubyte'));
-    expect(() => fashionMnist(folder)).toThrow(/has no t10k-labels-idx1-ubyte or/);
+    expect(() => fashionMnist(folder)).toThrow(/has no file t10k-labels-idx1-ubyte or/);
     expect(() => fashionMnist(join(folder, 'none'))).toThrow(/none does not exist/);
     try {
       fashionMnist(folder);
@@ -132,7 +132,7 @@ describe('fashionMnist', () => {
 
   test('labels that do not fit', () => {
     written(idx([2], [1, 10]), 't10k-labels-idx1-ubyte');
-    expect(() => fashionMnist(folder)).toThrow(/label 1 is 10, there are 10 classes/);
+    expect(() => fashionMnist(folder)).toThrow(/label 1 is 10, but there are 10 classes/);
     written(idx([1], [1]), 't10k-labels-idx1-ubyte');
     expect(() => fashionMnist(folder)).toThrow(/holds 1 labels, .* 2 images/);
   });

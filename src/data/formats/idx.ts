@@ -44,14 +44,17 @@ function idxDataset(folder: string, prefix: string): Dataset {
   } = readIdx(imageFile, 3);
   const { shape, data: labels } = readIdx(labelFile, 1);
   if (shape[0] !== length) {
-    throw new InputError(`${labelFile} holds ${shape[0]} labels, ${imageFile} ${length} images`, {
-      hint: FETCH,
-    });
+    throw new InputError(
+      `${labelFile} contains ${shape[0]} labels, but ${imageFile} contains ${length} images`,
+      {
+        hint: FETCH,
+      },
+    );
   }
   const wrong = labels.findIndex((label) => label >= CLASSES.length);
   if (wrong >= 0) {
     throw new InputError(
-      `${labelFile}: label ${wrong} is ${labels[wrong]}, there are ${CLASSES.length} classes`,
+      `${labelFile}: label ${wrong} is ${labels[wrong]}, but there are ${CLASSES.length} classes`,
       {
         hint: FETCH,
       },
@@ -93,7 +96,7 @@ export function readIdx(file: string, dimensions: number): { shape: number[]; da
   const largest = gzipped ? raw.length * 1032 : raw.length;
   if (expected > largest) throw damaged(file, `is truncated: ${says}`);
   if (expected > MOST_BYTES || (expected > FEW_BYTES && expected > raw.length * MOST_RATIO)) {
-    throw damaged(file, `unpacks to far more than images take: ${says}, the file has ${raw.length} bytes`);
+    throw damaged(file, `is too long: ${says}, but the file has ${raw.length} bytes`);
   }
   const bytes = gzipped ? gunzip(raw, expected, file) : raw;
   if (bytes.length < expected) throw damaged(file, `is truncated: ${says}`);
@@ -121,7 +124,8 @@ function gunzip(raw: Buffer, expected: number, file: string): Buffer {
   try {
     return gunzipSync(raw, { maxOutputLength: expected + 1 });
   } catch (error) {
-    if (error instanceof RangeError) throw damaged(file, 'is too long: it holds more than its header says');
+    if (error instanceof RangeError)
+      throw damaged(file, 'is too long: it contains more than its header says');
     throw damaged(file, `is truncated or damaged (${errorText(error)})`);
   }
 }
@@ -138,14 +142,14 @@ function readBytes(file: string): Buffer {
 function findFile(folder: string, name: string): string {
   const found = [name, `${name}.gz`].map((each) => join(folder, each)).find((each) => existsSync(each));
   if (found === undefined) {
-    const what = existsSync(folder) ? `${folder} has no ${name} or ${name}.gz` : absent(folder);
+    const what = existsSync(folder) ? `${folder} has no file ${name} or ${name}.gz` : absent(folder);
     throw new InputError(what, { hint: FETCH });
   }
   return found;
 }
 
 const FETCH =
-  '`npx deep-incubation setup` fetches Fashion-MNIST; or give the folder that holds its four files.';
+  '`npx deep-incubation setup` downloads Fashion-MNIST; or name the folder that contains its four files.';
 
 function damaged(file: string, what: string): InputError {
   return new InputError(`${file} ${what}`, { hint: FETCH });

@@ -92,12 +92,12 @@ describe('refused, naming the file', () => {
           images: [{ id: 0, file_name: files.train.images[0].file_name }],
           annotations: [{ image_id: 0, category_id: 0 }],
         })),
-      /val2018\.json has images of category \d \(Species \d\), which train has not/,
+      /val2018\.json has images of category \d \(Species \d\), which train does not have/,
     ],
     [
       'images that are not there',
       () => changed('val', (each) => ({ ...each, images: [{ id: 100, file_name: 'a/b/c/d.jpg' }] })),
-      /a\/b\/c\/d\.jpg, which .*val2018\.json names, is not there/,
+      /a\/b\/c\/d\.jpg not found \(listed in .*val2018\.json\)/,
     ],
     [
       'categories of another kind',

@@ -50,7 +50,7 @@ export function inaturalist(
       if (label !== undefined) return label;
       throw wrong(
         file,
-        `has images of category ${categoryId} (${valueById(categoryId)}), which train has not`,
+        `has images of category ${categoryId} (${valueById(categoryId)}), which train does not have`,
       );
     };
     return annotatedImages({ folder, file, classes: [...labels.keys()] }, images, labelOf);
@@ -100,8 +100,8 @@ function imageNames(folder: string, file: string, images: Images['images']): Nam
   const first = images[0].file_name;
   const layout = layouts.find((each) => existsSync(join(folder, each(first))));
   if (layout === undefined) {
-    throw new InputError(`${join(folder, first)}, which ${file} names, is not there`, {
-      hint: 'Unpack the images beside the JSON files.',
+    throw new InputError(`${join(folder, first)} not found (listed in ${file})`, {
+      hint: 'Unpack the images into the folder of the JSON files.',
     });
   }
   const names = nameListBuilder();
@@ -139,7 +139,7 @@ function readJson<T>(file: string, schema: z.ZodType<T>): T {
     content = JSON.parse(readSmallText(file, MOST_BYTES));
   } catch (error) {
     throw new InputError(`${file}: cannot be read as JSON (${errorText(error).slice(0, 200)})`, {
-      hint: 'Give the folder with the JSON files of iNaturalist, categories.json among them.',
+      hint: 'Name the folder with the JSON files of iNaturalist, including categories.json.',
       cause: error,
     });
   }
@@ -150,5 +150,7 @@ function readJson<T>(file: string, schema: z.ZodType<T>): T {
 }
 
 function wrong(file: string, what: string): InputError {
-  return new InputError(`${file} ${what}`, { hint: 'Fetch it again, of the same year as the others.' });
+  return new InputError(`${file} ${what}`, {
+    hint: 'Download it again, for the same year as the other files.',
+  });
 }

@@ -38,7 +38,7 @@ export function shardLayout(folder: string): ShardLayout {
   );
   const unnamed = of(undefined);
   if (Object.keys(parts).length > 0) {
-    for (const path of unnamed) tally.add('tar files whose names say no part', path);
+    for (const path of unnamed) tally.add('tar files whose names contain no split', path);
   }
   const packed = found.filter(({ name }) => !isTar(name)).map(({ name }) => join(folder, name));
   for (const path of packed) tally.add('compressed tar files', path);
@@ -57,13 +57,14 @@ export function shardFiles(folder: string, split: SplitChoice): readonly string[
   const isWhole = split === 'all' || (split === 'val' && named.length === 0);
   const files = isWhole ? [...named, ...unnamed].sort() : (parts[split] ?? []);
   if (files.length > 0) return files;
-  const names = split === 'all' ? 'of any part' : `named ${namesOfSplit(split)}`;
+  const names = split === 'all' ? 'for any split' : `named ${namesOfSplit(split)}`;
   const has = named.length === 0 ? '' : `: it has ${Object.keys(parts).join(' and ')}`;
-  throw new InputError(`${folder} has no tar file ${names}${has}`, { hint: hintFor(split, packed) });
+  throw new InputError(`${folder} has no tar files ${names}${has}`, { hint: hintFor(split, packed) });
 }
 
 function hintFor(split: SplitChoice, packed: readonly string[]): string {
-  if (packed.length > 0) return `Unpack ${packed[0]} with gunzip: images are read from within tar files.`;
+  if (packed.length > 0)
+    return `Decompress ${packed[0]} with gunzip: images are read directly from uncompressed tar files.`;
   const rename = `Name them ${split}-000000.tar and so on`;
   return split === 'val' ? `${rename}, or choose --split train or --split test.` : `${rename}.`;
 }
@@ -94,7 +95,7 @@ function tarsIn(folder: string, onPassedOver?: OnPassedOver): Tar[] {
       if (inside.length > 0) folders.set(split, name);
     } else if (!NAME_FILES.has(name)) {
       onPassedOver?.(
-        isFolder(folder, entry) ? 'folders that are no part' : extensionReason(name),
+        isFolder(folder, entry) ? 'folders that are not splits' : extensionReason(name),
         join(folder, name),
       );
     }
@@ -117,14 +118,14 @@ const NAME_FILES: ReadonlySet<string> = new Set(['classes.json', 'dataset.json']
 function splitOfFile(folder: string, name: string): Split | undefined {
   const splits = splitsInName(name);
   if (splits.length < 2) return splits[0];
-  throw new InputError(`${join(folder, name)}: its name says two parts, ${splits.join(' and ')}`, {
-    hint: `Rename it, or put it into a folder named ${splits.join(' or ')}.`,
+  throw new InputError(`${join(folder, name)}: its name contains two splits, ${splits.join(' and ')}`, {
+    hint: `Rename it, or move it into a folder named ${splits.join(' or ')}.`,
   });
 }
 
 function twoFolders(folder: string, split: Split, names: readonly string[]): InputError {
-  return new InputError(`${folder} has two folders of the part ${split}: ${names.join(' and ')}`, {
-    hint: 'Put the shards of a part into one folder.',
+  return new InputError(`${folder} has two folders for the split ${split}: ${names.join(' and ')}`, {
+    hint: 'Put the shards of a split into one folder.',
   });
 }
 

@@ -82,7 +82,7 @@ interface Building {
 /** The reason to skip an entry that a program, not a person, added to the archive; otherwise undefined. */
 function leftoverReason(name: string): string | undefined {
   const parts = name.split('/');
-  if (parts.some((part) => /^PaxHeaders?(\.\d+)?$/.test(part))) return "of the system's";
+  if (parts.some((part) => /^PaxHeaders?(\.\d+)?$/.test(part))) return 'of the operating system';
   const hidden = parts.map(hiddenReason).find((reason) => reason !== undefined);
   return hidden;
 }
@@ -122,17 +122,17 @@ function put(index: Building, sample: Sample, { path, read, onPassedOver }: Plac
   const image = imageOf(sample, path);
   if (image === undefined) {
     if (cls === undefined) return;
-    throw wrong(path, key, 'has a label and no image');
+    throw wrong(path, key, 'has a label but no image');
   }
   for (const other of sample.images.values()) {
-    if (other !== image) onPassedOver('images beside the one of a sample', `${path}: ${other.name}`);
+    if (other !== image) onPassedOver('additional images of a sample', `${path}: ${other.name}`);
   }
   if (image.size > 0xffffffff) throw wrong(path, key, `has an image of ${image.size} bytes`);
   const label =
     cls === undefined ? labelInJson(json, read, index.labelNames) : labelInText(cls, index.labelNames);
   if (label === undefined) {
     const what =
-      cls === undefined && json === undefined ? 'has no label' : 'has a label that is no class number';
+      cls === undefined && json === undefined ? 'has no label' : 'has a label that is not a class number';
     throw wrong(path, key, what);
   }
   index.names.push(image.name);
@@ -150,7 +150,7 @@ function imageOf({ key, images }: Sample, path: string): TarEntry | undefined {
     if (found.length === 1) return found[0][1];
     if (found.length > 1) throw wrong(path, key, 'has two images');
   }
-  throw wrong(path, key, `has images ${[...images.keys()].join(' and ')}, none of them named as its input`);
+  throw wrong(path, key, `has images ${[...images.keys()].join(' and ')}, and none has an input's name`);
 }
 
 /** A number is a label; other text is the name of a class. Undefined if the text is empty or an invalid number. */
@@ -191,6 +191,6 @@ function labelInJson(
 
 function wrong(path: string, key: string, what: string): InputError {
   return new InputError(`${path}: sample ${JSON.stringify(key.slice(0, 100))} ${what}`, {
-    hint: 'A sample is <key>.jpg (or png) and <key>.cls, or <key>.json with a label, one beside the other; labels count from 0, or are names that classes.json lists.',
+    hint: 'A sample is <key>.jpg (or png) followed by <key>.cls, or by <key>.json with a label. Labels start at 0, or are names listed in classes.json.',
   });
 }

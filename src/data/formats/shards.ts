@@ -53,7 +53,7 @@ export function shards(
   if (wrong >= 0) {
     throw new InputError(
       `${files[shard[wrong]]}: ${names.at(wrong)} has label ${labels[wrong]}, but there are ${classes.length} classes`,
-      { hint: 'Labels go from 0 to the number of classes - 1.' },
+      { hint: 'Labels must be from 0 to the number of classes - 1.' },
     );
   }
   return {
@@ -73,9 +73,12 @@ function joined(files: readonly string[], options: ShardOptions) {
   const indices = files.map((file) => tolerant(() => shardIndex(file, cacheFolder), onProblem));
   const total = indices.reduce((sum, index) => sum + (index?.names.length ?? 0), 0);
   if (total === 0 && onProblem === undefined) {
-    throw new InputError(`${files[0]} ${files.length > 1 ? 'and its neighbours hold' : 'holds'} no image`, {
-      hint: 'A sample is <key>.jpg (or png) and <key>.cls, or <key>.json with a label.',
-    });
+    throw new InputError(
+      `${files[0]} ${files.length > 1 ? 'and the other shards contain' : 'contains'} no images`,
+      {
+        hint: 'A sample is <key>.jpg (or png) and <key>.cls, or <key>.json with a label.',
+      },
+    );
   }
   const names = nameListBuilder();
   const shard = new Int32Array(total);
@@ -108,7 +111,7 @@ interface NamedLabels {
 }
 
 const NAME_THEM =
-  'Labels that are names need a list of them, classes.json beside the shards, in the order of the labels.';
+  'Labels that are names need a classes.json in the folder of the shards: the names in the order of the labels.';
 
 function tolerant(work: () => ShardIndex, onProblem?: (problem: InputError) => void): ShardIndex | undefined {
   try {
@@ -133,8 +136,8 @@ function classNames(folder: string): readonly string[] | undefined {
   try {
     return namesSchema.parse(JSON.parse(readSmallText(file))).map(className);
   } catch (error) {
-    throw new InputError(`${file} does not list the names of the classes`, {
-      hint: 'It should hold ["name of class 0", "name of class 1", ...], or {"classes": [...]}.',
+    throw new InputError(`${file} is not a list of class names`, {
+      hint: 'It must contain ["name of class 0", "name of class 1", ...], or {"classes": [...]}.',
       cause: error,
     });
   }

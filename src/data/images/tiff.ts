@@ -46,7 +46,7 @@ export function isGrey16Tiff(bytes: Uint8Array): boolean {
 }
 
 function notRead(what: string): InputError {
-  return new InputError(`a TIFF with ${what}, which is not read`);
+  return new InputError(`a TIFF with ${what}, which is not supported`);
 }
 
 function tagsOf(file: Buffer): Tags {

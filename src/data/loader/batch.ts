@@ -88,9 +88,9 @@ function slotOf(dataset: Dataset, slot: number, index: number): Slot {
 function tooMany(failures: readonly Failure[], size: number): InputError {
   const [{ error }] = failures;
   return new InputError(
-    `${failures.length} of the ${size} images of a batch cannot be read; one: ${error.message}`,
+    `${failures.length} of the ${size} images of a batch cannot be read; for example ${error.message}`,
     {
-      hint: 'So many are not replaced by others. Restore the files, or check the disk they lie on.',
+      hint: 'Too many to skip. Restore the files, or check their disk.',
       cause: error,
     },
   );

@@ -19,7 +19,7 @@ describe('a data set that contradicts itself', () => {
         const transform = () => (cropped ? [{ op: 'crop', box } as const] : []);
         const read = collect(evalBatches({ dataset: bad, batchSize: 4, transform }));
         await expect(read).rejects.toThrow(
-          `image 2: 16 x 1 pixels of 1 channels are given as ${bytes} bytes`,
+          `image 2: 16 x 1 pixels of 1 channels with ${bytes} bytes of data`,
         );
       }),
       { numRuns: 20 },

@@ -12,8 +12,8 @@ export function sourceOf(dataset: Dataset, index: number): Image | EncodedImage 
   const { width, height, channels, data } = source;
   if (data.length === width * height * channels) return source;
   throw new InputError(
-    `${dataset.describe(index)}: ${width} x ${height} pixels of ${channels} channels are given as ${data.length} bytes`,
-    { hint: `Give width x height x channels bytes: ${width * height * channels}.` },
+    `${dataset.describe(index)}: ${width} x ${height} pixels of ${channels} channels with ${data.length} bytes of data`,
+    { hint: `The data must have width x height x channels = ${width * height * channels} bytes.` },
   );
 }
 
@@ -25,6 +25,6 @@ export function labelOf(dataset: Dataset, index: number): number {
   const label = dataset.label(index);
   if (Number.isInteger(label)) return label;
   throw new InputError(`${dataset.describe(index)}: its label is ${label}`, {
-    hint: 'A label is an index into the classes of the data set.',
+    hint: 'A label must be an index into the classes of the data set.',
   });
 }

@@ -60,12 +60,14 @@ describe('failures', () => {
     const flipped: FixedTransform = () => [{ op: 'flip' }];
     for (const transform of [whole, flipped]) {
       const error = await failureOf(evalBatches({ dataset: mixed, batchSize: 4, transform }));
-      expect(error.message).toBe('image 2: the image is 20 x 1 grey, others of its batch are 16 x 1 grey');
+      expect(error.message).toBe(
+        'image 2: the image is 20 x 1 grey, but others in its batch are 16 x 1 grey',
+      );
     }
     const colourful = dataset(4, (i) => (i === 2 ? { file: files.jpg[2] } : strip(i)));
     const transform: FixedTransform = () => [{ op: 'crop', box: { left: 0, top: 0, width: 2, height: 1 } }];
     const error = await failureOf(evalBatches({ dataset: colourful, batchSize: 4, transform }));
-    expect(error.message).toBe('image 2: the image is 2 x 1 RGB, others of its batch are 2 x 1 grey');
+    expect(error.message).toBe('image 2: the image is 2 x 1 RGB, but others in its batch are 2 x 1 grey');
   });
 
   test('a data set that fails is not caught in between', async () => {
@@ -156,7 +158,7 @@ describe('images that cannot be read, replaced', () => {
   test('not if more than a tenth of a batch is gone', async () => {
     const error = await failureOf(trainBatches(replacing([3, 7], { shuffle: false })));
     expect(error).toBeInstanceOf(InputError);
-    expect(error.message).toMatch(/^2 of the 10 images of a batch cannot be read; one: image 3: /);
+    expect(error.message).toMatch(/^2 of the 10 images of a batch cannot be read; for example image 3: /);
   });
 
   test('not for ever', async () => {

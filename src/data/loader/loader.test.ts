@@ -50,7 +50,7 @@ describe('trainBatches', () => {
       expect(shown(later)).toEqual(shown(expected.slice(3 * each)));
     }
     expect(() => trainBatches(options({ ...common, share: { rank: 0, size: 4 } }))).toThrow(
-      'a step of 6 micro-batches of 1 images cannot be shared evenly by 4 processes',
+      'a step of 6 micro-batches of 1 images cannot be divided evenly among 4 processes',
     );
   });
 
@@ -114,7 +114,7 @@ describe('trainBatches', () => {
 
   test('fewer images than a batch is an InputError at once', () => {
     expect(() => trainBatches(options({ batchSize: 12 }))).toThrow(InputError);
-    expect(() => trainBatches(options({ batchSize: 12 }))).toThrow(/12 images.* 11/);
+    expect(() => trainBatches(options({ batchSize: 12 }))).toThrow(/12 images.*11 images/);
   });
 
   test('repeats: some views of each image, each augmented by itself', async () => {
@@ -137,7 +137,7 @@ describe('trainBatches', () => {
     });
     const few = { ...repeats, dataset: dataset(255) };
     expect(() => trainBatches(options({ ...few, steps: 1 }))).toThrow(/255 are too few/);
-    expect(() => trainBatches(options({ ...repeats, batchSize: 257 }))).toThrow(/257 images.* 256/);
+    expect(() => trainBatches(options({ ...repeats, batchSize: 257 }))).toThrow(/257 images.*256 images/);
   });
 
   test('erasing draws on from the transform, noise and mixing by the step', async () => {

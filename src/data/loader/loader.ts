@@ -87,9 +87,9 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
 export function evenShare(accumulate: number, batchSize: number, processes: number): number {
   if (accumulate % processes === 0) return accumulate / processes;
   throw new InputError(
-    `a step of ${accumulate} micro-batches of ${batchSize} images cannot be shared evenly by ${processes} processes`,
+    `a step of ${accumulate} micro-batches of ${batchSize} images cannot be divided evenly among ${processes} processes`,
     {
-      hint: `choose training.total_batch as a multiple of ${processes} x batch_size, or a smaller batch_size`,
+      hint: `set training.total_batch to a multiple of ${processes} x batch_size, or lower batch_size`,
     },
   );
 }
@@ -111,7 +111,7 @@ function orderOf(
 function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): number {
   const { length } = orderOf({ ...options, shuffle: false }, 0).indices;
   if (length < batchSize) {
-    throw new InputError(`a batch of ${batchSize} images is more than the ${length} of the data set`, {
+    throw new InputError(`a batch of ${batchSize} images is larger than the data set (${length} images)`, {
       hint: `Use a batch size of at most ${length}, or more images.`,
     });
   }

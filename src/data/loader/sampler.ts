@@ -44,8 +44,8 @@ export function repeatedOrder(order: Int32Array, { repeats, replicas, rank }: Re
   if (length === 0) {
     const least = Math.ceil(Math.max(replicas, 1) / 256) * 256;
     throw new InputError(
-      `repeated augmentation takes a multiple of 256 images an epoch: ${order.length} are too few`,
-      { hint: `Give at least ${least} training images, or no repeated augmentation (repeats 1).` },
+      `repeated augmentation uses a multiple of 256 images per epoch: ${order.length} are too few`,
+      { hint: `Use at least ${least} training images, or no repeated augmentation (repeats 1).` },
     );
   }
   const indices = new Int32Array(length);
@@ -81,7 +81,9 @@ export function subset(dataset: Dataset, limit?: number): Dataset {
  */
 export function classSubset(dataset: Dataset, fraction: number, seed: number): Subset {
   if (!(fraction > 0 && fraction <= 1)) {
-    throw new InputError(`a fraction of ${fraction} of the images`, { hint: 'Give one above 0, up to 1.' });
+    throw new InputError(`invalid fraction of the images: ${fraction}`, {
+      hint: 'It must be above 0 and at most 1.',
+    });
   }
   const chosen = byClass(dataset).flatMap((indices, label) => {
     const count = Math.min(Math.max(Math.round(fraction * indices.length), 1), indices.length);

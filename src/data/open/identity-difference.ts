@@ -87,7 +87,7 @@ function movedLabels(
   const moved = current.flatMap((name, label) =>
     kept[label] === name ? [] : [`${quoted(name)} ${label} instead of ${kept.indexOf(name)}`],
   );
-  return moved.length === 0 ? [] : [`the labels in the order of the classes: ${some(moved)}`];
+  return moved.length === 0 ? [] : [`labels, in class order: ${some(moved)}`];
 }
 
 function splitChanges(

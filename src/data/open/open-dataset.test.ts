@@ -114,7 +114,7 @@ describe('what is told', () => {
   });
 
   test('no path, which Fashion-MNIST alone can do without', () => {
-    expect(failure(() => openDataset({ format: 'folder' })).message).toMatch(/format folder without a path/);
+    expect(failure(() => openDataset({ format: 'folder' })).message).toMatch(/format folder needs a path/);
     vi.stubEnv('DEEP_INCUBATION_CACHE', folder.path);
     expect(failure(() => openDataset({ format: 'fashion-mnist' })).message).toContain(
       join(folder.path, 'fashion-mnist'),
@@ -125,7 +125,7 @@ describe('what is told', () => {
 describe('a folder', () => {
   test('that is none', () => {
     expect(failure(() => dataFormatOf(join(folder.path, 'none'))).message).toMatch(/none does not exist/);
-    expect(failure(() => dataFormatOf(folder.write('file', ''))).message).toMatch(/file is no folder/);
+    expect(failure(() => dataFormatOf(folder.write('file', ''))).message).toMatch(/file is not a folder/);
   });
 
   test('of two data sets', () => {
@@ -152,7 +152,7 @@ describe('a folder', () => {
     mkdirSync(join(folder.path, 'empty'));
     expect(
       failure(() => openEvalDataset(join(folder.path, 'empty'), { model: { count: 2 } })).message,
-    ).toMatch(/holds no image/);
+    ).toMatch(/contains no images/);
   });
 
   test('with one part of what training needs is enough to evaluate on', () => {
@@ -201,7 +201,7 @@ describe('images for a model that names its classes', () => {
       const [first] = labelsOf(open(names));
       const others = names.map((name) => (name === first ? 'kite' : name));
       const { message, hint } = failure(() => open(others));
-      expect(message).toBe(`${first}: no class has this name`);
+      expect(message).toBe(`${first}: unknown class name`);
       expect(hint).toContain(`The ${names.length} classes of FT are`);
     });
 
@@ -215,10 +215,10 @@ describe('images for a model that names its classes', () => {
     test('without names: the mapping by number is printed, and refused where the count differs', () => {
       const { dataset, assumptions } = open([...names].reverse());
       expect(assumptions).toHaveLength(1);
-      expect(assumptions[0]).toContain(`which are numbers, are those of the model: 0 = ${names.at(-1)}`);
+      expect(assumptions[0]).toContain(`are the model's: 0 = ${names.at(-1)}`);
       expect(dataset.classes).toEqual([...names].reverse());
       const { message } = failure(() => open(['kite', ...names]));
-      expect(message).toContain(`has ${names.length} classes, the model ${names.length + 1}`);
+      expect(message).toContain(`has ${names.length} classes, but the model has ${names.length + 1}`);
     });
   });
 
@@ -239,14 +239,14 @@ describe('images for a model that names its classes', () => {
 
     test('names that the model does not know are refused', () => {
       const digits = Array.from({ length: 10 }, (_, i) => `digit ${i}`);
-      expect(failure(() => open(digits)).message).toBe('T-shirt/top: no class has this name');
+      expect(failure(() => open(digits)).message).toBe('T-shirt/top: unknown class name');
     });
 
     test('for a model without names the order is said, and another number of classes refused', () => {
       const evaluated = (count: number) => openEvalDataset(folder.path, { model: { count } });
       expect(evaluated(10).assumptions[0]).toContain('0 = T-shirt/top, 1 = Trouser, ');
-      expect(failure(() => evaluated(9)).message).toContain('has 10 classes, the model 9');
-      expect(failure(() => evaluated(11)).message).toContain('has 10 classes, the model 11');
+      expect(failure(() => evaluated(9)).message).toContain('has 10 classes, but the model has 9');
+      expect(failure(() => evaluated(11)).message).toContain('has 10 classes, but the model has 11');
     });
   });
 
@@ -284,12 +284,12 @@ describe('images for a model that names its classes', () => {
     ])('names that the model does not know are refused, %s', (_, list) => {
       write(SAMPLES, list);
       const { message } = failure(() => open(['ant', 'bee', 'dog']));
-      expect(message).toMatch(/cat"?: no class has this name$/);
+      expect(message).toMatch(/cat"?: unknown class name$/);
     });
 
     test('numbers among them are not taken for labels of the model', () => {
       write(['0', 'ant']);
-      expect(failure(() => open(['bee', 'ant'])).message).toContain('no class has this name');
+      expect(failure(() => open(['bee', 'ant'])).message).toContain('unknown class name');
     });
   });
 });

@@ -50,7 +50,7 @@ export function openDataset(options: OpenDatasetOptions): DatasetPair {
   const { format, path, modelClasses } = options;
   const folder = path ?? (format === 'fashion-mnist' ? join(cacheRoot(), 'fashion-mnist') : undefined);
   if (folder === undefined) {
-    throw new InputError(`a data set of format ${format} without a path`, { hint: 'Give data.path.' });
+    throw new InputError(`a data set of format ${format} needs a path`, { hint: 'Set data.path.' });
   }
   const { classes } = options;
   if (classes !== undefined) return pairOfClasses(folder, { ...options, classes });
@@ -64,7 +64,7 @@ function pairOfClasses(
   folder: string,
   options: OpenDatasetOptions & { readonly classes: readonly string[] },
 ): DatasetPair {
-  const { classes, from = 'the list given', whatToDo } = options;
+  const { classes, from = 'the given list', whatToDo } = options;
   const modelClasses = classes.length;
   const pair = openPair(folder, { ...options, modelClasses: undefined });
   if (pair.train.isUnnamed) {
@@ -91,7 +91,7 @@ function openPair(
     format,
     modelClasses,
     classes,
-    from = 'the list given',
+    from = 'the given list',
     category,
     evalSplit = 'val',
   }: Omit<OpenDatasetOptions, 'path'>,
@@ -170,8 +170,8 @@ export function publishedPart(dir: string, split: SplitChoice = 'val', format: D
   const hasTest = !format.startsWith('inaturalist');
   if (split === 'train' || split === 'val') return split;
   if (split === 'test' && hasTest) return 'val';
-  throw new InputError(`${dir}: ${format} has no part ${split}`, {
-    hint: `Choose --split train, val${hasTest ? ' or test, which are the same images' : ''}.`,
+  throw new InputError(`${dir}: ${format} has no split ${split}`, {
+    hint: `Choose --split train, val${hasTest ? ' or test(the same images)' : ''}.`,
   });
 }
 
@@ -182,8 +182,8 @@ export function publishedPart(dir: string, split: SplitChoice = 'val', format: D
  */
 export function dataFormatOf(dir: string): DataFormat {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new InputError(existsSync(dir) ? `${dir} is no folder` : absent(dir), {
-      hint: 'Give a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
+    throw new InputError(existsSync(dir) ? `${dir} is not a folder` : absent(dir), {
+      hint: 'Name a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
     });
   }
   const has = (name: string) => existsSync(join(dir, name));
@@ -196,8 +196,8 @@ export function dataFormatOf(dir: string): DataFormat {
   };
   const found = (Object.keys(isThere) as (keyof typeof isThere)[]).filter((format) => isThere[format]());
   if (found.length > 1) {
-    throw new InputError(`${dir} holds more than one data set: ${found.join(' and ')}`, {
-      hint: 'Give each a folder of its own.',
+    throw new InputError(`${dir} contains more than one data set: ${found.join(' and ')}`, {
+      hint: 'Use a separate folder for each.',
     });
   }
   // Tar files next to class folders may be the archives that the folders were unpacked from.
@@ -206,8 +206,8 @@ export function dataFormatOf(dir: string): DataFormat {
 
 function requireClasses({ classes }: Dataset, folder: string, modelClasses: number | undefined): void {
   if (modelClasses === undefined || classes.length === modelClasses) return;
-  throw new InputError(`${folder} has ${classes.length} classes, the model ${modelClasses}`, {
-    hint: `Set \`model.classes: ${classes.length}\` in the recipe, or give images of ${modelClasses} classes.`,
+  throw new InputError(`${folder} has ${classes.length} classes, but the model has ${modelClasses}`, {
+    hint: `Set \`model.classes: ${classes.length}\` in the recipe, or use images of ${modelClasses} classes.`,
   });
 }
 

@@ -67,7 +67,7 @@ describe('what cannot be read is an InputError that names it and what is known',
     ['rand-n0', 'n0'],
     ['rand-inc2', 'inc2'],
     ['rand-w1', 'w1'],
-    ['rand-m9-n2-m8', 'm is there twice'],
+    ['rand-m9-n2-m8', 'duplicate part m'],
     ['rand-n14-w0', '13 operations'],
   ])('%j: %s', (policy, named) => {
     const error = failureOf(() => parsePolicy(policy));

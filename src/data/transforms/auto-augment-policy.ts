@@ -40,7 +40,7 @@ export interface RandAugmentPolicy {
 /** Parts of a policy: their valid values, and their descriptions for error messages. */
 const PARTS = {
   m: { allowed: (x: number) => Number.isInteger(x) && x <= 10, meaning: 'm0 to m10 (magnitude)' },
-  n: { allowed: (x: number) => Number.isInteger(x) && x > 0, meaning: 'n1 and up (operations an image)' },
+  n: { allowed: (x: number) => Number.isInteger(x) && x > 0, meaning: 'n1 and up (operations per image)' },
   mstd: { allowed: () => true, meaning: 'mstd0.5 (standard deviation of the magnitude)' },
   inc: { allowed: (x: number) => x === 0 || x === 1, meaning: 'inc0 or inc1 (increasing)' },
   w: { allowed: (x: number) => x === 0, meaning: 'w0 (weighted choice)' },
@@ -60,18 +60,19 @@ export function parsePolicy(text: string): RandAugmentPolicy {
 
   const weights = OPERATIONS.map(([, weight]) => weight);
   const drawable = weights.filter((weight) => weight > 0).length;
-  if (layers > drawable) throw refused(text, `w0 has ${drawable} operations to draw, not ${layers}`);
+  if (layers > drawable)
+    throw refused(text, `w0 has only ${drawable} operations to choose from, not ${layers}`);
   return { ...policy, weights };
 }
 
 function partsOf(text: string): Partial<Record<keyof typeof PARTS, number>> {
   const [kind, ...parts] = text.split('-');
-  if (kind !== 'rand') throw refused(text, `policy ${JSON.stringify(kind)} is not known`);
+  if (kind !== 'rand') throw refused(text, `unknown policy ${JSON.stringify(kind)}`);
   const values: Partial<Record<keyof typeof PARTS, number>> = {};
   for (const part of parts) {
     const [, name = '', digits] = /^([a-z]+)(\d+(?:\.\d+)?)$/.exec(part) ?? [];
-    if (!isPart(name)) throw refused(text, `part ${JSON.stringify(part)} is not known`);
-    if (values[name] !== undefined) throw refused(text, `part ${name} is there twice`);
+    if (!isPart(name)) throw refused(text, `unknown part ${JSON.stringify(part)}`);
+    if (values[name] !== undefined) throw refused(text, `duplicate part ${name}`);
     if (!PARTS[name].allowed(Number(digits))) throw refused(text, `part ${part} is out of range`);
     values[name] = Number(digits);
   }
@@ -90,6 +91,6 @@ function increasing(name: (typeof OPERATIONS)[number][0]): OperationName {
 function refused(text: string, why: string): InputError {
   const known = Object.values(PARTS).map(({ meaning }) => meaning);
   return new InputError(`auto-augment ${JSON.stringify(text)}: ${why}`, {
-    hint: `Write rand, then any of ${known.join(', ')}, with - between: rand-m9-mstd0.5-inc1.`,
+    hint: `Write rand, then any of ${known.join(', ')}, separated by -: rand-m9-mstd0.5-inc1.`,
   });
 }

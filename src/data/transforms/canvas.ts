@@ -29,9 +29,12 @@ export function createCanvas(slots: number): Canvas {
         admitted = { width, height, channels };
         pixels = new Uint8Array(slots * channels * height * width);
       } else if (textOf(size) !== textOf(admitted)) {
-        throw new InputError(`the image is ${textOf(size)}, others of its batch are ${textOf(admitted)}`, {
-          hint: 'Make all images of the data set the same size and colour type.',
-        });
+        throw new InputError(
+          `the image is ${textOf(size)}, but others in its batch are ${textOf(admitted)}`,
+          {
+            hint: 'Make all images of the data set the same size and colour type.',
+          },
+        );
       }
     },
   };

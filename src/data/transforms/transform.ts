@@ -137,8 +137,8 @@ function centredBox(image: ImageSize, [narrow, wide]: readonly [number, number])
 function requireSize(size: number): FixedTransform {
   return (image) => {
     if (image.width === size && image.height === size) return [];
-    throw new InputError(`${sizeText(image)}, but the model takes ${size} x ${size}`, {
-      hint: `Up to ${SMALL_IMAGE} pixels images are not resized: give images of ${size} x ${size}.`,
+    throw new InputError(`${sizeText(image)}, but the model needs ${size} x ${size}`, {
+      hint: `Images are not resized for models up to ${SMALL_IMAGE} pixels: use images of ${size} x ${size}.`,
     });
   };
 }
@@ -153,8 +153,8 @@ function resizeShorter({ width, height }: ImageSize, shorter: number): PixelProg
     const length = Math.trunc((shorter * side) / other);
     if (length <= MOST_SIDE) return length;
     throw new InputError(
-      `the image is ${width} x ${height} pixels: with a shorter side of ${shorter} it would be ${length} pixels long`,
-      { hint: 'So long and narrow an image is most likely damage: remove it, or crop it.' },
+      `the image is ${width} x ${height} pixels: resized to a shorter side of ${shorter}, it would be ${length} pixels long`,
+      { hint: 'An image with such an aspect ratio is probably damaged: remove it, or crop it.' },
     );
   };
   return width <= height

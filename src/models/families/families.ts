@@ -23,7 +23,7 @@ export function familyOf(section: { readonly family?: unknown }): ModelFamily {
   const found = FAMILIES.find(({ name }) => name === family);
   if (found !== undefined) return found;
   throw new InputError(`model.family ${String(family)} is unknown`, {
-    hint: `it is one of ${FAMILIES.map(({ name }) => name).join(', ')}`,
+    hint: `it must be one of ${FAMILIES.map(({ name }) => name).join(', ')}`,
   });
 }
 

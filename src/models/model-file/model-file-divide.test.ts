@@ -55,7 +55,12 @@ describe('divideStages', () => {
   });
 
   test.each<[string, Map<string, number>[], number[], string]>([
-    ['too few', model([2, 2]), [3], 'm: has 4 blocks; stages of 3 are not those'],
+    [
+      'too few',
+      model([2, 2]),
+      [3],
+      'm: has 4 blocks, which cannot be divided into stages of 3 are not those',
+    ],
     ['too many', model([2, 2]), [2, 3], 'stages of 2, 3 are not'],
     ['an empty stage', model([2, 2]), [4, 0], 'stages of 4, 0 are not'],
     ['half blocks', model([2]), [0.5, 1.5], 'has 2 blocks'],

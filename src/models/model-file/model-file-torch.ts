@@ -21,7 +21,7 @@ export interface TorchModel extends LaidOut {
  */
 export async function readTorchStages(path: string, options: LayoutOptions = {}): Promise<TorchModel> {
   const root = await readTorchFile(path);
-  if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
+  if (!(root instanceof Map)) throw noWeights(path, `it contains ${describe(root)}`);
   const epoch = root.get('epoch');
   const model = { ...stagesOf(root, path, options), named: classesInTorch(path, root) };
   return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { ...model, epoch } : model;
@@ -30,7 +30,7 @@ export async function readTorchStages(path: string, options: LayoutOptions = {})
 /** All tensors of a file that contains one state dict, such as one shard of a model. */
 export async function readTorchState(path: string): Promise<ReadonlyMap<string, TorchTensor>> {
   const root = await readTorchFile(path);
-  if (!(root instanceof Map)) throw noWeights(path, `it holds ${describe(root)}`);
+  if (!(root instanceof Map)) throw noWeights(path, `it contains ${describe(root)}`);
   return stateDict(root, 'the state dict', path);
 }
 

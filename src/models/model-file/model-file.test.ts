@@ -119,7 +119,7 @@ describe('every layout of one model gives the same stages', () => {
     writeFileSync(join(path, 'manifest.json'), '{"step":100}');
     expect((await readModelFile(path)).epoch).toBeUndefined();
     writeFileSync(join(path, 'manifest.json'), '{');
-    await expect(readModelFile(path)).rejects.toThrow('manifest.json: is not JSON');
+    await expect(readModelFile(path)).rejects.toThrow('manifest.json: invalid JSON');
   });
 });
 

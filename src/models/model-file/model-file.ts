@@ -121,7 +121,7 @@ async function readWeights(path: string, options: ReadModelOptions): Promise<Mod
     const model = await load(laidOut, { path, format: 'torch', metadata: {}, named }, options);
     return epoch === undefined ? model : { ...model, epoch };
   }
-  throw new InputError(`${path}: neither a safetensors file nor one that torch.save wrote`);
+  throw new InputError(`${path}: neither a safetensors file nor a file of torch.save`);
 }
 
 async function readShards(index: string, options: ReadModelOptions): Promise<ModelFile> {
@@ -194,12 +194,12 @@ function epochOf(manifest: string): { epoch?: number } {
   try {
     return epochSchema.safeParse(JSON.parse(text)).data ?? {};
   } catch (cause) {
-    throw new InputError(`${manifest}: is not JSON`, { cause, hint: 'Use another checkpoint of the run.' });
+    throw new InputError(`${manifest}: invalid JSON`, { cause, hint: 'Use another checkpoint of the run.' });
   }
 }
 
 function noCheckpoint(path: string, missing: string): InputError {
-  return new InputError(`${path}: is no checkpoint: ${missing} is missing`, {
-    hint: 'Give a file, or a folder such as PT/checkpoints/1000 of a run.',
+  return new InputError(`${path}: is not a checkpoint: ${missing} is missing`, {
+    hint: 'Name a file, or a folder such as PT/checkpoints/1000 of a run.',
   });
 }

@@ -17,7 +17,7 @@ export function requireFinite(stages: readonly Stage<TensorData>[], source: stri
       throw new RunError(
         `${source}: the tensor ${nameIn(stages, index, name)} is not finite (NaN or infinity, first at element ${at})`,
         {
-          hint: 'the training that wrote it has diverged: take an earlier checkpoint',
+          hint: 'the training diverged: use an earlier checkpoint',
         },
       );
     }

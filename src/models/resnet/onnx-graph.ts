@@ -45,7 +45,7 @@ export function resnetGraph(
   graph.node('Add', 'logits', [product, ofModel.weight('fc.bias', [classes])]);
   const left = unused();
   if (left.length > 0) {
-    throw new InputError(`${source} holds ${left.join(', ')}, for which the model has no place`);
+    throw new InputError(`${source} contains ${left.join(', ')}, which the model does not have`);
   }
   return graph.build({
     inputs: [{ name: 'pixels', shape: ['batch', channels, imageSize, imageSize] }],

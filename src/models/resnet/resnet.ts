@@ -45,8 +45,8 @@ export function resnet(config: ResnetConfig): Blueprint {
 function requireSizes({ imageSize, channels, classes, blocks, widths }: ResnetConfig): void {
   for (const [name, value] of Object.entries({ imageSize, channels, classes })) requireWhole(name, value, 1);
   if (blocks.length !== widths.length) {
-    throw new InputError(`blocks has ${blocks.length} entries, widths has ${widths.length}`, {
-      hint: 'give the number of blocks of each width',
+    throw new InputError(`blocks has ${blocks.length} entries, but widths has ${widths.length}`, {
+      hint: 'set the number of blocks for each width',
     });
   }
   requireWhole('the number of widths', widths.length, 1);
@@ -54,9 +54,7 @@ function requireSizes({ imageSize, channels, classes, blocks, widths }: ResnetCo
     requireWhole(`widths[${i}]`, width, 1);
     requireWhole(`blocks[${i}]`, blocks[i], 0);
     if (i > 0 && width % widths[i - 1] !== 0) {
-      throw new InputError(
-        `widths[${i}] ${width} is not a multiple of ${widths[i - 1]}, the width before it`,
-      );
+      throw new InputError(`widths[${i}] ${width} is not a multiple of the previous width ${widths[i - 1]}`);
     }
   }
   requireWhole('the number of blocks of the last width', blocks[blocks.length - 1], 1);

@@ -21,19 +21,24 @@ const PRESET_NAMES = Object.keys(PRESETS) as [keyof typeof PRESETS, ...(keyof ty
 /** The section `model` of a recipe. */
 export const resnetSection = z.strictObject({
   family: z.literal('resnet').describe('resnet: a ResNet for CIFAR, with basic blocks.'),
-  preset: z.enum(PRESET_NAMES).optional().describe("The paper's model of so many layers: sets blocks."),
-  image_size: count.describe('Pixels of a side.').default(32),
+  preset: z
+    .enum(PRESET_NAMES)
+    .optional()
+    .describe("The paper's model with this number of layers; sets blocks."),
+  image_size: count.describe('Image height and width in pixels.').default(32),
   channels: count.describe('Colour channels of the input.').default(3),
   classes: count.describe('Number of classes.').default(100),
   blocks: z.array(z.int().min(0).max(MOST_BLOCKS)).min(1).describe('Blocks of each width.').optional(),
   widths: z
     .array(count)
     .min(1)
-    .describe('Channels of the blocks, each a multiple of the one before.')
+    .describe('Channels of the blocks, each a multiple of the previous.')
     .default([16, 32, 64]),
   shortcut: z
     .enum(['A', 'B'])
-    .describe('Where the shape changes: A, the input with channels of zeros; B, a 1x1 convolution.')
+    .describe(
+      'Shortcut where the shape changes: A, the input padded with zero channels; B, a 1x1 convolution.',
+    )
     .default('A'),
 });
 
@@ -45,7 +50,7 @@ export function resnetConfigOf(section: ResnetSection, source: string): ResnetCo
   const blocks = section.blocks ?? (preset && PRESETS[preset]);
   if (blocks === undefined) {
     throw new InputError(`${source}: model.blocks is missing`, {
-      hint: `give it, or a model.preset: ${PRESET_NAMES.join(', ')}`,
+      hint: `set it, or a model.preset: ${PRESET_NAMES.join(', ')}`,
     });
   }
   return { imageSize, channels, classes, blocks, widths, shortcut };

@@ -31,7 +31,7 @@ export function resnetFacts(stages: Stages, source: string): ResnetFacts {
   const [stem, channels, height] = shapeOf(first, 'conv1.weight', source);
   if (height !== 3) {
     throw new InputError(
-      `${source}: conv1.weight has a kernel of ${height} pixels, a ResNet for CIFAR has 3`,
+      `${source}: conv1.weight has a kernel of ${height} pixels, but a ResNet for CIFAR has 3`,
       {
         hint: 'ResNets for ImageNet are not supported',
       },
@@ -47,7 +47,7 @@ export function resnetFacts(stages: Stages, source: string): ResnetFacts {
       const before = groups[groups.length - 1];
       if (inputs !== before.width || outputs % inputs !== 0) {
         throw new InputError(
-          `${place}: blocks.${block}.conv1.weight takes ${inputs} and gives ${outputs} channels, after ${before.width}`,
+          `${place}: blocks.${block}.conv1.weight has ${inputs} input and ${outputs} output channels, after ${before.width}`,
         );
       }
       shapeOf(stage, `blocks.${block}.conv2.weight`, place);

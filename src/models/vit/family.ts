@@ -55,8 +55,8 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   requireKnown(section, { width }, source) {
     if (section.heads !== undefined || section.preset !== undefined) return;
     throw new InputError(
-      `${source}: its weights, of width ${width}, do not tell the number of attention heads`,
-      { hint: 'give --recipe R, or --set model.heads=N' },
+      `${source}: the number of attention heads is unknown: the weights (width ${width}) do not contain it`,
+      { hint: 'use --recipe R, or --set model.heads=N' },
     );
   },
   fit(stages, config, source) {
@@ -133,10 +133,10 @@ function assumedOfLeftOut(leftOut: readonly string[]): Assumption[] {
   const has = (pattern: RegExp) => leftOut.some((name) => pattern.test(name));
   const assumed: Assumption[] = [];
   if (has(/(^|\.)pre_logits\./)) {
-    assumed.push({ key: 'head', text: 'the head reads the features without pre_logits, as in timm' });
+    assumed.push({ key: 'head', text: 'the head uses the features without pre_logits, as in timm' });
   }
   if (has(/(^|\.)fc_norm\./)) {
-    assumed.push({ key: 'model.pool', text: 'the head reads norm of the class token (fc_norm is left out)' });
+    assumed.push({ key: 'model.pool', text: 'the head uses norm of the class token (fc_norm is ignored)' });
   }
   return assumed;
 }

@@ -73,7 +73,7 @@ test("timm's config.json, as on the hub", () => {
 });
 
 test.each([
-  ['{', 'config.json: is not JSON'],
+  ['{', 'config.json: invalid JSON'],
   ['[]', 'config.json: it: '],
   [{ num_attention_heads: 0 }, 'config.json: num_attention_heads: '],
   [{ num_attention_heads: '4' }, 'config.json: num_attention_heads: '],

@@ -138,7 +138,7 @@ function readConfig<T>(path: string, schema: z.ZodType<T>): T | undefined {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${path}: is not JSON`, { cause, hint: 'Fetch or write the file again.' });
+    throw new InputError(`${path}: invalid JSON`, { cause, hint: 'Download or write the file again.' });
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;

@@ -69,7 +69,7 @@ export function fromHuggingFace<T>(state: ReadonlyMap<string, T>, path: string):
     if (POOLER.test(local)) continue;
     const ours = nameFrom(local);
     if (ours === undefined || renamed.has(ours)) {
-      throw new InputError(`${path}: the tensor ${name} is none of a ViT or DeiT of Hugging Face's`, {
+      throw new InputError(`${path}: the tensor ${name} does not belong to a Hugging Face ViT or DeiT`, {
         hint: 'Other architectures, and ViTs with additions, are not supported.',
       });
     }
@@ -101,7 +101,7 @@ export function toHuggingFace(model: ReadonlyMap<string, TensorData>): Map<strin
     else if (/^head\./.test(name)) renamed.set(name.replace('head', classifier), tensor);
     else if (/^head_dist\./.test(name))
       renamed.set(name.replace('head_dist', 'distillation_classifier'), tensor);
-    else throw new InputError(`the tensor ${name} has no place in a ViT of Hugging Face's`);
+    else throw new InputError(`the tensor ${name} does not belong to a Hugging Face ViT`);
   }
   return renamed;
 }

@@ -31,7 +31,7 @@ export function joinQkv(stage: ReadonlyMap<string, LazyTensor>, path: string): M
     const parts = PARTS.flatMap((part) => group.get(part) ?? []);
     if (parts.length < 3 || stage.has(whole)) {
       const has = [...group.keys(), ...(stage.has(whole) ? ['qkv'] : [])].join(' and ');
-      throw new InputError(`${path}: for ${whole} it has ${has}; q, k and v are needed, or qkv alone`);
+      throw new InputError(`${path}: for ${whole} it has ${has}; it needs q, k and v, or only qkv`);
     }
     joined.set(whole, joinRows(parts, `${path}: ${whole}`));
   }

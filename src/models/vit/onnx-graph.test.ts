@@ -206,7 +206,7 @@ describe('what cannot be written', () => {
     [
       'one of another shape',
       (w) => w.set('head.weight', floats([4, 24], '')),
-      'some.pth: head.weight has shape [4, 24], the model needs [5, 24]',
+      'some.pth: head.weight has shape [4, 24], but the model needs [5, 24]',
     ],
   ])('%s', (_, change, message) => {
     expect(changed(change)).toThrow(InputError);

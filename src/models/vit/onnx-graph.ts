@@ -40,7 +40,7 @@ export function vitGraph(
   head(parts, x);
   const left = unused();
   if (left.length > 0) {
-    throw new InputError(`${source} holds ${left.join(', ')}, for which the model has no place`);
+    throw new InputError(`${source} contains ${left.join(', ')}, which the model does not have`);
   }
   return graph.build({
     inputs: [{ name: 'pixels', shape: ['batch', channels, imageSize, imageSize] }],

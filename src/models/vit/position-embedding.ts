@@ -59,6 +59,6 @@ function gridOf({ shape }: TensorData, prefixTokens: number): number {
   const grid = Math.sqrt(shape[1] - prefixTokens);
   if (shape.length === 3 && shape[0] === 1 && Number.isInteger(grid) && grid > 0) return grid;
   throw new InputError(
-    `pos_embed is [${shape.join(', ')}], not [1, ${prefixTokens} + one slot for each patch of a square, width]`,
+    `pos_embed is [${shape.join(', ')}], not [1, ${prefixTokens} + one position per patch of a square grid, width]`,
   );
 }

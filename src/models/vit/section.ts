@@ -27,21 +27,24 @@ const positive = z.number().positive();
 /** The section `model` of a recipe. */
 export const vitSection = z.strictObject({
   preset: z.enum(PRESET_NAMES).optional().describe('Published geometry that the other fields override.'),
-  image_size: count.describe('Pixels of a side.').default(224),
-  patch_size: count.describe('Pixels of a side of a patch; divides image_size.').optional(),
+  image_size: count.describe('Image height and width in pixels.').default(224),
+  patch_size: count.describe('Patch height and width in pixels; divides image_size.').optional(),
   channels: count.describe('Colour channels of the input.').default(3),
   classes: count.describe('Number of classes.').default(1000),
   width: count.describe('Width of a token.').optional(),
   depth: count.max(MOST_BLOCKS).describe('Number of blocks.').optional(),
   heads: count.describe('Attention heads; divides width.').optional(),
-  mlp_ratio: positive.describe('Hidden width of the MLP over width.').default(4),
+  mlp_ratio: positive.describe('Hidden width of the MLP, as a multiple of width.').default(4),
   qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
   layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
-  class_token: z.boolean().describe('Classify by a class token; else by the mean token.').default(true),
+  class_token: z
+    .boolean()
+    .describe('Classify by a class token; otherwise by the mean of the tokens.')
+    .default(true),
   pool: z
     .enum(['token', 'mean'])
     .describe(
-      "What the head reads: the class token, or the mean of the patches' tokens. Default: the token, if any.",
+      'Input of the head: the class token, or the mean of the patch tokens. Default: the class token, if there is one.',
     )
     .optional(),
   fc_norm: z
@@ -50,7 +53,7 @@ export const vitSection = z.strictObject({
     .optional(),
   distilled: z
     .boolean()
-    .describe('A distillation token and head beside the class token (DeiT).')
+    .describe('A distillation token and head in addition to the class token (DeiT).')
     .default(false),
   family: z.literal('vit').optional().describe('Kind of model. Default: vit, a Vision Transformer.'),
 });
@@ -64,7 +67,7 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
   const need = <K extends 'width' | 'depth' | 'heads' | 'patch_size'>(key: K): number => {
     const value = given[key] ?? base?.[key];
     if (value === undefined) {
-      throw new InputError(`${source}: model.${key} is missing`, { hint: 'give it, or a model.preset' });
+      throw new InputError(`${source}: model.${key} is missing`, { hint: 'set it, or a model.preset' });
     }
     return value;
   };
@@ -108,6 +111,6 @@ export function checkVitSection(model: VitSection, source: string): void {
     throw new InputError(`${source}: model.pool: token needs model.class_token`);
   }
   if (model.pool === 'mean' && model.distilled) {
-    throw new InputError(`${source}: model.pool: mean: the heads of a distilled model read its tokens`);
+    throw new InputError(`${source}: model.pool: mean: a distilled model classifies by its tokens`);
   }
 }

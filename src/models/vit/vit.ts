@@ -91,7 +91,7 @@ function requirePool({ pool, classToken, distilled }: VitConfig): void {
     });
   }
   if (pool === 'mean' && distilled) {
-    throw new InputError('the heads of a distilled model read its tokens: it cannot pool by the mean');
+    throw new InputError('a distilled model classifies by its tokens: mean pooling is not supported');
   }
 }
 

@@ -47,7 +47,7 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
   const { classes, ...backbone } = inferBackbone(stages, source);
   if (classes !== null) return { ...backbone, classes };
   throw new InputError(`${source}: stages.${stages.length - 1}.head.weight is missing`, {
-    hint: 'the file has a backbone without a classifier: fine-tune it with start.model and start.head: new',
+    hint: 'the file contains a backbone without a classifier: fine-tune it with start.model and start.head: new',
   });
 }
 
@@ -125,7 +125,7 @@ function gridOf(stage: Lookup, width: number, classToken: boolean): number {
   const patches = slots - Number(classToken) - Number(stage.names.has('dist_token'));
   const grid = Math.round(Math.sqrt(patches));
   if (grid < 1 || grid * grid !== patches)
-    throw stage.wrong('pos_embed', 'one slot for each patch of a square');
+    throw stage.wrong('pos_embed', 'one position per patch of a square grid');
   return grid;
 }
 
@@ -155,7 +155,7 @@ function lookup(stage: Stage<Shaped>, where: string) {
     },
     forbid: (pattern: RegExp) => {
       const found = [...stage.keys()].find((name) => pattern.test(name));
-      if (found !== undefined) throw new InputError(`${where}.${found} is there, though others lack theirs`);
+      if (found !== undefined) throw new InputError(`${where}.${found} exists, but others do not`);
     },
   };
 }

@@ -76,17 +76,17 @@ describe('an image to evaluate on that can be read, and does not fit the model',
     expect(error.message).toMatch(
       /^1 of the 4 images to evaluate on cannot be given to the model: .*a\/1\.png \(the image is 1 x 20000 pixels/,
     );
-    expect(error.hint).toBe('So long and narrow an image is most likely damage: remove it, or crop it.');
+    expect(error.hint).toBe('An image with such an aspect ratio is probably damaged: remove it, or crop it.');
     expect(hasBegun(runDir())).toBe(false);
   });
 
   test('of another size than a small model takes', async () => {
     const error = await checked(small()).catch((reason) => reason);
     expect(error.message).toMatch(
-      /^3 of the 3 images to evaluate on cannot be given to the model: .*\(the image is 70 x 66 pixels, but the model takes 32 x 32\)/,
+      /^3 of the 3 images to evaluate on cannot be given to the model: .*\(the image is 70 x 66 pixels, but the model needs 32 x 32\)/,
     );
     expect(error.message).not.toContain('cannot be read');
-    expect(error.hint).toBe('Up to 32 pixels images are not resized: give images of 32 x 32.');
+    expect(error.hint).toBe('Images are not resized for models up to 32 pixels: use images of 32 x 32.');
   });
 
   test('beside one that cannot be read: each has its part of the message and its hint', async () => {

@@ -81,7 +81,7 @@ test.each([
     },
     says: [
       'the class "bright" is now "zebra"',
-      'the labels in the order of the classes: "dark" 0 instead of 1, "zebra" 1 instead of 0',
+      'labels, in class order: "dark" 0 instead of 1, "zebra" 1 instead of 0',
     ],
   },
   {

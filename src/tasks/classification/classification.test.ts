@@ -78,19 +78,19 @@ describe('prepare', () => {
       throw new Error('nothing was refused');
     };
     expect(failure(grey, batchOf(3, [0, 0, 0], [0]))).toEqual([
-      'the images have 3 channels, the model takes 1',
+      'the images have 3 channels, but the model needs 1',
       'set model.channels to 3',
     ]);
     expect(failure(rgb, batchOf(1, [0, 0], [1, 4]))).toEqual([
-      'an image has label 4, the model knows classes 0 to 3',
+      'an image has label 4, but the model has the classes 0 to 3',
       'set model.classes to at least 5',
     ]);
     expect(failure(rgb, batchOf(1, [0, 0], [1, -1]))).toEqual([
-      'an image has label -1, the model knows classes 0 to 3',
-      'labels are numbers from 0',
+      'an image has label -1, but the model has the classes 0 to 3',
+      'labels must be numbers from 0',
     ]);
     expect(failure(rgb, { ...batchOf(1, [0, 0, 0], [0, 1, 2]), mix: { lambda: 0.5 } })).toEqual([
-      'mixup and cutmix take batches of an even number of images, not 3',
+      'mixup and cutmix need an even batch size, not 3',
       'set batch_size to an even number, or data.augment.mixup and cutmix to 0',
     ]);
   });

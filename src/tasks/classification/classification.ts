@@ -87,8 +87,8 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
 /** @param logits [B, classes] */
 function requireClasses({ shape }: Tensor, classes: number): void {
   if (shape.length === 2 && shape[1] === classes) return;
-  throw new InputError(`the model gives [${shape.join(', ')}], the task takes logits [B, ${classes}]`, {
-    hint: 'make the head of the model for as many classes as the task has',
+  throw new InputError(`the model returns [${shape.join(', ')}], but the task needs logits [B, ${classes}]`, {
+    hint: 'create the head of the model for the number of classes of the task',
   });
 }
 
@@ -141,24 +141,27 @@ function softTargets(
 
 function checkBatch(batch: Batch, channels: number, classes: number): void {
   if (batch.channels !== channels && batch.channels !== 1) {
-    throw new InputError(`the images have ${batch.channels} channels, the model takes ${channels}`, {
+    throw new InputError(`the images have ${batch.channels} channels, but the model needs ${channels}`, {
       hint: `set model.channels to ${batch.channels}`,
     });
   }
   const largest = batch.labels.reduce((a, b) => Math.max(a, b), 0);
   if (largest >= classes) {
-    throw new InputError(`an image has label ${largest}, the model knows classes 0 to ${classes - 1}`, {
+    throw new InputError(`an image has label ${largest}, but the model has the classes 0 to ${classes - 1}`, {
       hint: `set model.classes to at least ${largest + 1}`,
     });
   }
   const smallest = batch.labels.reduce((a, b) => Math.min(a, b), 0);
   if (smallest < 0) {
-    throw new InputError(`an image has label ${smallest}, the model knows classes 0 to ${classes - 1}`, {
-      hint: 'labels are numbers from 0',
-    });
+    throw new InputError(
+      `an image has label ${smallest}, but the model has the classes 0 to ${classes - 1}`,
+      {
+        hint: 'labels must be numbers from 0',
+      },
+    );
   }
   if (batch.mix !== undefined && batch.size % 2 !== 0) {
-    throw new InputError(`mixup and cutmix take batches of an even number of images, not ${batch.size}`, {
+    throw new InputError(`mixup and cutmix need an even batch size, not ${batch.size}`, {
       hint: 'set batch_size to an even number, or data.augment.mixup and cutmix to 0',
     });
   }

@@ -104,7 +104,7 @@ describe('erasing', () => {
     expect(input({ erased: boxes, noiseKey: ['noise', 1] })).toEqual(erased);
     const other = input({ erased: boxes, noiseKey: ['noise', 2] });
     expect(other.filter((_, at) => isErased(at))).not.toEqual(Float32Array.from(noise));
-    expect(() => input({ erased: boxes })).toThrow('no key for their noise');
+    expect(() => input({ erased: boxes })).toThrow('no random key for their noise');
   });
 
   test('of a grey image for a colour model is in colour', () => {

@@ -42,7 +42,7 @@ export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
       const { erased = [], noiseKey, mix } = batch;
       if (erased.length > 0) {
         if (noiseKey === undefined)
-          throw new RunError('a batch with boxes to erase has no key for their noise');
+          throw new RunError('a batch with boxes to erase has no random key for their noise');
         noise ??= new Generator();
         erase(pixels, erased, noise.seed(noiseKey));
       }
@@ -54,8 +54,8 @@ function requireNormalisation({ channels, mean, std }: InputOptions): void {
   for (const [name, values] of Object.entries({ mean, std })) {
     const isRight = values.length === channels && values.every(Number.isFinite);
     if (isRight && (name === 'mean' || values.every((value) => value > 0))) continue;
-    throw new InputError(`${name} is [${values.join(', ')}], for ${channels} channels`, {
-      hint: 'give a number for each channel, of pixels in 0 ... 1; std above 0',
+    throw new InputError(`${name} is [${values.join(', ')}], but there are ${channels} channels`, {
+      hint: 'it must have one number per channel, for pixels from 0 to 1; std must be above 0',
     });
   }
 }

@@ -75,7 +75,7 @@ export function dataParallel(
         throw new RunError(
           `${name} has no gradient: the loss of the last micro-batch does not depend on it`,
           {
-            hint: 'every parameter that trains must have its part in every micro-batch: freeze the others',
+            hint: 'every trained parameter must contribute to the loss of every micro-batch: freeze the others',
             cause: error,
           },
         );

@@ -60,7 +60,9 @@ test.each([0, 1])('rank %i alone waits for the timeout, no longer', async (rank)
   const env = { RANK: String(rank), WORLD_SIZE: '2' };
   const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 1 }, { env });
   expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
-  expect(ending.value.message).toMatch(/^rank \d of 2 did not meet the others at 127\.0\.0\.1:\d+: .*time/);
+  expect(ending.value.message).toMatch(
+    /^rank \d of 2 could not connect to the others at 127\.0\.0\.1:\d+: .*time/,
+  );
   expect(ending.value.hint).toMatch(/^start all 2 within 1 s/);
 });
 

@@ -61,7 +61,7 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
     } catch (error) {
       if (!(error instanceof TorchError)) throw error;
       throw new LostRank(`rank ${rank} of ${size}: ${reasonOf(error)}`, {
-        hint: `the rank that failed first says why; start all ${size} again, training goes on from the last checkpoint`,
+        hint: `the rank that failed first prints the cause; start all ${size} again to resume from the last checkpoint`,
         cause: error,
       });
     }
@@ -89,9 +89,9 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
 function assertLibrary(device: string): void {
   const needed = device.startsWith('cuda') ? 'nccl' : 'gloo';
   if (collectives().includes(needed)) return;
-  const what = needed === 'nccl' ? "NCCL, or without CUDA's headers" : 'c10d';
+  const what = needed === 'nccl' ? 'NCCL or the CUDA headers' : 'c10d';
   throw new InputError(`several processes on ${device}: the addon was built without ${what}`, {
-    hint: "with NCCL's headers beside libtorch and a CUDA toolkit (CUDA_HOME) in place, run `npx deep-incubation setup` again",
+    hint: "install NCCL's headers and a CUDA toolkit (CUDA_HOME), then run `npx deep-incubation setup` again",
   });
 }
 
@@ -104,9 +104,9 @@ function join(place: Rank, { device, timeoutSeconds, name }: Required<JoinOption
     return collective;
   } catch (error) {
     throw new LostRank(
-      `rank ${rank} of ${size} did not meet the others at ${host}:${port}: ${reasonOf(error)}`,
+      `rank ${rank} of ${size} could not connect to the others at ${host}:${port}: ${reasonOf(error)}`,
       {
-        hint: `start all ${size} within ${timeoutSeconds} s, with one MASTER_ADDR and one free MASTER_PORT that all machines reach`,
+        hint: `start all ${size} within ${timeoutSeconds} s, with the same MASTER_ADDR and a free MASTER_PORT that all machines can reach`,
         cause: error,
       },
     );

@@ -50,13 +50,13 @@ test.each([
   ['RANK', undefined, 'not RANK'],
   ['MASTER_ADDR', undefined, 'not MASTER_ADDR'],
   ['MASTER_ADDR', '', 'not MASTER_ADDR'],
-  ['RANK', '4', 'RANK is 4: expected an integer in 0 ... 3'],
+  ['RANK', '4', 'RANK is 4, but must be an integer in 0 ... 3'],
   ['RANK', '-1', 'RANK is -1'],
   ['RANK', '1.5', 'RANK is 1.5'],
-  ['WORLD_SIZE', '0', 'WORLD_SIZE is 0: expected an integer from 1'],
+  ['WORLD_SIZE', '0', 'WORLD_SIZE is 0, but must be an integer from 1'],
   ['WORLD_SIZE', 'four', 'WORLD_SIZE is four'],
   ['LOCAL_RANK', 'x', 'LOCAL_RANK is x'],
-  ['MASTER_PORT', '65536', 'MASTER_PORT is 65536: expected an integer in 1 ... 65535'],
+  ['MASTER_PORT', '65536', 'MASTER_PORT is 65536, but must be an integer in 1 ... 65535'],
 ])('%s %s is refused', (name, value, message) => {
   const refused = () => rankIn({ ...TORCHRUN, [name]: value });
   expect(refused).toThrow(InputError);
@@ -77,8 +77,8 @@ test('the timeout: seconds that c10d can wait for; what is wrong with it is noth
   for (const text of ['0', 'abc', '-1', '1e3', '9999999999']) {
     expect(() => timeout(text)).toThrow(
       expect.objectContaining({
-        message: `the environment's DEEP_INCUBATION_RANK_TIMEOUT is ${text}: expected an integer in 1 ... 2000000`,
-        hint: 'it is how many seconds the processes of a phase wait for one another; unset it to make it 600',
+        message: `the environment variable DEEP_INCUBATION_RANK_TIMEOUT is ${text}, but must be an integer in 1 ... 2000000`,
+        hint: 'it is the time in seconds that the processes of a phase wait for each other; unset it for the default of 600',
       }),
     );
   }

@@ -31,7 +31,7 @@ export function timeoutIn(env: NodeJS.ProcessEnv): number {
     least: 1,
     most: MOST_SECONDS,
     otherwise: TIMEOUT_SECONDS,
-    hint: `it is how many seconds the processes of a phase wait for one another; unset it to make it ${TIMEOUT_SECONDS}`,
+    hint: `it is the time in seconds that the processes of a phase wait for each other; unset it for the default of ${TIMEOUT_SECONDS}`,
   });
 }
 
@@ -70,7 +70,7 @@ export function rankIn(env: NodeJS.ProcessEnv): Rank | undefined {
   const rank = integer(env, names.rank, { most: size - 1 });
   if (size === 1) return undefined;
   const host = env.MASTER_ADDR;
-  if (host === undefined || host === '') throw missing('MASTER_ADDR', 'the machine that rank 0 runs on');
+  if (host === undefined || host === '') throw missing('MASTER_ADDR', 'the machine of rank 0');
   return {
     rank,
     size,
@@ -105,7 +105,7 @@ interface Range {
   readonly hint?: string;
 }
 
-const LAUNCHERS_OWN = 'torchrun, srun and mpirun set it; unset it to train in one process';
+const LAUNCHERS_OWN = 'it is set by torchrun, srun and mpirun; unset it to train in one process';
 
 function integer(env: NodeJS.ProcessEnv, name: string, range: Range): number {
   const { least = 0, most, otherwise, hint = LAUNCHERS_OWN } = range;
@@ -117,11 +117,11 @@ function integer(env: NodeJS.ProcessEnv, name: string, range: Range): number {
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= (most ?? Number.MAX_SAFE_INTEGER)) return number;
   const wanted = most === undefined ? `an integer from ${least}` : `an integer in ${least} ... ${most}`;
-  throw new InputError(`the environment's ${name} is ${text}: expected ${wanted}`, { hint });
+  throw new InputError(`the environment variable ${name} is ${text}, but must be ${wanted}`, { hint });
 }
 
 function missing(name: string, what: string): InputError {
-  return new InputError(`the environment names a rank, but not ${name}: ${what}`, {
+  return new InputError(`the environment defines a rank, but not ${name}: ${what}`, {
     hint: 'start the processes with torchrun, or set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for each',
   });
 }

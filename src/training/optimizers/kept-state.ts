@@ -35,19 +35,19 @@ export function loadState(kept: Kept, state: ReadonlyMap<string, TensorData>): n
 }
 
 function check({ title, tensors, steps }: Kept, state: ReadonlyMap<string, TensorData>): void {
-  const hint = 'it was saved with other settings, or for another model: start the phase anew';
+  const hint = 'it was saved with other settings, or for another model: start the phase again';
   const places = new Map([...tensors.map(([name, { shape }]) => [name, shape] as const), [steps, []]]);
   for (const [name, needs] of places) {
     const data = state.get(name);
-    if (data === undefined) throw new InputError(`the ${title} lacks ${name}`, { hint });
+    if (data === undefined) throw new InputError(`the ${title} has no ${name}`, { hint });
     if (data.shape.join() !== needs.join()) {
       const [has, wants] = [data.shape, needs].map((shape) => `[${shape.join(', ')}]`);
-      throw new InputError(`the ${title}: ${name} has shape ${has}, the model needs ${wants}`, { hint });
+      throw new InputError(`the ${title}: ${name} has shape ${has}, but the model needs ${wants}`, { hint });
     }
   }
   const unused = [...state.keys()].find((name) => !places.has(name));
   if (unused !== undefined)
-    throw new InputError(`the ${title} holds ${unused}, which is not known`, { hint });
+    throw new InputError(`the ${title} contains the unknown tensor ${unused}`, { hint });
   const { dtype } = state.get(steps) as TensorData;
   if (dtype !== 'I64') throw new InputError(`the ${title}: ${steps} is ${dtype}, not I64`, { hint });
 }

@@ -54,7 +54,7 @@ function byLayer(parameters: readonly Named[], layers: ReadonlyMap<string, numbe
   const members = new Map<number, Named[]>();
   for (const entry of parameters) {
     const layer = layers.get(entry[0]);
-    if (layer === undefined) throw new RunError(`${entry[0]} is not among the model's parameters`);
+    if (layer === undefined) throw new RunError(`${entry[0]} is not a parameter of the model`);
     const known = members.get(layer);
     if (known === undefined) members.set(layer, [entry]);
     else known.push(entry);

@@ -143,7 +143,7 @@ describe.each(rules)('%s', (_, make, names) => {
     run(parameter, optimizer, 0, 1);
     expect([...parameter.toFloat64Array()]).not.toEqual([...start]);
     expect(() => make([])).toThrow(InputError);
-    expect(() => make([{ weightDecay: 0, parameters: [] }])).toThrow('there is no parameter to train');
+    expect(() => make([{ weightDecay: 0, parameters: [] }])).toThrow('no parameters to train');
   });
 });
 
@@ -158,21 +158,21 @@ test('a state that does not fit is refused by name, and nothing changes', () => 
   const data = new Uint8Array(8);
   const without = (name: string) => new Map([...state].filter(([key]) => key !== name));
   const cases: [Parameters<typeof optimizer.load>[0], string][] = [
-    [without('exp_avg.p'), 'the optimizer state lacks exp_avg.p'],
+    [without('exp_avg.p'), 'the optimizer state has no exp_avg.p'],
     [without('step'), 'the optimizer state lacks step'],
     [
       new Map([...state, ['exp_avg_sq.p', { dtype: 'F64', shape: [1], data }]]),
-      'the optimizer state: exp_avg_sq.p has shape [1], the model needs [2, 3]',
+      'the optimizer state: exp_avg_sq.p has shape [1], but the model needs [2, 3]',
     ],
     [
       new Map([...state, ['exp_avg.q', { dtype: 'F64', shape: [1], data }]]),
-      'the optimizer state holds exp_avg.q, which is not known',
+      'the optimizer state holds exp_avg.q',
     ],
     [
       new Map([...state, ['step', { dtype: 'F64', shape: [], data }]]),
       'the optimizer state: step is F64, not I64',
     ],
-    [sgd(groupOf(parameter)).state(), 'the optimizer state lacks exp_avg.p'],
+    [sgd(groupOf(parameter)).state(), 'the optimizer state has no exp_avg.p'],
   ];
   for (const [wrong, message] of cases) {
     expect(() => optimizer.load(wrong)).toThrow(InputError);

@@ -84,7 +84,7 @@ export interface UpdateGroup {
 export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Optimizer {
   const made = groups.filter(({ parameters }) => parameters.length > 0).map((group) => prepare(group, rule));
   if (made.length === 0) {
-    throw new InputError('there is no parameter to train', { hint: 'freeze less' });
+    throw new InputError('no parameters to train', { hint: 'freeze fewer parameters' });
   }
   const kept = { title: 'optimizer state', steps: 'step', tensors: made.flatMap(({ kept }) => kept) };
   let steps = 0;
@@ -113,7 +113,7 @@ export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Op
 function prepare({ weightDecay, lrScale = 1, parameters: named }: ParameterGroup, rule: Rule) {
   for (const [name, value] of Object.entries({ weightDecay, lrScale })) {
     if (!Number.isFinite(value) || value < 0) {
-      throw new InputError(`${name} is ${value}`, { hint: 'give a number, at least 0' });
+      throw new InputError(`${name} is ${value}`, { hint: 'it must be a number, at least 0' });
     }
   }
   const names = named.map(([name]) => name);

@@ -69,7 +69,7 @@ export async function openHub(
         requireSmall(file, wanted);
         const bounded = boundedFetch(
           Math.max(file.size, MOST_ERROR),
-          () => wrongBytes(wanted.name, `more than ${file.size} bytes came`),
+          () => wrongBytes(wanted.name, `received more than ${file.size} bytes`),
           signal,
         );
         const blob = await downloadFile({ ...api, fetch: bounded, path: file.path, xet: false });
@@ -97,16 +97,16 @@ function remoteFile({ path, size, oid, lfs }: z.infer<typeof infoSchema>): Remot
 function endpointOf({ HF_ENDPOINT: endpoint }: NodeJS.ProcessEnv): string | undefined {
   if (!endpoint) return undefined;
   if (/^https?:/.test(endpoint) && URL.canParse(endpoint)) return endpoint.replace(/\/+$/, '');
-  throw new InputError(`HF_ENDPOINT is ${endpoint}, which is no address`, {
-    hint: 'give one such as https://hub.example.org, or unset HF_ENDPOINT',
+  throw new InputError(`HF_ENDPOINT is ${endpoint}, which is not a valid address`, {
+    hint: 'use an address such as https://hub.example.org, or unset HF_ENDPOINT',
   });
 }
 
 function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
   if (!token) return undefined;
   if (token.startsWith('hf_')) return token;
-  throw new InputError('HF_TOKEN is no access token of the hub: these start with hf_', {
-    hint: 'set it to a token of yours, or unset it: public files need none',
+  throw new InputError('HF_TOKEN is not an access token of the hub: tokens start with hf_', {
+    hint: 'set it to one of your tokens, or unset it: public files need no token',
   });
 }
 

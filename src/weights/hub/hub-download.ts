@@ -78,7 +78,7 @@ async function receive(
     let failure: unknown;
     try {
       for await (const chunk of source.open(bytes)) {
-        if (bytes + chunk.length > size) throw wrongBytes(source.name, `more than ${size} bytes came`);
+        if (bytes + chunk.length > size) throw wrongBytes(source.name, `received more than ${size} bytes`);
         write(chunk);
         hash.update(chunk);
         bytes += chunk.length;
@@ -90,9 +90,9 @@ async function receive(
     }
     if (bytes === before) {
       throw new RunError(
-        `${source.name}: the download broke off at byte ${bytes} of ${size}${because(failure)}`,
+        `${source.name}: the download stopped at byte ${bytes} of ${size}${because(failure)}`,
         {
-          hint: 'nothing half-written was kept: try again, or fetch the file another way and give its path',
+          hint: 'no partial file was kept: try again, or download the file another way and use its path',
           cause: failure,
         },
       );
@@ -102,7 +102,7 @@ async function receive(
   if (hex !== digest.hex) {
     throw wrongBytes(
       source.name,
-      `${path} has the ${digest.kind} digest ${hex}, the hub states ${digest.hex}`,
+      `${path} has the ${digest.kind} digest ${hex}, but the hub states ${digest.hex}`,
     );
   }
 }
@@ -113,8 +113,8 @@ function startHash(kind: RemoteFile['digest']['kind'], size: number): Hash {
 
 /** Error for received bytes that do not match the size or digest stated by the hub. */
 export function wrongBytes(name: string, what: string): RunError {
-  return new RunError(`${name}: other bytes came than the hub states: ${what}`, {
-    hint: 'it was not kept: try again; if it stays so, a mirror or proxy on the way changes files',
+  return new RunError(`${name}: the downloaded file differs from the hub's: ${what}`, {
+    hint: 'the file was not kept: try again; if the error persists, a mirror or proxy changes files',
   });
 }
 

@@ -6,7 +6,7 @@ export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepI
   if (error instanceof DeepIncubationError) return error;
   const status = statusOf(error);
   if (status === undefined) return unanswered(error, wanted, hubUrl);
-  const message = `${wanted.name}: the hub says: ${saidIn(error) ?? `status ${status}`}`;
+  const message = `${wanted.name}: the hub answered: ${saidIn(error) ?? `status ${status}`}`;
   // The hub also answers 401 if a repository does not exist.
   if (status === 401 || status === 403) {
     return new InputError(message, {
@@ -27,7 +27,7 @@ export function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepI
 export function notThere({ name, owner, repo, revision }: HubName, path: string, type?: string): InputError {
   const what = type === 'directory' ? 'a folder' : `not in ${owner}/${repo} at revision ${revision}`;
   return new InputError(`${name}: ${path} is ${what}`, {
-    hint: 'name a file as the repository lists it, such as model.safetensors',
+    hint: 'use a file name that the repository lists, such as model.safetensors',
   });
 }
 
@@ -36,37 +36,34 @@ export function noWeights(
   candidates: readonly string[],
 ): InputError {
   return new InputError(`${name}: ${owner}/${repo} at revision ${revision} has no ${candidates.join(', ')}`, {
-    hint: `name its file of weights: hf:${owner}/${repo}/path/in/repo`,
+    hint: `name the file with the weights: hf:${owner}/${repo}/path/in/repo`,
   });
 }
 
 /** Error for a response that is longer than any list of files. */
 export function tooLongAnswer({ name }: HubName, hubUrl: string, most: number): RunError {
-  return new RunError(
-    `${name}: ${hubUrl} does not answer as a hub does (its answer has more than ${most} bytes)`,
-    {
-      hint: NETWORK,
-    },
-  );
+  return new RunError(`${name}: ${hubUrl} is not a hub (its answer has more than ${most} bytes)`, {
+    hint: NETWORK,
+  });
 }
 
 /** Error for a JSON file that is longer than any real description of a model. */
 export function tooLongFile({ name }: HubName, path: string, size: number, most: number): InputError {
   return new InputError(
-    `${name}: ${path} has ${size} bytes: more than the ${most} that are read of such a file`,
+    `${name}: ${path} has ${size} bytes, more than the limit of ${most} for such a file`,
     {
-      hint: 'check the name and the repository; or fetch the weights another way and give their path',
+      hint: 'check the name and the repository; or download the weights another way and use their path',
     },
   );
 }
 
-const NETWORK = 'check the network and HF_ENDPOINT; or fetch the file another way and give its path';
+const NETWORK = 'check the network and HF_ENDPOINT; or download the file another way and use its path';
 
 function unanswered(error: unknown, { name }: HubName, hubUrl: string): RunError {
   const isNetwork = error instanceof TypeError && error.cause instanceof Error;
   const what = isNetwork
     ? `${hubUrl} cannot be reached (${reason(error.cause)})`
-    : `${hubUrl} does not answer as a hub does (${errorText(error).split('\n', 1)[0]})`;
+    : `${hubUrl} is not a hub (${errorText(error).split('\n', 1)[0]})`;
   return new RunError(`${name}: ${what}`, {
     hint: NETWORK,
     cause: error,

@@ -33,8 +33,8 @@ export function parseHubName(name: string): HubName {
   if (isHubName(name) && isWhole && [owner, repo, ...parts].every(isPlain) && revision !== '') {
     return { name, owner, repo, path: parts.length === 0 ? null : parts.join('/'), revision };
   }
-  throw new InputError(`${name} does not name a file on the hub`, {
-    hint: 'expected hf:owner/repo or hf:owner/repo/path/in/repo, and @revision behind it for another than main',
+  throw new InputError(`${name} is not a valid name of a file on the hub`, {
+    hint: 'expected hf:owner/repo or hf:owner/repo/path/in/repo, optionally followed by @revision (default: main)',
   });
 }
 

@@ -51,7 +51,7 @@ describe('names', () => {
     'hf:someone/vits/tiny.pth@',
   ])('%s is none', async (name) => {
     await expect(fetched(name)).rejects.toThrow(InputError);
-    await expect(fetched(name)).rejects.toThrow(`${name} does not name a file on the hub`);
+    await expect(fetched(name)).rejects.toThrow(`${name} is not a valid name of a file on the hub`);
     expect(hub.requests).toEqual([]);
   });
 });
@@ -188,7 +188,12 @@ describe('weights in shards', () => {
   });
 
   test.each([
-    ['without an end', { endless: 'big/model.safetensors.index.json' }, RunError, /more than \d+ bytes came/],
+    [
+      'without an end',
+      { endless: 'big/model.safetensors.index.json' },
+      RunError,
+      /received more than \d+ bytes/,
+    ],
     [
       'that is said to be large',
       { sizes: { 'big/model.safetensors.index.json': 2 ** 25 } },
@@ -212,7 +217,7 @@ describe('weights in shards', () => {
     hub.close();
     hub = await startFakeHub({ ...files, 'big/preprocessor_config.json': config });
     hub.faults.endless = 'big/preprocessor_config.json';
-    await expect(fetched(name)).rejects.toThrow('more than 27 bytes came');
+    await expect(fetched(name)).rejects.toThrow('received more than 27 bytes');
     await expect(fetched(name)).rejects.toThrow(RunError);
   });
 
@@ -232,7 +237,7 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       {},
       NAME,
       RunError,
-      /tiny\.pth: other bytes came .* states abab/,
+      /tiny\.pth: the downloaded file differs .* hub states abab/,
     ],
     [
       'a connection that brings nothing',
@@ -248,7 +253,7 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       {},
       NAME,
       RunError,
-      /other bytes came than the hub states: more than 300000 bytes/,
+      /the downloaded file differs from the hub's: received more than 300000 bytes/,
     ],
     [
       'no such file',
@@ -299,7 +304,7 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       {},
       NAME,
       RunError,
-      /does not answer as a hub does \(its answer has more than 16777216 bytes\)/,
+      /is not a hub \(its answer has more than 16777216 bytes\)/,
     ],
     [
       'a config.json without an end',
@@ -307,7 +312,7 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       {},
       NAME,
       RunError,
-      /tiny\.pth: other bytes came than the hub states: more than 27 bytes came/,
+      /tiny\.pth: the downloaded file differs from the hub's: received more than 27 bytes/,
     ],
     [
       'a config.json that is said to be large',
@@ -315,7 +320,7 @@ describe('a failure leaves nothing of the file, and says what to do', () => {
       {},
       NAME,
       InputError,
-      /tiny\.pth: pretrained\/config\.json has 1099511627776 bytes: more than the 16777216/,
+      /tiny\.pth: pretrained\/config\.json has 1099511627776 bytes, more than the limit of 16777216/,
     ],
     ['no address', {}, { HF_ENDPOINT: 'nowhere' }, NAME, InputError, /HF_ENDPOINT is nowhere/],
     ['no token', {}, { HF_TOKEN: 'secret' }, NAME, InputError, /HF_TOKEN is no access token/],

@@ -54,8 +54,8 @@ export async function localCheckpoint(name: string, options: HubOptions = {}): P
   const place = cachedIn(root, wanted);
   if (place !== undefined) return place;
   if (isOn(env.HF_HUB_OFFLINE)) {
-    throw new InputError(`${name} was not downloaded before, and HF_HUB_OFFLINE is set`, {
-      hint: `unset HF_HUB_OFFLINE, or put the file somewhere and give its path`,
+    throw new InputError(`${name} is not in the cache, and HF_HUB_OFFLINE is set`, {
+      hint: `unset HF_HUB_OFFLINE, or copy the file to this machine and use its path`,
     });
   }
   return download(wanted, root, { ...options, env });

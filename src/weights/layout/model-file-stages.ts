@@ -34,14 +34,14 @@ export function splitStages<T>(state: ReadonlyMap<string, T>, path: string, endO
   const stages = Array.from({ length: byIndex.size }, (_, i) => {
     const stage = byIndex.get(i);
     if (stage === undefined)
-      throw new InputError(`${path}: has ${byIndex.size} stages, but none is stages.${i}`);
+      throw new InputError(`${path}: has ${byIndex.size} stages, but stages.${i} is missing`);
     return stage;
   });
   for (const [name, tensor] of beside) {
     const end = endOf(name);
     if (end === undefined && !name.startsWith('blocks.')) {
       throw new InputError(
-        `${path}: the tensor ${name} belongs to none of the file's ${stages.length} stages`,
+        `${path}: the tensor ${name} does not belong to any of the file's ${stages.length} stages`,
       );
     }
     const owner = end && stages.at(end === 'first' ? 0 : -1);

@@ -36,8 +36,8 @@ export function peelPrefix<T>(
   const { taken, chosen } = chooseWeights(candidates, wanted, path);
   const rivals = candidates.filter(({ kind }) => kind === taken.kind);
   if (rivals.length > 1) {
-    throw new InputError(`${path}: holds several models: ${rivals.map(({ name }) => name).join(', ')}`, {
-      hint: 'write the state dict of one of them to a file of its own',
+    throw new InputError(`${path}: contains several models: ${rivals.map(({ name }) => name).join(', ')}`, {
+      hint: 'save the state dict of one of them in a separate file',
     });
   }
   const named = new Map<string, T>();

@@ -63,7 +63,7 @@ export function noneOf(wanted: WeightsKind, has: readonly WeightsCandidate[], pa
   return new InputError(
     `${path}: has no ${missing} weights, only ${has.map(({ name }) => name).join(', ')}`,
     {
-      hint: `give --weights ${there}, or leave --weights (in a recipe: start.weights) out`,
+      hint: `use --weights ${there}, or omit --weights (in a recipe: start.weights)`,
     },
   );
 }

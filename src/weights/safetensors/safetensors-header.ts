@@ -49,13 +49,13 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string
     if (entry.start !== end) {
       throw invalid(
         source,
-        `tensor '${entry.name}' starts at byte ${entry.start}, not at ${end} where the one before ends`,
+        `tensor '${entry.name}' starts at byte ${entry.start}, not at ${end}, where the previous tensor ends`,
       );
     }
     end = entry.end;
   }
   if (end !== dataBytes) {
-    throw invalid(source, `the header describes ${end} bytes of tensors, the file holds ${dataBytes}`);
+    throw invalid(source, `the header describes ${end} bytes of tensors, but the file has ${dataBytes}`);
   }
   return { entries, metadata: parseMetadata(json[METADATA_KEY], source) };
 }
@@ -76,7 +76,7 @@ export function encodeHeader(
   let offset = 0;
   const members = metadata === undefined ? [] : [`"${METADATA_KEY}":${JSON.stringify(metadata)}`];
   for (const [name, { dtype, shape, data }] of sorted) {
-    if (name === METADATA_KEY) throw new RunError(`a tensor cannot be named ${METADATA_KEY}`);
+    if (name === METADATA_KEY) throw new RunError(`a tensor must not be named ${METADATA_KEY}`);
     if (data.length !== elementCount(shape) * dtypeSize(dtype)) {
       throw new RunError(`tensor '${name}': ${dtype} [${shape}] does not fit ${data.length} bytes`);
     }
@@ -102,10 +102,7 @@ const MOST_COLONS = 2 ** 20;
 function requireFew(bytes: Uint8Array, source: string): void {
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (occurs(header, '"data_offsets"', MOST_TENSORS) || occurs(header, ':', MOST_COLONS)) {
-    throw invalid(
-      source,
-      `the header of ${bytes.length} bytes has more entries than any model (${MOST_TENSORS})`,
-    );
+    throw invalid(source, `the header of ${bytes.length} bytes has more than ${MOST_TENSORS} entries`);
   }
 }
 
@@ -128,7 +125,7 @@ function parseObject(bytes: Uint8Array, source: string): Record<string, unknown>
   }
   if (!isObject(json)) throw invalid(source, 'the header is not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw invalid(source, `'${twice}' is in the header twice`);
+  if (twice !== undefined) throw invalid(source, `'${twice}' is duplicated in the header`);
   return json;
 }
 
@@ -137,7 +134,7 @@ function parseEntry(name: string, value: unknown, source: string): TensorEntry {
   if (!parsed.success) {
     throw invalid(
       source,
-      `tensor '${name}': expected {dtype, shape, data_offsets} of whole numbers from 0 on`,
+      `tensor '${name}': expected {dtype, shape, data_offsets} with whole numbers of at least 0`,
     );
   }
   const { dtype, shape, data_offsets } = parsed.data;
@@ -192,6 +189,6 @@ function followedByColon(text: string, quote: number): boolean {
 function invalid(source: string, message: string, cause?: unknown): InputError {
   return new InputError(`${source}: ${message}`, {
     cause,
-    hint: 'The file is damaged or not safetensors; fetch or write it again.',
+    hint: 'The file is damaged or not a safetensors file; download or write it again.',
   });
 }

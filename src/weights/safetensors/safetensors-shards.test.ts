@@ -39,7 +39,7 @@ test('the files that an index names, each once', () => {
   writeFileSync(index, JSON.stringify({ weight_map: { two: 'two', a: 'two', one: 'one' } }));
   expect(shardNames(index)).toEqual(['two', 'one']);
   writeFileSync(index, JSON.stringify({ weight_map: { a: 'two', b: '../one' } }));
-  expect(() => shardNames(index)).toThrow('names ../one, which is no file beside it');
+  expect(() => shardNames(index)).toThrow('names ../one, which is not in its folder');
 });
 
 test.each([
@@ -47,7 +47,7 @@ test.each([
   ['{"weight_map":{"a":1}}', 'no index'],
   ['{"weight_map":{"b":"one"}}', 'the tensor b is not in one'],
   ['{"weight_map":{"a":"absent"}}', 'absent'],
-  ['{"weight_map":{"a":"inside/three"}}', 'names inside/three, which is no file beside it'],
+  ['{"weight_map":{"a":"inside/three"}}', 'names inside/three, which is not in its folder'],
   ['{"weight_map":{"a":"../shards/one"}}', 'no file beside it'],
   ['{"weight_map":{"a":".."}}', 'no file beside it'],
 ])('%s is an error', (content, message) => {

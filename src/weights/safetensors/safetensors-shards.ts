@@ -45,16 +45,17 @@ export function shardPlaces(index: string): Readonly<Record<string, string>> {
 
 function requireBeside(index: string, files: readonly string[]): void {
   const outside = files.find((file) => basename(file) !== file || ['', '.', '..'].includes(file));
-  if (outside !== undefined) throw new InputError(`${index}: names ${outside}, which is no file beside it`);
+  if (outside !== undefined)
+    throw new InputError(`${index}: refers to ${outside}, which is not in its folder`);
 }
 
 function readIndex(path: string): Record<string, string> {
   try {
     return indexSchema.parse(JSON.parse(readSmallText(path))).weight_map;
   } catch (cause) {
-    throw new InputError(`${path}: is no index of a model's files`, {
+    throw new InputError(`${path}: is not an index of weight files`, {
       cause,
-      hint: 'Fetch or write the file again.',
+      hint: 'Download or write the file again.',
     });
   }
 }

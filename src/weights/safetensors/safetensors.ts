@@ -123,8 +123,9 @@ function headerOf(
 
 function headerLength(file: OpenFile, seen: (bytes: Uint8Array) => void): number {
   const { path, size } = file;
-  const hint = 'The file is truncated or not safetensors; fetch or write it again.';
-  if (size < 8) throw new InputError(`${path}: ${size} bytes cannot hold a safetensors header`, { hint });
+  const hint = 'The file is truncated or not a safetensors file; download or write it again.';
+  if (size < 8)
+    throw new InputError(`${path}: ${size} bytes is too short for a safetensors header`, { hint });
   const start = readAt(file, 0, 8);
   seen(start);
   const length = Buffer.from(start).readBigUInt64LE();

@@ -27,7 +27,7 @@ export function cursorOf(data: Uint8Array, source: string): Cursor {
   let opcodeAt = 0;
   const fail = (message: string): never => {
     throw new InputError(`${source}: pickle byte ${opcodeAt}: ${message}`, {
-      hint: 'The file is damaged, or no checkpoint that torch.save wrote.',
+      hint: 'The file is damaged, or was not written by torch.save.',
     });
   };
   const advance = (length: number): number => {

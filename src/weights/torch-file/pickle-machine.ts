@@ -40,7 +40,7 @@ export function machineOf(input: Cursor, world: PickleWorld): Machine {
     mark: () => {
       marks.push(stack.length);
     },
-    popToMark: () => stack.splice(marks.pop() ?? input.fail('there is no mark')),
+    popToMark: () => stack.splice(marks.pop() ?? input.fail('the mark is missing')),
     drop: () => {
       if (stack.length === marks.at(-1)) marks.pop();
       else if (stack.pop() === undefined) input.fail('the stack is empty');
@@ -50,7 +50,7 @@ export function machineOf(input: Cursor, world: PickleWorld): Machine {
     },
     recall: (index) => {
       const value = memo.get(index);
-      stack.push(value === undefined ? input.fail(`nothing is remembered as ${index}`) : value);
+      stack.push(value === undefined ? input.fail(`the memo has no entry ${index}`) : value);
     },
   };
 }

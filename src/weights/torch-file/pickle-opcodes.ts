@@ -125,7 +125,7 @@ function stackGlobal(m: Machine): void {
 function call(m: Machine): void {
   const [callee, args] = popLast(m, 2);
   const run = isGlobal(callee) ? callee.call : undefined;
-  m.push(run === undefined ? m.input.fail('what is called is no function') : run(listOf(m, args)));
+  m.push(run === undefined ? m.input.fail('the called object is not a function') : run(listOf(m, args)));
 }
 
 /** Ignores the state of dictionaries: torch adds `_metadata` to a state dict, whose items are already set. */

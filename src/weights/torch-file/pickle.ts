@@ -22,8 +22,7 @@ export function unpickle(data: Uint8Array, world: PickleWorld, source: string): 
     const code = input.u8();
     if (code === STOP) return machine.pop();
     const run = OPCODES.get(code);
-    if (run === undefined)
-      return input.fail(`instruction 0x${code.toString(16)} is none that a checkpoint uses`);
+    if (run === undefined) return input.fail(`instruction 0x${code.toString(16)} is not used in checkpoints`);
     run(machine);
   }
   throw new InputError(`${source}: has more than ${MAX_INSTRUCTIONS} pickle instructions; refused`);

@@ -74,10 +74,10 @@ export function torchWorld(
   const persistent = (id: PickleValue): PickleValue => {
     const [tag, type, key, , elements] = Array.isArray(id) ? id : [];
     if (tag !== 'storage' || !isGlobal(type) || typeof key !== 'string' || typeof elements !== 'number') {
-      throw new InputError(`${source}: refers to something that is no storage`);
+      throw new InputError(`${source}: refers to an object that is not a storage`);
     }
     if (!Object.hasOwn(STORAGE_DTYPES, type.name))
-      throw new InputError(`${source}: ${type.name} is no storage`);
+      throw new InputError(`${source}: ${type.name} is not a storage`);
     return storage(key, STORAGE_DTYPES[type.name], elements);
   };
   return {
@@ -93,8 +93,8 @@ function globalOf(name: string, source: string): PickleGlobal {
   if (/^torch\.\w+Storage$/.test(name))
     throw new InputError(`${source}: tensors of ${name} are not supported`);
   throw new InputError(
-    `${source}: the file asks for \`${name}\`, which a checkpoint does not need; refused, nothing was run`,
-    { hint: 'If you trust the file, load it in Python and save its state dict alone with torch.save.' },
+    `${source}: the file imports \`${name}\`, which a checkpoint does not need; refused, no code was run`,
+    { hint: 'If you trust the file, load it in Python and save only its state dict with torch.save.' },
   );
 }
 
@@ -131,6 +131,6 @@ function isNamespace(value: PickleValue): value is TorchNamespace {
 
 function unexpected(name: string, args: readonly PickleValue[], source: string): InputError {
   return new InputError(
-    `${source}: calls ${name} with (${args.slice(0, 6).map(describe).join(', ')}), which torch never writes`,
+    `${source}: calls ${name} with (${args.slice(0, 6).map(describe).join(', ')}), which torch.save never writes`,
   );
 }

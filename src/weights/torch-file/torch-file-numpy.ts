@@ -26,7 +26,7 @@ const READERS: Readonly<Record<string, (view: DataView) => number | bigint | boo
 export function numpyDType(args: readonly PickleValue[], source: string): PickleObject {
   const code = args[0];
   if (typeof code !== 'string' || !Object.hasOwn(READERS, code)) {
-    throw new InputError(`${source}: a numpy dtype other than a plain number's; refused`);
+    throw new InputError(`${source}: a numpy dtype that is not a plain number; refused`);
   }
   const dtype: NumpyDType = { kind: 'numpy.dtype', code };
   return dtype;
@@ -43,7 +43,7 @@ export function checkNumpyState(state: PickleValue, source: string): void {
 export function encodeLatin1(args: readonly PickleValue[], source: string): Uint8Array {
   const [text, encoding] = args;
   if (typeof text !== 'string' || text.length > 8 || encoding !== 'latin1') {
-    throw new InputError(`${source}: _codecs.encode of anything but a number's bytes; refused`);
+    throw new InputError(`${source}: _codecs.encode of data other than the bytes of a number; refused`);
   }
   return Buffer.from(text, 'latin1');
 }

@@ -50,7 +50,7 @@ export function storageOf(
 ): TorchStorage {
   if (!Number.isSafeInteger(elements) || elements * dtypeSize(dtype) !== entry.bytes) {
     throw new InputError(
-      `${entry.path}: storage ${entry.name} should hold ${elements} of ${dtype}, but has ${entry.bytes} bytes`,
+      `${entry.path}: storage ${entry.name} should contain ${elements} elements of ${dtype}, but has ${entry.bytes} bytes`,
     );
   }
   let bytes: Promise<Uint8Array> | undefined;

@@ -27,7 +27,7 @@ export function readZipDirectory(path: string): Promise<ReadonlyMap<string, Stor
         autoClose: false,
       });
       for await (const entry of zip.eachEntry()) {
-        if (entries.has(entry.fileName)) throw new Error(`the entry ${entry.fileName} is there twice`);
+        if (entries.has(entry.fileName)) throw new Error(`the entry ${entry.fileName} is duplicated`);
         const stored = await locate(zip, entry, path);
         entries.set(stored.name, stored);
         total += stored.bytes;
@@ -58,7 +58,7 @@ export async function readStoredInto(entry: StoredEntry, target: Uint8Array): Pr
   );
   if (entry.crc32 !== 0 && sum !== entry.crc32) {
     throw new InputError(`${entry.path}: the entry ${entry.name} is damaged: its CRC-32 does not match`, {
-      hint: 'Fetch or write the file again.',
+      hint: 'Download or write the file again.',
     });
   }
 }
@@ -66,7 +66,7 @@ export async function readStoredInto(entry: StoredEntry, target: Uint8Array): Pr
 export function notTorch(path: string, what: string, cause?: unknown): InputError {
   return new InputError(`${path}: truncated or not a torch.save file: ${what}`, {
     cause,
-    hint: 'Fetch the file again, or write it again with torch.save.',
+    hint: 'Download the file again, or write it again with torch.save.',
   });
 }
 

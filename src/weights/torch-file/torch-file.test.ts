@@ -78,8 +78,16 @@ describe('refused, and nothing is run', () => {
 
   test.each([
     ['a tensor on a storage that is not there', tensor({ key: '9' }), 'the storage 9 is missing'],
-    ['a storage longer than its entry', tensor({ elements: 5 }), 'should hold 5 of F32, but has 16 bytes'],
-    ['a storage shorter than its entry', tensor({ elements: 3 }), 'should hold 3 of F32, but has 16 bytes'],
+    [
+      'a storage longer than its entry',
+      tensor({ elements: 5 }),
+      'should contain 5 elements of F32, but has 16 bytes',
+    ],
+    [
+      'a storage shorter than its entry',
+      tensor({ elements: 3 }),
+      'should contain 3 elements of F32, but has 16 bytes',
+    ],
     [
       'complex numbers',
       tensor({ type: 'ComplexFloatStorage' }),
@@ -171,7 +179,7 @@ describe('refused, and nothing is run', () => {
       for (const [at, bytes] of patches) copy.set(bytes, at);
       return copy;
     };
-    await refusedBytes(storedZip([entry, entry]), 'm/data.pkl is there twice');
+    await refusedBytes(storedZip([entry, entry]), 'm/data.pkl is duplicated');
     await refusedBytes(patched([directory + 8, [1]], [directory + 20, [16]]), 'encrypted');
     await refusedBytes(patched([directory + 10, [8]]), 'compressed');
     await refusedBytes(patched([directory + 20, [200, 0, 0, 0, 200]]), 'bounds');

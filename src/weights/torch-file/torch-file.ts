@@ -59,14 +59,14 @@ function storagesOf(directory: Directory, prefix: string, path: string) {
   const claim = (bytes: number) => {
     budget -= bytes;
     if (budget < 0)
-      throw new InputError(`${path}: its tensors ask for more memory than the file has bytes; refused`);
+      throw new InputError(`${path}: its tensors need more memory than the file has bytes; refused`);
   };
   return (key: string, dtype: DType, elements: number): TorchStorage => {
     const known = storages.get(key);
     if (known?.dtype === dtype && known.elements === elements) return known;
     const entry = directory.get(`${prefix}data/${key}`);
     if (entry === undefined) throw notTorch(path, `the storage ${key} is missing`);
-    if (known !== undefined) throw new InputError(`${path}: the storage ${key} is said to be of two types`);
+    if (known !== undefined) throw new InputError(`${path}: the storage ${key} is declared with two types`);
     const storage = storageOf(entry, dtype, elements, claim);
     storages.set(key, storage);
     return storage;
