@@ -66,7 +66,7 @@ describe('by name', () => {
     expect(message).toBe('dog, 003.Cat: unknown class names');
     expect(hint).toContain('The 3 classes of runs/x/FT are: 001.ant, 002.bee, 003.cat.');
     expect(hint).toContain('Class names are case-sensitive (003.Cat and 003.cat)');
-    expect(hint).toContain('give it with --classes');
+    expect(hint).toContain('name it with --classes');
     for (const isCertain of [true, false]) {
       const all = failure(() => labelled(dataset(['x', 'y', 'z']), named(ANIMALS, isCertain)));
       expect(all.message).toBe('x, y, z: unknown class names');

@@ -108,7 +108,7 @@ describe('weights that are not exactly the stage are refused, naming file, stage
     for (const [stage, { weights }] of whole.entries()) {
       for (const name of weights.keys()) {
         const without = changed(stage, (all) => all.delete(name));
-        expect(message(TARGET, without)).toBe(`MT.safetensors, stage ${stage} lacks ${name}`);
+        expect(message(TARGET, without)).toBe(`MT.safetensors, stage ${stage} has no ${name}`);
       }
     }
   });
@@ -131,7 +131,7 @@ describe('weights that are not exactly the stage are refused, naming file, stage
     expect(message([1, 1, 1], whole)).toContain(
       'stage 1 contains blocks.1.norm1.weight, blocks.1.norm1.bias',
     );
-    expect(message([1, 3, 1], whole)).toContain('stage 1 lacks blocks.2.norm1.weight');
+    expect(message([1, 3, 1], whole)).toContain('stage 1 has no blocks.2.norm1.weight');
     expect(message([1, 1, 1], [whole[2], whole[0], whole[0]])).toContain(
       'stage 0 has no pos_embed, cls_token',
     );

@@ -72,7 +72,7 @@ describe('divide', () => {
       [1.5, 2.5],
       [Number.NaN, 4],
     ]) {
-      expect(refusal(4, { depths }).message).toContain('every entry is a number of blocks');
+      expect(refusal(4, { depths }).message).toContain('every entry must be a number of blocks');
     }
     expect(refusal(4, { depths: [] }).message).toContain('add up to 0, the model has 4 blocks');
   });

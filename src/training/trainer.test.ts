@@ -327,7 +327,7 @@ test('gradients that were there before are no part of the first step', async () 
     if (spoilt) {
       // Fails at its second micro-batch: the gradients of the first stay.
       const short = { accumulate: 2, batches: batches(0, 1) };
-      await expect(run(model, optimizer, short)).rejects.toThrow('the data ended at step 0');
+      await expect(run(model, optimizer, short)).rejects.toThrow('ran out of data at step 0');
     }
     await run(model, optimizer);
     return weightsOf(model);

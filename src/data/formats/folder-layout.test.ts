@@ -36,7 +36,7 @@ describe('the part to evaluate on', () => {
     [
       'train and test',
       ['test/ant/1.png', 'test/bee/1.png'],
-      /it has train and test; test is read only where/,
+      /it has train and test; test is read only if requested/,
     ],
     ['train and another', ['eval/docs/readme.txt'], /it has train$/],
   ])('%s: refused, not taken for classes', (_, more, message) => {
@@ -66,7 +66,7 @@ describe('the part to evaluate on', () => {
     expect(failure(() => evalFolder(folder.path, 2)).message).toMatch(
       /two folders for the split (val|train): /,
     );
-    expect(failure(() => imageFolders(folder.path)).message).toMatch(/two folders of the part/);
+    expect(failure(() => imageFolders(folder.path)).message).toMatch(/two folders for the split/);
   });
 
   test('a part given itself', () => {

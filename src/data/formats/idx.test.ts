@@ -134,6 +134,6 @@ describe('fashionMnist', () => {
     written(idx([2], [1, 10]), 't10k-labels-idx1-ubyte');
     expect(() => fashionMnist(folder)).toThrow(/label 1 is 10, but there are 10 classes/);
     written(idx([1], [1]), 't10k-labels-idx1-ubyte');
-    expect(() => fashionMnist(folder)).toThrow(/holds 1 labels, .* 2 images/);
+    expect(() => fashionMnist(folder)).toThrow(/contains 1 labels, .* 2 images/);
   });
 });

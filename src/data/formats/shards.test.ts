@@ -346,7 +346,7 @@ describe('what is missing or damaged', () => {
     expect(failure(() => shards(join(folder.path, 'none'), 'train')).message).toMatch(/none: cannot be read/);
     expect(failure(() => open('train')).message).toMatch(/has no tar files named train/);
     folder.write('train-0.tar.gz', '');
-    expect(failure(() => open('train')).hint).toMatch(/Unpack .*train-0\.tar\.gz/);
+    expect(failure(() => open('train')).hint).toMatch(/Decompress .*train-0\.tar\.gz/);
     folder.write('train-0.tar', unpacked(fixture.shards[0].tar).subarray(0, 700));
     expect(failure(() => open('train')).message).toMatch(/train-0\.tar is truncated/);
   });

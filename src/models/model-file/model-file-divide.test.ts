@@ -55,14 +55,9 @@ describe('divideStages', () => {
   });
 
   test.each<[string, Map<string, number>[], number[], string]>([
-    [
-      'too few',
-      model([2, 2]),
-      [3],
-      'm: has 4 blocks, which cannot be divided into stages of 3 are not those',
-    ],
-    ['too many', model([2, 2]), [2, 3], 'stages of 2, 3 are not'],
-    ['an empty stage', model([2, 2]), [4, 0], 'stages of 4, 0 are not'],
+    ['too few', model([2, 2]), [3], 'm: has 4 blocks, which cannot be divided into stages of 3'],
+    ['too many', model([2, 2]), [2, 3], 'cannot be divided into stages of 2, 3'],
+    ['an empty stage', model([2, 2]), [4, 0], 'cannot be divided into stages of 4, 0'],
     ['half blocks', model([2]), [0.5, 1.5], 'has 2 blocks'],
     ['none', model([2, 2]), [], 'has 4 blocks'],
     [

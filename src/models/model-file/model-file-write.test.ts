@@ -136,7 +136,7 @@ describe('what cannot be written', () => {
         first.set('pos_embed', { dtype, shape: [1, 49, 64], data: data.subarray(256) });
       },
       options,
-      'has a class token, this model has none',
+      'has a class token, but this model has none',
     ],
     ['no head', (all) => void all[3].delete('head.weight'), options, 'head.weight is missing'],
     ['a gap', (all) => void all.splice(1, 1, new Map()), { to: 'timm' }, 'has no blocks'],

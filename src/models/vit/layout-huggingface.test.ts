@@ -32,13 +32,13 @@ test.each([
 ])('%o is refused', (names, culprit) => {
   expect(() => from(...names)).toThrow(InputError);
   expect(() => from(...names)).toThrow(
-    `file: the tensor ${names.find((name) => name.includes(culprit))} is none`,
+    `file: the tensor ${names.find((name) => name.includes(culprit))} does not belong`,
   );
 });
 
-test('a tensor that has no place there is refused by name', () => {
+test('a tensor that does not belong there is refused by name', () => {
   const tensor = { dtype: 'U8', shape: [3], data: new Uint8Array(3) } as const;
   for (const name of ['fc_norm.weight', 'blocks.0.ls1.gamma', 'reg_token']) {
-    expect(() => toHuggingFace(new Map([[name, tensor]]))).toThrow(`the tensor ${name} has no place`);
+    expect(() => toHuggingFace(new Map([[name, tensor]]))).toThrow(`the tensor ${name} does not belong`);
   }
 });

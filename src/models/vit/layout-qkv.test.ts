@@ -74,9 +74,9 @@ test.each<[string, [string, LazyTensor][], string]>([
       ['k', tensor(1)],
       ['v', tensor(1, 1, 'I8')],
     ],
-    'U8 [1,2], I8 [1,2] cannot be joined',
+    'U8 [1,2], I8 [1,2] cannot be concatenated',
   ],
-  ['scalars', ['q', 'k', 'v'].map((part) => [part, { ...tensor(1), shape: [] }]), 'cannot be joined'],
+  ['scalars', ['q', 'k', 'v'].map((part) => [part, { ...tensor(1), shape: [] }]), 'cannot be concatenated'],
   [
     'other sizes',
     [

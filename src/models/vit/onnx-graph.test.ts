@@ -201,8 +201,8 @@ describe('what cannot be written', () => {
     return () => vitGraph(TINY, weights, 'some.pth');
   };
   test.each<[string, (weights: Map<string, TensorData>) => unknown, string]>([
-    ['a weight that is missing', (w) => w.delete('norm.bias'), 'some.pth lacks norm.bias'],
-    ['one left over', (w) => w.set('extra', floats([1], '')), 'some.pth holds extra, for which'],
+    ['a weight that is missing', (w) => w.delete('norm.bias'), 'some.pth has no norm.bias'],
+    ['one left over', (w) => w.set('extra', floats([1], '')), 'some.pth contains extra, which'],
     [
       'one of another shape',
       (w) => w.set('head.weight', floats([4, 24], '')),

@@ -69,7 +69,7 @@ test.each<[string, Change, string]>([
   [
     'qkv bias in one stage only',
     ([, last]) => last.set('blocks.0.attn.qkv.bias', { shape: [12] }),
-    'stages.1.blocks.0.attn.qkv.bias is there',
+    'stages.1.blocks.0.attn.qkv.bias exists',
   ],
   [
     'patches that are no square',

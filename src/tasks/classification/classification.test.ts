@@ -197,7 +197,7 @@ describe('what contradicts the options', () => {
   ])('%o is refused at once', (change) => {
     const call = () => classification({ ...rgb, ...change });
     expect(call).toThrow(InputError);
-    expect(call).toThrow(/^(mean|std) is \[.*\], for 3 channels$/);
+    expect(call).toThrow(/^(mean|std) is \[.*\], but there are 3 channels$/);
   });
 
   test.each([-0.1, 1.1, Number.NaN])('label smoothing of %d is refused', (labelSmoothing) => {
@@ -212,7 +212,7 @@ describe('what contradicts the options', () => {
       for (const use of [task.loss, task.score]) {
         const call = () => scope(() => use(zeros(shape), target));
         expect(call).toThrow(InputError);
-        expect(call).toThrow('the task takes logits [B, 4]');
+        expect(call).toThrow('the task needs logits [B, 4]');
       }
     },
   );

@@ -159,7 +159,7 @@ test('a state that does not fit is refused by name, and nothing changes', () => 
   const without = (name: string) => new Map([...state].filter(([key]) => key !== name));
   const cases: [Parameters<typeof optimizer.load>[0], string][] = [
     [without('exp_avg.p'), 'the optimizer state has no exp_avg.p'],
-    [without('step'), 'the optimizer state lacks step'],
+    [without('step'), 'the optimizer state has no step'],
     [
       new Map([...state, ['exp_avg_sq.p', { dtype: 'F64', shape: [1], data }]]),
       'the optimizer state: exp_avg_sq.p has shape [1], but the model needs [2, 3]',

@@ -39,17 +39,17 @@ test('the files that an index names, each once', () => {
   writeFileSync(index, JSON.stringify({ weight_map: { two: 'two', a: 'two', one: 'one' } }));
   expect(shardNames(index)).toEqual(['two', 'one']);
   writeFileSync(index, JSON.stringify({ weight_map: { a: 'two', b: '../one' } }));
-  expect(() => shardNames(index)).toThrow('names ../one, which is not in its folder');
+  expect(() => shardNames(index)).toThrow('refers to ../one, which is not in its folder');
 });
 
 test.each([
-  ['{', 'no index'],
-  ['{"weight_map":{"a":1}}', 'no index'],
+  ['{', 'not an index'],
+  ['{"weight_map":{"a":1}}', 'not an index'],
   ['{"weight_map":{"b":"one"}}', 'the tensor b is not in one'],
   ['{"weight_map":{"a":"absent"}}', 'absent'],
-  ['{"weight_map":{"a":"inside/three"}}', 'names inside/three, which is not in its folder'],
-  ['{"weight_map":{"a":"../shards/one"}}', 'no file beside it'],
-  ['{"weight_map":{"a":".."}}', 'no file beside it'],
+  ['{"weight_map":{"a":"inside/three"}}', 'refers to inside/three, which is not in its folder'],
+  ['{"weight_map":{"a":"../shards/one"}}', 'not in its folder'],
+  ['{"weight_map":{"a":".."}}', 'not in its folder'],
 ])('%s is an error', (content, message) => {
   writeFileSync(index, content);
   expect(() => openSafetensorsShards(index)).toThrow(InputError);

@@ -148,7 +148,7 @@ describe('damaged files are refused, by name', () => {
   });
 
   test.each([
-    ['an empty file', [], '0 bytes cannot hold'],
+    ['an empty file', [], '0 bytes is too short'],
     ['a header longer than the file', [200, 0, 0, 0, 0, 0, 0, 0, 0x7b], 'does not fit'],
     ['a header over the limit', [1, 0xe1, 0xf5, 5, 0, 0, 0, 0], 'over the limit of 100000000'],
     ['a header of 2^64 - 1 bytes', [255, 255, 255, 255, 255, 255, 255, 255], 'over the limit'],

@@ -76,7 +76,7 @@ test.each([
   ['an item of a list', '\x80\x02]K\x01K\x02s.', 'a dictionary was expected'],
   ['a key without a value', '\x80\x02}(K\x01u.', 'a key without a value'],
   ['a list as a key', '\x80\x02}]K\x01s.', 'neither text nor a number'],
-  ['a call of a number', '\x80\x02K\x01)R.', 'is no function'],
+  ['a call of a number', '\x80\x02K\x01)R.', 'is not a function'],
   [
     'an integer of a million bytes',
     `\x80\x02\x8b\x40\x42\x0f\x00${'x'.repeat(1_000_000)}.`,

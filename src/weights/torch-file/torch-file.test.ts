@@ -72,8 +72,8 @@ describe('refused, and nothing is run', () => {
     ['torch._utils.__proto__', '\x80\x02ctorch._utils\n__proto__\n)R.'],
     ['constructor', '\x80\x04\x8c\x00\x8c\x0bconstructor\x93)R.'],
   ])('%s', async (name, pickle) => {
-    await refused(pickle, name === 'constructor' ? '`.constructor`' : `the file asks for \`${name}\``);
-    await refused(pickle, 'refused, nothing was run');
+    await refused(pickle, name === 'constructor' ? '`.constructor`' : `the file imports \`${name}\``);
+    await refused(pickle, 'refused, no code was run');
   });
 
   test.each([
@@ -111,13 +111,13 @@ describe('refused, and nothing is run', () => {
     [
       '65 dimensions',
       tensor({ shape: Array(65).fill(1), strides: Array(65).fill(1) }),
-      'which torch never writes',
+      'which torch.save never writes',
     ],
     ['state set on a tensor', `${tensor({}).slice(0, -1)}}b.`, 'sets the state of a tensor'],
     [
       'a tensor made of nothing',
       '\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.',
-      'which torch never writes',
+      'which torch.save never writes',
     ],
     [
       'a codec other than latin1',
@@ -125,7 +125,7 @@ describe('refused, and nothing is run', () => {
       '_codecs.encode',
     ],
     ['a numpy dtype of objects', '\x80\x02cnumpy\ndtype\n(X\x02\x00\x00\x00O8\x89\x88tR.', 'numpy dtype'],
-    ['a storage of no type', '\x80\x02(X\x07\x00\x00\x00storageNNNNtQ.', 'no storage'],
+    ['a storage of no type', '\x80\x02(X\x07\x00\x00\x00storageNNNNtQ.', 'not a storage'],
   ])('%s', async (_, pickle, message) => {
     await refused(pickle, message);
   });
@@ -146,7 +146,7 @@ describe('refused, and nothing is run', () => {
     await expect(readTorchFile(fixture('mixed.safetensors'))).rejects.toThrow(
       'truncated or not a torch.save file',
     );
-    await expect(readTorchFile(folder)).rejects.toThrow('not a file');
+    await expect(readTorchFile(folder)).rejects.toThrow('not a regular file');
     await expect(readTorchFile(join(folder, 'absent'))).rejects.toThrow(InputError);
     const script: [string, Buffer][] = [
       ['m/data.pkl', Buffer.from('N.')],
