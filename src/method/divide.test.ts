@@ -74,7 +74,7 @@ describe('divide', () => {
     ]) {
       expect(refusal(4, { depths }).message).toContain('every entry must be a number of blocks');
     }
-    expect(refusal(4, { depths: [] }).message).toContain('add up to 0, the model has 4 blocks');
+    expect(refusal(4, { depths: [] }).message).toContain('add up to 0, but the model has 4 blocks');
   });
 });
 

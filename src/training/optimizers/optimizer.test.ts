@@ -166,7 +166,7 @@ test('a state that does not fit is refused by name, and nothing changes', () => 
     ],
     [
       new Map([...state, ['exp_avg.q', { dtype: 'F64', shape: [1], data }]]),
-      'the optimizer state holds exp_avg.q',
+      'the optimizer state contains the unknown tensor exp_avg.q',
     ],
     [
       new Map([...state, ['step', { dtype: 'F64', shape: [], data }]]),

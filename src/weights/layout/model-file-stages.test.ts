@@ -41,5 +41,5 @@ test('module. is dropped only where every name has it', () => {
 test('a stage left out, or a name that is nowhere at home', () => {
   expect(() => split('stages.0.x', 'stages.2.x')).toThrow('stages.1 is missing');
   expect(() => split('stages.4000000000.x')).toThrow(InputError);
-  expect(() => split('stages.0.x', 'queue')).toThrow('queue belongs to none');
+  expect(() => split('stages.0.x', 'queue')).toThrow('queue does not belong');
 });
