@@ -143,7 +143,7 @@ describe('what cannot be converted', () => {
       'depths where there are no stages',
       ['timm', '--depths', '4,4'],
       '--depths: the format timm has no stages',
-      'leave --depths out',
+      'omit --depths',
     ],
     ['depths that are none', ['official', '--depths', '4,x'], "'4,x' is invalid", ''],
     [
@@ -152,7 +152,7 @@ describe('what cannot be converted', () => {
       '--resize 54: it is not a multiple',
       'such as 56',
     ],
-    ['unknown heads', ['huggingface'], 'do not tell the number of attention heads', '--set model.heads=N'],
+    ['unknown heads', ['huggingface'], 'the number of attention heads is unknown', '--set model.heads=N'],
     ['heads that do not fit', ['huggingface', '--set', 'model.heads=5'], 'model.heads 5 does not divide', ''],
     ['an unknown format', ['onnx'], "'onnx' is invalid. Allowed choices are", ''],
   ])('%s', async (_, args, message, hint) => {

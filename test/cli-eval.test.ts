@@ -81,7 +81,7 @@ test('what weights do not tell is asked for', async () => {
   const { code, stderr } = await evaluate('FT');
   expect(code).toBe(2);
   expect(stderr).toMatch(
-    /do not tell the number of attention heads\n {2}hint: use --recipe R, or --set model.heads=N\n$/,
+    /the number of attention heads is unknown: .*\n {2}hint: use --recipe R, or --set model.heads=N\n$/,
   );
 });
 

@@ -64,7 +64,7 @@ test('names the model does not know are listed and refused', async () => {
     await cli(['eval', MODEL, '--data', other]),
     'error: 003.Cat, dog: unknown class names',
     'are 001.ant, 002.bee, 003.cat.',
-    'Upper and lower case are different names',
+    'Class names are case-sensitive',
   );
 });
 
@@ -137,7 +137,7 @@ describe('names survive', () => {
       '--classes',
       await list('x', 'y', 'z'),
     ]);
-    expect(stderr).toContain("config.json exists: timm's config was not written");
+    expect(stderr).toContain("config.json exists: did not write timm's config");
     expect((await result('inspect', beside)).class_names).toEqual(['x', 'y', 'z']);
     expect((await result('inspect', at('timm', 'model.safetensors'))).class_names).toEqual(NAMES);
   });

@@ -54,7 +54,7 @@ test('plan of a recipe without incubation tells of E2E alone', async () => {
   const args = ['plan', recipe, '--images', '16'];
   const { stdout } = await cli(args);
   expect(stdout).not.toMatch(/^(PT|MT|FT|Deep Incubation)/m);
-  expect(stdout).toMatch(/^End to end is all that the recipe trains/m);
+  expect(stdout).toMatch(/^The recipe trains only end to end/m);
   const { ratio, end_to_end, incubation } = JSON.parse((await cli([...args, '--json'])).stdout);
   expect([ratio, incubation.block_passes, end_to_end.block_passes > 0]).toEqual([null, 0, true]);
   const [table, schedules] = await Promise.all(
@@ -107,15 +107,15 @@ describe('plan --devices', () => {
   test('a table of several, a chart of one, and what is not known', async () => {
     const table = await cli([...args, '--devices', '1,512']);
     expect(table.stdout).toMatch(/^512 .* 1\.\d+$|^512 .* 0\.\d+$/m);
-    expect(table.stdout).toContain('Times are multiply-accumulates');
-    expect(table.stdout).toMatch(/at most as many devices as a step has micro-batches: 4 here/);
+    expect(table.stdout).toContain('Times are in multiply-accumulates');
+    expect(table.stdout).toMatch(/at most one device per micro-batch of a step: 4 here/);
     const chart = await cli([...args, '--devices', '2', '--measure', '--set', 'phases.E2E=none']);
     expect(chart.stdout).toMatch(/^MT\/1 +\| *#+ +device [01] /m);
     expect(chart.stdout).toContain('no end-to-end baseline');
   });
 
   test.each([
-    ['PT=10', 'says nothing of MT/0'],
+    ['PT=10', 'no time for MT/0'],
     ['PT=10,MT=x,FT=1,E2E=1', 'not a list of step times'],
     ['PT=10,MT=1,FT=1,E2E=1,XT=3', 'has no phase XT'],
   ])('--step-ms %s is refused', async (times, message) => {
@@ -160,7 +160,7 @@ describe('what run refuses, plan refuses with the same words', () => {
       'FT: a step takes 24 images',
       'lower phases.FT.total_batch to at most 16',
     ],
-    [{ run: { ranks: 3 } }, 'cannot be shared evenly by 3 processes', 'choose training.total_batch'],
+    [{ run: { ranks: 3 } }, 'cannot be divided evenly among 3 processes', 'set training.total_batch'],
     [{ model: { classes: 5 } }, '2 classes, but the model has 5', 'Set `model.classes: 2` in the recipe'],
     [
       { start: { meta: join(folder, 'nowhere') } },

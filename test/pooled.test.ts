@@ -121,7 +121,7 @@ test('pooling that a model cannot have is refused', () => {
     'class token needs one',
   );
   expect(() => vit({ ...config, ...rest, classToken: true, distilled: true, pool: 'mean' })).toThrow(
-    'cannot pool by the mean',
+    'mean pooling is not supported',
   );
 });
 
@@ -142,7 +142,7 @@ test('converted to timm and to ours and back, tensor for tensor; Hugging Face ha
     expect(maxDifference(logitsOf(await known(ours)), numbers(named(`${name}.logits`)))).toBeLessThan(1e-5);
     const refused = await cli(['convert', ours, join(folder, `${name}.hf`), '--to', 'huggingface']);
     expect(refused).toMatchObject({ code: 2, stdout: '' });
-    expect(refused.stderr).toContain('classifies by its class token, this model by the mean');
+    expect(refused.stderr).toContain('classifies by the class token, but this model uses mean pooling');
     expect(refused.stderr).toContain('hint: convert it --to timm');
   }
 });

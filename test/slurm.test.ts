@@ -180,7 +180,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect(module.last_error).toMatch(/^MT\/1: the loss is NaN at step/);
     expect(module.to_do).toMatch(/; then run again: it starts from the beginning$/);
     const gone = await comes(run, 'FT', ({ state }) => state === 'stopped');
-    expect(gone.last_error).toMatch(/^its Slurm job \d+ left the queue before it began$/);
+    expect(gone.last_error).toMatch(/^its Slurm job \d+ left the queue before it started$/);
     await comes(run, 'MT/0', ({ state }) => state === 'failed');
     expect(Object.keys(await submit(path, run))).toEqual(['MT/0', 'MT/1', 'FT']);
     await said('cancel', run);

@@ -131,7 +131,7 @@ test('only what nothing tells is assumed', () => {
 });
 
 test('what is not known is asked for', () => {
-  expect(() => known({})).toThrow('do not tell the number of attention heads');
+  expect(() => known({})).toThrow('the number of attention heads is unknown');
   expect(() => known({ channels: 1 }, 'model.heads=4')).toThrow(
     'do not tell the mean and deviation of its 1-channel images',
   );

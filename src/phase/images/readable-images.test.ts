@@ -96,7 +96,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
     expect(error.message).toMatch(
       /^1 of the 4 images to evaluate on cannot be read: [^;]*a\/1\.jpg[^;]*; 1 of the 4 images to evaluate on cannot be given to the model: .*a\/2\.png/,
     );
-    expect(error.hint).toMatch(/^Restore the files or remove them\. .* So long and narrow/);
+    expect(error.hint).toMatch(/^Restore the files or remove them\. .* An image with such an aspect ratio/);
   });
 });
 
