@@ -81,14 +81,14 @@ test('a safetensors header of 300,000 empty tensors, or of as many other keys', 
   expect(await refused('inspect', tensors)).toContain(' entries');
   const texts = Array.from({ length: 1_100_000 }, (_, i) => `"k${i}":"v"`);
   const metadata = write('metadata.safetensors', [`"__metadata__":{${texts.join(',')}}`]);
-  expect(await refused('inspect', metadata)).toContain('has more entries than any model');
-  expect(await refused('inspect', pipe(at('pipe.safetensors')))).toContain('not a file: it is a pipe');
+  expect(await refused('inspect', metadata)).toContain(' entries');
+  expect(await refused('inspect', pipe(at('pipe.safetensors')))).toContain('not a regular file but a pipe');
   const beside = at('beside');
   mkdirSync(beside);
   cpSync('test/fixtures/interop/timm.safetensors', join(beside, 'model.safetensors'));
   for (const name of ['manifest.json', 'config.json']) {
     symlinkSync('/dev/zero', join(beside, name));
-    expect(await refused('inspect', beside)).toContain(`${name}: not a file: it is a device`);
+    expect(await refused('inspect', beside)).toContain(`${name}: not a regular file but a device`);
     unlinkSync(join(beside, name));
   }
 }, 60_000);

@@ -34,7 +34,7 @@ describe('the page, in Chromium', needs(chromium), () => {
 
   test.each([
     ['of normalised pixels', []],
-    ['of raw pixels, with its weights beside it', ['--with-normalisation', '--external-data']],
+    ['input: pixels from 0 to 1, with its weights beside it', ['--with-normalisation', '--external-data']],
   ])('gives the logits of onnxruntime in Node, %s', async (_, args) => {
     const model = join(folder, `${args.length}.onnx`);
     const set = ['--set', 'model.heads=4'];

@@ -20,9 +20,12 @@ export function divideBy<T>(
     !depths.every((depth) => Number.isSafeInteger(depth) && depth > 0) ||
     sum(depths) !== total
   ) {
-    throw new InputError(`${source}: has ${total} blocks; stages of ${depths.join(', ')} are not those`, {
-      hint: `Give depths, each from 1 on, that together are ${total}.`,
-    });
+    throw new InputError(
+      `${source}: has ${total} blocks, which cannot be divided into stages of ${depths.join(', ')}`,
+      {
+        hint: `The depths must be at least 1 and add up to ${total}.`,
+      },
+    );
   }
   const places = depths.flatMap((depth, stage) => Array.from({ length: depth }, (_, at) => ({ stage, at })));
   const divided = depths.map(() => new Map<string, T>());

@@ -42,7 +42,7 @@ const ROLES = {
 function roleText(phase: string, way: Way): string {
   const role = roleOf(phase);
   if (role === 'assembled' && way === 'growth') return 'model grown from the meta model';
-  return role === 'assembled' && way === 'fine_tuning' ? 'given model, fine-tuned' : ROLES[role];
+  return role === 'assembled' && way === 'fine_tuning' ? 'pretrained model, fine-tuned' : ROLES[role];
 }
 
 /** The report as one HTML document. All text from files is escaped. */
@@ -131,10 +131,10 @@ ${drawing && markup`<figure>${drawing}</figure><p class="note">A box is a stage,
 /** Explains, for each training method, the phases in the drawing. */
 const PHASE_NOTES: Readonly<Record<Way, string>> = {
   incubation:
-    'PT trains the meta model; each MT trains one module in it; FT tunes the modules, assembled; E2E trains the same model from scratch.',
+    'PT trains the meta model; each MT trains one module inside it; FT fine-tunes the assembled modules; E2E trains the same model from scratch.',
   growth:
     'PT trains the meta model; FT trains the whole model, which starts as the meta model; E2E trains the same model from scratch.',
-  fine_tuning: 'FT fine-tunes the given model; E2E trains the same model from scratch.',
+  fine_tuning: 'FT fine-tunes the pretrained model; E2E trains the same model from scratch.',
   end_to_end: 'E2E trains the model from scratch.',
 };
 
@@ -150,9 +150,9 @@ function accuracySection({ byOperations, byTime }: Figures, { way, metrics }: Ru
   return markup`<h2>Accuracy against cost</h2>
 ${figure(byOperations)}
 <ul class="legend">
-${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT), the hybrids (MT)</li>`}
+${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model in FT</li>\n<li class="thin"><i></i>before FT: the meta model (PT) and the hybrids (MT)</li>`}
 ${way === 'growth' && markup`<li><i></i>Growth: the model grown from the meta model, in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT)</li>`}
-${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the given model (FT)</li>`}
+${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the pretrained model (FT)</li>`}
 <li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
 </ul>
 <p class="note">${metrics.primary.title} on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count as one each. ${way === 'incubation' && 'The phases of Deep Incubation are drawn in sequence, as if one machine trained all of them; the modules (MT) are independent and can be trained in parallel on several machines.'}</p>

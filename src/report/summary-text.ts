@@ -24,7 +24,7 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
       const model = MODELS[way];
       return `Neither the ${model} model nor the end-to-end baseline is finished yet.`;
     }
-    return `End to end ${accuracyText(baseline, primary)}; no finished ${nameInside(name)} to compare it with.`;
+    return `End to end ${accuracyText(baseline, primary)}; no finished ${nameInside(name)} to compare with.`;
   }
   if (baseline === undefined) {
     return `${name} ${accuracyText(own, primary)}; no finished end-to-end baseline to compare with.`;

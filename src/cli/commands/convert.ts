@@ -40,8 +40,8 @@ interface ConvertOptions {
 export async function convert(name: string, out: string, options: ConvertOptions): Promise<void> {
   const { to, depths, resize, force = false } = options;
   if (depths && !isDivided(to)) {
-    throw new InputError(`--depths: ${to} knows no stages`, {
-      hint: `leave --depths out, or convert --to ${DIVIDED.join(' or ')}`,
+    throw new InputError(`--depths: the format ${to} has no stages`, {
+      hint: `omit --depths, or convert --to ${DIVIDED.join(' or ')}`,
     });
   }
   requireFree(out, to, force);
@@ -138,7 +138,7 @@ function layoutOf({ layouts, title }: ModelFamily, to: Layout, name: string): Fo
   const found = layouts.find((layout) => layout.name === to);
   if (found !== undefined) return found;
   const names = ['deep-incubation', ...layouts.map((layout) => layout.name)];
-  throw new InputError(`${name} holds a ${title}, which ${to} does not`, {
+  throw new InputError(`${name} contains a ${title}, which the format ${to} does not support`, {
     hint: `convert it --to ${names.join(' or ')}`,
   });
 }

@@ -111,7 +111,7 @@ describe('what is wrong', () => {
     ]);
   });
 
-  test('classes without images, and classes of val that train lacks', async () => {
+  test('classes without images, and classes in val but not in train', async () => {
     mkdirSync(at('train/emu'));
     await writeImage('val/fox/0.png', 92);
     expect(found(await checkData(folder.path))).toEqual([

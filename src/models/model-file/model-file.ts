@@ -152,7 +152,7 @@ function laidOutState(
   path: string,
   { weights: wanted, families }: ReadModelOptions,
 ): LaidOut {
-  if (tensors.size === 0) throw new InputError(`${path}: holds no tensors`);
+  if (tensors.size === 0) throw new InputError(`${path}: contains no tensors`);
   return stagesOfState(tensors, path, { wanted, families });
 }
 

@@ -63,7 +63,7 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   fit: (stages) => ({ stages }),
   resize(_stages, _imageSize, source) {
     throw new InputError(`--resize: ${source} holds a ResNet for CIFAR, which takes images of any size`, {
-      hint: 'leave --resize out',
+      hint: 'omit --resize',
     });
   },
   newHead(_, stages) {

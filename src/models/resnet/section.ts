@@ -28,7 +28,11 @@ export const resnetSection = z.strictObject({
   image_size: count.describe('Image height and width in pixels.').default(32),
   channels: count.describe('Colour channels of the input.').default(3),
   classes: count.describe('Number of classes.').default(100),
-  blocks: z.array(z.int().min(0).max(MOST_BLOCKS)).min(1).describe('Blocks of each width.').optional(),
+  blocks: z
+    .array(z.int().min(0).max(MOST_BLOCKS))
+    .min(1)
+    .describe('Number of blocks for each width.')
+    .optional(),
   widths: z
     .array(count)
     .min(1)

@@ -71,7 +71,7 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     const { patchSize } = inferGeometry(stages, source);
     if (imageSize % patchSize !== 0) {
       throw new InputError(
-        `--resize ${imageSize}: it is not a multiple of ${source}'s patches of ${patchSize} pixels`,
+        `--resize ${imageSize}: not a multiple of the patch size of ${source}, ${patchSize} pixels`,
         {
           hint: `such as ${Math.max(Math.round(imageSize / patchSize), 1) * patchSize}`,
         },

@@ -87,22 +87,22 @@ function readNamed(state: ReadonlyMap<string, LazyTensor>, path: string) {
 function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
   const { classToken, fcNorm } = inferGeometry(stages);
   if (!classToken || fcNorm || pool !== 'mean') return undefined;
-  return "the model pools by the mean, which its weights do not show: timm needs global_pool='avg', fc_norm=False";
+  return "the model uses mean pooling, which its weights do not show: create it in timm with global_pool='avg', fc_norm=False";
 }
 
 function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): void {
   const { heads, layerNormEps, pool, classNames, pixels } = facts;
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
-    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which its weights do not tell`);
+    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which the weights do not contain`);
   }
   const geometry = inferGeometry(stages);
   if (!geometry.classToken) {
-    throw new InputError(`${path}: a Hugging Face ViT has a class token, this model has none`);
+    throw new InputError(`${path}: a Hugging Face ViT has a class token, but this model has none`);
   }
   if (geometry.fcNorm || pool === 'mean') {
     throw new InputError(
-      `${path}: a Hugging Face ViT classifies by its class token, this model by the mean`,
+      `${path}: a Hugging Face ViT classifies by the class token, but this model uses mean pooling`,
       {
         hint: 'convert it --to timm, or export it as ONNX',
       },

@@ -74,7 +74,7 @@ export function blockCount(names: Iterable<string>, where: string): number {
   if (found.size === 0) throw new InputError(`${where} has no blocks`);
   const absent = Array.from({ length: found.size }, (_, i) => String(i)).find((index) => !found.has(index));
   if (absent !== undefined)
-    throw new InputError(`${where}.blocks.${absent} is missing, a later block is there`);
+    throw new InputError(`${where}.blocks.${absent} is missing, but a later block exists`);
   return found.size;
 }
 
