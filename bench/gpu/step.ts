@@ -9,7 +9,7 @@ import { peakMemory } from '../../src/torch/engine.js';
 import { Generator } from '../../src/torch/random.js';
 import { adamw } from '../../src/training/optimizers/adamw.js';
 import { decayGroups } from '../../src/training/optimizers/optimizer.js';
-import { train } from '../../src/training/trainer.js';
+import { type StepReport, train } from '../../src/training/trainer.js';
 import { type Case, caseOf } from './cases.js';
 import { median } from './compare.js';
 import { type Counts, takeCounts } from './fake.js';
@@ -56,7 +56,7 @@ export async function step(name: string): Promise<void> {
     schedule: () => 1e-4,
     batches: batches(given, config.classes),
     steps: Number.MAX_SAFE_INTEGER,
-    afterStep: ({ loss }) => clock.tick(loss),
+    afterStep: (report) => clock.tick(report),
   }).catch((error) => {
     if (!(error instanceof Enough)) throw error;
   });
@@ -79,19 +79,22 @@ class Enough extends RunError {}
 /** Records the time after each step, and throws `Enough` after the last one. */
 function createClock(wait: () => void) {
   const times: number[] = [];
-  const losses: number[] = [];
+  let first: number | undefined;
+  let last: StepReport | undefined;
   const counts: Counts[] = [];
   let cpu = process.cpuUsage();
   return {
-    tick(loss: number): void {
-      losses.push(loss);
+    /** Reads no later loss than the first: reading waits for the device. */
+    tick(report: StepReport): void {
+      first ??= report.loss;
+      last = report;
       // Earlier work is not counted.
-      if (losses.length === WARM_UP) wait();
+      if (times.length + 1 === WARM_UP) wait();
       const counted = takeCounts();
       times.push(performance.now());
-      if (losses.length === WARM_UP) cpu = process.cpuUsage();
-      else if (losses.length > WARM_UP && counted !== undefined) counts.push(counted);
-      const done = losses.length - WARM_UP;
+      const done = times.length - WARM_UP;
+      if (done === 0) cpu = process.cpuUsage();
+      else if (done > 0 && counted !== undefined) counts.push(counted);
       const isLate = times[times.length - 1] - times[WARM_UP - 1] > SECONDS * 1000;
       if (done >= MOST || (done >= LEAST && isLate)) throw new Enough('enough steps');
     },
@@ -109,8 +112,8 @@ function createClock(wait: () => void) {
         steps,
         host_cpu_ms: (used.user + used.system) / 1000 / steps,
         first_at: times[0],
-        loss_first: losses[0],
-        loss_last: losses[losses.length - 1],
+        loss_first: first,
+        loss_last: last?.loss,
         ...counts.at(-1),
       };
     },

@@ -1,7 +1,7 @@
 import type { RandomKey } from '../base/random.js';
-import { bernoulli, mul, to } from '../torch/ops.js';
+import { bernoulli, mul } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
-import type { Tensor } from '../torch/tensor.js';
+import { type Tensor, upload } from '../torch/tensor.js';
 
 /**
  * Stochastic depth: drops the branch `x` [B, ...] of each sample with probability `rate`, and scales the kept branches
@@ -14,7 +14,7 @@ export function dropPath(x: Tensor, rate: number, generator: Generator): Tensor 
   const dtype = x.dtype === 'F64' ? 'F64' : 'F32';
   const mask = bernoulli([x.shape[0], ...x.shape.slice(1).map(() => 1)], keep, generator, dtype);
   const scaled = mul(mask, 1 / keep);
-  return mul(x, x.device === 'cpu' ? scaled : to(scaled, { device: x.device }));
+  return mul(x, upload(scaled, x.device));
 }
 
 /**

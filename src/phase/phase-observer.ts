@@ -69,21 +69,25 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     const { step } = report;
     const isLast = step === plan.steps;
     ema?.update();
-    const measured = meter.record(report);
+    meter.count(report);
     standing = { ...standing, step, seconds: meter.seconds };
     if (step === 1 || isLast || step % settings.log_every === 0) {
-      record(measured);
+      record(meter.record(report));
       meter.lap();
     }
     events.weights(step, model);
     // The last step is always evaluated, so an evaluation shortly before it would add nothing.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
-    if (isJudged) await judge(step);
+    if (isJudged) {
+      report.requireFinite();
+      await judge(step);
+    }
     // A checkpoint is not due while the previous one is being written.
     const isDue =
       crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
     if (isJudged || isStopping || isSaving) {
+      report.requireFinite();
       onProgress('saving');
       await writing.done();
       const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, standing);

@@ -32,8 +32,18 @@ export function ownTime(report: StepReport, shared: Shared | undefined): StepRep
   if (shared === undefined) return report;
   const idle = shared.batches.takeIdle();
   return {
-    ...report,
+    step: report.step,
+    lr: report.lr,
+    images: report.images,
     milliseconds: Math.max(0, report.milliseconds - idle),
     dataMilliseconds: Math.max(0, report.dataMilliseconds - idle),
+    // Not read here, because reading waits for the GPU.
+    get loss() {
+      return report.loss;
+    },
+    get gradNorm() {
+      return report.gradNorm;
+    },
+    requireFinite: report.requireFinite,
   };
 }

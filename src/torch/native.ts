@@ -14,7 +14,19 @@ export interface Native {
   call(operator: number, args: readonly unknown[]): unknown;
   release(handles: readonly Handle[]): void;
   liveHandles(): number;
-  fromBytes(bytes: Uint8Array, dtype: number, shape: readonly number[], device: string): Handle;
+  /** `waits`: whether to wait for a GPU to have the bytes. */
+  fromBytes(
+    bytes: Uint8Array,
+    dtype: number,
+    shape: readonly number[],
+    device: string,
+    waits: boolean,
+  ): Handle;
+  /** A tensor of the CPU, on a GPU, without waiting for it. */
+  upload(handle: Handle, device: string): Handle;
+  /** Starts to read an F64 tensor [n] of a GPU. */
+  readLater(handle: Handle): Handle;
+  laterValues(later: Handle): number[];
   toBytes(handle: Handle, into: Uint8Array): void;
   item(handle: Handle): number;
   shape(handle: Handle): number[];

@@ -48,6 +48,7 @@ const aten = {
   to: tensorOperator('aten::_to_copy'),
   zeros: tensorOperator('aten::zeros'),
   ones: tensorOperator('aten::ones'),
+  full: tensorOperator('aten::full'),
   copy: operator<number>('aten::copy_'),
   uniform: operator<number>('aten::uniform_'),
   normal: operator<number>('aten::normal_'),
@@ -312,6 +313,14 @@ export const zeros = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tenso
  */
 export const ones = (shape: Shape, dtype: DType = 'F32', device = 'cpu'): Tensor =>
   aten.ones(shape, scalarType(dtype), null, device);
+/**
+ * A tensor whose elements all have one value.
+ *
+ * @example
+ * full([2], 3).toFloat32Array(); // 3, 3
+ */
+export const full = (shape: Shape, value: number, dtype: DType = 'F32', device = 'cpu'): Tensor =>
+  aten.full(shape, value, scalarType(dtype), null, device);
 /** A tensor on the CPU whose elements are 1 with probability `p`, else 0. */
 export function bernoulli(shape: Shape, p: number, generator: Generator, dtype: DType = 'F32'): Tensor {
   const drawn = zeros(shape, dtype);

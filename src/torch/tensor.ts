@@ -133,10 +133,37 @@ export class Tensor implements Owned {
  * @throws TorchError if the number of bytes does not match the shape and dtype
  */
 export function fromData({ data, dtype, shape }: TensorData, device = 'cpu'): Tensor {
+  return made({ data, dtype, shape }, device, true);
+}
+
+function made({ data, dtype, shape }: TensorData, device: string, waits: boolean): Tensor {
   try {
-    return new Tensor(native.fromBytes(data, scalarType(dtype), shape, device));
+    return new Tensor(native.fromBytes(data, scalarType(dtype), shape, device, waits));
   } catch (error) {
     throw failedCall(`a tensor ${dtype}[${shape.join(', ')}] on ${device}`, error);
+  }
+}
+
+/**
+ * `fromData` for the inputs of a step: does not wait for a GPU. The bytes are copied to page-locked memory first, so the
+ * caller may overwrite `data` at once. Page-locked memory is not given back, so do not use it for weights.
+ */
+export function uploadData(data: TensorData, device: string): Tensor {
+  return made(data, device, false);
+}
+
+/**
+ * A tensor of the CPU, on the device, without waiting for a GPU. On the CPU, the tensor itself.
+ *
+ * @example
+ * upload(fromArray(Float32Array.of(1, 2), [2]), 'cpu').shape; // [2]
+ */
+export function upload(tensor: Tensor, device: string): Tensor {
+  if (device === 'cpu') return tensor;
+  try {
+    return new Tensor(native.upload(tensor.handle, device));
+  } catch (error) {
+    throw failedCall(`${tensor} on ${device}`, error);
   }
 }
 

@@ -6,7 +6,8 @@ import { autocast, noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
-import type { Predictions, Task } from './task.js';
+import { readScore } from './score.js';
+import type { Predictions, Sums, Task } from './task.js';
 import type { Precision } from './trainer.js';
 
 /**
@@ -28,6 +29,8 @@ export interface EvaluateOptions {
   readonly device?: string;
   /** Called with the predictions for every batch, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
+  /** Called with the sums over the images of every batch, in order. */
+  readonly onScored?: (sums: Sums, images: number) => void;
 }
 
 /**
@@ -47,27 +50,42 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, task, precision = 'float32', device = 'cpu' } = options;
   // Evaluation draws no random numbers.
   const generator = new Generator();
-  const { onPredicted } = options;
+  const { onPredicted, onScored } = options;
   const totals = new Map<string, number>();
   let images = 0;
+  const add = ({ sums, size }: Scored) => {
+    const read = sums();
+    onScored?.(read, size);
+    for (const [name, sum] of Object.entries(read)) totals.set(name, (totals.get(name) ?? 0) + sum);
+    images += size;
+  };
+  // A GPU computes a batch while the previous one's score is read.
+  let previous: Scored | undefined;
   for await (const batch of options.batches) {
     // As in training: otherwise no timers or signals are handled until the end.
     await eventLoopTurn();
     let predictions: Predictions | undefined;
-    const score = scope(() =>
+    const sums = scope(() =>
       noGrad(() => {
         const { input, target } = task.prepare(batch);
         const forward = () => model.forward(input, { training: false, generator, key: [] });
         const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
         if (onPredicted !== undefined) predictions = task.predict?.(output, target);
-        return task.score(output, target);
+        return readScore(task.score(output, target));
       }),
     );
     if (predictions !== undefined) onPredicted?.(batch, predictions);
-    for (const [name, sum] of Object.entries(score)) totals.set(name, (totals.get(name) ?? 0) + sum);
-    images += batch.size;
+    if (previous !== undefined) add(previous);
+    previous = { sums, size: batch.size };
   }
+  if (previous !== undefined) add(previous);
   if (images === 0) throw new RunError('no images to evaluate on');
   const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
   return { ...task.summarize(sums, images), loss: sums.loss / images, images };
+}
+
+/** A batch's score that is being read. */
+interface Scored {
+  readonly sums: () => Sums;
+  readonly size: number;
 }

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import type { Batch } from '../data/loader/batch.js';
@@ -49,8 +49,9 @@ const batch: Batch = {
 /** Resident bytes, of JavaScript's heap only what is in use: V8 lets the rest grow and shrink as it likes. */
 function memory(): number {
   collect();
-  const { rss, heapTotal, heapUsed } = process.memoryUsage();
-  return rss - heapTotal + heapUsed;
+  // Not heapTotal, which includes pages that were reserved and never touched.
+  const { total_physical_size, used_heap_size } = getHeapStatistics();
+  return process.memoryUsage.rss() - total_physical_size + used_heap_size;
 }
 
 /** Handles and bytes after some of the steps of training a hybrid. */

@@ -15,7 +15,7 @@ export interface Task<Target = unknown> {
   /** Sums over the images of a batch, by name: the loss, and the values that `summarize` needs. */
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */
-  summarize(sums: Score, images: number): Readonly<Record<string, number>>;
+  summarize(sums: Sums, images: number): Readonly<Record<string, number>>;
   /** The predictions for each image of a batch; absent for tasks without classes. */
   predict?(output: Tensor, target: Target): Predictions;
 }
@@ -32,4 +32,7 @@ export interface Predictions {
 }
 
 /** Sums over images, by name. */
-export type Score = Readonly<Record<string, number>> & { readonly loss: number };
+export type Sums = Readonly<Record<string, number>> & { readonly loss: number };
+
+/** Sums over the images of a batch, by name: numbers, or tensors of one element, which need not be ready yet. */
+export type Score = Readonly<Record<string, number | Tensor>> & { readonly loss: number | Tensor };

@@ -6,14 +6,15 @@ import type { Batch } from '../data/loader/batch.js';
 import type { Pass } from '../models/staged.js';
 import { activationTape } from '../nn/activation-checkpoint.js';
 import { autocast, backward, clearGrads } from '../torch/autograd.js';
+import { detach } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import { fromArray, type Tensor } from '../torch/tensor.js';
+import type { Tensor } from '../torch/tensor.js';
 import type { DataParallel } from './distributed/data-parallel.js';
-import type { ProcessGroup } from './distributed/process-group.js';
-import { clipGradients, commonNorm } from './optimizers/clip.js';
+import { clipGradients, gradientNorm } from './optimizers/clip.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import type { Schedule } from './schedule.js';
+import { type MicroBatch, reportOf, type StepValues, stepValues } from './step-values.js';
 import type { Task } from './task.js';
 
 export type Precision = 'float32' | 'bfloat16';
@@ -52,13 +53,17 @@ export interface TrainOptions {
   /** Default [seed, 'drop-path', phase]. Hybrids with the same key have the same masks in the stages that they share. */
   readonly dropPathKey?: RandomKey;
   /** Describes an image in messages, e.g. by its file. */
-  readonly describe?: (index: number) => string;
+  readonly describe?: ((index: number) => string) | undefined;
   /** Set if several processes share each step; every process computes `accumulate` micro-batches. */
   readonly parallel?: DataParallel;
   /** Called and awaited after every step: to log, evaluate or write a checkpoint. */
   readonly afterStep?: (report: StepReport) => void | Promise<void>;
 }
 
+/**
+ * A step that is done or, on a GPU, queued. Reading `loss` or `gradNorm` waits for the GPU and throws the RunError of
+ * `train` if this step or an earlier one is not finite.
+ */
 export interface StepReport {
   /** Number of steps done, including this one. */
   readonly step: number;
@@ -71,13 +76,19 @@ export interface StepReport {
   /** Milliseconds of the whole step; `dataMilliseconds` of these were spent waiting for data. */
   readonly milliseconds: number;
   readonly dataMilliseconds: number;
+  /**
+   * Waits for the GPU. Call it before the weights are evaluated or saved.
+   * @throws RunError if this step or an earlier one is not finite
+   */
+  requireFinite(): void;
 }
 
 /**
  * The only training loop. Phases, baselines and tasks are values that are passed to it.
  * @throws InputError if a number of steps or the bound is invalid, or the schedule returns an invalid learning rate
- * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite gradient,
- *   before it changes a weight, so that no checkpoint contains damaged weights; if the data ends early
+ * @throws RunError at the first non-finite loss, naming phase, step and the batch's images; at the first non-finite gradient.
+ *   On a GPU it is thrown up to one step later; the step itself is skipped, so that no damaged weight exists in either case.
+ *   Also if the data ends early
  *
  * @example
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
@@ -102,6 +113,9 @@ export async function train(given: TrainOptions): Promise<void> {
   const { dropPathKey = [options.seed, 'drop-path', options.phase] } = options;
   const parameters = model.trainedParameters().map(([, parameter]) => parameter);
   const batches = options.batches[Symbol.asyncIterator]();
+  // A GPU computes a step while the values of the previous one are read. The optimiser must then be able to skip a step.
+  const isLate = options.device !== 'cpu' && optimizer.canSkip === true;
+  let previous: StepValues | undefined;
   // Gradients left by an earlier call, e.g. one that failed between micro-batches, would count in the first step.
   clearGrads(parameters);
   try {
@@ -110,48 +124,39 @@ export async function train(given: TrainOptions): Promise<void> {
       await eventLoopTurn();
       const started = performance.now();
       let dataMilliseconds = 0;
-      let loss = 0;
-      let images = 0;
-      let gradNorm = Number.NaN;
+      const micros: MicroBatch[] = [];
 
       for (let micro = 0; micro < accumulate; micro++) {
         const waiting = performance.now();
         const { value: batch, done } = await batches.next();
         dataMilliseconds += performance.now() - waiting;
         if (done) throw new RunError(`${options.phase}: ran out of data at step ${step} of ${steps}`);
-        const isLast = micro === accumulate - 1;
         // The same keys as if one process computed all micro-batches.
         const key = [...dropPathKey, step, rank * accumulate + micro];
-        const measured = clipGrad === null && isLast ? parameters : [];
-        const result = forwardBackward(options, batch, key, { measured, reduces: isLast });
-        if (!Number.isFinite(result.loss)) {
-          const whose = `(images ${some(batch.indices, options.describe)})`;
-          throw nonFinite(options, step, `the loss is ${result.loss}`, whose);
-        }
-        loss += result.loss / accumulate;
-        images += batch.size * size;
-        gradNorm = result.norm;
+        const loss = forwardBackward(options, batch, key, { reduces: micro === accumulate - 1 });
+        micros.push({ loss, size: batch.size, indices: batch.indices });
       }
-      if (parallel !== undefined) loss = meanOver(parallel.group, loss);
+      const norm = gradientNorm(parameters);
+      const values = stepValues({ ...options, step, micros, norm, parallel });
+      if (!isLate) values.requireFinite();
+      if (clipGrad !== null) clipGradients(parameters, norm, clipGrad);
+      norm.free();
 
-      if (clipGrad !== null) gradNorm = clipGradients(parameters, clipGrad);
-      if (!Number.isFinite(gradNorm)) throw nonFinite(options, step, `the gradient norm is ${gradNorm}`);
       const lr = checkedRate(schedule(step), options.phase, step);
-      optimizer.step(lr);
+      optimizer.step(lr, isLate ? values.skip : undefined);
+      values.skip?.free();
       clearGrads(parameters);
       parallel?.shareBuffers();
+      previous?.requireFinite();
+      previous = values;
 
       const milliseconds = performance.now() - started;
-      await options.afterStep?.({
-        step: step + 1,
-        loss,
-        lr,
-        images,
-        gradNorm,
-        milliseconds,
-        dataMilliseconds,
-      });
+      const images = size * micros.reduce((sum, micro) => sum + micro.size, 0);
+      await options.afterStep?.(
+        reportOf(values, { step: step + 1, lr, images, milliseconds, dataMilliseconds }),
+      );
     }
+    previous?.requireFinite();
   } finally {
     await batches.return?.();
   }
@@ -181,16 +186,15 @@ function checkedRate(lr: number, phase: string, step: number): number {
 
 /**
  * Adds a micro-batch's share to the gradients.
- * @param measured parameters whose gradients' common norm is returned; may be empty
  * @param reduces whether this micro-batch completes the step's gradients
- * @returns the mean loss, and the norm (0 if none was requested)
+ * @returns the mean loss, which the caller frees
  */
 function forwardBackward(
   options: Options,
   batch: Batch,
   key: RandomKey,
-  { measured, reduces }: { readonly measured: readonly Tensor[]; readonly reduces: boolean },
-) {
+  { reduces }: { readonly reduces: boolean },
+): Tensor {
   const { model, task, accumulate, precision, device, generator, parallel } = options;
   const computing = (work: () => Tensor) =>
     precision === 'bfloat16' ? autocast(device, 'BF16', work) : work();
@@ -206,32 +210,9 @@ function forwardBackward(
       };
       if (reduces && parallel !== undefined) parallel.reduce(addGradients);
       else addGradients();
-      const gradients = measured.flatMap((parameter) => parameter.grad ?? []);
-      // Queued before waiting for the loss, so that there is only one wait.
-      const norm = gradients.length === 0 ? null : commonNorm(gradients);
-      return { loss: loss.item(), norm: norm?.item() ?? 0 };
+      return detach(loss);
     } finally {
       tape?.free();
     }
   });
-}
-
-function meanOver(group: ProcessGroup, value: number): number {
-  return scope(() => {
-    const mean = fromArray(Float64Array.of(value), [1], group.device);
-    group.allReduce([mean], 'mean');
-    return mean.item();
-  });
-}
-
-/** @param step number of steps done before this one */
-function nonFinite({ phase }: TrainOptions, step: number, what: string, where = ''): RunError {
-  return new RunError(`${phase}: ${what} at step ${step + 1} ${where}`.trimEnd(), {
-    hint: 'lower the learning rate, lengthen the warm-up, or set clip_grad',
-  });
-}
-
-function some(indices: Int32Array, describe: (index: number) => string = String): string {
-  const shown = Array.from(indices.subarray(0, 8), (index) => describe(index)).join(', ');
-  return indices.length > 8 ? `${shown} ...` : shown;
 }

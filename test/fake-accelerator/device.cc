@@ -48,6 +48,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   bool queryStream(const c10::Stream&) const override {
     return true;
   }
+  void synchronizeEvent(void*) const override {
+    count("wait for an event");
+  }
   void synchronizeStream(const c10::Stream&) const override {}
   void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
 };
@@ -65,6 +68,12 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   }
   c10::DeviceIndex deviceCount() const override {
     return kDevices;
+  }
+  bool isPinnedPtr(const void* memory) const override {
+    return is_pinned(memory);
+  }
+  c10::Allocator* getPinnedMemoryAllocator() const override {
+    return pinned_allocator();
   }
   c10::DeviceIndex getCurrentDevice() const override {
     return static_cast<c10::DeviceIndex>(current_device());

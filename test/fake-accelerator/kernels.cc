@@ -45,10 +45,16 @@ at::Tensor on_host(const at::Tensor& x) {
       x.storage().mutable_data(), x.sizes(), x.strides(), x.storage_offset(), keep, options, c10::Device(c10::kCPU));
 }
 
+// As on a GPU, a copy from or to memory that is not page-locked waits, whatever was asked.
+void count_copy(const at::Tensor& host, bool non_blocking, const std::string& direction) {
+  const bool is_free = non_blocking && is_pinned(host.storage().data());
+  count((is_free ? "copy " : "blocking copy ") + direction);
+}
+
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   check_working();
-  if (from.device().is_cpu()) count(non_blocking ? "copy to the device" : "blocking copy to the device");
-  else if (to.device().is_cpu()) count("blocking copy from the device");
+  if (from.device().is_cpu()) count_copy(from, non_blocking, "to the device");
+  else if (to.device().is_cpu()) count_copy(to, non_blocking, "from the device");
   else count("kernel aten::copy_");
   const OnCpu inner;
   const at::NoGradGuard no_grad;

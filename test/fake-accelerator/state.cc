@@ -62,7 +62,39 @@ struct Allocator final : c10::Allocator {
   }
 } the_allocator;
 
+std::map<const void*, size_t> pinned;
+
+void free_pinned(void* memory) {
+  const std::lock_guard lock(mutex);
+  pinned.erase(memory);
+  c10::free_cpu(memory);
+}
+
+struct PinnedAllocator final : c10::Allocator {
+  c10::DataPtr allocate(size_t bytes) override {
+    void* memory = c10::alloc_cpu(bytes == 0 ? 1 : bytes);
+    const std::lock_guard lock(mutex);
+    pinned[memory] = bytes == 0 ? 1 : bytes;
+    return {memory, memory, &free_pinned, c10::Device(c10::kCPU)};
+  }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    std::memcpy(to, from, bytes);
+  }
+} the_pinned_allocator;
+
 }  // namespace
+
+c10::Allocator* pinned_allocator() {
+  return &the_pinned_allocator;
+}
+
+bool is_pinned(const void* memory) {
+  const std::lock_guard lock(mutex);
+  auto after = pinned.upper_bound(memory);
+  if (after == pinned.begin()) return false;
+  const auto& [start, bytes] = *--after;
+  return memory < static_cast<const char*>(start) + bytes;
+}
 
 void count(const std::string& what) {
   if (on_cpu > 0) return;

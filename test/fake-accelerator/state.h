@@ -26,6 +26,10 @@ void set_current_device(int index);
 void limit_memory(int64_t bytes);
 c10::Allocator* allocator();
 
+// Page-locked memory of the CPU: only copies from and to it need not wait.
+c10::Allocator* pinned_allocator();
+bool is_pinned(const void* memory);
+
 // From now on every kernel fails in CUDA's words, as after an illegal access.
 void break_down();
 void check_working();

@@ -24,7 +24,7 @@ import { openDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
-import type { Predictions, Task } from '../../training/task.js';
+import type { Predictions } from '../../training/task.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
@@ -67,10 +67,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
   const { mean, std, eval_crop: crop } = recipe.data;
   const batchLosses: number[] = [];
-  const task = withBatchLosses(
-    classification({ ...config, mean, std, labelSmoothing: 0, device }),
-    batchLosses,
-  );
+  const task = classification({ ...config, mean, std, labelSmoothing: 0, device });
   const transform = evalTransform(config.imageSize, crop);
   const batches = counted(evalBatches({ dataset, batchSize: options.batchSize, transform }), dataset.length);
   const precision = recipe.training.precision ?? 'float32';
@@ -78,7 +75,15 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const started = performance.now();
   const counter = confusionCounter(config.classes);
   const onPredicted = (_: Batch, predictions: Predictions) => counter.add(predictions);
-  const scores = await evaluate({ model, task, batches, precision, device, onPredicted });
+  const scores = await evaluate({
+    model,
+    task,
+    batches,
+    precision,
+    device,
+    onPredicted,
+    onScored: ({ loss }, images) => batchLosses.push(loss / images),
+  });
   const seconds = (performance.now() - started) / 1000;
   requireFiniteLoss(scores.loss, checkpoint);
   const names = classNames(dataset.classes);
@@ -124,18 +129,6 @@ function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
   throw new RunError(`${name}: the loss is not finite (${loss}), although all weights are${of}`, {
     hint: 'the training diverged: use an earlier checkpoint; with bfloat16, try float32',
   });
-}
-
-/** Records the mean loss of every batch. */
-function withBatchLosses<Target>(task: Task<Target>, losses: number[]): Task<Target> {
-  return {
-    ...task,
-    score: (output, target) => {
-      const score = task.score(output, target);
-      losses.push(score.loss / output.shape[0]);
-      return score;
-    },
-  };
 }
 
 function meanOf(values: readonly number[]): number {

@@ -5,7 +5,9 @@ import type { StepReport } from '../../training/trainer.js';
 
 /** Adds up the cost of a phase's steps. */
 export interface Meter {
-  /** Counts a step and returns its record. */
+  /** Counts a step. */
+  count(report: StepReport): void;
+  /** The record of the step that was counted last. Waits for the device. */
   record(report: StepReport): StepRecord;
   /** Starts the next interval of `images_per_second` and `data_wait`. */
   lap(): void;
@@ -22,11 +24,13 @@ export function createMeter(plan: PhasePlan, device: string, seconds: number): M
   const passesPerStep = plan.block_passes / plan.steps;
 
   return {
-    record({ step, loss, lr, images, gradNorm, milliseconds, dataMilliseconds }) {
+    count({ images, milliseconds, dataMilliseconds }) {
       lapMilliseconds += milliseconds;
       lapWait += dataMilliseconds;
       lapImages += images;
       seconds += milliseconds / 1000;
+    },
+    record({ step, loss, lr, gradNorm }) {
       return {
         kind: 'step',
         phase: plan.phase,

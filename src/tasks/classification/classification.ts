@@ -3,7 +3,7 @@ import { requireWithin } from '../../base/numbers.js';
 import type { Batch } from '../../data/loader/batch.js';
 import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
-import { fromArray, type Tensor } from '../../torch/tensor.js';
+import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
 import { headsOf, judged, widened } from './logits.js';
@@ -51,11 +51,11 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
       return scope(() => {
         const pixels = inputOf(batch);
         const input = dtype === 'F32' ? pixels : to(pixels, { dtype });
-        const labels = fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size], device);
+        const labels = upload(fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size]), device);
         if (batch.mix === undefined) return { input, target: { labels } };
         const values = softTargets(batch.labels, batch.mix.lambda, classes, labelSmoothing);
         const typed = dtype === 'F32' ? Float32Array.from(values) : values;
-        return { input, target: { labels, soft: fromArray(typed, [batch.size, classes], device) } };
+        return { input, target: { labels, soft: upload(fromArray(typed, [batch.size, classes]), device) } };
       });
     },
 
@@ -70,9 +70,9 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
       requireClasses(exact, classes);
       const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(labels, [-1, 1]));
       return {
-        loss: mul(crossEntropy(exact, labels), labels.shape[0]).item(),
-        top1: sum(slice(hits, 1, 0, 1)).item(),
-        top5: sum(hits).item(),
+        loss: mul(crossEntropy(exact, labels), labels.shape[0]),
+        top1: sum(slice(hits, 1, 0, 1)),
+        top5: sum(hits),
       };
     },
 

@@ -16,8 +16,8 @@ import {
   zeros,
 } from '../../torch/ops.js';
 import { Generator } from '../../torch/random.js';
-import { scope } from '../../torch/scope.js';
-import { fromArray, fromData, type Tensor } from '../../torch/tensor.js';
+import { keep, scope } from '../../torch/scope.js';
+import { fromArray, type Tensor, upload, uploadData } from '../../torch/tensor.js';
 
 export interface InputOptions {
   /** Channels of the model's input; the channel of grey images is repeated. */
@@ -36,9 +36,13 @@ export interface InputOptions {
 export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
   requireNormalisation(options);
   let noise: Generator | undefined;
+  let constants: Constants | undefined;
   return (batch) =>
     scope(() => {
-      const pixels = normalised(batch, options);
+      const { mean, std } = constants ?? constantsOf(options);
+      // Kept on a GPU, where making them waits.
+      if (options.device !== 'cpu') constants ??= { mean: keep(mean), std: keep(std) };
+      const pixels = normalised(batch, options, { mean, std });
       const { erased = [], noiseKey, mix } = batch;
       if (erased.length > 0) {
         if (noiseKey === undefined)
@@ -60,13 +64,23 @@ function requireNormalisation({ channels, mean, std }: InputOptions): void {
   }
 }
 
-function normalised(batch: Batch, { channels, mean, std, device }: InputOptions): Tensor {
+/** F32 [1, channels, 1, 1] on the device. */
+interface Constants {
+  readonly mean: Tensor;
+  readonly std: Tensor;
+}
+
+function constantsOf({ channels, mean, std, device }: InputOptions): Constants {
   const perChannel = (values: readonly number[]) =>
     fromArray(Float32Array.from(values), [1, channels, 1, 1], device);
+  return { mean: perChannel(mean), std: perChannel(std) };
+}
+
+function normalised(batch: Batch, { channels, device }: InputOptions, { mean, std }: Constants): Tensor {
   const shape = [batch.size, batch.channels, batch.height, batch.width];
-  const pixels = to(fromData({ dtype: 'U8', shape, data: batch.images }, device), { dtype: 'F32' });
+  const pixels = to(uploadData({ dtype: 'U8', shape, data: batch.images }, device), { dtype: 'F32' });
   const scaled = expand(divide(pixels, 255), [-1, channels, -1, -1]);
-  return divide(sub(scaled, perChannel(mean)), perChannel(std));
+  return divide(sub(scaled, mean), std);
 }
 
 /** Fills the boxes with N(0, 1), in place. The noise is drawn on the CPU, so it is the same on every device. */
@@ -75,7 +89,7 @@ function erase(pixels: Tensor, boxes: readonly (Box & { slot: number })[], noise
   const sizes = boxes.map(({ height, width }) => channels * height * width);
   const drawn = zeros([sizes.reduce((a, b) => a + b, 0)]);
   fillNormal(drawn, 0, 1, noise);
-  const fill = pixels.device === 'cpu' ? drawn : to(drawn, { device: pixels.device });
+  const fill = upload(drawn, pixels.device);
   let end = 0;
   for (const [i, box] of boxes.entries()) {
     end += sizes[i];

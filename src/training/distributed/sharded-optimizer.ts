@@ -36,8 +36,9 @@ export function shardedOptimizer(
   const inner = isIdle ? undefined : make(mine);
 
   return {
-    step(lr) {
-      inner?.step(lr);
+    canSkip: inner?.canSkip ?? true,
+    step(lr, skip) {
+      inner?.step(lr, skip);
       for (const [rank, share] of shares.entries()) {
         group.broadcast(
           share.map(([, parameter]) => parameter),

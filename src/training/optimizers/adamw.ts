@@ -1,5 +1,5 @@
 import { operator } from '../../torch/operator.js';
-import { fromArray } from '../../torch/tensor.js';
+import { full } from '../../torch/ops.js';
 import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
 
 export interface AdamWOptions {
@@ -28,13 +28,14 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions =
   const eps = options.eps ?? 1e-8;
   return optimizerFrom(groups, {
     slots: ['exp_avg', 'exp_avg_sq'],
-    update(all, step) {
-      const at = fromArray(Float32Array.of(step), [], all[0].parameters[0].device);
+    canSkip: true,
+    update(all, step, skip) {
+      const at = full([], step, 'F32', all[0].parameters[0].device);
       for (const { parameters, gradients, slots, lr, weightDecay } of all) {
         const [averages, squares] = slots;
         const ats = parameters.map(() => at);
         const numbers = [lr, beta1, beta2, weightDecay, eps];
-        fused(parameters, gradients, averages, squares, [], ats, ...numbers, false, false);
+        fused(parameters, gradients, averages, squares, [], ats, ...numbers, false, false, null, skip);
       }
     },
   });

@@ -15,27 +15,42 @@ function withGradient(...gradient: number[]): Tensor {
 const gradients = (tensors: Tensor[]) =>
   scope(() => tensors.map(({ grad }) => Array.from(grad?.toFloat32Array() ?? [])));
 
+/** Clips, and returns the norm before and after. */
+function clip(parameters: Tensor[], limit: number): [before: number, after: number] {
+  return scope(() => {
+    const before = gradientNorm(parameters);
+    clipGradients(parameters, before, limit);
+    return [before.item(), gradientNorm(parameters).item()];
+  });
+}
+const normOf = (parameters: Tensor[]) => scope(() => gradientNorm(parameters).item());
+
 test('the norm is that of all gradients together', () => {
-  expect(gradientNorm([withGradient(3), withGradient(0, 4)])).toBeCloseTo(5, 6);
-  expect(gradientNorm([withGradient(2, -1), withGradient(4, 2)])).toBeCloseTo(5, 6);
+  expect(normOf([withGradient(3), withGradient(0, 4)])).toBeCloseTo(5, 6);
+  expect(normOf([withGradient(2, -1), withGradient(4, 2)])).toBeCloseTo(5, 6);
 });
 
-test('larger ones are scaled to the limit, all alike, and the norm before is told', () => {
+test('larger ones are scaled to the limit, all alike', () => {
   const parameters = [withGradient(3), withGradient(0, -4)];
   const before = liveHandles();
-  expect(clipGradients(parameters, 1)).toBeCloseTo(5, 6);
+  const [norm, clipped] = clip(parameters, 1);
+  expect(norm).toBeCloseTo(5, 6);
+  expect(clipped).toBeLessThanOrEqual(1);
   expect(liveHandles()).toBe(before);
   const [[a], [b, c]] = gradients(parameters);
   expect(a).toBeCloseTo(0.6, 5);
   expect(b).toBe(0);
   expect(c).toBeCloseTo(-0.8, 5);
-  expect(gradientNorm(parameters)).toBeLessThanOrEqual(1);
 });
 
 test('smaller ones are left as they are, and so are parameters without gradients', () => {
   const parameters = [withGradient(3), withGradient(4)];
   const none = fromArray(Float32Array.of(1), [1]);
-  expect(clipGradients([...parameters, none], 5.1)).toBeCloseTo(5, 6);
+  expect(clip([...parameters, none], 5.1)[0]).toBeCloseTo(5, 6);
   expect(gradients(parameters)).toEqual([[3], [4]]);
   expect(none.grad).toBeNull();
+});
+
+test('without gradients the norm is 0', () => {
+  expect(normOf([])).toBe(0);
 });

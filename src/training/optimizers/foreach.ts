@@ -15,6 +15,7 @@ const aten = {
   lerpInPlace: operator<undefined>('aten::_foreach_lerp_', 'Scalar'),
   scale: operator<undefined>('aten::_foreach_mul_', 'Scalar'),
   mulList: operator<undefined>('aten::_foreach_mul_', 'List'),
+  mulTensor: operator<undefined>('aten::_foreach_mul_', 'Tensor'),
   divScalar: operator<undefined>('aten::_foreach_div_', 'Scalar'),
   add: operator<undefined>('aten::_foreach_add_', 'List'),
   addScalar: operator<undefined>('aten::_foreach_add_', 'Scalar'),
@@ -34,9 +35,15 @@ export const lerped = (xs: Tensors, ys: Tensors, weight: number): Tensor[] => at
 
 /** x += weight (y - x). */
 export const lerp = (xs: Tensors, ys: Tensors, weight: number): void => aten.lerpInPlace(xs, ys, weight);
-/** x *= factor; a list has one factor per tensor, of the tensor's shape or of one element. */
-export const scale = (xs: Tensors, factor: number | Tensors): void =>
-  typeof factor === 'number' ? aten.scale(xs, factor) : aten.mulList(xs, factor);
+/**
+ * x *= factor; a list has one factor per tensor, of the tensor's shape or of one element; a single tensor, of shape [],
+ * multiplies all.
+ */
+export const scale = (xs: Tensors, factor: number | Tensors | Tensor): void => {
+  if (typeof factor === 'number') aten.scale(xs, factor);
+  else if (Array.isArray(factor)) aten.mulList(xs, factor);
+  else aten.mulTensor(xs, factor as Tensor);
+};
 /** x /= divisor. */
 export const divide = (xs: Tensors, divisor: number): void => aten.divScalar(xs, divisor);
 /** x += factor y. */

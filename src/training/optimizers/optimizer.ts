@@ -10,9 +10,13 @@ import { loadState, saveState } from './kept-state.js';
 export interface Optimizer {
   /**
    * Makes one update with learning rate `lr`, from the parameters' accumulated gradients, which it does not change.
+   * @param skip F32 of one element on the parameters' device: if it is 1, parameters and state keep their values. Only if
+   *   `canSkip`.
    * @throws RunError naming a parameter without a gradient; nothing is changed then
    */
-  step(lr: number): void;
+  step(lr: number, skip?: Tensor): void;
+  /** Whether `step` supports `skip`. */
+  readonly canSkip?: boolean;
   /** The state by name (`exp_avg.<parameter>`), for a checkpoint. */
   state(): Map<string, TensorData>;
   /**
@@ -61,8 +65,13 @@ export function decayGroups(
 export interface Rule {
   /** The state per parameter: tensors of the parameter's shape and dtype, zero before the first step. */
   readonly slots: readonly string[];
-  /** Makes update number `step`, counted from 1. It runs without gradient recording; tensors that it makes are freed. */
-  update(groups: readonly UpdateGroup[], step: number): void;
+  /** Whether `update` supports `skip`. Default false. */
+  readonly canSkip?: boolean;
+  /**
+   * Makes update number `step`, counted from 1. It runs without gradient recording; tensors that it makes are freed.
+   * @param skip see `Optimizer.step`; null: no
+   */
+  update(groups: readonly UpdateGroup[], step: number, skip: Tensor | null): void;
 }
 
 /** A group as it is passed to a rule; all lists have the same order. */
@@ -90,14 +99,15 @@ export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Op
   let steps = 0;
 
   return {
-    step(lr) {
+    canSkip: rule.canSkip ?? false,
+    step(lr, skip) {
       scope(() => {
         const ready = made.map(({ names, parameters, slots, weightDecay, lrScale }) => {
           const gradients = parameters.map((parameter, i) => gradientOf(names[i], parameter));
           return { parameters, gradients, slots, weightDecay, lr: lr * lrScale };
         });
         steps += 1;
-        noGrad(() => rule.update(ready, steps));
+        noGrad(() => rule.update(ready, steps, skip ?? null));
       });
     },
     state: () => saveState(kept, steps),
