@@ -108,11 +108,11 @@ describe('the dry run', () => {
     expect(who('vit-b-recipe')).toEqual(['ours']);
   });
 
-  /** Copies and reads for which the host waits: docs/results.md has these figures. Fewer are better. */
+  /** Copies and reads for which the host waits: docs/results.md has these figures. */
   test.each([
-    ['deit-t-12', 5, 2],
-    ['vit-b-mt1', 5, 2],
-    ['vit-b-recipe', 29, 2],
+    ['deit-t-12', 0, 0],
+    ['vit-b-mt1', 0, 0],
+    ['vit-b-recipe', 0, 0],
   ])('counts what a step of %s asks of the device', (name, copies, reads) => {
     const ours = done.findings.find(({ case: of, who }) => of === name && who === 'ours');
     expect(Number(ours?.kernels)).toBeGreaterThan(300);
