@@ -155,10 +155,10 @@ export {
   type WarmupOptions,
   wsd,
 } from './training/schedule.js';
-export type { Predictions, Score, Task } from './training/task.js';
+export type { StepReport } from './training/step-values.js';
+export type { Predictions, Score, Sums, Task } from './training/task.js';
 export {
   type Precision,
-  type StepReport,
   type Trainable,
   type TrainOptions,
   train,

@@ -12,7 +12,8 @@ import { evaluate } from '../src/training/evaluate.js';
 import { adamw } from '../src/training/optimizers/adamw.js';
 import { decayGroups, type Optimizer } from '../src/training/optimizers/optimizer.js';
 import { sgd } from '../src/training/optimizers/sgd.js';
-import { type StepReport, type TrainOptions, train } from '../src/training/trainer.js';
+import type { StepReport } from '../src/training/step-values.js';
+import { type TrainOptions, train } from '../src/training/trainer.js';
 
 // What a step asks of a device that is not the CPU: nothing that waits for it, unless a value is needed now.
 

@@ -5,7 +5,7 @@ import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';
 import type { EvalRecord, MetricRecord } from '../run/records.js';
 import { earlyStop } from '../training/early-stop.js';
-import type { StepReport } from '../training/trainer.js';
+import type { StepReport } from '../training/step-values.js';
 import { backgroundWriting } from './observe/background-writing.js';
 import { createMeter, epochOf } from './observe/meter.js';
 import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';

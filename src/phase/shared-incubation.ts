@@ -1,6 +1,7 @@
 import type { Batch } from '../data/loader/batch.js';
 import type { Member } from '../data/loader/shared-batches.js';
-import type { StepReport, Trainable } from '../training/trainer.js';
+import type { StepReport } from '../training/step-values.js';
+import type { Trainable } from '../training/trainer.js';
 import type { Images } from './images/images.js';
 
 /** State that a module shares with other modules incubated in the same process. */

@@ -7,7 +7,29 @@ import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { DataParallel } from './distributed/data-parallel.js';
 import type { ProcessGroup } from './distributed/process-group.js';
-import type { StepReport } from './trainer.js';
+
+/**
+ * A step that is done or, on a GPU, queued. Reading `loss` or `gradNorm` waits for the GPU and throws the RunError of
+ * `train` if this step or an earlier one is not finite.
+ */
+export interface StepReport {
+  /** Number of steps done, including this one. */
+  readonly step: number;
+  /** Mean over the step's images in all processes. */
+  readonly loss: number;
+  readonly lr: number;
+  readonly images: number;
+  /** The common 2-norm of the gradients before clipping. */
+  readonly gradNorm: number;
+  /** Milliseconds of the whole step; `dataMilliseconds` of these were spent waiting for data. */
+  readonly milliseconds: number;
+  readonly dataMilliseconds: number;
+  /**
+   * Waits for the GPU. Call it before the weights are evaluated or saved.
+   * @throws RunError if this step or an earlier one is not finite
+   */
+  requireFinite(): void;
+}
 
 /** A micro-batch after its backward pass. */
 export interface MicroBatch {

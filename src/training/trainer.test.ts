@@ -16,7 +16,8 @@ import type { Tensor } from '../torch/tensor.js';
 import { adamw } from './optimizers/adamw.js';
 import { decayGroups, type Optimizer } from './optimizers/optimizer.js';
 import { stepCosine } from './schedule.js';
-import { type StepReport, type TrainOptions, train } from './trainer.js';
+import type { StepReport } from './step-values.js';
+import { type TrainOptions, train } from './trainer.js';
 
 const TINY: VitConfig = {
   imageSize: 8,

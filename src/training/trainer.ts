@@ -14,7 +14,7 @@ import type { DataParallel } from './distributed/data-parallel.js';
 import { clipGradients, gradientNorm } from './optimizers/clip.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import type { Schedule } from './schedule.js';
-import { type MicroBatch, reportOf, type StepValues, stepValues } from './step-values.js';
+import { type MicroBatch, reportOf, type StepReport, type StepValues, stepValues } from './step-values.js';
 import type { Task } from './task.js';
 
 export type Precision = 'float32' | 'bfloat16';
@@ -58,29 +58,6 @@ export interface TrainOptions {
   readonly parallel?: DataParallel;
   /** Called and awaited after every step: to log, evaluate or write a checkpoint. */
   readonly afterStep?: (report: StepReport) => void | Promise<void>;
-}
-
-/**
- * A step that is done or, on a GPU, queued. Reading `loss` or `gradNorm` waits for the GPU and throws the RunError of
- * `train` if this step or an earlier one is not finite.
- */
-export interface StepReport {
-  /** Number of steps done, including this one. */
-  readonly step: number;
-  /** Mean over the step's images in all processes. */
-  readonly loss: number;
-  readonly lr: number;
-  readonly images: number;
-  /** The common 2-norm of the gradients before clipping. */
-  readonly gradNorm: number;
-  /** Milliseconds of the whole step; `dataMilliseconds` of these were spent waiting for data. */
-  readonly milliseconds: number;
-  readonly dataMilliseconds: number;
-  /**
-   * Waits for the GPU. Call it before the weights are evaluated or saved.
-   * @throws RunError if this step or an earlier one is not finite
-   */
-  requireFinite(): void;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { PhasePlan } from '../../plan/plan.js';
 import type { StepRecord } from '../../run/records.js';
 import { peakMemory } from '../../torch/engine.js';
-import type { StepReport } from '../../training/trainer.js';
+import type { StepReport } from '../../training/step-values.js';
 
 /** Adds up the cost of a phase's steps. */
 export interface Meter {
