@@ -7,8 +7,8 @@ import type { Score, Sums } from './task.js';
  * @returns a function that waits for it
  *
  * @example
- * const sums = readScore({ loss: ones([]), top1: 1 });
- * sums(); // { loss: 1, top1: 1 }
+ * const sums = readScore({ loss: ones([]), hits: 1 });
+ * sums(); // { loss: 1, hits: 1 }
  */
 export function readScore(score: Score): () => Sums {
   const entries = Object.entries(score);
