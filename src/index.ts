@@ -1,6 +1,6 @@
 /**
  * Divide-and-conquer training of vision models: `divide` a model into modules, train each one in its `hybrid`, `assemble` them,
- * and continue with `train`. To run a whole recipe, call `runPhase` for each of its `phasesOf`. Layers and tensor operators for
+ * and continue with `train`. To run a whole recipe, call `runRecipe`. Layers and tensor operators for
  * your own models are in `deep-incubation/nn`.
  *
  * @module deep-incubation
@@ -44,6 +44,7 @@ export { type Redone, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { planRun } from './launch/plan-recipe.js';
 export { type PreparedRun, type PrepareOptions, prepareRun } from './launch/prepare.js';
+export { type RunRecipeOptions, runRecipe } from './launch/run-recipe-here.js';
 export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './launch/run-recipe-phase.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
@@ -76,6 +77,7 @@ export { type ModelFile, type ReadModelOptions, readModelFile } from './models/m
 export type { FileClasses } from './models/model-file/model-file-classes.js';
 export { divideStages } from './models/model-file/model-file-divide.js';
 export { type WriteOptions, writeModelFile } from './models/model-file/model-file-write.js';
+export { defineFamily, type OwnBlueprint, type OwnConfig, type OwnFamily } from './models/own-family.js';
 export type { ResnetConfig } from './models/resnet/geometry.js';
 export { resnet } from './models/resnet/resnet.js';
 export {
@@ -111,7 +113,7 @@ export { compile as phasesOf } from './recipe/compile.js';
 export type { Lineage } from './recipe/lineage.js';
 export type { Phase, PhaseName, Source } from './recipe/phase.js';
 export type { DataOfRun, DataOwner } from './recipe/phase-data.js';
-export { defineRecipe, readRecipe } from './recipe/recipe.js';
+export { defineRecipe, type OwnRecipeInput, type RecipeOptions, readRecipe } from './recipe/recipe.js';
 export type { DataSettings } from './recipe/recipe-data.js';
 export type { RunSettings } from './recipe/recipe-run.js';
 export type { Recipe, RecipeInput } from './recipe/recipe-schema.js';

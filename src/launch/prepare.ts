@@ -21,7 +21,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun, phasesIn, readResult, runFolder } from '../run/run-folder.js';
 import { continuation, reopen, type Side } from './more-epochs.js';
 import { type Change, requireContinuable, requireSame } from './recipe-change.js';
-import { isChangedRecipe, recipeOfRun } from './run-recipe.js';
+import { isChangedRecipe, recipeLike } from './run-recipe.js';
 
 /** A run whose folder contains its recipe and plan. */
 export interface PreparedRun {
@@ -143,7 +143,7 @@ function requireChangeable(
   if (!existsSync(runFolder(runDir).recipe)) return undefined;
   const isHeld = isTrainedByOthers(runDir);
   if (!isHeld && !hasBegun(runDir)) return undefined;
-  const before = recipeOfRun(runDir);
+  const before = recipeLike(recipe, runDir);
   if (isHeld) requireSame(runDir, recipe, before);
   return { changes: requireContinuable(runDir, recipe, before), before };
 }

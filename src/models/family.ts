@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Graph, GraphOptions } from '../onnx/graph.js';
@@ -82,6 +83,8 @@ export interface ModelFamily<
   readonly name: string;
   /** For messages: `vision transformer`. */
   readonly title: string;
+  /** The section `model` of a recipe; its key `family` is the name. */
+  readonly section: z.ZodObject;
 
   /**
    * Checks combinations of keys.

@@ -1,5 +1,5 @@
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
-import { familyOf } from '../models/families/families.js';
+import { familiesIn, familyOf } from '../models/families/families.js';
 import { classification } from '../tasks/classification/classification.js';
 import type { Task } from '../training/task.js';
 import type { Phase, Source } from './phase.js';
@@ -105,7 +105,8 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     model,
     config,
     blueprint,
-    familyOf,
+    // Sections of checkpoints come from files, so they do not carry the user's families.
+    familyOf: (section) => familyOf(section, familiesIn(model)),
     undecayed,
     data,
     dataOfRun,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import { familiesIn, modelSectionWith, withFamilies } from '../models/families/families.js';
+import type { ModelFamily } from '../models/family.js';
 import { checkTogether } from './recipe-checks.js';
 import { readRecipeFile } from './recipe-file.js';
 import { unknownKeyHint } from './recipe-hints.js';
@@ -20,8 +22,18 @@ import { withSettings } from './settings.js';
  * });
  * @throws InputError naming the first wrong key
  */
-export function defineRecipe(input: RecipeInput): Recipe {
-  return checkedRecipe(input, 'the recipe');
+export function defineRecipe(input: RecipeInput | OwnRecipeInput, options: RecipeOptions = {}): Recipe {
+  return checkedRecipe(input, 'the recipe', options.families);
+}
+
+/** A recipe for a model of your own family. */
+export type OwnRecipeInput = Omit<RecipeInput, 'model'> & {
+  readonly model: { readonly family: string } & Readonly<Record<string, unknown>>;
+};
+
+export interface RecipeOptions {
+  /** Your own families of models; see `defineFamily`. */
+  readonly families?: readonly ModelFamily[];
 }
 
 /**
@@ -32,8 +44,13 @@ export function defineRecipe(input: RecipeInput): Recipe {
  * @example
  * const recipe = readRecipe('recipe.yaml', ['training.batch_size=4', 'seed=1']);
  */
-export function readRecipe(path: string, settings: readonly string[] = []): Recipe {
-  return readRecipeInput(path, settings).recipe;
+export function readRecipe(
+  path: string,
+  settings: readonly string[] = [],
+  options: RecipeOptions = {},
+): Recipe {
+  const input = withSettings(readRecipeFile(path), settings);
+  return checkedRecipe(input, path, options.families);
 }
 
 /** A recipe with its raw input. In the checked recipe, explicit values cannot be distinguished from defaults. */
@@ -69,16 +86,33 @@ export function recipeJsonSchema(): object {
  * @param source for messages
  * @throws InputError naming the first invalid key
  */
-export function checkedRecipe(input: unknown, source: string): Recipe {
-  const result = recipeSchema.safeParse(input);
+export function checkedRecipe(
+  input: unknown,
+  source: string,
+  families: readonly ModelFamily[] = familiesIn(Object(input).model),
+): Recipe {
+  const schema =
+    families.length === 0 ? recipeSchema : recipeSchema.extend({ model: modelSectionWith(families) });
+  const result = schema.safeParse(input);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(issue, input) });
+    throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(schema, issue, input) });
   }
-  const recipe = result.data;
+  const parsed = result.data as Recipe;
+  const recipe = { ...parsed, model: withFamilies(parsed.model, families) };
+  requireFresh(recipe, source);
   targetDepths(recipe);
   checkTogether(recipe, source);
   return recipe;
+}
+
+/** @throws InputError if a model of the user's own family starts from a file */
+function requireFresh({ model, start }: Recipe, source: string): void {
+  const isOwn = familiesIn(model).some(({ name }) => name === model.family);
+  if (!isOwn || (start.meta === undefined && start.model === undefined)) return;
+  throw new InputError(`${source}: start: the family ${model.family} has no weights to start from`, {
+    hint: 'leave start.meta and start.model out: only the built-in families read weights of other runs',
+  });
 }
 
 const MOST_NAMED = 5;
@@ -93,11 +127,10 @@ function issueText(issue: z.core.$ZodIssue): string {
   return at === '' ? issue.message : `${at}: ${issue.message}`;
 }
 
-function hintOf(issue: z.core.$ZodIssue, input: unknown): string | undefined {
-  if (issue.code === 'unrecognized_keys')
-    return unknownKeyHint(recipeSchema, issue.path, issue.keys[0], input);
+function hintOf(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown): string | undefined {
+  if (issue.code === 'unrecognized_keys') return unknownKeyHint(schema, issue.path, issue.keys[0], input);
   if (issue.code !== 'invalid_type' || issue.expected !== 'object') return undefined;
-  const keys = keysAt(recipeSchema, issue.path, input);
+  const keys = keysAt(schema, issue.path, input);
   return keys.length === 0
     ? undefined
     : `${issue.path.join('.') || 'a recipe'} is a section; its keys are ${keys.join(', ')}`;

@@ -2,7 +2,7 @@ import { isDivided, type Stage, splitStages } from '../../weights/layout/model-f
 import { peelPrefix } from '../../weights/layout/peel-prefix.js';
 import type { ChosenWeights, WeightsKind } from '../../weights/layout/weights-choice.js';
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
-import { allFamilies, familyOfStages } from '../families/families.js';
+import { allFamilies, recognised } from '../families/families.js';
 import type { ModelFamily } from '../family.js';
 import type { Layout } from '../layout.js';
 
@@ -36,8 +36,8 @@ export function stagesOfState(
   // This program's files contain only such names; within a stage, a user's own model may have any names.
   if (names.every(isDivided)) {
     const stages = splitStages(named, path, () => undefined);
-    const { joined = (stage) => stage } = familyOfStages(stages, families);
-    const whole = stages.map((stage) => joined(stage, path));
+    const family = recognised(stages, families);
+    const whole = stages.map((stage) => family?.joined?.(stage, path) ?? stage);
     return { layout: 'deep-incubation', stages: whole, leftOut: [], ...choice };
   }
   const layouts = known.flatMap((family) => family.layouts);

@@ -4,7 +4,7 @@ import type { ResnetConfig } from './geometry.js';
 import { torchvision } from './layout-torchvision.js';
 import { resnetGraph } from './onnx-graph.js';
 import { resnet } from './resnet.js';
-import { type ResnetSection, resnetConfigOf } from './section.js';
+import { type ResnetSection, resnetConfigOf, resnetSection } from './section.js';
 import { type ResnetFacts, resnetEndOf, resnetFacts } from './weights-geometry.js';
 
 const CIFAR_SIZE = 32;
@@ -14,6 +14,7 @@ const HEAD = /^fc\./;
 export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts> = {
   name: 'resnet',
   title: 'ResNet for CIFAR',
+  section: resnetSection,
   check: (section, source) => {
     resnet(resnetConfigOf(section, source));
   },

@@ -6,7 +6,7 @@ import { vitLayouts } from './layouts.js';
 import { newHead } from './new-head.js';
 import { vitGraph } from './onnx-graph.js';
 import { fitStem } from './position-embedding.js';
-import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf } from './section.js';
+import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf, vitSection } from './section.js';
 import { type VitConfig, vit } from './vit.js';
 import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';
 
@@ -14,6 +14,7 @@ import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from '.
 export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   name: 'vit',
   title: 'vision transformer',
+  section: vitSection,
   check: checkVitSection,
   configOf: vitConfigOf,
   blueprint: vit,

@@ -1,0 +1,76 @@
+import type { Activity } from '../base/activity.js';
+import { Interrupted } from '../base/interrupted.js';
+import { compile } from '../recipe/compile.js';
+import type { PhaseName } from '../recipe/phase.js';
+import type { Recipe } from '../recipe/recipe-schema.js';
+import type { PhaseResult } from '../run/records.js';
+import { readResult } from '../run/run-folder.js';
+import { holdRun } from './hold-run.js';
+import { ownRecord } from './own-record.js';
+import { prepareRun } from './prepare.js';
+import { runRecipePhase } from './run-recipe-phase.js';
+
+export interface RunRecipeOptions {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  /** `cpu`, `cuda`, `cuda:<n>`, or `auto` (the default): the first GPU, or the CPU if there is none. */
+  readonly device?: string;
+  /** Called with the current activity, at least once per step. */
+  readonly onProgress?: (phase: PhaseName, activity: Activity) => void;
+  /** When aborted, the phase saves a checkpoint after the current step, and `Interrupted` is thrown. */
+  readonly signal?: AbortSignal;
+  /** Called with notes for the user: assumptions and changes. */
+  readonly note?: (line: string) => void;
+}
+
+/**
+ * Trains a recipe in this process, one phase after the other, in a run folder as the command `run` writes it. A second call
+ * resumes: finished phases are kept, and the others continue from their last checkpoint. The recipe may be for a model of
+ * your own (`defineFamily`).
+ *
+ * @returns the results of all phases
+ * @throws InputError if the folder is in use or belongs to another recipe, or the images differ
+ * @throws Interrupted after `signal` is aborted; the next call resumes from there
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * const results = await runRecipe({ recipe, runDir: 'runs/here', device: 'cpu' });
+ * for (const { phase, loss } of results) console.log(phase, loss);
+ */
+export async function runRecipe(options: RunRecipeOptions): Promise<PhaseResult[]> {
+  const { recipe, runDir, note } = options;
+  const lock = await holdRun(runDir);
+  try {
+    prepareRun(recipe, runDir, { note });
+    const results: PhaseResult[] = [];
+    for (const { name } of compile(recipe)) {
+      results.push(readResult(runDir, name) ?? (await trained(options, name)));
+    }
+    return results;
+  } finally {
+    lock.release();
+  }
+}
+
+async function trained(options: RunRecipeOptions, phase: PhaseName): Promise<PhaseResult> {
+  const { recipe, runDir, device = 'auto', onProgress, signal, note } = options;
+  const record = ownRecord(runDir, phase, {});
+  record.running();
+  try {
+    const result = await runRecipePhase({
+      recipe,
+      runDir,
+      phase,
+      device,
+      note,
+      ...(signal && { signal }),
+      ...(onProgress && { onProgress: (activity) => onProgress(phase, activity) }),
+    });
+    record.done();
+    return result;
+  } catch (error) {
+    if (error instanceof Interrupted) record.stopped();
+    else record.failed(error);
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+import { InputError } from '../base/errors.js';
+import { Generator } from '../torch/random.js';
+import { blockCount } from '../weights/layout/model-file-stages.js';
+import type { ModelConfig, ModelFamily, ModelSection } from './family.js';
+import type { BlockSpan, Blueprint, Divisible, Layer, PartCost } from './staged.js';
+
+type Value = number | string | boolean | readonly number[];
+
+/** Geometry of a model of your own: image size, channels and classes, and the family's keys. */
+export type OwnConfig<Keys> = ModelConfig & Keys;
+
+/** A divisible model with its number of multiply-accumulates per image, so that a run can be planned. */
+export interface OwnBlueprint extends Divisible {
+  /** Multiply-accumulates of one image's forward pass. */
+  readonly macs: {
+    readonly stem: number;
+    readonly head: number;
+    block(span: BlockSpan): number;
+  };
+  /** Names of parameters, other than biases and vectors, without weight decay when the whole model is trained. Default: none. */
+  readonly undecayed?: readonly string[];
+}
+
+export interface OwnFamily<Keys extends Readonly<Record<string, Value>>> {
+  /** The value of `model.family` in recipes. */
+  readonly name: string;
+  /** For messages. Default: the name. */
+  readonly title?: string;
+  /** The keys of a recipe's section `model`, beside `image_size`, `channels` and `classes`, and their defaults. */
+  readonly keys: Keys;
+  /** @throws InputError if the keys cannot be combined */
+  blueprint(config: OwnConfig<Keys>): OwnBlueprint;
+}
+
+/**
+ * A family of models of your own. With it, a recipe can name the family, and `runRecipe` trains the recipe in a run folder. The
+ * parameters of each part are counted by building it.
+ *
+ * @example
+ * const family = defineFamily({
+ *   name: 'dense',
+ *   keys: { width: 8, depth: 4 },
+ *   blueprint: ({ imageSize, channels, classes, width, depth }) => ({
+ *     depth,
+ *     makeStem: (context) => new Dense(channels * imageSize ** 2, width, context),
+ *     makeBlock: (_dropPath, context) => new Dense(width, width, context),
+ *     makeHead: (context) => new Dense(width, classes, context),
+ *     macs: { stem: channels * imageSize ** 2 * width, block: () => width ** 2, head: width * classes },
+ *   }),
+ * });
+ * class Dense extends Layer {
+ *   readonly linear: Linear;
+ *   constructor(inputs: number, outputs: number, context: InitContext) {
+ *     super();
+ *     this.linear = new Linear(inputs, outputs, context);
+ *   }
+ *   forward(x: Tensor): Tensor {
+ *     return gelu(this.linear.forward(reshape(x, [x.shape[0], -1])));
+ *   }
+ * }
+ * const recipe = defineRecipe(
+ *   {
+ *     name: 'mine',
+ *     model: { family: 'dense', image_size: 8, channels: 3, classes: 2 },
+ *     incubation: { modules: 2 },
+ *     data: { format: 'folder', path: 'images' },
+ *   },
+ *   { families: [family] },
+ * );
+ * console.log(phasesOf(recipe).map(({ name }) => name)); // PT, MT/0, MT/1, FT
+ */
+export function defineFamily<const Keys extends Readonly<Record<string, Value>>>({
+  name,
+  title = name,
+  keys,
+  blueprint,
+}: OwnFamily<Keys>): ModelFamily {
+  const configOf = (section: ModelSection): OwnConfig<Keys> => {
+    const { family: _, image_size: imageSize, channels, classes, ...own } = section;
+    return { imageSize, channels, classes, ...own } as unknown as OwnConfig<Keys>;
+  };
+  const unreadable = (source: string) =>
+    new InputError(`${source}: weights of the family ${name} can only be read by its own runs`, {
+      hint: 'start a run from scratch, or load them with readModelFile and assemble',
+    });
+  return {
+    name,
+    title,
+    section: sectionOf(name, keys),
+    check: () => {},
+    configOf,
+    blueprint: (config) => blueprintOf(config, blueprint(config as OwnConfig<Keys>)),
+    identity: (config) => ({ family: name, ...config }),
+    describe: ({ imageSize, channels, classes, ...own }) => ({
+      family: name,
+      image_size: imageSize,
+      channels,
+      classes,
+      ...own,
+    }),
+    statedBy: () => ({}),
+    layouts: [],
+    endOf: () => undefined,
+    card: { kind: `a model of the family ${name}`, tags: [] },
+    recognises: () => false,
+    factsOf(stages, source) {
+      for (const [i, stage] of stages.entries()) blockCount(stage.keys(), `${source}: stages.${i}`);
+      throw unreadable(source);
+    },
+    compare: () => [],
+    sectionOfStages: (section) => section,
+    assumedSection: () => ({ section: {}, assumed: [] }),
+    statedIn: () => ({}),
+    statedKeys: () => [],
+    requireKnown: (_section, _facts, source) => {
+      throw unreadable(source);
+    },
+    fit: (stages) => ({ stages }),
+    resize: (_stages, _imageSize, source) => {
+      throw unreadable(source);
+    },
+    newHead: (_config, stages) => ({ stages, isFresh: () => false, leftOut: [] }),
+  };
+}
+
+/** The section `model` of a recipe. A key has the type of its default. */
+function sectionOf(name: string, keys: Readonly<Record<string, Value>>): z.ZodObject {
+  const count = z.int().positive();
+  const own = Object.entries(keys).map(([key, value]) => [key, withDefault(value)]);
+  return z.strictObject({
+    family: z.literal(name),
+    image_size: count,
+    channels: count.default(3),
+    classes: count,
+    ...Object.fromEntries(own),
+  });
+}
+
+function withDefault(value: Value): z.ZodType {
+  if (typeof value === 'number') return (Number.isInteger(value) ? z.int() : z.number()).default(value);
+  if (typeof value === 'string') return z.string().default(value);
+  return typeof value === 'boolean' ? z.boolean().default(value) : z.array(z.number()).default([...value]);
+}
+
+function blueprintOf(
+  { channels, imageSize, classes }: ModelConfig,
+  { macs, undecayed = [], ...model }: OwnBlueprint,
+): Blueprint {
+  const context = () =>
+    ({ device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'cost']) }) as const;
+  const counted = new Map<string, number>();
+  const cost = (key: string, partMacs: number, make: () => Layer): PartCost => {
+    const parameters = counted.get(key) ?? parametersOf(make());
+    counted.set(key, parameters);
+    return { macs: partMacs, parameters };
+  };
+  return {
+    ...model,
+    input: { channels, size: imageSize },
+    classes,
+    undecayed,
+    cost: {
+      get stem() {
+        return cost('stem', macs.stem, () => model.makeStem(context()));
+      },
+      get head() {
+        return cost('head', macs.head, () => model.makeHead(context()));
+      },
+      block: (span) =>
+        cost(`${span.from}-${span.to}`, macs.block(span), () =>
+          model.makeBlock(0, context(), { ...span, isLast: false }),
+        ),
+    },
+  };
+}
+
+function parametersOf(part: Layer): number {
+  const count = part.parameters().reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  part.free();
+  return count;
+}
