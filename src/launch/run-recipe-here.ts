@@ -2,25 +2,18 @@ import type { Activity } from '../base/activity.js';
 import { Interrupted } from '../base/interrupted.js';
 import { compile } from '../recipe/compile.js';
 import type { PhaseName } from '../recipe/phase.js';
-import type { Recipe } from '../recipe/recipe-schema.js';
 import type { PhaseResult } from '../run/records.js';
 import { readResult } from '../run/run-folder.js';
 import { holdRun } from './hold-run.js';
 import { ownRecord } from './own-record.js';
 import { prepareRun } from './prepare.js';
-import { runRecipePhase } from './run-recipe-phase.js';
+import { type RecipePhaseRun, runRecipePhase } from './run-recipe-phase.js';
 
-export interface RunRecipeOptions {
-  readonly recipe: Recipe;
-  readonly runDir: string;
+export interface RunRecipeOptions extends Pick<RecipePhaseRun, 'recipe' | 'runDir' | 'signal' | 'note'> {
   /** `cpu`, `cuda`, `cuda:<n>`, or `auto` (the default): the first GPU, or the CPU if there is none. */
   readonly device?: string;
   /** Called with the current activity, at least once per step. */
   readonly onProgress?: (phase: PhaseName, activity: Activity) => void;
-  /** When aborted, the phase saves a checkpoint after the current step, and `Interrupted` is thrown. */
-  readonly signal?: AbortSignal;
-  /** Called with notes for the user: assumptions and changes. */
-  readonly note?: (line: string) => void;
 }
 
 /**
