@@ -38,27 +38,27 @@ export interface OwnFamily<Keys extends Readonly<Record<string, Value>>> {
  * parameters of each part are counted by building it.
  *
  * @example
- * const family = defineFamily({
- *   name: 'dense',
- *   keys: { width: 8, depth: 4 },
- *   blueprint: ({ imageSize, channels, classes, width, depth }) => ({
- *     depth,
- *     makeStem: (context) => new Dense(channels * imageSize ** 2, width, context),
- *     makeBlock: (_dropPath, context) => new Dense(width, width, context),
- *     makeHead: (context) => new Dense(width, classes, context),
- *     macs: { stem: channels * imageSize ** 2 * width, block: () => width ** 2, head: width * classes },
- *   }),
- * });
  * class Dense extends Layer {
  *   readonly linear: Linear;
- *   constructor(inputs: number, outputs: number, context: InitContext) {
+ *   constructor(linear: Linear) {
  *     super();
- *     this.linear = new Linear(inputs, outputs, context);
+ *     this.linear = linear;
  *   }
  *   forward(x: Tensor): Tensor {
  *     return gelu(this.linear.forward(reshape(x, [x.shape[0], -1])));
  *   }
  * }
+ * const family = defineFamily({
+ *   name: 'dense',
+ *   keys: { width: 8, depth: 4 },
+ *   blueprint: ({ imageSize, channels, classes, width, depth }) => ({
+ *     depth,
+ *     makeStem: (context) => new Dense(new Linear(channels * imageSize ** 2, width, context)),
+ *     makeBlock: (_dropPath, context) => new Dense(new Linear(width, width, context)),
+ *     makeHead: (context) => new Dense(new Linear(width, classes, context)),
+ *     macs: { stem: channels * imageSize ** 2 * width, block: () => width ** 2, head: width * classes },
+ *   }),
+ * });
  * const recipe = defineRecipe(
  *   {
  *     name: 'mine',
