@@ -50,10 +50,10 @@ test('shortcut A has no parameters that show it', () => {
 });
 
 test.each([
-  ['conv1.weight', [4, 3, 7, 7], 'has a kernel of 7 pixels, a ResNet for CIFAR has 3'],
-  ['blocks.0.conv1.weight', [4, 6, 3, 3], 'takes 6 and gives 4 channels, after 4'],
+  ['conv1.weight', [4, 3, 7, 7], 'has a kernel of 7 pixels, but a ResNet for CIFAR has 3'],
+  ['blocks.0.conv1.weight', [4, 6, 3, 3], 'has 6 input and 4 output channels, after 4'],
   ['blocks.2.conv2.weight', undefined, 'blocks.2.conv2.weight is missing'],
-  ['blocks.1', undefined, 'blocks.1 is missing, a later block is there'],
+  ['blocks.1', undefined, 'blocks.1 is missing, but a later block exists'],
 ] as const)('%s of shape %o is refused', (name, shape, message) => {
   const shapes = new Map<string, { shape: readonly number[] }>(stagesOf(tiny)[0]);
   for (const each of [...shapes.keys()]) {

@@ -44,8 +44,8 @@ test.each([
 });
 
 test.each([
-  [{ blocks: [1, 1] }, 'blocks has 2 entries, widths has 3'],
-  [{ blocks: [1, 1], widths: [16, 24] }, 'widths[1] 24 is not a multiple of 16'],
+  [{ blocks: [1, 1] }, 'blocks has 2 entries, but widths has 3'],
+  [{ blocks: [1, 1], widths: [16, 24] }, 'widths[1] 24 is not a multiple of the previous width 16'],
   [{ blocks: [1, 0], widths: [16, 32] }, 'blocks of the last width'],
 ])('%o cannot be combined', (section, message) => {
   const parsed = resnetSection.parse({ family: 'resnet', ...section });
