@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { needs, python, pythonPath } from '../../test/needs.js';
 import { FULL_RUN, syntheticResult } from '../../test/synthetic-run.js';
 import type { ForeignLayout } from '../models/layout.js';
+import { resnetFamily } from '../models/resnet/family.js';
 import { vitFamily } from '../models/vit/family.js';
 import type { VitConfig } from '../models/vit/vit.js';
 import { type ModelCard, modelCard } from './model-card.js';
@@ -95,6 +96,21 @@ test('the use is told to the end: how pixels are made, what the model is in timm
   expect(large).toContain('load_file("a.safetensors")');
   expect(modelCard(cardOf({ config, evalCrop: 0.9 }))).toContain('shorter side to 248 (bicubic), centre 224');
   expect(modelCard(cardOf({ config, evalCrop: 1 }))).toContain('transforms.Resize(224, ');
+});
+
+test('the card of a ResNet names it, and says how to evaluate it', () => {
+  const config = { imageSize: 32, channels: 3, classes: 10 };
+  for (const layout of [undefined, ...(resnetFamily.layouts as readonly ForeignLayout[])]) {
+    const { front, body } = split(
+      modelCard(cardOf({ family: resnetFamily, layout, config, file: 'r.safetensors' })),
+    );
+    expect(front).toMatchObject({ library_name: 'deep-incubation' });
+    expect(front.tags).toContain('resnet');
+    expect(front.tags).not.toContain('vit');
+    expect(body).toContain('A ResNet for CIFAR for image classification, ');
+    expect(body).toContain('npx deep-incubation eval r.safetensors --data images/val');
+    expect(body).not.toMatch(/Vision Transformer|import torch/);
+  }
 });
 
 test('few classes are named in their order', () => {
