@@ -36,6 +36,7 @@ const MODELS: [name: string, blueprint: Blueprint, target: number[], meta: numbe
   ['a ViT', vit(VIT), [3, 3, 3], [1, 1, 1]],
   ['a ViT of uneven modules and deeper meta stages', vit(VIT), [2, 5, 2], [2, 2, 2]],
   ['a ViT that pools by the mean', vit({ ...VIT, pool: 'mean', fcNorm: true }), [3, 3, 3], [1, 1, 1]],
+  ['a ViT like DeiT-III', vit({ ...VIT, layerScale: 0.1, noEmbedClass: true }), [4, 5], [1, 2]],
   ['a distilled ViT', vit({ ...VIT, distilled: true }), [4, 5], [1, 1]],
   ['a ResNet', resnet({ ...RESNET, blocks: [3, 3, 3], shortcut: 'A' }), [3, 3, 3], [1, 1, 1]],
   [

@@ -15,6 +15,10 @@ export interface ModelSection {
   readonly image_size: number;
   readonly channels: number;
   readonly classes: number;
+  /** The last projection of each branch starts at zero. Recipes of earlier versions do not have it. */
+  readonly zero_init?: boolean | undefined;
+  /** The initial value of LayerScale, in families that have it. */
+  readonly layer_scale?: number | undefined;
 }
 
 /** The geometry that all families have in common. */

@@ -50,6 +50,7 @@ export { BatchNorm2d } from './batch-norm.js';
 export { Conv2d, type Conv2dOptions } from './convolution.js';
 export { dropPathOf } from './drop-path.js';
 export {
+  constantParameter,
   fanInParameter,
   heParameter,
   type InitContext,

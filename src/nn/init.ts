@@ -1,5 +1,5 @@
 import { noGrad } from '../torch/autograd.js';
-import { copyInto, fillNormal, fillUniform, ones, to, zeros } from '../torch/ops.js';
+import { copyInto, fillNormal, fillUniform, mul, ones, to, zeros } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -68,6 +68,15 @@ export function zeroParameter(shape: readonly number[], context: InitContext): T
  */
 export function oneParameter(shape: readonly number[], context: InitContext): Tensor {
   return parameter(() => ones(shape, context.dtype, context.device));
+}
+
+/**
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const gamma = constantParameter([16], 1e-5, context);
+ */
+export function constantParameter(shape: readonly number[], value: number, context: InitContext): Tensor {
+  return parameter(() => scope(() => mul(ones(shape, context.dtype, context.device), value)));
 }
 
 /**

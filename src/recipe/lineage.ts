@@ -74,9 +74,14 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const { name, depths, regimes, undecayed, equalCost, objective, init } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
-  // Earlier versions had no other init than fresh, and did not hash it.
-  const grown = init === 'fresh' ? {} : { init };
-  return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...grown });
+  // Earlier versions did not have these, so their defaults are not hashed.
+  const { zero_init, layer_scale } = phase.model;
+  const begins = {
+    ...(init !== 'fresh' && { init }),
+    ...(zero_init && { zero_init }),
+    ...(layer_scale !== undefined && { layer_scale }),
+  };
+  return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...begins });
 }
 
 /** The hashes of the same phase in earlier versions, which included some settings that do not affect the result. */

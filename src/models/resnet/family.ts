@@ -21,7 +21,7 @@ export const resnetFamily: ModelFamily<ResnetSection, ResnetConfig, ResnetFacts>
   configOf: resnetConfigOf,
   blueprint: resnet,
   // The blocks of a module depend on the number of blocks of each width.
-  identity: (config) => ({ family: 'resnet', ...config }),
+  identity: ({ zeroInit: _, ...config }) => ({ family: 'resnet', ...config }),
   describe: ({ imageSize, channels, classes, blocks, widths, shortcut }) => ({
     family: 'resnet',
     image_size: imageSize,

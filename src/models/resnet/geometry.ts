@@ -18,6 +18,8 @@ export interface ResnetConfig {
    * channels (no parameters; the paper's choice for CIFAR). B: a 1x1 convolution with batch norm.
    */
   readonly shortcut: 'A' | 'B';
+  /** The weight of each block's last batch norm starts at zero (Goyal et al. 2017). Default false. */
+  readonly zeroInit?: boolean;
 }
 
 /** Input and output shape of a block: [B, inputs, S, S] -> [B, outputs, S / stride, S / stride]. */

@@ -33,8 +33,11 @@ export function resnet(config: ResnetConfig): Blueprint {
     classes: config.classes,
     undecayed: [],
     makeStem: (context) => new ResnetStem(config, context),
-    makeBlock: (dropPathRate, context, place) =>
-      new BasicBlock(blockShape(config, place), config.shortcut, dropPathRate, context),
+    makeBlock(dropPathRate, context, place) {
+      const block = new BasicBlock(blockShape(config, place), config.shortcut, dropPathRate, context);
+      if (config.zeroInit) block.zeroBranches();
+      return block;
+    },
     makeHead: (context) => new ResnetHead(config, context),
     featureShape: (block) => featureShape(config, block),
     zeroBranches: (block) => (block as BasicBlock).zeroBranches(),

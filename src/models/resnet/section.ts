@@ -44,18 +44,23 @@ export const resnetSection = z.strictObject({
       'Shortcut where the shape changes: A, the input padded with zero channels; B, a 1x1 convolution.',
     )
     .default('A'),
+  zero_init: z
+    .boolean()
+    .describe("The weight of each block's last batch norm starts at zero.")
+    .default(false),
 });
 
 export type ResnetSection = z.output<typeof resnetSection>;
 
 /** The geometry that a section describes. */
 export function resnetConfigOf(section: ResnetSection, source: string): ResnetConfig {
-  const { preset, image_size: imageSize, channels, classes, widths, shortcut } = section;
+  const { preset, image_size: imageSize, channels, classes, widths, shortcut, zero_init } = section;
   const blocks = section.blocks ?? (preset && PRESETS[preset]);
   if (blocks === undefined) {
     throw new InputError(`${source}: model.blocks is missing`, {
       hint: `set it, or a model.preset: ${PRESET_NAMES.join(', ')}`,
     });
   }
-  return { imageSize, channels, classes, blocks, widths, shortcut };
+  const zeroInit = zero_init ? { zeroInit: true } : {};
+  return { imageSize, channels, classes, blocks, widths, shortcut, ...zeroInit };
 }

@@ -18,7 +18,10 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   check: checkVitSection,
   configOf: vitConfigOf,
   blueprint: vit,
-  identity: ({ depth: _, ...rest }) => rest,
+  identity: ({ depth: _, zeroInit: __, layerScale, ...rest }) => ({
+    ...rest,
+    ...(layerScale !== undefined && { layerScale: true }),
+  }),
   describe: ({ imageSize, patchSize, channels, classes, width, heads, layerNormEps }) => ({
     image_size: imageSize,
     patch_size: patchSize,
@@ -41,6 +44,12 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     ['width', facts.width, config.width],
     ['patch size', facts.patchSize, config.patchSize],
     ['channels', facts.channels, config.channels],
+    [
+      'class token without a slot in the position embedding',
+      facts.noEmbedClass ?? false,
+      config.noEmbedClass ?? false,
+    ],
+    ['LayerScale', facts.hasLayerScale ?? false, config.layerScale !== undefined],
     ...(keepsHead ? [['norm after pooling', facts.fcNorm ?? false, config.fcNorm ?? false] as const] : []),
   ],
   sectionOfStages: (section, { depths }) => ({ ...section, depth: sumOf(depths) }),
@@ -123,6 +132,9 @@ function assumedSection(
       distilled: facts.distilled ?? false,
       layer_norm_eps: eps,
       ...(heads && { heads }),
+      ...(facts.noEmbedClass && { no_embed_class: true }),
+      // The value does not matter: the weights have their own.
+      ...(facts.hasLayerScale && { layer_scale: 1e-5 }),
       ...(pool && { pool, fc_norm: fcNorm ?? false }),
     },
     assumed: [...assumed, ...assumedOfLeftOut(leftOut)],

@@ -97,6 +97,8 @@ export function timmConfig(
     classToken,
     distilled,
     fcNorm,
+    noEmbedClass,
+    hasLayerScale,
   }: Geometry,
   { heads, pool, classNames, pixels, weightsFile }: ConfigFacts,
 ): Record<string, unknown> {
@@ -117,6 +119,8 @@ export function timmConfig(
       num_heads: heads,
       mlp_ratio: mlpRatio,
       qkv_bias: qkvBias,
+      ...(noEmbedClass && { no_embed_class: true }),
+      ...(hasLayerScale && { init_values: 1e-5 }),
       ...(isMean && { class_token: classToken, global_pool: 'avg', fc_norm: fcNorm ?? false }),
     },
     pretrained_cfg: {

@@ -8,7 +8,7 @@ import {
   normalised,
 } from '../../onnx/graph.js';
 import { type Weights, weightsFor } from '../../onnx/weights.js';
-import { isMeanPooled, tokenCount, type VitConfig } from './vit.js';
+import { isMeanPooled, slotCount, tokenCount, type VitConfig } from './vit.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {
@@ -50,9 +50,8 @@ export function vitGraph(
 
 /** [B, C, S, S] -> [B, N, D] */
 function stem({ graph, weight, config }: Parts, pixels: string): string {
-  const { patchSize: patch, channels, width, classToken, distilled, imageSize } = config;
-  const prefix = Number(classToken) + Number(distilled ?? false);
-  const tokens = (imageSize / patch) ** 2 + prefix;
+  const { patchSize: patch, channels, width, classToken, distilled } = config;
+  const position = weight('pos_embed', [1, slotCount(config), width]);
   const kernel = weight('patch_embed.proj.weight', [width, channels, patch, patch]);
   const cells = graph.node(
     'Conv',
@@ -62,6 +61,7 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
   );
   const flat = graph.node('Reshape', 'patch_embed/flat', [cells, graph.integers(0, width, -1)]);
   let x = graph.node('Transpose', 'patch_embed/tokens', [flat], { perm: [0, 2, 1] });
+  if (config.noEmbedClass) x = graph.node('Add', 'stem/add', [x, position]);
   if (classToken) {
     const batch = graph.node('Shape', 'stem/batch', [x], { start: 0, end: 1 });
     const shape = graph.node('Concat', 'stem/shape', [batch, graph.integers(1, width)], { axis: 0 });
@@ -70,7 +70,7 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
     );
     x = graph.node('Concat', 'stem/concat', [...before, x], { axis: 1 });
   }
-  return graph.node('Add', 'stem/add', [x, weight('pos_embed', [1, tokens, width])]);
+  return config.noEmbedClass ? x : graph.node('Add', 'stem/add', [x, position]);
 }
 
 /** [B, N, D] -> [B, N, D]; as in models/vit/vit.ts, the last block outputs only the tokens that the heads read. */
@@ -81,12 +81,17 @@ function block(parts: Parts, x: string, index: number): string {
   const read = isLast ? 1 + Number(config.distilled ?? false) : null;
   const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
   const mixed = attention(parts, layerNorm(parts, x, `${name}.norm1`), `${name}.attn`, read);
-  const y = graph.node('Add', `${name}/add1`, [residual, mixed]);
+  const y = graph.node('Add', `${name}/add1`, [residual, layerScale(parts, mixed, `${name}.ls1`)]);
   const hidden = Math.floor(config.width * config.mlpRatio);
   const inner = linear(parts, layerNorm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
   const activated = gelu(graph, inner, `${name}.mlp/gelu`);
   const outer = linear(parts, activated, `${name}.mlp.fc2`, hidden, config.width);
-  return graph.node('Add', `${name}/add2`, [y, outer]);
+  return graph.node('Add', `${name}/add2`, [y, layerScale(parts, outer, `${name}.ls2`)]);
+}
+
+function layerScale({ graph, weight, config }: Parts, x: string, name: string): string {
+  if (config.layerScale === undefined) return x;
+  return graph.node('Mul', `${name}/mul`, [x, weight(`${name}.gamma`, [config.width])]);
 }
 
 function attention(parts: Parts, x: string, name: string, read: number | null): string {

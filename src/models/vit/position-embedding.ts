@@ -37,13 +37,14 @@ export function resizePositionEmbedding(
  */
 export function fitStem(
   weights: ReadonlyMap<string, TensorData>,
-  config: Pick<VitConfig, 'imageSize' | 'patchSize'>,
+  config: Pick<VitConfig, 'imageSize' | 'patchSize' | 'noEmbedClass'>,
   source: string,
 ): ReadonlyMap<string, TensorData> {
   const embedding = weights.get('pos_embed');
   // Not a vision transformer's stem: loading the weights reports the missing tensor.
   if (embedding === undefined) return weights;
-  const prefixTokens = ['cls_token', 'dist_token'].filter((name) => weights.has(name)).length;
+  const tokens = ['cls_token', 'dist_token'].filter((name) => weights.has(name)).length;
+  const prefixTokens = config.noEmbedClass ? 0 : tokens;
   const grid = config.imageSize / config.patchSize;
   try {
     const resized = resizePositionEmbedding(embedding, { grid, prefixTokens });

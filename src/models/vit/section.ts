@@ -55,6 +55,17 @@ export const vitSection = z.strictObject({
     .boolean()
     .describe('A distillation token and head in addition to the class token (DeiT).')
     .default(false),
+  no_embed_class: z
+    .boolean()
+    .describe('The position embedding has no slot for the class token (timm, DeiT-III).')
+    .default(false),
+  layer_scale: positive
+    .describe('Initial value of LayerScale (CaiT, DeiT-III), such as 1e-5. Default: no LayerScale.')
+    .optional(),
+  zero_init: z
+    .boolean()
+    .describe('The last projection of each branch starts at zero: the blocks start as the identity.')
+    .default(false),
   family: z.literal('vit').optional().describe('Kind of model. Default: vit, a Vision Transformer.'),
 });
 
@@ -84,6 +95,9 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
     layerNormEps: given.layer_norm_eps ?? base?.layer_norm_eps ?? 1e-6,
     classToken: given.class_token,
     distilled: given.distilled,
+    ...(given.no_embed_class && { noEmbedClass: true }),
+    ...(given.layer_scale !== undefined && { layerScale: given.layer_scale }),
+    ...(given.zero_init && { zeroInit: true }),
     ...poolOf(given),
   };
   requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);

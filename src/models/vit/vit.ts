@@ -2,10 +2,16 @@ import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
 import { Attention } from '../../nn/attention.js';
 import { dropPathOf } from '../../nn/drop-path.js';
-import { fanInParameter, type InitContext, normalParameter, setToZero } from '../../nn/init.js';
+import {
+  constantParameter,
+  fanInParameter,
+  type InitContext,
+  normalParameter,
+  setToZero,
+} from '../../nn/init.js';
 import { asOneMatrix, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
-import { add, concat, expand, linear, mean, permute, reshape, select, slice } from '../../torch/ops.js';
+import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { linearTensors, normTensors, partCost, vector } from '../part-cost.js';
 import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from '../staged.js';
@@ -37,11 +43,25 @@ export interface VitConfig {
    * the class token. Default false.
    */
   readonly distilled?: boolean;
+  /** The position embedding has no slots for the class and distillation tokens (timm's no_embed_class, DeiT-III). Default false. */
+  readonly noEmbedClass?: boolean;
+  /**
+   * Initial value of LayerScale (Touvron et al. 2021, CaiT): a factor for each channel of each branch's output, named `ls1.gamma` and
+   * `ls2.gamma` as in timm. Default: no LayerScale.
+   */
+  readonly layerScale?: number;
+  /** The last projection of each branch starts at zero, so the blocks start as the identity. Default false. */
+  readonly zeroInit?: boolean;
 }
 
 /** Number of tokens, including those before the patch tokens. */
 export function tokenCount(config: VitConfig): number {
   return (config.imageSize / config.patchSize) ** 2 + headTokens(config);
+}
+
+/** Number of slots of the position embedding. */
+export function slotCount(config: VitConfig): number {
+  return config.noEmbedClass ? tokenCount(config) - headTokens(config) : tokenCount(config);
 }
 
 /** Number of tokens before the patch tokens, one per head: class token, distillation token. */
@@ -77,7 +97,11 @@ export function vit(config: VitConfig): Blueprint {
     classes: config.classes,
     undecayed: ['pos_embed', 'cls_token', 'dist_token'],
     makeStem: (context) => new VitStem(config, context),
-    makeBlock: (dropPathRate, context, { isLast }) => new VitBlock(config, dropPathRate, context, isLast),
+    makeBlock(dropPathRate, context, { isLast }) {
+      const block = new VitBlock(config, dropPathRate, context, isLast);
+      if (config.zeroInit) block.zeroBranches();
+      return block;
+    },
     makeHead: (context) => new VitHead(config, context),
     zeroBranches: (block) => (block as VitBlock).zeroBranches(),
     cost: vitCost(config),
@@ -136,7 +160,7 @@ class VitStem extends Layer {
 
   constructor(config: VitConfig, context: InitContext) {
     super();
-    this.pos_embed = normalParameter([1, tokenCount(config), config.width], context);
+    this.pos_embed = normalParameter([1, slotCount(config), config.width], context);
     this.cls_token = config.classToken ? normalParameter([1, 1, config.width], context) : null;
     this.dist_token = config.distilled ? normalParameter([1, 1, config.width], context) : null;
     this.patch_embed = new PatchEmbed(config, context);
@@ -158,30 +182,50 @@ class VitStem extends Layer {
     const before = [this.cls_token, this.dist_token].filter((token) => token !== null);
     if (before.length === 0) return add(tokens, this.pos_embed);
     const expanded = before.map((token) => expand(token, [batch, 1, width]));
+    if (this.#config.noEmbedClass) return concat([...expanded, add(tokens, this.pos_embed)], 1);
     return add(concat([...expanded, tokens], 1), this.pos_embed);
   }
 }
 
+/** A factor for each channel. */
+class LayerScale extends Module {
+  readonly gamma: Tensor;
+
+  constructor(width: number, value: number, context: InitContext) {
+    super();
+    this.gamma = constantParameter([width], value, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return mul(x, this.gamma);
+  }
+}
+
 /**
- * x + drop(attn(norm1(x))), then x + drop(mlp(norm2(x))): [B, N, D] -> [B, N, D]. Without mean pooling, the last block returns
- * only the heads' tokens.
+ * x + drop(ls1(attn(norm1(x)))), then x + drop(ls2(mlp(norm2(x)))): [B, N, D] -> [B, N, D]. Without mean pooling, the last block
+ * returns only the heads' tokens.
  */
 class VitBlock extends Layer {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
+  readonly ls1: LayerScale | null;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
+  readonly ls2: LayerScale | null;
   readonly #dropPath: number;
   /** Number of tokens that it returns, or null for all. */
   readonly #outputs: number | null;
 
   constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
     super();
-    const { width, heads, qkvBias, mlpRatio, layerNormEps } = config;
+    const { width, heads, qkvBias, mlpRatio, layerNormEps, layerScale } = config;
+    const scale = () => (layerScale === undefined ? null : new LayerScale(width, layerScale, context));
     this.norm1 = new LayerNorm(width, layerNormEps, context);
     this.attn = new Attention(width, heads, qkvBias, context);
+    this.ls1 = scale();
     this.norm2 = new LayerNorm(width, layerNormEps, context);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
+    this.ls2 = scale();
     this.#dropPath = dropPathRate;
     // The heads read only their own tokens, so the last block computes no other tokens. The result is the same.
     this.#outputs = isLast && !isMeanPooled(config) ? headTokens(config) : null;
@@ -191,8 +235,9 @@ class VitBlock extends Layer {
     const drop = dropPathOf(this.#dropPath, pass);
     const outputs = this.#outputs ?? x.shape[1];
     const residual = this.#outputs === null ? x : slice(x, 1, 0, outputs);
-    const y = add(residual, drop(this.attn.forward(this.norm1.forward(x), outputs)));
-    return add(y, drop(this.mlp.forward(this.norm2.forward(y))));
+    const scaled = (branch: Tensor, scale: LayerScale | null) => drop(scale?.forward(branch) ?? branch);
+    const y = add(residual, scaled(this.attn.forward(this.norm1.forward(x), outputs), this.ls1));
+    return add(y, scaled(this.mlp.forward(this.norm2.forward(y)), this.ls2));
   }
 
   zeroBranches(): void {
@@ -251,17 +296,19 @@ class VitHead extends Layer {
  * their inputs.
  */
 function vitActivations(config: VitConfig): BlockActivations {
-  const { width: D, heads, mlpRatio } = config;
+  const { width: D, heads, mlpRatio, layerScale } = config;
   const N = tokenCount(config);
   const hidden = Math.floor(D * mlpRatio);
+  // A trained LayerScale keeps its input.
+  const scales = layerScale === undefined ? 0 : 2 * N * D;
   const frozen = N * (D + 3 * D + D + D + hidden + heads + 4);
   return {
     suffix: frozen,
-    trained: frozen + N * (D + D + hidden),
+    trained: frozen + N * (D + D + hidden) + scales,
     input: N * D,
     // The last block computes only keys and values, and the inputs that they need, for all tokens.
     ...(!isMeanPooled(config) && {
-      lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) - 4 * N * D },
+      lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) + scales - 4 * N * D },
     }),
     workspace: N * (2 * D + 2 * hidden),
   };
@@ -282,7 +329,7 @@ function stemTensors(config: VitConfig): Record<string, TensorCost> {
   const N = tokenCount(config);
   const uses = N - headTokens(config);
   return {
-    pos_embed: vector(N * D),
+    pos_embed: vector(slotCount(config) * D),
     ...(classToken && { cls_token: vector(D) }),
     ...(distilled && { dist_token: vector(D) }),
     ...linearTensors('patch_embed.proj', channels * patchSize * patchSize, D, { uses }),
@@ -290,16 +337,19 @@ function stemTensors(config: VitConfig): Record<string, TensorCost> {
 }
 
 function blockTensors(config: VitConfig): Record<string, TensorCost> {
-  const { width: D, mlpRatio, qkvBias } = config;
+  const { width: D, mlpRatio, qkvBias, layerScale } = config;
+  const scale = (name: string) => (layerScale === undefined ? {} : { [`${name}.gamma`]: vector(D) });
   const uses = tokenCount(config);
   const hidden = Math.floor(D * mlpRatio);
   return {
     ...normTensors('norm1', D),
     ...linearTensors('attn.qkv', D, 3 * D, { uses, hasBias: qkvBias }),
     ...linearTensors('attn.proj', D, D, { uses }),
+    ...scale('ls1'),
     ...normTensors('norm2', D),
     ...linearTensors('mlp.fc1', D, hidden, { uses }),
     ...linearTensors('mlp.fc2', hidden, D, { uses }),
+    ...scale('ls2'),
   };
 }
 

@@ -20,6 +20,10 @@ export interface Geometry {
   readonly distilled?: true;
   /** The final norm is after the pooling, as `fc_norm` (timm, MAE). Such a model uses mean pooling. */
   readonly fcNorm?: true;
+  /** The position embedding has slots for the patches only. */
+  readonly noEmbedClass?: true;
+  /** The output of each branch has a factor for each channel. */
+  readonly hasLayerScale?: true;
 }
 
 /** Geometry of a model that may have no head, as after pre-training. */
@@ -64,6 +68,7 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
   const distilled = first.names.has('dist_token');
+  const hasLayerScale = first.names.has('blocks.0.ls1.gamma');
   const fcNorm = last.names.has('fc_norm.weight');
 
   first.expect({ 'patch_embed.proj.bias': [width] });
@@ -76,10 +81,15 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     last.expect(headShapes('head_dist', width, classes));
   }
   for (const [i, stage] of all.entries()) {
-    for (let j = 0; j < depths[i]; j++) stage.expect(blockShapes(`blocks.${j}.`, width, hidden, qkvBias));
+    for (let j = 0; j < depths[i]; j++) {
+      stage.expect(blockShapes(`blocks.${j}.`, { width, hidden, qkvBias, hasLayerScale }));
+    }
+    if (!hasLayerScale) stage.forbid(/^blocks\.\d+\.ls[12]\.gamma$/);
     if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
   }
-  const imageSize = gridOf(first, width, classToken) * patchSize;
+  const { grid, isOfPatches } = gridOf(first, width, classToken);
+  const noEmbedClass = isOfPatches && (classToken || distilled);
+  const imageSize = grid * patchSize;
   const mlpRatio = hidden / width;
   return {
     imageSize,
@@ -93,6 +103,8 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     classToken,
     ...(distilled ? { distilled } : {}),
     ...(fcNorm ? { fcNorm } : {}),
+    ...(noEmbedClass ? { noEmbedClass } : {}),
+    ...(hasLayerScale ? { hasLayerScale } : {}),
   };
 }
 
@@ -100,7 +112,15 @@ function headShapes(name: string, width: number, classes: number): Record<string
   return { [`${name}.weight`]: [classes, width], [`${name}.bias`]: [classes] };
 }
 
-function blockShapes(prefix: string, width: number, hidden: number, qkvBias: boolean): Record<string, Shape> {
+interface BlockGeometry {
+  readonly width: number;
+  readonly hidden: number;
+  readonly qkvBias: boolean;
+  readonly hasLayerScale: boolean;
+}
+
+function blockShapes(prefix: string, geometry: BlockGeometry): Record<string, Shape> {
+  const { width, hidden, qkvBias, hasLayerScale } = geometry;
   const shapes: Record<string, Shape> = {
     'norm1.weight': [width],
     'norm1.bias': [width],
@@ -114,19 +134,24 @@ function blockShapes(prefix: string, width: number, hidden: number, qkvBias: boo
     'mlp.fc1.bias': [hidden],
     'mlp.fc2.weight': [width, hidden],
     'mlp.fc2.bias': [width],
+    ...(hasLayerScale ? { 'ls1.gamma': [width], 'ls2.gamma': [width] } : {}),
   };
   return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
 }
 
-/** Patches per side, from the slots of the position embedding without those of the special tokens. */
-function gridOf(stage: Lookup, width: number, classToken: boolean): number {
+/**
+ * Patches per side, from the slots of the position embedding: one for each patch, and usually one for each special token. A
+ * square number of slots has none for them, because n^2 - 1 is a square only for n = 1.
+ */
+function gridOf(stage: Lookup, width: number, classToken: boolean) {
   const [, slots] = stage.get('pos_embed', 3);
   stage.expect({ pos_embed: [1, slots, width] });
-  const patches = slots - Number(classToken) - Number(stage.names.has('dist_token'));
-  const grid = Math.round(Math.sqrt(patches));
-  if (grid < 1 || grid * grid !== patches)
-    throw stage.wrong('pos_embed', 'one position per patch of a square grid');
-  return grid;
+  const special = Number(classToken) + Number(stage.names.has('dist_token'));
+  const sideOf = (patches: number) => Math.round(Math.sqrt(patches));
+  const isSquare = (patches: number) => patches >= 1 && sideOf(patches) ** 2 === patches;
+  if (isSquare(slots - special)) return { grid: sideOf(slots - special), isOfPatches: special === 0 };
+  if (slots > special && isSquare(slots)) return { grid: sideOf(slots), isOfPatches: true };
+  throw stage.wrong('pos_embed', 'one position per patch of a square grid');
 }
 
 type Lookup = ReturnType<typeof lookup>;

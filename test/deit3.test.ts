@@ -1,0 +1,161 @@
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { describe, expect, test } from 'vitest';
+import { elementCount, type TensorData } from '../src/base/tensor-data.js';
+import { assemble } from '../src/method/assemble.js';
+import { readModelFile } from '../src/models/model-file/model-file.js';
+import { resnet } from '../src/models/resnet/resnet.js';
+import { type Blueprint, buildStage } from '../src/models/staged.js';
+import { vitGraph } from '../src/models/vit/onnx-graph.js';
+import { fitStem } from '../src/models/vit/position-embedding.js';
+import { type VitSection, vitConfigOf } from '../src/models/vit/section.js';
+import { type VitConfig, vit } from '../src/models/vit/vit.js';
+import { weightsOf } from '../src/nn/weights.js';
+import { writeOnnx } from '../src/onnx/write.js';
+import { modelOfCheckpoint } from '../src/phase/start/model-of-checkpoint.js';
+import { blueprintOf } from '../src/recipe/recipe-model.js';
+import { noGrad } from '../src/torch/autograd.js';
+import { fillNormal, zeros } from '../src/torch/ops.js';
+import { Generator } from '../src/torch/random.js';
+import { scope } from '../src/torch/scope.js';
+import { fromData } from '../src/torch/tensor.js';
+import { readSafetensors, writeSafetensors } from '../src/weights/safetensors/safetensors.js';
+import { cli, temporaryFolder } from './cli-support.js';
+import { maxDifference, numbers } from './support.js';
+
+const folder = temporaryFolder();
+// What test/fixtures/make-deit3.py has made: models of timm, and its logits.
+const { tensors } = readSafetensors('test/fixtures/deit3.safetensors');
+const named = (name: string) => tensors.get(name) as TensorData;
+
+function timmFile(name: string): string {
+  const path = join(folder, `${name}.safetensors`);
+  const prefix = `${name}.model.`;
+  const model = [...tensors].filter(([key]) => key.startsWith(prefix));
+  writeSafetensors(path, new Map(model.map(([key, tensor]) => [key.slice(prefix.length), tensor])));
+  return path;
+}
+
+async function known(path: string) {
+  const file = await readModelFile(path);
+  const settings = ['model.heads=4'];
+  return { file, ...modelOfCheckpoint({ file, manifest: undefined }, { settings }) };
+}
+
+describe.each([
+  ['deit3', { noEmbedClass: true, layerScale: 1e-5 }],
+  ['layer_scale', { layerScale: 1e-5 }],
+  ['no_embed_class', { noEmbedClass: true }],
+] as const)("timm's model with %s", (name, expected) => {
+  test("computes timm's logits", async () => {
+    const { file, recipe, depths } = await known(timmFile(name));
+    const config = vitConfigOf(recipe.model as VitSection, 'test');
+    expect({ noEmbedClass: config.noEmbedClass, layerScale: config.layerScale }).toEqual({
+      noEmbedClass: undefined,
+      layerScale: undefined,
+      ...expected,
+    });
+    const generator = new Generator();
+    const stages = file.stages.map((weights) => ({ weights, source: 'file' }));
+    const model = assemble(blueprintOf(recipe), depths, stages, { device: 'cpu', dtype: 'F32', generator });
+    const pass = { training: false, generator, key: [] };
+    const logits = scope(() =>
+      noGrad(() => Array.from(model.forward(fromData(named('images')), pass).toFloat32Array())),
+    );
+    expect(maxDifference(logits, numbers(named(`${name}.logits`)))).toBeLessThan(1e-5);
+  });
+
+  test('computes them as an ONNX model too', async () => {
+    const { file, recipe } = await known(timmFile(name));
+    const path = join(folder, `${name}.onnx`);
+    const graph = vitGraph(vitConfigOf(recipe.model as VitSection, 'test'), file.stages[0], 'file');
+    writeOnnx(path, { graph, producer: { name: 'test', version: '0' }, metadata: {} });
+    const session = await InferenceSession.create(path, { logSeverityLevel: 3 });
+    const images = new Tensor('float32', Float32Array.from(numbers(named('images'))), [2, 3, 16, 16]);
+    const { logits } = await session.run({ pixels: images });
+    const theirs = numbers(named(`${name}.logits`));
+    expect(maxDifference(Array.from(logits.data as Float32Array), theirs)).toBeLessThan(1e-5);
+  });
+
+  test('is converted to ours and back to timm, tensor for tensor', async () => {
+    const from = timmFile(name);
+    const [ours, timm] = ['ours', 'timm'].map((to) => join(folder, `${name}.${to}.safetensors`));
+    const heads = ['--set', 'model.heads=4'];
+    expect(await cli(['convert', from, ours, '--to', 'deep-incubation', ...heads])).toMatchObject({
+      code: 0,
+    });
+    expect(await cli(['convert', ours, timm, '--to', 'timm'])).toMatchObject({ code: 0 });
+    const [a, b] = [await readModelFile(from), await readModelFile(timm)];
+    expect(new Map([...b.stages[0]].sort())).toEqual(new Map([...a.stages[0]].sort()));
+  });
+});
+
+const VIT: VitConfig = {
+  imageSize: 16,
+  patchSize: 4,
+  channels: 3,
+  classes: 5,
+  width: 16,
+  depth: 4,
+  heads: 4,
+  mlpRatio: 2,
+  qkvBias: true,
+  layerNormEps: 1e-6,
+  classToken: true,
+};
+
+test('the cost counts the parameters of DeiT-III', () => {
+  const blueprint = vit({ ...VIT, layerScale: 1e-5, noEmbedClass: true });
+  const { stem, head, ...cost } = blueprint.cost;
+  const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
+  const stage = buildStage(blueprint, { depths: [4] }, 0, context);
+  const count = [...stage.parameters()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  expect(stem.parameters + 4 * cost.block({ from: 0, to: 1 }).parameters + head.parameters).toBe(count);
+  const weights = weightsOf(stage);
+  expect(numbers(weights.get('blocks.3.ls2.gamma') as TensorData)).toEqual(Array(16).fill(Math.fround(1e-5)));
+  expect(weights.get('pos_embed')?.shape).toEqual([1, 16, 16]);
+  const larger = fitStem(weights, { ...VIT, noEmbedClass: true, imageSize: 32 }, 'test');
+  expect(larger.get('pos_embed')?.shape).toEqual([1, 64, 16]);
+  stage.free();
+});
+
+const ZERO: [string, Blueprint, Blueprint][] = [
+  ['a ViT', vit({ ...VIT, zeroInit: true }), vit({ ...VIT, zeroInit: true, depth: 1 })],
+  [
+    'a ResNet',
+    resnet({
+      imageSize: 16,
+      channels: 3,
+      classes: 5,
+      blocks: [5],
+      widths: [8],
+      shortcut: 'A',
+      zeroInit: true,
+    }),
+    resnet({
+      imageSize: 16,
+      channels: 3,
+      classes: 5,
+      blocks: [1],
+      widths: [8],
+      shortcut: 'A',
+      zeroInit: true,
+    }),
+  ],
+];
+
+test.each(ZERO)('with zero initialisation the blocks of %s are the identity', (_, deep, shallow) => {
+  const generator = new Generator().seed(['zero']);
+  const context = { device: 'cpu', dtype: 'F32', generator } as const;
+  const model = assemble(deep, [deep.depth], null, context);
+  const stem = weightsOf(model.stages[0]);
+  const own = [...stem].filter(([name]) => !/^blocks\.[1-9]/.test(name));
+  const one = assemble(shallow, [1], [{ weights: new Map(own), source: 'test' }], context);
+  const images = zeros([3, 3, 16, 16]);
+  fillNormal(images, 0, 1, generator);
+  const [a, b] = [model, one].map((each) =>
+    noGrad(() => each.forward(images, { training: false, generator, key: [] })).toFloat32Array(),
+  );
+  expect(maxDifference([...a], [...b])).toBeLessThan(1e-6);
+  expect(Math.max(...a.map(Math.abs))).toBeGreaterThan(1e-3);
+});
