@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -185,6 +186,13 @@ describe('the command line itself', () => {
     expect(stdout).toContain('Exit status');
     const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
     expect(await cli(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test.each([60, 80])('a limit of %i open files is named, not taken for a defect', (limit) => {
+    const line = `ulimit -n ${limit}; exec "$0" dist/cli/main.js run ${recipe} --out ${at(`limit-${limit}`)} --only PT --quiet`;
+    const { stderr } = spawnSync('sh', ['-c', line, process.execPath], { encoding: 'utf8' });
+    expect(stderr).not.toContain('may be a defect');
+    expect(stderr).toMatch(/^error: Too many files are open: .*\n {2}hint: Raise the limit with `ulimit -n/m);
   });
 
   test('a reader that goes away ends it quietly', async () => {

@@ -120,7 +120,11 @@ describe('names survive', () => {
     const labels = Object.fromEntries(NAMES.map((name, i) => [String(i), name]));
     const ids = Object.fromEntries(NAMES.map((name, i) => [name, i]));
     expect(json('hf/config.json')).toMatchObject({ id2label: labels, label2id: ids });
-    expect(await result('export', MODEL, at('named.onnx'))).toMatchObject({ class_names: true });
+    const exported = await result('export', MODEL, at('named.onnx'));
+    expect(exported).toMatchObject({ class_names: true });
+    expect(exported.stderr).toMatch(/^checkpoint: \S+ \(latest, step 36, /m);
+    const best = await result('convert', join(MODEL, 'best'), at('best.safetensors'), '--to', 'timm');
+    expect(best.stderr).toMatch(/^checkpoint: \S+ \(best, step 36\)/m);
     expect(readFileSync(at('named.onnx')).includes(JSON.stringify(NAMES))).toBe(true);
     const shown = await cli(['inspect', MODEL]);
     expect(shown.stdout).toMatch(/class names +0 = 001\.ant, 1 = 002\.bee, 2 = 003\.cat \(/);

@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from './cli-support.js';
+import { tarOf } from './fixtures/data-fixture.js';
 import { goldenPath } from './support.js';
 
 const folder = temporaryFolder();
@@ -62,6 +63,29 @@ describe('eval', () => {
     expect([all.code, all.stderr]).toEqual([2, expect.stringMatching(/has 3 classes, but the model has 10/)]);
     const wrong = await evaluate(data, '--split', 'dev');
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/train, val, test, all/)]);
+  });
+});
+
+describe('shards', () => {
+  /** A shard of golden images, as `<part>-0.tar`. */
+  function writeShard(part: string, names: readonly string[]): void {
+    const files = names.flatMap((name, i): [string, Buffer | string][] => [
+      [`${i}.png`, readFileSync(goldenPath(`png/${name}`))],
+      [`${i}.cls`, /_y(\d)/.exec(name)?.[1] ?? ''],
+    ]);
+    mkdirSync(data, { recursive: true });
+    writeFileSync(join(data, `${part}-0.tar`), tarOf(...files));
+  }
+
+  test('of train and TEST alone: refused, until the part is named', async () => {
+    writeShard('train', images.slice(0, 4));
+    writeShard('TEST', images);
+    const { code, stderr } = await evaluate(data);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('it has train and test\n')]);
+    const expected = JSON.parse((await evaluate(goldenPath('png'))).stdout);
+    const found = JSON.parse((await evaluate(data, '--split', 'test')).stdout);
+    expect([found.images, found.top1, found.loss]).toEqual([16, expected.top1, expected.loss]);
+    expect(JSON.parse((await evaluate(data, '--split', 'train')).stdout).images).toBe(4);
   });
 });
 

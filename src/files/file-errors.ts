@@ -5,6 +5,8 @@ import { tooManyFiles } from './open-files.js';
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
 const OPEN_FILES = new Set(['EMFILE', 'ENFILE']);
+/** With fewer, the modules of a command cannot all be loaded. */
+const FEW_FILES = 256;
 const GONE = 'The folder may have been deleted or moved, or its disk removed. It is not created again.';
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
 
@@ -44,8 +46,18 @@ export function asLostResource(error: unknown): unknown {
 
 /** A `RunError` if the error, or one that it wraps, is about too many open files; else undefined. */
 export function tooManyOpen(error: unknown): RunError | undefined {
-  if (error instanceof RunError || !OPEN_FILES.has(systemCode(error))) return undefined;
-  return tooManyFiles(errorText(error), error);
+  if (error instanceof RunError) return undefined;
+  const code = systemCode(error);
+  // Node does not find a module whose package.json it could not open.
+  const limit = code === 'ERR_MODULE_NOT_FOUND' ? openFilesLimit() : Number.POSITIVE_INFINITY;
+  if (limit < FEW_FILES) return tooManyFiles(`the limit is ${limit} (${errorText(error)})`, error);
+  return OPEN_FILES.has(code) ? tooManyFiles(errorText(error), error) : undefined;
+}
+
+/** Read from Node's report, which opens no file. */
+function openFilesLimit(): number {
+  const report: unknown = process.report.getReport();
+  return Number(Object(report).userLimits?.open_files?.soft);
 }
 
 /** @throws RunError if the run folder no longer exists */
