@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { gunzipSync } from 'node:zlib';
 import type { DataIdentity, Part, SplitIdentity } from './identity.js';
 
@@ -49,8 +50,8 @@ function renamedClasses(before: KnownData, now: KnownData): Map<string, string> 
 }
 
 /** The training images of each class: their names without the class, and their sizes. */
-function contentByClass({ list }: KnownData): Map<string, string> | undefined {
-  const images = parsed(list('train'));
+function contentByClass({ identity, list }: KnownData): Map<string, string> | undefined {
+  const images = parsed(list('train'), identity.train.images);
   if (images === undefined) return undefined;
   const found = new Map<string, string[]>();
   for (const { name, className, bytes } of images.values()) {
@@ -98,7 +99,8 @@ function splitChanges(
 ): string[] {
   const [was, is] = [before.identity[split], now.identity[split]];
   if (was.digest === is.digest) return [];
-  const [old, current] = [parsed(before.list(split), renamed), parsed(now.list(split))];
+  const old = parsed(before.list(split), was.images, renamed);
+  const current = parsed(now.list(split), is.images);
   if (old === undefined || current === undefined) return countChanges(split, before.identity, now.identity);
   const added = [...current.keys()].filter((name) => !old.has(name));
   const gone = [...old.keys()].filter((name) => !current.has(name));
@@ -154,23 +156,36 @@ interface ListedImage {
   readonly bytes: number;
 }
 
-/** The images of a list by name, with new class names instead of old ones. */
+/** The images of a list by name, with new class names instead of old ones. Undefined if the list is missing or damaged. */
 function parsed(
   list: Uint8Array | undefined,
+  count: number,
   renamed: ReadonlyMap<string, string> = new Map(),
 ): Map<string, ListedImage> | undefined {
-  if (list === undefined) return undefined;
-  const text = gunzipSync(list);
+  const text = list && unpacked(list, count);
+  if (text === undefined) return undefined;
   const images = new Map<string, ListedImage>();
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf(0x0a, at);
     const [bytes, was, path] = text.toString('utf8', at, end).split('\t');
+    if (end < 0 || path === undefined) return undefined;
     const className = renamed.get(was) ?? was;
     const name = className !== was && path.startsWith(`${was}/`) ? className + path.slice(was.length) : path;
     images.set(name, { name, className, bytes: Number(bytes) });
     at = end + 1;
   }
   return images;
+}
+
+/** Longer than any line of a list. */
+const MOST_LINE = 16_384;
+
+function unpacked(list: Uint8Array, count: number): Buffer | undefined {
+  try {
+    return gunzipSync(list, { maxOutputLength: Math.min(MOST_LINE * (count + 1), constants.MAX_LENGTH) });
+  } catch {
+    return undefined;
+  }
 }
 
 function some(names: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Dataset } from '../dataset.js';
 import { type DataPlace, dataIdentity, imageList } from './identity.js';
@@ -78,4 +78,17 @@ test('the list is text, one image a line; without it the classes with other numb
 test('names in another Unicode normalisation are the same', () => {
   const named = (name: string): Dataset => ({ ...pixels([0]), classes: [name, 'b'] });
   expect(changes(known(named('caf\u00e9'), idx), known(named('cafe\u0301'), idx))).toEqual([]);
+});
+
+test.each([
+  ['unpacks to far more than its images', gzipSync(Buffer.alloc(2 ** 26, 'a'))],
+  ['is not compressed', Buffer.from('2\ta\timage 0\n')],
+  ['is cut off', imageList(pixels([0, 1, 0]), idx).subarray(0, 25)],
+  ['has other lines', gzipSync('2 a image\n')],
+  ['lacks its last line feed', gzipSync('2\ta\timage 0')],
+])('a list that %s is as good as none', (_, list) => {
+  const before = { ...known(pixels([0, 1, 0]), idx), list: () => list };
+  expect(changes(before, known(pixels([0, 1]), idx))).toEqual([
+    'train: 2 images instead of 3: "a" 1 instead of 2',
+  ]);
 });
