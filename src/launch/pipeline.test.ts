@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { planRun } from './plan-recipe.js';
 // A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
 // that has a companion in MEET it ends only after that has started: so the two are under way together.
 const FAKE = `
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 const [run, phase, , threads] = process.argv.slice(2);
 const note = (what) => appendFileSync(run + '/order', what + ' ' + phase + ' ' + threads + '\\n');
 note('start');
@@ -29,6 +29,7 @@ mkdirSync(run + '/' + phase, { recursive: true });
 note('end');
 writeFileSync(run + '/' + phase + '/result.json', JSON.stringify({ phase, ...zeros, parameters: 0, trained_parameters: 0, memory_bytes: 0 }));
 if (process.env.SPOIL === phase) rmSync(run + '/PT/result.json');
+if (process.env.GONE === phase) renameSync(run, run + '-gone');
 process.disconnect();
 `;
 
@@ -41,7 +42,8 @@ afterEach(() => {
   delete process.env.FAIL;
   delete process.env.SPOIL;
   delete process.env.MEET;
-  rmSync(runDir, { recursive: true });
+  delete process.env.GONE;
+  for (const folder of [runDir, `${runDir}-gone`]) rmSync(folder, { recursive: true, force: true });
 });
 
 function run(parallel: 'auto' | number, only?: PhaseName[]) {
@@ -128,3 +130,15 @@ test('a result that vanishes while others still need it: a clear end, not a wait
   await expect(failure).rejects.toThrow(InputError);
   await expect(failure).rejects.toThrow('MT/1 starts from PT, not done yet');
 });
+
+test.each(['PT', 'MT/1', 'E2E'])(
+  'a run folder that is gone once %s has ended is named, and does not come back',
+  async (phase) => {
+    process.env.GONE = phase;
+    const failure = await run(1).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RunError);
+    expect(String((failure as RunError).message)).toMatch(new RegExp(`${runDir}.* is not there any more`));
+    expect((failure as RunError).hint).toContain('Was the folder deleted');
+    expect(existsSync(runDir)).toBe(false);
+  },
+);
