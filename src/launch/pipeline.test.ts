@@ -137,8 +137,8 @@ test.each(['PT', 'MT/1', 'E2E'])(
     process.env.GONE = phase;
     const failure = await run(1).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(RunError);
-    expect(String((failure as RunError).message)).toMatch(new RegExp(`${runDir}.* is not there any more`));
-    expect((failure as RunError).hint).toContain('Was the folder deleted');
+    expect(String((failure as RunError).message)).toMatch(new RegExp(`${runDir}.* no longer exists`));
+    expect((failure as RunError).hint).toContain('may have been deleted');
     expect(existsSync(runDir)).toBe(false);
   },
 );
