@@ -101,7 +101,7 @@ test.each([1, 2])('what a phase of %i processes starts from', async (size) => {
 interface Learner {
   readonly name: string;
   readonly phase: string;
-  /** Changes of the recipe for a phase that has not begun. `from`: the checkpoint that it learns from. */
+  /** Changes of the recipe for a phase that has not begun. `from`: the phase's folder that it learns from. */
   readonly phases: (from: string) => object;
   /** The phase's folder that it learns from. */
   readonly from: (run: string) => string;
@@ -112,7 +112,7 @@ const learners: readonly Learner[] = [
     name: 'a teacher',
     phase: 'FT',
     phases: (teacher) => ({ FT: { epochs: 1, distill: { teacher, normalise: 'own' } } }),
-    from: () => join(halfway, 'PT'),
+    from: () => join(modules, 'PT'),
   },
   {
     name: 'the meta model that a module imitates',
@@ -132,7 +132,7 @@ test.each(learners.flatMap((learner) => [1, 2].map((size) => ({ ...learner, size
     const folder = from(run);
     const checkpoint = join(folder, 'checkpoints', String(newestStep(folder)));
     const written = JSON.parse(readFileSync(path, 'utf8'));
-    writeFileSync(path, JSON.stringify({ ...written, phases: { ...written.phases, ...phases(checkpoint) } }));
+    writeFileSync(path, JSON.stringify({ ...written, phases: { ...written.phases, ...phases(folder) } }));
     const counted = counting(`${phase.replace('/', '-')}-learns-${size}`);
     for (const { code, stderr } of await trained(run, phase, size, counted)) expect(code, stderr).toBe(0);
     const file = join(checkpoint, 'model.safetensors');

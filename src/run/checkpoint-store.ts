@@ -166,6 +166,13 @@ export function wholeModel(
   return 'manifest' in found ? { checkpoint: { step, folder, manifest: found.manifest } } : found;
 }
 
+/** `wholeModel` without reading the weights: only their presence and size are checked. */
+export function presentModel(phaseFolder: string, step: number): Checkpoint | undefined {
+  const { folder } = placeOf(phaseFolder, step);
+  const found = verify(folder, [MODEL], sizeDamage);
+  return 'manifest' in found ? { step, folder, manifest: found.manifest } : undefined;
+}
+
 /** A checkpoint with its tensors, which were verified against its manifest. */
 export interface LoadedCheckpoint extends Checkpoint {
   readonly model: Tensors;

@@ -7,6 +7,7 @@ import {
   latestCheckpoint,
   loadLatest,
   loadModel,
+  presentModel,
   wholeModel,
 } from './checkpoint-store.js';
 import { readResult } from './run-folder.js';
@@ -32,6 +33,21 @@ export function finalCheckpoint(path: string): CheckpointSearch {
 }
 
 /**
+ * `finalCheckpoint` for a caller that verifies the weights while it reads them: those of a phase that is done are not read
+ * here.
+ * @throws LostWeights as `finalCheckpoint`, if the checkpoint is missing or has the wrong size
+ */
+export function claimedCheckpoint(path: string): CheckpointSearch {
+  const phaseFolder = withoutSlash(path);
+  const { runDir, phase } = placeOf(phaseFolder);
+  const result = readResult(runDir, phase);
+  const checkpoint = result && presentModel(phaseFolder, result.steps);
+  return checkpoint === undefined ? finalCheckpoint(path) : { checkpoint, skipped: [] };
+}
+
+const withoutSlash = (path: string) => path.replace(/(?<=.)\/+$/, '');
+
+/**
  * `finalCheckpoint` with its weights; reads the file only once.
  * @throws LostWeights as `finalCheckpoint`
  */
@@ -49,7 +65,7 @@ function finalOf<C>(
   latest: (phaseFolder: string) => Found<C>,
   ofStep: (phaseFolder: string, step: number) => { readonly checkpoint: C } | { readonly reason: string },
 ): Found<C> {
-  const phaseFolder = path.replace(/(?<=.)\/+$/, '');
+  const phaseFolder = withoutSlash(path);
   const { runDir, phase } = placeOf(phaseFolder);
   const result = readResult(runDir, phase);
   if (result === undefined) return latest(phaseFolder);

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../../models/model-file/model-file.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
-import { finalCheckpoint } from '../../run/finished-phase.js';
+import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
 import { readJson } from '../../run/run-folder.js';
 import { FOLDER_WEIGHTS } from '../../weights/folder-weights.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
@@ -66,7 +66,24 @@ export async function readCheckpointFile(
 ): Promise<CheckpointFile> {
   const { note = () => {}, download = localCheckpoint, weights } = options;
   const isOnHub = isHubName(name);
-  const place = findWeights(isOnHub ? await download(name) : name, note);
+  const local = isOnHub ? await download(name) : name;
+  const notes: string[] = [];
+  const place = findWeights(local, (line) => notes.push(line), claimedCheckpoint);
+  try {
+    const read = await readPlace(place, weights);
+    for (const line of notes) note(line);
+    return { name: isOnHub ? name : place, ...read };
+  } catch (error) {
+    // If it is a phase's folder, this error says what is lost, and what can be used instead.
+    if (error instanceof InputError) findWeights(local, () => {}, finalCheckpoint);
+    throw error;
+  }
+}
+
+async function readPlace(
+  place: string,
+  weights: ReadModelOptions['weights'],
+): Promise<Omit<CheckpointFile, 'name'>> {
   const hash = createHash('sha256');
   const file = await readModelFile(place, { weights, seen: (bytes) => hash.update(bytes) });
   const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
@@ -80,13 +97,13 @@ export async function readCheckpointFile(
       hint: 'use another checkpoint of the run, or restore this one from a copy',
     });
   }
-  return { name: isOnHub ? name : place, file, manifest: isOurs ? readManifest(beside) : undefined };
+  return { file, manifest: isOurs ? readManifest(beside) : undefined };
 }
 
 /** Files that identify a folder as a model: one of our checkpoints, or a Hugging Face model. */
 const MODEL_FILES = [...FOLDER_WEIGHTS, 'config.json'];
 
-function findWeights(given: string, note: (line: string) => void): string {
+function findWeights(given: string, note: (line: string) => void, find: typeof finalCheckpoint): string {
   const { path, which } = checkpointPlace(given) ?? { path: given, which: 'latest' };
   if (which === 'best') {
     const best = requireBest(path);
@@ -101,7 +118,7 @@ function findWeights(given: string, note: (line: string) => void): string {
       hint: 'give the folder of a phase, such as runs/x/FT, a checkpoint, such as runs/x/FT/checkpoints/100, or a .safetensors or .pth file',
     });
   }
-  const { checkpoint, skipped } = finalCheckpoint(path);
+  const { checkpoint, skipped } = find(path);
   for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
   if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
   note(choiceLine(path, which, checkpoint));
