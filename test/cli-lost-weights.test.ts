@@ -43,7 +43,7 @@ function flipBit(path: string): void {
 const DAMAGE: Record<string, [damage: (folder: string) => void, reason: string]> = {
   'a flipped bit': [
     (folder) => flipBit(join(folder, 'model.safetensors')),
-    'model.safetensors differs from manifest.json',
+    'the hash of model.safetensors differs from manifest.json',
   ],
   'a truncated file': [
     (folder) => truncateSync(join(folder, 'model.safetensors'), 1000),
@@ -156,7 +156,7 @@ test('a checkpoint that is named is compared with its manifest', async () => {
   flipBit(join(checkpoint(run, 'FT'), 'model.safetensors'));
   const { code, stderr } = await cli(['eval', checkpoint(run, 'FT'), '--data', at('images')]);
   expect(stderr).toBe(
-    `error: ${checkpoint(run, 'FT')}: the checkpoint is damaged: model.safetensors differs from manifest.json\n` +
+    `error: ${checkpoint(run, 'FT')}: the checkpoint is damaged: the hash of model.safetensors differs from manifest.json\n` +
       '  hint: use another checkpoint of the run, or restore this one from a copy\n',
   );
   expect(code).toBe(2);
