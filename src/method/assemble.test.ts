@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { TINY } from '../../test/tiny-vit.js';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { StagedModel } from '../models/staged.js';
@@ -11,19 +12,7 @@ import { scope } from '../torch/scope.js';
 import { assemble, type StageWeights } from './assemble.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
 
-const blueprint = vit({
-  imageSize: 8,
-  patchSize: 4,
-  channels: 1,
-  classes: 3,
-  width: 8,
-  depth: 4,
-  heads: 2,
-  mlpRatio: 2,
-  qkvBias: true,
-  layerNormEps: 1e-6,
-  classToken: true,
-});
+const blueprint = vit(TINY);
 const generator = new Generator();
 const context = { device: 'cpu', dtype: 'F32', generator } as const;
 const META = [1, 1, 1];

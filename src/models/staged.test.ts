@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { goldenJson } from '../../test/support.js';
+import { TINY } from '../../test/tiny-vit.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import { noGrad } from '../torch/autograd.js';
 import { fillNormal, zeros } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { buildStage, dropPathRates, type Pass, type Regime, Stage, StagedModel } from './staged.js';
-import { type VitConfig, vit } from './vit/vit.js';
+import { vit } from './vit/vit.js';
 
 interface Rates {
   readonly divided_depths: number[];
@@ -41,19 +42,6 @@ describe('drop-path rates', () => {
   });
 });
 
-const TINY: VitConfig = {
-  imageSize: 8,
-  patchSize: 4,
-  channels: 1,
-  classes: 3,
-  width: 8,
-  depth: 4,
-  heads: 2,
-  mlpRatio: 2,
-  qkvBias: true,
-  layerNormEps: 1e-6,
-  classToken: true,
-};
 const generator = new Generator().seed(['staged']);
 const context = { device: 'cpu', dtype: 'F32', generator } as const;
 const images = zeros([16, 1, 8, 8]);

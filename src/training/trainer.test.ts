@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { TINY } from '../../test/tiny-vit.js';
 import { InputError, RunError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
@@ -6,7 +7,7 @@ import type { Batch } from '../data/loader/batch.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import type { StagedModel } from '../models/staged.js';
-import { type VitConfig, vit } from '../models/vit/vit.js';
+import { vit } from '../models/vit/vit.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import { classification } from '../tasks/classification/classification.js';
 import { tensorOperator } from '../torch/operator.js';
@@ -19,19 +20,6 @@ import { stepCosine } from './schedule.js';
 import type { StepReport } from './step-values.js';
 import { type TrainOptions, train } from './trainer.js';
 
-const TINY: VitConfig = {
-  imageSize: 8,
-  patchSize: 4,
-  channels: 1,
-  classes: 3,
-  width: 8,
-  depth: 4,
-  heads: 2,
-  mlpRatio: 2,
-  qkvBias: true,
-  layerNormEps: 1e-6,
-  classToken: true,
-};
 const STEPS = 6;
 
 /** A hybrid whose drop path is on in trained and frozen stages. */
