@@ -137,6 +137,6 @@ test("a model of one's own is saved and read; a constant in a #private field is 
   expect([...nn.weightsOf(again).keys()]).toContain('stages.1.blocks.2.steps.1.weight');
   expect([...nn.weightsOf(again).keys()].filter((name) => name.includes('half'))).toEqual([]);
   const other = di.assemble(dense, [2, 2], null, context());
-  expect(() => di.assemble(dense, [2, 2], stages, context())).toThrow(/own.safetensors, stage 0 lacks/);
+  expect(() => di.assemble(dense, [2, 2], stages, context())).toThrow(/own.safetensors, stage 0 has no/);
   other.free();
 });
