@@ -48,10 +48,12 @@ test('a recipe that is a device, extends one, is a pipe or has 300,000 keys', as
 test('YAML whose aliases multiply, and a key that is duplicated', async () => {
   const rows = Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
   writeFileSync(at('bomb.yaml'), ['a0: &a0 [x]', ...rows].join('\n'));
-  expect(await refused('plan', at('bomb.yaml'))).toContain('bomb.yaml is not YAML: Excessive alias count');
+  expect(await refused('plan', at('bomb.yaml'))).toContain(
+    'bomb.yaml is not valid YAML: Excessive alias count',
+  );
   writeFileSync(at('deep.yaml'), '['.repeat(200_000));
   expect(await refused('plan', at('deep.yaml'))).toContain(
-    'deep.yaml is not YAML: it is nested deeper than 200',
+    'deep.yaml is not valid YAML: it is nested deeper than 200',
   );
   writeFileSync(at('twice.yaml'), 'seed: 1\nname: a\nseed: 2\n');
   expect(await refused('plan', at('twice.yaml'))).toContain('Map keys must be unique: seed at line 3');

@@ -48,10 +48,14 @@ describe('recipes', () => {
     [
       'more images a step than there are',
       ['--set', 'training.batch_size=64'],
-      'a step takes 64 images, an epoch has 16',
+      'a step takes 64 images, but an epoch has only 16',
     ],
     ['an unknown phase', ['--only', 'PT,MT/7'], 'tiny has no phase MT/7'],
-    ['a phase whose beginnings are missing', ['--only', 'FT'], 'FT starts from MT/0, MT/1, not done yet'],
+    [
+      'a phase whose beginnings are missing',
+      ['--only', 'FT'],
+      'FT starts from MT/0, MT/1, which is not done',
+    ],
   ])('%s', async (_, args, message) => {
     expectInputError(await cli(['run', recipe, '--out', at('run'), ...args]), message);
   });

@@ -74,7 +74,7 @@ data: { format: fashion-mnist }
   expect(wide.stderr).toMatch(/stage 0: \S+ has shape \[.*64.*\], but the model needs \[.*32.*\]/);
   const deep = await evaluate('FT', '--recipe', recipe, '--set', 'model.depth=12');
   expect(deep).toMatchObject({ code: 2, stdout: '' });
-  expect(deep.stderr).toContain('stages of 2 2 2 2 blocks, no model of golden has');
+  expect(deep.stderr).toContain('stages of 2 2 2 2 blocks, which no model of golden has');
 });
 
 test('what weights do not tell is asked for', async () => {

@@ -91,14 +91,14 @@ test('unpack refuses a module of another meta model, one that is there, and work
   const refused = await cli(['unpack', strange, '--into', home, '--replace']);
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain(
-    `MT/1 was incubated against the meta model ${its}, that of ${home} is ${own}`,
+    `MT/1 was incubated against the meta model ${its}, but that of ${home} is ${own}`,
   );
   expect(refused.stderr).toContain('--force');
 
   const twice = await cli(['unpack', module, '--into', home]);
   expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} has MT/1 already`) });
   const full = await cli(['unpack', work, '--into', home]);
-  expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} is there already`) });
+  expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} already exists`) });
   const nowhere = await cli(['unpack', module]);
   expect(nowhere).toMatchObject({
     code: 2,
@@ -161,7 +161,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   const tooLarge = await cli(['redo', run, 'MT/1', '--set', 'phases.modules.1.batch_size=1000']);
   expect(tooLarge).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('MT/1: a step takes 1000 images'),
+    stderr: expect.stringContaining('MT/1: a step needs 1000 images'),
   });
   expect(existsSync(join(run, 'previous'))).toBe(false);
 

@@ -98,7 +98,11 @@ test('what is there is overwritten with --force alone', async () => {
 
 test.each<[string, string[], string]>([
   ['unknown heads', [], 'the number of attention heads is unknown'],
-  ['names that are not the classes', [...HEADS, '--classes', 'package.json'], 'names, the model 10 classes'],
+  [
+    'names that are not the classes',
+    [...HEADS, '--classes', 'package.json'],
+    'names, but the model has 10 classes',
+  ],
   ['names that are not there', [...HEADS, '--classes', 'none.txt'], '--classes: none.txt does not exist'],
   ['a recipe that is not there', ['--recipe', 'none.yaml'], 'none.yaml'],
 ])('%s: an error, and no file', async (_, args, message) => {

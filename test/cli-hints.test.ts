@@ -57,7 +57,7 @@ test('a phase that holds the checkpoint of another', async () => {
   const result = JSON.parse(readFileSync(join(run, 'MT/1/result.json'), 'utf8'));
   writeFileSync(join(run, 'MT/1/result.json'), JSON.stringify({ ...result, phase: 'MT/1' }));
   const stderr = await refused('run', run);
-  expect(stderr).toContain('MT/1 holds a checkpoint of MT/0');
+  expect(stderr).toContain('MT/1 contains a checkpoint of MT/0');
   expect(printed(stderr, 'redo')).toEqual(['redo', run, 'MT/1']);
   await runs(...printed(stderr, 'redo'), '--quiet');
 });
@@ -71,7 +71,7 @@ test('a module of another depth than the recipe', async () => {
     JSON.stringify({ ...rest, model: { ...model, depth: 5 }, incubation: { depths: [2, 3] } }),
   );
   const stderr = await refused('run', run);
-  expect(stderr).toContain('MT/1 has stages of 1,2 blocks, the recipe says 1,3');
+  expect(stderr).toContain('MT/1 has stages of 1,2 blocks, but the recipe says 1,3');
   await runs(...printed(stderr, 'redo'), '--quiet');
 });
 
@@ -105,7 +105,7 @@ test('a setting that changes other phases, and phases that are missing', async (
     '--set',
     'phases.FT.epochs=2',
   );
-  expect(other).toContain('these settings would change MT/0, MT/1 too, not FT alone');
+  expect(other).toContain('these settings would also change MT/0, MT/1 too, not FT alone');
   const settings = ['--set', 'phases.MT.epochs=2', '--set', 'phases.FT.epochs=2'];
   expect(printed(other, 'redo')).toEqual(['redo', run, 'PT', ...settings]);
   // Another recipe: the phases that it changes have PT in common.

@@ -61,14 +61,14 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   const lost = (run: string, phase: Phase) =>
     `${join(run, phase)} is done after ${LAST[phase]} steps, but its checkpoint of step ${LAST[phase]} cannot be used: ${checkpoint(run, phase)}: ${reason}`;
 
-  test('of PT before MT: the missing steps are trained again, the run ends as if nothing had been', async () => {
+  test('of PT before MT: the missing steps are repeated, the run ends as if nothing had been', async () => {
     const run = copy(`PT ${name}`, 'MT', 'FT');
     damage(checkpoint(run, 'PT'));
     // All of it once.
     const phases = (name === 'a flipped bit' ? Object.keys(LAST) : ['PT', 'MT/0']) as Phase[];
     const { code, stderr } = await cli(['run', run, '--only', phases.join()]);
     expect(stderr).toContain(lost(run, 'PT'));
-    expect(stderr).toContain('The steps after 12 are trained again.');
+    expect(stderr).toContain('The steps after 12 are repeated.');
     expect(code).toBe(0);
     for (const phase of phases) {
       expect(modelOf(run, phase).equals(modelOf(whole, phase)), phase).toBe(true);
@@ -113,7 +113,7 @@ test('of a module before FT', async () => {
   const run = copy('module', 'FT');
   flipBit(join(checkpoint(run, 'MT/0'), 'model.safetensors'));
   const { code, stderr } = await cli(['run', run]);
-  expect(stderr).toContain('The steps after 4 are trained again.');
+  expect(stderr).toContain('The steps after 4 are repeated.');
   expect(code).toBe(0);
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
 }, 180_000);
@@ -178,6 +178,8 @@ test('modules that are trained together have the same frozen stages, or are refu
   expect(await cli(['run', together, '--out', strange, '--only', 'PT', ...other])).toMatchObject({ code: 0 });
   cpSync(join(strange, 'PT'), join(run, 'PT'), { recursive: true });
   const { code, stderr } = await cli(['run', run, '--only', 'MT/1,MT/2']);
-  expect(stderr).toMatch(/error: MT\/[12] has another frozen stage 0 than the modules trained beside it/);
+  expect(stderr).toMatch(
+    /error: MT\/[12] has another frozen stage 0 than the modules trained together with it/,
+  );
   expect(code).toBe(2);
 }, 180_000);

@@ -106,7 +106,7 @@ describe('with every option on', () => {
     const refused = await cli(run);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(
-      /start\.model .+: classes 2, the recipe's model has 3\n {2}hint: set start\.head/,
+      /start\.model .+: classes 2, but the recipe's model has 3\n {2}hint: set start\.head/,
     );
     expect(await cli([...run, '--set', 'start.head=new'])).toMatchObject({ code: 0 });
   });

@@ -152,12 +152,12 @@ describe('what run refuses, plan refuses with the same words', () => {
   test.each([
     [
       { training: { batch_size: 64 } },
-      'PT: a step takes 64 images, an epoch has 16',
+      'PT: a step needs 64 images, but an epoch has only 16',
       'lower training.batch_size to at most 16',
     ],
     [
       { phases: { FT: { total_batch: 24 } } },
-      'FT: a step takes 24 images',
+      'FT: a step needs 24 images',
       'lower phases.FT.total_batch to at most 16',
     ],
     [{ run: { ranks: 3 } }, 'cannot be divided evenly among 3 processes', 'set training.total_batch'],
@@ -190,7 +190,7 @@ describe('what run refuses, plan refuses with the same words', () => {
     const path = join(folder, 'refused.json');
     writeFileSync(path, JSON.stringify({ ...tinyRecipe('nowhere') }));
     const { code, stderr } = await cli(['plan', path, '--images', '7']);
-    expect(stderr).toContain('PT: a step takes 8 images, an epoch has 7');
+    expect(stderr).toContain('PT: a step needs 8 images, but an epoch has only 7');
     expect(code).toBe(2);
   });
 });

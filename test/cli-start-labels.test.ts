@@ -150,7 +150,7 @@ describe('images of some of the classes that start.model knows', () => {
   test('with model.classes of the images are refused, and the hint says what to set', async () => {
     const { code, stderr } = await runWith('too-few', 2, { model: at('vit') }, at('two'));
     expect(code).toBe(2);
-    expect(stderr).toContain("classes 3, the recipe's model has 2");
+    expect(stderr).toContain("classes 3, but the recipe's model has 2");
     expect(stderr).toContain('set model.classes to 3 to keep the head');
     expect(stderr).toContain('set start.head to new');
     const kept = ['--set', 'model.classes=3'];
@@ -223,6 +223,6 @@ test('weights without names: the order of the classes is assumed, and logged', a
   expect(code).toBe(0);
   expect(stderr).toContain(`assumed: the labels of the images are those of start.model ${at('plain')}`);
   expect(readFileSync(at('plain-run', 'FT', 'log.txt'), 'utf8')).toMatch(
-    /assumed: labels in the order of the classes: 0 = a-cat, 1 = m-bee, 2 = z-ant \(\S+plain does not name/,
+    /assumed: labels follow the order of the classes: 0 = a-cat, 1 = m-bee, 2 = z-ant \(\S+plain does not name/,
   );
 });

@@ -99,11 +99,11 @@ describe('a file with plain and averaged weights', () => {
     const byDefault = await evaluate(path);
     expect(byDefault.code).toBe(0);
     expect(byDefault.stderr).toContain(
-      `${path}: averaged weights (ema), from ${averaged}; not taken: ${raw} (--weights raw takes them)\n`,
+      `${path}: averaged weights (ema), from ${averaged}; not used: ${raw} (--weights raw takes them)\n`,
     );
     expect(JSON.parse(byDefault.stdout)).toMatchObject({ loss: loss.averaged, weights: 'ema' });
     const asked = await evaluate(path, '--weights', 'raw');
-    expect(asked.stderr).toContain(`weights as trained (raw), from ${raw}; not taken: ${averaged}`);
+    expect(asked.stderr).toContain(`weights as trained (raw), from ${raw}; not used: ${averaged}`);
     expect(JSON.parse(asked.stdout)).toMatchObject({ loss: loss.raw, weights: 'raw' });
   });
 
@@ -136,7 +136,7 @@ describe('a file with plain and averaged weights', () => {
     });
     const exported = await cli(['export', path, out('x.onnx'), ...heads]);
     expect(exported.code).toBe(0);
-    expect(exported.stderr).toContain('averaged weights (ema), from model_ema; not taken: model');
+    expect(exported.stderr).toContain('averaged weights (ema), from model_ema; not used: model');
   });
 });
 
@@ -180,7 +180,9 @@ describe('what pre-training leaves in a file', () => {
     const { code, stdout, stderr } = await evaluate(path);
     expect(code).toBe(0);
     expect(JSON.parse(stdout).loss).toBe(loss.raw);
-    expect(stderr).toContain(`4 tensors left out, which the model does not use: ${extras.join(', ')}\n`);
+    expect(stderr).toContain(
+      `4 tensors ignored, because the model does not use them: ${extras.join(', ')}\n`,
+    );
     const unknown = await evaluate(
       torch('unknown.pth', { ordered: new Map([...model, ['reg_token', vector(3)]]) }),
     );
@@ -191,7 +193,7 @@ describe('what pre-training leaves in a file', () => {
   test('pre_logits is left out as timm does, and that is said', async () => {
     const path = torch('logits.pth', { ordered: new Map([...model, ['pre_logits.fc.weight', vector(3)]]) });
     const { stderr, stdout } = await evaluate(path);
-    expect(stderr).toContain('1 tensor left out, which the model does not use: pre_logits.fc.weight\n');
+    expect(stderr).toContain('1 tensor ignored, because the model does not use them: pre_logits.fc.weight\n');
     expect(stderr).toContain('assumed: the head uses the features without pre_logits, as in timm\n');
     expect(JSON.parse(stdout).loss).toBe(loss.raw);
   });
@@ -445,9 +447,9 @@ describe('a run that starts from weights', () => {
     const { code, stderr } = await run(recipe('new', { start, model: { pool: 'mean' } }), 'new');
     expect(code).toBe(0);
     expect(stderr).toContain(
-      '3 tensors left out, which the model does not use: mask_token, decoder_pred.weight',
+      '3 tensors ignored, because the model does not use them: mask_token, decoder_pred.weight',
     );
-    expect(stderr).toContain('the head is new: norm.bias, norm.weight left out');
+    expect(stderr).toContain('new head: ignored norm.bias, norm.weight');
     const { tensors } = readSafetensors(
       join(folder, 'new/FT/checkpoints', String(manifest('new').step), 'model.safetensors'),
     );
@@ -460,13 +462,13 @@ describe('a run that starts from weights', () => {
     const phases = { FT: { ema: 0.5 } };
     const first = await run(recipe('ema', { start: { model: both }, phases }), 'ema');
     expect(first.stderr).toContain(
-      'averaged weights (ema), from model_ema; not taken: model (start.weights: raw',
+      'averaged weights (ema), from model_ema; not used: model (start.weights: raw',
     );
     expect(recorded('ema').start.weights).toBe('ema');
     const checkpoint = join(folder, 'ema/FT');
     const averaged = await evaluate(checkpoint);
     expect(averaged.stderr).toContain(
-      'averaged weights (ema), from model.safetensors; not taken: optimizer.safetensors',
+      'averaged weights (ema), from model.safetensors; not used: optimizer.safetensors',
     );
     const raw = await evaluate(checkpoint, '--weights', 'raw');
     expect(JSON.parse(raw.stdout).loss).not.toBe(JSON.parse(averaged.stdout).loss);

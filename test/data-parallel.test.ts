@@ -79,7 +79,7 @@ test('under a launcher: the folder prepared by rank 0, the optimiser state shard
   expect(JSON.parse(readFileSync(at('launched/PT/result.json'), 'utf8')).ranks).toBe(2);
   const early = await cli(['phase', at('launched'), 'FT']);
   expect(early).toMatchObject({ code: 2 });
-  expect(early.stderr).toContain('FT starts from MT/0, MT/1, not done yet');
+  expect(early.stderr).toContain('FT starts from MT/0, MT/1, which is not done');
 });
 
 test('Ctrl-C under a launcher, which passes on a signal of its own: one request, and a checkpoint', async () => {

@@ -118,8 +118,8 @@ test('a damaged newest checkpoint: the one before is used, and the log says so',
   writeFileSync(join(checkpoints, 'latest'), '');
   await expectRecovery(run);
   const log = readFileSync(join(run, 'PT/log.txt'), 'utf8');
-  expect(log).toContain(`passed over checkpoint ${damaged}: optimizer.safetensors has 100 bytes`);
-  expect(log).toContain(`goes on from step ${newest}`);
+  expect(log).toContain(`ignored checkpoint ${damaged}: optimizer.safetensors has 100 bytes`);
+  expect(log).toContain(`resumes from step ${newest}`);
 });
 
 describe('signals', () => {
@@ -162,7 +162,7 @@ describe('signals', () => {
     const { code, stderr } = await ended;
     expect(code).toBe(130);
     // At once: not once its phase had been waited for.
-    expect(stderr).not.toContain('did not leave');
+    expect(stderr).not.toContain('did not exit');
     await until(() => !isAlive(pid), 'the end of the phase');
     await expectRecovery(run);
   });

@@ -84,7 +84,7 @@ describe(
 
       connect();
       for (const { code } of await Promise.all(together('PT', cut).ended)) expect(code).toBe(0);
-      expect(readFileSync(join(cut, 'PT/log.txt'), 'utf8')).toMatch(/goes on from step \d+/);
+      expect(readFileSync(join(cut, 'PT/log.txt'), 'utf8')).toMatch(/resumes from step \d+/);
       const result = readResult(cut, 'PT');
       expect(result?.steps).toBe(400);
       expect(jsonLines(metrics).at(-1)?.step).toBe(400);

@@ -68,7 +68,7 @@ test.each([1, 2])('a phase that is resumed by %i processes', async (ranks) => {
   const { code, stderr } = await cli(['run', run, ...fewer, '--set', `run.ranks=${ranks}`], counted);
   expect(code, stderr).toBe(0);
   const log = readFileSync(join(run, 'PT/log.txt'), 'utf8');
-  expect(log).toContain(`goes on from step ${step}`);
+  expect(log).toContain(`resumes from step ${step}`);
   for (const [i, file] of files.entries()) {
     expect(times(counted, file, sizes[i]), file).toBeGreaterThanOrEqual(1);
     expect(times(counted, file, sizes[i]), file).toBeLessThan(1.1);

@@ -101,7 +101,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
 
   const log = (run: string, phase: string) => readFileSync(join(run, phase, 'log.txt'), 'utf8');
   const goesOn = (run: string) =>
-    [...log(run, 'PT').matchAll(/goes on from step (\d+)/g)].map(([, step]) => Number(step));
+    [...log(run, 'PT').matchAll(/resumes from step (\d+)/g)].map(([, step]) => Number(step));
 
   test('PT, the modules as an array, FT; preempted and queued again on the way', async () => {
     const run = join(folder, 'whole');

@@ -24,7 +24,7 @@ const FAILS_FOR_GOOD = [1, 2];
 function kubernetesObjects({ recipe, runDir, phases, flags = [] }: KubernetesRun): object[] {
   const { kubernetes, ranks } = recipe.run;
   if (ranks > 1) {
-    throw new InputError(`run.ranks ${ranks}: a pod is one process`, {
+    throw new InputError(`run.ranks ${ranks}: a pod has only one process`, {
       hint: 'set run.ranks to 1, or use --launcher slurm',
     });
   }
@@ -147,7 +147,7 @@ function onVolume(runDir: string, mount: string): string {
   const path = isAbsolute(runDir) ? runDir : join(mount, runDir);
   const inside = relative(mount, path);
   if (inside !== '' && !inside.startsWith('..')) return posix.normalize(path);
-  throw new InputError(`${runDir} is outside ${mount}, the volume that pods share`, {
+  throw new InputError(`${runDir} is outside ${mount}, the volume that the pods share`, {
     hint: 'choose an --out below it, or set run.kubernetes.mount',
   });
 }

@@ -33,7 +33,7 @@ export function reopenLost({ phases, runDir, only }: Wanted, note: (line: string
         told.add(name);
         continue;
       }
-      note(`${lost.message}. The steps after ${lost.olderStep} are trained again.`);
+      note(`${lost.message}. The steps after ${lost.olderStep} are repeated.`);
       reopen(runDir, [name]);
       isReopening = true;
     }

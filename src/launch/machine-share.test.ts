@@ -79,7 +79,7 @@ test.each([
   [{ device: 'cuda:1' }, { cores: 2, gpus: 1 }, 'run.device cuda:1: libtorch sees 1 GPU here'],
   [{ device: 'cuda', ranks: 5 }, SERVER, 'run.ranks 5: this machine has 4 GPUs'],
   [{ device: 'auto', ranks: 5 }, SERVER, 'run.ranks 5: this machine has 4 GPUs'],
-  [{ device: 'cuda:1', ranks: 2 }, SERVER, 'run.ranks 2: run.device cuda:1 is one GPU'],
+  [{ device: 'cuda:1', ranks: 2 }, SERVER, 'run.ranks 2: run.device cuda:1 is only one GPU'],
 ])('%j on %j is refused before anything starts', (run, machine, message) => {
   expect(() => share(run, machine)).toThrow(InputError);
   expect(() => share(run, machine)).toThrow(message);

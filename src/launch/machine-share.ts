@@ -73,7 +73,7 @@ function gpusFor(wish: string, gpus: number): string[] {
 function requireGpuForEach(run: RunSettings, devices: readonly string[]): void {
   if (devices.length === 0 || run.ranks <= devices.length) return;
   if (run.device.includes(':')) {
-    throw new InputError(`run.ranks ${run.ranks}: run.device ${run.device} is one GPU`, {
+    throw new InputError(`run.ranks ${run.ranks}: run.device ${run.device} is only one GPU`, {
       hint: 'set run.device to cuda',
     });
   }

@@ -85,15 +85,15 @@ export function reopen(runDir: string, phases: readonly PhaseName[]): void {
 
 function keptLine(runDir: string, name: PhaseName, steps: number, planned: number): string {
   return (
-    `${name} is kept: ${steps} steps, where as many block-passes as all the others are ${planned} now. ` +
-    `To train it again: ${ownCommand('redo', runDir, name)}`
+    `${name} was kept with its ${steps} steps. For as many block-passes as the other phases, it now needs ${planned}. ` +
+    `To retrain it: ${ownCommand('redo', runDir, name)}`
   );
 }
 
 function requireLonger({ phase, epochs, steps }: PhasePlan, trained: number, again: string): void {
   if (steps >= trained) return;
   throw new InputError(
-    `${phase} has been trained for ${trained} steps; ${rounded(epochs)} epochs are ${steps}`,
+    `${phase} has been trained for ${trained} steps, but ${rounded(epochs)} epochs are only ${steps}`,
     { hint: `choose more epochs; or ${again}` },
   );
 }
@@ -113,7 +113,7 @@ function requireOptimizer(runDir: string, name: PhaseName, again: string): void 
   const { 'optimizer.safetensors': file } = Object(newestManifest(runFolder(runDir).phase(name).root)?.files);
   if (Object(file).bytes > EMPTY_BYTES) return;
   throw new InputError(`${name} cannot be continued: its checkpoint has no optimiser state`, {
-    hint: `it came in a bundle; ${again}`,
+    hint: `it came from a bundle; ${again}`,
   });
 }
 
@@ -128,13 +128,13 @@ function scheduleLine(
   const name = plan.phase;
   const rate = (phase: Phase, of: PhasePlan, step: number) => scheduleOf(phase, of)(step).toPrecision(3);
   const length = `${name}: ${rounded(plan.epochs)} epochs instead of ${rounded(old.epochs)}, ${plan.steps} steps instead of ${old.steps}`;
-  if (plan.steps === trained) return `${length}: it has been trained for as many`;
+  if (plan.steps === trained) return `${length}: already trained`;
   const next = rate(phaseNamed(phases, name), plan, trained);
   const oldPhase = phaseNamed(oldPhases, name);
   const was =
     trained < old.steps
-      ? `where it was to be ${rate(oldPhase, old, trained)}`
-      : `where it had ended at ${rate(oldPhase, old, old.steps - 1)}`;
+      ? `instead of ${rate(oldPhase, old, trained)}`
+      : `after ending at ${rate(oldPhase, old, old.steps - 1)}`;
   return `${length}; from step ${trained + 1} on its learning rate follows the new schedule: ${next}, ${was}`;
 }
 

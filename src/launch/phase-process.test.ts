@@ -121,7 +121,7 @@ test('four deaths in a row without a new checkpoint are too many', async () => {
   expect(failure.message).toBe(
     'MT/1 ended with exit code 1: bad luck; 4 times in a row without a new checkpoint',
   );
-  expect(failure.hint).toBe(`its log is ${at('MT/1/log.txt')}; run again to go on from its last checkpoint`);
+  expect(failure.hint).toBe(`its log is ${at('MT/1/log.txt')}; run again to resume from its last checkpoint`);
   expect(lives()).toBe(4);
   expect(readStatus(runDir, 'MT/1')).toMatchObject({
     state: 'failed',
@@ -172,7 +172,7 @@ test('a process that ends well without a result has failed', async () => {
 
 test('a phase that hangs is killed and started again', needs(proc), async () => {
   await run([{ die: 'hang' }, { die: 'SIGSTOP' }, {}], { timing: { lookMs: 50, idleMs: 800 } });
-  expect(notes[0]).toMatch(/^MT\/1 was killed: it did nothing for 0\.\d+ s; in/);
+  expect(notes[0]).toMatch(/^MT\/1 was killed: it was idle for 0\.\d+ s; in/);
   expect(notes[1]).toMatch(/^MT\/1 was killed: it was stopped for/);
 });
 

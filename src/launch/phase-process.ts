@@ -145,13 +145,13 @@ function failureOf(phase: string, { kind, message, hint }: z.infer<typeof failur
 
 function tooOften(options: PhaseProcess, deaths: number, { text, ending }: Death): DiedTooOften {
   const advice = ranOutOfHeap(ending)
-    ? 'raise the limit: NODE_OPTIONS=--max-old-space-size=8192 gives it 8 GB'
+    ? 'raise the limit: NODE_OPTIONS=--max-old-space-size=8192 sets it to 8 GB'
     : lackedMemory(ending)
       ? 'give it more memory, or lower training.batch_size or run.parallel'
       : undefined;
   const log = `its log is ${runFolder(options.runDir).phase(options.phases[0]).log}`;
   return new DiedTooOften(`${nameOf(options)} ${text}; ${deaths} times in a row without a new checkpoint`, {
-    hint: `${advice ?? log}; run again to go on from its last checkpoint`,
+    hint: `${advice ?? log}; run again to resume from its last checkpoint`,
     advice,
   });
 }

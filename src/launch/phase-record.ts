@@ -57,7 +57,7 @@ export function createRecord({ runDir, phases, signal, note }: RecordOptions): P
       const next_start = new Date(Date.now() + pauseMs).toISOString();
       for (const phase of phases) write(phase, 'restarting', { next_start });
       const pause = `${(pauseMs / 1000).toPrecision(2)} s`;
-      const line = `${phases.join(',')} ${text}; in ${pause} it goes on from its last checkpoint (restart ${restarts})`;
+      const line = `${phases.join(',')} ${text}; resuming from its last checkpoint in ${pause} (restart ${restarts})`;
       note(line);
       for (const phase of phases) log(runDir, phase, line, ending.stderr);
     },

@@ -99,14 +99,15 @@ test('a number: so many phases at a time, the baseline from the start', async ()
 
 test('only: some phases, and not without those they start from', async () => {
   await expect(run('auto', ['FT'])).rejects.toThrow(InputError);
-  await expect(run('auto', ['FT'])).rejects.toThrow(/FT starts from MT\/0, MT\/1, MT\/2, not done yet/);
+  await expect(run('auto', ['FT'])).rejects.toThrow(/FT starts from MT\/0, MT\/1, MT\/2, which is not done/);
   expect(await run('auto', ['PT', 'MT/1'])).toEqual(['PT', 'MT/1']);
 });
 
 test('only: the hint is a command that lists all that is missing, and runs', async () => {
   const hintOf = async (...only: PhaseName[]) =>
     String(((await run('auto', only).catch((error: unknown) => error as InputError)) as InputError).hint);
-  const command = (only: string) => `add what is missing: npx deep-incubation run ${runDir} --only ${only}`;
+  const command = (only: string) =>
+    `add the missing phases: npx deep-incubation run ${runDir} --only ${only}`;
   expect(await hintOf('FT')).toBe(command('PT,MT/0,MT/1,MT/2,FT'));
   expect(await hintOf('MT/0', 'MT/1', 'MT/2')).toBe(command('PT,MT/0,MT/1,MT/2'));
   expect(await run('auto', ['PT', 'MT/1'])).toEqual(['PT', 'MT/1']);
@@ -128,7 +129,7 @@ test('a result that vanishes while others still need it: a clear end, not a wait
   process.env.SPOIL = 'MT/0';
   const failure = run(1, ['PT', 'MT/0', 'MT/1']);
   await expect(failure).rejects.toThrow(InputError);
-  await expect(failure).rejects.toThrow('MT/1 starts from PT, not done yet');
+  await expect(failure).rejects.toThrow('MT/1 starts from PT, which is not done');
 });
 
 test.each(['PT', 'MT/1', 'E2E'])(

@@ -136,8 +136,8 @@ export function requireStartable(
     const missing = needsOf(phase).filter((need) => !isDone(need) && !names.includes(need));
     if (missing.length === 0) continue;
     const every = withNeeds(all, names, isDone).join(',');
-    throw new InputError(`${phase.name} starts from ${missing.join(', ')}, not done yet`, {
-      hint: `add what is missing: ${ownCommand('run', runDir, '--only', every, ...launcher)}`,
+    throw new InputError(`${phase.name} starts from ${missing.join(', ')}, which is not done`, {
+      hint: `add the missing phases: ${ownCommand('run', runDir, '--only', every, ...launcher)}`,
     });
   }
 }

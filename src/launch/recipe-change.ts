@@ -92,13 +92,13 @@ function otherRecipe(runDir: string, before: Recipe, changes: readonly Change[])
 }
 
 function hintOf(runDir: string, before: Recipe, changes: readonly Change[]): string {
-  const resume = `continue with its own recipe: ${ownCommand('run', runDir)}`;
+  const resume = `resume it with its own recipe: ${ownCommand('run', runDir)}`;
   const changed = begunPhases(runDir).filter((name) => changes.some(({ phases }) => phases.includes(name)));
   const isSettable = !changes.some(({ key, here }) => here === null || OF_ALL.test(key));
   const settings = changes.map(({ key, here }) => `${key}=${here}`);
   const redo = isSettable ? redoCommand(runDir, compile(before), { changed, settings }) : undefined;
   if (redo === undefined) return `choose another --out; or ${resume}`;
-  return `choose another --out; ${resume}; or train ${changed.join(', ')} and what starts from there again: ${redo}`;
+  return `choose another --out; ${resume}; or retrain ${changed.join(', ')} and the phases that depend on them: ${redo}`;
 }
 
 /**
@@ -120,5 +120,5 @@ export function redoCommand(
 /** A setting with its new and its old value, as part of a message. */
 function changeText({ key, here, there, phases }: Change): string {
   const whose = phases.length === 0 ? '' : ` (${phases.join(', ')})`;
-  return `${key} ${here ?? 'left out'} instead of ${there ?? 'left out'}${whose}`;
+  return `${key} ${here ?? 'unset'} instead of ${there ?? 'unset'}${whose}`;
 }

@@ -72,7 +72,7 @@ async function withStart(written: WrittenRecipe, options: CheckpointFileOptions)
     input: withWeightsKind(withClasses(filled.input, labels.classes), checkpoint),
     notes: [
       ...readingNotes(checkpoint.file, 'start.weights: '),
-      ...(leftOut.length === 0 ? [] : [`${label}: the head is new: ${leftOut.join(', ')} left out`]),
+      ...(leftOut.length === 0 ? [] : [`${label}: new head: ignored ${leftOut.join(', ')}`]),
       ...(filled.taken.length === 0 ? [] : [`${label} states ${filled.taken.join(', ')}: taken`]),
       ...filled.differences.map((text) => `${label} states ${text}: the recipe's is used`),
       ...labels.notes,
@@ -123,9 +123,12 @@ function requireFits(
   const family = familyOf(recipe.model);
   const held = familyOfStages(file.stages);
   if (held !== family) {
-    throw new InputError(`${key} ${name} holds a ${held.title}, the recipe's model is a ${family.title}`, {
-      hint: `give weights of a ${family.title}, or set model.family to ${held.name}`,
-    });
+    throw new InputError(
+      `${key} ${name} contains a ${held.title}, but the recipe's model is a ${family.title}`,
+      {
+        hint: `use weights of a ${family.title}, or set model.family to ${held.name}`,
+      },
+    );
   }
   const found = family.factsOf(file.stages, name);
   const wanted = modelConfigOf(recipe);
@@ -140,10 +143,10 @@ function requireFits(
   const wrong = rows.find(([, has, needs]) => has !== needs);
   if (wrong === undefined) return isNew ? family.newHead(wanted, file.stages).leftOut : [];
   const [what, has, needs] = wrong;
-  throw new InputError(`${key} ${name}: ${what} ${has}, the recipe's model has ${needs}`, {
+  throw new InputError(`${key} ${name}: ${what} ${has}, but the recipe's model has ${needs}`, {
     hint:
       (what === 'classes' ? classesHint(found.classes, wanted.classes) : HINTS[what]) ??
-      `give weights of the model that the recipe describes; what these are: ${ownCommand('inspect', name)}`,
+      `use weights of the recipe's model; to see what these are: ${ownCommand('inspect', name)}`,
   });
 }
 
@@ -151,10 +154,10 @@ function requireFits(
 function classesHint(has: number | null, wanted: number): string {
   const fresh = 'set start.head to new: a new head is trained for the classes of the recipe';
   if (has === null) return fresh;
-  const kept = `set model.classes to ${has} to keep the head, whose classes may be more than those of the images`;
+  const kept = `set model.classes to ${has} to keep the head; it may have more classes than the images`;
   return has < wanted ? `${fresh}; or ${kept}` : `${kept}; or ${fresh}`;
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  'norm after pooling': 'leave model.pool and model.fc_norm out, or set start.head to new',
+  'norm after pooling': 'omit model.pool and model.fc_norm, or set start.head to new',
 };

@@ -83,12 +83,12 @@ function requireCount(
   names: readonly string[] | undefined,
 ): void {
   if (found.length === classes) return;
-  const why = names === undefined ? 'does not name them' : `names them otherwise: ${listed(names, 2)}`;
+  const why = names === undefined ? 'does not name them' : `has other names: ${listed(names, 2)}`;
   throw new InputError(
     `${label} has ${classes} classes and ${why}; the images have ${found.length}: ${listed(found)}`,
     {
       hint:
-        `list all ${classes} names in data.classes, in the order of the labels and as the folders are named; ` +
+        `list all ${classes} names in data.classes, in label order, as the folders are named; ` +
         `or set start.head to new and model.classes to ${found.length}`,
     },
   );

@@ -15,7 +15,9 @@ function runWith(manifest: object | undefined): string {
 
 test('a phase that goes on with another number of threads says so, and how to keep them', () => {
   const text = changedThreads(runWith({ threads: 4 }), 'MT/0', 1);
-  expect(text).toMatch(/^assumed: MT\/0 goes on with run\.threads 1, its last checkpoint was made with 4: /);
+  expect(text).toMatch(
+    /^assumed: MT\/0 resumes with run\.threads 1, but its last checkpoint was made with 4: /,
+  );
   expect(text).toContain('--set run.threads=4');
 });
 

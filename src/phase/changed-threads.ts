@@ -11,5 +11,5 @@ import { runFolder } from '../run/run-folder.js';
 export function changedThreads(runDir: string, phase: PhaseName, threads: number): string | undefined {
   const before = newestManifest(runFolder(runDir).phase(phase).root)?.threads;
   if (typeof before !== 'number' || before === threads) return undefined;
-  return `assumed: ${phase} goes on with run.threads ${threads}, its last checkpoint was made with ${before}: from here on it differs by rounding from a run that was not interrupted. \`--set run.threads=${before}\` keeps them`;
+  return `assumed: ${phase} resumes with run.threads ${threads}, but its last checkpoint was made with ${before}: from here on, it differs by rounding from an uninterrupted run. \`--set run.threads=${before}\` avoids this`;
 }

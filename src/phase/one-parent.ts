@@ -20,8 +20,8 @@ export interface ParentOptions {
 export const short = (hash: string): string => hash.slice(0, 12);
 
 export const RISK =
-  'modules of different meta models have learnt to work with different neighbours: the assembled model may start ' +
-  'near chance, and fine-tuning may not make up for it';
+  'modules of different meta models were trained for different neighbours: the assembled model may start ' +
+  'near chance, and fine-tuning may not recover it';
 
 /**
  * Checks that the modules of a phase were incubated against one meta model: that of the run, if it exists. Skips missing
@@ -54,7 +54,7 @@ export async function requireOneParent(
   const problem = `${phase.name}: its modules were incubated against different meta models: ${each}${runs}`;
   if (force) return note(`${problem}. Forced: ${RISK}`);
   throw new InputError(problem, {
-    hint: `incubate ${strangers.join(', ')} anew: ${ownCommand('redo', runDir, strangers[0])}; or --force: ${RISK}`,
+    hint: `incubate ${strangers.join(', ')} again: ${ownCommand('redo', runDir, strangers[0])}; or --force: ${RISK}`,
   });
 }
 
@@ -71,15 +71,15 @@ export function requireFits(
   manifest: Readonly<Record<string, unknown>>,
 ): void {
   if (manifest.phase !== name) {
-    throw new InputError(`${name} holds a checkpoint of ${String(manifest.phase)}`, {
-      hint: `restore its own, or train it again: ${ownCommand('redo', runDir, name)}`,
+    throw new InputError(`${name} contains a checkpoint of ${String(manifest.phase)}`, {
+      hint: `restore the original, or retrain it: ${ownCommand('redo', runDir, name)}`,
     });
   }
   if (!isDeepStrictEqual(manifest.depths, depths)) {
     throw new InputError(
-      `${name} has stages of ${String(manifest.depths)} blocks, the recipe says ${String(depths)}`,
+      `${name} has stages of ${String(manifest.depths)} blocks, but the recipe says ${String(depths)}`,
       {
-        hint: `set model.depth and incubation.depths to fit it, or train it again: ${ownCommand('redo', runDir, name)}`,
+        hint: `set model.depth and incubation.depths to match it, or retrain it: ${ownCommand('redo', runDir, name)}`,
       },
     );
   }
@@ -92,8 +92,8 @@ export function requireFits(
   );
   if (key === undefined) return;
   throw new InputError(
-    `${name} is of another model: ${key} ${Reflect.get(found, key)}, the recipe's has ${Reflect.get(wanted, key)}`,
-    { hint: 'take a module that was incubated for this recipe' },
+    `${name} belongs to another model: ${key} ${Reflect.get(found, key)}, but the recipe's has ${Reflect.get(wanted, key)}`,
+    { hint: 'use a module that was incubated for this recipe' },
   );
 }
 

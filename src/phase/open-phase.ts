@@ -154,8 +154,8 @@ async function imagesOfPhase(
   const images = imagesOf(phase, whole);
   if (whole.train.length === leaders) return { images, digest: digestOf() };
   throw new InputError(
-    `${phase.name}: rank ${rank} finds ${whole.train.length} training images, rank 0 ${leaders}`,
-    { hint: 'all machines need the same images' },
+    `${phase.name}: rank ${rank} finds ${whole.train.length} training images, but rank 0 finds ${leaders}`,
+    { hint: 'all machines must have the same images' },
   );
 }
 
@@ -178,7 +178,7 @@ function imagesWithLabels(
     throw new InputError(
       `${phase.name}: modules that are trained together need the labels of ${start?.name}`,
       {
-        hint: 'set incubation.together to false: the labels are then given to each module',
+        hint: 'set incubation.together to false: then each module gets the labels',
       },
     );
   }
@@ -217,7 +217,10 @@ function logData(
 async function requireSameStart({ rank, led }: Crew, step: number): Promise<void> {
   const [leaders] = await led(1, async () => [step]);
   if (leaders === step) return;
-  throw new RunError(`rank ${rank} finds a checkpoint of step ${step}, rank 0 one of step ${leaders}`, {
-    hint: 'the run folder must be one that all machines share',
-  });
+  throw new RunError(
+    `rank ${rank} finds a checkpoint of step ${step}, but rank 0 finds one of step ${leaders}`,
+    {
+      hint: 'the run folder must be on a disk that all machines share',
+    },
+  );
 }

@@ -92,7 +92,7 @@ export async function loadForAll(
 ): Promise<LoadedCheckpoint | undefined> {
   const loaded = await readForAll(crew, async (beat) => {
     const { checkpoint, skipped } = loadLatest(phaseFolder, beat);
-    for (const { folder, reason } of skipped) log(`passed over checkpoint ${folder}: ${reason}`);
+    for (const { folder, reason } of skipped) log(`ignored checkpoint ${folder}: ${reason}`);
     if (checkpoint === undefined) return undefined;
     const { model, optimizer, ...about } = checkpoint;
     return { about, tensors: [model, optimizer] };
@@ -120,14 +120,14 @@ export function resume(checkpoint: LoadedCheckpoint | undefined, trained: Traine
 
 function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
   const path = join(folder, 'manifest.json');
-  const hint = 'delete this checkpoint: training goes on from the one before it';
+  const hint = 'delete this checkpoint: training then resumes from the previous one';
   const found = standingSchema.safeParse(manifest);
   if (!found.success) {
     const { path: key, message } = found.error.issues[0];
     throw new InputError(`${path}: ${key.join('.')}: ${message}`, { hint });
   }
   const { phase: whose, step, seconds, last, scores, best } = found.data;
-  if (whose !== phase) throw new InputError(`${path} is of ${whose}, not of ${phase}`, { hint });
+  if (whose !== phase) throw new InputError(`${path} belongs to ${whose}, not to ${phase}`, { hint });
   return { step, seconds, last: last as EvalRecord | undefined, scores, best };
 }
 

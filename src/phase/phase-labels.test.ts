@@ -51,7 +51,7 @@ describe('labels of what a phase starts from', () => {
     }
     expect(phaseLabels(imagesOf(['a', 'b']), start(['a', 'b'], false)).notes).toEqual([]);
     expect(phaseLabels(numbers, start(['a', 'b'], false)).notes).toEqual([
-      'assumed: the labels of the images, which are numbers, are those of PT: 0 = a, 1 = b',
+      'assumed: the numeric labels of the images are those of PT: 0 = a, 1 = b',
     ]);
     expect(phaseLabels(numbers, start(['0', '1'], false)).notes).toEqual([]);
     expect(phaseLabels(imagesOf(['b', 'a']), start(['b', 'a'], false)).notes).toEqual([
@@ -75,7 +75,7 @@ describe('labels of what a phase starts from', () => {
   test('are assumed, and said, where weights from elsewhere name none, or words for ids', () => {
     const none = phaseLabels(imagesOf(['a', 'b']), start(undefined, false));
     expect(none.notes[0]).toBe(
-      'assumed: labels in the order of the classes: 0 = a, 1 = b (PT does not name its classes)',
+      'assumed: labels follow the order of the classes: 0 = a, 1 = b (PT does not name its classes)',
     );
     expect(phaseLabels(imagesOf(['a', 'b']), start(undefined, true)).notes).toEqual([]);
     const images = imagesOf(['n01440764', 'n01443537']);
@@ -103,7 +103,7 @@ describe('a teacher', () => {
     );
     const { message, hint } = failure(() => teach(dataset(['a', 'b']), ['a', 'x']));
     expect(message).toBe('b: unknown class name');
-    expect(hint).toContain('Take a teacher');
+    expect(hint).toContain('Use a teacher');
     expect(failure(() => teach(dataset(['a', 'b']), ['a', 'x'], false)).message).toBe(message);
   });
 });

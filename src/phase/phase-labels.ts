@@ -49,7 +49,7 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
   const { classes: named, name, isOfRun } = start;
   if (train.isUnnamed) return { images, notes: isOfRun ? [] : numbersAssumed(start) };
   if (named === undefined) {
-    const text = `labels in the order of the classes: ${numbered(names)} (${name} does not name its classes)`;
+    const text = `labels follow the order of the classes: ${numbered(names)} (${name} does not name its classes)`;
     return { images, notes: isOfRun ? [] : [`assumed: ${text}`] };
   }
   const note = `labels are those of ${name}: ${numbered(named.names)}`;
@@ -63,7 +63,7 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
     named: { names: named.names, from: name },
     isCertain: named.isOurs,
     whatToDo:
-      'Rename the classes, or set start.head to new: the head is then trained for the classes of the images.',
+      'Rename the classes, or set start.head to new: then a new head is trained for the classes of the images.',
   };
   const labelled = withModelLabels(train, model, 'the training images');
   if (labelled.assumptions.length > 0) {
@@ -87,7 +87,7 @@ export function phaseLabels(images: Images, start: StartLabels | undefined): Pha
  */
 export function requireTeachersLabels(train: Dataset, { name, classes }: StartLabels): readonly string[] {
   if (train.isUnnamed || classes === undefined || sameClasses(train.classes, classes.names)) return [];
-  const hint = 'Take a teacher that was trained on the classes of the images.';
+  const hint = 'Use a teacher that was trained on the classes of the images.';
   const model = {
     count: classes.names.length,
     named: { names: classes.names, from: name },
@@ -114,16 +114,14 @@ export function requireSameLabels(starts: readonly StartLabels[]): void {
   const label = a.findIndex((name, i) => name !== b[i]);
   throw new InputError(
     `${first.name} and ${other.name} were trained with other labels: class ${label} is ${a[label]} and ${b[label]}`,
-    { hint: 'Modules fit together that were trained on the same classes: train one of them again.' },
+    { hint: 'Modules can only be assembled if they were trained on the same classes: retrain one of them.' },
   );
 }
 
 /** The assumption for images whose classes are numbers, such as Fashion-MNIST. */
 function numbersAssumed({ name, classes }: StartLabels): string[] {
   if (classes === undefined || areNumbers(classes.names)) return [];
-  return [
-    `assumed: the labels of the images, which are numbers, are those of ${name}: ${numbered(classes.names)}`,
-  ];
+  return [`assumed: the numeric labels of the images are those of ${name}: ${numbered(classes.names)}`];
 }
 
 /** Whether each class has the label that sorting by name gives it. */

@@ -198,7 +198,7 @@ async function weightsFrom(
   const needsMeta = isModule && run.start.meta === undefined && readResult(runDir, 'PT') === undefined;
   const missing = needsMeta ? ['PT', source] : [source];
   throw new InputError(`${source} has no checkpoint in ${root}`, {
-    hint: `run it first: ${ownCommand('run', runDir, '--only', missing.join(','))}`,
+    hint: `train it first: ${ownCommand('run', runDir, '--only', missing.join(','))}`,
   });
 }
 

@@ -82,13 +82,13 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   prepareRun(recipe(), runDir);
   const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
   await expect(incubate()).rejects.toMatchObject({
-    hint: `run it first: npx deep-incubation run ${runDir} --only PT`,
+    hint: `train it first: npx deep-incubation run ${runDir} --only PT`,
   });
   await expect(
     runRecipePhase({ recipe: recipe(), phase: 'FT', runDir, device: 'cpu' }),
   ).rejects.toMatchObject({
     message: `MT/0 has no checkpoint in ${join(runDir, 'MT/0')}`,
-    hint: `run it first: npx deep-incubation run ${runDir} --only PT,MT/0`,
+    hint: `train it first: npx deep-incubation run ${runDir} --only PT,MT/0`,
   });
   await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
@@ -106,7 +106,7 @@ test('a module in the place of another is refused, though it has the same shape'
   const run = { recipe: alike, runDir, device: 'cpu' };
   for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runRecipePhase({ ...run, phase });
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
-  await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 holds a checkpoint of MT/0');
+  await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 contains a checkpoint of MT/0');
 });
 
 test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {

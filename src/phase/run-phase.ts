@@ -84,7 +84,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const { phase, plan, start, log, device, events, objective } = opened;
   const { onProgress = () => {}, signal, threadBytes } = run;
   const observer = createObserver({ ...opened, onProgress, signal, threadBytes }, start);
-  const begins = start.step === 0 ? 'starts' : `goes on from step ${start.step}`;
+  const begins = start.step === 0 ? 'starts' : `resumes from step ${start.step}`;
   log(`${begins}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`);
 
   // A model that already exists is evaluated before it is fine-tuned.

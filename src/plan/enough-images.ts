@@ -16,7 +16,7 @@ export function requireEnough(phases: readonly Phase[], imagesOf: (name: PhaseNa
     evenShare(settings.accumulate, settings.batch_size, run.ranks);
     const perStep = settings.batch_size * settings.accumulate;
     if (images >= perStep) continue;
-    throw new InputError(`${name}: a step takes ${perStep} images, an epoch has ${images}`, {
+    throw new InputError(`${name}: a step needs ${perStep} images, but an epoch has only ${images}`, {
       hint: `lower ${settingKeys[settings.total_batch === null ? 'batch_size' : 'total_batch']} to at most ${images}`,
     });
   }

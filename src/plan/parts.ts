@@ -112,6 +112,6 @@ function trainedIn(
 function tensorsOf({ tensors }: PartCost): NonNullable<PartCost['tensors']> {
   if (tensors !== undefined) return tensors;
   throw new InputError('freeze: the blueprint does not list its parameters', {
-    hint: 'give cost.stem, cost.block and cost.head their tensors',
+    hint: 'add the tensors of cost.stem, cost.block and cost.head',
   });
 }

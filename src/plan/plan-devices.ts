@@ -54,7 +54,7 @@ function jobOf({ settings }: Phase, plan: PhasePlan, stepSeconds: StepSeconds | 
     stepSeconds === null
       ? { step: plan.macs / plan.steps, update: 0, start: 0 }
       : stepSeconds.get(plan.phase);
-  if (times === undefined) throw new RangeError(`no step time of ${plan.phase}`);
+  if (times === undefined) throw new RangeError(`no step time for ${plan.phase}`);
   return {
     name: plan.phase,
     needs: plan.needs,

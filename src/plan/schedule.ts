@@ -42,7 +42,7 @@ export function schedule<Name extends string>(
     const ready = jobs.filter(
       ({ name, needs }) => !isPlaced(name) && needs.every((need) => isPlaced(need) || !names.includes(need)),
     );
-    if (ready.length === 0) throw new RangeError('the jobs wait for one another in a circle');
+    if (ready.length === 0) throw new RangeError('the jobs depend on each other in a cycle');
     for (const { start, end, ...place } of placeTogether(ready, devices, network)) {
       placed.push({ ...place, start: wall + start, end: wall + end });
     }

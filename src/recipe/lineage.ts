@@ -44,7 +44,7 @@ export function changesSince(began: Lineage, now: Lineage, earlier: readonly str
   ] as const;
   return parts
     .filter(([part]) => began[part] !== now[part] && !(part === 'recipe' && earlier.includes(began.recipe)))
-    .map(([, how]) => `goes on ${how} than it began with: it will not end as it would have`);
+    .map(([, how]) => `resumes ${how} than it began with: its result will differ`);
 }
 
 /**

@@ -101,7 +101,7 @@ export const dataSection = z
     bad_images: z
       .enum(['fail', 'replace'])
       .describe(
-        'A training image that cannot be read ends the phase, or is logged and another takes its place.',
+        'What an unreadable training image does: end the phase, or be logged and replaced by another.',
       )
       .default('fail'),
   })

@@ -16,7 +16,7 @@ export function readRecipeFile(path: string, extending: readonly string[] = []):
   const input = parsed(path, extending.at(-1));
   if (!isObject(input) || input.extends === undefined) return input;
   const { extends: base, ...own } = input;
-  if (typeof base !== 'string') throw new InputError(`${path}: extends takes the path of one recipe`);
+  if (typeof base !== 'string') throw new InputError(`${path}: extends must be the path of one recipe`);
   return merged(readRecipeFile(resolve(dirname(file), expandHome(base)), [...extending, file]), own);
 }
 
@@ -28,7 +28,7 @@ function parsed(path: string, extendedBy: string | undefined): unknown {
     const whose = extendedBy === undefined ? '' : `, which ${extendedBy} extends,`;
     if (!existsSync(path)) {
       throw new InputError(`the recipe ${path}${whose} does not exist`, {
-        hint: 'a recipe is a YAML file: docs/recipes.md, and recipes/ has some',
+        hint: 'a recipe is a YAML file, see docs/recipes.md and the examples in recipes/',
       });
     }
     throw new InputError(`the recipe ${path}${whose} cannot be read: ${errorText(error)}`, {
@@ -38,9 +38,12 @@ function parsed(path: string, extendedBy: string | undefined): unknown {
   try {
     return parsedYaml(text);
   } catch (error) {
-    throw new InputError(`${path} is not YAML: ${errorText(error).split('\n', 1)[0].replace(/:$/, '')}`, {
-      hint: 'docs/recipes.md shows how a recipe is written',
-    });
+    throw new InputError(
+      `${path} is not valid YAML: ${errorText(error).split('\n', 1)[0].replace(/:$/, '')}`,
+      {
+        hint: 'docs/recipes.md describes the format of recipes',
+      },
+    );
   }
 }
 

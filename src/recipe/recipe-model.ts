@@ -26,7 +26,7 @@ export function targetDepths(recipe: DividedModel): number[] {
   const { modules, depths } = recipe.incubation;
   if (depths !== undefined && modules !== undefined && depths.length !== modules) {
     throw new InputError(
-      `incubation.depths has ${depths.length} entries, incubation.modules says ${modules}`,
+      `incubation.depths has ${depths.length} entries, but incubation.modules is ${modules}`,
     );
   }
   return divide(depth, depths === undefined ? { modules: modules ?? 4 } : { depths });

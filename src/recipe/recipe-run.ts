@@ -15,16 +15,16 @@ export const runSection = z
     device: z
       .string()
       .describe(
-        'auto, cpu, cuda (all GPUs) or cuda:<n> (that one). auto takes the GPUs that libtorch sees, else the CPU.',
+        'auto, cpu, cuda (all GPUs) or cuda:<n> (that one). auto uses the GPUs that libtorch finds, otherwise the CPU.',
       )
       .default('auto'),
     parallel: autoOrFew
       .describe(
-        'Phases at a time on this machine. auto, the default: modules beside each other, all else alone.',
+        'Phases that run at the same time on this machine. auto, the default: modules in parallel, other phases one at a time.',
       )
       .default('auto'),
     ranks: count
-      .describe('Processes that train one phase together, on this machine; a GPU each. Default 1.')
+      .describe('Processes that train one phase together on this machine, each on its own GPU. Default 1.')
       .default(1),
     threads: autoOrFew.describe('CPU threads of one process.').default('auto'),
     workers: autoOrFew.describe('Threads of one process that read and transform images.').default('auto'),

@@ -12,7 +12,7 @@ const incubation = z
   .strictObject({
     modules: count.describe('K: number of modules, of equal depth.').optional(),
     depths: z.array(count).min(1).describe('Blocks of each module, instead of modules.').optional(),
-    meta_depth: count.describe('Blocks a stage of the meta model; 1 in the paper.').default(1),
+    meta_depth: count.describe('Blocks per stage of the meta model; 1 in the paper.').default(1),
     strategy: z
       .enum(['modules', 'growth'])
       .describe(
@@ -23,7 +23,7 @@ const incubation = z
     init: z
       .enum(['fresh', 'grown', 'stacked'])
       .describe(
-        'How a module starts. fresh: initialised. grown: the meta stage, and blocks that are the identity. stacked: copies ' +
+        'How a module starts. fresh: initialised. grown: the meta stage, plus blocks that are the identity. stacked: copies ' +
           "of the meta stage's blocks. Default: fresh; with strategy growth, grown.",
       )
       .optional(),
@@ -40,7 +40,7 @@ const incubation = z
 const noIncubation = z
   .literal('none')
   .describe(
-    'The model is not divided: no PT and MT, FT only of start.model; what phases says of others is unused.',
+    'The model is not divided: no PT and MT, FT only with start.model; settings of other phases are ignored.',
   );
 
 const phases = z
@@ -49,22 +49,22 @@ const phases = z
     MT: incubationOverride.prefault({}).describe('Incubation of each module.'),
     modules: z
       .record(z.string().regex(/^(0|[1-9]\d*)$/), moduleOverride)
-      .describe('What differs for single modules, by their number, beside phases.MT.')
+      .describe('Settings of single modules, by number; override phases.MT.')
       .optional(),
     FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
     E2E: z
       .union([z.literal('none'), override])
-      .describe('The end-to-end baseline, or none. Without epochs it trains at the cost of all the others.')
+      .describe('The end-to-end baseline, or none. Default epochs: the same cost as all other phases.')
       .prefault('none'),
   })
-  .describe('What differs between the phases.');
+  .describe('Settings that differ between phases.');
 
 export const recipeSchema = z.strictObject({
   name: z
     .string()
     .trim()
     .min(1)
-    .regex(/^\P{Cc}*$/u, { error: 'has a control character' })
+    .regex(/^\P{Cc}*$/u, { error: 'contains a control character' })
     .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
   model: modelSection,
@@ -76,7 +76,7 @@ export const recipeSchema = z.strictObject({
   run: runSection.prefault({}),
   versions: z
     .record(z.string(), z.string())
-    .describe('What a run was made with; written by the program.')
+    .describe('Versions that made the run; written by the program.')
     .optional(),
 });
 

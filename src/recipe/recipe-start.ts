@@ -3,18 +3,18 @@ import { path } from './recipe-values.js';
 
 export const start = z
   .strictObject({
-    meta: path.describe('Weights of a meta model: PT is skipped, the modules incubate in it.').optional(),
+    meta: path.describe('Weights of a meta model: PT is skipped, and the modules incubate in it.').optional(),
     model: path
-      .describe('Weights of a whole model, of any image size: it is fine-tuned, PT and MT are skipped.')
+      .describe('Weights of a whole model, of any image size: it is fine-tuned; PT and MT are skipped.')
       .optional(),
     head: z
       .enum(['keep', 'new'])
-      .describe('new: the head is not taken from the weights, so that the classes may be others.')
+      .describe('new: a new head is trained instead of the head of the weights, so the classes may differ.')
       .default('keep'),
     weights: z
       .enum(['ema', 'raw'])
       .describe(
-        'Which to take of a file with averaged and plain weights. Default: averaged; a run records its choice.',
+        'Which weights to use of a file with averaged and plain weights. Default: averaged; a run records its choice.',
       )
       .optional(),
   })

@@ -2,17 +2,15 @@ import { z } from 'zod';
 import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const optimizer = z.strictObject({
-  name: z
-    .enum(['adamw', 'sgd', 'lamb', 'lion'])
-    .describe('Default adamw, with which the published figures were made.'),
-  lr: positive.describe('Peak learning rate, at lr_batch if that is given. Default 5e-4.'),
+  name: z.enum(['adamw', 'sgd', 'lamb', 'lion']).describe('Default adamw, as in the published results.'),
+  lr: positive.describe('Peak learning rate, for a batch of lr_batch if that is set. Default 5e-4.'),
   lr_batch: count
     .nullable()
-    .describe('lr is scaled by effective batch / lr_batch; null: lr is used as it is. Default 512.'),
+    .describe('lr is scaled by effective batch / lr_batch; null: lr is not scaled. Default 512.'),
   weight_decay: notNegative.describe('Default 0.05.'),
-  betas: z.tuple([rate, rate]).describe('adamw, lamb, lion. Default [0.9, 0.999]; of lion [0.9, 0.99].'),
-  eps: positive.describe('adamw, lamb. Default 1e-8; of lamb 1e-6.'),
-  momentum: rate.describe('sgd, with Nesterov. Default 0.9.'),
+  betas: z.tuple([rate, rate]).describe('For adamw, lamb, lion. Default [0.9, 0.999]; for lion [0.9, 0.99].'),
+  eps: positive.describe('For adamw, lamb. Default 1e-8; for lamb 1e-6.'),
+  momentum: rate.describe('For sgd, with Nesterov. Default 0.9.'),
   layer_decay: positive
     .max(1)
     .nullable()
@@ -26,15 +24,15 @@ const schedule = z.strictObject({
   kind: z
     .enum(['epoch-cosine', 'step-cosine', 'polynomial', 'multi-step', 'wsd'])
     .describe(
-      'epoch-cosine, the default: the official one, constant inside an epoch. step-cosine: for short runs.',
+      'epoch-cosine, the default: as in the official code, constant within an epoch. step-cosine: for short runs.',
     ),
   warmup: notNegative.describe('Epochs of linear warm-up. Default 20, in FT 0.'),
-  warmup_lr: notNegative.describe('Where the warm-up begins. Default 1e-6.'),
-  min_lr: notNegative.describe('Where the schedule ends. Default 1e-5.'),
-  power: positive.describe('Of polynomial. Default 1.'),
-  milestones: z.array(positive).describe('Of multi-step: epochs at which the rate falls. Default [].'),
-  factor: positive.describe('Of multi-step: what the rate is multiplied with. Default 0.1.'),
-  decay_share: rate.describe('Of wsd: share of all steps in which the rate falls. Default 0.2.'),
+  warmup_lr: notNegative.describe('Learning rate at the start of the warm-up. Default 1e-6.'),
+  min_lr: notNegative.describe('Learning rate at the end. Default 1e-5.'),
+  power: positive.describe('For polynomial. Default 1.'),
+  milestones: z.array(positive).describe('For multi-step: epochs at which the rate drops. Default [].'),
+  factor: positive.describe('For multi-step: factor of each drop. Default 0.1.'),
+  decay_share: rate.describe('For wsd: share of all steps in which the rate decays. Default 0.2.'),
 });
 
 const distill = z.strictObject({
@@ -47,12 +45,14 @@ const distill = z.strictObject({
   tau: positive.describe('Temperature of soft targets.').default(1),
   weights: z
     .enum(['ema', 'raw'])
-    .describe("Which of the teacher's weights, where a file has averaged and plain ones. Default: averaged.")
+    .describe(
+      "Which of the teacher's weights to use, if a file has averaged and plain ones. Default: averaged.",
+    )
     .optional(),
   normalise: z
     .enum(['own', 'model'])
     .describe(
-      "Whose mean and std the teacher's images have. Default: its own if it states them; a run records it.",
+      "Whose mean and std to use for the teacher's images. Default: the teacher's own, if it states them; a run records it.",
     )
     .optional(),
 });
@@ -61,45 +61,45 @@ const earlyStop = z.strictObject({
   patience: count.describe(
     'Evaluations without a better score, in the primary metric of the task, before the phase ends.',
   ),
-  min_delta: notNegative.describe('Per cent points that count as better.').default(0),
+  min_delta: notNegative.describe('Minimum improvement, in percentage points.').default(0),
 });
 
 export const settings = z.strictObject({
   epochs: positive.describe(
     'Passes over the training images; a fraction is allowed. Default 100, in PT 300.',
   ),
-  batch_size: count.describe('Images of a micro-batch. Default 256.'),
-  accumulate: count.describe('Micro-batches of one optimiser step. Default 1.'),
+  batch_size: count.describe('Images per micro-batch. Default 256.'),
+  accumulate: count.describe('Micro-batches per optimiser step. Default 1.'),
   total_batch: count
     .nullable()
-    .describe('Images of one optimiser step, instead of accumulate, which then follows. Default null.'),
+    .describe('Images per optimiser step; replaces accumulate, which is derived from it. Default null.'),
   label_smoothing: rate.describe('Default 0.1.'),
   clip_grad: positive
     .nullable()
-    .describe('Bound on the common norm of the gradients. Default null: none; in FT 1.'),
+    .describe('Maximum global norm of the gradients. Default null: no clipping; in FT 1.'),
   drop_path: rate.describe(
-    'Rate at the last block; rises linearly from 0 at the first. Default 0.1, in PT 0.',
+    'Drop-path rate of the last block; increases linearly from 0 at the first. Default 0.1, in PT 0.',
   ),
   precision: z
     .enum(['float32', 'bfloat16'])
     .describe('bfloat16: autocast, weights stay float32. Default float32.'),
   activation_checkpointing: z
     .boolean()
-    .describe('Recompute blocks in the backward pass: a third more time, far less memory. Default false.'),
+    .describe('Recompute blocks in the backward pass: a third more time, much less memory. Default false.'),
   ema: rate
     .nullable()
-    .describe('Decay of averaged weights, which are then judged and kept. Default null: none.'),
+    .describe('Decay of averaged weights, which are then evaluated and saved. Default null: no averaging.'),
   freeze: z
     .array(z.string())
-    .describe('Parameters that do not train, by pattern: patch_embed.*, blocks.*.attn.*. Default [].'),
-  distill: distill.nullable().describe('A teacher beside the labels. Default null: none.'),
+    .describe('Patterns of parameters that are not trained: patch_embed.*, blocks.*.attn.*. Default [].'),
+  distill: distill.nullable().describe('A teacher in addition to the labels. Default null: none.'),
   eval_every: positive.describe('Epochs between evaluations; the last step is always evaluated. Default 1.'),
   early_stop: earlyStop.nullable().describe('Default null: every phase runs to its end.'),
   checkpoint_every: positive.describe(
     'Seconds between checkpoints; the last step always has one. Default 60.',
   ),
   keep_checkpoints: count.describe(
-    'Newest checkpoints kept, beside the best. Default 2: should the last be damaged, there is another.',
+    'Number of newest checkpoints to keep, in addition to the best. Default 2, in case the last is damaged.',
   ),
   log_every: count.describe('Steps between records in metrics.jsonl. Default 10.'),
   optimizer,

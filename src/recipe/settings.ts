@@ -18,7 +18,9 @@ function parsedValue(setting: string, split: number): unknown {
   try {
     return parse(setting.slice(split + 1));
   } catch (error) {
-    throw new InputError(`--set ${setting}: the value is not YAML: ${errorText(error).split('\n', 1)[0]}`);
+    throw new InputError(
+      `--set ${setting}: the value is not valid YAML: ${errorText(error).split('\n', 1)[0]}`,
+    );
   }
 }
 

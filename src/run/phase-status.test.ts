@@ -16,7 +16,7 @@ afterEach(() => rmSync(runDir, { recursive: true, force: true }));
 const RUNNING = { state: 'running', pid: 7, restarts: 2, last_error: 'died of SIGKILL' } as const;
 const begin = () => mkdirSync(join(runDir, 'PT'));
 
-test('nothing written: it waits; and nothing is written where there is no folder', () => {
+test('nothing written: it waits; and nothing is written where there is not a folder', () => {
   writeStatus(runDir, 'PT', RUNNING);
   expect(readdirSync(runDir)).toEqual([]);
   expect(readStatus(runDir, 'PT')).toEqual({

@@ -99,7 +99,7 @@ async function prepare({
   options,
 }: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
   if (!isAllDone(written.recipe, runDir, only))
-    await requireNoJobs(runDir, note, '--launcher slurm trains in jobs of its own');
+    await requireNoJobs(runDir, note, '--launcher slurm skips submitted phases');
   const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
   const phases = compile(recipe);
   if (hasBegun(runDir)) await checkParents(phases, runDir, only, options.force);

@@ -22,7 +22,7 @@ export function extract(file: OpenFile, folder: string): BundleContent {
     const expected = Object.hasOwn(content.files, name) ? content.files[name] : undefined;
     const isTwice = files.findIndex((each) => each.name === name) !== i;
     if (expected === undefined || isTwice) {
-      throw damaged(file.path, `it holds ${JSON.stringify(name.slice(0, 100))}, which it should not`);
+      throw damaged(file.path, `it contains the unexpected file ${JSON.stringify(name.slice(0, 100))}`);
     }
     const path = join(folder, name);
     const sha256 = withFileErrors(path, () => {
@@ -30,7 +30,7 @@ export function extract(file: OpenFile, folder: string): BundleContent {
       return copy(read, start, size, path);
     });
     if (size !== expected.bytes || sha256 !== expected.sha256) {
-      throw damaged(file.path, `${name} is not what it was when it was packed`);
+      throw damaged(file.path, `${name} was changed after it was packed`);
     }
   }
   return content;
@@ -63,7 +63,7 @@ export function entriesOf(file: OpenFile): TarEntry[] {
 const MOST_JSON_BYTES = 2 ** 20;
 
 export function contentOf(file: OpenFile, [first]: readonly TarEntry[]): BundleContent {
-  if (first?.name !== BUNDLE_FILE) throw damaged(file.path, `it does not begin with ${BUNDLE_FILE}`);
+  if (first?.name !== BUNDLE_FILE) throw damaged(file.path, `its first file is not ${BUNDLE_FILE}`);
   const result = bundleSchema.safeParse(jsonOf(file, first));
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0];
@@ -80,7 +80,7 @@ export function jsonOf(file: OpenFile, { name, start, size }: TarEntry): unknown
 }
 
 export function damaged(path: string, why: string): InputError {
-  return new InputError(`${path} is no whole bundle: ${why}`, {
-    hint: 'fetch it again, or have it packed again with `npx deep-incubation pack`',
+  return new InputError(`${path} is not a complete bundle: ${why}`, {
+    hint: 'copy it again, or pack it again with `npx deep-incubation pack`',
   });
 }

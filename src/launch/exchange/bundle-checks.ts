@@ -37,11 +37,11 @@ export async function requireModule(
   const { steps } = requireRecords(bundle, folder, name);
   const found = wholeModel(runFolder(folder).phase(name).root, steps);
   if ('reason' in found) {
-    throw damaged(bundle, `${name} has no whole checkpoint of its last step, ${steps}: ${found.reason}`);
+    throw damaged(bundle, `${name} has no complete checkpoint of its last step, ${steps}: ${found.reason}`);
   }
   const { checkpoint } = found;
   const { model } = checkpoint.manifest;
-  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest names no model');
+  if (typeof model !== 'object' || model === null) throw damaged(bundle, 'its manifest lists no model');
   requireFits(phase, runDir, checkpoint.manifest);
 
   const change = requireSameImages(phase, runDir, checkpoint.manifest, options);
@@ -52,7 +52,7 @@ export async function requireModule(
     return change;
   }
   throw new InputError(problem, {
-    hint: `have it incubated anew: ${packCommand(runDir, name)}; or --force: ${RISK}`,
+    hint: `incubate it again: ${packCommand(runDir, name)}; or --force: ${RISK}`,
   });
 }
 
@@ -72,15 +72,15 @@ function requireSameImages(
   const { digest, train_images: images } = Object(manifest.data);
   if (digest !== undefined && digest === wanted?.digest) return undefined;
   if (typeof digest !== 'string') {
-    note(`not known: which images ${name} was trained on; its checkpoint, of an older version, does not say`);
+    note(`unknown: the training images of ${name}; its checkpoint of an older version does not record them`);
   } else if (wanted === undefined) {
-    note(`not known: whether ${name} was trained on the images of ${runDir}, which has no data.json`);
+    note(`unknown: whether ${name} was trained on the images of ${runDir}, which has no data.json`);
   } else {
     const here = `${wanted.train.images}, digest ${short(wanted.digest)}`;
     const problem = `${name} was trained on other images (${String(images)}, digest ${short(digest)}) than ${runDir} (${here})`;
     if (!acceptDataChange) {
       throw new InputError(problem, {
-        hint: 'train it on the same images; or, if its classes are the same, --accept-data-change',
+        hint: 'train it on the same images; or, if the classes are the same, use --accept-data-change',
       });
     }
     note(`accepted: ${problem}; its labels may mean other classes`);
@@ -95,7 +95,7 @@ export function requireRecords(bundle: string, folder: string, name: PhaseName):
   const result = readResult(folder, name);
   if (result === undefined) throw damaged(bundle, `${name} has no result.json`);
   if (result.phase !== name) {
-    throw damaged(bundle, `${name}/result.json is of ${JSON.stringify(result.phase)}`);
+    throw damaged(bundle, `${name}/result.json belongs to ${JSON.stringify(result.phase)}`);
   }
   try {
     readMetrics(runFolder(folder).phase(name).metrics);
@@ -112,11 +112,11 @@ async function strangeParent(
 ): Promise<string | undefined> {
   const { name, start } = phase;
   const meta = await metaStages(phase, { runDir, given: givenWeights });
-  if (meta === undefined) return `${runDir} has no meta model that ${name} could be compared with`;
+  if (meta === undefined) return `${runDir} has no meta model to compare ${name} with`;
   const own = weightsHash(meta);
   const parent = lineageIn(checkpoint.manifest)?.parent;
   if (parent && parent !== own) {
-    return `${name} was incubated against the meta model ${short(parent)}, that of ${runDir} is ${short(own)}`;
+    return `${name} was incubated against the meta model ${short(parent)}, but that of ${runDir} is ${short(own)}`;
   }
   // A manifest is easily forged, so compare the frozen stages themselves. A new head does not come from the meta model.
   const { stages } = await readModelFile(checkpoint.folder);

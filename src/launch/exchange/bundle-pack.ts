@@ -98,11 +98,11 @@ function phaseFiles(runDir: string, { name }: Phase, all: readonly Phase[]): Pac
   if (readResult(runDir, name) === undefined) {
     const before = withNeeds(all, [name], (each) => readResult(runDir, each) !== undefined);
     throw new InputError(`${name} is not done in ${runDir}`, {
-      hint: `run it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
+      hint: `train it first: ${ownCommand('run', runDir, '--only', before.join(','))}`,
     });
   }
   const { checkpoint } = finalCheckpoint(root);
-  if (checkpoint === undefined) throw new InputError(`${root} has no whole checkpoint`);
+  if (checkpoint === undefined) throw new InputError(`${root} has no complete checkpoint`);
   const { step, folder, manifest } = checkpoint;
   const files = { ...manifest.files, 'optimizer.safetensors': fileOf(NO_TENSORS) };
   const weights = manifest.files['model.safetensors'];
@@ -130,7 +130,7 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
     throw new InputError(
       `start.meta ${name} cannot be packed: its raw weights are not in model.safetensors`,
       {
-        hint: `write them as one file: ${convertCommand(name)} --weights raw; and start from that`,
+        hint: `write them as one file: ${convertCommand(name)} --weights raw, and start from that file`,
       },
     );
   }
@@ -138,7 +138,7 @@ async function metaFile(name: string, weights: WeightsKind | undefined): Promise
   const kind = extname(path);
   if (!['.safetensors', '.pth', '.bin'].includes(kind)) {
     throw new InputError(`start.meta ${name} cannot be packed: ${path} is not one file of weights`, {
-      hint: `write it as one: ${convertCommand(name)}; and start from that`,
+      hint: `write it as one: ${convertCommand(name)}, and start from that file`,
     });
   }
   return { name: `start/meta${kind}`, from: path, ...fileOnDisk(path) };
@@ -153,7 +153,7 @@ function write(
   about: Pick<BundleContent, 'kind' | 'phase' | 'parent'>,
   packed: readonly Packed[],
 ): BundleContent {
-  if (existsSync(out)) throw new InputError(`${out} is there already`, { hint: 'choose another name' });
+  if (existsSync(out)) throw new InputError(`${out} already exists`, { hint: 'choose another name' });
   const files = Object.fromEntries(packed.map(({ name, bytes, sha256 }) => [name, { bytes, sha256 }]));
   const content: BundleContent = { format: 'deep-incubation bundle 1', ...about, files };
   const entries = [inMemory(BUNDLE_FILE, json(content)), ...packed];
@@ -199,5 +199,5 @@ function json(value: unknown): Buffer {
 }
 
 function notModule(name: string): InputError {
-  return new InputError(`${name} is no module`, { hint: 'modules are exchanged: MT/0, MT/1 ...' });
+  return new InputError(`${name} is not a module`, { hint: 'only modules can be exchanged: MT/0, MT/1 ...' });
 }

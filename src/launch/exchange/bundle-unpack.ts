@@ -71,10 +71,10 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
 export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
   const hint = `name a new folder: ${ownCommand('unpack', bundle, '--into', freePath(runDir))}`;
   if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
-    throw new InputError(`${runDir} is no folder`, { hint });
+    throw new InputError(`${runDir} is not a folder`, { hint });
   }
   if (existsSync(runDir) && readdirSync(runDir).length > 0) {
-    throw new InputError(`${runDir} is there already`, { hint });
+    throw new InputError(`${runDir} already exists`, { hint });
   }
   const target = resolve(runDir);
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
@@ -90,7 +90,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
     if (
       (await metaHash(phaseOf(at(folder), name), { runDir: folder, given: givenWeights })) !== content.parent
     ) {
-      throw damaged(bundle, 'its meta model is not the one that it names');
+      throw damaged(bundle, 'its meta model does not match the recorded one');
     }
     writeJsonAtomic(runFolder(folder).recipe, at(target));
     withFileErrors(target, () => moveFolder(folder, target));
@@ -120,14 +120,14 @@ export async function unpackModule(
 ): Promise<Unpacked> {
   const phases = compile(recipeOfRun(runDir));
   return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
-    if (content.kind !== 'module') throw damaged(bundle, 'it holds no module');
+    if (content.kind !== 'module') throw damaged(bundle, 'it contains no module');
     const name = content.phase as PhaseName;
     const phase = phaseNamed(phases, name);
     const change = await requireModule(bundle, phase, { runDir, folder }, options);
     const { root } = runFolder(runDir).phase(name);
     if (existsSync(join(root, 'checkpoints')) && !options.replace) {
-      throw new InputError(`${runDir} has ${name} already`, {
-        hint: '--replace moves it, and what starts from it, to previous/',
+      throw new InputError(`${runDir} already has ${name}`, {
+        hint: 'use --replace to move it, and the phases that depend on it, to previous/',
       });
     }
     const previous = setAside(runDir, withDependents(phases, runDir, name));

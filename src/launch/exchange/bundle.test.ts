@@ -176,7 +176,7 @@ test('a module of another meta model is refused, known or not; forced, it is tak
   await makeRun(at('other'), ['PT', 'MT/1'], { seed: 1 });
   packModule(at('other'), 'MT/1', at('other.tar'));
   await expect(unpackModule(at('other.tar'), at('home'), quiet)).rejects.toThrow(
-    /^MT\/1 was incubated against the meta model [0-9a-f]{12}, that of .*home is [0-9a-f]{12}$/,
+    /^MT\/1 was incubated against the meta model [0-9a-f]{12}, but that of .*home is [0-9a-f]{12}$/,
   );
   // Without a lineage, or with a false one, the frozen stages tell.
   await makeRun(at('old'), ['PT', 'MT/1'], { seed: 1, lineage: false });
@@ -186,7 +186,7 @@ test('a module of another meta model is refused, known or not; forced, it is tak
   const notes: string[] = [];
   await unpackModule(at('old.tar'), at('home'), { force: true, note: (line) => notes.push(line) });
   expect(notes).toEqual([
-    expect.stringContaining('not known: which images MT/1 was trained on'),
+    expect.stringContaining('unknown: the training images of MT/1 was trained on'),
     expect.stringContaining('may start near chance'),
   ]);
 });
@@ -205,15 +205,15 @@ test('a module of another geometry is refused, forced or not', async () => {
 
 test('what is not done, or no module, is not packed', async () => {
   expect(() => packModule(at('home'), 'MT/0', at('x'))).toThrow('MT/0 is not done');
-  expect(() => packModule(at('home'), 'PT', at('x'))).toThrow('PT is no module');
+  expect(() => packModule(at('home'), 'PT', at('x'))).toThrow('PT is not a module');
   await expect(packWork(at('home'), 'MT/7' as PhaseName, at('x'))).rejects.toThrow('no phase MT/7');
-  await expect(packWork(at('home'), 'MT/1', work)).rejects.toThrow('is there already');
+  await expect(packWork(at('home'), 'MT/1', work)).rejects.toThrow('already exists');
 });
 
 test('work goes into no file, nor below one', async () => {
   folder.write('file', Buffer.from(''));
   await expect(unpackWork(work, at('file'))).rejects.toThrow(InputError);
-  await expect(unpackWork(work, at('file'))).rejects.toThrow('file is no folder');
+  await expect(unpackWork(work, at('file'))).rejects.toThrow('file is not a folder');
   await expect(unpackWork(work, at('file/run'))).rejects.toThrow(`Cannot write ${at('file')}`);
 });
 

@@ -58,7 +58,7 @@ export function redoPhase(
   const next = compile(after);
   const { dataOfRun } = phaseNamed(next, name);
   if (!isDeepStrictEqual(before.start, after.start)) {
-    throw new InputError('start cannot be changed in a run that has begun', { hint: 'choose another --out' });
+    throw new InputError('start cannot be changed after a run has begun', { hint: 'choose another --out' });
   }
   const all = compile(before);
   const begun = all
@@ -112,8 +112,8 @@ export function depthSettings(
   depth: number,
 ): string[] {
   if (!name.startsWith('MT/')) {
-    throw new InputError(`${name} is no module: its depth follows from the modules`, {
-      hint: 'name one, such as MT/0',
+    throw new InputError(`${name} is not a module: its depth follows from the modules`, {
+      hint: 'name a module, such as MT/0',
     });
   }
   const index = Number(name.slice('MT/'.length));
@@ -170,12 +170,12 @@ function isChanged(name: PhaseName, before: readonly Phase[], after: readonly Ph
 
 function changesOthers(name: PhaseName, lost: readonly PhaseName[], redo: string | undefined): InputError {
   const module = /^MT\/(\d+)$/.exec(name)?.[1];
-  return new InputError(`these settings would change ${lost.join(', ')} too, not ${name} alone`, {
+  return new InputError(`these settings would also change ${lost.join(', ')}, not only ${name}`, {
     hint:
       module === undefined
         ? redo === undefined
           ? 'train a new run instead: choose another --out'
-          : `train them and what starts from them again: ${redo}`
-        : `settings of this module alone are those under phases.modules.${module}, such as phases.modules.${module}.epochs`,
+          : `retrain them and the phases that depend on them: ${redo}`
+        : `settings of only this module are under phases.modules.${module}, such as phases.modules.${module}.epochs`,
   });
 }

@@ -42,18 +42,21 @@ frame #0: c10::Error::Error(...) + 0x57 (0x7f in libc10.so)
 
 test.each<[Partial<Ending>, string]>([
   [{ signal: 'SIGKILL', oomKills: 1 }, 'died of SIGKILL, out of memory: the kernel killed it'],
-  [{ signal: 'SIGKILL', oomKills: 0 }, 'died of SIGKILL, sent from outside (the kernel did not lack memory)'],
-  [{ signal: 'SIGKILL', oomKills: undefined }, 'died of SIGKILL, perhaps out of memory'],
-  [{ signal: 'SIGKILL', killedFor: 'it did nothing for 5 min' }, 'was killed: it did nothing for 5 min'],
+  [
+    { signal: 'SIGKILL', oomKills: 0 },
+    'died of SIGKILL, sent by another process (the kernel was not out of memory)',
+  ],
+  [{ signal: 'SIGKILL', oomKills: undefined }, 'died of SIGKILL, possibly out of memory'],
+  [{ signal: 'SIGKILL', killedFor: 'it was idle for 5 min' }, 'was killed: it was idle for 5 min'],
   [{ signal: 'SIGSEGV' }, 'died of SIGSEGV (a crash in native code)'],
   [{ signal: 'SIGTERM' }, 'died of SIGTERM'],
   [
     { signal: 'SIGABRT', stderr: HEAP },
-    'died of SIGABRT (native code gave up): FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory',
+    'died of SIGABRT (native code aborted): FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory',
   ],
   [
     { signal: 'SIGABRT', stderr: TERMINATE },
-    'died of SIGABRT (native code gave up): what():  CUDA error: an illegal memory access was encountered',
+    'died of SIGABRT (native code aborted): what():  CUDA error: an illegal memory access was encountered',
   ],
   [
     { signal: 'SIGTRAP', stderr: TRAP },

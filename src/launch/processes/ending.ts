@@ -14,10 +14,10 @@ export interface Ending {
 
 const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
   SIGSEGV: 'a crash in native code',
-  SIGBUS: 'a crash in native code, or a mapped file that was cut short',
-  SIGILL: 'an instruction that this processor lacks',
+  SIGBUS: 'a crash in native code, or a truncated mapped file',
+  SIGILL: 'an instruction that this processor does not support',
   SIGFPE: 'a division by zero in native code',
-  SIGABRT: 'native code gave up',
+  SIGABRT: 'native code aborted',
 };
 
 /** Why a process ended before its work was done, worded to follow its name. */
@@ -54,10 +54,10 @@ export function lackedMemory({ signal, oomKills, stderr, killedFor }: Ending): b
 }
 
 function killer({ oomKills }: Ending): string {
-  if (oomKills === undefined) return 'perhaps out of memory';
+  if (oomKills === undefined) return 'possibly out of memory';
   return oomKills > 0
     ? 'out of memory: the kernel killed it'
-    : 'sent from outside (the kernel did not lack memory)';
+    : 'sent by another process (the kernel was not out of memory)';
 }
 
 /** Lines of a stack trace, and lines around it. */

@@ -92,7 +92,7 @@ describe('asked to leave', () => {
     });
     expect(ending).toMatchObject({
       signal: 'SIGKILL',
-      killedFor: expect.stringMatching(/^it did not leave/),
+      killedFor: expect.stringMatching(/^it did not exit/),
     });
   });
 
@@ -107,7 +107,7 @@ describe('hung', needs(proc), () => {
     const { signal, killedFor } = await run(FOREVER, { timing: QUICK });
     expect({ signal, killedFor }).toEqual({
       signal: 'SIGKILL',
-      killedFor: expect.stringMatching(/^it did nothing for 0\.\d+ s$/),
+      killedFor: expect.stringMatching(/^it was idle for 0\.\d+ s$/),
     });
   });
 

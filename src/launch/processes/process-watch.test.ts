@@ -41,7 +41,7 @@ function train(subject: ReturnType<typeof watch>, steps: number, ms: number) {
 test('what does nothing for long hangs; how it stands is told', () => {
   const subject = watch();
   expect(look(subject, 10)).toBeUndefined();
-  expect(look(subject, 1)).toBe('it did nothing for 10 s');
+  expect(look(subject, 1)).toBe('it was idle for 10 s');
   const stopped = watch();
   expect(look(stopped, 11, () => ({ isStopped: true }))).toBe('it was stopped for 10 s');
 });
@@ -59,7 +59,7 @@ test.each<[string, (i: number) => Partial<Vitals>]>([
   ['the wake-ups of idle threads', (i) => ({ cpuMs: 9 * i, bytes: 1000 * i })],
   ['work that has ended', (i) => ({ cpuMs: Math.min(i, 30) * 500 })],
 ])('%s is not', (_, seen) => {
-  expect(look(watch(), 41, seen)).toMatch(/^it did nothing/);
+  expect(look(watch(), 41, seen)).toMatch(/^it was idle/);
 });
 
 test('a gap between looks, as after a suspended machine, counts as one', () => {
@@ -81,7 +81,7 @@ test('a process of long steps may be idle for 20 of them', () => {
   const subject = watch();
   train(subject, 5, 3000);
   expect(look(subject, 60)).toBeUndefined();
-  expect(look(subject, 1)).toBe('it did nothing for 60 s');
+  expect(look(subject, 1)).toBe('it was idle for 60 s');
 });
 
 test('busy without a step: hung after 50 of the longest, once it is known what they take', () => {
@@ -89,7 +89,7 @@ test('busy without a step: hung after 50 of the longest, once it is known what t
   const subject = watch();
   train(subject, 12, 2000);
   expect(look(subject, 99, busy)).toBeUndefined();
-  expect(look(subject, 1, () => ({ cpuMs: 1e6 }))).toBe('no step in 100 s, where the longest took 2.0 s');
+  expect(look(subject, 1, () => ({ cpuMs: 1e6 }))).toBe('no step in 100 s; the longest so far took 2.0 s');
   const quick = watch();
   train(quick, 12, 10);
   expect(look(quick, 59, busy)).toBeUndefined();
@@ -114,7 +114,7 @@ test('the time of an evaluation or a checkpoint is no step time', () => {
   subject.mark('evaluating');
   train(subject, 1, 1_000_000);
   train(subject, 5, 10);
-  expect(look(subject, 60, (i) => ({ cpuMs: 1000 * i }))).toMatch(/the longest took 0.010 s/);
+  expect(look(subject, 60, (i) => ({ cpuMs: 1000 * i }))).toMatch(/the longest so far took 0.010 s/);
 });
 
 test('where the system tells nothing, nothing is concluded', () => {
@@ -125,13 +125,13 @@ test('where the system tells nothing, nothing is concluded', () => {
 test('asked to leave: ten seconds, or three steps, or as long as a checkpoint takes', () => {
   const subject = watch();
   expect(subject.overdue(4999)).toBeUndefined();
-  expect(subject.overdue(5000)).toBe('it did not leave within 5.0 s');
+  expect(subject.overdue(5000)).toBe('it did not exit within 5.0 s');
   train(subject, 2, 4000);
   expect(subject.overdue(11_999)).toBeUndefined();
-  expect(subject.overdue(12_000)).toBe('it did not leave within 12 s');
+  expect(subject.overdue(12_000)).toBe('it did not exit within 12 s');
   subject.mark('saving');
   expect(subject.overdue(99_999)).toBeUndefined();
-  expect(subject.overdue(100_000)).toBe('it did not leave within 100 s');
+  expect(subject.overdue(100_000)).toBe('it did not exit within 100 s');
 });
 
 test('progress is told at most once a second, and at once when the work changes', () => {

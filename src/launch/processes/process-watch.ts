@@ -99,12 +99,12 @@ export function createWatch(
       unmarked++;
       const idleFor = idle * timing.lookMs;
       if (idleFor >= Math.max(timing.idleMs, IDLE_STEPS * longest)) {
-        return `${vitals.isStopped ? 'it was stopped' : 'it did nothing'} for ${duration(idleFor)}`;
+        return `${vitals.isStopped ? 'it was stopped' : 'it was idle'} for ${duration(idleFor)}`;
       }
       const stuckFor = unmarked * timing.lookMs;
       const isKnown = doing === 'training' && steps >= KNOWN_AFTER;
       if (isKnown && stuckFor >= Math.max(timing.stuckMs, STUCK_STEPS * longest)) {
-        return `no step in ${duration(stuckFor)}, where the longest took ${duration(longest)}`;
+        return `no step in ${duration(stuckFor)}; the longest so far took ${duration(longest)}`;
       }
       return undefined;
     },
@@ -112,7 +112,7 @@ export function createWatch(
       const patience = Math.max(timing.graceMs, LEAVING_STEPS * longest);
       if (waited < (doing === 'saving' ? Math.max(patience, timing.savingGraceMs) : patience))
         return undefined;
-      return `it did not leave within ${duration(waited)}`;
+      return `it did not exit within ${duration(waited)}`;
     },
   };
 }

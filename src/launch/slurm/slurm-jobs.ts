@@ -36,7 +36,7 @@ export function readJobs(runDir: string): SlurmJob[] {
   const jobs = jobsOf(readJson(path));
   if (jobs !== undefined) return jobs;
   throw new InputError(`${path} is damaged`, {
-    hint: 'scancel what squeue shows of this run, and delete it',
+    hint: 'cancel the jobs of the run (squeue, scancel), then delete this file',
   });
 }
 

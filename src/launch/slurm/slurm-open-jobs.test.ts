@@ -35,7 +35,7 @@ test('jobs that are queued or run are named', async () => {
   squeue("printf '12_0|RUNNING|None\\n12_1|PENDING|Resources\\n'");
   await expect(check()).rejects.toMatchObject({
     name: 'InputError',
-    message: `${run}: Slurm has MT/0 (job 12_0), MT/1 (job 12_1)`,
+    message: `${run}: still in Slurm: MT/0 (job 12_0), MT/1 (job 12_1)`,
     hint: expect.stringContaining(`npx deep-incubation cancel ${run}`),
   });
 });
@@ -55,7 +55,7 @@ test('where Slurm does not answer nothing is begun', async () => {
   squeue("echo 'Unable to contact slurm controller' >&2; exit 1");
   await expect(check()).rejects.toMatchObject({
     name: 'RunError',
-    message: expect.stringContaining('Slurm does not answer, and it had been given PT (job 11)'),
+    message: expect.stringContaining('Slurm does not answer; the run had submitted PT (job 11)'),
   });
 });
 
@@ -63,6 +63,6 @@ test('where there is no Slurm they are told of', async () => {
   vi.stubEnv('PATH', folder);
   await check();
   expect(notes).toEqual([
-    'Slurm cannot be asked from here; it had been given PT (job 11), MT/0 (job 12_0), MT/1 (job 12_1).',
+    'Slurm cannot be queried on this machine; the run had submitted PT (job 11), MT/0 (job 12_0), MT/1 (job 12_1).',
   ]);
 });

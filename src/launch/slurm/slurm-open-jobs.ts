@@ -33,15 +33,15 @@ export async function requireNoJobs(
   if (jobs.length === 0) return;
   const named = jobs.map(({ phase, job }) => `${phase} (job ${job})`).join(', ');
   if (!isSure && (await isSlurmHere())) {
-    throw new RunError(`Slurm does not answer, and it had been given ${named}`, {
-      hint: 'try again once sinfo says that it is up',
+    throw new RunError(`Slurm does not answer; the run had submitted ${named}`, {
+      hint: 'try again when sinfo works',
     });
   }
   if (!isSure) {
-    note(`Slurm cannot be asked from here; it had been given ${named}.`);
+    note(`Slurm cannot be queried on this machine; the run had submitted ${named}.`);
     return;
   }
-  throw new InputError(`${runDir}: Slurm has ${named}`, {
-    hint: [`${ownCommand('cancel', runDir)} takes them from it`, ...otherwise].join('; '),
+  throw new InputError(`${runDir}: still in Slurm: ${named}`, {
+    hint: [`to cancel them: ${ownCommand('cancel', runDir)}`, ...otherwise].join('; '),
   });
 }

@@ -61,9 +61,9 @@ export async function slurmOutput(program: string, args: readonly string[]): Pro
   const { code, stdout, stderr } = await slurm(program, args);
   if (code === 0) return stdout.trim();
   const isMissing = /ENOENT/.test(stderr);
-  throw new RunError(isMissing ? `there is no ${program} on this machine` : `${program}: ${stderr.trim()}`, {
+  throw new RunError(isMissing ? `${program} not found on this machine` : `${program}: ${stderr.trim()}`, {
     hint: isMissing
-      ? 'give the command on a machine of the cluster; --dry-run shows the jobs without Slurm'
-      : 'sinfo shows whether Slurm is up; run.slurm in the recipe holds what sbatch is asked for',
+      ? 'run the command on a machine of the cluster; --dry-run prints the jobs without Slurm'
+      : 'sinfo shows whether Slurm works; the options for sbatch are under run.slurm in the recipe',
   });
 }

@@ -24,7 +24,7 @@ export function assumedImages(
   } else if (evalCrop === undefined && imageSize > SMALL_IMAGE) {
     assumed.push({
       key: 'data.eval_crop',
-      text: `bicubic resize and a centre crop of ${EVAL_CROP.toFixed(3)} (it states neither)`,
+      text: `bicubic resize and a centre crop of ${EVAL_CROP.toFixed(3)} (the model states neither)`,
     });
   }
   return assumed;

@@ -115,12 +115,12 @@ function findWeights(given: string, note: (line: string) => void, find: typeof f
   if (!stat.isDirectory() || MODEL_FILES.some((name) => existsSync(join(path, name)))) return path;
   if (!existsSync(join(path, 'checkpoints'))) {
     throw new InputError(`${path} is neither a phase of a run nor a checkpoint`, {
-      hint: 'give the folder of a phase, such as runs/x/FT, a checkpoint, such as runs/x/FT/checkpoints/100, or a .safetensors or .pth file',
+      hint: 'name the folder of a phase, such as runs/x/FT, a checkpoint, such as runs/x/FT/checkpoints/100, or a .safetensors or .pth file',
     });
   }
   const { checkpoint, skipped } = find(path);
-  for (const { folder, reason } of skipped) note(`passed over ${folder}: ${reason}`);
-  if (checkpoint === undefined) throw new InputError(`${path} has no whole checkpoint`);
+  for (const { folder, reason } of skipped) note(`ignored ${folder}: ${reason}`);
+  if (checkpoint === undefined) throw new InputError(`${path} has no complete checkpoint`);
   note(choiceLine(path, which, checkpoint));
   return checkpoint.folder;
 }

@@ -72,9 +72,9 @@ test('a checkpoint that is named itself is not commented on', async () => {
 });
 
 test('a run without a result, a phase without a best, and another path are refused', async () => {
-  await expect(read('early')).rejects.toThrow('is a whole run, without a result yet');
+  await expect(read('early')).rejects.toThrow('is a run without a result yet');
   await expect(read('early')).rejects.toMatchObject({
-    hint: `name a phase of it: ${join(folder, 'early/PT')}`,
+    hint: `name one of its phases: ${join(folder, 'early/PT')}`,
   });
   rmSync(join(folder, 'early/PT/checkpoints/10'), { recursive: true });
   await expect(read('early/PT/best')).rejects.toThrow('has no best checkpoint: ');

@@ -62,10 +62,10 @@ function resultOf(runDir: string): string {
   const phases = phasesIn(runDir).filter((phase) => existsSync(join(runDir, phase, 'checkpoints')));
   const [result] = phases.includes('FT') ? ['FT'] : phases.length === 1 && phases[0] === 'E2E' ? phases : [];
   if (result !== undefined) return join(runDir, result);
-  throw new InputError(`${runDir} is a whole run, without a result yet`, {
+  throw new InputError(`${runDir} is a run without a result yet`, {
     hint:
       phases.length === 0
         ? 'it has no phase yet'
-        : `name a phase of it: ${phases.map((phase) => join(runDir, phase)).join(', ')}`,
+        : `name one of its phases: ${phases.map((phase) => join(runDir, phase)).join(', ')}`,
   });
 }

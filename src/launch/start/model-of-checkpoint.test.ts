@@ -133,7 +133,7 @@ test('only what nothing tells is assumed', () => {
 test('what is not known is asked for', () => {
   expect(() => known({})).toThrow('the number of attention heads is unknown');
   expect(() => known({ channels: 1 }, 'model.heads=4')).toThrow(
-    'do not tell the mean and deviation of its 1-channel images',
+    'do not contain the mean and standard deviation of their 1-channel images',
   );
   expect(known({ channels: 1 }, 'model.heads=4', 'data.mean=[0.3]', 'data.std=[0.3]')).toMatchObject({
     mean: [0.3],

@@ -128,9 +128,9 @@ function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, p
   const { channels } = facts;
   if (channels !== 3 && (data.mean === undefined || data.std === undefined)) {
     throw new InputError(
-      `${path}: its weights do not tell the mean and deviation of its ${channels}-channel images`,
+      `${path}: the weights do not contain the mean and standard deviation of their ${channels}-channel images`,
       {
-        hint: 'give --recipe R, or such as --set data.mean=[0.286] --set data.std=[0.353]',
+        hint: 'use --recipe R, or for example --set data.mean=[0.286] --set data.std=[0.353]',
       },
     );
   }
@@ -141,7 +141,10 @@ function requirePhaseOf(recipe: Recipe, depths: readonly number[], path: string)
   const possible = [...compile(recipe).map((phase) => phase.depths), [blueprintOf(recipe).depth]];
   const texts = [...new Set(possible.map((each) => each.join(' ')))];
   if (texts.includes(depths.join(' '))) return;
-  throw new InputError(`${path} has stages of ${depths.join(' ')} blocks, no model of ${recipe.name} has`, {
-    hint: `the recipe's models have ${texts.join('; ')}: give the recipe that the checkpoint belongs to`,
-  });
+  throw new InputError(
+    `${path} has stages of ${depths.join(' ')} blocks, which no model of ${recipe.name} has`,
+    {
+      hint: `the recipe's models have ${texts.join('; ')}: use the recipe of the checkpoint`,
+    },
+  );
 }

@@ -43,9 +43,12 @@ export function modelClassesOf(
     return { count, named: own, isCertain: true };
   }
   if (given.names.length !== count) {
-    throw new InputError(`--classes: ${stated} has ${given.names.length} names, the model ${count} classes`, {
-      hint: 'A list has one name a line, in the order of the labels.',
-    });
+    throw new InputError(
+      `--classes: ${stated} has ${given.names.length} names, but the model has ${count} classes`,
+      {
+        hint: 'A list has one name per line, in label order.',
+      },
+    );
   }
   if (own?.isOurs) requireSameOrder(given, own);
   return { count, named: given, isCertain: true };
@@ -66,7 +69,7 @@ function statedClasses(path: string, count: number, category: Category | undefin
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new InputError(`--classes: ${path} does not exist`, {
-      hint: 'Give a list of names, a run, the images the model was trained on, or the word number.',
+      hint: 'Use a list of names, a run, the images that the model was trained on, or the word number.',
     });
   }
   if (!stat.isDirectory()) return { names: namesInFile(path), from: path, isSet: false };
@@ -83,12 +86,12 @@ function namesInFile(path: string): readonly string[] {
 
 function namesInJson(path: string, text: string): readonly string[] | undefined {
   if (!/^[[{]/.test(text)) return undefined;
-  const hint = 'Such as ["cat", "dog"], in the order of the labels.';
+  const hint = 'For example ["cat", "dog"], in label order.';
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`--classes: ${path} is not JSON (${errorText(cause)})`, { cause, hint });
+    throw new InputError(`--classes: ${path} is not valid JSON (${errorText(cause)})`, { cause, hint });
   }
   const names = classNamesIn(value) ?? classNamesIn({ class_to_idx: value });
   if (names === undefined) {
@@ -130,7 +133,7 @@ function fail(error: InputError): never {
 
 function noNames(path: string): InputError {
   return new InputError(`--classes: ${path} does not name its classes`, {
-    hint: 'Give a text file with their names instead, one a line, in the order of the labels.',
+    hint: 'Use a text file with the names instead, one per line, in label order.',
   });
 }
 
@@ -146,6 +149,6 @@ function requireSameOrder(given: NamedClasses, own: CheckpointClasses): void {
   throw new InputError(
     `--classes: ${given.from} has the classes of ${own.from} in another order: label ${label} is ` +
       `${given.names[label]}, there ${own.names[label]}`,
-    { hint: 'Leave --classes out: the checkpoint names its classes.' },
+    { hint: 'Omit --classes: the checkpoint names its classes.' },
   );
 }

@@ -43,9 +43,9 @@ export async function requireTeacher(
   for (const key of ['imageSize', 'channels', 'classes'] as const) {
     if (teaching[key] === taught[key]) continue;
     throw new InputError(
-      `distill.teacher ${name} has ${teaching[key]} ${NAMES[key]}, the model ${taught[key]}`,
+      `distill.teacher ${name} has ${teaching[key]} ${NAMES[key]}, but the model has ${taught[key]}`,
       {
-        hint: 'the teacher looks at the same images as the model: take one that fits',
+        hint: 'the teacher sees the same images as the model: use a matching teacher',
       },
     );
   }

@@ -31,7 +31,7 @@ export async function incubateTogether(
   const names = phases.map(({ name }) => name);
   if (!phases.every(({ isShareable }) => isShareable)) {
     throw new InputError(`${names.join(', ')} cannot be trained together`, {
-      hint: 'only modules can, of a recipe with incubation.together: true, without settings of their own',
+      hint: 'only modules without settings of their own can be, in a recipe with incubation.together: true',
     });
   }
   const { acceptDataChange: acceptChange, note } = run;
@@ -74,9 +74,12 @@ function prefixComparison(runDir: string): (phase: string, model: Trainable) => 
       const hash = weightsHash([weightsOf(stage)]);
       hashes[i] ??= hash;
       if (hash === hashes[i]) continue;
-      throw new InputError(`${phase} has another frozen stage ${i} than the modules trained beside it`, {
-        hint: `it was begun from another meta model: train it again with \`${ownCommand('redo', runDir, phase)}\``,
-      });
+      throw new InputError(
+        `${phase} has another frozen stage ${i} than the modules trained together with it`,
+        {
+          hint: `it started from another meta model: retrain it with \`${ownCommand('redo', runDir, phase)}\``,
+        },
+      );
     }
   };
 }

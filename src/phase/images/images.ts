@@ -54,7 +54,7 @@ function openWhole(
     whatToDo: (count) =>
       head === undefined
         ? 'Rename the classes, or correct data.classes.'
-        : `Rename the classes, or set start.head to new and model.classes to ${count}: the head is then trained for the classes of the images.`,
+        : `Rename the classes, or set start.head to new and model.classes to ${count}: then a new head is trained for the classes of the images.`,
   });
 }
 

@@ -115,12 +115,12 @@ function unusableImages(found: readonly Found[], total: number, path: string | u
   const unreadable = found.filter((each) => each.unfit === undefined);
   const parts = [
     { some: unreadable, what: 'cannot be read' },
-    { some: unfit, what: 'cannot be given to the model' },
+    { some: unfit, what: 'do not fit the model' },
   ].filter(({ some }) => some.length > 0);
   const texts = parts.map(
-    ({ some, what }) => `${some.length} of the ${total} images to evaluate on ${what}: ${namedOf(some)}`,
+    ({ some, what }) => `${some.length} of the ${total} evaluation images ${what}: ${namedOf(some)}`,
   );
-  const check = `To list everything that is wrong: ${ownCommand('data', 'check', path ?? '.')}`;
+  const check = `To list all problems: ${ownCommand('data', 'check', path ?? '.')}`;
   const hints = new Set(unfit.flatMap(({ unfit }) => unfit?.hint ?? []));
   return new InputError(texts.join('; '), {
     hint: [...(unreadable.length > 0 ? [`Restore the files or remove them. ${check}`] : []), ...hints].join(

@@ -17,12 +17,12 @@ export function readingNotes(
     const what = kind === 'ema' ? 'averaged weights (ema)' : 'weights as trained (raw)';
     const other = kind === 'ema' ? 'raw' : 'ema';
     const rest =
-      others.length === 0 ? '' : `; not taken: ${others.join(', ')} (${option}${other} takes them)`;
+      others.length === 0 ? '' : `; not used: ${others.join(', ')} (${option}${other} selects them)`;
     notes.push(`${path}: ${what}, from ${from}${rest}`);
   }
   if (leftOut.length > 0) {
     const count = `${leftOut.length} tensor${leftOut.length === 1 ? '' : 's'}`;
-    notes.push(`${path}: ${count} left out, which the model does not use: ${namesOf(leftOut)}`);
+    notes.push(`${path}: ${count} ignored, because the model does not use them: ${namesOf(leftOut)}`);
   }
   return notes;
 }

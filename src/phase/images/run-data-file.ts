@@ -59,7 +59,7 @@ export function readRunData(runDir: string): RunData | undefined {
   if (result.success) return result.data;
   const { path: key, message } = result.error.issues[0];
   throw new InputError(`${path}: ${key.join('.')}: ${message}`, {
-    hint: 'bring the file back; or delete it: the images that are there are then taken for those of the run',
+    hint: 'restore the file; or delete it: the current images are then recorded as those of the run',
   });
 }
 

@@ -177,7 +177,7 @@ function differenceOf(
 function changed(runDir: string, owner: DataOwner, changes: readonly string[]): InputError {
   const whose = owner === 'run' ? runDir : `${runDir}, ${owner}`;
   return new InputError(`${whose}: the images are not those that it was trained on: ${changes.join('; ')}`, {
-    hint: 'bring the images back; or go on with these: --accept-data-change',
+    hint: 'restore the images; or continue with these: --accept-data-change',
   });
 }
 
@@ -233,7 +233,7 @@ function requireLineage(
     if (lineage === undefined) continue;
     const { train } = openImages(settingsOf(run, name));
     if (dataHash(train) === lineage.data) continue;
-    const line = `${name} was trained on other training images; its checkpoints, of an older version, do not say which`;
+    const line = `${name} was trained on other training images; its checkpoints of an older version do not record which`;
     if (!acceptChange) throw changed(runDir, 'run', [line]);
     note(`accepted: ${line}`);
   }
