@@ -125,6 +125,6 @@ data: { format: folder, path: ~/pair }
   const { code, stderr } = await cli(['run', '~/recipe.yaml', '--out=~/run'], { env: { HOME: folder } });
   expect(code).toBe(2);
   expect(stderr).toContain('not read: 1 named .txt');
-  expect(stderr).toContain(`1 of the 16 images to evaluate on cannot be read: ${damaged} (`);
+  expect(stderr).toContain(`1 of the 16 evaluation images cannot be read: ${damaged} (`);
   expect(readdirSync(join(folder, 'run'))).not.toContain('PT');
 });

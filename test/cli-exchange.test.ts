@@ -96,7 +96,7 @@ test('unpack refuses a module of another meta model, one that is there, and work
   expect(refused.stderr).toContain('--force');
 
   const twice = await cli(['unpack', module, '--into', home]);
-  expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} has MT/1 already`) });
+  expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} already has MT/1`) });
   const full = await cli(['unpack', work, '--into', home]);
   expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining(`${home} already exists`) });
   const nowhere = await cli(['unpack', module]);

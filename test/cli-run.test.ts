@@ -62,7 +62,7 @@ test('without incubation a run is E2E alone, and eval reads what it leaves', asy
   const other = await cli(['run', recipe, '--out', out]);
   expect(other).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('incubation.modules 2 instead of left out'),
+    stderr: expect.stringContaining('incubation.modules 2 instead of unset'),
   });
 });
 

@@ -73,10 +73,10 @@ test.each([
 });
 
 test.each([
-  [{ device: 'cuda' }, LAPTOP, 'run.device cuda: libtorch sees no GPU here'],
-  [{ device: 'cuda:0' }, LAPTOP, 'run.device cuda:0: libtorch sees no GPU here'],
-  [{ device: 'cuda:4' }, SERVER, 'run.device cuda:4: libtorch sees 4 GPUs here'],
-  [{ device: 'cuda:1' }, { cores: 2, gpus: 1 }, 'run.device cuda:1: libtorch sees 1 GPU here'],
+  [{ device: 'cuda' }, LAPTOP, 'run.device cuda: libtorch found no GPU'],
+  [{ device: 'cuda:0' }, LAPTOP, 'run.device cuda:0: libtorch found no GPU'],
+  [{ device: 'cuda:4' }, SERVER, 'run.device cuda:4: libtorch found 4 GPUs'],
+  [{ device: 'cuda:1' }, { cores: 2, gpus: 1 }, 'run.device cuda:1: libtorch found 1 GPU'],
   [{ device: 'cuda', ranks: 5 }, SERVER, 'run.ranks 5: this machine has 4 GPUs'],
   [{ device: 'auto', ranks: 5 }, SERVER, 'run.ranks 5: this machine has 4 GPUs'],
   [{ device: 'cuda:1', ranks: 2 }, SERVER, 'run.ranks 2: run.device cuda:1 is only one GPU'],

@@ -127,7 +127,7 @@ test.each([
 test('a phase that others started from is not continued, nor trained for less than it was', async () => {
   const runDir = copyOf(done, 'started-from');
   expect(() => changed(runDir, 'phases.PT.epochs=1')).toThrow(
-    'PT has been trained for 8 steps; 1 epochs are 4',
+    'PT has been trained for 8 steps, but 1 epochs are only 4',
   );
   await train(runDir, 'MT/0');
   expect(() => changed(runDir, 'phases.PT.epochs=5')).toThrow('PT cannot be continued: MT/0 started from it');
@@ -147,9 +147,9 @@ test.each([
   [['seed=1'], 'seed 1 instead of 0 (PT)'],
   [
     ['data.augment.flip=0', 'phases.PT.optimizer.betas=[0.8, 0.9]'],
-    'data.augment.flip 0 instead of 0.5 (PT); phases.PT.optimizer.betas [0.8,0.9] instead of left out (PT)',
+    'data.augment.flip 0 instead of 0.5 (PT); phases.PT.optimizer.betas [0.8,0.9] instead of unset (PT)',
   ],
-  [['phases.PT.label_smoothing=0'], 'phases.PT.label_smoothing 0 instead of left out (PT)'],
+  [['phases.PT.label_smoothing=0'], 'phases.PT.label_smoothing 0 instead of unset (PT)'],
   [['model.width=32'], 'model.width 32 instead of 16 (PT)'],
 ])('a recipe with %s is refused by key, new and old value', (settings, says) => {
   expect(() => changed(done, ...settings)).toThrow(

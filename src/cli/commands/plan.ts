@@ -233,7 +233,7 @@ function ratioSentence(run: RunPlan, ownName: string): string[] {
   if (ratio === undefined) return ['The recipe trains only end to end (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));
   return [
-    `${ownName} costs ${passes} x the block-passes of end to end, ${macs} x its MACs.`,
+    `${ownName} costs ${passes} x the block-passes and ${macs} x the MACs of end-to-end training.`,
     ...(run.ratios === null ? [] : [variantsSentence(run.ratios)]),
   ];
 }

@@ -186,7 +186,7 @@ test('a module of another meta model is refused, known or not; forced, it is tak
   const notes: string[] = [];
   await unpackModule(at('old.tar'), at('home'), { force: true, note: (line) => notes.push(line) });
   expect(notes).toEqual([
-    expect.stringContaining('unknown: the training images of MT/1 was trained on'),
+    expect.stringContaining('unknown: the training images of MT/1;'),
     expect.stringContaining('may start near chance'),
   ]);
 });
@@ -194,7 +194,7 @@ test('a module of another meta model is refused, known or not; forced, it is tak
 test('a module of another geometry is refused, forced or not', async () => {
   writeJsonAtomic(runFolder(at('home')).recipe, { ...recipe, model: { ...recipe.model, heads: 4 } });
   const options = { ...quiet, force: true };
-  await expect(unpackModule(module, at('home'), options)).rejects.toThrow('heads 2, the recipe');
+  await expect(unpackModule(module, at('home'), options)).rejects.toThrow('heads 2, but the recipe');
   writeJsonAtomic(runFolder(at('home')).recipe, {
     ...recipe,
     model: { ...recipe.model, depth: 5 },

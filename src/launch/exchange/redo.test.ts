@@ -29,7 +29,7 @@ test('cut short, it has moved what starts from others before these: no FT is lef
   writeFileSync(join(run, 'recipe.json'), '{}');
   for (const phase of ['PT', 'FT']) mkdirSync(join(run, phase), { recursive: true });
   // MT/1 cannot be moved: it is not there.
-  expect(() => setAside(run, ['PT', 'MT/1', 'FT'])).toThrow('previous/1: it is not there');
+  expect(() => setAside(run, ['PT', 'MT/1', 'FT'])).toThrow('previous/1: it no longer exists');
   expect(existsSync(join(run, 'PT'))).toBe(true);
   expect(existsSync(join(run, 'FT'))).toBe(false);
 });

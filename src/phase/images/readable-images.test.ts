@@ -46,7 +46,7 @@ describe('a damaged image to evaluate on', () => {
   ])('%s: named before anything is trained', async (_, damage, message) => {
     await damage(at('data/val/a/1.jpg'));
     const error = await checked().catch((reason) => reason);
-    expect(error.message).toMatch(/^1 of the 3 images to evaluate on cannot be read: .*data\/val\/a\/1\.jpg/);
+    expect(error.message).toMatch(/^1 of the 3 evaluation images cannot be read: .*data\/val\/a\/1\.jpg/);
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('fit the model');
     expect(error.hint).toContain('Restore the files or remove them.');
@@ -74,7 +74,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
     await red(1, 20_000, 'data/val/a/1.png');
     const error = await checked().catch((reason) => reason);
     expect(error.message).toMatch(
-      /^1 of the 4 images to evaluate on do not fit the model: .*a\/1\.png \(the image is 1 x 20000 pixels/,
+      /^1 of the 4 evaluation images do not fit the model: .*a\/1\.png \(the image is 1 x 20000 pixels/,
     );
     expect(error.hint).toBe('An image with such an aspect ratio is probably damaged: remove it, or crop it.');
     expect(hasBegun(runDir())).toBe(false);
@@ -83,7 +83,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
   test('of another size than a small model takes', async () => {
     const error = await checked(small()).catch((reason) => reason);
     expect(error.message).toMatch(
-      /^3 of the 3 images to evaluate on do not fit the model: .*\(the image is 70 x 66 pixels, but the model needs 32 x 32\)/,
+      /^3 of the 3 evaluation images do not fit the model: .*\(the image is 70 x 66 pixels, but the model needs 32 x 32\)/,
     );
     expect(error.message).not.toContain('cannot be read');
     expect(error.hint).toBe('Images are not resized for models up to 32 pixels: use images of 32 x 32.');
@@ -94,7 +94,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
     truncateSync(at('data/val/a/1.jpg'), 100);
     const error = await checked().catch((reason) => reason);
     expect(error.message).toMatch(
-      /^1 of the 4 images to evaluate on cannot be read: [^;]*a\/1\.jpg[^;]*; 1 of the 4 images to evaluate on do not fit the model: .*a\/2\.png/,
+      /^1 of the 4 evaluation images cannot be read: [^;]*a\/1\.jpg[^;]*; 1 of the 4 evaluation images do not fit the model: .*a\/2\.png/,
     );
     expect(error.hint).toMatch(/^Restore the files or remove them\. .* An image with such an aspect ratio/);
   });
