@@ -37,7 +37,9 @@ test('each grown module starts with the meta model’s own score, and the run sa
 test('growth is PT and FT, which starts as the meta model, with a baseline, a summary and a report', async () => {
   const set = ['--set', 'incubation.strategy=growth'];
   const plan = await cli(['plan', recipe, ...set]);
-  expect(plan.stdout).toMatch(/^Growth costs [\d.]+ x the block-passes and [\d.]+ x the MACs of end-to-end training/m);
+  expect(plan.stdout).toMatch(
+    /^Growth costs [\d.]+ x the block-passes and [\d.]+ x the MACs of end-to-end training/m,
+  );
   expect(plan.stdout).not.toContain('MT/0');
   const { code, stdout } = await cli(['run', recipe, '--out', growth, '--json', ...set]);
   expect(code).toBe(0);
