@@ -8,6 +8,7 @@ import { vit } from '../src/models/vit/vit.js';
 import { classification } from '../src/tasks/classification/classification.js';
 import { native } from '../src/torch/native.js';
 import { Generator } from '../src/torch/random.js';
+import { liveHandles } from '../src/torch/scope.js';
 import { evaluate } from '../src/training/evaluate.js';
 import { adamw } from '../src/training/optimizers/adamw.js';
 import { decayGroups, type Optimizer } from '../src/training/optimizers/optimizer.js';
@@ -183,6 +184,30 @@ describe('a loss that is not finite', () => {
     await expect(bad.running).rejects.toThrow(FAILED);
     expect(bad.weights()).toEqual(good.weights());
   });
+});
+
+test('the milliseconds of a step include the wait for its values', async () => {
+  const steps: number[][] = [];
+  const afterStep = (report: StepReport) => {
+    const before = report.milliseconds;
+    report.requireFinite();
+    steps.push([before, report.milliseconds]);
+  };
+  await (await trained({ device: 'fake:0', steps: 2, afterStep })).running;
+  for (const [before, after] of steps) expect(after).toBeGreaterThan(before);
+});
+
+test('nothing that a step made is left when the next data are missing', async () => {
+  const context = { device: 'fake:0', steps: 5 };
+  const ending = async function* () {
+    yield batchOf(0);
+    yield batchOf(1);
+  };
+  const { running } = await trained({ ...context, accumulate: 3, batches: ending() });
+  const before = liveHandles();
+  await expect(running).rejects.toThrow('PT: ran out of data at step 0 of 5');
+  // Mean and standard deviation, and the generator of the noise, which live as long as the task.
+  expect(liveHandles() - before).toBeLessThanOrEqual(3);
 });
 
 test('evaluation waits for no score before the next batch is queued', async () => {

@@ -65,27 +65,29 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     return last;
   };
 
+  // A checkpoint is not due while the previous one is being written.
+  const isDue = () =>
+    crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
+
   const afterStep = async (report: StepReport): Promise<void> => {
     const { step } = report;
     const isLast = step === plan.steps;
     ema?.update();
+    // The last step is always evaluated, so an evaluation shortly before it would add nothing.
+    const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
+    const isLogged = step === 1 || isLast || step % settings.log_every === 0;
+    const isSavingSoon = crew.size > 1 || signal?.aborted || isDue();
+    // Waits for a GPU here, so that the wait counts as training.
+    if (isLogged || isJudged || isSavingSoon) report.requireFinite();
     meter.count(report);
     standing = { ...standing, step, seconds: meter.seconds };
-    if (step === 1 || isLast || step % settings.log_every === 0) {
+    if (isLogged) {
       record(meter.record(report));
       meter.lap();
     }
     events.weights(step, model);
-    // The last step is always evaluated, so an evaluation shortly before it would add nothing.
-    const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
-    if (isJudged) {
-      report.requireFinite();
-      await judge(step);
-    }
-    // A checkpoint is not due while the previous one is being written.
-    const isDue =
-      crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
-    const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue]);
+    if (isJudged) await judge(step);
+    const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue()]);
     if (isJudged || isStopping || isSaving) {
       report.requireFinite();
       onProgress('saving');

@@ -1,7 +1,7 @@
 import { failedCall } from './errors.js';
 import { native } from './native.js';
 import { concat, reshape, to } from './ops.js';
-import { scope, watch } from './scope.js';
+import { scope, unwatch, watch } from './scope.js';
 import type { Tensor } from './tensor.js';
 
 /** Numbers that a GPU may still be computing. */
@@ -38,7 +38,7 @@ export function flat(tensors: readonly Tensor[]): Tensor {
   );
 }
 
-/** Native memory is released some time after the last reference is gone, or once the values were read. */
+/** Native memory is released once the values are read, or some time after the last reference is gone. */
 class Reading implements Later {
   #values: readonly number[] | undefined;
 
@@ -47,13 +47,14 @@ class Reading implements Later {
   }
 
   values(): readonly number[] {
-    if (this.#values === undefined) {
-      try {
-        this.#values = native.laterValues(this.handle);
-      } catch (error) {
-        throw failedCall('reading numbers of the GPU', error);
-      }
+    if (this.#values !== undefined) return this.#values;
+    try {
+      this.#values = native.laterValues(this.handle);
+    } catch (error) {
+      throw failedCall('reading numbers of the GPU', error);
     }
+    unwatch(this);
+    native.release([this.handle]);
     return this.#values;
   }
 }

@@ -78,8 +78,8 @@ export function watch(owner: { readonly handle: Handle }): void {
 }
 
 /** Called before a handle is released explicitly. */
-export function unwatch(tensor: Owned): void {
-  forgotten.unregister(tensor);
+export function unwatch(owner: { readonly handle: Handle }): void {
+  forgotten.unregister(owner);
 }
 
 function release(tensors: Set<Owned>): void {

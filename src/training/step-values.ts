@@ -10,7 +10,7 @@ import type { ProcessGroup } from './distributed/process-group.js';
 
 /**
  * A step that is done or, on a GPU, queued. Reading `loss` or `gradNorm` waits for the GPU and throws the RunError of
- * `train` if this step or an earlier one is not finite.
+ * `train` if this step is not finite.
  */
 export interface StepReport {
   /** Number of steps done, including this one. */
@@ -21,12 +21,15 @@ export interface StepReport {
   readonly images: number;
   /** The common 2-norm of the gradients before clipping. */
   readonly gradNorm: number;
-  /** Milliseconds of the whole step; `dataMilliseconds` of these were spent waiting for data. */
+  /**
+   * Milliseconds of the whole step, with the waits for its values so far; `dataMilliseconds` of these were spent waiting for
+   * data. On a GPU, a step whose values were not read yet has the time until the step before it was complete.
+   */
   readonly milliseconds: number;
   readonly dataMilliseconds: number;
   /**
    * Waits for the GPU. Call it before the weights are evaluated or saved.
-   * @throws RunError if this step or an earlier one is not finite
+   * @throws RunError if this step is not finite
    */
   requireFinite(): void;
 }
@@ -55,7 +58,7 @@ interface Step {
   readonly phase: string;
   /** Number of steps done before this one. */
   readonly step: number;
-  /** This process's. Their losses are freed. */
+  /** This process's. */
   readonly micros: readonly MicroBatch[];
   readonly norm: Tensor;
   readonly parallel: DataParallel | undefined;
@@ -77,8 +80,6 @@ export function stepValues({ phase, step, micros, norm, parallel, describe }: St
       return [skip, readLater(numbers)];
     }),
   );
-  for (const loss of losses) loss.free();
-
   const failure = (what: string, where = '') =>
     new RunError(`${phase}: ${what} at step ${step + 1} ${where}`.trimEnd(), {
       hint: 'lower the learning rate, lengthen the warm-up, or set clip_grad',
@@ -110,15 +111,27 @@ export function reportOf(
   values: StepValues,
   known: Pick<StepReport, 'step' | 'lr' | 'images' | 'milliseconds' | 'dataMilliseconds'>,
 ): StepReport {
+  let waited = 0;
+  const timed = <T>(read: () => T): T => {
+    const started = performance.now();
+    try {
+      return read();
+    } finally {
+      waited += performance.now() - started;
+    }
+  };
   return {
     ...known,
+    get milliseconds() {
+      return known.milliseconds + waited;
+    },
     get loss() {
-      return values.loss;
+      return timed(() => values.loss);
     },
     get gradNorm() {
-      return values.gradNorm;
+      return timed(() => values.gradNorm);
     },
-    requireFinite: () => values.requireFinite(),
+    requireFinite: () => timed(() => values.requireFinite()),
   };
 }
 

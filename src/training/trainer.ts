@@ -93,6 +93,15 @@ export async function train(given: TrainOptions): Promise<void> {
   // A GPU computes a step while the values of the previous one are read. The optimiser must then be able to skip a step.
   const isLate = options.device !== 'cpu' && optimizer.canSkip === true;
   let previous: StepValues | undefined;
+  const held = new Set<Tensor>();
+  const hold = (tensor: Tensor) => {
+    held.add(tensor);
+    return tensor;
+  };
+  const release = () => {
+    for (const tensor of held) tensor.free();
+    held.clear();
+  };
   // Gradients left by an earlier call, e.g. one that failed between micro-batches, would count in the first step.
   clearGrads(parameters);
   try {
@@ -110,18 +119,18 @@ export async function train(given: TrainOptions): Promise<void> {
         if (done) throw new RunError(`${options.phase}: ran out of data at step ${step} of ${steps}`);
         // The same keys as if one process computed all micro-batches.
         const key = [...dropPathKey, step, rank * accumulate + micro];
-        const loss = forwardBackward(options, batch, key, { reduces: micro === accumulate - 1 });
+        const loss = hold(forwardBackward(options, batch, key, { reduces: micro === accumulate - 1 }));
         micros.push({ loss, size: batch.size, indices: batch.indices });
       }
-      const norm = gradientNorm(parameters);
+      const norm = hold(gradientNorm(parameters));
       const values = stepValues({ ...options, step, micros, norm, parallel });
+      if (values.skip !== undefined) hold(values.skip);
       if (!isLate) values.requireFinite();
       if (clipGrad !== null) clipGradients(parameters, norm, clipGrad);
-      norm.free();
 
       const lr = checkedRate(schedule(step), options.phase, step);
       optimizer.step(lr, isLate ? values.skip : undefined);
-      values.skip?.free();
+      release();
       clearGrads(parameters);
       parallel?.shareBuffers();
       previous?.requireFinite();
@@ -135,6 +144,7 @@ export async function train(given: TrainOptions): Promise<void> {
     }
     previous?.requireFinite();
   } finally {
+    release();
     await batches.return?.();
   }
 }

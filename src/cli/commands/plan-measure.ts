@@ -49,7 +49,12 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
   await train({
     model,
     task: phase.task(device),
-    optimizer: { ...optimizer, step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)) },
+    // Without skipping, each step is complete before its update, which is timed separately.
+    optimizer: {
+      ...optimizer,
+      canSkip: false,
+      step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)),
+    },
     schedule: scheduleOf(phase, plan),
     batches: randomBatches(phase, settings.batch_size, STEPS * settings.accumulate),
     fromStep: 0,

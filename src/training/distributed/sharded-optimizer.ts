@@ -36,9 +36,10 @@ export function shardedOptimizer(
   const inner = isIdle ? undefined : make(mine);
 
   return {
-    canSkip: inner?.canSkip ?? true,
-    step(lr, skip) {
-      inner?.step(lr, skip);
+    // All ranks must decide alike, also one without parameters.
+    canSkip: false,
+    step(lr) {
+      inner?.step(lr);
       for (const [rank, share] of shares.entries()) {
         group.broadcast(
           share.map(([, parameter]) => parameter),

@@ -36,11 +36,11 @@ function factorOf(norm: Tensor, limit: number): Tensor {
   return to(atMost(divide(full([], limit, 'F64', norm.device), raised), 1), { dtype: norm.dtype });
 }
 
-/** The 2-norm of all gradients together, as a tensor of one element; 0 without gradients. */
+/** The 2-norm of all gradients together, as a tensor of one element on their device; 0 without gradients. */
 export function gradientNorm(parameters: readonly Tensor[]): Tensor {
   return scope(() => {
     const all = gradients(parameters);
-    return all.length === 0 ? zeros([]) : commonNorm(all);
+    return all.length === 0 ? zeros([], 'F32', parameters[0]?.device) : commonNorm(all);
   });
 }
 

@@ -15,7 +15,7 @@ export interface Optimizer {
    * @throws RunError naming a parameter without a gradient; nothing is changed then
    */
   step(lr: number, skip?: Tensor): void;
-  /** Whether `step` supports `skip`. */
+  /** Whether `step` supports `skip`. A wrapper that does not pass `skip` on must set it to false. */
   readonly canSkip?: boolean;
   /** The state by name (`exp_avg.<parameter>`), for a checkpoint. */
   state(): Map<string, TensorData>;
