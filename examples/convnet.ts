@@ -76,7 +76,13 @@ const recipe = di.defineRecipe(
     model: { family: 'convnet', image_size: 28, channels: 3, classes: 10 },
     incubation: { modules: 2 },
     data: path ? { format: 'folder', path } : { format: 'fashion-mnist' },
-    training: { epochs: Number(epochs), batch_size: 64 },
+    training: {
+      epochs: Number(epochs),
+      batch_size: 64,
+      optimizer: { lr: 2e-3, lr_batch: null },
+      // The default schedule warms up for 20 epochs.
+      schedule: { kind: 'step-cosine', warmup: 0.1 },
+    },
   },
   { families: [convnet] },
 );

@@ -101,7 +101,7 @@ test.each<[string, string[], string]>([
   [
     'names that are not the classes',
     [...HEADS, '--classes', 'package.json'],
-    'names, but the model has 10 classes',
+    'package.json is not a list of names',
   ],
   ['names that are not there', [...HEADS, '--classes', 'none.txt'], '--classes: none.txt does not exist'],
   ['a recipe that is not there', ['--recipe', 'none.yaml'], 'none.yaml'],

@@ -133,7 +133,7 @@ test('a rank is killed, then all are stopped: the run goes on and ends as if not
   const victim = processesOf(run).find(({ rank }) => rank === 1);
   process.kill(victim?.pid as number, 'SIGKILL');
   const { code, stderr } = await killed.ended;
-  expect(stderr).toMatch(/PT died of SIGKILL.*goes on from its last checkpoint \(restart 1\)/);
+  expect(stderr).toMatch(/PT died of SIGKILL.*resuming from its last checkpoint in [\d.]+ s \(restart 1\)/);
   expect(code).toBe(0);
   expectSame(run, 'PT');
   expect(processesOf(run)).toEqual([]);

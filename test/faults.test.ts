@@ -96,7 +96,7 @@ test('a process that dies is started again; why is told, logged and kept', async
   const { code, stderr } = await ended;
   expect(code).toBe(0);
   const told =
-    /PT died of SIGSEGV \(a crash in native code\); in 1.0 s it goes on from its last checkpoint \(restart 1\)/;
+    /PT died of SIGSEGV \(a crash in native code\); resuming from its last checkpoint in 1.0 s \(restart 1\)/;
   expect(stderr).toMatch(told);
   expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toMatch(told);
   expect(readStatus(run, 'PT')).toMatchObject({ state: 'done', pid: null, restarts: 1 });

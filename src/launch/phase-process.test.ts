@@ -101,8 +101,8 @@ test('a phase that dies starts again; why is told, logged, and kept', async () =
   await run([{ die: 'SIGSEGV' }, { die: 3 }, {}]);
   expect(lives()).toBe(3);
   expect(notes).toEqual([
-    'MT/1 died of SIGSEGV (a crash in native code); in 0.0050 s it goes on from its last checkpoint (restart 1)',
-    'MT/1 ended with exit code 3: bad luck; in 0.010 s it goes on from its last checkpoint (restart 2)',
+    'MT/1 died of SIGSEGV (a crash in native code); resuming from its last checkpoint in 0.0050 s (restart 1)',
+    'MT/1 ended with exit code 3: bad luck; resuming from its last checkpoint in 0.010 s (restart 2)',
   ]);
   const log = readFileSync(at('MT/1/log.txt'), 'utf8');
   for (const line of [...notes, '  bad luck']) expect(log).toContain(line);
@@ -154,7 +154,7 @@ test('a phase that lost its GPU is started again, as after a crash', async () =>
   await run([{ save: 5, say: said }, {}]);
   expect(lives()).toBe(2);
   expect(notes).toEqual([
-    `MT/1 failed on the GPU: ${message}; in 0.0050 s it goes on from its last checkpoint (restart 1)`,
+    `MT/1 failed on the GPU: ${message}; resuming from its last checkpoint in 0.0050 s (restart 1)`,
   ]);
   expect(readStatus(runDir, 'MT/1')).toMatchObject({ state: 'done', restarts: 1 });
   rmSync(at('started'));
@@ -172,7 +172,7 @@ test('a process that ends well without a result has failed', async () => {
 
 test('a phase that hangs is killed and started again', needs(proc), async () => {
   await run([{ die: 'hang' }, { die: 'SIGSTOP' }, {}], { timing: { lookMs: 50, idleMs: 800 } });
-  expect(notes[0]).toMatch(/^MT\/1 was killed: it was idle for 0\.\d+ s; in/);
+  expect(notes[0]).toMatch(/^MT\/1 was killed: it was idle for 0\.\d+ s; resuming/);
   expect(notes[1]).toMatch(/^MT\/1 was killed: it was stopped for/);
 });
 

@@ -130,7 +130,8 @@ export async function metaStageForAll(
   { device, replaced, ...from }: MetaStageOptions,
 ): Promise<Stage> {
   const index = phase.regimes.indexOf('trained');
-  const parent = phase.sources.find((source) => source !== null) ?? 'PT';
+  const given = phase.start.meta === undefined ? 'PT' : 'start.meta';
+  const parent = phase.sources.find((source) => source !== null) ?? given;
   const read = async () => {
     const { weights, source } = replaced ?? (await weightsFrom(parent, phase, from))[index];
     return { about: source, tensors: [weights] };

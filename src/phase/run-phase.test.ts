@@ -151,3 +151,18 @@ test('a device that is none is refused before anything is written', async () => 
   );
   expect(existsSync(runDir)).toBe(false);
 });
+
+test('a single module that imitates learns from the stage of start.meta', async () => {
+  const meta = join(folder, 'single');
+  prepareRun(recipe(1), meta);
+  await runRecipePhase({ recipe: recipe(1), phase: 'PT', runDir: meta, device: 'cpu' });
+  const imitating = defineRecipe({
+    ...recipe(1),
+    start: { meta: join(meta, 'PT') },
+    phases: { MT: { objective: 'imitate', epochs: 1 } },
+  });
+  const runDir = join(folder, 'imitating');
+  prepareRun(imitating, runDir);
+  const result = await runRecipePhase({ recipe: imitating, phase: 'MT/0', runDir, device: 'cpu' });
+  expect(result.steps).toBe(4);
+});

@@ -70,9 +70,10 @@ function partsOf(recipe: Recipe): Parts {
 }
 
 /** The images of all phases of a recipe. A module may train on different images than the run. */
-function dataOfRecipe({ data, phases }: Recipe): DataOfRun {
-  const modules = Object.entries(phases.modules ?? {}).flatMap(([index, own]) =>
-    own.data === undefined ? [] : [{ name: `MT/${Number(index)}` as const, own: own.data }],
+function dataOfRecipe({ data, phases, incubation }: Recipe): DataOfRun {
+  const modules = Object.entries(isGrown({ incubation }) ? {} : (phases.modules ?? {})).flatMap(
+    ([index, own]) =>
+      own.data === undefined ? [] : [{ name: `MT/${Number(index)}` as const, own: own.data }],
   );
   return {
     run: data,

@@ -48,7 +48,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   requireFewBlocks(recipe, count, source);
   requireGrowth(recipe.incubation, source);
   const all = compile(recipe);
-  requireGrowable(all);
+  requireGrowable(all, source);
   requireSharable(all, source);
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
     if (Number(index) >= count) {
@@ -111,11 +111,17 @@ function requireGrowth(incubation: Recipe['incubation'], source: string): void {
 }
 
 /** Checks that the modules can start as `incubation.init` says, before the meta model is trained. */
-function requireGrowable(phases: readonly Phase[]): void {
+function requireGrowable(phases: readonly Phase[], source: string): void {
   for (const { blueprint, target, meta, regimes, init } of phases) {
     if (init === 'fresh') continue;
     for (const index of target.keys()) {
-      if (regimes[index] === 'trained') growPlan(blueprint, { target, index, metaDepth: meta[index], init });
+      if (regimes[index] !== 'trained') continue;
+      try {
+        growPlan(blueprint, { target, index, metaDepth: meta[index], init });
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        throw new InputError(`${source}: ${error.message}`, { hint: error.hint, cause: error });
+      }
     }
   }
 }

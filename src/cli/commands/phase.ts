@@ -8,7 +8,7 @@ import type { FailureKind, failureMessage } from '../../launch/phase-process.js'
 import { prepareRun } from '../../launch/prepare.js';
 import { endWithParent } from '../../launch/processes/orphan-guard.js';
 import { createProgressSender } from '../../launch/processes/progress-sender.js';
-import { recipeOfRun, writtenRecipeOf } from '../../launch/run-recipe.js';
+import { recipeOfRun, requireSameRecipe, writtenRecipeOf } from '../../launch/run-recipe.js';
 import { runRecipePhase } from '../../launch/run-recipe-phase.js';
 import { incubateTogether } from '../../launch/together/incubate-together.js';
 import { changedThreads } from '../../phase/changed-threads.js';
@@ -100,6 +100,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     const [phase] = phases;
     isUnderWay = true;
     const compiled = compile(recipe).filter(({ name }) => phases.includes(name));
+    if (phases.length > 1) requireSameRecipe(runDir, recipe);
     const results =
       phases.length > 1
         ? await incubateTogether(run, compiled)

@@ -46,7 +46,7 @@ export function addEval(program: Command): void {
     .addHelpText(
       'after',
       examples(
-        ['deep-incubation eval runs/demo/FT --data images/val', 'the latest checkpoint of a phase'],
+        ['deep-incubation eval runs/clothes/FT --data data/clothes', 'the latest checkpoint of a phase'],
         ['deep-incubation eval hf:owner/repo/vit_base.pth --data imagenet/val', 'a published model'],
         ['deep-incubation eval tiny.pth --data val --set model.heads=4', 'if the number of heads is unknown'],
       ),

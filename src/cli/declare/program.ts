@@ -37,7 +37,7 @@ export function createProgram() {
         ['deep-incubation doctor', 'check this machine'],
         ['deep-incubation plan recipes/demo.yaml', 'estimate the cost'],
         ['deep-incubation run recipes/demo.yaml', 'train PT, all MT, FT and E2E'],
-        ['deep-incubation eval runs/demo/FT --data images/val', 'evaluate the assembled model'],
+        ['deep-incubation eval runs/clothes/FT --data data/clothes', 'evaluate the assembled model'],
       ),
     )
     .addHelpText(

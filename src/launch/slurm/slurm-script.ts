@@ -95,7 +95,7 @@ while :; do
   again=$((again + 1))
   if [ "$deaths" -gt ${restarts} ]; then exit "$code"; fi
   export DEEP_INCUBATION_LAST_ERROR="its process died with exit code $code"
-  echo "$phase died with exit code $code; it goes on from its last checkpoint (restart $again)"
+  echo "$phase died with exit code $code; resuming from its last checkpoint (restart $again)"
   sleep $((deaths < 6 ? 2 ** deaths : 60))
 done
 `;
