@@ -39,7 +39,7 @@ test('a recipe that is a device, extends one, is a pipe or has 300,000 keys', as
   );
   const keys = Array.from({ length: 300_000 }, (_, i) => `key${i}: ${i}\n`);
   writeFileSync(at('keys.yaml'), keys.join(''));
-  expect(await refused('plan', at('keys.yaml'))).toContain('more than the 1048576 for such a file');
+  expect(await refused('plan', at('keys.yaml'))).toContain('more than the limit of 1048576 for such a file');
   writeFileSync(at('some.yaml'), ['extends: recipe.json\n', ...keys.slice(0, 50_000)].join(''));
   const some = await refused('plan', at('some.yaml'));
   expect(some).toContain('unknown key key0, key1, key2, key3, key4 and 49995 more');

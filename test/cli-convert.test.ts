@@ -125,7 +125,7 @@ describe('what is there', () => {
     expectInputError(await cli([...args, '--to', 'huggingface']), 'there already exists', '--force');
     expectInputError(
       await cli([...args, '--to', 'official', '--force']),
-      'there is a folder, official is written as a file',
+      'there is a folder, but the format official is written as a file',
     );
     expectInputError(await cli(['convert', PT, PT, '--to', 'huggingface', '--force']), 'PT.pth is a file');
   });
@@ -137,7 +137,7 @@ describe('what cannot be converted', () => {
       'depths that are not the blocks',
       ['official', '--depths', '3,3'],
       'has 8 blocks, which cannot be divided into stages of 3, 3',
-      'together are 8',
+      'add up to 8',
     ],
     [
       'depths where there are no stages',
@@ -149,7 +149,7 @@ describe('what cannot be converted', () => {
     [
       'patches that do not divide the size',
       ['timm', '--resize', '54'],
-      '--resize 54: it is not a multiple',
+      '--resize 54: not a multiple of the patch size',
       'such as 56',
     ],
     ['unknown heads', ['huggingface'], 'the number of attention heads is unknown', '--set model.heads=N'],

@@ -95,7 +95,7 @@ test('an image of 1 x 20,000 pixels is named, in what it would become', async ()
   const { code, stderr } = await evaluate(data, '--set', 'model.image_size=224');
   expect(code).toBe(2);
   expect(stderr).toContain(
-    'a_y0.png: the image is 1 x 20000 pixels: resized to a shorter side of 256 it would be 5120000 pixels',
+    'a_y0.png: the image is 1 x 20000 pixels: resized to a shorter side of 256, it would be 5120000 pixels long',
   );
   expect(stderr).not.toContain('operand');
 });

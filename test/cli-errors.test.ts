@@ -43,12 +43,12 @@ describe('recipes', () => {
       '3 modules do not divide 4 blocks evenly',
     ],
     ['a setting without a value', ['--set', 'seed'], '--set seed: expected key.path=value'],
-    ['a setting that is not YAML', ['--set', 'seed=[1'], '--set seed=[1: the value is not YAML'],
+    ['a setting that is not YAML', ['--set', 'seed=[1'], '--set seed=[1: the value is not valid YAML'],
     ['no such folder of images', ['--set', `data.path=${'nowhere'}`], 'nowhere does not exist'],
     [
       'more images a step than there are',
       ['--set', 'training.batch_size=64'],
-      'a step takes 64 images, but an epoch has only 16',
+      'a step needs 64 images, but an epoch has only 16',
     ],
     ['an unknown phase', ['--only', 'PT,MT/7'], 'tiny has no phase MT/7'],
     [
@@ -66,7 +66,7 @@ describe('recipes', () => {
 
   test('a recipe that is not YAML', async () => {
     writeFileSync(at('bad.yaml'), 'model: {');
-    expectInputError(await cli(['plan', at('bad.yaml')]), 'bad.yaml is not YAML');
+    expectInputError(await cli(['plan', at('bad.yaml')]), 'bad.yaml is not valid YAML');
   });
 
   test('a run folder that cannot be written', async () => {

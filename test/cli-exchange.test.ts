@@ -142,7 +142,7 @@ test('modules whose meta model was trained anew since are refused', async () => 
   const { code, stderr } = await cli(['run', changed]);
   expect(code).toBe(2);
   expect(stderr).toContain("the run's meta model is ");
-  expect(stderr).toContain('incubate MT/0, MT/1 anew');
+  expect(stderr).toContain('incubate MT/0, MT/1 again');
 });
 
 test('a module is incubated anew by itself, longer, wider, deeper, and the model assembled from it', async () => {
@@ -154,7 +154,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
 
   const others = await cli(['redo', run, 'MT/1', '--set', 'phases.MT.epochs=3']);
   expect(others.code).toBe(2);
-  expect(others.stderr).toContain('would change MT/0 too, not MT/1 alone');
+  expect(others.stderr).toContain('would also change MT/0, not only MT/1');
   expect(others.stderr).toContain('phases.modules.1.epochs');
   expect(existsSync(join(run, 'previous'))).toBe(false);
 
@@ -225,7 +225,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   expect(reported.stdout).not.toContain('points ahead');
   const stand = (await succeed('status', run)).stdout;
   expect(stand).toMatch(new RegExp(`^E2E +waiting +0/${planned()}`, 'm'));
-  expect(stand).toContain(`To go on: npx deep-incubation run ${run}`);
+  expect(stand).toContain(`To resume: npx deep-incubation run ${run}`);
 
   await succeed('run', run, '--quiet');
   expect(manifestOf(join(run, 'E2E')).depths.reduce((sum, each) => sum + each, 0)).toBe(5);

@@ -105,7 +105,7 @@ test('a setting that changes other phases, and phases that are missing', async (
     '--set',
     'phases.FT.epochs=2',
   );
-  expect(other).toContain('these settings would also change MT/0, MT/1 too, not FT alone');
+  expect(other).toContain('these settings would also change MT/0, MT/1, not only FT');
   const settings = ['--set', 'phases.MT.epochs=2', '--set', 'phases.FT.epochs=2'];
   expect(printed(other, 'redo')).toEqual(['redo', run, 'PT', ...settings]);
   // Another recipe: the phases that it changes have PT in common.

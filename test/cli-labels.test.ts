@@ -63,7 +63,7 @@ test('names the model does not know are listed and refused', async () => {
   expectRefused(
     await cli(['eval', MODEL, '--data', other]),
     'error: 003.Cat, dog: unknown class names',
-    'are 001.ant, 002.bee, 003.cat.',
+    'are: 001.ant, 002.bee, 003.cat.',
     'Class names are case-sensitive',
   );
 });
@@ -141,7 +141,7 @@ describe('names survive', () => {
       '--classes',
       await list('x', 'y', 'z'),
     ]);
-    expect(stderr).toContain("config.json exists: did not write timm's config");
+    expect(stderr).toContain("config.json exists: timm's config was not written");
     expect((await result('inspect', beside)).class_names).toEqual(['x', 'y', 'z']);
     expect((await result('inspect', at('timm', 'model.safetensors'))).class_names).toEqual(NAMES);
   });

@@ -99,7 +99,7 @@ describe('a file with plain and averaged weights', () => {
     const byDefault = await evaluate(path);
     expect(byDefault.code).toBe(0);
     expect(byDefault.stderr).toContain(
-      `${path}: averaged weights (ema), from ${averaged}; not used: ${raw} (--weights raw takes them)\n`,
+      `${path}: averaged weights (ema), from ${averaged}; not used: ${raw} (--weights raw selects them)\n`,
     );
     expect(JSON.parse(byDefault.stdout)).toMatchObject({ loss: loss.averaged, weights: 'ema' });
     const asked = await evaluate(path, '--weights', 'raw');
@@ -187,7 +187,7 @@ describe('what pre-training leaves in a file', () => {
       torch('unknown.pth', { ordered: new Map([...model, ['reg_token', vector(3)]]) }),
     );
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
-    expect(unknown.stderr).toContain('holds reg_token, which the model does not have');
+    expect(unknown.stderr).toContain('contains reg_token, which the model does not have');
   });
 
   test('pre_logits is left out as timm does, and that is said', async () => {
@@ -442,7 +442,7 @@ describe('a run that starts from weights', () => {
     const path = torch('mae.pth', dictionary({ model: new Map([...bare, ...extras]) }));
     const kept = await run(recipe('kept', { start: { model: path } }), 'kept');
     expect(kept).toMatchObject({ code: 2, stdout: '' });
-    expect(kept.stderr).toContain('classes none, the recipe');
+    expect(kept.stderr).toContain('classes none, but the recipe');
     const start = { model: path, head: 'new' };
     const { code, stderr } = await run(recipe('new', { start, model: { pool: 'mean' } }), 'new');
     expect(code).toBe(0);

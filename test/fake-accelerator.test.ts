@@ -83,9 +83,7 @@ test('memory that does not suffice: an error of its own, and work goes on', () =
     fake.limitMemory(1 << 20);
     const error = errorOf(() => ones([1024, 1024], 'F32', 'fake:1'));
     expect(error).toBeInstanceOf(OutOfMemoryError);
-    expect(String(error)).toMatch(
-      /GPU 1 is out of memory: 4\.00 MiB needed, [\d.]+ MiB of 1\.00 MiB are free/,
-    );
+    expect(String(error)).toMatch(/GPU 1 is out of memory: 4\.00 MiB needed, [\d.]+ MiB of 1\.00 MiB free/);
     expect(ones([2], 'F32', DEVICE).toFloat32Array()).toEqual(Float32Array.of(1, 1));
   }));
 

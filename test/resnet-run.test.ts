@@ -173,7 +173,9 @@ describe('its checkpoint', () => {
     expect((await readModelFile(whole)).stages).toEqual(own.stages);
     const refused = await cli(['convert', target, join(folder, 'no'), '--to', 'huggingface']);
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain('holds a ResNet for CIFAR, which huggingface does not');
+    expect(refused.stderr).toContain(
+      'contains a ResNet for CIFAR, which the format huggingface does not support',
+    );
   });
 
   test('export: onnxruntime computes its logits', async () => {

@@ -20,7 +20,7 @@ export const TEST_STEPS = [...STEPS, 'fake-gpu', 'benches'];
  */
 export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
   if (process.platform !== 'linux') {
-    throw new SetupError(`deep-incubation runs only on Linux, but this is ${process.platform}.`, {
+    throw new SetupError(`only Linux is supported, but this is ${process.platform}.`, {
       hint: 'Use a Linux machine, container or virtual machine.',
     });
   }

@@ -1,4 +1,3 @@
-import type { onnx } from 'onnx-proto';
 import onnxProto from 'onnx-proto';
 import { elementCount } from '../base/tensor-data.js';
 
@@ -17,8 +16,26 @@ export interface Initializer {
 export interface Graph {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  readonly nodes: readonly onnx.INodeProto[];
+  readonly nodes: readonly GraphNode[];
   readonly initializers: readonly Initializer[];
+}
+
+/** An operator in the form of ONNX's NodeProto. The types of onnx-proto are not part of the library's types. */
+interface GraphNode {
+  readonly opType: string;
+  readonly name: string;
+  readonly input: string[];
+  readonly output: string[];
+  readonly attribute: NodeAttribute[];
+}
+
+/** ONNX's AttributeProto: `type` says which of the values is set. */
+interface NodeAttribute {
+  readonly name: string;
+  readonly type: number;
+  readonly i?: number;
+  readonly f?: number;
+  readonly ints?: number[];
 }
 
 /** A float32 input or output. A size given as a name is known only when the model runs. */
@@ -72,7 +89,7 @@ export function normalised(
 }
 
 export function graphBuilder(): GraphBuilder {
-  const nodes: onnx.INodeProto[] = [];
+  const nodes: GraphNode[] = [];
   const initializers = new Map<string, Initializer>();
   const constant = (initializer: Initializer): string => {
     initializers.set(initializer.name, initializer);
@@ -105,7 +122,7 @@ function known(data: Float32Array | BigInt64Array, dataType: number) {
   return { dataType, byteLength: bytes.length, load: () => bytes };
 }
 
-function attributeOf(name: string, value: Attribute): onnx.IAttributeProto {
+function attributeOf(name: string, value: Attribute): NodeAttribute {
   if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
   if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
   return { name, type: AttributeType.INTS, ints: [...value] };

@@ -74,7 +74,7 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
   await expect(goingOn()).rejects.toThrow(`${path}: seconds: `);
 
   writeFileSync(path, text.replace('"phase": "PT"', '"phase": "E2E"'));
-  await expect(goingOn()).rejects.toThrow(`${path} is of E2E, not of PT`);
+  await expect(goingOn()).rejects.toThrow(`${path} belongs to E2E, not to PT`);
 });
 
 test('a meta model that is gone: what to do depends on whether it was done', async () => {

@@ -166,7 +166,7 @@ test('what work says of machines, shell lines above all, is not taken over', asy
 test('a module comes to its place, and what was there is kept', async () => {
   await unpackModule(module, at('home'), quiet);
   expect(existsSync(at('home/MT/1/checkpoints/3/model.safetensors'))).toBe(true);
-  await expect(unpackModule(module, at('home'), quiet)).rejects.toThrow('has MT/1 already');
+  await expect(unpackModule(module, at('home'), quiet)).rejects.toThrow('already has MT/1');
   const { previous } = await unpackModule(module, at('home'), { ...quiet, replace: true });
   expect(previous).toBe(at('home/previous/1'));
   expect(existsSync(at('home/previous/1/MT/1/result.json'))).toBe(true);

@@ -56,7 +56,7 @@ describe('a damaged image to evaluate on', () => {
   test('is of no concern where it is not evaluated on', async () => {
     truncateSync(at('data/val/a/1.jpg'), 100);
     expect(await checked(recipe({ eval_images: 2 }))).toBe(2);
-    await expect(checked()).rejects.toThrow(/1 of the 3 images/);
+    await expect(checked()).rejects.toThrow(/1 of the 3 evaluation images/);
   });
 });
 
