@@ -183,7 +183,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   expect(now.data).not.toBe(old.data);
   // What the recipe file says is no longer what the run is; the run itself goes on.
   expect(await cli(['run', recipe, '--out', run])).toMatchObject({ code: 2 });
-  expect((await cli(['run', run])).stderr).toContain('nothing to train');
+  expect((await cli(['run', run])).stderr).toContain('Nothing to train');
 
   await succeed('redo', run, 'MT/0', '--depth', '3', '--quiet');
   expect(manifestOf(join(run, 'MT/0')).depths).toEqual([3, 1]);

@@ -39,7 +39,7 @@ test('a run trains every phase, sums up, and says so once it is done', async () 
 
   const again = await cli(['run', recipe, '--out', whole]);
   expect(again).toMatchObject({ code: 0 });
-  expect(again.stderr).toContain('done before');
+  expect(again.stderr).toContain('Nothing to train: all requested phases are done.');
   expect(again.stdout).toMatch(/^Deep Incubation +[\d.]+ M/m);
   expect(again.stdout).toContain(`Report: ${join(whole, 'report/index.html')}`);
 });
@@ -53,7 +53,7 @@ test('without incubation a run is E2E alone, and eval reads what it leaves', asy
   expect(summary).toMatchObject({ phases_run: ['E2E'], end_to_end: expect.any(Object) });
   expect(summary).not.toHaveProperty('incubation');
   const again = await cli(plain);
-  expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('done before') });
+  expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('Nothing to train: all requested phases are done.') });
   const evaluated = await cli(['eval', join(out, 'E2E'), '--data', images, '--json']);
   expect(JSON.parse(evaluated.stdout)).toMatchObject({
     top1: summary.end_to_end.top1,

@@ -125,7 +125,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect(await submit(path, run)).toEqual({});
     const beside = await cli(['run', path, '--out', run], { env: cluster.env });
     expect(beside.code).toBe(2);
-    expect(beside.stderr).toContain(`Slurm has PT (job ${jobs.PT}), MT/0 (job ${jobs['MT/0']})`);
+    expect(beside.stderr).toContain(`still in Slurm: PT (job ${jobs.PT}), MT/0 (job ${jobs['MT/0']})`);
     expect(beside.stderr).toContain(`deep-incubation cancel ${run}`);
     await hasten(jobs.PT);
 
