@@ -53,7 +53,10 @@ test('without incubation a run is E2E alone, and eval reads what it leaves', asy
   expect(summary).toMatchObject({ phases_run: ['E2E'], end_to_end: expect.any(Object) });
   expect(summary).not.toHaveProperty('incubation');
   const again = await cli(plain);
-  expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('Nothing to train: all requested phases are done.') });
+  expect(again).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('Nothing to train: all requested phases are done.'),
+  });
   const evaluated = await cli(['eval', join(out, 'E2E'), '--data', images, '--json']);
   expect(JSON.parse(evaluated.stdout)).toMatchObject({
     top1: summary.end_to_end.top1,
