@@ -194,9 +194,14 @@ describe('the command line itself', () => {
 
   test.each([60, 80])('a limit of %i open files is named, not taken for a defect', (limit) => {
     const line = `ulimit -n ${limit}; exec "$0" dist/cli/main.js run ${recipe} --out ${at(`limit-${limit}`)} --only PT --quiet`;
-    const { stderr } = spawnSync('sh', ['-c', line, process.execPath], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync('sh', ['-c', line, process.execPath], { encoding: 'utf8' });
     expect(stderr).not.toContain('may be a defect');
-    expect(stderr).toMatch(/^error: Too many files are open: .*\n {2}hint: Raise the limit with `ulimit -n/m);
+    // Node 20 opens many modules at a time. From Node 22 on, the limit may be enough.
+    const isEnough = Number(process.versions.node.split('.')[0]) >= 22 && status === 0;
+    if (!isEnough)
+      expect(stderr).toMatch(
+        /^error: Too many files are open: .*\n {2}hint: Raise the limit with `ulimit -n/m,
+      );
   });
 
   test('a reader that goes away ends it quietly', async () => {
