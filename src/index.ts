@@ -117,8 +117,8 @@ export { defineRecipe, type OwnRecipeInput, type RecipeOptions, readRecipe } fro
 export type { DataSettings } from './recipe/recipe-data.js';
 export type { RunSettings } from './recipe/recipe-run.js';
 export type { Recipe, RecipeInput } from './recipe/recipe-schema.js';
-export type { PhaseStand, RunStand } from './report/run-stand.js';
-export { runStand } from './report/run-status.js';
+export type { PhaseOverview, RunStatus } from './report/run-overview.js';
+export { readRunStatus } from './report/run-status.js';
 export { type Metric, type Scored, scoreOf, type TaskMetrics } from './run/metric.js';
 export { readMetrics } from './run/metrics-log.js';
 export type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from './run/records.js';

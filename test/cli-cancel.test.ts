@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runStand } from '../src/report/run-status.js';
+import { readRunStatus } from '../src/report/run-status.js';
 import { newestStep } from '../src/run/checkpoint-store.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
@@ -23,7 +23,7 @@ test('a run on this machine: it saves a checkpoint and exits; after that nothing
   expect(cancelled.stdout).toContain(`the run: process ${training.process.pid} saves a checkpoint and exits`);
   expect(await training.ended).toMatchObject({ code: 143 });
   expect(newestStep(join(run, 'PT'))).toBeGreaterThan(0);
-  expect(runStand(run)).toMatchObject({ state: 'stopped', supervisor: null });
+  expect(readRunStatus(run)).toMatchObject({ state: 'stopped', supervisor: null });
 
   const again = await cli(['cancel', run]);
   expect(again).toMatchObject({ code: 0, stdout: 'No phase of this run is running.\n' });

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EvalRecord, MetricRecord, StepRecord } from '../src/run/records.js';
 import { runFolder, writeResult } from '../src/run/run-folder.js';
-import { writeJudged } from './synthetic-judged.js';
+import { writeEvaluatedImages } from './synthetic-evaluated.js';
 
 interface PhaseSpec {
   readonly phase: string;
@@ -101,7 +101,7 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
       }),
     );
     const last = records.findLast((record) => record.kind === 'eval');
-    if (last !== undefined) writeJudged(root, last);
+    if (last !== undefined) writeEvaluatedImages(root, last);
     if (spec.state === 'done' && last !== undefined) {
       const { step, images, block_passes, seconds, top1, top5, loss } = last;
       const size = { parameters: 6_400_000, trained_parameters: 1_600_000, memory_bytes: 1.3e9, macs: 1e15 };
@@ -133,7 +133,7 @@ export function trainOn(root: string, phase: string, steps: readonly number[]): 
 /** An evaluation more, as a trainer that goes on would write it. */
 export function judgeOn(root: string, phase: string, step: number): void {
   const record = evalRecord(PHASES.find((each) => each.phase === phase) as PhaseSpec, step);
-  writeJudged(root, record);
+  writeEvaluatedImages(root, record);
   appendFileSync(runFolder(root).phase(phase).metrics, `${JSON.stringify(record)}\n`);
 }
 

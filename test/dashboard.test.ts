@@ -11,7 +11,7 @@ import { brokenRules, isWider, LOOKS, type Look, launchBrowser } from './browser
 import { temporaryFolder } from './cli-support.js';
 import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
 import { chromium, needs } from './needs.js';
-import { writeJudged } from './synthetic-judged.js';
+import { writeEvaluatedImages } from './synthetic-evaluated.js';
 
 // The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
 
@@ -117,7 +117,7 @@ describe('in Chromium', needs(chromium), () => {
     const names = Array.from({ length: classes }, (_, i) => `class <b>${i}</b> of a long name`);
     const place = { phase: 'MT/2', kind: 'eval', epoch: 0, step: 300, images: 1000 } as const;
     const record = { ...place, top1: 70, top5: 90, loss: 1, block_passes: 1, seconds: 1 };
-    writeJudged(root, record, names);
+    writeEvaluatedImages(root, record, names);
     const dashboard = await startDashboard({ runs: [root] });
     const { page, complaints } = await open(dashboard, { width: 390, scheme: 'dark' });
     await page.waitForSelector('#worst');
@@ -134,7 +134,7 @@ describe('in Chromium', needs(chromium), () => {
   });
 
   test('images and matrix of the chosen phase, and of a newer evaluation', async () => {
-    const root = join(folder, 'judged');
+    const root = join(folder, 'details');
     writeDashboardRun(root, 'running');
     const dashboard = await startDashboard({ runs: [root] });
     const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'light' });

@@ -66,7 +66,7 @@ test('the example trains every phase in a run folder', () => {
   );
   const steps = di.readMetrics(join(runDir, 'FT', 'metrics.jsonl')).filter((record) => 'lr' in record);
   expect(steps.length).toBeGreaterThan(0);
-  expect(di.runStand(runDir).phases.map(({ phase, state }) => [phase, state])).toEqual([
+  expect(di.readRunStatus(runDir).phases.map(({ phase, state }) => [phase, state])).toEqual([
     ['PT', 'done'],
     ['MT/0', 'done'],
     ['MT/1', 'done'],
@@ -103,7 +103,7 @@ test('a stopped run resumes to the same weights', async () => {
   };
   const run = { recipe, runDir: stopped, device: 'cpu' };
   await expect(di.runRecipe({ ...run, signal: stop.signal, onProgress })).rejects.toThrow(di.Interrupted);
-  expect(di.runStand(stopped).phases.some(({ state }) => state === 'stopped')).toBe(true);
+  expect(di.readRunStatus(stopped).phases.some(({ state }) => state === 'stopped')).toBe(true);
   await di.runRecipe(run);
   expect(await weightsIn(stopped, 'FT')).toEqual(await weightsIn(whole, 'FT'));
   // The geometry is part of the recipe.

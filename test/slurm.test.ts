@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readJobs } from '../src/launch/slurm/slurm-jobs.js';
 import { askQueue } from '../src/launch/slurm/slurm-queue.js';
-import type { PhaseStand, RunStand } from '../src/report/run-stand.js';
-import { runStand } from '../src/report/run-status.js';
+import type { PhaseOverview, RunStatus } from '../src/report/run-overview.js';
+import { readRunStatus } from '../src/report/run-status.js';
 import { newestStep } from '../src/run/checkpoint-store.js';
 import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 import { needs, slurm } from './needs.js';
@@ -55,22 +55,22 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
         '--json',
       ),
     );
-    return Object.fromEntries(submitted.map(({ phase, job }: PhaseStand) => [phase, job]));
+    return Object.fromEntries(submitted.map(({ phase, job }: PhaseOverview) => [phase, job]));
   };
 
   /** As the command tells it. */
-  const told = async (run: string): Promise<RunStand> => JSON.parse(await said('status', run, '--json'));
+  const told = async (run: string): Promise<RunStatus> => JSON.parse(await said('status', run, '--json'));
   /** The same without a process of its own for each look. */
-  const stand = async (run: string): Promise<RunStand> =>
-    runStand(run, await askQueue(readJobs(run).map(({ job }) => job)));
+  const stand = async (run: string): Promise<RunStatus> =>
+    readRunStatus(run, await askQueue(readJobs(run).map(({ job }) => job)));
 
   /** Waits until a phase is as asked for. */
   async function comes(
     run: string,
     phase: string,
-    isIt: (stand: PhaseStand) => boolean,
-  ): Promise<PhaseStand> {
-    let found: PhaseStand | undefined;
+    isIt: (stand: PhaseOverview) => boolean,
+  ): Promise<PhaseOverview> {
+    let found: PhaseOverview | undefined;
     for (const end = Date.now() + 600_000; Date.now() < end; await sleep(100)) {
       found = (await stand(run)).phases.find((each) => each.phase === phase);
       if (found !== undefined && isIt(found)) return found;

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runStand } from '../src/report/run-status.js';
+import { readRunStatus } from '../src/report/run-status.js';
 import { newestStep } from '../src/run/checkpoint-store.js';
 import { readStatus } from '../src/run/phase-status.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
@@ -21,7 +21,8 @@ async function frame(title: string): Promise<string> {
 }
 
 const stateOf = (phase: string) =>
-  existsSync(join(run, 'recipe.json')) && runStand(run).phases.find((each) => each.phase === phase)?.state;
+  existsSync(join(run, 'recipe.json')) &&
+  readRunStatus(run).phases.find((each) => each.phase === phase)?.state;
 const is = (phase: string, state: string) => until(() => stateOf(phase) === state, `${phase} ${state}`);
 
 /** Kills the phase's process, as the kernel does for want of memory. */

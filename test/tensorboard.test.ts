@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { openEventFile } from '../src/run/tensorboard/event-file.js';
-import { histogram, scalar, sessionStart } from '../src/run/tensorboard/events.js';
+import { histogram, scalarEvent, sessionStart } from '../src/run/tensorboard/events.js';
 import { histogramOf } from '../src/run/tensorboard/histogram.js';
 import { cli, jsonLines, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { needs, python, pythonPath } from './needs.js';
@@ -83,9 +83,9 @@ test('TensorBoard reads what was written, each step once', needs(python), () => 
   ]);
   const first = openEventFile(events, { fromStep: 0 });
   first.append(0, [sessionStart(hparams, 1)]);
-  for (let step = 1; step <= 30; step++) first.append(step, [scalar('train/loss', step)]);
+  for (let step = 1; step <= 30; step++) first.append(step, [scalarEvent('train/loss', step)]);
   const second = openEventFile(events, { fromStep: 20 });
-  for (let step = 25; step <= 40; step += 5) second.append(step, [scalar('train/loss', -step)]);
+  for (let step = 25; step <= 40; step += 5) second.append(step, [scalarEvent('train/loss', -step)]);
   const spread = histogramOf(Float32Array.of(1, 1.5, 2, 3), 2);
   if (spread !== undefined) second.append(40, [histogram('weights/a', spread)]);
 

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { AXES, type Axis, type Layout } from '../src/dashboard/protocol';
+import { AXES, type Axis, type ChartLayout } from '../src/dashboard/protocol';
 import { ChartBar } from './components/chart-bar';
 import { Charts } from './components/charts';
 import { Comparison } from './components/comparison';
@@ -13,16 +13,16 @@ import { Recipe } from './components/recipe';
 import { RunHead } from './components/run-head';
 import { Samples } from './components/samples';
 import { type Range, useCurves } from './curves';
-import { useJudged } from './judged';
 import { useKeys } from './keys';
 import { useLive } from './live';
+import { usePhaseDetails } from './phase-details';
 
 export function App() {
   const live = useLive();
   const [selected, setSelected] = useState(0);
   const [comparing, setComparing] = useState(false);
   const [axis, setAxis] = useState<Axis>('step');
-  const [layout, setLayout] = useState<Layout>('overlaid');
+  const [layout, setLayout] = useState<ChartLayout>('overlaid');
   const [logarithmic, setLogarithmic] = useState(false);
   const [range, setRange] = useState<Range>();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
@@ -38,13 +38,13 @@ export function App() {
     run?.phases.find(isOfInterest) ??
     run?.phases.find((each) => each.phase === 'FT' && each.state === 'done') ??
     run?.phases[0];
-  const judged = useJudged(selected, phase);
+  const details = usePhaseDetails(selected, phase);
 
   const choose = (next: Axis) => {
     setRange(undefined);
     setAxis(next);
   };
-  const arrange = (next: Layout) => {
+  const arrange = (next: ChartLayout) => {
     setRange(undefined);
     setLayout(next);
   };
@@ -117,10 +117,10 @@ export function App() {
                 onRange={setRange}
               />
             </section>
-            {phase !== undefined && judged !== undefined && (
+            {phase !== undefined && details !== undefined && (
               <>
-                <Evaluation run={run} phase={phase} confusion={judged.confusion} onChoose={setChosen} />
-                <Samples run={run} phase={phase} judged={judged} />
+                <Evaluation run={run} phase={phase} confusion={details.confusion} onChoose={setChosen} />
+                <Samples run={run} phase={phase} details={details} />
               </>
             )}
             {phase !== undefined && <Log run={run} phase={phase} onChoose={setChosen} />}

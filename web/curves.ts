@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import {
   type Axis,
+  type ChartLayout,
   type ChartMetric,
   EVAL_LOSS_METRIC,
   isStepMetric,
-  type Layout,
   type Points,
   type RunState,
   type Series,
@@ -24,7 +24,7 @@ export interface Curve extends Omit<Series, 'x' | 'y' | 'count'> {
 interface Query {
   readonly runs: readonly number[];
   readonly axis: Axis;
-  readonly layout: Layout;
+  readonly layout: ChartLayout;
   readonly range: Range | undefined;
 }
 

@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { trainOn, writeDashboardRun } from '../../test/dashboard-run.js';
 import { createApp } from './app.js';
 import { createWatcher, type Watcher } from './events.js';
-import type { Judged, RunState, Series, Update } from './protocol.js';
+import type { PhaseDetails, RunState, Series, Update } from './protocol.js';
 import { createRunFeed } from './run-feed.js';
 
 const TOKEN = 'correct-horse-battery-staple';
@@ -243,7 +243,7 @@ test('the run, its phases and why one failed', async () => {
 test('of a phase its confusion matrix and images, files without the way to them', async () => {
   const { get } = appOf();
   await get('/api/runs');
-  const judged = (await (await get('/api/runs/0/judged?phase=PT')).json()) as Judged;
+  const judged = (await (await get('/api/runs/0/judged?phase=PT')).json()) as PhaseDetails;
   expect(judged.confusion).toMatchObject({ step: 2800, classes: 10 });
   expect(judged.eval?.images[0].file).toBe('image-0.png');
   const strip = await get('/api/runs/0/samples/eval/2800?phase=PT');

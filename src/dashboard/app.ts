@@ -44,8 +44,8 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
     return run === undefined ? c.notFound() : c.json(run.log(c.req.query('phase') ?? ''));
   });
   app.get('/api/runs/:run/judged', (c) => {
-    const judged = runOf(c.req.param('run'))?.judged(c.req.query('phase') ?? '');
-    return judged === undefined ? c.notFound() : c.json(judged);
+    const details = runOf(c.req.param('run'))?.details(c.req.query('phase') ?? '');
+    return details === undefined ? c.notFound() : c.json(details);
   });
   app.get('/api/runs/:run/samples/:kind/:step', (c) => {
     const { run, kind, step } = c.req.param();

@@ -12,7 +12,7 @@ import {
   type PhaseState,
   STEP_METRICS,
 } from './protocol.js';
-import type { Standing } from './run-state.js';
+import type { PlannedCondition } from './run-state.js';
 
 const PLACE = ['step', 'seconds', 'block_passes'] as const;
 export const STEP_COLUMNS = [...PLACE, ...STEP_METRICS] as const;
@@ -30,7 +30,7 @@ export interface PhaseFeed {
    */
   poll(): boolean;
   /** While a long history is being read, the latest values come from the end of the file. */
-  state(standing: Standing): PhaseState;
+  state(standing: PlannedCondition): PhaseState;
 }
 
 export function createPhaseFeed(root: string, phase: string, metrics: TaskMetrics): PhaseFeed {

@@ -1,6 +1,6 @@
 /** Messages between the dashboard's server and its page. JSON names are snake_case, as in the run folder. */
 
-import type { PhaseCondition } from '../report/run-stand.js';
+import type { PhaseCondition } from '../report/run-overview.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
@@ -13,7 +13,7 @@ export type Axis = (typeof AXES)[number];
 
 export const LAYOUTS = ['overlaid', 'sequence'] as const;
 /** overlaid: every phase starts at 0; sequence: Deep Incubation's phases follow one another, the baseline starts at 0. */
-export type Layout = (typeof LAYOUTS)[number];
+export type ChartLayout = (typeof LAYOUTS)[number];
 
 export const STEP_METRICS = [
   'loss',
@@ -117,7 +117,7 @@ export interface Update {
 }
 
 /** Results of a phase's last evaluation, and its saved sample images; null if missing. */
-export interface Judged {
+export interface PhaseDetails {
   readonly confusion: Confusion | null;
   readonly train: Samples | null;
   readonly eval: Samples | null;

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { type Scene, writeDashboardRun } from '../../test/dashboard-run.js';
 import { lockFolder } from '../files/folder-lock.js';
 import { recordJobs } from '../launch/slurm/slurm-jobs.js';
-import { runStand } from '../report/run-status.js';
+import { readRunStatus } from '../report/run-status.js';
 import type { StepRecord } from '../run/records.js';
 import { runFolder } from '../run/run-folder.js';
 import { createWatcher } from './events.js';
@@ -40,7 +40,7 @@ async function bothOf() {
   ];
   const part = (phase: object) =>
     Object.fromEntries(Object.entries(phase).filter(([key]) => KEYS.includes(key)));
-  const [page, terminal] = [feed.state(), runStand(root)].map(({ name, state, phases }) => ({
+  const [page, terminal] = [feed.state(), readRunStatus(root)].map(({ name, state, phases }) => ({
     name,
     state,
     phases: phases.map(part),

@@ -8,10 +8,10 @@ import { readRunJson, readTail, sizeOf } from '../run/run-file.js';
 import { requireRun, runFolder } from '../run/run-folder.js';
 import type { SampleKind } from '../run/samples.js';
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
-import { readJudged, readStrip } from './judged-files.js';
+import { readPhaseDetails, readStrip } from './phase-details.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
-import type { Judged, RunState } from './protocol.js';
-import { type Known, readRunJobs, readStandings, type Standing } from './run-state.js';
+import type { PhaseDetails, RunState } from './protocol.js';
+import { type Known, type PlannedCondition, readConditions, readRunJobs } from './run-state.js';
 
 /** A run folder that is read while it grows. */
 export interface RunFeed {
@@ -26,7 +26,7 @@ export interface RunFeed {
   recipe(): Record<string, unknown>;
   /** The last lines of a phase's log. */
   log(phase: string): readonly string[];
-  judged(phase: string): Judged | undefined;
+  details(phase: string): PhaseDetails | undefined;
   /** A PNG from the phase's `samples/`. */
   strip(phase: string, kind: SampleKind, step: number): Buffer | undefined;
 }
@@ -64,14 +64,14 @@ export function createRunFeed(root: string, id: number): RunFeed {
   requireRun(root);
   const folder = runFolder(realpathSync(root));
   const feeds = new Map<string, PhaseFeed>();
-  let standings: Standing[] = [];
+  let standings: PlannedCondition[] = [];
   const recipe = () => readRunJson(folder.recipe) ?? {};
   const metrics = metricsOf(taskFactsOf(recipe()));
 
   const queueOf = queueAsked();
-  const stand = (): Standing[] => {
+  const stand = (): PlannedCondition[] => {
     const jobs = readRunJobs(folder.root);
-    return readStandings(folder.root, {
+    return readConditions(folder.root, {
       jobs,
       queue: queueOf(jobs.map(({ job }) => job)),
       hasBegun: (phase) => sizeOf(folder.phase(phase).metrics) > 0,
@@ -112,7 +112,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
     metrics,
     recipe,
     log: (phase) => (feeds.has(phase) ? readTail(folder.phase(phase).log, LOG_BYTES).lines : []),
-    judged: (phase) => (feeds.has(phase) ? readJudged(folder.phase(phase)) : undefined),
+    details: (phase) => (feeds.has(phase) ? readPhaseDetails(folder.phase(phase)) : undefined),
     strip: (phase, kind, step) => (feeds.has(phase) ? readStrip(folder.phase(phase), kind, step) : undefined),
   };
 }

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { type PlannedPhase, phaseCondition, plannedPhases } from '../report/phase-condition.js';
-import type { PhaseCondition } from '../report/run-stand.js';
+import type { PhaseCondition } from '../report/run-overview.js';
 import { readRunJson } from '../run/run-file.js';
 import { phasesIn, runFolder } from '../run/run-folder.js';
 
 /** The state of a phase, read from the run folder only. */
-export interface Standing extends PhaseCondition, Pick<PlannedPhase, 'depths'> {
+export interface PlannedCondition extends PhaseCondition, Pick<PlannedPhase, 'depths'> {
   readonly steps: number;
   readonly planned_block_passes: number;
 }
@@ -25,7 +25,7 @@ export function readRunJobs(root: string): SlurmJob[] {
 }
 
 /** The states of all phases of a run, planned or begun, in training order. */
-export function readStandings(root: string, { jobs, queue, hasBegun }: Known): Standing[] {
+export function readConditions(root: string, { jobs, queue, hasBegun }: Known): PlannedCondition[] {
   const planned = plannedPhases(readRunJson(runFolder(root).plan)) ?? [];
   const plans = new Map(planned.map((plan) => [plan.phase, plan]));
   const names = [...new Set([...plans.keys(), ...phasesIn(root)])].filter(isPhase);

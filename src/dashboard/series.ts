@@ -1,12 +1,12 @@
 import { pickRows } from './downsample.js';
 import { columnsOf, type PhaseFeed } from './phase-feed.js';
-import type { Axis, ChartMetric, Layout, Series } from './protocol.js';
+import type { Axis, ChartLayout, ChartMetric, Series } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
 export interface SeriesQuery {
   readonly metrics: readonly ChartMetric[];
   readonly axis: Axis;
-  readonly layout: Layout;
+  readonly layout: ChartLayout;
   /** In the axis's unit, as displayed. */
   readonly range?: readonly [from: number, to: number];
   /** Maximum number of points in a curve. */

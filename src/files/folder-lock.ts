@@ -35,10 +35,10 @@ const RETRY_MS = 50;
  */
 export async function lockFolder(folder: string, patience = 0, timing = TIMING): Promise<FolderLock> {
   const path = lockPath(folder);
-  const judge = createJudge(path, timing);
+  const checkHolder = holderCheck(path, timing);
   const deadline = performance.now() + patience;
   for (;;) {
-    const found = take(path, judge);
+    const found = take(path, checkHolder);
     if (found === undefined) return held(path, timing.beatMs);
     const { holder, life } = found;
     if (life === 'alive' && performance.now() >= deadline) {
@@ -54,7 +54,7 @@ export async function lockFolder(folder: string, patience = 0, timing = TIMING):
 export function liveHolder(folder: string): Holder | undefined {
   const path = lockPath(folder);
   const holder = holderOf(path);
-  return holder !== undefined && createJudge(path, TIMING)(holder) === 'alive' ? holder : undefined;
+  return holder !== undefined && holderCheck(path, TIMING)(holder) === 'alive' ? holder : undefined;
 }
 
 const lockPath = (folder: string) => join(folder, '.lock');
@@ -62,7 +62,7 @@ const lockPath = (folder: string) => join(folder, '.lock');
 type Life = 'alive' | 'dead' | 'unsure';
 
 /** Makes a function that decides whether the holder of one lock is alive. Its answers improve the longer it watches. */
-function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder: Holder) => Life {
+function holderCheck(path: string, { staleMs, confirmMs }: LockTiming): (holder: Holder) => Life {
   let seen: { readonly touched: number; readonly since: number } | undefined;
   let wasTouched = false;
   return (holder) => {
@@ -81,7 +81,7 @@ function createJudge(path: string, { staleMs, confirmMs }: LockTiming): (holder:
 }
 
 /** @returns the holder that prevents taking the lock, or undefined if the lock was taken */
-function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; life: Life } | undefined {
+function take(path: string, check: (holder: Holder) => Life): { holder: Holder; life: Life } | undefined {
   // A unique name, even if a process on another machine has the same pid.
   const draft = `${path}.${randomUUID().slice(0, 8)}`;
   return withFileErrors(path, () => {
@@ -101,7 +101,7 @@ function take(path: string, judge: (holder: Holder) => Life): { holder: Holder; 
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
         }
         const holder = holderOf(path);
-        const life = holder === undefined ? 'dead' : judge(holder);
+        const life = holder === undefined ? 'dead' : check(holder);
         if (holder !== undefined && life !== 'dead') return { holder, life };
         setAside(path, holder, `${draft}.stale`);
       }

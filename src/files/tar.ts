@@ -25,7 +25,7 @@ const MOST_META_BYTES = 2 ** 20;
  *   a file's bytes are not stored in it (links, sparse files).
  */
 export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
-  let told: Told = {};
+  let extended: ExtendedHeader = {};
   for (let at = 0; ; ) {
     if (at + BLOCK > file.size) throw truncated(file.path, 'the end marker is missing');
     const header = headerOf(read(at, BLOCK), `${file.path}, byte ${at}`);
@@ -34,17 +34,20 @@ export function* tarEntries(file: OpenFile, read: ReadAt): Generator<TarEntry> {
     const start = at + BLOCK;
     const { kind } = header;
     const isMeta = kind === 'pax' || kind === 'long-name';
-    const size = kind === 'other' ? 0 : isMeta ? header.size : (told.size ?? header.size);
+    const size = kind === 'other' ? 0 : isMeta ? header.size : (extended.size ?? header.size);
     if (start + size > file.size) {
       throw truncated(file.path, `the file of byte ${at} should have ${size} bytes`);
     }
     at = start + BLOCK * Math.ceil(size / BLOCK);
     if (isMeta) {
-      told = { ...told, ...toldBy(kind, metaBytes(file, read, start, size), `${file.path}, byte ${start}`) };
+      extended = {
+        ...extended,
+        ...parseExtendedHeader(kind, metaBytes(file, read, start, size), `${file.path}, byte ${start}`),
+      };
       continue;
     }
-    const name = told.name ?? header.name;
-    told = {};
+    const name = extended.name ?? header.name;
+    extended = {};
     if (kind === 'link' || kind === 'sparse') throw notHere(file.path, kind, name);
     if (kind === 'file' && !name.endsWith('/')) {
       yield { name: nameInside(name, file.path), start, size };
@@ -82,7 +85,7 @@ function filled(descriptor: number, target: Buffer, start: number): number {
 }
 
 /** Properties of a file from the metadata headers before it. */
-interface Told {
+interface ExtendedHeader {
   readonly name?: string;
   readonly size?: number;
 }
@@ -92,7 +95,7 @@ function metaBytes(file: OpenFile, read: ReadAt, start: number, size: number): B
   return read(start, size);
 }
 
-function toldBy(kind: 'pax' | 'long-name', bytes: Buffer, place: string): Told {
+function parseExtendedHeader(kind: 'pax' | 'long-name', bytes: Buffer, place: string): ExtendedHeader {
   if (kind === 'long-name') return { name: untilZero(bytes) };
   const records = paxRecords(bytes, place);
   if ([...records.keys()].some((key) => key.startsWith('GNU.sparse.'))) {

@@ -34,7 +34,7 @@ const blueprint = vit({
 const generator = new Generator().seed(['imitation']);
 const context = { device: 'cpu', dtype: 'F32', generator } as const;
 const training = { training: true, generator, key: [] };
-const judging = { training: false, generator, key: [] };
+const evalPass = { training: false, generator, key: [] };
 
 const labels = Int32Array.of(0, 1, 2, 3, 4, 0);
 const batch: Batch = {
@@ -76,7 +76,7 @@ function featuresAfter(model: StagedModel, index: number): Float32Array {
   return scope(() =>
     model.stages
       .slice(0, index + 1)
-      .reduce((x, stage) => stage.forward(x, judging), images)
+      .reduce((x, stage) => stage.forward(x, evalPass), images)
       .toFloat32Array(),
   );
 }

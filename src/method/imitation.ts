@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { Layer, StagedModel } from '../models/staged.js';
-import { judged, widened } from '../tasks/classification/logits.js';
+import { logitsToScore, widened } from '../tasks/classification/logits.js';
 import { noGrad } from '../torch/autograd.js';
 import { mean, mul, sub } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
@@ -39,14 +39,14 @@ export function imitation<Target>(
 
   const model: Trainable = {
     forward(images, pass) {
-      const judging = { ...pass, training: false };
+      const evalPass = { ...pass, training: false };
       return scope(() => {
-        const features = hybrid.forwardStages(images, 0, index, judging);
+        const features = hybrid.forwardStages(images, 0, index, evalPass);
         // With a float32 reference, the difference is float32, too.
-        const reference = noGrad(() => widened(metaStage.forward(features, judging)));
+        const reference = noGrad(() => widened(metaStage.forward(features, evalPass)));
         const given = hybrid.forwardStages(features, index, index + 1, pass);
         // With two heads, the reference is their mean, as in evaluation.
-        return sub(isLast ? judged(given) : given, reference);
+        return sub(isLast ? logitsToScore(given) : given, reference);
       });
     },
     trainedParameters: () => hybrid.trainedParameters(),

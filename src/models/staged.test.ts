@@ -47,7 +47,7 @@ const context = { device: 'cpu', dtype: 'F32', generator } as const;
 const images = zeros([16, 1, 8, 8]);
 fillNormal(images, 0, 1, generator);
 
-const judging: Pass = { training: false, generator, key: [] };
+const evalPass: Pass = { training: false, generator, key: [] };
 const training = (...key: (string | number)[]): Pass => ({ training: true, generator, key });
 
 function model(depths: number[], regimes?: Regime[], dropPath = 0): StagedModel {
@@ -87,7 +87,7 @@ test('where a model is cut changes nothing', () => {
     new Stage({ stem: only.stem, blocks: only.blocks.slice(0, 1), head: null }),
     new Stage({ stem: null, blocks: only.blocks.slice(1), head: only.head }),
   ]);
-  const logits = (m: StagedModel) => scope(() => m.forward(images, judging).toFloat32Array());
+  const logits = (m: StagedModel) => scope(() => m.forward(images, evalPass).toFloat32Array());
   expect(logits(cut)).toEqual(logits(whole));
   expect(logits(whole)).toHaveLength(16 * 3);
 });
@@ -134,7 +134,7 @@ describe('what a block drops depends on the key and its place alone', () => {
   test('only blocks that drop anything seed the generator, in training', () => {
     const m = model([1, 2, 1], undefined, 0.5);
     const seed = vi.spyOn(generator, 'seed');
-    scope(() => m.forward(images, judging));
+    scope(() => m.forward(images, evalPass));
     expect(seed).not.toHaveBeenCalled();
     scope(() => m.forward(images, training('run', 3)));
     expect(seed.mock.calls).toEqual([[['run', 3, 1, 0]], [['run', 3, 1, 1]], [['run', 3, 2, 0]]]);
@@ -190,6 +190,6 @@ describe('stages alone', () => {
     [0, 4],
     [Number.NaN, 1],
   ])('%i to %i are refused', (from, to) => {
-    expect(() => model([1, 2, 1]).forwardStages(images, from, to, judging)).toThrow(RangeError);
+    expect(() => model([1, 2, 1]).forwardStages(images, from, to, evalPass)).toThrow(RangeError);
   });
 });

@@ -24,8 +24,8 @@ import {
   averagedWeights,
   type CheckpointData,
   loadForAll,
+  type PhasePoint,
   resume,
-  type Standing,
   type Trained,
 } from './phase-checkpoint.js';
 import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
@@ -50,7 +50,7 @@ interface Opening {
 /** A phase that is ready to train: its model, images and progress. */
 export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 'threadBytes'> {
   readonly objective: Objective;
-  readonly start: Standing;
+  readonly start: PhasePoint;
   /** Number of micro-batches per step that this process trains on. */
   readonly share: number;
 }

@@ -31,7 +31,7 @@ import type { Log } from './observe/phase-log.js';
 import { readForAll } from './read-for-all.js';
 
 /** Progress of a phase, stored in a checkpoint along with the tensors. */
-export interface Standing {
+export interface PhasePoint {
   readonly step: number;
   /** Training time, without evaluation. */
   readonly seconds: number;
@@ -107,18 +107,22 @@ export async function loadForAll(
  * @returns the progress of the phase
  * @throws InputError if the checkpoint's manifest is damaged or belongs to another phase
  */
-export function resume(checkpoint: LoadedCheckpoint | undefined, trained: Trained, phase: string): Standing {
+export function resume(
+  checkpoint: LoadedCheckpoint | undefined,
+  trained: Trained,
+  phase: string,
+): PhasePoint {
   if (checkpoint === undefined) {
     return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
   }
-  const standing = standingIn(checkpoint, phase);
+  const point = pointIn(checkpoint, phase);
   const { model, optimizer } = checkpoint;
   trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
   if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
-  return standing;
+  return point;
 }
 
-function standingIn({ folder, manifest }: Checkpoint, phase: string): Standing {
+function pointIn({ folder, manifest }: Checkpoint, phase: string): PhasePoint {
   const path = join(folder, 'manifest.json');
   const hint = 'delete this checkpoint: training then resumes from the previous one';
   const found = standingSchema.safeParse(manifest);
@@ -166,19 +170,18 @@ export function save(
     readonly images: Pick<Images, 'train'>;
     readonly threadBytes: number;
   },
-  standing: Standing,
-): { readonly standing: Standing; readonly written: Promise<void> } {
+  point: PhasePoint,
+): { readonly point: PhasePoint; readonly written: Promise<void> } {
   const { phase, crew, device, lineage, images } = parts;
-  const { step, last } = standing;
+  const { step, last } = point;
   const { primary } = parts.task.metrics;
   const score = last?.step === step ? scoreOf(last, primary) : undefined;
-  const isBest =
-    score !== undefined && (standing.best === undefined || isBetter(primary, score, standing.best));
-  const now = isBest ? { ...standing, best: score } : standing;
+  const isBest = score !== undefined && (point.best === undefined || isBetter(primary, score, point.best));
+  const now = isBest ? { ...point, best: score } : point;
   if (!crew.leads) {
     // Gathering the sharded state needs all ranks.
     if (phase.settings.optimizer.sharded) parts.optimizer.state();
-    return { standing: now, written: Promise.resolve() };
+    return { point: now, written: Promise.resolve() };
   }
   const { seed, model: geometry, data: pixels } = phase;
   // With the geometry, a checkpoint can be evaluated without the recipe.
@@ -201,11 +204,11 @@ export function save(
   const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
   const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);
   if (bytesOf(content) >= parts.threadBytes) {
-    return { standing: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
+    return { point: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
   }
   saveCheckpoint(phaseFolder, step, content);
   finish();
-  return { standing: now, written: Promise.resolve() };
+  return { point: now, written: Promise.resolve() };
 }
 
 /** Smaller checkpoints are written in less time than a thread takes to start. */

@@ -8,7 +8,7 @@ import { earlyStop } from '../training/early-stop.js';
 import type { StepReport } from '../training/step-values.js';
 import { backgroundWriting } from './observe/background-writing.js';
 import { createMeter, epochOf } from './observe/meter.js';
-import { type Standing, save, THREAD_BYTES } from './phase-checkpoint.js';
+import { type PhasePoint, save, THREAD_BYTES } from './phase-checkpoint.js';
 import type { PhaseParts } from './phase-parts.js';
 import { scorer } from './phase-scores.js';
 
@@ -25,7 +25,7 @@ export class StoppedEarly extends RunError {
  */
 export interface Observer {
   /** Scores the model on the validation images, and records the scores for `step`. */
-  judge(step: number): Promise<EvalRecord>;
+  evaluate(step: number): Promise<EvalRecord>;
   /**
    * Callback for the trainer.
    * @throws Interrupted after the signal was aborted and a checkpoint was saved
@@ -35,10 +35,10 @@ export interface Observer {
   afterStep(report: StepReport): Promise<void>;
   /** Waits until all checkpoints are written. */
   finish(): Promise<void>;
-  readonly standing: Standing;
+  readonly point: PhasePoint;
 }
 
-export function createObserver(parts: PhaseParts, from: Standing): Observer {
+export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
   const { phase, plan, folder, log, events, model, task, ema, device, crew, onProgress, signal } = parts;
   const { primary } = task.metrics;
   const { settings, name } = phase;
@@ -51,17 +51,17 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   const evalSteps = Math.max(1, Math.round(settings.eval_every * plan.steps_per_epoch));
   const isEnough = enoughOf(phase, primary);
   let savedAt = performance.now();
-  let standing = from;
+  let point = from;
   const writing = backgroundWriting();
 
-  const judge = async (step: number): Promise<EvalRecord> => {
+  const evaluate = async (step: number): Promise<EvalRecord> => {
     const scores = await score(step);
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
     const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
     record(last);
     log(`step ${step}: ${labelledScore(primary, scores)}, eval loss ${scores.loss.toFixed(4)}`);
-    standing = { ...standing, last, scores: [...standing.scores, scoreOf(scores, primary)] };
+    point = { ...point, last, scores: [...point.scores, scoreOf(scores, primary)] };
     return last;
   };
 
@@ -80,26 +80,26 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
     // Waits for a GPU here, so that the wait counts as training.
     if (isLogged || isJudged || isSavingSoon) report.requireFinite();
     meter.count(report);
-    standing = { ...standing, step, seconds: meter.seconds };
+    point = { ...point, step, seconds: meter.seconds };
     if (isLogged) {
       record(meter.record(report));
       meter.lap();
     }
     events.weights(step, model);
-    if (isJudged) await judge(step);
+    if (isJudged) await evaluate(step);
     const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue()]);
     if (isJudged || isStopping || isSaving) {
       report.requireFinite();
       onProgress('saving');
       await writing.done();
-      const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, standing);
-      standing = saved.standing;
+      const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, point);
+      point = saved.point;
       writing.start(saved.written);
       savedAt = performance.now();
     }
     onProgress('training');
     await writing.check();
-    if (isJudged && isEnough(standing.scores)) {
+    if (isJudged && isEnough(point.scores)) {
       log(`step ${step}: no better ${primary.label} for ${settings.early_stop?.patience} evaluations`);
       throw new StoppedEarly();
     }
@@ -111,11 +111,11 @@ export function createObserver(parts: PhaseParts, from: Standing): Observer {
   };
 
   return {
-    judge,
+    evaluate,
     afterStep,
     finish: writing.done,
-    get standing() {
-      return standing;
+    get point() {
+      return point;
     },
   };
 }

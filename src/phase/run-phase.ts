@@ -88,7 +88,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   log(`${begins}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`);
 
   // A model that already exists is evaluated before it is fine-tuned.
-  if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.judge(0);
+  if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.evaluate(0);
   if (!enoughOf(phase, opened.task.metrics.primary)(start.scores)) {
     const buffers = opened.model.trainedBuffers();
     const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group, { buffers });
@@ -139,8 +139,8 @@ async function trainUntilEnough(options: TrainOptions): Promise<void> {
 }
 
 async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): Promise<PhaseResult> {
-  const { step, seconds, last } = observer.standing;
-  const evaluation = last ?? (await observer.judge(plan.steps));
+  const { step, seconds, last } = observer.point;
+  const evaluation = last ?? (await observer.evaluate(plan.steps));
   const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
   // Less than planned if the phase stopped early.
   const share = step / plan.steps;

@@ -6,7 +6,7 @@ import { writeDashboardRun } from '../../test/dashboard-run.js';
 import { InputError } from '../base/errors.js';
 import { readResult } from '../run/run-folder.js';
 import { readRun } from './run-data.js';
-import { runStand } from './run-status.js';
+import { readRunStatus } from './run-status.js';
 
 let run: string;
 beforeEach(() => {
@@ -26,7 +26,7 @@ test.each([
 ])('a result %s is refused by name, by all that read it', (_, value, said) => {
   const path = join(run, 'PT/result.json');
   writeFileSync(path, JSON.stringify(value));
-  for (const read of [() => readResult(run, 'PT'), () => readRun(run), () => runStand(run)]) {
+  for (const read of [() => readResult(run, 'PT'), () => readRun(run), () => readRunStatus(run)]) {
     expect(read).toThrow(InputError);
     expect(read).toThrow(path);
     expect(read).toThrow(said);
@@ -41,8 +41,8 @@ test.each([
   ['recipe.json', 'tiny'],
 ])('%s that holds %j', (name, value) => {
   writeFileSync(join(run, name), JSON.stringify(value));
-  expect(() => runStand(run)).toThrow(InputError);
-  expect(() => runStand(run)).toThrow(join(run, name));
+  expect(() => readRunStatus(run)).toThrow(InputError);
+  expect(() => readRunStatus(run)).toThrow(join(run, name));
 });
 
 test.each([{ name: 3 }, { machine: [] }, null, [1]])('summary.json that holds %j', (value) => {
@@ -54,5 +54,5 @@ test.each([{ name: 3 }, { machine: [] }, null, [1]])('summary.json that holds %j
 test('the records of a run are read', () => {
   expect(JSON.parse(readFileSync(join(run, 'recipe.json'), 'utf8'))).toBeTypeOf('object');
   expect(readRun(run).phases.length).toBeGreaterThan(0);
-  expect(runStand(run).phases.length).toBeGreaterThan(0);
+  expect(readRunStatus(run).phases.length).toBeGreaterThan(0);
 });

@@ -8,7 +8,7 @@ import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
 import { intervalIn } from './outcome.js';
 import { phaseTable } from './phase-table.js';
-import type { RunData } from './run-data.js';
+import type { ReportData } from './run-data.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { sentence } from './summary-text.js';
 import type { Interval } from './uncertainty.js';
@@ -46,7 +46,7 @@ function roleText(phase: string, way: Way): string {
 }
 
 /** The report as one HTML document. All text from files is escaped. */
-export function reportPage(run: RunData, figures: Figures): string {
+export function reportPage(run: ReportData, figures: Figures): string {
   const { recipe, way, summary, missing } = run;
   return `${
     markup`<!doctype html>
@@ -84,7 +84,7 @@ function missingBox(missing: readonly string[]): Markup {
   return markup`<div class="missing"><b>This run is not complete.</b><ul>${missing.map((line) => markup`<li>${line}</li>`)}</ul></div>`;
 }
 
-function tiles({ summary, way, metrics: { primary } }: RunData): Markup | undefined {
+function tiles({ summary, way, metrics: { primary } }: ReportData): Markup | undefined {
   const own = ownOutcome(summary);
   const { end_to_end: baseline } = summary;
   if (own === undefined && baseline === undefined) return undefined;
@@ -112,7 +112,7 @@ function intervalText([low, high]: Interval): string {
   return ` (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
 }
 
-function whatSection({ recipe, way, stages }: RunData): Markup | undefined {
+function whatSection({ recipe, way, stages }: ReportData): Markup | undefined {
   const { model, data } = Object(recipe);
   const facts = [
     ['model', ...named(model, ['preset', 'width', 'depth', 'heads', 'patch_size', 'image_size', 'classes'])],
@@ -145,7 +145,10 @@ function named(section: unknown, keys: readonly string[]): string[] {
     .map((key) => `${key.replaceAll('_', ' ')} ${values[key]}`);
 }
 
-function accuracySection({ byOperations, byTime }: Figures, { way, metrics }: RunData): Markup | undefined {
+function accuracySection(
+  { byOperations, byTime }: Figures,
+  { way, metrics }: ReportData,
+): Markup | undefined {
   if (byOperations === undefined) return undefined;
   return markup`<h2>Accuracy against cost</h2>
 ${figure(byOperations)}

@@ -8,7 +8,7 @@ import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
-import { type RunData, readRun } from './run-data.js';
+import { type ReportData, readRun } from './run-data.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
 const NARROW: FigureSize = { width: 358, height: 320 };
@@ -72,7 +72,7 @@ export async function writeComparison(
 }
 
 async function figureFiles(
-  { phases, way, metrics }: RunData,
+  { phases, way, metrics }: ReportData,
   folder: string,
 ): Promise<Omit<ReportFiles, 'html' | 'csv'>> {
   const metric = metrics.primary;
@@ -99,7 +99,7 @@ async function figureFiles(
   return { svg, png, notes: [] };
 }
 
-function accuracyFigures({ phases, way, metrics }: RunData, cost: Cost): Promise<PageFigure | undefined> {
+function accuracyFigures({ phases, way, metrics }: ReportData, cost: Cost): Promise<PageFigure | undefined> {
   const metric = metrics.primary;
   const curves = accuracyCurves(phases, cost, metric);
   return pageFigure((size) => accuracyFigure(curves, { cost, size, theme: PAGE, metric, way }));

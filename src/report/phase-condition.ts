@@ -6,7 +6,7 @@ import { newestStep } from '../run/checkpoint-store.js';
 import { type PhaseStatus, readStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
 import type { Status } from '../run/status.js';
-import type { PhaseCondition } from './run-stand.js';
+import type { PhaseCondition } from './run-overview.js';
 
 /** Facts about a phase that are known from the run as a whole. */
 export interface Circumstances {

@@ -16,13 +16,13 @@ import {
 } from '../run/run-folder.js';
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import type { PhaseMetrics } from './curves.js';
-import { judgedPhases } from './judged-phases.js';
 import type { PhaseStages } from './method-figure.js';
+import { scoredPhases } from './scored-phases.js';
 import { type RunSummary, summarize } from './summary.js';
 import { type Way, wayOf } from './way.js';
 
 /** The data of a report, read from a run folder that may still be growing. */
-export interface RunData {
+export interface ReportData {
   /** The content of `recipe.json`. */
   readonly recipe: unknown;
   readonly way: Way;
@@ -37,7 +37,7 @@ export interface RunData {
 }
 
 /** @throws InputError if `root` is not a run folder or one of its files is damaged */
-export function readRun(root: string): RunData {
+export function readRun(root: string): ReportData {
   const folder = runFolder(root);
   requireRun(root);
   const recipe = readJsonObject(folder.recipe);
@@ -62,7 +62,7 @@ export function readRun(root: string): RunData {
     seed: written.seed ?? (typeof named.seed === 'number' ? named.seed : 0),
     results,
     machine: written.machine ?? {},
-    judged: judgedPhases(root, results, metrics.primary),
+    scored: scoredPhases(root, results, metrics.primary),
     classes: facts.classes,
     way,
   });

@@ -4,8 +4,8 @@ import type { Status } from '../run/status.js';
 import { duration, EVALUATING } from './format.js';
 import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';
-import type { PhaseStand, RunStand } from './run-stand.js';
-import { whereOf } from './where.js';
+import type { PhaseOverview, RunStatus } from './run-overview.js';
+import { locationOf } from './where.js';
 
 type Colors = ReturnType<typeof createColors>;
 
@@ -13,7 +13,7 @@ type Colors = ReturnType<typeof createColors>;
  * The state of a run as text for a terminal of `columns` characters: a line per phase, then a paragraph for each phase that needs
  * attention.
  */
-export function standText(stand: RunStand, colors: Colors, columns = Number.POSITIVE_INFINITY): string {
+export function standText(stand: RunStatus, colors: Colors, columns = Number.POSITIVE_INFINITY): string {
   const { run, name, phases, primary } = stand;
   const done = phases.filter(({ state }) => state === 'done').length;
   const paint = painter(colors);
@@ -44,7 +44,7 @@ const STATE = 1;
 /** Columns that may be left out in a narrow terminal, in this order. */
 const DISPENSABLE = [TRAIN_SPEED, TRAIN_LOSS, 'restarts'];
 
-function cells(phase: PhaseStand, { primary, supervisor }: RunStand): string[] {
+function cells(phase: PhaseOverview, { primary, supervisor }: RunStatus): string[] {
   const { step, steps, loss, state, seconds_left: left } = phase;
   const score = scoreOf(phase, primary);
   const total = steps === null ? '?' : steps.toLocaleString('en-US');
@@ -58,11 +58,11 @@ function cells(phase: PhaseStand, { primary, supervisor }: RunStand): string[] {
     phase.images_per_second === null ? '' : Math.round(phase.images_per_second).toLocaleString('en-US'),
     left === null ? '' : left > 0 ? duration(left) : EVALUATING,
     phase.restarts > 0 ? String(phase.restarts) : '',
-    whereOf(phase, supervisor !== null),
+    locationOf(phase, supervisor !== null),
   ];
 }
 
-function trouble(phase: PhaseStand, paint: ReturnType<typeof painter>): string[] {
+function trouble(phase: PhaseOverview, paint: ReturnType<typeof painter>): string[] {
   const { state, last_error: error, to_do: toDo, log } = phase;
   if (toDo === null) return [];
   return [
@@ -80,7 +80,7 @@ function without(error: string, phase: string): string {
 }
 
 /** What to do next with the run as a whole. */
-function conclusion({ state, supervisor, command, report, phases }: RunStand): string[] {
+function conclusion({ state, supervisor, command, report, phases }: RunStatus): string[] {
   if (command === null) return report !== null && state === 'done' ? ['', `Report: ${report}`] : [];
   if (state === 'done') return ['', `To write the summary and report: ${command}`];
   if (supervisor !== null) return ['', `After process ${supervisor.pid} has ended: ${command}`];

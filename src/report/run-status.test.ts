@@ -10,7 +10,7 @@ import { lockFolder } from '../files/folder-lock.js';
 import { recordJobs } from '../launch/slurm/slurm-jobs.js';
 import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
 import { runFolder, writeResult } from '../run/run-folder.js';
-import { runStand } from './run-status.js';
+import { readRunStatus } from './run-status.js';
 import { standText } from './run-status-text.js';
 
 let run: string;
@@ -47,11 +47,11 @@ function trained(phase: string, stoppedAfter?: number): void {
 
 const write = (phase: string, status: Partial<PhaseStatus>) =>
   writeStatus(run, phase, { state: 'running', pid: null, restarts: 0, last_error: null, ...status });
-const standOf = (phase: string, ...queue: Parameters<typeof runStand>[1][]) =>
-  runStand(run, ...queue).phases.find((each) => each.phase === phase);
+const standOf = (phase: string, ...queue: Parameters<typeof readRunStatus>[1][]) =>
+  readRunStatus(run, ...queue).phases.find((each) => each.phase === phase);
 
 test('nothing begun: all waits, for what the plan says', () => {
-  expect(runStand(run)).toMatchObject({ name: 'mine', state: 'waiting', supervisor: null });
+  expect(readRunStatus(run)).toMatchObject({ name: 'mine', state: 'waiting', supervisor: null });
   expect(standOf('FT')).toMatchObject({
     state: 'waiting',
     step: 0,
@@ -67,9 +67,9 @@ test('nothing begun: all waits, for what the plan says', () => {
 test('a run without a plan, as unpacked work is before it runs: what its recipe says is left', () => {
   rmSync(join(run, 'plan.json'));
   trained('PT');
-  expect(runStand(run)).toMatchObject({ state: 'done', phases: [{ phase: 'PT' }] });
+  expect(readRunStatus(run)).toMatchObject({ state: 'done', phases: [{ phase: 'PT' }] });
   writeFileSync(join(run, 'recipe.json'), JSON.stringify(tinyRecipe('images')));
-  const { state, phases } = runStand(run);
+  const { state, phases } = readRunStatus(run);
   expect(state).toBe('waiting');
   expect(phases.map((each) => [each.phase, each.state])).toEqual([
     ['PT', 'done'],
@@ -83,7 +83,7 @@ test('a phase that runs: progress, speed, and the time the rest takes', async ()
   trained('MT/0', 4);
   const lock = await lockFolder(run);
   write('MT/0', { pid: 77 });
-  const stand = runStand(run);
+  const stand = readRunStatus(run);
   lock.release();
   expect(stand).toMatchObject({ state: 'running', supervisor: { pid: process.pid, host: hostname() } });
   const [pt, module] = stand.phases;
@@ -110,7 +110,7 @@ describe('a phase in trouble says what to do', () => {
       log: join(run, 'PT/log.txt'),
       to_do: 'lower training.optimizer.lr; then run again: it starts from the beginning',
     });
-    expect(runStand(run).state).toBe('failed');
+    expect(readRunStatus(run).state).toBe('failed');
   });
 
   test('lost: its process is gone without a word', () => {
@@ -201,7 +201,7 @@ describe('jobs of Slurm', () => {
 });
 
 describe('what goes on with it', () => {
-  const commandOf = () => runStand(run).command;
+  const commandOf = () => readRunStatus(run).command;
 
   test('nothing runs: the command', () => {
     expect(commandOf()).toBe(`npx deep-incubation run ${run}`);
@@ -215,7 +215,7 @@ describe('what goes on with it', () => {
     expect(commandOf()).toBeNull();
     trained('PT', 1);
     write('PT', { state: 'failed', last_error: 'PT: the loss is NaN' });
-    const text = standText(runStand(run), pc.createColors(false));
+    const text = standText(readRunStatus(run), pc.createColors(false));
     lock.release();
     expect(text).toContain('PT failed: the loss is NaN');
     expect(text).toContain(`After process ${process.pid} has ended: npx deep-incubation run ${run}`);
@@ -224,12 +224,12 @@ describe('what goes on with it', () => {
   test('the name of a phase is not cut out of that of another', () => {
     trained('MT/1', 1);
     write('MT/1', { state: 'stopped', last_error: 'MT/10 failed' });
-    expect(standText(runStand(run), pc.createColors(false))).toContain('MT/1 stopped: MT/10 failed');
+    expect(standText(readRunStatus(run), pc.createColors(false))).toContain('MT/1 stopped: MT/10 failed');
   });
 
   test('all is done: the report, or what writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
-    const said = () => standText(runStand(run), pc.createColors(false)).split('\n').at(-1);
+    const said = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
     expect(said()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
     mkdirSync(join(run, 'report'));
     writeFileSync(join(run, 'report/index.html'), '');
@@ -242,7 +242,7 @@ test('a page for a person', () => {
   trained('PT');
   trained('MT/0', 4);
   write('MT/0', { state: 'failed', last_error: 'died of SIGSEGV', hint: 'report it', restarts: 3 });
-  const text = standText(runStand(run), pc.createColors(false)).replaceAll(run, 'RUN');
+  const text = standText(readRunStatus(run), pc.createColors(false)).replaceAll(run, 'RUN');
   expect(text.split('\n')).toEqual([
     'mine  failed, 1 of 4 phases done  RUN',
     '',
@@ -266,11 +266,11 @@ test.each([
 ])('a terminal of %i columns shows %s', (columns, head) => {
   trained('PT');
   write('MT/0', { state: 'failed', last_error: 'died', restarts: 3 });
-  const lines = standText(runStand(run), pc.createColors(false), columns).split('\n').slice(2, 7);
+  const lines = standText(readRunStatus(run), pc.createColors(false), columns).split('\n').slice(2, 7);
   expect(lines[0].split(/ +/).join(' ')).toBe(head);
   expect(lines[4]).toMatch(/^FT {5}waiting .* after MT\/0, MT\/1$/);
 });
 
 test('refuses what is no run', () => {
-  expect(() => runStand(tmpdir())).toThrow(InputError);
+  expect(() => readRunStatus(tmpdir())).toThrow(InputError);
 });

@@ -22,7 +22,7 @@ import {
   runName,
   runState,
 } from './phase-condition.js';
-import type { PhaseStand, RunStand } from './run-stand.js';
+import type { PhaseOverview, RunStatus } from './run-overview.js';
 
 /**
  * The state of a run, read from its folder. Whether a process is alive is checked on the same machine only.
@@ -31,11 +31,11 @@ import type { PhaseStand, RunStand } from './run-stand.js';
  *
  * @example
  * const recipe = readRecipe('recipe.yaml');
- * prepareRun(recipe, 'runs/standing');
- * const { state, command, phases } = runStand('runs/standing');
+ * prepareRun(recipe, 'runs/mine');
+ * const { state, command, phases } = readRunStatus('runs/mine');
  * console.log(state, command, phases.map(({ phase, step }) => `${phase}: ${step}`));
  */
-export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>): RunStand {
+export function readRunStatus(runDir: string, queue?: ReadonlyMap<string, QueuedJob>): RunStatus {
   const folder = runFolder(runDir);
   requireRun(runDir);
   const recipe = readJsonObject(folder.recipe);
@@ -61,7 +61,7 @@ export function runStand(runDir: string, queue?: ReadonlyMap<string, QueuedJob>)
 }
 
 /** Whether the user must start `run` to finish the run. */
-function needsCommand(phases: readonly PhaseStand[], summary: string, isSupervised: boolean): boolean {
+function needsCommand(phases: readonly PhaseOverview[], summary: string, isSupervised: boolean): boolean {
   const are = (...states: Status[]) => phases.some(({ state }) => states.includes(state));
   if (are('failed', 'lost', 'stopped')) return true;
   if (isSupervised || are('running', 'queued', 'restarting')) return false;
@@ -72,7 +72,7 @@ function phaseStand(
   runDir: string,
   { phase, steps, needs }: Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>,
   { primary, ...around }: Pick<Circumstances, 'job' | 'queue'> & { readonly primary: Metric },
-): PhaseStand {
+): PhaseOverview {
   const { root, log, metrics } = runFolder(runDir).phase(phase);
   const records = readMetrics(metrics);
   const recent = records.filter((record) => record.kind === 'step').slice(-RECENT);

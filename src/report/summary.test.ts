@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { PhaseResult } from '../run/records.js';
 import { ownOutcome, summarize } from './summary.js';
 import { sentence, table } from './summary-text.js';
-import type { Judged } from './uncertainty.js';
+import type { ScoredImages } from './uncertainty.js';
 
 function result(phase: string, cost: number, top1: number): PhaseResult {
   return {
@@ -79,7 +79,7 @@ test('a tie is told as one', () => {
 });
 
 /** Both models on so many images. */
-const on = (images: number, ft: number, e2e: number): ReadonlyMap<string, Judged> =>
+const on = (images: number, ft: number, e2e: number): ReadonlyMap<string, ScoredImages> =>
   new Map([
     ['FT', { images, right: ft }],
     ['E2E', { images, right: e2e }],
@@ -91,7 +91,7 @@ const judgedRun = (images: number, ft: number, e2e: number) =>
     seed: 0,
     results: [result('FT', 4, (100 * ft) / images), result('E2E', 4, (100 * e2e) / images)],
     machine: {},
-    judged: on(images, ft, e2e),
+    scored: on(images, ft, e2e),
   });
 
 test('one image in 60 is not a lead, whoever has it', () => {
@@ -121,7 +121,7 @@ test('a lead beyond the uncertainty is one, on both sides, with its interval as 
 test('fine-tuning of a given model is not called Deep Incubation', () => {
   const results = [result('FT', 4, 84.1), result('E2E', 10, 79.3)];
   const given = { name: 'r', seed: 0, results, machine: {}, way: 'fine_tuning' } as const;
-  const summary = summarize({ ...given, judged: on(1000, 841, 793) });
+  const summary = summarize({ ...given, scored: on(1000, 841, 793) });
   expect(summary).not.toHaveProperty('incubation');
   expect(summary.fine_tuning).toEqual(ownOutcome(summary));
   expect(summary).toMatchObject({ winner: 'fine_tuning', fine_tuning: { top1: 84.1 } });
@@ -134,7 +134,7 @@ test('fine-tuning of a given model is not called Deep Incubation', () => {
     sentence(baseline, 'fine_tuning'),
     sentence(summarize({ ...given, results: [] }), 'fine_tuning'),
     sentence(baseline, 'end_to_end'),
-    sentence(summarize({ ...given, judged: on(60, 41, 40) })),
+    sentence(summarize({ ...given, scored: on(60, 41, 40) })),
   ];
   for (const text of texts) expect(text).not.toContain('Incubation');
   expect(texts[0]).toContain('\nFine-tuning ');

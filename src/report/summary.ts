@@ -2,7 +2,13 @@ import { type Metric, type Scored, scoreOf, scoresOf, type TaskMetrics } from '.
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
 import { differenceField, intervalField } from './outcome.js';
-import { accuracyDifference, accuracyInterval, type Interval, isLevel, type Judged } from './uncertainty.js';
+import {
+  accuracyDifference,
+  accuracyInterval,
+  type Interval,
+  isLevel,
+  type ScoredImages,
+} from './uncertainty.js';
 import type { Way } from './way.js';
 
 /**
@@ -55,7 +61,7 @@ export interface SummaryInput {
   readonly results: readonly PhaseResult[];
   readonly machine: Readonly<Record<string, unknown>>;
   /** Counts of the last evaluations of FT and E2E, by phase. */
-  readonly judged?: ReadonlyMap<string, Judged>;
+  readonly scored?: ReadonlyMap<string, ScoredImages>;
   readonly classes?: number | undefined;
   /** Default `incubation`. */
   readonly way?: Way;
@@ -68,12 +74,12 @@ export function summarize(input: SummaryInput): RunSummary {
   const { name, seed, results, machine, classes, way = 'incubation' } = input;
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));
   const metrics = metricsOf({ classes });
-  const ft = input.judged?.get('FT');
-  const e2e = input.judged?.get('E2E');
-  const own = outcome(phases.filter(isOwn), { last: 'FT', judged: ft, metrics });
+  const ft = input.scored?.get('FT');
+  const e2e = input.scored?.get('E2E');
+  const own = outcome(phases.filter(isOwn), { last: 'FT', scored: ft, metrics });
   const baseline = outcome(
     phases.filter((phase) => !isOwn(phase)),
-    { last: 'E2E', judged: e2e, metrics },
+    { last: 'E2E', scored: e2e, metrics },
   );
   const key = way === 'end_to_end' ? 'incubation' : way;
   return {
@@ -99,19 +105,19 @@ function isOwn({ phase }: PhaseResult): boolean {
 
 interface Evaluated {
   readonly last: 'FT' | 'E2E';
-  readonly judged: Judged | undefined;
+  readonly scored: ScoredImages | undefined;
   readonly metrics: TaskMetrics;
 }
 
-function outcome(parts: readonly PhaseResult[], { last, judged, metrics }: Evaluated): Outcome | undefined {
+function outcome(parts: readonly PhaseResult[], { last, scored, metrics }: Evaluated): Outcome | undefined {
   const result = parts.find(({ phase }) => phase === last);
   if (result === undefined) return undefined;
   const sum = (key: 'block_passes' | 'macs' | 'seconds') =>
     parts.reduce((total, part) => total + part[key], 0);
   return {
     ...scoresOf(result, metrics.all),
-    ...intervalField(metrics.primary, judged && accuracyInterval(judged)),
-    evaluation_images: judged?.images,
+    ...intervalField(metrics.primary, scored && accuracyInterval(scored)),
+    evaluation_images: scored?.images,
     loss: result.loss,
     block_passes: sum('block_passes'),
     macs: sum('macs'),
@@ -124,8 +130,8 @@ interface Compared {
   readonly own: Outcome;
   readonly baseline: Outcome;
   readonly metric: Metric;
-  readonly ft: Judged | undefined;
-  readonly e2e: Judged | undefined;
+  readonly ft: ScoredImages | undefined;
+  readonly e2e: ScoredImages | undefined;
 }
 
 type Comparison = Pick<RunSummary, 'winner' | 'difference_interval' | 'difference_is_paired'>;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { accuracyDifference, accuracyInterval, isLevel, type Judged } from './uncertainty.js';
+import { accuracyDifference, accuracyInterval, isLevel, type ScoredImages } from './uncertainty.js';
 
 /** By statsmodels and numpy: test/fixtures/make-uncertainty.py. */
 const reference: {
@@ -14,7 +14,7 @@ function expectInterval(found: readonly number[], expected: readonly number[]): 
 }
 
 /** Two models on the same images: so many both have right, a alone, b alone, neither. */
-function pair([both, onlyA, onlyB, neither]: readonly number[]): [Judged, Judged] {
+function pair([both, onlyA, onlyB, neither]: readonly number[]): [ScoredImages, ScoredImages] {
   const hits = (rights: readonly number[]) =>
     Uint8Array.from([both, onlyA, onlyB, neither].flatMap((count, at) => Array(count).fill(rights[at])));
   return [
@@ -23,7 +23,7 @@ function pair([both, onlyA, onlyB, neither]: readonly number[]): [Judged, Judged
   ].map((rights) => {
     const judged = hits(rights);
     return { images: judged.length, right: judged.reduce((sum, hit) => sum + hit, 0), hits: judged };
-  }) as [Judged, Judged];
+  }) as [ScoredImages, ScoredImages];
 }
 
 test.each(reference.single)("$right of $images right: Wilson's interval", ({ right, images, interval }) => {

@@ -1,5 +1,5 @@
 /** Counts of one model's evaluation. */
-export interface Judged {
+export interface ScoredImages {
   readonly images: number;
   /** Images with a correct first prediction. */
   readonly right: number;
@@ -11,7 +11,7 @@ export interface Judged {
 export type Interval = readonly [low: number, high: number];
 
 /** The difference between two accuracies, in percentage points, with its 95 % interval. */
-export interface Difference {
+export interface ScoreDifference {
   readonly points: number;
   readonly interval: Interval;
   /** Whether both were compared image by image. */
@@ -25,7 +25,7 @@ const Z = 1.959963984540054;
  * The 95 % interval of one accuracy, in per cent: Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209). It covers
  * the variation between samples of images of the same kind, not between seeds.
  */
-export function accuracyInterval({ images, right }: Judged): Interval {
+export function accuracyInterval({ images, right }: ScoredImages): Interval {
   const share = right / images;
   const scale = 1 + Z ** 2 / images;
   const centre = (share + Z ** 2 / (2 * images)) / scale;
@@ -40,7 +40,7 @@ export function accuracyInterval({ images, right }: Judged): Interval {
  * are known, the two are treated as independent samples, each with one right and one wrong image added (Agresti and Caffo 2000,
  * The American Statistician 54, 280); for models that make the same mistakes, that interval is too wide.
  */
-export function accuracyDifference(a: Judged, b: Judged): Difference {
+export function accuracyDifference(a: ScoredImages, b: ScoredImages): ScoreDifference {
   const points = 100 * (a.right / a.images - b.right / b.images);
   if (a.hits === undefined || b.hits === undefined || a.hits.length !== b.hits.length) {
     const [p, q] = [a, b].map(({ right, images }) => (right + 1) / (images + 2));
@@ -59,7 +59,7 @@ export function accuracyDifference(a: Judged, b: Judged): Difference {
 }
 
 /** Whether the two may be equally good: the interval contains 0. */
-export function isLevel({ interval: [low, high] }: Difference): boolean {
+export function isLevel({ interval: [low, high] }: ScoreDifference): boolean {
   return low <= 0 && high >= 0;
 }
 

@@ -1,12 +1,15 @@
-import type { PhaseStand } from './run-stand.js';
+import type { PhaseOverview } from './run-overview.js';
 
-type Placed = Pick<PhaseStand, 'state' | 'waits_for' | 'job' | 'pid' | 'host'>;
+type Placed = Pick<PhaseOverview, 'state' | 'waits_for' | 'job' | 'pid' | 'host'>;
 
 /**
  * The place where a phase is trained, or the phases that it waits for.
  * @param isSupervised whether a `run` process supervises the phases
  */
-export function whereOf({ state, waits_for: needs, job, pid, host }: Placed, isSupervised: boolean): string {
+export function locationOf(
+  { state, waits_for: needs, job, pid, host }: Placed,
+  isSupervised: boolean,
+): string {
   if (state === 'done') return '';
   const slurm = job === null ? [] : [`job ${job}`];
   const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];

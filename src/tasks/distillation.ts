@@ -7,7 +7,7 @@ import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
-import { headsOf, judged, widened } from './classification/logits.js';
+import { headsOf, logitsToScore, widened } from './classification/logits.js';
 
 /** Any model with the same classes: images -> logits. */
 export interface Teacher {
@@ -54,7 +54,7 @@ export function distillation<Own>(
   requireWithin('alpha', alpha, 0, 1);
   if (!(tau > 0)) throw new InputError(`tau is ${tau}`, { hint: 'the temperature must be above 0' });
   const predict = task.predict?.bind(task);
-  const judging = { training: false, generator: new Generator(), key: [] };
+  const evalPass = { training: false, generator: new Generator(), key: [] };
   const taught =
     options.kind === 'soft'
       ? (logits: Tensor, teaching: Tensor) => softLoss(logits, teaching, tau)
@@ -69,7 +69,7 @@ export function distillation<Own>(
     /** @throws InputError if the teacher has a different number of classes */
     loss(logits, { own, input }) {
       const student = headsOf(widened(logits)).at(-1) as Tensor;
-      const teaching = scope(() => noGrad(() => judged(widened(teacher.forward(input, judging)))));
+      const teaching = scope(() => noGrad(() => logitsToScore(widened(teacher.forward(input, evalPass)))));
       checkClasses(teaching, student);
       return add(mul(task.loss(logits, own), 1 - alpha), mul(taught(student, teaching), alpha));
     },

@@ -50,7 +50,7 @@ export interface Ema {
  * const model = assemble(tiny, divide(4, { modules: 2 }), null, context);
  * const averages = ema(model.trainedParameters(), { decay: 0.999 });
  * averages.update(); // after each step
- * averages.swapped(() => model.stages.length); // judged with the averages as weights
+ * averages.swapped(() => model.stages.length); // evaluated with the averages as weights
  * averages.free();
  */
 export function ema(

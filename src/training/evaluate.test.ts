@@ -76,10 +76,10 @@ describe('evaluate', () => {
 
   test('tells what each image is taken for, and how likely, without changing the scores', async () => {
     const counter = confusionCounter(3);
-    const told: Predictions[] = [];
+    const seen: Predictions[] = [];
     const { result } = run(batches, 'float32', undefined, (_, predictions) => {
       counter.add(predictions);
-      told.push(predictions);
+      seen.push(predictions);
     });
     expect(await result).toEqual(await run(batches).result);
     // Ten of the first batch are taken for class 1, two of the second for class 0.
@@ -90,10 +90,10 @@ describe('evaluate', () => {
       [2, 0, 1],
       [2, 1, 1],
     ]);
-    expect([...told[1].classes]).toEqual([0, 2, 1, 0, 1, 2]);
+    expect([...seen[1].classes]).toEqual([0, 2, 1, 0, 1, 2]);
     const likely = (row: readonly number[]) => Math.exp(-crossEntropy(row, row.indexOf(Math.max(...row))));
-    expect(told[1].probabilities[0]).toBeCloseTo(likely(short[0]), 6);
-    expect(told[1].probabilities.slice(0, 3).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+    expect(seen[1].probabilities[0]).toBeCloseTo(likely(short[0]), 6);
+    expect(seen[1].probabilities.slice(0, 3).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
   });
 
   test('top-5 of seven classes', async () => {

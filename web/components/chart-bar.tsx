@@ -1,22 +1,22 @@
-import { AXES, type Axis, LAYOUTS, type Layout, type RunState } from '../../src/dashboard/protocol';
+import { AXES, type Axis, type ChartLayout, LAYOUTS, type RunState } from '../../src/dashboard/protocol';
 import { AXIS_WORDS, colourOf } from '../look';
 
 interface BarProps {
   readonly run: RunState;
   readonly axis: Axis;
-  readonly layout: Layout;
+  readonly layout: ChartLayout;
   readonly logarithmic: boolean;
   readonly hidden: ReadonlySet<string>;
   readonly comparing: boolean;
   readonly zoomed: boolean;
   readonly onAxis: (axis: Axis) => void;
-  readonly onLayout: (layout: Layout) => void;
+  readonly onLayout: (layout: ChartLayout) => void;
   readonly onLogarithmic: (on: boolean) => void;
   readonly onHidden: (hidden: ReadonlySet<string>) => void;
   readonly onReset: () => void;
 }
 
-const LAYOUT_WORDS: Readonly<Record<Layout, string>> = { overlaid: 'Overlaid', sequence: 'In sequence' };
+const LAYOUT_WORDS: Readonly<Record<ChartLayout, string>> = { overlaid: 'Overlaid', sequence: 'In sequence' };
 
 /** Controls for the axis, the layout and the visible phases of the charts. */
 export function ChartBar(props: BarProps) {

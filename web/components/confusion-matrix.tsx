@@ -1,5 +1,5 @@
 import type { Confusion } from '../../src/run/confusion';
-import { className, classScores } from '../../src/tasks/classification/class-scores';
+import { classScores, labelName } from '../../src/tasks/classification/class-scores';
 
 /** Maximum number of classes for a matrix with numbers in its cells. */
 const NUMBERED = 20;
@@ -41,7 +41,7 @@ function Numbered({ confusion, labels, shares }: MatrixProps & { readonly labels
           <tr>
             <td />
             {labels.map((label) => (
-              <th scope="col" key={label} title={className(confusion, label)}>
+              <th scope="col" key={label} title={labelName(confusion, label)}>
                 {label}
               </th>
             ))}
@@ -60,7 +60,7 @@ function Numbered({ confusion, labels, shares }: MatrixProps & { readonly labels
                     key={prediction}
                     class={target === prediction ? 'hit' : 'miss'}
                     style={{ '--v': `${100 * shade(share ?? 0, target === prediction)}%` }}
-                    title={`${className(confusion, target)} predicted as ${className(confusion, prediction)}`}
+                    title={`${labelName(confusion, target)} predicted as ${labelName(confusion, prediction)}`}
                   >
                     {share === undefined ? '' : share < 0.01 ? '<1' : Math.round(100 * share)}
                   </td>
@@ -92,7 +92,7 @@ function Drawn({ confusion, shares }: MatrixProps) {
             height={1}
           >
             <title>
-              {className(confusion, target)} predicted as {className(confusion, prediction)}:{' '}
+              {labelName(confusion, target)} predicted as {labelName(confusion, prediction)}:{' '}
               {(100 * share).toFixed(1)} %
             </title>
           </rect>

@@ -1,6 +1,6 @@
 import type { PhaseState, RunState } from '../../src/dashboard/protocol';
 import type { Confusion } from '../../src/run/confusion';
-import { className, confusions, worstClasses } from '../../src/tasks/classification/class-scores';
+import { confusions, labelName, worstClasses } from '../../src/tasks/classification/class-scores';
 import { ConfusionMatrix } from './confusion-matrix';
 import { PhaseSelect } from './phase-select';
 import { Table } from './table';
@@ -48,8 +48,8 @@ function Worst({ confusion }: { confusion: Confusion }) {
         const most = confused.find(([target]) => target === label);
         return (
           <tr key={label}>
-            <th scope="row">{className(confusion, label)}</th>
-            <td>{most === undefined ? '–' : className(confusion, most[1])}</td>
+            <th scope="row">{labelName(confusion, label)}</th>
+            <td>{most === undefined ? '–' : labelName(confusion, most[1])}</td>
             <td>{images.toLocaleString('en-US')}</td>
             <td>{top1.toFixed(1)} %</td>
           </tr>
@@ -66,8 +66,8 @@ function Confused({ confusion }: { confusion: Confusion }) {
     <Table id="confused" title="Most frequent confusions" heads={['Class', 'Predicted as', 'Images']}>
       {pairs.map(([target, prediction, images]) => (
         <tr key={`${target} ${prediction}`}>
-          <th scope="row">{className(confusion, target)}</th>
-          <td>{className(confusion, prediction)}</td>
+          <th scope="row">{labelName(confusion, target)}</th>
+          <td>{labelName(confusion, prediction)}</td>
           <td>{images.toLocaleString('en-US')}</td>
         </tr>
       ))}

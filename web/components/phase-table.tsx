@@ -1,7 +1,7 @@
 import { bestOf, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, withPrefix } from '../../src/report/format';
 import { TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../src/report/labels';
-import { whereOf } from '../../src/report/where';
+import { locationOf } from '../../src/report/where';
 import { scoreText } from '../../src/run/metric';
 import { capitalised, colourOf } from '../look';
 import { StateMark } from './state-mark';
@@ -24,7 +24,7 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
   const score = capitalised(primary.label);
   const heads = ['Phase', 'State', `${score}, last`, `${score}, best`, ...HEADS];
   const scores = [primary, { ...primary, ...bestOf(primary) }];
-  const places = run.phases.some((phase) => whereOf(phase, run.state === 'running') !== '');
+  const places = run.phases.some((phase) => locationOf(phase, run.state === 'running') !== '');
   return (
     <section aria-labelledby="numbers">
       <Table id="numbers" title="Numbers" heads={places ? [...heads, 'Where'] : heads} isPart={false}>
@@ -50,7 +50,7 @@ export function PhaseTable({ run, chosen }: { run: RunState; chosen: string | un
             <td>{or(phase.memory_bytes, bytes)}</td>
             <td>{phase.step === 0 ? '–' : withPrefix(phase.block_passes)}</td>
             <td>{phase.step === 0 ? '–' : duration(phase.seconds)}</td>
-            {places && <td>{whereOf(phase, run.state === 'running') || '–'}</td>}
+            {places && <td>{locationOf(phase, run.state === 'running') || '–'}</td>}
           </tr>
         ))}
       </Table>

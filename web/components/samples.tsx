@@ -1,29 +1,29 @@
-import type { Judged, PhaseState, RunState } from '../../src/dashboard/protocol';
+import type { PhaseDetails, PhaseState, RunState } from '../../src/dashboard/protocol';
 import type { SampleImage, SampleKind, Samples as Strip } from '../../src/run/samples';
-import { stripAddress } from '../judged';
+import { stripAddress } from '../phase-details';
 
 interface SamplesProps {
   readonly run: RunState;
   readonly phase: PhaseState;
-  readonly judged: Judged;
+  readonly details: PhaseDetails;
 }
 
 /** Sample images of a phase: evaluated images with predictions, and images of the first training batch. */
-export function Samples({ run, phase, judged }: SamplesProps) {
-  if (judged.train === null && judged.eval === null) return null;
+export function Samples({ run, phase, details }: SamplesProps) {
+  if (details.train === null && details.eval === null) return null;
   return (
     <section aria-labelledby="samples">
       <h2 id="samples">
         Sample images <span class="quiet">of {phase.phase}</span>
       </h2>
-      {judged.eval && (
-        <Row run={run} phase={phase} kind={'eval'} strip={judged.eval}>
-          Evaluated at step {judged.eval.step.toLocaleString('en-US')}: the most confident mistakes, then the
+      {details.eval && (
+        <Row run={run} phase={phase} kind={'eval'} strip={details.eval}>
+          Evaluated at step {details.eval.step.toLocaleString('en-US')}: the most confident mistakes, then the
           least confident correct predictions
         </Row>
       )}
-      {judged.train && (
-        <Row run={run} phase={phase} kind={'train'} strip={judged.train}>
+      {details.train && (
+        <Row run={run} phase={phase} kind={'train'} strip={details.train}>
           First training batch, as the model sees it: after augmentation and mixing, if any
         </Row>
       )}

@@ -41,7 +41,7 @@ export function writeCard(
   const { depths, imageSize = recipe.model.image_size } = facts;
   const section = { ...family.sectionOfStages(recipe.model, facts), image_size: imageSize };
   const { phase, step, seed, mean, std, eval_crop: evalCrop, last } = manifest;
-  const isJudged = last?.step === step && !isResized;
+  const isEvaluated = last?.step === step && !isResized;
   const card = modelCard({
     recipe,
     seed,
@@ -55,7 +55,7 @@ export function writeCard(
     evalCrop,
     config: family.configOf(section as ModelSection, recipe.name),
     classNames: classNames ?? classesOf(checkpoint)?.names,
-    scores: isJudged ? last : undefined,
+    scores: isEvaluated ? last : undefined,
     file: isFolder ? undefined : basename(out),
     parameters: countParameters(file.stages),
     results: phasesIn(root).flatMap((each) => readResult(root, each) ?? []),

@@ -11,7 +11,7 @@ import type { ForeignLayout, Layout } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
 import { divideStages } from '../../models/model-file/model-file-divide.js';
 import { writeModelFile } from '../../models/model-file/model-file-write.js';
-import { headerEntries, type Told, toldBeside } from '../../models/model-file/told-beside.js';
+import { type HeaderHints, headerEntries, headerHints } from '../../models/model-file/model-hints.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
 import { countParameters } from '../../weights/count-parameters.js';
@@ -54,20 +54,20 @@ export async function convert(name: string, out: string, options: ConvertOptions
   const facts = wholeFacts(family, { stages, path: file.path });
   const { imageSize } = facts;
   const { named } = knownClasses(checkpoint, { count: facts.classes, stated: options.classes });
-  const { pixels, ...told } = toldOf(checkpoint, layout, { ...options, hasNames: named !== undefined });
+  const { pixels, ...hints } = hintsFor(checkpoint, layout, { ...options, hasNames: named !== undefined });
   writeModelFile(out, stages, {
     to,
-    ...told,
+    ...hints,
     classNames: named?.names,
     pixels:
       pixels && imageSize ? { ...pixels, shorterSide: shorterSide(imageSize, pixels.evalCrop) } : undefined,
-    metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(told) },
+    metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(hints) },
   });
   if (layout?.configOf && named !== undefined) {
     const cropShare = pixels && (imageSize && imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
     const content = layout.configOf(stages, {
-      heads: told.heads,
-      pool: told.pool,
+      heads: hints.heads,
+      pool: hints.pool,
       classNames: named.names,
       pixels: pixels && cropShare ? { mean: pixels.mean, std: pixels.std, cropShare } : undefined,
       weightsFile: basename(out),
@@ -170,11 +170,11 @@ function requireFree(out: string, to: Layout, force: boolean): void {
 }
 
 /** Facts besides the weights that the output format can store. */
-function toldOf(
+function hintsFor(
   checkpoint: CheckpointFile,
   layout: ForeignLayout | undefined,
   { recipe, set = [], hasNames }: ConvertOptions & { readonly hasNames: boolean },
-): Told & { readonly pixels?: Pixels | undefined } {
+): HeaderHints & { readonly pixels?: Pixels | undefined } {
   const stored = layout?.storesFacts;
   if (stored === 'never' || (stored === 'with class names' && !hasNames)) return {};
   const { file, manifest } = checkpoint;
@@ -182,19 +182,19 @@ function toldOf(
   if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0) {
     const { mean, std, evalCrop = EVAL_CROP } = file.hints;
     const pixels = layout !== undefined && mean && std ? { mean, std, evalCrop } : undefined;
-    return { ...toldBeside(file), pixels };
+    return { ...headerHints(file), pixels };
   }
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const stated = familyOf(known.recipe.model).statedBy(modelConfigOf(known.recipe));
   const { mean, std, eval_crop: evalCrop } = known.recipe.data;
-  const isTold =
+  const isKnown =
     (manifest ?? recipe ?? file.hints.mean) !== undefined ||
     set.some((each) => each.startsWith('data.mean='));
   return {
     ...stated,
-    ...(layout !== undefined && isTold && { pixels: { mean, std, evalCrop } }),
+    ...(layout !== undefined && isKnown && { pixels: { mean, std, evalCrop } }),
   };
 }
 

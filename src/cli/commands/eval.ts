@@ -18,7 +18,7 @@ import { accuracyText } from '../../report/summary-text.js';
 import { accuracyInterval } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
 import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
-import { className, classScores, confusions, worstClasses } from '../../tasks/classification/class-scores.js';
+import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
 import { classification } from '../../tasks/classification/classification.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
 import { Generator } from '../../torch/random.js';
@@ -87,7 +87,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const seconds = (performance.now() - started) / 1000;
   requireFiniteLoss(scores.loss, checkpoint);
   const names = classNames(dataset.classes);
-  const told = { counts: counter.counts(), ...(names && { names }) };
+  const scored = { counts: counter.counts(), ...(names && { names }) };
   const { metrics } = task;
   const result = {
     ...scoresWithInterval(scores, metrics.primary),
@@ -104,13 +104,13 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     images_per_second: scores.images / seconds,
     class_names_from: classes.named?.from ?? null,
     classes_without_images: missing,
-    classes: classScores(told),
-    confusions: confusions(told),
+    classes: classScores(scored),
+    confusions: confusions(scored),
   };
   if (options.json) printJson(result);
   else {
     printResult(result, metrics);
-    printMistakes(told);
+    printMistakes(scored);
   }
 }
 
@@ -155,14 +155,14 @@ function modelFacts({ recipe, depths }: ModelOfCheckpoint) {
   return { depths, classes: config.classes, ...familyOf(recipe.model).describe(config) };
 }
 
-const MOST_TOLD = 5;
+const MOST_SHOWN = 5;
 
 /** Prints the worst classes and the most frequent confusions. */
-function printMistakes(told: Pick<Confusion, 'names' | 'counts'>): void {
-  const worst = worstClasses(told, MOST_TOLD).filter(({ top1 }) => top1 < 100);
-  const pairs = confusions(told, MOST_TOLD);
+function printMistakes(scored: Pick<Confusion, 'names' | 'counts'>): void {
+  const worst = worstClasses(scored, MOST_SHOWN).filter(({ top1 }) => top1 < 100);
+  const pairs = confusions(scored, MOST_SHOWN);
   if (worst.length === 0) return;
-  const name = (label: number) => className(told, label);
+  const name = (label: number) => labelName(scored, label);
   const count = (images: number) => `${images.toLocaleString('en-US')} image${images === 1 ? '' : 's'}`;
   print(
     '',

@@ -76,7 +76,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     // This must happen before NCCL starts.
     useDevice(device);
     group = joinGroup(process.env, { device, name: `${phases[0]}.${attempt()}` });
-    requireOneOrAlone(phases, group);
+    requireOnePhaseOrProcess(phases, group);
     const { acceptDataChange } = options;
     const prepared = opened.isPrepared
       ? given
@@ -116,8 +116,10 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
       }
     }
   } catch (error) {
-    const told = asFileError(error, runDir);
-    const failure = stop.blame(isUnderWay ? asLostResource(told) : (tooManyOpen(told) ?? told));
+    const fileError = asFileError(error, runDir);
+    const failure = stop.blame(
+      isUnderWay ? asLostResource(fileError) : (tooManyOpen(fileError) ?? fileError),
+    );
     const isOthers = failure instanceof LostRank || ((group?.rank ?? 0) > 0 && failure instanceof Stopped);
     if (!isOthers) {
       for (const phase of phases) log(runDir, phase, failure);
@@ -168,7 +170,7 @@ async function prepare(
   });
 }
 
-function requireOneOrAlone(phases: readonly PhaseName[], group: ProcessGroup | undefined): void {
+function requireOnePhaseOrProcess(phases: readonly PhaseName[], group: ProcessGroup | undefined): void {
   if (phases.length === 1 || group === undefined) return;
   throw new InputError(
     `${phases.join(', ')}: processes that train together can only train one phase at a time`,

@@ -3,7 +3,7 @@ import { versions } from '../../base/versions.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import type { PreparedRun } from '../../launch/prepare.js';
 import { bytes } from '../../report/format.js';
-import { judgedPhases } from '../../report/judged-phases.js';
+import { scoredPhases } from '../../report/scored-phases.js';
 import { type RunSummary, summarize } from '../../report/summary.js';
 import { type Way, wayOf } from '../../report/way.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
@@ -28,7 +28,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
     seed: recipe.seed,
     results,
     machine: machineFacts(),
-    judged: judgedPhases(runDir, results, metricsOf(recipe.model).primary),
+    scored: scoredPhases(runDir, results, metricsOf(recipe.model).primary),
     classes: recipe.model.classes,
     way: wayOf(recipe),
   });

@@ -2,7 +2,7 @@ import pc from 'picocolors';
 import { visibleStrings } from '../../base/visible.js';
 import { readJobs } from '../../launch/slurm/slurm-jobs.js';
 import { askQueue } from '../../launch/slurm/slurm-queue.js';
-import { runStand } from '../../report/run-status.js';
+import { readRunStatus } from '../../report/run-status.js';
 import { standText } from '../../report/run-status-text.js';
 import { printJson, printPainted } from '../terminal/output.js';
 
@@ -10,7 +10,7 @@ import { printJson, printPainted } from '../terminal/output.js';
 export async function status(runDir: string, options: { readonly json?: true }): Promise<void> {
   const jobs = readJobs(runDir);
   const queue = jobs.length === 0 ? undefined : await askQueue(jobs.map(({ job }) => job));
-  const stand = runStand(runDir, queue);
+  const stand = readRunStatus(runDir, queue);
   if (options.json) printJson(stand);
   else printPainted(standText(visibleStrings(stand), pc, process.stdout.columns));
 }

@@ -2,12 +2,12 @@ import type { createColors } from 'picocolors';
 import { bytes, duration, EVALUATING } from '../../report/format.js';
 import { EVAL_LOSS, TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../report/labels.js';
 import { labelledScore } from '../../run/metric.js';
-import type { PhaseState } from './phase-state.js';
+import type { PhaseProgress } from './phase-state.js';
 
 export type Colors = ReturnType<typeof createColors>;
 
 /** A running phase as one line of at most `columns` characters; the least important facts are dropped first. */
-export function barLine(state: PhaseState, columns: number, colors: Colors): string {
+export function barLine(state: PhaseProgress, columns: number, colors: Colors): string {
   const { step, phase } = state;
   const name = phase.padEnd(4);
   if (step === undefined) return cut(`${name}  starting`, columns);
@@ -22,7 +22,7 @@ export function barLine(state: PhaseState, columns: number, colors: Colors): str
 }
 
 /** The line that remains after a phase is done. */
-export function doneLine({ phase, primary, result }: PhaseState): string {
+export function doneLine({ phase, primary, result }: PhaseProgress): string {
   if (result === undefined) return phase;
   return [
     phase.padEnd(4),
@@ -35,12 +35,12 @@ export function doneLine({ phase, primary, result }: PhaseState): string {
 }
 
 /** A running phase in plain text, for logs. */
-export function plainLine(state: PhaseState): string {
+export function plainLine(state: PhaseProgress): string {
   return `${state.phase.padEnd(4)}${fitting(factsOf(state), Number.POSITIVE_INFINITY)}`;
 }
 
 /** The line for the start of a phase. */
-export function startLine({ phase, step, resumedFrom }: PhaseState): string {
+export function startLine({ phase, step, resumedFrom }: PhaseProgress): string {
   const name = phase.padEnd(4);
   if (resumedFrom > 0) return `${name}  resumed at step ${grouped(resumedFrom)}`;
   return step === undefined ? `${name}  started` : `${name}  started, ${grouped(step.steps)} steps`;
@@ -59,7 +59,7 @@ const SLOW_DATA = 0.2;
 
 /** In display order; the fact with the highest `rank` is dropped first. */
 function factsOf(
-  { step, primary, evaluation, secondsLeft }: PhaseState,
+  { step, primary, evaluation, secondsLeft }: PhaseProgress,
   curve = '',
 ): { rank: number; text: string }[] {
   if (step === undefined) return [];

@@ -2,14 +2,14 @@ const BARS = '▁▂▃▄▅▆▇█';
 const KEPT = 256;
 
 /** The history of a phase's loss, thinned as it grows, so that the whole phase stays visible. */
-export interface LossCurve {
+export interface LossSparkline {
   add(loss: number): void;
   clear(): void;
   /** At most `width` characters. Each is the mean of an equal share of the steps; the highest mean is a full bar. */
   draw(width: number): string;
 }
 
-export function lossCurve(): LossCurve {
+export function lossCurve(): LossSparkline {
   let losses: number[] = [];
   let stride = 1;
   let seen = 0;

@@ -9,7 +9,7 @@ import { metricsOfRun } from '../../tasks/metrics.js';
 import { lossCurve } from './loss-curve.js';
 
 /** The state of a phase, from its files. */
-export interface PhaseState {
+export interface PhaseProgress {
   readonly phase: string;
   /** The main metric of evaluations and the result. */
   readonly primary: Metric;
@@ -28,7 +28,7 @@ export interface PhaseState {
 
 export interface PhaseWatch {
   /** Reads new records. */
-  poll(): PhaseState;
+  poll(): PhaseProgress;
 }
 
 /** Watches one phase of a run folder. Read-only. */
@@ -40,7 +40,7 @@ export function watchPhase(root: string, phase: string): PhaseWatch {
   let recent = before;
   let evaluation: EvalRecord | undefined;
   const losses = lossCurve();
-  let state: PhaseState = {
+  let state: PhaseProgress = {
     phase,
     primary,
     stage: 'waiting',

@@ -3,7 +3,7 @@ import { visibleLine } from '../../base/visible.js';
 import { createLiveBlock, type TextStream } from '../terminal/live-block.js';
 import { graphLine } from './graph-line.js';
 import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
-import { type PhaseState, watchPhase } from './phase-state.js';
+import { type PhaseProgress, watchPhase } from './phase-state.js';
 
 export interface ProgressOptions {
   readonly runDir: string;
@@ -51,7 +51,7 @@ export function createProgress(options: ProgressOptions): Progress {
 }
 
 interface View {
-  update(states: readonly PhaseState[]): void;
+  update(states: readonly PhaseProgress[]): void;
   note(line: string): void;
   end(): void;
 }
@@ -78,10 +78,10 @@ function terminalView({ stream, color }: ProgressOptions): View {
 }
 
 function plainView({ stream, now }: ProgressOptions): View {
-  const last = new Map<string, { at: number; stage: PhaseState['stage']; step: number }>();
+  const last = new Map<string, { at: number; stage: PhaseProgress['stage']; step: number }>();
   const write = (line: string) => stream.write(`${line}\n`);
 
-  const update = (state: PhaseState) => {
+  const update = (state: PhaseProgress) => {
     const said = last.get(state.phase);
     const step = state.step?.step ?? 0;
     if (state.stage === 'waiting' || said?.stage === 'done') return;

@@ -5,7 +5,7 @@ import { absent } from '../../files/file-names.js';
 import { readSmall, readSmallText } from '../../files/small-file.js';
 import type { Dataset, Image } from '../dataset.js';
 import { numberNames } from '../labels.js';
-import { besideKnown } from './folder-scan.js';
+import { unknownEntries } from './folder-scan.js';
 
 /** `val` is the test batch of the original data set. */
 export type CifarPart = 'train' | 'val';
@@ -82,7 +82,7 @@ export function cifar(folder: string, format: CifarFormat, split: CifarPart): Da
     length: perBatch * batches.length,
     classes: names ?? numberNames(variant.labelCounts[variant.labelCounts.length - 1]),
     isUnnamed: names === undefined,
-    passedOver: besideKnown(root, isPublished),
+    passedOver: unknownEntries(root, isPublished),
     label: (i) => recordOf(i)[variant.labelCounts.length - 1],
     describe: (i) => `${files[Math.floor(i / perBatch)]}, image ${i % perBatch}`,
     source: (i): Image => ({

@@ -71,7 +71,7 @@ export function hiddenReason(name: string): string | undefined {
 }
 
 /** Content of a folder other than the known files and folders of a data set. */
-export function besideKnown(folder: string, isKnown: (name: string) => boolean): readonly PassedOver[] {
+export function unknownEntries(folder: string, isKnown: (name: string) => boolean): readonly PassedOver[] {
   const tally = passedOverTally();
   for (const { name, entry } of entriesOf(folder)) {
     if (isKnown(name)) continue;

@@ -5,7 +5,7 @@ import { errorText, InputError } from '../../base/errors.js';
 import { absent } from '../../files/file-names.js';
 import { readSmall } from '../../files/small-file.js';
 import type { Dataset, Image } from '../dataset.js';
-import { besideKnown } from './folder-scan.js';
+import { unknownEntries } from './folder-scan.js';
 
 const CLASSES = [
   'T-shirt/top',
@@ -64,7 +64,7 @@ function idxDataset(folder: string, prefix: string): Dataset {
   return {
     length,
     classes: CLASSES,
-    passedOver: besideKnown(folder, (name) =>
+    passedOver: unknownEntries(folder, (name) =>
       /^(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?$/.test(name),
     ),
     label: (i) => labels[i],

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { readSmallText } from '../../files/small-file.js';
 import type { Dataset } from '../dataset.js';
-import { besideKnown } from './folder-scan.js';
+import { unknownEntries } from './folder-scan.js';
 import type { Category } from './formats.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 
@@ -87,7 +87,7 @@ function annotatedImages(
   return {
     length: images.length,
     classes,
-    passedOver: besideKnown(folder, isKnown),
+    passedOver: unknownEntries(folder, isKnown),
     label: (i) => labels[i],
     describe: path,
     source: (i) => ({ file: path(i) }),

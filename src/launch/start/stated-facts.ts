@@ -1,6 +1,6 @@
 import { familyOf } from '../../models/families/families.js';
 import type { StatedModel } from '../../models/layout.js';
-import { toldBeside } from '../../models/model-file/told-beside.js';
+import { headerHints } from '../../models/model-file/model-hints.js';
 import type { CheckpointFile, Manifest } from './checkpoint-file.js';
 
 /** Facts that a checkpoint states about its model and images, in addition to its weights. */
@@ -20,9 +20,9 @@ export interface StatedFacts extends StatedModel {
 /** Facts from a checkpoint's manifest, or without one, from the files next to the weights or the header of the weights. */
 export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>): StatedFacts {
   if (manifest !== undefined) return ofManifest(manifest);
-  const { heads, layerNormEps, pool: told } = toldBeside(file);
+  const { heads, layerNormEps, pool: hinted } = headerHints(file);
   const hasFcNorm = file.stages.at(-1)?.has('fc_norm.weight') ?? false;
-  const pool = told ?? (hasFcNorm ? 'mean' : undefined);
+  const pool = hinted ?? (hasFcNorm ? 'mean' : undefined);
   const fcNorm = pool === 'mean' ? hasFcNorm : undefined;
   const { mean, std, evalCrop, otherResize } = file.hints;
   return { heads, layerNormEps, pool, fcNorm, mean, std, evalCrop, otherResize };

@@ -58,11 +58,11 @@ test("timm's config.json, as on the hub", () => {
     pretrained_cfg,
   };
   write({ ...config, global_pool: 'token' });
-  const told = { imageSize: 224, classes: 1000, mean: half, std: half, evalCrop: 0.9 };
-  expect(timmHints(folder)).toEqual(told);
+  const stated = { imageSize: 224, classes: 1000, mean: half, std: half, evalCrop: 0.9 };
+  expect(timmHints(folder)).toEqual(stated);
   write({ ...config, pretrained_cfg: { ...pretrained_cfg, interpolation: 'bilinear', crop_mode: 'squash' } });
   expect(timmHints(folder)).toEqual({
-    ...told,
+    ...stated,
     otherResize: 'config.json says interpolation bilinear, crop_mode squash',
   });
   // timm writes null for what a model leaves to timm's defaults.

@@ -38,19 +38,19 @@ export function openEvaluationDetails(
   return {
     begin: () => {
       const counter = confusionCounter(classes);
-      const judged = samples.judged();
+      const images = samples.images();
       const hits = new Uint8Array(val.length);
       return {
         onPredicted: (batch, predictions) => {
           counter.add(predictions);
           markHits(hits, batch, predictions);
-          judged.add(batch, predictions);
+          images.add(batch, predictions);
         },
         write: async (step) => {
           const counts = counter.counts();
           if (counts.length > 0)
             writeConfusion(folder.confusion, { step, classes, names, counts, hits: packHits(hits) });
-          await samples.write(step, judged);
+          await samples.write(step, images);
         },
       };
     },

@@ -1,5 +1,5 @@
 import type { Batch } from '../../data/loader/batch.js';
-import type { EncodedImage } from '../../run/tensorboard/events.js';
+import type { SummaryImage } from '../../run/tensorboard/events.js';
 
 /** 8-bit images of one size, planar as in a batch. */
 export type Planar = Pick<Batch, 'size' | 'channels' | 'height' | 'width' | 'images'>;
@@ -8,7 +8,7 @@ export type Planar = Pick<Batch, 'size' | 'channels' | 'height' | 'width' | 'ima
 export async function sheetOf(
   { size, channels, height, width, images }: Planar,
   { shown, columns: most }: { readonly shown: number; readonly columns: number },
-): Promise<EncodedImage> {
+): Promise<SummaryImage> {
   const count = Math.min(size, shown);
   const columns = Math.min(most, count);
   const sheet = { width: columns * width, height: Math.ceil(count / columns) * height, channels };

@@ -8,7 +8,7 @@ import {
   type Hparam,
   histogram,
   image,
-  scalar,
+  scalarEvent,
   sessionEnd,
   sessionStart,
 } from '../../run/tensorboard/events.js';
@@ -59,7 +59,7 @@ export function openPhaseEvents(
     record: (record) =>
       file.append(
         record.step,
-        scalarsOf(record, metrics).map(([tag, value]) => scalar(tag, value)),
+        scalarsOf(record, metrics).map(([tag, value]) => scalarEvent(tag, value)),
       ),
     weights: (step, model) => {
       if (every !== null && step % every === 0) file.append(step, histogramsOf(model));

@@ -13,8 +13,8 @@ import { latestCheckpoint } from '../../run/checkpoint-store.js';
 import { confusionOf } from '../../run/confusion.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../../run/samples.js';
+import { evaluatedImages } from './evaluated-images.js';
 import { shrunk } from './image-sheet.js';
-import { judgedImages } from './judged-images.js';
 import { targetsOf } from './seen-images.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'samples-'));
@@ -133,7 +133,7 @@ test('a mixed image has both labels by their weights; of one label, one', () => 
 });
 
 test('the surest mistakes are kept, then the least sure hits', () => {
-  const judged = judgedImages(3);
+  const judged = evaluatedImages(3);
   const told = (labels: number[], classes: number[], probabilities: number[]) =>
     judged.add(batch(labels), {
       k: 1,
@@ -157,7 +157,7 @@ test('of many mistakes each class has its surest, whatever their order', () => {
   });
   fc.assert(
     fc.property(fc.array(image, { minLength: 1, maxLength: 40 }), (images) => {
-      const judged = judgedImages(4);
+      const judged = evaluatedImages(4);
       for (const { target, taken, sure } of images) {
         const one = { k: 1, labels: Int32Array.of(target), classes: Int32Array.of(taken) };
         judged.add(batch([target]), { ...one, probabilities: Float64Array.of(sure) });

@@ -2,8 +2,8 @@ import type { Batch, Dataset } from '../../data/dataset.js';
 import { removeSamples, type SampleImage, samplesPath, writeSamples } from '../../run/samples.js';
 import { classNames } from '../../training/confusion-counter.js';
 import type { Task } from '../../training/task.js';
+import { type EvaluatedImages, evaluatedImages } from './evaluated-images.js';
 import { type Planar, sheetOf, shrunk } from './image-sheet.js';
-import { type JudgedImages, judgedImages } from './judged-images.js';
 import { isOfLaterStep } from './later-file.js';
 import { seenImages, targetsOf } from './seen-images.js';
 
@@ -12,8 +12,8 @@ export interface PhaseSamples {
   /** Returns the same batches, and keeps images of the first one if the phase begins. */
   watching(batches: AsyncIterable<Batch>): AsyncIterable<Batch>;
   /** Collects images of an evaluation. */
-  judged(): JudgedImages;
-  write(step: number, judged: JudgedImages): Promise<void>;
+  images(): EvaluatedImages;
+  write(step: number, evaluated: EvaluatedImages): Promise<void>;
 }
 
 interface SamplesOptions {
@@ -43,9 +43,9 @@ export function openPhaseSamples(options: SamplesOptions): PhaseSamples {
             await keep(folder, 'train', 0, seenImages(batch, shown, options), images);
           })
         : batches,
-    judged: () => judgedImages(shown),
-    write: async (step, judged) => {
-      const found = shown > 0 ? judged.found() : undefined;
+    images: () => evaluatedImages(shown),
+    write: async (step, evaluated) => {
+      const found = shown > 0 ? evaluated.found() : undefined;
       if (found === undefined) return;
       const images = found.images.map(({ index, target, predictions }) => ({
         ...placeOf(val, index),

@@ -25,11 +25,11 @@ export function summaryEvent({ wallTime, step }: Moment, values: readonly Uint8A
 }
 
 /** A value of a summary. */
-export function scalar(tag: string, value: number): Uint8Array {
+export function scalarEvent(tag: string, value: number): Uint8Array {
   return message(bytes(1, tag), float(2, value));
 }
 
-export interface EncodedImage {
+export interface SummaryImage {
   readonly width: number;
   readonly height: number;
   /** 1, 3 or 4. */
@@ -38,7 +38,7 @@ export interface EncodedImage {
 }
 
 /** A value of a summary. */
-export function image(tag: string, { width, height, channels, png }: EncodedImage): Uint8Array {
+export function image(tag: string, { width, height, channels, png }: SummaryImage): Uint8Array {
   return message(
     bytes(1, tag),
     bytes(4, message(whole(1, height), whole(2, width), whole(3, channels), bytes(4, png))),

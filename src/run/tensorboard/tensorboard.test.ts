@@ -6,11 +6,11 @@ import protobuf from 'protobufjs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openEventFile } from './event-file.js';
 import {
-  type EncodedImage,
   type Hparam,
   histogram,
   image,
-  scalar,
+  type SummaryImage,
+  scalarEvent,
   sessionEnd,
   sessionStart,
 } from './events.js';
@@ -99,7 +99,7 @@ test('scalars of any tag, value and step are read as they were written', () => {
       const { path, append } = openEventFile(folder, { fromStep: 0 });
       append(
         step,
-        tagged.map(([tag, value]) => scalar(tag, value)),
+        tagged.map(([tag, value]) => scalarEvent(tag, value)),
       );
       const [, event] = eventsOf(path);
       expect(event.step ?? 0).toBe(step);
@@ -110,7 +110,7 @@ test('scalars of any tag, value and step are read as they were written', () => {
 
 test('an image', () => {
   const png = Buffer.from([0x89, 0x50, 0, 255]);
-  const given: EncodedImage = { width: 300, height: 20, channels: 3, png };
+  const given: SummaryImage = { width: 300, height: 20, channels: 3, png };
   const { path, append } = openEventFile(folder, { fromStep: 0 });
   append(7, [image('train/images', given)]);
   expect(valuesOf(eventsOf(path)[1])).toEqual([
@@ -168,10 +168,10 @@ test('hparams of any name and kind', () => {
 
 test('a session that resumes voids later steps, in a file that is read after those before', () => {
   const first = openEventFile(folder, { fromStep: 0, now: () => 5_000_000 });
-  for (const step of [1, 2, 3]) first.append(step, [scalar('a', step)]);
+  for (const step of [1, 2, 3]) first.append(step, [scalarEvent('a', step)]);
   // Another machine's clock is behind.
   const second = openEventFile(folder, { fromStep: 2, now: () => 4_000_000 });
-  second.append(3, [scalar('a', 30)]);
+  second.append(3, [scalarEvent('a', 30)]);
   expect(
     readdirSync(folder)
       .sort()

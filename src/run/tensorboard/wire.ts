@@ -19,9 +19,9 @@ export function whole(field: number, value: number): Uint8Array {
 }
 
 export function double(field: number, value: number): Uint8Array {
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleLE(value);
-  return message(tag(field, FIXED64), bytes);
+  const bytesField = Buffer.alloc(8);
+  bytesField.writeDoubleLE(value);
+  return message(tag(field, FIXED64), bytesField);
 }
 
 /** Rounded to the nearest float32. */

@@ -50,6 +50,6 @@ export function confusions({ counts }: Counts, most = counts.length): Confusion[
 }
 
 /** The name of a class, or its number if it has none. */
-export function className({ names }: Pick<Confusion, 'names'>, label: number): string {
+export function labelName({ names }: Pick<Confusion, 'names'>, label: number): string {
   return names?.[label] ?? String(label);
 }

@@ -6,7 +6,7 @@ import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
-import { headsOf, judged, widened } from './logits.js';
+import { headsOf, logitsToScore, widened } from './logits.js';
 import { classificationMetrics } from './metrics.js';
 
 export interface ClassificationOptions extends InputOptions {
@@ -66,7 +66,7 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
     },
 
     score(logits, { labels }) {
-      const exact = judged(to(logits, { dtype: 'F64' }));
+      const exact = logitsToScore(to(logits, { dtype: 'F64' }));
       requireClasses(exact, classes);
       const hits = equal(topIndices(exact, Math.min(5, classes)), reshape(labels, [-1, 1]));
       return {
@@ -79,7 +79,7 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
     summarize: ({ top1, top5 }, images) => ({ top1: (100 * top1) / images, top5: (100 * top5) / images }),
 
     predict(logits, { labels }) {
-      return scope(() => predictionsOf(judged(to(logits, { dtype: 'F64' })), labels));
+      return scope(() => predictionsOf(logitsToScore(to(logits, { dtype: 'F64' })), labels));
     },
   };
 }
@@ -93,14 +93,14 @@ function requireClasses({ shape }: Tensor, classes: number): void {
 }
 
 /** Maximum number of predicted classes per image. */
-const TOLD = 3;
+const SHOWN = 3;
 
 /** @param logits F64 [B, classes] */
 function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
   const [size, classes] = logits.shape;
   // The same number as in `score`, so that ties between equal logits are broken the same way.
   const asked = Math.min(5, classes);
-  const k = Math.min(TOLD, classes);
+  const k = Math.min(SHOWN, classes);
   const first = integers(topIndices(logits, asked));
   const values = logits.toFloat64Array();
   const found = { k, labels: integers(labels), classes: new Int32Array(size * k) };

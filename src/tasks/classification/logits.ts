@@ -16,6 +16,6 @@ export function headsOf(logits: Tensor): Tensor[] {
 }
 
 /** The logits that are evaluated: the mean over the model's heads, [B, classes]. */
-export function judged(logits: Tensor): Tensor {
+export function logitsToScore(logits: Tensor): Tensor {
   return logits.shape.length === 3 ? mean(logits, 1) : logits;
 }

@@ -92,10 +92,10 @@ const SIZES_HERE = [
 /** Number of processes of this launch on this machine, if the launcher sets it; otherwise 1. */
 export function ranksHere(env: NodeJS.ProcessEnv): number {
   if (rankIn(env) === undefined) return 1;
-  const told = SIZES_HERE.map((name) => Number(env[name])).find(
+  const stated = SIZES_HERE.map((name) => Number(env[name])).find(
     (size) => Number.isSafeInteger(size) && size > 0,
   );
-  return told ?? 1;
+  return stated ?? 1;
 }
 
 interface Range {

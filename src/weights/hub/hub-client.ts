@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { MOST_TEXT } from '../../files/small-file.js';
-import { type HubProgress, type RemoteFile, save, wrongBytes } from './hub-download.js';
+import { type HubProgress, type RemoteFile, saveDownload, wrongBytes } from './hub-download.js';
 import { hubError, notThere, tooLongAnswer, tooLongFile } from './hub-errors.js';
 import type { HubName } from './hub-name.js';
 
@@ -75,7 +75,7 @@ export async function openHub(
         const blob = await downloadFile({ ...api, fetch: bounded, path: file.path, xet: false });
         if (blob === null) throw notThere(wanted, file.path);
         const source = { name: wanted.name, open: (from: number) => blob.slice(from, file.size).stream() };
-        await save(file, source, place, onProgress);
+        await saveDownload(file, source, place, onProgress);
       }),
   };
 }

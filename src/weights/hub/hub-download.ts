@@ -36,7 +36,7 @@ interface Source {
  * @throws InputError if `place` is not writable
  * @throws RunError if bytes are missing or differ from the stated ones, or the disk is full
  */
-export async function save(
+export async function saveDownload(
   file: RemoteFile,
   source: Source,
   place: string,

@@ -39,11 +39,11 @@ export function shardNames(index: string): string[] {
  */
 export function shardPlaces(index: string): Readonly<Record<string, string>> {
   const places = readIndex(index);
-  requireBeside(index, Object.values(places));
+  requireSameFolder(index, Object.values(places));
   return places;
 }
 
-function requireBeside(index: string, files: readonly string[]): void {
+function requireSameFolder(index: string, files: readonly string[]): void {
   const outside = files.find((file) => basename(file) !== file || ['', '.', '..'].includes(file));
   if (outside !== undefined)
     throw new InputError(`${index}: refers to ${outside}, which is not in its folder`);

@@ -2,7 +2,7 @@ import type { Cursor } from './pickle-cursor.js';
 import type { PickleKey, PickleValue, PickleWorld } from './pickle-values.js';
 
 /** State of the pickle interpreter. `pop` and `top` fail rather than reach below the last mark. */
-export interface Machine {
+export interface PickleMachine {
   readonly input: Cursor;
   readonly world: PickleWorld;
   push(value: PickleValue): void;
@@ -17,7 +17,7 @@ export interface Machine {
   recall(index: number): void;
 }
 
-export function machineOf(input: Cursor, world: PickleWorld): Machine {
+export function machineOf(input: Cursor, world: PickleWorld): PickleMachine {
   const stack: PickleValue[] = [];
   const marks: number[] = [];
   const memo = new Map<number, PickleValue>();
@@ -55,10 +55,10 @@ export function machineOf(input: Cursor, world: PickleWorld): Machine {
   };
 }
 
-export function listOf(machine: Machine, value: PickleValue): PickleValue[] {
+export function listOf(machine: PickleMachine, value: PickleValue): PickleValue[] {
   return Array.isArray(value) ? value : machine.input.fail('a list was expected');
 }
 
-export function mapOf(machine: Machine, value: PickleValue): Map<PickleKey, PickleValue> {
+export function mapOf(machine: PickleMachine, value: PickleValue): Map<PickleKey, PickleValue> {
   return value instanceof Map ? value : machine.input.fail('a dictionary was expected');
 }

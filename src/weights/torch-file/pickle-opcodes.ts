@@ -1,7 +1,7 @@
-import { listOf, type Machine, mapOf } from './pickle-machine.js';
+import { listOf, mapOf, type PickleMachine } from './pickle-machine.js';
 import { isGlobal, type PickleKey, type PickleValue } from './pickle-values.js';
 
-type Opcode = (machine: Machine) => void;
+type Opcode = (machine: PickleMachine) => void;
 
 const HIGHEST_PROTOCOL = 5;
 
@@ -77,13 +77,13 @@ export const OPCODES: ReadonlyMap<number, Opcode> = new Map(
   [MARKS, NUMBERS, STRINGS, CONTAINERS, MEMO, OUTSIDE].flat(),
 );
 
-function protocol(m: Machine): void {
+function protocol(m: PickleMachine): void {
   const version = m.input.u8();
   if (version > HIGHEST_PROTOCOL) m.input.fail(`protocol ${version} is newer than ${HIGHEST_PROTOCOL}`);
 }
 
 /** Reads a little-endian two's complement integer. */
-function integer(m: Machine, length: number): number | bigint {
+function integer(m: PickleMachine, length: number): number | bigint {
   if (length > MAX_INTEGER_BYTES) m.input.fail(`an integer of ${length} bytes`);
   if (length === 0) return 0;
   const hex = Buffer.from(m.input.bytes(length)).reverse().toString('hex');
@@ -95,41 +95,41 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('latin1');
 }
 
-function popLast(m: Machine, length: number): PickleValue[] {
+function popLast(m: PickleMachine, length: number): PickleValue[] {
   return Array.from({ length }, () => m.pop()).reverse();
 }
 
-function append(m: Machine, values: readonly PickleValue[]): void {
+function append(m: PickleMachine, values: readonly PickleValue[]): void {
   const list = listOf(m, m.top());
   for (const value of values) list.push(value);
 }
 
-function setItems(m: Machine, pairs: readonly PickleValue[]): void {
+function setItems(m: PickleMachine, pairs: readonly PickleValue[]): void {
   const map = mapOf(m, m.top());
   if (pairs.length % 2 !== 0) m.input.fail('a dictionary gets a key without a value');
   for (let i = 0; i < pairs.length; i += 2) map.set(keyOf(m, pairs[i]), pairs[i + 1]);
 }
 
-function keyOf(m: Machine, key: PickleValue): PickleKey {
+function keyOf(m: PickleMachine, key: PickleValue): PickleKey {
   return typeof key === 'object' && key !== null
     ? m.input.fail('a dictionary key is neither text nor a number')
     : key;
 }
 
-function stackGlobal(m: Machine): void {
+function stackGlobal(m: PickleMachine): void {
   const [module, name] = popLast(m, 2);
   if (typeof module !== 'string' || typeof name !== 'string') m.input.fail('a global without a name');
   m.push(m.world.global(`${module}.${name}`));
 }
 
-function call(m: Machine): void {
+function call(m: PickleMachine): void {
   const [callee, args] = popLast(m, 2);
   const run = isGlobal(callee) ? callee.call : undefined;
   m.push(run === undefined ? m.input.fail('the called object is not a function') : run(listOf(m, args)));
 }
 
 /** Ignores the state of dictionaries: torch adds `_metadata` to a state dict, whose items are already set. */
-function build(m: Machine): void {
+function build(m: PickleMachine): void {
   const state = m.pop();
   const target = m.top();
   if (!(target instanceof Map)) m.world.build(target, state);

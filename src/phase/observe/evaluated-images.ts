@@ -13,7 +13,7 @@ export interface JudgedImage {
  * Keeps a few images of an evaluation: misclassified images with the most confident predictions, then correctly classified
  * images with the least confident predictions. Keeps one image of each class, and more only if there is room.
  */
-export interface JudgedImages {
+export interface EvaluatedImages {
   add(batch: Batch, predictions: Predictions): void;
   /** The kept images, misclassified ones first. */
   found(): { readonly pixels: Planar; readonly images: readonly JudgedImage[] } | undefined;
@@ -24,7 +24,7 @@ interface Kept extends JudgedImage {
   readonly pixels: Uint8Array;
 }
 
-export function judgedImages(most: number): JudgedImages {
+export function evaluatedImages(most: number): EvaluatedImages {
   // `firsts` has at most one image of each class, `others` has further images.
   let firsts: Kept[] = [];
   let others: Kept[] = [];

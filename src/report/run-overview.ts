@@ -22,7 +22,7 @@ export interface PhaseCondition {
 }
 
 /** The state of a phase. Contains the primary metric of the last evaluation under its name, null before the first evaluation. */
-export interface PhaseStand extends PhaseCondition, Scored {
+export interface PhaseOverview extends PhaseCondition, Scored {
   /** Steps done, out of `steps`; 0 before the first. */
   readonly step: number;
   readonly steps: number | null;
@@ -36,7 +36,7 @@ export interface PhaseStand extends PhaseCondition, Scored {
   readonly log: string | null;
 }
 
-export interface RunStand {
+export interface RunStatus {
   readonly run: string;
   readonly name: string;
   /** failed: at least one phase failed; running, queued: at least one phase is, and none failed; and so on. */
@@ -53,5 +53,5 @@ export interface RunStand {
   /** Path of the report page, if it exists. */
   readonly report: string | null;
   /** In the order of the plan. */
-  readonly phases: readonly PhaseStand[];
+  readonly phases: readonly PhaseOverview[];
 }

@@ -3,7 +3,7 @@ import type { ModelHints } from '../layout.js';
 import type { ModelFile } from './model-file.js';
 
 /** Properties of a vision transformer that cannot be inferred from its weights. */
-export type Told = Pick<ModelHints, 'heads' | 'layerNormEps' | 'pool'>;
+export type HeaderHints = Pick<ModelHints, 'heads' | 'layerNormEps' | 'pool'>;
 
 /** Other programs write headers too, so invalid values count as missing. */
 const headerSchema = z.object({
@@ -13,7 +13,7 @@ const headerSchema = z.object({
 });
 
 /** Properties that cannot be inferred from a file's weights: from files next to it, or from the header that `convert` wrote. */
-export function toldBeside({ hints, metadata }: Pick<ModelFile, 'hints' | 'metadata'>): Told {
+export function headerHints({ hints, metadata }: Pick<ModelFile, 'hints' | 'metadata'>): HeaderHints {
   const header = headerSchema.parse(metadata);
   const heads = hints.heads ?? header.heads;
   const layerNormEps = hints.layerNormEps ?? header.layer_norm_eps;
@@ -21,8 +21,8 @@ export function toldBeside({ hints, metadata }: Pick<ModelFile, 'hints' | 'metad
   return { ...(heads && { heads }), ...(layerNormEps && { layerNormEps }), ...(pool && { pool }) };
 }
 
-/** Encodes the properties as entries of a safetensors header, for `toldBeside`. */
-export function headerEntries({ heads, layerNormEps, pool }: Told): Record<string, string> {
+/** Encodes the properties as entries of a safetensors header, for `headerHints`. */
+export function headerEntries({ heads, layerNormEps, pool }: HeaderHints): Record<string, string> {
   return {
     ...(heads && { heads: String(heads) }),
     ...(layerNormEps && { layer_norm_eps: String(layerNormEps) }),

@@ -3,10 +3,10 @@ import { confusionOf } from '../run/confusion.js';
 import { readBytes, readRunJson, withRunFile } from '../run/run-file.js';
 import type { PhaseFolder } from '../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../run/samples.js';
-import type { Judged } from './protocol.js';
+import type { PhaseDetails } from './protocol.js';
 
 /** The confusion matrix of a phase's last evaluation, and its saved sample images. */
-export function readJudged(folder: PhaseFolder): Judged {
+export function readPhaseDetails(folder: PhaseFolder): PhaseDetails {
   const samples = (kind: SampleKind) =>
     withoutPlaces(samplesOf(readRunJson(samplesPath(folder.samples, kind))));
   return {

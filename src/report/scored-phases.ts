@@ -4,28 +4,28 @@ import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
 import type { PhaseResult } from '../run/records.js';
 import { readJson, runFolder } from '../run/run-folder.js';
-import type { Judged } from './uncertainty.js';
+import type { ScoredImages } from './uncertainty.js';
 
 /**
  * Counts of the last evaluation of each finished phase: per image if `confusion.json` belongs to the same result, otherwise only
  * the total. Phases with an unknown number of evaluation images are left out.
  * @throws InputError if one of the files is damaged
  */
-export function judgedPhases(
+export function scoredPhases(
   root: string,
   results: readonly PhaseResult[],
   primary: Metric,
-): Map<string, Judged> {
+): Map<string, ScoredImages> {
   if (!primary.isShareOfImages) return new Map();
   return new Map(
     results.flatMap((result) => {
-      const judged = judgedOf(root, result, primary);
-      return judged === undefined ? [] : [[result.phase, judged] as const];
+      const scored = scoredImagesOf(root, result, primary);
+      return scored === undefined ? [] : [[result.phase, scored] as const];
     }),
   );
 }
 
-function judgedOf(root: string, result: PhaseResult, primary: Metric): Judged | undefined {
+function scoredImagesOf(root: string, result: PhaseResult, primary: Metric): ScoredImages | undefined {
   const folder = runFolder(root).phase(result.phase);
   const images = result.evaluation_images ?? evaluatedImages(folder.metrics, result.steps);
   if (images === undefined || images <= 0) return undefined;

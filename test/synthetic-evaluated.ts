@@ -22,7 +22,11 @@ const SIDE = 28;
 const SHOWN = 8;
 
 /** Confusion matrix and images, as an evaluation with this record leaves them. */
-export function writeJudged(root: string, record: EvalRecord, names: readonly string[] = CLASS_NAMES): void {
+export function writeEvaluatedImages(
+  root: string,
+  record: EvalRecord,
+  names: readonly string[] = CLASS_NAMES,
+): void {
   const folder = runFolder(root).phase(record.phase);
   const counts = countsOf(Number(record.top1) / 100, names.length);
   writeConfusion(folder.confusion, { step: record.step, classes: names.length, names, counts });
