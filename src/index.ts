@@ -7,8 +7,7 @@
  */
 
 export type { Activity } from './base/activity.js';
-export { DeepIncubationError, InputError, RunError } from './base/errors.js';
-export { Interrupted } from './base/interrupted.js';
+export { DeepIncubationError, InputError, Interrupted, RunError } from './base/errors.js';
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
 export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'vitest';
 import packages from '../scripts/lib/system-packages.json' with { type: 'json' };
-import { cacheRoot } from '../src/base/cache.js';
+import { cacheRoot } from '../src/files/home.js';
 
 // What tests need beside the repository. A test that goes without is skipped with a reason: `npm test` counts skips by
 // reason, and in CI a skip is a failure unless its need is optional. A skip without a reason is always a failure there.

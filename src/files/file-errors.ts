@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DeepIncubationError, errorText, InputError, RunError } from '../base/errors.js';
-import { tooManyFiles } from './open-files.js';
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG']);
 const OPEN_FILES = new Set(['EMFILE', 'ENFILE']);
@@ -109,4 +108,12 @@ function systemCode(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   return code === '' ? systemCode(error.cause) : code;
+}
+
+/** Error for reaching the system's or the user's limit of open files. */
+export function tooManyFiles(what: string, cause?: unknown): RunError {
+  return new RunError(`Too many files are open: ${what}`, {
+    hint: 'Raise the limit with `ulimit -n 65536`, or lower run.workers or run.parallel, and repeat the command.',
+    cause,
+  });
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import {
   failure,
@@ -10,8 +11,8 @@ import {
 import { FUZZ_RUNS, FUZZ_TIMEOUT, mutate } from '../../test/fixtures/mutate.js';
 import { InputError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
-import { withFile } from './file-bytes.js';
-import { type TarEntry, tarEntries, windowReader } from './tar.js';
+import { replaceFile, withFile, writeAll } from './file-bytes.js';
+import { type TarEntry, type TarFile, tarEntries, windowReader, writeTar } from './tar.js';
 
 const folder = testFolder();
 
@@ -185,4 +186,43 @@ test('bytes beyond the end are refused before memory is taken for them', () => {
   withFile(folder.write('small', 'small'), (opened) => {
     expect(() => windowReader(opened)(0, 2 ** 40)).toThrow(InputError);
   });
+});
+
+const tarFile = (name: string, text: string): TarFile => ({
+  name,
+  size: Buffer.byteLength(text),
+  write: (descriptor) => writeAll(descriptor, Buffer.from(text)),
+});
+
+test('what is written is read again, here and by GNU tar', () => {
+  const texts = {
+    'a.json': '{}',
+    'MT/0/empty': '',
+    'MT/0/block': 'x'.repeat(512),
+    [`d/${'n'.repeat(98)}`]: 'end',
+  };
+  const path = `${folder.path}/x.tar`;
+  replaceFile(path, (descriptor) =>
+    writeTar(
+      descriptor,
+      Object.entries(texts).map(([name, text]) => tarFile(name, text)),
+    ),
+  );
+  const read = withFile(path, (open) => {
+    const at = windowReader(open);
+    return [...tarEntries(open, at)].map(({ name, start, size }) => [name, at(start, size).toString()]);
+  });
+  expect(Object.fromEntries(read)).toEqual(texts);
+  expect(execFileSync('tar', ['tf', path], { encoding: 'utf8' }).trim().split('\n')).toEqual(
+    Object.keys(texts),
+  );
+  expect(execFileSync('tar', ['xOf', path, 'MT/0/block'], { encoding: 'utf8' })).toBe(texts['MT/0/block']);
+});
+
+test('a name that the format has no place for is refused', () => {
+  for (const name of ['n'.repeat(101), 'é', '']) {
+    expect(() => replaceFile(`${folder.path}/x.tar`, (at) => writeTar(at, [tarFile(name, '')]))).toThrow(
+      /not a valid name/,
+    );
+  }
 });

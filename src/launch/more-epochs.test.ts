@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../test/cli-support.js';
-import { Interrupted } from '../base/interrupted.js';
+import { Interrupted } from '../base/errors.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
 import { readMetrics } from '../run/metrics-log.js';

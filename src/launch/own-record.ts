@@ -1,7 +1,6 @@
 import { DeepIncubationError, errorText } from '../base/errors.js';
 import { makeFolders } from '../files/atomic.js';
-import { liveHolder } from '../files/folder-lock.js';
-import { isSelf } from '../files/folder-lock-holder.js';
+import { isSelf, liveHolder } from '../files/folder-lock.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { type PhaseStatus, writeStatus } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { InputError, RunError } from '../base/errors.js';
-import { Interrupted } from '../base/interrupted.js';
+import { InputError, Interrupted, RunError } from '../base/errors.js';
 import { makeFolder } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { changedThreads } from '../phase/changed-threads.js';

@@ -1,5 +1,4 @@
-import { DeepIncubationError, errorText } from '../base/errors.js';
-import { Interrupted } from '../base/interrupted.js';
+import { DeepIncubationError, errorText, Interrupted } from '../base/errors.js';
 import { openLog } from '../phase/observe/phase-log.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { type PhaseStatus, writeStatus } from '../run/phase-status.js';

@@ -1,6 +1,5 @@
 import { availableCores } from '../base/cores.js';
-import { InputError } from '../base/errors.js';
-import { Interrupted } from '../base/interrupted.js';
+import { InputError, Interrupted } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { requireThere } from '../files/file-errors.js';
 import { compile } from '../recipe/compile.js';

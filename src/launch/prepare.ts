@@ -4,8 +4,7 @@ import type { Dataset } from '../data/dataset.js';
 import type { PassedOver } from '../data/passed-over.js';
 import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
-import { liveHolder } from '../files/folder-lock.js';
-import { isSelf } from '../files/folder-lock-holder.js';
+import { isSelf, liveHolder } from '../files/folder-lock.js';
 import { openImages, trainImagesOf } from '../phase/images/images.js';
 import {
   type CheckedImages,

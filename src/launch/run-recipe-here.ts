@@ -1,5 +1,5 @@
 import type { Activity } from '../base/activity.js';
-import { Interrupted } from '../base/interrupted.js';
+import { Interrupted } from '../base/errors.js';
 import { compile } from '../recipe/compile.js';
 import type { PhaseName } from '../recipe/phase.js';
 import type { PhaseResult } from '../run/records.js';

@@ -1,5 +1,4 @@
-import { RunError } from '../base/errors.js';
-import { Interrupted } from '../base/interrupted.js';
+import { Interrupted, RunError } from '../base/errors.js';
 import type { Phase } from '../recipe/phase.js';
 import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';

@@ -1,5 +1,5 @@
+import { tooManyFiles } from '../files/file-errors.js';
 import { pathOf } from '../files/file-names.js';
-import { tooManyFiles } from '../files/open-files.js';
 import {
   type Handle,
   type ImageFile,

@@ -1,4 +1,4 @@
-import { Interrupted } from '../../base/interrupted.js';
+import { Interrupted } from '../../base/errors.js';
 import { bytes } from '../../report/format.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { createLiveBlock } from '../terminal/live-block.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { cacheRoot } from '../../base/cache.js';
 import { DeepIncubationError, errorText } from '../../base/errors.js';
 import { fashionMnist } from '../../data/formats/idx.js';
+import { cacheRoot } from '../../files/home.js';
 import { buildInfo } from './build-info.js';
 import type { Findings } from './findings.js';
 

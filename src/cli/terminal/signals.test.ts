@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Interrupted } from '../../base/interrupted.js';
+import { Interrupted } from '../../base/errors.js';
 import { type Stop, stopOnSignals } from './signals.js';
 
 let stop: Stop;

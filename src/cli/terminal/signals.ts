@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { Interrupted } from '../../base/interrupted.js';
+import { Interrupted } from '../../base/errors.js';
 import { Stopped } from './failure.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

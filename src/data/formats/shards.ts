@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
+import { cacheRoot } from '../../files/home.js';
 import { readSmallText } from '../../files/small-file.js';
 import { className, labelsAmong, type NamedClasses } from '../class-names.js';
 import type { Dataset } from '../dataset.js';

@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
 import { absent } from '../../files/file-names.js';
+import { cacheRoot } from '../../files/home.js';
 import type { Dataset } from '../dataset.js';
 import { cifar, cifarFolder } from '../formats/cifar.js';
 import { evalImages, folderClasses, imageFolders } from '../formats/folder.js';

@@ -6,7 +6,7 @@ import { freePath } from '../../base/free-path.js';
 import { ownCommand } from '../../base/shell.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
 import { readSmall } from '../../files/small-file.js';
-import { type TarFile, writeTar } from '../../files/tar-write.js';
+import { type TarFile, writeTar } from '../../files/tar.js';
 import { identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
 import { compile } from '../../recipe/compile.js';

@@ -1,5 +1,4 @@
-import { InputError } from '../../base/errors.js';
-import { Interrupted } from '../../base/interrupted.js';
+import { InputError, Interrupted } from '../../base/errors.js';
 import { ownCommand } from '../../base/shell.js';
 import type { Batch } from '../../data/loader/batch.js';
 import { shareBatches } from '../../data/loader/shared-batches.js';

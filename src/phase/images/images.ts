@@ -1,7 +1,5 @@
 import { join } from 'node:path';
-import { cacheRoot } from '../../base/cache.js';
-import type { Dataset } from '../../data/dataset.js';
-import { decodedAs } from '../../data/dataset.js';
+import { type Dataset, decodedAs } from '../../data/dataset.js';
 import type { TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
 import type { DataPlace } from '../../data/open/identity.js';
@@ -11,6 +9,7 @@ import { deitTransform } from '../../data/transforms/deit-transform.js';
 import { drawErasing } from '../../data/transforms/erase.js';
 import { drawMix } from '../../data/transforms/mix.js';
 import { evalTransform, type FixedTransform } from '../../data/transforms/transform.js';
+import { cacheRoot } from '../../files/home.js';
 import type { Phase, PhaseName } from '../../recipe/phase.js';
 import { dataOf } from '../../recipe/phase-data.js';
 

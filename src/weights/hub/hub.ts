@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { z } from 'zod';
-import { cacheRoot } from '../../base/cache.js';
 import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
+import { cacheRoot } from '../../files/home.js';
 import { readSmallText } from '../../files/small-file.js';
 import { FOLDER_WEIGHTS, isShardIndex } from '../folder-weights.js';
 import { shardNames } from '../safetensors/safetensors-shards.js';
