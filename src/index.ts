@@ -6,7 +6,6 @@
  * @module deep-incubation
  */
 
-export type { Activity } from './base/activity.js';
 export { DeepIncubationError, InputError, Interrupted, RunError } from './base/errors.js';
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
@@ -120,8 +119,8 @@ export type { PhaseOverview, RunStatus } from './report/run-overview.js';
 export { readRunStatus } from './report/run-status.js';
 export { type Metric, type Scored, scoreOf, type TaskMetrics } from './run/metric.js';
 export { readMetrics } from './run/metrics-log.js';
+export type { Activity, Status } from './run/phase-status.js';
 export type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from './run/records.js';
-export type { Status } from './run/status.js';
 export {
   type ClassificationOptions,
   type ClassTarget,

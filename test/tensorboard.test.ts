@@ -3,8 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { openEventFile } from '../src/run/tensorboard/event-file.js';
-import { histogram, scalarEvent, sessionStart } from '../src/run/tensorboard/events.js';
-import { histogramOf } from '../src/run/tensorboard/histogram.js';
+import { histogram, histogramOf, scalarEvent, sessionStart } from '../src/run/tensorboard/events.js';
 import { cli, jsonLines, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { needs, python, pythonPath } from './needs.js';
 

@@ -1,7 +1,6 @@
 import { basename } from 'node:path';
 import { confusionOf } from '../run/confusion.js';
-import { readBytes, readRunJson, withRunFile } from '../run/run-file.js';
-import type { PhaseFolder } from '../run/run-folder.js';
+import { type PhaseFolder, readBytes, readRunJson, withRunFile } from '../run/run-folder.js';
 import { type SampleKind, type Samples, samplesOf, samplesPath, stripPath } from '../run/samples.js';
 import type { PhaseDetails } from './protocol.js';
 

@@ -1,8 +1,7 @@
 import { tailLines } from '../run/line-tail.js';
 import { isBetter, type Metric, scoreOf, type TaskMetrics } from '../run/metric.js';
-import { readTail, sizeOf } from '../run/run-file.js';
-import { runFolder } from '../run/run-folder.js';
-import { RECENT, secondsLeft } from '../run/seconds-left.js';
+import { RECENT, secondsLeft } from '../run/records.js';
+import { readTail, runFolder, sizeOf } from '../run/run-folder.js';
 import { type Columns, createColumns } from './columns.js';
 import {
   bestOf,

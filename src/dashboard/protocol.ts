@@ -4,8 +4,8 @@ import type { PhaseCondition } from '../report/run-overview.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
+import type { Status } from '../run/phase-status.js';
 import type { Samples } from '../run/samples.js';
-import type { Status } from '../run/status.js';
 
 export const AXES = ['step', 'seconds', 'block_passes'] as const;
 /** Unit of a chart's horizontal axis. */

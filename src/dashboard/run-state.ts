@@ -3,8 +3,7 @@ import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.j
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { type PlannedPhase, phaseCondition, plannedPhases } from '../report/phase-condition.js';
 import type { PhaseCondition } from '../report/run-overview.js';
-import { readRunJson } from '../run/run-file.js';
-import { phasesIn, runFolder } from '../run/run-folder.js';
+import { phasesIn, readRunJson, runFolder } from '../run/run-folder.js';
 
 /** The state of a phase, read from the run folder only. */
 export interface PlannedCondition extends PhaseCondition, Pick<PlannedPhase, 'depths'> {

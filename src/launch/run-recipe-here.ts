@@ -1,7 +1,7 @@
-import type { Activity } from '../base/activity.js';
 import { Interrupted } from '../base/errors.js';
 import { compile } from '../recipe/compile.js';
 import type { PhaseName } from '../recipe/phase.js';
+import type { Activity } from '../run/phase-status.js';
 import type { PhaseResult } from '../run/records.js';
 import { readResult } from '../run/run-folder.js';
 import { holdRun } from './hold-run.js';

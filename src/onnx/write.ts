@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { onnx } from 'onnx-proto';
-import onnxProto from 'onnx-proto';
+import onnxProto, { type onnx } from 'onnx-proto';
+import { evalShorterSide } from '../data/transforms/transform.js';
 import { replaceFile, writeAll } from '../files/file-bytes.js';
 import type { Graph, Initializer } from './graph.js';
 
@@ -17,14 +17,14 @@ const LEAST_EXTERNAL_BYTES = 1024;
 /** Alignment of tensors in the data file, so that a reader can map them into memory. */
 const PAGE_BYTES = 4096;
 
-export interface OnnxModel {
+interface OnnxModel {
   readonly graph: Graph;
   readonly producer: { readonly name: string; readonly version: string };
   /** Facts about the model, stored as its metadata. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export interface OnnxFiles {
+interface OnnxFiles {
   readonly bytes: number;
   /** Path of the separate weights file, if there is one. */
   readonly data: string | undefined;
@@ -107,4 +107,60 @@ function described({ name, dataType, shape }: Initializer): onnx.ITensorProto {
 function valueInfo({ name, shape }: Graph['inputs'][number]): onnx.IValueInfoProto {
   const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return { name, type: { tensorType: { elemType: TensorProto.DataType.FLOAT, shape: { dim } } } };
+}
+
+export interface Normalisation {
+  /** Per channel, for pixels from 0 to 1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** Whether the graph normalises; otherwise the caller must normalise the pixels. */
+  readonly inside: boolean;
+}
+
+export interface ModelFacts {
+  readonly config: { readonly imageSize: number; readonly channels: number };
+  /** The model family's keys, as in a recipe. */
+  readonly geometry: Readonly<Record<string, unknown>>;
+  readonly normalisation: Normalisation;
+  /** Fraction of the resized shorter side that the evaluation crop keeps. */
+  readonly evalCrop: number;
+  /** In the order of the labels; undefined if they are unknown. */
+  readonly classNames: readonly string[] | undefined;
+  /** Origin of the weights: checkpoint, phase, step, ... */
+  readonly origin: Readonly<Record<string, string>>;
+}
+
+/**
+ * Metadata of an ONNX model (`metadata_props`); numbers and lists are JSON.
+ * - `pixels`: `0..1` or `normalised`; `mean`, `std`: per channel, for pixels from 0 to 1; `channels`: `RGB`, or
+ *   `grey`, the luma of ITU-R 601;
+ * - `image_size`; `resize_shorter`: pixels to which the shorter side is resized (bicubic) before the centre crop, as in
+ *   evaluation;
+ * - `class_names`, if they are known; the model's own keys, such as `patch_size`, `depth`, `heads`;
+ * - `checkpoint`; for this program's own checkpoints also `phase`, `step`, `seed` and the primary metric.
+ */
+export function metadataOf({
+  config,
+  geometry,
+  normalisation,
+  evalCrop,
+  classNames,
+  origin,
+}: ModelFacts): Record<string, string> {
+  const { imageSize, channels } = config;
+  const { channels: _channels, classes: _classes, ...ofFamily } = geometry;
+  const facts = {
+    mean: normalisation.mean,
+    std: normalisation.std,
+    ...ofFamily,
+    resize_shorter: evalShorterSide(imageSize, evalCrop),
+    ...(classNames && { class_names: classNames }),
+  };
+  return {
+    pixels: normalisation.inside ? '0..1' : 'normalised',
+    ...(channels === 3 && { channels: 'RGB' }),
+    ...(channels === 1 && { channels: 'grey' }),
+    ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, JSON.stringify(value)])),
+    ...origin,
+  };
 }

@@ -1,7 +1,7 @@
-import type { Activity } from '../base/activity.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Lineage } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
+import type { Activity } from '../run/phase-status.js';
 import type { PhaseFolder } from '../run/run-folder.js';
 import type { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';

@@ -1,4 +1,3 @@
-import type { Activity } from '../base/activity.js';
 import { errorText } from '../base/errors.js';
 import { trainBatches } from '../data/loader/loader.js';
 import { makeFolders, syncWay } from '../files/atomic.js';
@@ -6,6 +5,7 @@ import { withFileErrors } from '../files/file-errors.js';
 import { lockFolder } from '../files/folder-lock.js';
 import type { Phase } from '../recipe/phase.js';
 import { labelledScore, scoresOf } from '../run/metric.js';
+import type { Activity } from '../run/phase-status.js';
 import type { PhaseResult } from '../run/records.js';
 import { runFolder, writeResult } from '../run/run-folder.js';
 import { openDevice, peakMemory } from '../torch/engine.js';

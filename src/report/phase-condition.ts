@@ -3,9 +3,8 @@ import { basename, resolve } from 'node:path';
 import { outputOf, type SlurmJob } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
 import { newestStep } from '../run/checkpoint-store.js';
-import { type PhaseStatus, readStatus } from '../run/phase-status.js';
+import { type PhaseStatus, readStatus, type Status } from '../run/phase-status.js';
 import { runFolder } from '../run/run-folder.js';
-import type { Status } from '../run/status.js';
 import type { PhaseCondition } from './run-overview.js';
 
 /** Facts about a phase that are known from the run as a whole. */

@@ -1,5 +1,5 @@
 import type { Metric, Scored } from '../run/metric.js';
-import type { Status } from '../run/status.js';
+import type { Status } from '../run/phase-status.js';
 
 /** The condition of a phase, without its records. */
 export interface PhaseCondition {

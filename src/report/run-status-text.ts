@@ -1,6 +1,6 @@
 import type { createColors } from 'picocolors';
 import { type Metric, scoreOf, scoreText } from '../run/metric.js';
-import type { Status } from '../run/status.js';
+import type { Status } from '../run/phase-status.js';
 import { duration, EVALUATING } from './format.js';
 import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
 import { narrowed, widthsOf } from './narrow-table.js';

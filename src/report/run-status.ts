@@ -10,9 +10,9 @@ import { compile } from '../recipe/compile.js';
 import { needsOf } from '../recipe/phase.js';
 import { type Metric, scoreOf } from '../run/metric.js';
 import { readMetrics } from '../run/metrics-log.js';
+import type { Status } from '../run/phase-status.js';
+import { RECENT, secondsLeft } from '../run/records.js';
 import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
-import { RECENT, secondsLeft } from '../run/seconds-left.js';
-import type { Status } from '../run/status.js';
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import {
   type Circumstances,

@@ -1,4 +1,4 @@
-import { readBytes, withRunFile } from './run-file.js';
+import { readBytes, withRunFile } from './run-folder.js';
 
 export interface LineTail {
   /** Complete lines that were added since the last call; only some of them if there are many. */

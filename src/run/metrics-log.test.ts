@@ -15,8 +15,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { needs } from '../../test/needs.js';
 import { syntheticRecords } from '../../test/synthetic-run.js';
 import { InputError, RunError } from '../base/errors.js';
-import { openMetricsLog, readMetrics, recordsOf } from './metrics-log.js';
-import { tailMetrics } from './metrics-log-tail.js';
+import { openMetricsLog, readMetrics, recordsOf, tailMetrics } from './metrics-log.js';
 import type { MetricRecord } from './records.js';
 
 const RECORDS = syntheticRecords({ phase: 'FT', epochs: 2, top1: [10, 60], passes: 36 });

@@ -3,9 +3,10 @@ import { InputError } from '../base/errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { readSmallText } from '../files/small-file.js';
+import { tailLines } from './line-tail.js';
 import type { MetricRecord } from './records.js';
 
-export interface MetricsLog {
+interface MetricsLog {
   /** @returns false, without writing, if the step that training resumed from has a record of this kind already */
   append(record: MetricRecord): boolean;
 }
@@ -109,4 +110,23 @@ function parseRecord(line: string): MetricRecord | undefined {
   } catch {
     return undefined;
   }
+}
+
+interface MetricsTail {
+  /** Records since the last call. `reset`: the file was replaced or truncated; discard the records read before. */
+  poll(): { readonly reset: boolean; readonly records: MetricRecord[] };
+}
+
+/**
+ * Follows a `metrics.jsonl` while another process writes it. The file may appear later, or be replaced.
+ * @param path absolute, without symbolic links among its folders
+ */
+export function tailMetrics(path: string): MetricsTail {
+  const tail = tailLines(path, Number.POSITIVE_INFINITY);
+  return {
+    poll: () => {
+      const { reset, lines } = tail.poll();
+      return { reset, records: recordsOf(lines.join('\n'), path) };
+    },
+  };
 }

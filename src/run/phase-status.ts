@@ -6,7 +6,22 @@ import { writeJsonAtomic } from '../files/atomic.js';
 import { liveHolder } from '../files/folder-lock.js';
 import { readSmallText } from '../files/small-file.js';
 import { runFolder } from './run-folder.js';
-import { STATUSES } from './status.js';
+
+/** Current activity of a phase's process. */
+export type Activity = 'training' | 'evaluating' | 'saving';
+
+export const ACTIVITIES = ['training', 'evaluating', 'saving'] as const satisfies readonly Activity[];
+
+/**
+ * The states of a phase, and of a run, everywhere: in `status.json`, in the terminal, on the page and in reports.
+ *
+ * waiting: for earlier phases, or for its turn; queued: in the scheduler's queue; restarting: its process died and will start
+ * again after a pause; stopped: by a user, or because its supervisor stopped; lost: its process disappeared without recording an
+ * end.
+ */
+const STATUSES = ['waiting', 'queued', 'running', 'restarting', 'done', 'failed', 'stopped', 'lost'] as const;
+
+export type Status = (typeof STATUSES)[number];
 
 const schema = z.object({
   /** Older versions wrote `interrupted` for `stopped`. */

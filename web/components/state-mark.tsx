@@ -1,4 +1,4 @@
-import type { Status } from '../../src/run/status';
+import type { Status } from '../../src/run/phase-status';
 
 /** A dot with a word: colour must not be the only cue. */
 export function StateMark({ state, bare = false }: { state: Status; bare?: boolean }) {

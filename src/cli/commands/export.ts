@@ -5,8 +5,14 @@ import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { familyOf } from '../../models/families/families.js';
 import { joinStages } from '../../models/model-file/model-file-divide.js';
-import { type ModelFacts, metadataOf, type Normalisation } from '../../onnx/metadata.js';
-import { dataPathOf, OPERATOR_SET, writeOnnx } from '../../onnx/write.js';
+import {
+  dataPathOf,
+  type ModelFacts,
+  metadataOf,
+  type Normalisation,
+  OPERATOR_SET,
+  writeOnnx,
+} from '../../onnx/write.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
 import { scoreOf } from '../../run/metric.js';

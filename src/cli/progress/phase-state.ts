@@ -1,10 +1,16 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Metric } from '../../run/metric.js';
-import { tailMetrics } from '../../run/metrics-log-tail.js';
-import type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from '../../run/records.js';
+import { tailMetrics } from '../../run/metrics-log.js';
+import {
+  type EvalRecord,
+  type MetricRecord,
+  type PhaseResult,
+  RECENT,
+  type StepRecord,
+  secondsLeft,
+} from '../../run/records.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
-import { RECENT, secondsLeft } from '../../run/seconds-left.js';
 import { metricsOfRun } from '../../tasks/metrics.js';
 import { lossCurve } from './loss-curve.js';
 

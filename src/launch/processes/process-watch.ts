@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ACTIVITIES, type Activity } from '../../base/activity.js';
+import { ACTIVITIES, type Activity } from '../../run/phase-status.js';
 import { type Vitals, vitalsOf } from './vitals.js';
 
 /** Message of a process that reports progress and its next activity. */

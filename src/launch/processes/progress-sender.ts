@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Activity } from '../../base/activity.js';
+import type { Activity } from '../../run/phase-status.js';
 import type { progressMessage } from './process-watch.js';
 
 const EVERY_MS = 1000;

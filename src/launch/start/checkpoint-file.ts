@@ -7,9 +7,9 @@ import { type ModelFile, type ReadModelOptions, readModelFile } from '../../mode
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
 import { readJson } from '../../run/run-folder.js';
-import { FOLDER_WEIGHTS } from '../../weights/folder-weights.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
+import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors-shards.js';
 import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
 
 const evaluation = z.looseObject({

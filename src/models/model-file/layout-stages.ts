@@ -1,5 +1,4 @@
-import { isDivided, type Stage, splitStages } from '../../weights/layout/model-file-stages.js';
-import { peelPrefix } from '../../weights/layout/peel-prefix.js';
+import { isDivided, peelPrefix, type Stage, splitStages } from '../../weights/layout/model-file-stages.js';
 import type { ChosenWeights, WeightsKind } from '../../weights/layout/weights-choice.js';
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { allFamilies, recognised } from '../families/families.js';

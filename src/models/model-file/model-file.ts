@@ -5,12 +5,16 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { readAt, withFile } from '../../files/file-bytes.js';
 import { readSmallText } from '../../files/small-file.js';
-import { FOLDER_WEIGHTS, isShardIndex } from '../../weights/folder-weights.js';
 import type { Stage } from '../../weights/layout/model-file-stages.js';
 import { type ChosenWeights, noneOf, type WeightsKind } from '../../weights/layout/weights-choice.js';
 import { inMemory, type LazyTensor, loadAll } from '../../weights/lazy-tensor.js';
 import { openSafetensors, readSafetensors } from '../../weights/safetensors/safetensors.js';
-import { openSafetensorsShards, shardPlaces } from '../../weights/safetensors/safetensors-shards.js';
+import {
+  FOLDER_WEIGHTS,
+  isShardIndex,
+  openSafetensorsShards,
+  shardPlaces,
+} from '../../weights/safetensors/safetensors-shards.js';
 import { allFamilies } from '../families/families.js';
 import type { ModelFamily } from '../family.js';
 import type { Layout, ModelHints } from '../layout.js';

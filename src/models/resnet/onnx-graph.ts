@@ -6,8 +6,9 @@ import {
   type GraphOptions,
   graphBuilder,
   normalised,
+  type Weights,
+  weightsFor,
 } from '../../onnx/graph.js';
-import { type Weights, weightsFor } from '../../onnx/weights.js';
 import { type BlockShape, blockShape, type ResnetConfig } from './geometry.js';
 
 interface Parts extends Weights {

@@ -6,8 +6,9 @@ import {
   type GraphOptions,
   graphBuilder,
   normalised,
+  type Weights,
+  weightsFor,
 } from '../../onnx/graph.js';
-import { type Weights, weightsFor } from '../../onnx/weights.js';
 import { isMeanPooled, slotCount, tokenCount, type VitConfig } from './vit.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */

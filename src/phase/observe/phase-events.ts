@@ -7,12 +7,12 @@ import { openEventFile } from '../../run/tensorboard/event-file.js';
 import {
   type Hparam,
   histogram,
+  histogramOf,
   image,
   scalarEvent,
   sessionEnd,
   sessionStart,
 } from '../../run/tensorboard/events.js';
-import { histogramOf } from '../../run/tensorboard/histogram.js';
 import { noGrad } from '../../torch/autograd.js';
 import { to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';

@@ -1,9 +1,67 @@
-import { bytes, double, doubles, float, message, whole } from './wire.js';
+// The part of Protocol Buffers' wire format that event files need
+// (https://protobuf.dev/programming-guides/encoding): a message is the concatenation of its fields' bytes.
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+const FIXED32 = 5;
+
+const utf8 = new TextEncoder();
+
+/** Joins fields to a message. */
+function message(...fields: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(fields);
+}
+
+/** An int32, int64, bool or enum. `value` is an integer from 0 to the largest safe integer. */
+function whole(field: number, value: number): Uint8Array {
+  return message(tag(field, VARINT), varint(value));
+}
+
+function double(field: number, value: number): Uint8Array {
+  const bytesField = Buffer.alloc(8);
+  bytesField.writeDoubleLE(value);
+  return message(tag(field, FIXED64), bytesField);
+}
+
+/** Rounded to the nearest float32. */
+function float(field: number, value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return message(tag(field, FIXED32), bytes);
+}
+
+/** Text, bytes, or a nested message. */
+function bytes(field: number, value: Uint8Array | string): Uint8Array {
+  const content = typeof value === 'string' ? utf8.encode(value) : value;
+  return message(tag(field, BYTES), varint(content.length), content);
+}
+
+/** `repeated double`, packed. */
+function doubles(field: number, values: readonly number[]): Uint8Array {
+  const content = Buffer.alloc(8 * values.length);
+  values.forEach((value, index) => {
+    content.writeDoubleLE(value, 8 * index);
+  });
+  return bytes(field, content);
+}
+
+function tag(field: number, type: number): Uint8Array {
+  return varint(8 * field + type);
+}
+
+function varint(value: number): Uint8Array {
+  const digits: number[] = [];
+  let rest = value;
+  // Division instead of shifts, which work on 32 bits.
+  for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
+  return Uint8Array.of(...digits, rest);
+}
 
 // TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
 
 /** Time of an event: seconds since 1970, and the training step. */
-export interface Moment {
+interface Moment {
   readonly wallTime: number;
   readonly step: number;
 }
@@ -45,7 +103,7 @@ export function image(tag: string, { width, height, channels, png }: SummaryImag
   );
 }
 
-export interface Histogram {
+interface Histogram {
   readonly min: number;
   readonly max: number;
   readonly count: number;
@@ -96,4 +154,29 @@ const ZERO = message(whole(1, 1), bytes(2, bytes(2, whole(1, 1))), float(5, 0));
 function struct(value: Hparam): Uint8Array {
   if (typeof value === 'number') return double(2, value);
   return typeof value === 'string' ? bytes(3, value) : whole(4, Number(value));
+}
+
+/**
+ * Histogram of `values`, in equal buckets from the minimum to the maximum. Ignores values that are not finite; undefined
+ * if there are no finite values.
+ */
+export function histogramOf(values: Float32Array, buckets = 64): Histogram | undefined {
+  const finite = values.filter(Number.isFinite);
+  if (finite.length === 0) return undefined;
+  let [min, max, sum, sumOfSquares] = [Infinity, -Infinity, 0, 0];
+  for (const value of finite) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+    sum += value;
+    sumOfSquares += value * value;
+  }
+  // Turns -0 into 0, because a plot would print the sign.
+  [min, max] = [min + 0, max + 0];
+  const width = (max - min) / buckets;
+  const common = { min, max, count: finite.length, sum, sumOfSquares };
+  if (width === 0) return { ...common, limits: [max], counts: [finite.length] };
+  const counts = new Array<number>(buckets).fill(0);
+  for (const value of finite) counts[Math.min(Math.floor((value - min) / width), buckets - 1)]++;
+  const limits = counts.map((_, index) => (index === buckets - 1 ? max : min + (index + 1) * width));
+  return { ...common, limits, counts };
 }

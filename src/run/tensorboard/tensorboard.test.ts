@@ -4,18 +4,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openEventFile } from './event-file.js';
+import { crc32c, openEventFile, tfRecord } from './event-file.js';
 import {
   type Hparam,
   histogram,
+  histogramOf,
   image,
   type SummaryImage,
   scalarEvent,
   sessionEnd,
   sessionStart,
 } from './events.js';
-import { histogramOf } from './histogram.js';
-import { crc32c, tfRecord } from './tfrecord.js';
 
 // The schemas as TensorBoard 2.21 has them, the fields that are not used left out.
 const { root } = protobuf.parse(

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { unpickle } from './pickle.js';
 import type { PickleValue, PickleWorld } from './pickle-values.js';
-import { type Picklable, pickleOf } from './pickle-write.js';
+import { type Picklable, pickleOf } from './torch-file-write.js';
 
 /** Shows what a pickle refers to, and calls, as lists. */
 const world: PickleWorld = {

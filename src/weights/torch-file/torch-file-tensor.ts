@@ -1,9 +1,8 @@
 import { InputError } from '../../base/errors.js';
 import { type DType, dtypeSize, elementCount, type TensorData } from '../../base/tensor-data.js';
 import type { LazyTensor } from '../lazy-tensor.js';
-import type { PickleObject, PickleValue } from './pickle-values.js';
-import { hasKind } from './pickle-values.js';
-import { readStored, readStoredInto, type StoredEntry } from './torch-file-zip.js';
+import { hasKind, type PickleObject, type PickleValue } from './pickle-values.js';
+import { readStored, readStoredInto, type StoredEntry } from './torch-zip.js';
 
 /** A tensor in the file. Loaded tensors that share a storage share bytes: do not write to them. */
 export interface TorchTensor extends PickleObject, LazyTensor {

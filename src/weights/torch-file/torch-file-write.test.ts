@@ -10,7 +10,7 @@ import type { PickleValue } from './pickle-values.js';
 import { readTorchFile } from './torch-file.js';
 import { isTorchTensor } from './torch-file-tensor.js';
 import { type TorchValue, torchFileWriter } from './torch-file-write.js';
-import { readZipDirectory } from './torch-file-zip.js';
+import { readZipDirectory } from './torch-zip.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'torch-file-write-'));
 const file = join(folder, 'written.pth');

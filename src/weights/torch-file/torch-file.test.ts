@@ -11,7 +11,7 @@ import { readSafetensors } from '../safetensors/safetensors.js';
 import type { PickleKey, PickleValue } from './pickle-values.js';
 import { readTorchFile } from './torch-file.js';
 import { isTorchTensor, type TorchTensor } from './torch-file-tensor.js';
-import { readStored, readZipDirectory } from './torch-file-zip.js';
+import { readStored, readZipDirectory } from './torch-zip.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'torch-file-'));
 const file = join(folder, 'hostile.pth');

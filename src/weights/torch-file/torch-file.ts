@@ -5,7 +5,7 @@ import { unpickle } from './pickle.js';
 import type { PickleValue } from './pickle-values.js';
 import { torchWorld } from './torch-file-globals.js';
 import { storageOf, type TorchStorage } from './torch-file-tensor.js';
-import { notTorch, readStored, readZipDirectory, type StoredEntry } from './torch-file-zip.js';
+import { notTorch, readStored, readZipDirectory, type StoredEntry } from './torch-zip.js';
 
 /** The pickle of a ViT-H with its optimiser state has less than 1 MB; it does not contain the tensors. */
 const MAX_PICKLE_BYTES = 64 * 2 ** 20;

@@ -2,8 +2,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readZipDirectory } from './torch-file-zip.js';
-import { directoryEntry, directoryOf, localHeader } from './torch-zip-write.js';
+import { directoryEntry, directoryOf, localHeader, readZipDirectory } from './torch-zip.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'torch-zip-write-'));
 afterAll(() => rmSync(folder, { recursive: true }));
