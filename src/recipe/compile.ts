@@ -134,6 +134,8 @@ function taskOf({ model, data }: Recipe, settings: TrainingSettings, device: str
     mean: data.mean,
     std: data.std,
     labelSmoothing: settings.label_smoothing,
+    loss: settings.loss,
+    bceThreshold: settings.bce_threshold,
     device,
   });
 }

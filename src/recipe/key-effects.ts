@@ -14,6 +14,8 @@ const TRAINING: Effects = {
   batch_size: 'result',
   accumulate: 'result',
   total_batch: 'result',
+  loss: 'result',
+  bce_threshold: 'result',
   label_smoothing: 'result',
   clip_grad: 'result',
   drop_path: 'result',

@@ -107,10 +107,17 @@ const UNCHANGING: Readonly<Record<string, unknown>> = {
   'training.optimizer.sharded': false,
 };
 
+/** Settings that earlier versions did not have. Their defaults are not hashed. */
+const LATER: Readonly<Record<string, unknown>> = {
+  'training.loss': 'cross-entropy',
+  'training.bce_threshold': null,
+};
+
 /** A section without the keys that do not affect the result. */
 function sayingKeys(section: object, path: string, unchanging: typeof UNCHANGING): object {
   const kept = Object.entries(section).flatMap(([key, value]): [string, unknown][] => {
     const own = `${path}.${key}`;
+    if (Object.hasOwn(LATER, own) && LATER[own] === value) return [];
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       return [[key, sayingKeys(value, own, unchanging)]];
     }

@@ -9,6 +9,8 @@ const DEFAULTS: TrainingSettings = {
   batch_size: 256,
   accumulate: 1,
   total_batch: null,
+  loss: 'cross-entropy',
+  bce_threshold: null,
   label_smoothing: 0.1,
   clip_grad: null,
   drop_path: 0.1,

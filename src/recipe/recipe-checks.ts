@@ -1,6 +1,7 @@
 import { InputError } from '../base/errors.js';
 import { growPlan } from '../method/grow-plan.js';
 import { familyOf } from '../models/families/families.js';
+import { requireTargets } from '../tasks/classification/class-target.js';
 import { compile } from './compile.js';
 import type { Phase } from './phase.js';
 import { targetDepths } from './recipe-model.js';
@@ -48,6 +49,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   requireFewBlocks(recipe, count, source);
   requireGrowth(recipe.incubation, source);
   const all = compile(recipe);
+  requireLosses(all, source);
   requireGrowable(all, source);
   requireSharable(all, source);
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
@@ -122,6 +124,24 @@ function requireGrowable(phases: readonly Phase[], source: string): void {
         if (!(error instanceof InputError)) throw error;
         throw new InputError(`${source}: ${error.message}`, { hint: error.hint, cause: error });
       }
+    }
+  }
+}
+
+/** Checks the targets of `loss: bce`, and that its phases do not distill. */
+function requireLosses(phases: readonly Phase[], source: string): void {
+  for (const { name, settings, model } of phases) {
+    const { loss, bce_threshold: bceThreshold, label_smoothing: labelSmoothing, distill } = settings;
+    if (loss === 'bce' && distill !== null) {
+      throw new InputError(`${source}: ${name}: loss bce and distill cannot be combined`, {
+        hint: 'set loss to cross-entropy, or distill to null, in this phase',
+      });
+    }
+    try {
+      requireTargets({ classes: model.classes, labelSmoothing, loss, bceThreshold });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`${source}: ${name}: ${error.message}`, { hint: error.hint, cause: error });
     }
   }
 }

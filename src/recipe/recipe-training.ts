@@ -73,6 +73,14 @@ export const settings = z.strictObject({
   total_batch: count
     .nullable()
     .describe('Images per optimiser step; replaces accumulate, which is derived from it. Default null.'),
+  loss: z
+    .enum(['cross-entropy', 'bce'])
+    .describe('bce: binary cross-entropy of each class, as in DeiT-III. Default cross-entropy.'),
+  bce_threshold: rate
+    .nullable()
+    .describe(
+      "For loss bce: targets above it become 1, all others 0. DeiT-III's is 0. Default null: targets stay as they are.",
+    ),
   label_smoothing: rate.describe('Default 0.1.'),
   clip_grad: positive
     .nullable()

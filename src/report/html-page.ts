@@ -184,7 +184,7 @@ function lossSection(losses: readonly LossPanel[], way: Way): Markup {
       markup`<figure><figcaption>${phase} <span>${roleText(phase, way)}</span></figcaption>${trusted(svg)}</figure>`,
   );
   return markup`<h2>Loss</h2>
-<ul class="legend"><li class="train"><i></i>${TRAIN_LOSS}: as optimised (augmented images, mixed or smoothed labels)</li><li><i></i>${EVAL_LOSS}: cross-entropy on the evaluation images, plain labels</li></ul>
+<ul class="legend"><li class="train"><i></i>${TRAIN_LOSS}: as optimised (the loss of the recipe, with augmented images, mixed or smoothed labels)</li><li><i></i>${EVAL_LOSS}: cross-entropy on the evaluation images, plain labels</li></ul>
 ${way === 'incubation' && markup`<p class="note">A hybrid is the meta model with one stage replaced by the module that is trained.</p>`}
 <div class="panels">${panels}</div>`;
 }

@@ -31,6 +31,7 @@ const aten = {
   addScalarInPlace: operator<number>('aten::add_', 'Scalar'),
   sdpa: tensorOperator('aten::scaled_dot_product_attention'),
   crossEntropy: tensorOperator('aten::cross_entropy_loss'),
+  binaryCrossEntropy: tensorOperator('aten::binary_cross_entropy_with_logits'),
   logSoftmax: tensorOperator('aten::log_softmax', 'int'),
   klDivergence: tensorOperator('aten::kl_div'),
   lerp: tensorOperator('aten::lerp', 'Scalar'),
@@ -224,6 +225,9 @@ const IGNORE_INDEX = -100;
  */
 export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
   aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
+/** Mean over all elements of the binary cross-entropy of sigmoid(logits), for targets of the same shape in 0 ... 1. */
+export const binaryCrossEntropy = (logits: Tensor, target: Tensor): Tensor =>
+  aten.binaryCrossEntropy(logits, target, null, null, MEAN_REDUCTION);
 /** Logarithm of the softmax along a dimension. */
 export const logSoftmax = (x: Tensor, dimension: number): Tensor => aten.logSoftmax(x, dimension);
 /** Mean over all elements of e^q (q - p), for log-probabilities p and q; the sum would be KL(q || p). */

@@ -1,35 +1,43 @@
 import { InputError } from '../../base/errors.js';
-import { requireWithin } from '../../base/numbers.js';
 import type { Batch } from '../../data/loader/batch.js';
-import { crossEntropy, equal, mul, reshape, slice, sum, to, topIndices } from '../../torch/ops.js';
+import {
+  binaryCrossEntropy,
+  crossEntropy,
+  equal,
+  mul,
+  reshape,
+  slice,
+  sum,
+  to,
+  topIndices,
+} from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
+import { denseTargets, requireTargets, type TargetOptions } from './class-target.js';
 import { headsOf, logitsToScore, widened } from './logits.js';
 import { classificationMetrics } from './metrics.js';
 
-export interface ClassificationOptions extends InputOptions {
-  readonly classes: number;
-  /** Share of the target that is spread evenly over all classes. Default 0. */
-  readonly labelSmoothing?: number;
+export interface ClassificationOptions extends InputOptions, TargetOptions {
   readonly dtype?: 'F32' | 'F64';
 }
 
-/** The label of each image and, for a mixed batch, the target distribution. */
+/** The label of each image and, for a mixed batch or binary cross-entropy, the target of every class. */
 export interface ClassTarget {
   /** I64 [B]. */
   readonly labels: Tensor;
-  /** [B, classes], label smoothing included. */
+  /** [B, classes], with label smoothing and threshold applied. */
   readonly soft?: Tensor;
 }
 
 /**
- * Single-label classification: cross-entropy loss, top-1 and top-5 accuracy. For a distilled model with two heads,
- * [B, 2, classes], the loss trains the class head; evaluation uses the mean of both heads.
+ * Single-label classification: cross-entropy or binary cross-entropy, top-1 and top-5 accuracy. The score's loss is always
+ * the cross-entropy of the labels. For a distilled model with two heads, [B, 2, classes], the loss trains the class head;
+ * evaluation uses the mean of both heads.
  *
- * @throws InputError unless mean and std have one number per channel, every std is above 0, and labelSmoothing is within
- *   0 ... 1; later, if images, labels or logits do not match the options
+ * @throws InputError unless mean and std have one number per channel, every std is above 0, and the targets are valid (see
+ *   `requireTargets`); later, if images, labels or logits do not match the options
  *
  * @example
  * const task = classification({ channels: 3, classes: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], device: 'cpu' });
@@ -39,8 +47,8 @@ export interface ClassTarget {
  * }
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
-  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32' } = options;
-  requireWithin('labelSmoothing', labelSmoothing, 0, 1);
+  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32', loss = 'cross-entropy' } = options;
+  requireTargets(options);
   const inputOf = imageInput(options);
 
   return {
@@ -52,8 +60,8 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
         const pixels = inputOf(batch);
         const input = dtype === 'F32' ? pixels : to(pixels, { dtype });
         const labels = upload(fromArray(BigInt64Array.from(batch.labels, BigInt), [batch.size]), device);
-        if (batch.mix === undefined) return { input, target: { labels } };
-        const values = softTargets(batch.labels, batch.mix.lambda, classes, labelSmoothing);
+        if (batch.mix === undefined && loss === 'cross-entropy') return { input, target: { labels } };
+        const values = denseTargets(batch.labels, batch.mix?.lambda ?? 1, options);
         const typed = dtype === 'F32' ? Float32Array.from(values) : values;
         return { input, target: { labels, soft: upload(fromArray(typed, [batch.size, classes]), device) } };
       });
@@ -62,6 +70,7 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
     loss(logits, { labels, soft }) {
       const [head] = headsOf(widened(logits));
       requireClasses(head, classes);
+      if (loss === 'bce') return binaryCrossEntropy(head, soft as Tensor);
       return soft === undefined ? crossEntropy(head, labels, labelSmoothing) : crossEntropy(head, soft);
     },
 
@@ -122,21 +131,6 @@ function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
 function integers(tensor: Tensor): Int32Array {
   const { data } = tensor.toData();
   return Int32Array.from(new BigInt64Array(data.buffer), Number);
-}
-
-/** lambda T(label) + (1 - lambda) T(partner's label); T smooths: 1 - s + s/classes for the label, s/classes elsewhere. */
-function softTargets(
-  labels: Int32Array,
-  lambda: number,
-  classes: number,
-  labelSmoothing: number,
-): Float64Array {
-  const targets = new Float64Array(labels.length * classes).fill(labelSmoothing / classes);
-  for (const [i, label] of labels.entries()) {
-    targets[i * classes + label] += (1 - labelSmoothing) * lambda;
-    targets[i * classes + labels[labels.length - 1 - i]] += (1 - labelSmoothing) * (1 - lambda);
-  }
-  return targets;
 }
 
 function checkBatch(batch: Batch, channels: number, classes: number): void {
