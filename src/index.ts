@@ -85,6 +85,7 @@ export {
   type BlockSpan,
   type Blueprint,
   type Divisible,
+  type DropPathSchedule,
   Layer,
   type PartCost,
   type Pass,

@@ -114,4 +114,6 @@ test('drop-path rates of modules of other depths are other ones: refused', async
     code: 2,
     stderr: expect.stringContaining('drop_path'),
   });
+  const constant = ['--set', 'training.drop_path_schedule=constant'];
+  expect(await cli(['plan', at('uneven.json'), ...constant])).toMatchObject({ code: 0 });
 });

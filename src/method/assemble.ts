@@ -1,7 +1,14 @@
 import { InputError } from '../base/errors.js';
 import { requireWhole, requireWithin } from '../base/numbers.js';
 import type { TensorData } from '../base/tensor-data.js';
-import { buildStage, type Divisible, type Regime, Stage, StagedModel } from '../models/staged.js';
+import {
+  buildStage,
+  type Divisible,
+  type DropPathSchedule,
+  type Regime,
+  Stage,
+  StagedModel,
+} from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -18,8 +25,10 @@ export interface StageWeights {
 export interface AssembleOptions {
   /** Default: all stages are trained. */
   readonly regimes?: readonly Regime[];
-  /** Default 0. */
+  /** Drop-path rate of the last block. Default 0. */
   readonly dropPath?: number;
+  /** Default linear. */
+  readonly dropPathSchedule?: DropPathSchedule;
   /**
    * Number of blocks in each target module. Needed to build a meta model or a hybrid from blocks of different shapes: a meta
    * stage has the input and output shapes of its module. Default: `depths` if they add up to all blocks of the blueprint,
@@ -52,7 +61,7 @@ export function assemble(
 ): StagedModel {
   requireWhole('the number of stages', depths.length, 1);
   for (const [i, depth] of depths.entries()) requireWhole(`depths[${i}]`, depth, 1);
-  const { regimes, dropPath = 0, target } = options;
+  const { regimes, dropPath = 0, dropPathSchedule, target } = options;
   requireWithin('dropPath', dropPath, 0, 1);
   if (regimes !== undefined && regimes.length !== depths.length) {
     throw new InputError(`${depths.length} stages to assemble, but ${regimes.length} regimes`);
@@ -66,8 +75,9 @@ export function assemble(
     throw new InputError(`${depths.length} stages to assemble, but the weights have ${sources.length}`);
   }
   const taken = new Set(sources.flatMap((source) => (source instanceof Stage ? weightTensors(source) : [])));
+  const plan = { depths, target, dropPath, ...(dropPathSchedule && { dropPathSchedule }) };
   const built = depths.map((_, index) => {
-    const stage = buildStage(blueprint, { depths, target, dropPath }, index, context);
+    const stage = buildStage(blueprint, plan, index, context);
     requireNew(stage, taken, `stage ${index}`);
     const given = weightsFrom(sources[index]);
     if (given) loadWeights(stage, withFresh(stage, given), `${given.source}, stage ${index}`);

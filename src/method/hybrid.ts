@@ -1,7 +1,7 @@
 import { InputError } from '../base/errors.js';
 import type { Divisible, Regime, StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
-import { assemble } from './assemble.js';
+import { type AssembleOptions, assemble } from './assemble.js';
 import { divide } from './divide.js';
 import { grow } from './grow.js';
 import type { ModuleInit } from './grow-plan.js';
@@ -55,7 +55,7 @@ export function hybrid(
   meta: StagedModel,
   index: number,
   context: InitContext,
-  options: { readonly dropPath?: number; readonly init?: ModuleInit } = {},
+  options: Pick<AssembleOptions, 'dropPath' | 'dropPathSchedule'> & { readonly init?: ModuleInit } = {},
 ): StagedModel {
   const { stages } = meta;
   const { init = 'fresh', ...others } = options;

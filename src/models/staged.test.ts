@@ -7,7 +7,15 @@ import { noGrad } from '../torch/autograd.js';
 import { fillNormal, zeros } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
-import { buildStage, dropPathRates, type Pass, type Regime, Stage, StagedModel } from './staged.js';
+import {
+  buildStage,
+  type DropPathSchedule,
+  dropPathRates,
+  type Pass,
+  type Regime,
+  Stage,
+  StagedModel,
+} from './staged.js';
 import { vit } from './vit/vit.js';
 
 interface Rates {
@@ -40,6 +48,21 @@ describe('drop-path rates', () => {
       }),
     );
   });
+});
+
+test('constant drop-path rates are the same in every block, as in DeiT-III, also in the first', () => {
+  expect(dropPathRates([1, 3, 2], 0.45, 'constant')).toEqual([[0.45], [0.45, 0.45, 0.45], [0.45, 0.45]]);
+  expect(dropPathRates([1], 0.2, 'constant')).toEqual([[0.2]]);
+  const depths = [1, 2];
+  const first = (dropPathSchedule: DropPathSchedule) => {
+    const stage = buildStage(vit(TINY), { depths, dropPath: 0.5, dropPathSchedule }, 0, context);
+    const of = (pass: Pass) => scope(() => [...noGrad(() => stage.forward(images, pass)).toFloat32Array()]);
+    return { evaluated: of(evalPass), trained: of(training('drop')) };
+  };
+  const { evaluated, trained } = first('linear');
+  expect(trained).toEqual(evaluated);
+  const constant = first('constant');
+  expect(constant.trained).not.toEqual(constant.evaluated);
 });
 
 const generator = new Generator().seed(['staged']);

@@ -246,14 +246,19 @@ export class StagedModel extends Layer {
   }
 }
 
+/** Drop-path rates over the blocks of a model. `linear`: rising from 0 at the first block. `constant`: the same everywhere. */
+export type DropPathSchedule = 'linear' | 'constant';
+
 /** Settings for building a stage. */
 export interface StagePlan {
   /** Number of blocks in each stage of the model that is built: the target, its meta model or a hybrid. */
   readonly depths: readonly number[];
   /** Number of blocks in each target module. Default: see `targetOf`. */
   readonly target?: readonly number[] | undefined;
-  /** Drop-path rate of the last block. Rates rise linearly from 0 over the blocks of the model that is built. Default 0. */
+  /** Drop-path rate of the last block. Default 0. */
   readonly dropPath?: number;
+  /** The rates of the other blocks of the model that is built. Default linear. */
+  readonly dropPathSchedule?: DropPathSchedule;
 }
 
 /** Builds stage `index` of a model. */
@@ -263,8 +268,8 @@ export function buildStage(
   index: number,
   context: InitContext,
 ): Stage {
-  const { depths, dropPath = 0 } = plan;
-  const rates = dropPathRates(depths, dropPath)[index];
+  const { depths, dropPath = 0, dropPathSchedule = 'linear' } = plan;
+  const rates = dropPathRates(depths, dropPath, dropPathSchedule)[index];
   const spans = blockSpans(depths, plan.target ?? targetOf(blueprint.depth, depths))[index];
   const isLastStage = index === depths.length - 1;
   return new Stage({
@@ -304,8 +309,16 @@ export function blockSpans(depths: readonly number[], target: readonly number[])
   });
 }
 
-/** For each stage and block: float32 linspace(0, rate, number of blocks), as the official code computes it. */
-export function dropPathRates(depths: readonly number[], rate: number): number[][] {
+/**
+ * The drop-path rate of each stage and block. Linear: float32 linspace(0, rate, number of blocks), as the official code
+ * computes it. Constant: as in DeiT-III.
+ */
+export function dropPathRates(
+  depths: readonly number[],
+  rate: number,
+  schedule: DropPathSchedule = 'linear',
+): number[][] {
+  if (schedule === 'constant') return depths.map((depth) => new Array<number>(depth).fill(rate));
   const total = depths.reduce((a, b) => a + b, 0);
   const step = total > 1 ? Math.fround(Math.fround(rate) / (total - 1)) : 0;
   // torch.linspace counts from the nearer end, which keeps both ends exact.

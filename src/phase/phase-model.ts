@@ -88,6 +88,7 @@ export function phaseModel(
   return assemble(phase.blueprint, phase.depths, stages, contextOf(phase, device), {
     regimes: phase.regimes,
     dropPath: phase.settings.drop_path,
+    dropPathSchedule: phase.settings.drop_path_schedule,
     target: phase.target,
   });
 }

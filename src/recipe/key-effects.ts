@@ -19,6 +19,7 @@ const TRAINING: Effects = {
   label_smoothing: 'result',
   clip_grad: 'result',
   drop_path: 'result',
+  drop_path_schedule: 'result',
   precision: 'result',
   // The recomputed activations are the same.
   activation_checkpointing: 'none',

@@ -14,6 +14,7 @@ const DEFAULTS: TrainingSettings = {
   label_smoothing: 0.1,
   clip_grad: null,
   drop_path: 0.1,
+  drop_path_schedule: 'linear',
   precision: 'float32',
   activation_checkpointing: false,
   ema: null,

@@ -146,13 +146,18 @@ function requireLosses(phases: readonly Phase[], source: string): void {
   }
 }
 
-/** Drop-path rates rise over the depth of a hybrid, so hybrids of different depths have different rates in the shared prefix. */
+/**
+ * Linear drop-path rates rise over the depth of a hybrid, so hybrids of different depths have different rates in the shared
+ * prefix.
+ */
 function requireSharable(phases: readonly Phase[], source: string): void {
   const modules = phases.filter(({ isShareable }) => isShareable);
   const depthOf = ({ depths }: Phase) => depths.reduce((a, b) => a + b, 0);
   if (new Set(modules.map(depthOf)).size <= 1) return;
-  if (modules.every(({ settings }) => settings.drop_path === 0)) return;
+  const isEqual = ({ settings }: Phase) =>
+    settings.drop_path === 0 || settings.drop_path_schedule === 'constant';
+  if (modules.every(isEqual)) return;
   throw new InputError(`${source}: incubation.together: modules of other depths have other drop-path rates`, {
-    hint: 'choose modules of one depth, or phases.MT.drop_path: 0',
+    hint: 'choose modules of one depth, phases.MT.drop_path: 0, or phases.MT.drop_path_schedule: constant',
   });
 }

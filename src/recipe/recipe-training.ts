@@ -85,9 +85,12 @@ export const settings = z.strictObject({
   clip_grad: positive
     .nullable()
     .describe('Maximum global norm of the gradients. Default null: no clipping; in FT 1.'),
-  drop_path: rate.describe(
-    'Drop-path rate of the last block; increases linearly from 0 at the first. Default 0.1, in PT 0.',
-  ),
+  drop_path: rate.describe('Drop-path rate of the last block. Default 0.1, in PT 0.'),
+  drop_path_schedule: z
+    .enum(['linear', 'constant'])
+    .describe(
+      'Drop-path rates over the blocks. linear, the default: rising from 0 at the first. constant: as in DeiT-III.',
+    ),
   precision: z
     .enum(['float32', 'bfloat16'])
     .describe('bfloat16: autocast, weights stay float32. Default float32.'),

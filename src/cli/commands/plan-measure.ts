@@ -41,7 +41,12 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
   const stages = phase.depths.map(() => null);
   const { regimes } = phase;
   const context = { device, dtype: 'F32', generator } as const;
-  const options = { regimes, dropPath: settings.drop_path, target: phase.target };
+  const options = {
+    regimes,
+    dropPath: settings.drop_path,
+    dropPathSchedule: settings.drop_path_schedule,
+    target: phase.target,
+  };
   const model = assemble(phase.blueprint, phase.depths, stages, context, options);
   const milliseconds: number[] = [];
   const updates: number[] = [];
