@@ -5,7 +5,7 @@ import type { PassedOver } from '../data/passed-over.js';
 import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { isSelf, liveHolder } from '../files/folder-lock.js';
-import { openImages, trainImagesOf } from '../phase/images/images.js';
+import { heldOutLine, openImages, trainImagesOf } from '../phase/images/images.js';
 import {
   type CheckedImages,
   checkedImages,
@@ -55,7 +55,8 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   const phases = compile(recipe);
   const checked =
     isChangedRecipe(runDir, recipe) || !isDone(phases, runDir) ? checkImages(phases, runDir, options) : [];
-  const { train, passedOver } = checked[0]?.images ?? openImages(recipe);
+  const images = checked[0]?.images ?? openImages(recipe);
+  const { train, passedOver } = images;
   const planned = imagesPlannedFor(runDir);
   const plan = planOf(phases, train.length, planned);
   // Check again: reading many images takes time, and another process may have begun.
@@ -76,7 +77,8 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
     writeJsonAtomic(folder.plan, plan);
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
-  for (const line of notes) options.note?.(line);
+  const split = heldOutLine(recipe.data, images);
+  for (const line of [...(split === undefined ? [] : [split]), ...notes]) options.note?.(line);
   return { recipe, runDir, plan, passedOver };
 }
 

@@ -194,7 +194,7 @@ export function save(
     mean: pixels.mean,
     std: pixels.std,
     eval_crop: pixels.eval_crop,
-    data: parts.data,
+    data: { ...parts.data, split: pixels.split },
     classes: images.train.isUnnamed ? undefined : images.train.classes,
     threads: device === 'cpu' ? engineInfo().threads : undefined,
     exif: pixels.exif,

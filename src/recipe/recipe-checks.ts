@@ -32,6 +32,11 @@ export function checkTogether(recipe: Recipe, source: string): void {
       { hint: `set model.classes to ${data.classes.length}, or list ${model.classes} names` },
     );
   }
+  if (data.split !== undefined && data.eval_split === 'test') {
+    throw new InputError(`${source}: data.split and data.eval_split: test: only one of them can be given`, {
+      hint: 'data.split evaluates on held-out training images; data.eval_split: test on the test part of the data set',
+    });
+  }
   if (start.meta !== undefined && start.model !== undefined) {
     throw new InputError(`${source}: start.meta and start.model: only one of them can be given`, {
       hint: 'meta incubates modules in that meta model; model fine-tunes that model',

@@ -69,6 +69,15 @@ export const dataSection = z
         'Which part of a folder or of shards is evaluated on. test is read only where it is asked for.',
       )
       .default('val'),
+    split: z
+      .strictObject({
+        val: z
+          .union([z.number().gt(0).lt(1), count])
+          .describe('Share (below 1) or number of the training images to hold out.'),
+        seed: z.int().min(0).describe('Selects other images; independent of the seed of the run.').default(0),
+      })
+      .describe('Hold out training images of each class for evaluation, instead of a validation part.')
+      .optional(),
     fraction: z
       .number()
       .gt(0)

@@ -37,7 +37,11 @@ interface Scores extends Scored {
 /** The fields of a recipe that the card shows. */
 export interface CardRecipe {
   readonly name: string;
-  readonly data: { readonly format: string; readonly fraction?: number | undefined };
+  readonly data: {
+    readonly format: string;
+    readonly fraction?: number | undefined;
+    readonly split?: { readonly val: number } | undefined;
+  };
   /** Decides, with `start`, which method the card describes (see `wayOf`). */
   readonly incubation?: unknown;
   readonly start?: unknown;
@@ -82,7 +86,7 @@ function metadataOf({ recipe, family, layout, scores, config }: ModelCard): obje
           results: [
             {
               task: { type: 'image-classification', name: 'Image Classification' },
-              dataset: { ...about, split: 'validation' },
+              dataset: { ...about, split: recipe.data.split ? 'train (held out)' : 'validation' },
               metrics: [
                 ...shown.map((each) =>
                   metric('accuracy', `${each.title}, ${each.unit}`, scoreOf(scores, each)),

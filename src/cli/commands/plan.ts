@@ -1,4 +1,4 @@
-import { imagesLeft, openImages, trainImageCount, trainImagesOf } from '../../phase/images/images.js';
+import { heldOutLine, imagesLeft, imagesOfPlan, trainImagesOf } from '../../phase/images/images.js';
 import type { CostRatios } from '../../plan/cost-variants.js';
 import { checkedPlan } from '../../plan/enough-images.js';
 import type { PhasePlan, RunPlan, TrainImages } from '../../plan/plan.js';
@@ -33,7 +33,7 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: prints what a recipe will train, and its cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
-  const { recipe, trainImages } = await imagesOfPlan(written, options.images);
+  const { recipe, trainImages } = await plannedRecipe(written, options.images);
   const phases = compile(recipe);
   const run = checkedPlan(phases, trainImages);
   const stepSeconds = await stepSecondsOf(recipe, phases, run, options);
@@ -57,26 +57,26 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
  * The recipe, completed from its start weights as in `run`, and the number of its training images. A plan downloads no
  * weights from the hub: what only they say is not checked, and a note says so.
  */
-async function imagesOfPlan(
-  { recipe, ...written }: WrittenRecipe,
+async function plannedRecipe(
+  written: WrittenRecipe,
   images: number | undefined,
 ): Promise<{ recipe: Recipe; trainImages: TrainImages }> {
-  if (images !== undefined) return { recipe, trainImages: imagesLeft(recipe, images) };
-  const remote = remoteWeights(recipe);
-  if (remote.length === 0) {
-    const { startedRecipe } = await import('./start.js');
-    const started = await startedRecipe({ ...written, recipe }, defaultFolder(recipe));
-    return {
-      recipe: started,
-      trainImages: trainImagesOf(compile(started)[0], openImages(started).train.length),
-    };
-  }
-  note(`not checked: ${remote.join(', ')} (not downloaded yet; run downloads and checks it)`);
-  const isHeadUnknown = [recipe.start.model, recipe.start.meta].some((name) => remote.includes(name ?? ''));
-  return {
-    recipe,
-    trainImages: trainImagesOf(compile(recipe)[0], trainImageCount(recipe, { isHeadUnknown })),
-  };
+  const { recipe: given } = written;
+  if (images !== undefined) return { recipe: given, trainImages: imagesLeft(given, images) };
+  const remote = remoteWeights(given);
+  if (remote.length > 0)
+    note(`not checked: ${remote.join(', ')} (not downloaded yet; run downloads and checks it)`);
+  const isHeadUnknown = [given.start.model, given.start.meta].some((name) => remote.includes(name ?? ''));
+  const recipe = remote.length > 0 ? given : await startedRecipeOf(written);
+  const found = imagesOfPlan(recipe, { isHeadUnknown });
+  const line = heldOutLine(recipe.data, found);
+  if (line !== undefined) note(line);
+  return { recipe, trainImages: trainImagesOf(compile(recipe)[0], found.train.length) };
+}
+
+async function startedRecipeOf(written: WrittenRecipe): Promise<Recipe> {
+  const { startedRecipe } = await import('./start.js');
+  return startedRecipe(written, defaultFolder(written.recipe));
 }
 
 /** The recipe's weights that are on the hub and not in the cache. */

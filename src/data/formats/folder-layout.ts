@@ -131,12 +131,19 @@ function withoutPart(root: string, { parts }: FolderLayout, split: Split): Input
       ? 'it has no splits'
       : `it has ${Object.keys(parts).join(' and ')}${parts.test === undefined ? '' : '; test is read only if requested'}`;
   return new InputError(`${shownName(root)} has no folder named ${namesOfSplit(split)}: ${has}`, {
-    hint:
-      split === 'val'
-        ? 'Add val/<class>/*, name the folder that directly contains the images, or choose --split train or --split test.'
-        : `Add ${split}/<class>/*, or name the folder that directly contains the images.`,
+    hint: [hintFor(split), parts === undefined || split === 'val' ? HOLD_OUT : ''].join(' ').trim(),
   });
 }
+
+function hintFor(split: Split): string {
+  const name = 'name the folder that directly contains the images';
+  return split === 'val'
+    ? `Add val/<class>/*, ${name}, or choose --split train or --split test.`
+    : `Add ${split}/<class>/*, or ${name}.`;
+}
+
+const HOLD_OUT =
+  'A recipe can instead take validation images out of the training images: `data.split: { val: 0.1 }`.';
 
 function requireFolder(root: string): void {
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory()) return;

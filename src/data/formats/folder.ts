@@ -112,6 +112,28 @@ export function imageFolders(
 }
 
 /**
+ * The training images of a folder from which the validation images are taken: those of its part `train`, or all images if it
+ * is not divided.
+ *
+ * @returns `unread`: the folders of its other parts
+ * @throws InputError as `imageFolder` and `folderLayout`, and if the folder is divided but has no part `train`.
+ */
+export function trainFolder(
+  root: string,
+  known: KnownClasses = {},
+): { train: Dataset; unread: string | undefined } {
+  const layout = folderLayout(root);
+  if (layout.parts === undefined) return { train: imageFolder(root, known), unread: undefined };
+  const train = imageFolder(folderOfSplit(root, layout, 'train'), known);
+  const { val, test } = layout.parts;
+  const unread = [val, test].flatMap((path) => (path === undefined ? [] : shownName(path)));
+  return {
+    train: { ...train, passedOver: joinedPassedOver([train.passedOver, layout.passedOver]) },
+    unread: unread.length === 0 ? undefined : unread.join(' and '),
+  };
+}
+
+/**
  * The images to evaluate a model on: those of a part of `dir`, or of `dir` itself if it is not divided.
  *
  * @param classes the names of the model's classes, by label; some may have no images. If absent, each class must have a folder.

@@ -66,7 +66,8 @@ function hintFor(split: SplitChoice, packed: readonly string[]): string {
   if (packed.length > 0)
     return `Decompress ${packed[0]} with gunzip: images are read directly from uncompressed tar files.`;
   const rename = `Name them ${split}-000000.tar and so on`;
-  return split === 'val' ? `${rename}, or choose --split train or --split test.` : `${rename}.`;
+  if (split !== 'val') return `${rename}.`;
+  return `${rename}, or choose --split train or --split test. A recipe can instead take validation images out of the training images: \`data.split: { val: 0.1 }\`.`;
 }
 
 const isTar = (name: string) => /\.tar$/i.test(name);

@@ -70,7 +70,7 @@ export interface Subset extends Dataset {
  */
 export function subset(dataset: Dataset, limit?: number): Dataset {
   if (limit === undefined || limit >= dataset.length) return dataset;
-  return pick(dataset, balancedFirst(dataset, limit));
+  return picked(dataset, balancedFirst(dataset, limit));
 }
 
 /**
@@ -85,15 +85,16 @@ export function classSubset(dataset: Dataset, fraction: number, seed: number): S
       hint: 'It must be above 0 and at most 1.',
     });
   }
-  const chosen = byClass(dataset).flatMap((indices, label) => {
+  const chosen = indicesByClass(dataset).flatMap((indices, label) => {
     const count = Math.min(Math.max(Math.round(fraction * indices.length), 1), indices.length);
     const order = permutation(indices.length, [seed, 'fraction', label]);
     return Array.from(order.subarray(0, count), (place) => indices[place]);
   });
-  return pick(dataset, Int32Array.from(chosen).sort());
+  return picked(dataset, Int32Array.from(chosen).sort());
 }
 
-function pick(dataset: Dataset, indices: Int32Array): Subset {
+/** The images `indices` of a data set. */
+export function picked(dataset: Dataset, indices: Int32Array): Subset {
   return {
     indices,
     length: indices.length,
@@ -107,7 +108,7 @@ function pick(dataset: Dataset, indices: Int32Array): Subset {
 
 /** Takes the first image of each class, then the second of each, and so on. */
 function balancedFirst(dataset: Dataset, limit: number): Int32Array {
-  const classes = byClass(dataset);
+  const classes = indicesByClass(dataset);
   const chosen: number[] = [];
   for (let rank = 0; chosen.length < limit; rank++) {
     for (const indices of classes) if (rank < indices.length) chosen.push(indices[rank]);
@@ -115,7 +116,8 @@ function balancedFirst(dataset: Dataset, limit: number): Int32Array {
   return Int32Array.from(chosen.slice(0, limit)).sort();
 }
 
-function byClass(dataset: Dataset): number[][] {
+/** The indices of the images of each class, by label. */
+export function indicesByClass(dataset: Dataset): number[][] {
   const indices = dataset.classes.map((): number[] => []);
   for (let i = 0; i < dataset.length; i++) indices[dataset.label(i)].push(i);
   return indices;

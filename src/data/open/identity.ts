@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pathOf } from '../../files/file-names.js';
 import { type Dataset, isEncoded } from '../dataset.js';
-import type { DataFormat } from '../formats/formats.js';
+import { type DataPlace, imageNames } from './image-names.js';
 import type { DatasetPair } from './open-dataset.js';
 
 /** The split for training and the split for evaluation. */
-export type Part = keyof DatasetPair;
+export type Part = 'train' | 'val';
 
 /** Identifies a split of a data set. */
 export interface SplitIdentity {
@@ -29,12 +28,6 @@ export interface DataIdentity {
   readonly val: SplitIdentity;
   /** SHA-256 of the class names and of the digests of both splits. */
   readonly digest: string;
-}
-
-/** Where a data set is stored. It determines the prefix of the images' names, which is not part of the identity. */
-export interface DataPlace {
-  readonly format: DataFormat;
-  readonly path: string | undefined;
 }
 
 export function dataIdentity({ train, val }: DatasetPair, place: DataPlace): DataIdentity {
@@ -86,39 +79,13 @@ interface Listed {
 }
 
 function* listed(dataset: Dataset, place: DataPlace): Generator<Listed> {
-  const start = nameStart(dataset, place);
+  const nameOf = imageNames(dataset, place);
   const classes = dataset.classes.map((name) => field(name));
   for (let i = 0; i < dataset.length; i++) {
     const label = dataset.label(i);
     const bytes = storedBytes(dataset, i);
-    const name = start === undefined ? `image ${i}` : dataset.describe(i).slice(start);
-    yield { label, bytes, line: `${bytes}\t${classes[label]}\t${field(name)}\n` };
+    yield { label, bytes, line: `${bytes}\t${classes[label]}\t${field(nameOf(i))}\n` };
   }
-}
-
-/** Start of the part of an image's name that does not change if the data set is moved. */
-function nameStart(dataset: Dataset, { format, path }: DataPlace): number | undefined {
-  if (dataset.length === 0 || !isEncoded(dataset.source(0))) return undefined;
-  const first = dataset.describe(0);
-  const root = path === undefined ? '' : join(path, '/');
-  const start = root === './' ? 0 : root.length;
-  if (root !== './' && !first.startsWith(root)) return commonFolder(dataset);
-  // Skips the folder of the split, so that val, valid and validation are equivalent.
-  return format === 'folder' ? first.indexOf('/', start) + 1 : start;
-}
-
-/** Length of the path that all images have in common, up to its last slash. */
-export function commonFolder(dataset: Dataset): number {
-  if (dataset.length === 0) return 0;
-  const first = dataset.describe(0);
-  let common = first.lastIndexOf('/') + 1;
-  for (let i = 1; i < dataset.length && common > 0; i++) {
-    const name = dataset.describe(i);
-    while (common > 0 && !name.startsWith(first.slice(0, common))) {
-      common = first.lastIndexOf('/', common - 2) + 1;
-    }
-  }
-  return common;
 }
 
 /** Stored size of an image; 0 if its file is missing. */

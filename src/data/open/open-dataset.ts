@@ -3,17 +3,19 @@ import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { absent } from '../../files/file-names.js';
 import { cacheRoot } from '../../files/home.js';
+import { listed } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
 import { cifar, cifarFolder } from '../formats/cifar.js';
-import { evalImages, folderClasses, imageFolders } from '../formats/folder.js';
+import { evalImages, folderClasses, imageFolders, trainFolder } from '../formats/folder.js';
 import { holdsClasses } from '../formats/folder-layout.js';
 import type { Category, DataFormat } from '../formats/formats.js';
 import { fashionMnist } from '../formats/idx.js';
 import { inaturalist } from '../formats/inaturalist.js';
-import { holdsShards } from '../formats/shard-files.js';
+import { holdsShards, shardLayout } from '../formats/shard-files.js';
 import { shards } from '../formats/shards.js';
 import { type ModelClasses, type ModelImages, withModelLabels } from '../model-labels.js';
 import type { SplitChoice } from '../splits.js';
+import { type HoldOut, holdOut } from './hold-out.js';
 
 export interface OpenDatasetOptions {
   readonly format: DataFormat;
@@ -31,12 +33,16 @@ export interface OpenDatasetOptions {
   readonly category?: Category | undefined;
   /** Part of a folder or of shards that is used for evaluation. Default: `val`. */
   readonly evalSplit?: 'val' | 'test' | undefined;
+  /** Takes the validation images out of the training images. The data set's own validation images are then not read. */
+  readonly split?: HoldOut | undefined;
 }
 
 /** Both parts of a data set. They have the same classes. */
 export interface DatasetPair {
   readonly train: Dataset;
   readonly val: Dataset;
+  /** The data set's own evaluation images that are not read because `val` was taken out of the training images. */
+  readonly unread?: string | undefined;
 }
 
 /**
@@ -68,10 +74,10 @@ function pairOfClasses(
   const modelClasses = classes.length;
   const pair = openPair(folder, { ...options, modelClasses: undefined });
   if (pair.train.isUnnamed) {
-    const { train, val } = openPair(folder, { ...options, modelClasses });
+    const { train, val, unread } = openPair(folder, { ...options, modelClasses });
     requireClasses(train, folder, modelClasses);
     const named = (dataset: Dataset) => ({ ...dataset, classes, isUnnamed: false });
-    return { train: named(train), val: named(val) };
+    return { train: named(train), val: named(val), unread };
   }
   const model = {
     count: modelClasses,
@@ -82,28 +88,29 @@ function pairOfClasses(
   return {
     train: withModelLabels(pair.train, model, 'the training images').dataset,
     val: withModelLabels(pair.val, model, 'the validation images').dataset,
+    unread: pair.unread,
   };
 }
 
-function openPair(
-  folder: string,
-  {
-    format,
-    modelClasses,
-    classes,
-    from = 'the given list',
-    category,
-    evalSplit = 'val',
-  }: Omit<OpenDatasetOptions, 'path'>,
-): DatasetPair {
+type OpenPairOptions = Omit<OpenDatasetOptions, 'path'>;
+
+function openPair(folder: string, options: OpenPairOptions): DatasetPair {
+  const { split, format } = options;
+  if (split === undefined) return publishedPair(folder, options);
+  const { train, unread } = trainingImages(folder, options);
+  return { ...holdOut(train, split, { format, path: folder }), unread };
+}
+
+/** The parts into which the data set itself is divided. */
+function publishedPair(folder: string, options: OpenPairOptions): DatasetPair {
+  const { format, modelClasses, category, evalSplit = 'val' } = options;
   switch (format) {
     case 'fashion-mnist':
       return fashionMnist(folder);
     case 'folder':
       return imageFolders(folder, { modelClasses }, { evalSplit });
     case 'shards': {
-      const otherwise = classes && { names: classes, from };
-      const train = shards(folder, 'train', { modelClasses }, { otherwise });
+      const train = trainingShards(folder, 'train', options);
       const val = shards(folder, evalSplit, { classes: train.classes });
       return { train, val: { ...val, isUnnamed: train.isUnnamed } };
     }
@@ -114,6 +121,42 @@ function openPair(
     case 'inaturalist-2019':
       return inaturalist(folder, { year: yearOf(format), category });
   }
+}
+
+/** The training images only, and the name of the data set's own evaluation images, which are not opened. */
+function trainingImages(folder: string, options: OpenPairOptions): Pick<DatasetPair, 'train' | 'unread'> {
+  const { format, modelClasses, category } = options;
+  switch (format) {
+    case 'fashion-mnist':
+      return { train: fashionMnist(folder).train, unread: 'the test images' };
+    case 'folder':
+      return trainFolder(folder, { modelClasses });
+    case 'shards': {
+      const { parts } = shardLayout(folder);
+      const isDivided = Object.keys(parts).length > 0;
+      const unread = [...(parts.val ?? []), ...(parts.test ?? [])];
+      return {
+        train: trainingShards(folder, isDivided ? 'train' : 'all', options),
+        unread: unread.length === 0 ? undefined : listed(unread, 3),
+      };
+    }
+    case 'cifar-10':
+    case 'cifar-100':
+      return { train: cifar(folder, format, 'train'), unread: 'the test images' };
+    case 'inaturalist-2018':
+    case 'inaturalist-2019': {
+      const year = yearOf(format);
+      return { train: inaturalist(folder, { year, category }).train, unread: `val${year}.json` };
+    }
+  }
+}
+
+function trainingShards(
+  folder: string,
+  part: 'train' | 'all',
+  { modelClasses, classes, from = 'the given list' }: OpenPairOptions,
+): Dataset {
+  return shards(folder, part, { modelClasses }, { otherwise: classes && { names: classes, from } });
 }
 
 export interface OpenEvalOptions {

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { type Dataset, decodedAs } from '../../data/dataset.js';
 import type { TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
-import type { DataPlace } from '../../data/open/identity.js';
+import { heldOutCount } from '../../data/open/hold-out.js';
+import type { DataPlace } from '../../data/open/image-names.js';
 import { type DatasetPair, openDataset } from '../../data/open/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../../data/passed-over.js';
 import { deitTransform } from '../../data/transforms/deit-transform.js';
@@ -63,17 +64,17 @@ export function openAnyClasses({ data }: Pick<Phase, 'data'>): DatasetPair {
 }
 
 /**
- * Number of training images that are used, for a plan. `isHeadUnknown`: the kept head has not been downloaded, so the
- * images may have fewer classes than the model, as in a run.
+ * The images of a plan. `isHeadUnknown`: the kept head has not been downloaded, so the images may have fewer classes than the
+ * model, as in a run.
  * @throws InputError if the images are missing or do not fit the settings
  */
-export function trainImageCount(
+export function imagesOfPlan(
   settings: ImageSettings,
   { isHeadUnknown }: { readonly isHeadUnknown: boolean },
-): number {
+): Images {
   const whole = isHeadUnknown && keptHeadOf(settings) !== undefined ? openAnyClasses(settings) : undefined;
   const isSubset = whole !== undefined && whole.train.classes.length < settings.model.classes;
-  return (isSubset ? imagesOf(settings, whole) : openImages(settings)).train.length;
+  return isSubset ? imagesOf(settings, whole) : openImages(settings);
 }
 
 /** The weights whose head a run keeps, as named in messages. */
@@ -84,7 +85,7 @@ export function keptHeadOf({ start }: Pick<Phase, 'start'>): string | undefined 
 }
 
 function optionsOf({ data }: Pick<Phase, 'data'>) {
-  return { ...placeOf({ data }), category: data.category, evalSplit: data.eval_split };
+  return { ...placeOf({ data }), category: data.category, evalSplit: data.eval_split, split: data.split };
 }
 
 /** Applies the subsets and transforms of a phase to a data set. */
@@ -104,6 +105,20 @@ export function imagesOf(settings: ImageSettings, whole: DatasetPair): Images {
 /** Where images are stored. */
 export function placeOf({ data: { format, path } }: Pick<Phase, 'data'>): DataPlace {
   return { format, path: path ?? DEFAULT_PATHS[format]?.() };
+}
+
+/** One line about the images that `data.split` holds out; undefined if there is no split. */
+export function heldOutLine(
+  { split }: Pick<Phase['data'], 'split'>,
+  { whole: { train, val, unread } }: Pick<Images, 'whole'>,
+): string | undefined {
+  if (split === undefined) return undefined;
+  const [held, all] = [val.length, train.length + val.length].map((count) => count.toLocaleString('en-US'));
+  const withImages = new Set(Array.from({ length: val.length }, (_, i) => val.label(i))).size;
+  const classes = val.classes.length;
+  const partial = withImages < classes ? `; they are of ${withImages} of the ${classes} classes` : '';
+  const own = unread === undefined ? '' : `; ${unread} not read`;
+  return `data.split: ${held} of ${all} training images are held out for evaluation (seed ${split.seed})${partial}${own}`;
 }
 
 /** The image settings of each phase of a run. */
@@ -129,12 +144,16 @@ export function trainImagesOf(run: RunImageSettings, most: number): (name: Phase
   };
 }
 
-/** How many of `images` training images are used. The real number may be higher: every class keeps at least one. */
+/**
+ * How many of `images` training images are used, after those that are held out for evaluation. The real number may be higher:
+ * every class keeps at least one.
+ */
 export function imagesLeft(
-  { data: { fraction, train_images } }: Pick<Phase, 'data'>,
+  { data: { fraction, train_images, split } }: Pick<Phase, 'data'>,
   images: number,
 ): number {
-  const share = Math.max(1, Math.round(fraction * images));
+  const heldOut = split === undefined ? 0 : heldOutCount(split, images);
+  const share = Math.max(1, Math.round(fraction * (images - heldOut)));
   return train_images === undefined ? share : Math.min(share, train_images);
 }
 
