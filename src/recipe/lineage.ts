@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
-import { storedBytes } from '../data/open/identity.js';
-import { commonFolder } from '../data/open/image-names.js';
+import { commonFolder, storedBytes } from '../data/open/identity.js';
 import { effectOf } from './key-effects.js';
 import type { Phase } from './phase.js';
 

@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import type { Batch, Dataset } from '../dataset.js';
+import { type Batch, type Dataset, labelOf, sourceOf } from '../dataset.js';
 import { createCanvas } from '../transforms/canvas.js';
 import {
   type Failure,
@@ -10,7 +10,6 @@ import {
   type Slot,
 } from '../transforms/fill.js';
 import type { ImageSize } from '../transforms/transform.js';
-import { labelOf, sourceOf } from './checked-sample.js';
 
 export type { Batch } from '../dataset.js';
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { InputError } from '../../base/errors.js';
 import type { Dataset } from '../dataset.js';
 import { indicesByClass, picked } from '../loader/sampler.js';
-import { type DataPlace, imageNames } from './image-names.js';
+import { type DataPlace, imageNames } from './identity.js';
 
 /** Which training images are held out for evaluation. */
 export interface HoldOut {

@@ -1,9 +1,9 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Dataset } from '../dataset.js';
+import type { DataPlace } from './identity.js';
 import { dataIdentity, imageList } from './identity.js';
 import { dataDifference, type KnownData } from './identity-difference.js';
-import type { DataPlace } from './image-names.js';
 
 /** Pixels in memory, as IDX files have them. */
 function pixels(labels: readonly number[], value = (i: number) => i): Dataset {

@@ -3,7 +3,7 @@ import { type Dataset, decodedAs } from '../../data/dataset.js';
 import type { TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
 import { heldOutCount } from '../../data/open/hold-out.js';
-import type { DataPlace } from '../../data/open/image-names.js';
+import type { DataPlace } from '../../data/open/identity.js';
 import { type DatasetPair, openDataset } from '../../data/open/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../../data/passed-over.js';
 import { deitTransform } from '../../data/transforms/deit-transform.js';
