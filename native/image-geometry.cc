@@ -103,6 +103,26 @@ Pixels crop(const Pixels& pixels, const Box& box) {
   return out;
 }
 
+Pixels crop_reflected(const Pixels& pixels, const Box& box) {
+  const auto reflected = [](int64_t at, int64_t size) {
+    const int64_t period = std::max<int64_t>(2 * (size - 1), 1);
+    const int64_t within = (at % period + period) % period;
+    return std::min(within, period - within) % size;
+  };
+  const int channels = pixels.channels;
+  Pixels out = make_pixels(box.width, box.height, channels);
+  std::vector<int64_t> columns(box.width);
+  for (int x = 0; x < box.width; x++) columns[x] = reflected(int64_t{box.left} + x, pixels.width) * channels;
+  uint8_t* to = out.data.data();
+  for (int y = 0; y < box.height; y++) {
+    const uint8_t* row = pixels.data.data() + reflected(int64_t{box.top} + y, pixels.height) * pixels.width * channels;
+    for (const int64_t column : columns) {
+      for (int c = 0; c < channels; c++) *to++ = row[column + c];
+    }
+  }
+  return out;
+}
+
 void flip(Pixels& pixels) {
   const auto mirror = pixels.channels == 3 ? INCUBATION_FASTEST(mirror_rgb) : mirror_grey;
   const size_t length = size_t(pixels.width) * pixels.channels;

@@ -20,7 +20,7 @@ struct Kind {
 constexpr Kind KINDS[] = {
   {"crop", 4}, {"resize", 7}, {"flip", 0}, {"affine", 9}, {"autocontrast", 0}, {"equalize", 0}, {"invert", 0},
   {"posterize", 1}, {"solarize", 1}, {"solarizeAdd", 2}, {"color", 1}, {"contrast", 1}, {"brightness", 1}, {"sharpness", 1},
-  {"orient", 1},
+  {"orient", 1}, {"cropReflected", 4}, {"gaussianBlur", 1},
 };
 
 constexpr int64_t MOST_BYTES = std::numeric_limits<int32_t>::max();
@@ -63,6 +63,12 @@ struct Step {
 
   float factor() const {
     if (std::fabs(operands[0]) > std::numeric_limits<float>::max()) refuse(0);
+    return static_cast<float>(operands[0]);
+  }
+
+  // Of a blur. The window of a larger one would not fit into 32 bits.
+  float sigma() const {
+    if (!(operands[0] >= 0 && operands[0] <= 1000)) refuse(0);
     return static_cast<float>(operands[0]);
   }
 
@@ -194,6 +200,8 @@ Pixels done(Pixels pixels, const Step& step) {
     case Opcode::brightness: brightness(pixels, step.factor()); break;
     case Opcode::sharpness: sharpness(pixels, step.factor()); break;
     case Opcode::orient: return oriented(pixels, step.whole(0, 1, 8));
+    case Opcode::crop_reflected: return crop_reflected(pixels, step.box());
+    case Opcode::gaussian_blur: gaussian_blur(pixels, step.sigma()); break;
   }
   return pixels;
 }

@@ -23,7 +23,7 @@ struct Pixels {
 
 enum class Opcode {
   crop, resize, flip, affine, autocontrast, equalize, invert, posterize, solarize, solarize_add,
-  color, contrast, brightness, sharpness, orient,
+  color, contrast, brightness, sharpness, orient, crop_reflected, gaussian_blur,
 };
 
 // What the first step reads of the image, where that is not all of it.

@@ -30,6 +30,8 @@ std::pair<int64_t, int64_t> read_by(const Span& span);
 Pixels resize(const Pixels& pixels, const Span& across, const Span& down);
 
 Pixels crop(const Pixels& pixels, const Box& box);
+// Beyond the edge the image is mirrored; the pixel at the edge does not repeat (numpy's pad with mode reflect).
+Pixels crop_reflected(const Pixels& pixels, const Box& box);
 void flip(Pixels& pixels);
 // Upright, by EXIF's orientation: 1 to 8.
 Pixels oriented(const Pixels& pixels, int orientation);
@@ -45,5 +47,6 @@ void color(Pixels& pixels, float factor);
 void contrast(Pixels& pixels, float factor);
 void brightness(Pixels& pixels, float factor);
 void sharpness(Pixels& pixels, float factor);
+void gaussian_blur(Pixels& pixels, float sigma);
 
 }  // namespace incubation::image

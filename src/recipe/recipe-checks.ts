@@ -65,6 +65,11 @@ export function checkTogether(recipe: Recipe, source: string): void {
     throw new InputError(`${source}: phases.modules.${index}: a module that imitates cannot distill`);
   }
   const { augment } = data;
+  if (augment !== 'none' && augment.three_augment && augment.auto !== null) {
+    throw new InputError(`${source}: data.augment: three_augment and auto cannot be combined`, {
+      hint: 'set data.augment.auto to null, or three_augment to false',
+    });
+  }
   const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
   for (const { name, settings } of all) {
     if (!mixes || settings.batch_size % 2 === 0) continue;

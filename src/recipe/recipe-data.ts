@@ -6,10 +6,16 @@ import { count, notNegative, path, positive, rate } from './recipe-values.js';
 const augment = z.union([
   z.literal('none'),
   z.strictObject({
+    crop: z
+      .enum(['default', 'simple'])
+      .describe(
+        'default: padded up to 32 px, random resized above. simple: shorter side resized, then padded by reflection (DeiT-III).',
+      )
+      .default('default'),
     crop_padding: z
       .int()
       .min(0)
-      .describe('Random crop after zero padding, pixels; for images up to 32 px.')
+      .describe('Padding of the random crop, pixels; for images up to 32 px, and for crop simple.')
       .default(4),
     crop_scale: z
       .tuple([positive, positive])
@@ -25,6 +31,10 @@ const augment = z.union([
       .nullable()
       .describe("RandAugment as timm writes it, e.g. rand-m9-mstd0.5-inc1 (DeiT's); null: none.")
       .default(null),
+    three_augment: z
+      .boolean()
+      .describe('3-Augment of DeiT-III: greyscale, solarisation or Gaussian blur; only without auto.')
+      .default(false),
     color_jitter: notNegative
       .describe('Strength of brightness, contrast and saturation; only without auto.')
       .default(0),

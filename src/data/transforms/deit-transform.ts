@@ -1,6 +1,8 @@
+import { InputError } from '../../base/errors.js';
 import { randAugment } from './auto-augment.js';
 import { parsePolicy } from './auto-augment-policy.js';
 import { colorJitter } from './color-jitter.js';
+import { simpleRandomCrop, threeAugment } from './three-augment.js';
 import {
   compose,
   horizontalFlip,
@@ -13,7 +15,12 @@ import {
 export interface DeitTransformOptions {
   /** Side of the result, in pixels. */
   readonly size: number;
-  /** Zero padding of the random crop, in pixels; for sizes up to 32. */
+  /**
+   * `default`: a random crop of the zero-padded image up to 32 pixels, a random resized crop above. `simple`: DeiT-III's simple
+   * random crop.
+   */
+  readonly crop: 'default' | 'simple';
+  /** Padding of the random crop up to 32 pixels, and of the simple random crop, in pixels. */
   readonly padding: number;
   /** Share of the area, and `ratio` width / height, of the random resized crop; for sizes above 32. */
   readonly scale: readonly [number, number];
@@ -22,6 +29,8 @@ export interface DeitTransformOptions {
   readonly flip: number;
   /** RandAugment policy, see `parsePolicy`; null for none. */
   readonly autoAugment: string | null;
+  /** DeiT-III's 3-Augment, instead of RandAugment. */
+  readonly threeAugment: boolean;
   /** Strength of the colour jitter, used only without auto-augment; 0 for none. */
   readonly colorJitter: number;
   /** Mean of each channel, in 0 ... 1; RandAugment's fill colour. */
@@ -33,9 +42,10 @@ export interface DeitTransformOptions {
 /**
  * The training transform of DeiT (Touvron et al. 2021), which Deep Incubation uses: random crop, flip, then RandAugment or,
  * without it, colour jitter. Up to 32 pixels, the crop is taken from the padded image; above 32, it is a random resized crop.
- * Defaults are DeiT's. Random erasing and mixing follow later, on the batch.
+ * Defaults are DeiT's. With `threeAugment`, that of DeiT-III: random crop, flip, one of three operations, colour jitter.
+ * Random erasing and mixing follow later, on the batch.
  *
- * @throws InputError if `autoAugment` is invalid; from the transform, if an image of up to 32 pixels is too small.
+ * @throws InputError if `autoAugment` is invalid, or given together with `threeAugment`; from the transform, if an image of up to 32 pixels is too small.
  *
  * @example
  * const { train: dataset, val } = openDataset({ format: 'folder', path: 'images' });
@@ -52,18 +62,28 @@ export function deitTransform(
 ): Transform {
   const {
     size,
+    crop = 'default',
     padding = 4,
     scale = [0.08, 1],
     ratio = [3 / 4, 4 / 3],
     flip = 0.5,
-    autoAugment = 'rand-m9-mstd0.5-inc1',
+    threeAugment: isThree = false,
+    autoAugment = isThree ? null : 'rand-m9-mstd0.5-inc1',
     colorJitter: strength = 0.4,
     mean = [0.485, 0.456, 0.406],
     fast = false,
   } = options;
+  if (isThree && autoAugment !== null) {
+    throw new InputError('3-Augment and RandAugment cannot be combined', {
+      hint: 'set autoAugment to null, or threeAugment to false',
+    });
+  }
+  const defaultCrop = () =>
+    size <= SMALL_IMAGE ? randomCrop(size, padding) : randomResizedCrop(size, scale, ratio, { fast });
   return compose(
-    size <= SMALL_IMAGE ? randomCrop(size, padding) : randomResizedCrop(size, scale, ratio, { fast }),
+    crop === 'simple' ? simpleRandomCrop(size, padding, { fast }) : defaultCrop(),
     horizontalFlip(flip),
+    ...(isThree ? [threeAugment()] : []),
     autoAugment === null ? colorJitter(strength) : randAugment(parsePolicy(autoAugment), mean),
   );
 }

@@ -5,8 +5,11 @@ import type { Box } from '../dataset.js';
  * (native/image-*.cc) runs operations on its own threads, with results byte for byte the same as Pillow's.
  */
 export type PixelStep =
-  /** Cuts out a box, which may extend over the edge; pixels outside the image are zero. */
-  | { readonly op: 'crop'; readonly box: Box }
+  /**
+   * Cuts out a box, which may extend over the edge. Pixels outside the image are zero; with cropReflected they mirror the
+   * image, without repeating the pixel at the edge (numpy's `pad` with mode reflect).
+   */
+  | { readonly op: 'crop' | 'cropReflected'; readonly box: Box }
   /**
    * Resizes a box, bicubic with antialiasing (Pillow's `resize`). `fast`: a JPEG may be decoded at a half, a quarter or an
    * eighth of its size if the result is still smaller; this differs slightly from Pillow.
@@ -30,6 +33,8 @@ export type PixelStep =
   | { readonly op: 'solarize'; readonly threshold: number }
   /** Adds to pixels below `threshold`, up to 255. */
   | { readonly op: 'solarizeAdd'; readonly add: number; readonly threshold: number }
+  /** Pillow's ImageFilter.GaussianBlur, 0 to 1000. */
+  | { readonly op: 'gaussianBlur'; readonly radius: number }
   /** Pillow's ImageEnhance. */
   | { readonly op: 'color' | 'contrast' | 'brightness' | 'sharpness'; readonly factor: number };
 
@@ -56,6 +61,8 @@ const OPCODES = [
   'brightness',
   'sharpness',
   'orient',
+  'cropReflected',
+  'gaussianBlur',
 ] as const satisfies readonly PixelStep['op'][];
 
 /** Encodes a program for the addon: opcode and operands of each step, in order. */
@@ -66,6 +73,7 @@ export function encodeProgram(program: PixelProgram): Float64Array {
 function operandsOf(step: PixelStep): readonly number[] {
   switch (step.op) {
     case 'crop':
+    case 'cropReflected':
       return numbersOf(step.box);
     case 'resize':
       return [...numbersOf(step.box), step.width, step.height, step.fast ? 1 : 0];
@@ -73,6 +81,8 @@ function operandsOf(step: PixelStep): readonly number[] {
       return [...step.matrix, ...step.fill];
     case 'orient':
       return [step.orientation];
+    case 'gaussianBlur':
+      return [step.radius];
     case 'posterize':
       return [step.bits];
     case 'solarize':

@@ -26,9 +26,9 @@ export function compose(...transforms: readonly Transform[]): Transform {
 
 /** The size of an image after a program, from its size before. */
 export function sizeAfter(size: ImageSize, program: PixelProgram): ImageSize {
-  const last = program.findLast((step) => step.op === 'crop' || step.op === 'resize');
+  const last = program.findLast((step) => 'box' in step);
   if (last === undefined) return size;
-  const { width, height } = last.op === 'crop' ? last.box : last;
+  const { width, height } = last.op === 'resize' ? last : last.box;
   return { ...size, width, height };
 }
 
@@ -146,7 +146,15 @@ function requireSize(size: number): FixedTransform {
 /** The addon's limit for the longer side, see native/image-program.cc. */
 const MOST_SIDE = 2 ** 20;
 
-function resizeShorter({ width, height }: ImageSize, shorter: number): PixelProgram {
+/**
+ * Resizes the shorter side of an image to `shorter` pixels, bicubic.
+ * @throws InputError if the longer side would have more than 2^20 pixels
+ */
+export function resizeShorter(
+  { width, height }: ImageSize,
+  shorter: number,
+  { fast = false }: { readonly fast?: boolean } = {},
+): PixelProgram {
   if (Math.min(width, height) === shorter) return [];
   const box = { left: 0, top: 0, width, height };
   const long = (side: number, other: number) => {
@@ -158,8 +166,8 @@ function resizeShorter({ width, height }: ImageSize, shorter: number): PixelProg
     );
   };
   return width <= height
-    ? [{ op: 'resize', box, width: shorter, height: long(height, width) }]
-    : [{ op: 'resize', box, width: long(width, height), height: shorter }];
+    ? [{ op: 'resize', box, width: shorter, height: long(height, width), ...(fast && { fast }) }]
+    : [{ op: 'resize', box, width: long(width, height), height: shorter, ...(fast && { fast }) }];
 }
 
 function centreCrop({ width, height }: ImageSize, size: number): PixelStep {

@@ -175,11 +175,13 @@ function augmentationOf({ data, model: { image_size: size } }: ImageSettings): A
   return {
     transform: deitTransform({
       size,
+      crop: augment.crop,
       padding: augment.crop_padding,
       scale: augment.crop_scale,
       ratio: augment.crop_ratio,
       flip: augment.flip,
       autoAugment: augment.auto,
+      threeAugment: augment.three_augment,
       colorJitter: augment.color_jitter,
       mean,
       fast: augment.fast_decode,
