@@ -7,7 +7,7 @@ import { slurmFolder } from './slurm/slurm-jobs.js';
 
 /** Deletes files that killed processes left anywhere in a run, including finished phases. The caller must hold the run. */
 export function removeRunLeftovers(runDir: string): void {
-  for (const folder of [runDir, runFolder(runDir).report, slurmFolder(runDir)]) {
+  for (const folder of [runDir, runFolder(runDir).report, runFolder(runDir).start, slurmFolder(runDir)]) {
     withFileErrors(folder, () => removeTemporary(folder));
   }
   for (const phase of phasesIn(runDir)) removePhaseLeftovers(runDir, phase);

@@ -5,6 +5,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import type { PhaseResult } from '../run/records.js';
 import { requireSameRecipe } from './run-recipe.js';
 import { givenWeights } from './start/given-weights.js';
+import { keepMissing } from './start/start-keep.js';
 
 export interface RecipePhaseRun extends Omit<PhaseRun, 'phase' | 'given'> {
   readonly recipe: Recipe;
@@ -28,6 +29,10 @@ export interface RecipePhaseRun extends Omit<PhaseRun, 'phase' | 'given'> {
  * console.log(steps, loss);
  */
 export async function runRecipePhase({ recipe, phase, ...run }: RecipePhaseRun): Promise<PhaseResult> {
-  if (run.group === undefined || run.group.rank === 0) requireSameRecipe(run.runDir, recipe);
-  return runPhase({ ...run, phase: phaseOf(recipe, phase), given: givenWeights });
+  const compiled = phaseOf(recipe, phase);
+  if (run.group === undefined || run.group.rank === 0) {
+    requireSameRecipe(run.runDir, recipe);
+    await keepMissing(compiled, run.runDir);
+  }
+  return runPhase({ ...run, phase: compiled, given: givenWeights });
 }

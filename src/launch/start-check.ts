@@ -11,12 +11,18 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
 import { recordedRecipe, withOwnTeachers } from './recorded-choices.js';
 import { assumedImages } from './start/assumed-images.js';
-import {
-  type CheckpointFile,
-  type CheckpointFileOptions,
-  readCheckpointFile,
-} from './start/checkpoint-file.js';
+import type { CheckpointFile, CheckpointFileOptions } from './start/checkpoint-file.js';
+import { startFacts, teacherFacts } from './start/copy-facts.js';
 import { recipeWithFacts } from './start/recipe-with-facts.js';
+import {
+  changeSinceCopy,
+  readGiven,
+  type Wanted,
+  wantedBy,
+  wantedStart,
+  wantedTeacher,
+} from './start/start-copy.js';
+import type { ReadWeights } from './start/start-copy-write.js';
 import { statedFacts } from './start/stated-facts.js';
 import { requireTeacher } from './start/teacher.js';
 import { startClasses } from './start-classes.js';
@@ -27,12 +33,14 @@ export interface StartedRecipe {
   readonly notes: readonly string[];
   /** Assumed values that neither the recipe nor the weights state. */
   readonly assumptions: readonly string[];
+  /** The weights, to be copied into the run with `keepWeights` once it is prepared; none if the run has its copies already. */
+  readonly weights: readonly ReadWeights[];
 }
 
 /**
  * Checks the weights that a recipe starts from or learns from, before hours are spent on earlier phases. If the recipe does
- * not state mean, standard deviation, crop, epsilon or pooling, the values that the weights state are used. A run that has
- * begun keeps its recorded values and reads no weights.
+ * not state mean, standard deviation, crop, epsilon or pooling, the values that the weights state are used. A run that has its own
+ * copy of the weights does not read the original. A run that has begun keeps its recorded values and reads no weights.
  * @throws InputError if weights are missing, not finite, or do not fit the recipe's model
  */
 export async function checkStart(
@@ -41,29 +49,35 @@ export async function checkStart(
   options: CheckpointFileOptions = {},
 ): Promise<StartedRecipe> {
   if (hasBegun(runDir)) {
-    return { recipe: recordedRecipe(written, runDir).recipe, notes: [], assumptions: [] };
+    const { recipe } = recordedRecipe(written, runDir);
+    return { recipe, notes: changedOriginals(compile(recipe), runDir), assumptions: [], weights: [] };
   }
-  const started = await withStart(written, options);
+  const started = await withStart(written, runDir, options);
   const recipe = checkedRecipe(withOwnTeachers(started.input), written.source);
-  const ofTeachers = await checkTeachers(compile(recipe), options);
+  const phases = compile(recipe);
+  const ofTeachers = await checkTeachers(phases, runDir, options);
   return {
     recipe,
-    notes: [...started.notes, ...ofTeachers.notes],
+    notes: [...started.notes, ...ofTeachers.notes, ...changedOriginals(phases, runDir)],
     assumptions: [...started.assumptions, ...ofTeachers.assumptions],
+    weights: [...started.weights, ...ofTeachers.weights],
   };
 }
 
+function changedOriginals(phases: readonly Phase[], runDir: string): string[] {
+  return wantedBy(phases).flatMap((wanted) => changeSinceCopy(runDir, wanted) ?? []);
+}
+
 /** The recipe as written, completed from the weights that `start` names. */
-async function withStart(written: WrittenRecipe, options: CheckpointFileOptions) {
-  const { meta, model, weights } = written.recipe.start;
-  const name = model ?? meta;
-  if (name === undefined) return { input: written.input, notes: [], assumptions: [] };
-  const key = model === undefined ? 'start.meta' : 'start.model';
-  const checkpoint = await readCheckpointFile(name, { ...options, weights });
+async function withStart(written: WrittenRecipe, runDir: string, options: CheckpointFileOptions) {
+  const wanted = wantedStart(written.recipe.start);
+  if (wanted === undefined) return { input: written.input, notes: [], assumptions: [], weights: [] };
+  const { key, name } = wanted;
+  const checkpoint = await readGiven(runDir, wanted, options);
   const facts = statedFacts(checkpoint);
   const filled = recipeWithFacts(written.input, written.recipe, facts);
   const recipe = checkedRecipe(filled.input, written.source);
-  const leftOut = requireFits(key, name, checkpoint, recipe);
+  const leftOut = requireFits(wanted, checkpoint, recipe);
   requireFinite(checkpoint.file.stages, name);
   const labels = startClasses(recipe, checkpoint);
   const stated = Object.keys(Object(Object(written.input).data)).map((each) => `data.${each}`);
@@ -83,6 +97,7 @@ async function withStart(written: WrittenRecipe, options: CheckpointFileOptions)
         .map(({ text }) => `${text}, of ${label}`),
       ...labels.assumptions,
     ],
+    weights: [{ wanted, checkpoint, about: startFacts(compile(recipe)[0], checkpoint) }],
   };
 }
 
@@ -99,26 +114,25 @@ function withWeightsKind(input: unknown, { file }: CheckpointFile): unknown {
   return { ...whole, start: { ...whole.start, weights: file.chosen.kind } };
 }
 
-async function checkTeachers(phases: readonly Phase[], options: CheckpointFileOptions) {
+async function checkTeachers(phases: readonly Phase[], runDir: string, options: CheckpointFileOptions) {
   const sections = phases.flatMap(({ settings }) => settings.distill ?? []);
   const notes = new Set<string>();
   const assumptions = new Set<string>();
+  const weights: ReadWeights[] = [];
   for (const distill of new Map(sections.map((each) => [JSON.stringify(each), each])).values()) {
-    const { checkpoint, known } = await requireTeacher(distill, phases[0], options);
+    const wanted = wantedTeacher(distill);
+    const checkpoint = await readGiven(runDir, wanted, options);
+    const known = requireTeacher(checkpoint, distill, phases[0]);
+    weights.push({ wanted, checkpoint, about: teacherFacts(known, phases[0].seed) });
     requireFinite(checkpoint.file.stages, distill.teacher);
     for (const note of readingNotes(checkpoint.file, 'distill.weights: ')) notes.add(note);
     for (const text of known.assumptions) assumptions.add(`${text}, of distill.teacher ${checkpoint.name}`);
   }
-  return { notes: [...notes], assumptions: [...assumptions] };
+  return { notes: [...notes], assumptions: [...assumptions], weights };
 }
 
 /** @returns names of the tensors that a new head leaves out */
-function requireFits(
-  key: 'start.meta' | 'start.model',
-  name: string,
-  { file }: CheckpointFile,
-  recipe: Recipe,
-): readonly string[] {
+function requireFits({ key, name }: Wanted, { file }: CheckpointFile, recipe: Recipe): readonly string[] {
   const depths = key === 'start.meta' ? metaDepthsOf(recipe) : targetDepths(recipe);
   const family = familyOf(recipe.model);
   const held = familyOfStages(file.stages);

@@ -5,16 +5,17 @@ import type { Phase } from '../recipe/phase.js';
 import type { CheckpointClasses, StartLabels } from './phase-labels.js';
 
 /**
- * Reads weights that do not come from the run itself. A phase gets it passed, and knows only the run's own checkpoints.
+ * Reads weights that the run has not trained: its copies of the weights that its recipe names. A phase gets it passed, and knows
+ * only checkpoints.
  */
 export interface GivenWeights {
   /**
    * The weights of the file that the recipe's `start` names, in the stages of the meta model or of the target model.
    * @throws InputError if the file does not have the weights of the model
    */
-  start(source: 'start.meta' | 'start.model', run: Origin): Promise<readonly NamedWeights[]>;
+  start(source: 'start.meta' | 'start.model', run: Origin, runDir: string): Promise<readonly NamedWeights[]>;
   /** @throws InputError if the teacher's weights do not determine a model, or it needs different images than the phase */
-  teacher(distill: Distill, phase: Taught): Promise<TeacherWeights>;
+  teacher(distill: Distill, phase: Taught, runDir: string): Promise<TeacherWeights>;
 }
 
 /** What the weights that a run starts from are read with. A phase of the run has it. */

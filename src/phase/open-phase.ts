@@ -87,7 +87,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   };
   const start = resume(checkpoint, trained, phase.name);
   await requireSameStart(crew, newestStep(folder.root));
-  const teacher = await teacherForAll(crew, phase, given);
+  const teacher = await teacherForAll(crew, phase, { given, runDir });
   if (teacher !== undefined) checkTeacher(teacher, images, log);
   const from = { runDir, given, replaced };
   const objective = await objectiveOf(phase, crew, { ...from, model, device, teacher });

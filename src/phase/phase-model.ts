@@ -192,7 +192,7 @@ async function weightsFrom(
   run: Origin,
   { runDir, given }: PhaseSources,
 ): Promise<readonly NamedWeights[]> {
-  if (source === 'start.meta' || source === 'start.model') return given.start(source, run);
+  if (source === 'start.meta' || source === 'start.model') return given.start(source, run, runDir);
   const { root } = runFolder(runDir).phase(source);
   const checkpoint = loadFinal(root);
   if (checkpoint !== undefined) return weightsIn(checkpoint, source);

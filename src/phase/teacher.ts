@@ -8,7 +8,8 @@ import { add, mul } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromArray } from '../torch/tensor.js';
 import type { Crew } from '../training/distributed/crew.js';
-import type { ChannelScale, GivenWeights, TeacherModel, TeacherWeights } from './given-weights.js';
+import type { ChannelScale, TeacherModel, TeacherWeights } from './given-weights.js';
+import type { PhaseSources } from './phase-model.js';
 import { readForAll } from './read-for-all.js';
 
 /**
@@ -18,12 +19,12 @@ import { readForAll } from './read-for-all.js';
 export async function teacherForAll(
   crew: Crew,
   phase: Phase,
-  given: GivenWeights,
+  { given, runDir }: PhaseSources,
 ): Promise<TeacherWeights | undefined> {
   const { distill } = phase.settings;
   if (distill === null) return undefined;
   const found = await readForAll<TeacherModel>(crew, async () => {
-    const { stages, ...about } = await given.teacher(distill, phase);
+    const { stages, ...about } = await given.teacher(distill, phase, runDir);
     return { about, tensors: stages };
   });
   return found && { ...found.about, stages: found.tensors };

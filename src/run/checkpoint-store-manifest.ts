@@ -18,7 +18,7 @@ export interface CheckpointManifest {
   readonly [key: string]: unknown;
 }
 
-interface FileFingerprint {
+export interface FileFingerprint {
   readonly bytes: number;
   readonly sha256: string;
 }
@@ -27,10 +27,13 @@ interface FileFingerprint {
 export function fingerprint(folder: string): Record<string, FileFingerprint> {
   return Object.fromEntries(
     FILES.map((file) => {
-      const path = join(folder, file);
-      return [file, { bytes: statSync(path).size, sha256: sha256(path) }];
+      return [file, fingerprintOf(join(folder, file))];
     }),
   );
+}
+
+export function fingerprintOf(path: string): FileFingerprint {
+  return { bytes: statSync(path).size, sha256: sha256(path) };
 }
 
 type FileCheck = (path: string, file: string, expected: FileFingerprint | undefined) => string | undefined;

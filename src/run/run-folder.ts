@@ -29,6 +29,8 @@ export interface RunFolder {
   readonly imageLists: string;
   /** Evaluation images that have been decoded once. */
   readonly readable: string;
+  /** Folder with copies of the weights that the run starts or learns from. */
+  readonly start: string;
   readonly summary: string;
   /** Folder with `index.html` and its figures. */
   readonly report: string;
@@ -67,6 +69,7 @@ export function runFolder(root: string): RunFolder {
     data: join(root, 'data.json'),
     imageLists: join(root, 'data'),
     readable: join(root, 'data', 'readable.json'),
+    start: join(root, 'start'),
     summary: join(root, 'summary.json'),
     report: join(root, 'report'),
     phase: (name) => {

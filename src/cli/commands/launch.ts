@@ -10,6 +10,7 @@ import { prepareRun } from '../../launch/prepare.js';
 import { isChangedRecipe } from '../../launch/run-recipe.js';
 import { type SlurmJob, slurmFolder } from '../../launch/slurm/slurm-jobs.js';
 import { phaseJobs, submitRun } from '../../launch/slurm-run.js';
+import { keepWeights } from '../../launch/start/start-copy-write.js';
 import { compile } from '../../recipe/compile.js';
 import type { Phase, PhaseName } from '../../recipe/phase.js';
 import type { WrittenRecipe } from '../../recipe/recipe.js';
@@ -97,8 +98,9 @@ export async function launchOnSlurm(launch: Launch): Promise<void> {
 
 /** Runs all possible checks, writes the run's recipe and plan, and submits unfinished phases to Slurm. */
 async function submit({ written, runDir, only, options }: Launch): Promise<SlurmJob[]> {
-  const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
+  const { recipe, weights } = await startedRecipe(written, runDir, { quiet: options.quiet });
   prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
+  keepWeights(runDir, weights);
   reopenLost({ phases: compile(recipe), runDir, only }, note);
   return submitRun({ recipe, runDir, command: phaseCommand(options), phases: wanted(recipe, only) });
 }

@@ -10,6 +10,7 @@ import { endWithParent } from '../../launch/processes/orphan-guard.js';
 import { createProgressSender } from '../../launch/processes/progress-sender.js';
 import { recipeOfRun, requireSameRecipe, writtenRecipeOf } from '../../launch/run-recipe.js';
 import { runRecipePhase } from '../../launch/run-recipe-phase.js';
+import { keepWeights } from '../../launch/start/start-copy-write.js';
 import { incubateTogether } from '../../launch/together/incubate-together.js';
 import { changedThreads } from '../../phase/changed-threads.js';
 import { openLog } from '../../phase/observe/phase-log.js';
@@ -161,7 +162,9 @@ async function prepare(
   { group, acceptDataChange }: { group: ProcessGroup | undefined; acceptDataChange: true | undefined },
 ): Promise<Recipe> {
   if (group === undefined || group.rank === 0) {
-    prepareRun(await startedRecipe(written, runDir), runDir, { acceptDataChange, note });
+    const { recipe, weights } = await startedRecipe(written, runDir);
+    prepareRun(recipe, runDir, { acceptDataChange, note });
+    keepWeights(runDir, weights);
   }
   group?.barrier();
   if (existsSync(runFolder(runDir).recipe)) return recipeOfRun(runDir);

@@ -76,7 +76,7 @@ async function plannedRecipe(
 
 async function startedRecipeOf(written: WrittenRecipe): Promise<Recipe> {
   const { startedRecipe } = await import('./start.js');
-  return startedRecipe(written, defaultFolder(written.recipe));
+  return (await startedRecipe(written, defaultFolder(written.recipe))).recipe;
 }
 
 /** The recipe's weights that are on the hub and not in the cache. */

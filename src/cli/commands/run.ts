@@ -11,6 +11,7 @@ import { recordedRecipe } from '../../launch/recorded-choices.js';
 import { writtenRecipeOf } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
 import { givenWeights } from '../../launch/start/given-weights.js';
+import { keepWeights } from '../../launch/start/start-copy-write.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
 import { compile } from '../../recipe/compile.js';
@@ -100,10 +101,11 @@ async function prepare({
 }: Launch & { readonly options: RunOptions }): Promise<PreparedRun> {
   if (!isAllDone(written.recipe, runDir, only))
     await requireNoJobs(runDir, note, '--launcher slurm skips submitted phases');
-  const recipe = await startedRecipe(written, runDir, { quiet: options.quiet });
+  const { recipe, weights } = await startedRecipe(written, runDir, { quiet: options.quiet });
   const phases = compile(recipe);
   if (hasBegun(runDir)) await checkParents(phases, runDir, only, options.force);
   const prepared = prepareRun(recipe, runDir, { acceptDataChange: options.acceptDataChange, note });
+  keepWeights(runDir, weights);
   if (!options.quiet) for (const each of prepared.passedOver) note(passedOverLine(each));
   // With Slurm, this point is only reached if all phases are done, so nothing is trained on this machine.
   if (options.launcher !== 'slurm') reopenLost({ phases, runDir, only }, note);

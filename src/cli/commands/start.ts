@@ -1,6 +1,5 @@
-import { checkStart } from '../../launch/start-check.js';
+import { checkStart, type StartedRecipe } from '../../launch/start-check.js';
 import type { WrittenRecipe } from '../../recipe/recipe.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
 import { downloaded } from '../checkpoint/download.js';
 import { noteAssumed } from '../terminal/assumed.js';
 import { note } from '../terminal/output.js';
@@ -14,10 +13,10 @@ export async function startedRecipe(
   written: WrittenRecipe,
   runDir: string,
   { quiet = false }: { readonly quiet?: boolean | undefined } = {},
-): Promise<Recipe> {
+): Promise<Pick<StartedRecipe, 'recipe' | 'weights'>> {
   const download = (name: string) => downloaded(name, note);
-  const { recipe, notes, assumptions } = await checkStart(written, runDir, { note, download });
+  const { recipe, weights, notes, assumptions } = await checkStart(written, runDir, { note, download });
   if (!quiet) for (const line of notes) note(line);
   noteAssumed(assumptions);
-  return recipe;
+  return { recipe, weights };
 }

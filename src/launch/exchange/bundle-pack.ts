@@ -14,12 +14,14 @@ import { lineageIn } from '../../recipe/lineage.js';
 import { type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
 import { type DataOwner, dataOwnerOf } from '../../recipe/phase-data.js';
 import { phaseNamed } from '../../recipe/phases.js';
+import type { StartSettings } from '../../recipe/recipe-start.js';
 import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { recipeOfRun } from '../run-recipe.js';
 import { readCheckpointFile } from '../start/checkpoint-file.js';
 import { givenWeights } from '../start/given-weights.js';
+import { copyFolder, hasCopy, wantedStart } from '../start/start-copy.js';
 import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
 
 /** A file of a bundle, with its size and hash. */
@@ -46,11 +48,10 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
   const phase = phaseNamed(phases, name);
   if (!name.startsWith('MT/')) throw notModule(name);
   const imported = recipe.start.meta;
-  const weights =
+  const { weights, start } =
     imported === undefined
-      ? phaseFiles(runDir, phaseNamed(phases, 'PT'), phases)
-      : [await metaFile(imported, recipe.start.weights)];
-  const start = imported === undefined ? recipe.start : { ...recipe.start, meta: weights[0].name };
+      ? { weights: phaseFiles(runDir, phaseNamed(phases, 'PT'), phases), start: recipe.start }
+      : await packedMeta(runDir, imported, recipe.start);
   const own = { ...withoutMachine(recipe), start };
   const parent = await metaHash(phase, { runDir, given: givenWeights });
   const data = bundledData(runDir, dataOwnerOf(phase.dataOfRun, phase.name));
@@ -123,7 +124,22 @@ function phaseFiles(runDir: string, { name }: Phase, all: readonly Phase[]): Pac
   ];
 }
 
-/** The weights file of an imported meta model. */
+/** The weights file of an imported meta model, and the recipe's section that names it. */
+async function packedMeta(runDir: string, imported: string, start: StartSettings) {
+  const wanted = wantedStart(start);
+  if (wanted === undefined || !hasCopy(runDir, wanted)) {
+    // A run of an earlier version.
+    const file = await metaFile(imported, start.weights);
+    return { weights: [file], start: { ...start, meta: file.name } };
+  }
+  const path = join(copyFolder(runDir, wanted), 'model.safetensors');
+  const name = 'start/meta.safetensors';
+  // The copy has only the chosen weights.
+  const { weights: _, ...others } = start;
+  return { weights: [{ name, from: path, ...fileOnDisk(path) }], start: { ...others, meta: name } };
+}
+
+/** The original weights file of an imported meta model. */
 async function metaFile(name: string, weights: WeightsKind | undefined): Promise<Packed> {
   const { file } = await readCheckpointFile(name, { weights });
   if (file.format === 'checkpoint' && weights === 'raw') {

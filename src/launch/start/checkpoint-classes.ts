@@ -47,7 +47,8 @@ function modelClassesOf({ file }: Named): number {
 function listedClasses({ name, file, manifest }: Named): CheckpointClasses | undefined {
   if (manifest?.classes !== undefined) return { names: manifest.classes, from: name, isOurs: true };
   if (file.named !== undefined) return file.named;
-  return manifest && classesInRun(file.path, manifest.phase);
+  // A copy of weights from elsewhere has the names of its own classes, not of the run's.
+  return manifest?.source === undefined ? manifest && classesInRun(file.path, manifest.phase) : undefined;
 }
 
 /** The names for a checkpoint of an earlier version: from its phase's evaluations or its run's `data.json`. */

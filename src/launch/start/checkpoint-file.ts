@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../../models/model-file/model-file.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
@@ -10,34 +9,8 @@ import { readJson } from '../../run/run-folder.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors-shards.js';
+import { type Manifest, manifestSchema } from './checkpoint-manifest.js';
 import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
-
-const evaluation = z.looseObject({
-  step: z.number(),
-  loss: z.number(),
-  images: z.number().optional(),
-});
-
-const manifestSchema = z.object({
-  phase: z.string(),
-  step: z.number(),
-  seed: z.number(),
-  seconds: z.number().optional(),
-  depths: z.array(z.int().positive()),
-  model: z.record(z.string(), z.unknown()),
-  mean: z.array(z.number()),
-  std: z.array(z.number()),
-  /** Missing in manifests of earlier versions, which used the official share. */
-  eval_crop: z.number().optional(),
-  /** Names by label. Missing if the images name no classes, and in manifests of earlier versions. */
-  classes: z.array(z.string()).optional(),
-  exif: z.enum(['ignore', 'apply']).optional(),
-  grey16: z.enum(['clip', 'scale']).optional(),
-  last: evaluation.optional(),
-});
-
-/** Metadata of a checkpoint that a run has written. */
-export type Manifest = z.infer<typeof manifestSchema>;
 
 export interface CheckpointFile {
   /** Its name in results: the name on the hub, or the path that was read. */
@@ -45,6 +18,8 @@ export interface CheckpointFile {
   readonly file: ModelFile;
   /** Only for a checkpoint that a run has written. */
   readonly manifest: Manifest | undefined;
+  /** The verified hash of its `model.safetensors`, if it is the folder of a checkpoint. */
+  readonly sha256?: string | undefined;
 }
 
 export interface CheckpointFileOptions extends ReadModelOptions {
@@ -64,13 +39,13 @@ export async function readCheckpointFile(
   name: string,
   options: CheckpointFileOptions = {},
 ): Promise<CheckpointFile> {
-  const { note = () => {}, download = localCheckpoint, weights } = options;
+  const { note = () => {}, download = localCheckpoint } = options;
   const isOnHub = isHubName(name);
   const local = isOnHub ? await download(name) : name;
   const notes: string[] = [];
   const place = findWeights(local, (line) => notes.push(line), claimedCheckpoint);
   try {
-    const read = await readPlace(place, weights);
+    const read = await readPlace(place, options);
     for (const line of notes) note(line);
     return { name: isOnHub ? name : place, ...read };
   } catch (error) {
@@ -82,10 +57,10 @@ export async function readCheckpointFile(
 
 async function readPlace(
   place: string,
-  weights: ReadModelOptions['weights'],
+  { weights, families }: ReadModelOptions,
 ): Promise<Omit<CheckpointFile, 'name'>> {
   const hash = createHash('sha256');
-  const file = await readModelFile(place, { weights, seen: (bytes) => hash.update(bytes) });
+  const file = await readModelFile(place, { weights, families, seen: (bytes) => hash.update(bytes) });
   const folder = file.format === 'checkpoint' ? file.path : dirname(file.path);
   const beside = join(folder, 'manifest.json');
   const isOurs =
@@ -97,7 +72,7 @@ async function readPlace(
       hint: 'use another checkpoint of the run, or restore this one from a copy',
     });
   }
-  return { file, manifest: isOurs ? readManifest(beside) : undefined };
+  return { file, manifest: isOurs ? readManifest(beside) : undefined, sha256: isOurs ? read : undefined };
 }
 
 /** Files that identify a folder as a model: one of our checkpoints, or a Hugging Face model. */

@@ -1,27 +1,28 @@
 import { divideStages } from '../../models/model-file/model-file-divide.js';
 import type { GivenWeights, NamedWeights, Origin } from '../../phase/given-weights.js';
 import { classesOf } from './checkpoint-classes.js';
-import { readCheckpointFile } from './checkpoint-file.js';
+import { readGiven, type Wanted, wantedStart } from './start-copy.js';
 import { readTeacher } from './teacher.js';
 
-/** Reads weights in all formats that can be read, from files and from the hub. */
+/** Reads the run's copies of the weights that its recipe names; in runs of earlier versions, which have none, the originals. */
 export const givenWeights: GivenWeights = {
-  start: (source, run) => {
-    const { meta, model } = run.start;
-    return source === 'start.meta'
-      ? weightsOfFile(meta as string, run.meta, run)
-      : weightsOfFile(model as string, run.target, run);
+  start: (source, run, runDir) => {
+    const wanted = wantedStart(run.start);
+    if (wanted === undefined) throw new RangeError(`the recipe has no ${source}`);
+    return startWeights(wanted, source === 'start.meta' ? run.meta : run.target, run, runDir);
   },
   teacher: readTeacher,
 };
 
-/** A file's weights in stages of the given depths, with the position embedding fitted to the model's grid. */
-async function weightsOfFile(
-  name: string,
+/** The weights in stages of the given depths, with the position embedding fitted to the model's grid. */
+async function startWeights(
+  wanted: Wanted,
   depths: readonly number[],
   { start, model, config, familyOf }: Origin,
+  runDir: string,
 ): Promise<NamedWeights[]> {
-  const checkpoint = await readCheckpointFile(name, { weights: start.weights });
+  const { name } = wanted;
+  const checkpoint = await readGiven(runDir, wanted);
   const { file } = checkpoint;
   const isKept = start.head === 'keep';
   const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;

@@ -8,7 +8,8 @@ import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { withSettings } from '../../recipe/settings.js';
 import { assumedImages } from './assumed-images.js';
-import type { CheckpointFile, Manifest } from './checkpoint-file.js';
+import type { CheckpointFile } from './checkpoint-file.js';
+import type { Manifest } from './checkpoint-manifest.js';
 import { recipeWithFacts } from './recipe-with-facts.js';
 import { statedFacts } from './stated-facts.js';
 

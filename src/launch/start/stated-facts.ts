@@ -1,7 +1,8 @@
 import { familyOf } from '../../models/families/families.js';
 import type { StatedModel } from '../../models/layout.js';
 import { headerHints } from '../../models/model-file/model-hints.js';
-import type { CheckpointFile, Manifest } from './checkpoint-file.js';
+import type { CheckpointFile } from './checkpoint-file.js';
+import type { Manifest } from './checkpoint-manifest.js';
 
 /** Facts that a checkpoint states about its model and images, in addition to its weights. */
 export interface StatedFacts extends StatedModel {

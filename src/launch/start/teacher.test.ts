@@ -59,13 +59,17 @@ function ofStudent(): Float32Array {
 test("a teacher sees the student's images as it was trained: its logits are timm's", async () => {
   const context = { device: 'cpu', generator: new Generator() };
   const pass = { training: false, generator: context.generator, key: [] };
-  const own = teacherOf(await readTeacher({ teacher: written(), normalise: 'own' }, phase), phase, context);
+  const own = teacherOf(
+    await readTeacher({ teacher: written(), normalise: 'own' }, phase, folder),
+    phase,
+    context,
+  );
   const logits = scope(() =>
     noGrad(() => Array.from(own.forward(fromArray(ofStudent(), [2, 3, 16, 16]), pass).toFloat32Array())),
   );
   expect(maxDifference(logits, numbers(named('token.logits')))).toBeLessThan(1e-5);
   // Runs from before it was recorded go on as they began.
-  const before = teacherOf(await readTeacher({ teacher: written() }, phase), phase, context);
+  const before = teacherOf(await readTeacher({ teacher: written() }, phase, folder), phase, context);
   const asGiven = scope(() =>
     noGrad(() => Array.from(before.forward(fromData(named('images')), pass).toFloat32Array())),
   );

@@ -2,8 +2,9 @@ import { InputError } from '../../base/errors.js';
 import type { Distill, Taught, TeacherWeights } from '../../phase/given-weights.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { classesOf } from './checkpoint-classes.js';
-import { type CheckpointFileOptions, readCheckpointFile } from './checkpoint-file.js';
+import type { CheckpointFile } from './checkpoint-file.js';
 import { modelOfCheckpoint } from './model-of-checkpoint.js';
+import { readGiven, wantedTeacher } from './start-copy.js';
 import { statedFacts } from './stated-facts.js';
 
 const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'classes' };
@@ -13,8 +14,9 @@ const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'clas
  * states them.
  * @throws InputError if its weights do not determine the model, or it needs different images than the model
  */
-export async function readTeacher(distill: Distill, phase: Taught): Promise<TeacherWeights> {
-  const { checkpoint, known } = await requireTeacher(distill, phase);
+export async function readTeacher(distill: Distill, phase: Taught, runDir: string): Promise<TeacherWeights> {
+  const checkpoint = await readGiven(runDir, wantedTeacher(distill));
+  const known = requireTeacher(checkpoint, distill, phase);
   const { model: section, data } = known.recipe;
   const isOwn = distill.normalise === 'own' && statedFacts(checkpoint).mean !== undefined;
   return {
@@ -28,16 +30,14 @@ export async function readTeacher(distill: Distill, phase: Taught): Promise<Teac
 }
 
 /**
- * A teacher's weights and their model.
+ * The model of a teacher.
  * @throws InputError as in `readTeacher`
  */
-export async function requireTeacher(
-  distill: Distill,
+export function requireTeacher(
+  checkpoint: CheckpointFile,
+  { teacher: name, normalise }: Distill,
   { config: taught }: Taught,
-  options: CheckpointFileOptions = {},
 ) {
-  const { teacher: name, weights, normalise } = distill;
-  const checkpoint = await readCheckpointFile(name, { ...options, weights });
   const { recipe: own, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
   const teaching = modelConfigOf(own);
   for (const key of ['imageSize', 'channels', 'classes'] as const) {
@@ -53,5 +53,5 @@ export async function requireTeacher(
   const ofModel = assumptions.filter((text) => !/^(mean|standard deviation|bicubic)/.test(text));
   const { mean } = statedFacts(checkpoint);
   if (mean === undefined && normalise === 'own') ofModel.push("the model's mean and standard deviation");
-  return { checkpoint, known: { recipe: own, depths, assumptions: ofModel } };
+  return { recipe: own, depths, assumptions: ofModel };
 }

@@ -12,6 +12,7 @@ import type { Phase } from '../../recipe/phase.js';
 import type { PhaseResult } from '../../run/records.js';
 import type { Trainable } from '../../training/trainer.js';
 import { givenWeights } from '../start/given-weights.js';
+import { keepMissing } from '../start/start-keep.js';
 
 /**
  * Trains several modules in this process, in lock-step: images are read and augmented once for all of them, and the forward
@@ -36,6 +37,7 @@ export async function incubateTogether(
   const { acceptDataChange: acceptChange, note } = run;
   const { images, record } = checkedImages(phases[0], runDir, 'run', { acceptChange, note });
   record();
+  for (const phase of phases) await keepMissing(phase, runDir);
   const members = shareBatches<Batch>(phases.length);
   const prefix = sharedPrefix();
   const requireSame = prefixComparison(run.runDir);

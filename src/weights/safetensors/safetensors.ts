@@ -82,8 +82,11 @@ export function safetensorsWriter(
 }
 
 /** The bytes of a safetensors file, as consecutive parts. Throws `RunError` if a tensor's data do not fit its shape. */
-export function safetensorsParts(tensors: ReadonlyMap<string, TensorData>): Uint8Array[] {
-  const header = encodeHeader(tensors);
+export function safetensorsParts(
+  tensors: ReadonlyMap<string, TensorData>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array[] {
+  const header = encodeHeader(tensors, metadata);
   return [header.bytes, ...header.tensors.map(({ data }) => data)];
 }
 

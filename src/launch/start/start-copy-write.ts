@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { makeFolders, syncFolder, temporaryPath, writeJsonAtomic } from '../../files/atomic.js';
+import { writeAll, writeFile } from '../../files/file-bytes.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import type { ModelSection } from '../../models/family.js';
+import type { Phase } from '../../recipe/phase.js';
+import { type FileFingerprint, FORMAT, fingerprintOf } from '../../run/checkpoint-store-manifest.js';
+import { readJsonObject, runFolder } from '../../run/run-folder.js';
+import { dividedNames } from '../../weights/layout/model-file-stages.js';
+import { safetensorsParts } from '../../weights/safetensors/safetensors.js';
+import { classesOf } from './checkpoint-classes.js';
+import type { CheckpointFile } from './checkpoint-file.js';
+import { copyFolder, hasCopy, type Wanted } from './start-copy.js';
+
+/** Weights that were read for a run, with the facts that a checkpoint of their model needs. */
+export interface ReadWeights {
+  readonly wanted: Wanted;
+  readonly checkpoint: CheckpointFile;
+  readonly about: CopyFacts;
+}
+
+/** Facts about the model that its file may not state. */
+export interface CopyFacts {
+  readonly seed: number;
+  readonly depths: readonly number[];
+  /** The recipe's section `model` for the weights. */
+  readonly model: ModelSection | Readonly<Record<string, unknown>>;
+  readonly data: Readonly<Pick<Phase['data'], 'eval_crop' | 'exif' | 'grey16'>> & {
+    readonly mean: readonly number[];
+    readonly std: readonly number[];
+  };
+}
+
+/** Copies weights into the run's folder, as checkpoints. A copy of the same weights is kept. */
+export function keepWeights(runDir: string, all: readonly ReadWeights[]): void {
+  if (all.length === 0) return;
+  const { start } = runFolder(runDir);
+  withFileErrors(start, () => makeFolders(start));
+  for (const each of all) if (!hasCopy(runDir, each.wanted)) writeCopy(runDir, each);
+}
+
+/** Writes the copy as a whole or not at all. A copy of other weights is replaced. */
+function writeCopy(runDir: string, { wanted, checkpoint, about }: ReadWeights): void {
+  const { start } = runFolder(runDir);
+  const folder = copyFolder(runDir, wanted);
+  const temporary = temporaryPath(start, wanted.id);
+  withFileErrors(folder, () => {
+    try {
+      mkdirSync(temporary);
+      const path = join(temporary, MODEL);
+      const file = linked(runDir, checkpoint, path) ?? written(checkpoint, path);
+      const manifest = manifestOf(wanted, checkpoint, about);
+      writeJsonAtomic(join(temporary, 'manifest.json'), { ...manifest, files: { [MODEL]: file } });
+      replaceFolder(temporary, folder, () => hasCopy(runDir, wanted));
+    } finally {
+      rmSync(temporary, { recursive: true, force: true });
+    }
+  });
+}
+
+const MODEL = 'model.safetensors';
+
+/** @param isThere whether another process has put the same copy there */
+function replaceFolder(from: string, to: string, isThere: () => boolean): void {
+  if (isThere()) return;
+  const parent = dirname(to);
+  const old = temporaryPath(parent, 'old');
+  if (existsSync(to)) renameSync(to, old);
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isThere()) throw error;
+  }
+  syncFolder(parent);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** Links the weights, so that the copy takes no room, if they are in this program's format already. */
+function linked(runDir: string, checkpoint: CheckpointFile, path: string): FileFingerprint | undefined {
+  const from = linkable(runDir, checkpoint);
+  if (from === undefined) return undefined;
+  try {
+    linkSync(from, path);
+  } catch {
+    // Another disk, or a file system without links.
+    return undefined;
+  }
+  return checkpoint.sha256 === undefined
+    ? fingerprintOf(path)
+    : { bytes: statSync(path).size, sha256: checkpoint.sha256 };
+}
+
+/** The file to link: that of a checkpoint, which is never written in place, or one inside the run. */
+function linkable(runDir: string, { file, manifest }: CheckpointFile): string | undefined {
+  const isModel = file.chosen === undefined || file.chosen.from === MODEL;
+  if (file.layout !== 'deep-incubation' || file.format === 'torch' || !isModel) return undefined;
+  const inRun = relative(resolve(runFolder(runDir).start), resolve(file.path));
+  const isInside = !inRun.startsWith('..') && !isAbsolute(inRun);
+  return manifest !== undefined || isInside ? weightsFile(file) : undefined;
+}
+
+function weightsFile({ format, path }: CheckpointFile['file']): string {
+  return format === 'checkpoint' ? join(path, MODEL) : path;
+}
+
+function written({ file }: CheckpointFile, path: string): FileFingerprint {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  writeFile(path, (descriptor) => {
+    for (const part of safetensorsParts(dividedNames(file.stages), file.metadata)) {
+      writeAll(descriptor, part);
+      bytes += part.length;
+      for (let at = 0; at < part.length; at += CHUNK) hash.update(part.subarray(at, at + CHUNK));
+    }
+  });
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+/** Node can only hash less than 2 GiB per call. */
+const CHUNK = 2 ** 28;
+
+function manifestOf(wanted: Wanted, checkpoint: CheckpointFile, { seed, depths, model, data }: CopyFacts) {
+  const { file, name, manifest } = checkpoint;
+  const { path: _path, stages: _stages, ...read } = file;
+  const original = weightsFile(file);
+  const { size: bytes, mtimeMs: modified } = statSync(original);
+  const source = {
+    name: wanted.name,
+    wanted: wanted.weights,
+    checkpoint: name,
+    path: resolve(original),
+    bytes,
+    modified,
+    is_ours: manifest !== undefined,
+    read,
+  };
+  const classes = classesOf(checkpoint)?.names;
+  if (manifest !== undefined) {
+    return { ...readJsonObject(join(dirname(original), 'manifest.json')), classes, format: FORMAT, source };
+  }
+  const { mean, std, eval_crop, exif, grey16 } = data;
+  const facts = { phase: wanted.key, step: 0, seed, depths, model, mean, std, eval_crop, exif, grey16 };
+  return { ...facts, classes, format: FORMAT, source };
+}
