@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { areNumbers, className } from '../../data/class-names.js';
 import { familyOfStages } from '../../models/families/families.js';
-import { wholeFacts } from '../../models/family.js';
 import { readRunData } from '../../phase/images/run-data-file.js';
 import type { CheckpointClasses } from '../../phase/phase-labels.js';
 import { confusionOf } from '../../run/confusion.js';
@@ -40,8 +39,9 @@ export function runAbove(path: string): string | undefined {
   return undefined;
 }
 
-function modelClassesOf({ file }: Named): number {
-  return wholeFacts(familyOfStages(file.stages), file).classes;
+/** Null if the weights have no head. */
+function modelClassesOf({ file }: Named): number | null {
+  return familyOfStages(file.stages).factsOf(file.stages, file.path).classes;
 }
 
 function listedClasses({ name, file, manifest }: Named): CheckpointClasses | undefined {
