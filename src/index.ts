@@ -41,6 +41,7 @@ export {
 export { type Redone, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { planRun } from './launch/plan-recipe.js';
+export { type ImagePrediction, type PredictedClass, type PredictOptions, predict } from './launch/predict.js';
 export { type PreparedRun, type PrepareOptions, prepareRun } from './launch/prepare.js';
 export { type RunRecipeOptions, runRecipe } from './launch/run-recipe-here.js';
 export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './launch/run-recipe-phase.js';

@@ -19,13 +19,14 @@ export function metricsCsv(phases: readonly PhaseMetrics[], { all }: TaskMetrics
   const rows = phases.flatMap(({ phase, records }) =>
     records.map((record) => {
       const values: Readonly<Record<string, unknown>> = { ...record, phase };
-      return columns.map((column) => field(values[column]));
+      return columns.map((column) => csvField(values[column]));
     }),
   );
   return [columns, ...rows].map((row) => `${row.join(',')}\r\n`).join('');
 }
 
-function field(value: unknown): string {
+/** A field of RFC 4180; missing values are empty. */
+export function csvField(value: unknown): string {
   const text = value === undefined || value === null ? '' : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -77,7 +77,7 @@ export function distillation<Own>(
     metrics: task.metrics,
     score: (logits, { own }) => task.score(logits, own),
     summarize: (sums, images) => task.summarize(sums, images),
-    ...(predict && { predict: (logits, { own }) => predict(logits, own) }),
+    ...(predict && { predict: (logits, { own }, top) => predict(logits, own, top) }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface EvaluateOptions {
   readonly precision?: Precision;
   /** Default cpu. */
   readonly device?: string;
+  /** Number of predictions of each image for `onPredicted`. Default 3. */
+  readonly top?: number | undefined;
   /** Called with the predictions for every batch, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
   /** Called with the sums over the images of every batch, in order. */
@@ -47,10 +49,8 @@ export interface EvaluateOptions {
  * console.log(loss, images, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { model, task, precision = 'float32', device = 'cpu' } = options;
-  // Evaluation draws no random numbers.
-  const generator = new Generator();
-  const { onPredicted, onScored } = options;
+  const { task, onPredicted, onScored, top } = options;
+  const forward = forwardPass(options);
   const totals = new Map<string, number>();
   let images = 0;
   const add = ({ sums, size }: Scored) => {
@@ -68,9 +68,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const sums = scope(() =>
       noGrad(() => {
         const { input, target } = task.prepare(batch);
-        const forward = () => model.forward(input, { training: false, generator, key: [] });
-        const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
-        if (onPredicted !== undefined) predictions = task.predict?.(output, target);
+        const output = forward(input);
+        if (onPredicted !== undefined) predictions = task.predict?.(output, target, top);
         return readScore(task.score(output, target));
       }),
     );
@@ -82,6 +81,20 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (images === 0) throw new RunError('no images to evaluate on');
   const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
   return { ...task.summarize(sums, images), loss: sums.loss / images, images };
+}
+
+/** The forward pass of an evaluation: without drop path, in the given precision. */
+export function forwardPass({
+  model,
+  precision = 'float32',
+  device = 'cpu',
+}: Pick<EvaluateOptions, 'model' | 'precision' | 'device'>): (input: Tensor) => Tensor {
+  // Evaluation draws no random numbers.
+  const pass = { training: false, generator: new Generator(), key: [] };
+  return (input) => {
+    const forward = () => model.forward(input, pass);
+    return precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
+  };
 }
 
 /** A batch's score that is being read. */

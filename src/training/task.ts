@@ -16,8 +16,8 @@ export interface Task<Target = unknown> {
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */
   summarize(sums: Sums, images: number): Readonly<Record<string, number>>;
-  /** The predictions for each image of a batch; absent for tasks without classes. */
-  predict?(output: Tensor, target: Target): Predictions;
+  /** The `top` (default 3) most likely classes of each image of a batch; absent for tasks without classes. */
+  predict?(output: Tensor, target: Target, top?: number): Predictions;
 }
 
 /** The k most likely classes of each image in a batch of B. */
@@ -29,6 +29,8 @@ export interface Predictions {
   readonly classes: Int32Array;
   /** [B, k], from the softmax. */
   readonly probabilities: Float64Array;
+  /** [B, k]. */
+  readonly logits: Float64Array;
 }
 
 /** Sums over images, by name. */

@@ -4,13 +4,12 @@ import { decodedAs } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader/loader.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
-import { evalTransform } from '../../data/transforms/transform.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
+import { loadModel } from '../../launch/start/loaded-model.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
-import { assemble, type StageWeights } from '../../method/assemble.js';
 import { familyOf } from '../../models/families/families.js';
-import { largestWeight, requireFinite } from '../../models/model-file/non-finite.js';
-import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
+import { largestWeight } from '../../models/model-file/non-finite.js';
+import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { significant } from '../../report/format.js';
 import { EVAL_LOSS } from '../../report/labels.js';
 import { intervalField } from '../../report/outcome.js';
@@ -19,9 +18,6 @@ import { accuracyInterval } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
 import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
 import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
-import { classification } from '../../tasks/classification/classification.js';
-import { openDevice, setThreads } from '../../torch/engine.js';
-import { Generator } from '../../torch/random.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
 import type { Predictions } from '../../training/task.js';
@@ -31,6 +27,7 @@ import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { noteAssumed } from '../terminal/assumed.js';
 import { columns, note, print, printJson } from '../terminal/output.js';
 import { toTerminal } from '../terminal/terminal.js';
+import { labelledPredictions, perImageFile } from './per-image.js';
 
 interface EvalOptions {
   readonly data: string;
@@ -41,53 +38,55 @@ interface EvalOptions {
   readonly batchSize: number;
   readonly batchMean?: true;
   readonly weights?: WeightsKind;
+  readonly perImage?: string;
+  readonly top: number;
   readonly json?: true;
 }
 
 /** `eval`: evaluates a checkpoint on a folder of images. */
 export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
+  const perImage = perImageFile(options.perImage);
   const checkpoint = await openCheckpoint(name, options.weights);
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
-  const { recipe, depths } = known;
+  const { recipe } = known;
   const config = modelConfigOf(recipe);
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
-  const { split } = options;
+  const { split, top } = options;
   const { dataset: found, missing } = labelledImages(options.data, { model: classes, category, split });
   for (const each of found.passedOver ?? []) note(passedOverLine(each));
   const dataset = decodedAs(found, recipe.data);
 
-  if (recipe.run.threads !== 'auto') setThreads(recipe.run.threads);
-  const device = openDevice(recipe.run.device);
-  const generator = new Generator();
-  requireFinite(checkpoint.file.stages, checkpoint.name);
-  const stages = stagesFor(known, checkpoint);
-  const model = assemble(blueprintOf(recipe), depths, stages, { device, dtype: 'F32', generator });
-  const { mean, std, eval_crop: crop } = recipe.data;
+  const { model, task, transform, device, precision } = loadModel(checkpoint, known, note);
   const batchLosses: number[] = [];
-  const task = classification({ ...config, mean, std, labelSmoothing: 0, device });
-  const transform = evalTransform(config.imageSize, crop);
   const batches = counted(evalBatches({ dataset, batchSize: options.batchSize, transform }), dataset.length);
-  const precision = recipe.training.precision ?? 'float32';
 
   const started = performance.now();
   const counter = confusionCounter(config.classes);
-  const onPredicted = (_: Batch, predictions: Predictions) => counter.add(predictions);
+  const named = classNames(dataset.classes);
+  const onPredicted = (batch: Batch, predictions: Predictions) => {
+    counter.add(predictions);
+    perImage?.add(labelledPredictions({ dataset, batch, predictions, names: named }));
+  };
   const scores = await evaluate({
     model,
     task,
     batches,
     precision,
     device,
+    top: perImage && top,
     onPredicted,
     onScored: ({ loss }, images) => batchLosses.push(loss / images),
+  }).catch((error) => {
+    perImage?.discard();
+    throw error;
   });
+  perImage?.close();
   const seconds = (performance.now() - started) / 1000;
   requireFiniteLoss(scores.loss, checkpoint);
-  const names = classNames(dataset.classes);
-  const scored = { counts: counter.counts(), ...(names && { names }) };
+  const scored = { counts: counter.counts(), ...(named && { names: named }) };
   const { metrics } = task;
   const result = {
     ...scoresWithInterval(scores, metrics.primary),
@@ -97,7 +96,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     split: options.split,
     model: modelFacts(known),
     ...(checkpoint.file.chosen && { weights: checkpoint.file.chosen.kind }),
-    eval_crop: crop,
+    eval_crop: recipe.data.eval_crop,
     device,
     precision,
     seconds,
@@ -112,13 +111,6 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     printResult(result, metrics);
     printMistakes(scored);
   }
-}
-
-/** The checkpoint's weights, adapted to the model's image size. */
-function stagesFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile): StageWeights[] {
-  const { stages, note: change } = familyOf(recipe.model).fit(file.stages, modelConfigOf(recipe), file.path);
-  if (change !== undefined) note(change);
-  return stages.map((weights) => ({ weights, source: file.path }));
 }
 
 /** A non-finite loss makes every metric meaningless: the first class would always win. */

@@ -41,6 +41,8 @@ export function addEval(program: Command): void {
       '--batch-mean',
       'also print the unweighted mean of the batch means, which the official code reports as its loss',
     )
+    .option('--per-image <file>', 'also write the predictions for each image: a .csv or .jsonl file')
+    .option('--top <k>', 'classes per image in that file', positiveInteger, 5)
     .addOption(weightsOption())
     .option('--json', 'print the result as JSON')
     .addHelpText(

@@ -11,6 +11,7 @@ import { addExport } from './export.js';
 import { addInspect } from './inspect.js';
 import { addPhase } from './phase.js';
 import { addPlan } from './plan.js';
+import { addPredict } from './predict.js';
 import { addReport } from './report.js';
 import { addRun } from './run.js';
 import { addSetup } from './setup.js';
@@ -49,6 +50,7 @@ export function createProgram() {
   addCancel(program);
   addPhase(program);
   addEval(program);
+  addPredict(program);
   addPlan(program);
   addInspect(program);
   addConvert(program);

@@ -20,9 +20,13 @@ export interface BatchOptions {
   readonly plan: (size: ImageSize, slot: Pick<Slot, 'slot' | 'index'>) => ImagePlan;
   /** If absent, an image that cannot be read is an error. */
   readonly replacement?: Replacement;
+  /** Called for each image that cannot be read or planned, which is then left out of the batch. */
+  readonly onSkipped?: OnSkipped | undefined;
   /** After an abort, no new work starts, and the result of a pending batch is invalid. */
   readonly signal?: AbortSignal;
 }
+
+export type OnSkipped = (index: number, error: InputError) => void;
 
 export interface Replacement {
   /** The index of the image to try in a slot whose image cannot be read; `tries` = 0, 1 ... */
@@ -44,9 +48,44 @@ export function loadBatch(options: BatchOptions): Batch | Promise<Batch> {
   const describe = (index: number) => dataset.describe(index);
   const loading: Loading = { canvas, erased: new Map(), plan, describe, signal };
   const slots = Array.from(indices, (index, slot) => slotOf(dataset, slot, index));
+  if (options.onSkipped !== undefined) return fillSome(options, loading, slots, options.onSkipped);
   if (fillAtOnce(loading, slots)) return batchOf(options, loading, new Map());
   return fillAll(options, loading, slots).then((replaced) => batchOf(options, loading, replaced));
 }
+
+/** Fills the slots whose images can be read. Without any, the batch has size 0. */
+async function fillSome(
+  options: BatchOptions,
+  loading: Loading,
+  slots: readonly Slot[],
+  onSkipped: OnSkipped,
+): Promise<Batch> {
+  const failures = await fill(loading, slots);
+  for (const { slot, error } of failures) onSkipped(slot.index, error);
+  if (failures.length === 0) return batchOf(options, loading, new Map());
+  const failed = new Set(failures.map(({ slot }) => slot.slot));
+  const kept = slots.filter(({ slot }) => !failed.has(slot));
+  if (kept.length === 0) return EMPTY;
+  const { channels, height, width } = loading.canvas.size;
+  const length = channels * height * width;
+  const { pixels } = loading.canvas;
+  for (const [to, { slot }] of kept.entries())
+    pixels.copyWithin(to * length, slot * length, (slot + 1) * length);
+  const indices = Int32Array.from(kept, ({ index }) => index);
+  const labels = indices.map((index) => labelOf(options.dataset, index));
+  const images = pixels.subarray(0, kept.length * length);
+  return { size: kept.length, channels, height, width, images, labels, indices };
+}
+
+const EMPTY: Batch = {
+  size: 0,
+  channels: 0,
+  height: 0,
+  width: 0,
+  images: new Uint8Array(0),
+  labels: new Int32Array(0),
+  indices: new Int32Array(0),
+};
 
 /** Maximum number of replacements that are tried for an image. */
 const TRIES = 10;

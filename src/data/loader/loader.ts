@@ -4,7 +4,7 @@ import { requireWhole } from '../../base/numbers.js';
 import { setImageThreads } from '../../torch/images.js';
 import type { Batch, Dataset } from '../dataset.js';
 import type { FixedTransform } from '../transforms/transform.js';
-import { loadBatch } from './batch.js';
+import { loadBatch, type OnSkipped } from './batch.js';
 import { type InOrderOptions, inOrder } from './in-order.js';
 import { epochOrder, type RepeatedOrder, repeatedOrder } from './sampler.js';
 import { loadTrainBatch, type TrainBatchOptions } from './train-batch.js';
@@ -121,6 +121,11 @@ function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): numbe
 export interface EvalBatchesOptions extends LoaderOptions {
   /** Default: images are not changed. */
   readonly transform?: FixedTransform;
+  /**
+   * Called with the index of each image that cannot be read or transformed, which is then left out of its batch. A batch may
+   * have size 0. If absent, such an image is an error.
+   */
+  readonly onSkipped?: OnSkipped;
 }
 
 /**
@@ -133,13 +138,13 @@ export interface EvalBatchesOptions extends LoaderOptions {
  * for await (const batch of evalBatches({ dataset: val, batchSize: 3 })) console.log(batch.size, dataset.classes);
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform = () => [] } = options;
+  const { dataset, batchSize, transform = () => [], onSkipped } = options;
   requireWhole('batchSize', batchSize, 1);
   const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);
     const indices = Int32Array.from({ length }, (_, i) => start + i);
-    return loadBatch({ dataset, indices, signal, plan: (size) => ({ program: transform(size) }) });
+    return loadBatch({ dataset, indices, signal, plan: (size) => ({ program: transform(size) }), onSkipped });
   };
   return onThreads(options, { from: 0, to: Math.ceil(dataset.length / batchSize), load });
 }

@@ -140,6 +140,7 @@ test('the surest mistakes are kept, then the least sure hits', () => {
       labels: Int32Array.from(labels),
       classes: Int32Array.from(classes),
       probabilities: Float64Array.from(probabilities),
+      logits: Float64Array.from(probabilities),
     });
   told([0, 1], [1, 1], [0.6, 0.9]);
   told([0, 1, 1], [1, 1, 1], [0.8, 0.5, Number.NaN]);
@@ -160,7 +161,8 @@ test('of many mistakes each class has its surest, whatever their order', () => {
       const judged = evaluatedImages(4);
       for (const { target, taken, sure } of images) {
         const one = { k: 1, labels: Int32Array.of(target), classes: Int32Array.of(taken) };
-        judged.add(batch([target]), { ...one, probabilities: Float64Array.of(sure) });
+        const probabilities = Float64Array.of(sure);
+        judged.add(batch([target]), { ...one, probabilities, logits: probabilities });
       }
       const rank = ({ target, taken, sure }: (typeof images)[number]) =>
         target === taken ? 1 - sure : 1 + sure;

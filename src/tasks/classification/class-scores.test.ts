@@ -12,7 +12,8 @@ test('scores and confusions are those of a count image by image', () => {
     fc.property(fc.array(fc.tuple(label, label), { minLength: 1, maxLength: 60 }), (images) => {
       const counter = confusionCounter(CLASSES);
       const [labels, classes] = [0, 1].map((at) => Int32Array.from(images.map((pair) => pair[at])));
-      counter.add({ k: 1, labels, classes, probabilities: new Float64Array(images.length) });
+      const probabilities = new Float64Array(images.length);
+      counter.add({ k: 1, labels, classes, probabilities, logits: probabilities });
       const counts = counter.counts();
       for (const score of classScores({ counts })) {
         const own = images.filter(([target]) => target === score.class);

@@ -87,8 +87,8 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
 
     summarize: ({ top1, top5 }, images) => ({ top1: (100 * top1) / images, top5: (100 * top5) / images }),
 
-    predict(logits, { labels }) {
-      return scope(() => predictionsOf(logitsToScore(to(logits, { dtype: 'F64' })), labels));
+    predict(logits, { labels }, top = SHOWN) {
+      return scope(() => predictionsOf(logitsToScore(to(logits, { dtype: 'F64' })), labels, top));
     },
   };
 }
@@ -101,19 +101,20 @@ function requireClasses({ shape }: Tensor, classes: number): void {
   });
 }
 
-/** Maximum number of predicted classes per image. */
+/** Default number of predicted classes per image. */
 const SHOWN = 3;
 
 /** @param logits F64 [B, classes] */
-function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
+function predictionsOf(logits: Tensor, labels: Tensor, top: number): Predictions {
   const [size, classes] = logits.shape;
-  // The same number as in `score`, so that ties between equal logits are broken the same way.
-  const asked = Math.min(5, classes);
-  const k = Math.min(SHOWN, classes);
+  const k = Math.min(top, classes);
+  // At least the number in `score`, so that ties between equal logits are broken the same way.
+  const asked = Math.min(Math.max(5, k), classes);
   const first = integers(topIndices(logits, asked));
   const values = logits.toFloat64Array();
   const found = { k, labels: integers(labels), classes: new Int32Array(size * k) };
   const probabilities = new Float64Array(size * k);
+  const shown = new Float64Array(size * k);
   for (let image = 0; image < size; image++) {
     const row = values.subarray(image * classes, (image + 1) * classes);
     const most = row[first[image * asked]];
@@ -122,9 +123,10 @@ function predictionsOf(logits: Tensor, labels: Tensor): Predictions {
       const name = first[image * asked + rank];
       found.classes[image * k + rank] = name;
       probabilities[image * k + rank] = Math.exp(row[name] - most) / sum;
+      shown[image * k + rank] = row[name];
     }
   }
-  return { ...found, probabilities };
+  return { ...found, probabilities, logits: shown };
 }
 
 /** The elements of an I64 tensor, which must fit in 32 bits. */

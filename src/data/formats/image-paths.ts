@@ -1,0 +1,46 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.js';
+import { absent, pathOf, shownName } from '../../files/file-names.js';
+import type { Dataset } from '../dataset.js';
+import { passedOverTally } from '../passed-over.js';
+import { imagesUnder } from './folder-scan.js';
+import { nameListBuilder } from './name-list.js';
+
+/**
+ * Images without labels: the given files, and all images in the given folders and below, in the order of the paths and sorted
+ * within each folder. A file that is given by name is read whatever its extension. Links to folders inside a folder are not
+ * followed. Each image takes the bytes of its path and eight more in memory.
+ *
+ * @throws InputError if a path does not exist, or a folder contains no images.
+ */
+export function unlabelledImages(paths: readonly string[]): Dataset {
+  const names = nameListBuilder();
+  const tally = passedOverTally();
+  for (const path of paths) {
+    const stat = statSync(pathOf(path), { throwIfNoEntry: false });
+    if (stat === undefined)
+      throw new InputError(absent(path), { hint: 'Name image files, or folders of images.' });
+    if (!stat.isDirectory()) {
+      names.add(path);
+      continue;
+    }
+    const found = imagesUnder(path, tally.add);
+    if (found.length === 0) {
+      throw new InputError(`${shownName(path)} contains no images`, {
+        hint: 'Name a folder with PNG, JPEG, WebP, BMP, GIF or TIFF files.',
+      });
+    }
+    for (const image of found) names.add(join(path, image));
+  }
+  const list = names.build();
+  return {
+    length: names.length,
+    classes: [''],
+    isUnnamed: true,
+    passedOver: tally.list(),
+    label: () => 0,
+    describe: (i) => shownName(list.at(i)),
+    source: (i) => ({ file: list.at(i) }),
+  };
+}

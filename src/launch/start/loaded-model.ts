@@ -1,0 +1,55 @@
+import { evalTransform, type FixedTransform } from '../../data/transforms/transform.js';
+import { assemble, type StageWeights } from '../../method/assemble.js';
+import { familyOf } from '../../models/families/families.js';
+import type { ModelConfig } from '../../models/family.js';
+import { requireFinite } from '../../models/model-file/non-finite.js';
+import type { StagedModel } from '../../models/staged.js';
+import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
+import type { ClassTarget } from '../../tasks/classification/classification.js';
+import { classification } from '../../tasks/classification/classification.js';
+import { openDevice, setThreads } from '../../torch/engine.js';
+import { Generator } from '../../torch/random.js';
+import type { Task } from '../../training/task.js';
+import type { Precision } from '../../training/trainer.js';
+import type { CheckpointFile } from './checkpoint-file.js';
+import type { ModelOfCheckpoint } from './model-of-checkpoint.js';
+
+/** A checkpoint's model on its device, with everything that is needed to evaluate it on images. */
+export interface LoadedModel {
+  readonly config: ModelConfig;
+  readonly model: StagedModel;
+  readonly task: Task<ClassTarget>;
+  readonly transform: FixedTransform;
+  readonly device: string;
+  readonly precision: Precision;
+}
+
+/**
+ * Loads the model of a checkpoint as `eval` and `predict` use it.
+ * @param note called if the weights are adapted to another image size
+ * @throws InputError if weights are not finite, do not fit the model, or the device does not exist
+ */
+export function loadModel(
+  { file, name }: CheckpointFile,
+  { recipe, depths }: Pick<ModelOfCheckpoint, 'recipe' | 'depths'>,
+  note: (line: string) => void,
+): LoadedModel {
+  const { run, data, training } = recipe;
+  const config = modelConfigOf(recipe);
+  if (run.threads !== 'auto') setThreads(run.threads);
+  const device = openDevice(run.device);
+  requireFinite(file.stages, name);
+  const { stages, note: change } = familyOf(recipe.model).fit(file.stages, config, file.path);
+  if (change !== undefined) note(change);
+  const weights = stages.map((each): StageWeights => ({ weights: each, source: file.path }));
+  const context = { device, dtype: 'F32', generator: new Generator() } as const;
+  const { mean, std, eval_crop: crop } = data;
+  return {
+    config,
+    model: assemble(blueprintOf(recipe), depths, weights, context),
+    task: classification({ ...config, mean, std, labelSmoothing: 0, device }),
+    transform: evalTransform(config.imageSize, crop),
+    device,
+    precision: training.precision ?? 'float32',
+  };
+}
