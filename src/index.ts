@@ -9,10 +9,10 @@
 export { DeepIncubationError, InputError, Interrupted, RunError } from './base/errors.js';
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
+export type { KnownClasses } from './data/class-names.js';
 export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';
 export { evalFolder, type FolderOptions, imageFolder, imageFolders } from './data/formats/folder.js';
 export { fashionMnist } from './data/formats/idx.js';
-export type { KnownClasses } from './data/labels.js';
 export {
   type EvalBatchesOptions,
   evalBatches,
@@ -47,12 +47,11 @@ export { type RunRecipeOptions, runRecipe } from './launch/run-recipe-here.js';
 export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './launch/run-recipe-phase.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
-export { divide } from './method/divide.js';
+export { divide, metaDepths } from './method/divide.js';
 export { grow } from './method/grow.js';
 export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
-export { metaDepths } from './method/meta-model.js';
 export type {
   AssumedSection,
   Assumption,
@@ -74,8 +73,7 @@ export type {
 } from './models/layout.js';
 export { type ModelFile, type ReadModelOptions, readModelFile } from './models/model-file/model-file.js';
 export type { FileClasses } from './models/model-file/model-file-classes.js';
-export { divideStages } from './models/model-file/model-file-divide.js';
-export { type WriteOptions, writeModelFile } from './models/model-file/model-file-write.js';
+export { divideStages, type WriteOptions, writeModelFile } from './models/model-file/model-file-write.js';
 export { defineFamily, type OwnBlueprint, type OwnConfig, type OwnFamily } from './models/own-family.js';
 export type { ResnetConfig } from './models/resnet/geometry.js';
 export { resnet } from './models/resnet/resnet.js';
@@ -100,8 +98,7 @@ export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { Graph, GraphOptions } from './onnx/graph.js';
 export type { ParentOptions } from './phase/one-parent.js';
-export { blockPasses, type Division, type ImageCost, imageCost } from './plan/cost.js';
-export type { CostRatios } from './plan/cost-variants.js';
+export { blockPasses, type CostRatios, type Division, type ImageCost, imageCost } from './plan/cost.js';
 export type { PhaseMemory } from './plan/memory.js';
 export type {
   PhasePlan,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
 import { readModelFile } from '../src/models/model-file/model-file.js';
-import { joinStages } from '../src/models/model-file/model-file-divide.js';
+import { joinStages } from '../src/models/model-file/model-file-write.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, type Ended, temporaryFolder } from './cli-support.js';
 import { goldenPath, goldenTensors, maxDifference, numbers } from './support.js';

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Batch } from '../src/data/loader/batch.js';
+import type { Batch } from '../src/data/dataset.js';
 import { assemble } from '../src/method/assemble.js';
 import { hybridRegimes } from '../src/method/hybrid.js';
 import { vit } from '../src/models/vit/vit.js';

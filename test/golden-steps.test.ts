@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import type { Batch } from '../src/data/loader/batch.js';
+import type { Batch } from '../src/data/dataset.js';
 import { assemble } from '../src/method/assemble.js';
 import { hybridRegimes } from '../src/method/hybrid.js';
 import type { StagedModel } from '../src/models/staged.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { scheduleOf } from '../src/phase/phase-schedule.js';
+import { scheduleOf } from '../src/phase/phase-optimizer.js';
 import { phasePlan } from '../src/plan/plan.js';
 import { compile } from '../src/recipe/compile.js';
 import { phaseOf } from '../src/recipe/phases.js';

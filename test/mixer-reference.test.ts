@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
-import type { Batch } from '../src/data/loader/batch.js';
+import type { Batch } from '../src/data/dataset.js';
 import { assemble } from '../src/method/assemble.js';
 import { hybridRegimes } from '../src/method/hybrid.js';
 import type { Divisible, Regime } from '../src/models/staged.js';

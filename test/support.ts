@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TensorData } from '../src/base/tensor-data.js';
-import type { Batch } from '../src/data/loader/batch.js';
+import type { Batch } from '../src/data/dataset.js';
 import type { StageWeights } from '../src/method/assemble.js';
 import { readModelFile } from '../src/models/model-file/model-file.js';
 import { type VitConfig, vit } from '../src/models/vit/vit.js';

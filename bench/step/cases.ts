@@ -1,6 +1,5 @@
-import { divide } from '../../src/method/divide.js';
+import { divide, metaDepths } from '../../src/method/divide.js';
 import { hybridDepths, hybridRegimes } from '../../src/method/hybrid.js';
-import { metaDepths } from '../../src/method/meta-model.js';
 import type { Regime } from '../../src/models/staged.js';
 import type { VitConfig } from '../../src/models/vit/vit.js';
 

@@ -7,10 +7,11 @@ import {
   listed,
   type NamedClasses,
   numbered,
+  numberInFront,
+  numberNames,
   sameClasses,
 } from './class-names.js';
 import type { Dataset } from './dataset.js';
-import { numberInFront, numberNames } from './labels.js';
 
 /** Facts about the classes of a model. */
 export interface ModelClasses {

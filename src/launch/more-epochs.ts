@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { makeFolders, moveFolder } from '../files/atomic.js';
-import { scheduleOf } from '../phase/phase-schedule.js';
+import { scheduleOf } from '../phase/phase-optimizer.js';
 import type { PhasePlan, RunPlan } from '../plan/plan.js';
 import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import { phaseNamed } from '../recipe/phases.js';

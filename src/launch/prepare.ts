@@ -12,8 +12,7 @@ import {
   imagesPlannedFor,
   isOwnerBegun,
 } from '../phase/images/run-data.js';
-import { requireEnough } from '../plan/enough-images.js';
-import { planPhases, type RunPlan } from '../plan/plan.js';
+import { planPhases, type RunPlan, requireEnough } from '../plan/plan.js';
 import { compile } from '../recipe/compile.js';
 import type { Phase, PhaseName } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import { divide } from './divide.js';
+import { divide, metaDepths } from './divide.js';
 import { hybridDepths, hybridRegimes } from './hybrid.js';
-import { metaDepths } from './meta-model.js';
 
 const sum = (parts: readonly number[]) => parts.reduce((a, b) => a + b, 0);
 const parts = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import { StagedModel } from '../models/staged.js';
 import { vit } from '../models/vit/vit.js';
 import { weightsOf } from '../nn/weights.js';

@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { Layer, StagedModel } from '../models/staged.js';
-import { logitsToScore, widened } from '../tasks/classification/logits.js';
+import { logitsToScore, widened } from '../tasks/classification/classification.js';
 import { noGrad } from '../torch/autograd.js';
 import { mean, mul, sub } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';

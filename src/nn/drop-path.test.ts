@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { ones, to } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import { dropPath, dropPathOf } from './drop-path.js';
+import { dropPath, dropPathOf } from './layers.js';
 
 const generator = new Generator();
 const SAMPLES = 20_000;

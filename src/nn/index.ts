@@ -45,10 +45,7 @@ export {
 export { Generator } from '../torch/random.js';
 export { keep, type Owned, scope } from '../torch/scope.js';
 export { fromArray, Tensor } from '../torch/tensor.js';
-export { Attention } from './attention.js';
-export { BatchNorm2d } from './batch-norm.js';
-export { Conv2d, type Conv2dOptions } from './convolution.js';
-export { dropPathOf } from './drop-path.js';
+export { BatchNorm2d, Conv2d, type Conv2dOptions } from './convolutional.js';
 export {
   constantParameter,
   fanInParameter,
@@ -59,6 +56,6 @@ export {
   setToZero,
   zeroParameter,
 } from './init.js';
-export { LayerNorm, Linear, type LinearOptions, Mlp } from './layers.js';
+export { Attention, dropPathOf, LayerNorm, Linear, type LinearOptions, Mlp } from './layers.js';
 export { buffer, Module, ModuleBuffer } from './module.js';
 export { loadWeights, weightsOf } from './weights.js';

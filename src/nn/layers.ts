@@ -1,5 +1,20 @@
-import { gelu, layerNorm, linear, reshape } from '../torch/ops.js';
-import type { Tensor } from '../torch/tensor.js';
+import { InputError } from '../base/errors.js';
+import type { RandomKey } from '../base/random.js';
+import { autocast } from '../torch/autograd.js';
+import {
+  attention,
+  bernoulli,
+  gelu,
+  layerNorm,
+  linear,
+  mul,
+  reshape,
+  slice,
+  transpose,
+  unbind,
+} from '../torch/ops.js';
+import type { Generator } from '../torch/random.js';
+import { type Tensor, upload } from '../torch/tensor.js';
 import { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
 import { Module } from './module.js';
 
@@ -91,4 +106,94 @@ export class Mlp extends Module {
   forward(x: Tensor): Tensor {
     return this.fc2.forward(gelu(this.fc1.forward(x)));
   }
+}
+
+/**
+ * Multi-head self-attention: [B, N, D] -> [B, N, D]. The rows of `qkv` are query, key and value, a third each.
+ * @throws InputError if `heads` does not divide `width`
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new Attention(16, 2, true, context).forward(zeros([1, 5, 16])).shape; // [1, 5, 16]
+ */
+export class Attention extends Module {
+  readonly qkv: Linear;
+  readonly proj: Linear;
+  readonly #heads: number;
+
+  constructor(width: number, heads: number, qkvBias: boolean, context: InitContext) {
+    super();
+    if (!(width % heads === 0)) throw new InputError(`heads ${heads} does not divide width ${width}`);
+    this.qkv = new Linear(width, 3 * width, context, { bias: qkvBias });
+    this.proj = new Linear(width, width, context);
+    this.#heads = heads;
+  }
+
+  /** With `queries`, computes the output of only the first `queries` tokens, which still attend to all tokens. */
+  forward(x: Tensor, queries = x.shape[1]): Tensor {
+    const [batch, tokens, width] = x.shape;
+    const [query, key, value] =
+      queries === tokens ? this.#split(this.qkv.forward(x), 3) : this.#partly(x, queries);
+    const mixed = transpose(attend(query, key, value), 1, 2);
+    return this.proj.forward(reshape(mixed, [batch, queries, width]));
+  }
+
+  #partly(x: Tensor, queries: number): Tensor[] {
+    const [batch, , width] = x.shape;
+    const { weight, bias } = this.qkv;
+    const project = (y: Tensor, from: number, to: number) =>
+      linear(y, slice(weight, 0, from, to), bias && slice(bias, 0, from, to));
+    const first = asOneMatrix(slice(x, 1, 0, queries));
+    const query = this.#split(reshape(project(first, 0, width), [batch, queries, width]), 1);
+    return [...query, ...this.#split(project(x, width, 3 * width), 2)];
+  }
+
+  /** [B, N, parts x D] -> parts of [B, heads, N, D / heads]. */
+  #split(x: Tensor, parts: number): Tensor[] {
+    const [batch, tokens, width] = x.shape;
+    const heads = this.#heads;
+    const split = reshape(x, [batch, tokens, parts, heads, width / parts / heads]);
+    return unbind(split, 2).map((part) => transpose(part, 1, 2));
+  }
+}
+
+/**
+ * Uses float32 on the CPU: bfloat16 attention over a few dozen tokens is slower there, because its backward pass prepares
+ * oneDNN products one by one.
+ */
+function attend(query: Tensor, key: Tensor, value: Tensor): Tensor {
+  const isSlow = query.dtype === 'BF16' && query.device === 'cpu';
+  return isSlow ? autocast('cpu', 'F32', () => attention(query, key, value)) : attention(query, key, value);
+}
+
+/**
+ * Stochastic depth: drops the branch `x` [B, ...] of each sample with probability `rate`, and scales the kept branches
+ * by 1/(1-rate) (Huang et al. 2016, as in timm 0.3.2). Half-precision branches are returned in float32.
+ */
+export function dropPath(x: Tensor, rate: number, generator: Generator): Tensor {
+  const keep = 1 - rate;
+  // In float32: 1/keep rounded to bfloat16 would shift the mean by up to 0.4 %. Drawn on the CPU, then moved, so that
+  // every device gets the same masks.
+  const dtype = x.dtype === 'F64' ? 'F64' : 'F32';
+  const mask = bernoulli([x.shape[0], ...x.shape.slice(1).map(() => 1)], keep, generator, dtype);
+  const scaled = mul(mask, 1 / keep);
+  return mul(x, upload(scaled, x.device));
+}
+
+/**
+ * The drop path of one block's branches in one forward pass. The masks are drawn one after another and depend only on the
+ * pass's key, which includes the block's position, never on earlier draws. In evaluation, or with rate 0, branches are unchanged.
+ * @returns the function to apply to each branch, in order
+ *
+ * @example
+ * const drop = dropPathOf(0.1, { training: true, generator: new Generator(), key: [0, 'PT', 7] });
+ * const y = add(ones([4, 2]), drop(ones([4, 2])));
+ */
+export function dropPathOf(
+  rate: number,
+  pass: { readonly training: boolean; readonly generator: Generator; readonly key: RandomKey },
+): (branch: Tensor) => Tensor {
+  if (!pass.training || rate === 0) return (branch) => branch;
+  const generator = pass.generator.seed(pass.key);
+  return (branch) => dropPath(branch, rate, generator);
 }

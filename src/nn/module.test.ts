@@ -5,9 +5,8 @@ import { mul, ones, sum } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { fromArray } from '../torch/tensor.js';
-import { Attention } from './attention.js';
 import type { InitContext } from './init.js';
-import { Linear } from './layers.js';
+import { Attention, Linear } from './layers.js';
 import { Module, parameter } from './module.js';
 
 const context: InitContext = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0]) };

@@ -30,11 +30,10 @@ import {
 } from './phase-checkpoint.js';
 import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
 import { phaseModel, phaseStart, shareWeights, startForAll } from './phase-model.js';
-import { type Objective, objectiveOf } from './phase-objective.js';
+import { type Objective, objectiveOf, teacherForAll } from './phase-objective.js';
+import { freeze, optimizerOf } from './phase-optimizer.js';
 import type { PhaseParts } from './phase-parts.js';
-import { freeze, optimizerOf } from './phase-recipe.js';
 import type { Shared } from './shared-incubation.js';
-import { teacherForAll } from './teacher.js';
 
 interface Opening {
   readonly phase: Phase;

@@ -22,13 +22,12 @@ import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromData, type Tensor } from '../torch/tensor.js';
-import type { Crew } from '../training/distributed/crew.js';
+import { type Crew, readForAll } from '../training/distributed/crew.js';
 import type { Ema } from '../training/ema.js';
 import type { Optimizer } from '../training/optimizers/optimizer.js';
 import type { Task } from '../training/task.js';
 import type { Images } from './images/images.js';
 import type { Log } from './observe/phase-log.js';
-import { readForAll } from './read-for-all.js';
 
 /** Progress of a phase, stored in a checkpoint along with the tensors. */
 export interface PhasePoint {

@@ -14,11 +14,10 @@ import { loadFinal } from '../run/finished-phase.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { noGrad } from '../torch/autograd.js';
 import { Generator } from '../torch/random.js';
-import { broadcastBytes, type Crew } from '../training/distributed/crew.js';
+import { broadcastBytes, type Crew, readForAll } from '../training/distributed/crew.js';
 import { splitStages } from '../weights/layout/model-file-stages.js';
 import type { GivenWeights, NamedWeights, Origin } from './given-weights.js';
 import { requireSameLabels, type StartLabels } from './phase-labels.js';
-import { readForAll } from './read-for-all.js';
 
 /** Where the weights come from that phases start from. */
 export interface PhaseSources {

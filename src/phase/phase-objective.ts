@@ -1,15 +1,19 @@
-import type { StageWeights } from '../method/assemble.js';
+import { isDeepStrictEqual } from 'node:util';
+import { assemble, type StageWeights } from '../method/assemble.js';
 import { imitation } from '../method/imitation.js';
 import type { StagedModel } from '../models/staged.js';
+import type { InitContext } from '../nn/init.js';
 import type { Phase } from '../recipe/phase.js';
-import { distillation } from '../tasks/distillation.js';
+import { distillation, type Teacher } from '../tasks/distillation.js';
+import { add, mul } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
-import type { Crew } from '../training/distributed/crew.js';
+import { scope } from '../torch/scope.js';
+import { fromArray } from '../torch/tensor.js';
+import { type Crew, readForAll } from '../training/distributed/crew.js';
 import type { Task } from '../training/task.js';
 import type { Trainable } from '../training/trainer.js';
-import type { TeacherWeights } from './given-weights.js';
+import type { ChannelScale, TeacherModel, TeacherWeights } from './given-weights.js';
 import { metaStageForAll, type PhaseSources } from './phase-model.js';
-import { teacherOf } from './teacher.js';
 
 /** The model and the task of a phase. By default the model learns the labels. */
 export interface Objective {
@@ -39,4 +43,61 @@ export async function objectiveOf(phase: Phase, crew: Crew, parts: ObjectivePart
   const { kind, alpha, tau } = distill;
   const teacher = teacherOf(weights, phase, { device, generator: new Generator() });
   return { model, task: distillation(task, { kind, alpha, tau, teacher }) as Task };
+}
+
+/**
+ * The weights of a phase's teacher; undefined if it has none. All processes that train together call this, and rank 0 reads
+ * the weights.
+ */
+export async function teacherForAll(
+  crew: Crew,
+  phase: Phase,
+  { given, runDir }: PhaseSources,
+): Promise<TeacherWeights | undefined> {
+  const { distill } = phase.settings;
+  if (distill === null) return undefined;
+  const found = await readForAll<TeacherModel>(crew, async () => {
+    const { stages, ...about } = await given.teacher(distill, phase, runDir);
+    return { about, tensors: stages };
+  });
+  return found && { ...found.about, stages: found.tensors };
+}
+
+/**
+ * A trained, frozen model that teaches another model. It sees the same images, normalised with its own mean and standard
+ * deviation if it has them.
+ */
+export function teacherOf(
+  { name, section, depths, normalisation, stages }: TeacherWeights,
+  { familyOf, data }: Pick<Phase, 'familyOf' | 'data'>,
+  { device, generator }: Omit<InitContext, 'dtype'>,
+): Teacher {
+  const family = familyOf(section);
+  const model = assemble(
+    family.blueprint(family.configOf(section, name)),
+    depths,
+    stages.map((weights) => ({ weights, source: name })),
+    { device, generator, dtype: 'F32' },
+    { regimes: depths.map(() => 'prefix') },
+  );
+  return normalisation === null ? model : renormalising(model, data, normalisation, device);
+}
+
+/** Adapts a model that was trained on images with normalisation `to` to images with normalisation `from`. */
+function renormalising(model: StagedModel, from: ChannelScale, to: ChannelScale, device: string): Teacher {
+  if (isDeepStrictEqual([from.mean, from.std], [to.mean, to.std])) return model;
+  const perChannel = (of: (channel: number) => number) =>
+    fromArray(
+      Float32Array.from(from.mean, (_, channel) => of(channel)),
+      [1, from.mean.length, 1, 1],
+      device,
+    );
+  return {
+    forward: (images, pass) =>
+      scope(() => {
+        const scale = perChannel((c) => from.std[c] / to.std[c]);
+        const shift = perChannel((c) => (from.mean[c] - to.mean[c]) / to.std[c]);
+        return model.forward(add(mul(images, scale), shift), pass);
+      }),
+  };
 }

@@ -1,15 +1,57 @@
 import { Interrupted, RunError } from '../base/errors.js';
+import type { Batch } from '../data/dataset.js';
+import { evalBatches } from '../data/loader/loader.js';
 import type { Phase } from '../recipe/phase.js';
 import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';
 import type { EvalRecord, MetricRecord } from '../run/records.js';
 import { earlyStop } from '../training/early-stop.js';
+import { type Evaluation, evaluate } from '../training/evaluate.js';
 import type { StepReport } from '../training/step-values.js';
-import { backgroundWriting } from './observe/background-writing.js';
+import { workersOf } from './images/images.js';
+import { openEvaluationDetails } from './observe/evaluation-details.js';
 import { createMeter, epochOf } from './observe/meter.js';
 import { type PhasePoint, save, THREAD_BYTES } from './phase-checkpoint.js';
 import type { PhaseParts } from './phase-parts.js';
-import { scorer } from './phase-scores.js';
+
+/** A write that runs while training continues. There is at most one at a time. */
+interface BackgroundWriting {
+  readonly isBusy: boolean;
+  start(written: Promise<void>): void;
+  /** Throws the error of a failed write as soon as it is known. */
+  check(): Promise<void>;
+  /** Waits for the current write to finish, and throws its error if it failed. */
+  done(): Promise<void>;
+}
+
+export function backgroundWriting(): BackgroundWriting {
+  let pending: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  const check = async () => {
+    // Let the event loop deliver messages from the writing thread.
+    if (pending !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    if (failure !== undefined) throw failure.error;
+  };
+  return {
+    get isBusy() {
+      return pending !== undefined;
+    },
+    start(written) {
+      pending = written
+        .catch((error: unknown) => {
+          failure = { error };
+        })
+        .finally(() => {
+          pending = undefined;
+        });
+    },
+    check,
+    async done() {
+      await pending;
+      await check();
+    },
+  };
+}
 
 /** A phase has ended before its last step because its evaluations no longer improve. */
 export class StoppedEarly extends RunError {
@@ -127,4 +169,53 @@ export function enoughOf(
   const stop = settings.early_stop;
   if (stop === null) return () => false;
   return earlyStop({ patience: stop.patience, minDelta: stop.min_delta, better });
+}
+
+/**
+ * Returns a function that scores a phase's model on the validation images and writes the details of the evaluation for a
+ * step. If several processes train together, rank 0 does this; the other ranks wait and receive the scores.
+ */
+function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<Evaluation> {
+  const { phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;
+  const { all: metrics } = task.metrics;
+  const details =
+    samples &&
+    openEvaluationDetails(folder, {
+      val: images.val,
+      classes: phase.model.classes,
+      fromStep,
+      samples,
+    });
+  return async (step) => {
+    onProgress('evaluating');
+    const { precision, batch_size: batchSize } = phase.settings;
+    const transform = images.evalTransform;
+    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(phase) });
+    const [loss, count, ...values] = await crew.led(2 + metrics.length, async (beat) => {
+      const judging = details?.begin();
+      const score = () =>
+        evaluate({
+          model,
+          task,
+          batches: beating(batches, () => {
+            beat();
+            onProgress('evaluating');
+          }),
+          precision,
+          device,
+          ...(judging && { onPredicted: judging.onPredicted }),
+        });
+      const found = await (ema === undefined ? score() : ema.swapped(score));
+      await judging?.write(step);
+      return [found.loss, found.images, ...metrics.map((metric) => scoreOf(found, metric))];
+    });
+    return { ...Object.fromEntries(metrics.map(({ name }, i) => [name, values[i]])), loss, images: count };
+  };
+}
+
+async function* beating(batches: AsyncIterable<Batch>, beat: () => void): AsyncGenerator<Batch> {
+  for await (const batch of batches) {
+    yield batch;
+    beat();
+  }
 }

@@ -17,7 +17,7 @@ import type { GivenWeights } from './given-weights.js';
 import { workersOf } from './images/images.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer, StoppedEarly } from './phase-observer.js';
-import { scheduleOf } from './phase-schedule.js';
+import { scheduleOf } from './phase-optimizer.js';
 import { companyOf, ownTime, type Shared, sharedBy } from './shared-incubation.js';
 
 export interface PhaseRun {

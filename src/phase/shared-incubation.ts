@@ -1,4 +1,4 @@
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import type { Member } from '../data/loader/shared-batches.js';
 import type { StepReport } from '../training/step-values.js';
 import type { Trainable } from '../training/trainer.js';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { failure } from '../../test/fixtures/data-fixture.js';
 import { elementCount } from '../base/tensor-data.js';
 import { phaseModel } from '../phase/phase-model.js';
-import { freeze } from '../phase/phase-recipe.js';
+import { freeze } from '../phase/phase-optimizer.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { phaseOf } from '../recipe/phases.js';
 import { defineRecipe } from '../recipe/recipe.js';

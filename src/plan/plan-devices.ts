@@ -1,7 +1,6 @@
 import type { Phase, PhaseName } from '../recipe/phase.js';
-import type { Job, Network } from './parallel-time.js';
 import type { PhasePlan, RunPlan } from './plan.js';
-import { type Schedule, schedule } from './schedule.js';
+import { type Job, type Network, type Schedule, schedule } from './schedule.js';
 
 /** Schedule of a run on a number of devices. */
 export interface DevicesPlan {

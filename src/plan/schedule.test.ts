@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Job, type Network, sharesOf, stepTimeOn } from './parallel-time.js';
-import { schedule } from './schedule.js';
+import { type Job, type Network, schedule, sharesOf, stepTimeOn } from './schedule.js';
 
 const FREE: Network = { bandwidth: Number.POSITIVE_INFINITY, overlap: 0 };
 

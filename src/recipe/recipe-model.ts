@@ -1,7 +1,6 @@
 import { InputError } from '../base/errors.js';
-import { divide } from '../method/divide.js';
+import { divide, metaDepths } from '../method/divide.js';
 import type { ModuleInit } from '../method/grow-plan.js';
-import { metaDepths } from '../method/meta-model.js';
 import { familyOf } from '../models/families/families.js';
 import type { ModelConfig } from '../models/family.js';
 import type { Blueprint } from '../models/staged.js';

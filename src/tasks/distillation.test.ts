@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
 import { backward } from '../torch/autograd.js';
 import { add, mean, mul, reshape, slice, to } from '../torch/ops.js';
 import { liveHandles, scope } from '../torch/scope.js';
 import { fromArray, type Tensor } from '../torch/tensor.js';
-import { readScore } from '../training/score.js';
+import { readScore } from '../training/evaluate.js';
 import { classification } from './classification/classification.js';
 import { distillation, type Teacher } from './distillation.js';
 

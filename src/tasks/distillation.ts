@@ -7,7 +7,7 @@ import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Task } from '../training/task.js';
-import { headsOf, logitsToScore, widened } from './classification/logits.js';
+import { headsOf, logitsToScore, widened } from './classification/classification.js';
 
 /** Any model with the same classes: images -> logits. */
 export interface Teacher {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { gradientError, input, wave } from '../../test/finite-differences.js';
-import { dropPath } from '../nn/drop-path.js';
+import { dropPath } from '../nn/layers.js';
 import * as ops from './ops.js';
 import { Generator } from './random.js';
 import { fromArray, type Tensor } from './tensor.js';

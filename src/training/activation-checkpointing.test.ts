@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { randomStream } from '../base/random.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import type { Regime, StagedModel } from '../models/staged.js';

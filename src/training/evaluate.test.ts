@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import { classification } from '../tasks/classification/classification.js';
 import { linear, ones, reshape } from '../torch/ops.js';
 import { liveHandles } from '../torch/scope.js';

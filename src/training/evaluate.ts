@@ -1,13 +1,13 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { RunError } from '../base/errors.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
 import { autocast, noGrad } from '../torch/autograd.js';
+import { readLater } from '../torch/later.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import type { Tensor } from '../torch/tensor.js';
-import { readScore } from './score.js';
-import type { Predictions, Sums, Task } from './task.js';
+import { Tensor } from '../torch/tensor.js';
+import type { Predictions, Score, Sums, Task } from './task.js';
 import type { Precision } from './trainer.js';
 
 /**
@@ -101,4 +101,22 @@ export function forwardPass({
 interface Scored {
   readonly sums: () => Sums;
   readonly size: number;
+}
+
+/**
+ * Starts to read a score without waiting for a GPU.
+ * @returns a function that waits for it
+ *
+ * @example
+ * const sums = readScore({ loss: ones([]), hits: 1 });
+ * sums(); // { loss: 1, hits: 1 }
+ */
+export function readScore(score: Score): () => Sums {
+  const entries = Object.entries(score);
+  const later = readLater(entries.map(([, value]) => value).filter((value) => value instanceof Tensor));
+  return () => {
+    const read = [...later.values()];
+    const sums = entries.map(([name, value]) => [name, value instanceof Tensor ? read.shift() : value]);
+    return Object.fromEntries(sums);
+  };
 }

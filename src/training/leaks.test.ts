@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import { vit } from '../models/vit/vit.js';

@@ -1,4 +1,4 @@
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import type { TaskMetrics } from '../run/metric.js';
 import type { Tensor } from '../torch/tensor.js';
 

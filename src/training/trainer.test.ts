@@ -3,7 +3,7 @@ import { TINY } from '../../test/tiny-vit.js';
 import { InputError, RunError } from '../base/errors.js';
 import { randomStream } from '../base/random.js';
 import type { TensorData } from '../base/tensor-data.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import { assemble } from '../method/assemble.js';
 import { hybridRegimes } from '../method/hybrid.js';
 import type { StagedModel } from '../models/staged.js';

@@ -2,7 +2,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { InputError, RunError } from '../base/errors.js';
 import { requireWhole } from '../base/numbers.js';
 import type { RandomKey } from '../base/random.js';
-import type { Batch } from '../data/loader/batch.js';
+import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
 import { activationTape } from '../nn/activation-checkpoint.js';
 import { autocast, backward, clearGrads } from '../torch/autograd.js';

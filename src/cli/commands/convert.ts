@@ -9,8 +9,7 @@ import { allFamilies, familyOf, familyOfStages } from '../../models/families/fam
 import { type ModelFamily, wholeFacts } from '../../models/family.js';
 import type { ForeignLayout, Layout } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
-import { divideStages } from '../../models/model-file/model-file-divide.js';
-import { writeModelFile } from '../../models/model-file/model-file-write.js';
+import { divideStages, writeModelFile } from '../../models/model-file/model-file-write.js';
 import { type HeaderHints, headerEntries, headerHints } from '../../models/model-file/model-hints.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';

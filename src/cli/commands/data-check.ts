@@ -1,7 +1,6 @@
 import { visibleLine } from '../../base/visible.js';
 import { checkData, type DataReport } from '../../data/check/data-check.js';
-import type { DataProblem } from '../../data/check/data-check-problems.js';
-import type { PartSummary, Spread } from '../../data/check/data-check-summary.js';
+import type { DataProblem, PartSummary, Spread } from '../../data/check/data-check-summary.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';

@@ -4,7 +4,7 @@ import { versions } from '../../base/versions.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { familyOf } from '../../models/families/families.js';
-import { joinStages } from '../../models/model-file/model-file-divide.js';
+import { joinStages } from '../../models/model-file/model-file-write.js';
 import {
   dataPathOf,
   type ModelFacts,

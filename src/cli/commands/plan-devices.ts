@@ -1,7 +1,6 @@
-import type { Network } from '../../plan/parallel-time.js';
 import type { RunPlan } from '../../plan/plan.js';
 import { type DevicesPlan, planDevices, type StepSeconds, type StepTimes } from '../../plan/plan-devices.js';
-import type { Schedule } from '../../plan/schedule.js';
+import type { Network, Schedule } from '../../plan/schedule.js';
 import type { Phase } from '../../recipe/phase.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../terminal/output.js';

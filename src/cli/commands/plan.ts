@@ -1,7 +1,6 @@
 import { heldOutLine, imagesLeft, imagesOfPlan, trainImagesOf } from '../../phase/images/images.js';
-import type { CostRatios } from '../../plan/cost-variants.js';
-import { checkedPlan } from '../../plan/enough-images.js';
-import type { PhasePlan, RunPlan, TrainImages } from '../../plan/plan.js';
+import type { CostRatios } from '../../plan/cost.js';
+import { checkedPlan, type PhasePlan, type RunPlan, type TrainImages } from '../../plan/plan.js';
 import { compile } from '../../recipe/compile.js';
 import type { Phase } from '../../recipe/phase.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';

@@ -9,9 +9,14 @@ import { shards } from '../formats/shards.js';
 import { dataFormatOf, openDataset, publishedPart } from '../open/open-dataset.js';
 import { joinedPassedOver, type PassedOver } from '../passed-over.js';
 import { namesOfSplit, type Split, type SplitChoice } from '../splits.js';
-import { type CheckedPart, type DataProblem, problemsOf } from './data-check-problems.js';
 import { readAll } from './data-check-read.js';
-import { type PartSummary, summaryOf } from './data-check-summary.js';
+import {
+  type CheckedPart,
+  type DataProblem,
+  type PartSummary,
+  problemsOf,
+  summaryOf,
+} from './data-check-summary.js';
 
 export interface DataReport {
   readonly format: DataFormat;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { errorText, InputError } from '../../base/errors.js';
 import { absent } from '../../files/file-names.js';
 import { readSmall, readSmallText } from '../../files/small-file.js';
+import { numberNames } from '../class-names.js';
 import type { Dataset, Image } from '../dataset.js';
-import { numberNames } from '../labels.js';
 import { unknownEntries } from './folder-scan.js';
 
 /** `val` is the test batch of the original data set. */

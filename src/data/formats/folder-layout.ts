@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { absent, shownName } from '../../files/file-names.js';
-import { labelOfName } from '../labels.js';
+import { labelOfName } from '../class-names.js';
 import { type PassedOver, passedOverTally } from '../passed-over.js';
 import { namesOfSplit, SPLITS, type Split, splitOfName } from '../splits.js';
 import { folderContent } from './folder-scan.js';

@@ -1,9 +1,8 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { shownName } from '../../files/file-names.js';
-import { className } from '../class-names.js';
+import { classLabels, className, type KnownClasses, labelOfName, numberNames } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
-import { classLabels, type KnownClasses, labelOfName, numberNames } from '../labels.js';
 import { withModelLabels } from '../model-labels.js';
 import { joinedPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
 import { type SplitChoice, splitOfName } from '../splits.js';

@@ -15,7 +15,7 @@ import {
 import { FUZZ_RUNS, FUZZ_TIMEOUT, mutate } from '../../../test/fixtures/mutate.js';
 import type { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
-import type { KnownClasses } from '../labels.js';
+import type { KnownClasses } from '../class-names.js';
 import type { Split } from '../splits.js';
 import { holdsShards, shardLayout } from './shard-files.js';
 import { shards } from './shards.js';

@@ -1,15 +1,57 @@
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { availableCores } from '../../base/cores.js';
 import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
 import { setImageThreads } from '../../torch/images.js';
 import type { Batch, Dataset } from '../dataset.js';
 import type { FixedTransform } from '../transforms/transform.js';
-import { loadBatch, type OnSkipped } from './batch.js';
-import { type InOrderOptions, inOrder } from './in-order.js';
+import { loadBatch, loadTrainBatch, type OnSkipped, type TrainBatchOptions } from './batch.js';
 import { epochOrder, type RepeatedOrder, repeatedOrder } from './sampler.js';
-import { loadTrainBatch, type TrainBatchOptions } from './train-batch.js';
 
-export interface LoaderOptions {
+interface InOrderOptions<Item> {
+  readonly from: number;
+  /** The last step is `to - 1`. */
+  readonly to: number;
+  /** Number of pending promises, in addition to the consumer's current item. */
+  readonly ahead: number;
+  /** The signal is aborted when no more items are needed. */
+  readonly load: (step: number, signal: AbortSignal) => Item | Promise<Item>;
+}
+
+/**
+ * Yields the results of `load` for from ... to-1, in order. If `load` returns promises, up to `ahead` of them are started in
+ * advance; otherwise each item is made on request. If the consumer stops, pending loads are aborted.
+ */
+async function* inOrder<Item>({ from, to, ahead, load }: InOrderOptions<Item>): AsyncGenerator<Item> {
+  const abort = new AbortController();
+  const queue: Promise<Item>[] = [];
+  let next = from;
+  let promises = false;
+  try {
+    while (next < to || queue.length > 0) {
+      // Steps may be synchronous. Without an event loop turn between them, pending loads could not complete, and no signals or
+      // timers would be handled.
+      await eventLoopTurn();
+      const loading = queue.shift() ?? load(next++, abort.signal);
+      promises ||= loading instanceof Promise;
+      while (promises && next < to && queue.length < ahead) {
+        queue.push(started(load, next++, abort.signal));
+      }
+      yield await loading;
+    }
+  } finally {
+    abort.abort();
+  }
+}
+
+/** Starts a load. Its failure is reported when it is awaited, and ignored if the consumer stops before that. */
+function started<Item>(load: InOrderOptions<Item>['load'], step: number, signal: AbortSignal): Promise<Item> {
+  const item = (async () => load(step, signal))();
+  item.catch(() => {});
+  return item;
+}
+
+interface LoaderOptions {
   readonly dataset: Dataset;
   /** Number of images in a batch. */
   readonly batchSize: number;

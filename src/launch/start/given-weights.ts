@@ -1,4 +1,4 @@
-import { divideStages } from '../../models/model-file/model-file-divide.js';
+import { divideStages } from '../../models/model-file/model-file-write.js';
 import type { GivenWeights, NamedWeights, Origin } from '../../phase/given-weights.js';
 import { classesOf } from './checkpoint-classes.js';
 import { readGiven, type Wanted, wantedStart } from './start-copy.js';

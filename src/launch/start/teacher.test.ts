@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { maxDifference, numbers } from '../../../test/support.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import { teacherOf } from '../../phase/teacher.js';
+import { teacherOf } from '../../phase/phase-objective.js';
 import { compile } from '../../recipe/compile.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { noGrad } from '../../torch/autograd.js';

@@ -1,6 +1,6 @@
 import { InputError, Interrupted } from '../../base/errors.js';
 import { ownCommand } from '../../base/shell.js';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import { shareBatches } from '../../data/loader/shared-batches.js';
 import { prefixOf, sharedPrefix } from '../../method/shared-prefix.js';
 import { StagedModel } from '../../models/staged.js';

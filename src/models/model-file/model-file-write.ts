@@ -3,6 +3,7 @@ import type { TensorData } from '../../base/tensor-data.js';
 import { replaceFile } from '../../files/file-bytes.js';
 import { dividedNames, type Stage } from '../../weights/layout/model-file-stages.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
+import { divideBy, joinBy } from '../divide-stages.js';
 import { familyOfStages } from '../families/families.js';
 import type { ModelFamily } from '../family.js';
 import { CLASS_NAMES, type Layout, type LayoutFacts } from '../layout.js';
@@ -47,4 +48,33 @@ export function writeModelFile(path: string, stages: Stages, options: WriteOptio
   const layout = family.layouts.find(({ name }) => name === to);
   if (layout === undefined) throw new InputError(`${path}: ${to} has no ${family.title}`);
   layout.write(path, stages, facts);
+}
+
+/**
+ * Divides a model into stages of other depths, without changing its tensors: the stem is in the first stage, the head in the
+ * last, and blocks are numbered from 0 in each. With one depth, the model is undivided.
+ * @param family default: recognised by the names of the tensors
+ * @throws InputError naming `source` if the depths do not add up to the model's blocks, or a tensor belongs to no stage
+ *
+ * @example
+ * const { stages } = await readModelFile('model.safetensors');
+ * const whole = divideStages(stages, [4]);
+ * whole.length; // 1
+ */
+export function divideStages<T>(
+  stages: readonly Stage<T>[],
+  depths: readonly number[],
+  source = 'the model',
+  family: Pick<ModelFamily, 'endOf'> = familyOfStages(stages),
+): Stage<T>[] {
+  return divideBy(family.endOf, stages, depths, source);
+}
+
+/** Joins the stages to an undivided model. */
+export function joinStages<T>(
+  stages: readonly Stage<T>[],
+  source = 'the model',
+  family: Pick<ModelFamily, 'endOf'> = familyOfStages(stages),
+): Stage<T> {
+  return joinBy(family.endOf, stages, source);
 }

@@ -6,9 +6,8 @@ import { divide } from '../../method/divide.js';
 import { weightsOf } from '../../nn/weights.js';
 import { Generator } from '../../torch/random.js';
 import { resnetFamily } from './family.js';
-import type { ResnetConfig } from './geometry.js';
+import { type ResnetConfig, resnetFacts } from './geometry.js';
 import { resnet } from './resnet.js';
-import { resnetFacts } from './weights-geometry.js';
 
 const tiny: ResnetConfig = {
   imageSize: 16,

@@ -1,11 +1,10 @@
 import { InputError } from '../../base/errors.js';
 import type { ModelFamily } from '../family.js';
-import type { ResnetConfig } from './geometry.js';
+import { type ResnetConfig, type ResnetFacts, resnetEndOf, resnetFacts } from './geometry.js';
 import { torchvision } from './layout-torchvision.js';
 import { resnetGraph } from './onnx-graph.js';
 import { resnet } from './resnet.js';
 import { type ResnetSection, resnetConfigOf, resnetSection } from './section.js';
-import { type ResnetFacts, resnetEndOf, resnetFacts } from './weights-geometry.js';
 
 const CIFAR_SIZE = 32;
 const HEAD = /^fc\./;

@@ -5,7 +5,7 @@ import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
 import { joinBy } from '../divide-stages.js';
 import { CLASS_NAMES, type ForeignLayout } from '../layout.js';
-import { resnetEndOf } from './weights-geometry.js';
+import { resnetEndOf } from './geometry.js';
 
 // Converts between the names of a ResNet with basic blocks in torchvision (`layer1.0.conv1.weight`) and here
 // (`blocks.0.conv1.weight`). Programs for CIFAR use torchvision's names, except for the head (`linear`) and a block's projection

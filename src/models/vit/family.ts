@@ -1,11 +1,10 @@
 import { InputError } from '../../base/errors.js';
 import type { AssumedSection, Assumption, ModelFamily } from '../family.js';
 import type { StatedModel } from '../layout.js';
-import { joinQkv } from './layout-qkv.js';
+import { fitStem, newHead } from './fit-weights.js';
+import { joinQkv } from './layout-huggingface.js';
 import { vitLayouts } from './layouts.js';
-import { newHead } from './new-head.js';
 import { vitGraph } from './onnx-graph.js';
-import { fitStem } from './position-embedding.js';
 import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf, vitSection } from './section.js';
 import { type VitConfig, vit } from './vit.js';
 import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';

@@ -9,14 +9,18 @@ import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
 import { torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
 import { joinBy } from '../divide-stages.js';
-import { CLASS_NAMES, type ForeignLayout, type LayoutFacts, type StatedModel } from '../layout.js';
+import {
+  CLASS_NAMES,
+  type ForeignLayout,
+  type LayoutFacts,
+  type PythonUse,
+  type StatedModel,
+} from '../layout.js';
 import { huggingFaceConfig, huggingFaceHints, timmHints } from './layout-config.js';
-import { fromHuggingFace, isHuggingFace, toHuggingFace } from './layout-huggingface.js';
+import { fromHuggingFace, isHuggingFace, joinQkv, toHuggingFace } from './layout-huggingface.js';
 import { inOrder, officialFile } from './layout-official.js';
-import { joinQkv } from './layout-qkv.js';
 import { timmConfig, withHead, withoutExtraTensors } from './layout-timm.js';
-import { huggingFaceUse, timmUse } from './python-use.js';
-import type { VitConfig } from './vit.js';
+import { isMeanPooled, type VitConfig } from './vit.js';
 import { inferGeometry, vitEndOf } from './weights-geometry.js';
 
 type Stages = readonly Stage<TensorData>[];
@@ -121,4 +125,43 @@ function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): voi
     writeJsonAtomic(join(path, 'preprocessor_config.json'), huggingFaceProcessor(geometry, pixels));
   }
   replaceFile(join(path, 'model.safetensors'), safetensorsWriter(tensors, { format: 'pt' }));
+}
+
+/** Loads the model with transformers. */
+function huggingFaceUse(): PythonUse {
+  return {
+    lines: [
+      'from transformers import ViTForImageClassification',
+      '',
+      "model = ViTForImageClassification.from_pretrained('.').eval()  # this folder, or its name on the hub",
+    ],
+    logits: '.logits',
+  };
+}
+
+/** Builds the model with timm's classes and loads a file of weights. */
+function timmUse(config: VitConfig, file: string): PythonUse {
+  const { imageSize, patchSize, channels, classes, width, depth, heads, mlpRatio, qkvBias } = config;
+  const name = config.distilled ? 'VisionTransformerDistilled' : 'VisionTransformer';
+  const python = (value: boolean) => (value ? 'True' : 'False');
+  const lines = [
+    'from functools import partial',
+    'from safetensors.torch import load_file',
+    config.distilled
+      ? `from timm.models.deit import ${name}`
+      : `from timm.models.vision_transformer import ${name}`,
+    '',
+    `model = ${name}(`,
+    `    img_size=${imageSize}, patch_size=${patchSize}, in_chans=${channels}, num_classes=${classes},`,
+    `    embed_dim=${width}, depth=${depth}, num_heads=${heads}, mlp_ratio=${mlpRatio}, qkv_bias=${python(qkvBias)},`,
+    ...(isMeanPooled(config)
+      ? [
+          `    class_token=${python(config.classToken)}, global_pool='avg', fc_norm=${python(config.fcNorm ?? false)},`,
+        ]
+      : []),
+    `    norm_layer=partial(torch.nn.LayerNorm, eps=${config.layerNormEps}),`,
+    ').eval()',
+    `model.load_state_dict(load_file(${JSON.stringify(file)}))`,
+  ];
+  return { lines, logits: '' };
 }

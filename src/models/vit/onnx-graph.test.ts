@@ -23,7 +23,7 @@ import { to } from '../../torch/ops.js';
 import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
-import { joinStages } from '../model-file/model-file-divide.js';
+import { joinStages } from '../model-file/model-file-write.js';
 import { vitGraph } from './onnx-graph.js';
 import { type VitConfig, vit } from './vit.js';
 

@@ -1,7 +1,5 @@
 import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
-import { Attention } from '../../nn/attention.js';
-import { dropPathOf } from '../../nn/drop-path.js';
 import {
   constantParameter,
   fanInParameter,
@@ -9,7 +7,7 @@ import {
   normalParameter,
   setToZero,
 } from '../../nn/init.js';
-import { asOneMatrix, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
+import { Attention, asOneMatrix, dropPathOf, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
 import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { ownCommand } from '../../base/shell.js';
-import { checkImage } from '../../data/check/check-image.js';
+import { checkImage } from '../../data/check/data-check-read.js';
 import { type Dataset, type EncodedImage, isEncoded } from '../../data/dataset.js';
 import type { FixedTransform } from '../../data/transforms/transform.js';
 import { writeJsonAtomic } from '../../files/atomic.js';

@@ -5,8 +5,7 @@ import { packHits, writeConfusion } from '../../run/confusion.js';
 import type { PhaseFolder } from '../../run/run-folder.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import type { Predictions } from '../../training/task.js';
-import { isOfLaterStep } from './later-file.js';
-import type { PhaseSamples } from './phase-samples.js';
+import { isOfLaterStep, type PhaseSamples } from './phase-samples.js';
 
 /** Details of an evaluation in addition to its scores, stored in the phase's folder. */
 export interface EvaluationDetails {

@@ -1,4 +1,4 @@
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import type { SummaryImage } from '../../run/tensorboard/events.js';
 
 /** 8-bit images of one size, planar as in a batch. */

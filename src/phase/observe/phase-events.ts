@@ -1,4 +1,4 @@
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { Phase } from '../../recipe/phase.js';
 import { type Metric, scoreOf } from '../../run/metric.js';

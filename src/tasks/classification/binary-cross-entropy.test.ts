@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import { backward } from '../../torch/autograd.js';
 import { to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';

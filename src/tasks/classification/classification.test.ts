@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { goldenJson } from '../../../test/support.js';
 import { InputError } from '../../base/errors.js';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import { select, zeros } from '../../torch/ops.js';
 import { liveHandles, scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
-import { readScore } from '../../training/score.js';
+import { readScore } from '../../training/evaluate.js';
 import { type ClassTarget, classification } from './classification.js';
 
 function batchOf(channels: number, images: readonly number[], labels: readonly number[]): Batch {

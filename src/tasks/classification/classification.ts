@@ -1,23 +1,43 @@
 import { InputError } from '../../base/errors.js';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import {
   binaryCrossEntropy,
   crossEntropy,
   equal,
+  mean,
   mul,
   reshape,
   slice,
   sum,
   to,
   topIndices,
+  unbind,
 } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Predictions, Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
 import { denseTargets, requireTargets, type TargetOptions } from './class-target.js';
-import { headsOf, logitsToScore, widened } from './logits.js';
 import { classificationMetrics } from './metrics.js';
+
+/** Converts bfloat16 outputs to float32, in which the loss is computed. */
+export function widened(output: Tensor): Tensor {
+  return output.dtype === 'BF16' ? to(output, { dtype: 'F32' }) : output;
+}
+
+/**
+ * The heads of a model's output: the class head first, the distillation head last. An output [B, classes] has one head;
+ * an output [B, 2, classes], of a distilled model (DeiT), has two.
+ * @returns the logits of each head, [B, classes]
+ */
+export function headsOf(logits: Tensor): Tensor[] {
+  return logits.shape.length === 3 ? unbind(logits, 1) : [logits];
+}
+
+/** The logits that are evaluated: the mean over the model's heads, [B, classes]. */
+export function logitsToScore(logits: Tensor): Tensor {
+  return logits.shape.length === 3 ? mean(logits, 1) : logits;
+}
 
 export interface ClassificationOptions extends InputOptions, TargetOptions {
   readonly dtype?: 'F32' | 'F64';

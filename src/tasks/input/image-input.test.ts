@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch } from '../../data/dataset.js';
 import { scope } from '../../torch/scope.js';
 import { imageInput } from './image-input.js';
 

@@ -1,6 +1,5 @@
 import { InputError, RunError } from '../../base/errors.js';
-import type { Box, Mix } from '../../data/dataset.js';
-import type { Batch } from '../../data/loader/batch.js';
+import type { Batch, Box, Mix } from '../../data/dataset.js';
 import {
   copyInto,
   divide,

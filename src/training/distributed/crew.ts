@@ -70,11 +70,11 @@ function exchange(group: ProcessGroup, numbers: readonly number[], how: 'sum' | 
 type Tensors = ReadonlyMap<string, TensorData>;
 
 /** A tensor without its bytes. */
-export type TensorPlace = readonly [name: string, dtype: DType, shape: readonly number[]];
+type TensorPlace = readonly [name: string, dtype: DType, shape: readonly number[]];
 
 const CHUNK = 2 ** 26;
 
-export function placesOf(tensors: Tensors): TensorPlace[] {
+function placesOf(tensors: Tensors): TensorPlace[] {
   return [...tensors].map(([name, { dtype, shape }]) => [name, dtype, shape]);
 }
 
@@ -101,7 +101,7 @@ export function broadcastBytes(
 }
 
 /** Sends rank 0's tensors to all processes, unchanged. Every process calls it, with the same places. */
-export function broadcastTensors(
+function broadcastTensors(
   group: ProcessGroup,
   places: readonly TensorPlace[],
   tensors: Tensors | undefined,
@@ -112,4 +112,39 @@ export function broadcastTensors(
       return [name, { dtype, shape, data: broadcastBytes(group, tensors?.get(name)?.data, length) }];
     }),
   );
+}
+
+/** Tensors, and a description of them that JSON can represent. */
+interface Described<About> {
+  readonly about: About;
+  readonly tensors: readonly ReadonlyMap<string, TensorData>[];
+}
+
+/**
+ * Reads tensors in rank 0, and sends them to the other processes that train together, so that a file is read and verified
+ * once. All of these processes call it.
+ * @param read `beat` is called regularly; see `Crew.led`. Returns undefined if there is nothing
+ */
+export async function readForAll<About>(
+  { group, led }: Crew,
+  read: (beat: () => void) => Promise<Described<About> | undefined>,
+): Promise<Described<About> | undefined> {
+  let found: Described<About> | undefined;
+  let header = Buffer.alloc(0);
+  const [length] = await led(1, async (beat) => {
+    found = await read(beat);
+    if (group === undefined || found === undefined) return [0];
+    header = Buffer.from(JSON.stringify({ about: found.about, places: found.tensors.map(placesOf) }));
+    return [header.length];
+  });
+  if (group === undefined || length === 0) return found;
+  const text = Buffer.from(broadcastBytes(group, header, length)).toString();
+  const { about, places }: Sent<About> = JSON.parse(text);
+  const tensors = places.map((each, i) => broadcastTensors(group, each, found?.tensors[i]));
+  return { about, tensors };
+}
+
+interface Sent<About> {
+  readonly about: About;
+  readonly places: readonly ReturnType<typeof placesOf>[];
 }

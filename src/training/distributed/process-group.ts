@@ -4,8 +4,7 @@ import { type Collective, collectives, joinCollective, type Reducer } from '../.
 import { TorchError } from '../../torch/errors.js';
 import { operator } from '../../torch/operator.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { LostRank } from './lost-rank.js';
-import { type Rank, rankIn, timeoutIn } from './rank.js';
+import { LostRank, type Rank, rankIn, timeoutIn } from './rank.js';
 
 /**
  * The processes that train together. All call the same methods in the same order, with tensors of the same shapes on

@@ -1,4 +1,4 @@
-import { InputError } from '../../base/errors.js';
+import { InputError, RunError } from '../../base/errors.js';
 
 /** The place of this process among those that train together, and the address at which they connect. */
 export interface Rank {
@@ -125,3 +125,6 @@ function missing(name: string, what: string): InputError {
     hint: 'start the processes with torchrun, or set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for each',
   });
 }
+
+/** Another process of the group is lost, or never joined. That process's own error, if any, states the cause. */
+export class LostRank extends RunError {}

@@ -16,7 +16,7 @@ import { to } from '../../torch/ops.js';
 import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, fromData } from '../../torch/tensor.js';
-import { fitStem, resizePositionEmbedding } from './position-embedding.js';
+import { fitStem, resizePositionEmbedding } from './fit-weights.js';
 import { vit } from './vit.js';
 
 // Made by the official code: test/golden/README.md.

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { engineInfo } from './engine.js';
-import { limitSpinning } from './thread-waiting.js';
+import { limitSpinning } from './native.js';
 
 test.each([
   [{}, { GOMP_SPINCOUNT: '2000' }],

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { backgroundWriting } from './background-writing.js';
+import { backgroundWriting } from './phase-observer.js';
 
 test('a failure is thrown at the next check, not before and not unhandled', async () => {
   const writing = backgroundWriting();

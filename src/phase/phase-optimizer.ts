@@ -1,4 +1,5 @@
 import type { StagedModel } from '../models/staged.js';
+import type { PhasePlan } from '../plan/plan.js';
 import type { Phase } from '../recipe/phase.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { shardedOptimizer } from '../training/distributed/sharded-optimizer.js';
@@ -9,6 +10,7 @@ import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
 import { lion } from '../training/optimizers/lion.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizers/optimizer.js';
 import { sgd } from '../training/optimizers/sgd.js';
+import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
 
 // Converts a phase's settings to the parts that the trainer uses.
 
@@ -55,4 +57,26 @@ function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): Parame
   if (decay === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);
   return layerDecayGroups(groups, names, decay);
+}
+
+/** The peak rate is lr x images per step / lr_batch, as in the official code; warmup_lr and min_lr are not scaled. */
+export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
+  const { lr: given, lr_batch: reference } = settings.optimizer;
+  const { kind, warmup, warmup_lr: warmupLr, min_lr: minLr, power, milestones, factor } = settings.schedule;
+  const lr = reference === null ? given : (given * settings.batch_size * settings.accumulate) / reference;
+  const { epochs, steps, steps_per_epoch: stepsPerEpoch } = plan;
+  const warmupSteps = Math.round(warmup * stepsPerEpoch);
+  const rates = { lr, warmupLr, minLr, steps, warmupSteps };
+  switch (kind) {
+    case 'epoch-cosine':
+      return epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
+    case 'step-cosine':
+      return stepCosine(rates);
+    case 'polynomial':
+      return polynomial({ ...rates, power });
+    case 'multi-step':
+      return multiStep({ ...rates, milestones, factor, stepsPerEpoch });
+    case 'wsd':
+      return wsd({ ...rates, decayShare: settings.schedule.decay_share, decay: '1-sqrt' });
+  }
 }
