@@ -6,7 +6,7 @@ import { backward } from '../../torch/autograd.js';
 import { to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
-import { readScore } from '../../training/score.js';
+import { readScore } from '../../training/evaluate.js';
 import { classification } from './classification.js';
 
 interface Made {
