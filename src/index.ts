@@ -40,11 +40,14 @@ export {
 } from './launch/exchange/bundle-unpack.js';
 export { type Redone, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
-export { planRun } from './launch/plan-recipe.js';
 export { type ImagePrediction, type PredictedClass, type PredictOptions, predict } from './launch/predict.js';
-export { type PreparedRun, type PrepareOptions, prepareRun } from './launch/prepare.js';
-export { type RunRecipeOptions, runRecipe } from './launch/run-recipe-here.js';
-export { type RecipePhaseRun as PhaseRun, runRecipePhase as runPhase } from './launch/run-recipe-phase.js';
+export { type PreparedRun, type PrepareOptions, planRun, prepareRun } from './launch/prepare.js';
+export {
+  type RecipePhaseRun as PhaseRun,
+  type RunRecipeOptions,
+  runRecipe,
+  runRecipePhase as runPhase,
+} from './launch/run-recipe-here.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
 export { divide, metaDepths } from './method/divide.js';
@@ -114,7 +117,7 @@ export { defineRecipe, type OwnRecipeInput, type RecipeOptions, readRecipe } fro
 export type { DataSettings } from './recipe/recipe-data.js';
 export type { RunSettings } from './recipe/recipe-run.js';
 export type { Recipe, RecipeInput } from './recipe/recipe-schema.js';
-export type { PhaseOverview, RunStatus } from './report/run-overview.js';
+export type { PhaseOverview, RunStatus } from './report/phase-condition.js';
 export { readRunStatus } from './report/run-status.js';
 export { type Metric, type Scored, scoreOf, type TaskMetrics } from './run/metric.js';
 export { readMetrics } from './run/metrics-log.js';

@@ -7,7 +7,7 @@ import { runProgram } from '../src/data/transforms/run-program.js';
 import { evalShorterSide, evalTransform } from '../src/data/transforms/transform.js';
 import type { ForeignLayout } from '../src/models/layout.js';
 import { vitFamily } from '../src/models/vit/family.js';
-import { usageOf } from '../src/report/model-card-use.js';
+import { usageOf } from '../src/report/model-card.js';
 import { huggingFaceProcessor } from '../src/weights/layout/layout-processor.js';
 import { needs, pythonPath, pythonTorch } from './needs.js';
 import { digestOf, imageOf } from './pixel-images.js';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { planRun } from '../src/launch/plan-recipe.js';
+import { planRun } from '../src/launch/prepare.js';
 import { compile } from '../src/recipe/compile.js';
 import { phaseOf } from '../src/recipe/phases.js';
 import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/recipe/recipe.js';

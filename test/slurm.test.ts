@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readJobs } from '../src/launch/slurm/slurm-jobs.js';
 import { askQueue } from '../src/launch/slurm/slurm-queue.js';
-import type { PhaseOverview, RunStatus } from '../src/report/run-overview.js';
+import type { PhaseOverview, RunStatus } from '../src/report/phase-condition.js';
 import { readRunStatus } from '../src/report/run-status.js';
 import { newestStep } from '../src/run/checkpoint-store.js';
 import { cli, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';

@@ -3,7 +3,7 @@ import { tooManyOpen } from '../files/file-errors.js';
 import { expandHomeInArguments } from '../files/home.js';
 import { createProgram } from './declare/program.js';
 import { exitCodeOf, explain } from './terminal/failure.js';
-import { escapeText } from './terminal/terminal.js';
+import { escapeText } from './terminal/output.js';
 
 for (const stream of [process.stdout, process.stderr]) escapeText(stream);
 

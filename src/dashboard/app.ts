@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { Hono } from 'hono';
 import type { Asset } from './assets.js';
-import { eventsOf } from './event-stream.js';
-import type { Watcher } from './events.js';
+import { eventsOf, type Watcher } from './events.js';
 import { AXES, EVAL_LOSS_METRIC, LAYOUTS, STEP_METRICS } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 import { onlyReads, ownHost, securityHeaders, withToken } from './security.js';

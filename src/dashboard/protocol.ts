@@ -1,6 +1,6 @@
 /** Messages between the dashboard's server and its page. JSON names are snake_case, as in the run folder. */
 
-import type { PhaseCondition } from '../report/run-overview.js';
+import type { PhaseCondition } from '../report/phase-condition.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';

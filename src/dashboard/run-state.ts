@@ -1,8 +1,12 @@
 import { join } from 'node:path';
 import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
 import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
-import { type PlannedPhase, phaseCondition, plannedPhases } from '../report/phase-condition.js';
-import type { PhaseCondition } from '../report/run-overview.js';
+import {
+  type PhaseCondition,
+  type PlannedPhase,
+  phaseCondition,
+  plannedPhases,
+} from '../report/phase-condition.js';
 import { phasesIn, readRunJson, runFolder } from '../run/run-folder.js';
 
 /** The state of a phase, read from the run folder only. */

@@ -1,4 +1,4 @@
-import { pickRows } from './downsample.js';
+import { pickRows } from './columns.js';
 import { columnsOf, type PhaseFeed } from './phase-feed.js';
 import type { Axis, ChartLayout, ChartMetric, Series } from './protocol.js';
 import type { RunFeed } from './run-feed.js';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
 import { compile } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
-import { shareOf } from './machine-share.js';
+import { shareOf } from './pipeline.js';
 
 /** How the six modules of a recipe share a machine. */
 function share(run: object, machine: { cores: number; gpus: number }, together = false) {

@@ -9,7 +9,7 @@ import { latestCheckpoint } from '../run/checkpoint-store.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { prepareRun } from './prepare.js';
 import { recipeOfRun } from './run-recipe.js';
-import { runRecipePhase } from './run-recipe-phase.js';
+import { runRecipePhase } from './run-recipe-here.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'more-epochs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

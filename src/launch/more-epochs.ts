@@ -1,20 +1,19 @@
-import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
-import { makeFolders, moveFolder } from '../files/atomic.js';
+import { makeFolders, moveFolder, writeJsonAtomic } from '../files/atomic.js';
 import { scheduleOf } from '../phase/phase-optimizer.js';
 import type { PhasePlan, RunPlan } from '../plan/plan.js';
 import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import { phaseNamed } from '../recipe/phases.js';
 import { newestManifest, newestStep } from '../run/checkpoint-store.js';
-import { readResult, runFolder } from '../run/run-folder.js';
-import { beginPrevious, moveSummary, nextPrevious } from './previous.js';
+import { readJson, readResult, runFolder } from '../run/run-folder.js';
 import { begunPhases, type Change, redoCommand } from './recipe-change.js';
 import { forgetJobs } from './slurm/slurm-jobs.js';
 
 /** Effects of a changed number of epochs on phases that have begun. */
-export interface Continuation {
+interface Continuation {
   /** Changes of the schedules, one line each. */
   readonly notes: readonly string[];
   /** Finished phases that now have steps left. */
@@ -140,4 +139,25 @@ function scheduleLine(
 
 function rounded(value: number): string {
   return String(Number(value.toFixed(2)));
+}
+
+/** The next folder for files that are moved out of the way in a run: `previous/<n>`. */
+export function nextPrevious(runDir: string): string {
+  const root = join(runDir, 'previous');
+  const numbers = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isInteger) : [];
+  return join(root, String(Math.max(0, ...numbers) + 1));
+}
+
+/** Creates the folder, with a copy of the recipe. */
+export function beginPrevious(runDir: string, previous: string): void {
+  makeFolders(previous);
+  writeJsonAtomic(runFolder(previous).recipe, readJson(runFolder(runDir).recipe));
+}
+
+/** Moves the summary and the report, which describe phases that have been moved. The run writes new ones later. */
+export function moveSummary(runDir: string, previous: string): void {
+  for (const part of ['summary', 'report'] as const) {
+    const path = runFolder(runDir)[part];
+    if (existsSync(path)) moveFolder(path, runFolder(previous)[part]);
+  }
 }

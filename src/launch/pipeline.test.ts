@@ -6,7 +6,7 @@ import { InputError, RunError } from '../base/errors.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { runPipeline } from './pipeline.js';
-import { planRun } from './plan-recipe.js';
+import { planRun } from './prepare.js';
 
 // A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
 // that has a companion in MEET it ends only after that has started: so the two are under way together.

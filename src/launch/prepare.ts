@@ -12,7 +12,7 @@ import {
   imagesPlannedFor,
   isOwnerBegun,
 } from '../phase/images/run-data.js';
-import { planPhases, type RunPlan, requireEnough } from '../plan/plan.js';
+import { planPhases, type RunPlan, requireEnough, type TrainImages } from '../plan/plan.js';
 import { compile } from '../recipe/compile.js';
 import type { Phase, PhaseName } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
@@ -155,4 +155,15 @@ function isPart({ data }: Recipe): boolean {
 
 function listOf(dataset: Dataset): string {
   return Array.from({ length: dataset.length }, (_, i) => `${dataset.describe(i)}\n`).join('');
+}
+
+/**
+ * Plans every phase of a recipe on a data set of `trainImages` images.
+ *
+ * @example
+ * const recipe = readRecipe('recipe.yaml');
+ * for (const { phase, steps, block_passes } of planRun(recipe, 50_000).phases) console.log(phase, steps, block_passes);
+ */
+export function planRun(recipe: Recipe, trainImages: TrainImages): RunPlan {
+  return planPhases(compile(recipe), trainImages);
 }

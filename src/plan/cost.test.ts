@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { elementCount } from '../base/tensor-data.js';
-import { planRun } from '../launch/plan-recipe.js';
+import { planRun } from '../launch/prepare.js';
 import { divide, metaDepths } from '../method/divide.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import { buildStage, type Regime } from '../models/staged.js';

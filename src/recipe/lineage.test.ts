@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { testFolder } from '../../test/fixtures/data-fixture.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
-import { planRun } from '../launch/plan-recipe.js';
+import { planRun } from '../launch/prepare.js';
 import type { VitSection } from '../models/vit/section.js';
 import { changesSince, dataHash, earlierHashes, lineageIn, recipeHash, weightsHash } from './lineage.js';
 import type { PhaseName } from './phase.js';

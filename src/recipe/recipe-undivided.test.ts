@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { planRun } from '../launch/plan-recipe.js';
+import { planRun } from '../launch/prepare.js';
 import { planDevices } from '../plan/plan-devices.js';
 import { compile } from './compile.js';
 import { defineRecipe } from './recipe.js';

@@ -1,14 +1,14 @@
 import { stringify } from 'yaml';
-import type { ModelFamily } from '../models/family.js';
+import { quoted } from '../base/shell.js';
+import { evalShorterSide, SMALL_IMAGE } from '../data/transforms/transform.js';
+import type { ModelConfig, ModelFamily } from '../models/family.js';
+import type { ForeignLayout } from '../models/layout.js';
 import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
-import { duration, significant, withPrefix } from './format.js';
-import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
-import { pixelsOf, type Usage, usageOf } from './model-card-use.js';
-import { intervalField } from './outcome.js';
+import { duration, EVAL_LOSS, significant, TRAIN_TIME, withPrefix } from './format.js';
 import { accuracyText } from './summary-text.js';
-import { accuracyInterval, type Interval } from './uncertainty.js';
+import { accuracyInterval, type Interval, intervalField } from './uncertainty.js';
 import { wayOf } from './way.js';
 
 export interface ModelCard extends Usage {
@@ -35,7 +35,7 @@ interface Scores extends Scored {
 }
 
 /** The fields of a recipe that the card shows. */
-export interface CardRecipe {
+interface CardRecipe {
   readonly name: string;
   readonly data: {
     readonly format: string;
@@ -216,4 +216,63 @@ function capital(text: string): string {
 
 function rounded(value: number): number {
   return Math.round(1e4 * value) / 1e4;
+}
+
+interface Usage {
+  /** Undefined for this program's own. */
+  readonly layout: ForeignLayout | undefined;
+  /** Config of the model whose weights are published. */
+  readonly config: ModelConfig;
+  /** Mean of each channel, for pixels from 0 to 1; `std` likewise. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** Share of the resized shorter side that the evaluation crop keeps; default: the official value. */
+  readonly evalCrop?: number | undefined;
+  /** The weights file; absent for a model folder. */
+  readonly file?: string | undefined;
+}
+
+/** Usage as a code block: load the model, then preprocess an image as in evaluation. */
+export function usageOf(usage: Usage): string {
+  const { layout, config, file = 'model.safetensors' } = usage;
+  const python = layout?.usage?.(config, file);
+  if (python === undefined) {
+    return block('sh', [`npx deep-incubation eval ${quoted(file)} --data images/val`]);
+  }
+  return block('python', [
+    'import torch',
+    'from PIL import Image',
+    'from torchvision import transforms',
+    ...python.lines,
+    '',
+    `image = Image.open('picture.jpg').convert('${config.channels === 1 ? 'L' : 'RGB'}')`,
+    'pixels = transforms.Compose([',
+    ...pixelSteps(usage).map((step) => `    transforms.${step},`),
+    '])(image)[None]',
+    'with torch.no_grad():',
+    `    logits = model(pixels)${python.logits}`,
+    'print(logits.softmax(-1).topk(1))',
+  ]);
+}
+
+/** Describes the preprocessing of an image. */
+function pixelsOf({ config, mean, std, evalCrop }: Omit<Usage, 'layout'>): string {
+  const { imageSize, channels } = config;
+  const shorter = evalShorterSide(imageSize, evalCrop);
+  const sized = imageSize <= SMALL_IMAGE ? [] : [`shorter side to ${shorter} (bicubic), centre ${imageSize}`];
+  const kind = channels === 1 ? 'grey' : 'RGB';
+  return [...sized, `(${kind} / 255 - ${JSON.stringify(mean)}) / ${JSON.stringify(std)}`].join('; ');
+}
+
+function pixelSteps({ config: { imageSize }, mean, std, evalCrop }: Usage): string[] {
+  const shorter = evalShorterSide(imageSize, evalCrop);
+  const sized =
+    imageSize <= SMALL_IMAGE
+      ? []
+      : [`Resize(${shorter}, transforms.InterpolationMode.BICUBIC)`, `CenterCrop(${imageSize})`];
+  return [...sized, 'ToTensor()', `Normalize(${JSON.stringify(mean)}, ${JSON.stringify(std)})`];
+}
+
+function block(language: string, lines: readonly string[]): string {
+  return [`\`\`\`${language}`, ...lines, '```'].join('\n');
 }

@@ -17,8 +17,8 @@ import {
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import type { PhaseMetrics } from './curves.js';
 import type { PhaseStages } from './method-figure.js';
-import { scoredPhases } from './scored-phases.js';
 import { type RunSummary, summarize } from './summary.js';
+import { scoredPhases } from './uncertainty.js';
 import { type Way, wayOf } from './way.js';
 
 /** The data of a report, read from a run folder that may still be growing. */

@@ -1,11 +1,8 @@
 import type { createColors } from 'picocolors';
 import { type Metric, scoreOf, scoreText } from '../run/metric.js';
 import type { Status } from '../run/phase-status.js';
-import { duration, EVALUATING } from './format.js';
-import { TRAIN_LOSS, TRAIN_SPEED } from './labels.js';
-import { narrowed, widthsOf } from './narrow-table.js';
-import type { PhaseOverview, RunStatus } from './run-overview.js';
-import { locationOf } from './where.js';
+import { duration, EVALUATING, narrowed, TRAIN_LOSS, TRAIN_SPEED, widthsOf } from './format.js';
+import type { PhaseOverview, RunStatus } from './phase-condition.js';
 
 type Colors = ReturnType<typeof createColors>;
 
@@ -98,4 +95,28 @@ function painter(colors: Colors) {
     if (state === 'running') return colors.cyan(text);
     return state === 'done' ? colors.green(text) : colors.dim(text);
   };
+}
+
+type Placed = Pick<PhaseOverview, 'state' | 'waits_for' | 'job' | 'pid' | 'host'>;
+
+/**
+ * The place where a phase is trained, or the phases that it waits for.
+ * @param isSupervised whether a `run` process supervises the phases
+ */
+export function locationOf(
+  { state, waits_for: needs, job, pid, host }: Placed,
+  isSupervised: boolean,
+): string {
+  if (state === 'done') return '';
+  const slurm = job === null ? [] : [`job ${job}`];
+  const process = pid === null || host === null ? [] : [`process ${pid} on ${host}`];
+  const waiting = state === 'waiting' || state === 'queued' ? after(needs) : [];
+  const isTurn = isSupervised && state === 'waiting' && needs.length === 0;
+  return [...slurm, ...process, ...waiting, ...(isTurn ? ['next in line'] : [])].join(', ');
+}
+
+function after(needs: readonly string[]): string[] {
+  if (needs.length === 0) return [];
+  const modules = needs.filter((need) => need.startsWith('MT/'));
+  return [`after ${modules.length > 2 ? `${modules.length} modules` : needs.join(', ')}`];
 }

@@ -16,13 +16,14 @@ import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
 import {
   type Circumstances,
+  type PhaseOverview,
   type PlannedPhase,
   phaseCondition,
   plannedPhases,
+  type RunStatus,
   runName,
   runState,
 } from './phase-condition.js';
-import type { PhaseOverview, RunStatus } from './run-overview.js';
 
 /**
  * The state of a run, read from its folder. Whether a process is alive is checked on the same machine only.

@@ -1,11 +1,9 @@
 import { type Metric, type Scored, scoreOf, scoreText } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
-import { duration, significant, withPrefix } from './format.js';
-import { EVAL_LOSS, TRAIN_TIME } from './labels.js';
-import { narrowed, widthsOf } from './narrow-table.js';
-import { differenceIn, intervalIn } from './outcome.js';
+import { duration, EVAL_LOSS, narrowed, significant, TRAIN_TIME, widthsOf, withPrefix } from './format.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
+import { differenceIn, intervalIn } from './uncertainty.js';
 import { WAY_NAMES, type Way } from './way.js';
 
 /** The result in one sentence with its uncertainty, whichever model won. */

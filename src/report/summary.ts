@@ -1,11 +1,12 @@
 import { type Metric, type Scored, scoreOf, scoresOf, type TaskMetrics } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
-import { differenceField, intervalField } from './outcome.js';
 import {
   accuracyDifference,
   accuracyInterval,
+  differenceField,
   type Interval,
+  intervalField,
   isLevel,
   type ScoredImages,
 } from './uncertainty.js';

@@ -1,3 +1,10 @@
+import { existsSync } from 'node:fs';
+import { confusionOf, hitsOf } from '../run/confusion.js';
+import { type Metric, type Scored, scoreOf } from '../run/metric.js';
+import { readMetrics } from '../run/metrics-log.js';
+import type { PhaseResult } from '../run/records.js';
+import { readJson, runFolder } from '../run/run-folder.js';
+
 /** Counts of one model's evaluation. */
 export interface ScoredImages {
   readonly images: number;
@@ -11,7 +18,7 @@ export interface ScoredImages {
 export type Interval = readonly [low: number, high: number];
 
 /** The difference between two accuracies, in percentage points, with its 95 % interval. */
-export interface ScoreDifference {
+interface ScoreDifference {
   readonly points: number;
   readonly interval: Interval;
   /** Whether both were compared image by image. */
@@ -67,4 +74,65 @@ export function isLevel({ interval: [low, high] }: ScoreDifference): boolean {
 function around(difference: number, variance: number): Interval {
   const half = Z * Math.sqrt(variance);
   return [100 * Math.max(-1, difference - half), 100 * Math.min(1, difference + half)];
+}
+
+// Keys in `summary.json` and `eval --json` that are derived from the name of a metric.
+
+/** The field with the 95 % interval of a metric; empty if the interval is unknown. */
+export function intervalField(
+  { name }: Metric,
+  interval: Interval | undefined,
+): Readonly<Record<string, Interval>> {
+  return interval === undefined ? {} : { [`${name}_interval`]: interval };
+}
+
+/** The 95 % interval of a metric, if it is known. */
+export function intervalIn(outcome: Scored, { name }: Metric): Interval | undefined {
+  return outcome[`${name}_interval`] as Interval | undefined;
+}
+
+/** The field with the difference of a metric between two models, in its unit. */
+export function differenceField({ name }: Metric, difference: number): Readonly<Record<string, number>> {
+  return { [`difference_${name}`]: difference };
+}
+
+/** The value of that field; 0 if it is missing. */
+export function differenceIn(summary: Scored, { name }: Metric): number {
+  return scoreOf(summary, { name: `difference_${name}` }) || 0;
+}
+
+/**
+ * Counts of the last evaluation of each finished phase: per image if `confusion.json` belongs to the same result, otherwise only
+ * the total. Phases with an unknown number of evaluation images are left out.
+ * @throws InputError if one of the files is damaged
+ */
+export function scoredPhases(
+  root: string,
+  results: readonly PhaseResult[],
+  primary: Metric,
+): Map<string, ScoredImages> {
+  if (!primary.isShareOfImages) return new Map();
+  return new Map(
+    results.flatMap((result) => {
+      const scored = scoredImagesOf(root, result, primary);
+      return scored === undefined ? [] : [[result.phase, scored] as const];
+    }),
+  );
+}
+
+function scoredImagesOf(root: string, result: PhaseResult, primary: Metric): ScoredImages | undefined {
+  const folder = runFolder(root).phase(result.phase);
+  const images = result.evaluation_images ?? evaluatedImages(folder.metrics, result.steps);
+  if (images === undefined || images <= 0) return undefined;
+  const right = Math.round((scoreOf(result, primary) / 100) * images);
+  const confusion = existsSync(folder.confusion) ? confusionOf(readJson(folder.confusion)) : undefined;
+  const hits = confusion?.step === result.steps ? hitsOf(confusion, images) : undefined;
+  const isOfResult = hits?.reduce((sum, hit) => sum + hit, 0) === right;
+  return { images, right, hits: isOfResult ? hits : undefined };
+}
+
+/** The number of images, from the records: results of older versions do not contain it. */
+function evaluatedImages(metrics: string, step: number): number | undefined {
+  const last = readMetrics(metrics).findLast((record) => record.kind === 'eval');
+  return last?.step === step ? last.images : undefined;
 }

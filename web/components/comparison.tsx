@@ -1,6 +1,5 @@
 import { type RunState, stateScore } from '../../src/dashboard/protocol';
-import { duration, withPrefix } from '../../src/report/format';
-import { TRAIN_TIME } from '../../src/report/labels';
+import { duration, TRAIN_TIME, withPrefix } from '../../src/report/format';
 import { ownNames } from '../../src/report/way';
 import { scoreText } from '../../src/run/metric';
 import { capitalised, runColour } from '../look';

@@ -1,7 +1,14 @@
 import { bestOf, type RunState, stateScore } from '../../src/dashboard/protocol';
-import { bytes, duration, significant, withPrefix } from '../../src/report/format';
-import { TRAIN_LOSS, TRAIN_SPEED, TRAIN_TIME } from '../../src/report/labels';
-import { locationOf } from '../../src/report/where';
+import {
+  bytes,
+  duration,
+  significant,
+  TRAIN_LOSS,
+  TRAIN_SPEED,
+  TRAIN_TIME,
+  withPrefix,
+} from '../../src/report/format';
+import { locationOf } from '../../src/report/run-status-text';
 import { scoreText } from '../../src/run/metric';
 import { capitalised, colourOf } from '../look';
 import { StateMark } from './state-mark';

@@ -1,6 +1,5 @@
 import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/protocol';
-import { bytes, duration, significant, withPrefix } from '../../src/report/format';
-import { TRAIN_TIME } from '../../src/report/labels';
+import { bytes, duration, significant, TRAIN_TIME, withPrefix } from '../../src/report/format';
 import { WAY_NAMES } from '../../src/report/way';
 import { capitalised, percent } from '../look';
 import { StateMark } from './state-mark';

@@ -5,8 +5,7 @@ import { doubtfulClasses } from '../../launch/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { modelClassesOf } from '../../launch/start/stated-classes.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { note } from '../terminal/output.js';
+import { note, noteAssumed } from '../terminal/output.js';
 
 interface Classes {
   /** Number of classes of the model. */

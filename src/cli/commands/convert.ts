@@ -17,11 +17,9 @@ import { countParameters } from '../../weights/count-parameters.js';
 import type { PixelFacts } from '../../weights/layout/layout-processor.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
-import { writeLayoutConfig } from '../checkpoint/layout-config.js';
-import { writeCard } from '../checkpoint/model-card.js';
+import { writeCard, writeLayoutConfig } from '../checkpoint/companion-files.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { columns, note, print, printJson } from '../terminal/output.js';
+import { columns, note, noteAssumed, print, printJson } from '../terminal/output.js';
 
 interface ConvertOptions {
   readonly to: Layout;

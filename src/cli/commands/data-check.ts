@@ -4,8 +4,8 @@ import type { DataProblem, PartSummary, Spread } from '../../data/check/data-che
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import { duration, significant } from '../../report/format.js';
+import { progressLine } from '../terminal/live-block.js';
 import { columns, print, printJson } from '../terminal/output.js';
-import { progressLine } from '../terminal/progress-line.js';
 
 /** `data check`: lists problems of an image folder; exits with 1 if there are any. */
 export async function dataCheck(

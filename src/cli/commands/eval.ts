@@ -1,6 +1,5 @@
 import { RunError } from '../../base/errors.js';
-import type { Batch } from '../../data/dataset.js';
-import { decodedAs } from '../../data/dataset.js';
+import { type Batch, decodedAs } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader/loader.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
@@ -10,11 +9,9 @@ import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/mo
 import { familyOf } from '../../models/families/families.js';
 import { largestWeight } from '../../models/model-file/non-finite.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
-import { significant } from '../../report/format.js';
-import { EVAL_LOSS } from '../../report/labels.js';
-import { intervalField } from '../../report/outcome.js';
+import { EVAL_LOSS, significant } from '../../report/format.js';
 import { accuracyText } from '../../report/summary-text.js';
-import { accuracyInterval } from '../../report/uncertainty.js';
+import { accuracyInterval, intervalField } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
 import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
 import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
@@ -24,9 +21,7 @@ import type { Predictions } from '../../training/task.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { columns, note, print, printJson } from '../terminal/output.js';
-import { toTerminal } from '../terminal/terminal.js';
+import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
 
 interface EvalOptions {

@@ -6,7 +6,7 @@ import { lockFolder } from '../../files/folder-lock.js';
 import { packModule, packWork } from '../../launch/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../launch/exchange/bundle-unpack.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
-import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { requireNoJobs } from '../../launch/slurm/slurm-jobs.js';
 import { compile } from '../../recipe/compile.js';
 import type { PhaseName } from '../../recipe/phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';

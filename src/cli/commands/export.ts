@@ -21,8 +21,7 @@ import { countParameters } from '../../weights/count-parameters.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { columns, note, print, printJson } from '../terminal/output.js';
+import { columns, note, noteAssumed, print, printJson } from '../terminal/output.js';
 
 interface ExportOptions {
   readonly withNormalisation?: true;

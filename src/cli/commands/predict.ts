@@ -7,9 +7,8 @@ import { modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { note, print } from '../terminal/output.js';
-import { progressLine } from '../terminal/progress-line.js';
+import { progressLine } from '../terminal/live-block.js';
+import { note, noteAssumed, print } from '../terminal/output.js';
 import { csvHead, csvLine, jsonLine } from './per-image.js';
 
 interface PredictCommandOptions {

@@ -2,7 +2,7 @@ import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../files/folder-lock.js';
 import { depthSettings, redoPhase } from '../../launch/exchange/redo.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
-import { requireNoJobs } from '../../launch/slurm/slurm-open-jobs.js';
+import { requireNoJobs } from '../../launch/slurm/slurm-jobs.js';
 import type { PhaseName } from '../../recipe/phase.js';
 import { note } from '../terminal/output.js';
 import { run } from './run.js';

@@ -1,8 +1,7 @@
 import { checkStart, type StartedRecipe } from '../../launch/start-check.js';
 import type { WrittenRecipe } from '../../recipe/recipe.js';
-import { downloaded } from '../checkpoint/download.js';
-import { noteAssumed } from '../terminal/assumed.js';
-import { note } from '../terminal/output.js';
+import { downloaded } from '../checkpoint/open-checkpoint.js';
+import { note, noteAssumed } from '../terminal/output.js';
 
 /**
  * `checkStart` with output for the user: prints what is taken from the weights that a recipe starts from, and what is assumed.

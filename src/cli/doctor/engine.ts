@@ -1,8 +1,9 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { collectives } from '../../torch/collective.js';
 import { engineInfo } from '../../torch/engine.js';
 import { gpusOfDriver } from '../../torch/gpu-count.js';
-import { buildInfo } from './build-info.js';
 import type { Findings, Problem } from './findings.js';
 
 /** libtorch: its version, path and devices. */
@@ -86,4 +87,22 @@ function gpuProblems(seen: number, builtForCuda: boolean): Problem[] {
       blocking: false,
     },
   ];
+}
+
+const schema = z.object({
+  libtorch: z.object({ path: z.string(), version: z.string(), cuda: z.boolean() }).partial(),
+  /** Version of libjpeg-turbo; null if it was not found. */
+  jpeg: z.string().nullable().optional(),
+  compiler: z.string().optional(),
+});
+
+/** The set-up script's record of the addon that it built; undefined if the record is missing or invalid. */
+export function buildInfo(): z.infer<typeof schema> | undefined {
+  const url = new URL('../../../native/build/info.json', import.meta.url);
+  if (!existsSync(url)) return undefined;
+  try {
+    return schema.safeParse(JSON.parse(readFileSync(url, 'utf8'))).data;
+  } catch {
+    return undefined;
+  }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { DeepIncubationError, errorText } from '../../base/errors.js';
 import { fashionMnist } from '../../data/formats/idx.js';
 import { cacheRoot } from '../../files/home.js';
-import { buildInfo } from './build-info.js';
+import { buildInfo } from './engine.js';
 import type { Findings } from './findings.js';
 
 /** Checks the image decoders and the images for the demo. */

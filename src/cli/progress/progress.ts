@@ -1,8 +1,7 @@
 import pc from 'picocolors';
 import { visibleLine } from '../../base/visible.js';
 import { createLiveBlock, type TextStream } from '../terminal/live-block.js';
-import { graphLine } from './graph-line.js';
-import { barLine, cut, doneLine, plainLine, startLine } from './lines.js';
+import { barLine, cut, doneLine, graphLine, plainLine, startLine } from './lines.js';
 import { type PhaseProgress, watchPhase } from './phase-state.js';
 
 export interface ProgressOptions {

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { visibleButColours } from '../../base/visible.js';
-import { toTerminal } from './terminal.js';
+import { toTerminal } from './output.js';
 
 /** The parts of `process.stderr` that are used. */
 export interface TextStream {
@@ -10,7 +10,7 @@ export interface TextStream {
 }
 
 /** Lines at the bottom of a terminal that are redrawn in place, below permanent lines. */
-export interface LiveBlock {
+interface LiveBlock {
   /** Maximum length of a line without wrapping. */
   columns(): number;
   /** Replaces the lines. Each must fit `columns()`; lines that exceed the terminal's height are left out. */
@@ -47,5 +47,33 @@ export function createLiveBlock(stream: TextStream): LiveBlock {
       if (text !== '') stream.write(toTerminal(text));
     },
     print: (line) => stream.write(toTerminal(`${erase()}${render([line])}${render(shown)}`)),
+  };
+}
+
+const REDRAW_MS = 100;
+
+interface ProgressLine {
+  show(done: number, total: number): void;
+  clear(): void;
+}
+
+/**
+ * A progress line on a terminal; prints nothing elsewhere.
+ *
+ * @param what the counted items, such as `images`
+ */
+export function progressLine(stream: NodeJS.WriteStream, what: string): ProgressLine {
+  const count = (value: number) => value.toLocaleString('en-US');
+  let shown = Number.NEGATIVE_INFINITY;
+  return {
+    show: (done, total) => {
+      const now = performance.now();
+      if (!stream.isTTY || now - shown < REDRAW_MS) return;
+      shown = now;
+      stream.write(toTerminal(`\r${count(done)} of ${count(total)} ${what}`));
+    },
+    clear: () => {
+      if (stream.isTTY) stream.write(toTerminal('\r\x1b[K'));
+    },
   };
 }

@@ -1,5 +1,24 @@
-import { visibleLine } from '../../base/visible.js';
-import { painted } from './terminal.js';
+import { visible, visibleButColours, visibleLine } from '../../base/visible.js';
+
+/**
+ * Makes a stream escape the control characters in all text, whatever code writes it: names, metadata and messages may come from
+ * untrusted files. Bytes are written unchanged; the program's own terminal sequences are written with `toTerminal` and `painted`.
+ */
+export function escapeText(stream: NodeJS.WriteStream): void {
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  stream.write = (chunk: unknown, ...rest: unknown[]) =>
+    write(typeof chunk === 'string' ? visible(chunk) : chunk, ...rest);
+}
+
+/** This program's own sequence that moves the cursor, erases or colours. */
+export function toTerminal(sequence: string): Uint8Array {
+  return Buffer.from(sequence);
+}
+
+/** This program's own text with its colours; other control characters are escaped. */
+function painted(text: string): Uint8Array {
+  return toTerminal(visibleButColours(text));
+}
 
 /** Prints a value as the only thing on stdout. */
 export function printJson(value: unknown): void {
@@ -33,4 +52,12 @@ export function columns(table: readonly (readonly string[])[], left = 1): string
 /** A line as wide as the output of `columns`. */
 export function rule(lines: readonly string[]): string {
   return '-'.repeat(Math.max(...lines.map((line) => line.length)));
+}
+
+/**
+ * Prints one line `assumed: TEXT` on stderr for each decision that a command made because neither the input nor the user
+ * specified it. Lower layers return the texts.
+ */
+export function noteAssumed(assumptions: readonly string[]): void {
+  for (const text of assumptions) note(`assumed: ${text}`);
 }

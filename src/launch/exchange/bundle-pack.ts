@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
-import { freePath } from '../../base/free-path.js';
 import { ownCommand } from '../../base/shell.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
 import { readSmall } from '../../files/small-file.js';
@@ -22,7 +21,14 @@ import { recipeOfRun } from '../run-recipe.js';
 import { readCheckpointFile } from '../start/checkpoint-file.js';
 import { givenWeights } from '../start/given-weights.js';
 import { copyFolder, hasCopy, wantedStart } from '../start/start-copy.js';
-import { BUNDLE_FILE, type BundleContent, type BundleFile, fileOf, withoutMachine } from './bundle.js';
+import {
+  BUNDLE_FILE,
+  type BundleContent,
+  type BundleFile,
+  fileOf,
+  freePath,
+  withoutMachine,
+} from './bundle.js';
 
 /** A file of a bundle, with its size and hash. */
 interface Packed extends BundleFile {

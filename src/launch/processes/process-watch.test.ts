@@ -1,7 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { createWatch, progressMessage } from './process-watch.js';
-import { createProgressSender } from './progress-sender.js';
-import type { Vitals } from './vitals.js';
+import { createProgressSender, createWatch, progressMessage, type Vitals } from './process-watch.js';
 
 const TIMING = { lookMs: 1000, idleMs: 10_000, stuckMs: 60_000, graceMs: 5000, savingGraceMs: 100_000 };
 const STILL: Vitals = { cpuMs: 0, bytes: 0, isWaiting: false, isStopped: false };

@@ -1,6 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { ACTIVITIES, type Activity } from '../../run/phase-status.js';
-import { type Vitals, vitalsOf } from './vitals.js';
 
 /** Message of a process that reports progress and its next activity. */
 export const progressMessage = z.object({
@@ -124,4 +124,86 @@ function hasWorked(before: Vitals, now: Vitals, ms: number): boolean {
 function duration(ms: number): string {
   if (ms >= 120_000) return `${Math.round(ms / 60_000)} min`;
   return `${ms < 10_000 ? (ms / 1000).toPrecision(2) : Math.round(ms / 1000)} s`;
+}
+
+/** Activity of a process, as reported by the system. */
+export interface Vitals {
+  /** CPU time of all its threads, and of child processes that have ended. */
+  readonly cpuMs: number;
+  /** Bytes read and written so far, by files and connections. */
+  readonly bytes: number;
+  /** Whether one of its threads waits for a disk or a file server, or is held by a debugger. */
+  readonly isWaiting: boolean;
+  /** Whether it was stopped by SIGSTOP or a similar signal. */
+  readonly isStopped: boolean;
+}
+
+/** Duration of a clock tick in /proc: Linux reports hundredths of a second to every program. */
+const TICK_MS = 10;
+
+/** @returns undefined if the process is gone, or the system (not Linux) does not report its activity */
+function vitalsOf(pid: number): Vitals | undefined {
+  try {
+    const main = fieldsOf(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    const states = readdirSync(`/proc/${pid}/task`).map((thread) => stateOf(pid, thread));
+    const times = main.slice(11, 15).map(Number);
+    return {
+      cpuMs: TICK_MS * times.reduce((sum, ticks) => sum + ticks, 0),
+      bytes: bytesOf(pid),
+      isWaiting: states.some((state) => state === 'D' || state === 't'),
+      isStopped: main[0] === 'T',
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function stateOf(pid: number, thread: string): string | undefined {
+  try {
+    return fieldsOf(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'))[0];
+  } catch {
+    // The thread has just ended.
+    return undefined;
+  }
+}
+
+/** The fields from the third one, the state. The second field, in brackets, may contain anything. */
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function bytesOf(pid: number): number {
+  try {
+    const lines = readFileSync(`/proc/${pid}/io`, 'utf8').matchAll(
+      /^(?:[rw]char|(?:read|write)_bytes): (\d+)$/gm,
+    );
+    return Array.from(lines, ([, bytes]) => Number(bytes)).reduce((sum, bytes) => sum + bytes, 0);
+  } catch {
+    // Some containers do not allow this file to be read.
+    return 0;
+  }
+}
+
+const EVERY_MS = 1000;
+
+/**
+ * For a process that `runProcess` started: reports to the parent that work continues, and the next activity, at most once
+ * per second unless the activity changes. Call it before an evaluation, before a checkpoint is written, and when everything
+ * that belongs to a step is done (`training`: the next step begins). Does nothing if no process listens.
+ */
+export function createProgressSender(
+  send: (message: z.infer<typeof progressMessage>) => void = sendToParent,
+  now: () => number = () => performance.now(),
+): (doing: Activity) => void {
+  let last: { doing: Activity; at: number } | undefined;
+  return (doing) => {
+    if (last?.doing === doing && now() - last.at < EVERY_MS) return;
+    last = { doing, at: now() };
+    send({ type: 'progress', doing });
+  };
+}
+
+function sendToParent(message: object): void {
+  // A failure means that the parent is gone, which `endWithParent` handles.
+  process.send?.(message, undefined, undefined, () => {});
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { freePath } from './free-path.js';
+import { freePath } from './bundle.js';
 
 test('a name that is taken gets a number before its endings', () => {
   const at = (name: string) => join(folder, name);

@@ -7,7 +7,7 @@ import { readModelFile } from '../../models/model-file/model-file.js';
 import { vitFamily } from '../../models/vit/family.js';
 import { writeConfusion } from '../../run/confusion.js';
 import { runFolder } from '../../run/run-folder.js';
-import { writeCard } from './model-card.js';
+import { writeCard } from './companion-files.js';
 
 const folder = temporaryFolder();
 

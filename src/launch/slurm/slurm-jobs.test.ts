@@ -2,8 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { recordJobs } from './slurm-jobs.js';
-import { openJobs, requireNoJobs } from './slurm-open-jobs.js';
+import { openJobs, recordJobs, requireNoJobs } from './slurm-jobs.js';
 
 // A stand-in for squeue says what Slurm has.
 

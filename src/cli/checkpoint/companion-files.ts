@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
-import { writeFileAtomic } from '../../files/atomic.js';
+import { writeFileAtomic, writeJsonAtomic } from '../../files/atomic.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
 import { classesOf, runAbove } from '../../launch/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
@@ -61,5 +61,17 @@ export function writeCard(
     results: phasesIn(root).flatMap((each) => readResult(root, each) ?? []),
   });
   writeFileAtomic(path, card);
+  return { path, isWritten: true };
+}
+
+/** Writes a `config.json` next to the weights `out`. Keeps an existing file unless `force` is set. */
+export function writeLayoutConfig(
+  out: string,
+  config: object,
+  force: boolean,
+): { readonly path: string; readonly isWritten: boolean } {
+  const path = join(dirname(out), 'config.json');
+  if (existsSync(path) && !force) return { path, isWritten: false };
+  writeJsonAtomic(path, config);
   return { path, isWritten: true };
 }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { removeRunLeftovers } from './leftovers.js';
+import { removeRunLeftovers } from './hold-run.js';
 
 test('what killed writers left goes, of phases that are done too, but not of one that is being trained', () => {
   const run = mkdtempSync(join(tmpdir(), 'leftovers-'));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { pickRows } from './downsample.js';
+import { pickRows } from './columns.js';
 
 const curve = fc
   .array(
