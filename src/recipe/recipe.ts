@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import { familiesIn, modelSectionWith, withFamilies } from '../models/families/families.js';
 import type { ModelFamily } from '../models/family.js';
+import { withClassesOfData } from './auto-classes.js';
 import { checkTogether } from './recipe-checks.js';
 import { readRecipeFile } from './recipe-file.js';
 import { unknownKeyHint } from './recipe-hints.js';
@@ -49,8 +50,7 @@ export function readRecipe(
   settings: readonly string[] = [],
   options: RecipeOptions = {},
 ): Recipe {
-  const input = withSettings(readRecipeFile(path), settings);
-  return checkedRecipe(input, path, options.families);
+  return checkedRecipe(inputOf(path, settings), path, options.families);
 }
 
 /** A recipe with its raw input. In the checked recipe, explicit values cannot be distinguished from defaults. */
@@ -63,8 +63,12 @@ export interface WrittenRecipe {
 
 /** Like `readRecipe`, but also returns the raw input. */
 export function readRecipeInput(path: string, settings: readonly string[] = []): WrittenRecipe {
-  const input = withSettings(readRecipeFile(path), settings);
+  const input = inputOf(path, settings);
   return { input, recipe: checkedRecipe(input, path), source: path };
+}
+
+function inputOf(path: string, settings: readonly string[]): unknown {
+  return withClassesOfData(withSettings(readRecipeFile(path), settings), path);
 }
 
 /** The JSON Schema of recipe files, for editors. */
@@ -73,7 +77,11 @@ export function recipeJsonSchema(): object {
   return z.toJSONSchema(recipeSchema.extend({ extends: extending }), {
     io: 'input',
     // Editors complete keys in both `oneOf` and `anyOf`, but more tools support `anyOf`.
-    override: ({ jsonSchema }) => {
+    override: ({ jsonSchema, path }) => {
+      if (path.at(-1) === 'classes' && jsonSchema.type === 'integer') {
+        jsonSchema.anyOf = [{ type: 'integer', exclusiveMinimum: 0 }, { const: 'auto' }];
+        delete jsonSchema.type;
+      }
       if (jsonSchema.oneOf === undefined) return;
       jsonSchema.anyOf = jsonSchema.oneOf;
       delete jsonSchema.oneOf;

@@ -8,6 +8,7 @@ import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { addExchange } from './exchange.js';
 import { addExport } from './export.js';
+import { addInit } from './init.js';
 import { addInspect } from './inspect.js';
 import { addPhase } from './phase.js';
 import { addPlan } from './plan.js';
@@ -45,6 +46,7 @@ export function createProgram() {
       'after',
       '\nExit status: 0 success, 1 failure, 2 invalid input, 128 + N stopped by signal N.',
     );
+  addInit(program);
   addRun(program);
   addStatus(program);
   addCancel(program);

@@ -1,0 +1,33 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { InputError } from '../../base/errors.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import { findImages, initialRecipe, nameOf, requirePlannable } from '../../launch/initial-recipe.js';
+import { note, print } from '../terminal/output.js';
+
+interface InitOptions {
+  readonly out?: string;
+  readonly print?: true;
+}
+
+/** `init`: writes a first recipe for the images in a folder. */
+export async function init(folder: string, options: InitOptions): Promise<void> {
+  const out = options.out ?? `${nameOf(folder)}.yaml`;
+  if (!options.print && existsSync(out)) throw exists(out);
+  const found = await findImages(folder);
+  const text = initialRecipe(found);
+  requirePlannable(text, out);
+  if (options.print) return print(text.trimEnd());
+  withFileErrors(out, () => writeFileSync(out, text, { flag: 'wx' }));
+  const { classes, trainImages, valImages, isSplit } = found;
+  const count = (value: number) => value.toLocaleString('en-US');
+  print(
+    `${out}: ${classes.length} classes, ${count(trainImages)} images for training, ${count(valImages)} for evaluation${isSplit ? ' (held out: data.split)' : ''}`,
+  );
+  note(`next: npx deep-incubation plan ${out}`);
+}
+
+function exists(out: string): InputError {
+  return new InputError(`${out}: the recipe exists`, {
+    hint: 'Choose another file with --out, or use --print.',
+  });
+}
