@@ -1,14 +1,14 @@
 import { basename, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { DeepIncubationError } from '../base/errors.js';
-import { checkImage } from '../data/check/check-image.js';
+import { checkImage } from '../data/check/data-check-read.js';
 import { type Dataset, isEncoded } from '../data/dataset.js';
 import { folderLayout } from '../data/formats/folder-layout.js';
 import type { DataFormat } from '../data/formats/formats.js';
 import { shardLayout } from '../data/formats/shard-files.js';
 import { dataFormatOf, openDataset } from '../data/open/open-dataset.js';
 import { imagesOfPlan } from '../phase/images/images.js';
-import { checkedPlan } from '../plan/enough-images.js';
+import { checkedPlan } from '../plan/plan.js';
 import { compile } from '../recipe/compile.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import { IMAGENET } from '../recipe/recipe-data.js';
