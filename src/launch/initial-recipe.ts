@@ -124,7 +124,7 @@ export function initialRecipe(found: FoundImages): string {
   const pixels = isGrey ? { mean: [0.286], std: [0.353] } : IMAGENET;
   const half = Math.ceil(epochs / 2);
   return `# Made by \`deep-incubation init\` from ${count(images + (found.isSplit ? valImages : 0))} training images of ${classes.length} classes; see docs/recipes.md for all keys.
-# Images of a class: ${count(least)} to ${count(most)}.${most > 10 * least ? ' The classes are strongly imbalanced: top-1 favours the large ones.' : ''}
+# Images of a class: ${count(least)} to ${count(most)}.${most > 10 * least ? ' The classes are strongly imbalanced: accuracy over all images favours the large ones.' : ''}
 # Sampled images: ${sizesText(sizes)}.
 name: ${JSON.stringify(nameOf(path))}
 model:
