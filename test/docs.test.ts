@@ -142,7 +142,7 @@ function prefixed(prefix: string, values: object): Record<string, unknown> {
 describe('docs/train.md', () => {
   const rows = [
     ...textOf('docs/train.md').matchAll(
-      /^\| `(vit-[\w-]+\.yaml)` +\|.*?\|.*?\| ([\d +]+?) +\| ([\d.]*) +\|$/gm,
+      /^\| `((?:vit|deit3)-[\w-]+\.yaml)` +\|.*?\|.*?\| ([\d +]+?) +\| ([\d.]*) +\|$/gm,
     ),
   ].map(([, recipe, epochs, cost]) => ({ recipe, epochs, cost }));
   const planOf = (recipe: string, settings: readonly string[] = []) => {
