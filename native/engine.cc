@@ -61,6 +61,20 @@ napi_value set_device(const Call& c) {
   return undefined(c.env);
 }
 
+// set_tf32(on): whether float32 matrix products and convolutions on a GPU may use TF32. libtorch's own default is to
+// multiply matrices without it, and to convolve with it.
+napi_value set_tf32(const Call& c) {
+  const bool on = to_bool(c.env, c.arg(0));
+  at::globalContext().setAllowTF32CuBLAS(on);
+  at::globalContext().setAllowTF32CuDNN(on);
+  return undefined(c.env);
+}
+
+// has_native_bfloat16(): whether the current GPU has bfloat16 tensor cores (compute capability 8.0)
+napi_value has_native_bfloat16(const Call& c) {
+  return js_bool(c.env, at::hasCUDA() && at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8());
+}
+
 // begin_profile(); end_profile() -> {operator: [count, milliseconds]} of this thread
 napi_value begin_profile(const Call& c) {
   start_profile();
@@ -111,6 +125,8 @@ void expose_engine(napi_env env, napi_value exports, Environment* state) {
   expose<set_threads>(env, exports, state, "setThreads");
   expose<cuda_memory>(env, exports, state, "cudaMemory");
   expose<set_device>(env, exports, state, "setDevice");
+  expose<set_tf32>(env, exports, state, "setTf32");
+  expose<has_native_bfloat16>(env, exports, state, "hasNativeBfloat16");
   expose<begin_profile>(env, exports, state, "beginProfile");
   expose<end_profile>(env, exports, state, "endProfile");
   expose<engine>(env, exports, state, "engine");

@@ -134,6 +134,7 @@ export {
   distillation,
   type Teacher,
 } from './tasks/distillation.js';
+export { type Precision, precisionOn } from './torch/precision.js';
 export { Generator } from './torch/random.js';
 export type { DataParallel } from './training/distributed/data-parallel.js';
 export type { ProcessGroup } from './training/distributed/process-group.js';
@@ -160,7 +161,6 @@ export {
 export type { StepReport } from './training/step-values.js';
 export type { Predictions, Score, Sums, Task } from './training/task.js';
 export {
-  type Precision,
   type Trainable,
   type TrainOptions,
   train,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Precision } from '../../src/training/trainer.js';
+import type { Precision } from '../../src/torch/precision.js';
 import type { Size } from './models.js';
 import { type Settings, settings } from './settings.js';
 

@@ -6,14 +6,15 @@ import { hybridRegimes } from '../../src/method/hybrid.js';
 import { readModelFile } from '../../src/models/model-file/model-file.js';
 import { vit } from '../../src/models/vit/vit.js';
 import { classification } from '../../src/tasks/classification/classification.js';
-import { autocast, noGrad } from '../../src/torch/autograd.js';
+import { noGrad } from '../../src/torch/autograd.js';
 import { to } from '../../src/torch/ops.js';
+import { inPrecision, type Precision } from '../../src/torch/precision.js';
 import { Generator } from '../../src/torch/random.js';
 import { scope } from '../../src/torch/scope.js';
 import { fromData } from '../../src/torch/tensor.js';
 import { adamw } from '../../src/training/optimizers/adamw.js';
 import { decayGroups } from '../../src/training/optimizers/optimizer.js';
-import { type Precision, train } from '../../src/training/trainer.js';
+import { train } from '../../src/training/trainer.js';
 import { readSafetensors } from '../../src/weights/safetensors/safetensors.js';
 import { apart, relative } from './compare.js';
 import { configOf, MEAN, STD } from './models.js';
@@ -114,7 +115,7 @@ function logits(precision: Precision, limit: number | null): Promise<void> {
       noGrad(() => {
         const forward = () =>
           model.forward(fromData(images, device), { training: false, generator, key: [] });
-        const output = precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
+        const output = inPrecision(precision, device, forward);
         return to(output, { dtype: 'F32' }).toFloat32Array();
       }),
     );

@@ -7,6 +7,7 @@ import { dataOwnerOf } from '../recipe/phase-data.js';
 import { type Checkpoint, newestStep, pointToLatest } from '../run/checkpoint-store.js';
 import { runFolder } from '../run/run-folder.js';
 import { engineInfo } from '../torch/engine.js';
+import { type Precision, precisionOn } from '../torch/precision.js';
 import { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
 import { ema } from '../training/ema.js';
@@ -25,6 +26,7 @@ import {
   type CheckpointData,
   loadForAll,
   type PhasePoint,
+  recordedPrecision,
   resume,
   type Trained,
 } from './phase-checkpoint.js';
@@ -56,13 +58,15 @@ export interface OpenPhase extends Omit<PhaseParts, 'onProgress' | 'signal' | 't
 
 /** Opens a phase at its last checkpoint, or at its beginning. If there are several processes, all of them call this. */
 export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
-  const { phase, runDir, given, device, force } = run;
-  const folder = runFolder(runDir).phase(phase.name);
+  const { runDir, given, device, force } = run;
+  const folder = runFolder(runDir).phase(run.phase.name);
   const log = crew.leads ? openLog(folder.log) : () => {};
 
-  const { accumulate, batch_size: batchSize } = phase.settings;
+  const { accumulate, batch_size: batchSize } = run.phase.settings;
   const share = evenShare(accumulate, batchSize, crew.size);
   const checkpoint = await loadForAll(folder.root, crew, log);
+  const precision = precisionFor(run.phase, device, checkpoint, log);
+  const phase = { ...run.phase, settings: { ...run.phase.settings, precision } };
   const { images: found, digest } = await imagesOfPhase(run, crew, log);
   const planned = imagesPlannedFor(runDir);
   const currentImages = trainImagesOf(phase, found.train.length);
@@ -109,6 +113,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
     log,
     images,
     device,
+    precision,
     crew,
     ...trained,
     lineage,
@@ -125,6 +130,24 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
       ? openPhaseSamples({ folder: folder.samples, shown: phase.run.samples, fromStep, ...shown })
       : undefined,
   };
+}
+
+/**
+ * The precision of a phase. With `auto`, a resumed phase keeps the one that it began with, also on another device. Phases
+ * that began before `auto` existed trained in float32.
+ */
+function precisionFor(
+  { settings: { precision: wish } }: Phase,
+  device: string,
+  checkpoint: Checkpoint | undefined,
+  log: Log,
+): Precision {
+  if (wish !== 'auto' || checkpoint === undefined) return precisionOn(device, wish);
+  const began = recordedPrecision(checkpoint);
+  const here = precisionOn(device, wish);
+  if (here !== began)
+    log(`stays in ${began}, in which it began; a new phase on ${device} would be in ${here}`);
+  return began;
 }
 
 /** The images of the phase. Rank 0 compares them with those of the run; shared images have already been compared. */

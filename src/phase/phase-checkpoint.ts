@@ -20,6 +20,7 @@ import type { EvalRecord } from '../run/records.js';
 import { noGrad } from '../torch/autograd.js';
 import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
+import type { Precision } from '../torch/precision.js';
 import { scope } from '../torch/scope.js';
 import { fromData, type Tensor } from '../torch/tensor.js';
 import { type Crew, readForAll } from '../training/distributed/crew.js';
@@ -55,6 +56,11 @@ const standingSchema = z.object({
   scores: z.array(z.number()).default([]),
   best: z.number().optional(),
 });
+
+/** The precision that a phase began with. Checkpoints of earlier versions do not state it; these had no other default. */
+export function recordedPrecision({ manifest }: Checkpoint): Precision {
+  return z.enum(['float32', 'tf32', 'bfloat16']).catch('float32').parse(manifest.precision);
+}
 
 /** The model, and the state that training changes with it. */
 export interface Trained {
@@ -164,6 +170,7 @@ export function save(
     readonly task: Pick<Task, 'metrics'>;
     readonly crew: Crew;
     readonly device: string;
+    readonly precision: Precision;
     readonly lineage: Lineage | undefined;
     readonly data: CheckpointData;
     readonly images: Pick<Images, 'train'>;
@@ -196,6 +203,7 @@ export function save(
     data: { ...parts.data, split: pixels.split },
     classes: images.train.isUnnamed ? undefined : images.train.classes,
     threads: device === 'cpu' ? engineInfo().threads : undefined,
+    precision: parts.precision,
     exif: pixels.exif,
     grey16: pixels.grey16,
     ...(lineage && { lineage }),

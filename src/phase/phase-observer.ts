@@ -176,7 +176,7 @@ export function enoughOf(
  * step. If several processes train together, rank 0 does this; the other ranks wait and receive the scores.
  */
 function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<Evaluation> {
-  const { phase, folder, samples, images, model, ema, task, device, crew, onProgress } = parts;
+  const { phase, folder, samples, images, model, ema, task, device, precision, crew, onProgress } = parts;
   const { all: metrics } = task.metrics;
   const details =
     samples &&
@@ -188,7 +188,7 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
     });
   return async (step) => {
     onProgress('evaluating');
-    const { precision, batch_size: batchSize } = phase.settings;
+    const { batch_size: batchSize } = phase.settings;
     const transform = images.evalTransform;
     const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(phase) });
     const [loss, count, ...values] = await crew.led(2 + metrics.length, async (beat) => {

@@ -3,6 +3,7 @@ import type { Lineage } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
 import type { Activity } from '../run/phase-status.js';
 import type { PhaseFolder } from '../run/run-folder.js';
+import type { Precision } from '../torch/precision.js';
 import type { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
 import type { Task } from '../training/task.js';
@@ -25,6 +26,8 @@ export interface PhaseParts extends Trained {
   readonly task: Task;
   readonly generator: Generator;
   readonly device: string;
+  /** What `training.precision` means on the device, or what the phase began with. */
+  readonly precision: Precision;
   readonly crew: Crew;
   readonly lineage: Lineage | undefined;
   readonly data: CheckpointData;

@@ -31,7 +31,14 @@ async function train(name: string, threadBytes: number, stopAt?: number) {
   const onProgress = (doing: string) => {
     if (doing === 'training' && ++steps === stopAt) stop.abort();
   };
-  const run = { recipe: recipe(), phase: 'PT', runDir, device: 'cpu', threadBytes, onProgress } as const;
+  const run = {
+    recipe: recipe(),
+    phase: 'PT',
+    runDir,
+    device: 'cpu',
+    threadBytes,
+    onProgress,
+  } as const;
   await runRecipePhase({ ...run, signal: stop.signal });
   return runDir;
 }
@@ -61,6 +68,40 @@ test('checkpoints that a thread writes are those that are written at once; stopp
   expect(traceOf(join(folder, 'stopped')).step).toBeGreaterThanOrEqual(4);
   expect(traceOf(await train('stopped', 0))).toEqual(apart);
 });
+
+const manifestOf = (name: string) => latestCheckpoint(join(folder, name, 'PT')).checkpoint?.manifest;
+
+test('with precision auto, a phase stays in the precision that it began with', async () => {
+  await train('float32', 0);
+  expect(manifestOf('float32')?.precision).toBe('float32');
+  // As if it had begun on a GPU, where auto is bfloat16.
+  await expect(train('moved', 0, 4)).rejects.toThrow(Interrupted);
+  editManifest('moved', (text) => text.replace('"precision": "float32"', '"precision": "bfloat16"'));
+  await train('moved', 0);
+  expect(manifestOf('moved')?.precision).toBe('bfloat16');
+  expect(readFileSync(join(folder, 'moved/PT/log.txt'), 'utf8')).toMatch(
+    /stays in bfloat16, in which it began; a new phase on cpu would be in float32[\s\S]*resumes from step \d+: 12 steps on cpu in bfloat16/,
+  );
+  const losses = ['float32', 'moved'].map((name) =>
+    traceOf(join(folder, name)).metrics.map(({ loss }) => loss),
+  );
+  expect(losses[1].slice(0, 4)).toEqual(losses[0].slice(0, 4));
+  expect(losses[1].at(-1)).not.toBe(losses[0].at(-1));
+  expect(losses[1].at(-1)).toBeCloseTo(losses[0].at(-1), 1);
+});
+
+test('checkpoints of versions without precision auto are resumed in float32', async () => {
+  await expect(train('older', 0, 4)).rejects.toThrow(Interrupted);
+  editManifest('older', (text) => text.replace(/ *"precision": "float32",\n/, ''));
+  expect(manifestOf('older')?.precision).toBeUndefined();
+  expect(traceOf(await train('older', 0))).toEqual(traceOf(join(folder, 'float32')));
+});
+
+function editManifest(name: string, edit: (text: string) => string): void {
+  const { checkpoint } = latestCheckpoint(join(folder, name, 'PT'));
+  const path = join(checkpoint?.folder as string, 'manifest.json');
+  writeFileSync(path, edit(readFileSync(path, 'utf8')));
+}
 
 test('a manifest that is damaged but still JSON, or of another phase, is named', async () => {
   await expect(train('damaged', 0, 4)).rejects.toThrow(Interrupted);

@@ -81,11 +81,12 @@ const ORPHAN_MS = 60_000;
 
 async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const opened = await openPhase(run, crew);
-  const { phase, plan, start, log, device, events, objective } = opened;
+  const { phase, plan, start, log, device, precision, events, objective } = opened;
   const { onProgress = () => {}, signal, threadBytes } = run;
   const observer = createObserver({ ...opened, onProgress, signal, threadBytes }, start);
   const begins = start.step === 0 ? 'starts' : `resumes from step ${start.step}`;
-  log(`${begins}: ${plan.steps} steps on ${device}${companyOf(crew.size, run.shared)}`);
+  const where = device === 'cpu' && precision === 'float32' ? device : `${device} in ${precision}`;
+  log(`${begins}: ${plan.steps} steps on ${where}${companyOf(crew.size, run.shared)}`);
 
   // A model that already exists is evaluated before it is fine-tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.evaluate(0);
@@ -109,7 +110,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 /** The trainer's options for a phase. */
 function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
   const { phase, plan, start, images, objective, events, samples } = opened;
-  const { accumulate, clip_grad, precision, activation_checkpointing } = phase.settings;
+  const { accumulate, clip_grad, activation_checkpointing } = phase.settings;
   const batches = sharedBy({ shared }, start.step * accumulate, (from) => batchesOf(opened, from));
   return {
     ...opened,
@@ -122,7 +123,6 @@ function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer)
     steps: plan.steps,
     accumulate: opened.share,
     clipGrad: clip_grad,
-    precision,
     activationCheckpointing: activation_checkpointing,
     describe: (index) => images.train.describe(index),
     seed: phase.seed,

@@ -44,6 +44,7 @@ export function phaseMemory({ blueprint, depths, regimes, target, settings }: Ph
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
 
   const images = settings.batch_size;
+  // For `auto`, this is the memory in float32.
   // bfloat16 halves the activations of matrix products; norms, attention on the CPU and the residual stay float32.
   const width = settings.precision === 'bfloat16' ? 0.75 * FLOAT : FLOAT;
   const most = (of: (block: BlockActivations) => number) =>

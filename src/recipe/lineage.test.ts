@@ -7,7 +7,7 @@ import type { Dataset } from '../data/dataset.js';
 import { planRun } from '../launch/prepare.js';
 import type { VitSection } from '../models/vit/section.js';
 import { changesSince, dataHash, earlierHashes, lineageIn, recipeHash, weightsHash } from './lineage.js';
-import type { PhaseName } from './phase.js';
+import type { Phase, PhaseName } from './phase.js';
 import { phaseOf } from './phases.js';
 import { defineRecipe } from './recipe.js';
 import type { Recipe, RecipeInput } from './recipe-schema.js';
@@ -82,7 +82,13 @@ function recipeWith(change: Partial<RecipeInput> = {}): Recipe {
     ...change,
   });
 }
-const hashOf = (recipe: Recipe, name: PhaseName) => recipeHash(phaseOf(recipe, name));
+/** A phase that begins on a CPU, where precision auto is float32. */
+function begunOnCpu(recipe: Recipe, name: PhaseName): Phase {
+  const phase = phaseOf(recipe, name);
+  return { ...phase, settings: { ...phase.settings, precision: 'float32' } };
+}
+
+const hashOf = (recipe: Recipe, name: PhaseName) => recipeHash(begunOnCpu(recipe, name));
 
 test('the hash of a recipe is of what has a say in the phase', () => {
   const base = recipeWith();
@@ -123,11 +129,11 @@ test('checkpoints of earlier versions, whose hash had settings without a say in 
   const lineage = (recipe: string) => ({ parent: null, recipe, data: '' });
   for (const began of [before.plain, before.replaced, before.checkpointing]) {
     for (const recipe of Object.values(recipes)) {
-      const earlier = earlierHashes(phaseOf(recipe, 'MT/1'));
+      const earlier = earlierHashes(begunOnCpu(recipe, 'MT/1'));
       expect(changesSince(lineage(began), lineage(hashOf(recipe, 'MT/1')), earlier)).toEqual([]);
     }
     const other = recipeWith({ seed: 1 });
-    const earlier = earlierHashes(phaseOf(other, 'MT/1'));
+    const earlier = earlierHashes(begunOnCpu(other, 'MT/1'));
     expect(changesSince(lineage(began), lineage(hashOf(other, 'MT/1')), earlier)).toHaveLength(1);
   }
 });

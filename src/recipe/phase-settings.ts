@@ -15,7 +15,7 @@ const DEFAULTS: TrainingSettings = {
   clip_grad: null,
   drop_path: 0.1,
   drop_path_schedule: 'linear',
-  precision: 'float32',
+  precision: 'auto',
   activation_checkpointing: false,
   ema: null,
   freeze: [],

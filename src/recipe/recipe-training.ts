@@ -92,8 +92,11 @@ export const settings = z.strictObject({
       'Drop-path rates over the blocks. linear, the default: rising from 0 at the first. constant: as in DeiT-III.',
     ),
   precision: z
-    .enum(['float32', 'bfloat16'])
-    .describe('bfloat16: autocast, weights stay float32. Default float32.'),
+    .enum(['auto', 'float32', 'tf32', 'bfloat16'])
+    .describe(
+      'Of matrix products; weights stay float32. bfloat16: autocast. tf32: TF32 on a GPU. Default auto: bfloat16 on a GPU ' +
+        'that has it, otherwise float32.',
+    ),
   activation_checkpointing: z
     .boolean()
     .describe('Recompute blocks in the backward pass: a third more time, much less memory. Default false.'),

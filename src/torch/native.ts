@@ -45,6 +45,8 @@ interface Native {
   setThreads(threads: number): void;
   /** Sets this thread's current GPU. */
   setDevice(device: string): void;
+  setTf32(on: boolean): void;
+  hasNativeBfloat16(): boolean;
   cudaMemory(index: number): [current: number, peak: number] | null;
   beginProfile(): void;
   endProfile(): Record<string, [count: number, milliseconds: number]>;

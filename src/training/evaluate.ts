@@ -2,13 +2,13 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { RunError } from '../base/errors.js';
 import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
-import { autocast, noGrad } from '../torch/autograd.js';
+import { noGrad } from '../torch/autograd.js';
 import { readLater } from '../torch/later.js';
+import { inPrecision, type Precision } from '../torch/precision.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { Tensor } from '../torch/tensor.js';
 import type { Predictions, Score, Sums, Task } from './task.js';
-import type { Precision } from './trainer.js';
 
 /**
  * The task's metrics by name, and the mean loss, over all images. Batches are weighted by size, so a short last batch counts
@@ -91,10 +91,7 @@ export function forwardPass({
 }: Pick<EvaluateOptions, 'model' | 'precision' | 'device'>): (input: Tensor) => Tensor {
   // Evaluation draws no random numbers.
   const pass = { training: false, generator: new Generator(), key: [] };
-  return (input) => {
-    const forward = () => model.forward(input, pass);
-    return precision === 'bfloat16' ? autocast(device, 'BF16', forward) : forward();
-  };
+  return (input) => inPrecision(precision, device, () => model.forward(input, pass));
 }
 
 /** A batch's score that is being read. */

@@ -5,8 +5,9 @@ import type { RandomKey } from '../base/random.js';
 import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
 import { activationTape } from '../nn/activation-checkpoint.js';
-import { autocast, backward, clearGrads } from '../torch/autograd.js';
+import { backward, clearGrads } from '../torch/autograd.js';
 import { detach } from '../torch/ops.js';
+import { inPrecision, type Precision } from '../torch/precision.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -16,8 +17,6 @@ import type { Optimizer } from './optimizers/optimizer.js';
 import type { Schedule } from './schedule.js';
 import { type MicroBatch, reportOf, type StepReport, type StepValues, stepValues } from './step-values.js';
 import type { Task } from './task.js';
-
-export type Precision = 'float32' | 'bfloat16';
 
 /** Any model that the loop can train, with the parameters that it trains. */
 export interface Trainable {
@@ -183,8 +182,7 @@ function forwardBackward(
   { reduces }: { readonly reduces: boolean },
 ): Tensor {
   const { model, task, accumulate, precision, device, generator, parallel } = options;
-  const computing = (work: () => Tensor) =>
-    precision === 'bfloat16' ? autocast(device, 'BF16', work) : work();
+  const computing = (work: () => Tensor) => inPrecision(precision, device, work);
   const tape = options.activationCheckpointing ? activationTape(computing) : undefined;
   return scope(() => {
     try {

@@ -8,6 +8,7 @@ import type { StepTimes } from '../../plan/plan-devices.js';
 import type { Phase } from '../../recipe/phase.js';
 import type { RunSettings } from '../../recipe/recipe-run.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
+import { precisionOn } from '../../torch/precision.js';
 import { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { train } from '../../training/trainer.js';
@@ -65,7 +66,7 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
     steps: STEPS,
     accumulate: settings.accumulate,
     clipGrad: settings.clip_grad,
-    precision: settings.precision,
+    precision: precisionOn(device, settings.precision),
     activationCheckpointing: settings.activation_checkpointing,
     device,
     generator,

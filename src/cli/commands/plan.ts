@@ -47,7 +47,10 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
     }),
   );
   if (options.json) printJson(json(run, time));
-  else print(...text(run, time, { stepsFrom: sourceOf(options), ownName: WAY_NAMES[wayOf(recipe)] }));
+  else {
+    print(...text(run, time, { stepsFrom: sourceOf(options), ownName: WAY_NAMES[wayOf(recipe)] }));
+    print(...precisionSentence(recipe.run, phases));
+  }
 }
 
 /**
@@ -268,6 +271,14 @@ function memorySentences({ phases }: RunPlan): string[] {
     `activations ${bytes(activations)}, or ${bytes(less)} with activation_checkpointing`,
   ];
   return [`Memory of ${phase}: ${parts.join('; ')}. The process itself needs about 0.3 GiB more.`];
+}
+
+/** `plan` cannot know what a GPU computes in. */
+function precisionSentence({ device }: Pick<Recipe['run'], 'device'>, phases: readonly Phase[]): string[] {
+  if (device === 'cpu' || phases.every(({ settings }) => settings.precision !== 'auto')) return [];
+  return [
+    'Precision: bfloat16 on a GPU that has it, otherwise float32 (training.precision: auto). Memory is given for float32.',
+  ];
 }
 
 /** The maximum over all phases. */

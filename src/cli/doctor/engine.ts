@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { collectives } from '../../torch/collective.js';
-import { engineInfo } from '../../torch/engine.js';
+import { engineInfo, useDevice } from '../../torch/engine.js';
 import { gpusOfDriver } from '../../torch/gpu-count.js';
+import { hasNativeBfloat16, precisionOn } from '../../torch/precision.js';
 import type { Findings, Problem } from './findings.js';
 
 /** libtorch: its version, path and devices. */
@@ -15,6 +16,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
     const gpus = Array.from({ length: info.cudaDevices }, (_, i) => `cuda:${i}`);
     const devices = ['cpu', ...gpus];
     const hasNccl = collectives().includes('nccl');
+    const precisions = devices.map((device) => ({ device, auto: precisionOn(device, 'auto', isNativeOn) }));
     return {
       works: true,
       facts: {
@@ -27,6 +29,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
           compiler: built?.compiler ?? null,
         },
         devices,
+        precision: Object.fromEntries(precisions.map(({ device, auto }) => [device, auto])),
         threads: info.threads,
         cpu_capability: info.cpuCapability,
         blas: { mkl: info.mkl, onednn: info.mkldnn, openmp: info.openmp },
@@ -40,6 +43,7 @@ export function findEngine(): Findings & { readonly works: boolean } {
             : 'none: this libtorch is a CPU build',
         ],
         ['devices', devices.join(', ')],
+        ['precision', `auto is ${precisions.map(({ device, auto }) => `${auto} on ${device}`).join(', ')}`],
         ['threads', `${info.threads}, ${info.openmp}`],
         ['BLAS', [info.mkl, info.mkldnn].join('; ')],
         ['kernels', info.cpuCapability],
@@ -66,6 +70,12 @@ export function findEngine(): Findings & { readonly works: boolean } {
       ],
     };
   }
+}
+
+/** Makes a GPU the current one, and asks it. */
+function isNativeOn(device: string): boolean {
+  useDevice(device);
+  return hasNativeBfloat16(device);
 }
 
 const NO_NCCL: Problem = {

@@ -8,9 +8,9 @@ import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { ClassTarget } from '../../tasks/classification/classification.js';
 import { classification } from '../../tasks/classification/classification.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
+import { type Precision, precisionOn } from '../../torch/precision.js';
 import { Generator } from '../../torch/random.js';
 import type { Task } from '../../training/task.js';
-import type { Precision } from '../../training/trainer.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 import type { ModelOfCheckpoint } from './model-of-checkpoint.js';
 
@@ -50,6 +50,6 @@ export function loadModel(
     task: classification({ ...config, mean, std, labelSmoothing: 0, device }),
     transform: evalTransform(config.imageSize, crop),
     device,
-    precision: training.precision ?? 'float32',
+    precision: precisionOn(device, training.precision ?? 'auto'),
   };
 }
