@@ -10,7 +10,7 @@ import { temporaryFolder } from './lib/testing.mjs';
 /**
  * Every bench at its smallest: it must run to its end. What it measures here is worth nothing.
  * @type {Record<string, { args: string[], last: RegExp, wants?: import('../test/needs.js').Need, results?: true }>}
- *   `last`: what its output ends with; `results`: it writes bench/results
+ *   `args`: `@name` is a path in a temporary folder; `last`: what its output ends with; `results`: it writes bench/results
  */
 const SMOKE = {
   checkpoint: {
@@ -29,7 +29,7 @@ const SMOKE = {
     wants: pythonTorch,
   },
   kill: {
-    args: ['--kills', '1', '--epochs', '1', '--work', 'kill'],
+    args: ['--kills', '1', '--epochs', '1', '--work', '@kill'],
     last: /1 kills \(SIGKILL\) in \d+ runs/,
     results: true,
   },
@@ -61,6 +61,23 @@ const SMOKE = {
     wants: pythonTorch,
     results: true,
   },
+  study: {
+    args: [
+      ['--runs', '@runs', '--results', '@cells', '--depths', '4', '--seeds', '0'],
+      ['meta-equal-cost', 'end-to-end', 'grown', 'growth'].flatMap((name) => [
+        '--only',
+        `small-data/4/${name}`,
+      ]),
+      [
+        'data.fraction=0.002',
+        'data.eval_images=20',
+        'phases.PT.epochs=1',
+        'phases.MT.epochs=1',
+        'phases.FT.epochs=1',
+      ].flatMap((setting) => ['--set', setting]),
+    ].flat(),
+    last: /\| growth, without modules +\| FT 0\.0005 +\| [\d.]+ +\|/,
+  },
   threads: {
     args: ['--busy', '0', '--spins', '0', '--rounds', '1', '--steps', '1', '--threads', '2'],
     last: /2 threads, spins 0/,
@@ -89,7 +106,7 @@ describe('smoke runs', () => {
         DEEP_INCUBATION_BENCH_RESULTS: join(folder, 'results'),
         ...(python.missing === undefined && { DEEP_INCUBATION_BENCH_PYTHON: pythonPath }),
       };
-      const own = args.map((arg) => (arg === 'kill' ? join(folder, arg) : arg));
+      const own = args.map((arg) => (arg.startsWith('@') ? join(folder, arg.slice(1)) : arg));
       const { code, output, stdout } = await capture(process.execPath, [compiledBench(name), ...own], {
         cwd: root,
         env,
