@@ -34,7 +34,7 @@ interface Folders {
 const resultPath = (cell: Cell, { results }: Folders) => join(results, `${cellName(cell)}.json`);
 
 /** The result of a cell that has ended, or undefined. */
-export function readResult(cell: Cell, folders: Folders): CellResult | undefined {
+function readResult(cell: Cell, folders: Folders): CellResult | undefined {
   const path = resultPath(cell, folders);
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
 }
