@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { colourRecipe, writeClasses } from './class-images.js';
 import { cli, temporaryFolder } from './cli-support.js';
+import { goldenPath } from './support.js';
 
 const folder = temporaryFolder();
 const data = join(folder, 'data');
@@ -71,6 +72,34 @@ describe('runs', () => {
     expect(used.filter((name) => held.some((each) => name.endsWith(each)))).toEqual([]);
     const { evaluation_images } = JSON.parse(readFileSync(join(folder, 'second/E2E/result.json'), 'utf8'));
     expect(evaluation_images).toBe(4);
+  });
+
+  test('eval --split held-out evaluates on the images that the run was evaluated on, and only if there are any', async () => {
+    expect((await train('judged')).code).toBe(0);
+    const result = JSON.parse(readFileSync(join(folder, 'judged/E2E/result.json'), 'utf8'));
+    const evaluate = (...args: string[]) =>
+      cli(['eval', join(folder, 'judged/E2E'), '--data', data, '--json', ...args]);
+    const held = await evaluate('--split', 'held-out');
+    expect([held.code, held.stderr]).toEqual([0, expect.not.stringContaining('--split held-out selects')]);
+    const scores = JSON.parse(held.stdout);
+    expect([scores.images, scores.top1, scores.split]).toEqual([5, result.top1, 'held-out']);
+    expect(scores.loss).toBeCloseTo(result.loss, 5);
+    const all = await evaluate();
+    expect([JSON.parse(all.stdout).images, all.stderr]).toEqual([
+      20,
+      expect.stringContaining('--split held-out selects'),
+    ]);
+    const other = await cli([
+      'eval',
+      goldenPath('ckpt/FT.pth'),
+      '--set',
+      'model.heads=4',
+      '--data',
+      goldenPath('png'),
+      '--split',
+      'held-out',
+    ]);
+    expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('does not record a data.split')]);
   });
 
   test('cannot be continued with another split', async () => {

@@ -14,6 +14,11 @@ export const SPLIT = new Option(
   '--split <part>',
   'split of the data set; all: every folder is a class, whatever its name (default: val)',
 ).choices(SPLIT_CHOICES);
+/** Like `SPLIT`, for a checkpoint that records which images its run has held out. */
+export const EVAL_SPLIT = new Option(
+  '--split <part>',
+  'split of the data set; all: every folder is a class, whatever its name; held-out: the training images that data.split held out (default: val)',
+).choices([...SPLIT_CHOICES, 'held-out'] as const);
 export const ACCEPT_DATA_CHANGE =
   'continue although the images are not those that the run was trained on; the difference is recorded';
 

@@ -1,6 +1,7 @@
-import { RunError } from '../../base/errors.js';
+import { InputError, RunError } from '../../base/errors.js';
 import { type Batch, decodedAs } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader/loader.js';
+import type { OpenEvalOptions } from '../../data/open/open-dataset.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
@@ -26,7 +27,7 @@ import { labelledPredictions, perImageFile } from './per-image.js';
 
 interface EvalOptions {
   readonly data: string;
-  readonly split?: SplitChoice;
+  readonly split?: SplitChoice | 'held-out';
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly classes?: string;
@@ -49,8 +50,9 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const config = modelConfigOf(recipe);
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
-  const { split, top } = options;
-  const { dataset: found, missing } = labelledImages(options.data, { model: classes, category, split });
+  const { top } = options;
+  const part = evaluatedPart(checkpoint, options);
+  const { dataset: found, missing } = labelledImages(options.data, { model: classes, category, ...part });
   for (const each of found.passedOver ?? []) note(passedOverLine(each));
   const dataset = decodedAs(found, recipe.data);
 
@@ -106,6 +108,24 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     printResult(result, metrics);
     printMistakes(scored);
   }
+}
+
+/** The part to evaluate on. Prints a note if the run itself was evaluated on other images. */
+function evaluatedPart(
+  { name, manifest }: CheckpointFile,
+  { split }: Pick<EvalOptions, 'split'>,
+): Pick<OpenEvalOptions, 'split' | 'heldOut'> {
+  const heldOut = manifest?.data?.split;
+  if (split !== 'held-out') {
+    const isOther = heldOut !== undefined && split === undefined;
+    if (isOther)
+      note('the run was evaluated on held-out training images (data.split): --split held-out selects them');
+    return { split };
+  }
+  if (heldOut !== undefined) return { heldOut };
+  throw new InputError(`--split held-out: ${name} does not record a data.split`, {
+    hint: 'Only a run whose recipe has data.split holds out training images: choose --split val or train.',
+  });
 }
 
 /** A non-finite loss makes every metric meaningless: the first class would always win. */

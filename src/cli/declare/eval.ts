@@ -3,10 +3,10 @@ import {
   CHECKPOINT,
   CLASSES,
   collect,
+  EVAL_SPLIT,
   examples,
   positiveInteger,
   SET,
-  SPLIT,
   weightsOption,
 } from '../commands/common-options.js';
 
@@ -28,7 +28,7 @@ export function addEval(program: Command): void {
       '--data <folder>',
       'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
     )
-    .addOption(SPLIT)
+    .addOption(EVAL_SPLIT)
     .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe of the model')
     .option(

@@ -165,6 +165,8 @@ export interface OpenEvalOptions {
   readonly category?: Category | undefined;
   /** Default: `val`, or all images if the data set is not divided. `all`: all images, regardless of folder names. */
   readonly split?: SplitChoice | undefined;
+  /** Opens the images that a run with this split has held out of the training images, instead of a part. */
+  readonly heldOut?: HoldOut | undefined;
 }
 
 /**
@@ -174,7 +176,14 @@ export interface OpenEvalOptions {
  * @throws InputError as `openDataset` and `withModelLabels`, and if the part is missing.
  */
 export function openEvalDataset(dir: string, options: OpenEvalOptions): ModelImages {
-  return withModelLabels(openEval(dataFormatOf(dir), dir, options), options.model, dir);
+  const format = dataFormatOf(dir);
+  const { heldOut: split, model, category } = options;
+  const { names: classes, from } = model.named ?? {};
+  const dataset =
+    split === undefined
+      ? openEval(format, dir, options)
+      : openPair(dir, { format, category, split, classes, from }).val;
+  return withModelLabels(dataset, model, dir);
 }
 
 /**

@@ -21,6 +21,8 @@ export const manifestSchema = z.object({
   classes: z.array(z.string()).optional(),
   exif: z.enum(['ignore', 'apply']).optional(),
   grey16: z.enum(['clip', 'scale']).optional(),
+  /** `split`: how the run held out its evaluation images; missing if the data set has its own. */
+  data: z.object({ split: z.object({ val: z.number(), seed: z.number() }).optional() }).optional(),
   last: evaluation.optional(),
   /** Only in a run's copy of weights that it starts from: where they are from. */
   source: z.unknown().optional(),
