@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
@@ -88,6 +89,36 @@ describe.each([
     const [a, b] = [await readModelFile(from), await readModelFile(timm)];
     expect(new Map([...b.stages[0]].sort())).toEqual(new Map([...a.stages[0]].sort()));
   });
+});
+
+test.each([
+  ['deit3', 'official', 'the official layout has no place for LayerScale'],
+  ['layer_scale', 'official', 'the official layout has no place for LayerScale'],
+  ['no_embed_class', 'official', 'the official layout has no place for a position embedding without'],
+  ['deit3', 'huggingface', 'a Hugging Face ViT has no place for LayerScale'],
+  ['no_embed_class', 'huggingface', 'a Hugging Face ViT has no place for a position embedding without'],
+])('%s is not converted to %s, which could not compute it', async (name, to, message) => {
+  const ours = join(folder, `${name}-${to}.ours.safetensors`);
+  const heads = ['--set', 'model.heads=4'];
+  const made = await cli(['convert', timmFile(name), ours, '--to', 'deep-incubation', ...heads]);
+  expect(made).toMatchObject({ code: 0 });
+  const out = join(folder, `${name}.${to}`);
+  expect(await cli(['convert', ours, out, '--to', to])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(message),
+  });
+  expect(existsSync(out)).toBe(false);
+});
+
+test("DeiT's own names of LayerScale are read", async () => {
+  const path = join(folder, 'gamma.safetensors');
+  const timm = await readModelFile(timmFile('deit3'));
+  const renamed = [...timm.stages[0]].map(([key, tensor]) => {
+    return [key.replace(/ls([12])\.gamma$/, 'gamma_$1'), tensor] as const;
+  });
+  writeSafetensors(path, new Map(renamed));
+  const { stages } = await readModelFile(path);
+  expect(new Map([...stages[0]].sort())).toEqual(new Map([...timm.stages[0]].sort()));
 });
 
 const VIT: VitConfig = {

@@ -69,8 +69,10 @@ const official: ForeignLayout<VitConfig> = {
   read: readNamed,
   // The official code has them in the undivided model only.
   isOutsideStages: (name) => /^(dist_token$|head_dist\.)/.test(name),
-  write: (path, stages, { classNames }) =>
-    replaceFile(path, torchFileWriter(officialFile(stages.map(inOrder), classNames))),
+  write(path, stages, { classNames }) {
+    requireWithoutAdditions(stages, path, 'the official layout');
+    replaceFile(path, torchFileWriter(officialFile(stages.map(inOrder), classNames)));
+  },
   noteOn: unseenMean,
 };
 
@@ -83,9 +85,13 @@ function hasPatches(names: readonly string[]): boolean {
 
 function readNamed(state: ReadonlyMap<string, LazyTensor>, path: string) {
   const { kept, leftOut } = withoutExtraTensors(state);
-  const stages = splitStages(withHead(kept), path, vitEndOf).map((stage) => joinQkv(stage, path));
+  const named = new Map([...withHead(kept)].map(([name, tensor]) => [timmName(name), tensor]));
+  const stages = splitStages(named, path, vitEndOf).map((stage) => joinQkv(stage, path));
   return { stages, leftOut };
 }
+
+/** DeiT's own files have timm's names but for LayerScale: `gamma_1` is `ls1.gamma`. */
+const timmName = (name: string): string => name.replace(/\.gamma_([12])$/, '.ls$1.gamma');
 
 /** A note on a model that pools by the mean, unless its weights or layout show it. */
 function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
@@ -94,12 +100,27 @@ function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
   return "the model uses mean pooling, which its weights do not show: create it in timm with global_pool='avg', fc_norm=False";
 }
 
+/**
+ * Checks that a model has none of DeiT-III's additions.
+ * @throws InputError if it has LayerScale, or a position embedding without a class position
+ */
+function requireWithoutAdditions(stages: Stages, path: string, layout: string): void {
+  const { hasLayerScale, noEmbedClass } = inferGeometry(stages);
+  const without = 'a position embedding without a class position';
+  const added = hasLayerScale ? 'LayerScale' : noEmbedClass ? without : undefined;
+  if (added === undefined) return;
+  throw new InputError(`${path}: ${layout} has no place for ${added}, which this model has`, {
+    hint: 'convert it --to timm, or export it as ONNX',
+  });
+}
+
 function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): void {
   const { heads, layerNormEps, pool, classNames, pixels } = facts;
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
     throw new InputError(`${path}: a Hugging Face model needs ${missing}, which the weights do not contain`);
   }
+  requireWithoutAdditions(stages, path, 'a Hugging Face ViT');
   const geometry = inferGeometry(stages);
   if (!geometry.classToken) {
     throw new InputError(`${path}: a Hugging Face ViT has a class token, but this model has none`);
