@@ -44,6 +44,7 @@ const FOLDERS = [
   'launch/exchange',
   'report',
   'dashboard',
+  'library',
   'cli/terminal',
   'cli/progress',
   'cli/checkpoint',

@@ -38,17 +38,18 @@ export {
   unpackModule,
   unpackWork,
 } from './launch/exchange/bundle-unpack.js';
-export { type Redone, redoPhase } from './launch/exchange/redo.js';
+export { type Redone, type RedoOptions, redoPhase } from './launch/exchange/redo.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { type ImagePrediction, type PredictedClass, type PredictOptions, predict } from './launch/predict.js';
 export { type PreparedRun, type PrepareOptions, planRun, prepareRun } from './launch/prepare.js';
+export type { QueuedJob } from './launch/slurm/slurm-queue.js';
+export { type EvaluateCheckpointOptions, evaluateCheckpoint } from './library/evaluate-checkpoint.js';
 export {
   type RecipePhaseRun as PhaseRun,
   type RunRecipeOptions,
   runRecipe,
   runRecipePhase as runPhase,
-} from './launch/run-recipe-here.js';
-export type { QueuedJob } from './launch/slurm/slurm-queue.js';
+} from './library/run-recipe.js';
 export { type AssembleOptions, assemble, type StageWeights } from './method/assemble.js';
 export { divide, metaDepths } from './method/divide.js';
 export { grow } from './method/grow.js';

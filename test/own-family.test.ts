@@ -1,10 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as di from 'deep-incubation';
 import sharp from 'sharp';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { convnet as family } from '../examples/convnet.js';
+import { startDashboard } from '../src/dashboard/server.js';
+import { givenWeights } from '../src/launch/start/given-weights.js';
+import type { Origin } from '../src/phase/given-weights.js';
 import { runFolder } from '../src/run/run-folder.js';
 import { temporaryFolder } from './cli-support.js';
 
@@ -121,20 +124,157 @@ test.each([
   expect(() => recipeOf(changes)).toThrow(message);
 });
 
-test('files to start from, and a recipe without the family, are refused', () => {
-  const { families: _, ...recipe } = { ...recipeOf(), families: [] };
-  const input = JSON.parse(JSON.stringify(recipe));
+test('runRecipe writes the summary and the report', () => {
+  const summary = JSON.parse(readFileSync(runFolder(runDir).summary, 'utf8'));
+  expect(summary.phases.map(({ phase }: { phase: string }) => phase)).toEqual(['PT', 'MT/0', 'MT/1', 'FT']);
+  expect(readFileSync(join(runFolder(runDir).report, 'index.html'), 'utf8')).toContain('ConvNet');
+});
+
+test('watch shows the run', async () => {
+  const dashboard = await startDashboard({ runs: [runDir] });
+  try {
+    const response = await fetch(new URL('api/runs', dashboard.url));
+    expect(response.status).toBe(200);
+    expect(JSON.stringify(await response.json())).toContain('ConvNet');
+  } finally {
+    await dashboard.close();
+  }
+});
+
+const evaluated = async (run: string) => {
+  const { val } = di.openDataset({ format: 'folder', path: images });
+  return di.evaluateCheckpoint(run, { dataset: val, families: [convnet], device: 'cpu' });
+};
+
+test('a checkpoint is evaluated with the result of its run', async () => {
+  const [last] = di
+    .readMetrics(join(runDir, 'FT', 'metrics.jsonl'))
+    .filter((record) => record.kind === 'eval')
+    .slice(-1);
+  const { top1, loss, images: count } = await evaluated(runDir);
+  expect({ top1, count }).toEqual({ top1: last.top1, count: 2 * CLASSES });
+  expect(loss).toBeCloseTo(last.loss, 5);
+  const { val } = di.openDataset({ format: 'folder', path: images });
+  await expect(di.evaluateCheckpoint(runDir, { dataset: val, device: 'cpu' })).rejects.toThrow(
+    'its model is of the family convnet, which is not built in',
+  );
+});
+
+/** A recipe that starts from weights, for runs of an epoch. */
+const startingRecipe = (start: object, model: object = {}) => {
+  const plain = JSON.parse(JSON.stringify(recipeOf({ width: 16, ...model })));
+  const training = { ...plain.training, epochs: 1 };
+  return di.defineRecipe({ ...plain, training, start }, { families: [convnet] });
+};
+
+test('a run starts from the model of another, even when that is gone', async () => {
+  const other = join(folder, 'other');
+  cpSync(runDir, other, { recursive: true });
+  const run = {
+    recipe: startingRecipe({ model: join(other, 'FT') }),
+    runDir: join(folder, 'tuned'),
+    device: 'cpu',
+  };
+  const stop = AbortSignal.abort();
+  await expect(di.runRecipe({ ...run, signal: stop })).rejects.toThrow(di.Interrupted);
+  rmSync(other, { recursive: true });
+  await di.runRecipe(run);
+  const [first] = di
+    .readMetrics(join(run.runDir, 'FT', 'metrics.jsonl'))
+    .filter(({ kind }) => kind === 'eval');
+  expect(first).toMatchObject({ step: 0, top1: (await evaluated(runDir)).top1 });
+});
+
+test('modules are incubated in the meta model of another run', async () => {
+  const run = join(folder, 'modules');
+  const results = await di.runRecipe({
+    recipe: startingRecipe({ meta: join(runDir, 'PT') }),
+    runDir: run,
+    device: 'cpu',
+  });
+  expect(results.map(({ phase }) => phase)).toEqual(['MT/0', 'MT/1', 'FT']);
+  const [, frozen] = await weightsIn(run, 'MT/0');
+  expect(frozen).toEqual((await weightsIn(runDir, 'PT'))[1]);
+});
+
+test('weights of an undivided model, in a single file, with a new head', async () => {
+  const [first, last] = await weightsIn(runDir, 'FT');
+  const blocks = [...last].map(
+    ([name, tensor]) =>
+      [name.replace(/^blocks\.(\d+)/, (_, i) => `blocks.${Number(i) + 2}`), tensor] as const,
+  );
+  const file = join(folder, 'undivided.safetensors');
+  di.writeModelFile(file, [new Map([...first, ...blocks])], { to: 'deep-incubation' });
+  const run = join(folder, 'fresh');
+  const recipe = startingRecipe({ model: file, head: 'new' });
+  // Aborted at its first step: its checkpoint has what it started from.
+  await expect(
+    di.runRecipe({ recipe, runDir: run, device: 'cpu', signal: AbortSignal.abort() }),
+  ).rejects.toThrow(di.Interrupted);
+  const phase = di.phasesOf(recipe).find(({ name }) => name === 'FT') as unknown as Origin;
+  const given = await givenWeights.start('start.model', phase, run);
+  expect(given.map(({ weights }) => [...weights.keys()].sort())).toEqual([
+    [...first.keys()].sort(),
+    [...last.keys()].filter((name) => !name.startsWith('fc.')).sort(),
+  ]);
+  expect(given.map(({ isFresh }) => isFresh?.('fc.weight') ?? false)).toEqual([false, true]);
+});
+
+test('weights of another geometry are refused', async () => {
+  const recipe = startingRecipe({ model: join(runDir, 'FT') }, { width: 8 });
+  const notes: string[] = [];
+  const run = {
+    recipe,
+    runDir: join(folder, 'narrow'),
+    device: 'cpu',
+    note: (line: string) => notes.push(line),
+  };
+  await expect(di.runRecipe(run)).rejects.toThrow(
+    /has shape \[16, 3, 3, 3\], but the model needs \[8, 3, 3, 3\]/,
+  );
+  expect(notes.join('\n')).toContain("states model.width 16, the recipe 8: the recipe's is used");
+});
+
+test('a phase is trained again with other settings', async () => {
+  const again = join(folder, 'again');
+  cpSync(runDir, again, { recursive: true });
+  const families = [convnet];
+  expect(() => di.redoPhase(again, 'FT', [])).toThrow(/model.family: expected one of vit, resnet/);
+  const { phases } = di.redoPhase(again, 'FT', ['phases.FT.epochs=1'], { families });
+  expect(phases).toEqual(['FT']);
+  const recipe = di.readRecipe(runFolder(again).recipe, [], { families });
+  const results = await di.runRecipe({ recipe, runDir: again, device: 'cpu' });
+  const steps = (run: string) => di.readRunStatus(run).phases.find(({ phase }) => phase === 'FT')?.steps;
+  expect(results.at(-1)?.steps).toBe(Math.floor((16 * CLASSES) / 64));
+  expect(steps(runDir)).not.toBe(steps(again));
+});
+
+test('a recipe without the family is refused', () => {
+  const input = JSON.parse(JSON.stringify(recipeOf()));
   expect(() => di.defineRecipe(input)).toThrow(/expected one of vit, resnet$/);
-  const start = { model: 'x.safetensors' };
-  const options = { families: [convnet] };
-  expect(() => di.defineRecipe({ ...input, start }, options)).toThrow(/has no weights to start from/);
-  expect(() => di.defineRecipe({ ...input, start: { meta: 'x.pth' } }, options)).toThrow(di.InputError);
+});
+
+test.each([
+  ['run', () => [runDir]],
+  ['plan', () => [join(runDir, 'recipe.json')]],
+  ['redo', () => [runDir, 'FT']],
+  ['phase', () => [runDir, 'FT']],
+  ['pack', () => [runDir, join(folder, 'x.tar'), '--for', 'MT/0']],
+  ['eval', () => [runDir, '--data', images]],
+  ['convert', () => [runDir, join(folder, 'x.safetensors'), '--to', 'timm']],
+  ['export', () => [runDir, join(folder, 'x.onnx')]],
+  ['predict', () => [runDir, join(images, 'val/0/0.png')]],
+])('%s does not know the family: an error that says what to do', (command, args) => {
+  const ended = spawnSync(process.execPath, ['dist/cli/main.js', command, ...args()], { encoding: 'utf8' });
+  expect(ended).toMatchObject({ status: 2, stdout: '' });
+  expect(ended.stderr).toMatch(/hint: .*(runRecipe|family).*docs\/own-model\.md/);
 });
 
 test('docs/own-model.md shows the example as it is', () => {
   const source = readFileSync(new URL('../examples/convnet.ts', import.meta.url), 'utf8');
   const page = readFileSync(new URL('../docs/own-model.md', import.meta.url), 'utf8');
-  const [, section] = page.split('\n## A family for recipes\n');
+  const [, rest] = page.split('\n## A family for recipes\n');
+  const [section] = rest.split('\n## ');
   const shown = [...section.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code);
   const squeezed = (code: string) => code.replace(/\n\n+/g, '\n').trim();
   expect(squeezed(shown.join('\n'))).toBe(squeezed(source));

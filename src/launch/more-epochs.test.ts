@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../test/cli-support.js';
 import { Interrupted } from '../base/errors.js';
+import { runRecipePhase } from '../library/run-recipe.js';
 import type { PhaseName } from '../recipe/phase.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
 import { readMetrics } from '../run/metrics-log.js';
 import { prepareRun } from './prepare.js';
 import { recipeOfRun } from './run-recipe.js';
-import { runRecipePhase } from './run-recipe-here.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'more-epochs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

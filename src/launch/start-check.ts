@@ -5,7 +5,7 @@ import { folderLayout } from '../data/formats/folder-layout.js';
 import { folderContent } from '../data/formats/folder-scan.js';
 import { saysNames } from '../data/model-labels.js';
 import { shownName } from '../files/file-names.js';
-import { familyOf, familyOfStages } from '../models/families/families.js';
+import { familiesIn, familyOf } from '../models/families/families.js';
 import { requireFinite } from '../models/model-file/non-finite.js';
 import { keptHeadOf, openAnyClasses, placeOf } from '../phase/images/images.js';
 import { readingNotes } from '../phase/images/reading-notes.js';
@@ -18,6 +18,7 @@ import { hasBegun } from '../run/run-folder.js';
 import { recordedRecipe, withOwnTeachers } from './run-recipe.js';
 import { assumedImages } from './start/assumed-images.js';
 import { classesOf, doubtfulClasses } from './start/checkpoint-classes.js';
+import { familyOfCheckpoint } from './start/checkpoint-family.js';
 import type { CheckpointFile, CheckpointFileOptions } from './start/checkpoint-file.js';
 import { startFacts, teacherFacts } from './start/copy-facts.js';
 import { recipeWithFacts } from './start/recipe-with-facts.js';
@@ -79,7 +80,8 @@ async function withStart(written: WrittenRecipe, runDir: string, options: Checkp
   const wanted = wantedStart(written.recipe.start);
   if (wanted === undefined) return { input: written.input, notes: [], assumptions: [], weights: [] };
   const { key, name } = wanted;
-  const checkpoint = await readGiven(runDir, wanted, options);
+  const families = familiesIn(written.recipe.model);
+  const checkpoint = await readGiven(runDir, wanted, { ...options, families });
   const facts = statedFacts(checkpoint);
   const filled = recipeWithFacts(written.input, written.recipe, facts);
   const recipe = checkedRecipe(filled.input, written.source);
@@ -127,7 +129,7 @@ async function checkTeachers(phases: readonly Phase[], runDir: string, options: 
   const weights: ReadWeights[] = [];
   for (const distill of new Map(sections.map((each) => [JSON.stringify(each), each])).values()) {
     const wanted = wantedTeacher(distill);
-    const checkpoint = await readGiven(runDir, wanted, options);
+    const checkpoint = await readGiven(runDir, wanted, { ...options, families: familiesIn(phases[0].model) });
     const known = requireTeacher(checkpoint, distill, phases[0]);
     weights.push({ wanted, checkpoint, about: teacherFacts(known, phases[0].seed) });
     requireFinite(checkpoint.file.stages, distill.teacher);
@@ -138,10 +140,16 @@ async function checkTeachers(phases: readonly Phase[], runDir: string, options: 
 }
 
 /** @returns names of the tensors that a new head leaves out */
-function requireFits({ key, name }: Wanted, { file }: CheckpointFile, recipe: Recipe): readonly string[] {
+function requireFits(
+  { key, name }: Wanted,
+  { file, manifest }: CheckpointFile,
+  recipe: Recipe,
+): readonly string[] {
   const depths = key === 'start.meta' ? metaDepthsOf(recipe) : targetDepths(recipe);
   const family = familyOf(recipe.model);
-  const held = familyOfStages(file.stages);
+  // Without a manifest, nothing states a user's own family.
+  const isOwn = familiesIn(recipe.model).includes(family);
+  const held = isOwn && manifest === undefined ? family : familyOfCheckpoint({ file, manifest });
   if (held !== family) {
     throw new InputError(
       `${key} ${name} contains a ${held.title}, but the recipe's model is a ${family.title}`,
@@ -150,7 +158,7 @@ function requireFits({ key, name }: Wanted, { file }: CheckpointFile, recipe: Re
       },
     );
   }
-  const found = family.factsOf(file.stages, name);
+  const found = family.factsOf(file.stages, name, { ...(manifest?.model ?? recipe.model) });
   const wanted = modelConfigOf(recipe);
   const isNew = recipe.start.head === 'new';
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);

@@ -111,6 +111,8 @@ export interface ModelFamily<
   /** Matches the name of a tensor that a model has exactly once; its first group is the prefix of the model's names. */
   readonly anchor?: RegExp;
   readonly endOf: EndOf;
+  /** `endOf`, if the names depend on the geometry. */
+  endOfParts?(config: Config): EndOf;
   /** Joins tensors of one stage that a file has in parts, such as query, key and value. */
   readonly joined?: (stage: ReadonlyMap<string, LazyTensor>, path: string) => ReadonlyMap<string, LazyTensor>;
   /**
@@ -134,8 +136,11 @@ export interface ModelFamily<
 
   /** Whether tensors with these names are a model of the family. */
   recognises(names: Iterable<string>): boolean;
-  /** @throws InputError naming the tensors that are missing or contradict each other */
-  factsOf(stages: Stages<Shaped>, source: string): Facts;
+  /**
+   * @param stated a section `model` that describes the weights, if there is one
+   * @throws InputError naming the tensors that are missing or contradict each other
+   */
+  factsOf(stages: Stages<Shaped>, source: string, stated?: Readonly<Record<string, unknown>>): Facts;
   /** Pairs of what the weights have and what the model needs, in the order in which differences are reported. */
   compare(
     facts: Facts,
@@ -180,8 +185,9 @@ export interface ModelFamily<
 export function wholeFacts(
   family: ModelFamily,
   { stages, path }: { readonly stages: Stages<Shaped>; readonly path: string },
+  stated?: Readonly<Record<string, unknown>>,
 ): WeightsFacts & { readonly classes: number } {
-  const { classes, ...backbone } = family.factsOf(stages, path);
+  const { classes, ...backbone } = family.factsOf(stages, path, stated);
   if (classes !== null) return { ...backbone, classes };
   throw new InputError(`${path}: stages.${stages.length - 1} has no head`, {
     hint: 'the file contains a backbone without a classifier: fine-tune it with start.model and start.head: new',

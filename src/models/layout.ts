@@ -19,6 +19,8 @@ export interface StatedModel {
   readonly pool?: 'token' | 'mean' | undefined;
   /** Whether the final norm follows the pooling. */
   readonly fcNorm?: boolean | undefined;
+  /** The keys of a user's own family. */
+  readonly own?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Facts about a model from the files next to its weights, which may not be inferable from the weights. */

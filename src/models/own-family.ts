@@ -80,10 +80,7 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
     const { family: _, image_size: imageSize, channels, classes, ...own } = section;
     return { imageSize, channels, classes, ...own } as unknown as OwnConfig<Keys>;
   };
-  const unreadable = (source: string) =>
-    new InputError(`${source}: weights of the family ${name} can only be read by its own runs`, {
-      hint: 'start a run from scratch, or load them with readModelFile and assemble',
-    });
+  const headNames = (config: ModelConfig) => namesOf(blueprint(config as OwnConfig<Keys>), 'makeHead');
   return {
     name,
     title,
@@ -102,26 +99,62 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
     statedBy: () => ({}),
     layouts: [],
     endOf: () => undefined,
+    endOfParts(config) {
+      const stem = namesOf(blueprint(config as OwnConfig<Keys>), 'makeStem');
+      const head = headNames(config);
+      return (tensor) => (stem.has(tensor) ? 'first' : head.has(tensor) ? 'last' : undefined);
+    },
     card: { kind: `a model of the family ${name}`, tags: [] },
     recognises: () => false,
-    factsOf(stages, source) {
-      for (const [i, stage] of stages.entries()) blockCount(stage.keys(), `${source}: stages.${i}`);
-      throw unreadable(source);
+    factsOf(stages, source, stated) {
+      const depths = stages.map((stage, i) => blockCount(stage.keys(), `${source}: stages.${i}`));
+      if (stated === undefined) {
+        throw new InputError(`${source}: nothing states which model of the family ${name} it contains`, {
+          hint: "use the checkpoint of a run, with its manifest.json, or name the weights in start of the family's recipe",
+        });
+      }
+      return { depths, channels: Number(stated.channels), classes: Number(stated.classes) };
     },
-    compare: () => [],
+    compare: (facts, config) => [['channels', facts.channels, config.channels]],
     sectionOfStages: (section) => section,
     assumedSection: () => ({ section: {}, assumed: [] }),
-    statedIn: () => ({}),
-    statedKeys: () => [],
-    requireKnown: (_section, _facts, source) => {
-      throw unreadable(source);
-    },
+    statedIn: (section) => ({ own: section }),
+    statedKeys: (section, _config, { own }) =>
+      Object.keys(keys).map((key) => ({
+        key,
+        value: own?.[key],
+        used: (section as unknown as Record<string, unknown>)[key],
+        isFilled: false,
+      })),
+    requireKnown: () => {},
     fit: (stages) => ({ stages }),
     resize: (_stages, _imageSize, source) => {
-      throw unreadable(source);
+      throw new InputError(`${source}: weights of the family ${name} cannot be resized`, {
+        hint: 'use images of the size that the model was trained on',
+      });
     },
-    newHead: (_config, stages) => ({ stages, isFresh: () => false, leftOut: [] }),
+    newHead(config, stages) {
+      const names = headNames(config);
+      const last = stages.at(-1) ?? new Map();
+      return {
+        stages: [...stages.slice(0, -1), new Map([...last].filter(([tensor]) => !names.has(tensor)))],
+        isFresh: (tensor) => names.has(tensor),
+        leftOut: [...last.keys()].filter((tensor) => names.has(tensor)),
+      };
+    },
   };
+}
+
+/** Names of the parameters and buffers of the stem or the head. */
+function namesOf(blueprint: OwnBlueprint, make: 'makeStem' | 'makeHead'): ReadonlySet<string> {
+  const part = blueprint[make]({
+    device: 'cpu',
+    dtype: 'F32',
+    generator: new Generator().seed([0, 'names']),
+  });
+  const names = new Set(Array.from(part.namedWeights(), ([tensor]) => tensor));
+  part.free();
+  return names;
 }
 
 /** The section `model` of a recipe. A key has the type of its default. */

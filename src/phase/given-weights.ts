@@ -30,7 +30,7 @@ export interface NamedWeights extends StageWeights {
 export type Distill = Pick<NonNullable<Phase['settings']['distill']>, 'teacher' | 'weights' | 'normalise'>;
 
 /** The model that is taught: its geometry and its images. */
-export type Taught = Pick<Phase, 'config' | 'data'>;
+export type Taught = Pick<Phase, 'config' | 'data' | 'model'>;
 
 /** A teacher's weights, its model, and its images. */
 export interface TeacherWeights extends TeacherModel {

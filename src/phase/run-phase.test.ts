@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeImages } from '../../test/cli-support.js';
 import { InputError, Interrupted } from '../base/errors.js';
 import { prepareRun } from '../launch/prepare.js';
-import { runRecipePhase } from '../launch/run-recipe-here.js';
+import { runRecipePhase } from '../library/run-recipe.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
 

@@ -108,19 +108,9 @@ export function checkedRecipe(
   }
   const parsed = result.data as Recipe;
   const recipe = { ...parsed, model: withFamilies(parsed.model, families) };
-  requireFresh(recipe, source);
   targetDepths(recipe);
   checkTogether(recipe, source);
   return recipe;
-}
-
-/** @throws InputError if a model of the user's own family starts from a file */
-function requireFresh({ model, start }: Recipe, source: string): void {
-  const isOwn = familiesIn(model).some(({ name }) => name === model.family);
-  if (!isOwn || (start.meta === undefined && start.model === undefined)) return;
-  throw new InputError(`${source}: start: the family ${model.family} has no weights to start from`, {
-    hint: 'leave start.meta and start.model out: only the built-in families read weights of other runs',
-  });
 }
 
 const MOST_NAMED = 5;
@@ -135,7 +125,12 @@ function issueText(issue: z.core.$ZodIssue): string {
   return at === '' ? issue.message : `${at}: ${issue.message}`;
 }
 
+const OWN_FAMILY =
+  'a family of your own is known only to the program that defines it: call runRecipe and redoPhase there with its families; ' +
+  'see docs/own-model.md';
+
 function hintOf(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown): string | undefined {
+  if (issue.code === 'invalid_union' && issue.path.join('.') === 'model.family') return OWN_FAMILY;
   if (issue.code === 'unrecognized_keys') return unknownKeyHint(schema, issue.path, issue.keys[0], input);
   if (issue.code !== 'invalid_type' || issue.expected !== 'object') return undefined;
   const keys = keysAt(schema, issue.path, input);

@@ -4,9 +4,9 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { numbered } from '../../data/class-names.js';
 import { classesOf } from '../../launch/start/checkpoint-classes.js';
+import { familyOfCheckpoint } from '../../launch/start/checkpoint-family.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import type { Manifest } from '../../launch/start/checkpoint-manifest.js';
-import { familyOfStages } from '../../models/families/families.js';
 import { type WeightsFacts, wholeFacts } from '../../models/family.js';
 import { CLASS_NAMES, type ModelHints } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
@@ -53,7 +53,7 @@ type Facts = ReturnType<typeof factsOf>;
 function factsOf(checkpoint: CheckpointFile) {
   const { name, file, manifest } = checkpoint;
   const tensors = file.stages.flatMap((stage) => [...stage.values()]);
-  const geometry = geometryOf(file);
+  const geometry = geometryOf(checkpoint);
   const classes = geometry && classesOf(checkpoint);
   return {
     checkpoint: name,
@@ -84,13 +84,15 @@ function factsOf(checkpoint: CheckpointFile) {
 }
 
 /** Facts that follow from the shapes; undefined if they are not those of a whole model of a known family. */
-function geometryOf(file: ModelFile): WeightsFacts | undefined {
-  const family = familyOfStages(file.stages);
+function geometryOf(checkpoint: CheckpointFile): WeightsFacts | undefined {
+  let title = 'model of a built-in family';
   try {
-    return wholeFacts(family, file);
+    const family = familyOfCheckpoint(checkpoint);
+    title = family.title;
+    return wholeFacts(family, checkpoint.file);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    note(`not a complete ${family.title}: ${error.message}`);
+    note(`not a complete ${title}: ${error.message}`);
     return undefined;
   }
 }

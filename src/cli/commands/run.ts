@@ -10,6 +10,7 @@ import { recordedRecipe, writtenRecipeOf } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-jobs.js';
 import { givenWeights } from '../../launch/start/given-weights.js';
 import { keepWeights } from '../../launch/start/start-copy-write.js';
+import { type Conclusion, concludeRun } from '../../library/conclude-run.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
 import { compile } from '../../recipe/compile.js';
@@ -32,7 +33,6 @@ import {
   printLaunch,
   refuseKubernetes,
 } from './launch.js';
-import { type Conclusion, concludeRun } from './run-conclusion.js';
 import { startedRecipe } from './start.js';
 
 interface RunOptions {

@@ -6,6 +6,7 @@ import { ownCommand } from '../../base/shell.js';
 import { makeFolders, moveFolder, writeJsonAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { liveHolder } from '../../files/folder-lock.js';
+import type { ModelFamily } from '../../models/family.js';
 import { checkedImages, imagesPlannedFor } from '../../phase/images/run-data.js';
 import type { RunPlan } from '../../plan/plan.js';
 import { compile } from '../../recipe/compile.js';
@@ -23,6 +24,13 @@ import { redoCommand } from '../recipe-change.js';
 import { recipeOfRun } from '../run-recipe.js';
 import { forgetJobs } from '../slurm/slurm-jobs.js';
 
+export interface RedoOptions {
+  /** Continue although the images differ from those that the kept phases were trained on. */
+  readonly acceptDataChange?: boolean | undefined;
+  /** Your own families of models. */
+  readonly families?: readonly ModelFamily[] | undefined;
+}
+
 export interface Redone {
   /** Phases to train now: the phase, and the begun phases that start from it or change with it. */
   readonly phases: PhaseName[];
@@ -36,7 +44,6 @@ export interface Redone {
  * Prepares a run to train a phase again: moves the phase and the phases that start from it to `previous/<n>/`, copies the
  * old recipe there, and writes the recipe with the new settings. The caller must hold the run.
  * @param settings `key=value` each, of the recipe; they must not change the result of a phase that is kept
- * @param options `acceptDataChange`: continue although the images differ from those that the kept phases were trained on
  * @throws InputError naming a kept phase that would change or whose last checkpoint is missing or damaged, or the
  *   differences between the images; nothing has been moved then
  *
@@ -51,10 +58,10 @@ export function redoPhase(
   runDir: string,
   name: PhaseName,
   settings: readonly string[],
-  options: { readonly acceptDataChange?: boolean | undefined } = {},
+  options: RedoOptions = {},
 ): Redone {
-  const before = recipeOfRun(runDir);
-  const after = recipeOfRun(runDir, settings);
+  const before = recipeOfRun(runDir, [], options.families);
+  const after = recipeOfRun(runDir, settings, options.families);
   const next = compile(after);
   const { dataOfRun } = phaseNamed(next, name);
   if (!isDeepStrictEqual(before.start, after.start)) {

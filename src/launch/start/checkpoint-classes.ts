@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { areNumbers, className } from '../../data/class-names.js';
-import { familyOfStages } from '../../models/families/families.js';
 import { readRunData } from '../../phase/images/run-data-file.js';
 import type { CheckpointClasses } from '../../phase/phase-labels.js';
 import { confusionOf } from '../../run/confusion.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
+import { familyOfCheckpoint } from './checkpoint-family.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 
 type Named = Pick<CheckpointFile, 'name' | 'file' | 'manifest'>;
@@ -40,8 +40,10 @@ export function runAbove(path: string): string | undefined {
 }
 
 /** Null if the weights have no head. */
-function modelClassesOf({ file }: Named): number | null {
-  return familyOfStages(file.stages).factsOf(file.stages, file.path).classes;
+function modelClassesOf({ file, manifest }: Named): number | null {
+  const stated = manifest?.model.classes;
+  if (typeof stated === 'number') return stated;
+  return familyOfCheckpoint({ file, manifest }).factsOf(file.stages, file.path).classes;
 }
 
 function listedClasses({ name, file, manifest }: Named): CheckpointClasses | undefined {

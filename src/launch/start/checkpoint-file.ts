@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
+import { withFamilies } from '../../models/families/families.js';
+import type { ModelFamily } from '../../models/family.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../../models/model-file/model-file.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
@@ -72,7 +74,11 @@ async function readPlace(
       hint: 'use another checkpoint of the run, or restore this one from a copy',
     });
   }
-  return { file, manifest: isOurs ? readManifest(beside) : undefined, sha256: isOurs ? read : undefined };
+  return {
+    file,
+    manifest: isOurs ? readManifest(beside, families) : undefined,
+    sha256: isOurs ? read : undefined,
+  };
 }
 
 /** Files that identify a folder as a model: one of our checkpoints, or a Hugging Face model. */
@@ -108,9 +114,9 @@ function notFound(path: string): InputError {
   });
 }
 
-function readManifest(path: string): Manifest {
+function readManifest(path: string, families: readonly ModelFamily[] = []): Manifest {
   const result = manifestSchema.safeParse(readJson(path));
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, model: withFamilies(result.data.model, families) };
   const { path: key, message } = result.error.issues[0];
   throw new InputError(`${path}: ${key.join('.')}: ${message}`, {
     hint: 'use another checkpoint of the run',

@@ -1,3 +1,4 @@
+import { familiesIn } from '../../models/families/families.js';
 import { divideStages } from '../../models/model-file/model-file-write.js';
 import type { GivenWeights, NamedWeights, Origin } from '../../phase/given-weights.js';
 import { classesOf } from './checkpoint-classes.js';
@@ -22,17 +23,19 @@ async function startWeights(
   runDir: string,
 ): Promise<NamedWeights[]> {
   const { name } = wanted;
-  const checkpoint = await readGiven(runDir, wanted);
+  const checkpoint = await readGiven(runDir, wanted, { families: familiesIn(model) });
   const { file } = checkpoint;
   const isKept = start.head === 'keep';
   const labels = isKept ? { name, classes: classesOf(checkpoint), isOfRun: false } : undefined;
   const family = familyOf(model);
   const head = isKept ? undefined : family.newHead(config, file.stages);
-  const { stages } = family.fit(divideStages(head?.stages ?? file.stages, depths, name), config, name);
-  return stages.map((weights) => ({
+  const endOf = family.endOfParts?.(config) ?? family.endOf;
+  const divided = divideStages(head?.stages ?? file.stages, depths, name, { endOf });
+  const { stages } = family.fit(divided, config, name);
+  return stages.map((weights, i) => ({
     weights,
     source: name,
     labels,
-    ...(head && { isFresh: head.isFresh }),
+    ...(head && i === stages.length - 1 && { isFresh: head.isFresh }),
   }));
 }

@@ -1,5 +1,4 @@
 import { InputError } from '../../base/errors.js';
-import { familyOfStages } from '../../models/families/families.js';
 import { type Assumption, type ModelFamily, type WeightsFacts, wholeFacts } from '../../models/family.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
 import { compile } from '../../recipe/compile.js';
@@ -8,6 +7,7 @@ import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { withSettings } from '../../recipe/settings.js';
 import { assumedImages } from './assumed-images.js';
+import { familyOfCheckpoint } from './checkpoint-family.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 import type { Manifest } from './checkpoint-manifest.js';
 import { recipeWithFacts } from './recipe-with-facts.js';
@@ -39,8 +39,8 @@ export function modelOfCheckpoint(
   from: From,
 ): ModelOfCheckpoint {
   const { file, manifest } = checkpoint;
-  const family = familyOfStages(file.stages);
-  const geometry = wholeFacts(family, file);
+  const family = familyOfCheckpoint(checkpoint);
+  const geometry = wholeFacts(family, file, manifest?.model);
   if (from.recipe !== undefined) return modelOfRecipe(checkpoint, from.recipe, from.settings, geometry);
   const { settings } = from;
   const { depths } = geometry;

@@ -33,7 +33,8 @@ interface Row {
  * @param recipe the same, checked, with its defaults
  */
 export function recipeWithFacts(input: unknown, recipe: Recipe, facts: StatedFacts): RecipeWithFacts {
-  const filled = structuredClone(Object(input)) as Partial<Record<Section, Record<string, unknown>>>;
+  // A copy of the sections keeps the user's families, which `model` carries.
+  const filled = { ...Object(input) } as Partial<Record<Section, Record<string, unknown>>>;
   const taken: string[] = [];
   const differences: string[] = [];
   for (const { section, key, value, used, isFilled } of rowsOf(recipe, facts)) {

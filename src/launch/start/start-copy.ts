@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { withFamilies } from '../../models/families/families.js';
 import type { ModelFamily } from '../../models/family.js';
 import { type ModelFile, readModelFile } from '../../models/model-file/model-file.js';
 import type { Distill } from '../../phase/given-weights.js';
@@ -12,7 +13,7 @@ import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { type CheckpointFile, type CheckpointFileOptions, readCheckpointFile } from './checkpoint-file.js';
-import { manifestSchema } from './checkpoint-manifest.js';
+import { type Manifest, manifestSchema } from './checkpoint-manifest.js';
 
 /** Weights that a run needs and does not train itself. */
 export interface Wanted {
@@ -107,14 +108,17 @@ export async function readCopy(
     const file = await readModelFile(folder, { families, seen: (bytes) => hash.update(bytes) });
     const damage = modelDamage(folder, hash.digest('hex'));
     if (damage !== undefined) throw new InputError(damage);
-    const manifest = source.is_ours
-      ? manifestSchema.parse(readJson(join(folder, 'manifest.json')))
-      : undefined;
+    const manifest = source.is_ours ? manifestIn(folder, families) : undefined;
     // What was read beside the tensors is as it was.
     return { name: source.checkpoint, file: { ...file, ...(source.read as Partial<ModelFile>) }, manifest };
   } catch (error) {
     throw damagedCopy(folder, wanted, error);
   }
+}
+
+function manifestIn(folder: string, families: readonly ModelFamily[] = []): Manifest {
+  const manifest = manifestSchema.parse(readJson(join(folder, 'manifest.json')));
+  return { ...manifest, model: withFamilies(manifest.model, families) };
 }
 
 /** Whether a run has a copy of these weights. Reads no tensors. */

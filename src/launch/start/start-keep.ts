@@ -1,3 +1,4 @@
+import { familiesIn } from '../../models/families/families.js';
 import { isModule, type Phase } from '../../recipe/phase.js';
 import { newestStep } from '../../run/checkpoint-store.js';
 import { runFolder } from '../../run/run-folder.js';
@@ -20,7 +21,7 @@ async function missingStart(phase: Phase, runDir: string): Promise<ReadWeights[]
   const wanted = wantedStart(phase.start);
   const isRead = phase.sources.some((source) => source?.startsWith('start.')) || isModule(phase);
   if (wanted === undefined || !isRead || hasCopy(runDir, wanted)) return [];
-  const checkpoint = await readGiven(runDir, wanted);
+  const checkpoint = await readGiven(runDir, wanted, { families: familiesIn(phase.model) });
   return [{ wanted, checkpoint, about: startFacts(phase, checkpoint) }];
 }
 
@@ -28,7 +29,7 @@ async function missingTeacher(phase: Phase, runDir: string): Promise<ReadWeights
   const { distill } = phase.settings;
   const wanted = distill === null ? undefined : wantedTeacher(distill);
   if (distill === null || wanted === undefined || hasCopy(runDir, wanted)) return [];
-  const checkpoint = await readGiven(runDir, wanted);
+  const checkpoint = await readGiven(runDir, wanted, { families: familiesIn(phase.model) });
   const known = requireTeacher(checkpoint, distill, phase);
   return [{ wanted, checkpoint, about: teacherFacts(known, phase.seed) }];
 }

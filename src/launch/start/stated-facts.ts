@@ -1,6 +1,7 @@
-import { familyOf } from '../../models/families/families.js';
+import type { ModelFamily } from '../../models/family.js';
 import type { StatedModel } from '../../models/layout.js';
 import { headerHints } from '../../models/model-file/model-hints.js';
+import { familyOfCheckpoint } from './checkpoint-family.js';
 import type { CheckpointFile } from './checkpoint-file.js';
 import type { Manifest } from './checkpoint-manifest.js';
 
@@ -20,7 +21,7 @@ export interface StatedFacts extends StatedModel {
 
 /** Facts from a checkpoint's manifest, or without one, from the files next to the weights or the header of the weights. */
 export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>): StatedFacts {
-  if (manifest !== undefined) return ofManifest(manifest);
+  if (manifest !== undefined) return ofManifest(manifest, familyOfCheckpoint({ file, manifest }));
   const { heads, layerNormEps, pool: hinted } = headerHints(file);
   const hasFcNorm = file.stages.at(-1)?.has('fc_norm.weight') ?? false;
   const pool = hinted ?? (hasFcNorm ? 'mean' : undefined);
@@ -29,6 +30,9 @@ export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'm
   return { heads, layerNormEps, pool, fcNorm, mean, std, evalCrop, otherResize };
 }
 
-function ofManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): StatedFacts {
-  return { ...familyOf(model).statedIn(model), mean, std, evalCrop, exif, grey16 };
+function ofManifest(
+  { model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest,
+  family: ModelFamily,
+): StatedFacts {
+  return { ...family.statedIn(model), mean, std, evalCrop, exif, grey16 };
 }

@@ -1,4 +1,5 @@
 import { InputError } from '../../base/errors.js';
+import { familiesIn } from '../../models/families/families.js';
 import type { Distill, Taught, TeacherWeights } from '../../phase/given-weights.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { classesOf } from './checkpoint-classes.js';
@@ -15,7 +16,7 @@ const NAMES = { imageSize: 'pixels a side', channels: 'channels', classes: 'clas
  * @throws InputError if its weights do not determine the model, or it needs different images than the model
  */
 export async function readTeacher(distill: Distill, phase: Taught, runDir: string): Promise<TeacherWeights> {
-  const checkpoint = await readGiven(runDir, wantedTeacher(distill));
+  const checkpoint = await readGiven(runDir, wantedTeacher(distill), { families: familiesIn(phase.model) });
   const known = requireTeacher(checkpoint, distill, phase);
   const { model: section, data } = known.recipe;
   const isOwn = distill.normalise === 'own' && statedFacts(checkpoint).mean !== undefined;

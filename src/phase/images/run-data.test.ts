@@ -15,7 +15,7 @@ import { writeImages } from '../../../test/cli-support.js';
 import { InputError, Interrupted } from '../../base/errors.js';
 import { prepareRun } from '../../launch/prepare.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
-import { runRecipePhase } from '../../launch/run-recipe-here.js';
+import { runRecipePhase } from '../../library/run-recipe.js';
 import { phaseOf } from '../../recipe/phases.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { latestCheckpoint } from '../../run/checkpoint-store.js';

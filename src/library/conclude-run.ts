@@ -1,13 +1,13 @@
 import { cpus, totalmem } from 'node:os';
-import { versions } from '../../base/versions.js';
-import { writeJsonAtomic } from '../../files/atomic.js';
-import type { PreparedRun } from '../../launch/prepare.js';
-import { bytes } from '../../report/format.js';
-import { type RunSummary, summarize } from '../../report/summary.js';
-import { scoredPhases } from '../../report/uncertainty.js';
-import { type Way, wayOf } from '../../report/way.js';
-import { readResult, runFolder } from '../../run/run-folder.js';
-import { metricsOf } from '../../tasks/metrics.js';
+import { versions } from '../base/versions.js';
+import { writeJsonAtomic } from '../files/atomic.js';
+import type { PreparedRun } from '../launch/prepare.js';
+import { bytes } from '../report/format.js';
+import { type RunSummary, summarize } from '../report/summary.js';
+import { scoredPhases } from '../report/uncertainty.js';
+import { type Way, wayOf } from '../report/way.js';
+import { readResult, runFolder } from '../run/run-folder.js';
+import { metricsOf } from '../tasks/metrics.js';
 
 export interface Conclusion {
   readonly summary: RunSummary;
@@ -33,7 +33,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
     way: wayOf(recipe),
   });
   writeJsonAtomic(runFolder(runDir).summary, summary, { makesFolder: false });
-  const { writeReport } = await import('../../report/html.js');
+  const { writeReport } = await import('../report/html.js');
   const { html, notes } = await writeReport(runDir);
   return { summary, way: wayOf(recipe), report: html, notes };
 }

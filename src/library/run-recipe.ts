@@ -1,4 +1,13 @@
 import { Interrupted } from '../base/errors.js';
+import { holdRun, removeRunLeftovers } from '../launch/hold-run.js';
+import { reopenLost } from '../launch/lost-weights.js';
+import { ownRecord } from '../launch/own-record.js';
+import { type PreparedRun, prepareRun } from '../launch/prepare.js';
+import { requireSameRecipe } from '../launch/run-recipe.js';
+import { givenWeights } from '../launch/start/given-weights.js';
+import { keepWeights } from '../launch/start/start-copy-write.js';
+import { keepMissing } from '../launch/start/start-keep.js';
+import { checkStart } from '../launch/start-check.js';
 import { type PhaseRun, runPhase } from '../phase/run-phase.js';
 import { compile } from '../recipe/compile.js';
 import type { PhaseName } from '../recipe/phase.js';
@@ -7,12 +16,7 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import type { Activity } from '../run/phase-status.js';
 import type { PhaseResult } from '../run/records.js';
 import { readResult } from '../run/run-folder.js';
-import { holdRun } from './hold-run.js';
-import { ownRecord } from './own-record.js';
-import { prepareRun } from './prepare.js';
-import { requireSameRecipe } from './run-recipe.js';
-import { givenWeights } from './start/given-weights.js';
-import { keepMissing } from './start/start-keep.js';
+import { concludeRun } from './conclude-run.js';
 
 export interface RunRecipeOptions extends Pick<RecipePhaseRun, 'recipe' | 'runDir' | 'signal' | 'note'> {
   /** `cpu`, `cuda`, `cuda:<n>`, or `auto` (the default): the first GPU, or the CPU if there is none. */
@@ -24,7 +28,7 @@ export interface RunRecipeOptions extends Pick<RecipePhaseRun, 'recipe' | 'runDi
 /**
  * Trains a recipe in this process, one phase after the other, in a run folder as the command `run` writes it. A second call
  * resumes: finished phases are kept, and the others continue from their last checkpoint. The recipe may be for a model of
- * your own (`defineFamily`).
+ * your own (`defineFamily`). At the end it writes `summary.json` and the report, as `run` does.
  *
  * @returns the results of all phases
  * @throws InputError if the folder is in use or belongs to another recipe, or the images differ
@@ -36,18 +40,33 @@ export interface RunRecipeOptions extends Pick<RecipePhaseRun, 'recipe' | 'runDi
  * for (const { phase, loss } of results) console.log(phase, loss);
  */
 export async function runRecipe(options: RunRecipeOptions): Promise<PhaseResult[]> {
-  const { recipe, runDir, note } = options;
+  const { runDir, note = () => {} } = options;
   const lock = await holdRun(runDir);
   try {
-    prepareRun(recipe, runDir, { note });
+    const prepared = await prepare(options);
+    const { recipe } = prepared;
     const results: PhaseResult[] = [];
     for (const { name } of compile(recipe)) {
-      results.push(readResult(runDir, name) ?? (await trained(options, name)));
+      results.push(readResult(runDir, name) ?? (await trained({ ...options, recipe }, name)));
     }
+    for (const line of (await concludeRun(prepared)).notes) note(line);
     return results;
   } finally {
     lock.release();
   }
+}
+
+/** Checks and prepares the run, with its copies of the weights that it starts from. */
+async function prepare({ recipe: given, runDir, note = () => {} }: RunRecipeOptions): Promise<PreparedRun> {
+  const written = { recipe: given, input: given, source: 'the recipe' };
+  const { recipe, weights, notes, assumptions } = await checkStart(written, runDir, { note });
+  for (const line of notes) note(line);
+  for (const text of assumptions) note(`assumed: ${text}`);
+  const prepared = prepareRun(recipe, runDir, { note });
+  keepWeights(runDir, weights);
+  removeRunLeftovers(runDir);
+  reopenLost({ phases: compile(recipe), runDir }, note);
+  return prepared;
 }
 
 async function trained(options: RunRecipeOptions, phase: PhaseName): Promise<PhaseResult> {
