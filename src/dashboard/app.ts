@@ -7,7 +7,7 @@ import type { RunFeed } from './run-feed.js';
 import { onlyReads, ownHost, securityHeaders, withToken } from './security.js';
 import { seriesOf } from './series.js';
 
-export interface AppOptions {
+interface AppOptions {
   readonly runs: readonly RunFeed[];
   readonly watcher: Watcher;
   readonly assets: ReadonlyMap<string, Asset>;

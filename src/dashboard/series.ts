@@ -3,7 +3,7 @@ import { columnsOf, type PhaseFeed } from './phase-feed.js';
 import type { Axis, ChartLayout, ChartMetric, Series } from './protocol.js';
 import type { RunFeed } from './run-feed.js';
 
-export interface SeriesQuery {
+interface SeriesQuery {
   readonly metrics: readonly ChartMetric[];
   readonly axis: Axis;
   readonly layout: ChartLayout;

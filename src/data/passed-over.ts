@@ -12,7 +12,7 @@ export interface PassedOver {
 /** Called for each file or folder that is not read. */
 export type OnPassedOver = (reason: string, path: string) => void;
 
-export interface PassedOverTally {
+interface PassedOverTally {
   readonly add: OnPassedOver;
   /** One entry per reason, the most frequent first. */
   list(): readonly PassedOver[];

@@ -1,13 +1,13 @@
 import { startThread } from '../base/thread.js';
 
 /** A file to write: the parts, one after another. */
-export interface FileParts {
+interface FileParts {
   readonly path: string;
   readonly parts: readonly Uint8Array[];
 }
 
 /** Size and hash of a written file. */
-export interface WrittenFile {
+interface WrittenFile {
   readonly bytes: number;
   readonly sha256: string;
 }

@@ -11,7 +11,7 @@ import { askQueue, slurmOutput } from './slurm/slurm-queue.js';
 import { batchScript } from './slurm/slurm-script.js';
 
 /** A batch script for one phase, or for modules as an array. */
-export interface PhaseJob {
+interface PhaseJob {
   /** Name of the script in the run's folder `slurm`. */
   readonly file: string;
   readonly phases: readonly PhaseName[];
@@ -19,7 +19,7 @@ export interface PhaseJob {
   readonly text: string;
 }
 
-export interface SlurmRun {
+interface SlurmRun {
   readonly recipe: Recipe;
   readonly runDir: string;
   /** The phases to run. */

@@ -11,7 +11,7 @@ export type ModuleInit = 'fresh' | 'grown' | 'stacked';
 type Shaped = Pick<Divisible, 'featureShape' | 'zeroBranches'>;
 
 /** A target module and the meta stage that it replaces. */
-export interface Growing {
+interface Growing {
   /** Number of blocks in each target module. */
   readonly target: readonly number[];
   readonly index: number;

@@ -250,7 +250,7 @@ export class StagedModel extends Layer {
 export type DropPathSchedule = 'linear' | 'constant';
 
 /** Settings for building a stage. */
-export interface StagePlan {
+interface StagePlan {
   /** Number of blocks in each stage of the model that is built: the target, its meta model or a hybrid. */
   readonly depths: readonly number[];
   /** Number of blocks in each target module. Default: see `targetOf`. */

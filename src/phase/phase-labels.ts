@@ -31,7 +31,7 @@ export interface StartLabels {
 }
 
 /** Images with the labels of the weights that a phase starts from, and notes on assumptions about them. */
-export interface PhaseLabels {
+interface PhaseLabels {
   readonly images: Images;
   readonly notes: readonly string[];
 }

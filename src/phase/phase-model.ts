@@ -26,7 +26,7 @@ export interface PhaseSources {
 }
 
 /** The weights that a phase's model is built from. */
-export interface PhaseStart {
+interface PhaseStart {
   /** Weights of each stage; null: initialised from (seed, phase). */
   readonly stages: readonly (StageWeights | null)[];
   /** Hash of the initial weights, including the meta model's stage that a module replaces; null: from scratch or a checkpoint. */

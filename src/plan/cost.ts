@@ -133,7 +133,7 @@ export function costRatios(blueprint: Blueprint, counted: readonly Counted[]): C
     }, 0);
   const whole = passes([baseline]);
   const frozen = passes(own);
-  const shared = frozen - sharedPrefix(modules);
+  const shared = frozen - sharedPrefixPasses(modules);
   const pretraining = passes(own.filter(({ phase }) => phase.name === 'PT'));
   return {
     official: passes(own, officialRegimes) / whole,
@@ -150,7 +150,7 @@ function officialRegimes({ regimes }: Phase): Regime[] {
 }
 
 /** Block-passes that are saved if the forward pass of each frozen prefix stage runs once for all modules. */
-export function sharedPrefix(modules: readonly Counted[]): number {
+export function sharedPrefixPasses(modules: readonly Counted[]): number {
   const stages = modules[0].phase.depths.map((_, stage) => {
     const forward = modules
       .filter(({ phase }) => phase.regimes[stage] === 'prefix')

@@ -22,7 +22,7 @@ export interface ModelPart {
 }
 
 /** The model of a phase. */
-export interface TrainedModel {
+interface TrainedModel {
   /** Number of blocks in each stage. */
   readonly depths: readonly number[];
   readonly regimes: readonly Regime[];

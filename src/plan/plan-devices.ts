@@ -1,14 +1,14 @@
 import type { Phase, PhaseName } from '../recipe/phase.js';
 import type { PhasePlan, RunPlan } from './plan.js';
-import { type Job, type Network, type Schedule, schedule } from './schedule.js';
+import { type DeviceSchedule, type Job, type Network, schedule } from './schedule.js';
 
 /** Schedule of a run on a number of devices. */
 export interface DevicesPlan {
   readonly devices: number;
   /** The recipe's phases among PT, the modules and FT; null if it has none of them. */
-  readonly incubation: Schedule<PhaseName> | null;
+  readonly incubation: DeviceSchedule<PhaseName> | null;
   /** The baseline with data parallelism on the same devices; null if the recipe has no baseline. */
-  readonly end_to_end: Schedule<PhaseName> | null;
+  readonly end_to_end: DeviceSchedule<PhaseName> | null;
 }
 
 /** Step times of a phase on one device, in seconds. */

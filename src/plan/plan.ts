@@ -8,7 +8,7 @@ import {
   forwardMacs,
   imageCost,
   parameterCount,
-  sharedPrefix,
+  sharedPrefixPasses,
   trainedParameterCount,
 } from './cost.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
@@ -99,7 +99,7 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
   const beside = modules.map(({ memory }, i) => (memory.peak === null ? null : memory.peak - held[i]));
   const most = beside.includes(null) ? null : Math.max(0, ...(beside as number[]));
   return {
-    saved_block_passes: sharedPrefix(counted.filter(({ phase }) => isModule(phase))),
+    saved_block_passes: sharedPrefixPasses(counted.filter(({ phase }) => isModule(phase))),
     memory_bytes: most === null ? null : sum + most,
   };
 }

@@ -67,7 +67,7 @@ interface Placed<Name extends string = string> {
 }
 
 /** When and where each job runs. Times are in the unit of the jobs' step times. */
-export interface Schedule<Name extends string = string> {
+export interface DeviceSchedule<Name extends string = string> {
   readonly devices: number;
   readonly placed: readonly Placed<Name>[];
   /** From the first start to the last end. */
@@ -89,7 +89,7 @@ export function schedule<Name extends string>(
   jobs: readonly Job<Name>[],
   devices: number,
   network: Network,
-): Schedule<Name> {
+): DeviceSchedule<Name> {
   const placed: Placed<Name>[] = [];
   const isPlaced = (name: Name) => placed.some((each) => each.name === name);
   // A need that is not among the jobs is already met.

@@ -55,7 +55,7 @@ export interface Outcome extends Scored {
   readonly seconds: number;
 }
 
-export interface SummaryInput {
+interface SummaryInput {
   readonly name: string;
   readonly seed: number;
   /** Results of the finished phases, in any order. */

@@ -39,7 +39,7 @@ export interface CheckpointSearch {
 type Tensors = ReadonlyMap<string, TensorData>;
 
 /** Content of a checkpoint. */
-export interface CheckpointContent {
+interface CheckpointContent {
   readonly model: Tensors;
   readonly optimizer: Tensors;
   /** Data that the caller needs to resume, besides the tensors; `format`, `step` and `files` are added. */
@@ -199,7 +199,7 @@ export function loadLatest(
 }
 
 /** `wholeModel` with its weights; reads the file only once. */
-export function loadModel(
+export function loadWithoutOptimizer(
   phaseFolder: string,
   step: number,
 ): { readonly checkpoint: LoadedCheckpoint } | { readonly reason: string } {

@@ -6,7 +6,7 @@ import {
   type LoadedCheckpoint,
   latestCheckpoint,
   loadLatest,
-  loadModel,
+  loadWithoutOptimizer,
   presentModel,
   wholeModel,
 } from './checkpoint-store.js';
@@ -52,7 +52,7 @@ const withoutSlash = (path: string) => path.replace(/(?<=.)\/+$/, '');
  * @throws LostWeights as `finalCheckpoint`
  */
 export function loadFinal(path: string): LoadedCheckpoint | undefined {
-  return finalOf<LoadedCheckpoint>(path, loadLatest, loadModel).checkpoint;
+  return finalOf<LoadedCheckpoint>(path, loadLatest, loadWithoutOptimizer).checkpoint;
 }
 
 interface Found<C> {

@@ -1,11 +1,11 @@
 import { readBytes, withRunFile } from './run-folder.js';
 
-export interface LineTail {
+interface LineTail {
   /** Complete lines that were added since the last call; only some of them if there are many. */
   poll(): Poll;
 }
 
-export interface Poll {
+interface Poll {
   /** The file was replaced or truncated: discard the lines read before. */
   readonly reset: boolean;
   readonly lines: readonly string[];

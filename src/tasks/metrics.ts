@@ -4,7 +4,7 @@ import { readJsonObject, runFolder } from '../run/run-folder.js';
 import { classificationMetrics } from './classification/metrics.js';
 
 /** Task properties that a recipe or a summary records. */
-export interface TaskFacts {
+interface TaskFacts {
   readonly classes?: number | undefined;
 }
 

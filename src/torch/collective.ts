@@ -7,7 +7,7 @@ import type { Tensor } from './tensor.js';
 // process is lost or does not answer within the group's timeout; the group is unusable after that.
 
 /** Address of a process group, and this process's place in it. */
-export interface CollectiveAddress {
+interface CollectiveAddress {
   /** Name of the group. A store that outlives a group keeps each group's keys separate. */
   readonly name: string;
   readonly host: string;

@@ -26,7 +26,7 @@ export async function openImages(files: readonly ImageFile[]): Promise<OpenedFil
 }
 
 /** Size of every image in a batch. */
-export interface ImageShape {
+interface ImageShape {
   readonly channels: number;
   readonly height: number;
   readonly width: number;

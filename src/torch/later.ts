@@ -1,11 +1,11 @@
 import { failedCall } from './errors.js';
 import { native } from './native.js';
 import { concat, reshape, to } from './ops.js';
-import { scope, unwatch, watch } from './scope.js';
+import { scope, unwatchHandle, watchHandle } from './scope.js';
 import type { Tensor } from './tensor.js';
 
 /** Numbers that a GPU may still be computing. */
-export interface Later {
+interface Later {
   /** The numbers. Waits for the work that was queued before `readLater`, but not for work queued after it. */
   values(): readonly number[];
 }
@@ -43,7 +43,7 @@ class Reading implements Later {
   #values: readonly number[] | undefined;
 
   constructor(readonly handle: number) {
-    watch(this);
+    watchHandle(this);
   }
 
   values(): readonly number[] {
@@ -53,7 +53,7 @@ class Reading implements Later {
     } catch (error) {
       throw failedCall('reading numbers of the GPU', error);
     }
-    unwatch(this);
+    unwatchHandle(this);
     native.release([this.handle]);
     return this.#values;
   }

@@ -1,7 +1,7 @@
 import { native } from './native.js';
 
 /** Number of calls of an operator and their total time, including the operators that it calls. */
-export interface OperatorTime {
+interface OperatorTime {
   readonly count: number;
   readonly milliseconds: number;
 }

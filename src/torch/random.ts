@@ -1,6 +1,6 @@
 import { type RandomKey, seedOf } from '../base/random.js';
 import { type Handle, native } from './native.js';
-import { watch } from './scope.js';
+import { watchHandle } from './scope.js';
 
 /**
  * A random number generator on a device. It is re-seeded from a key before each use: its numbers are a function of the
@@ -16,7 +16,7 @@ export class Generator {
 
   constructor(device = 'cpu') {
     this.handle = native.generator(device);
-    watch(this);
+    watchHandle(this);
   }
 
   /** Starts the stream for `key`. */

@@ -17,7 +17,7 @@ const forgotten = new FinalizationRegistry<Handle>((handle) => native.release([h
 export function own(tensor: Owned): void {
   const innermost = scopes.at(-1);
   if (innermost !== undefined) innermost.add(tensor);
-  else watch(tensor);
+  else watchHandle(tensor);
 }
 
 /**
@@ -63,7 +63,7 @@ export function scope<T>(work: () => T): T {
  * kept.free();
  */
 export function keep<T extends Owned>(tensor: T): T {
-  for (const made of scopes) if (made.delete(tensor)) watch(tensor);
+  for (const made of scopes) if (made.delete(tensor)) watchHandle(tensor);
   return tensor;
 }
 
@@ -73,12 +73,12 @@ export function liveHandles(): number {
 }
 
 /** Releases the handle some time after its owner is garbage-collected. */
-export function watch(owner: { readonly handle: Handle }): void {
+export function watchHandle(owner: { readonly handle: Handle }): void {
   forgotten.register(owner, owner.handle, owner);
 }
 
 /** Called before a handle is released explicitly. */
-export function unwatch(owner: { readonly handle: Handle }): void {
+export function unwatchHandle(owner: { readonly handle: Handle }): void {
   forgotten.unregister(owner);
 }
 

@@ -2,7 +2,7 @@ import { type DType, dtypeSize, elementCount, type TensorData } from '../base/te
 import { dtypeOf, scalarType } from './dtype.js';
 import { FreedTensorError, failedCall, TorchError } from './errors.js';
 import { type Handle, native } from './native.js';
-import { type Owned, own, unwatch } from './scope.js';
+import { type Owned, own, unwatchHandle } from './scope.js';
 
 const FREED = -1;
 
@@ -112,7 +112,7 @@ export class Tensor implements Owned {
   /** Frees the memory, unless libtorch itself (the autograd graph, a view) still refers to it. Idempotent. */
   free(): void {
     if (this.#handle === FREED) return;
-    unwatch(this);
+    unwatchHandle(this);
     native.release([this.takeHandle()]);
   }
 

@@ -2,7 +2,7 @@ import type { Confusion } from '../run/confusion.js';
 import type { Predictions } from './task.js';
 
 /** Sparse confusion counts: only pairs of label and prediction that occur are stored. */
-export interface ConfusionCounter {
+interface ConfusionCounter {
   add(predictions: Predictions): void;
   /** The counts so far, sorted; empty if no predictions were added. */
   counts(): Confusion['counts'];

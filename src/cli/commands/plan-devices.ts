@@ -1,6 +1,6 @@
 import type { RunPlan } from '../../plan/plan.js';
 import { type DevicesPlan, planDevices, type StepSeconds, type StepTimes } from '../../plan/plan-devices.js';
-import type { Network, Schedule } from '../../plan/schedule.js';
+import type { DeviceSchedule, Network } from '../../plan/schedule.js';
 import type { Phase } from '../../recipe/phase.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../terminal/output.js';
@@ -43,7 +43,7 @@ function inSeconds(of: StepSeconds, part: keyof StepTimes): Record<string, numbe
   return Object.fromEntries([...of].map(([phase, times]) => [phase, times[part]]));
 }
 
-function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {
+function record({ wall, critical, utilisation, deviceTime, placed }: DeviceSchedule) {
   return {
     wall,
     critical_path: { phases: critical.names, time: critical.time },
@@ -62,8 +62,8 @@ function record({ wall, critical, utilisation, deviceTime, placed }: Schedule) {
 function text(phases: readonly Phase[], run: RunPlan, plans: readonly DevicesPlan[], asked: Asked): string[] {
   const isTimed = asked.stepSeconds !== null;
   const time = isTimed ? duration : (macs: number) => `${withPrefix(macs)}MAC`;
-  const held = (of: Schedule) => (isTimed ? significant(of.deviceTime / 3600) : time(of.deviceTime));
-  const cells = (of: Schedule | null) =>
+  const held = (of: DeviceSchedule) => (isTimed ? significant(of.deviceTime / 3600) : time(of.deviceTime));
+  const cells = (of: DeviceSchedule | null) =>
     of === null ? ['', '', ''] : [time(of.wall), percent(of.utilisation), held(of)];
   const table = columns([
     [
@@ -96,7 +96,7 @@ function text(phases: readonly Phase[], run: RunPlan, plans: readonly DevicesPla
 const WIDTH = 60;
 
 /** One bar per phase, with its devices and its time. */
-function gantt({ placed, wall }: Schedule, time: (value: number) => string): string[] {
+function gantt({ placed, wall }: DeviceSchedule, time: (value: number) => string): string[] {
   const column = (at: number) => Math.round((at / wall) * WIDTH);
   return columns(
     placed.map(({ name, from, devices, start, end }) => [

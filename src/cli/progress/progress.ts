@@ -18,7 +18,7 @@ export interface ProgressOptions {
   readonly color?: boolean;
 }
 
-export interface Progress {
+interface Progress {
   /** Reads the run folder and draws changes; call it a few times per second. */
   tick(): void;
   /** Prints a permanent line above the bars. */

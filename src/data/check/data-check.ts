@@ -26,7 +26,7 @@ export interface DataReport {
   readonly problems: readonly DataProblem[];
 }
 
-export interface DataCheckOptions {
+interface DataCheckOptions {
   /** Reads only this part. Default: train and val, or all images if the data set is not divided. */
   readonly split?: SplitChoice | undefined;
   /** Called with the number of images that are done, and the total. */

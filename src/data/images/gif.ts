@@ -4,7 +4,7 @@ import { InputError } from '../../base/errors.js';
  * The first frame of a GIF as a separate GIF, opaque and of the frame's size, so that all readers decode it the same way; and
  * the canvas around it, as in Pillow.
  */
-export interface GifFrame {
+interface GifFrame {
   readonly file: Buffer;
   readonly canvas: {
     readonly width: number;

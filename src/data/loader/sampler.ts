@@ -3,7 +3,7 @@ import { permutation } from '../../base/random.js';
 import type { Dataset } from '../dataset.js';
 
 /** The values that determine the order of an epoch. */
-export interface OrderKey {
+interface OrderKey {
   readonly seed: number;
   readonly phase: string;
   readonly epoch: number;
@@ -18,7 +18,7 @@ export function epochOrder(length: number, { seed, phase, epoch, shuffle }: Orde
     : Int32Array.from({ length }, (_, i) => i);
 }
 
-export interface RepeatOptions {
+interface RepeatOptions {
   /** Number of consecutive views of an image. DeiT uses 3. */
   readonly repeats: number;
   /** Number of processes that share the epoch; `rank` is the index of this process, from 0. */
@@ -59,7 +59,7 @@ export function repeatedOrder(order: Int32Array, { repeats, replicas, rank }: Re
 }
 
 /** A subset of a data set, in the data set's order. */
-export interface Subset extends Dataset {
+interface Subset extends Dataset {
   /** Index of each image in the whole data set. */
   readonly indices: Int32Array;
 }

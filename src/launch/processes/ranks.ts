@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { Ending } from './ending.js';
 import { type ProcessOptions, runProcess } from './local.js';
 
-export interface RanksOptions extends ProcessOptions {
+interface RanksOptions extends ProcessOptions {
   /** Number of processes. */
   readonly ranks: number;
   /** First LOCAL_RANK, so that groups of processes on the same machine use different GPUs. */

@@ -1,7 +1,7 @@
 import { quoted } from '../../base/shell.js';
 
 /** Options and work of a batch script. */
-export interface BatchScript {
+interface BatchScript {
   readonly name: string;
   /** Path of the job's output file. Slurm replaces `%A`, `%a` and `%j`. */
   readonly output: string;

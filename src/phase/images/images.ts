@@ -15,7 +15,7 @@ import type { Phase, PhaseName } from '../../recipe/phase.js';
 import { dataOf } from '../../recipe/phase-data.js';
 
 /** Transforms that are applied to training images before the model sees them. */
-export type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
+type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
 
 /** The settings that determine images: those of a phase, or of a recipe. */
 export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start'>;
@@ -36,7 +36,7 @@ export interface Images {
  * @param classes names of the classes in the order of their labels, if a run has set the order
  * @throws InputError if the images are missing or do not fit the settings
  */
-export function openImages(settings: ImageSettings, classes?: readonly string[]): Images {
+export function openImagesOf(settings: ImageSettings, classes?: readonly string[]): Images {
   return imagesOf(settings, openWhole(settings, classes));
 }
 
@@ -74,7 +74,7 @@ export function imagesOfPlan(
 ): Images {
   const whole = isHeadUnknown && keptHeadOf(settings) !== undefined ? openAnyClasses(settings) : undefined;
   const isSubset = whole !== undefined && whole.train.classes.length < settings.model.classes;
-  return isSubset ? imagesOf(settings, whole) : openImages(settings);
+  return isSubset ? imagesOf(settings, whole) : openImagesOf(settings);
 }
 
 /** The weights whose head a run keeps, as named in messages. */
@@ -138,7 +138,7 @@ export function trainImagesOf(run: RunImageSettings, most: number): (name: Phase
   return (name) => {
     const own = settingsOf(run, name);
     if (own.data === run.dataOfRun.run) return most;
-    const count = known.get(name) ?? openImages(own).train.length;
+    const count = known.get(name) ?? openImagesOf(own).train.length;
     known.set(name, count);
     return count;
   };

@@ -20,7 +20,7 @@ import { identityOf, readRunData } from './run-data-file.js';
 /** What determines which evaluation images are decoded, and how. A phase of the run has it. */
 type Decoding = Pick<Phase, 'seed' | 'model' | 'start' | 'dataOfRun' | 'run'>;
 
-export interface ReadableOptions {
+interface ReadableOptions {
   /** Called after each image with the number of checked images and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }

@@ -14,14 +14,14 @@ import {
   type Images,
   imagesOf,
   openAnyClasses,
-  openImages,
+  openImagesOf,
   placeOf,
   type RunImageSettings,
   settingsOf,
 } from './images.js';
 import { type DataChange, identityOf, readList, readRunData, recordData } from './run-data-file.js';
 
-export interface DataCheck {
+interface DataCheck {
   /** Accept images that differ from those that the run was trained on. Default false. */
   readonly acceptChange?: boolean | undefined;
   /** Called with notes for the user about the images. */
@@ -129,12 +129,12 @@ function identified(own: ImageSettings, images: Images): Found {
 /** In a folder of images, labels follow from the class names, so the classes keep the order that the run has given them. */
 function openInOrder(own: ImageSettings, order: readonly string[] | undefined): Images {
   // If the recipe states the classes, the images may have fewer of them, and an accepted change may have changed their order.
-  if (order !== undefined && own.data.classes !== undefined) return openImages(own, order);
-  const images = openImages(own);
+  if (order !== undefined && own.data.classes !== undefined) return openImagesOf(own, order);
+  const images = openImagesOf(own);
   if (order === undefined || own.data.format !== 'folder') return images;
   const found = images.whole.train.classes.map((name) => name.normalize('NFC'));
   const isOtherOrder = found.some((name, label) => name !== order[label]);
-  return isOtherOrder && order.every((name) => found.includes(name)) ? openImages(own, order) : images;
+  return isOtherOrder && order.every((name) => found.includes(name)) ? openImagesOf(own, order) : images;
 }
 
 /** Opens the images even if their classes do not fit, so that the error can list the differences. */
@@ -231,7 +231,7 @@ function requireLineage(
   for (const name of phasesIn(runDir) as PhaseName[]) {
     const lineage = lineageIn(newestManifest(runFolder(runDir).phase(name).root) ?? {});
     if (lineage === undefined) continue;
-    const { train } = openImages(settingsOf(run, name));
+    const { train } = openImagesOf(settingsOf(run, name));
     if (dataHash(train) === lineage.data) continue;
     const line = `${name} was trained on other training images; its checkpoints of an older version do not record which`;
     if (!acceptChange) throw changed(runDir, 'run', [line]);

@@ -8,7 +8,7 @@ import type { Predictions } from '../../training/task.js';
 import { isOfLaterStep, type PhaseSamples } from './phase-samples.js';
 
 /** Details of an evaluation in addition to its scores, stored in the phase's folder. */
-export interface EvaluationDetails {
+interface EvaluationDetails {
   /** Starts to collect the details of an evaluation. */
   begin(): JudgingDetails;
 }

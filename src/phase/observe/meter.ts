@@ -4,7 +4,7 @@ import { peakMemory } from '../../torch/engine.js';
 import type { StepReport } from '../../training/step-values.js';
 
 /** Adds up the cost of a phase's steps. */
-export interface Meter {
+interface Meter {
   /** Counts a step. */
   count(report: StepReport): void;
   /** The record of the step that was counted last. Waits for the device. */

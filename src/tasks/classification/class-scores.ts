@@ -1,7 +1,7 @@
 import type { Confusion } from '../../run/confusion.js';
 
 /** Accuracy on one class. */
-export interface ClassScore {
+interface ClassScore {
   readonly class: number;
   /** Absent if classes have no names. */
   readonly name?: string;

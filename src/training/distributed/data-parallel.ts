@@ -4,7 +4,7 @@ import { TorchError } from '../../torch/errors.js';
 import type { Tensor } from '../../torch/tensor.js';
 import type { ProcessGroup } from './process-group.js';
 
-export interface DataParallelOptions {
+interface DataParallelOptions {
   /** The model's buffers, in the same order in every process. Rank 0's values are used in all of them. */
   readonly buffers?: readonly (readonly [name: string, buffer: Tensor])[];
   /** Gradients are reduced in buckets of about this many bytes. Default 25 MiB, as in PyTorch. */

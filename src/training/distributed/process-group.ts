@@ -30,7 +30,7 @@ export interface ProcessGroup {
   close(): void;
 }
 
-export interface JoinOptions {
+interface JoinOptions {
   /** `cpu`: Gloo. `cuda:<n>`: NCCL. */
   readonly device: string;
   /** How long to wait for other processes to join or to respond. Default: from `timeoutIn`, 600 unless set. */
