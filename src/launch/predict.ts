@@ -41,10 +41,10 @@ export interface PredictOptions {
 }
 
 /** Default number of classes that are returned for an image. */
-export const TOP = 5;
+const TOP = 5;
 
 /** Default number of images in a batch of an evaluation. */
-export const EVAL_BATCH = 64;
+const EVAL_BATCH = 64;
 
 /**
  * Classifies images with a checkpoint, with the same pixels and logits as `eval`. The checkpoint is named as in

@@ -10,7 +10,7 @@ export const CLASSES =
 export const SET = 'override a setting of the recipe; repeatable; values are YAML';
 
 /** The part of a data set that a command reads. */
-export const SPLIT = new Option(
+const SPLIT = new Option(
   '--split <part>',
   'split of the data set; all: every folder is a class, whatever its name (default: val)',
 ).choices(SPLIT_CHOICES);
