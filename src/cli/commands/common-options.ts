@@ -10,11 +10,6 @@ export const CLASSES =
 export const SET = 'override a setting of the recipe; repeatable; values are YAML';
 
 /** The part of a data set that a command reads. */
-const SPLIT = new Option(
-  '--split <part>',
-  'split of the data set; all: every folder is a class, whatever its name (default: val)',
-).choices(SPLIT_CHOICES);
-/** Like `SPLIT`, for a checkpoint that records which images its run has held out. */
 export const EVAL_SPLIT = new Option(
   '--split <part>',
   'split of the data set; all: every folder is a class, whatever its name; held-out: the training images that data.split held out (default: val)',
