@@ -13,14 +13,10 @@ import { scope } from '../src/torch/scope.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { maxDifference, numbers } from './support.js';
 
-// Of the example the model alone: it trains where it is imported.
+// Only the example's model is needed; importing the example would train it.
 vi.mock('deep-incubation', async (original) => ({
   ...(await original<typeof import('../src/index.js')>()),
-  openDataset: () => ({}),
-  trainBatches: () => undefined,
-  evalBatches: () => undefined,
-  train: async () => undefined,
-  evaluate: async () => ({ top1: 0, loss: 0 }),
+  runRecipe: async () => [],
 }));
 
 // What plain PyTorch has (fixtures/make-mixer.py): three blocks.
@@ -39,9 +35,10 @@ const undivided = (name: string) =>
 let mixer: Divisible;
 beforeAll(async () => {
   vi.spyOn(console, 'log').mockImplementation(() => {});
+  const { mixer: family } = await import('../examples/mixer.js');
+  const geometry = { imageSize: 28, channels: 3, classes: 10, patch: 7, width: 64, depth: 8 };
   // To the compiler the example's types are those of the built library.
-  const example: { mixer: unknown } = await import('../examples/mixer.js');
-  mixer = example.mixer as Divisible;
+  mixer = family.blueprint(geometry) as unknown as Divisible;
 });
 
 function model(regimes?: readonly Regime[]) {

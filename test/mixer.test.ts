@@ -1,124 +1,74 @@
-import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
-import type { StagedModel } from '../src/models/staged.js';
-import { weightsOf } from '../src/nn/weights.js';
-import { blockPasses } from '../src/plan/cost.js';
-import type { TrainOptions } from '../src/training/trainer.js';
+import * as di from 'deep-incubation';
+import { beforeAll, expect, test, vi } from 'vitest';
+import type { mixer as family } from '../examples/mixer.js';
 import { temporaryFolder } from './cli-support.js';
+import { CLASSES, SIDE, shownIn, sourceOf, writeStripes } from './examples-support.js';
 
-/** What the example trained, in order. */
-interface Trained {
-  readonly phase: string;
-  readonly model: StagedModel;
-  readonly steps: number;
-  readonly before: Map<string, Uint8Array>;
-  readonly after: Map<string, Uint8Array>;
-  readonly losses: readonly number[];
-}
-const phases = vi.hoisted(() => [] as unknown[]) as Trained[];
+// examples/mixer.ts: a user's own family, trained through a recipe in a run folder.
 
-vi.mock('deep-incubation', async (original) => {
-  const library = await original<typeof import('../src/index.js')>();
-  const bytes = (model: StagedModel) =>
-    new Map([...weightsOf(model)].map(([name, { data }]) => [name, data] as const));
-  const train = async (options: TrainOptions) => {
-    const model = options.model as StagedModel;
-    const { phase, steps } = options;
-    const losses: number[] = [];
-    const before = bytes(model);
-    await library.train({ ...options, afterStep: ({ loss }) => void losses.push(loss) });
-    phases.push({ phase, model, steps, before, after: bytes(model), losses });
-  };
-  return { ...library, train };
-});
-
-const [CLASSES, SIDE] = [10, 28];
-const said: string[] = [];
+const folder = temporaryFolder();
+const [images, runDir] = [join(folder, 'images'), join(folder, 'run')];
+let mixer: typeof family;
 
 beforeAll(async () => {
-  const images = temporaryFolder();
-  for (const [split, count] of Object.entries({ train: 16, val: 2 })) {
-    for (let label = 0; label < CLASSES; label++) {
-      const folder = join(images, split, String(label));
-      mkdirSync(folder, { recursive: true });
-      for (let i = 0; i < count; i++) {
-        // Stripes as wide as the label says, moved from image to image.
-        const pattern = (_: unknown, at: number) => 255 * (Math.floor(((at % SIDE) + i) / (label + 1)) % 2);
-        const data = Uint8Array.from({ length: SIDE * SIDE }, pattern);
-        await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 1 } })
-          .png()
-          .toFile(join(folder, `${i}.png`));
-      }
-    }
-  }
-  vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
-  process.argv = [...process.argv.slice(0, 2), '0.1', images];
-  await import('../examples/mixer.js');
+  await writeStripes(images);
+  vi.spyOn(console, 'log').mockImplementation(() => {});
+  process.argv = [...process.argv.slice(0, 2), runDir, images, '4'];
+  ({ mixer } = await import('../examples/mixer.js'));
 });
 
-const phaseOf = (name: string) => phases.find(({ phase }) => phase === name) as Trained;
-/** Byte by byte. */
-const same = (a?: Uint8Array, b?: Uint8Array) =>
-  a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+const lossesOf = (run: string, phase: string) =>
+  di
+    .readMetrics(join(run, phase, 'metrics.jsonl'))
+    .flatMap((record) => ('lr' in record ? [record.loss] : []));
 
-describe('examples/mixer.ts', () => {
-  test('trains the meta model, each module, the assembled model and the baseline', () => {
-    expect(phases.map(({ phase }) => phase)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT', 'E2E']);
-    expect(phases.map(({ model }) => model.stages.map(({ blocks }) => blocks.length).join(''))).toEqual([
-      ...['1111', '2111', '1211', '1121', '1112', '2222', '2222'],
-    ]);
-    for (const line of said) expect(line).toMatch(/^(PT|MT\/\d|FT|E2E) +top-1 \d+\.\d\d %, loss \d+\.\d{3}$/);
-    expect(said).toHaveLength(7);
-  });
+test('the example trains every phase, and its losses fall', () => {
+  const { phases } = di.readRunStatus(runDir);
+  expect(phases.map(({ phase, state }) => `${phase} ${state}`)).toEqual([
+    ...['PT done', 'MT/0 done', 'MT/1 done', 'MT/2 done', 'MT/3 done', 'FT done'],
+  ]);
+  for (const phase of ['PT', 'FT']) {
+    const losses = lossesOf(runDir, phase);
+    expect(losses.at(-1)).toBeLessThan(losses[0]);
+  }
+});
 
-  test.each(['PT', 'FT', 'E2E'])('the loss of %s falls', (name) => {
-    const { losses } = phaseOf(name);
-    const half = Math.floor(losses.length / 2);
-    expect(mean(losses.slice(-half))).toBeLessThan(mean(losses.slice(0, half)));
+test('its parameters and multiply-accumulates are those of the layers', () => {
+  const geometry = { imageSize: SIDE, channels: 3, classes: CLASSES, patch: 7, width: 64, depth: 8 };
+  const { cost } = mixer.blueprint(geometry);
+  const [N, D, P] = [16, 64, 147];
+  expect(cost.stem).toEqual({ macs: N * P * D, parameters: P * D + D });
+  expect(cost.head).toEqual({ macs: D * CLASSES, parameters: 2 * D + D * CLASSES + CLASSES });
+  const tokens = { macs: D * (N * 32 + 32 * N), parameters: N * 32 + 32 + 32 * N + N };
+  const channels = { macs: N * (2 * D * 2 * D), parameters: 4 * D * D + 2 * D + D };
+  expect(cost.block({ from: 0, to: 1 })).toEqual({
+    macs: tokens.macs + channels.macs,
+    parameters: tokens.parameters + channels.parameters + 4 * D,
   });
+});
 
-  test.each([0, 1, 2, 3])('in the hybrid of module %i all else is the meta model, and stays', (index) => {
-    const { before, after } = phaseOf(`MT/${index}`);
-    for (const [name, data] of after) {
-      if (name.startsWith(`stages.${index}.`)) continue;
-      expect([name, same(data, phaseOf('PT').after.get(name))]).toEqual([name, true]);
-    }
-    const own = [...after.keys()].filter((name) => name.startsWith(`stages.${index}.blocks.1.`));
-    expect(own).toHaveLength(12);
-    for (const name of own) expect([name, same(before.get(name), after.get(name))]).toEqual([name, false]);
-  });
-
-  test('FT starts from the modules, bit by bit, and tunes all of them', () => {
-    const { before, after } = phaseOf('FT');
-    for (const [name, data] of before) {
-      const [, index] = name.split('.');
-      expect([name, same(data, phaseOf(`MT/${index}`).after.get(name))]).toEqual([name, true]);
-      expect([name, same(data, after.get(name))]).toEqual([name, false]);
-    }
-  });
-
-  test('the baseline costs what all the others cost', () => {
-    const costs = phases.map(({ phase, model: { stages, regimes }, steps }) => {
-      const depths = stages.map(({ blocks }) => blocks.length);
-      return { phase, passes: steps * blockPasses(depths, regimes) };
-    });
-    const own = costs.filter(({ phase }) => phase !== 'E2E').reduce((sum, { passes }) => sum + passes, 0);
-    // To a step: the steps are rounded.
-    expect(Math.abs((costs.at(-1)?.passes ?? 0) - own)).toBeLessThanOrEqual(24);
-  });
+test('grown, every hybrid starts at the accuracy and loss of the meta model', async () => {
+  const grown = join(folder, 'grown');
+  const recipe = di.defineRecipe(
+    {
+      name: 'grown',
+      model: { family: 'mixer', image_size: SIDE, channels: 3, classes: CLASSES },
+      incubation: { modules: 4, init: 'grown' },
+      data: { format: 'folder', path: images },
+      training: { epochs: 1, batch_size: 32, schedule: { kind: 'step-cosine', warmup: 0 } },
+    },
+    { families: [mixer] },
+  );
+  await di.runRecipe({ recipe, runDir: grown, device: 'cpu' });
+  const evaluations = (phase: string) =>
+    di.readMetrics(join(grown, phase, 'metrics.jsonl')).flatMap((record) => ('lr' in record ? [] : [record]));
+  const meta = evaluations('PT').at(-1);
+  for (const i of [0, 1, 2, 3]) {
+    expect(evaluations(`MT/${i}`)[0]).toMatchObject({ step: 0, loss: meta?.loss, top1: meta?.top1 });
+  }
 });
 
 test('docs/own-model.md shows the example as it is', () => {
-  const source = readFileSync(new URL('../examples/mixer.ts', import.meta.url), 'utf8');
-  const [page] = readFileSync(new URL('../docs/own-model.md', import.meta.url), 'utf8').split(
-    '\n## A family for recipes\n',
-  );
-  const shown = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code);
-  const squeezed = (code: string) => code.replace(/\n\n+/g, '\n').trim();
-  expect(squeezed(shown.join('\n'))).toBe(squeezed(source));
-  const isCode = (line: string) => !/^\s*(\/\/.*|\/\*\*.*\*\/)?$/.test(line);
-  expect(source.split('\n').filter(isCode).length).toBeLessThan(60);
+  expect(shownIn('', 'The layers', 'A family for recipes')).toBe(sourceOf('mixer.ts'));
 });

@@ -1,8 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as di from 'deep-incubation';
-import sharp from 'sharp';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { convnet as family } from '../examples/convnet.js';
 import { startDashboard } from '../src/dashboard/server.js';
@@ -10,29 +9,17 @@ import { givenWeights } from '../src/launch/start/given-weights.js';
 import type { Origin } from '../src/phase/given-weights.js';
 import { runFolder } from '../src/run/run-folder.js';
 import { temporaryFolder } from './cli-support.js';
+import { CLASSES, SIDE, shownIn, sourceOf, writeStripes } from './examples-support.js';
 
 // examples/convnet.ts: a user's own family, trained through a recipe in a run folder.
 
-const [CLASSES, SIDE] = [10, 28];
 const folder = temporaryFolder();
 const [images, runDir] = [join(folder, 'images'), join(folder, 'run')];
 let convnet: typeof family;
 const said: string[] = [];
 
 beforeAll(async () => {
-  for (const [split, count] of Object.entries({ train: 16, val: 2 })) {
-    for (let label = 0; label < CLASSES; label++) {
-      const of = join(images, split, String(label));
-      mkdirSync(of, { recursive: true });
-      for (let i = 0; i < count; i++) {
-        const pattern = (_: unknown, at: number) => 255 * (Math.floor(((at % SIDE) + i) / (label + 1)) % 2);
-        const data = Uint8Array.from({ length: SIDE * SIDE }, pattern);
-        await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 1 } })
-          .png()
-          .toFile(join(of, `${i}.png`));
-      }
-    }
-  }
+  await writeStripes(images);
   vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
   process.argv = [...process.argv.slice(0, 2), runDir, images, '2'];
   ({ convnet } = await import('../examples/convnet.js'));
@@ -271,11 +258,5 @@ test.each([
 });
 
 test('docs/own-model.md shows the example as it is', () => {
-  const source = readFileSync(new URL('../examples/convnet.ts', import.meta.url), 'utf8');
-  const page = readFileSync(new URL('../docs/own-model.md', import.meta.url), 'utf8');
-  const [, rest] = page.split('\n## A family for recipes\n');
-  const [section] = rest.split('\n## ');
-  const shown = [...section.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code);
-  const squeezed = (code: string) => code.replace(/\n\n+/g, '\n').trim();
-  expect(squeezed(shown.join('\n'))).toBe(squeezed(source));
+  expect(shownIn('Batch norm, and blocks that differ')).toBe(sourceOf('convnet.ts'));
 });
