@@ -75,10 +75,10 @@ describe('runs', () => {
   });
 
   test('eval --split held-out evaluates on the images that the run was evaluated on, and only if there are any', async () => {
-    expect((await train('judged')).code).toBe(0);
-    const result = JSON.parse(readFileSync(join(folder, 'judged/E2E/result.json'), 'utf8'));
+    expect((await train('evaluated')).code).toBe(0);
+    const result = JSON.parse(readFileSync(join(folder, 'evaluated/E2E/result.json'), 'utf8'));
     const evaluate = (...args: string[]) =>
-      cli(['eval', join(folder, 'judged/E2E'), '--data', data, '--json', ...args]);
+      cli(['eval', join(folder, 'evaluated/E2E'), '--data', data, '--json', ...args]);
     const held = await evaluate('--split', 'held-out');
     expect([held.code, held.stderr]).toEqual([0, expect.not.stringContaining('--split held-out selects')]);
     const scores = JSON.parse(held.stdout);

@@ -59,7 +59,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
   };
 
   /** As the command tells it. */
-  const told = async (run: string): Promise<RunStatus> => JSON.parse(await said('status', run, '--json'));
+  const statusOf = async (run: string): Promise<RunStatus> => JSON.parse(await said('status', run, '--json'));
   /** The same without a process of its own for each look. */
   const stand = async (run: string): Promise<RunStatus> =>
     readRunStatus(run, await askQueue(readJobs(run).map(({ job }) => job)));
@@ -111,7 +111,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect([jobs['MT/0'], jobs['MT/1']]).toEqual([0, 1].map((task) => `${Number(jobs.PT) + 1}_${task}`));
 
     await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
-    expect((await told(run)).phases).toMatchObject([
+    expect((await statusOf(run)).phases).toMatchObject([
       { phase: 'PT', state: 'running', job: jobs.PT, steps: 1600, restarts: 0 },
       { phase: 'MT/0', state: 'queued', job: jobs['MT/0'], waits_for: ['PT'] },
       { phase: 'MT/1', state: 'queued' },
@@ -131,7 +131,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
 
     await comes(run, 'FT', ({ state }) => state === 'done');
     expect(goesOn(run)).toEqual([saved]);
-    const ended = await told(run);
+    const ended = await statusOf(run);
     expect(ended.phases.map(({ state, step, restarts }) => [state, step, restarts])).toEqual([
       ['done', 1600, 1],
       ...Array(3).fill(['done', 8, 0]),

@@ -1,23 +1,10 @@
 import { crc32, deflateSync } from 'node:zlib';
+import { FASHION_MNIST_CLASSES } from '../src/data/formats/idx.js';
 import { writeConfusion } from '../src/run/confusion.js';
 import type { EvalRecord } from '../src/run/records.js';
 import { runFolder } from '../src/run/run-folder.js';
 import { type SampleImage, writeSamples } from '../src/run/samples.js';
 
-const CLASS_NAMES = [
-  ...[
-    'T-shirt/top',
-    'Trouser',
-    'Pullover',
-    'Dress',
-    'Coat',
-    'Sandal',
-    'Shirt',
-    'Sneaker',
-    'Bag',
-    'Ankle boot',
-  ],
-];
 const SIDE = 28;
 const SHOWN = 8;
 
@@ -25,7 +12,7 @@ const SHOWN = 8;
 export function writeEvaluatedImages(
   root: string,
   record: EvalRecord,
-  names: readonly string[] = CLASS_NAMES,
+  names: readonly string[] = FASHION_MNIST_CLASSES,
 ): void {
   const folder = runFolder(root).phase(record.phase);
   const counts = countsOf(Number(record.top1) / 100, names.length);

@@ -61,7 +61,7 @@ export function errorText(error: unknown): string {
  *   await runPhase({ recipe, phase: 'PT', runDir: 'runs/interrupted', device: 'cpu', signal });
  * } catch (error) {
  *   if (!(error instanceof Interrupted)) throw error;
- *   console.log(error.message); // the same call, without the signal, goes on from there
+ *   console.log(error.message); // call it again without the signal to resume
  * }
  */
 export class Interrupted extends RunError {}

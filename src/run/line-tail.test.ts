@@ -44,7 +44,7 @@ test('however writes and reads fall, every line comes once and whole', () => {
   );
 });
 
-test('a file that comes later, is cut, replaced or deleted is read anew', () => {
+test('a file that is created later, truncated, replaced or deleted is read from its start', () => {
   const tail = tailLines(path);
   expect(tail.poll()).toEqual({ reset: false, lines: [], unread: 0 });
   writeFileSync(path, 'a\nb\nhal');

@@ -8,6 +8,8 @@ export const CHECKPOINT =
 export const CLASSES =
   "the model's class names in label order: a text or JSON file, a run, or the images it was trained on; number: folders are named by label";
 export const SET = 'override a setting of the recipe; repeatable; values are YAML';
+/** Like `SET`, for a command that reads the model and the pixels of a checkpoint. */
+export const SET_OF_MODEL = `${SET}; keys under model, data.mean, data.std, data.eval_crop, data.exif, data.grey16, run`;
 
 /** The part of a data set that a command reads. */
 export const EVAL_SPLIT = new Option(

@@ -6,7 +6,7 @@ import {
   EVAL_SPLIT,
   examples,
   positiveInteger,
-  SET,
+  SET_OF_MODEL,
   weightsOption,
 } from '../commands/common-options.js';
 
@@ -31,11 +31,7 @@ export function addEval(program: Command): void {
     .addOption(EVAL_SPLIT)
     .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe of the model')
-    .option(
-      '--set <key=value>',
-      `${SET}; keys under model, data.mean, data.std, data.eval_crop, data.exif, data.grey16, run`,
-      collect,
-    )
+    .option('--set <key=value>', SET_OF_MODEL, collect)
     .option('--batch-size <n>', 'images per batch', positiveInteger, 64)
     .option(
       '--batch-mean',

@@ -5,7 +5,7 @@ import {
   collect,
   examples,
   positiveInteger,
-  SET,
+  SET_OF_MODEL,
   weightsOption,
 } from '../commands/common-options.js';
 
@@ -25,11 +25,7 @@ export function addPredict(program: Command): void {
     .option('--json', 'print one JSON object per line')
     .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe of the model')
-    .option(
-      '--set <key=value>',
-      `${SET}; keys under model, data.mean, data.std, data.eval_crop, data.exif, data.grey16, run`,
-      collect,
-    )
+    .option('--set <key=value>', SET_OF_MODEL, collect)
     .option('--batch-size <n>', 'images per batch', positiveInteger, 64)
     .addOption(weightsOption())
     .addHelpText(

@@ -7,7 +7,8 @@ import { readSmall } from '../../files/small-file.js';
 import type { Dataset, Image } from '../dataset.js';
 import { unknownEntries } from './folder-scan.js';
 
-const CLASSES = [
+/** Names of Fashion-MNIST's classes, by label. */
+export const FASHION_MNIST_CLASSES = [
   'T-shirt/top',
   'Trouser',
   'Pullover',
@@ -51,10 +52,10 @@ function idxDataset(folder: string, prefix: string): Dataset {
       },
     );
   }
-  const wrong = labels.findIndex((label) => label >= CLASSES.length);
+  const wrong = labels.findIndex((label) => label >= FASHION_MNIST_CLASSES.length);
   if (wrong >= 0) {
     throw new InputError(
-      `${labelFile}: label ${wrong} is ${labels[wrong]}, but there are ${CLASSES.length} classes`,
+      `${labelFile}: label ${wrong} is ${labels[wrong]}, but there are ${FASHION_MNIST_CLASSES.length} classes`,
       {
         hint: FETCH,
       },
@@ -63,7 +64,7 @@ function idxDataset(folder: string, prefix: string): Dataset {
   const size = height * width;
   return {
     length,
-    classes: CLASSES,
+    classes: FASHION_MNIST_CLASSES,
     passedOver: unknownEntries(folder, (name) =>
       /^(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?$/.test(name),
     ),

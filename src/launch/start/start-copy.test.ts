@@ -159,7 +159,7 @@ test('a copy that was written into since is refused', async () => {
   await expect(readGiven(runDir(), wanted)).rejects.toThrow('manifest.json is missing or invalid');
 });
 
-test('other weights than those that were copied are read anew, and replace the copy', async () => {
+test('if the recipe names other weights, they are read and replace the copy', async () => {
   const wanted = SOURCES['a .pth with averages']();
   await keep(wanted);
   // A run records the choice.

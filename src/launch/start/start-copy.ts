@@ -92,7 +92,7 @@ export async function readGiven(
 }
 
 /**
- * The run's copy of weights, verified while it is read; undefined if there is none, or one of other weights.
+ * The run's copy of weights, verified while it is read; undefined if the run has no copy of these weights.
  * @throws InputError if it is damaged
  */
 export async function readCopy(

@@ -78,8 +78,8 @@ test('of images that nothing is done to, the strip has the very pixels, and the 
   }
 });
 
-test('judged images: one strip, the wrong ones first, as many as were wrong', async () => {
-  const runDir = await train('judged', {});
+test('evaluated images: one strip, the wrong ones first, as many as were wrong', async () => {
+  const runDir = await train('evaluated', {});
   const { samples, strip } = found(runDir, 'eval');
   expect(samples).toMatchObject({ step: 8, width: 16, height: 16 });
   const strips = readdirSync(join(strip, '..')).filter((name) => name.endsWith('.png'));
@@ -132,9 +132,9 @@ test('a mixed image has both labels by their weights; of one label, one', () => 
 });
 
 test('the surest mistakes are kept, then the least sure hits', () => {
-  const judged = evaluatedImages(3);
+  const collected = evaluatedImages(3);
   const told = (labels: number[], classes: number[], probabilities: number[]) =>
-    judged.add(batch(labels), {
+    collected.add(batch(labels), {
       k: 1,
       labels: Int32Array.from(labels),
       classes: Int32Array.from(classes),
@@ -143,7 +143,7 @@ test('the surest mistakes are kept, then the least sure hits', () => {
     });
   told([0, 1], [1, 1], [0.6, 0.9]);
   told([0, 1, 1], [1, 1, 1], [0.8, 0.5, Number.NaN]);
-  const found = judged.found();
+  const found = collected.found();
   expect(found?.images.map(({ index }) => index)).toEqual([100, 100, 102]);
   expect(found?.images.map(({ predictions }) => predictions[0].probability)).toEqual([0.8, 0.6, Number.NaN]);
   expect([...(found?.pixels.images ?? [])]).toEqual([0, 0, 2]);
@@ -157,11 +157,11 @@ test('of many mistakes each class has its surest, whatever their order', () => {
   });
   fc.assert(
     fc.property(fc.array(image, { minLength: 1, maxLength: 40 }), (images) => {
-      const judged = evaluatedImages(4);
+      const collected = evaluatedImages(4);
       for (const { target, taken, sure } of images) {
         const one = { k: 1, labels: Int32Array.of(target), classes: Int32Array.of(taken) };
         const probabilities = Float64Array.of(sure);
-        judged.add(batch([target]), { ...one, probabilities, logits: probabilities });
+        collected.add(batch([target]), { ...one, probabilities, logits: probabilities });
       }
       const rank = ({ target, taken, sure }: (typeof images)[number]) =>
         target === taken ? 1 - sure : 1 + sure;
@@ -171,7 +171,7 @@ test('of many mistakes each class has its surest, whatever their order', () => {
       );
       const others = ranked.filter((each) => !firsts.includes(each));
       const wanted = [...firsts, ...others].slice(0, 4).toSorted((a, b) => rank(b) - rank(a));
-      const ranks = judged
+      const ranks = collected
         .found()
         ?.images.map(({ target, predictions: [{ label, probability }] }) =>
           rank({ target, taken: label, sure: probability }),
