@@ -1,23 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
 import { versions } from '../../base/versions.js';
 import { examples } from '../commands/common-options.js';
-import { addCancel } from './cancel.js';
-import { addConvert } from './convert.js';
-import { addData } from './data.js';
-import { addDoctor } from './doctor.js';
-import { addEval } from './eval.js';
 import { addExchange } from './exchange.js';
-import { addExport } from './export.js';
-import { addInit } from './init.js';
-import { addInspect } from './inspect.js';
-import { addPhase } from './phase.js';
-import { addPlan } from './plan.js';
-import { addPredict } from './predict.js';
-import { addReport } from './report.js';
-import { addRun } from './run.js';
-import { addSetup } from './setup.js';
-import { addStatus } from './status.js';
-import { addWatch } from './watch.js';
+import { addMachine } from './machine.js';
+import { addModels } from './models.js';
+import { addPages } from './pages.js';
+import { addTraining } from './training.js';
 
 /** The command line. The code of a command is loaded only when it runs, so `--help` is fast. */
 export function createProgram() {
@@ -46,22 +34,10 @@ export function createProgram() {
       'after',
       '\nExit status: 0 success, 1 failure, 2 invalid input, 128 + N stopped by signal N.',
     );
-  addInit(program);
-  addRun(program);
-  addStatus(program);
-  addCancel(program);
-  addPhase(program);
-  addEval(program);
-  addPredict(program);
-  addPlan(program);
-  addInspect(program);
-  addConvert(program);
+  addTraining(program);
+  addModels(program);
   addExchange(program);
-  addExport(program);
-  addData(program);
-  addReport(program);
-  addWatch(program);
-  addDoctor(program);
-  addSetup(program);
+  addPages(program);
+  addMachine(program);
   return program;
 }
