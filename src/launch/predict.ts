@@ -5,10 +5,10 @@ import { noGrad } from '../torch/autograd.js';
 import { scope } from '../torch/scope.js';
 import { forwardPass } from '../training/evaluate.js';
 import type { Predictions } from '../training/task.js';
+import { modelClassesOf } from './start/checkpoint-classes.js';
 import { readCheckpointFile } from './start/checkpoint-file.js';
 import { type LoadedModel, loadModel } from './start/loaded-model.js';
 import { modelOfCheckpoint } from './start/model-of-checkpoint.js';
-import { modelClassesOf } from './start/stated-classes.js';
 
 /** A class that a model predicts for an image. */
 export interface PredictedClass {

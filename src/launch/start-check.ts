@@ -16,12 +16,10 @@ import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-mode
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
 import { recordedRecipe, withOwnTeachers } from './run-recipe.js';
-import { assumedImages } from './start/assumed-images.js';
 import { classesOf, doubtfulClasses } from './start/checkpoint-classes.js';
-import { familyOfCheckpoint } from './start/checkpoint-family.js';
 import type { CheckpointFile, CheckpointFileOptions } from './start/checkpoint-file.js';
-import { startFacts, teacherFacts } from './start/copy-facts.js';
-import { recipeWithFacts } from './start/recipe-with-facts.js';
+import { familyOfCheckpoint } from './start/checkpoint-file.js';
+import { requireTeacher } from './start/given-weights.js';
 import {
   changeSinceCopy,
   readGiven,
@@ -31,8 +29,8 @@ import {
   wantedTeacher,
 } from './start/start-copy.js';
 import type { ReadWeights } from './start/start-copy-write.js';
-import { statedFacts } from './start/stated-facts.js';
-import { requireTeacher } from './start/teacher.js';
+import { startFacts, teacherFacts } from './start/start-copy-write.js';
+import { assumedImages, recipeWithFacts, statedFacts } from './start/stated-facts.js';
 
 /** A recipe that is completed with the values that its weights state, and notes for the user. */
 export interface StartedRecipe {

@@ -1,9 +1,8 @@
 import { listed } from '../../data/class-names.js';
 import type { ModelClasses, ModelImages } from '../../data/model-labels.js';
 import { type OpenEvalOptions, openEvalDataset } from '../../data/open/open-dataset.js';
-import { doubtfulClasses } from '../../launch/start/checkpoint-classes.js';
+import { doubtfulClasses, modelClassesOf } from '../../launch/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
-import { modelClassesOf } from '../../launch/start/stated-classes.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { note, noteAssumed } from '../terminal/output.js';
 

@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
-import { withFamilies } from '../../models/families/families.js';
+import { familiesIn, familyOf, familyOfStages, withFamilies } from '../../models/families/families.js';
 import type { ModelFamily } from '../../models/family.js';
 import { type ModelFile, type ReadModelOptions, readModelFile } from '../../models/model-file/model-file.js';
+import { bestCheckpoint, bestStep, type Checkpoint } from '../../run/checkpoint-store.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
-import { readJson } from '../../run/run-folder.js';
+import { phasesIn, readJson } from '../../run/run-folder.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors-shards.js';
-import { type Manifest, manifestSchema } from './checkpoint-manifest.js';
-import { checkpointPlace, choiceLine, requireBest } from './checkpoint-place.js';
 
 export interface CheckpointFile {
   /** Its name in results: the name on the hub, or the path that was read. */
@@ -122,3 +122,124 @@ function readManifest(path: string, families: readonly ModelFamily[] = []): Mani
     hint: 'use another checkpoint of the run',
   });
 }
+
+/** A phase's folder, and which of its checkpoints to use. */
+export interface CheckpointPlace {
+  readonly path: string;
+  readonly which: 'best' | 'latest';
+}
+
+/**
+ * Resolves the name of a checkpoint: `RUN/FT/best`, `RUN/FT/latest` (with or without `checkpoints`), `RUN/best`, `RUN`. A
+ * run stands for its result: FT, or E2E if it trains nothing else.
+ * @returns undefined for any other path
+ * @throws InputError if a run has no result yet
+ */
+function checkpointPlace(path: string): CheckpointPlace | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) return isRun(path) ? { path: resultOf(path), which: 'latest' } : undefined;
+  const which = basename(path);
+  if (which !== 'best' && which !== 'latest') return undefined;
+  const parent = dirname(path);
+  const folder = basename(parent) === 'checkpoints' ? dirname(parent) : parent;
+  if (isRun(folder)) return { path: resultOf(folder), which };
+  return existsSync(join(folder, 'checkpoints')) ? { path: folder, which } : undefined;
+}
+
+/** @throws InputError if the phase has no best checkpoint, or it is damaged */
+function requireBest(phaseFolder: string): Checkpoint {
+  const { checkpoint, skipped } = bestCheckpoint(phaseFolder);
+  if (checkpoint !== undefined) return checkpoint;
+  const why = skipped.map(({ folder, reason }) => `: ${folder}: ${reason}`).join('');
+  throw new InputError(`${phaseFolder} has no best checkpoint${why}`, {
+    hint: `use ${join(phaseFolder, 'latest')}`,
+  });
+}
+
+/** Message that states which checkpoint was chosen, and which one is the best. */
+function choiceLine(
+  phaseFolder: string,
+  which: CheckpointPlace['which'],
+  { folder, step }: Checkpoint,
+): string {
+  const best = bestStep(phaseFolder);
+  const other =
+    which === 'best' || best === undefined
+      ? ''
+      : best === step
+        ? ', which is the best'
+        : `; the best is step ${best}: ${join(phaseFolder, 'best')}`;
+  return `checkpoint: ${folder} (${which}, step ${step}${other})`;
+}
+
+function isRun(folder: string): boolean {
+  // A Hugging Face folder is a model, whatever else it contains.
+  return existsSync(join(folder, 'recipe.json')) && !existsSync(join(folder, 'config.json'));
+}
+
+function resultOf(runDir: string): string {
+  const phases = phasesIn(runDir).filter((phase) => existsSync(join(runDir, phase, 'checkpoints')));
+  const [result] = phases.includes('FT') ? ['FT'] : phases.length === 1 && phases[0] === 'E2E' ? phases : [];
+  if (result !== undefined) return join(runDir, result);
+  throw new InputError(`${runDir} is a run without a result yet`, {
+    hint:
+      phases.length === 0
+        ? 'it has no phase yet'
+        : `name one of its phases: ${phases.map((phase) => join(runDir, phase)).join(', ')}`,
+  });
+}
+
+const evaluation = z.looseObject({
+  step: z.number(),
+  loss: z.number(),
+  images: z.number().optional(),
+});
+
+export const manifestSchema = z.object({
+  phase: z.string(),
+  step: z.number(),
+  seed: z.number(),
+  seconds: z.number().optional(),
+  depths: z.array(z.int().positive()),
+  model: z.record(z.string(), z.unknown()),
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
+  /** Missing in manifests of earlier versions, which used the official share. */
+  eval_crop: z.number().optional(),
+  /** Names by label. Missing if the images name no classes, and in manifests of earlier versions. */
+  classes: z.array(z.string()).optional(),
+  exif: z.enum(['ignore', 'apply']).optional(),
+  grey16: z.enum(['clip', 'scale']).optional(),
+  /** `split`: how the run held out its evaluation images; missing if the data set has its own. */
+  data: z.object({ split: z.object({ val: z.number(), seed: z.number() }).optional() }).optional(),
+  last: evaluation.optional(),
+  /** Only in a run's copy of weights that it starts from: where they are from. */
+  source: z.unknown().optional(),
+});
+
+/** Metadata of a checkpoint that a run has written. */
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/**
+ * The family of a checkpoint's model: that of its manifest; without one, the one that recognises the names of the tensors.
+ * @throws InputError if the manifest states a user's own family and the caller does not know it
+ */
+export function familyOfCheckpoint({
+  file,
+  manifest,
+}: Pick<CheckpointFile, 'file' | 'manifest'>): ModelFamily {
+  if (manifest?.model.family === undefined) return familyOfStages(file.stages);
+  try {
+    return familyOf(manifest.model, familiesIn(manifest.model));
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(
+      `${file.path}: its model is of the family ${String(manifest.model.family)}, which is not built in`,
+      { hint: OWN_FAMILY },
+    );
+  }
+}
+
+const OWN_FAMILY =
+  'the commands know only the built-in families; use the program that defines this one: runRecipe, redoPhase and ' +
+  'evaluateCheckpoint, see docs/own-model.md';

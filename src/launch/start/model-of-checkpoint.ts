@@ -6,12 +6,9 @@ import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { withSettings } from '../../recipe/settings.js';
-import { assumedImages } from './assumed-images.js';
-import { familyOfCheckpoint } from './checkpoint-family.js';
-import type { CheckpointFile } from './checkpoint-file.js';
-import type { Manifest } from './checkpoint-manifest.js';
-import { recipeWithFacts } from './recipe-with-facts.js';
-import { statedFacts } from './stated-facts.js';
+import type { CheckpointFile, Manifest } from './checkpoint-file.js';
+import { familyOfCheckpoint } from './checkpoint-file.js';
+import { assumedImages, recipeWithFacts, statedFacts } from './stated-facts.js';
 
 /** The information needed to use a checkpoint. */
 export interface ModelOfCheckpoint {

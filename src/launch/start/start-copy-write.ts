@@ -4,15 +4,19 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { makeFolders, syncFolder, temporaryPath, writeJsonAtomic } from '../../files/atomic.js';
 import { writeAll, writeFile } from '../../files/file-bytes.js';
 import { withFileErrors } from '../../files/file-errors.js';
+import { familiesIn } from '../../models/families/families.js';
 import type { ModelSection } from '../../models/family.js';
-import type { Phase } from '../../recipe/phase.js';
+import { isModule, type Phase } from '../../recipe/phase.js';
+import { newestStep } from '../../run/checkpoint-store.js';
 import { type FileFingerprint, FORMAT, fingerprintOf } from '../../run/checkpoint-store-manifest.js';
 import { readJsonObject, runFolder } from '../../run/run-folder.js';
 import { dividedNames } from '../../weights/layout/model-file-stages.js';
 import { safetensorsParts } from '../../weights/safetensors/safetensors.js';
 import { classesOf } from './checkpoint-classes.js';
 import type { CheckpointFile } from './checkpoint-file.js';
-import { copyFolder, hasCopy, type Wanted } from './start-copy.js';
+import { requireTeacher } from './given-weights.js';
+import type { ModelOfCheckpoint } from './model-of-checkpoint.js';
+import { copyFolder, hasCopy, readGiven, type Wanted, wantedStart, wantedTeacher } from './start-copy.js';
 
 /** Weights that were read for a run, with the facts that a checkpoint of their model needs. */
 export interface ReadWeights {
@@ -143,4 +147,49 @@ function manifestOf(wanted: Wanted, checkpoint: CheckpointFile, { seed, depths, 
   const { mean, std, eval_crop, exif, grey16 } = data;
   const facts = { phase: wanted.key, step: 0, seed, depths, model, mean, std, eval_crop, exif, grey16 };
   return { ...facts, classes, format: FORMAT, source };
+}
+
+/**
+ * Copies the weights that a phase starts and learns from into the run, if the run has no copies: it was prepared without, or the
+ * recipe has changed since. Call it in the process that leads the phase. A phase that has begun without copies, in a run of an
+ * earlier version, continues to read the files that the recipe names.
+ */
+export async function keepMissing(phase: Phase, runDir: string): Promise<void> {
+  if (newestStep(runFolder(runDir).phase(phase.name).root) > 0) return;
+  keepWeights(runDir, [...(await missingStart(phase, runDir)), ...(await missingTeacher(phase, runDir))]);
+}
+
+async function missingStart(phase: Phase, runDir: string): Promise<ReadWeights[]> {
+  const wanted = wantedStart(phase.start);
+  const isRead = phase.sources.some((source) => source?.startsWith('start.')) || isModule(phase);
+  if (wanted === undefined || !isRead || hasCopy(runDir, wanted)) return [];
+  const checkpoint = await readGiven(runDir, wanted, { families: familiesIn(phase.model) });
+  return [{ wanted, checkpoint, about: startFacts(phase, checkpoint) }];
+}
+
+async function missingTeacher(phase: Phase, runDir: string): Promise<ReadWeights[]> {
+  const { distill } = phase.settings;
+  const wanted = distill === null ? undefined : wantedTeacher(distill);
+  if (distill === null || wanted === undefined || hasCopy(runDir, wanted)) return [];
+  const checkpoint = await readGiven(runDir, wanted, { families: familiesIn(phase.model) });
+  const known = requireTeacher(checkpoint, distill, phase);
+  return [{ wanted, checkpoint, about: teacherFacts(known, phase.seed) }];
+}
+
+/** The facts of weights that a run starts from; what the weights do not show is as in the run. */
+export function startFacts(
+  { seed, model, data, familyOf }: Phase,
+  { file, manifest }: CheckpointFile,
+): CopyFacts {
+  const family = familyOf(model);
+  const facts = family.factsOf(file.stages, file.path, { ...(manifest?.model ?? model) });
+  const section = family.sectionOfStages({ ...model, classes: facts.classes ?? model.classes }, facts);
+  return { seed, depths: facts.depths, model: section, data };
+}
+
+export function teacherFacts(
+  { recipe, depths }: Pick<ModelOfCheckpoint, 'recipe' | 'depths'>,
+  seed: number,
+): CopyFacts {
+  return { seed, depths, model: recipe.model, data: recipe.data };
 }

@@ -12,8 +12,13 @@ import type { StartSettings } from '../../recipe/recipe-start.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
-import { type CheckpointFile, type CheckpointFileOptions, readCheckpointFile } from './checkpoint-file.js';
-import { type Manifest, manifestSchema } from './checkpoint-manifest.js';
+import {
+  type CheckpointFile,
+  type CheckpointFileOptions,
+  type Manifest,
+  manifestSchema,
+  readCheckpointFile,
+} from './checkpoint-file.js';
 
 /** Weights that a run needs and does not train itself. */
 export interface Wanted {

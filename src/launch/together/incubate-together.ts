@@ -12,7 +12,7 @@ import type { Phase } from '../../recipe/phase.js';
 import type { PhaseResult } from '../../run/records.js';
 import type { Trainable } from '../../training/trainer.js';
 import { givenWeights } from '../start/given-weights.js';
-import { keepMissing } from '../start/start-keep.js';
+import { keepMissing } from '../start/start-copy-write.js';
 
 /**
  * Trains several modules in this process, in lock-step: images are read and augmented once for all of them, and the forward

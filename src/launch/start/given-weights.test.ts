@@ -12,7 +12,7 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, fromData } from '../../torch/tensor.js';
 import { readSafetensors, writeSafetensors } from '../../weights/safetensors/safetensors.js';
-import { readTeacher } from './teacher.js';
+import { readTeacher } from './given-weights.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'teacher-'));
 afterAll(() => rmSync(folder, { recursive: true }));
