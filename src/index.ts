@@ -149,6 +149,7 @@ export { type LionOptions, lion } from './training/optimizers/lion.js';
 export { decayGroups, type Optimizer, type ParameterGroup } from './training/optimizers/optimizer.js';
 export { type SgdOptions, sgd } from './training/optimizers/sgd.js';
 export {
+  blendedCosine,
   type CosineOptions,
   epochCosine,
   multiStep,

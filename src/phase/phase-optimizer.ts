@@ -10,7 +10,15 @@ import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
 import { lion } from '../training/optimizers/lion.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizers/optimizer.js';
 import { sgd } from '../training/optimizers/sgd.js';
-import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from '../training/schedule.js';
+import {
+  blendedCosine,
+  epochCosine,
+  multiStep,
+  polynomial,
+  type Schedule,
+  stepCosine,
+  wsd,
+} from '../training/schedule.js';
 
 // Converts a phase's settings to the parts that the trainer uses.
 
@@ -38,12 +46,12 @@ export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGro
 }
 
 function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]): Optimizer {
-  const { name, betas, eps, momentum } = settings.optimizer;
+  const { name, betas, eps, momentum, nesterov } = settings.optimizer;
   switch (name) {
     case 'adamw':
       return adamw(groups, { betas, eps });
     case 'sgd':
-      return sgd(groups, { momentum, nesterov: momentum > 0 });
+      return sgd(groups, { momentum, nesterov });
     case 'lamb':
       return lamb(groups, { betas, eps });
     case 'lion':
@@ -52,8 +60,9 @@ function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]):
 }
 
 function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {
-  const groups = decayGroups(model.trainedParameters(), weightDecay, phase.undecayed);
-  const { layer_decay: decay } = phase.settings.optimizer;
+  const { layer_decay: decay, decay_all: all } = phase.settings.optimizer;
+  const parameters = model.trainedParameters();
+  const groups = all ? [{ weightDecay, parameters }] : decayGroups(parameters, weightDecay, phase.undecayed);
   if (decay === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);
   return layerDecayGroups(groups, names, decay);
@@ -70,6 +79,8 @@ export function scheduleOf({ settings }: Phase, plan: PhasePlan): Schedule {
   switch (kind) {
     case 'epoch-cosine':
       return epochCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
+    case 'blended-cosine':
+      return blendedCosine({ lr, warmupLr, minLr, epochs, warmupEpochs: warmup, stepsPerEpoch });
     case 'step-cosine':
       return stepCosine(rates);
     case 'polynomial':

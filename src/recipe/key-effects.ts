@@ -44,9 +44,11 @@ const TRAINING: Effects = {
   'optimizer.lr': 'result',
   'optimizer.lr_batch': 'result',
   'optimizer.weight_decay': 'result',
+  'optimizer.decay_all': 'result',
   'optimizer.betas': 'result',
   'optimizer.eps': 'result',
   'optimizer.momentum': 'result',
+  'optimizer.nesterov': 'result',
   'optimizer.layer_decay': 'result',
   // The optimiser state is the same wherever it is stored.
   'optimizer.sharded': 'none',

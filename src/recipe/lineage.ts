@@ -112,6 +112,8 @@ const LATER: Readonly<Record<string, unknown>> = {
   'training.loss': 'cross-entropy',
   'training.bce_threshold': null,
   'training.drop_path_schedule': 'linear',
+  'training.optimizer.decay_all': false,
+  'training.optimizer.nesterov': true,
   'data.augment.crop': 'default',
   'data.augment.three_augment': false,
 };

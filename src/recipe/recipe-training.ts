@@ -8,9 +8,13 @@ const optimizer = z.strictObject({
     .nullable()
     .describe('lr is scaled by effective batch / lr_batch; null: lr is not scaled. Default 512.'),
   weight_decay: notNegative.describe('Default 0.05.'),
+  decay_all: z
+    .boolean()
+    .describe('Weight decay also for biases, norms and embeddings of position and class. Default false.'),
   betas: z.tuple([rate, rate]).describe('For adamw, lamb, lion. Default [0.9, 0.999]; for lion [0.9, 0.99].'),
   eps: positive.describe('For adamw, lamb. Default 1e-8; for lamb 1e-6.'),
-  momentum: rate.describe('For sgd, with Nesterov. Default 0.9.'),
+  momentum: rate.describe('For sgd. Default 0.9.'),
+  nesterov: z.boolean().describe('For sgd: Nesterov momentum. Default true.'),
   layer_decay: positive
     .max(1)
     .nullable()
@@ -22,9 +26,10 @@ const optimizer = z.strictObject({
 
 const schedule = z.strictObject({
   kind: z
-    .enum(['epoch-cosine', 'step-cosine', 'polynomial', 'multi-step', 'wsd'])
+    .enum(['epoch-cosine', 'step-cosine', 'blended-cosine', 'polynomial', 'multi-step', 'wsd'])
     .describe(
-      'epoch-cosine, the default: as in the official code, constant within an epoch. step-cosine: for short runs.',
+      'epoch-cosine, the default: as in the official code, constant within an epoch. step-cosine: for short runs. ' +
+        "blended-cosine: InfoPro's, constant within an epoch; the warm-up blends into the cosine.",
     ),
   warmup: notNegative.describe('Epochs of linear warm-up. Default 20, in FT 0.'),
   warmup_lr: notNegative.describe('Learning rate at the start of the warm-up. Default 1e-6.'),

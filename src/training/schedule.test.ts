@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { goldenJson } from '../../test/support.js';
-import { epochCosine, multiStep, polynomial, type Schedule, stepCosine, wsd } from './schedule.js';
+import {
+  blendedCosine,
+  epochCosine,
+  multiStep,
+  polynomial,
+  type Schedule,
+  stepCosine,
+  wsd,
+} from './schedule.js';
 
 interface Official {
   readonly epochs: number;
@@ -31,6 +39,38 @@ test.each(['PT', 'MT', 'FT'] as const)('epochCosine: the official rate of every 
       expect(Math.abs(schedule(epoch * stepsPerEpoch + step) - lr), `epoch ${epoch}`).toBeLessThan(1e-12);
     }
   }
+});
+
+test("blendedCosine: the rates of InfoPro's code, constant within an epoch", () => {
+  const stepsPerEpoch = 3;
+  const lr = blendedCosine({
+    lr: 0.1,
+    warmupLr: 0.01,
+    minLr: 0,
+    epochs: 160,
+    warmupEpochs: 10,
+    stepsPerEpoch,
+  });
+  // Computed with Python from `adjust_learning_rate`, for epochs counted from 1.
+  const official = [
+    [1, 0.01],
+    [2, 0.018996145181203614],
+    [5, 0.04590369453344394],
+    [10, 0.09013533761814538],
+    [11, 0.09883829406604362],
+    [80, 0.05],
+    [159, 9.637975896759077e-6],
+    [160, 0],
+  ];
+  for (const [epoch, rate] of official) {
+    for (const step of [0, 1, 2]) {
+      expect(lr((epoch - 1) * stepsPerEpoch + step), `epoch ${epoch}`).toBeCloseTo(rate, 14);
+    }
+  }
+  // A phase may have a part of an epoch at its end.
+  expect(lr(160 * stepsPerEpoch)).toBe(0);
+  const plain = blendedCosine({ lr: 1, warmupLr: 0, minLr: 0.5, epochs: 2, warmupEpochs: 0, stepsPerEpoch });
+  expect([0, 2, 3].map(plain)).toEqual([0.75, 0.75, 0.5]);
 });
 
 const options = fc

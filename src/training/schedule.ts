@@ -19,6 +19,13 @@ export interface StepOptions extends CosineOptions {
   readonly warmupSteps: number;
 }
 
+/** A schedule that is constant within an epoch. */
+export interface EpochOptions extends CosineOptions {
+  readonly epochs: number;
+  readonly warmupEpochs: number;
+  readonly stepsPerEpoch: number;
+}
+
 /**
  * The official schedule (timm 0.3.2's cosine, stepped once per epoch): epoch e trains with L(max(e-1, 0)), so epochs 0 and 1
  * have the same rate. The warm-up is linear, and its epochs are part of the cosine's, not added to them.
@@ -27,19 +34,33 @@ export interface StepOptions extends CosineOptions {
  * const lr = epochCosine({ lr: 1e-3, warmupLr: 1e-6, minLr: 1e-6, epochs: 300, warmupEpochs: 5, stepsPerEpoch: 100 });
  * lr(0); // 1e-6
  */
-export function epochCosine(
-  options: CosineOptions & {
-    readonly epochs: number;
-    readonly warmupEpochs: number;
-    readonly stepsPerEpoch: number;
-  },
-): Schedule {
+export function epochCosine(options: EpochOptions): Schedule {
   const { lr, warmupLr, minLr, epochs, warmupEpochs, stepsPerEpoch } = options;
   const at = (t: number) =>
     t < warmupEpochs
       ? warmupLr + (t * (lr - warmupLr)) / warmupEpochs
       : minLr + 0.5 * (lr - minLr) * (1 + Math.cos((Math.PI * t) / epochs));
   return (step) => at(Math.max(Math.floor(step / stepsPerEpoch) - 1, 0));
+}
+
+/**
+ * The schedule of InfoPro's code (Wang et al. 2021) for CIFAR: constant within an epoch. With e epochs counted from 1, the
+ * cosine is C(e) = minLr + 0.5 (lr - minLr) (1 + cos(pi e / epochs)), so the last epoch has `minLr`. In the w warm-up epochs,
+ * the rate is C(e) (e - 1)/w + warmupLr (w + 1 - e)/w.
+ *
+ * @example
+ * const lr = blendedCosine({ lr: 0.1, warmupLr: 0.01, minLr: 0, epochs: 160, warmupEpochs: 10, stepsPerEpoch: 390 });
+ * lr(0); // 0.01
+ */
+export function blendedCosine(options: EpochOptions): Schedule {
+  const { lr, warmupLr, minLr, epochs, warmupEpochs, stepsPerEpoch } = options;
+  return (step) => {
+    const epoch = Math.floor(step / stepsPerEpoch) + 1;
+    const cosine = minLr + 0.5 * (lr - minLr) * (1 + Math.cos((Math.PI * Math.min(epoch, epochs)) / epochs));
+    if (epoch > warmupEpochs) return cosine;
+    const share = (epoch - 1) / warmupEpochs;
+    return cosine * share + warmupLr * (1 - share);
+  };
 }
 
 /**
