@@ -9,7 +9,7 @@ import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages 
 
 const folder = temporaryFolder();
 
-test('a run on this machine: it saves a checkpoint and exits; after that nothing runs', async () => {
+test('a run on this machine: it saves a checkpoint and exits; then nothing is running', async () => {
   const images = join(folder, 'images');
   await writeImages(images, { train: 16, val: 8 });
   const recipe = join(folder, 'long.json');
@@ -45,7 +45,7 @@ test('a run on this machine: it saves a checkpoint and exits; after that nothing
   expect(refused.stderr).toContain('runs on node7');
 });
 
-test('what is no run is refused', async () => {
+test('a folder that is not a run is refused', async () => {
   expect(await cli(['cancel', folder])).toMatchObject({ code: 2 });
   expect(await cli(['status', folder])).toMatchObject({ code: 2 });
 });

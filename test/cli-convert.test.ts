@@ -38,7 +38,7 @@ async function wholeOf(path: string) {
   return byName(joinStages((await readModelFile(path)).stages, path));
 }
 
-test('from format to format and back, every tensor keeps its bits and its stage', async () => {
+test('from format to format and back, every tensor keeps its bits and stage', async () => {
   const whole = await wholeOf(FT);
   const facts = { parameters: 407_050, image_size: 28 };
   const first = await converted(FT, at('a.safetensors'), '--to', 'deep-incubation', '--set', 'model.heads=4');
@@ -68,7 +68,7 @@ test('from format to format and back, every tensor keeps its bits and its stage'
   expect(await stagesOf(at('d.pth'))).toEqual(await stagesOf(FT));
 });
 
-test('what was written is said, and can be inspected', async () => {
+test('the written file is reported, and can be inspected', async () => {
   const { code, stdout } = await cli(['convert', PT, at('said.safetensors'), '--to', 'timm']);
   expect(code).toBe(0);
   expect(stdout).toMatch(
@@ -87,7 +87,7 @@ test('what was written is said, and can be inspected', async () => {
   });
 });
 
-test('--depths divides anew', async () => {
+test('--depths divides again', async () => {
   await converted(FT, at('two.safetensors'), '--to', 'deep-incubation', '--depths', '3, 5');
   const stages = await stagesOf(at('two.safetensors'));
   expect(stages).toHaveLength(2);
@@ -106,8 +106,8 @@ test('--resize gives the official position embedding, and changes nothing else',
   expect(await others(at('56.safetensors'))).toEqual(await others(PT));
 });
 
-describe('what is there', () => {
-  test('is overwritten with --force alone', async () => {
+describe('an existing file', () => {
+  test('is overwritten only with --force', async () => {
     const out = at('there.safetensors');
     writeFileSync(out, 'precious');
     const args = ['convert', PT, out, '--to', 'timm'];
@@ -117,7 +117,7 @@ describe('what is there', () => {
     expect(await wholeOf(out)).toEqual(await wholeOf(PT));
   });
 
-  test('a folder, where a folder is written', async () => {
+  test('a folder, if the output is a folder', async () => {
     const out = at('there');
     mkdirSync(out);
     const args = ['convert', PT, out, '--set', 'model.heads=4'];
@@ -161,7 +161,7 @@ describe('what cannot be converted', () => {
     expect(existsSync(at('failed'))).toBe(false);
   });
 
-  test('no weights, or a place that cannot be written', async () => {
+  test('a file without weights, or a path that cannot be written', async () => {
     expectInputError(
       await cli(['convert', at('none.pth'), at('failed'), '--to', 'timm']),
       'none.pth does not exist',

@@ -98,7 +98,7 @@ test('seven images added between PT and MT', async () => {
   expect(recorded(run).changes).toMatchObject([{ of: 'run', changes: [expect.stringContaining(MORE)] }]);
 });
 
-test('seven images added in mid-phase, after a kill', async () => {
+test('seven images added during a phase, after a kill', async () => {
   const { run, images, moved } = copied('killed', 'not there');
   const long = at('long.json');
   writeRecipe(long, 30);
@@ -124,7 +124,7 @@ test('seven images added in mid-phase, after a kill', async () => {
   expect(recorded(run).changes).toMatchObject([{ of: 'run', changes: [expect.stringContaining(MORE)] }]);
 });
 
-test('redo refuses other images before anything is moved; with the flag it records them', async () => {
+test('redo refuses changed images before anything is moved; with the flag it records them', async () => {
   const { run, images, moved } = copied('redone');
   await succeeds(['run', run, ...moved, '--quiet']);
   addSeven(images);
@@ -144,7 +144,7 @@ test('redo refuses other images before anything is moved; with the flag it recor
   expect(recorded(run).classes).toEqual(['dark', 'zebra']);
 });
 
-test('a module of a run learns from other images when it is trained again', async () => {
+test('a retrained module learns from the changed images', async () => {
   const { run, images, moved } = copied('own');
   await succeeds(['run', run, ...moved, '--quiet']);
   const more = at('own-more');
@@ -158,7 +158,7 @@ test('a module of a run learns from other images when it is trained again', asyn
   expect(recorded(run)).toMatchObject({ modules: { 1: { train: { images: 39 } } }, train: { images: 32 } });
 });
 
-test('what a launcher starts is given the flag', async () => {
+test('a launcher passes the flag on', async () => {
   const { run, moved } = copied('launched');
   const volume = ['--set', `run.kubernetes.mount=${folder}`];
   for (const [launcher, pattern] of [
@@ -173,7 +173,7 @@ test('what a launcher starts is given the flag', async () => {
   }
 });
 
-test('work and modules of other images', async () => {
+test('work and modules with other images', async () => {
   const { run: home } = copied('home');
   const { images, moved } = copied('there', 'not there');
   const [work, module, there] = [at('work.tar'), at('module.tar'), at('there-run')];

@@ -35,7 +35,7 @@ async function written(
   return target;
 }
 
-describe('eval scores the same images alike', () => {
+describe('eval gives the same images the same scores', () => {
   test.each(['webp', 'tiff', 'gif'] as const)('as %s', async (format) => {
     const options = { webp: { lossless: true }, tiff: { compression: 'lzw' }, gif: { dither: 0 } } as const;
     const data = await written(format, async (file, png) => {
@@ -69,12 +69,12 @@ describe('eval scores the same images alike', () => {
     expect([code, stderr]).toEqual([2, expect.stringMatching(/latin1\/0\/\\xE9\.png: .*a Git LFS pointer/)]);
   });
 
-  test('in the home folder', async () => {
+  test('in the home folder (~)', async () => {
     cpSync(goldenPath('png'), join(folder, 'home images'), { recursive: true });
     expect(await scores('~/home images')).toEqual(expected);
   });
 
-  test('turned by EXIF, where data.exif heeds it; else they score otherwise', async () => {
+  test('rotated by EXIF, if data.exif applies it; otherwise the scores differ', async () => {
     const data = await written('turned', async (file, png) => {
       await sharp(await sharp(png).rotate(90).png().toBuffer())
         .withMetadata({ orientation: 8 })
@@ -86,7 +86,7 @@ describe('eval scores the same images alike', () => {
   });
 });
 
-test('an image of 1 x 20,000 pixels is named, in what it would become', async () => {
+test('an image of 1 x 20,000 pixels is named, with the size that it would get', async () => {
   const data = join(folder, 'long');
   mkdirSync(data);
   await sharp({ create: { width: 1, height: 20_000, channels: 3, background: 'red' } })

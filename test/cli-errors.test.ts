@@ -99,7 +99,7 @@ describe('images', () => {
     expectInputError(await cli([...args, '--set', 'model.classes=3']), 'third contains no images');
   });
 
-  test('a truncated image, met by a phase in its own process', async () => {
+  test('a truncated image, found by a phase in its own process', async () => {
     await writeImages(at('torn'), { train: 8, val: 1 });
     truncateSync(at('torn/train/dark/3.png'), 200);
     const args = ['run', recipe, '--out', at('run-torn'), '--set', `data.path=${at('torn')}`];
@@ -108,7 +108,7 @@ describe('images', () => {
     expect(readFileSync(at('run-torn/PT/log.txt'), 'utf8')).toContain('3.png: cannot be read as an image');
   });
 
-  test('images of other classes, or of another size, than the model takes', async () => {
+  test('images with other classes, or another size, than the model’s', async () => {
     const evaluate = (data: string) => cli(['eval', FT, '--data', data, '--set', 'model.heads=4']);
     expectInputError(await evaluate(at('images/val')), /2 classes, but the model has 10/);
     cpSync(at('images/val/dark'), at('sizes/3_dark'), { recursive: true });
@@ -141,7 +141,7 @@ describe('checkpoints', () => {
     }
   });
 
-  test('a hostile one is refused by name, and not run', async () => {
+  test('a malicious one is refused by name, and no code is run', async () => {
     const proof = at('pwned');
     const pickle = `cposix\nsystem\n(S'touch ${proof}'\ntR.`;
     writeFileSync(at('hostile.pth'), storedZip([['archive/data.pkl', Buffer.from(pickle, 'latin1')]]));
@@ -157,7 +157,7 @@ describe('checkpoints', () => {
   });
 });
 
-test('a loss that is not finite is a failure of the run, not of its input', async () => {
+test('a non-finite loss is a failure of the run, not of its input', async () => {
   const args = ['--quiet', '--only', 'PT', '--set', 'training.optimizer.lr=1e30'];
   const { code, stdout, stderr } = await cli(['run', recipe, '--out', at('run-inf'), ...args]);
   expect(stderr).toMatch(
@@ -192,7 +192,7 @@ describe('the command line itself', () => {
     expect(await cli(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  test.each([60, 80])('a limit of %i open files is named, not taken for a defect', (limit) => {
+  test.each([60, 80])('a limit of %i open files is named, and not reported as a defect', (limit) => {
     const line = `ulimit -n ${limit}; exec "$0" dist/cli/main.js run ${recipe} --out ${at(`limit-${limit}`)} --only PT --quiet`;
     const { status, stderr } = spawnSync('sh', ['-c', line, process.execPath], { encoding: 'utf8' });
     expect(stderr).not.toContain('may be a defect');
@@ -204,7 +204,7 @@ describe('the command line itself', () => {
       );
   });
 
-  test('a reader that goes away ends it quietly', async () => {
+  test('a closed pipe ends it silently', async () => {
     const { process: child, ended } = start(['inspect', FT, '--tensors', '--json']);
     child.stdout?.destroy();
     const { code, stderr } = await ended;

@@ -73,7 +73,7 @@ test('errors, and what commander says of an argument', async () => {
   expect(await said([`--none${EVIL}`])).toContain(`--none${WRITTEN}`);
 });
 
-test('a phase log keeps no control characters for who prints it', async () => {
+test('a phase log contains no control characters', async () => {
   const images = at('damaged');
   cpSync(at('images'), images, { recursive: true });
   writeFileSync(join(images, 'train/dark', `image${EVIL}.png`), 'no image');

@@ -15,7 +15,7 @@ const ASSUMED_IMAGES =
 const evaluate = (name: string, ...args: string[]) =>
   cli(['eval', goldenPath(`ckpt/${name}.pth`), ...data, ...args]);
 
-test.each(['FT', 'PT', 'MT_1'])('%s.pth of the official code scores as its own logits do', async (name) => {
+test.each(['FT', 'PT', 'MT_1'])('%s.pth of the official code has the scores of its logits', async (name) => {
   const { code, stdout } = await evaluate(name, '--set', 'model.heads=4', '--batch-size', '5', '--json');
   expect(code).toBe(0);
   const result = JSON.parse(stdout);
@@ -25,7 +25,7 @@ test.each(['FT', 'PT', 'MT_1'])('%s.pth of the official code scores as its own l
   expect(result.images_per_second).toBeGreaterThan(0);
 });
 
-test('classes and confusions are those of the official logits; the terminal tells the worst', async () => {
+test('classes and confusions are those of the official logits; the terminal shows the worst', async () => {
   const args = ['--set', 'model.heads=4', '--batch-size', '5'];
   const { classes, confusions } = JSON.parse((await evaluate('FT', ...args, '--json')).stdout);
   const { labels, guesses } = guessesOf('FT');
@@ -54,7 +54,7 @@ test('classes and confusions are those of the official logits; the terminal tell
   expect(stdout).toMatch(new RegExp(`worst classes\\n  \\d +${worst.toFixed(2)} % +of \\d+ images`));
 });
 
-test('a recipe gives the heads, and its hybrids and meta model are known', async () => {
+test('a recipe states the heads, and its hybrids and meta model are recognised', async () => {
   const recipe = join(folder, 'golden.yaml');
   writeFileSync(
     recipe,
@@ -77,7 +77,7 @@ data: { format: fashion-mnist }
   expect(deep.stderr).toContain('stages of 2 2 2 2 blocks, which no model of golden has');
 });
 
-test('what weights do not tell is asked for', async () => {
+test('facts that weights do not show are requested', async () => {
   const { code, stderr } = await evaluate('FT');
   expect(code).toBe(2);
   expect(stderr).toMatch(
@@ -85,7 +85,7 @@ test('what weights do not tell is asked for', async () => {
   );
 });
 
-test('--batch-mean adds the mean of batch means, in which a short last batch counts as a whole one', async () => {
+test('--batch-mean adds the mean of batch means, in which a short last batch counts as a full one', async () => {
   const args = ['--set', 'model.heads=4', '--batch-size', '5', '--json'];
   expect(JSON.parse((await evaluate('FT', ...args)).stdout)).not.toHaveProperty('loss_batch_mean');
   const { stdout } = await evaluate('FT', ...args, '--batch-mean');
@@ -97,7 +97,7 @@ test('--batch-mean adds the mean of batch means, in which a short last batch cou
   expect(Math.abs(meanOf(means) - loss)).toBeGreaterThan(1e-3);
 });
 
-test('bfloat16 scores nearly as float32 does', async () => {
+test('bfloat16 scores are close to float32', async () => {
   const { stdout } = await evaluate(
     'FT',
     '--set',
@@ -113,7 +113,7 @@ test('bfloat16 scores nearly as float32 does', async () => {
   expect(difference).toBeGreaterThan(1e-6);
 });
 
-test('images of another size are scored as by weights that were converted for it', async () => {
+test('images of another size have the scores of weights converted for that size', async () => {
   const size = ['--set', 'model.image_size=56'];
   const direct = await evaluate('FT', '--set', 'model.heads=4', ...size, '--json');
   expect(direct.stderr).toContain('position embedding of 28 px images, resized for 56 px\n');
@@ -166,7 +166,7 @@ test("a folder of timm's form: its config.json tells the crop, the mean and the 
   expect(Math.abs(other.loss - same.loss)).toBeGreaterThan(1e-3);
 });
 
-describe('a model that says more than its weights', () => {
+describe('a model that states more than its weights show', () => {
   const out = join(folder, 'vit');
   const files = () => ({
     'vit/model.safetensors': readFileSync(join(out, 'model.safetensors')),
@@ -187,7 +187,7 @@ describe('a model that says more than its weights', () => {
     expect(Math.abs(result.loss - scoresOf('FT').loss)).toBeLessThan(1e-5);
   });
 
-  test('from the hub, once; from then on it is here', async () => {
+  test('from the hub: downloaded once, then read from the cache', async () => {
     const hub = await startFakeHub(files());
     const env = { DEEP_INCUBATION_CACHE: join(folder, 'cache'), HF_ENDPOINT: hub.address, HF_TOKEN: '' };
     const args = ['eval', name, ...data, '--json'];
@@ -215,7 +215,7 @@ describe('a model that says more than its weights', () => {
     }
   });
 
-  test('from the hub, stopped: nothing half-written stays', async () => {
+  test('from the hub, stopped: no partial file is left', async () => {
     const hub = await startFakeHub(files());
     Object.assign(hub.faults, { breakAfter: 100_000, stalls: true });
     const cache = join(folder, 'cache-stopped');
@@ -234,7 +234,7 @@ describe('a model that says more than its weights', () => {
     }
   });
 
-  test('that the hub does not have, or does not answer for', async () => {
+  test('missing on the hub, or the hub does not answer', async () => {
     const env = {
       DEEP_INCUBATION_CACHE: join(folder, 'cache-2'),
       HF_ENDPOINT: 'http://127.0.0.1:9',

@@ -56,7 +56,7 @@ test("manifests tell the meta model's hash, the recipe's and the data's", () => 
   expect(manifestOf(join(other, 'MT/1')).lineage.parent).not.toBe(first.parent);
 });
 
-test('a module incubated on another machine gives the run that one machine would have made, bit for bit', async () => {
+test('a module incubated on another machine gives the same run as one machine, bit for bit', async () => {
   await succeed('pack', home, work, '--for', 'MT/1');
   await succeed('unpack', work, '--into', there);
   expect(readFileSync(join(there, 'recipe.json'), 'utf8')).not.toContain(folder);
@@ -85,7 +85,7 @@ test('work with an imported meta model has the same parent', async () => {
   expect(weightsOf(join(far, 'MT/1'))).toBe(weightsOf(join(whole, 'MT/1')));
 });
 
-test('unpack refuses a module of another meta model, one that is there, and work where something is', async () => {
+test('unpack refuses a module of another meta model, an existing module, and work for an existing folder', async () => {
   await succeed('pack', join(other, 'MT/1'), strange);
   const [own, its] = [home, other].map((run) => manifestOf(join(run, 'MT/1')).lineage.parent?.slice(0, 12));
   const refused = await cli(['unpack', strange, '--into', home, '--replace']);
@@ -108,7 +108,7 @@ test('unpack refuses a module of another meta model, one that is there, and work
   expect(existsSync(join(home, 'previous'))).toBe(false);
 });
 
-test('modules of different meta models are refused by name; forced, they are assembled', async () => {
+test('modules of different meta models are refused by name; with --force they are assembled', async () => {
   const mixed = at('mixed');
   for (const part of ['recipe.json', 'PT', 'MT/0']) {
     cpSync(join(whole, part), join(mixed, part), { recursive: true });
@@ -134,7 +134,7 @@ test('modules of different meta models are refused by name; forced, they are ass
   expect(readFileSync(join(mixed, 'FT/log.txt'), 'utf8')).toContain(problem);
 });
 
-test('modules whose meta model was trained anew since are refused', async () => {
+test('modules whose meta model was retrained are refused', async () => {
   const changed = at('changed');
   cpSync(join(whole, 'recipe.json'), join(changed, 'recipe.json'));
   cpSync(join(whole, 'MT'), join(changed, 'MT'), { recursive: true });
@@ -145,7 +145,7 @@ test('modules whose meta model was trained anew since are refused', async () => 
   expect(stderr).toContain('incubate MT/0, MT/1 again');
 });
 
-test('a module is incubated anew by itself, longer, wider, deeper, and the model assembled from it', async () => {
+test('a single module is retrained, longer, wider or deeper, and the model assembled from it', async () => {
   const run = at('redone');
   cpSync(whole, run, { recursive: true });
   const before = Object.fromEntries(
@@ -191,7 +191,7 @@ test('a module is incubated anew by itself, longer, wider, deeper, and the model
   expect(weightsOf(join(run, 'previous/2/MT/0'))).toBe(before['MT/0']);
 });
 
-test('a deeper module: the baseline is another model and trained anew; until it is nothing tells of the old one', async () => {
+test('a deeper module: the baseline is another model and retrained; until then the old one is not reported', async () => {
   const [paired, run] = [at('paired.json'), at('paired')];
   const tiny = tinyRecipe(at('images')) as { phases: object };
   const phases = { PT: { epochs: 2 }, E2E: {} };
@@ -234,7 +234,7 @@ test('a deeper module: the baseline is another model and trained anew; until it 
   expect(json('summary.json').end_to_end.top1).toBe(json('E2E/result.json').top1);
 });
 
-test('a baseline that is half-way is trained anew where its cost changes', async () => {
+test('an unfinished baseline is retrained if its cost changes', async () => {
   const [paired, run] = [at('half.json'), at('half')];
   const tiny = tinyRecipe(at('images')) as { phases: object };
   writeFileSync(paired, JSON.stringify({ ...tiny, phases: { PT: { epochs: 2 }, E2E: {} } }));

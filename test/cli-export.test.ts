@@ -46,7 +46,7 @@ test.each([
   await session.release();
 });
 
-test('the model tells how pixels are made, and its classes', async () => {
+test('the model states its preprocessing and its classes', async () => {
   const names = [
     'T-shirt',
     'Trouser',
@@ -83,7 +83,7 @@ test('the model tells how pixels are made, and its classes', async () => {
   }
 });
 
-test('what is there is overwritten with --force alone', async () => {
+test('an existing file is overwritten only with --force', async () => {
   for (const there of ['there.onnx', 'beside.onnx.data']) {
     writeFileSync(at(there), 'precious');
     const args = ['export', FT, at(there.replace('.data', '')), ...HEADS];

@@ -51,7 +51,7 @@ async function refused(...args: string[]): Promise<string> {
   return stderr;
 }
 
-test('a phase that holds the checkpoint of another', async () => {
+test('a phase with the checkpoint of another', async () => {
   const run = copy('mixed run', 'FT', 'MT/1');
   cpSync(join(run, 'MT/0'), join(run, 'MT/1'), { recursive: true });
   const result = JSON.parse(readFileSync(join(run, 'MT/1/result.json'), 'utf8'));
@@ -62,7 +62,7 @@ test('a phase that holds the checkpoint of another', async () => {
   await runs(...printed(stderr, 'redo'), '--quiet');
 });
 
-test('a module of another depth than the recipe', async () => {
+test('a module with another depth than the recipe', async () => {
   const run = copy('deeper run', 'FT');
   const path = join(run, 'recipe.json');
   const { incubation, model, ...rest } = JSON.parse(readFileSync(path, 'utf8'));
@@ -75,7 +75,7 @@ test('a module of another depth than the recipe', async () => {
   await runs(...printed(stderr, 'redo'), '--quiet');
 });
 
-test('fewer epochs than a phase was trained for', async () => {
+test('fewer epochs than a phase was trained', async () => {
   const run = copy('shorter run', 'MT', 'FT');
   const stderr = await refused('run', run, '--set', 'phases.PT.epochs=1');
   expect(stderr).toContain('PT has been trained for 8 steps');
@@ -84,7 +84,7 @@ test('fewer epochs than a phase was trained for', async () => {
   expect(JSON.parse(readFileSync(join(run, 'PT/result.json'), 'utf8')).steps).toBe(4);
 });
 
-test('epochs that a recipe leaves out', async () => {
+test('epochs that a recipe omits', async () => {
   const run = copy('default run', 'FT');
   const { phases, ...rest } = JSON.parse(readFileSync(recipe, 'utf8'));
   writeFileSync(at('default.json'), JSON.stringify({ ...rest, training: { ...rest.training, epochs: 3 } }));
@@ -94,7 +94,7 @@ test('epochs that a recipe leaves out', async () => {
   expect(printed(stderr, 'redo').join(' ')).not.toContain('null');
 });
 
-test('a setting that changes other phases, and phases that are missing', async () => {
+test('a setting that changes other phases, and missing phases', async () => {
   const run = copy('changed run', 'FT');
   const other = await refused(
     'redo',
@@ -118,7 +118,7 @@ test('a setting that changes other phases, and phases that are missing', async (
   await runs(...printed(stderr, 'run'), '--quiet');
 });
 
-test('bundles: what is not packed yet, where something is already, and what comes next', async () => {
+test('bundles: nothing to pack yet, an existing target, and the next command', async () => {
   const run = copy('packed run', 'MT/1/result.json', 'FT');
   const [work, module] = [at('w.tar'), at('m.tar')];
   expect(printed(await refused('pack', join(run, 'MT/1'), module), 'run')).toEqual([
@@ -150,7 +150,7 @@ test('files that are damaged, and launchers', async () => {
   }
 });
 
-test('no error or hint has a placeholder where a command has a value, nor a command without npx', () => {
+test('no error or hint has a placeholder in a command, or a command without npx', () => {
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.ts$/.test(name) && !/\.test\.ts$|^cli\/declare\//.test(name))
     .map((name) => `src/${name}`);

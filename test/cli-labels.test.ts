@@ -58,7 +58,7 @@ describe('eval of a part of the classes', () => {
   });
 });
 
-test('names the model does not know are listed and refused', async () => {
+test('names that the model does not know are listed and refused', async () => {
   const other = await images('other', { '001.ant': 0, dog: 1, '003.Cat': 2 });
   expectRefused(
     await cli(['eval', MODEL, '--data', other]),
@@ -186,7 +186,7 @@ describe('a checkpoint of an earlier version', () => {
     cpSync(at('old', 'E2E', 'checkpoints', step), at('alone'), { recursive: true });
   });
 
-  test('that lies alone has none: what is assumed is said, and what cannot be known refused', async () => {
+  test('outside of its run has none: assumptions are printed, and unknown labels refused', async () => {
     const all = await result('eval', at('alone'), '--data', at('data', 'train'));
     expect(all).toMatchObject({ top1: 100, class_names_from: null });
     expect(all.stderr).toContain(': 0 = 001.ant, 1 = 002.bee, 2 = 003.cat (the checkpoint does not name its');
@@ -213,7 +213,7 @@ describe('a checkpoint of an earlier version', () => {
     expect(found.stderr).not.toContain('assumed: labels');
   });
 
-  test('is not told by JSON that lists no names', async () => {
+  test('gets no names from JSON without a list of names', async () => {
     for (const value of [{ 0: ['n01', '001.ant'] }, { classes: 3 }, ['001.ant', 2, 3]])
       expectRefused(
         await cli(['eval', at('alone'), ...part, '--classes', await list(JSON.stringify(value))]),
@@ -221,13 +221,13 @@ describe('a checkpoint of an earlier version', () => {
       );
   });
 
-  test('is told by folders that are named by label', async () => {
+  test('gets labels from folders that are named by label', async () => {
     const data = await images('numbers', { '1': 1, '2_cat': 2 });
     const found = await result('eval', at('alone'), '--data', data, '--classes', 'number');
     expect(found).toMatchObject({ top1: 100, images: 8 });
   });
 
-  test('and folders in the other Unicode form', async () => {
+  test('and folders in the other Unicode normalisation', async () => {
     const names = await list('f', 'caf\u00e9', 'o\u0308');
     const data = await images('unicode', { 'cafe\u0301': 1, '\u00f6': 2 });
     expect(await result('eval', at('alone'), '--data', data, '--classes', names)).toMatchObject({
@@ -236,7 +236,7 @@ describe('a checkpoint of an earlier version', () => {
   });
 });
 
-test('--classes renames the classes of a run, and does not permute them', async () => {
+test('--classes renames the classes of a run without permuting them', async () => {
   const data = await images('words', { ant: 0, cat: 2 });
   const found = await result('eval', MODEL, '--data', data, '--classes', await list('ant', 'bee', 'cat'));
   expect(found).toMatchObject({ top1: 100 });

@@ -61,7 +61,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   const lost = (run: string, phase: Phase) =>
     `${join(run, phase)} is done after ${LAST[phase]} steps, but its checkpoint of step ${LAST[phase]} cannot be used: ${checkpoint(run, phase)}: ${reason}`;
 
-  test('of PT before MT: the missing steps are repeated, the run ends as if nothing had been', async () => {
+  test('of PT before MT: the missing steps are repeated, and the result is the same', async () => {
     const run = copy(`PT ${name}`, 'MT', 'FT');
     damage(checkpoint(run, 'PT'));
     // All of it once.
@@ -78,7 +78,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
     expect(summary.phases[0]).toMatchObject({ phase: 'PT', steps: 16 });
   }, 180_000);
 
-  test('commands that read weights refuse, and name what can be done', async () => {
+  test('commands that read weights refuse, and say what to do', async () => {
     const run = copy(`read ${name}`);
     for (const phase of ['PT', 'MT/1', 'FT'] as const) damage(checkpoint(run, phase));
     // What they all do is tried with one of the kinds.
@@ -118,7 +118,7 @@ test('of a module before FT', async () => {
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
 }, 180_000);
 
-test('without a checkpoint before it, or where it may not be trained: refused, and nothing is lost', async () => {
+test('without an earlier checkpoint, or if it must not be trained: refused, and nothing is lost', async () => {
   const run = copy('alone', 'MT', 'FT');
   flipBit(join(checkpoint(run, 'PT'), 'model.safetensors'));
   const only = await cli(['run', run, '--only', 'MT/0']);
@@ -135,14 +135,14 @@ test('without a checkpoint before it, or where it may not be trained: refused, a
   expect(existsSync(join(run, 'MT'))).toBe(false);
 }, 180_000);
 
-test('the pointer latest decides nothing', async () => {
+test('the pointer latest is not decisive', async () => {
   const run = copy('pointer', 'MT', 'FT');
   writeFileSync(join(run, 'PT/checkpoints/latest'), '12\n');
   expect(await cli(['run', run])).toMatchObject({ code: 0 });
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
 }, 180_000);
 
-test('a damaged optimiser of a phase that is done does no harm', async () => {
+test('a damaged optimiser state of a finished phase is harmless', async () => {
   const run = copy('optimiser', 'MT', 'FT');
   rmSync(join(checkpoint(run, 'PT'), 'optimizer.safetensors'));
   const { code, stderr } = await cli(['run', run]);
@@ -151,7 +151,7 @@ test('a damaged optimiser of a phase that is done does no harm', async () => {
   expect(modelOf(run, 'FT').equals(modelOf(whole, 'FT'))).toBe(true);
 }, 180_000);
 
-test('a checkpoint that is named is compared with its manifest', async () => {
+test('a named checkpoint is compared with its manifest', async () => {
   const run = copy('named');
   flipBit(join(checkpoint(run, 'FT'), 'model.safetensors'));
   const { code, stderr } = await cli(['eval', checkpoint(run, 'FT'), '--data', at('images')]);

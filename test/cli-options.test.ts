@@ -62,7 +62,7 @@ const everything = () => ({
 beforeAll(() => writePhotographs(at('images')), 60_000);
 
 describe('with every option on', () => {
-  test('a run that is killed in mid-epoch ends as one that is not, for any number of workers', async () => {
+  test('a run that is killed during an epoch ends with the same result, for any number of workers', async () => {
     const recipe = recipeFile('everything.json', everything());
     const run = (out: string, workers: number) => [
       'run',
@@ -87,7 +87,7 @@ describe('with every option on', () => {
     }
   });
 
-  test('a model is tuned to other classes with a new head, and only then', async () => {
+  test('a model is fine-tuned to other classes only with a new head', async () => {
     for (const part of ['train', 'val']) {
       for (const name of ['dark', 'bright']) {
         cpSync(at(`images/${part}/${name}`), at(`three/${part}/${name}`), { recursive: true });
@@ -111,7 +111,7 @@ describe('with every option on', () => {
     expect(await cli([...run, '--set', 'start.head=new'])).toMatchObject({ code: 0 });
   });
 
-  test('a released meta model, and a whole model, are started from', async () => {
+  test('a run starts from a released meta model, or a whole model', async () => {
     const fromMeta = recipeFile('from-meta.json', { ...everything(), start: { meta: at('whole/PT') } });
     expect(await cli(['run', fromMeta, '--out', at('meta'), '--quiet'])).toMatchObject({ code: 0 });
     // The same modules as in the run whose meta model it is.

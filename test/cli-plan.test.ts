@@ -48,7 +48,7 @@ test('plan prints the table, and measures', async () => {
   for (const { seconds } of phases) expect(seconds).toBeGreaterThan(0);
 });
 
-test('plan of a recipe without incubation tells of E2E alone', async () => {
+test('plan of a recipe without incubation lists only E2E', async () => {
   const { phases, ...tiny } = tinyRecipe(folder) as { phases: { E2E: object } };
   writeFileSync(recipe, JSON.stringify({ ...tiny, incubation: 'none', phases }));
   const args = ['plan', recipe, '--images', '16'];
@@ -64,7 +64,7 @@ test('plan of a recipe without incubation tells of E2E alone', async () => {
   expect(JSON.parse(schedules.stdout).schedules[0]).toMatchObject({ incubation: null, speed_up: null });
 });
 
-test('plan --images counts the images that data.fraction and data.train_images leave', async () => {
+test('plan --images applies data.fraction and data.train_images', async () => {
   writeFileSync(recipe, JSON.stringify(tinyRecipe(folder)));
   const left = async (...set: string[]) => {
     const args = set.flatMap((each) => ['--set', each]);
@@ -104,7 +104,7 @@ describe('plan --devices', () => {
     }
   });
 
-  test('a table of several, a chart of one, and what is not known', async () => {
+  test('a table for several, a chart for one, and unknown values', async () => {
     const table = await cli([...args, '--devices', '1,512']);
     expect(table.stdout).toMatch(/^512 .* 1\.\d+$|^512 .* 0\.\d+$/m);
     expect(table.stdout).toContain('Times are in multiply-accumulates');
@@ -125,7 +125,7 @@ describe('plan --devices', () => {
   });
 });
 
-test('doctor tells what was found', async () => {
+test('doctor prints what was found', async () => {
   const { code, stdout } = await cli(['doctor', '--json']);
   expect(code).toBe(0);
   const { libtorch, gpus, driver, devices, threads, blas, mkl_avx512, decoders, problems } =
@@ -186,7 +186,7 @@ describe('what run refuses, plan refuses with the same words', () => {
     expect(planned.stderr).toBe(ran.stderr);
   });
 
-  test('with --images too, without opening any', async () => {
+  test('also with --images, without opening any', async () => {
     const path = join(folder, 'refused.json');
     writeFileSync(path, JSON.stringify({ ...tinyRecipe('nowhere') }));
     const { code, stderr } = await cli(['plan', path, '--images', '7']);
@@ -195,7 +195,7 @@ describe('what run refuses, plan refuses with the same words', () => {
   });
 });
 
-test('plan: with frozen parameters, what it counts is what the checkpoint holds', async () => {
+test('plan: with frozen parameters, its counts equal the checkpoint’s', async () => {
   const images = join(folder, 'frozen-images');
   await writeImages(images, { train: 8, val: 2 });
   const freeze = ['patch_embed.*', 'cls_token', 'pos_embed', 'blocks.*', 'norm.*'];

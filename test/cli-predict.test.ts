@@ -84,7 +84,7 @@ test('a table, CSV and JSON lines say the same; --top limits the classes', async
   }
 });
 
-describe('images that cannot be read', () => {
+describe('unreadable images', () => {
   const names = images.slice(0, 7);
   beforeAll(() => {
     mkdirSync(at('mixed/deep'), { recursive: true });
@@ -116,7 +116,7 @@ describe('images that cannot be read', () => {
     },
   );
 
-  test('a CSV has only the others', async () => {
+  test('a CSV has only the readable ones', async () => {
     const { code, stdout } = await ask([at('mixed')], '--csv', '--top', '1');
     expect([code, stdout.trimEnd().split('\n').length]).toEqual([1, 5]);
   });

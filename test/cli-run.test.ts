@@ -16,7 +16,7 @@ beforeAll(async () => {
   writeFileSync(recipe, JSON.stringify(tinyRecipe(images)));
 });
 
-test('a run trains every phase, sums up, and says so once it is done', async () => {
+test('a run trains every phase, prints a summary, and says when it is already done', async () => {
   const { code, stdout, stderr } = await cli(['run', recipe, '--out', whole, '--json']);
   expect(stderr).toContain('E2E   done');
   expect(code).toBe(0);
@@ -44,7 +44,7 @@ test('a run trains every phase, sums up, and says so once it is done', async () 
   expect(again.stdout).toContain(`Report: ${join(whole, 'report/index.html')}`);
 });
 
-test('without incubation a run is E2E alone, and eval reads what it leaves', async () => {
+test('without incubation a run is only E2E, and eval reads its checkpoint', async () => {
   const out = join(folder, 'plain');
   const plain = ['run', recipe, '--out', out, '--set', 'incubation=none'];
   const { code, stdout } = await cli([...plain, '--json']);
@@ -69,7 +69,7 @@ test('without incubation a run is E2E alone, and eval reads what it leaves', asy
   });
 });
 
-test('eval of a phase gives what its last evaluation gave', async () => {
+test('eval of a phase equals its last evaluation', async () => {
   const { code, stdout } = await cli(['eval', join(whole, 'FT'), '--data', images, '--json']);
   expect(code).toBe(0);
   const { top1, loss } = readJson(join(whole, 'FT/result.json')) as { top1: number; loss: number };
@@ -82,7 +82,7 @@ test('eval of a phase gives what its last evaluation gave', async () => {
   expect(inspected.stages.map(({ blocks }: { blocks: number }) => blocks)).toEqual([1, 2]);
 });
 
-test('stopped and killed again and again, a run ends as if nothing had been', async () => {
+test('stopped and killed repeatedly, a run ends with the same result', async () => {
   const metrics = join(broken, 'PT/metrics.jsonl');
   const reached = (step: number) => () => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= step;
   const begin = () => start(['run', recipe, '--out', broken]);

@@ -77,7 +77,7 @@ describe('shards', () => {
     writeFileSync(join(data, `${part}-0.tar`), tarOf(...files));
   }
 
-  test('of train and TEST alone: refused, until the part is named', async () => {
+  test('with only train and TEST: refused until the part is named', async () => {
     writeShard('train', images.slice(0, 4));
     writeShard('TEST', images);
     const { code, stderr } = await evaluate(data);
@@ -89,7 +89,7 @@ describe('shards', () => {
   });
 });
 
-test('data check and run refuse the same, and say what is not read', async () => {
+test('data check and run refuse the same, and name what is not read', async () => {
   write('train');
   write('test');
   cpSync(goldenPath('png'), join(data, 'spare'), { recursive: true });

@@ -52,7 +52,7 @@ beforeAll(async () => {
   expect(await cli(['convert', at('base', 'E2E'), at('vit'), ...args])).toMatchObject({ code: 0 });
 }, 120_000);
 
-test('the labels of start.model are those of its names', async () => {
+test('the labels of start.model follow its names', async () => {
   expect(await run('named', { model: at('vit') })).toMatchObject({ code: 0 });
   expect(firstTop1('named')).toBe(100);
   expect(manifestOf('named').classes).toEqual(NAMES);
@@ -62,13 +62,13 @@ test('the labels of start.model are those of its names', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ top1: 100 });
 });
 
-test('more epochs go on with these labels', async () => {
+test('more epochs keep these labels', async () => {
   const longer = await cli(['run', at('named'), '--set', 'phases.FT.epochs=2']);
   expect(longer).toMatchObject({ code: 0 });
   expect(manifestOf('named')).toMatchObject({ classes: NAMES, last: { top1: 100 } });
 });
 
-describe('images of some of the classes that start.model knows', () => {
+describe('images of some of start.model’s classes', () => {
   beforeAll(async () => {
     for (const part of ['train', 'val'])
       await writeClasses(at('two', part), { 'm-bee': 1, 'z-ant': 0 }, part === 'train' ? 8 : 4);
@@ -86,7 +86,7 @@ describe('images of some of the classes that start.model knows', () => {
     expect(JSON.parse(stdout)).toMatchObject({ top1: 100, images: 12 });
   });
 
-  test('of weights that a run wrote, too, and the run goes on with the same recipe', async () => {
+  test('also for weights of a run, which resumes with the same recipe', async () => {
     const start = { model: at('subset', 'FT') };
     expect(await run('again', start, at('two'))).toMatchObject({ code: 0 });
     expect(firstTop1('again')).toBe(100);
@@ -132,7 +132,7 @@ describe('images of some of the classes that start.model knows', () => {
     }
   });
 
-  test('are learned from scratch with the same labels, where the recipe lists the classes', async () => {
+  test('are learned from scratch with the same labels if the recipe lists the classes', async () => {
     const { start: _, phases: __, ...scratch } = JSON.parse(readFileSync(at('subset.json'), 'utf8'));
     const recipe = { ...scratch, incubation: 'none', phases: { E2E: { epochs: 1 } } };
     writeFileSync(
@@ -147,7 +147,7 @@ describe('images of some of the classes that start.model knows', () => {
     expect(stderr).toContain('data.classes lists 3 names, model.classes is 2');
   });
 
-  test('with model.classes of the images are refused, and the hint says what to set', async () => {
+  test('with the images’ model.classes are refused, and the hint says what to set', async () => {
     const { code, stderr } = await runWith('too-few', 2, { model: at('vit') }, at('two'));
     expect(code).toBe(2);
     expect(stderr).toContain("classes 3, but the recipe's model has 2");
@@ -176,7 +176,7 @@ describe('classes that start.model does not know', () => {
     expect(stderr).toContain('A-cat and a-cat');
   });
 
-  test('are refused where they are fewer, too', async () => {
+  test('are refused also if they are fewer', async () => {
     for (const part of ['train', 'val'])
       await writeClasses(at('fewer', part), { 'z-ant': 0, dog: 1 }, part === 'train' ? 8 : 4);
     const { code, stderr } = await run('fewer-run', { model: at('vit') }, at('fewer'));

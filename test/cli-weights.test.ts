@@ -107,7 +107,7 @@ describe('a file with plain and averaged weights', () => {
     expect(JSON.parse(asked.stdout)).toMatchObject({ loss: loss.raw, weights: 'raw' });
   });
 
-  test('the average alone loads; what a file does not have is refused', async () => {
+  test('only the average loads; a missing choice is refused', async () => {
     const path = torch('alone.pth', dictionary({ model_ema: ema }));
     const { stderr, stdout } = await evaluate(path);
     expect(JSON.parse(stdout).loss).toBe(loss.averaged);
@@ -120,7 +120,7 @@ describe('a file with plain and averaged weights', () => {
     expect(none.stderr).toContain(`${plain}: has no averaged weights`);
   });
 
-  test('convert, inspect and export choose likewise', async () => {
+  test('convert, inspect and export make the same choice', async () => {
     const path = torch('chosen.pth', dictionary({ model, model_ema: ema }));
     const out = (name: string) => join(folder, name);
     for (const [kind, expected] of Object.entries({ raw: loss.raw, ema: loss.averaged })) {
@@ -171,10 +171,10 @@ function besideBackbone(prefix: string, head: string): Weights {
   );
 }
 
-describe('what pre-training leaves in a file', () => {
+describe('tensors that pre-training leaves in a file', () => {
   const extras = ['mask_token', 'decoder_embed.weight', 'decoder.0.bias', 'projection_head.0.weight'];
 
-  test('is listed and left out; what is unknown is refused by name', async () => {
+  test('are listed and left out; unknown ones are refused by name', async () => {
     const rest = new Map(extras.map((name) => [name, vector(3)]));
     const path = torch('pretrained.pth', { ordered: new Map([...model, ...rest]) });
     const { code, stdout, stderr } = await evaluate(path);
@@ -190,7 +190,7 @@ describe('what pre-training leaves in a file', () => {
     expect(unknown.stderr).toContain('contains reg_token, which the model does not have');
   });
 
-  test('pre_logits is left out as timm does, and that is said', async () => {
+  test('pre_logits is left out as in timm, with a message', async () => {
     const path = torch('logits.pth', { ordered: new Map([...model, ['pre_logits.fc.weight', vector(3)]]) });
     const { stderr, stdout } = await evaluate(path);
     expect(stderr).toContain('1 tensor ignored, because the model does not use them: pre_logits.fc.weight\n');
@@ -199,7 +199,7 @@ describe('what pre-training leaves in a file', () => {
   });
 });
 
-describe('weights or losses that are no numbers', () => {
+describe('weights or losses that are not finite', () => {
   test.each([
     ['NaN', Number.NaN, 'blocks.1.norm1.bias'],
     ['an infinity', Number.POSITIVE_INFINITY, 'norm.bias'],
@@ -210,7 +210,7 @@ describe('weights or losses that are no numbers', () => {
     expect(stderr).toContain(`${path}: the tensor ${name} is not finite`);
   });
 
-  test('a loss that is none, of finite weights', async () => {
+  test('a non-finite loss of finite weights', async () => {
     const path = torch('huge.pth', { ordered: new Map([...model, ['norm.bias', vector(16, 3e38)]]) });
     const { code, stdout, stderr } = await evaluate(path);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -338,7 +338,7 @@ describe('a run that starts from weights', () => {
     expect(recorded('own').data.mean).toEqual(half);
   });
 
-  test('what the recipe states wins, and a difference is printed; what neither states is assumed', async () => {
+  test('the recipe takes precedence, and a difference is printed; what neither states is assumed', async () => {
     const own = { mean: [0.4, 0.4, 0.4], std: half, eval_crop: 0.8 };
     const stating = join(folder, 'stating');
     mkdirSync(stating);
@@ -363,7 +363,7 @@ describe('a run that starts from weights', () => {
     expect(recorded('unknown').data.mean).toEqual([0.485, 0.456, 0.406]);
   });
 
-  describe('an interpolation that evaluation here does not have', () => {
+  describe('an interpolation that this evaluation does not have', () => {
     const stated = { mean: half, std: half, crop_pct: 0.9, interpolation: 'bilinear' };
     const WEIGHTS: [string, string, (place: string) => Promise<void>][] = [
       [
@@ -432,7 +432,7 @@ describe('a run that starts from weights', () => {
     );
   });
 
-  test('a new head needs none in the file; pre-training leaves more behind', async () => {
+  test('a new head needs no head in the file; pre-training tensors are left out', async () => {
     const bare = [...model].filter(([name]) => !name.startsWith('head.'));
     const extras = [
       ['mask_token', vector(16)],
@@ -476,7 +476,7 @@ describe('a run that starts from weights', () => {
     expect(recorded('raw').start.weights).toBe('raw');
   });
 
-  test('weights that are no numbers are refused before training', async () => {
+  test('non-finite weights are refused before training', async () => {
     const path = torch('diverged.pth', {
       ordered: new Map([...model, ['norm.bias', vector(16, Number.NaN)]]),
     });

@@ -64,7 +64,7 @@ beforeAll(async () => {
   for (const name of MODULES) expect(await run(at('recipe.json'), 'apart', name)).toMatchObject({ code: 0 });
 });
 
-test('modules that are incubated together end as those that are alone', async () => {
+test('modules that are incubated together end like separate ones', async () => {
   const ended = await run(at('recipe.json'), 'together', MODULES.join(','), '--json');
   expect(ended).toMatchObject({ code: 0 });
   for (const name of MODULES) {
@@ -77,7 +77,7 @@ test('modules that are incubated together end as those that are alone', async ()
   expect(log).toContain('together with MT/0, MT/2');
 });
 
-test('killed, and with checkpoints of other steps, they go on, and end as they would have', async () => {
+test('killed, with checkpoints of different steps, they resume and end with the same result', async () => {
   const recipe = at('recipe.json');
   const only = ['--only', MODULES.join(',')];
   const broken = start(['run', recipe, '--out', at('killed'), ...only]);
@@ -95,7 +95,7 @@ test('killed, and with checkpoints of other steps, they go on, and end as they w
   for (const name of MODULES) expectClose(join(at('together'), name), join(at('killed'), name));
 });
 
-test('one that fails leaves the others to their end', async () => {
+test('a failed module does not stop the others', async () => {
   const recipe = at('recipe.json');
   const blocked = join(at('failing'), 'MT/1');
   // A result that cannot be written: a folder lies in its place.
@@ -106,7 +106,7 @@ test('one that fails leaves the others to their end', async () => {
   for (const name of ['MT/0', 'MT/2']) expectClose(join(at('together'), name), join(at('failing'), name));
 });
 
-test('drop-path rates of modules of other depths are other ones: refused', async () => {
+test('modules of different depths have different drop-path rates: refused', async () => {
   const tiny = JSON.parse(readFileSync(at('recipe.json'), 'utf8'));
   tiny.incubation = { depths: [1, 2, 3], together: true };
   writeFileSync(at('uneven.json'), JSON.stringify(tiny));

@@ -88,7 +88,7 @@ describe('in Chromium', needs(chromium), () => {
     });
   });
 
-  test('what a run writes arrives, also after the server was away', async () => {
+  test('updates of a run arrive, also after the server was restarted', async () => {
     const root = rootOf('running');
     const first = await startDashboard({ runs: [root] });
     const port = Number(new URL(first.url).port);
@@ -184,7 +184,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('printed: every chart as of now, also off the screen, dark on white', async () => {
+  test('printed: every current chart, also off the screen, dark on white', async () => {
     const root = join(folder, 'printed');
     writeDashboardRun(root, 'running');
     const dashboard = await startDashboard({ runs: [root] });
@@ -217,7 +217,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('an end-to-end run has no places for what it does not train', async () => {
+  test('an end-to-end run has no entries for phases that it does not train', async () => {
     const root = join(folder, 'alone');
     writeDashboardRun(root, 'alone', { incubation: 'none' });
     const dashboard = await startDashboard({ runs: [root] });
@@ -232,7 +232,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('a phone shows the results of phases and of runs without scrolling sideways', async () => {
+  test('a phone shows the results of phases and runs without horizontal scrolling', async () => {
     const dashboard = await startDashboard({ runs: [rootOf('finished'), rootOf('failed')] });
     const { page } = await open(dashboard, { width: 390, scheme: 'light' });
     await page.getByRole('button', { name: 'Compare' }).click();
@@ -248,7 +248,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('with a token: the address lets in once, and shows it no longer', async () => {
+  test('with a token: the address works once, and then no longer shows it', async () => {
     const token = 'a-token-of-sixteen-or-more';
     const dashboard = await startDashboard({ runs: [rootOf('finished')], token });
     const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
@@ -259,7 +259,7 @@ describe('in Chromium', needs(chromium), () => {
     await dashboard.close();
   });
 
-  test('text of a run is text', async () => {
+  test('text of a run is shown as text', async () => {
     const evil = '<img src=x onerror=alert(1)><script>alert(2)</script>';
     const root = join(folder, 'evil');
     writeDashboardRun(root, 'failed', { name: evil, data: { [evil]: evil } });

@@ -58,7 +58,7 @@ function tensorsOf(phase: string): Map<string, readonly number[]> {
   );
 }
 
-test('a run of two processes a phase is the run of one, at the same total_batch', async () => {
+test('a run with two processes for each phase equals the run with one, at the same total_batch', async () => {
   const ended = await cli(['run', recipe, '--out', together, '--set', 'run.ranks=2']);
   expect(ended).toMatchObject({ code: 0 });
   for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) expectSame(together, phase);
@@ -114,7 +114,7 @@ test('micro-batches that cannot be shared evenly are refused', async () => {
   );
 });
 
-test('a rank is killed, then all are stopped: the run goes on and ends as if nothing had been', async () => {
+test('a rank is killed, then all are stopped: the run resumes and ends with the same result', async () => {
   const run = at('broken');
   const metrics = join(run, 'PT/metrics.jsonl');
   const reached = (step: number) => () => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= step;

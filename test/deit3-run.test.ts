@@ -55,7 +55,7 @@ const lossesOf = (run: string, phase: string) =>
     .filter(({ kind }) => kind === 'step')
     .map(({ loss }) => loss as number);
 
-test('every phase trains, a killed one ends as if it had not been, and a module comes back from elsewhere', async () => {
+test('every phase trains, a killed one ends with the same result, and a module returns from another machine', async () => {
   const [whole, broken, there] = ['whole', 'broken', 'there'].map(at);
   await succeed('run', recipe, '--out', whole, '--quiet');
   for (const phase of ['PT', 'MT/0', 'MT/1', 'FT', 'E2E']) {

@@ -105,7 +105,7 @@ describe.each<[string, Partial<Case>]>([
   ['a step with activation checkpointing', { activationCheckpointing: true }],
   ['a step of a hybrid', { isHybrid: true, clipGrad: 1 }],
 ])('%s', (_, options) => {
-  test('neither copies nor reads anything that it has to wait for', async () => {
+  test('has no blocking copies or reads', async () => {
     const counts: Record<string, number>[] = [];
     const afterStep = () => void counts.push(fake.take());
     await (await trained({ device: 'fake:0', steps: 5, afterStep, ...options })).running;
@@ -131,7 +131,7 @@ describe.each<[string, Partial<Case>]>([
   });
 });
 
-test('a value that is read is that of its own step, however late', async () => {
+test('a value that is read late is that of its own step', async () => {
   const curve = async (every: number) => {
     const values = new Map<number, number>();
     const afterStep = (report: StepReport) => {
@@ -161,7 +161,7 @@ describe('a loss that is not finite', () => {
     expect(seen).toEqual(device === 'cpu' ? [1, 2] : [1, 2, 3]);
   });
 
-  test('is noticed one step later, if nobody reads it, and all weights are finite then', async () => {
+  test('is noticed one step later if nobody reads it, and all weights are finite', async () => {
     const seen: number[] = [];
     const afterStep = ({ step }: StepReport) => void seen.push(step);
     const bad = await trained({ device: 'fake:0', steps: 9, poisoned: 2, afterStep });
@@ -170,7 +170,7 @@ describe('a loss that is not finite', () => {
     for (const data of bad.weights()) expect(new Float32Array(data.buffer).every(Number.isFinite)).toBe(true);
   });
 
-  test('is noticed at once by whoever is about to use the weights', async () => {
+  test('is noticed at once by code that is about to use the weights', async () => {
     const afterStep = (report: StepReport) => report.requireFinite();
     const bad = await trained({ device: 'fake:0', steps: 9, poisoned: 2, afterStep });
     await expect(bad.running).rejects.toThrow(FAILED);
@@ -197,7 +197,7 @@ test('the milliseconds of a step include the wait for its values', async () => {
   for (const [before, after] of steps) expect(after).toBeGreaterThan(before);
 });
 
-test('nothing that a step made is left when the next data are missing', async () => {
+test('no tensors of a step are left if the next data is missing', async () => {
   const context = { device: 'fake:0', steps: 5 };
   const ending = async function* () {
     yield batchOf(0);
@@ -210,7 +210,7 @@ test('nothing that a step made is left when the next data are missing', async ()
   expect(liveHandles() - before).toBeLessThanOrEqual(3);
 });
 
-test('evaluation waits for no score before the next batch is queued', async () => {
+test('evaluation queues the next batch before it reads a score', async () => {
   const { model, task, running } = await trained({ device: 'fake:0', steps: 1 });
   await running;
   const counts: Record<string, number>[] = [];

@@ -74,7 +74,7 @@ async function checkLine(line: string): Promise<void> {
 }
 
 describe.each(ordered)('%s', (page) => {
-  test('is there', () => expect(pageText(page)).not.toBe(''));
+  test('exists', () => expect(pageText(page)).not.toBe(''));
 
   for (const block of blocksOf(page)) {
     const { language, text } = block;
@@ -104,7 +104,7 @@ describe.each(ordered)('%s', (page) => {
   }
 });
 
-test('each reason not to run a command is one for some command', () => {
+test('each reason not to run a command applies to some command', () => {
   const lines = PAGES.flatMap(blocksOf).flatMap(({ language, text }) =>
     language === 'sh' ? linesOf(text) : [],
   );
@@ -125,7 +125,7 @@ describe('the table of commands in README.md', () => {
     await checkCommand(['deep-incubation', ...words], { partial: true });
   });
 
-  test('has every command, but for that of launchers', () => {
+  test('has every command except that of launchers', () => {
     const names = createProgram().commands.map((command) => command.name());
     expect([...new Set(usages.map((usage) => usage.split(' ')[0]))].sort()).toEqual(
       names.filter((name) => name !== 'phase').sort(),
@@ -134,7 +134,7 @@ describe('the table of commands in README.md', () => {
 });
 
 describe('a command that is wrong', () => {
-  test('would be seen where it is run', async () => {
+  test('is detected when it is run', async () => {
     const { code, said } = await shell('deep-incubation eval runs/none/FT --data data/imagenet | cat');
     expect({ code, said }).toEqual({ code: 2, said: expect.stringContaining('runs/none/FT does not exist') });
   });

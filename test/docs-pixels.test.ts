@@ -53,7 +53,7 @@ function snippet(page: string, word: string): string {
   return found[0];
 }
 
-test('the Python of the pages is that whose pixels are compared: else run make-docs-pixels.py', () => {
+test('the Python of the pages is the code whose pixels are compared; otherwise run make-docs-pixels.py', () => {
   const digest = (code: string) => createHash('sha256').update(code).digest('hex');
   expect({
     export: digest(snippet('export.md', 'onnxruntime')),
@@ -125,7 +125,7 @@ test('a model card makes the pixels as evaluate.md does', () => {
   }
 });
 
-test('the Python of the pages gives these pixels, run again', needs(pythonTorch), () => {
+test('the Python of the pages gives these pixels when it is run', needs(pythonTorch), () => {
   const args = ['test/fixtures/make-docs-pixels.py', '--print'];
   const said = execFileSync(pythonPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   expect(JSON.parse(said)).toEqual(fixture);

@@ -41,14 +41,14 @@ describe.each(pages)('%s', (page) => {
   const links = [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
   const local = links.filter((target) => !/^[a-z]+:/.test(target));
 
-  test.each(local)('links to %s, which is there', (target) => {
+  test.each(local)('links to %s, which exists', (target) => {
     const [path, anchor] = target.split('#');
     const file = path === '' ? page : relative(root, join(root, dirname(page), path));
     expect(existsSync(join(root, file))).toBe(true);
     if (anchor !== undefined) expect(anchors(file)).toContain(anchor);
   });
 
-  test('is a page that others lead to', () => {
+  test('is linked from another page', () => {
     const leads = pages.filter(
       (other) => other !== page && textOf(other).includes(page.replace('docs/', '')),
     );
@@ -105,14 +105,14 @@ describe('docs/recipes.md', () => {
     }
   });
 
-  test.each([...keys])('tells of %s, with its default', (key, fallback) => {
+  test.each([...keys])('documents %s, with its default', (key, fallback) => {
     expect([...rows.keys()]).toContain(key);
     if (fallback === undefined) return;
     const told = rows.get(key) ?? '';
     expect(typeof fallback === 'string' ? told : JSON.parse(told)).toEqual(fallback);
   });
 
-  test('tells what a phase is trained with by default', () => {
+  test('documents the defaults of each phase', () => {
     const recipe = defineRecipe({
       name: 'least',
       model: { preset: 'vit-tiny' },
@@ -129,7 +129,7 @@ describe('docs/recipes.md', () => {
     expect(compile(recipe).map(({ name }) => name)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT']);
   });
 
-  test('tells of no setting that is not there', () => {
+  test('documents no setting that does not exist', () => {
     const sections = /^(model|incubation|data|training|phases|run)\./;
     expect([...rows.keys()].filter((key) => sections.test(key) && !keys.has(key))).toEqual([]);
   });
@@ -150,7 +150,7 @@ describe('docs/train.md', () => {
     return planRun(read, Math.round(1_281_167 * read.data.fraction));
   };
 
-  test('tells of every recipe in recipes/imagenet', () => {
+  test('documents every recipe in recipes/imagenet', () => {
     const files = readdirSync(join(root, 'recipes/imagenet'));
     expect(rows.map(({ recipe }) => recipe).sort()).toEqual(files.sort());
   });
@@ -187,7 +187,7 @@ describe("the paper's tables in docs/results.md", () => {
     return { row, recipe, options, millions, giga, cost };
   });
 
-  test('are read, and name every recipe of the paper but those of ViT-B that it has no figure for', () => {
+  test('name every recipe of the paper except those of ViT-B without published figures', () => {
     const folders = ['recipes/imagenet', 'recipes/cifar-100'];
     const files = folders.flatMap((folder) =>
       readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),

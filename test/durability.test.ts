@@ -62,7 +62,7 @@ function wholeSteps(system: StrictFileSystem, phase: string): number[] {
   return steps.map(Number);
 }
 
-test('run: from its first checkpoint on a phase has one, and from its result on the last', async () => {
+test('run: after its first checkpoint a phase always has one, and after its result the last', async () => {
   const run = join(disk, 'deep', 'run');
   const now = await recorded('run', at('recipe.json'), '--out', run, '--quiet');
   const phases = ['PT', 'MT/0', 'MT/1', 'FT'].map((phase) => join(run, phase));
@@ -93,7 +93,7 @@ test('run: from its first checkpoint on a phase has one, and from its result on 
 const pointed = new Set<string>();
 const isPointed = (phase: string) => pointed.has(join(phase, 'checkpoints/latest'));
 
-test('redo: at every moment each phase that was moved is in its old place or the new one', async () => {
+test('redo: at every moment each moved phase is in its old or its new folder', async () => {
   const run = join(disk, 'deep', 'run');
   const now = await recorded('redo', run, 'MT/1', '--quiet');
   const system = replay(now, (each) => {
@@ -108,7 +108,7 @@ test('redo: at every moment each phase that was moved is in its old place or the
   expect(system.survives(join(run, 'previous/1/FT/result.json'))).toBe(true);
 }, 120_000);
 
-test('unpack: once the command has ended, the module or the work is on the disk with all its folders', async () => {
+test('unpack: when the command has ended, the module or the work is on the disk with all its folders', async () => {
   const run = join(disk, 'deep', 'run');
   const work = join(disk, 'bundles', 'work.tar');
   replay(await recorded('pack', run, work, '--for', 'MT/0'), () => {});

@@ -193,7 +193,7 @@ describe('the examples', () => {
     expect(results.runs[i]).toBe(null);
   });
 
-  test('a wrong one is told', () => {
+  test('a wrong one is reported', () => {
     expect(results.types.at(-2)).not.toEqual([]);
     expect(results.runs.slice(-2)).toEqual([
       expect.stringContaining('modules'),

@@ -38,7 +38,7 @@ function errorOf(work: () => unknown): unknown {
   return undefined;
 }
 
-test('a device is made the current one of this thread, the CPU is left out', () => {
+test('a device becomes the thread’s current device, except the CPU', () => {
   expect(fake.currentDevice()).toBe(0);
   useDevice('fake:1');
   expect(fake.currentDevice()).toBe(1);
@@ -78,7 +78,7 @@ test('autocast multiplies in bfloat16, forward and backward', () =>
     expect(x.grad?.toFloat32Array()).toEqual(Float32Array.of(4, 4, 4, 4));
   }));
 
-test('memory that does not suffice: an error of its own, and work goes on', () =>
+test('out of memory: an error of its own, and work continues', () =>
   scope(() => {
     fake.limitMemory(1 << 20);
     const error = errorOf(() => ones([1024, 1024], 'F32', 'fake:1'));

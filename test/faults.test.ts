@@ -72,7 +72,7 @@ async function expectRecovery(run: string, only = ['--only', 'PT']): Promise<voi
 const isAlive = (pid: number) =>
   existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
-test('six kills at random instants over all phases leave no trace', async () => {
+test('six kills at random times over all phases change nothing', async () => {
   const run = at('killed');
   const kills = await torment({
     runDir: run,
@@ -86,7 +86,7 @@ test('six kills at random instants over all phases leave no trace', async () => 
   await expectRecovery(run, []);
 });
 
-test('a process that dies is started again; why is told, logged and kept', async () => {
+test('a process that dies is restarted; the reason is printed, logged and recorded', async () => {
   const run = at('died');
   const { process: supervisor, ended } = await underWay(run);
   const [{ pid }] = phasesUnder(supervisor.pid as number);
@@ -103,7 +103,7 @@ test('a process that dies is started again; why is told, logged and kept', async
   await expectRecovery(run);
 });
 
-test('a damaged newest checkpoint: the one before is used, and the log says so', async () => {
+test('a damaged newest checkpoint: the previous one is used, with a log message', async () => {
   const run = at('damaged');
   const stopped = await underWay(run);
   stopped.process.kill('SIGTERM');
@@ -123,7 +123,7 @@ test('a damaged newest checkpoint: the one before is used, and the log says so',
 });
 
 describe('signals', () => {
-  test('SIGTERM: a checkpoint, and out within ten seconds', async () => {
+  test('SIGTERM: a checkpoint, and an exit within ten seconds', async () => {
     const run = at('terminated');
     const { process: supervisor, ended } = await underWay(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
@@ -142,7 +142,7 @@ describe('signals', () => {
     await expectRecovery(run);
   });
 
-  test('a second SIGINT: out at once, no process left, nothing corrupted', async () => {
+  test('a second SIGINT: an immediate exit, no process left, nothing corrupted', async () => {
     const run = at('interrupted');
     const { process: supervisor, ended } = await underWay(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
@@ -167,7 +167,7 @@ describe('signals', () => {
     await expectRecovery(run);
   });
 
-  test('the supervisor killed: its phase ends, and is found lost', async () => {
+  test('the supervisor is killed: its phase ends, and is reported as lost', async () => {
     const run = at('orphaned');
     const { process: supervisor, ended } = await underWay(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
@@ -194,7 +194,7 @@ test('two runs in one folder: the second is refused and changes nothing', async 
   await expectRecovery(run);
 });
 
-test('the run folder deleted in mid-run: a clear end, and it does not come back', async () => {
+test('the run folder is deleted during a run: a clear error, and it is not recreated', async () => {
   const run = at('deleted');
   const { ended } = await underWay(run);
   // Renamed first: deleting takes its time, and the run goes on writing.
@@ -208,7 +208,7 @@ test('the run folder deleted in mid-run: a clear end, and it does not come back'
   expect(existsSync(run)).toBe(false);
 });
 
-test('the images gone in mid-run: a clear end; once they are back it goes on', async () => {
+test('the images disappear during a run: a clear error; once they are back it resumes', async () => {
   const run = at('bereft');
   const { ended } = await underWay(run);
   renameSync(at('images'), at('elsewhere'));
@@ -218,7 +218,7 @@ test('the images gone in mid-run: a clear end; once they are back it goes on', a
   await expectRecovery(run);
 });
 
-test('a clock that jumps by days changes nothing, not even the pause before a restart', async () => {
+test('a clock that jumps by days changes nothing, including the pause before a restart', async () => {
   const run = at('jumping');
   const jump = at('jump.mjs');
   writeFileSync(
@@ -261,7 +261,7 @@ describe('a disk of its own', needs({ missing: noMount, optional: true }), () =>
     }
   }
 
-  test('full in mid-run: a clear end, nothing lost; with some space freed it goes on', async () => {
+  test('full during a run: a clear error, nothing lost; with free space it resumes', async () => {
     await onDisk('full', async (disk, run) => {
       const { ended } = await underWay(run);
       const ballast = join(disk, 'ballast');
@@ -276,7 +276,7 @@ describe('a disk of its own', needs({ missing: noMount, optional: true }), () =>
     });
   });
 
-  test('read-only: refused at the start, and a clear end in mid-run', async () => {
+  test('read-only: refused at the start, and a clear error during a run', async () => {
     await onDisk('read-only', async (disk, run) => {
       expect(mount('-o', 'remount,ro', disk)).toBe(true);
       const refused = await cli(command(run));

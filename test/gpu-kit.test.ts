@@ -88,7 +88,7 @@ describe('the dry run', () => {
     expect(python.map((name) => done.codes.get(name))).toEqual(python.map(() => expected));
   });
 
-  test('finds nothing wrong', () => {
+  test('finds no problem', () => {
     expect(done.findings.filter(({ ok }) => ok === false)).toEqual([]);
     expect(done.table).not.toContain('WRONG');
     const checks = done.findings.filter(({ section, ok }) => section === 'correct' && ok === true);
@@ -97,7 +97,7 @@ describe('the dry run', () => {
     for (const { who } of skipped) expect(who).toBe('compile');
   });
 
-  test('times each way of doing a case', () => {
+  test('times each variant of a case', () => {
     const who = (name: string) =>
       done.findings
         .filter(({ section, case: of }) => section === 'step' && of === name)
@@ -122,7 +122,7 @@ describe('the dry run', () => {
 });
 
 describe('a section that fails', () => {
-  test('does not stop the next, and the findings come out without a table', async () => {
+  test('does not stop the next one, and the findings are printed without a table', async () => {
     const { codes, table } = await kit('broken', { KIT_NODE: '/bin/false' }, ['correct', 'group']);
     expect([...codes]).toEqual(
       ['load', 'rebuild', 'images', 'golden', 'against-cpu', 'group'].map((name) => [name, '1']),
@@ -130,7 +130,7 @@ describe('a section that fails', () => {
     expect(table).toContain('"name": "group", "code": "1"');
   });
 
-  test('is stopped when its time is over; the others say that none is left', async () => {
+  test('is stopped when its time is over; the others report that no time is left', async () => {
     const slow = join(folder, 'slow-node');
     writeFileSync(slow, '#!/bin/sh\n[ "$1" = -e ] && exec sleep 600\nexit 0\n', { mode: 0o755 });
     const { codes } = await kit('slow', { KIT_NODE: slow, KIT_BUDGET: '8' }, ['group']);
@@ -161,7 +161,7 @@ describe('the table', () => {
     expect(flopsPerImage(given('vit-b-mt1'))).toBeCloseTo(passes * block + ends, -3);
   });
 
-  test('shows steps with their MFU, failures, and checks that do not hold', () => {
+  test('shows steps with their MFU, failures, and failed checks', () => {
     const text = tableOf(
       [
         { section: 'step', case: 'vit-b', who: 'ours', ms: 100, images_per_s: 4690, first_step_ms: 900 },

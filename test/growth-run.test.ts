@@ -54,7 +54,7 @@ test('growth is PT and FT, which starts as the meta model, with a baseline, a su
   expect(again.stdout).toMatch(/^Growth +[\d.]+ M/m);
 });
 
-test('a grown model whose training was killed ends as if it had not been', async () => {
+test('a grown model whose training was killed ends with the same result', async () => {
   const broken = join(folder, 'broken');
   const args = [
     'run',

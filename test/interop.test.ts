@@ -122,7 +122,7 @@ describe.each(cases)('$name', (given) => {
     expect(maxDifference(ours, numbers(given.logits))).toBeLessThan(1e-5);
   });
 
-  test('is the same in every layout, and from ours in every layout again', async () => {
+  test('is the same in every layout, and again from ours in every layout', async () => {
     const { stages } = await readModelFile(path);
     const original = content(stages);
     for (const to of LAYOUTS) {

@@ -64,18 +64,21 @@ describe('examples/loop.ts', () => {
     expect(mean(losses.slice(-half))).toBeLessThan(mean(losses.slice(0, half)));
   });
 
-  test.each([0, 1, 2, 3])('in the hybrid of module %i all else is the meta model, and stays', (index) => {
-    const { before, after } = phaseOf(`MT/${index}`);
-    for (const [name, data] of after) {
-      if (name.startsWith(`stages.${index}.`)) continue;
-      expect([name, same(data, phaseOf('PT').after.get(name))]).toEqual([name, true]);
-    }
-    const own = [...after.keys()].filter((name) => name.startsWith(`stages.${index}.blocks.1.`));
-    expect(own).toHaveLength(12);
-    for (const name of own) expect([name, same(before.get(name), after.get(name))]).toEqual([name, false]);
-  });
+  test.each([0, 1, 2, 3])(
+    'in the hybrid of module %i everything else is the meta model, and unchanged',
+    (index) => {
+      const { before, after } = phaseOf(`MT/${index}`);
+      for (const [name, data] of after) {
+        if (name.startsWith(`stages.${index}.`)) continue;
+        expect([name, same(data, phaseOf('PT').after.get(name))]).toEqual([name, true]);
+      }
+      const own = [...after.keys()].filter((name) => name.startsWith(`stages.${index}.blocks.1.`));
+      expect(own).toHaveLength(12);
+      for (const name of own) expect([name, same(before.get(name), after.get(name))]).toEqual([name, false]);
+    },
+  );
 
-  test('FT starts from the modules, bit by bit, and tunes all of them', () => {
+  test('FT starts bit-identically from the modules, and tunes all of them', () => {
     const { before, after } = phaseOf('FT');
     for (const [name, data] of before) {
       const [, index] = name.split('.');
@@ -84,7 +87,7 @@ describe('examples/loop.ts', () => {
     }
   });
 
-  test('the baseline costs what all the others cost', () => {
+  test('the baseline costs as much as all other phases', () => {
     const costs = phases.map(({ phase, model: { stages, regimes }, steps }) => {
       const depths = stages.map(({ blocks }) => blocks.length);
       return { phase, passes: steps * blockPasses(depths, regimes) };
@@ -95,6 +98,6 @@ describe('examples/loop.ts', () => {
   });
 });
 
-test('docs/own-model.md shows the example as it is', () => {
+test('docs/own-model.md shows the example unchanged', () => {
   expect(shownIn('Your own training loop')).toBe(sourceOf('loop.ts'));
 });

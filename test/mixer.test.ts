@@ -69,6 +69,6 @@ test('grown, every hybrid starts at the accuracy and loss of the meta model', as
   }
 });
 
-test('docs/own-model.md shows the example as it is', () => {
+test('docs/own-model.md shows the example unchanged', () => {
   expect(shownIn('', 'The layers', 'A family for recipes')).toBe(sourceOf('mixer.ts'));
 });

@@ -56,7 +56,7 @@ describe(
       for (const host of HOSTS) ip('netns', 'del', host);
     });
 
-    test('PT across both, then a module on each without a link, then FT', async () => {
+    test('PT on both machines, then a module on each without a link, then FT', async () => {
       const pretraining = together('PT', run);
       for (const { code, stderr } of await Promise.all(pretraining.ended))
         expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -70,7 +70,7 @@ describe(
       expect(readResult(run, 'FT')?.steps).toBeGreaterThan(0);
     });
 
-    test('one is cut off in mid-run: both end and say so, and go on once the link is back', async () => {
+    test('one is cut off during a run: both end with a message, and resume once the link is back', async () => {
       const metrics = join(cut, 'PT/metrics.jsonl');
       const first = together('PT', cut, { DEEP_INCUBATION_RANK_TIMEOUT: '20' });
       await until(() => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= 40, 'step 40');

@@ -64,7 +64,7 @@ test('the example trains every phase in a run folder', () => {
   ]);
 });
 
-test('report and status read its run, though the commands do not know the family', () => {
+test('report and status read its run, although the commands do not know the family', () => {
   const command = (...args: string[]) =>
     execFileSync(process.execPath, ['dist/cli/main.js', ...args], { encoding: 'utf8' });
   expect(command('report', runDir).trim()).toBe(join(runDir, 'report', 'index.html'));
@@ -257,6 +257,6 @@ test.each([
   expect(ended.stderr).toMatch(/hint: .*(runRecipe|family).*docs\/own-model\.md/);
 });
 
-test('docs/own-model.md shows the example as it is', () => {
+test('docs/own-model.md shows the example unchanged', () => {
   expect(shownIn('Batch norm, and blocks that differ')).toBe(sourceOf('convnet.ts'));
 });

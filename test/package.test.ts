@@ -81,7 +81,7 @@ describe('the packed package', () => {
     } else if (install.code !== 0) throw new Error(install.said);
   }, SLOW);
 
-  test('holds what a user needs, and no test', () => {
+  test('contains what a user needs, and no tests', () => {
     const wanted = ['README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/nn/index.js'];
     const built = ['dist/cli/main.js', 'native/addon.cc', 'scripts/setup.mjs', 'recipes/demo.yaml'];
     expect(packed).toEqual(expect.arrayContaining([...wanted, ...built]));

@@ -114,7 +114,7 @@ test('the cost counts the parameters of a mean-pooled model, and all tokens of i
   stage.free();
 });
 
-test('pooling that a model cannot have is refused', () => {
+test('unsupported pooling is refused', () => {
   const config = { imageSize: 8, patchSize: 4, channels: 3, classes: 2, width: 8, depth: 1, heads: 2 };
   const rest = { mlpRatio: 2, qkvBias: true, layerNormEps: 1e-6 };
   expect(() => vit({ ...config, ...rest, classToken: false, pool: 'token' })).toThrow(
@@ -125,7 +125,7 @@ test('pooling that a model cannot have is refused', () => {
   );
 });
 
-test('converted to timm and to ours and back, tensor for tensor; Hugging Face has no place for it', async () => {
+test('converted to timm and to ours and back, tensor for tensor; Hugging Face has no layout for it', async () => {
   await writeImages(join(folder, 'images'), { train: 1, val: 2 });
   for (const [name, config] of [
     ['fc_norm', {}],

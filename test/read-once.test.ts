@@ -86,7 +86,7 @@ async function trained(run: string, phase: string, size: number, { env }: Counte
   );
 }
 
-test.each([1, 2])('what a phase of %i processes starts from', async (size) => {
+test.each([1, 2])('weights that a phase of %i processes starts from', async (size) => {
   const run = at(`assembled-${size}`);
   cpSync(modules, run, { recursive: true });
   const counted = counting(`assembled-${size}`);
@@ -141,7 +141,7 @@ test.each(learners.flatMap((learner) => [1, 2].map((size) => ({ ...learner, size
   },
 );
 
-test('a checkpoint that is damaged is passed over, by all processes', async () => {
+test('a damaged checkpoint is skipped by all processes', async () => {
   const run = at('damaged');
   cpSync(halfway, run, { recursive: true });
   const step = newestStep(join(run, 'PT'));

@@ -31,7 +31,7 @@ describe('a report in Chromium', needs(chromium), () => {
     await page.close();
   });
 
-  test('printed it is dark on white, whatever the screen', async () => {
+  test('printed, it is dark on white with any screen theme', async () => {
     const page = await browser.newPage({ colorScheme: 'dark' });
     await page.goto(url);
     const ink = () =>
@@ -42,7 +42,7 @@ describe('a report in Chromium', needs(chromium), () => {
     await page.close();
   });
 
-  test('a phone shows what is compared, its cost and the commands without scrolling sideways', async () => {
+  test('a phone shows the comparison, its cost and the commands without horizontal scrolling', async () => {
     const page = await browser.newPage({ viewport: { width: 390, height: 900 } });
     await page.goto(url);
     const seen = await page.evaluate<string[]>(

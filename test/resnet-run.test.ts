@@ -94,7 +94,7 @@ test('plan: the cost of unequal blocks, and memory', async () => {
   expect(meta.parameters).toBe(held);
 });
 
-test('all phases ran; modules moved their statistics, frozen stages did not', () => {
+test('all phases ran; modules updated their statistics, frozen stages did not', () => {
   for (const phase of PHASES) {
     const records = jsonLines(join(run, phase, 'metrics.jsonl'));
     expect(records.filter(({ kind }) => kind === 'step').length, phase).toBeGreaterThan(0);
@@ -111,7 +111,7 @@ test('all phases ran; modules moved their statistics, frozen stages did not', ()
   }
 });
 
-test('killed in PT, MT/1 and FT, and resumed, it is the same, bit by bit', async () => {
+test('killed in PT, MT/1 and FT, and resumed, it is bit-identical', async () => {
   const killed = join(folder, 'killed');
   for (const [phase, steps] of [
     ['PT', 3],
@@ -149,7 +149,7 @@ describe('its checkpoint', () => {
     expect(hybrid.geometry).toMatchObject({ depths: [1, 2, 1], blocks: [1, 2, 1] });
   });
 
-  test.each(['PT', 'MT/2', 'FT'])('eval of %s gives what the run says', async (phase) => {
+  test.each(['PT', 'MT/2', 'FT'])('eval of %s equals the result of the run', async (phase) => {
     const { stdout, code, stderr } = await cli(['eval', join(run, phase), '--data', folder, '--json']);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const { top1, loss, model } = JSON.parse(stdout);

@@ -103,7 +103,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
   const goesOn = (run: string) =>
     [...log(run, 'PT').matchAll(/resumes from step (\d+)/g)].map(([, step]) => Number(step));
 
-  test('PT, the modules as an array, FT; preempted and queued again on the way', async () => {
+  test('PT, the modules as an array, FT; preempted and requeued during the run', async () => {
     const run = join(folder, 'whole');
     const path = recipe('whole', 400);
     const jobs = await submit(path, run);
@@ -141,7 +141,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect(await said('run', path, '--out', run, '--launcher', 'slurm')).toContain('Deep Incubation');
   });
 
-  test('near its time limit it saves and queues again; killed it starts again; cancelled it leaves', async () => {
+  test('near its time limit a job saves and requeues; killed, it restarts; cancelled, it exits', async () => {
     const run = join(folder, 'long');
     const { PT } = await submit(recipe('long', 20_000), run);
     const first = await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
@@ -172,7 +172,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect(await said('cancel', run)).toBe('No phase of this run is running.\n');
   });
 
-  test('modules that fail: FT leaves the queue, and both are submitted again', async () => {
+  test('failed modules: FT is removed from the queue, and both are submitted again', async () => {
     const run = join(folder, 'failing');
     const path = recipe('failing', 2, { optimizer: { lr: 1e30 } });
     await submit(path, run);

@@ -32,7 +32,7 @@ async function killed(phase: string): Promise<void> {
   await until(() => ['restarting', 'failed'].includes(readStatus(run, phase).state), 'its end');
 }
 
-test('a person sees at each moment how a run stands, and what to do', async () => {
+test('status shows the state of a run at every moment, and what to do', async () => {
   const images = join(folder, 'images');
   await writeImages(images, { train: 16, val: 8 });
   const recipe = join(folder, 'demo.json');

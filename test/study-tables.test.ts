@@ -14,7 +14,7 @@ test('the tables of docs/study.md are those of the committed results', () => {
   expect(shown).toBe(studyTables(results));
 });
 
-test('every result belongs to its cell, and its meta model has one too', () => {
+test('every result belongs to its cell, and its meta model has a result', () => {
   const names = new Set(results.map(cellName));
   expect(names.size).toBe(results.length);
   for (const result of results.filter(needsMeta)) expect(names).toContain(cellName(metaCell(result)));

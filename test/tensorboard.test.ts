@@ -41,7 +41,7 @@ beforeAll(async () => {
   }
 });
 
-test('a run with everything shown trains as one with nothing shown', () => {
+test('a run with all of TensorBoard’s data trains like one without', () => {
   expect(losses('all').length).toBeGreaterThan(10);
   expect(losses('all')).toEqual(losses('none'));
   expect(existsSync(join(folder, 'none/tensorboard'))).toBe(false);
@@ -73,7 +73,7 @@ test('TensorBoard reads what the run wrote', needs(python), () => {
   });
 });
 
-test('TensorBoard reads what was written, each step once', needs(python), () => {
+test('TensorBoard reads each written step once', needs(python), () => {
   const events = join(folder, 'resumed');
   const hparams = new Map<string, string | number | boolean>([
     ['näme', 'ü'],

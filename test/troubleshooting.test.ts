@@ -33,12 +33,12 @@ function missing(quote: string): string[] {
   return parts.filter((part) => part !== '' && !said.includes(part) && !SYSTEM.includes(part));
 }
 
-test('all tables are read, and a quote that nobody says is seen', () => {
+test('all tables are read, and a quote that no source prints is detected', () => {
   expect(quotes.length).toBeGreaterThan(140);
   expect(quotes).toContain('there is no C++ compiler');
   expect(missing('there is no C++ compiler ... of wood')).toEqual(['of wood']);
 });
 
-test.each(quotes)('the sources say: %s', (quote) => {
+test.each(quotes)('a source prints: %s', (quote) => {
   expect(missing(quote)).toEqual([]);
 });

@@ -44,7 +44,7 @@ function load(folder) {
 }
 
 describe('ensureAddon', () => {
-  it('compiles once, then takes what is there, then the cache, and compiles anew for a changed header', async () => {
+  it('compiles once, then uses the existing addon, then the cache; a changed header compiles again', async () => {
     const options = project();
     const build = join(options.root, 'native/build');
     expect(await ensureAddon(options)).toMatch(/^compiled with /);
@@ -70,7 +70,7 @@ describe('ensureAddon', () => {
     expect(await ensureAddon(options)).toBe('from the cache');
   });
 
-  it('takes what another clone has built from the cache', async () => {
+  it('uses what another clone has built and cached', async () => {
     const first = project();
     expect(await ensureAddon(first)).toMatch(/^compiled with /);
     const second = { ...project(), cache: first.cache, libtorch: first.libtorch };
@@ -78,7 +78,7 @@ describe('ensureAddon', () => {
     expect(load(second.root)).toBe('one');
   });
 
-  it('builds without libjpeg-turbo where there is none, and anew where there is one after all', async () => {
+  it('builds without libjpeg-turbo if it is missing, and again once it is installed', async () => {
     const source = `${ADDON}\n#ifdef INCUBATION_JPEG\n#error "a libjpeg-turbo"\n#endif\n`;
     const options = project();
     writeFiles(options.root, { 'native/a.cc': source });
@@ -92,7 +92,7 @@ describe('ensureAddon', () => {
     });
   });
 
-  it('shows the first errors of a source that does not compile, and where the log is', async () => {
+  it('shows the first compiler errors and the path of the log', async () => {
     const options = project();
     writeFileSync(join(options.root, 'native/a.cc'), 'int f() { return undeclared; }\n');
     const log = join(options.root, 'native/build/compile.log');
@@ -114,7 +114,7 @@ describe('ensureAddon', () => {
 });
 
 describe('findCompiler', () => {
-  it('says what to install where there is none', async () => {
+  it('says what to install if there is none', async () => {
     await expect(findCompiler({ PATH: '/nonexistent' })).rejects.toMatchObject({
       message: 'there is no C++ compiler.',
       hint: expect.stringContaining('apt-get install g++'),
@@ -122,7 +122,7 @@ describe('findCompiler', () => {
     });
   });
 
-  it('takes CXX with its flags, and refuses one that is not there', async () => {
+  it('uses CXX with its flags, and refuses a missing one', async () => {
     const { command } = await findCompiler({ PATH: process.env.PATH, CXX: 'c++ -m64' });
     expect(command).toEqual([expect.stringMatching(/\/c\+\+$/), '-m64']);
     await expect(findCompiler({ PATH: process.env.PATH, CXX: 'no-such-compiler' })).rejects.toMatchObject({

@@ -36,7 +36,7 @@ function find({ version = '2.11.0+cu130', beside = [], toolkit, toolkitVersion =
 }
 
 describe("CUDA's and NCCL's headers", () => {
-  it('are those beside libtorch, without a word', () => {
+  it('found next to libtorch are used without a message', () => {
     expect(find({ beside: ALL })).toEqual({ hasNccl: true, folders: 1, notes: '' });
     expect(find({ version: '2.13.0+cpux' })).toEqual({ hasNccl: false, folders: 0, notes: '' });
   });
@@ -51,7 +51,7 @@ describe("CUDA's and NCCL's headers", () => {
     expect(notes).toContain('CUDA_HOME to a CUDA toolkit 13.0');
   });
 
-  it('are named by the packages of CUDA 12 where libtorch is of that', () => {
+  it('of CUDA 12 are requested if libtorch was built for CUDA 12', () => {
     const { notes } = find({ version: '2.6.0+cu124', beside: ['cublas_v2.h', 'cusparse.h', 'cusolverDn.h'] });
     expect(notes).toContain('nccl.h, crt/host_config.h, cuda_runtime_api.h, nv/target not found');
     expect(notes).toContain(
@@ -64,7 +64,7 @@ describe("CUDA's and NCCL's headers", () => {
     expect(find({ ...some, toolkitVersion: 13010 })).toEqual({ hasNccl: true, folders: 2, notes: '' });
   });
 
-  it('of another major version are passed over, which is said', () => {
+  it('of another major version are skipped with a message', () => {
     const { hasNccl, notes } = find({ beside: ['nccl.h'], toolkit: ALL.slice(1), toolkitVersion: 12040 });
     expect(hasNccl).toBe(false);
     expect(notes).toMatch(/ignoring the CUDA 12 toolkit in .*: libtorch is built for CUDA 13\.0/);
@@ -76,7 +76,7 @@ describe("CUDA's and NCCL's headers", () => {
     });
   });
 
-  it('of a folder without a version are taken: nvidia-cuda-crt alone, say', () => {
+  it('in a folder without a version are accepted, such as nvidia-cuda-crt only', () => {
     const home = writeFiles(temporaryFolder(), files(['crt/host_config.h'], 'include'));
     const beside = ALL.filter((name) => !name.startsWith('crt/'));
     expect(find({ beside, env: { CUDA_HOME: home } })).toMatchObject({ hasNccl: true, notes: '' });

@@ -76,14 +76,14 @@ describe('ensureImages', () => {
     );
   });
 
-  it('tries the next source when one fails or brings other content', async () => {
+  it('tries the next source if one fails or delivers other content', async () => {
     const folder = await images({
       fetchers: [unreachable, fetcher({ ...WHOLE, 'a.gz': gzipSync('other') }), fetcher(WHOLE)],
     });
     expect(readFileSync(join(folder, 'a.gz'))).toEqual(WHOLE['a.gz']);
   });
 
-  it('says what to do when no source answers, and what each said', async () => {
+  it('if no source answers, says what to do and what each source answered', async () => {
     const tampered = fetcher({ ...WHOLE, 'a.gz': gzipSync('other') }, 'the mirror');
     await expect(images({ fetchers: [unreachable, tampered] })).rejects.toMatchObject({
       message: 'Fashion-MNIST could not be downloaded.',
@@ -92,7 +92,7 @@ describe('ensureImages', () => {
     });
   });
 
-  it('fetches nothing where the cache is whole, and fetches anew where it was damaged since', async () => {
+  it('downloads nothing if the cache is complete, and downloads again if it was damaged', async () => {
     const cache = temporaryFolder();
     const folder = await images({ cache, fetchers: [fetcher(WHOLE)] });
     expect(await images({ cache, fetchers: [unreachable] })).toBe(folder);

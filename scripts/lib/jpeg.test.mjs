@@ -26,7 +26,7 @@ async function compilerWith(header, library = LIBRARY) {
 }
 
 describe('findJpeg', () => {
-  it('tells the version of a libjpeg-turbo that compiles, links and runs', async () => {
+  it('returns the version of a libjpeg-turbo that compiles, links and runs', async () => {
     const header = '#define LIBJPEG_TURBO_VERSION 9.8.7\n#define LIBJPEG_TURBO_VERSION_NUMBER 9008007\n';
     expect(await findJpeg(await compilerWith(header))).toBe('9.8.7');
   });
@@ -39,7 +39,7 @@ describe('findJpeg', () => {
     expect(await findJpeg(await compilerWith(header, library))).toBeUndefined();
   });
 
-  it('takes a compiler without headers for none', async () => {
+  it('treats a compiler without headers as missing', async () => {
     const { command, version } = await findCompiler(process.env);
     expect(await findJpeg({ command: [...command, '-nostdinc'], version })).toBeUndefined();
   });

@@ -20,7 +20,7 @@ function torchFiles(version, more = {}) {
 }
 
 describe('$LIBTORCH', () => {
-  it('is taken, with its version, its ABI and whether it is a CUDA build', async () => {
+  it('is used; version, ABI and CUDA build are detected', async () => {
     const cpu = writeFiles(temporaryFolder(), torchFiles('2.13.0+cpu'));
     const cuda = writeFiles(
       temporaryFolder(),
@@ -61,7 +61,7 @@ describe('$LIBTORCH', () => {
     expect((await ensureLibtorch({ ...where, env: { LIBTORCH: newer } })).version).toBe('2.10.0a0+git1234');
   });
 
-  it('is refused when it is not a libtorch', async () => {
+  it('is refused if it is not a libtorch', async () => {
     const found = ensureLibtorch({
       env: { LIBTORCH: '/nonexistent' },
       cache: temporaryFolder(),
@@ -75,13 +75,13 @@ describe('$LIBTORCH', () => {
 });
 
 describe('the torch of a Python on the PATH', () => {
-  it('is taken before the cache', async () => {
+  it('is preferred to the cache', async () => {
     const torch = writeFiles(temporaryFolder(), torchFiles('2.9.0+cu128'));
     const env = { PATH: pathOf({ python3: 'exit 1', python: `echo ${torch}` }) };
     expect((await ensureLibtorch({ env, cache: temporaryFolder(), note: silent })).path).toBe(torch);
   });
 
-  it('is passed over with a note when too old', async () => {
+  it('is skipped with a note if it is too old', async () => {
     const old = writeFiles(temporaryFolder(), torchFiles('1.13.1'));
     const cache = temporaryFolder();
     const kept = writeFiles(join(cache, 'libtorch-2.13.0/torch'), torchFiles('2.13.0+cpu'));
@@ -108,7 +108,7 @@ const INSTALL = `
 echo "__version__ = '2.13.0'" > "$target/torch/version.py"`;
 
 describe('fetching', () => {
-  it('installs with pip into the cache, and the next time takes what lies there', async () => {
+  it('installs with pip into the cache, and uses the cache the next time', async () => {
     const cache = temporaryFolder();
     const found = await ensureLibtorch({ env: { PATH: pythonWithPip(INSTALL) }, cache, note: silent });
     expect(found).toMatchObject({ path: join(cache, 'libtorch-2.13.0/torch'), version: '2.13.0' });
@@ -154,7 +154,7 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
     expect(readdirSync(cache)).toEqual([]);
   });
 
-  it('says what to install where Python or pip is missing', async () => {
+  it('says what to install if Python or pip is missing', async () => {
     const where = { cache: temporaryFolder(), note: silent };
     await expect(ensureLibtorch({ ...where, env: { PATH: '' } })).rejects.toMatchObject({
       message: 'libtorch was not found, and downloading it needs Python.',
@@ -168,7 +168,7 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
     });
   });
 
-  it('does not begin without room', async () => {
+  it('does not start without enough disk space', async () => {
     const folder = join(temporaryFolder(), 'libtorch');
     const fetched = fetchLibtorch({ folder, env: { PATH: '' }, note: silent, freeBytes: 1.9e9 });
     await expect(fetched).rejects.toMatchObject({

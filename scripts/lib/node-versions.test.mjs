@@ -17,7 +17,7 @@ function node(npm, { provide = true, cache = temporaryFolder() } = {}) {
   return ensureNode({ version: '22', env, cache, provide, note: silent });
 }
 
-it('leaves out the major that runs', () => {
+it('leaves out the running major version', () => {
   expect(otherNodes('20.20.2')).toEqual(['22', '24']);
   expect(otherNodes('24.1.0')).toEqual(['20.19', '22']);
   expect(otherNodes('26.0.0')).toEqual(['20.19', '22', '24']);
@@ -43,7 +43,7 @@ it('fetches a Node with npm into the cache, once', async () => {
   expect(await node('exit 1', { cache })).toEqual(found);
 });
 
-it('says why there is none, and leaves nothing behind', async () => {
+it('says why it is missing, and leaves nothing behind', async () => {
   const cache = temporaryFolder();
   const offline = 'echo "npm error code ENOTFOUND" >&2; exit 1';
   expect(await node(offline, { cache })).toEqual({ missing: 'Node 22 not found: npm error code ENOTFOUND' });

@@ -18,7 +18,7 @@ function packages(installed, npm, nodeVersion = '20.19.0') {
 }
 
 describe('ensurePackages', () => {
-  it('leaves complete packages alone, whatever optional ones are absent', async () => {
+  it('does not touch complete packages, even if optional ones are missing', async () => {
     expect(await packages({ 'node_modules/a': { version: '1.0.0' } }, 'exit 1')).toBe('Node 20.19.0');
   });
 
@@ -29,7 +29,7 @@ describe('ensurePackages', () => {
     },
   );
 
-  it('tells a registry out of reach from another failure', async () => {
+  it('distinguishes an unreachable registry from other failures', async () => {
     const offline = 'echo "npm error code ENOTFOUND" >&2; exit 1';
     await expect(packages(undefined, offline)).rejects.toThrow('npm could not reach its package registry.');
     await expect(packages(undefined, 'echo "npm error odd" >&2; exit 1')).rejects.toMatchObject({

@@ -6,7 +6,7 @@ import { cacheRoot, fillWhole } from './paths.mjs';
 import { temporaryFolder } from './testing.mjs';
 
 describe('cacheRoot', () => {
-  it('is the one named, else in the cache folder of the user', () => {
+  it('is the folder that is set, otherwise in the user’s cache folder', () => {
     expect(cacheRoot({ DEEP_INCUBATION_CACHE: '/a', XDG_CACHE_HOME: '/b' })).toBe('/a');
     expect(cacheRoot({ XDG_CACHE_HOME: '/b' })).toBe('/b/deep-incubation');
     expect(cacheRoot({})).toBe(join(homedir(), '.cache/deep-incubation'));
@@ -14,7 +14,7 @@ describe('cacheRoot', () => {
 });
 
 describe('fillWhole', () => {
-  it('shows the folder when it is filled, not before', async () => {
+  it('creates the folder only when its content is complete', async () => {
     const folder = join(temporaryFolder(), 'x');
     await fillWhole(folder, async (temporary) => {
       writeFileSync(join(temporary, 'file'), '');
@@ -23,7 +23,7 @@ describe('fillWhole', () => {
     expect(readdirSync(folder)).toEqual(['file']);
   });
 
-  it('leaves nothing of a failure, and keeps the earlier folder', async () => {
+  it('leaves nothing after a failure, and keeps the earlier folder', async () => {
     const parent = temporaryFolder();
     mkdirSync(join(parent, 'x'));
     await expect(fillWhole(join(parent, 'x'), () => Promise.reject(new Error('full')))).rejects.toThrow(
@@ -32,7 +32,7 @@ describe('fillWhole', () => {
     expect(readdirSync(parent)).toEqual(['x']);
   });
 
-  it('removes what a killed process left, and nothing of a living one', async () => {
+  it('removes what a killed process left, and nothing of a running one', async () => {
     const parent = temporaryFolder();
     const beyondAnyPid = 2 ** 30;
     mkdirSync(join(parent, `.x-${beyondAnyPid}-k`));

@@ -71,7 +71,7 @@ describe('countTests', () => {
     },
   );
 
-  it('tells tests behind a failed hook from tests without a reason', () => {
+  it('distinguishes tests after a failed hook from tests without a reason', () => {
     const text = report([{ status: 'failed', assertionResults: [{ status: 'skipped' }] }]);
     expect(countTests(text, { exitCode: 1, ci: false })).toEqual({
       passed: 0,
@@ -82,11 +82,11 @@ describe('countTests', () => {
 });
 
 describe('summaryOf', () => {
-  it('ends with passed and failed alone where nothing is skipped', () => {
+  it('ends with passed and failed only if nothing is skipped', () => {
     expect(summaryOf({ passed: 3, failed: 0, skips: [] })).toBe('3 passed, 0 failed\n');
   });
 
-  it('gives a line a reason, and counts in the last what does not count as failed', () => {
+  it('prints a line for each reason; the last line counts what is not a failure', () => {
     const skips = [
       { reason: CHROMIUM, count: 12, failure: true },
       { reason: 'no GPU (optional)', count: 2, failure: false },
@@ -97,7 +97,7 @@ describe('summaryOf', () => {
     );
   });
 
-  it('sums several runs, one that could not take place among them', () => {
+  it('adds up several runs, including one that could not run', () => {
     const skips = [{ reason: CHROMIUM, count: 1, failure: false }];
     const runs = [
       { passed: 3, failed: 1, skips },

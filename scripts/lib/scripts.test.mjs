@@ -5,7 +5,7 @@ import { root } from './paths.mjs';
 import { createSteps } from './steps.mjs';
 
 describe('createSteps', () => {
-  it('prints each step with its time and finding, and the whole time last', async () => {
+  it('prints each step with its time and finding, and the total time last', async () => {
     let text = '';
     const steps = createSteps({ out: { write: (part) => (text += part) } });
     const answer = await steps.run(
@@ -33,7 +33,7 @@ describe('scripts/setup.mjs', () => {
     expect(result.stderr).not.toContain('    at ');
   });
 
-  it('tells a cache it may not write in one sentence', async () => {
+  it('reports a cache without write permission in one sentence', async () => {
     const env = { ...process.env, DEEP_INCUBATION_CACHE: '/dev/null/cache', FASHION_MNIST: '' };
     const args = [join(root, 'scripts/setup.mjs'), '--only', 'images'];
     const result = await capture(process.execPath, args, { env });

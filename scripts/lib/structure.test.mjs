@@ -16,7 +16,7 @@ test('folders are a mutual pair if each imports the other, whatever the files', 
   expect(mutualPairs(graph)).toEqual([['a', 'b']]);
 });
 
-test('a closure holds the file itself and all that it imports', () => {
+test('a closure contains the file itself and everything that it imports', () => {
   expect([...closure(graph, 'a/deep/three.ts')]).toEqual(['a/deep/three.ts', 'b/two.ts', 'a/four.ts']);
 });
 
@@ -30,7 +30,7 @@ test('the path through several stations is the shortest between each two', () =>
   expect(() => pathThrough(graph, ['a/four.ts', 'a/one.ts'])).toThrow('a/four.ts to a/one.ts');
 });
 
-test('declared names count once a file; re-exports do not count', () => {
+test('declared names count once per file; re-exports do not count', () => {
   const texts = new Map([
     ['a.ts', 'export const x = 1, y = 2; export function x2(): void; export function x2() {}\nconst z = 1;'],
     [

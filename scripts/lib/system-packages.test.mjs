@@ -38,13 +38,13 @@ const make = (names) =>
 const MUST_NOT_RUN = 'exit 99';
 
 describe('ensureSystemPackages', () => {
-  it('installs nothing where everything is found', async () => {
+  it('installs nothing if everything is found', async () => {
     const { said, notes } = await ensure({ chromium: '', queued: '', submit: '', 'apt-get': MUST_NOT_RUN });
     expect(said).toBe('Browser, Queue, header found');
     expect(notes).toEqual([]);
   });
 
-  it('takes half of what is needed for none', async () => {
+  it('treats half of what is needed as missing', async () => {
     const { said } = await ensure({ firefox: '', queued: '', 'apt-get': 'exit 1' });
     expect(said).toMatch(/^could not be installed: Queue;/);
   });
@@ -62,7 +62,7 @@ describe('ensureSystemPackages', () => {
     expect((await ensure({})).said).toContain('no apt-get');
   });
 
-  it('says before it installs what, why and how to prevent it; updates missing package lists', async () => {
+  it('says in advance what it installs, why, and how to prevent it; updates missing package lists', async () => {
     const script = `case "$1" in
 update) echo > "\${0%/*}/updated"; exit 0;;
 esac
@@ -77,12 +77,12 @@ ${make(['chromium', 'queued', 'submit'])}`;
     ]);
   });
 
-  it('is no error when apt-get fails: the last line of its output is given', async () => {
+  it('a failure of apt-get is not an error: the last line of its output is shown', async () => {
     const { said } = await ensure({ 'apt-get': 'echo "E: no route to host"; exit 100' });
     expect(said).toMatch(/^could not be installed: Browser, Queue; .* skipped: E: no route to host$/);
   });
 
-  it('names what apt-get says it installed but is not there', async () => {
+  it('names what apt-get reported as installed but is missing', async () => {
     const { said } = await ensure({ 'apt-get': make(['chromium', 'queued']) });
     expect(said).toMatch(/^could not be installed: Queue;/);
   });

@@ -45,7 +45,7 @@ async function ensure(python, { provide = true, cache = temporaryFolder(), env =
 }
 
 describe('ensureTestPython', () => {
-  it('makes an environment that borrows the torch of the set-up, and says so before', async () => {
+  it('creates an environment that uses the torch of the set-up, and announces it', async () => {
     const { said, notes, folder, path, call } = await ensure(pythonOf());
     expect(said).toBe(`Python 3.11.7 in ${folder}`);
     expect(notes).toEqual([
@@ -56,7 +56,7 @@ describe('ensureTestPython', () => {
     expect(readFileSync(join(folder, 'site/torchvision/extension.py'), 'utf8')).toContain('torchvision::');
   });
 
-  it('is made once', async () => {
+  it('is created once', async () => {
     const cache = temporaryFolder();
     const env = { PATH: pathOf({ python3: pythonOf() }) };
     const libtorch = { path: '/x/torch', version: '1', cuda: false, cxx11Abi: true };
@@ -71,7 +71,7 @@ describe('ensureTestPython', () => {
     expect(notes).toHaveLength(2);
   });
 
-  it('fetches no torch of its own where libtorch is not a package, and records what is lacking', async () => {
+  it('downloads no torch of its own if libtorch is not a package, and records what is missing', async () => {
     const { said, folder, call } = await ensure(pythonOf({ torch: false }));
     expect(said).toContain('is not a torch package for this Python');
     expect(call()).not.toMatch(/torch|timm/);
@@ -91,13 +91,13 @@ describe('ensureTestPython', () => {
     expect(call()).toMatch(/^-m pip --python .*\/bin\/python install /);
   });
 
-  it('leaves nothing behind when pip fails, and is no error', async () => {
+  it('leaves nothing behind if pip fails; that is not an error', async () => {
     const { said, folder } = await ensure(pythonOf({ pip: 'echo "ERROR: no timm here" >&2; exit 1' }));
     expect(said).toBe('Python packages could not be installed, their tests are skipped: ERROR: no timm here');
     expect(readdirSync(join(folder, '..'))).toEqual(['calls']);
   });
 
-  it('installs nothing when told not to, and without a Python', async () => {
+  it('installs nothing with --no-install, or without a Python', async () => {
     expect(await ensure(pythonOf(), { provide: false })).toMatchObject({
       said: '--no-install: Python packages are not installed, and their tests are skipped',
       notes: [],
@@ -105,7 +105,7 @@ describe('ensureTestPython', () => {
     expect((await ensure(undefined)).said).toBe('not found: Python; its tests are skipped');
   });
 
-  it('takes the Python that the user names', async () => {
+  it('uses the Python that the user names', async () => {
     const env = { DEEP_INCUBATION_INTEROP_PYTHON: '/my/python' };
     expect(await ensure(pythonOf(), { env })).toMatchObject({ said: '/my/python', notes: [] });
   });

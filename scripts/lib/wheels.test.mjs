@@ -29,7 +29,7 @@ function fetch(env, folder, pattern = 'torch/(lib/|version\\.py)') {
 }
 
 describe('wheels', () => {
-  it('are fetched for the Python that is asked for, and only the wanted files are kept, once', async () => {
+  it('are downloaded once for the requested Python, and only the needed files are kept', async () => {
     const [folder, notes] = [temporaryFolder(), temporaryFolder()];
     const env = pip(notes);
     await fetch(env, folder);
@@ -49,7 +49,7 @@ describe('wheels', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('.wheels'))).toEqual([]);
   });
 
-  it('that pip cannot fetch are an error with what pip said, and are tried again', async () => {
+  it('that pip cannot download are an error with pip’s message, and are tried again', async () => {
     const [folder, notes] = [temporaryFolder(), temporaryFolder()];
     const failing = fetch(pip(notes, 1), folder);
     await expect(failing).rejects.toMatchObject({

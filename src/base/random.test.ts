@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { permutation, randomStream, seedOf } from './random.js';
 
-test('a stream is a function of its key alone', () => {
+test('a stream depends only on its key', () => {
   const draw = (key: (string | number)[]) => {
     const stream = randomStream(key);
     return Array.from({ length: 5 }, () => stream.uniform());
@@ -21,7 +21,7 @@ test('uniform numbers have the mean and variance of U(0, 1)', () => {
   expect(Math.abs(variance - 1 / 12)).toBeLessThan(0.005);
 });
 
-test('a permutation holds every index once, and depends on the key', () => {
+test('a permutation contains every index once, and depends on the key', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 300 }), fc.integer(), (length, seed) => {
       const order = permutation(length, [seed]);

@@ -34,13 +34,13 @@ test('a function runs in a thread with its data', async () => {
   expect(await answerOf(startThread(double, 21))).toBe(42);
 });
 
-test('a system that is short of threads for a moment is asked again', async () => {
+test('a temporary lack of threads is retried', async () => {
   system.refuses = 2;
   expect(await answerOf(startThread(double, 4))).toBe(8);
   expect(system.asked).toBe(3);
 });
 
-test('a system that stays short of them is named, with what to look at', () => {
+test('a lasting lack of threads is an error that says what to check', () => {
   system.refuses = 99;
   expect(() => startThread(double, 1)).toThrow(RunError);
   expect(() => startThread(double, 1)).toThrow('the system failed to start another thread (EAGAIN)');

@@ -19,7 +19,7 @@ test.each([
   expect(visibleLine(text)).toBe(expected);
 });
 
-test('names of other scripts, combining characters and emoji stay as they are', () => {
+test('names in other scripts, combining characters and emoji are unchanged', () => {
   const text = 'Ünïcödé मानक עברית العربية 犬 👩‍👩‍👧 e\u0301 \u00a0';
   expect(visibleLine(text)).toBe(text);
 });
@@ -40,7 +40,7 @@ test('JSON stays the same JSON', () => {
   );
 });
 
-test('colours pass, what else moves the cursor does not', () => {
+test('colours pass; other control sequences do not', () => {
   expect(visibleButColours('\u001b[1;32mdone\u001b[39m \u001b[2J')).toBe(
     '\u001b[1;32mdone\u001b[39m \\u001b[2J',
   );

@@ -83,7 +83,7 @@ describe('no path leads outside', () => {
     expect(response.status === 404 || text === '[]').toBe(true);
   });
 
-  test('a run whose files are links shows nothing of what they lead to', async () => {
+  test('a run whose files are links does not show the files they point to', async () => {
     for (const name of ['PT/log.txt', 'recipe.json', 'plan.json', 'PT/metrics.jsonl']) {
       unlinkSync(join(root, name));
       symlinkSync(join(folder, 'secret.txt'), join(root, name));
@@ -96,7 +96,7 @@ describe('no path leads outside', () => {
     }
   });
 
-  test('nor does one whose folders are links', async () => {
+  test('neither does a run whose folders are links', async () => {
     const elsewhere = join(folder, 'elsewhere');
     renameSync(join(root, 'PT'), elsewhere);
     symlinkSync(elsewhere, join(root, 'PT'));
@@ -113,7 +113,7 @@ describe('no path leads outside', () => {
     }
   });
 
-  test('a picture that is a link, or is none, is not served', async () => {
+  test('a picture that is a link, or not a picture, is not served', async () => {
     const strip = join(root, 'PT/samples/eval-2800.png');
     writeFileSync(strip, SECRET);
     const { get } = appOf();
@@ -126,7 +126,7 @@ describe('no path leads outside', () => {
     expect((await get('/api/runs/0/samples/train/0?phase=PT')).status).toBe(200);
   });
 
-  test('as raw requests, which no client has tidied up', async () => {
+  test('as raw requests, not normalised by a client', async () => {
     const { startDashboard } = await import('./server.js');
     appOf();
     const dashboard = await startDashboard({ runs: [root] });
@@ -160,14 +160,14 @@ describe('who is let in', () => {
     },
   );
 
-  test('elsewhere than on this machine addresses pass, and strangers’ names do not', async () => {
+  test('on other hosts, addresses are accepted and unknown host names are not', async () => {
     const { get } = appOf({ host: '0.0.0.0', token: TOKEN });
     const authorization = `Bearer ${TOKEN}`;
     expect((await get('/api/runs', { host: '192.168.0.7:80', authorization })).status).toBe(200);
     expect((await get('/api/runs', { host: 'evil.example', authorization })).status).toBe(421);
   });
 
-  test('another site’s page reads nothing', async () => {
+  test('the page of another site cannot read anything', async () => {
     expect((await appOf().get('/api/runs', { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
   });
 
@@ -175,7 +175,7 @@ describe('who is let in', () => {
     expect((await appOf().get('/api/runs', {}, method)).status).toBe(405);
   });
 
-  test('with a token: none, a wrong one, a part of it, and it on another address are refused', async () => {
+  test('with a token: a missing, wrong or partial token, and the token on another address, are refused', async () => {
     const { get } = appOf({ token: TOKEN });
     const wrong: Record<string, string>[] = [
       {},
@@ -189,7 +189,7 @@ describe('who is let in', () => {
     }
   });
 
-  test('with the token once, a cookie that scripts cannot read goes on', async () => {
+  test('after the first request with the token, an HttpOnly cookie authenticates', async () => {
     const { get } = appOf({ token: TOKEN });
     const entered = await get(`/?token=${TOKEN}`);
     expect([entered.status, entered.headers.get('location')]).toEqual([303, '/']);
@@ -213,13 +213,13 @@ test.each(['/', '/api/runs', '/nothing', '/api/runs/0/log?phase=PT'])(
   },
 );
 
-test('refusals carry them too', async () => {
+test('refusals have these headers too', async () => {
   const { headers, status } = await appOf({ token: TOKEN }).get('/');
   expect(status).toBe(401);
   expect(headers.get('content-security-policy')).toContain("default-src 'none'");
 });
 
-test('hostile lines of a log come as JSON text, whole; hostile records are passed over and counted', async () => {
+test('hostile log lines are sent whole as JSON text; hostile records are skipped and counted', async () => {
   const evil = '</script><img src=x onerror=alert(1)>\u0000\u001b[31m';
   appendFileSync(join(root, 'PT/log.txt'), `${evil}\n`);
   appendFileSync(join(root, 'PT/metrics.jsonl'), '{"kind":"step","step":"1"}\nnull\n[]\n{"__proto__":1}\n');
@@ -240,7 +240,7 @@ test('the run, its phases and why one failed', async () => {
   expect(run.phases[3].last_error).toContain('not finite');
 });
 
-test('of a phase its confusion matrix and images, files without the way to them', async () => {
+test('the confusion matrix and images of a phase, without their paths', async () => {
   const { get } = appOf();
   await get('/api/runs');
   const judged = (await (await get('/api/runs/0/judged?phase=PT')).json()) as PhaseDetails;
@@ -256,7 +256,7 @@ describe('curves', () => {
   const seriesOf = async (query: string) =>
     (await (await appOf().get(`/api/series?runs=0&${query}`)).json()) as Series[];
 
-  test('in sequence each phase begins where the one before ended', async () => {
+  test('in sequence each phase starts where the previous one ended', async () => {
     const found = await seriesOf('metrics=loss&axis=block_passes&layout=sequence');
     expect(found.map(({ offset }) => offset).slice(0, 3)).toEqual([
       0,
@@ -280,7 +280,7 @@ describe('curves', () => {
     });
   });
 
-  test('nonsense is answered with the defaults, not with an error', async () => {
+  test('invalid parameters fall back to the defaults', async () => {
     const found = await seriesOf('metrics=loss,nothing&axis=__proto__&layout=x&from=a&to=b&points=-4');
     expect(found).toHaveLength(7);
   });
@@ -307,7 +307,7 @@ describe('the stream', () => {
     }
   }
 
-  test('first the whole state, then what is new, a burst in one message; who comes back is told all', async () => {
+  test('first the whole state, then changes, a burst in one message; a reconnect gets the whole state', async () => {
     const { get } = appOf();
     const updates = updatesOf(await get('/api/events'));
     const first = await next(updates, () => true);
@@ -330,7 +330,7 @@ describe('the stream', () => {
     await again.return(undefined);
   });
 
-  test('a file that begins anew changes the generation', async () => {
+  test('a file that starts over changes the generation', async () => {
     const { get } = appOf();
     const updates = updatesOf(await get('/api/events'));
     const before = (await next(updates, () => true)).runs[0].phases[3];

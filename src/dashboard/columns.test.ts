@@ -33,7 +33,7 @@ test('the least and the greatest value, the first and the last row are always pi
   );
 });
 
-test('rows ascend, none twice, no more than asked for', () => {
+test('rows ascend, without duplicates, at most as many as requested', () => {
   fc.assert(
     fc.property(curve, budget, ({ x, y }, most) => {
       const rows = pickRows(x, y, { most });
@@ -43,7 +43,7 @@ test('rows ascend, none twice, no more than asked for', () => {
   );
 });
 
-test('a range that holds few enough is whole, with one row beside each end', () => {
+test('a short range is complete, with one more row at each end', () => {
   fc.assert(
     fc.property(
       curve,
@@ -59,7 +59,7 @@ test('a range that holds few enough is whole, with one row beside each end', () 
   );
 });
 
-test('of a million points one peak stays', () => {
+test('a single peak in a million points is kept', () => {
   const x = Float64Array.from({ length: 1_000_000 }, (_, i) => i);
   const y = x.map((i) => Math.sin(i / 1e4));
   y[765_432] = 9;

@@ -97,7 +97,7 @@ test.each([
   60_000,
 );
 
-test('many readers at a time are not taken for a leak', async () => {
+test('many readers at once are not reported as a leak', async () => {
   const warnings: string[] = [];
   const onWarning = ({ name }: Error) => warnings.push(name);
   process.on('warning', onWarning);
@@ -115,7 +115,7 @@ test('many readers at a time are not taken for a leak', async () => {
   expect(warnings).toEqual([]);
 });
 
-test('a reader that stays is told, and is let go when the server ends', async () => {
+test('a connected reader is informed and disconnected when the server closes', async () => {
   const own = new AbortController();
   const runs = [createRunFeed(folder, 0)];
   const app = createApp({ runs, watcher, assets: new Map(), host: '127.0.0.1', signal: own.signal });

@@ -55,7 +55,7 @@ test.each(SCENES)('%s: the page says what `status` says', async (scene) => {
   expect(Object.keys(page.phases[0])).toHaveLength(13);
 });
 
-test('so it does of a run under a supervisor, of jobs, and of an old folder', async () => {
+test('also for a run under a supervisor, for jobs, and for an old folder', async () => {
   cpSync(join(templates, 'running'), root, { recursive: true });
   const lock = await lockFolder(root);
   const live = await bothOf();
@@ -72,7 +72,7 @@ test('so it does of a run under a supervisor, of jobs, and of an old folder', as
   ]);
 });
 
-test('a folder that is none, or a pipe in the place of a file, takes nothing down', () => {
+test('a missing folder, or a pipe in place of a file, does not stop the server', () => {
   cpSync(join(templates, 'running'), root, { recursive: true });
   const feed = createRunFeed(root, 0);
   feed.look();
@@ -85,7 +85,7 @@ test('a folder that is none, or a pipe in the place of a file, takes nothing dow
   expect(feed.state().phases).toHaveLength(before.phases.length);
 });
 
-test('of a long history the newest values come first, and all of it in the end', async () => {
+test('a long history starts with the newest values and becomes complete', async () => {
   cpSync(join(templates, 'finished'), root, { recursive: true });
   const STEPS = 20_000;
   const { metrics } = runFolder(root).phase('PT');

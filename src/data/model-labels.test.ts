@@ -44,13 +44,13 @@ describe('by name', () => {
     });
   });
 
-  test('of numbers as of words', () => {
+  test('numbers as well as words', () => {
     const names = Array.from({ length: 12 }, (_, i) => String(i)).sort();
     expect(labelled(dataset(['10', '2']), named(names)).labels).toEqual([2, 4]);
     expect(labelled(dataset(['10', '2']), named(names, false)).labels).toEqual([2, 4]);
   });
 
-  test('in whichever Unicode form', () => {
+  test('in any Unicode normalisation', () => {
     const names = ['f', '\u00e9', 'o\u0308'];
     expect(labelled(dataset(['e\u0301', '\u00f6']), named(names)).labels).toEqual([1, 2]);
   });
@@ -73,7 +73,7 @@ describe('by name', () => {
     }
   });
 
-  test('a name of two classes is refused, unless the lists agree', () => {
+  test('a name of two classes is refused unless the lists are identical', () => {
     const names = ['crane', 'maillot', 'crane'];
     expect(labelled(dataset(names), named(names)).labels).toEqual([0, 1, 2]);
     expect(failure(() => labelled(dataset(['crane']), named(names))).message).toBe(
@@ -84,7 +84,7 @@ describe('by name', () => {
 });
 
 describe('without names', () => {
-  test('the order of the classes is assumed, and said', () => {
+  test('the order of the classes is assumed, with a message', () => {
     const { labels, assumptions, classes } = labelled(dataset(ANIMALS), { count: 3 });
     expect({ labels, classes }).toEqual({ labels: [0, 1, 2], classes: ANIMALS });
     expect(assumptions).toEqual([
@@ -93,7 +93,7 @@ describe('without names', () => {
     ]);
   });
 
-  test('numbers are sorted as text, which is said where it matters', () => {
+  test('numbers are sorted as text, with a message if it matters', () => {
     const of = (count: number) => {
       const names = Array.from({ length: count }, (_, i) => String(i)).sort();
       return labelled(dataset(names), { count }).assumptions[0];
@@ -108,7 +108,7 @@ describe('without names', () => {
     expect(hint).toContain('--classes number');
   });
 
-  test('WordNet ids are in the order of names that are words, if they are as many', () => {
+  test('WordNet ids map to names in words by order, if their numbers are equal', () => {
     const words = named(['tench, Tinca tinca', 'goldfish', 'great white shark'], false);
     const ids = ['n01440764', 'n01443537', 'n01484850'];
     const { labels, assumptions, classes } = labelled(dataset(ids), words);
@@ -123,7 +123,7 @@ describe('without names', () => {
     );
   });
 
-  test('labels that are numbers are the model’s, which is said where that has names', () => {
+  test('numeric labels are the model’s labels, with a message if the model has names', () => {
     const images = dataset(['0', '1', '2'], [2, 0], true);
     expect(labelled(images, { count: 3 })).toMatchObject({ labels: [2, 0], assumptions: [] });
     const { labels, assumptions, missing } = labelled(images, named(ANIMALS));
@@ -136,7 +136,7 @@ describe('by number', () => {
   const labelsOf = (classes: readonly string[], count: number) =>
     labelled(dataset(classes), { count, byNumber: true }).labels;
 
-  test('in front of the name', () => {
+  test('with the number before the name', () => {
     expect(labelsOf(['0_tshirt', '10', '9_boot'], 11)).toEqual([0, 10, 9]);
   });
 

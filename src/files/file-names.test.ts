@@ -24,7 +24,7 @@ test('the order is that of code points, as in Python', () => {
   expect(sortedNames(sorted.toReversed())).toEqual(sorted);
 });
 
-test('a file with such a name is found by it', () => {
+test('a file with such a name is found', () => {
   const folder = mkdtempSync(join(tmpdir(), 'names-'));
   try {
     const bytes = Buffer.concat([Buffer.from(`${folder}/`), Buffer.of(0x61, 0xe9)]);
@@ -36,7 +36,7 @@ test('a file with such a name is found by it', () => {
   }
 });
 
-test('a relative path that does not exist is named with the folder it was looked for in', () => {
+test('a missing relative path is named with the folder that was searched', () => {
   expect(absent('data/flowers')).toBe(`data/flowers does not exist in ${process.cwd()}`);
   expect(absent('/data/flowers')).toBe('/data/flowers does not exist');
 });

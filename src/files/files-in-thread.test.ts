@@ -9,7 +9,7 @@ import { writeFilesInThread } from './files-in-thread.js';
 // Where Linux has a file system in memory: not all versions of it can write past the cache.
 const places = [tmpdir(), '/dev/shm'].filter((place) => existsSync(place));
 
-test.each(places)('files of any parts are their bytes one after another, in %s', async (place) => {
+test.each(places)('files of several parts are their bytes in sequence, in %s', async (place) => {
   const folder = mkdtempSync(join(place, 'files-'));
   try {
     const around = (size: number) => fc.integer({ min: -2, max: 2 }).map((by) => Math.max(0, size + by));
@@ -36,7 +36,7 @@ test.each(places)('files of any parts are their bytes one after another, in %s',
   }
 });
 
-test('where one file cannot be written, the other is, before the error is told', async () => {
+test('if one file cannot be written, the other one is written before the error is reported', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'files-'));
   try {
     const parts = () => [new Uint8Array(2 ** 24).fill(1)];

@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('one at a time, and nothing is left', async () => {
+test('one holder at a time, and nothing is left', async () => {
   const lock = await lockFolder(folder);
   const second = lockFolder(folder);
   await expect(second).rejects.toThrow(InputError);
@@ -39,7 +39,7 @@ test('one at a time, and nothing is left', async () => {
   (await lockFolder(folder)).release();
 });
 
-test('a killed process holds nothing', async () => {
+test('a killed process holds no lock', async () => {
   const child = spawn('sleep', ['100']);
   await once(child, 'spawn');
   const { pid } = child as { pid: number };
@@ -51,7 +51,7 @@ test('a killed process holds nothing', async () => {
   (await lockFolder(folder)).release();
 });
 
-test('a later process of the same number is another', async () => {
+test('a later process with the same PID is another process', async () => {
   writeFileSync(
     join(folder, '.lock'),
     JSON.stringify({ pid: process.pid, host: hostname(), started: 'then' }),
@@ -69,46 +69,49 @@ describe('a holder on another machine', () => {
     writeFileSync(join(folder, '.lock'), JSON.stringify({ pid: 1, host: 'elsewhere', started: '1' }));
   });
 
-  test('lives when it touched its lock lately', async () => {
+  test('is alive if it touched its lock recently', async () => {
     await expect(lockFolder(folder, 0, TIMING)).rejects.toThrow('process 1 on elsewhere');
     expect(liveHolder(folder)?.host).toBe('elsewhere');
   });
 
-  test('lives when its clock is ahead by as little as machines of one cluster are apart', () => {
+  test('is alive if its clock is slightly ahead, as within a cluster', () => {
     for (const age of [-0.5, -2000, -30_000]) {
       touch(age);
       expect(liveHolder(folder)?.host).toBe('elsewhere');
     }
   });
 
-  test.each([3_600_000, -3_600_000])('is dead when its lock is %i ms old and is not touched', async (age) => {
+  test.each([3_600_000, -3_600_000])('is dead if its lock is %i ms old and not touched', async (age) => {
     touch(age);
     expect(liveHolder(folder)).toBeUndefined();
     (await lockFolder(folder, 0, TIMING)).release();
   });
 
-  test.each([3_600_000, -3_600_000])('lives when it touches it, its clock off by %i ms', async (age) => {
-    touch(age);
-    let beats = 0;
-    const beat = setInterval(() => touch(age - ++beats), 40);
-    // On a busy machine a beat may come late.
-    await expect(lockFolder(folder, 0, { ...TIMING, confirmMs: 10_000 }))
-      .rejects.toThrow('process 1 on elsewhere')
-      .finally(() => {
-        clearInterval(beat);
-      });
-  });
+  test.each([3_600_000, -3_600_000])(
+    'is alive if it touches its lock, with its clock off by %i ms',
+    async (age) => {
+      touch(age);
+      let beats = 0;
+      const beat = setInterval(() => touch(age - ++beats), 40);
+      // On a busy machine a beat may come late.
+      await expect(lockFolder(folder, 0, { ...TIMING, confirmMs: 10_000 }))
+        .rejects.toThrow('process 1 on elsewhere')
+        .finally(() => {
+          clearInterval(beat);
+        });
+    },
+  );
 
-  test('dies while it is waited for', async () => {
+  test('dies during the wait', async () => {
     (await lockFolder(folder, 60_000, TIMING)).release();
   });
 });
 
-describe('the beat of a holder', () => {
+describe('the heartbeat of a holder', () => {
   const TIMING = { beatMs: 20, staleMs: 10_000, confirmMs: 200 };
   const touched = () => statSync(join(folder, '.lock')).mtimeMs;
 
-  test('goes on while the main thread is blocked', async () => {
+  test('continues while the main thread is blocked', async () => {
     const lock = await lockFolder(folder, 0, TIMING);
     const then = new Date(0);
     utimesSync(join(folder, '.lock'), then, then);
@@ -119,7 +122,7 @@ describe('the beat of a holder', () => {
     lock.release();
   });
 
-  test('ends with it', async () => {
+  test('ends with the holder', async () => {
     (await lockFolder(folder, 0, TIMING)).release();
     const path = join(folder, '.lock');
     writeFileSync(path, 'of another');
@@ -149,12 +152,12 @@ describe('the beat of a holder', () => {
   });
 });
 
-test('half a lock file is no lock', async () => {
+test('a truncated lock file is not a lock', async () => {
   writeFileSync(join(folder, '.lock'), '{"pid": 1');
   (await lockFolder(folder)).release();
 });
 
-test('patience: it is taken when the holder ends', async () => {
+test('patience: the lock is acquired when the holder ends', async () => {
   const lock = await lockFolder(folder);
   setTimeout(() => lock.release(), 120);
   (await lockFolder(folder, 5000)).release();
@@ -187,7 +190,7 @@ describe('a folder that is copied or moved while it is held', () => {
     expect(readdirSync(at('run'))).toEqual([]);
   });
 
-  test('by another path, and once it has moved, it is held', async () => {
+  test('it is still locked under another path, and after a move', async () => {
     mkdirSync(at('run'));
     const lock = await lockFolder(at('run'));
     symlinkSync('run', at('link'));
@@ -198,7 +201,7 @@ describe('a folder that is copied or moved while it is held', () => {
   });
 });
 
-describe('a process of the same number on another machine, as in containers', () => {
+describe('a process with the same PID on another machine, as in containers', () => {
   const theirs = JSON.stringify({ pid: process.pid, host: 'elsewhere', started: '1' });
 
   test('keeps the lock that it took over', async () => {
@@ -209,7 +212,7 @@ describe('a process of the same number on another machine, as in containers', ()
     expect(liveHolder(folder)?.host).toBe('elsewhere');
   });
 
-  test('keeps the lock that it is just taking', async () => {
+  test('keeps the lock that it is acquiring', async () => {
     writeFileSync(join(folder, '.lock'), theirs);
     linkSync(join(folder, '.lock'), join(folder, `.lock.${process.pid}`));
     await expect(lockFolder(folder)).rejects.toThrow(`process ${process.pid} on elsewhere`);

@@ -14,7 +14,7 @@ test.each([
   expect(expandHome(path).replace(/\/$/, '')).toBe(expected);
 });
 
-test('arguments, also behind the name of their flag', () => {
+test('arguments, also after the name of their flag', () => {
   vi.stubEnv('HOME', '/home/me');
   const args = ['eval', '~/run/FT', '--data=~/images', '--out', '~/x', '--set', 'a=~', '--set=b=~/c'];
   expect(expandHomeInArguments(args)).toEqual([

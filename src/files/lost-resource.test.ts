@@ -24,7 +24,7 @@ const fileError = (code: string) =>
     }),
   );
 
-test('a disk that turns read-only is the fault of the input at the start, and of the system under way', () => {
+test('a read-only disk is an input error at the start, and a system error later', () => {
   const error = fileError('EROFS');
   expect(error).toBeInstanceOf(InputError);
   expect(asLostResource(error)).toMatchObject({
@@ -34,7 +34,7 @@ test('a disk that turns read-only is the fault of the input at the start, and of
   });
 });
 
-test.each(['EACCES', 'ENOTDIR'])('%s stays what it is', (code) => {
+test.each(['EACCES', 'ENOTDIR'])('%s is unchanged', (code) => {
   const error = fileError(code);
   expect(asLostResource(error)).toBe(error);
 });
@@ -54,7 +54,7 @@ test('another error is not one of too many files', () => {
   expect(tooManyOpen(system('ENOENT'))).toBeUndefined();
 });
 
-test('a run folder that is gone is named, and does not come back', () => {
+test('a deleted run folder is named, and not recreated', () => {
   const gone = join(mkdtempSync(join(tmpdir(), 'gone-')), 'run');
   expect(() => requireThere(gone)).toThrow(`${gone} no longer exists.`);
   expect(() => writeJsonAtomic(join(gone, 'summary.json'), {}, { makesFolder: false })).toThrow();

@@ -62,7 +62,7 @@ function file(name: string, content: string, type = '0'): Buffer {
 const archive = (...parts: Buffer[]) => Buffer.concat([...parts, END]);
 
 describe.each(fixture.tars)('what tarfile writes as $name', ({ tar, entries }) => {
-  test('names, places, sizes and contents, as tarfile reads them', () => {
+  test('names, offsets, sizes and contents, as tarfile reads them', () => {
     const found = readTar(unpacked(tar)).map(({ content, ...entry }) => ({
       ...entry,
       sha256: sha256(content),
@@ -70,7 +70,7 @@ describe.each(fixture.tars)('what tarfile writes as $name', ({ tar, entries }) =
     expect(found).toEqual(entries.map((entry) => ({ ...entry, name: entry.name.replace(/^\.\//, '') })));
   });
 
-  test('cut anywhere before its end mark, it is truncated', () => {
+  test('truncated anywhere before its end mark, it is refused', () => {
     const whole = unpacked(tar);
     const { start, size } = entries[entries.length - 1];
     const end = start + BLOCK * Math.ceil(size / BLOCK);
@@ -85,7 +85,7 @@ describe.each(fixture.tars)('what tarfile writes as $name', ({ tar, entries }) =
   });
 });
 
-describe('what is rare', () => {
+describe('rare forms', () => {
   test('a size in base 256', () => {
     const size = Buffer.alloc(12);
     size.writeUInt8(0x80, 0);
@@ -93,12 +93,12 @@ describe('what is rare', () => {
     expect(readTar(archive(header({ size }), padded('12345')))[0].content.toString()).toBe('12345');
   });
 
-  test('a size that a pax header tells', () => {
+  test('a size from a pax header', () => {
     const pax = file('pax', '10 size=5\n', 'x');
     expect(readTar(archive(pax, header({ size: octal(0) }), padded('12345')))[0].size).toBe(5);
   });
 
-  test('a signed check sum, as old programs wrote', () => {
+  test('a signed checksum, as old programs wrote', () => {
     const block = header({ name: 'ü' });
     const [unsigned, high] = [Number.parseInt(block.toString('latin1', 148, 154), 8), 2];
     block.write(`${(unsigned - 256 * high).toString(8).padStart(6, '0')}\0 `, 148);
@@ -112,7 +112,7 @@ describe('what is rare', () => {
     ).toEqual(['old']);
   });
 
-  test('global pax headers and kinds nobody needs are passed over, with their content', () => {
+  test('global pax headers and unneeded kinds are skipped, with their content', () => {
     const tar = archive(
       file('global', '20 comment=archived\n', 'g'),
       file('label', 'x', 'V'),
@@ -121,7 +121,7 @@ describe('what is rare', () => {
     expect(readTar(tar).map(({ name }) => name)).toEqual(['a']);
   });
 
-  test('what follows the end mark is not read', () => {
+  test('data after the end mark is not read', () => {
     expect(readTar(archive(file('a', 'b'), END, file('c', 'd'))).length).toBe(1);
   });
 });
@@ -167,7 +167,9 @@ describe('what is refused', () => {
   });
 });
 
-test('a mutated archive is read or refused, and nothing in it is larger', { timeout: FUZZ_TIMEOUT }, () => {
+test('a mutated archive is read or refused, and no entry is larger than the archive', {
+  timeout: FUZZ_TIMEOUT,
+}, () => {
   // Without the end mark's padding, so that most changes hit something.
   const originals = fixture.tars.map(({ tar, entries }) => {
     const { start } = entries[entries.length - 1];
@@ -182,7 +184,7 @@ test('a mutated archive is read or refused, and nothing in it is larger', { time
   expect(refused).toBeLessThan(FUZZ_RUNS);
 });
 
-test('bytes beyond the end are refused before memory is taken for them', () => {
+test('sizes beyond the end are refused before memory is allocated', () => {
   withFile(folder.write('small', 'small'), (opened) => {
     expect(() => windowReader(opened)(0, 2 ** 40)).toThrow(InputError);
   });
@@ -194,7 +196,7 @@ const tarFile = (name: string, text: string): TarFile => ({
   write: (descriptor) => writeAll(descriptor, Buffer.from(text)),
 });
 
-test('what is written is read again, here and by GNU tar', () => {
+test('a written archive is read back, here and by GNU tar', () => {
   const texts = {
     'a.json': '{}',
     'MT/0/empty': '',
@@ -219,7 +221,7 @@ test('what is written is read again, here and by GNU tar', () => {
   expect(execFileSync('tar', ['xOf', path, 'MT/0/block'], { encoding: 'utf8' })).toBe(texts['MT/0/block']);
 });
 
-test('a name that the format has no place for is refused', () => {
+test('a name that the format cannot store is refused', () => {
   for (const name of ['n'.repeat(101), 'é', '']) {
     expect(() => replaceFile(`${folder.path}/x.tar`, (at) => writeTar(at, [tarFile(name, '')]))).toThrow(
       /not a valid name/,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { removeRunLeftovers } from './hold-run.js';
 
-test('what killed writers left goes, of phases that are done too, but not of one that is being trained', () => {
+test('leftovers of killed writers are removed, also in finished phases, but not in a running one', () => {
   const run = mkdtempSync(join(tmpdir(), 'leftovers-'));
   const write = (path: string, text = '') => {
     mkdirSync(dirname(join(run, path)), { recursive: true });

@@ -32,7 +32,7 @@ function documents(given = recipe(), phases = compile(given)) {
   return parseAllDocuments(yaml).map((document) => document.toJS());
 }
 
-test('as published: a ConfigMap and a Job a phase, the modules one Indexed Job', () => {
+test('as published: a ConfigMap and a Job for each phase, one Indexed Job for the modules', () => {
   const [config, ...jobs] = documents(
     recipe({ kubernetes: { gpus: 1, cpus: 8, mem: '64Gi', namespace: 'ml' } }),
   );
@@ -55,7 +55,7 @@ test('as published: a ConfigMap and a Job a phase, the modules one Indexed Job',
   expect(resources.limits).toEqual({ cpu: '8', memory: '64Gi', 'nvidia.com/gpu': '1' });
 });
 
-test('the schema refuses what it should', () => {
+test('the schema refuses invalid jobs', () => {
   const [, first] = documents();
   const spec = { ...first.spec, completions: 'four' };
   expect(job.safeParse({ ...first, spec }).success).toBe(false);
@@ -64,13 +64,13 @@ test('the schema refuses what it should', () => {
   );
 });
 
-test('the recipe goes along, whole', () => {
+test('the complete recipe is included', () => {
   const given = recipe();
   const [config] = documents(given);
   expect(JSON.parse(config.data['recipe.json'])).toEqual(JSON.parse(JSON.stringify(given)));
 });
 
-test('modules that are left keep their numbers, and wait for what they need', () => {
+test('remaining modules keep their numbers, and wait for what they need', () => {
   const given = recipe();
   const left = compile(given).filter(({ name }) => ['MT/1', 'MT/3', 'FT'].includes(name));
   const [, modules, tuning] = documents(given, left);

@@ -76,7 +76,7 @@ const ratesOf = (runDir: string) =>
     record.kind === 'step' ? [record.lr] : [],
   );
 
-test('more epochs of a phase that is done: the schedule is told, and an interruption changes nothing', async () => {
+test('more epochs for a finished phase: the schedule is reported, and an interruption changes nothing', async () => {
   const [straight, stopped] = ['straight', 'stopped'].map((name) => copyOf(done, name));
   for (const runDir of [straight, stopped]) {
     expect(changed(runDir, 'phases.PT.epochs=5')).toEqual([
@@ -124,7 +124,7 @@ test.each([
   60_000,
 );
 
-test('a phase that others started from is not continued, nor trained for less than it was', async () => {
+test('a phase that others started from is not continued, nor shortened', async () => {
   const runDir = copyOf(done, 'started-from');
   expect(() => changed(runDir, 'phases.PT.epochs=1')).toThrow(
     'PT has been trained for 8 steps, but 1 epochs are only 4',
@@ -157,7 +157,7 @@ test.each([
   );
 });
 
-test('what has no say in a result may change at any time, and does not change it', async () => {
+test('settings that do not affect a result may change at any time', async () => {
   const plain = copyOf(halfway, 'plain');
   const free = copyOf(halfway, 'free');
   const settings = [
@@ -181,7 +181,7 @@ test('what has no say in a result may change at any time, and does not change it
   expect(recipeOfRun(free)).toMatchObject({ name: 'other', run: { workers: 1, samples: 0 } });
 }, 60_000);
 
-test('settings of phases that have not begun may change', () => {
+test('settings of phases that have not started may change', () => {
   const runDir = copyOf(done, 'later');
   expect(
     changed(runDir, 'phases.FT.optimizer.lr=0.1', 'phases.MT.drop_path=0', 'phases.E2E.epochs=3'),

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(run, { recursive: true }));
 
-test('a phase that another trains keeps its record, though both have one number, as in containers', () => {
+test('a phase that another process trains keeps its record, even if both have the same PID, as in containers', () => {
   writeStatus(run, 'PT', { state: 'running', pid: process.pid, restarts: 2, last_error: null });
   writeFileSync(join(run, 'PT/.lock'), JSON.stringify({ pid: process.pid, host: 'elsewhere', started: '1' }));
   ownRecord(run, 'PT', {}).failed(new Error('PT is in use'));

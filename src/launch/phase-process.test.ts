@@ -82,7 +82,7 @@ function run(
   });
 }
 
-test('a phase that is done is done, and its status says so', async () => {
+test('a finished phase is not trained again, and its status says so', async () => {
   await run([{}]);
   expect(notes).toEqual([]);
   const status = JSON.parse(readFileSync(at('MT/1/status.json'), 'utf8'));
@@ -96,7 +96,7 @@ test('a phase that is done is done, and its status says so', async () => {
   });
 });
 
-test('a phase that dies starts again; why is told, logged, and kept', async () => {
+test('a phase that dies is restarted; the reason is printed, logged and recorded', async () => {
   await run([{ die: 'SIGSEGV' }, { die: 3 }, {}]);
   expect(lives()).toBe(3);
   expect(notes).toEqual([
@@ -112,7 +112,7 @@ test('a phase that dies starts again; why is told, logged, and kept', async () =
   });
 });
 
-test('four deaths in a row without a new checkpoint are too many', async () => {
+test('four deaths in a row without a new checkpoint are a failure', async () => {
   const failure = await run([{ save: 5, die: 1 }, { die: 1 }, { die: 'SIGABRT' }, { die: 1 }, {}]).catch(
     (e) => e,
   );
@@ -138,7 +138,7 @@ test('a new checkpoint resets the count and the pause', async () => {
   );
 });
 
-test('a phase that says why it failed is not started again', async () => {
+test('a phase that reports an error is not restarted', async () => {
   const said = { type: 'failed', kind: 'input', message: '3.png cannot be read', hint: 'fetch it again' };
   const failure = await run([{ say: said }]).catch((error) => error);
   expect(failure).toBeInstanceOf(InputError);
@@ -147,7 +147,7 @@ test('a phase that says why it failed is not started again', async () => {
   expect(readStatus(runDir, 'MT/1')).toMatchObject({ state: 'failed', last_error: '3.png cannot be read' });
 });
 
-test('a phase that lost its GPU is started again, as after a crash', async () => {
+test('a phase that lost its GPU is restarted, as after a crash', async () => {
   const message = 'aten::mm(F32[2, 3], F32[3, 2]): CUDA error: an illegal memory access was encountered';
   const said = { type: 'failed', kind: 'crash', message };
   await run([{ save: 5, say: said }, {}]);
@@ -164,18 +164,18 @@ test('a phase that lost its GPU is started again, as after a crash', async () =>
   );
 });
 
-test('a process that ends well without a result has failed', async () => {
+test('a process that exits with 0 and no result has failed', async () => {
   const failure = run(Array.from({ length: 4 }, () => ({ die: 0 })));
   await expect(failure).rejects.toThrow('MT/1 ended without a result: bad luck; 4 times in a row');
 });
 
-test('a phase that hangs is killed and started again', needs(proc), async () => {
+test('a phase that hangs is killed and restarted', needs(proc), async () => {
   await run([{ die: 'hang' }, { die: 'SIGSTOP' }, {}], { timing: { lookMs: 50, idleMs: 800 } });
   expect(notes[0]).toMatch(/^MT\/1 was killed: it was idle for 0\.\d+ s; resuming/);
   expect(notes[1]).toMatch(/^MT\/1 was killed: it was stopped for/);
 });
 
-test('stopped in the pause before a restart, it ends at once, and can be gone on with', async () => {
+test('stopped in the pause before a restart, it ends at once and can be resumed', async () => {
   const ending = run([{ die: 1 }, {}], { timing: { backoffMs: 1_000_000 }, onNote: (stop) => stop() });
   await expect(ending).rejects.toThrow(Interrupted);
   expect(lives()).toBe(1);
@@ -191,7 +191,7 @@ test('a clock that jumps changes no pause', async () => {
   expect(lives()).toBe(3);
 });
 
-test('what a killed writer left goes before the next start, but not under a live process', async () => {
+test('leftovers of a killed writer are removed before the next start, but not while a process is running', async () => {
   const left = [at('MT/1/.tmp-log-1'), at('MT/1/checkpoints/.tmp-20-1/model.safetensors')];
   const leave = () => {
     mkdirSync(at('MT/1/checkpoints/.tmp-20-1'), { recursive: true });
@@ -209,7 +209,7 @@ test('what a killed writer left goes before the next start, but not under a live
   expect(readdirSync(at('MT/1')).sort()).toEqual(['checkpoints', 'log.txt', 'result.json', 'status.json']);
 });
 
-test('a run folder that was deleted does not come back', async () => {
+test('a deleted run folder is not recreated', async () => {
   const ending = run([{ die: 1 }, {}], { onNote: () => rmSync(runDir, { recursive: true }) });
   await expect(ending).rejects.toThrow(`Cannot write ${at('MT/1')}: it no longer exists.`);
   expect(existsSync(runDir)).toBe(false);

@@ -75,7 +75,7 @@ function together(): Record<string, string[]> {
   return seen;
 }
 
-test('auto: each phase after those it starts from, only modules beside one another', async () => {
+test('auto: each phase after those that it starts from; only modules run in parallel', async () => {
   expect([...(await run('auto'))].sort()).toEqual(['E2E', 'FT', 'MT/0', 'MT/1', 'MT/2', 'PT']);
   const order = Object.keys(together());
   expect(order[0]).toBe('PT');
@@ -85,7 +85,7 @@ test('auto: each phase after those it starts from, only modules beside one anoth
   expect(await run('auto')).toEqual([]);
 });
 
-test('a number: so many phases at a time, the baseline from the start', async () => {
+test('a number: that many phases at a time, the baseline from the start', async () => {
   // PT ends only beside the baseline, and the baseline only beside FT.
   process.env.MEET = JSON.stringify({ PT: 'E2E', E2E: 'FT' });
   await run(2);
@@ -97,7 +97,7 @@ test('a number: so many phases at a time, the baseline from the start', async ()
   );
 });
 
-test('only: some phases, and not without those they start from', async () => {
+test('only: some phases, and not without those that they start from', async () => {
   await expect(run('auto', ['FT'])).rejects.toThrow(InputError);
   await expect(run('auto', ['FT'])).rejects.toThrow(/FT starts from MT\/0, MT\/1, MT\/2, which is not done/);
   expect(await run('auto', ['PT', 'MT/1'])).toEqual(['PT', 'MT/1']);
@@ -116,7 +116,7 @@ test('only: the hint is a command that lists all that is missing, and runs', asy
   expect(await run('auto', rest.split(' ').at(-1)?.split(',') as PhaseName[])).toContain('FT');
 });
 
-test('a phase that fails ends the run with its own words', async () => {
+test('a failed phase ends the run with its own message', async () => {
   process.env.FAIL = 'MT/1';
   const failure = await run(1).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(RunError);
@@ -125,7 +125,7 @@ test('a phase that fails ends the run with its own words', async () => {
   expect(Object.keys(together())).toEqual(['PT', 'MT/0', 'MT/1']);
 });
 
-test('a result that vanishes while others still need it: a clear end, not a wait for ever', async () => {
+test('a result that disappears while others need it: a clear error, not an endless wait', async () => {
   process.env.SPOIL = 'MT/0';
   const failure = run(1, ['PT', 'MT/0', 'MT/1']);
   await expect(failure).rejects.toThrow(InputError);

@@ -26,7 +26,7 @@ beforeAll(() => writeImages(join(folder, 'images'), { train: 8, val: 1 }));
 const recipe = (seed: number) => checkedRecipe({ ...tinyRecipe(join(folder, 'images')), seed }, 'the recipe');
 const seedIn = (run: string) => JSON.parse(readFileSync(join(run, 'recipe.json'), 'utf8')).seed;
 
-test.each(['.', 'E2E'])('a run of which another process holds %s keeps its recipe', async (part) => {
+test.each(['.', 'E2E'])('if another process holds %s, the run keeps its recipe', async (part) => {
   const run = join(folder, `held-${part.length}`);
   prepareRun(recipe(0), run);
   mkdirSync(join(run, part), { recursive: true });
@@ -47,7 +47,7 @@ test.each(['.', 'E2E'])('a run of which another process holds %s keeps its recip
   expect(seedIn(run)).toBe(1);
 });
 
-test('who holds a run may change its recipe as long as nothing has trained', async () => {
+test('the holder of a run may change its recipe until something has been trained', async () => {
   const run = join(folder, 'own');
   const lock = await holdRun(run);
   prepareRun(recipe(0), run);
@@ -56,7 +56,7 @@ test('who holds a run may change its recipe as long as nothing has trained', asy
   expect(seedIn(run)).toBe(1);
 });
 
-test('a run is held before anything is written; of one that came to nothing nothing is left', async () => {
+test('a run is locked before anything is written; a failed preparation leaves nothing behind', async () => {
   const run = join(folder, 'new/deep/run');
   const lock = await holdRun(run);
   await expect(holdRun(run)).rejects.toThrow('is in use by process');
@@ -69,7 +69,7 @@ test('a run is held before anything is written; of one that came to nothing noth
   expect(existsSync(join(folder, 'old'))).toBe(true);
 });
 
-test('where no folder can be made it says so', async () => {
+test('if no folder can be created, the error says so', async () => {
   writeFileSync(join(folder, 'file'), '');
   symlinkSync('nowhere', join(folder, 'dangling'));
   for (const path of ['file', 'file/run', 'dangling']) {

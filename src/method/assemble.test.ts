@@ -57,7 +57,7 @@ test('a hybrid is the meta model around a new module, bit by bit', () => {
   ]);
 });
 
-test('the target of all its modules is all of them, and computes as they do', () => {
+test('the target contains all modules, and computes what they compute', () => {
   const [first, second] = [scratch(TARGET, 1), scratch(TARGET, 2)];
   const mixed = stagesOf(first, 'MT/0');
   mixed[1] = stagesOf(second, 'MT/1')[1];
@@ -93,7 +93,7 @@ describe('weights that are not exactly the stage are refused, naming file, stage
     throw new Error('nothing was refused');
   };
 
-  test('every single tensor is missed', () => {
+  test('a missing tensor, whichever it is', () => {
     for (const [stage, { weights }] of whole.entries()) {
       for (const name of weights.keys()) {
         const without = changed(stage, (all) => all.delete(name));
@@ -102,21 +102,21 @@ describe('weights that are not exactly the stage are refused, naming file, stage
     }
   });
 
-  test('a tensor left over', () => {
+  test('an unexpected tensor', () => {
     const extra = changed(2, (all) => all.set('head_dist.weight', all.get('head.weight') as TensorData));
     expect(message(TARGET, extra)).toBe(
       'MT.safetensors, stage 2 contains head_dist.weight, which the model does not have',
     );
   });
 
-  test('a tensor of another shape', () => {
+  test('a tensor with another shape', () => {
     const wrong = changed(0, (all) => all.set('pos_embed', all.get('cls_token') as TensorData));
     expect(message(TARGET, wrong)).toBe(
       'MT.safetensors, stage 0: pos_embed has shape [1, 1, 8], but the model needs [1, 5, 8]',
     );
   });
 
-  test('a stage of another depth, or in the place of another', () => {
+  test('a stage with another depth, or at another position', () => {
     expect(message([1, 1, 1], whole)).toContain(
       'stage 1 contains blocks.1.norm1.weight, blocks.1.norm1.bias',
     );
@@ -138,7 +138,7 @@ test.each([[[]], [[1, 0, 1]], [[1, -1]], [[1.5]], [[Number.NaN]]])(
   },
 );
 
-describe('a layer that a blueprint gives out twice is refused by name', () => {
+describe('a layer that a blueprint returns twice is refused by name', () => {
   const { makeBlock, makeHead } = blueprint;
   const own = { ...blueprint, makeBlock: makeBlock.bind(blueprint), makeHead: makeHead.bind(blueprint) };
 
@@ -150,7 +150,7 @@ describe('a layer that a blueprint gives out twice is refused by name', () => {
     );
   });
 
-  test('in a model and a copy of it, whose frozen part would be that of the first', () => {
+  test('in two models, where the frozen part of the second would be that of the first', () => {
     const stem = blueprint.makeStem(context);
     const shared = { ...own, makeStem: () => stem };
     const first = assemble(shared, TARGET, null, context);

@@ -18,7 +18,7 @@ function refusal(depth: number, into: Parameters<typeof divide>[1]): InputError 
 }
 
 describe('divide', () => {
-  test('evenly: as many modules as asked, all alike, all blocks used', () => {
+  test('evenly: the requested number of modules, all equal, all blocks used', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 }), (modules, each) => {
         expect(divide(modules * each, { modules })).toEqual(Array.from({ length: modules }, () => each));
@@ -27,7 +27,7 @@ describe('divide', () => {
     expect(divide(12, { modules: 4 })).toEqual([3, 3, 3, 3]);
   });
 
-  test('as told: the depths themselves, copied', () => {
+  test('given depths are copied', () => {
     fc.assert(
       fc.property(parts, (depths) => {
         const divided = divide(sum(depths), { depths });
@@ -37,7 +37,7 @@ describe('divide', () => {
     );
   });
 
-  test('what does not divide evenly is refused, with what would', () => {
+  test('an uneven division is refused with a list of even ones', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), (depth, modules) => {
         fc.pre(depth % modules !== 0);
@@ -77,7 +77,7 @@ describe('divide', () => {
   });
 });
 
-test('the meta model has a stage for every module, of one block each or as many as said', () => {
+test('the meta model has a stage for every module, with one block or the given number', () => {
   expect(metaDepths(4)).toEqual([1, 1, 1, 1]);
   expect(metaDepths(3, 2)).toEqual([2, 2, 2]);
 });

@@ -89,7 +89,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
   const regimes = hybridRegimes(STAGES, index);
   const blocks = total(depths);
 
-  test('no weight gradient of a frozen stage is computed: products counted', () => {
+  test('no weight gradient of a frozen stage is computed (matrix products counted)', () => {
     const { forward, back } = work(build(depths, regimes));
     expect(forward).toEqual({
       products: 1 + LINEARS * blocks + 1 + 1,
@@ -100,7 +100,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
     expect(back).toEqual(expected(depths, regimes));
   });
 
-  test('trained end to end, or with its suffix not frozen, the same model takes more', () => {
+  test('trained end to end, or with a trainable suffix, the same model needs more', () => {
     const all = Array.from({ length: STAGES }, (): Regime => 'trained');
     const { back } = work(build(depths, all));
     expect(back).toEqual(expected(depths, all));
@@ -112,7 +112,7 @@ describe.each([0, 1, 2, 3])('module %i in its hybrid', (index) => {
     expect(work(build(depths, official)).back.products).toBe(expected(depths, regimes).products + wasted);
   });
 
-  test('only the module has gradients, and every parameter of it', () => {
+  test('only the module has gradients, in every parameter', () => {
     const model = build(depths, regimes);
     work(model);
     for (const [i, stage] of model.stages.entries()) {
@@ -137,7 +137,7 @@ describe('hybrid', () => {
   const context = { device: 'cpu', dtype: 'F32', generator } as const;
   const meta = build([1, 1, 1, 1], ['trained', 'trained', 'trained', 'trained']);
 
-  test('has the module in its place, and all else frozen', () => {
+  test('has the module at its position, and everything else frozen', () => {
     const { stages, regimes } = hybrid(blueprint, TARGET, meta, 1, context);
     expect(stages.map(({ blocks }) => blocks.length)).toEqual([1, 3, 1, 1]);
     expect(regimes).toEqual(['prefix', 'trained', 'suffix', 'suffix']);
@@ -149,7 +149,7 @@ describe('hybrid', () => {
     expect(() => hybrid(blueprint, TARGET, meta, index, context)).toThrow(InputError);
   });
 
-  test('refuses a meta model of another number of stages, or another width', () => {
+  test('refuses a meta model with another number of stages, or another width', () => {
     expect(() => hybrid(blueprint, [4, 4], meta, 0, context)).toThrow(/meta model of 4 stages/);
     const wide = vit({
       imageSize: 8,

@@ -95,7 +95,7 @@ describe.each([0, 1, 2])('module %i', (index) => {
     expect(Math.abs(loss / expected - 1)).toBeLessThan(1e-4);
   });
 
-  test('one equal to the meta stage has loss 0, whatever drop path the stages around it have', () => {
+  test('a module equal to the meta stage has loss 0, whatever the drop path of the other stages', () => {
     const [dropping, module] = [metaModel(0.9), metaModel(0).stages[index]];
     const stages = dropping.stages.map((stage, i) => (i === index ? module : stage));
     const hybrid = new StagedModel(stages, hybridRegimes(META.length, index));
@@ -106,7 +106,7 @@ describe.each([0, 1, 2])('module %i', (index) => {
     expect(loss).toBe(0);
   });
 
-  test('it alone has gradients, in every parameter', () => {
+  test('only the module has gradients, in every parameter', () => {
     const hybrid = hybridOf(index);
     const { model, task: imitating } = imitation(hybrid, meta.stages[index], task);
     scope(() => backward(imitating.loss(model.forward(images, training), imitating.prepare(batch).target)));
@@ -119,7 +119,7 @@ describe.each([0, 1, 2])('module %i', (index) => {
     expect(model.trainedParameters()).toEqual(hybrid.trainedParameters());
   });
 
-  test('it alone drops paths while it trains', () => {
+  test('only the module drops paths in training', () => {
     const difference = (hybrid: StagedModel, key: string) =>
       scope(() =>
         imitation(hybrid, meta.stages[index], task)
@@ -145,7 +145,7 @@ describe.each([0, 1, 2])('module %i', (index) => {
   });
 });
 
-test('trained by the one loop it comes closer, and is judged as ever', async () => {
+test('training reduces the loss, and evaluation is unchanged', async () => {
   const hybrid = hybridOf(1);
   const imitating = imitation(hybrid, meta.stages[1], task);
   const losses: number[] = [];

@@ -21,7 +21,7 @@ function stages(ran: string[], hybrid: number): Stage[] {
   );
 }
 
-test('each leading stage runs once for a micro-batch, and again for the next', () => {
+test('each leading stage runs once for each micro-batch', () => {
   const ran: string[] = [];
   const shared = sharedPrefix();
   const hybrids = [0, 1, 2].map((i) => shared.of(new StagedModel(stages(ran, i), hybridRegimes(3, i))));

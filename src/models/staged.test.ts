@@ -34,7 +34,7 @@ describe('drop-path rates', () => {
       expect(Math.abs(value - per_stage.flat()[i])).toBeLessThan(1e-6);
   });
 
-  test('rise from 0 to the rate, wherever the cuts are', () => {
+  test('rise from 0 to the rate, wherever the model is divided', () => {
     const depths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 });
     // Of rates below these float32 cannot hold the steps; nobody asks for them.
     const rates = fc.oneof(fc.constant(0), fc.double({ min: 1e-6, max: 0.9, noNaN: true }));
@@ -50,7 +50,7 @@ describe('drop-path rates', () => {
   });
 });
 
-test('constant drop-path rates are the same in every block, as in DeiT-III, also in the first', () => {
+test('constant drop-path rates are equal in all blocks, as in DeiT-III, including the first', () => {
   expect(dropPathRates([1, 3, 2], 0.45, 'constant')).toEqual([[0.45], [0.45, 0.45, 0.45], [0.45, 0.45]]);
   expect(dropPathRates([1], 0.2, 'constant')).toEqual([[0.2]]);
   const depths = [1, 2];
@@ -103,7 +103,7 @@ test('parameters are named stage by stage, and only trained stages train', () =>
   expect(model([2]).trainedParameters()).toHaveLength(names.length - 12);
 });
 
-test('where a model is cut changes nothing', () => {
+test('the position of the cuts changes nothing', () => {
   const whole = model([4]);
   const [only] = whole.stages;
   const cut = new StagedModel([
@@ -120,7 +120,7 @@ describe('frozen stages', () => {
   const run = (m: StagedModel, trains: boolean, seed = 0) =>
     scope(() => m.forward(images, { ...training('pass', seed), training: trains }).toFloat32Array());
 
-  test('drop paths in training mode too', () => {
+  test('drop paths in training mode', () => {
     // Rates 0, 0.25, 0.5: with the middle block's branches zeroed, only the frozen last stage can differ.
     const hybrid = model([1, 1, 1], regimes, 0.5);
     noGrad(() => {
@@ -134,7 +134,7 @@ describe('frozen stages', () => {
     expect(run(hybrid, false)).toEqual(run(hybrid, false, 1));
   });
 
-  test('before the trained one record nothing, after it pass gradients on', () => {
+  test('before the trained stage record nothing; after it they pass gradients on', () => {
     const prefix = model([1, 1, 1], ['prefix', 'prefix', 'prefix']);
     expect(scope(() => prefix.forward(images, training()).requiresGrad)).toBe(false);
     const suffix = model([1, 1, 1], ['trained', 'suffix', 'suffix']);
@@ -142,7 +142,7 @@ describe('frozen stages', () => {
   });
 });
 
-test('a forward pass frees what is between its layers', () => {
+test('a forward pass frees its intermediate tensors', () => {
   const m = model([1, 2, 1]);
   const before = liveHandles();
   scope(() => {
@@ -153,8 +153,8 @@ test('a forward pass frees what is between its layers', () => {
   m.free();
 });
 
-describe('what a block drops depends on the key and its place alone', () => {
-  test('only blocks that drop anything seed the generator, in training', () => {
+describe('what a block drops depends only on the key and its position', () => {
+  test('only blocks with drop path seed the generator, in training', () => {
     const m = model([1, 2, 1], undefined, 0.5);
     const seed = vi.spyOn(generator, 'seed');
     scope(() => m.forward(images, evalPass));
@@ -178,10 +178,10 @@ describe('what a block drops depends on the key and its place alone', () => {
   });
 });
 
-describe('stages alone', () => {
+describe('single stages', () => {
   const regimes: Regime[] = ['prefix', 'trained', 'suffix'];
 
-  test('one after another they are the model', () => {
+  test('in sequence equal the model', () => {
     const m = model([1, 2, 1], regimes, 0.5);
     const pass = training('alone');
     const pieces = scope(() => {
@@ -195,7 +195,7 @@ describe('stages alone', () => {
     expect(scope(() => m.forwardStages(images, 1, 1, pass))).toBe(images);
   });
 
-  test('record as their regimes say, and leave nothing but the output', () => {
+  test('record as their regimes state, and leave only the output', () => {
     const m = model([1, 2, 1], regimes);
     scope(() => {
       const features = m.forwardStages(images, 0, 1, training());

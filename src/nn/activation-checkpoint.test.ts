@@ -74,8 +74,8 @@ const stemOf = (trained: boolean) => {
   return stem;
 };
 
-describe('gradients are the same, bit by bit, and nothing is left', () => {
-  test('after a recorded stem: each block runs twice, first without recording', () => {
+describe('gradients are bit-identical, and nothing is left', () => {
+  test('after a recorded stem each block runs twice, first without recording', () => {
     const blocks = [new Block(), new Block(), new Block()];
     const { plain, taped } = both(stemOf(true), blocks);
     expect(plain.every((gradient) => gradient?.some((x) => x !== 0))).toBe(true);
@@ -83,7 +83,7 @@ describe('gradients are the same, bit by bit, and nothing is left', () => {
     for (const block of blocks) expect(block.recorded).toEqual([false, true]);
   });
 
-  test('where the input needs no gradient', () => {
+  test('if the input needs no gradient', () => {
     const { plain, taped } = both(stemOf(false), [new Block(), new Block()]);
     expect(taped).toEqual(plain);
     expect(taped[0]).toBeNull();
@@ -97,7 +97,7 @@ describe('gradients are the same, bit by bit, and nothing is left', () => {
     for (const block of blocks) expect(block.recorded).toEqual([false, true]);
   });
 
-  test('added up over two passes', () => {
+  test('accumulated over two passes', () => {
     const [stem, blocks] = [stemOf(true), [new Block(), new Block()]];
     for (const _ of [0, 1]) scope(() => backward(forward(stem, blocks), 0.5));
     const plain = gradients(stem, blocks);
@@ -112,7 +112,7 @@ describe('gradients are the same, bit by bit, and nothing is left', () => {
   });
 });
 
-describe('runs as ever, once,', () => {
+describe('runs once, as usual,', () => {
   test('what needs no gradient', () => {
     const blocks = [new Block().setTrainable(false), new Block()];
     const { plain, taped } = both(stemOf(false), blocks);
@@ -168,7 +168,7 @@ test('a block may return its input, or a view of it', () => {
   expect(gradients(stem, [block])).toEqual(plain);
 });
 
-test('computes again as it is told to', () => {
+test('recomputes with the same pass', () => {
   const block = new Block();
   scope(() => {
     const narrow = (work: () => Tensor) => autocast('cpu', 'BF16', work);
@@ -184,7 +184,7 @@ describe('after a failure', () => {
     throw new Error('on purpose');
   };
 
-  test('of the forward pass, the tape frees what it kept', () => {
+  test('of the forward pass, the tape frees its tensors', () => {
     const blocks = [new Block(), new Block()];
     const stem = stemOf(true);
     const before = liveHandles();

@@ -57,7 +57,7 @@ test('pooling, ReLU, padding and steps', () => {
   expect([...slice(x, 3, 0, undefined, 2).toFloat32Array()]).toEqual([1, 3, 5, 7]);
 });
 
-test('weights have the deviation of He et al., of the fan that is named', () => {
+test('weights have the deviation of He et al. for the given fan', () => {
   const deviation = (fan: 'in' | 'out') => {
     const { weight } = new Conv2d(64, 16, { kernel: 3, fan }, context);
     const values = weight.toFloat32Array();
@@ -67,7 +67,7 @@ test('weights have the deviation of He et al., of the fan that is named', () => 
   expect(deviation('out') / Math.sqrt(2 / (9 * 16))).toBeCloseTo(1, 1);
 });
 
-test('names and shapes; sizes that are no whole numbers are refused', () => {
+test('names and shapes; sizes that are not whole numbers are refused', () => {
   const layer = new Conv2d(3, 4, { kernel: 3, stride: 2, padding: 1 }, context);
   expect(Array.from(layer.namedParameters(), ([name, { shape }]) => [name, shape])).toEqual([
     ['weight', [4, 3, 3, 3]],
@@ -108,7 +108,7 @@ test('training normalises by the batch and moves the statistics; evaluation uses
   expect(statistics(norm)[2]).toBe(1);
 });
 
-test('a frozen one is in evaluation mode: its statistics stay', () => {
+test('a frozen layer is in evaluation mode: its statistics do not change', () => {
   const norm = new BatchNorm2d(1, context);
   norm.setTrainable(false);
   const [frozen, judged] = [true, false].map((training) =>

@@ -16,7 +16,7 @@ function rows(rate: number, dtype: 'F32' | 'F64' | 'BF16' = 'F32', seed = 0): nu
   });
 }
 
-test.each([0.1, 0.5, 0.9])('rate %d: zeroes whole samples that often, and keeps the mean', (rate) => {
+test.each([0.1, 0.5, 0.9])('rate %d: zeroes whole samples at that rate, and keeps the mean', (rate) => {
   const drawn = rows(rate);
   expect(drawn.every((row) => new Set(row).size === 1)).toBe(true);
   expect(new Set(drawn.flat())).toEqual(new Set([0, Math.fround(1 / (1 - rate))]));
@@ -26,7 +26,7 @@ test.each([0.1, 0.5, 0.9])('rate %d: zeroes whole samples that often, and keeps 
   expect(Math.abs(frequency - rate)).toBeLessThan(4 * deviation);
 });
 
-test('is a function of the seed, and draws anew at every call', () => {
+test('depends on the seed, and draws again at every call', () => {
   expect(rows(0.5)).toEqual(rows(0.5));
   expect(rows(0.5, 'F32', 1)).not.toEqual(rows(0.5));
   generator.seed(['calls']);
@@ -60,7 +60,7 @@ describe('of a block', () => {
       return [0, 1].map(() => Array.from(drop(x).toFloat32Array()));
     });
 
-  test('depends on the key alone: both branches, each of its own', () => {
+  test('depends only on the key; the two branches are independent', () => {
     const [first, second] = branches(['a', 0]);
     expect(first).not.toEqual(second);
     scope(() => dropPath(x, 0.5, generator));

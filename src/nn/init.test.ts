@@ -52,7 +52,7 @@ test('layers: weights normal, biases 0, norms 1 and 0', () => {
   expect([...norm.bias.toFloat32Array()]).toEqual([0, 0, 0, 0, 0]);
 });
 
-test('parameters are trainable, of the asked dtype, and follow from the generator', () => {
+test('parameters are trainable, have the requested dtype, and depend on the generator', () => {
   const wide: InitContext = { ...context(), dtype: 'F64' };
   for (const made of [
     normalParameter([2], wide),

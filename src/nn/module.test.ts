@@ -50,7 +50,7 @@ test('a frozen module gets no gradient, and passes one on', () => {
   expect(second.weight.grad).not.toBeNull();
 });
 
-test('a parameter made inside scopes and noGrad outlives them, and records', () => {
+test('a parameter created inside scopes and noGrad outlives them, and records', () => {
   const made = scope(() => ({ it: noGrad(() => parameter(() => mul(ones([2]), 2))) })).it;
   expect(made.requiresGrad).toBe(true);
   expect([...made.toFloat32Array()]).toEqual([2, 2]);

@@ -13,7 +13,7 @@ const context = (seed: number, dtype: 'F32' | 'F64' = 'F32'): InitContext => ({
   generator: new Generator().seed([seed]),
 });
 
-test('what is saved is loaded, bit by bit, and training goes on', () => {
+test('saved weights load bit-identically, and training continues', () => {
   const [from, into] = [new Mlp(3, 4, context(1)), new Mlp(3, 4, context(2))];
   const weights = weightsOf(from);
   expect([...weights.keys()]).toEqual(['fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias']);

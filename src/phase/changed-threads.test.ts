@@ -13,7 +13,7 @@ function runWith(manifest: object | undefined): string {
   return run;
 }
 
-test('a phase that goes on with another number of threads says so, and how to keep them', () => {
+test('a phase resumed with another number of threads says so, and how to keep the number', () => {
   const text = changedThreads(runWith({ threads: 4 }), 'MT/0', 1);
   expect(text).toMatch(
     /^assumed: MT\/0 resumes with run\.threads 1, but its last checkpoint was made with 4: /,

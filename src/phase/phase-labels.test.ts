@@ -28,8 +28,8 @@ const start = (names: readonly string[] | undefined, isOfRun: boolean, isOurs = 
 const labels = ({ train, val }: Images) =>
   [train, val].map((part) => Array.from({ length: part.length }, (_, i) => part.label(i)));
 
-describe('labels of what a phase starts from', () => {
-  test.each([true, false])('are given to both parts by name, of the run itself: %s', (isOfRun) => {
+describe('labels of the weights that a phase starts from', () => {
+  test.each([true, false])('are mapped by name in both parts, from the run itself: %s', (isOfRun) => {
     const { images, notes } = phaseLabels(
       imagesOf(['ant', 'bee', 'cat']),
       start(['cat', 'ant', 'bee'], isOfRun),
@@ -42,7 +42,7 @@ describe('labels of what a phase starts from', () => {
     expect(notes).toEqual(['labels are those of PT: 0 = cat, 1 = ant, 2 = bee']);
   });
 
-  test('leave images as they are that have them, or name no classes', () => {
+  test('do not change images that have them, or name no classes', () => {
     const numbers = imagesOf(['0', '1'], true);
     for (const images of [imagesOf(['a', 'b']), numbers]) {
       expect(phaseLabels(images, start(['a', 'b'], false)).images).toBe(images);
@@ -59,7 +59,7 @@ describe('labels of what a phase starts from', () => {
     ]);
   });
 
-  test('of weights from elsewhere are refused where a class is not among them', () => {
+  test('of foreign weights are refused if a class is missing in them', () => {
     const { message, hint } = failure(() =>
       phaseLabels(imagesOf(['ant', 'dog']), start(['ant', 'bee'], false)),
     );
@@ -67,12 +67,12 @@ describe('labels of what a phase starts from', () => {
     expect(hint).toContain('start.head to new');
   });
 
-  test('of the run stay with the run where a renamed class was accepted', () => {
+  test('of the run are kept if a renamed class was accepted', () => {
     const images = imagesOf(['ant', 'dog']);
     expect(phaseLabels(images, start(['ant', 'bee'], true))).toEqual({ images, notes: [] });
   });
 
-  test('are assumed, and said, where weights from elsewhere name none, or words for ids', () => {
+  test('are assumed, with a message, if foreign weights have no names, or words for ids', () => {
     const none = phaseLabels(imagesOf(['a', 'b']), start(undefined, false));
     expect(none.notes[0]).toBe(
       'assumed: labels follow the order of the classes: 0 = a, 1 = b (PT does not name its classes)',
@@ -97,7 +97,7 @@ describe('a teacher', () => {
     expect(ids[0]).toMatch(/^assumed: /);
   });
 
-  test('with others does not', () => {
+  test('with other labels is refused', () => {
     expect(failure(() => teach(dataset(['a', 'b']), ['b', 'a'])).message).toBe(
       'distill.teacher T has the classes in another order: class 0 is b, of the images a',
     );

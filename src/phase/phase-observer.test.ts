@@ -14,7 +14,7 @@ test('a failure is thrown at the next check, not before and not unhandled', asyn
   await expect(writing.done()).rejects.toThrow('disk full');
 });
 
-test('done waits', async () => {
+test('done waits for the work', async () => {
   const writing = backgroundWriting();
   let isWritten = false;
   writing.start(

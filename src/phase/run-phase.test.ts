@@ -58,7 +58,7 @@ function traceOf(runDir: string) {
   };
 }
 
-test('checkpoints that a thread writes are those that are written at once; stopped, they are there', async () => {
+test('checkpoints written by a thread equal those written directly, also after a stop', async () => {
   const apart = traceOf(await train('at-once', Number.POSITIVE_INFINITY));
   expect(apart.step).toBe(12);
   expect(apart.confusion).toMatchObject({ step: 12, classes: 2, names: ['bright', 'dark'] });
@@ -71,7 +71,7 @@ test('checkpoints that a thread writes are those that are written at once; stopp
 
 const manifestOf = (name: string) => latestCheckpoint(join(folder, name, 'PT')).checkpoint?.manifest;
 
-test('with precision auto, a phase stays in the precision that it began with', async () => {
+test('with precision auto, a phase keeps the precision that it started with', async () => {
   await train('float32', 0);
   expect(manifestOf('float32')?.precision).toBe('float32');
   // As if it had begun on a GPU, where auto is bfloat16.
@@ -117,7 +117,7 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
   await expect(goingOn()).rejects.toThrow(`${path} belongs to E2E, not to PT`);
 });
 
-test('a meta model that is gone: what to do depends on whether it was done', async () => {
+test('a missing meta model: the advice depends on whether PT was finished', async () => {
   const runDir = join(folder, 'bereft');
   prepareRun(recipe(), runDir);
   const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
@@ -139,7 +139,7 @@ test('a meta model that is gone: what to do depends on whether it was done', asy
   });
 });
 
-test('a module in the place of another is refused, though it has the same shape', async () => {
+test('a module in the folder of another is refused, even with the same shape', async () => {
   const alike = recipe(4);
   const runDir = join(folder, 'swapped');
   prepareRun(alike, runDir);
@@ -149,7 +149,7 @@ test('a module in the place of another is refused, though it has the same shape'
   await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 contains a checkpoint of MT/0');
 });
 
-test('what goes on by other settings, or with other images, than it began with says so in its log', async () => {
+test('a phase resumed with other settings or images says so in its log', async () => {
   await expect(train('changed', 0, 4)).rejects.toThrow(Interrupted);
   const runDir = join(folder, 'changed');
   const log = () => readFileSync(join(runDir, 'PT/log.txt'), 'utf8');
@@ -172,7 +172,7 @@ test('what goes on by other settings, or with other images, than it began with s
   expect(log()).toMatch(/other images than it began with/);
 });
 
-test('the phases of another recipe are not gone on with, nor their results given out', async () => {
+test('phases of another recipe are not resumed, and their results are not returned', async () => {
   const runDir = await train('one-recipe', 0);
   const other = (change: object) =>
     runRecipePhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
@@ -183,7 +183,7 @@ test('the phases of another recipe are not gone on with, nor their results given
   await expect(other({ run: { ...recipe().run, threads: 1 } })).resolves.toMatchObject({ steps: 12 });
 });
 
-test('a device that is none is refused before anything is written', async () => {
+test('a missing device is refused before anything is written', async () => {
   const runDir = join(folder, 'no-device');
   const run = { recipe: recipe(), phase: 'PT', runDir } as const;
   await expect(runRecipePhase({ ...run, device: 'gpu' })).rejects.toThrow(

@@ -52,7 +52,7 @@ test.each([
   expect(((300 * 12 + 100 * incubation + 100 * 3 * L) / (300 * 3 * L)).toFixed(3)).toBe(ratio);
 });
 
-describe('of a tiny model', () => {
+describe('for a tiny model', () => {
   const blueprint = vit({ ...config('vit-base'), imageSize: 32, width: 24, heads: 2, depth: 8, classes: 5 });
   const { stem, head } = blueprint.cost;
   const block = blueprint.cost.block({ from: 0, to: 1 });
@@ -105,7 +105,7 @@ test.each([
 });
 
 /** The same section: 3L + 18 block-passes of an image through all modules, 3L + 15 with the prefix shared. */
-test('what modules save that are incubated together', () => {
+test('the saving of modules that are incubated together', () => {
   const recipe = defineRecipe({
     name: 'together',
     model: { preset: 'vit-base' },

@@ -79,7 +79,7 @@ test.each(CASES)('%s, %j: the plan trains what the model trains', (name, pattern
   expect(plan.parameters).toBe(tensors.reduce((a, b) => a + b, 0));
 });
 
-test.each(CASES)('%s, %j: gradients pass where autograd has them pass', (name, patterns, model) => {
+test.each(CASES)('%s, %j: gradients pass as in autograd', (name, patterns, model) => {
   const recipe = recipeOf(patterns, model, {}, name);
   const phase = phaseOf(recipe, name);
   const real = built(recipe, name);
@@ -108,7 +108,7 @@ test.each([
   expect(plan.memory.optimizer).toBe(4 * states * (16 + 1) * 5);
 });
 
-test('passes over blocks: a frozen prefix is run forward alone, a frozen block behind what trains passes gradients', () => {
+test('block-passes: a frozen prefix only runs forward; a frozen block after a trained one passes gradients', () => {
   const passes = (patterns: string[], name: PhaseName = 'FT') => {
     const { block_passes, images } = phasePlan(phaseOf(recipeOf(patterns, {}, {}, name), name), 100);
     return block_passes / images;
@@ -136,7 +136,7 @@ test('the baseline of equal cost takes as many more steps as its blocks are chea
   expect(e2e.steps).toBe(Math.ceil(cost / (14 * 4)));
 });
 
-test('memory: what trains the head alone keeps no activations of blocks', () => {
+test('memory: training only the head keeps no activations of blocks', () => {
   const memory = (patterns: string[]) => phasePlan(phaseOf(recipeOf(patterns), 'FT'), 100).memory;
   expect(memory(HEAD_ALONE)).toMatchObject({ activations: 0, activations_checkpointed: 0 });
   const [all, half] = [memory([]), memory(['stages.0.*', 'stages.1.blocks.0.*'])];

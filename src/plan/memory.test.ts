@@ -23,7 +23,7 @@ test('ViT-B: 86.6 million weights, as many gradients, twice as many averages', (
   expect(memoryOf('FT', { optimizer: { name: 'lion' } }).optimizer).toBe(weights);
 });
 
-test('a hybrid has gradients of its module alone', () => {
+test('a hybrid has gradients only for its module', () => {
   const { weights, gradients } = memoryOf('MT/1');
   expect(gradients / weights).toBeCloseTo(3 / 6, 1);
 });

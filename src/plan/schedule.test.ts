@@ -22,7 +22,7 @@ describe('on paper', () => {
     ),
   ];
 
-  test('one device does one after another', () => {
+  test('one device runs the jobs in sequence', () => {
     const { wall, utilisation, deviceTime, critical } = schedule(jobs, 1, FREE);
     expect(wall).toBeCloseTo(32, 12);
     expect(deviceTime).toBeCloseTo(32, 12);
@@ -31,7 +31,7 @@ describe('on paper', () => {
     expect(critical.time).toBeCloseTo(22, 12);
   });
 
-  test('eight devices: one phase after another on all of them, where exchange is free', () => {
+  test('eight devices with free exchange: phases in sequence on all of them', () => {
     const { wall, placed } = schedule(jobs, 8, FREE);
     // 8/8 + 16/8 + 8/8; beside each other, on 2 each, the modules would take 6/2.
     expect(wall).toBeCloseTo(4, 12);
@@ -39,7 +39,7 @@ describe('on paper', () => {
     expect(placed.at(-1)).toMatchObject({ name: 'FT', devices: 8, start: 3 });
   });
 
-  test('the longest first, where jobs cannot be shared', () => {
+  test('longest first if jobs cannot be shared', () => {
     const alone = [5, 4, 3, 3, 3].map((time, i) => job(`MT/${i}`, ['PT'], time));
     const { wall, placed, critical, utilisation } = schedule(alone, 2, FREE);
     // 5 | 4 3 | 3 -> 5 3 | 4 3, then 3 on the first that is free: 4 + 3 = 7.
@@ -49,7 +49,7 @@ describe('on paper', () => {
     expect(utilisation).toBeCloseTo(18 / 20, 12);
   });
 
-  test('more devices go to the longest module', () => {
+  test('additional devices go to the longest module', () => {
     const network = { bandwidth: 1000, overlap: 0 };
     // Exchanging takes 2 (n-1)/n seconds a step: sharing pays only for the long one.
     const two = [{ ...job('MT/0', [], 1000, 4) }, { ...job('MT/1', [], 10, 4) }];
@@ -58,7 +58,7 @@ describe('on paper', () => {
     expect(placed[0].end).toBeCloseTo(10 * (25 + 1.5), 9);
   });
 
-  test('a step: micro-batches, and what of the all-reduce is not hidden', () => {
+  test('a step: micro-batches, and the part of the all-reduce that is not hidden', () => {
     // 8 micro-batches of 0.5 s; 3 GB on 4 devices: 2 x 3/4 x 3 = 4.5 s at 1 GB/s, of which 0.25 s are hidden.
     const step = { ...job('FT', [], 0, 8), stepTime: 4, gradientBytes: 3e9 };
     expect(stepTimeOn(step, 4, { bandwidth: 1e9, overlap: 0.5 })).toBeCloseTo(1 + 4.5 - 0.25, 12);
@@ -70,7 +70,7 @@ describe('on paper', () => {
     expect(shares.map(({ time }) => time)).toEqual([7 + 40, 7 + 22.5, 7 + 13.75]);
   });
 
-  test('devices share a step evenly, and only where it pays', () => {
+  test('devices share a step evenly, and only if it is faster', () => {
     const shares = (microBatches: number, network: Network) =>
       sharesOf(job('PT', [], 100, microBatches), network, 100).map(({ devices }) => devices);
     expect(shares(12, FREE)).toEqual([1, 2, 3, 4, 6, 12]);
@@ -78,7 +78,7 @@ describe('on paper', () => {
     expect(shares(4, { bandwidth: 10, overlap: 0 })).toEqual([1]);
   });
 
-  test('jobs in a circle are refused', () => {
+  test('cyclic jobs are refused', () => {
     expect(() => schedule([job('a', ['b'], 1), job('b', ['a'], 1)], 1, FREE)).toThrow(RangeError);
   });
 });
@@ -125,7 +125,7 @@ describe('whatever the run', () => {
     );
   });
 
-  test('every job once, after what it needs, on devices of its own', () => {
+  test('every job runs once, after its dependencies, on its own devices', () => {
     fc.assert(
       fc.property(anyRun, devices, anyNetwork, (jobs, n, network) => {
         const { placed } = schedule(jobs, n, network);

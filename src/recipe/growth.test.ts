@@ -70,7 +70,7 @@ test('with growth, FT trains the whole model from the meta model, and the baseli
   ]);
 });
 
-test('a given model is tuned as it is', () => {
+test('a given model is fine-tuned unchanged', () => {
   expect(sourcesOf({ modules: 2, strategy: 'growth' }, { start: { model: 'some.pth' } })).toEqual([
     ['FT', [6, 6], ['start.model', 'start.model'], 'fresh'],
   ]);

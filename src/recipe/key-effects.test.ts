@@ -27,7 +27,7 @@ function withKey(value: unknown, [key, ...rest]: readonly string[], other: unkno
   return { ...object, [key]: rest.length === 0 ? other : withKey(inner, rest, other) };
 }
 
-test('the schema has the keys that one expects', () => {
+test('the schema has the expected keys', () => {
   expect(keys.length).toBeGreaterThan(300);
   for (const key of [
     'seed',
@@ -56,7 +56,7 @@ test('every key of a recipe is classified', () => {
   expect(keys.filter((key) => knownEffect(key) === undefined)).toEqual([]);
 });
 
-test('a key that is not classified has a say in the result', () => {
+test('a key that is not classified affects the result', () => {
   expect(knownEffect('training.momentum')).toBeUndefined();
   for (const key of ['training.momentum', 'run.gpus', 'data.constructor'])
     expect(effectOf(key)).toBe('result');

@@ -20,7 +20,7 @@ const tensor = (values: readonly number[], shape: readonly number[] = [values.le
   data: Uint8Array.from(values),
 });
 
-test('the hash of weights is of names, dtypes, shapes and bytes, whatever their order', () => {
+test('the hash of weights covers names, dtypes, shapes and bytes, in any order', () => {
   const [a, b] = [tensor([1, 2, 3, 4]), tensor([5])];
   const hash = weightsHash([
     new Map([
@@ -90,7 +90,7 @@ function begunOnCpu(recipe: Recipe, name: PhaseName): Phase {
 
 const hashOf = (recipe: Recipe, name: PhaseName) => recipeHash(begunOnCpu(recipe, name));
 
-test('the hash of a recipe is of what has a say in the phase', () => {
+test('the hash of a recipe covers what affects the phase', () => {
   const base = recipeWith();
   const same = recipeWith({
     name: 'y',
@@ -113,7 +113,7 @@ test('the hash of a recipe is of what has a say in the phase', () => {
   expect(changed(deeper)).toEqual(['MT/1', 'FT']);
 });
 
-test('checkpoints of earlier versions, whose hash had settings without a say in a result, are of the same recipe', () => {
+test('checkpoints of earlier versions, whose hash covered settings that affect no result, match the recipe', () => {
   // From the commit before they were left out.
   const before = {
     plain: '00cfd121b778bbb08940b21b92f4bf71a1e0f65f3f264e70058456b2ca1b7da9',
@@ -138,7 +138,7 @@ test('checkpoints of earlier versions, whose hash had settings without a say in 
   }
 });
 
-test('what a module has of its own goes before what all have', () => {
+test('settings of a single module take precedence', () => {
   const recipe = recipeWith({
     phases: { MT: { epochs: 7, optimizer: { lr: 1, eps: 2 } }, modules: { 1: { optimizer: { lr: 3 } } } },
   });
@@ -174,7 +174,7 @@ function datasetIn(root: string, names: readonly string[], change: Partial<Datas
   };
 }
 
-test('the hash of a data set is the same wherever it lies, another for other images', () => {
+test('the hash of a data set does not depend on its path, but on its images', () => {
   const names = ['cat/1.png', 'dog/1.png', 'cat/2.png'];
   for (const root of ['a', 'b/c']) for (const name of names) folder.write(`${root}/${name}`, name);
   const [a, b] = ['a', 'b/c'].map((root) => join(folder.path, root));
@@ -187,7 +187,7 @@ test('the hash of a data set is the same wherever it lies, another for other ima
   expect(dataHash(datasetIn(b, names))).not.toBe(hash);
 });
 
-test('a manifest without a lineage, or with another, has none', () => {
+test('a manifest without a lineage, or with an invalid one, has none', () => {
   const lineage = { parent: null, recipe: 'a'.repeat(64), data: '0'.repeat(64) };
   expect(lineageIn({ lineage })).toEqual(lineage);
   for (const other of [undefined, null, 'x', {}, { ...lineage, parent: '..' }]) {

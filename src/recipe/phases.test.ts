@@ -22,13 +22,13 @@ test('MT stands for all modules, each once, in the order of the recipe', () => {
   ]);
 });
 
-test.each(['MT/9', 'MT/', 'mt', 'E2E'])('%s is not among the phases, which the hint lists', (name) => {
+test.each(['MT/9', 'MT/', 'mt', 'E2E'])('%s is refused; the hint lists the phases', (name) => {
   const { message, hint } = failure(() => phasesNamed(compile(recipe), ['PT', name]));
   expect(message).toBe(`divided has no phase ${name}`);
   expect(hint).toBe('its phases are PT, MT/0, MT/1, MT/2, FT; MT means all modules');
 });
 
-test('MT is no phase where the model is not divided', () => {
+test('MT is refused if the model is not divided', () => {
   const whole = defineRecipe({ ...recipe, incubation: 'none', phases: { E2E: { epochs: 1 } } });
   const { message, hint } = failure(() => phasesNamed(compile(whole), ['MT']));
   expect(message).toBe('divided has no phase MT');

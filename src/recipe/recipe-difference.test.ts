@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { recipeDifference } from './recipe-difference.js';
 
-test('settings by their path, lists as one value, keys of one recipe alone', () => {
+test('settings by their path, lists as one value, keys that only one recipe has', () => {
   const here = { name: 'a', training: { lr: 1, betas: [0.9, 0.99] }, seed: 0 };
   const there = { name: 'a', training: { lr: 2, betas: [0.9, 0.95], ema: null } };
   expect(recipeDifference(here, there)).toEqual([

@@ -88,7 +88,7 @@ test.each([
   expect(hintFor(wrong)).toMatch(new RegExp(`^did you mean .${key}.\\? the keys of `));
 });
 
-test('a key that is like no other has no guess, a section of another type tells its keys', () => {
+test('a key that resembles no other has no suggestion; a section of the wrong type lists its keys', () => {
   expect(hintFor({ training: { zzzzzzzz: 1 } })).toMatch(/^the keys of training are /);
   expect(hintFor({ training: { optimizer: 'adamw' } })).toMatch(
     /^training.optimizer is a section; its keys are name, lr, /,

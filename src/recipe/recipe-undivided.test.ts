@@ -15,7 +15,7 @@ const recipeOf = (rest: Omit<Partial<RecipeInput>, 'name'>) =>
     ...rest,
   });
 
-test('without incubation a recipe is E2E alone, of one stage, whatever it says of other phases', () => {
+test('without incubation a recipe has only E2E, with one stage, whatever it states about other phases', () => {
   const recipe = recipeOf({ phases: { PT: { epochs: 9 }, FT: { epochs: 9 }, E2E: { epochs: 3 } } });
   expect(compile(recipe).map(({ name, depths, sources }) => [name, depths, sources])).toEqual([
     ['E2E', [12], [null]],
@@ -29,7 +29,7 @@ test('without incubation a recipe is E2E alone, of one stage, whatever it says o
   expect([plan.ratios, plan.train_images]).toEqual([null, 100]);
 });
 
-test('on devices there is a schedule of E2E, and none of what is not there', () => {
+test('on devices only E2E is scheduled', () => {
   const recipe = recipeOf({ training: { batch_size: 10, accumulate: 5 }, phases: { E2E: { epochs: 2 } } });
   const network = { bandwidth: 1e9, overlap: 0 };
   const plan = planRun(recipe, 100);
@@ -39,7 +39,7 @@ test('on devices there is a schedule of E2E, and none of what is not there', () 
   expect((of(1).end_to_end?.wall ?? 0) / (of(5).end_to_end?.wall ?? 0)).toBeCloseTo(5, 9);
 });
 
-test('weights of a whole model are tuned by FT, with a baseline of the same cost', () => {
+test('a given whole model is fine-tuned by FT, with a baseline of equal cost', () => {
   const recipe = recipeOf({ start: { model: 'some.pth' }, phases: { FT: { epochs: 2 }, E2E: {} } });
   expect(compile(recipe).map(({ name, sources }) => [name, sources])).toEqual([
     ['FT', ['start.model']],

@@ -6,14 +6,14 @@ import { withSettings } from './settings.js';
 
 const withSetting = (setting: string) => checkedRecipe(withSettings(tinyRecipe('images'), [setting]), 'tiny');
 
-test('a module has one name: with another its settings would be passed over', () => {
+test('a module has one name: with another one its settings would be ignored', () => {
   expect(withSetting('phases.modules.1.epochs=5').phases.modules?.[1].epochs).toBe(5);
   for (const name of ['01', '1.0', '-1', 'MT/1']) {
     expect(() => withSetting(`phases.modules={"${name}": {epochs: 5}}`)).toThrow(InputError);
   }
 });
 
-test.each(['threads', 'workers', 'parallel'])('run.%s is auto, or as many as a machine may have', (key) => {
+test.each(['threads', 'workers', 'parallel'])('run.%s is auto or a possible number', (key) => {
   for (const value of ['auto', 1, 1024])
     expect(withSetting(`run.${key}=${value}`).run).toMatchObject({ [key]: value });
   for (const value of [0, -1, 1.5, 1025, 1e15, 'many', '']) {

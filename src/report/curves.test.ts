@@ -48,7 +48,7 @@ test('phases of Deep Incubation follow one another on the cost axis, the baselin
   expect(accuracyCurves(RUN, 'seconds', primary)[3].points[0].x).toBe(64);
 });
 
-test('steps after the last evaluation cost as well', () => {
+test('steps after the last evaluation count as cost', () => {
   const step: MetricRecord = {
     ...(syntheticRecords(FULL_RUN[0])[0] as Extract<MetricRecord, { kind: 'step' }>),
     block_passes: 28,
@@ -62,7 +62,7 @@ test('steps after the last evaluation cost as well', () => {
   expect(curves[1].start).toBe(28);
 });
 
-test('losses are drawn over epochs; long ones are averaged in shares that keep the mean', () => {
+test('losses are plotted over epochs; long curves are averaged and keep their mean', () => {
   const records = syntheticRecords({ phase: 'PT', epochs: 40, top1: [0, 50], passes: 12 });
   const steps = records.filter((record) => record.kind === 'step');
   const [curve] = lossCurves([{ phase: 'PT', records }], steps.length / 4);

@@ -71,7 +71,7 @@ test('the figure names its axes and results; its PNG has twice its size and is n
   expect((await png.stats()).entropy).toBeGreaterThan(0.1);
 });
 
-test('phases too short on the cost axis for a name go without, modules share one', async () => {
+test('phases that are too short on the cost axis have no name; modules share one', async () => {
   const modules = Array.from({ length: 24 }, (_, i) => ({ ...FULL_RUN[1], phase: `MT/${i}`, epochs: 8 }));
   const { files } = await pageOf(runWith([{ ...FULL_RUN[0], epochs: 1 }, ...modules, FULL_RUN[5]]));
   const labels = [...parseHTML(readFileSync(files.svg ?? '', 'utf8')).document.querySelectorAll('text')].map(
@@ -104,7 +104,7 @@ test('text from files is escaped', async () => {
   expect(document.querySelector('.facts')?.textContent).toContain(evil);
 });
 
-test('an unfinished run says what is missing and shows the rest', async () => {
+test('the report of an unfinished run names what is missing and shows the rest', async () => {
   const root = runWith([...FULL_RUN.slice(0, 2), { ...FULL_RUN[2], stoppedAfter: 2 }]);
   const { document } = await pageOf(root);
   const missing = [...document.querySelectorAll('.missing li')].map((item) => item.textContent);
@@ -117,7 +117,7 @@ test('an unfinished run says what is missing and shows the rest', async () => {
   expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
 });
 
-test('a run that failed says where and why; what is planned and has not begun is not said to be absent', async () => {
+test('the report of a failed run says where and why; planned phases are not reported as missing', async () => {
   const root = runWith([FULL_RUN[0], { ...FULL_RUN[1], stoppedAfter: 2 }]);
   const phases = FULL_RUN.map(({ phase }) => ({ phase }));
   writeFileSync(join(root, 'plan.json'), JSON.stringify({ phases }));
@@ -135,7 +135,7 @@ test('a run that failed says where and why; what is planned and has not begun is
   ]);
 });
 
-test('of a phase with a single value no loss is drawn', async () => {
+test('a phase with a single value has no loss plot', async () => {
   const root = runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]);
   const record = { ...syntheticRecords(FULL_RUN[0])[0], step: 1 };
   writeFileSync(join(root, 'PT', 'metrics.jsonl'), `${JSON.stringify(record)}\n`);
@@ -148,7 +148,7 @@ test.each(FULL_RUN.map(({ phase }) => phase))('a run of %s alone is reported', a
   expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
 });
 
-test('a run of a recipe without incubation misses no assembled model', async () => {
+test('the report of a run without incubation does not expect an assembled model', async () => {
   const alone = FULL_RUN.filter(({ phase }) => phase === 'E2E');
   const missing = async (recipe: object) =>
     (await pageOf(runWith(alone, recipe))).document.querySelector('.missing')?.textContent ?? '';
@@ -156,7 +156,7 @@ test('a run of a recipe without incubation misses no assembled model', async () 
   expect(await missing({ name: 'plain', seed: 0, incubation: {} })).toContain('(FT) has not been trained');
 });
 
-test('a run that has just begun is reported without figures', async () => {
+test('the report of a run that has just started has no figures', async () => {
   const { document, files } = await pageOf(runWith([{ ...FULL_RUN[0], stoppedAfter: 0 }]));
   expect(document.querySelector('.missing')?.textContent).toContain('PT is not finished: no steps recorded.');
   expect(document.querySelectorAll('svg')).toHaveLength(0);
@@ -164,13 +164,13 @@ test('a run that has just begun is reported without figures', async () => {
   expect(existsSync(files.html)).toBe(true);
 });
 
-test('a folder that is no run is an input error', async () => {
+test('a folder that is not a run is an input error', async () => {
   const root = mkdtempSync(join(tmpdir(), 'no-run-'));
   await expect(writeReport(root)).rejects.toThrow(InputError);
   await expect(writeReport(root)).rejects.toThrow(`${root} is not a run folder`);
 });
 
-test('what was trained is drawn from the plan: which stages, how deep, trained or frozen', async () => {
+test('the method figure follows the plan: stages, depths, trained or frozen', async () => {
   const root = runWith(FULL_RUN, { name: 'x', model: { width: 64, depth: 12 }, data: { format: '<i>' } });
   const phases = [
     { phase: 'PT', depths: [1, 1] },
@@ -196,7 +196,7 @@ test('the CSV has a header and a row per record', async () => {
   expect(rows.at(-1)).toMatch(/^PT,eval,11,564,,/);
 });
 
-test('runs on shares of the images are compared, whatever their order', async () => {
+test('runs on shares of the images are compared in any order', async () => {
   const roots = [1, 0.25, 0.5].map((fraction) =>
     runWith(FULL_RUN, { name: `${fraction}`, data: { fraction } }),
   );
@@ -223,7 +223,7 @@ test('runs on shares of the images are compared, whatever their order', async ()
   }
 });
 
-test('runs of one share are compared without a figure', async () => {
+test('runs with equal shares are compared without a figure', async () => {
   const { reports, figures } = await writeComparison([runWith(FULL_RUN), runWith(FULL_RUN)]);
   expect(figures).toEqual([]);
   const page = readFileSync(reports[1].html, 'utf8');
@@ -231,7 +231,7 @@ test('runs of one share are compared without a figure', async () => {
   expect(page).not.toContain('share of training images"');
 });
 
-test('labels of the results stay apart, however near each other and whatever the rest of the figure', async () => {
+test('labels of close results do not overlap', async () => {
   const [pt, ...others] = FULL_RUN;
   const low = { ...pt, top1: [1, 10] as [number, number] };
   for (const top1 of [79.3, 83.2, 84.0, 84.1, 84.2, 89]) {
@@ -262,7 +262,7 @@ test('epochs of a loss are those of the plan, also of a phase shorter than one',
   expect(Number(ticks.at(-1)?.textContent)).toBeLessThanOrEqual(0.1);
 });
 
-test('device hours: of the processes that each result tells of, whoever started them, added up in the totals', async () => {
+test('device hours count the processes of each result, whatever started them, and are summed', async () => {
   const root = runWith(FULL_RUN, { name: 'small run', seed: 4, run: { ranks: 1 } });
   const seconds: Record<string, number> = {};
   for (const { phase } of FULL_RUN) {
@@ -318,7 +318,7 @@ test.each([
   expect(/top-5\D+\d/.test(text.replace(/Top-1, top-5 and .*?phase's last evaluation/, ''))).toBe(isShown);
 });
 
-test('both models are compared image by image where their evaluations kept the images, and only then', async () => {
+test('models are compared image by image only if both evaluations recorded the images', async () => {
   const root = runWith(FULL_RUN.map((phase) => ({ ...phase, top1: [10, 50] as const })));
   const hits = (from: number) =>
     Uint8Array.from({ length: 4000 }, (_, i) => (i >= from && i < from + 2000 ? 1 : 0));

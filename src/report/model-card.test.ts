@@ -74,13 +74,13 @@ test('the metadata has what the hub reads: library, task, data set, results', ()
   expect(front).not.toHaveProperty('license');
 });
 
-test('the cost is that of the phases the model was made in', () => {
+test('the cost is that of the phases that trained the model', () => {
   expect(modelCard(cardOf())).toContain('Training (PT, MT/0, MT/1, MT/2, MT/3, FT) took');
   expect(modelCard(cardOf({ phase: 'MT/1' }))).toContain('Training (PT, MT/1) took');
   expect(modelCard(cardOf({ phase: 'E2E' }))).toContain('Training (E2E) took');
 });
 
-test('the use is told to the end: how pixels are made, what the model is in timm', () => {
+test('usage is complete: preprocessing, and the model in timm', () => {
   const small = modelCard(cardOf());
   expect(small).toContain('| pixels | (RGB / 255 - \\[0.5,0.4,0.3\\]) / \\[0.2,0.25,0.125\\] |');
   expect(small).toContain('transforms.Normalize([0.5,0.4,0.3], [0.2,0.25,0.125]),');
@@ -121,14 +121,14 @@ test('few classes are named in their order', () => {
   expect(modelCard(cardOf({ classNames: Array(100).fill('x') }))).toContain('| classes | 100 |');
 });
 
-test('weights that were not judged as they are claim nothing', () => {
+test('weights that were not evaluated unchanged claim no accuracy', () => {
   const { front, body } = split(modelCard(cardOf({ scores: undefined })));
   expect(front).not.toHaveProperty('model-index');
   expect(body).toContain('not evaluated as they are');
   expect(body).not.toContain('top-1');
 });
 
-test('a hostile name stays a name', () => {
+test('a hostile name is escaped', () => {
   const recipe = { name: EVIL, data: { format: 'folder' } };
   const { front, body } = split(modelCard(cardOf({ recipe })));
   expect(front['model-index'][0].name).toBe(EVIL);

@@ -50,7 +50,7 @@ const write = (phase: string, status: Partial<PhaseStatus>) =>
 const standOf = (phase: string, ...queue: Parameters<typeof readRunStatus>[1][]) =>
   readRunStatus(run, ...queue).phases.find((each) => each.phase === phase);
 
-test('nothing begun: all waits, for what the plan says', () => {
+test('nothing started: all phases wait, as planned', () => {
   expect(readRunStatus(run)).toMatchObject({ name: 'mine', state: 'waiting', supervisor: null });
   expect(standOf('FT')).toMatchObject({
     state: 'waiting',
@@ -64,7 +64,7 @@ test('nothing begun: all waits, for what the plan says', () => {
   });
 });
 
-test('a run without a plan, as unpacked work is before it runs: what its recipe says is left', () => {
+test('a run without a plan, such as unpacked work: the phases of its recipe remain', () => {
   rmSync(join(run, 'plan.json'));
   trained('PT');
   expect(readRunStatus(run)).toMatchObject({ state: 'done', phases: [{ phase: 'PT' }] });
@@ -78,7 +78,7 @@ test('a run without a plan, as unpacked work is before it runs: what its recipe 
   expect(standOf('FT')).toMatchObject({ steps: null, waits_for: ['MT/0', 'MT/1'] });
 });
 
-test('a phase that runs: progress, speed, and the time the rest takes', async () => {
+test('a running phase: progress, speed and remaining time', async () => {
   trained('PT');
   trained('MT/0', 4);
   const lock = await lockFolder(run);
@@ -94,10 +94,10 @@ test('a phase that runs: progress, speed, and the time the rest takes', async ()
   expect(module.seconds_left).toBeCloseTo(285 * ((128 * 18) / 60_000), 6);
 });
 
-describe('a phase in trouble says what to do', () => {
+describe('a phase with a problem says what to do', () => {
   const checkpoint = () => mkdirSync(join(run, 'PT/checkpoints/90'), { recursive: true });
 
-  test('failed, with what the phase advised', () => {
+  test('failed, with the hint of the phase', () => {
     trained('PT', 1);
     write('PT', {
       state: 'failed',
@@ -113,7 +113,7 @@ describe('a phase in trouble says what to do', () => {
     expect(readRunStatus(run).state).toBe('failed');
   });
 
-  test('lost: its process is gone without a word', () => {
+  test('lost: its process disappeared', () => {
     trained('PT', 1);
     checkpoint();
     write('PT', { state: 'running', pid: 7 });
@@ -126,7 +126,7 @@ describe('a phase in trouble says what to do', () => {
     });
   });
 
-  test('stopped by a person', () => {
+  test('stopped by the user', () => {
     trained('PT', 1);
     write('PT', { state: 'stopped' });
     expect(standOf('PT')).toMatchObject({
@@ -136,7 +136,7 @@ describe('a phase in trouble says what to do', () => {
     });
   });
 
-  test('restarting by itself', async () => {
+  test('restarting automatically', async () => {
     trained('PT', 1);
     checkpoint();
     const lock = await lockFolder(run);
@@ -155,7 +155,7 @@ describe('a phase in trouble says what to do', () => {
   });
 });
 
-test('a phase that holds its own folder runs, without a supervisor', async () => {
+test('a phase that holds its own folder is running, without a supervisor', async () => {
   trained('PT', 1);
   const lock = await lockFolder(join(run, 'PT'));
   expect(standOf('PT')).toMatchObject({ state: 'running', pid: process.pid });
@@ -166,12 +166,12 @@ describe('jobs of Slurm', () => {
   const pending = { state: 'PENDING', reason: 'Dependency' };
   beforeEach(() => recordJobs(run, [{ phase: 'MT/1', job: '12_1', script: 'MT.sh', submitted: 'now' }]));
 
-  test('what never began is queued, as far as the folder tells', () => {
+  test('a phase that never started is queued, according to the folder', () => {
     expect(standOf('MT/1')).toMatchObject({ state: 'queued', job: '12_1' });
     expect(standOf('MT/0')).toMatchObject({ state: 'waiting', job: null });
   });
 
-  test('Slurm has it: queued, although it was lost or failed before', () => {
+  test('in Slurm’s queue: queued, even if it was lost or failed before', () => {
     const queue = new Map([['12_1', pending]]);
     expect(standOf('MT/1', queue)?.state).toBe('queued');
     trained('MT/1', 1);
@@ -185,7 +185,7 @@ describe('jobs of Slurm', () => {
     expect(standOf('MT/1', running)?.state).toBe('restarting');
   });
 
-  test('Slurm has it no more', () => {
+  test('no longer in Slurm’s queue', () => {
     const gone = 'its Slurm job 12_1 left the queue before it started';
     expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone, log: null });
     // Its shell has said why, before there was a log.
@@ -200,17 +200,17 @@ describe('jobs of Slurm', () => {
   });
 });
 
-describe('what goes on with it', () => {
+describe('how the run continues', () => {
   const commandOf = () => readRunStatus(run).command;
 
-  test('nothing runs: the command', () => {
+  test('nothing is running: the command to resume', () => {
     expect(commandOf()).toBe(`npx deep-incubation run ${run}`);
     trained('PT');
     recordJobs(run, [{ phase: 'PT', job: '12', script: 'PT.sh', submitted: 'now' }]);
     expect(commandOf()).toBe(`npx deep-incubation run ${run} --launcher slurm`);
   });
 
-  test('all goes on by itself: none, until some phase has failed', async () => {
+  test('everything continues automatically: no command until a phase has failed', async () => {
     const lock = await lockFolder(run);
     expect(commandOf()).toBeNull();
     trained('PT', 1);
@@ -221,13 +221,13 @@ describe('what goes on with it', () => {
     expect(text).toContain(`After process ${process.pid} has ended: npx deep-incubation run ${run}`);
   });
 
-  test('the name of a phase is not cut out of that of another', () => {
+  test('the name of a phase is not matched inside another name', () => {
     trained('MT/1', 1);
     write('MT/1', { state: 'stopped', last_error: 'MT/10 failed' });
     expect(standText(readRunStatus(run), pc.createColors(false))).toContain('MT/1 stopped: MT/10 failed');
   });
 
-  test('all is done: the report, or what writes it', () => {
+  test('all done: the report, or the command that writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
     const said = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
     expect(said()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
@@ -271,6 +271,6 @@ test.each([
   expect(lines[4]).toMatch(/^FT {5}waiting .* after MT\/0, MT\/1$/);
 });
 
-test('refuses what is no run', () => {
+test('refuses a folder that is not a run', () => {
   expect(() => readRunStatus(tmpdir())).toThrow(InputError);
 });

@@ -29,7 +29,7 @@ const INCUBATION = [
 ];
 const run = (...results: PhaseResult[]) => summarize({ name: 'r', seed: 7, results, machine: { cpu: 'x' } });
 
-test('incubation costs all its phases and reaches what FT reached; the baseline stands alone', () => {
+test('incubation has the cost of all its phases and the result of FT; the baseline is separate', () => {
   const summary = run(...INCUBATION, result('E2E', 10, 79.3));
   expect(summary.phases.map(({ phase }) => phase)).toEqual(['PT', 'MT/2', 'MT/10', 'FT', 'E2E']);
   expect(summary.incubation).toEqual({
@@ -48,7 +48,7 @@ test('incubation costs all its phases and reaches what FT reached; the baseline 
   );
 });
 
-test('where the baseline is better the sentence says so', () => {
+test('if the baseline is better, the sentence says so', () => {
   const summary = run(...INCUBATION, result('E2E', 6, 86));
   expect(summary.winner).toBe('end_to_end');
   expect(summary.difference_top1).toBeCloseTo(-1.9, 10);
@@ -66,7 +66,7 @@ test.each([
   expect(run(...INCUBATION, result('E2E', 6, baseline)).winner).toBe(winner);
 });
 
-test('a tie is told as one', () => {
+test('a tie is reported as a tie', () => {
   const summary = summarize({
     name: 'r',
     seed: 0,
@@ -94,7 +94,7 @@ const judgedRun = (images: number, ft: number, e2e: number) =>
     scored: on(images, ft, e2e),
   });
 
-test('one image in 60 is not a lead, whoever has it', () => {
+test('one image in 60 is not a lead, on either side', () => {
   const [ahead, behind] = [judgedRun(60, 41, 40), judgedRun(60, 40, 41)];
   expect([ahead.winner, behind.winner]).toEqual(['tie', 'tie']);
   expect(ahead.difference_top1).toBeCloseTo(100 / 60, 10);
@@ -108,7 +108,7 @@ test('one image in 60 is not a lead, whoever has it', () => {
   );
 });
 
-test('a lead beyond the uncertainty is one, on both sides, with its interval as the leader sees it', () => {
+test('a lead beyond the uncertainty is reported, on either side, with its interval', () => {
   const [ahead, behind] = [judgedRun(4000, 3066, 2897), judgedRun(4000, 2897, 3066)];
   expect([ahead.winner, behind.winner]).toEqual(['incubation', 'end_to_end']);
   expect(sentence(ahead)).toMatch(
@@ -153,7 +153,7 @@ test.each([
   expect(summary.incubation?.top5).toBe(99);
 });
 
-test('parts that are not done are absent, not zero', () => {
+test('unfinished parts are absent, not zero', () => {
   const withoutBaseline = run(...INCUBATION);
   expect(withoutBaseline).not.toHaveProperty('end_to_end');
   expect(withoutBaseline).not.toHaveProperty('winner');
@@ -164,7 +164,7 @@ test('parts that are not done are absent, not zero', () => {
   expect(sentence(run())).toMatch(/^Neither/);
 });
 
-test('the table has a line per phase, the totals below a rule, and the sentence', () => {
+test('the table has a line for each phase, the totals below a rule, and the sentence', () => {
   const lines = table(run(...INCUBATION, result('E2E', 10, 79.3))).split('\n');
   expect(lines[0]).toBe(
     'phase            steps  block-passes    MACs  train time    top-1    top-5  eval loss',

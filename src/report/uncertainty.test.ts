@@ -30,7 +30,7 @@ test.each(reference.single)("$right of $images right: Wilson's interval", ({ rig
   expectInterval(accuracyInterval({ right, images }), interval);
 });
 
-test.each(reference.independent)('$a against $b, each on images of its own', ({ a, b, interval }) => {
+test.each(reference.independent)('$a against $b, on separate images', ({ a, b, interval }) => {
   const judged = ([right, images]: readonly number[]) => ({ right, images });
   const found = accuracyDifference(judged(a), judged(b));
   expectInterval(found.interval, interval);
@@ -45,7 +45,7 @@ test.each(reference.paired)('$counts images of both, of one, of the other, of ne
   expect(found.points).toBeCloseTo((100 * (each.counts[1] - each.counts[2])) / a.images, 9);
 });
 
-test('one image in 60 is no lead, however it is compared; twenty are', () => {
+test('one image in 60 is not a lead in any comparison; twenty are', () => {
   expect(isLevel(accuracyDifference({ right: 41, images: 60 }, { right: 40, images: 60 }))).toBe(true);
   expect(isLevel(accuracyDifference(...pair([40, 1, 0, 19])))).toBe(true);
   expect(isLevel(accuracyDifference(...pair([38, 3, 2, 17])))).toBe(true);
@@ -53,14 +53,14 @@ test('one image in 60 is no lead, however it is compared; twenty are', () => {
   expect(isLevel(accuracyDifference(...pair([30, 20, 0, 10])))).toBe(false);
 });
 
-test('image by image a small lead shows that the sums do not show', () => {
+test('comparing image by image shows a small lead that the sums do not show', () => {
   const [a, b] = pair([2900, 60, 20, 1020]);
   expect(isLevel(accuracyDifference(a, b))).toBe(false);
   const sums = [a, b].map(({ right, images }) => ({ right, images }));
   expect(isLevel(accuracyDifference(sums[0], sums[1]))).toBe(true);
 });
 
-test('hits of another number of images are not compared image by image', () => {
+test('different numbers of images are not compared image by image', () => {
   const [a] = pair([3, 1, 1, 5]);
   const [b] = pair([3, 1, 1, 6]);
   expect(accuracyDifference(a, b).isPaired).toBe(false);

@@ -63,7 +63,7 @@ test('a thread writes the same bytes, hashes and pointers', async () => {
   expect(readdirSync(join(phase, 'checkpoints')).sort()).toEqual(['7', 'best', 'latest']);
 });
 
-test('what cannot be written is the error that it is without a thread, and nothing is left', async () => {
+test('a write error is the same as without a thread, and nothing is left', async () => {
   const saving = saveCheckpointInThread(phase, 7, content());
   rmSync(phase, { recursive: true });
   await expect(saving).rejects.toThrow(RunError);

@@ -52,7 +52,7 @@ const save = (step: number) =>
 const latestStep = () => latestCheckpoint(phase).checkpoint?.step;
 const pointer = (name: string) => readFileSync(join(root, name), 'utf8').trim();
 
-test('what is saved is found again, whole, with a manifest', () => {
+test('a saved checkpoint is found, complete, with a manifest', () => {
   expect(latestCheckpoint(phase)).toEqual({ skipped: [] });
   const saved = save(40);
   const { checkpoint, skipped } = latestCheckpoint(phase);
@@ -94,7 +94,7 @@ test.each([
   expect(readdirSync(root).sort()).toEqual(['10', '30', 'latest']);
 });
 
-test('killed before the pointer moved: the newer, whole checkpoint counts', () => {
+test('killed before the pointer moved: the newer complete checkpoint is used', () => {
   save(10);
   save(20);
   writeFileSync(join(root, 'latest'), '10\n');
@@ -129,7 +129,7 @@ test.each<[string, string, (folder: string) => void]>([
   expect(skipped).toEqual([{ folder: join(root, '10'), reason: expect.stringContaining(reason) }]);
 });
 
-test('where every checkpoint is damaged there is none, and each is told', () => {
+test('if every checkpoint is damaged there is none, and each is reported', () => {
   save(1);
   save(2);
   for (const step of ['1', '2']) truncateSync(join(root, step, 'model.safetensors'), 3);
@@ -138,7 +138,7 @@ test('where every checkpoint is damaged there is none, and each is told', () => 
   expect(skipped.map(({ folder }) => folder)).toEqual([join(root, '2'), join(root, '1')]);
 });
 
-test('best is what it was set to, and never another', () => {
+test('best is always the checkpoint that it was set to', () => {
   save(1);
   save(2);
   expect(bestCheckpoint(phase)).toEqual({ skipped: [] });
@@ -148,7 +148,7 @@ test('best is what it was set to, and never another', () => {
   expect(bestCheckpoint(phase)).toEqual({ skipped: [expect.objectContaining({ folder: join(root, '1') })] });
 });
 
-test('killed between the pointer best and the checkpoint it means: once saved again, it is the best', () => {
+test('killed between writing the pointer best and its checkpoint: saved again, it is the best', () => {
   save(1);
   writeFileSync(join(phase, 'checkpoints/best'), '1\n');
   const best = { model: tensors(2), optimizer: tensors(2), manifest: {}, isBest: true };
@@ -173,7 +173,7 @@ test.each([
   expect(bestCheckpoint(phase).checkpoint?.step).toBe(1);
 });
 
-test('pruning keeps the checkpoint the pointer names though newer folders are there', () => {
+test('pruning keeps the checkpoint that the pointer names, even if newer folders exist', () => {
   for (const step of [1, 2, 3]) save(step);
   writeFileSync(join(root, 'latest'), '1\n');
   prune(phase, 1);
@@ -190,7 +190,7 @@ test("a damaged checkpoint that training went back behind takes no good one's pl
   expect(readdirSync(root).sort()).toEqual(['10', '15', 'latest']);
 });
 
-test('while one is written the newest good one is there, whatever is kept', () => {
+test('while a checkpoint is written the newest good one exists, whatever is kept', () => {
   save(1);
   vi.mocked(safetensors.writeSafetensors).mockImplementationOnce(() => {
     expect(latestStep()).toBe(1);
@@ -212,7 +212,7 @@ test.each(['', '\n', 'ten', '10 20', '-1', '\0\0\0'])('a pointer that says %j is
   expect(latestStep()).toBe(20);
 });
 
-test('any byte flipped, any length cut: never taken for whole', () => {
+test('a flipped byte or a truncation is always detected', () => {
   save(9);
   const whole = join(root, '9');
   fc.assert(
@@ -235,7 +235,7 @@ test('any byte flipped, any length cut: never taken for whole', () => {
   );
 });
 
-test('a whole checkpoint under the name of another step is none', () => {
+test('a complete checkpoint under the name of another step is invalid', () => {
   save(9);
   cpSync(join(root, '9'), join(root, '10'), { recursive: true });
   expect(latestCheckpoint(phase).skipped).toEqual([
@@ -252,7 +252,7 @@ test('a pointer that a killed writer left behind is moved to the checkpoint foun
   expect(pointer('latest')).toBe('9');
 });
 
-test('leftovers go: temporary files and folders, and nothing else', () => {
+test('leftovers are removed: temporary files and folders, and nothing else', () => {
   save(3);
   mkdirSync(join(root, '.tmp-6-x'));
   writeFileSync(join(root, '.tmp-6-x', 'model.safetensors'), '');
@@ -264,14 +264,14 @@ test('leftovers go: temporary files and folders, and nothing else', () => {
   removeLeftovers(join(phase, 'nowhere'));
 });
 
-test('the newest step is that of the newest folder, whole or not', () => {
+test('the newest step is that of the newest folder, complete or not', () => {
   expect(newestStep(phase)).toBe(0);
   save(999);
   mkdirSync(join(root, '1000'));
   expect(newestStep(phase)).toBe(1000);
 });
 
-test('a phase folder that was deleted does not come back', () => {
+test('a deleted phase folder is not recreated', () => {
   save(1);
   rmSync(phase, { recursive: true });
   expect(() => save(2)).toThrow(
@@ -280,7 +280,7 @@ test('a phase folder that was deleted does not come back', () => {
   expect(existsSync(phase)).toBe(false);
 });
 
-test('a full disk is a run error that names the checkpoint; those before stay, nothing half is left', () => {
+test('a full disk is a run error that names the checkpoint; earlier ones stay, and no partial one is left', () => {
   save(1);
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   vi.mocked(safetensors.writeSafetensors).mockImplementationOnce(() => {

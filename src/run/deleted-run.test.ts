@@ -28,7 +28,7 @@ test.each(WRITERS)('%s does not bring a deleted run back', (name, write) => {
   expect(existsSync(run)).toBe(false);
 });
 
-test('nor does the status of a phase', () => {
+test('neither does the status of a phase', () => {
   rmSync(run, { recursive: true });
   writeStatus(run, 'PT', { state: 'failed', pid: null, restarts: 0, last_error: null });
   expect(existsSync(run)).toBe(false);

@@ -27,7 +27,7 @@ function drained(tail: ReturnType<typeof tailLines>): string[] {
   return unread > 0 ? [...lines, ...drained(tail)] : [...lines];
 }
 
-test('however writes and reads fall, every line comes once and whole', () => {
+test('every line is read once and complete, however writes and reads interleave', () => {
   const writes = fc.array(fc.string({ unit: fc.constantFrom('a', '{', 'é', '漢', '\n'), maxLength: 30 }), {
     maxLength: 20,
   });

@@ -32,7 +32,7 @@ function write(count: number) {
   return log;
 }
 
-test('records come back as they were written', () => {
+test('records are read back unchanged', () => {
   expect(readMetrics(path)).toEqual([]);
   write(RECORDS.length);
   expect(readMetrics(path)).toEqual(RECORDS);
@@ -55,7 +55,7 @@ test('after a kill at any byte, resuming at any step leaves exactly the records 
   );
 });
 
-test('whatever kills there are, the log ends as if there had been none', () => {
+test('kills at any point leave the same log', () => {
   // A training of so many steps: a record each, an evaluation every fifth and at the start, a checkpoint now and then.
   const STEPS = 40;
   const at = (step: number): MetricRecord[] => {
@@ -98,14 +98,14 @@ test('whatever kills there are, the log ends as if there had been none', () => {
   );
 });
 
-test('resumed at step 0 it is empty, though step 0 was judged', () => {
+test('resumed at step 0 it is empty, even if step 0 was evaluated', () => {
   const judged: MetricRecord = { ...RECORDS[9], kind: 'eval', step: 0 } as MetricRecord;
   openMetricsLog(path, { fromStep: 0 }).append(judged);
   openMetricsLog(path, { fromStep: 0 }).append(judged);
   expect(readMetrics(path)).toEqual([judged]);
 });
 
-test('a file that was deleted is not begun anew', () => {
+test('a deleted file is not created again', () => {
   const log = write(3);
   rmSync(path);
   expect(() => log.append(RECORDS[3])).toThrow(RunError);
@@ -120,7 +120,7 @@ test('damage inside the file is an input error that names the line', () => {
   expect(() => readMetrics(path)).toThrow(`${path}, line 2`);
 });
 
-test('records of kinds this version does not know are left out, and kept in the file', () => {
+test('records of unknown kinds are left out, and kept in the file', () => {
   write(1);
   appendFileSync(path, '{"kind":"note","step":2}\n');
   appendFileSync(path, line(9));
@@ -129,7 +129,7 @@ test('records of kinds this version does not know are left out, and kept in the 
   expect(readFileSync(path, 'utf8')).toContain('"note"');
 });
 
-test('a tail gives every record once, and waits for the end of a line', () => {
+test('a tail returns every record once, and waits for the end of a line', () => {
   const tail = tailMetrics(path);
   expect(tail.poll()).toEqual({ reset: false, records: [] });
   write(2);
@@ -169,7 +169,7 @@ test(
   },
 );
 
-test('a record whose numbers are something else is none; null is what a number is that was not finite', () => {
+test('a record with other values for its numbers is invalid; null stands for a non-finite number', () => {
   const line = (record: object) => `${JSON.stringify({ kind: 'step', step: 1, ...record })}\n`;
   const after = line({ step: 2 });
   expect(recordsOf(line({ loss: null, lr: 1 }) + after, 'metrics.jsonl')).toHaveLength(2);

@@ -16,7 +16,7 @@ afterEach(() => rmSync(runDir, { recursive: true, force: true }));
 const RUNNING = { state: 'running', pid: 7, restarts: 2, last_error: 'died of SIGKILL' } as const;
 const begin = () => mkdirSync(join(runDir, 'PT'));
 
-test('nothing written: it waits; and nothing is written where there is not a folder', () => {
+test('nothing written: waiting; and nothing is written without a folder', () => {
   writeStatus(runDir, 'PT', RUNNING);
   expect(readdirSync(runDir)).toEqual([]);
   expect(readStatus(runDir, 'PT')).toEqual({
@@ -29,7 +29,7 @@ test('nothing written: it waits; and nothing is written where there is not a fol
   });
 });
 
-test('what was written is read, while a process holds the run', async () => {
+test('the written status is read while a process holds the run', async () => {
   begin();
   const lock = await lockFolder(runDir);
   writeStatus(runDir, 'PT', RUNNING);
@@ -50,7 +50,7 @@ test.each(['failed', 'stopped', 'waiting'] as const)('%s stays so without a supe
   expect(readStatus(runDir, 'PT').state).toBe(state);
 });
 
-test('a result makes it done, whatever the file says', () => {
+test('a phase with a result is done, whatever the file says', () => {
   begin();
   writeStatus(runDir, 'PT', RUNNING);
   writeResult(runDir, syntheticResult({ phase: 'PT', epochs: 1, top1: [0, 50], passes: 12 }));
@@ -63,7 +63,7 @@ test.each(['{"state": "run', '{}', '{"state":"asleep"}'])('%s is as good as noth
   expect(readStatus(runDir, 'PT').state).toBe('waiting');
 });
 
-test('a file that cannot be written is passed over', () => {
+test('a failed write is ignored', () => {
   begin();
   mkdirSync(join(runDir, 'PT/status.json/in-the-way'), { recursive: true });
   expect(() => writeStatus(runDir, 'PT', RUNNING)).not.toThrow();

@@ -7,7 +7,7 @@ import { phasesIn, readResult, runFolder, writeResult } from './run-folder.js';
 
 const newRun = () => mkdtempSync(join(tmpdir(), 'run-'));
 
-test('files lie where the contract says', () => {
+test('files have the documented paths', () => {
   const folder = runFolder('run');
   expect([folder.recipe, folder.plan, folder.summary]).toEqual(
     ['recipe', 'plan', 'summary'].map((name) => join('run', `${name}.json`)),

@@ -82,7 +82,7 @@ describe("DeiT's loss and gradient", () => {
     });
   });
 
-  test('of bfloat16 logits is computed in float32', () => {
+  test('bfloat16 logits are computed in float32', () => {
     scope(() => {
       const [each] = fixture.cases;
       const narrow = (x: Tensor) => to(x, { dtype: 'BF16' });
@@ -129,7 +129,7 @@ describe('the teacher', () => {
     });
   });
 
-  test('with two heads teaches by their mean', () => {
+  test('with two heads teaches with their mean', () => {
     scope(() => {
       const [each] = fixture.cases;
       const offset = f64([1, -2, 3, -4, 5], [1, 1, classes]);
@@ -141,7 +141,7 @@ describe('the teacher', () => {
     });
   });
 
-  test('of other classes is refused', () => {
+  test('with other classes is refused', () => {
     scope(() => {
       const teacher: Teacher = {
         forward: (images, pass) => slice(fixedTeacher.forward(images, pass), 1, 0, 3),
@@ -154,7 +154,7 @@ describe('the teacher', () => {
     });
   });
 
-  test('is not asked where a model is judged', () => {
+  test('is not run in evaluation', () => {
     scope(() => {
       const teacher = watched();
       const task = distillation(own(), { teacher, kind: 'soft', alpha: 0.5, tau: 1 });

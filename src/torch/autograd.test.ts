@@ -53,7 +53,7 @@ describe('backward', () => {
 });
 
 describe('backwardFrom', () => {
-  test('adds what follows from the gradient of an output', () => {
+  test('accumulates gradients from the gradient of an output', () => {
     const x = parameter(1, 2, 3);
     const before = liveHandles();
     scope(() => backwardFrom(mul(x, x), fromArray(Float32Array.of(1, 10, 100), [3])));
@@ -111,7 +111,7 @@ describe('autocast', () => {
   const a = ones([2, 2]);
   const dtype = () => scope(() => matmul(a, a).dtype);
 
-  test('computes matrix products in its dtype, and nothing outside', () => {
+  test('computes matrix products in its dtype, only inside', () => {
     expect(dtype()).toBe('F32');
     autocast('cpu', 'BF16', () => {
       expect(dtype()).toBe('BF16');
@@ -120,7 +120,7 @@ describe('autocast', () => {
     expect(dtype()).toBe('F32');
   });
 
-  test('nests: the outer one goes on with its own dtype', () => {
+  test('nests: the outer one continues with its own dtype', () => {
     autocast('cpu', 'BF16', () => {
       autocast('cpu', 'F16', () => expect(dtype()).toBe('F16'));
       expect(dtype()).toBe('BF16');
@@ -152,7 +152,7 @@ describe('autocast', () => {
       expect(Math.abs(gradient - exact[i])).toBeLessThan(0.02);
   });
 
-  test('sees weights that were changed between two of them', () => {
+  test('sees weights that were changed between two passes', () => {
     const weight = ones([1, 1]);
     weight.requiresGrad = true;
     const product = () =>

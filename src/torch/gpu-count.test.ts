@@ -34,12 +34,12 @@ test('a libtorch for the CPU sees none of the GPUs that the driver shows', async
   expect(await countGpus({ CUDA_VISIBLE_DEVICES: '0,1' }, places)).toBe(0);
 });
 
-test('on a machine without a GPU nothing is asked', async () => {
+test('on a machine without a GPU libtorch is not queried', async () => {
   const places = machine(['null', 'nvidia-uvm'], 'throw new Error("asked");');
   expect(await countGpus({ CUDA_VISIBLE_DEVICES: '0' }, places)).toBe(0);
 });
 
-test('what libtorch prints besides does not count', async () => {
+test('other output of libtorch is ignored', async () => {
   const places = machine(['nvidia0'], 'console.log("5 warnings"); return { cudaDevices: 2 };');
   expect(await countGpus({}, places)).toBe(2);
 });
@@ -55,7 +55,7 @@ test.each([
   expect(failure.hint).toContain('doctor');
 });
 
-test('GPUs of the driver are those that may be seen', () => {
+test('the driver’s GPUs are limited to the visible ones', () => {
   machine(['nvidia0', 'nvidia1', 'nvidia2', 'nvidiactl'], '');
   const seen = (visible?: string) => gpusOfDriver({ CUDA_VISIBLE_DEVICES: visible }, folder);
   expect([undefined, '0,2', '', '-1', 'GPU-5a,MIG-7', '0,1,2,3'].map(seen)).toEqual([3, 2, 0, 0, 2, 3]);

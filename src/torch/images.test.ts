@@ -45,7 +45,7 @@ function raw(channels: 1 | 3, slot: number, program = NOTHING): ImageJob {
 }
 
 describe('openImages', () => {
-  test('gives an entry each, in order: what it is, or why it cannot be read', async () => {
+  test('returns an entry for each, in order: its format, or why it cannot be read', async () => {
     const text = written('text.jpg', Buffer.from('hello'));
     mkdirSync(join(folder, 'folder.jpg'));
     const opened = await openImages([
@@ -71,7 +71,7 @@ describe('openImages', () => {
     expect(await openImages([])).toEqual([]);
   });
 
-  test('holds JPEGs until they are run or closed', needs(libjpeg(jpegDecoder())), async () => {
+  test('keeps JPEGs until they are run or closed', needs(libjpeg(jpegDecoder())), async () => {
     const whole = written('behind.bin', Buffer.concat([Buffer.from('..'), jpeg, Buffer.from('.')]));
     const opened = await openImages([{ file: photo }, { file: whole, start: 2, bytes: jpeg.length }]);
     const handles = opened.map((each) => ('handle' in each ? each.handle : -1));
@@ -92,7 +92,7 @@ describe('openImages', () => {
 });
 
 describe('runImages', () => {
-  test('lays pixels into their slots, planar, grey as one channel', async () => {
+  test('writes pixels into their slots, planar, grey as one channel', async () => {
     const grey = new Uint8Array(12);
     const shape = { channels: 1, height: 3, width: 2 };
     expect(await runImages([raw(1, 1), raw(1, 0)], shape, grey)).toEqual([null, null]);
@@ -102,7 +102,7 @@ describe('runImages', () => {
     expect([...rgb]).toEqual([0, 3, 6, 9, 12, 15, 1, 4, 7, 10, 13, 16, 2, 5, 8, 11, 14, 17]);
   });
 
-  test('a program that fails is told of its image alone', async () => {
+  test('a failed program is reported for its image only', async () => {
     const unknown = raw(1, 0, Float64Array.of(99));
     const cropped = raw(1, 1, Float64Array.of(0, 0, 0, 1, 1));
     const into = new Uint8Array(18);
@@ -126,7 +126,7 @@ describe('runImages', () => {
 });
 
 describe('threads', needs(libjpeg(jpegDecoder())), () => {
-  test('any number gives the same, also changed amid the work', async () => {
+  test('any number gives the same result, also if it changes during the work', async () => {
     const shape = { channels: 3, height: 53, width: 70 };
     const results: Buffer[] = [];
     for (const threads of [1, 4, 2]) {
@@ -150,7 +150,7 @@ describe('threads', needs(libjpeg(jpegDecoder())), () => {
 
   const script = new URL('../../test/fixtures/image-thread.mjs', import.meta.url);
 
-  test('a worker thread has its own, which end with it', async () => {
+  test('a worker thread has its own threads, which end with it', async () => {
     const worker = new Worker(script, { workerData: ['wait', photo] });
     const exit = once(worker, 'exit');
     const [message] = await once(worker, 'message');
@@ -158,7 +158,7 @@ describe('threads', needs(libjpeg(jpegDecoder())), () => {
     expect(await exit).toEqual([0]);
   });
 
-  test('a worker that is stopped in the middle takes nothing with it', async () => {
+  test('a worker that is terminated does not affect others', async () => {
     for (let i = 0; i < 5; i++) {
       const worker = new Worker(script, { workerData: ['wait', photo] });
       await once(worker, 'online');

@@ -23,7 +23,7 @@ test.each([
   expect(env).toEqual({ GOMP_SPINCOUNT: spins });
 });
 
-test('a setting of the user is kept at any load', () => {
+test('the user’s setting is kept at any load', () => {
   const env = { OMP_WAIT_POLICY: 'active' };
   limitSpinning(env, { load: 40, cores: 2 });
   expect(env).toEqual({ OMP_WAIT_POLICY: 'active' });

@@ -25,7 +25,7 @@ function errorOf(work: () => unknown): DeepIncubationError {
   throw new Error('nothing was thrown');
 }
 
-describe('what goes wrong is told with operator and operands', () => {
+describe('errors name the operator and its operands', () => {
   const freed = ops.ones([7]);
   expect(freed.shape).toEqual([7]);
   freed.free();
@@ -180,7 +180,7 @@ describe('what goes wrong is told with operator and operands', () => {
     expect(error.message).not.toMatch(/INTERNAL ASSERT|Exception raised from/);
   });
 
-  test.each(['gpu', 'CPU', 'cuda:x'])('the device %s, with those there are', (device) => {
+  test.each(['gpu', 'CPU', 'cuda:x'])('the device %s is refused with a list of devices', (device) => {
     const error = errorOf(() => ops.zeros([1], 'F32', device));
     expect(error).toBeInstanceOf(TorchError);
     expect(error.message).toContain(`aten::zeros([1], 6, null, ${device}): `);
@@ -189,15 +189,19 @@ describe('what goes wrong is told with operator and operands', () => {
 
   const withGpu = engineInfo().cudaDevices > 0 ? 'this machine has a GPU' : undefined;
 
-  test('a GPU where libtorch has none, in a line', needs({ missing: withGpu, optional: true }), () => {
-    for (const work of [() => ops.zeros([1], 'F32', 'cuda'), () => ops.to(x, { device: 'cuda:0' })]) {
-      const error = errorOf(work);
-      expect(error).toBeInstanceOf(TorchError);
-      expect(error.message.length).toBeLessThan(120);
-      expect(error.message).toContain('CUDA');
-      expect(error.hint).toContain('cpu');
-    }
-  });
+  test(
+    'a GPU without CUDA in libtorch is refused in one line',
+    needs({ missing: withGpu, optional: true }),
+    () => {
+      for (const work of [() => ops.zeros([1], 'F32', 'cuda'), () => ops.to(x, { device: 'cuda:0' })]) {
+        const error = errorOf(work);
+        expect(error).toBeInstanceOf(TorchError);
+        expect(error.message.length).toBeLessThan(120);
+        expect(error.message).toContain('CUDA');
+        expect(error.hint).toContain('cpu');
+      }
+    },
+  );
 
   test('a freed tensor', () => {
     const error = errorOf(() => ops.add(x, freed));
@@ -214,7 +218,7 @@ describe('what goes wrong is told with operator and operands', () => {
     );
   });
 
-  test('an operator that failed works at the next call', () => {
+  test('an operator works again after a failed call', () => {
     expect(() => add(x)).toThrow(TorchError);
     expect(add(x, x).shape).toEqual([2, 3]);
     const unknown = operator('aten::still_no_such');

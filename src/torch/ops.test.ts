@@ -58,7 +58,7 @@ describe('values', () => {
     expectClose(ops.layerNorm(x, f64([2, 3, 4], [3]), f64([0, 1, -1], [3]), 0.5), [2, 3], expected);
   });
 
-  test('gelu is the exact one', () => {
+  test('gelu is exact (not the tanh approximation)', () => {
     // x times the normal distribution function at x; tanh's approximation is off by 1.5e-4 at 1.
     expectClose(
       ops.gelu(f64([0, 1, -1, 2], [4])),
@@ -141,7 +141,7 @@ describe('values', () => {
     expect(ops.scalar(0.1).item()).toBe(Math.fround(0.1));
   });
 
-  test('the largest of each row, and where numbers agree', () => {
+  test('the largest of each row, and equal elements', () => {
     const top = ops.topIndices(f64([0.1, 0.9, 0.5, 3, 1, 2], [2, 3]), 2);
     expect(top.dtype).toBe('I64');
     expect([...new BigInt64Array(top.toData().data.buffer)]).toEqual([1n, 2n, 0n, 2n]);
@@ -221,7 +221,7 @@ describe('gradients equal finite differences', () => {
     expect(gradientError(inputs, f)).toBeLessThan(1e-8);
   });
 
-  test('and a wrong gradient would be seen', () => {
+  test('and a wrong gradient is detected', () => {
     const wrong = (x: Tensor) => ops.mul(x, ops.detach(x));
     expect(gradientError([input([3], 1)], wrong)).toBeGreaterThan(0.01);
   });

@@ -4,7 +4,7 @@ import { linear, ones, sum } from './ops.js';
 import { profile } from './profile.js';
 import { scope } from './scope.js';
 
-test('counts what runs inside, the backward pass and operators called by operators included', () => {
+test('counts everything that runs inside, including the backward pass and nested operators', () => {
   const [x, weight] = [ones([2, 3, 4]), ones([5, 4])];
   weight.requiresGrad = true;
   scope(() => {

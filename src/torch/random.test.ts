@@ -25,7 +25,7 @@ const draws: Record<string, Draw> = {
 };
 
 describe.each(Object.entries(draws))('%s', (_, draw) => {
-  test('is a function of the key', () => {
+  test('depends on the key', () => {
     const [a, b] = [new Generator(), new Generator()];
     const first = draw(a.seed([1, 'x', 2]));
     const second = draw(a);

@@ -16,7 +16,7 @@ function left(work: () => void): number {
 }
 
 describe('a scope', () => {
-  test('frees what it does not return', () => {
+  test('frees tensors that it does not return', () => {
     let inner: Tensor | undefined;
     let result: Tensor | undefined;
     const alive = left(() => {
@@ -32,7 +32,7 @@ describe('a scope', () => {
     result?.free();
   });
 
-  test('hands what it returns to the enclosing one', () => {
+  test('passes what it returns to the enclosing scope', () => {
     let middle: Tensor | undefined;
     const alive = left(() => {
       scope(() => {
@@ -44,7 +44,7 @@ describe('a scope', () => {
     expect(middle?.isFreed).toBe(true);
   });
 
-  test('leaves the tensors of the enclosing one alone, returned or not', () => {
+  test('keeps the tensors of the enclosing scope, returned or not', () => {
     scope(() => {
       const outer = ones([1]);
       expect(scope(() => outer)).toBe(outer);
@@ -75,7 +75,7 @@ describe('a scope', () => {
     });
   });
 
-  test('frees everything when its function throws, and the enclosing one goes on', () => {
+  test('frees everything if its function throws, and the enclosing scope continues', () => {
     let inside: Tensor | undefined;
     const alive = left(() => {
       scope(() => {
@@ -136,7 +136,7 @@ test('keep() takes a tensor out of all scopes', () => {
   expect(kept.isFreed).toBe(true);
 });
 
-test('a handle is used again, and the old tensor does not see the new one', () => {
+test('a handle is reused, and the old tensor does not see the new one', () => {
   const first = ones([1]);
   const handle = first.handle;
   first.free();
@@ -146,7 +146,7 @@ test('a handle is used again, and the old tensor does not see the new one', () =
   second.free();
 });
 
-test('what is forgotten outside scopes is freed by the garbage collector', async () => {
+test('tensors outside scopes are freed by the garbage collector', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   collect();

@@ -8,7 +8,7 @@ import { fromArray, fromData } from './tensor.js';
 const DTYPES: DType[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'];
 
 describe.each(DTYPES)('%s', (dtype) => {
-  test('goes in and out unchanged, whatever its bytes and shape', () => {
+  test('is written and read unchanged, whatever its bytes and shape', () => {
     const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 });
     fc.assert(
       fc.property(
@@ -63,12 +63,12 @@ test('the bytes are copied, in and out', () => {
   expect([...tensor.toFloat32Array()]).toEqual([1, 2]);
 });
 
-test('a view of a larger buffer is taken as it is', () => {
+test('a view of a larger buffer is accepted', () => {
   const buffer = Float64Array.of(1, 2, 3, 4);
   expect([...fromArray(buffer.subarray(1, 3), [2]).toFloat64Array()]).toEqual([2, 3]);
 });
 
-test('strided tensors come out in C order', () => {
+test('strided tensors are read in C order', () => {
   const matrix = fromArray(Float32Array.of(1, 2, 3, 4, 5, 6), [2, 3]);
   expect([...transpose(matrix, 0, 1).toFloat32Array()]).toEqual([1, 4, 2, 5, 3, 6]);
   expect([...select(matrix, 1, 1).toFloat32Array()]).toEqual([2, 5]);

@@ -29,7 +29,7 @@ async function workUntil(stopped: () => boolean): Promise<number> {
   return steps;
 }
 
-test('workers and the main thread train side by side, each with its own handles', async () => {
+test('workers and the main thread train in parallel, each with its own handles', async () => {
   const before = liveHandles();
   const workers = Array.from({ length: 2 }, () => new Worker(script));
   let running = workers.length;
@@ -47,14 +47,14 @@ test('workers and the main thread train side by side, each with its own handles'
   expect(liveHandles()).toBe(before);
 });
 
-test('a worker that is stopped in the middle takes nothing with it', async () => {
+test('a worker that is terminated does not affect others', async () => {
   const worker = new Worker(script);
   await once(worker, 'online');
   await worker.terminate();
   expect(scope(() => sum(ones([3])).item())).toBe(3);
 });
 
-test('a process in which only a worker loads the addon ends cleanly', () => {
+test('a process in which only a worker loads the addon exits cleanly', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(script)], {
     encoding: 'utf8',
   });

@@ -125,7 +125,7 @@ async function compare(
   }
 }
 
-describe('losses and gradients are the same, bit by bit', () => {
+describe('losses and gradients are bit-identical', () => {
   test.each([
     ['end to end', all],
     ['of module 0', hybridRegimes(3, 0)],

@@ -92,7 +92,7 @@ describe('swapped', () => {
     return { average, parameters, step, values, raw: values(), averages: averagesIn(average.state()) };
   };
 
-  test('the averages are in the model while the work runs, and the weights are back bit by bit', () => {
+  test('the averages are in the model during the work; then the weights are restored bit-identically', () => {
     const { average, values, raw, averages } = trained();
     expect(averages).not.toEqual(raw);
     expect(average.swapped(() => values())).toEqual(averages);
@@ -100,7 +100,7 @@ describe('swapped', () => {
     expect(averagesIn(average.state())).toEqual(averages);
   });
 
-  test('through asynchronous work, to its end', async () => {
+  test('until asynchronous work has ended', async () => {
     const { average, values, raw, averages } = trained();
     const seen = await average.swapped(async () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -110,7 +110,7 @@ describe('swapped', () => {
     expect(values()).toEqual(raw);
   });
 
-  test('work that fails, at once or later, leaves the weights as they were', async () => {
+  test('failed work, at once or later, restores the weights', async () => {
     const { average, values, raw, averages } = trained();
     const fail = () => {
       throw new Error('failed work');
@@ -123,7 +123,7 @@ describe('swapped', () => {
     expect(average.swapped(values)).toEqual(averages);
   });
 
-  test('training goes on as if nothing had been', () => {
+  test('training continues unchanged', () => {
     const [watched, alone] = [trained(), trained()];
     for (let t = 3; t < 6; t++) {
       watched.average.swapped(() => undefined);
@@ -136,7 +136,7 @@ describe('swapped', () => {
     expect(watched.average.state()).toEqual(alone.average.state());
   });
 
-  test('nothing else may be done with the averages meanwhile', async () => {
+  test('the averages cannot be used meanwhile', async () => {
     const { average, values, raw } = trained();
     const state = average.state();
     const uses = [
@@ -162,7 +162,7 @@ describe('swapped', () => {
 });
 
 describe('state', () => {
-  test('saved and loaded, it goes on bit by bit, warm-up too', () => {
+  test('saved and loaded, it continues bit-identically, also in warm-up', () => {
     const options = { decay: 0.9, warmup: true };
     const { parameters, step } = model('F32');
     const straight = ema(parameters, options);

@@ -74,7 +74,7 @@ describe('evaluate', () => {
     expect(seen).toEqual([false, false]);
   });
 
-  test('tells what each image is taken for, and how likely, without changing the scores', async () => {
+  test('returns the prediction and probability of each image, without changing the scores', async () => {
     const counter = confusionCounter(3);
     const seen: Predictions[] = [];
     const { result } = run(batches, 'float32', undefined, (_, predictions) => {
@@ -119,7 +119,7 @@ describe('evaluate', () => {
     expect(outputs.every((output) => output.isFreed)).toBe(true);
   });
 
-  test('in bfloat16 matrix products are, and scores are still exact sums', async () => {
+  test('in bfloat16 only matrix products are rounded; scores are exact sums', async () => {
     const identity = fromArray(Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), [3, 3]);
     const dtypes = new Set<string>();
     const { top1, loss } = await run(batches, 'bfloat16', (x) => {
@@ -134,12 +134,12 @@ describe('evaluate', () => {
     expect(loss).not.toBe(exact.loss);
   });
 
-  test('of no images at all is refused', async () => {
+  test('without images is refused', async () => {
     await expect(run([]).result).rejects.toThrow('no images to evaluate on');
   });
 });
 
-test('timers and signals arrive between batches, whatever these come from', async () => {
+test('timers and signals are handled between batches, whatever their source', async () => {
   const seen: number[] = [];
   let turns = 0;
   const count = () => {

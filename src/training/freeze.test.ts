@@ -34,7 +34,7 @@ describe('patterns match', () => {
   });
 });
 
-test('several patterns freeze what any of them matches, once', () => {
+test('several patterns freeze everything that any of them matches, once', () => {
   expect(frozen('stages.1.*', 'blocks.*.attn.*', 'pos_embed').sort()).toEqual(
     [0, 2, 4, 5, 6].map((i) => names[i]).sort(),
   );
@@ -49,7 +49,7 @@ test('whole names are matched, and a dot is a dot', () => {
   }
 });
 
-test('a name is a pattern that matches itself alone', () => {
+test('a name is a pattern that matches only itself', () => {
   const name = fc.stringMatching(/^[a-z.+$^[\](){}|?\\]{1,12}$/);
   fc.assert(
     fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 6 }), (all) => {

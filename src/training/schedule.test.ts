@@ -112,7 +112,7 @@ describe('stepCosine', () => {
     );
   });
 
-  test('is half way between peak and minimum in the middle', () => {
+  test('is halfway between peak and minimum in the middle', () => {
     const schedule = stepCosine({ lr: 3, warmupLr: 0, minLr: 1, steps: 15, warmupSteps: 4 });
     expect(schedule(3)).toBe(3);
     expect(schedule(0)).toBe(0.75);
@@ -166,7 +166,7 @@ describe('multiStep', () => {
     }
   });
 
-  test('milestones may come in any order, be fractions, and be none', () => {
+  test('milestones may be unordered, fractions, or empty', () => {
     const rest = { lr: 1, warmupLr: 0, warmupSteps: 0, factor: 0.5, stepsPerEpoch: 4 };
     expect([0, 1, 2, 3, 4, 5].map(multiStep({ ...rest, milestones: [1, 0.5] }))).toEqual([
       1, 1, 0.5, 0.5, 0.25, 0.25,
@@ -216,13 +216,13 @@ describe('wsd', () => {
     }
   });
 
-  test('a decay longer than what the warm-up leaves begins after it, at the peak', () => {
+  test('a decay that is too long starts after the warm-up, at the peak', () => {
     const rest = { lr: 4, warmupLr: 0, minLr: 0, steps: 6, warmupSteps: 2 };
     const schedule = wsd({ ...rest, decayShare: 1, decay: 'linear' });
     expect([0, 1, 2, 3, 4, 5].map(schedule)).toEqual([2, 4, 3, 2, 1, 0]);
   });
 
-  test('without a decay the rate stays, also past the end', () => {
+  test('without a decay the rate is constant, also after the end', () => {
     const schedule = wsd({
       lr: 1,
       warmupLr: 0,

@@ -90,7 +90,7 @@ async function run(model: StagedModel, optimizer: Optimizer, change: Partial<Tra
 describe.each([{ accumulate: 1 }, { accumulate: 2 }])(
   'with $accumulate micro-batches a step',
   ({ accumulate }) => {
-    test('a run resumed from any step is the run, bit by bit', async () => {
+    test('a run resumed from any step is bit-identical', async () => {
       const straight = hybrid();
       const optimizer = optimizerOf(straight);
       const saved: { weights: Map<string, TensorData>; state: Map<string, TensorData> }[] = [];
@@ -140,7 +140,7 @@ test('drop path follows seed, phase, step and micro-batch', async () => {
   expect(await losses({ dropPathKey, phase: 'MT/2' })).toEqual(shared);
 });
 
-test('reports tell step, images, rate, and the gradient norm, clipped or not', async () => {
+test('reports contain step, images, rate, and the gradient norm, clipped or not', async () => {
   const model = hybrid();
   const clipped = await run(model, optimizerOf(model), { accumulate: 2 });
   expect(clipped.map(({ step, images }) => [step, images])).toEqual(
@@ -201,7 +201,7 @@ describe('what stops the loop', () => {
     return { error: error as RunError, done };
   }
 
-  test('a non-finite loss: told with phase, step and images', async () => {
+  test('a non-finite loss: reported with phase, step and images', async () => {
     const { error, done } = await failure({}, (output) => mul(output, Number.NaN), 2);
     expect(error.message).toBe('MT/1: the loss is NaN at step 3 (images 200, 201, 202, 203)');
     expect(error.hint).toContain('learning rate');
@@ -216,7 +216,7 @@ describe('what stops the loop', () => {
     expect(error.message).toContain('at step 1 (images 0, 1, 2, 3, 4, 5, 6, 7 ...)');
   });
 
-  test('or as the caller describes them', async () => {
+  test('or with the caller’s descriptions', async () => {
     const describe = (index: number) => `cat/${index}.png`;
     const { error } = await failure({ describe }, (output) => mul(output, Number.NaN), 1);
     const files = 'cat/100.png, cat/101.png, cat/102.png, cat/103.png';
@@ -243,7 +243,7 @@ describe('what stops the loop', () => {
     expect(done).toBe(3);
   });
 
-  test('an error of the data, or of afterStep, as it is; the data is told to stop', async () => {
+  test('an error of the data, or of afterStep, unchanged; the data iterator is closed', async () => {
     const model = hybrid();
     let closed = false;
     const endless = (async function* () {
@@ -271,7 +271,7 @@ describe('what stops the loop', () => {
   });
 });
 
-describe('what is no number', () => {
+describe('values that are not numbers', () => {
   test.each([
     ['steps', Number.NaN],
     ['steps', 2.5],
@@ -309,7 +309,7 @@ describe('what is no number', () => {
   );
 });
 
-test('gradients that were there before are no part of the first step', async () => {
+test('earlier gradients are not part of the first step', async () => {
   const weights = async (spoilt: boolean) => {
     const model = hybrid();
     const optimizer = optimizerOf(model);
@@ -324,7 +324,7 @@ test('gradients that were there before are no part of the first step', async () 
   expect(await weights(true)).toEqual(await weights(false));
 });
 
-test('timers and signals arrive between steps, whatever the batches come from', async () => {
+test('timers and signals are handled between steps, whatever the source of the batches', async () => {
   const model = hybrid();
   let turns = 0;
   const count = () => {

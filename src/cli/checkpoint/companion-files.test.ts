@@ -44,7 +44,7 @@ const layout = layouts.find(({ name }) => name === 'timm');
 const facts = { depths: [3], channels: 3, classes: 5, imageSize: 32 };
 const OPTIONS = { family: vitFamily as ModelFamily, layout, facts, isResized: false, force: false } as const;
 
-test('a card lies beside the weights; classes have names where an evaluation told them', async () => {
+test('a card is written next to the weights; classes have the names that an evaluation recorded', async () => {
   const { checkpoint, confusion } = await checkpointIn('named');
   const out = join(folder, 'a.safetensors');
   const path = join(folder, 'a.README.md');
@@ -62,7 +62,7 @@ test('a card lies beside the weights; classes have names where an evaluation tol
   expect(readFileSync(path, 'utf8')).toContain('| classes | 5, in this order: a, b, c, d, e |');
 });
 
-test('of resized weights the size is theirs, and no accuracy is claimed', async () => {
+test('for resized weights the card states their size and no accuracy', async () => {
   const { checkpoint } = await checkpointIn('resized');
   writeCard(checkpoint, join(folder, 'b.safetensors'), {
     ...OPTIONS,
@@ -75,7 +75,7 @@ test('of resized weights the size is theirs, and no accuracy is claimed', async 
   expect(card).not.toContain('top-1');
 });
 
-test('weights of no run have no card', async () => {
+test('weights without a run have no card', async () => {
   const file = await readModelFile('test/fixtures/interop/timm.safetensors');
   expect(writeCard({ name: 'x', file, manifest: undefined }, 'x', OPTIONS)).toBeUndefined();
 });

@@ -99,7 +99,7 @@ describe('something wrong: exit 1', () => {
     ]);
   });
 
-  test('all of them as JSON', async () => {
+  test('all problems as JSON', async () => {
     const { stdout, exitCode } = await checked({ json: true });
     expect(exitCode).toBe(1);
     const { problems } = JSON.parse(stdout);

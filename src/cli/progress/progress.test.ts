@@ -87,7 +87,7 @@ function start(stream: ReturnType<typeof terminal>, options: Partial<ProgressOpt
   return createProgress({ runDir, phases, stream, isTTY: true, now: () => clock, color: true, ...options });
 }
 
-test('a terminal shows a bar per running phase and keeps a line of each that is done', () => {
+test('a terminal shows a bar for each running phase and keeps a line for each finished one', () => {
   const stream = terminal(120);
   const progress = start(stream);
   progress.tick();
@@ -147,7 +147,7 @@ test('more phases than the terminal has rows are counted, not drawn', () => {
   expect(stream.screen()[2]).toBe('  and 7 more');
 });
 
-test('after the last step a phase is evaluated, which takes its time', () => {
+test('after the last step the evaluation is shown', () => {
   const stream = terminal(100);
   const progress = start(stream);
   log(step('PT', 399));
@@ -158,7 +158,7 @@ test('after the last step a phase is evaluated, which takes its time', () => {
   expect(stream.screen()[1]).toMatch(/400\/400 .* evaluating$/);
 });
 
-test('a terminal made narrower is cleared as far as the old lines now reach', () => {
+test('a narrowed terminal is cleared up to the end of the rewrapped lines', () => {
   const stream = terminal(100);
   const progress = start(stream);
   log(step('PT', 10));
@@ -170,7 +170,7 @@ test('a terminal made narrower is cleared as far as the old lines now reach', ()
   expect(stream.raw()).toContain(`\x1b[${rows.reduce((a, b) => a + b)}A`);
 });
 
-test('the loss is drawn where there is room, and waiting for data is told', () => {
+test('the loss is shown if there is room; waiting for data is reported', () => {
   const stream = terminal(140);
   const progress = start(stream, { phases: ['PT'] });
   for (let at = 1; at <= 300; at++) {
@@ -183,7 +183,7 @@ test('the loss is drawn where there is room, and waiting for data is told', () =
   expect(stream.screen()[0]).toContain('data wait 35 %');
 });
 
-test('colour comes only where it is wanted', () => {
+test('colour is used only where it is supported and wanted', () => {
   const [plain, coloured] = [false, true].map((color) => {
     const stream = terminal();
     const progress = start(stream, { color });
@@ -218,7 +218,7 @@ test('without a terminal: a line at the start, one at most every ten seconds, on
   ]);
 });
 
-test('a phase that stalls says nothing new', () => {
+test('a stalled phase prints nothing new', () => {
   const stream = terminal();
   const progress = start(stream, { isTTY: false });
   log(step('PT', 1));
@@ -229,7 +229,7 @@ test('a phase that stalls says nothing new', () => {
   expect(stream.raw()).toBe('PT    started, 400 steps\n');
 });
 
-test('old records alone do not make a phase run; a resumed one says from which step', () => {
+test('old records do not make a phase look running; a resumed phase names its first step', () => {
   for (const at of [10, 20, 30]) log(step('PT', at));
   const stream = terminal();
   const progress = start(stream, { isTTY: false });
@@ -241,7 +241,7 @@ test('old records alone do not make a phase run; a resumed one says from which s
   expect(stream.raw()).toMatch(/^PT {4}resumed at step 2[01]\n$/);
 });
 
-test('a process that restarts while watched says so', () => {
+test('a restart during the display is reported', () => {
   const stream = terminal();
   const progress = start(stream, { isTTY: false });
   for (const at of [10, 20, 30]) log(step('PT', at));
@@ -251,7 +251,7 @@ test('a process that restarts while watched says so', () => {
   expect(stream.raw()).toBe('PT    started, 400 steps\nPT    resumed at step 20\n');
 });
 
-test('quiet says nothing', () => {
+test('quiet prints nothing', () => {
   const stream = terminal();
   const progress = start(stream, { quiet: true });
   log(step('PT', 10));

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { InputError, RunError } from '../../base/errors.js';
 import { exitCodeOf, explain, Stopped } from './failure.js';
 
-test('exit codes: 2 for the user, 1 for the rest, the signal for what was stopped', () => {
+test('exit codes: 2 for invalid input, 1 for failures, 128 + N for signals', () => {
   expect(exitCodeOf(new InputError('x'))).toBe(2);
   expect(exitCodeOf(new RunError('x'))).toBe(1);
   expect(exitCodeOf(new TypeError('x'))).toBe(1);
@@ -12,7 +12,7 @@ test('exit codes: 2 for the user, 1 for the rest, the signal for what was stoppe
   expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', 'x'))).toBe(0);
 });
 
-test('the stack is shown of a defect alone, and only when asked for', () => {
+test('a stack is shown only for a defect, and only on request', () => {
   const debug = { DEEP_INCUBATION_DEBUG: '1' };
   expect(explain(new InputError('no such file', { hint: 'look' }), debug)).toBe(
     'error: no such file\n  hint: look\n',
@@ -23,7 +23,7 @@ test('the stack is shown of a defect alone, and only when asked for', () => {
   expect(explain('thrown text', {})).toMatch(/^error: thrown text\n/);
 });
 
-test('what a stranger wrote into a file does not steer the terminal', () => {
+test('text from files cannot control the terminal', () => {
   const error = new InputError('x.tar: unknown key \u001b]0;evil\u0007\u009b2J', { hint: 'one\n\ttwo\r' });
   expect(explain(error, {})).toBe(
     'error: x.tar: unknown key \\u001b]0;evil\\u0007\\u009b2J\n  hint: one\n\ttwo\\u000d\n',

@@ -55,7 +55,7 @@ test('different signals are one request', () => {
   expect(exits).toEqual([143]);
 });
 
-test('under a launcher: what it passes on is the same request, and only Ctrl-C again ends at once', () => {
+test('under a launcher: a forwarded signal is the same request; only a second Ctrl-C ends at once', () => {
   stop = stopOnSignals({ isLaunched: true });
   receive([0, 'SIGINT'], [500, 'SIGTERM'], [500, 'SIGINT'], [60_000, 'SIGTERM']);
   expect(exits).toEqual([]);

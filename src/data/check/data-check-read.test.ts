@@ -31,7 +31,7 @@ test.each([
   await expect(cut).rejects.toThrow(InputError);
 });
 
-test('what is no image, or not there', async () => {
+test('files that are not images, or are missing', async () => {
   await expect(checkImage(written(Buffer.from('hello')))).rejects.toThrow(InputError);
   await expect(checkImage({ file: join(folder, 'none') })).rejects.toThrow('No such file');
 });

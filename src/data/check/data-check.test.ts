@@ -100,7 +100,7 @@ describe('what is wrong', () => {
     expect(report.parts.val).toMatchObject({ images: 2, unreadable: 1 });
   });
 
-  test('images of another format than they are named', async () => {
+  test('images whose format differs from their extension', async () => {
     await writeImage('train/cat/4.png', 90);
     cpSync(at('train/cat/4.png'), at('train/cat/4.jpg'));
     rmSync(at('train/cat/4.png'));
@@ -111,7 +111,7 @@ describe('what is wrong', () => {
     ]);
   });
 
-  test('classes without images, and classes in val but not in train', async () => {
+  test('classes without images, and classes that only val has', async () => {
     mkdirSync(at('train/emu'));
     await writeImage('val/fox/0.png', 92);
     expect(found(await checkData(folder.path))).toEqual([
@@ -120,7 +120,7 @@ describe('what is wrong', () => {
     ]);
   });
 
-  test('images with the same bytes, of one part or of both, of one class or of two', async () => {
+  test('images with the same bytes, in one part or both, in one class or two', async () => {
     cpSync(at('train/cat/0.jpg'), at('train/cat/9.jpg'));
     cpSync(at('train/cat/1.png'), at('train/dog/8.png'));
     cpSync(at('train/dog/0.jpg'), at('val/dog/7.jpg'));
@@ -143,7 +143,7 @@ describe('what is wrong', () => {
     ]);
   });
 
-  test('images that EXIF turns, and 16-bit grey, are counted; neither is a problem', async () => {
+  test('images that EXIF rotates, and 16-bit grey images, are counted; neither is a problem', async () => {
     for (const [i, orientation] of [1, 3, 6, 8].entries()) {
       const image = sharp({
         create: { width: 18, height: 20, channels: 3, background: { r: i, g: 9, b: 9 } },
@@ -208,7 +208,7 @@ describe('other formats', () => {
     vi.stubEnv('DEEP_INCUBATION_CACHE', at('.cache'));
   });
 
-  test('shards: a damaged one, and images within the others', async () => {
+  test('shards: a damaged one, and images in the others', async () => {
     for (const { name, tar } of fixture.shards) folder.write(name, unpacked(tar));
     folder.write('train-000002.tar', 'damaged');
     const [{ tar }] = fixture.shards;

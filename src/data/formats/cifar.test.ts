@@ -44,7 +44,7 @@ describe.each(cases)('%s', (format, write, inside) => {
     expect(dataset.source(1)).toMatchObject({ width: 32, height: 32, channels: 3 });
   });
 
-  test('in the folder above', () => {
+  test('in the parent folder', () => {
     write(inside);
     expect(cifarFolder(folder.path, format)).toBe(join(folder.path, inside));
     expect(cifar(folder.path, format, 'val').length).toBe(3);
@@ -64,7 +64,7 @@ describe.each(cases)('%s', (format, write, inside) => {
     );
   });
 
-  test('a length that is no number of images', () => {
+  test('a file length that is not a whole number of images', () => {
     write();
     for (const bytes of [Buffer.alloc(0), cifarRecords(1, [10]).subarray(1), Buffer.alloc(3072)]) {
       const file = folder.write(format === 'cifar-10' ? 'test_batch.bin' : 'test.bin', bytes);
@@ -84,7 +84,7 @@ describe('CIFAR-10', () => {
     );
   });
 
-  test('a label that is none', () => {
+  test('an invalid label', () => {
     writeTen();
     const bytes = cifarRecords(6, [10]);
     bytes[3073] = 10;
@@ -100,7 +100,7 @@ describe('CIFAR-10', () => {
   });
 });
 
-test('a coarse label that is none', () => {
+test('an invalid coarse label', () => {
   const bytes = cifarRecords(8, [20, 100]);
   bytes[0] = 20;
   folder.write('test.bin', bytes);
@@ -112,7 +112,7 @@ test('a coarse label that is none', () => {
 describe('names of the classes', () => {
   const names = Array.from({ length: 10 }, (_, i) => `class ${i}`);
 
-  test('of the text file, else numbers', () => {
+  test('from the text file, otherwise numbers', () => {
     writeTen();
     expect(cifar(folder.path, 'cifar-10', 'val').classes.slice(8)).toEqual(['8', '9']);
     folder.write('batches.meta.txt', `${names.join('\n')}\n\n`);
@@ -121,7 +121,7 @@ describe('names of the classes', () => {
     expect(cifar(folder.path, 'cifar-10', 'train').classes).toEqual(names);
   });
 
-  test('not as many as there are classes', () => {
+  test('another number of names than classes', () => {
     writeTen();
     folder.write('batches.meta.txt', 'one\ntwo\n');
     expect(failure(() => cifar(folder.path, 'cifar-10', 'val')).message).toMatch(

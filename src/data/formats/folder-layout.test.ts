@@ -69,7 +69,7 @@ describe('the part to evaluate on', () => {
     expect(failure(() => imageFolders(folder.path)).message).toMatch(/two folders for the split/);
   });
 
-  test('a part given itself', () => {
+  test('a part given directly', () => {
     touch(...DIVIDED, 'val/ant/2.png', 'val/bee/2.png');
     expect(evaluated(at('train'))).toEqual(DIVIDED);
     expect(evaluated(at('val'), 'val')).toEqual(['val/ant/2.png', 'val/bee/2.png']);
@@ -77,7 +77,7 @@ describe('the part to evaluate on', () => {
   });
 });
 
-describe('classes called as parts are', () => {
+describe('classes with the names of parts', () => {
   test.each([
     [['bus', 'train']],
     [['best', 'test']],

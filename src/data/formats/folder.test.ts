@@ -49,7 +49,7 @@ function failure(work: () => unknown): InputError {
 }
 
 describe('a folder a class', () => {
-  test('sorted classes and files; hidden and other files passed over', () => {
+  test('sorted classes and files; hidden and other files are skipped', () => {
     touch(
       'dog/2.PNG',
       'dog/10.jpeg',
@@ -74,12 +74,12 @@ describe('a folder a class', () => {
     expect(imageFolder(root).classes).toEqual(['a', 'b']);
   });
 
-  test('tells where an image is', () => {
+  test('returns the path of an image', () => {
     touch('a/1.png');
     expect(imageFolder(root).source(0)).toEqual({ file: join(root, 'a/1.png') });
   });
 
-  test('classes, labels and order are those of torchvision, nested folders and all of Unicode too', () => {
+  test('classes, labels and order equal torchvision’s, also for nested folders and any Unicode name', () => {
     const { files, classes, samples } = fixture.folder;
     touch(...files);
     const dataset = imageFolder(root);
@@ -87,7 +87,7 @@ describe('a folder a class', () => {
     expect(contents(dataset)).toEqual(samples);
   });
 
-  test('links within a class are images if named so, and folders are not gone round in', () => {
+  test('links inside a class are images if they have an image’s extension; cycles of folders are not followed', () => {
     touch('a/1.png', 'elsewhere.png');
     symlinkSync(join(root, 'a'), join(root, 'a/again'));
     symlinkSync(join(root, 'elsewhere.png'), join(root, 'a/2.png'));
@@ -144,7 +144,7 @@ describe('labels', () => {
   const labels = (...args: Parameters<typeof imageFolder>) =>
     contents(imageFolder(...args)).map(([, y]) => y);
 
-  test('of a given list, by name', () => {
+  test('from a given list, by name', () => {
     touch('dog/1.png', 'ant/1.png');
     const classes = ['cat', 'dog', 'ant'];
     expect(labels(root, { classes })).toEqual([2, 1]);
@@ -155,7 +155,7 @@ describe('labels', () => {
     expect(failure(() => imageFolder(root, { classes, modelClasses: 10 })).message).toMatch(/3 classes.* 10/);
   });
 
-  test('are places in sorted order, of numbers too, and only if all classes have a folder', () => {
+  test('are positions in sorted order, also for numbers, and only if all classes have a folder', () => {
     touch('0_tshirt/1.png', '9_boot/1.png', '10/1.png');
     expect(labels(root)).toEqual([0, 1, 2]);
     expect(imageFolder(root).classes).toEqual(['0_tshirt', '10', '9_boot']);
@@ -175,7 +175,7 @@ describe('labels', () => {
     expect(labels(root, { classes: ['\u00e9tage', 'fa'] })).toEqual([0, 1]);
   });
 
-  test('two folders that differ in their Unicode form alone are named', () => {
+  test('two folders whose names differ only in Unicode normalisation are named', () => {
     touch('caf\u00e9/1.png', 'cafe\u0301/1.png');
     for (const known of [{}, { classes: ['caf\u00e9'] }]) {
       expect(failure(() => imageFolder(root, known)).message).toContain(
@@ -198,11 +198,11 @@ describe('a flat folder', () => {
     expect(imageFolder(golden).classes.length).toBe(10);
   });
 
-  test('labels above the model are errors', () => {
+  test('labels beyond the model’s classes are errors', () => {
     expect(failure(() => imageFolder(golden, { modelClasses: 9 })).message).toMatch(/_y9.png: label 9/);
   });
 
-  test('without labels the error tells both layouts', () => {
+  test('without labels the error names both layouts', () => {
     touch('a_y1.png', 'b.png');
     const error = failure(() => imageFolder(root));
     expect(error.message).toContain(join(root, 'b.png'));
@@ -245,7 +245,7 @@ describe('pairs', () => {
     expect(failure(() => imageFolders(root)).message).toContain(join(root, 'val/c'));
   });
 
-  test('evaluation takes val where there is one', () => {
+  test('evaluation uses val if there is one', () => {
     touch('val/0/1.png', 'val/1/1.png', 'train/0/1.png');
     expect(contents(evalFolder(root, 2)).map(([file]) => file)).toEqual(['val/0/1.png', 'val/1/1.png']);
     expect(contents(evalFolder(join(root, 'train'), 2, ['1', '0']))).toEqual([['train/0/1.png', 1]]);
@@ -254,7 +254,7 @@ describe('pairs', () => {
     );
   });
 
-  test('evaluation takes the labels of train where the model has no names and val lacks classes', () => {
+  test('evaluation uses the labels of train if the model has no names and val lacks classes', () => {
     touch('val/b/1.png', 'train/a/1.png', 'train/b/1.png');
     expect(contents(evalFolder(root, 2))).toEqual([['val/b/1.png', 1]]);
     touch('val/c/1.png', 'train/a/1.png', 'train/b/1.png');

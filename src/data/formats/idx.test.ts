@@ -64,7 +64,7 @@ describe.each([
   });
 });
 
-test('a gzip file cut anywhere is an InputError; one damaged anywhere is that or read rightly', () => {
+test('a gzip file truncated anywhere is an InputError; a damaged one is an InputError or read correctly', () => {
   const elements = range(256);
   const whole = gzipSync(idx([4, 8, 8], elements));
   const read = (bytes: Uint8Array) => [...readIdx(written(bytes), 3).data];

@@ -25,7 +25,7 @@ describe.each(Object.entries(labels))('by %s', (category, expected) => {
   });
 });
 
-test('by name where nothing is told; images where the JSON says', () => {
+test('classes by name; images at the paths in the JSON', () => {
   const { train, val } = open();
   expect(train.classes).toEqual(labels.name.classes);
   expect(val.source(2)).toEqual({ file: join(folder.path, files.val.images[2].file_name) });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { nameListBuilder } from './name-list.js';
 
-test('names come back as they were, empty ones and all of Unicode', () => {
+test('names are read back unchanged, including empty ones and all of Unicode', () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 400 }), { maxLength: 300 }), (names) => {
       const builder = nameListBuilder();

@@ -57,7 +57,7 @@ describe('what WebDataset reads', () => {
     expect([open('train').length, open('val').length]).toEqual([8, 3]);
   });
 
-  test('shards of no part are there to evaluate on', () => {
+  test('shards without a part can be evaluated on', () => {
     folder.write('000000.tar', unpacked(fixture.shards[2].tar));
     expect(shardLayout(folder.path).parts).toEqual({});
     expect(open('val').length).toBe(3);
@@ -211,7 +211,7 @@ describe('samples', () => {
         label.startsWith('{') ? [`${i}.json`, label] : [`${i}.cls`, label],
       ]);
 
-    test('are places in the list of classes, in every shard', () => {
+    test('are positions in the list of classes, in every shard', () => {
       folder.write('classes.json', '["ant", "bee", "cow"]');
       folder.write('train-0.tar', tarOf(...named('cow', 'ant\n', '{"label": "bee"}', '1')));
       folder.write('train-1.tar', tarOf(...named('bee', 'cow')));
@@ -245,14 +245,14 @@ describe('samples', () => {
     );
   });
 
-  test('a lone .input.jpg is the image; of two others neither is taken', () => {
+  test('a single .input.jpg is the image; with two candidates neither is', () => {
     folder.write('train-0.tar', tarOf(['a.input.jpg', 'x'], ['a.target.cls', '3']));
     expect(open('train').label(0)).toBe(3);
     folder.write('train-0.tar', tarOf(['a.left.jpg', 'x'], ['a.right.jpg', 'y'], ['a.cls', '3']));
     expect(failure(() => open('train')).message).toMatch(/left\.jpg and right\.jpg, and none has/);
   });
 
-  test('what macOS and pax leave in archives is passed over, and counted', () => {
+  test('files that macOS and pax leave in archives are skipped and counted', () => {
     folder.write(
       'train-0.tar',
       tarOf(
@@ -274,7 +274,7 @@ describe('samples', () => {
     expect(counts).toMatchObject({ hidden: 2, 'of the operating system': 3, 'named .txt': 1 });
   });
 
-  test('a number beats JSON; keys end at the first dot of the last part', () => {
+  test('a number takes precedence over JSON; keys end at the first dot of the last part', () => {
     folder.write(
       'train-0.tar',
       tarOf(['d.x/a.jpg', 'x'], ['d.x/a.cls', '4'], ['d.x/a.json', '{"label": 2}'], ['d.x/a.seg.png', 'y']),
@@ -287,7 +287,7 @@ describe('samples', () => {
 describe('the cached index', () => {
   const entries = () => readdirSync(cache());
 
-  test('is taken where the shard has not changed, and is not the data', () => {
+  test('is used if the shard has not changed, and contains no data', () => {
     writeShards();
     const before = open('train');
     expect(entries().length).toBe(2);
@@ -300,7 +300,7 @@ describe('the cached index', () => {
     expect(after.source(0)).toEqual(before.source(0));
   });
 
-  test('is built again where the shard was written again', () => {
+  test('is rebuilt if the shard was rewritten', () => {
     writeShards();
     open('train');
     const file = join(folder.path, 'train-000000.tar');
@@ -333,7 +333,7 @@ describe('the cached index', () => {
     );
   });
 
-  test('is done without where the cache cannot be written', () => {
+  test('is not needed: an unwritable cache is ignored', () => {
     writeShards();
     folder.write('cache', 'a file');
     expect(open('train').length).toBe(8);
@@ -351,7 +351,7 @@ describe('what is missing or damaged', () => {
     expect(failure(() => open('train')).message).toMatch(/train-0\.tar is truncated/);
   });
 
-  test('is passed over where a caller wants to know of each', () => {
+  test('is skipped if the caller asks for every problem', () => {
     writeShards();
     folder.write('train-000000.tar', 'damaged');
     const problems: InputError[] = [];

@@ -37,7 +37,7 @@ describe.each(['WebP', 'GIF', 'BMP', 'TIFF'] as const)('%s', (format) => {
     expect(await decoded(bytes)).toEqual({ size, pixels });
   });
 
-  test.each([0.1, 0.5, 0.9])('cut to %d of its length: an error, never grey rows', async (share) => {
+  test.each([0.1, 0.5, 0.9])('truncated to %d of its length: an error, never grey rows', async (share) => {
     for (const each of fixture[format]) {
       const bytes = bytesOf(each);
       // Behind the first image may be others.
@@ -104,13 +104,13 @@ async function batchOf(source: EncodedImage) {
   throw new Error('no batch');
 }
 
-test.each(fixture.refused)('TIFF with $name: refused, as its pixels would be others', async ({ file }) => {
+test.each(fixture.refused)('TIFF with $name: refused, because its pixels would differ', async ({ file }) => {
   await expect(decodeImage(Buffer.from(file, 'base64'))).rejects.toThrow(
     /a TIFF with .*, which is not supported/,
   );
 });
 
-describe('what is no image is named', () => {
+describe('a file that is not an image is named', () => {
   test.each<[string, string | Buffer, RegExp]>([
     ['nothing', '', /the file is empty/],
     ['a web page', '<!DOCTYPE html>\n<html><body>404</body></html>', /not an image but an HTML page/],

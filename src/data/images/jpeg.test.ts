@@ -87,7 +87,7 @@ async function decode(image: Uint8Array, program?: PixelProgram): Promise<Decode
 }
 
 describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
-  test.each([...fixture.files, ...fixture.damaged])('$name: what Pillow makes of it', async (each) => {
+  test.each([...fixture.files, ...fixture.damaged])('$name: the pixels of Pillow', async (each) => {
     const decoding = decode(bytesOf(each.file));
     if (each.size === null) {
       await expect(decoding).rejects.toThrow();
@@ -100,40 +100,43 @@ describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
 
   const other = fixture.files.filter(({ name }) => !['CMYK', 'YCCK'].includes(name));
 
-  test.each(other)('$name: the same by sharp, which is there without libjpeg-turbo', async ({ file }) => {
+  test.each(other)('$name: the same with sharp, the decoder without libjpeg-turbo', async ({ file }) => {
     const { data } = await decodeImage(bytesOf(file));
     expect(Buffer.compare(data, (await decode(bytesOf(file))).pixels)).toBe(0);
   });
 
-  test.each(fixture.files)('$name: a part is as in the whole', async ({ file, size }) => {
-    const bytes = bytesOf(file);
-    const [width, height] = size ?? [0, 0];
-    const whole = await decode(bytes);
-    const box = fc
-      .record({
-        left: fc.nat(width - 1),
-        top: fc.nat(height - 1),
-        right: fc.nat(width - 1),
-        bottom: fc.nat(height - 1),
-      })
-      .map(({ left, top, right, bottom }) => ({
-        left: Math.min(left, right),
-        top: Math.min(top, bottom),
-        width: Math.abs(right - left) + 1,
-        height: Math.abs(bottom - top) + 1,
-      }));
-    const property = fc.asyncProperty(box, async (part) => {
-      const { pixels } = await decode(bytes, [{ op: 'crop', box: part }]);
-      for (let y = 0; y < part.height; y++) {
-        const from = 3 * ((part.top + y) * width + part.left);
-        const expected = whole.pixels.subarray(from, from + 3 * part.width);
-        expect(Buffer.compare(pixels.subarray(3 * y * part.width, 3 * (y + 1) * part.width), expected)).toBe(
-          0,
-        );
-      }
-    });
-    await fc.assert(property, { numRuns: 60 });
-  });
+  test.each(fixture.files)(
+    '$name: a region equals that region of the whole image',
+    async ({ file, size }) => {
+      const bytes = bytesOf(file);
+      const [width, height] = size ?? [0, 0];
+      const whole = await decode(bytes);
+      const box = fc
+        .record({
+          left: fc.nat(width - 1),
+          top: fc.nat(height - 1),
+          right: fc.nat(width - 1),
+          bottom: fc.nat(height - 1),
+        })
+        .map(({ left, top, right, bottom }) => ({
+          left: Math.min(left, right),
+          top: Math.min(top, bottom),
+          width: Math.abs(right - left) + 1,
+          height: Math.abs(bottom - top) + 1,
+        }));
+      const property = fc.asyncProperty(box, async (part) => {
+        const { pixels } = await decode(bytes, [{ op: 'crop', box: part }]);
+        for (let y = 0; y < part.height; y++) {
+          const from = 3 * ((part.top + y) * width + part.left);
+          const expected = whole.pixels.subarray(from, from + 3 * part.width);
+          expect(
+            Buffer.compare(pixels.subarray(3 * y * part.width, 3 * (y + 1) * part.width), expected),
+          ).toBe(0);
+        }
+      });
+      await fc.assert(property, { numRuns: 60 });
+    },
+  );
 
   test.each([
     ['around it', { left: -3, top: -5, width: 80, height: 70 }],
@@ -165,7 +168,7 @@ describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
     }
   });
 
-  test('cut to any length, or cut within a part that is asked for, it is an error, as in Pillow', async () => {
+  test('truncated anywhere, or inside a requested region, it is an error, as in Pillow', async () => {
     for (const { file, readable } of fixture.cut) {
       const bytes = bytesOf(file);
       const lengths = Array.from(bytes, (_, length) => length);
@@ -179,7 +182,7 @@ describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
     }
   });
 
-  test('an image too large to hold is refused by its header alone', async () => {
+  test('an image that is too large for memory is refused when its header is read', async () => {
     const bytes = bytesOf(fixture.files[2].file);
     const frame = bytes.indexOf(Buffer.from([0xff, 0xc0])) + 4;
     bytes.writeUInt16BE(16385, frame + 1);

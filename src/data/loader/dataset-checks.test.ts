@@ -10,7 +10,7 @@ const batches = (bad: ReturnType<typeof dataset>) =>
   collect(evalBatches({ dataset: bad, batchSize: 4, transform: whole }));
 
 describe('a data set that contradicts itself', () => {
-  test('an image with more or fewer pixels than it says is refused by name, in memory and transformed', async () => {
+  test('an image with more or fewer pixels than stated is refused by name, in memory and transformed', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 40 }), fc.boolean(), async (bytes, cropped) => {
         fc.pre(bytes !== 16);

@@ -44,7 +44,7 @@ describe('failures', () => {
     expect(seen).toEqual([0]);
   });
 
-  test('a transform that fails is named after its image, and keeps its hint', async () => {
+  test('a failed transform names its image, and keeps its hint', async () => {
     const transform = evalTransform(28);
     for (const wrong of [dataset(3), onDisk('jpg'), onDisk('png')]) {
       const error = await failureOf(evalBatches({ dataset: wrong, batchSize: 2, transform }));
@@ -54,7 +54,7 @@ describe('failures', () => {
     }
   });
 
-  test('an image of another shape than its batch is named', async () => {
+  test('an image with another shape than its batch is named', async () => {
     const wide: Image = { width: 20, height: 1, channels: 1, data: new Uint8Array(20) };
     const mixed = dataset(4, (i) => (i === 2 ? wide : strip(i)));
     const flipped: FixedTransform = () => [{ op: 'flip' }];
@@ -70,7 +70,7 @@ describe('failures', () => {
     expect(error.message).toBe('image 2: the image is 2 x 1 RGB, but others in its batch are 2 x 1 grey');
   });
 
-  test('a data set that fails is not caught in between', async () => {
+  test('an error of the data set is passed on unchanged', async () => {
     const failing = dataset(11, (i) => {
       if (i === 5) throw new InputError('the archive is gone');
       return { file: files.jpg[i] };
@@ -99,7 +99,7 @@ describe('images that cannot be read, replaced', () => {
   const replacing = (gone: readonly number[], changes: Partial<TrainBatchesOptions> = {}) =>
     options({ dataset: withGaps(gone), batchSize: 10, steps: 6, onBadImage: 'replace', ...changes });
 
-  test('by another, the same in each run and at any number of workers', async () => {
+  test('by another image, the same in each run and for any number of workers', async () => {
     const told: string[] = [];
     const onReplaced = (describe: string, error: InputError) => told.push(`${describe}|${error.message}`);
     const batches = await collect(trainBatches(replacing([7], { onReplaced, shuffle: false })));
@@ -134,7 +134,7 @@ describe('images that cannot be read, replaced', () => {
     expect(again).toEqual(batches);
   });
 
-  test('by a further one where that is gone too', async () => {
+  test('by a further one if that is unreadable too', async () => {
     const drawn = (slot: number) => {
       const stream = randomStream([3, 'replace', 'PT', 0, slot]);
       return [stream.integer(0, 29), stream.integer(0, 29)];
@@ -155,19 +155,19 @@ describe('images that cannot be read, replaced', () => {
     expect(told).toEqual([`image ${bad}`, `image ${first}`]);
   });
 
-  test('not if more than a tenth of a batch is gone', async () => {
+  test('not if more than a tenth of a batch is unreadable', async () => {
     const error = await failureOf(trainBatches(replacing([3, 7], { shuffle: false })));
     expect(error).toBeInstanceOf(InputError);
     expect(error.message).toMatch(/^2 of the 10 images of a batch cannot be read; for example image 3: /);
   });
 
-  test('not for ever', async () => {
+  test('not endlessly', async () => {
     const all = Array.from({ length: 30 }, (_, i) => i);
     const error = await failureOf(trainBatches(replacing(all, { batchSize: 1, steps: 1 })));
     expect(error.message).toMatch(/^image \d+: cannot be read/);
   });
 
-  test('not where the transform is at fault, nor by default, nor at evaluation', async () => {
+  test('not if the transform failed, not by default, and not in evaluation', async () => {
     const transform = evalTransform(28);
     const wrong = await failureOf(trainBatches(replacing([7], { transform, shuffle: false })));
     expect(wrong.message).toMatch(/^image 0: the image is 16 x 9/);

@@ -22,7 +22,7 @@ import { epochOrder, repeatedOrder } from './sampler.js';
 const golden = fileURLToPath(new URL('../../../test/golden/', import.meta.url));
 
 describe('trainBatches', () => {
-  test('each epoch holds each image at most once and drops the last partial batch', async () => {
+  test('each epoch contains each image at most once and drops the last partial batch', async () => {
     const batches = await collect(trainBatches(options({ transform: whole })));
     expect(batches.length).toBe(7);
     for (let epoch = 0; epoch < 3; epoch++) {
@@ -117,7 +117,7 @@ describe('trainBatches', () => {
     expect(() => trainBatches(options({ batchSize: 12 }))).toThrow(/12 images.*11 images/);
   });
 
-  test('repeats: some views of each image, each augmented by itself', async () => {
+  test('repeats: several views of each image, augmented separately', async () => {
     const many = dataset(300, (i) => strip(i % 16));
     const repeats = { dataset: many, batchSize: 64, repeats: 3 };
     const batches = await collect(trainBatches(options({ ...repeats, steps: 5 })));
@@ -140,7 +140,7 @@ describe('trainBatches', () => {
     expect(() => trainBatches(options({ ...repeats, batchSize: 257 }))).toThrow(/257 images.*256 images/);
   });
 
-  test('erasing draws on from the transform, noise and mixing by the step', async () => {
+  test('erasing continues the transform’s random stream; noise and mixing are keyed by the step', async () => {
     const batches = await collect(
       trainBatches(
         options({
@@ -173,7 +173,7 @@ describe('trainBatches', () => {
 });
 
 describe('prefetch', () => {
-  test('keeps that many batches under way beyond the one being used', async () => {
+  test('keeps that many batches in flight beyond the current one', async () => {
     let started = 0;
     const counted = (i: number) => {
       started++;
@@ -185,7 +185,7 @@ describe('prefetch', () => {
     expect(seen).toEqual([3, 4, 5, 6, 6, 6]);
   });
 
-  test('goes on while the consumer blocks the thread', async () => {
+  test('continues while the consumer blocks the thread', async () => {
     const batches = trainBatches(options({ dataset: onDisk('jpg'), prefetch: 2, steps: 6 }));
     const iterator = batches[Symbol.asyncIterator]();
     for (let step = 0; step < 6; step++) {
@@ -195,7 +195,7 @@ describe('prefetch', () => {
     expect((await iterator.next()).done).toBe(true);
   });
 
-  test('images in memory that are only copied are put together when asked for', async () => {
+  test('images in memory that are only copied are assembled on demand', async () => {
     let loaded = 0;
     const counted = (i: number) => {
       loaded++;
@@ -207,7 +207,7 @@ describe('prefetch', () => {
     expect(seen).toEqual([4, 8, 12]);
   });
 
-  test('the event loop turns between steps, even where nothing is waited for', async () => {
+  test('the event loop runs between steps, even if nothing is awaited', async () => {
     let turns = 0;
     let turning = setImmediate(function turn() {
       turns++;

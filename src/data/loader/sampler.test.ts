@@ -81,7 +81,7 @@ describe('repeatedOrder', () => {
     expect([...second.views]).toEqual(new Array(85).fill(1));
   });
 
-  test('over all replicas, no view twice, and all views of an image but those at the end', () => {
+  test('over all replicas, no view appears twice, and only views at the end are missing', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 256, max: 1500 }),
@@ -145,7 +145,7 @@ describe('subset', () => {
     expect(subset(dataset)).toBe(dataset);
   });
 
-  test('as many images as asked for, no class ahead of another by two unless that is used up', () => {
+  test('as many images as requested; class counts differ by at most one unless a class runs out', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(2), { minLength: 1, maxLength: 40 }), fc.nat(40), (labels, limit) => {
         const dataset = labelled(labels);
@@ -188,7 +188,7 @@ describe('classSubset', () => {
     expect(countsIn(classSubset(dataset, fraction, 3))).toEqual(counts);
   });
 
-  test('lists what it holds, in order, and shows just that', () => {
+  test('lists its images in order, and contains only those', () => {
     const half = classSubset(dataset, 0.5, 3);
     expect([...half.indices]).toEqual([...half.indices].sort((a, b) => a - b));
     expect(new Set(half.indices).size).toBe(half.length);
@@ -213,7 +213,7 @@ describe('classSubset', () => {
     expect(classSubset(dataset, 0.5, 3).indices).not.toEqual(classSubset(dataset, 0.5, 4).indices);
   });
 
-  test('each image is as likely', () => {
+  test('each image is equally likely', () => {
     const counts = new Array(10).fill(0);
     for (let seed = 0; seed < 2000; seed++) {
       const { indices } = classSubset(labelled(new Array(10).fill(0)), 0.1, seed);
@@ -222,7 +222,7 @@ describe('classSubset', () => {
     expect(chiSquared(counts, new Array(10).fill(0.1))).toBeLessThan(CHI_SQUARED_LIMIT[9]);
   });
 
-  test('a class without images stays without', () => {
+  test('a class without images stays empty', () => {
     expect(countsIn(classSubset(labelled([0, 0, 2]), 0.5, 1))).toEqual([1, 0, 1]);
     expect(classSubset(labelled([]), 0.5, 1).length).toBe(0);
   });

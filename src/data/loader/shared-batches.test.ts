@@ -14,7 +14,7 @@ function numbers(read: number[]) {
   };
 }
 
-test('every member gets every batch from its start on, and each is read once', async () => {
+test('every member gets every batch from its first step on, and each batch is read once', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ from: fc.nat(END), stopsAfter: fc.option(fc.nat(END)) }), {
@@ -62,14 +62,14 @@ test('members take turns: one works at a time, in order', async () => {
   expect(turns).toEqual(['0:0', '0:1', '0:2', '1:0', '1:1', '1:2', '2:0', '2:1', '2:2']);
 });
 
-test('one that leaves without joining is not waited for', async () => {
+test('a member that leaves without joining is not waited for', async () => {
   const [a, b] = shareBatches<number>(2);
   const first = a.join(10, numbers([]))[Symbol.asyncIterator]().next();
   b.leave();
   expect(await first).toEqual({ done: false, value: 10 });
 });
 
-test('what reading throws reaches every member', async () => {
+test('a read error reaches every member', async () => {
   const members = shareBatches<number>(2);
   // biome-ignore lint/correctness/useYield: it fails before it gives anything.
   const failing = async function* (): AsyncGenerator<number> {
@@ -87,7 +87,7 @@ test('what reading throws reaches every member', async () => {
   expect(ended.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
 });
 
-test('the time that others took is idle, reading is shared out', async () => {
+test('time of other members counts as idle; reading time is divided among them', async () => {
   let clock = 0;
   const [a, b] = shareBatches<number>(2, () => clock);
   const open = async function* (): AsyncGenerator<number> {

@@ -24,7 +24,7 @@ const names = (dataset: Dataset, root: string) =>
 const opened = (root: string, split = { val: 0.25, seed: 0 }) =>
   openDataset({ format: 'folder', path: at(root), split });
 
-describe('how many images each class gives', () => {
+describe('the number of held-out images of each class', () => {
   test.each<[string, readonly number[], number, readonly number[]]>([
     ['in proportion', [100, 200, 700], 100, [10, 20, 70]],
     ['the sum is exact', [33, 33, 34], 10, [3, 3, 4]],
@@ -74,7 +74,7 @@ describe('the images of a folder', () => {
     expect(val.classes).toEqual(train.classes);
   });
 
-  test('are always the same, and others with another seed', () => {
+  test('are always the same, and differ with another seed', () => {
     const chosen = names(opened('data').val, 'data');
     expect(names(opened('data').val, 'data')).toEqual(chosen);
     expect(names(opened('data', { val: 16, seed: 0 }).val, 'data')).toEqual(chosen);
@@ -110,7 +110,7 @@ describe('the images of a folder', () => {
     expect(held.length).toBeGreaterThanOrEqual(4);
   });
 
-  test('replace the validation part, which is named', () => {
+  test('replace the validation part, which is named in a message', () => {
     write('divided/val', { ant: 3 });
     renameSync(at('data'), at('divided/train'));
     const { val, unread } = opened('divided');

@@ -35,7 +35,7 @@ const known = (train: Dataset, place: DataPlace) => ({
 });
 const changes = (before: KnownData, now: KnownData) => dataDifference(before, now).changes;
 
-test('images in memory: other pixels, other labels and more of them are told apart', () => {
+test('images in memory: other pixels, other labels and more images are detected', () => {
   const before = known(pixels([0, 1, 0]), idx);
   expect(changes(before, known(pixels([0, 1, 0]), { ...idx, path: '/elsewhere' }))).toEqual([]);
   expect(
@@ -55,7 +55,7 @@ test('images in memory: other pixels, other labels and more of them are told apa
   ]);
 });
 
-test('entries of shards: the folder does not count, their names, sizes and order do', () => {
+test('entries of shards: names, sizes and order count, the folder does not', () => {
   const place = (path: string): DataPlace => ({ format: 'shards', path });
   const before = known(entries('/a', { x: 5, y: 6 }), place('/a'));
   expect(changes(before, known(entries('/b/c', { x: 5, y: 6 }), place('/b/c')))).toEqual([]);

@@ -73,7 +73,7 @@ function writeInaturalist(year: number): [number, number, number] {
 describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataFormat]][])(
   '%s',
   (format, write) => {
-    test('is recognised and opened, both parts or the one to evaluate on', () => {
+    test('is recognised and opened, both parts or the evaluation part', () => {
       const [images, evalImages, classes] = write();
       expect(dataFormatOf(folder.path)).toBe(format);
       const { train, val } = openDataset({ format, path: folder.path, modelClasses: classes });
@@ -86,7 +86,7 @@ describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataForma
       expect(evaluated.classes).toEqual(val.classes);
     });
 
-    test('of other classes than the model', () => {
+    test('with other classes than the model', () => {
       const [, , classes] = write();
       const options = { format, path: folder.path, modelClasses: classes - 1 };
       expect(failure(() => openDataset(options)).message).toMatch(/classes/);
@@ -97,7 +97,7 @@ describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataForma
   },
 );
 
-describe('what is told', () => {
+describe('what the model states', () => {
   test("iNaturalist's category", () => {
     writeInaturalist(2018);
     const { classes } = fixture.inaturalist.labels.order;
@@ -108,12 +108,12 @@ describe('what is told', () => {
     ).toEqual(classes);
   });
 
-  test('nothing of the model: any number of classes', () => {
+  test('nothing: any number of classes', () => {
     WRITERS.folder();
     expect(openDataset({ format: 'folder', path: folder.path }).train.length).toBe(3);
   });
 
-  test('no path, which Fashion-MNIST alone can do without', () => {
+  test('no path, which only Fashion-MNIST does not need', () => {
     expect(failure(() => openDataset({ format: 'folder' })).message).toMatch(/format folder needs a path/);
     vi.stubEnv('DEEP_INCUBATION_CACHE', folder.path);
     expect(failure(() => openDataset({ format: 'fashion-mnist' })).message).toContain(
@@ -123,12 +123,12 @@ describe('what is told', () => {
 });
 
 describe('a folder', () => {
-  test('that is none', () => {
+  test('that is not a data set', () => {
     expect(failure(() => dataFormatOf(join(folder.path, 'none'))).message).toMatch(/none does not exist/);
     expect(failure(() => dataFormatOf(folder.write('file', ''))).message).toMatch(/file is not a folder/);
   });
 
-  test('of two data sets', () => {
+  test('with two data sets', () => {
     writeInaturalist(2018);
     writeInaturalist(2019);
     expect(failure(() => openEvalDataset(folder.path, { model: { count: 10 } })).message).toMatch(
@@ -136,7 +136,7 @@ describe('a folder', () => {
     );
   });
 
-  test('with the archives it was unpacked from', () => {
+  test('with the archives that it was unpacked from', () => {
     WRITERS.folder();
     folder.write('ILSVRC2012_img_train.tar', '');
     folder.write('val/ILSVRC2012_img_val.tar', '');
@@ -146,7 +146,7 @@ describe('a folder', () => {
     expect(dataFormatOf(folder.path)).toBe('inaturalist-2018');
   });
 
-  test('of classes alone, or of nothing', () => {
+  test('with classes only, or empty', () => {
     WRITERS.folder();
     expect(openEvalDataset(join(folder.path, 'val'), { model: { count: 2 } }).dataset.length).toBe(2);
     mkdirSync(join(folder.path, 'empty'));
@@ -155,7 +155,7 @@ describe('a folder', () => {
     ).toMatch(/contains no images/);
   });
 
-  test('with one part of what training needs is enough to evaluate on', () => {
+  test('with only one part is enough for evaluation', () => {
     folder.write('test_batch.bin', cifarRecords(6, [10], 2));
     expect(openEvalDataset(folder.path, { model: { count: 10 } }).dataset.length).toBe(2);
     expect(failure(() => openDataset({ format: 'cifar-10', path: folder.path })).message).toMatch(
@@ -186,7 +186,7 @@ describe('images for a model that names its classes', () => {
       WRITERS[format]();
     });
 
-    test('with its names: labels go by name, whatever the order of the model', () => {
+    test('with its names: labels are mapped by name, whatever the model’s order', () => {
       folder.write(file, `${names.join('\n')}\n\n`);
       const inOrder = open(names);
       const reversed = open([...names].reverse());
@@ -205,14 +205,14 @@ describe('images for a model that names its classes', () => {
       expect(hint).toContain(`The ${names.length} classes of FT are`);
     });
 
-    test('of a model of more classes, of which these are some', () => {
+    test('of some of the model’s classes', () => {
       folder.write(file, names.join('\n'));
       const more = open(['kite', ...names]);
       expect(labelsOf(more)).toEqual(labelsOf(open(names)));
       expect(more.missing).toContain('kite');
     });
 
-    test('without names: the mapping by number is printed, and refused where the count differs', () => {
+    test('without names: the mapping by number is printed, and refused if the counts differ', () => {
       const { dataset, assumptions } = open([...names].reverse());
       expect(assumptions).toHaveLength(1);
       expect(assumptions[0]).toContain(`are the model's: 0 = ${names.at(-1)}`);
@@ -229,7 +229,7 @@ describe('images for a model that names its classes', () => {
       WRITERS['fashion-mnist']();
     });
 
-    test('labels go by name, whatever the order and number of the classes of the model', () => {
+    test('labels are mapped by name, whatever the order and number of the model’s classes', () => {
       const reversed = open([...published()].reverse());
       expect(reversed.dataset.label(0)).toBe(9);
       expect(labelsOf(reversed)).toEqual(['T-shirt/top', 'T-shirt/top']);
@@ -242,7 +242,7 @@ describe('images for a model that names its classes', () => {
       expect(failure(() => open(digits)).message).toBe('T-shirt/top: unknown class name');
     });
 
-    test('for a model without names the order is said, and another number of classes refused', () => {
+    test('for a model without names the order is printed, and another number of classes refused', () => {
       const evaluated = (count: number) => openEvalDataset(folder.path, { model: { count } });
       expect(evaluated(10).assumptions[0]).toContain('0 = T-shirt/top, 1 = Trouser, ');
       expect(failure(() => evaluated(9)).message).toContain('has 10 classes, but the model has 9');
@@ -271,7 +271,7 @@ describe('images for a model that names its classes', () => {
       expect(images.assumptions).toEqual([]);
     });
 
-    test('without a list: by the names of the model, of which some may have no image', () => {
+    test('without a list: by the model’s names, some of which may have no image', () => {
       write(SAMPLES);
       const images = open(['dog', 'cat', 'bee', 'ant']);
       expect(Array.from(SAMPLES, (_, i) => images.dataset.label(i))).toEqual([1, 3, 2, 1]);
@@ -287,7 +287,7 @@ describe('images for a model that names its classes', () => {
       expect(message).toMatch(/cat"?: unknown class name$/);
     });
 
-    test('numbers among them are not taken for labels of the model', () => {
+    test('numbers among them are not used as labels of the model', () => {
       write(['0', 'ant']);
       expect(failure(() => open(['bee', 'ant'])).message).toContain('unknown class name');
     });

@@ -45,7 +45,7 @@ test('inc0 is plain', () => {
   expect(parsePolicy('rand-m9-inc0')).toEqual(parsePolicy('rand-m9'));
 });
 
-describe('what cannot be read is an InputError that names it and what is known', () => {
+describe('an invalid policy is an InputError that names it and the known ones', () => {
   test.each([
     ['', '""'],
     ['augmix-m3', '"augmix"'],

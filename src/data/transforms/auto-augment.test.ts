@@ -91,7 +91,7 @@ describe('operations at their magnitudes', () => {
     }
   });
 
-  test('the golden case: which do the same at any magnitude', () => {
+  test('the golden case: operations that ignore the magnitude', () => {
     const steps = (['AutoContrast', 'Equalize', 'Invert'] as const).map((name) => stepAt(name, 3));
     expect(steps).toEqual([{ op: 'autocontrast' }, { op: 'equalize' }, { op: 'invert' }]);
     expect(golden.level_to_arg.Invert).toEqual({});
@@ -131,12 +131,12 @@ describe('the draws of rand-m9-mstd0.5-inc1', () => {
   const factors = steps.flatMap((step) => ('factor' in step ? [step.factor] : []));
   const levels = factors.map((factor) => Math.abs(factor - 1) / 0.09);
 
-  test('each operation is as likely', () => {
+  test('each operation is equally likely', () => {
     const counts = countsOf(KINDS, steps.map(kindOf));
     expect(chiSquared(counts, new Array(15).fill(1 / 15))).toBeLessThan(CHI_SQUARED_LIMIT[14]);
   });
 
-  test('two are drawn, each applied to half of the images whatever the other', () => {
+  test('two are drawn, and each is applied to half of the images, independently', () => {
     const lengths = countsOf(
       [0, 1, 2],
       drawn.map(({ length }) => length),
@@ -170,7 +170,7 @@ describe('the draws of rand-m9-mstd0.5-inc1', () => {
     );
   });
 
-  test('each step has a magnitude of its own', () => {
+  test('each step has its own magnitude', () => {
     const twins = drawn.flatMap(([first, second]) =>
       first && second && 'factor' in first && 'factor' in second ? [[first.factor, second.factor]] : [],
     );
@@ -198,7 +198,7 @@ describe('the draws of rand-m9-mstd0.5-inc1', () => {
     return affine.filter((step) => kindOf(step) === kind).map(({ matrix }) => matrix[at] > 0);
   }
 
-  test('what moves in has the colour of the golden case', () => {
+  test('the fill colour is that of the golden case', () => {
     expect(golden.hparams.img_mean).toEqual(FILL);
     for (const { fill } of affine) expect(fill).toEqual(FILL);
   });
@@ -231,7 +231,7 @@ describe('other policies', () => {
     expect(factors).toContain(1);
   });
 
-  test('w0: by weight, and none twice', () => {
+  test('w0: by weight, without replacement', () => {
     const drawn = programs('rand-m5-w0-n2', 20_000);
     const weights = parsePolicy('rand-w0').weights as number[];
     for (const program of drawn) expect(new Set(program.map(kindOf)).size).toBe(program.length);
@@ -248,7 +248,7 @@ describe('other policies', () => {
     expect(chiSquared(counts, keptShares)).toBeLessThan(CHI_SQUARED_LIMIT[12]);
   });
 
-  test('w0 with as many draws as it has operations draws them all', () => {
+  test('w0 with as many draws as operations draws all of them', () => {
     const drawn = programs('rand-w0-n13', 300);
     for (const program of drawn) expect(new Set(program.map(kindOf)).size).toBe(program.length);
     expect(new Set(drawn.flat().map(kindOf)).size).toBe(13);
@@ -266,6 +266,6 @@ test.each<[string, number[], 1 | 3, Colour]>([
   expect(new Set(fills.map(String))).toEqual(new Set([String(fill)]));
 });
 
-test('a program is a function of the key alone', () => {
+test('a program depends only on the key', () => {
   expect(programs('rand-m9-mstd0.5-inc1', 50)).toEqual(programs('rand-m9-mstd0.5-inc1', 50));
 });

@@ -27,14 +27,14 @@ test.each([
   }
 });
 
-test('all six orders are as likely', () => {
+test('all six orders are equally likely', () => {
   const orders = ['b c s', 'b s c', 'c b s', 'c s b', 's b c', 's c b'];
   const letters: Record<string, string> = { brightness: 'b', contrast: 'c', color: 's' };
   const drawn = programs(0.4).map((program) => program.map(({ op }) => letters[op]).join(' '));
   expect(chiSquared(countsOf(orders, drawn), new Array(6).fill(1 / 6))).toBeLessThan(CHI_SQUARED_LIMIT[5]);
 });
 
-test('the three factors are drawn apart', () => {
+test('the three factors are drawn independently', () => {
   for (const program of programs(0.4).slice(0, 100)) {
     expect(new Set(program.map((step) => 'factor' in step && step.factor)).size).toBe(3);
   }

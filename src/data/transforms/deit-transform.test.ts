@@ -28,7 +28,7 @@ function expectSame(ours: Transform, theirs: Transform, size: ImageSize): void {
 
 const numbersIn = (text: string, pattern: RegExp) => (pattern.exec(text) ?? []).slice(1).map(Number);
 
-describe('as left out, the official training transform', () => {
+describe('without options, the official training transform', () => {
   const augment = randAugment(parsePolicy('rand-m9-mstd0.5-inc1'), MEAN);
 
   test('above 32', () => {
@@ -88,7 +88,7 @@ test.each([28, 32, 33, 64])('any photograph gives %i pixels a side', (size) => {
   }
 });
 
-test('geometry after the crop is of the crop, not of the photograph', () => {
+test('geometry after the crop refers to the crop, not to the photograph', () => {
   const steps = Array.from({ length: 400 }, (_, i) =>
     deitTransform({ size: 100, autoAugment: 'rand-m10-n1' })(PHOTO, randomStream([i])),
   ).flat();
@@ -98,6 +98,6 @@ test('geometry after the crop is of the crop, not of the photograph', () => {
   expect(new Set(moves.filter((move) => move !== 0).map(Math.abs))).toEqual(new Set([45]));
 });
 
-test('a policy that cannot be read is an InputError at once', () => {
+test('an invalid policy is an InputError at once', () => {
   expect(() => deitTransform({ size: 224, autoAugment: 'augmix' })).toThrow(InputError);
 });

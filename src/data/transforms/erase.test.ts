@@ -30,7 +30,7 @@ describe('drawErasing', () => {
     expect(draws(1).every(isBox)).toBe(true);
   });
 
-  test('area uniform in 2 ... 33 %, log aspect in +-ln 0.3, as far as they fit', () => {
+  test('area uniform in 2 ... 33 %, log aspect in +-ln 0.3, if the box fits', () => {
     // A box has to be drawn again if ln(height / width) leaves +-(-ln area share): none below a share of 0.3.
     const boxes = draws(1).filter(isBox);
     const shares = boxes.map(({ width, height }) => (width * height) / 224 ** 2);
@@ -74,7 +74,7 @@ describe('drawErasing', () => {
     expect(errors(covariance, 0, 1 / 144)).toBeLessThan(4);
   });
 
-  test('a box has pixels, and is lower and narrower than the image', () => {
+  test('a box is not empty, and lower and narrower than the image', () => {
     const side = fc.integer({ min: 1, max: 40 });
     fc.assert(
       fc.property(side, side, fc.nat(), (height, width, key) => {
@@ -93,7 +93,7 @@ describe('drawErasing', () => {
     );
   });
 
-  test('what does not fit is drawn again, ten times at most', () => {
+  test('a box that does not fit is drawn again, at most ten times', () => {
     // In a stripe of 4 x 400, half the area and a square is 28 x 28.
     let drawn = 0;
     const random = { uniform: () => [0, 0.5][Math.min(drawn++, 1)], integer: (low: number) => low };

@@ -44,7 +44,7 @@ describe('the box of a cutmix', () => {
     }[];
   }>('g_aug.json').mixup_cases.filter((each) => each.bbox_yl_yh_xl_xh !== undefined);
 
-  test('there are official ones', () => {
+  test('the official boxes are available', () => {
     expect(cases.map(({ seed_np }) => seed_np)).toEqual([2, 6, 10, 13]);
   });
 
@@ -62,7 +62,7 @@ describe('the box of a cutmix', () => {
     expect(mix?.lambda).toBe(official.lam_target);
   });
 
-  test('lies in the image, and is what lambda leaves', () => {
+  test('is inside the image, and has the area 1 - lambda', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 40 }),
@@ -85,7 +85,7 @@ describe('the box of a cutmix', () => {
     );
   });
 
-  test('its centre is anywhere, with the same probability', () => {
+  test('its centre is uniform over the image', () => {
     const counts = Array(4 * 3).fill(0);
     const random = randomStream(['centres']);
     const total = 6000;
@@ -143,7 +143,7 @@ describe('the share of the image itself', () => {
   });
 });
 
-describe('which batches are mixed, and how', () => {
+describe('which batches are mixed and how', () => {
   test('a share `prob` of them, of those a share `switch_prob` with cutmix', () => {
     const n = 4000;
     const mixes = draws({ ...DEIT, prob: 0.6, switch_prob: 0.3 }, n, { height: 224, width: 224 });
@@ -154,7 +154,7 @@ describe('which batches are mixed, and how', () => {
     expect(draws({ ...DEIT, prob: 0 }, 50).every((mix) => mix === undefined)).toBe(true);
   });
 
-  test('where only one of both is on, nothing is drawn to choose', () => {
+  test('with only one of them on, nothing is drawn to choose', () => {
     // prob; then d3's Beta(1, 1) of two exponential variates, here equal.
     const only = (options: Partial<MixOptions>) =>
       drawMix({ ...DEIT, ...options }, SIZE, played([0, 0.5, 0.5], [7, 7]));

@@ -89,7 +89,7 @@ describe('what is refused', () => {
     expect(() => native.runProgram(image.data, 12, 9, 3, encodeProgram(program), part)).toThrow(message);
   });
 
-  test('what is no Uint8Array', () => {
+  test('a value that is not a Uint8Array', () => {
     const data = new Float32Array(324) as unknown as Uint8Array;
     expect(() => runProgram({ ...image, data }, [])).toThrow(/expected a Uint8Array/);
   });

@@ -61,7 +61,7 @@ const steps: fc.Arbitrary<PixelStep> = fc.oneof(
 );
 
 describe('properties', () => {
-  test('any program gives an image of the size its steps say, and leaves the one it was given', () => {
+  test('any program returns an image of the size that its steps state, and does not change its input', () => {
     fc.assert(
       fc.property(images, side, side, fc.array(steps, { maxLength: 5 }), (image, width, height, program) => {
         const before = digestOf(image);
@@ -79,7 +79,7 @@ describe('properties', () => {
     return [{ op: 'resize', box: { left: 0, top: 0, width: now.width, height: now.height }, width, height }];
   }
 
-  test('a program is its steps one after another', () => {
+  test('a program equals its steps in sequence', () => {
     fc.assert(
       fc.property(images, fc.array(steps, { maxLength: 4 }), (image, program) => {
         const apart = program.reduce((made, step) => runProgram(made, [step]), image);
@@ -88,7 +88,7 @@ describe('properties', () => {
     );
   });
 
-  test('resize and then crop, which computes no more than is kept, too', () => {
+  test('also resize and then crop, which computes only what is kept', () => {
     const cases = fc.tuple(images, side, side).chain(([image, width, height]) => {
       const boxes = fc.oneof(boxIn(width, height), crops);
       return fc.tuple(
@@ -108,7 +108,7 @@ describe('properties', () => {
     );
   });
 
-  test('where only the region that a program reads was decoded, the result is the same', () => {
+  test('the result is the same if only the region that the program reads was decoded', () => {
     const cases = fc.tuple(images, side, side).chain(([image, width, height]) => {
       const resize = boxIn(image.width, image.height).map(
         (box): PixelStep => ({ op: 'resize', box, width, height }),

@@ -76,7 +76,7 @@ describe('the same bytes as torchvision and Pillow', () => {
 
 const PHOTO = { width: 90, height: 70, channels: 3 } as const;
 
-test('each of the three is as likely, and the radius uniform from 0.1 to 2', () => {
+test('each of the three is equally likely, and the radius is uniform from 0.1 to 2', () => {
   const steps = Array.from({ length: 9000 }, (_, i) => threeAugment()(PHOTO, randomStream([i]))).flat();
   expect(steps).toHaveLength(9000);
   const counts = countsOf(
@@ -88,7 +88,7 @@ test('each of the three is as likely, and the radius uniform from 0.1 to 2', () 
   expect(ksStatistic(radii, (x) => Math.min(Math.max((x - 0.1) / 1.9, 0), 1))).toBeLessThan(KS_LIMIT);
 });
 
-test('a simple crop lies anywhere in the padded image, and nowhere else', () => {
+test('a simple crop is uniform over the padded image', () => {
   const places = Array.from({ length: 3000 }, (_, i) => {
     const step = simpleRandomCrop(35, 4)(PHOTO, randomStream([i])).at(-1);
     return step?.op === 'cropReflected' ? [step.box.top, step.box.left] : [];

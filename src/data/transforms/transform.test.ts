@@ -56,7 +56,7 @@ const uniform = (low: number, high: number) => (x: number) =>
   Math.min(Math.max((x - low) / (high - low), 0), 1);
 
 describe('compose', () => {
-  test('each step sees the size that the ones before it leave', () => {
+  test('each step sees the size that the previous steps produce', () => {
     const seen: ImageSize[] = [];
     const look: Transform = (size) => {
       seen.push(size);
@@ -85,7 +85,7 @@ describe('compose', () => {
     expect(both).toEqual([...crop(sized(28, 28), stream), ...horizontalFlip(0.5)(sized(28, 28), stream)]);
   });
 
-  test('nothing is no step, and leaves the size', () => {
+  test('no transforms are no steps, and keep the size', () => {
     expect(compose()(sized(3, 4), scripted())).toEqual([]);
     expect(sizeAfter(sized(3, 4), [{ op: 'flip' }, { op: 'invert' }])).toEqual(sized(3, 4));
   });
@@ -103,7 +103,7 @@ describe('randomCrop', () => {
     ]);
   });
 
-  test('every place of a 28 px crop padded by 4 is as likely', () => {
+  test('every position of a 28 px crop padded by 4 is equally likely', () => {
     const boxes = programs(randomCrop(28, 4), sized(28, 28), 8100).map(boxOf);
     const offsets = [-4, -3, -2, -1, 0, 1, 2, 3, 4];
     const places = offsets.flatMap((top) => offsets.map((left) => `${top} ${left}`));
@@ -115,7 +115,7 @@ describe('randomCrop', () => {
     expect(chiSquared(counts, new Array(81).fill(1 / 81))).toBeLessThan(124.84);
   });
 
-  test('the crop lies within the padded image', () => {
+  test('the crop is inside the padded image', () => {
     const side = fc.integer({ min: 1, max: 40 });
     fc.assert(
       fc.property(side, side, fc.nat(8), fc.nat(), (width, height, padding, seed) => {
@@ -129,7 +129,7 @@ describe('randomCrop', () => {
     );
   });
 
-  test('too small an image is an InputError with both sizes', () => {
+  test('an image that is too small is an InputError with both sizes', () => {
     const small = () => randomCrop(28, 4)(sized(19, 28), scripted());
     expect(small).toThrow(InputError);
     expect(small).toThrow(/19 x 28.* 28 x 28/);
@@ -166,7 +166,7 @@ describe('randomResizedCrop', () => {
     ]);
   });
 
-  test('fast decoding is for whom asks for it', () => {
+  test('fast decoding is used only on request', () => {
     const fast = randomResizedCrop(8, [0.08, 1], [3 / 4, 4 / 3], { fast: true });
     const [image, key] = [sized(20, 16), [3]];
     expect(fast(image, randomStream(key))).toEqual([
@@ -184,7 +184,7 @@ describe('randomResizedCrop', () => {
     expect(random.draws).toEqual([]);
   });
 
-  test('even of one pixel, the part is inside and not empty', () => {
+  test('the region is inside the image and not empty, even for one pixel', () => {
     const side = fc.integer({ min: 1, max: 60 });
     fc.assert(
       fc.property(side, side, fc.nat(), (width, height, seed) => {
@@ -197,7 +197,7 @@ describe('randomResizedCrop', () => {
     );
   });
 
-  describe('the distribution of its parts, of a square so large that whole pixels do not matter', () => {
+  describe('the distribution of its regions, in a square so large that rounding does not matter', () => {
     const side = 1e6;
     const boxes = programs(transform, sized(side, side), 20_000).map(boxOf);
     // A part of area a and log-ratio u is drawn uniformly from [0.08, 1] x [-most, most], and kept where it fits
@@ -231,7 +231,7 @@ describe('randomResizedCrop', () => {
     });
   });
 
-  test('of a photograph, areas and ratios are in range', () => {
+  test('for a photograph, areas and ratios are in range', () => {
     const boxes = programs(transform, sized(500, 375), 2000).map(boxOf);
     for (const { width, height } of boxes) {
       // Sides are rounded to whole pixels: half a pixel of at least 106.
@@ -243,7 +243,7 @@ describe('randomResizedCrop', () => {
 });
 
 describe('evalTransform', () => {
-  test('up to 32 an image passes as it is, or is an error with both sizes', () => {
+  test('up to 32 px an image passes unchanged, or is an error with both sizes', () => {
     expect(golden.eval_transform_28).not.toMatch(/Resize|Crop/);
     expect(evalTransform(28)(sized(28, 28))).toEqual([]);
     const other = () => evalTransform(28)(sized(32, 28));
@@ -283,7 +283,7 @@ describe('evalTransform', () => {
     expect(crop).toEqual({ op: 'crop', box: { left, top, width: size, height: size } });
   });
 
-  test('an image whose shorter side has that size already is only cropped, at half-even offsets', () => {
+  test('an image whose shorter side already has that size is only cropped, at half-even offsets', () => {
     // Offsets of 3.5 and 2.5.
     expect(evalTransform(35)(sized(42, 40))).toEqual([
       { op: 'crop', box: { left: 4, top: 2, width: 35, height: 35 } },

@@ -119,7 +119,7 @@ beforeEach(async () => {
   packModule(at('there'), 'MT/1', module);
 });
 
-test('work holds the recipe and the meta model, no optimiser and no path of this machine', async () => {
+test('work contains the recipe and the meta model, but no optimiser and no path of this machine', async () => {
   const { content, recipe: packed } = readBundle(work);
   expect(content).toMatchObject({
     kind: 'work',
@@ -141,7 +141,7 @@ test('work holds the recipe and the meta model, no optimiser and no path of this
   );
 });
 
-test('what work says of machines, shell lines above all, is not taken over', async () => {
+test('machine settings in packed work, such as shell lines, are not used', async () => {
   const machines = {
     run: { slurm: { setup: 'touch /tmp/evil', args: ['--wrap=evil'] }, kubernetes: { image: 'evil' } },
     phases: { modules: { 1: { data: { path: '/home/owner/others', fraction: 0.5 } } } },
@@ -162,7 +162,7 @@ test('what work says of machines, shell lines above all, is not taken over', asy
   expect(recipeOfRun(at('stranger')).phases.modules?.[1].data).toEqual({ fraction: 0.5 });
 });
 
-test('a module comes to its place, and what was there is kept', async () => {
+test('a module is added, and the previous one is kept', async () => {
   await unpackModule(module, at('home'), quiet);
   expect(existsSync(at('home/MT/1/checkpoints/3/model.safetensors'))).toBe(true);
   await expect(unpackModule(module, at('home'), quiet)).rejects.toThrow('already has MT/1');
@@ -171,7 +171,7 @@ test('a module comes to its place, and what was there is kept', async () => {
   expect(existsSync(at('home/previous/1/MT/1/result.json'))).toBe(true);
 });
 
-test('a module of another meta model is refused, known or not; forced, it is taken and the risk told', async () => {
+test('a module of another meta model is refused; with --force it is accepted with a warning', async () => {
   await makeRun(at('other'), ['PT', 'MT/1'], { seed: 1 });
   packModule(at('other'), 'MT/1', at('other.tar'));
   await expect(unpackModule(at('other.tar'), at('home'), quiet)).rejects.toThrow(
@@ -202,14 +202,14 @@ test('a module of another geometry is refused, forced or not', async () => {
   await expect(unpackModule(module, at('home'), options)).rejects.toThrow('stages of 1,2 blocks');
 });
 
-test('what is not done, or no module, is not packed', async () => {
+test('an unfinished module, or another phase, is not packed', async () => {
   expect(() => packModule(at('home'), 'MT/0', at('x'))).toThrow('MT/0 is not done');
   expect(() => packModule(at('home'), 'PT', at('x'))).toThrow('PT is not a module');
   await expect(packWork(at('home'), 'MT/7' as PhaseName, at('x'))).rejects.toThrow('no phase MT/7');
   await expect(packWork(at('home'), 'MT/1', work)).rejects.toThrow('already exists');
 });
 
-test('work goes into no file, nor below one', async () => {
+test('work is not unpacked into a file, nor below one', async () => {
   folder.write('file', Buffer.from(''));
   await expect(unpackWork(work, at('file'))).rejects.toThrow(InputError);
   await expect(unpackWork(work, at('file'))).rejects.toThrow('file is not a folder');
@@ -270,7 +270,7 @@ describe('a hostile bundle leaves nothing behind', () => {
     await expect(unpackModule(bad, at('home'), quiet)).rejects.toThrow('is a link');
   });
 
-  test('one cut off anywhere, or changed anywhere', { timeout: FUZZ_TIMEOUT }, async () => {
+  test('a bundle that is truncated or changed anywhere', { timeout: FUZZ_TIMEOUT }, async () => {
     const bytes = readFileSync(module);
     const stream = randomStream(['bundle']);
     const before = [...listed(), 'bad.tar'].sort();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { freePath } from './bundle.js';
 
-test('a name that is taken gets a number before its endings', () => {
+test('an existing name gets a number before its extensions', () => {
   const at = (name: string) => join(folder, name);
   const folder = mkdtempSync(join(tmpdir(), 'free.path-'));
   expect(freePath(at('mt1.work.tar'))).toBe(at('mt1.work.tar'));

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { lockFolder } from '../../files/folder-lock.js';
 import { setAside } from './redo.js';
 
-test('a phase that is being trained is not moved from under it, nor any other', async () => {
+test('no phase is moved while one is being trained', async () => {
   const run = mkdtempSync(join(tmpdir(), 'redo a run-'));
   writeFileSync(join(run, 'recipe.json'), '{}');
   for (const phase of ['MT/1', 'FT']) mkdirSync(join(run, phase), { recursive: true });
@@ -24,7 +24,7 @@ test('a phase that is being trained is not moved from under it, nor any other', 
   expect(existsSync(join(run, 'previous/1/FT'))).toBe(true);
 });
 
-test('cut short, it has moved what starts from others before these: no FT is left of a module that is gone', () => {
+test('an interrupted redo has moved dependent phases first: no FT remains without its module', () => {
   const run = mkdtempSync(join(tmpdir(), 'redo-'));
   writeFileSync(join(run, 'recipe.json'), '{}');
   for (const phase of ['PT', 'FT']) mkdirSync(join(run, phase), { recursive: true });

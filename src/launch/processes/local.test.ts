@@ -38,7 +38,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test('how it ended: code, messages, the end of stderr', async () => {
+test('how a process ended: code, messages, the end of stderr', async () => {
   const messages: unknown[] = [];
   const ending = await run(
     `process.send({ type: 'progress', doing: 'training' });
@@ -54,13 +54,13 @@ test('how it ended: code, messages, the end of stderr', async () => {
   expect(messages).toEqual([{ type: 'failed', why: 1 }]);
 });
 
-test('a program that is not there is an ending too', async () => {
+test('a missing program is reported as an ending', async () => {
   const { code, signal, notStarted } = await runProcess([at('none')], { env: {} });
   expect({ code, signal }).toEqual({ code: null, signal: null });
   expect(notStarted).toContain('ENOENT');
 });
 
-test('a signal, and what the process itself had started ends with it', async () => {
+test('a signal also ends the processes that the process had started', async () => {
   const ending = await run(`
     import { spawn } from 'node:child_process';
     import { writeFileSync } from 'node:fs';
@@ -72,21 +72,21 @@ test('a signal, and what the process itself had started ends with it', async () 
   await until(() => !isAlive(pid));
 });
 
-describe('asked to leave', () => {
+describe('asked to stop', () => {
   const stopAfterStart = (script: string, options: Partial<ProcessOptions> = {}) => {
     const stop = new AbortController();
     const onMessage = () => stop.abort();
     return run(`${script}; process.send('ready');`, { signal: stop.signal, onMessage, ...options });
   };
 
-  test('it does', async () => {
+  test('it stops', async () => {
     const ending = await stopAfterStart(
       `process.on('SIGTERM', () => { process.exitCode = 7; process.disconnect(); }); process.on('disconnect', () => {})`,
     );
     expect(ending).toMatchObject({ code: 7, signal: null, killedFor: undefined });
   });
 
-  test('it does not: it is killed', async () => {
+  test('it does not stop: it is killed', async () => {
     const ending = await stopAfterStart(`process.on('SIGTERM', () => {}); ${FOREVER}`, {
       timing: { graceMs: 300 },
     });
@@ -96,7 +96,7 @@ describe('asked to leave', () => {
     });
   });
 
-  test('before it was started: at once', async () => {
+  test('before it was started: it ends at once', async () => {
     const ending = await run(FOREVER, { signal: AbortSignal.abort() });
     expect(ending.signal).toBe('SIGTERM');
   });
@@ -116,12 +116,12 @@ describe('hung', needs(proc), () => {
     expect(killedFor).toMatch(/^it was stopped for/);
   });
 
-  test('not one that computes, its event loop blocked', async () => {
+  test('not a process that computes with its event loop blocked', async () => {
     const { code, killedFor } = await run(SPIN.replace('60_000', '2000'), { timing: QUICK });
     expect({ code, killedFor }).toEqual({ code: 0, killedFor: undefined });
   });
 
-  test('but one that computes and makes no step', async () => {
+  test('but a process that computes and completes no step', async () => {
     const tell = `process.send({ type: 'progress', doing: 'training' });`;
     const steps = `for (let i = 0; i < 12; i++) { ${tell} await new Promise((r) => setTimeout(r, 5)); }`;
     const { killedFor } = await run(`${steps} ${SPIN}`, { timing: { lookMs: 50, stuckMs: 1000 } });
@@ -129,7 +129,7 @@ describe('hung', needs(proc), () => {
   });
 });
 
-describe('the parent is gone', () => {
+describe('the parent has exited', () => {
   /** A parent whose child, told to guard itself, goes on with `work`. */
   async function orphan(work: string): Promise<{ parent: ChildProcess; child: number }> {
     const guard = transpileInto(at('.'), new URL('orphan-guard.ts', import.meta.url));

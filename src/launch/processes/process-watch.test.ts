@@ -36,7 +36,7 @@ function train(subject: ReturnType<typeof watch>, steps: number, ms: number) {
   }
 }
 
-test('what does nothing for long hangs; how it stands is told', () => {
+test('a process that is idle for long hangs; its state is reported', () => {
   const subject = watch();
   expect(look(subject, 10)).toBeUndefined();
   expect(look(subject, 1)).toBe('it was idle for 10 s');
@@ -60,14 +60,14 @@ test.each<[string, (i: number) => Partial<Vitals>]>([
   expect(look(watch(), 41, seen)).toMatch(/^it was idle/);
 });
 
-test('a gap between looks, as after a suspended machine, counts as one', () => {
+test('a gap between checks, as after a suspended machine, counts as one check', () => {
   const subject = watch();
   look(subject, 5);
   clock += 10_000_000;
   expect(look(subject, 5)).toBeUndefined();
 });
 
-test('word of progress is life, though nothing is used', () => {
+test('a progress message counts as activity, even if no CPU time is used', () => {
   const subject = watch();
   for (let i = 0; i < 100; i++) {
     subject.mark('evaluating');
@@ -75,14 +75,14 @@ test('word of progress is life, though nothing is used', () => {
   }
 });
 
-test('a process of long steps may be idle for 20 of them', () => {
+test('a process with long steps may be idle for 20 of them', () => {
   const subject = watch();
   train(subject, 5, 3000);
   expect(look(subject, 60)).toBeUndefined();
   expect(look(subject, 1)).toBe('it was idle for 60 s');
 });
 
-test('busy without a step: hung after 50 of the longest, once it is known what they take', () => {
+test('busy without a step: hung after 50 times the longest step, once steps were measured', () => {
   const busy = (i: number) => ({ cpuMs: 1000 * i });
   const subject = watch();
   train(subject, 12, 2000);
@@ -106,7 +106,7 @@ test.each([
   expect(look(subject, 100_000, (i) => ({ cpuMs: 1000 * i }))).toBeUndefined();
 });
 
-test('the time of an evaluation or a checkpoint is no step time', () => {
+test('the time of an evaluation or a checkpoint does not count as a step', () => {
   const subject = watch();
   train(subject, 20, 10);
   subject.mark('evaluating');
@@ -115,12 +115,12 @@ test('the time of an evaluation or a checkpoint is no step time', () => {
   expect(look(subject, 60, (i) => ({ cpuMs: 1000 * i }))).toMatch(/the longest so far took 0.010 s/);
 });
 
-test('where the system tells nothing, nothing is concluded', () => {
+test('if the system provides no data, nothing is concluded', () => {
   const subject = createWatch(1, TIMING, { vitals: () => undefined, now: () => clock });
   for (let i = 0; i < 1000; i++) expect(subject.look()).toBeUndefined();
 });
 
-test('asked to leave: ten seconds, or three steps, or as long as a checkpoint takes', () => {
+test('asked to stop: ten seconds, or three steps, or as long as a checkpoint takes', () => {
   const subject = watch();
   expect(subject.overdue(4999)).toBeUndefined();
   expect(subject.overdue(5000)).toBe('it did not exit within 5.0 s');
@@ -132,7 +132,7 @@ test('asked to leave: ten seconds, or three steps, or as long as a checkpoint ta
   expect(subject.overdue(100_000)).toBe('it did not exit within 100 s');
 });
 
-test('progress is told at most once a second, and at once when the work changes', () => {
+test('progress is reported at most once a second, and at once when the activity changes', () => {
   const sent: unknown[] = [];
   const tell = createProgressSender(
     (message) => sent.push(progressMessage.parse(message).doing),

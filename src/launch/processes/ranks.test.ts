@@ -20,7 +20,7 @@ const SAY = `const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE
   process.send([RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE], () => process.disconnect());`;
 const WAIT = 'setInterval(() => {}, 1000);';
 
-test('one process trains alone, whatever launched this one', async () => {
+test('a single process has no ranks, whatever started it', async () => {
   const { ending, said } = await run(
     `process.send([process.env.RANK, process.env.WORLD_SIZE], () => process.disconnect())`,
     1,
@@ -29,7 +29,7 @@ test('one process trains alone, whatever launched this one', async () => {
   expect(said).toEqual([['0', '1']]);
 });
 
-test('each is told its place; the first is the one that is known', async () => {
+test('each process gets its rank; rank 0 represents the phase', async () => {
   const { ending, said, pids } = await run(SAY, 3);
   expect(ending).toMatchObject({ code: 0, signal: null });
   expect(said.sort()).toEqual(
@@ -38,13 +38,13 @@ test('each is told its place; the first is the one that is known', async () => {
   expect(pids).toHaveLength(1);
 });
 
-test('one that dies ends the others, and is blamed', async () => {
+test('a process that dies ends the others, and is named', async () => {
   const script = `if (process.env.RANK === '1') process.kill(process.pid, 'SIGSEGV'); ${WAIT}`;
   const { ending } = await run(script, 2);
   expect(ending).toMatchObject({ code: null, signal: 'SIGSEGV' });
 });
 
-test('one that died is blamed before one that lost it', async () => {
+test('a process that died is named before one that lost its connection', async () => {
   const script = `if (process.env.RANK === '0') process.exit(1);
     setTimeout(() => process.kill(process.pid, 'SIGABRT'), 300);`;
   const { ending } = await run(script, 2);

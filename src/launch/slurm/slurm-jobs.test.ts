@@ -39,7 +39,7 @@ test('jobs that are queued or run are named', async () => {
   });
 });
 
-test('none is left: neither one that ended, nor one whose phase is done', async () => {
+test('jobs that ended, or whose phase is done, are not listed', async () => {
   squeue("printf '12_0|COMPLETING|None\\n'");
   expect(await openJobs(run)).toEqual({ jobs: [], isSure: true });
   squeue("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
@@ -50,7 +50,7 @@ test('none is left: neither one that ended, nor one whose phase is done', async 
   expect(notes).toEqual([]);
 });
 
-test('where Slurm does not answer nothing is begun', async () => {
+test('if Slurm does not answer, nothing is started', async () => {
   squeue("echo 'Unable to contact slurm controller' >&2; exit 1");
   await expect(check()).rejects.toMatchObject({
     name: 'RunError',
@@ -58,7 +58,7 @@ test('where Slurm does not answer nothing is begun', async () => {
   });
 });
 
-test('where there is no Slurm they are told of', async () => {
+test('without Slurm, recorded jobs are reported', async () => {
   vi.stubEnv('PATH', folder);
   await check();
   expect(notes).toEqual([

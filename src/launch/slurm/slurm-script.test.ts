@@ -19,7 +19,7 @@ const SCRIPT = {
   runDir: '/runs/my run',
 };
 
-test('what is asked of Slurm', () => {
+test('the resources requested from Slurm', () => {
   const asked = batchScript({ ...SCRIPT, array: [0, 1, 2, 5] }).matchAll(/^#SBATCH (.*)$/gm);
   expect(Array.from(asked, ([, option]) => option)).toEqual([
     '--job-name=mine-PT',
@@ -93,23 +93,23 @@ describe('the script, with stand-ins for the programs of Slurm', () => {
     expect(run('exit 0')).toEqual({ status: 0, lines });
   });
 
-  test.each([1, 2])('exit code %i is no death: not started again', (code) => {
+  test.each([1, 2])('exit code %i is not a crash: no restart', (code) => {
     expect(run(`exit ${code}`)).toMatchObject({ status: code, lines: [expect.stringMatching(/^srun/)] });
   });
 
-  test.each([137, 139, 125])('exit code %i is a death: started again, so often', (code) => {
+  test.each([137, 139, 125])('exit code %i is a crash: restarted a limited number of times', (code) => {
     const { status, lines } = run(`exit ${code}`, { SLURM_RESTART_COUNT: '4' });
     expect(status).toBe(code);
     expect(lines.map((line) => /restarts=(\d+)/.exec(line)?.[1])).toEqual(['4', '5', '6']);
   });
 
-  test('a new checkpoint counts anew', () => {
+  test('a new checkpoint resets the count', () => {
     const { status, lines } = run('if [ $n -lt 5 ]; then mkdir "$2/PT/checkpoints/$n"; fi; exit 139');
     // Four deaths with a checkpoint each, of which the last counts, then two more.
     expect([status, lines.length]).toEqual([139, 6]);
   });
 
-  test('told to leave by somebody: queued again', () => {
+  test('stopped by a signal: queued again', () => {
     const { status, lines } = run('exit 143');
     expect([status, lines[1]]).toEqual([143, 'scontrol requeue 12']);
   });
@@ -118,7 +118,7 @@ describe('the script, with stand-ins for the programs of Slurm', () => {
     expect(run('exit 143', { STATE: 'COMPLETING' }).lines).toHaveLength(1);
   });
 
-  test('the warning before the time limit: the work is told, once, and the job queued again', () => {
+  test('the warning before the time limit: the process is notified once, and the job queued again', () => {
     const work =
       'trap "exit 143" TERM; kill -USR1 $PPID; for i in 1 2 3 4 5 6 7 8 9; do /bin/sleep 0.1; done; exit 143';
     expect(run(work).lines.slice(1)).toEqual(['scancel --signal=TERM 12', 'scontrol requeue 12']);

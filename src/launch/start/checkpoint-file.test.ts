@@ -67,11 +67,11 @@ test.each([
   if (step === 20) expect(notes[0]).toMatch(/the best is step 10: .*best\)$/);
 });
 
-test('a checkpoint that is named itself is not commented on', async () => {
+test('a checkpoint that is named directly causes no message', async () => {
   expect(await read('run/FT/checkpoints/10')).toEqual({ phase: 'FT', step: 10, notes: [] });
 });
 
-test('a run without a result, a phase without a best, and another path are refused', async () => {
+test('a run without a result, a phase without a best checkpoint, and other paths are refused', async () => {
   await expect(read('early')).rejects.toThrow('is a run without a result yet');
   await expect(read('early')).rejects.toMatchObject({
     hint: `name one of its phases: ${join(folder, 'early/PT')}`,

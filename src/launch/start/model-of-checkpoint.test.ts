@@ -91,7 +91,7 @@ test("timm's crop is evaluation's; what evaluation does otherwise is said, whate
   expect(of('model.image_size=56', 'data.eval_crop=1')).toEqual([1, resized]);
 });
 
-test('settings go first, and what they say is not assumed', () => {
+test('settings take precedence, and are not assumptions', () => {
   const settings = ['model.heads=12', 'model.layer_norm_eps=1e-5', 'data.mean=[0.5, 0.5, 0.5]'];
   expect(known({ width: 192 }, ...settings)).toEqual({
     heads: 12,
@@ -101,7 +101,7 @@ test('settings go first, and what they say is not assumed', () => {
   });
 });
 
-test('what lies beside the weights, or in their header, goes before what their width suggests', () => {
+test('files next to the weights, and their header, take precedence over what the width suggests', () => {
   const hints = { heads: 8, layerNormEps: 1e-12, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   expect(known({ width: 192, hints })).toEqual({
     heads: 8,
@@ -118,7 +118,7 @@ test('what lies beside the weights, or in their header, goes before what their w
   expect(known({ metadata, hints: { heads: 8 } })).toMatchObject({ heads: 8, layerNormEps: 1e-5 });
 });
 
-test('only what nothing tells is assumed', () => {
+test('only what is stated nowhere is assumed', () => {
   expect(known({ hints: { heads: 4 } })).toMatchObject({
     heads: 4,
     assumptions: ['LayerNorm epsilon 1e-6', MEAN, STD],
@@ -130,7 +130,7 @@ test('only what nothing tells is assumed', () => {
   });
 });
 
-test('what is not known is asked for', () => {
+test('what cannot be known is requested in the error', () => {
   expect(() => known({})).toThrow('the number of attention heads is unknown');
   expect(() => known({ channels: 1 }, 'model.heads=4')).toThrow(
     'do not contain the mean and standard deviation of their 1-channel images',

@@ -144,7 +144,7 @@ test('a changed original changes nothing, and is noted', async () => {
   expect((await readGiven(runDir(), wanted)).file.stages).toEqual(original.file.stages);
 });
 
-test('a copy that was written into since is refused', async () => {
+test('a copy that was modified is refused', async () => {
   const wanted = SOURCES['a checkpoint of a run']();
   await keep(wanted);
   const path = join(copyFolder(runDir(), wanted), 'model.safetensors');

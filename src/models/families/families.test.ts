@@ -28,7 +28,7 @@ const own = defineFamily({
 });
 const stage = (...names: string[]) => [new Map(names.map((name) => [name, name]))];
 
-test('a section without a family is that of a vision transformer', () => {
+test('a section without a family describes a vision transformer', () => {
   expect(familyOf({}).name).toBe('vit');
   expect(familyOf({ family: 'resnet' }).name).toBe('resnet');
   expect(modelSection.parse({ preset: 'vit-tiny' })).toMatchObject({ image_size: 224, classes: 1000 });

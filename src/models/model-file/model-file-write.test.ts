@@ -54,7 +54,7 @@ describe('official', () => {
     expect((await keysOf(path)).slice(0, 1)).toEqual((await keysOf(golden)).slice(0, 1));
   });
 
-  test('names beside each other share their bytes, which are there once', async () => {
+  test('two names of the same tensor share its bytes, which are written once', async () => {
     writeModelFile(path, stages, { to: 'official' });
     const root = await readTorchFile(path);
     const model = root instanceof Map ? root.get('model') : undefined;
@@ -80,7 +80,7 @@ describe('official', () => {
   });
 });
 
-test('ours carries metadata, timm says that it is for PyTorch', () => {
+test('our format has metadata; timm’s states that it is for PyTorch', () => {
   const [ours, timm] = ['ours', 'timm'].map((name) => join(folder, name));
   writeModelFile(ours, stages, { to: 'deep-incubation', metadata: { phase: 'FT' } });
   expect(readSafetensors(ours).metadata).toEqual({ phase: 'FT' });
@@ -111,7 +111,7 @@ test("Hugging Face's config.json tells all that shapes and options tell", () => 
   expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors']);
 });
 
-test('with the names of the classes, and how pixels are made', () => {
+test('with class names and preprocessing', () => {
   const path = join(folder, 'hf', 'told');
   const classNames = Array.from({ length: 10 }, (_, i) => `class ${i}`);
   const pixels = { mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6], shorterSide: null };
@@ -148,7 +148,7 @@ describe('what cannot be written', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('what was there stays, and nothing half-written is left', () => {
+  test('the previous file stays, and no partial file is left', () => {
     const kept = join(folder, 'kept');
     mkdirSync(kept);
     writeFileSync(join(kept, 'model.pth'), 'old');
@@ -179,7 +179,7 @@ describe('what cannot be written', () => {
   });
 });
 
-test('what was written has the geometry that was given', async () => {
+test('the written model has the given geometry', async () => {
   const path = join(folder, 'geometry.pth');
   const { stages: bias } = await readModelFile('test/fixtures/interop/timm-no-bias.safetensors');
   writeModelFile(path, bias, { to: 'official' });

@@ -123,7 +123,7 @@ describe('every layout of one model gives the same stages', () => {
   });
 });
 
-describe('names that others give', () => {
+describe('names used by other programs', () => {
   const path = join(folder, 'other.pth');
   const interop = (name: string) => join('test/fixtures/interop', name);
   const torch = (value: TorchValue) => writeFile(path, torchFileWriter(value));
@@ -145,7 +145,7 @@ describe('names that others give', () => {
     expect(sorted(rest.stages)).toEqual(sorted(expected.stages));
   });
 
-  test('each file of Hugging Face alone, with what lies beside it', async () => {
+  test('each Hugging Face file, with its companion files', async () => {
     const expected = await readModelFile(interop('huggingface'));
     expect(expected).toMatchObject({ format: 'safetensors', path: interop('huggingface/model.safetensors') });
     expect(await readModelFile(interop('huggingface/model.safetensors'))).toEqual(expected);
@@ -156,7 +156,7 @@ describe('names that others give', () => {
     expect(shards.hints).toMatchObject({ heads: 4, layerNormEps: 1e-3 });
   });
 
-  test('a config.json beside a .pth need not be about it, unless the name is that of the hub', async () => {
+  test('a config.json next to a .pth is ignored unless the file has the hub’s name', async () => {
     const tensors = readSafetensors(interop('timm.safetensors')).tensors;
     const own = join(folder, 'beside');
     mkdirSync(own);
@@ -199,7 +199,7 @@ describe('names that others give', () => {
     expect(sorted(model.stages)).toEqual(sorted(stages));
   });
 
-  test('queries, keys and values on one storage, joined to more than the file has', async () => {
+  test('queries, keys and values in one storage that would join to more than the file has', async () => {
     const shared = { dtype: 'U8', shape: [100, 100], data: new Uint8Array(10_000) } as const;
     const names = Array.from({ length: 4 }, (_, i) =>
       ['q', 'k', 'v'].map((part) => `blocks.${i}.attn.${part}.weight`),

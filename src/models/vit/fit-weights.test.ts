@@ -29,18 +29,18 @@ function embedding(values: Iterable<number>, slots: number): TensorData {
 }
 
 describe('resizePositionEmbedding', () => {
-  test.each([5, 10, 14])('to a grid of %i is the official one', (grid) => {
+  test.each([5, 10, 14])('to a grid of %i equals the official result', (grid) => {
     const resized = resizePositionEmbedding(source, { grid, prefixTokens: 1 });
     const official = golden.get(`to_${grid}x${grid}`) as TensorData;
     expect(resized).toMatchObject({ dtype: 'F32', shape: official.shape });
     expect(maxDifference(numbers(resized), numbers(official))).toBeLessThan(1e-6);
   });
 
-  test('to its own grid is itself', () => {
+  test('to its own grid returns it unchanged', () => {
     expect(resizePositionEmbedding(source, { grid: 7, prefixTokens: 1 })).toBe(source);
   });
 
-  test('leaves the slots before the patches alone, and a constant constant', () => {
+  test('keeps the slots before the patches, and a constant stays constant', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 2 }),
@@ -59,7 +59,7 @@ describe('resizePositionEmbedding', () => {
     );
   });
 
-  test('of half precision is computed in float32', () => {
+  test('in half precision is computed in float32', () => {
     const half = scope(() => to(fromData(source), { dtype: 'BF16' }).toData());
     const widened = scope(() => to(fromData(half), { dtype: 'F32' }).toData());
     const sizes = { grid: 10, prefixTokens: 1 };
@@ -114,14 +114,14 @@ describe('fitStem', () => {
     expect(fit.get('dist_token')).toBe(token);
   });
 
-  test('is the weights themselves where nothing is to be done', async () => {
+  test('returns the weights unchanged if they fit', async () => {
     const [{ weights }] = await goldenStages('ckpt/PT.pth');
     expect(fitStem(weights, GOLDEN_VIT, 'PT.pth')).toBe(weights);
     const other = new Map([['conv.weight', source]]);
     expect(fitStem(other, GOLDEN_VIT, 'x')).toBe(other);
   });
 
-  test('names the file of an embedding that is on no grid', () => {
+  test('names the file of an embedding that does not form a grid', () => {
     const weights = new Map([['pos_embed', embedding([1, 2, 3], 3)]]);
     expect(() => fitStem(weights, GOLDEN_VIT, 'x.pth, stage 0')).toThrow(
       'x.pth, stage 0: pos_embed is [1, 3, 1]',

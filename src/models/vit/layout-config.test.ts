@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const write = (config: object | string, name = 'config.json') =>
   writeFileSync(join(folder, name), typeof config === 'string' ? config : JSON.stringify(config));
 
-test('nothing is told where there is no file', () => {
+test('without the file there are no facts', () => {
   expect(huggingFaceHints(join(folder, 'absent'))).toEqual({});
   expect(timmHints(join(folder, 'absent'))).toEqual({});
 });
@@ -28,7 +28,7 @@ test("what transformers' own files tell", () => {
   });
 });
 
-test('sizes as pairs, and classes by their number', () => {
+test('sizes as pairs, and the number of classes', () => {
   write({ image_size: [32, 32], num_labels: 7, num_attention_heads: 2 });
   expect(huggingFaceHints(folder)).toEqual({ imageSize: 32, classes: 7, heads: 2 });
 });

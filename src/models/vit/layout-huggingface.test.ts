@@ -8,7 +8,7 @@ const from = (...names: string[]) => [
   ...fromHuggingFace(new Map(names.map((name) => [name, name])), 'file').keys(),
 ];
 
-test('a model without the name of its base is known too', () => {
+test('a model without the base prefix is recognised', () => {
   const names = ['embeddings.patch_embeddings.projection.weight', 'layers.11.mlp.fc1.bias'];
   expect(isHuggingFace(names)).toBe(true);
   expect(from(...names)).toEqual(['patch_embed.proj.weight', 'blocks.11.mlp.fc1.bias']);
@@ -20,7 +20,7 @@ test.each([
   ['x'],
 ])('%s is none of theirs', (name) => expect(isHuggingFace([name])).toBe(false));
 
-test('the pooler, which no classifier reads, is left out', () => {
+test('the pooler, which the classifier does not use, is left out', () => {
   expect(from('vit.pooler.dense.weight', 'vit.layernorm.bias')).toEqual(['norm.bias']);
 });
 
@@ -38,7 +38,7 @@ test.each([
   );
 });
 
-test('a tensor that does not belong there is refused by name', () => {
+test('an unexpected tensor is refused by name', () => {
   const tensor = { dtype: 'U8', shape: [3], data: new Uint8Array(3) } as const;
   for (const name of ['fc_norm.weight', 'blocks.0.ls1.gamma', 'reg_token']) {
     expect(() => toHuggingFace(new Map([[name, tensor]]))).toThrow(`the tensor ${name} does not belong`);
@@ -78,7 +78,7 @@ test.each([
   expect(await joined.get('blocks.0.attn.qkv.weight')?.load()).toEqual({ dtype: 'U8', shape: [3, 2], data });
 });
 
-test('joined ones, and other names that begin alike, stay as they are', () => {
+test('joined tensors, and other names with the same beginning, are unchanged', () => {
   const names = [
     'blocks.0.attn.qkv.weight',
     'blocks.0.attn.q_norm.weight',

@@ -117,7 +117,7 @@ describe('onnxruntime gives the logits of our model', () => {
     }
   });
 
-  test('of the golden fine-tuned model, the official ones', async () => {
+  test('for the golden fine-tuned model, the official logits', async () => {
     const stages = (await goldenStages('ckpt/FT.pth')).map(({ weights }) => weights);
     written(GOLDEN_VIT, joinStages(stages));
     const batch = goldenTensors('b_batch16.safetensors');
@@ -156,8 +156,8 @@ describe('onnxruntime gives the logits of our model', () => {
   });
 });
 
-describe('weights beside the model', () => {
-  test('give the same logits, and go when they are no longer needed', async () => {
+describe('weights in a separate file', () => {
+  test('give the same logits, and are removed when they are no longer needed', async () => {
     const weights = randomWeights(TINY);
     const pixels = images(TINY, 3);
     const files = written(TINY, weights, {}, true);
@@ -213,7 +213,7 @@ describe('what cannot be written', () => {
     expect(changed(change)).toThrow(message);
   });
 
-  test('a place that is none, and nothing is left behind', () => {
+  test('an invalid path; nothing is left behind', () => {
     writeFileSync(join(folder, 'file'), '');
     const graph = vitGraph(TINY, randomWeights(TINY), 'test');
     const model = { graph, producer: { name: '', version: '' }, metadata: {} };

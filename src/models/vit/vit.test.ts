@@ -137,7 +137,7 @@ test('initialisation', () => {
 describe('forward', () => {
   const evaluation = { training: false, generator: new Generator(), key: [] };
 
-  test('patches are read in rows of rows, channel by channel, as by a convolution', () => {
+  test('patches are read row by row, channel by channel, as by a convolution', () => {
     const config = {
       ...TINY,
       imageSize: 4,
@@ -188,7 +188,7 @@ describe('forward', () => {
     for (const [i, value] of unshuffled.entries()) expect(value).toBeCloseTo(a[i], 5);
   });
 
-  test('with one, it reads that token alone', () => {
+  test('with a class token the head reads only that token', () => {
     const head = vit(TINY).makeHead(context);
     const values = Float32Array.from({ length: 80 }, (_, i) => Math.cos(i));
     const changed = values.map((v, i) => (i < 8 ? v : -3 * v));
@@ -198,7 +198,7 @@ describe('forward', () => {
     expect(logits(values.map((v) => v ** 3))).not.toEqual(logits(values));
   });
 
-  test('drops attention and MLP branches independently, whole samples at a time, in training alone', () => {
+  test('drops attention and MLP branches of whole samples independently, only in training', () => {
     const rate = 0.5;
     const block = vit(TINY).makeBlock(rate, context, { from: 0, to: 1, isLast: false });
     const batch = 400;
@@ -272,7 +272,7 @@ describe('distilled', () => {
     expect(Array.from(stage.namedParameters(), ([name]) => name)).toEqual(Object.keys(made.parameters));
   });
 
-  test('in training it gives both heads, with their gradients', () => {
+  test('in training it returns both heads, with their gradients', () => {
     scope(() => {
       const logits = stage.forward(images, { training: true, generator, key: [] });
       expect(logits.shape).toEqual([3, 2, 3]);
@@ -295,7 +295,7 @@ describe('distilled', () => {
     });
   });
 
-  test('its token and head are in stages too, and its token does not decay', () => {
+  test('its token and head are part of the stages, and its token has no weight decay', () => {
     const names = [0, 1].map((index) =>
       Array.from(
         buildStage(vit(config), { depths: [1, 1] }, index, context).namedParameters(),

@@ -15,7 +15,7 @@ const shapes = (): Map<string, { shape: number[] }>[] => {
 };
 const tiny = { imageSize: 4, patchSize: 2, channels: 3, width: 4, depths: [1, 1], classes: 3, mlpRatio: 2 };
 
-test('of a tiny model without qkv bias', () => {
+test('for a tiny model without qkv bias', () => {
   expect(inferGeometry(shapes())).toEqual({ ...tiny, qkvBias: false, classToken: true });
 });
 

@@ -38,7 +38,7 @@ async function checked(now = recipe()): Promise<number> {
   return onProgress.mock.calls.length;
 }
 
-describe('a damaged image to evaluate on', () => {
+describe('a damaged evaluation image', () => {
   test.each<[string, (file: string) => unknown, RegExp]>([
     ['cut off', (file) => truncateSync(file, statSync(file).size - 60), /truncated/],
     ['a web page', (file) => writeFileSync(file, '<!DOCTYPE html><html>'), /an HTML page/],
@@ -53,14 +53,14 @@ describe('a damaged image to evaluate on', () => {
     expect(hasBegun(runDir())).toBe(false);
   });
 
-  test('is of no concern where it is not evaluated on', async () => {
+  test('is ignored if it is not used', async () => {
     truncateSync(at('data/val/a/1.jpg'), 100);
     expect(await checked(recipe({ eval_images: 2 }))).toBe(2);
     await expect(checked()).rejects.toThrow(/1 of the 3 evaluation images/);
   });
 });
 
-describe('an image to evaluate on that can be read, and does not fit the model', () => {
+describe('a readable evaluation image that does not fit the model', () => {
   const red = (width: number, height: number, name: string) =>
     sharp({ create: { width, height, channels: 3, background: 'red' } })
       .png()
@@ -89,7 +89,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
     expect(error.hint).toBe('Images are not resized for models up to 32 pixels: use images of 32 x 32.');
   });
 
-  test('beside one that cannot be read: each has its part of the message and its hint', async () => {
+  test('together with an unreadable one: the message and hint cover both', async () => {
     await red(1, 20_000, 'data/val/a/2.png');
     truncateSync(at('data/val/a/1.jpg'), 100);
     const error = await checked().catch((reason) => reason);
@@ -101,7 +101,7 @@ describe('an image to evaluate on that can be read, and does not fit the model',
 });
 
 describe('what was checked', () => {
-  test('is remembered in the run folder, until the images or how they are read change', async () => {
+  test('is recorded in the run folder until the images or their decoding changes', async () => {
     expect([await checked(), await checked()]).toEqual([3, 0]);
     expect(await checked(recipe({ exif: 'apply' }))).toBe(3);
     folder.write('data/val/b/1.jpg', readFileSync(at('data/val/b/0.jpg')));
@@ -110,7 +110,7 @@ describe('what was checked', () => {
     expect(await checked(recipe({ exif: 'apply' }))).toBe(4);
   });
 
-  test('is not remembered where an image was damaged', async () => {
+  test('is not recorded if an image was damaged', async () => {
     const whole = readFileSync(at('data/val/a/1.jpg'));
     folder.write(
       'data/val/a/1.jpg',

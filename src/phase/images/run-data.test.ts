@@ -58,7 +58,7 @@ function refusal(work: () => unknown): string {
   return '';
 }
 
-test('the run records classes, numbers and digests, and each checkpoint the digest', async () => {
+test('the run records classes, counts and digests, and each checkpoint the digest', async () => {
   const { runDir } = await trained('recorded');
   const data = readRunData(runDir);
   expect(data).toMatchObject({
@@ -128,7 +128,7 @@ test.each([
   expect(existsSync(join(runDir, 'MT/0/checkpoints'))).toBe(false);
 });
 
-test('a data set that was moved, or whose files were written in another order, is the same', async () => {
+test('a data set is the same after a move, or if its files were written in another order', async () => {
   const { images, runDir } = await trained('moved');
   const elsewhere = join(folder, 'else/where');
   for (const split of ['val', 'train'])
@@ -140,7 +140,7 @@ test('a data set that was moved, or whose files were written in another order, i
   expect(recipeOfRun(runDir).data.path).toBe(elsewhere);
 });
 
-test('an accepted class name takes the label of the old one, and all others keep theirs', async () => {
+test('an accepted class name gets the label of the old one, and all others keep theirs', async () => {
   const { images, runDir, recipe } = await trained('accepted');
   const before = latestCheckpoint(join(runDir, 'PT')).checkpoint;
   for (const split of ['train', 'val'])
@@ -165,7 +165,7 @@ test('an accepted class name takes the label of the old one, and all others keep
   expect(readFileSync(join(runDir, 'MT/0/log.txt'), 'utf8')).toContain('the class "bright" is now "zebra"');
 });
 
-test('images added in mid-phase move neither the epoch nor the schedule, and say so', async () => {
+test('images added during a phase change neither epoch nor schedule, with a message', async () => {
   const images = join(folder, 'growing-images');
   cpSync(original, images, { recursive: true });
   const runDir = join(folder, 'growing');
@@ -196,7 +196,7 @@ test('images added in mid-phase move neither the epoch nor the schedule, and say
   expect(after.map(({ steps_per_epoch }) => steps_per_epoch)).toEqual([4, 7, 7, 7]);
 });
 
-test('a run of before data.json records what is there and says so; other images are seen by the lineage', async () => {
+test('a run without data.json records its images with a message; the lineage detects other images', async () => {
   const { images, runDir, recipe } = await trained('older');
   const forget = () => {
     rmSync(join(runDir, 'data.json'));
@@ -215,7 +215,7 @@ test('a run of before data.json records what is there and says so; other images 
   expect(readRunData(runDir)?.train.images).toBe(31);
 });
 
-test('as long as nothing has been trained the images may change', () => {
+test('the images may change until something has been trained', () => {
   const images = join(folder, 'free-images');
   cpSync(original, images, { recursive: true });
   const runDir = join(folder, 'free');
@@ -231,7 +231,7 @@ test('a damaged data.json is named', async () => {
   expect(refusal(() => prepareRun(recipe, runDir))).toContain(`${join(runDir, 'data.json')}: classes: `);
 });
 
-test('a module that learns from a share of the images has that share, and the digest of all', async () => {
+test('a module that learns from a share of the images records the share, and the digest of all images', async () => {
   const { runDir, recipe } = await trained('share');
   const less = defineRecipe({
     ...recipe,

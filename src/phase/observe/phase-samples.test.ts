@@ -49,7 +49,7 @@ function found(runDir: string, kind: SampleKind): { samples: Samples; strip: str
 
 const files = (runDir: string) => latestCheckpoint(join(runDir, 'PT')).checkpoint?.manifest.files;
 
-test('weights are the same with samples and without, under all augmentation', async () => {
+test('weights are the same with and without samples, with any augmentation', async () => {
   const augment = { mixup: 0.8, cutmix: 1, mix_prob: 1, erase: 1, crop_padding: 2 };
   const kept = await train('mixed', { augment });
   const without = await train('mixed-without', { augment, samples: 0 });
@@ -64,7 +64,7 @@ test('weights are the same with samples and without, under all augmentation', as
   expect(samples.images.some(({ targets }) => targets.length === 2)).toBe(true);
 });
 
-test('of images that nothing is done to, the strip has the very pixels, and the folder is the target', async () => {
+test('without augmentation the strip has the exact pixels, and the folder is the target', async () => {
   const { samples, strip } = found(await train('plain', {}), 'train');
   const { data, info } = await sharp(strip).raw().toBuffer({ resolveWithObject: true });
   expect(info).toMatchObject({ width: 8 * 16, height: 16, channels: 3 });
@@ -78,7 +78,7 @@ test('of images that nothing is done to, the strip has the very pixels, and the 
   }
 });
 
-test('evaluated images: one strip, the wrong ones first, as many as were wrong', async () => {
+test('evaluated images: one strip, wrong predictions first', async () => {
   const runDir = await train('evaluated', {});
   const { samples, strip } = found(runDir, 'eval');
   expect(samples).toMatchObject({ step: 8, width: 16, height: 16 });
@@ -96,7 +96,7 @@ test('evaluated images: one strip, the wrong ones first, as many as were wrong',
   }
 });
 
-test('of large images small ones are kept, each for itself', async () => {
+test('large images are kept as separate small images', async () => {
   // Three images of two channels, each plane of one value.
   const size = { size: 3, channels: 2, height: 20, width: 40 };
   const images = Uint8Array.from({ length: 6 * 800 }, (_, at) => 40 * Math.floor(at / 800));
@@ -122,7 +122,7 @@ const batch = (labels: number[], mix?: Batch['mix']): Batch => ({
   ...(mix && { mix }),
 });
 
-test('a mixed image has both labels by their weights; of one label, one', () => {
+test('a mixed image has both labels with their weights; with equal labels, one', () => {
   const mixed = batch([0, 1, 1, 2], { lambda: 0.75 });
   expect(targetsOf(mixed, 0)).toEqual([
     { label: 0, weight: 0.75 },
@@ -131,7 +131,7 @@ test('a mixed image has both labels by their weights; of one label, one', () => 
   expect(targetsOf(mixed, 1)).toEqual([{ label: 1, weight: 1 }]);
 });
 
-test('the surest mistakes are kept, then the least sure hits', () => {
+test('the most confident mistakes are kept, then the least confident hits', () => {
   const collected = evaluatedImages(3);
   const told = (labels: number[], classes: number[], probabilities: number[]) =>
     collected.add(batch(labels), {
@@ -149,7 +149,7 @@ test('the surest mistakes are kept, then the least sure hits', () => {
   expect([...(found?.pixels.images ?? [])]).toEqual([0, 0, 2]);
 });
 
-test('of many mistakes each class has its surest, whatever their order', () => {
+test('with many mistakes each class has its most confident one, whatever their order', () => {
   const image = fc.record({
     target: fc.nat({ max: 5 }),
     taken: fc.nat({ max: 5 }),

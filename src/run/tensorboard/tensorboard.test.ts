@@ -117,7 +117,7 @@ test('an image', () => {
   ]);
 });
 
-test('a histogram counts every finite value in the bucket it lies in', () => {
+test('a histogram counts every finite value in its bucket', () => {
   const numbers = fc.array(fc.float({ min: -1000, max: 1000, noNaN: true }), {
     minLength: 1,
     maxLength: 200,
@@ -165,7 +165,7 @@ test('hparams of any name and kind', () => {
   });
 });
 
-test('a session that resumes voids later steps, in a file that is read after those before', () => {
+test('a resumed session voids later steps, in a file that is read after the earlier ones', () => {
   const first = openEventFile(folder, { fromStep: 0, now: () => 5_000_000 });
   for (const step of [1, 2, 3]) first.append(step, [scalarEvent('a', step)]);
   // Another machine's clock is behind.
@@ -182,14 +182,14 @@ test('a session that resumes voids later steps, in a file that is read after tho
   expect(value).toMatchObject({ step: 3 });
 });
 
-test('a session from the start deletes event files of those before, and nothing else', () => {
+test('a session from step 0 deletes earlier event files, and nothing else', () => {
   const first = openEventFile(folder, { fromStep: 0, now: () => 5_000_000 });
   const second = openEventFile(folder, { fromStep: 0, now: () => 6_000_000 });
   expect(first.path).not.toBe(second.path);
   expect(readdirSync(folder)).toHaveLength(1);
 });
 
-test('a folder that cannot be made is named', () => {
+test('a folder that cannot be created is named', () => {
   const { path } = openEventFile(folder, { fromStep: 0 });
   expect(() => openEventFile(join(path, 'PT'), { fromStep: 0 })).toThrow(/^Cannot write .*PT/);
 });

@@ -79,7 +79,7 @@ describe.each([
   });
 });
 
-test('bfloat16 logits are widened, and of two heads the first is trained', () => {
+test('bfloat16 logits are widened, and the first of two heads is trained', () => {
   scope(() => {
     const task = taskOf(0.1, null, 'F32');
     const { target } = task.prepare(batch);

@@ -7,7 +7,7 @@ import { classScores, confusions, worstClasses } from './class-scores.js';
 const CLASSES = 5;
 const label = fc.nat({ max: CLASSES - 1 });
 
-test('scores and confusions are those of a count image by image', () => {
+test('scores and confusions equal counts image by image', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(label, label), { minLength: 1, maxLength: 60 }), (images) => {
       const counter = confusionCounter(CLASSES);
@@ -28,7 +28,7 @@ test('scores and confusions are those of a count image by image', () => {
   );
 });
 
-test('a file that counts classes the model does not know is none', () => {
+test('a file with classes that the model does not have is ignored', () => {
   const whole = { step: 1, classes: 2, counts: [[0, 1, 3]] };
   expect(confusionOf(whole)).toEqual(whole);
   for (const counts of [[[0, 2, 3]], [[0, 1]], [[0, 1, -1]], 'x']) {
@@ -37,7 +37,7 @@ test('a file that counts classes the model does not know is none', () => {
   expect(confusionOf(null)).toBeUndefined();
 });
 
-test('hits of images are kept bit by bit, also of a number that fills no byte', () => {
+test('hits of images are stored as bits, also if they do not fill the last byte', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 1 }), { minLength: 1, maxLength: 70 }), (images) => {
       const confusion = { step: 1, classes: 2, counts: [], hits: packHits(Uint8Array.from(images)) };

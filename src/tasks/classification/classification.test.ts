@@ -56,20 +56,20 @@ describe('prepare', () => {
     expect([...targets]).toEqual([3n, 1n]);
   });
 
-  test('repeats grey over all channels, each normalised its own way', () => {
+  test('repeats grey over all channels, each with its own normalisation', () => {
     const { shape, values } = prepared(rgb, batchOf(1, [0, 255], [0]));
     expect(shape).toEqual([1, 3, 1, 2]);
     for (const [i, value] of values.entries()) expect(value).toBeCloseTo([-1, 1, -1, 3, 0, 0.5][i], 6);
   });
 
-  test('in float64 holds the numbers of float32', () => {
+  test('in float64 has the values of float32', () => {
     const batch = batchOf(3, [1, 2, 3], [0]);
     const { dtype, values } = prepared({ ...rgb, dtype: 'F64' }, batch);
     expect(dtype).toBe('F64');
     expect(values).toEqual(prepared(rgb, batch).values);
   });
 
-  test('refuses colour for a grey model, and labels the model does not know', () => {
+  test('refuses colour for a grey model, and labels that the model does not have', () => {
     const grey = { ...rgb, channels: 1, mean: [0], std: [1] };
     const failure = (options: typeof rgb, batch: Batch) => {
       try {
@@ -99,7 +99,7 @@ describe('prepare', () => {
     ]);
   });
 
-  test('leaves nothing but the input and the target', () => {
+  test('leaves only the input and the target', () => {
     const task = classification(rgb);
     const before = liveHandles();
     scope(() => {
@@ -124,7 +124,7 @@ describe('the target of a mixed batch', () => {
   const targetOf = (lambda: number, dtype: 'F32' | 'F64' = 'F32') =>
     task(dtype).prepare({ ...batch, mix: { lambda } }).target;
 
-  test.each([1, 0.3, 0.7265625])('is the official one, lambda %f', (lambda) => {
+  test.each([1, 0.3, 0.7265625])('equals the official target, lambda %f', (lambda) => {
     scope(() => {
       const official = golden[`target_lam_${lambda === 1 ? '1.0' : lambda}`];
       const { soft, labels } = targetOf(lambda);
@@ -136,7 +136,7 @@ describe('the target of a mixed batch', () => {
     });
   });
 
-  test('gives the mean of -t log softmax; with lambda 1, the smoothed cross-entropy', () => {
+  test('has the loss mean of -t log softmax; with lambda 1, the smoothed cross-entropy', () => {
     scope(() => {
       const values = Float64Array.from({ length: 60 }, (_, i) => Math.sin(7 * i));
       const logits = fromArray(values, [6, 10]);
@@ -179,7 +179,7 @@ describe('loss and score', () => {
     expect(score).toMatchObject({ top1: 1, top5: 2 });
   });
 
-  test('of two heads the first is trained, and their mean judged', () => {
+  test('the first of two heads is trained, and their mean is evaluated', () => {
     scope(() => {
       const heads = fromArray(Float32Array.of(2, 0, 1, 0, 0, 4, 1, 0, 0, 0, 1, 3, 5, 2, 0, 0), [2, 2, 4]);
       const task = classification({ ...rgb, labelSmoothing: 0.1 });
@@ -191,7 +191,7 @@ describe('loss and score', () => {
   });
 });
 
-describe('what contradicts the options', () => {
+describe('contradictory options', () => {
   test.each([
     { mean: [0.5] },
     { std: [1, 1, 1, 1] },

@@ -68,7 +68,7 @@ const isErased = (at: number) => {
   );
 };
 
-test('neither erased nor mixed, images are normalised', () => {
+test('without erasing and mixing, images are normalised', () => {
   expectClose(input(), (at) => normalised[at]);
 });
 
@@ -76,7 +76,7 @@ describe('erasing', () => {
   const erased = input({ erased: boxes, noiseKey: ['noise', 1] });
   const noise = [...erased.filter((_, at) => isErased(at))];
 
-  test('fills the boxes, in all channels, and nothing else', () => {
+  test('fills only the boxes, in all channels', () => {
     expectClose(erased, (at) => (isErased(at) ? erased[at] : normalised[at]));
     expect(noise).toHaveLength(CHANNELS * (25 * 18 + 29 * 19));
     const before = normalised.filter((_, at) => isErased(at));
@@ -100,14 +100,14 @@ describe('erasing', () => {
     }
   });
 
-  test('from the key of the batch', () => {
+  test('depending on the key of the batch', () => {
     expect(input({ erased: boxes, noiseKey: ['noise', 1] })).toEqual(erased);
     const other = input({ erased: boxes, noiseKey: ['noise', 2] });
     expect(other.filter((_, at) => isErased(at))).not.toEqual(Float32Array.from(noise));
     expect(() => input({ erased: boxes })).toThrow('no random key for their noise');
   });
 
-  test('of a grey image for a colour model is in colour', () => {
+  test('of a grey image for a colour model uses colour noise', () => {
     scope(() => {
       const grey = { ...plain, channels: 1, images: new Uint8Array(SIZE * PLANE) };
       const batch = { ...grey, erased: boxes, noiseKey: ['noise', 1] };
@@ -122,7 +122,7 @@ describe('erasing', () => {
 describe('mixing with the reversed batch', () => {
   const lambda = 0.3;
 
-  test('mixup is lambda of the image and the rest of its partner', () => {
+  test('mixup is lambda of the image and 1 - lambda of its partner', () => {
     expectClose(
       input({ mix: { lambda } }),
       (at) => lambda * normalised[at] + (1 - lambda) * normalised[partner(at)],

@@ -47,7 +47,7 @@ test.each([
   }
 });
 
-test('activation checkpointing, which goes backwards in several passes, changes no number', async () => {
+test('activation checkpointing, which has several backward passes, changes no number', async () => {
   const settings = { ...SETTINGS, buckets: { bucketBytes: 1500, firstBucketBytes: 500 } };
   const [plain] = trained(await ranks<Trained>(2, 'training', settings));
   const all = trained(await ranks<Trained>(2, 'training', { ...settings, checkpointing: true }));
@@ -59,7 +59,7 @@ test('activation checkpointing, which goes backwards in several passes, changes 
   }
 });
 
-test('one that dies in the middle of training ends the others', async () => {
+test('a process that dies during training ends the others', async () => {
   const settings = { ...SETTINGS, dieAt: 3, timeoutSeconds: 60 };
   const endings = await ranks<Refusal>(3, 'training', settings);
   expect(endings[2].signal).toBe('SIGKILL');
@@ -90,7 +90,7 @@ test('a parameter that the loss does not depend on is named', async () => {
   }
 });
 
-test('buffers begin as those of rank 0, and are shared when asked for', async () => {
+test('buffers start as those of rank 0, and are synchronised on request', async () => {
   const [first, second] = await ranks<unknown>(2, 'buffers');
   expect(first.value).toEqual({ first: [0, 5, 10], changed: [1, 6, 11], shared: [1, 6, 11] });
   expect(second.value).toEqual({ first: [0, 5, 10], changed: [2, 7, 12], shared: [1, 6, 11] });

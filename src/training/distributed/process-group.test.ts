@@ -26,14 +26,14 @@ test.each([2, 3])('%i processes sum, average and broadcast', async (size) => {
   }
 });
 
-test('groups one after another at one port do not mistake each other', async () => {
+test('successive groups on one port do not mix', async () => {
   const endings = await ranks(3, 'inTurn', { groups: 4 });
   expect(endings.map(({ code, value }) => ({ code, value }))).toEqual(
     Array.from({ length: 3 }, () => ({ code: 0, value: [0, 3, 6, 9] })),
   );
 });
 
-test('a process that is killed ends the others, which say their rank', async () => {
+test('a killed process ends the others, which name their rank', async () => {
   const endings = await ranks<Refusal>(3, 'lost', { signal: 'SIGKILL', timeoutSeconds: 60 });
   expect(endings[2]).toMatchObject({ signal: 'SIGKILL' });
   for (const [rank, { code, value, stderr }] of endings.slice(0, 2).entries()) {
@@ -46,7 +46,7 @@ test('a process that is killed ends the others, which say their rank', async () 
   }
 });
 
-test('a process that falls silent ends the others after the timeout', async () => {
+test('a process that stops responding ends the others after the timeout', async () => {
   const endings = await ranks<Refusal>(...([2, 'lost', { signal: 'SIGSTOP', timeoutSeconds: 8 }] as const), {
     started: ([other, silent]) => other.once('exit', () => silent.kill('SIGKILL')),
   });
@@ -66,7 +66,7 @@ test.each([0, 1])('rank %i alone waits for the timeout, no longer', async (rank)
   expect(ending.value.hint).toMatch(/^start all 2 within 1 s/);
 });
 
-test('a port that is taken is told at once', async () => {
+test('a used port is reported at once', async () => {
   const taken = createServer().listen(0);
   await once(taken, 'listening');
   const env = { RANK: '0', WORLD_SIZE: '2', MASTER_PORT: String((taken.address() as AddressInfo).port) };

@@ -70,7 +70,7 @@ test('LOCAL_RANK and MASTER_PORT may be left out', () => {
   });
 });
 
-test('the timeout: seconds that c10d can wait for; what is wrong with it is nothing of the launcher', () => {
+test('the timeout: seconds that c10d can wait for; an invalid one is not the launcher’s error', () => {
   const timeout = (DEEP_INCUBATION_RANK_TIMEOUT: string) => timeoutIn({ DEEP_INCUBATION_RANK_TIMEOUT });
   expect(timeoutIn({})).toBe(600);
   expect(timeout('2000000')).toBe(2_000_000);

@@ -24,7 +24,7 @@ async function training(size: number, settings: object): Promise<Trained[]> {
 
 const byName = (state: State) => Object.fromEntries(state.map(([name, ...rest]) => [name, rest]));
 
-test.each([2, 3])('%i processes with dealt-out state train as with a copy each', async (size) => {
+test.each([2, 3])('%i processes with a sharded state train as with full copies', async (size) => {
   const [copies, shares] = [await training(size, {}), await training(size, { sharded: true })];
   for (const { losses, weights, saved, leaked } of shares) {
     expect(leaked).toBe(0);
@@ -38,7 +38,7 @@ test.each([2, 3])('%i processes with dealt-out state train as with a copy each',
   expect(shares.reduce((total, { kept }) => total + kept, 0)).toBe(whole);
 });
 
-test('a state goes on in another number of processes', async () => {
+test('a state resumes with another number of processes', async () => {
   const [{ saved: state }] = await training(2, { sharded: true });
   const [one] = await training(1, { state });
   const [three] = await training(3, { state, sharded: true });
@@ -48,7 +48,7 @@ test('a state goes on in another number of processes', async () => {
   }
 });
 
-test('a state of another model is refused, by the process whose share it is', async () => {
+test('the state of another model is refused by the process that owns the part', async () => {
   const [{ saved }] = await training(2, { sharded: true });
   const state = saved.map(([name, ...rest]): State[number] => [name.replace('head', 'neck'), ...rest]);
   const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, sharded: true, state });

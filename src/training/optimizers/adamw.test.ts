@@ -17,7 +17,7 @@ test.each(casesOf('adamw'))('%s: the weights of every step are those of torch.op
   expect(differenceFrom(name, 'F32', (groups) => adamw(groups, options[name]))).toBeLessThan(1e-6);
 });
 
-test('five steps are those of the formula, in float64', () => {
+test('five steps follow the formula, in float64', () => {
   const [lr, decay, beta1, beta2, eps] = [0.01, 0.1, 0.8, 0.9, 1e-3];
   const parameter = parameterOf(start, SHAPE);
   const bias = parameterOf(start, SHAPE);

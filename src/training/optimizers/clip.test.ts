@@ -30,7 +30,7 @@ test('the norm is that of all gradients together', () => {
   expect(normOf([withGradient(2, -1), withGradient(4, 2)])).toBeCloseTo(5, 6);
 });
 
-test('larger ones are scaled to the limit, all alike', () => {
+test('larger ones are scaled to the limit by a common factor', () => {
   const parameters = [withGradient(3), withGradient(0, -4)];
   const before = liveHandles();
   const [norm, clipped] = clip(parameters, 1);
@@ -43,7 +43,7 @@ test('larger ones are scaled to the limit, all alike', () => {
   expect(c).toBeCloseTo(-0.8, 5);
 });
 
-test('smaller ones are left as they are, and so are parameters without gradients', () => {
+test('smaller ones, and parameters without gradients, are unchanged', () => {
   const parameters = [withGradient(3), withGradient(4)];
   const none = fromArray(Float32Array.of(1), [1]);
   expect(clip([...parameters, none], 5.1)[0]).toBeCloseTo(5, 6);

@@ -29,14 +29,14 @@ describe('the trust ratio', () => {
     }
   });
 
-  test('is 1 where a norm is 0, and where there is no decay', () => {
+  test('is 1 if a norm is 0 or there is no decay', () => {
     expect(norm(stepOf([0, 0], [1, 2], 0.1))).toBeCloseTo(0.1 * Math.SQRT2, 6);
     expect([...stepOf([0, 0], [0, 0], 0.1)]).toEqual([0, 0]);
     expect(norm(stepOf([3, -4], [1, 2], 0))).toBeCloseTo(0.1 * Math.SQRT2, 6);
   });
 });
 
-test('the gradients are left as they are, clipped or not', () => {
+test('the gradients are unchanged, clipped or not', () => {
   const parameter = parameterOf(Float64Array.of(1, 2), [2]);
   setGradient(parameter, [30, 40]);
   lamb([{ weightDecay: 0.1, parameters: [['p', parameter]] }], { maxGradNorm: 1 }).step(0.1);

@@ -47,7 +47,7 @@ describe.each([[[1, 2, 1]], [[4]], [[2, 2]]])('a ViT of 4 blocks, divided into %
     }
   });
 
-  test('every parameter is in one group, with the decay it had, in the order it had', () => {
+  test('every parameter is in one group, with its decay, in its order', () => {
     const order = (of: readonly ParameterGroup[], weightDecay: number) =>
       of.filter((group) => group.weightDecay === weightDecay).flatMap(({ parameters }) => parameters);
     for (const weightDecay of [0, 0.05]) {
@@ -72,7 +72,7 @@ test('with parts frozen, the others keep their layers', () => {
   expect(scaleOf.get('stages.0.head.weight')).toBe(1);
 });
 
-test('of a stage alone, of a model with a part around it, and of a stem with several parts', () => {
+test('of a single stage, of a model with a part around it, and of a stem with several parts', () => {
   const names = ['stem.weight', 'blocks.0.w', 'blocks.1.w'];
   const prefixed = ['backbone.stages.0.stem.w', 'backbone.stages.0.blocks.0.w', 'decoder.w'];
   const group = (all: string[]): ParameterGroup[] => [
@@ -82,7 +82,7 @@ test('of a stage alone, of a model with a part around it, and of a stem with sev
   expect([...scales(layerDecayGroups(group(prefixed), prefixed, 0.5)).values()]).toEqual([1 / 4, 1 / 2, 1]);
 });
 
-test('it comes on top of a scale that is there, and a decay of 1 changes no rate', () => {
+test('it multiplies an existing scale, and a decay of 1 changes no rate', () => {
   const names = ['stem', 'blocks.0.w'];
   const parameters = names.map((name) => [name, ones([1])] as const);
   const scaleOf = (lrScale: number, decay: number) => [
@@ -92,7 +92,7 @@ test('it comes on top of a scale that is there, and a decay of 1 changes no rate
   expect(scaleOf(1, 1)).toEqual([1, 1]);
 });
 
-test('a parameter that is not of the model is an error that names it', () => {
+test('a parameter that the model does not have is an error that names it', () => {
   const groups = [{ weightDecay: 0, parameters: [['other.weight', ones([1])] as const] }];
   expect(() => layerDecayGroups(groups, ['stem'], 0.5)).toThrow(RunError);
   expect(() => layerDecayGroups(groups, ['stem'], 0.5)).toThrow('other.weight');

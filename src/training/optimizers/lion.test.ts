@@ -9,7 +9,7 @@ test.each(casesOf('lion'))("%s: the weights of every step are those of the paper
   expect(differenceFrom(name, 'F32', (groups) => lion(groups, options[name]))).toBeLessThan(1e-6);
 });
 
-test('every element moves by the learning rate, or not at all where the gradient was always 0', () => {
+test('every element moves by the learning rate, or not at all if its gradient was always 0', () => {
   const parameter = parameterOf(Float64Array.of(1, 2, 3), [3]);
   setGradient(parameter, [1e-9, -1e9, 0]);
   lion([{ weightDecay: 0, parameters: [['p', parameter]] }]).step(0.25);

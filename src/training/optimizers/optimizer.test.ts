@@ -38,7 +38,7 @@ test('the whole model: vectors, position embedding and class token are not decay
   expect(without.length + within.length).toBe(shapes.size);
 });
 
-test('stage 0 alone in MT: position embedding and class token are decayed, as in the official code', () => {
+test('stage 0 in MT: position embedding and class token are decayed, as in the official code', () => {
   const { without, within } = decayed(stages[0].namedParameters(), []);
   expect(within.slice(0, 3)).toEqual(['pos_embed', 'cls_token', 'patch_embed.proj.weight']);
   expect(without).not.toContain('pos_embed');
@@ -77,7 +77,7 @@ describe.each(rules)('%s', (_, make, names) => {
     }
   };
 
-  test('saved and loaded, it goes on bit by bit', () => {
+  test('saved and loaded, it continues bit-identically', () => {
     const [straight, first, second] = [0, 1, 2].map(() => parameterOf(Float32Array.from(start), SHAPE));
     const [straightOptimizer, firstOptimizer] = [straight, first].map((p) => make(groupOf(p)));
     run(straight, straightOptimizer, 0, 7);
@@ -110,7 +110,7 @@ describe.each(rules)('%s', (_, make, names) => {
     expect(liveHandles()).toBe(before);
   });
 
-  test('a parameter without a gradient is an error that names it, and not a step', () => {
+  test('a parameter without a gradient is an error that names it; no step is taken', () => {
     const [parameter, other] = [parameterOf(start, SHAPE), parameterOf(start, SHAPE)];
     const optimizer = make([...groupOf(parameter), { weightDecay: 0, parameters: [['other', other]] }]);
     setGradient(parameter, gradientAt(0));
@@ -137,7 +137,7 @@ describe.each(rules)('%s', (_, make, names) => {
     expect([...scaled.toFloat64Array()]).not.toEqual([...start]);
   });
 
-  test('groups without parameters do not count, and there has to be one with some', () => {
+  test('groups without parameters are ignored, but one must have some', () => {
     const parameter = parameterOf(start, SHAPE);
     const optimizer = make([{ weightDecay: 0, parameters: [] }, ...groupOf(parameter)]);
     run(parameter, optimizer, 0, 1);

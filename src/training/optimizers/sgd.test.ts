@@ -13,7 +13,7 @@ test.each(casesOf('sgd'))('%s: the weights of every step are those of torch.opti
   expect(differenceFrom(name, 'F32', (groups) => sgd(groups, options[name]))).toBeLessThan(1e-6);
 });
 
-test('without momentum Nesterov changes nothing, and nothing but the number of steps is kept', () => {
+test('without momentum Nesterov changes nothing, and only the number of steps is kept', () => {
   const difference = differenceFrom('sgd', 'F64', (groups) => sgd(groups, { momentum: 0, nesterov: true }));
   expect(difference).toBeLessThan(1e-14);
 

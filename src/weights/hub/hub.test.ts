@@ -34,7 +34,7 @@ const kept = () =>
   readdirSync(cache, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
 
 describe('names', () => {
-  test('a path is where it says', async () => {
+  test('a path is kept', async () => {
     expect(await localCheckpoint('runs/demo/FT')).toBe('runs/demo/FT');
     expect(await localCheckpoint('/x/hf:y.pth')).toBe('/x/hf:y.pth');
   });
@@ -57,7 +57,7 @@ describe('names', () => {
 });
 
 describe('a download', () => {
-  test('is whole, verified, and kept with what lies beside it', async () => {
+  test('is complete, verified, and stored with its companion files', async () => {
     const seen: Parameters<HubProgress>[0][] = [];
     const place = await fetched(NAME, {}, { onProgress: (progress) => seen.push(progress) });
     const folder = join(cache, 'hub/someone/vits/main/pretrained');
@@ -76,7 +76,7 @@ describe('a download', () => {
     expect(hub.requests.map(({ url }) => url)).not.toContain('/xet');
   });
 
-  test('is not repeated, with or without the hub, unless the file has another length', async () => {
+  test('is not repeated, online or offline, unless the file has another length', async () => {
     const place = await fetched(NAME);
     hub.requests.length = 0;
     expect(await fetched(NAME)).toBe(place);
@@ -92,7 +92,7 @@ describe('a download', () => {
     expect(readFileSync(place).equals(weights)).toBe(true);
   });
 
-  test('of a revision has its own place', async () => {
+  test('of a revision has its own folder', async () => {
     await expect(fetched(`${NAME}@refs/pr/1`)).rejects.toThrow();
     expect(hub.requests[0].url).toBe('/api/models/someone/vits/paths-info/refs%2Fpr%2F1');
     const commit = '0123456789abcdef0123456789abcdef01234567';
@@ -110,7 +110,7 @@ describe('a download', () => {
     expect(elsewhere.length).toBeGreaterThan(0);
   });
 
-  test('that breaks goes on where it broke', async () => {
+  test('that is interrupted resumes where it stopped', async () => {
     hub.faults.breakAfter = 120_000;
     const place = await fetched(NAME);
     expect(readFileSync(place).equals(weights)).toBe(true);
@@ -173,7 +173,7 @@ describe('weights in shards', () => {
     expect(hub.requests).toEqual([]);
   });
 
-  test('are whole only with the last of them', async () => {
+  test('are complete only with the last of them', async () => {
     await start();
     const stop = new AbortController();
     const onProgress: HubProgress = ({ path, bytes }) => {
@@ -221,14 +221,14 @@ describe('weights in shards', () => {
     await expect(fetched(name)).rejects.toThrow(RunError);
   });
 
-  test('that the repository lacks are an error', async () => {
+  test('that the repository does not have are an error', async () => {
     await start(`big/${NAMES[1]}`);
     await expect(fetched(name)).rejects.toThrow(InputError);
     await expect(fetched(name)).rejects.toThrow(`big/${NAMES[1]} is not in someone/vits at revision main`);
   });
 });
 
-describe('a failure leaves nothing of the file, and says what to do', () => {
+describe('a failure leaves no file, and says what to do', () => {
   type Kind = typeof InputError | typeof RunError;
   const failing: [string, Faults, NodeJS.ProcessEnv, string, Kind, RegExp][] = [
     [

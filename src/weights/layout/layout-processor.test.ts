@@ -5,7 +5,7 @@ import { huggingFaceProcessor, processorHints, processorSchema } from './layout-
 const PIXELS = { mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
 const hintsOf = (file: object) => processorHints(processorSchema.parse(file));
 
-test.each([0.875, 0.9, 0.95, 0.965, 1])('what is written is read: a crop of %d, at any size', (share) => {
+test.each([0.875, 0.9, 0.95, 0.965, 1])('a written crop of %d is read back, at any size', (share) => {
   for (let imageSize = 33; imageSize <= 1024; imageSize++) {
     const shorterSide = evalShorterSide(imageSize, share);
     const { evalCrop, ...others } = hintsOf(
@@ -16,7 +16,7 @@ test.each([0.875, 0.9, 0.95, 0.965, 1])('what is written is read: a crop of %d, 
   }
 });
 
-test('small images are taken as they are', () => {
+test('small images are used unchanged', () => {
   const file = huggingFaceProcessor({ channels: 1, imageSize: 28 }, { ...PIXELS, shorterSide: null });
   expect(file).toMatchObject({ do_resize: false, do_center_crop: false, do_convert_rgb: false });
   expect(hintsOf(file)).toEqual({ ...PIXELS, evalCrop: undefined, otherResize: undefined });

@@ -6,11 +6,11 @@ const endOf: EndOf = (name) =>
   /^(?:pos_embed|dist_token)$/.test(name) ? 'first' : /^head/.test(name) ? 'last' : undefined;
 const split = (...names: string[]) => splitStages(new Map(names.map((name) => [name, name])), 'file', endOf);
 
-test('a model without stages is one', () => {
+test('a model without stages is one stage', () => {
   expect(split('cls_token', 'blocks.0.norm1.weight', 'blocks.11.norm1.weight')).toHaveLength(1);
 });
 
-test('names beside stages go to the first or the last, unless these have them; blocks are copies', () => {
+test('names outside of stages go to the first or last stage, unless it has them; blocks are copied', () => {
   const stages = split(
     'pos_embed',
     'dist_token',
@@ -26,19 +26,19 @@ test('names beside stages go to the first or the last, unless these have them; b
   ]);
 });
 
-test('ten stages stay in the order of their numbers', () => {
+test('ten stages are ordered by number', () => {
   const stages = split(...Array.from({ length: 11 }, (_, i) => `stages.${10 - i}.x`));
   expect(stages.map((stage) => stage.get('x'))).toEqual(
     Array.from({ length: 11 }, (_, i) => `stages.${i}.x`),
   );
 });
 
-test('module. is dropped only where every name has it', () => {
+test('module. is removed only if every name has it', () => {
   expect(split('module.stages.0.x')[0].has('x')).toBe(true);
   expect(split('module.x', 'y')[0].has('module.x')).toBe(true);
 });
 
-test('a stage left out, or a name that is nowhere at home', () => {
+test('a missing stage, or a name that belongs to no stage', () => {
   expect(() => split('stages.0.x', 'stages.2.x')).toThrow('stages.1 is missing');
   expect(() => split('stages.4000000000.x')).toThrow(InputError);
   expect(() => split('stages.0.x', 'queue')).toThrow('queue does not belong');

@@ -72,7 +72,7 @@ describe('round trips', () => {
   const name = fc.string({ unit: 'grapheme' }).filter((text) => text !== '__metadata__');
   const names = fc.oneof(name, fc.constantFrom('__proto__', 'constructor', '0', '10', '2', ''));
 
-  test('any tensors and metadata come back', () => {
+  test('any tensors and metadata are read back', () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(names, tensor)),
@@ -89,7 +89,7 @@ describe('round trips', () => {
     );
   });
 
-  test('what cannot be a file is refused before one is made', () => {
+  test('data that cannot be stored is refused before a file is created', () => {
     const short = { dtype: 'F32', shape: [2], data: new Uint8Array(7) } as const;
     expect(() => writeSafetensors(file, new Map([['a', short]]))).toThrow(RunError);
     const fine = { ...short, data: new Uint8Array(8) };
@@ -164,7 +164,7 @@ describe('damaged files are refused, by name', () => {
     expect(() => readSafetensors(folder)).toThrow(InputError);
   });
 
-  test('a mutated file is read or refused, never more, and with no more memory than its bytes', {
+  test('a mutated file is read or refused, with no more memory than its bytes', {
     timeout: FUZZ_TIMEOUT,
   }, () => {
     const originals = ['mixed', 'names', 'tiny-vit'].map((name) =>

@@ -31,7 +31,7 @@ test.each<[Picklable, string]>([
   expect(Buffer.from(pickleOf(value)).toString('latin1')).toBe(expected);
 });
 
-test('any plain data comes back', () => {
+test('any plain data is read back', () => {
   const { value } = fc.letrec<{ value: Picklable }>((tie) => ({
     value: fc.oneof(
       { depthSize: 'small', withCrossShrink: true },

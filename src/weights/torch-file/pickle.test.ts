@@ -53,12 +53,12 @@ test.each<[string, string, unknown]>([
   expect(result instanceof Uint8Array ? new Uint8Array(result) : result).toEqual(value);
 });
 
-test('a list that holds itself is built, without end', () => {
+test('a list that contains itself is built', () => {
   const list = run('\x80\x02]q\x00h\x00a.');
   expect(Array.isArray(list) && list[0] === list).toBe(true);
 });
 
-test('one object remembered twice stays one object', () => {
+test('an object memoised twice is one object', () => {
   const pair = run('\x80\x02]q\x00h\x00\x86.');
   expect(Array.isArray(pair) && pair[0] === pair[1]).toBe(true);
 });

@@ -32,7 +32,7 @@ async function tensorsBack(tensors: ReadonlyMap<string, TensorData>): Promise<Ma
   return loaded;
 }
 
-test('any tensors come back', async () => {
+test('any tensors are read back', async () => {
   const dtypes: DType[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'];
   const tensor = fc
     .tuple(fc.constantFrom(...dtypes), fc.array(fc.nat(3), { maxLength: 4 }))
@@ -50,7 +50,7 @@ test('any tensors come back', async () => {
   );
 });
 
-test('everything else comes back', async () => {
+test('everything else is read back', async () => {
   const value = new Map<string | number, TorchValue>([
     ['epoch', 3],
     ['list', [null, true, 0.5, 'text', new Map([[7, 'seven']])]],
@@ -62,7 +62,7 @@ describe('the archive', () => {
   const bytes = Uint8Array.from({ length: 400 }, (_, i) => i);
   const tensor = (data: Uint8Array): TensorData => ({ dtype: 'U8', shape: [data.length], data });
 
-  test('the same bytes are there once, other views of their buffer apart', async () => {
+  test('equal bytes are stored once; other views of their buffer are separate', async () => {
     const data = new Map([
       ['a', tensor(bytes)],
       ['again', { ...tensor(bytes), shape: [20, 20] }],
@@ -76,7 +76,7 @@ describe('the archive', () => {
     expect(names.filter((name) => name.includes('/data/'))).toHaveLength(3);
   });
 
-  test('data lies at multiples of 64 bytes, the pickle comes first', async () => {
+  test('data is aligned to 64 bytes; the pickle is first', async () => {
     await back([tensor(bytes.subarray(0, 3)), tensor(bytes), tensor(bytes.subarray(5, 6))]);
     const entries = [...(await readZipDirectory(file)).values()];
     expect(entries[0].name).toBe('archive/data.pkl');
@@ -84,7 +84,7 @@ describe('the archive', () => {
     expect(entries.every(({ crc32 }) => crc32 !== 0)).toBe(true);
   });
 
-  test('damage in any part of a storage of several chunks is seen', async () => {
+  test('damage in any chunk of a storage is detected', async () => {
     const large = Uint8Array.from({ length: 3 * 2 ** 20 }, (_, i) => i % 251);
     const loaded = (await tensorsBack(new Map([['a', tensor(large)]]))).get('a');
     expect(loaded && Buffer.compare(loaded.data, large)).toBe(0);
@@ -102,7 +102,7 @@ describe('the archive', () => {
     }
   });
 
-  test('a tensor whose bytes do not fit is refused', () => {
+  test('a tensor with the wrong number of bytes is refused', () => {
     const short: TensorData = { dtype: 'F32', shape: [2], data: new Uint8Array(7) };
     expect(() => torchFileWriter([short])).toThrow(RunError);
   });

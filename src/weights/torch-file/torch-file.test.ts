@@ -47,7 +47,7 @@ describe('what torch.save wrote', () => {
     expect(args).toEqual({ kind: 'namespace', attributes: new Map(Object.entries(attributes)) });
   });
 
-  test('tensor data is read when asked for', async () => {
+  test('tensor data is read on demand', async () => {
     const path = join(folder, 'lazy.pth');
     writeFileSync(path, readFileSync(fixture('mixed.pth')));
     const tensors = tensorsOf(mapOf(await readTorchFile(path)).get('tensors'));
@@ -63,7 +63,7 @@ describe('what torch.save wrote', () => {
   });
 });
 
-describe('refused, and nothing is run', () => {
+describe('refused, and no code is run', () => {
   test.each([
     ['posix.system', 'cposix\nsystem\n(X\x02\x00\x00\x00idtR.'],
     ['builtins.eval', '\x80\x02cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.'],
@@ -130,7 +130,7 @@ describe('refused, and nothing is run', () => {
     await refused(pickle, message);
   });
 
-  test('copies that together ask for more than the file has', async () => {
+  test('copies that together need more than the file has', async () => {
     const transposed = tensor({ elements: 4096, shape: [64, 64], strides: [1, 64] }).slice(2, -1);
     const path = torchFile(`\x80\x02(${transposed.repeat(3)}t.`, Buffer.alloc(16384));
     const tensors = [...walk(await readTorchFile(path))];
@@ -141,7 +141,7 @@ describe('refused, and nothing is run', () => {
     );
   });
 
-  test('formats that are not the zip of torch.save', async () => {
+  test('formats other than the zip of torch.save', async () => {
     await expect(readTorchFile(fixture('legacy.pth'))).rejects.toThrow('before torch 1.6');
     await expect(readTorchFile(fixture('mixed.safetensors'))).rejects.toThrow(
       'truncated or not a torch.save file',
@@ -191,7 +191,7 @@ describe('refused, and nothing is run', () => {
     }
   });
 
-  test('a directory beyond 2^53, where the zip library itself would throw past us', async () => {
+  test('a directory beyond 2^53, at which the zip library itself throws', async () => {
     const whole = readFileSync(fixture('mixed.pth'));
     const locator = whole.lastIndexOf('PK\x06\x07');
     whole.writeBigUInt64LE(2n ** 63n, locator + 8);
@@ -199,7 +199,7 @@ describe('refused, and nothing is run', () => {
   });
 });
 
-describe('mutated files give values or InputError, never more memory than the file warrants', () => {
+describe('mutated files return values or throw InputError, with bounded memory', () => {
   const originals = ['mixed.pth', 'mixed-protocol4.pth', 'tiny-vit-model.pth'];
 
   test('bytes of the archive', { timeout: FUZZ_TIMEOUT }, async () => {
@@ -209,7 +209,7 @@ describe('mutated files give values or InputError, never more memory than the fi
     expect(refusals).toBeLessThan(FUZZ_RUNS);
   });
 
-  test('bytes of the pickle, in a whole archive', { timeout: FUZZ_TIMEOUT }, async () => {
+  test('bytes of the pickle, in a valid archive', { timeout: FUZZ_TIMEOUT }, async () => {
     const archives = await Promise.all(originals.map((name) => entriesOf(fixture(name))));
     const refusals = await fuzz((stream, run) =>
       storedZip(
