@@ -117,7 +117,7 @@ function isWanted(what: Case): boolean {
   const phases = new Set(allCases().map(({ phase }) => phase));
   const unknown = only.find((word) => !sizes.has(word) && !phases.has(word));
   if (unknown !== undefined) {
-    throw new InputError(`--only ${unknown} is no size and no phase`, {
+    throw new InputError(`--only ${unknown} is neither a size nor a phase`, {
       hint: `there are ${[...sizes.keys(), ...phases].join(', ')}`,
     });
   }

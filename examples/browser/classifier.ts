@@ -53,7 +53,7 @@ async function fetched(url: string): Promise<Uint8Array> {
 function factsOf(told: ReadonlyMap<string, string>): Facts {
   const json = (key: string) => {
     const text = told.get(key);
-    if (text === undefined) throw new Error(`The model does not tell its ${key}: export it again.`);
+    if (text === undefined) throw new Error(`The model does not state its ${key}: export it again.`);
     return JSON.parse(text);
   };
   return {

@@ -20,7 +20,7 @@ async function classify({ facts, logits }: Classifier, picture: Blob): Promise<v
   try {
     bitmap = await createImageBitmap(picture);
   } catch {
-    return say('This file is no picture that the browser can read.', true);
+    return say('The browser cannot read this file as a picture.', true);
   }
   const seen = drawSeen(bitmap, canvas, facts);
   bitmap.close();

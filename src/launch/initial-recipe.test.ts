@@ -14,7 +14,7 @@ const square = (...sides: number[]) => sides.map((side) => ({ width: side, heigh
 test.each<[string, FoundImages['sizes'], number]>([
   ['all 28 px: not resized', square(28, 28), 28],
   ['all 32 px: not resized', square(32, 32, 32), 32],
-  ['30 px is no multiple of the patch', square(30, 30), 40],
+  ['30 px is not a multiple of the patch', square(30, 30), 40],
   ['small and unequal: resized', square(28, 32), 40],
   ['the median of the shorter sides', [{ width: 500, height: 70 }, ...square(100, 300)], 96],
   ['large ones', square(500, 500, 1000), 224],

@@ -80,7 +80,7 @@ export function phaseSettings(
 function accumulateOf({ total_batch: total, batch_size: size, accumulate }: TrainingSettings): number {
   if (total === null) return accumulate;
   if (total % size === 0) return total / size;
-  throw new InputError(`total_batch ${total} is no multiple of batch_size ${size}`, {
+  throw new InputError(`total_batch ${total} is not a multiple of batch_size ${size}`, {
     hint: 'choose a batch_size that divides it; the rest is accumulated',
   });
 }
