@@ -31,7 +31,7 @@ export {
   type Transform,
 } from './data/transforms/transform.js';
 export type { BundleContent, BundleFile } from './launch/exchange/bundle.js';
-export { packModule, packWork } from './launch/exchange/bundle-pack.js';
+export { type PackOptions, packModule, packWork } from './launch/exchange/bundle-pack.js';
 export {
   type Unpacked,
   type UnpackOptions,

@@ -66,7 +66,7 @@ describe('the page, in Chromium', needs(chromium), () => {
         mimeType: 'image/png',
         buffer: Buffer.from('no'),
       });
-      await expect.poll(() => page.textContent('#status')).toMatch(/no picture/);
+      await expect.poll(() => page.textContent('#status')).toMatch(/cannot read this file/);
       expect({ elsewhere, trouble }).toEqual({ elsewhere: [], trouble: [] });
       await page.close();
     } finally {

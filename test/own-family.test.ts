@@ -236,6 +236,24 @@ test('a phase is trained again with other settings', async () => {
   expect(steps(runDir)).not.toBe(steps(again));
 });
 
+test('a module is packed, incubated in another run, and comes back', async () => {
+  const families = [convnet];
+  const [work, module, borrower] = ['work.tar', 'module.tar', 'borrower'].map((name) => join(folder, name));
+  await di.packWork(runDir, 'MT/1', work, { families });
+  await di.unpackWork(work, borrower, { families });
+  const settings = [`data.path=${JSON.stringify(images)}`];
+  const recipe = di.readRecipe(join(borrower, 'recipe.json'), settings, { families });
+  await di.runPhase({ recipe, phase: 'MT/1', runDir: borrower, device: 'cpu' });
+  expect(await weightsIn(borrower, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
+
+  di.packModule(borrower, 'MT/1', module, { families });
+  const lender = join(folder, 'lender');
+  cpSync(runDir, lender, { recursive: true });
+  const { previous } = await di.unpackModule(module, lender, { families, replace: true, note: () => {} });
+  expect(previous).toBe(join(lender, 'previous', '1'));
+  expect(await weightsIn(lender, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
+});
+
 test('a recipe without the family is refused', () => {
   const input = JSON.parse(JSON.stringify(recipeOf()));
   expect(() => di.defineRecipe(input)).toThrow(/expected one of vit, resnet$/);

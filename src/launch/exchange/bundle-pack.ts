@@ -6,6 +6,7 @@ import { ownCommand } from '../../base/shell.js';
 import { readAt, replaceFile, withFile, writeAll } from '../../files/file-bytes.js';
 import { readSmall } from '../../files/small-file.js';
 import { type TarFile, writeTar } from '../../files/tar.js';
+import type { ModelFamily } from '../../models/family.js';
 import { identityOf, type RunData, readRunData } from '../../phase/images/run-data-file.js';
 import { metaHash } from '../../phase/phase-model.js';
 import { compile } from '../../recipe/compile.js';
@@ -36,6 +37,11 @@ interface Packed extends BundleFile {
   readonly from: Uint8Array | string;
 }
 
+export interface PackOptions {
+  /** Your own families of models. */
+  readonly families?: readonly ModelFamily[] | undefined;
+}
+
 /**
  * Packs the files that another machine needs to incubate a module: the recipe without image paths and machine settings,
  * the identity of the images, and the meta model. Images and teachers are not packed.
@@ -48,8 +54,13 @@ interface Packed extends BundleFile {
  * const { parent } = await packWork('runs/shared', 'MT/1', 'mt1.work.tar');
  * console.log(parent);
  */
-export async function packWork(runDir: string, name: PhaseName, out: string): Promise<BundleContent> {
-  const recipe = recipeOfRun(runDir);
+export async function packWork(
+  runDir: string,
+  name: PhaseName,
+  out: string,
+  { families }: PackOptions = {},
+): Promise<BundleContent> {
+  const recipe = recipeOfRun(runDir, [], families);
   const phases = compile(recipe);
   const phase = phaseNamed(phases, name);
   if (!name.startsWith('MT/')) throw notModule(name);
@@ -78,9 +89,14 @@ export async function packWork(runDir: string, name: PhaseName, out: string): Pr
  * const { files } = packModule('runs/packed', 'MT/1', 'mt1.module.tar');
  * console.log(Object.keys(files));
  */
-export function packModule(runDir: string, name: PhaseName, out: string): BundleContent {
+export function packModule(
+  runDir: string,
+  name: PhaseName,
+  out: string,
+  { families }: PackOptions = {},
+): BundleContent {
   if (!name.startsWith('MT/')) throw notModule(name);
-  const phases = compile(recipeOfRun(runDir));
+  const phases = compile(recipeOfRun(runDir, [], families));
   const files = phaseFiles(runDir, phaseNamed(phases, name), phases);
   const { checkpoint } = finalCheckpoint(runFolder(runDir).phase(name).root);
   const parent = checkpoint && lineageIn(checkpoint.manifest)?.parent;

@@ -11,6 +11,8 @@ import {
 } from '../../files/atomic.js';
 import { withFile } from '../../files/file-bytes.js';
 import { withFileErrors } from '../../files/file-errors.js';
+import { familiesIn } from '../../models/families/families.js';
+import type { ModelFamily } from '../../models/family.js';
 import { readModelFile } from '../../models/model-file/model-file.js';
 import { type DataChange, identityOf, readRunData, recordChange } from '../../phase/images/run-data-file.js';
 import { type ParentOptions, RISK, requireFits, short } from '../../phase/one-parent.js';
@@ -43,6 +45,8 @@ import { setAside, withDependents } from './redo.js';
 export interface UnpackOptions extends ModuleOptions {
   /** If the run already has the module, move it to `previous/` with the phases that start from it. */
   readonly replace?: boolean | undefined;
+  /** Your own families of models. */
+  readonly families?: readonly ModelFamily[] | undefined;
 }
 
 export interface Unpacked {
@@ -80,7 +84,11 @@ export function readBundle(path: string): { content: BundleContent; recipe: Reci
  * const { runDir } = await unpackWork('mt0.work.tar', 'runs/borrower');
  * console.log(runDir);
  */
-export async function unpackWork(bundle: string, runDir: string): Promise<Unpacked> {
+export async function unpackWork(
+  bundle: string,
+  runDir: string,
+  { families }: Pick<UnpackOptions, 'families'> = {},
+): Promise<Unpacked> {
   const hint = `name a new folder: ${ownCommand('unpack', bundle, '--into', freePath(runDir))}`;
   if (existsSync(runDir) && !statSync(runDir).isDirectory()) {
     throw new InputError(`${runDir} is not a folder`, { hint });
@@ -91,7 +99,7 @@ export async function unpackWork(bundle: string, runDir: string): Promise<Unpack
   const target = resolve(runDir);
   return withExtracted(bundle, dirname(target), basename(target), async (content, folder) => {
     if (content.kind !== 'work') throw damaged(bundle, 'it holds no work');
-    const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle);
+    const given = strangersRecipe(readJson(runFolder(folder).recipe), bundle, families);
     const name = content.phase as PhaseName;
     phaseOf(given, name);
     const at = (root: string): Recipe =>
@@ -130,7 +138,7 @@ export async function unpackModule(
   runDir: string,
   options: UnpackOptions,
 ): Promise<Unpacked> {
-  const phases = compile(recipeOfRun(runDir));
+  const phases = compile(recipeOfRun(runDir, [], options.families));
   return withExtracted(bundle, resolve(runDir), 'bundle', async (content, folder) => {
     if (content.kind !== 'module') throw damaged(bundle, 'it contains no module');
     const name = content.phase as PhaseName;
@@ -153,9 +161,9 @@ export async function unpackModule(
 }
 
 /** Removes image paths and machine settings, such as Slurm's shell lines, because the sender must not choose them. */
-function strangersRecipe(input: unknown, bundle: string): Recipe {
+function strangersRecipe(input: unknown, bundle: string, families?: readonly ModelFamily[]): Recipe {
   const source = `${bundle}: recipe.json`;
-  return checkedRecipe(withoutMachine(checkedRecipe(input, source)), source);
+  return checkedRecipe(withoutMachine(checkedRecipe(input, source, families)), source, families);
 }
 
 /** Unpacks a bundle into a temporary folder next to its destination. The folder is removed at the end if it still exists. */
@@ -271,7 +279,7 @@ async function strangeParent(
   runDir: string,
   checkpoint: { readonly folder: string; readonly manifest: Readonly<Record<string, unknown>> },
 ): Promise<string | undefined> {
-  const { name, start } = phase;
+  const { name, start, model } = phase;
   const meta = await metaStages(phase, { runDir, given: givenWeights });
   if (meta === undefined) return `${runDir} has no meta model to compare ${name} with`;
   const own = weightsHash(meta);
@@ -280,7 +288,7 @@ async function strangeParent(
     return `${name} was incubated against the meta model ${short(parent)}, but that of ${runDir} is ${short(own)}`;
   }
   // A manifest is easily forged, so compare the frozen stages themselves. A new head does not come from the meta model.
-  const { stages } = await readModelFile(checkpoint.folder);
+  const { stages } = await readModelFile(checkpoint.folder, { families: familiesIn(model) });
   const isCompared = (stage: number) => stage !== Number(name.slice('MT/'.length));
   const isHead = (key: string) => start.head === 'new' && /^head(_dist)?\./.test(key);
   const frozen = (all: typeof stages) =>
