@@ -10,6 +10,7 @@ export default defineConfig({
     alias: [
       { find: /^deep-incubation$/, replacement: source('index.ts') },
       { find: /^deep-incubation\/nn$/, replacement: source('nn/index.ts') },
+      { find: /^deep-incubation\/detection$/, replacement: source('tasks/detection/index.ts') },
     ],
   },
   test: {

@@ -23,6 +23,11 @@ const SMOKE = {
     last: /\| together, in \d+ processes \| .* x \|/,
     results: true,
   },
+  coco: {
+    args: ['--images', '20', '--detections', '20'],
+    last: /\| masks \| [\d.]+ s \| [\d.]+ s \| [\d.]+ \|/,
+    wants: python,
+  },
   'data-parallel': {
     args: ['--rounds', '1', '--steps', '1', '--batch', '4'],
     last: /Ours is [\d.]+ .* x as fast with 1 rank/,

@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = {
   'deep-incubation': 'index',
   'deep-incubation/nn': 'nn/index',
+  'deep-incubation/detection': 'tasks/detection/index',
 } as const;
 type Entry = keyof typeof ENTRIES;
 
@@ -101,7 +102,7 @@ function diagnosticsOf(codes: readonly string[]): string[][] {
 function built(code: string): string {
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
   const { outputText } = ts.transpileModule(code, { compilerOptions });
-  return outputText.replace(/from '(deep-incubation(?:\/nn)?)'/g, (_, entry: Entry) => {
+  return outputText.replace(/from '(deep-incubation(?:\/\w+)?)'/g, (_, entry: Entry) => {
     return `from '${new URL(`../dist/${ENTRIES[entry]}.js`, import.meta.url)}'`;
   });
 }
@@ -127,6 +128,7 @@ async function ran(codes: readonly string[]): Promise<(string | null)[]> {
   writeFashion(join(folder, 'fashion-mnist'));
   writeFileSync(join(folder, 'recipe.yaml'), JSON.stringify(tinyRecipe('images')));
   writeWeights(join(folder, 'model.safetensors'));
+  writeCoco(join(folder, 'coco'));
   const files = codes.map((code, i) => {
     const file = join(folder, `example-${i}.mjs`);
     writeFileSync(file, built(code));
@@ -152,6 +154,20 @@ function writeFashion(folder: string): void {
       Buffer.concat([header(0x801, 2), Buffer.of(1, 9)]),
     );
   }
+}
+
+/** One image with one object, and its detection. */
+function writeCoco(folder: string): void {
+  mkdirSync(folder);
+  const place = { image_id: 1, category_id: 1, bbox: [1, 1, 4, 3] };
+  const annotation = { ...place, id: 1, area: 12, segmentation: [[1, 1, 5, 1, 5, 4, 1, 4]] };
+  const truths = {
+    images: [{ id: 1, width: 8, height: 8, file_name: '1.jpg' }],
+    categories: [{ id: 1, name: 'cat' }],
+    annotations: [annotation],
+  };
+  writeFileSync(join(folder, 'instances_val.json'), JSON.stringify(truths));
+  writeFileSync(join(folder, 'results.json'), JSON.stringify([{ ...place, score: 0.9 }]));
 }
 
 function writeWeights(file: string): void {

@@ -89,7 +89,7 @@ function findPython(): { path: string; lacks: string | undefined } | undefined {
 
 const found = findPython();
 
-/** Has safetensors, TensorBoard, huggingface_hub and Pillow. Only where `python` is not missing. */
+/** Has safetensors, TensorBoard, huggingface_hub, pycocotools and Pillow. Only where `python` is not missing. */
 export const pythonPath = found?.path ?? '';
 export const python: Need = {
   missing: found === undefined ? `no Python with TensorBoard (${PYTHON_HINT})` : undefined,

@@ -9,6 +9,7 @@ const PACKAGES = [
   'tensorboard>=2.20,<3',
   'huggingface_hub>=0.30,<3',
   'numpy>=2,<3',
+  'pycocotools>=2.0.11,<3',
   'pillow==13.0.0',
 ];
 /** These need torch, which is taken from the set-up's libtorch: a second one would be 1 to 5 GB. */
