@@ -146,6 +146,7 @@ export { type AdamWOptions, adamw } from './training/optimizers/adamw.js';
 export { type LambOptions, lamb } from './training/optimizers/lamb.js';
 export { layerDecayGroups } from './training/optimizers/layer-decay.js';
 export { type LionOptions, lion } from './training/optimizers/lion.js';
+export { type MuonOptions, muon } from './training/optimizers/muon.js';
 export { decayGroups, type Optimizer, type ParameterGroup } from './training/optimizers/optimizer.js';
 export { type SgdOptions, sgd } from './training/optimizers/sgd.js';
 export {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import { elementCount } from '../base/tensor-data.js';
 import { Generator } from '../torch/random.js';
 import { blockCount } from '../weights/layout/model-file-stages.js';
 import type { ModelConfig, ModelFamily, ModelSection } from './family.js';
@@ -182,11 +183,11 @@ function blueprintOf(
 ): Blueprint {
   const context = () =>
     ({ device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'cost']) }) as const;
-  const counted = new Map<string, number>();
+  const counted = new Map<string, ReturnType<typeof countsOf>>();
   const cost = (key: string, partMacs: number, make: () => Layer): PartCost => {
-    const parameters = counted.get(key) ?? parametersOf(make());
-    counted.set(key, parameters);
-    return { macs: partMacs, parameters };
+    const counts = counted.get(key) ?? countsOf(make());
+    counted.set(key, counts);
+    return { macs: partMacs, ...counts };
   };
   return {
     ...model,
@@ -208,8 +209,9 @@ function blueprintOf(
   };
 }
 
-function parametersOf(part: Layer): number {
-  const count = part.parameters().reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+function countsOf(part: Layer): Pick<PartCost, 'parameters' | 'inMatrices'> {
+  const shapes = part.parameters().map(({ shape }) => shape);
   part.free();
-  return count;
+  const sum = (some: typeof shapes) => some.reduce((total, shape) => total + elementCount(shape), 0);
+  return { parameters: sum(shapes), inMatrices: sum(shapes.filter(({ length }) => length === 2)) };
 }

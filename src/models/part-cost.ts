@@ -5,16 +5,27 @@ type Tensors = Readonly<Record<string, TensorCost>>;
 /** The cost of a part with these parameters. */
 export function partCost(tensors: Tensors): PartCost {
   const all = Object.values(tensors);
-  const sum = (key: keyof TensorCost) => all.reduce((total, tensor) => total + tensor[key], 0);
-  return { macs: sum('macs'), parameters: sum('parameters'), tensors };
+  const sum = (key: 'macs' | 'parameters', some = all) => some.reduce((total, each) => total + each[key], 0);
+  const inMatrices = sum(
+    'parameters',
+    all.filter(({ isMatrix }) => isMatrix),
+  );
+  return { macs: sum('macs'), parameters: sum('parameters'), inMatrices, tensors };
 }
 
-/** @param uses how often the matrix is multiplied with a vector: number of tokens or pixels of one image */
-export function matrix(inputs: number, outputs: number, uses: number): TensorCost {
+/**
+ * The cost of a convolution's weights.
+ * @param inputs elements of one window
+ * @param uses number of windows in one image
+ */
+export function convolution(inputs: number, outputs: number, uses: number): TensorCost {
   return { parameters: inputs * outputs, macs: uses * inputs * outputs };
 }
 
-/** The cost of a linear layer's parameters. */
+/**
+ * The cost of a linear layer's parameters.
+ * @param options.uses number of vectors in one image
+ */
 export function linearTensors(
   name: string,
   inputs: number,
@@ -22,7 +33,7 @@ export function linearTensors(
   { uses, hasBias = true }: { readonly uses: number; readonly hasBias?: boolean },
 ): Tensors {
   return {
-    [`${name}.weight`]: matrix(inputs, outputs, uses),
+    [`${name}.weight`]: { parameters: inputs * outputs, macs: uses * inputs * outputs, isMatrix: true },
     ...(hasBias && { [`${name}.bias`]: vector(outputs) }),
   };
 }

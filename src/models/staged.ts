@@ -45,12 +45,16 @@ export interface PartCost {
   readonly parameters: number;
   /** Cost of each parameter by name. Needed only to plan a phase that freezes some of them. */
   readonly tensors?: Readonly<Record<string, TensorCost>>;
+  /** Number of elements in two-dimensional parameters. Needed only to plan the memory of the optimiser muon. */
+  readonly inMatrices?: number;
 }
 
 /** Cost of one parameter. */
 export interface TensorCost {
   /** Number of elements. */
   readonly parameters: number;
+  /** Whether it has two dimensions. Default false. */
+  readonly isMatrix?: boolean;
   /** Multiply-accumulates with this parameter in one image's forward pass. */
   readonly macs: number;
 }

@@ -8,6 +8,7 @@ import { adamw } from '../training/optimizers/adamw.js';
 import { lamb } from '../training/optimizers/lamb.js';
 import { layerDecayGroups } from '../training/optimizers/layer-decay.js';
 import { lion } from '../training/optimizers/lion.js';
+import { muonOfShare, requireHiddenMatrices } from '../training/optimizers/muon.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from '../training/optimizers/optimizer.js';
 import { sgd } from '../training/optimizers/sgd.js';
 import {
@@ -37,10 +38,15 @@ export function freeze({ settings }: Phase, model: StagedModel): void {
     throw nothingLeft(settings.freeze);
 }
 
-/** @param group the processes that train the phase together, if there are several */
+/**
+ * @param phase with the precision in which it trains
+ * @param group the processes that train the phase together, if there are several
+ * @throws InputError if the optimiser is muon and the phase trains no matrix of a block
+ */
 export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
-  const { weight_decay, sharded } = phase.settings.optimizer;
+  const { name, weight_decay, sharded } = phase.settings.optimizer;
   const groups = groupsOf(phase, model, weight_decay);
+  if (name === 'muon') requireHiddenMatrices(groups, phase.name);
   const make = (some: readonly ParameterGroup[]) => plainOptimizer(phase, some);
   return sharded && group !== undefined ? shardedOptimizer(groups, make, group) : make(groups);
 }
@@ -56,7 +62,19 @@ function plainOptimizer({ settings }: Phase, groups: readonly ParameterGroup[]):
       return lamb(groups, { betas, eps });
     case 'lion':
       return lion(groups, { betas });
+    case 'muon':
+      return muonOfShare(groups, { betas, eps, momentum, nesterov, ...muonOptions(settings) });
   }
+}
+
+/** The Newton-Schulz steps have the precision of the phase's matrix products. */
+function muonOptions({ precision, optimizer }: Phase['settings']) {
+  const { adjust_lr, matrix_lr_scale } = optimizer;
+  return {
+    adjustLr: adjust_lr ?? undefined,
+    matrixLrScale: matrix_lr_scale ?? 1,
+    precision: precision === 'bfloat16' ? 'bfloat16' : 'float32',
+  } as const;
 }
 
 function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {

@@ -1,5 +1,6 @@
 import type { BlockActivations } from '../models/staged.js';
 import type { Phase } from '../recipe/phase.js';
+import { noHiddenMatrix } from '../training/optimizers/muon.js';
 import { parameterCount } from './cost.js';
 import { type ModelPart, partsOf } from './parts.js';
 
@@ -30,15 +31,15 @@ function together(a: number, b: number): number {
 const COPIES = 0.15;
 
 const FLOAT = 4;
-const STATES = { adamw: 2, lamb: 2, lion: 1, sgd: 1 };
 
-export function phaseMemory({ blueprint, depths, regimes, target, settings }: Phase): PhaseMemory {
+/** @throws InputError if the optimiser is muon and the phase trains no matrix of a block */
+export function phaseMemory({ name, blueprint, depths, regimes, target, settings }: Phase): PhaseMemory {
   const parts = partsOf(blueprint, { depths, regimes, target, freeze: settings.freeze });
   const trained = parts.reduce((sum, part) => sum + part.trained, 0);
   const weights = FLOAT * parameterCount(blueprint, depths, target);
   const gradients = FLOAT * trained;
-  const states = STATES[settings.optimizer.name] + (settings.ema === null ? 0 : 1);
-  const optimizer = FLOAT * states * trained;
+  const averages = settings.ema === null ? 0 : trained;
+  const optimizer = FLOAT * (stateElements(name, settings.optimizer, parts) + averages);
   const held = { weights, gradients, optimizer };
   const blocks = heldBlocks(parts);
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
@@ -65,6 +66,23 @@ export function phaseMemory({ blueprint, depths, regimes, target, settings }: Ph
     activations_checkpointed: checkpointed,
     peak: weights + optimizer + together((1 + COPIES) * gradients, inUse) + workspace,
   };
+}
+
+function stateElements(
+  phase: string,
+  { name, momentum }: Phase['settings']['optimizer'],
+  parts: readonly ModelPart[],
+): number {
+  const trained = parts.reduce((sum, part) => sum + part.trained, 0);
+  if (name === 'sgd') return momentum > 0 ? trained : 0;
+  if (name === 'lion') return trained;
+  if (name !== 'muon') return 2 * trained;
+  const blocks = parts.filter(({ kind }) => kind === 'block');
+  // If the model does not state its matrices, AdamW's state for all parameters is an upper bound.
+  const matrices = blocks.map(({ trainedInMatrices }) => trainedInMatrices);
+  const known = matrices.reduce((sum: number, count) => sum + (count ?? 0), 0);
+  if (known === 0 && !matrices.includes(undefined)) throw noHiddenMatrix(phase);
+  return 2 * trained - known;
 }
 
 interface HeldBlock extends Pick<ModelPart, 'share'> {

@@ -15,6 +15,8 @@ export interface ModelPart {
   readonly cost: BlockCost;
   /** Number of trained parameters. */
   readonly trained: number;
+  /** Those of them that are elements of two-dimensional parameters. Undefined if the model does not state it. */
+  readonly trainedInMatrices: number | undefined;
   /** Share of its multiply-accumulates that belong to trained parameters. */
   readonly share: number;
   /** Whether gradients pass through it, because it or an earlier part is trained. */
@@ -57,10 +59,9 @@ export function partsOf(
   let passesBack = false;
   const parts = stages.flatMap((places, stage) =>
     places.map(({ kind, cost, prefix }): ModelPart => {
-      const { trained, share } =
-        regimes[stage] === 'trained' ? trainedIn(cost, prefix, isFrozen) : { trained: 0, share: 0 };
-      passesBack ||= trained > 0;
-      return { kind, cost, trained, share, passesBack };
+      const own = regimes[stage] === 'trained' ? trainedIn(cost, prefix, isFrozen) : NOTHING;
+      passesBack ||= own.trained > 0;
+      return { kind, cost, ...own, passesBack };
     }),
   );
   if (freeze.length > 0 && !passesBack) throw nothingLeft(freeze);
@@ -95,18 +96,24 @@ function frozenIn(places: readonly Place[], freeze: readonly string[]): (name: s
   return (name) => frozen.has(name);
 }
 
-function trainedIn(
-  part: PartCost,
-  prefix: string,
-  isFrozen: (name: string) => boolean,
-): Pick<ModelPart, 'trained' | 'share'> {
-  if (part.tensors === undefined) return { trained: part.parameters, share: 1 };
+type Trained = Pick<ModelPart, 'trained' | 'trainedInMatrices' | 'share'>;
+
+const NOTHING: Trained = { trained: 0, trainedInMatrices: 0, share: 0 };
+
+function trainedIn(part: PartCost, prefix: string, isFrozen: (name: string) => boolean): Trained {
+  const whole = { trained: part.parameters, trainedInMatrices: part.inMatrices, share: 1 };
+  if (part.tensors === undefined) return whole;
   const all = Object.entries(part.tensors);
   const trained = all.filter(([name]) => !isFrozen(prefix + name));
-  if (trained.length === all.length) return { trained: part.parameters, share: 1 };
+  if (trained.length === all.length) return whole;
   const sum = (some: typeof all, key: 'parameters' | 'macs') =>
     some.reduce((total, [, tensor]) => total + tensor[key], 0);
-  return { trained: sum(trained, 'parameters'), share: sum(trained, 'macs') / sum(all, 'macs') };
+  const matrices = trained.filter(([, { isMatrix }]) => isMatrix);
+  return {
+    trained: sum(trained, 'parameters'),
+    trainedInMatrices: sum(matrices, 'parameters'),
+    share: sum(trained, 'macs') / sum(all, 'macs'),
+  };
 }
 
 function tensorsOf({ tensors }: PartCost): NonNullable<PartCost['tensors']> {

@@ -59,7 +59,6 @@ export interface TogetherPlan {
   readonly memory_bytes: number | null;
 }
 
-const BYTES_PER_WEIGHT = 4;
 /** The best checkpoint, and one that is being written. */
 const CHECKPOINTS_BESIDE = 2;
 
@@ -133,7 +132,7 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
     forward_macs: forwardMacs(blueprint, depths, target),
     model_bytes: memory.weights + memory.gradients + memory.optimizer,
     memory,
-    checkpoint_bytes: BYTES_PER_WEIGHT * (parameters + 2 * trained),
+    checkpoint_bytes: memory.weights + memory.optimizer,
   };
 }
 

@@ -49,6 +49,8 @@ const TRAINING: Effects = {
   'optimizer.eps': 'result',
   'optimizer.momentum': 'result',
   'optimizer.nesterov': 'result',
+  'optimizer.adjust_lr': 'result',
+  'optimizer.matrix_lr_scale': 'result',
   'optimizer.layer_decay': 'result',
   // The optimiser state is the same wherever it is stored.
   'optimizer.sharded': 'none',

@@ -114,6 +114,8 @@ const LATER: Readonly<Record<string, unknown>> = {
   'training.drop_path_schedule': 'linear',
   'training.optimizer.decay_all': false,
   'training.optimizer.nesterov': true,
+  'training.optimizer.adjust_lr': null,
+  'training.optimizer.matrix_lr_scale': null,
   'data.augment.crop': 'default',
   'data.augment.three_augment': false,
 };

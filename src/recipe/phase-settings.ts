@@ -35,6 +35,8 @@ const DEFAULTS: TrainingSettings = {
     eps: 1e-8,
     momentum: 0.9,
     nesterov: true,
+    adjust_lr: null,
+    matrix_lr_scale: null,
     layer_decay: null,
     sharded: false,
   },
@@ -54,6 +56,7 @@ const DEFAULTS: TrainingSettings = {
 const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['optimizer']>>> = {
   lamb: { eps: 1e-6 },
   lion: { betas: [0.9, 0.99] },
+  muon: { momentum: 0.95, adjust_lr: 'match_rms_adamw', matrix_lr_scale: 1 },
 };
 
 /**

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const optimizer = z.strictObject({
-  name: z.enum(['adamw', 'sgd', 'lamb', 'lion']).describe('Default adamw, as in the published results.'),
+  name: z
+    .enum(['adamw', 'sgd', 'lamb', 'lion', 'muon'])
+    .describe('Default adamw, as in the published results.'),
   lr: positive.describe('Peak learning rate, for a batch of lr_batch if that is set. Default 5e-4.'),
   lr_batch: count
     .nullable()
@@ -11,10 +13,21 @@ const optimizer = z.strictObject({
   decay_all: z
     .boolean()
     .describe('Weight decay also for biases, norms and embeddings of position and class. Default false.'),
-  betas: z.tuple([rate, rate]).describe('For adamw, lamb, lion. Default [0.9, 0.999]; for lion [0.9, 0.99].'),
-  eps: positive.describe('For adamw, lamb. Default 1e-8; for lamb 1e-6.'),
-  momentum: rate.describe('For sgd. Default 0.9.'),
-  nesterov: z.boolean().describe('For sgd: Nesterov momentum. Default true.'),
+  betas: z
+    .tuple([rate, rate])
+    .describe('For adamw, lamb, lion, and muon (its AdamW). Default [0.9, 0.999]; for lion [0.9, 0.99].'),
+  eps: positive.describe('For adamw, lamb, and muon (its AdamW). Default 1e-8; for lamb 1e-6.'),
+  momentum: rate.describe('For sgd and muon. Default 0.9; for muon 0.95.'),
+  nesterov: z.boolean().describe('For sgd and muon: Nesterov momentum. Default true.'),
+  adjust_lr: z
+    .enum(['original', 'match_rms_adamw'])
+    .nullable()
+    .describe(
+      'For muon: how the learning rate depends on the shape of a matrix, as in torch. Default match_rms_adamw: updates of the size of AdamW.',
+    ),
+  matrix_lr_scale: positive
+    .nullable()
+    .describe('For muon: factor of the learning rate of the matrices that it updates. Default 1.'),
   layer_decay: positive
     .max(1)
     .nullable()

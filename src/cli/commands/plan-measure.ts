@@ -50,7 +50,8 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
   const model = assemble(phase.blueprint, phase.depths, stages, context, options);
   const milliseconds: number[] = [];
   const updates: number[] = [];
-  const optimizer = optimizerOf(phase, model);
+  const precision = precisionOn(device, settings.precision);
+  const optimizer = optimizerOf({ ...phase, settings: { ...settings, precision } }, model);
   await train({
     model,
     task: phase.task(device),
@@ -66,7 +67,7 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
     steps: STEPS,
     accumulate: settings.accumulate,
     clipGrad: settings.clip_grad,
-    precision: precisionOn(device, settings.precision),
+    precision,
     activationCheckpointing: settings.activation_checkpointing,
     device,
     generator,

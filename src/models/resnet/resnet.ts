@@ -6,7 +6,7 @@ import { dropPathOf, Linear } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
 import { add, globalAveragePool2d, pad, relu, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { linearTensors, matrix, normTensors, partCost } from '../part-cost.js';
+import { convolution, linearTensors, normTensors, partCost } from '../part-cost.js';
 import {
   type BlockActivations,
   type BlockCost,
@@ -23,7 +23,7 @@ function resnetCost(config: ResnetConfig): Blueprint['cost'] {
   const [first, last] = [widths[0], widths[widths.length - 1]];
   return {
     stem: partCost({
-      'conv1.weight': matrix(9 * channels, first, imageSize ** 2),
+      'conv1.weight': convolution(9 * channels, first, imageSize ** 2),
       ...normTensors('bn1', first),
     }),
     block: (span) => blockCost(config, span),
@@ -37,12 +37,12 @@ function blockCost(config: ResnetConfig, span: BlockSpan): BlockCost {
   const isProjected = config.shortcut === 'B' && (stride !== 1 || inputs !== outputs);
   const pixels = sizeAt(config, outputs) ** 2;
   const cost = partCost({
-    'conv1.weight': matrix(9 * inputs, outputs, pixels),
+    'conv1.weight': convolution(9 * inputs, outputs, pixels),
     ...normTensors('bn1', outputs),
-    'conv2.weight': matrix(9 * outputs, outputs, pixels),
+    'conv2.weight': convolution(9 * outputs, outputs, pixels),
     ...normTensors('bn2', outputs),
     ...(isProjected && {
-      'downsample.0.weight': matrix(inputs, outputs, pixels),
+      'downsample.0.weight': convolution(inputs, outputs, pixels),
       ...normTensors('downsample.1', outputs),
     }),
   });

@@ -11,7 +11,7 @@ import { Attention, asOneMatrix, dropPathOf, LayerNorm, Linear, Mlp } from '../.
 import { Module } from '../../nn/module.js';
 import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { linearTensors, normTensors, partCost, vector } from '../part-cost.js';
+import { convolution, linearTensors, normTensors, partCost, vector } from '../part-cost.js';
 import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from '../staged.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
@@ -330,7 +330,8 @@ function stemTensors(config: VitConfig): Record<string, TensorCost> {
     pos_embed: vector(slotCount(config) * D),
     ...(classToken && { cls_token: vector(D) }),
     ...(distilled && { dist_token: vector(D) }),
-    ...linearTensors('patch_embed.proj', channels * patchSize * patchSize, D, { uses }),
+    'patch_embed.proj.weight': convolution(channels * patchSize * patchSize, D, uses),
+    'patch_embed.proj.bias': vector(D),
   };
 }
 

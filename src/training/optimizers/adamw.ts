@@ -1,6 +1,6 @@
 import { operator } from '../../torch/operator.js';
 import { full } from '../../torch/ops.js';
-import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
+import { type Optimizer, optimizerFrom, type ParameterGroup, type Rule } from './optimizer.js';
 
 export interface AdamWOptions {
   /** Default 0.9, 0.999. */
@@ -24,9 +24,13 @@ const fused = operator<undefined>('aten::_fused_adamw_');
  * optimizer.free();
  */
 export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions = {}): Optimizer {
+  return optimizerFrom(groups, adamwRule(options));
+}
+
+export function adamwRule(options: AdamWOptions): Rule {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   const eps = options.eps ?? 1e-8;
-  return optimizerFrom(groups, {
+  return {
     slots: ['exp_avg', 'exp_avg_sq'],
     canSkip: true,
     update(all, step, skip) {
@@ -38,5 +42,5 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamWOptions =
         fused(parameters, gradients, averages, squares, [], ats, ...numbers, false, false, null, skip);
       }
     },
-  });
+  };
 }

@@ -5,6 +5,11 @@ import type { ParameterGroup } from './optimizer.js';
 /** A block's name: `stages.1.blocks.0`, possibly without the stage or with another prefix. */
 const BLOCK = /^(?:.*?\.)?blocks\.\d+(?=\.)/;
 
+/** The block that a parameter belongs to, by its name; undefined for parameters of stem and head. */
+export function blockOf(name: string): string | undefined {
+  return BLOCK.exec(name)?.[0];
+}
+
 /**
  * Layer-wise learning-rate decay (BEiT, Bao et al. 2022; MAE; timm): splits each group by layer, in the order of its
  * parameters, and multiplies the learning rate by decay^(L + 1 - layer). With L blocks, the stem is layer 0, block j (counted
@@ -41,7 +46,7 @@ function layersOf(names: Iterable<string>): { layers: ReadonlyMap<string, number
   const layers = new Map<string, number>();
   const blocks = new Set<string>();
   for (const name of names) {
-    const block = BLOCK.exec(name)?.[0];
+    const block = blockOf(name);
     if (block !== undefined) blocks.add(block);
     layers.set(name, block !== undefined || blocks.size === 0 ? blocks.size : blocks.size + 1);
   }

@@ -91,23 +91,41 @@ export interface UpdateGroup {
  * @throws InputError if there are no parameters, or a group's `weightDecay` or `lrScale` is invalid
  */
 export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Optimizer {
-  const made = groups.filter(({ parameters }) => parameters.length > 0).map((group) => prepare(group, rule));
+  return combined([{ groups, rule }]);
+}
+
+/**
+ * Makes one optimiser from several rules, each for its own groups. The rules share one state and one number of steps.
+ * @throws InputError if there are no parameters, or a group's `weightDecay` or `lrScale` is invalid
+ */
+export function combined(
+  parts: readonly { readonly groups: readonly ParameterGroup[]; readonly rule: Rule }[],
+): Optimizer {
+  const made = parts
+    .map(({ groups, rule }) => {
+      const filled = groups.filter(({ parameters }) => parameters.length > 0);
+      return { rule, groups: filled.map((group) => prepare(group, rule)) };
+    })
+    .filter(({ groups }) => groups.length > 0);
   if (made.length === 0) {
     throw new InputError('no parameters to train', { hint: 'freeze fewer parameters' });
   }
-  const kept = { title: 'optimizer state', steps: 'step', tensors: made.flatMap(({ kept }) => kept) };
+  const tensors = made.flatMap(({ groups }) => groups.flatMap(({ kept }) => kept));
+  const kept = { title: 'optimizer state', steps: 'step', tensors };
   let steps = 0;
 
   return {
-    canSkip: rule.canSkip ?? false,
+    canSkip: made.every(({ rule }) => rule.canSkip ?? false),
     step(lr, skip) {
       scope(() => {
-        const ready = made.map(({ names, parameters, slots, weightDecay, lrScale }) => {
-          const gradients = parameters.map((parameter, i) => gradientOf(names[i], parameter));
-          return { parameters, gradients, slots, weightDecay, lr: lr * lrScale };
-        });
+        const ready = made.map(({ rule, groups }) => ({
+          rule,
+          groups: groups.map((each) => withGradients(each, lr)),
+        }));
         steps += 1;
-        noGrad(() => rule.update(ready, steps, skip ?? null));
+        noGrad(() => {
+          for (const { rule, groups } of ready) rule.update(groups, steps, skip ?? null);
+        });
       });
     },
     state: () => saveState(kept, steps),
@@ -118,6 +136,13 @@ export function optimizerFrom(groups: readonly ParameterGroup[], rule: Rule): Op
       for (const [, tensor] of kept.tensors) tensor.free();
     },
   };
+}
+
+/** @throws RunError naming a parameter without a gradient */
+function withGradients(prepared: ReturnType<typeof prepare>, lr: number): UpdateGroup {
+  const { names, parameters, slots, weightDecay, lrScale } = prepared;
+  const gradients = parameters.map((parameter, i) => gradientOf(names[i], parameter));
+  return { parameters, gradients, slots, weightDecay, lr: lr * lrScale };
 }
 
 function prepare({ weightDecay, lrScale = 1, parameters: named }: ParameterGroup, rule: Rule) {
