@@ -24,8 +24,15 @@ async function training(size: number, settings: object): Promise<Trained[]> {
 
 const byName = (state: State) => Object.fromEntries(state.map(([name, ...rest]) => [name, rest]));
 
-test.each([2, 3])('%i processes with a sharded state train as with full copies', async (size) => {
-  const [copies, shares] = [await training(size, {}), await training(size, { sharded: true })];
+test.each([
+  [2, 'adamw'],
+  [3, 'adamw'],
+  [3, 'muon'],
+])('%i processes with a sharded state of %s train as with full copies', async (size, optimizer) => {
+  const [copies, shares] = [
+    await training(size, { optimizer }),
+    await training(size, { optimizer, sharded: true }),
+  ];
   for (const { losses, weights, saved, leaked } of shares) {
     expect(leaked).toBe(0);
     expect(losses).toEqual(copies[0].losses);

@@ -11,6 +11,7 @@ import type { Tensor } from '../../torch/tensor.js';
 import { adamw } from './adamw.js';
 import { lamb } from './lamb.js';
 import { lion } from './lion.js';
+import { muonOfShare } from './muon.js';
 import { decayGroups, type Optimizer, type ParameterGroup } from './optimizer.js';
 import { sgd } from './sgd.js';
 
@@ -62,11 +63,19 @@ const groupOf = (parameter: Tensor): ParameterGroup[] => [
   { weightDecay: 0.1, parameters: [['p', parameter]] },
 ];
 
+/** Muon updates only the matrices of blocks. */
+const inBlock = (groups: readonly ParameterGroup[]) =>
+  groups.map((group) => ({
+    ...group,
+    parameters: group.parameters.map(([name, parameter]) => [`blocks.0.${name}`, parameter] as const),
+  }));
+
 const rules: [string, (groups: readonly ParameterGroup[]) => Optimizer, string[]][] = [
   ['adamw', adamw, ['exp_avg.p', 'exp_avg_sq.p', 'step']],
   ['sgd', sgd, ['momentum_buffer.p', 'step']],
   ['lamb', (groups) => lamb(groups, { maxGradNorm: 1 }), ['exp_avg.p', 'exp_avg_sq.p', 'step']],
   ['lion', lion, ['exp_avg.p', 'step']],
+  ['muon', (groups) => muonOfShare(inBlock(groups)), ['momentum_buffer.blocks.0.p', 'step']],
 ];
 
 describe.each(rules)('%s', (_, make, names) => {
