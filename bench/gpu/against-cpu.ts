@@ -13,7 +13,8 @@ import { type Evaluation, evaluate } from '../../src/training/evaluate.js';
 import { adamw } from '../../src/training/optimizers/adamw.js';
 import { lamb } from '../../src/training/optimizers/lamb.js';
 import { lion } from '../../src/training/optimizers/lion.js';
-import { decayGroups } from '../../src/training/optimizers/optimizer.js';
+import { muon } from '../../src/training/optimizers/muon.js';
+import { decayGroups, type ParameterGroup } from '../../src/training/optimizers/optimizer.js';
 import { sgd } from '../../src/training/optimizers/sgd.js';
 import { train } from '../../src/training/trainer.js';
 import { apart, largest, relative } from './compare.js';
@@ -26,7 +27,15 @@ const STEPS = settings.isTiny ? 2 : 3;
 const DEPTHS = [1, 1, 1, 1];
 const SIZE = 8;
 const SIDE = SMALL.imageSize;
-const OPTIMIZERS = { adamw, sgd, lamb, lion };
+const OPTIMIZERS = {
+  adamw,
+  sgd,
+  lamb,
+  lion,
+  // In bfloat16, Newton-Schulz steps differ by its rounding.
+  muon: (groups: readonly ParameterGroup[]) =>
+    muon(groups, { precision: 'float32', adjustLr: 'match_rms_adamw' }),
+};
 const BOX = { left: 2, top: 3, width: 8, height: 9 };
 const ERASED = [
   { slot: 0, left: 1, top: 1, width: 4, height: 5 },
@@ -51,6 +60,7 @@ const SETUPS: Record<string, Setup> = {
   sgd: { optimizer: 'sgd' },
   lamb: { optimizer: 'lamb' },
   lion: { optimizer: 'lion' },
+  muon: { optimizer: 'muon' },
   clipped: { clipGrad: 0.5 },
   accumulated: { accumulate: 2 },
   'drop path': { dropPath: 0.3 },

@@ -108,33 +108,31 @@ test.each([
   expect(plan.memory.optimizer).toBe(4 * states * (16 + 1) * 5);
 });
 
+const ATTENTION = 16 * 48 + 16 * 16;
+const MLP = 2 * 16 * 64;
+
 test.each([
-  { patterns: ['stages.0.*', 'stages.1.*'], blocks: 1 },
-  { patterns: [], blocks: 6 },
-  { patterns: ['blocks.*.attn.*'], blocks: 6, each: 2 * 16 * 64 },
-  { patterns: ['blocks.*.weight', 'blocks.*.bias'], name: 'MT/1', blocks: 0 },
-] as const)('muon: $patterns frozen, $blocks blocks have one momentum for each matrix', (case_) => {
-  const {
-    patterns,
-    blocks,
-    each = 16 * 48 + 16 * 16 + 2 * 16 * 64,
-    name = 'FT',
-  } = { ...case_ } as {
-    patterns: readonly string[];
-    blocks: number;
-    each?: number;
-    name?: PhaseName;
-  };
-  const recipe = recipeOf(patterns, {}, { optimizer: { name: 'muon' }, ema: 0.9 }, name);
-  const plan = () => phasePlan(phaseOf(recipe, name), 100);
-  if (blocks === 0) {
-    const message = `${name}: no two-dimensional weight of a block is trained, and muon is for these`;
-    expect(failure(plan).message).toBe(message);
-    return;
-  }
-  const { memory, trained_parameters: trained, parameters, checkpoint_bytes } = plan();
-  expect(memory.optimizer).toBe(4 * (3 * trained - blocks * each));
-  expect(checkpoint_bytes).toBe(4 * parameters + memory.optimizer);
+  { patterns: [], matrices: 6 * (ATTENTION + MLP) },
+  { patterns: ['stages.0.*', 'stages.1.*'], matrices: ATTENTION + MLP },
+  { patterns: ['blocks.*.attn.*'], matrices: 6 * MLP },
+])(
+  'muon: with $patterns frozen, one momentum for each matrix of a block, two averages for the rest',
+  ({ patterns, matrices }) => {
+    const recipe = recipeOf(patterns, {}, { optimizer: { name: 'muon' }, ema: 0.9 });
+    const plan = phasePlan(phaseOf(recipe, 'FT'), 100);
+    expect(plan.memory.optimizer).toBe(4 * (3 * plan.trained_parameters - matrices));
+    expect(plan.checkpoint_bytes).toBe(4 * plan.parameters + plan.memory.optimizer);
+  },
+);
+
+test.each([
+  ['FT', ['blocks.*.weight']],
+  ['FT', HEAD_ALONE],
+  ['MT/1', ['blocks.*.weight']],
+] as const)('muon: %s is refused if it freezes %j', (name, patterns) => {
+  const recipe = recipeOf(patterns, {}, { optimizer: { name: 'muon' } }, name);
+  const message = `${name}: no two-dimensional weight of a block is trained, and muon is for these`;
+  expect(failure(() => phasePlan(phaseOf(recipe, name), 100)).message).toBe(message);
 });
 
 test('block-passes: a frozen prefix only runs forward; a frozen block after a trained one passes gradients', () => {

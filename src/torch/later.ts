@@ -1,3 +1,4 @@
+import { elementCount } from '../base/tensor-data.js';
 import { failedCall } from './errors.js';
 import { native } from './native.js';
 import { concat, reshape, to } from './ops.js';
@@ -5,22 +6,22 @@ import { scope, unwatchHandle, watchHandle } from './scope.js';
 import type { Tensor } from './tensor.js';
 
 /** Numbers that a GPU may still be computing. */
-interface Later {
+export interface Later {
   /** The numbers. Waits for the work that was queued before `readLater`, but not for work queued after it. */
   values(): readonly number[];
 }
 
 /**
- * Reads tensors of one element each without waiting for a GPU, so that the caller can queue more work first. On the CPU the
- * numbers are there at once.
+ * Reads the elements of tensors, as F64, without waiting for a GPU, so that the caller can queue more work first. On the CPU
+ * the numbers are read immediately.
  *
  * @example
- * const later = readLater([ones([]), zeros([1])]);
- * later.values(); // [1, 0]
+ * const later = readLater([ones([]), zeros([2])]);
+ * later.values(); // [1, 0, 0]
  */
 export function readLater(tensors: readonly Tensor[]): Later {
   if (tensors.every(({ device }) => device === 'cpu')) {
-    const values = tensors.map((tensor) => tensor.item());
+    const values = tensors.flatMap((tensor) => elements(tensor));
     return { values: () => values };
   }
   try {
@@ -30,10 +31,15 @@ export function readLater(tensors: readonly Tensor[]): Later {
   }
 }
 
-/** F64 [n], the elements of n tensors. */
+function elements(tensor: Tensor): number[] {
+  if (elementCount(tensor.shape) === 1) return [tensor.item()];
+  return Array.from(scope(() => to(tensor, { dtype: 'F64' }).toFloat64Array()));
+}
+
+/** F64 [n], the elements of all tensors. */
 export function flat(tensors: readonly Tensor[]): Tensor {
   return concat(
-    tensors.map((tensor) => reshape(to(tensor, { dtype: 'F64' }), [1])),
+    tensors.map((tensor) => reshape(to(tensor, { dtype: 'F64' }), [-1])),
     0,
   );
 }

@@ -29,7 +29,7 @@ export interface EvaluateOptions {
   readonly device?: string;
   /** Number of predictions of each image for `onPredicted`. Default 3. */
   readonly top?: number | undefined;
-  /** Called with the predictions for every batch, if the task supports predictions. */
+  /** Called with the predictions for every batch, in order, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
   /** Called with the sums over the images of every batch, in order. */
   readonly onScored?: (sums: Sums, images: number) => void;
@@ -53,29 +53,28 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const forward = forwardPass(options);
   const totals = new Map<string, number>();
   let images = 0;
-  const add = ({ sums, size }: Scored) => {
+  const add = ({ batch, predictions, sums }: Scored) => {
+    if (predictions !== undefined) onPredicted?.(batch, predictions);
     const read = sums();
-    onScored?.(read, size);
+    onScored?.(read, batch.size);
     for (const [name, sum] of Object.entries(read)) totals.set(name, (totals.get(name) ?? 0) + sum);
-    images += size;
+    images += batch.size;
   };
-  // A GPU computes a batch while the previous one's score is read.
+  // A GPU computes a batch while the previous one's score and predictions are read.
   let previous: Scored | undefined;
   for await (const batch of options.batches) {
     // As in training: otherwise no timers or signals are handled until the end.
     await eventLoopTurn();
-    let predictions: Predictions | undefined;
-    const sums = scope(() =>
+    const scored = scope(() =>
       noGrad(() => {
         const { input, target } = task.prepare(batch);
         const output = forward(input);
-        if (onPredicted !== undefined) predictions = task.predict?.(output, target, top);
-        return readScore(task.score(output, target));
+        const predictions = onPredicted === undefined ? undefined : task.predict?.(output, target, top);
+        return { batch, predictions, sums: readScore(task.score(output, target)) };
       }),
     );
-    if (predictions !== undefined) onPredicted?.(batch, predictions);
     if (previous !== undefined) add(previous);
-    previous = { sums, size: batch.size };
+    previous = scored;
   }
   if (previous !== undefined) add(previous);
   if (images === 0) throw new RunError('no images to evaluate on');
@@ -94,10 +93,11 @@ export function forwardPass({
   return (input) => inPrecision(precision, device, () => model.forward(input, pass));
 }
 
-/** A batch's score that is being read. */
+/** A batch whose score and predictions are being read. */
 interface Scored {
+  readonly batch: Batch;
+  readonly predictions: Predictions | undefined;
   readonly sums: () => Sums;
-  readonly size: number;
 }
 
 /**

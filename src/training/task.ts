@@ -16,7 +16,10 @@ export interface Task<Target = unknown> {
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */
   summarize(sums: Sums, images: number): Readonly<Record<string, number>>;
-  /** The `top` (default 3) most likely classes of each image of a batch; absent for tasks without classes. */
+  /**
+   * The `top` (default 3) most likely classes of each image of a batch; absent for tasks without classes. The lists may be
+   * getters that wait for a GPU, so that the caller can queue more work first.
+   */
   predict?(output: Tensor, target: Target, top?: number): Predictions;
 }
 

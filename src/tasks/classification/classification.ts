@@ -15,10 +15,11 @@ import {
 } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
-import type { Predictions, Task } from '../../training/task.js';
+import type { Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
 import { denseTargets, requireTargets, type TargetOptions } from './class-target.js';
 import { classificationMetrics } from './metrics.js';
+import { predictionsOf } from './predictions.js';
 
 /** Converts bfloat16 outputs to float32, in which the loss is computed. */
 export function widened(output: Tensor): Tensor {
@@ -107,7 +108,7 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
 
     summarize: ({ top1, top5 }, images) => ({ top1: (100 * top1) / images, top5: (100 * top5) / images }),
 
-    predict(logits, { labels }, top = SHOWN) {
+    predict(logits, { labels }, top) {
       return scope(() => predictionsOf(logitsToScore(to(logits, { dtype: 'F64' })), labels, top));
     },
   };
@@ -119,40 +120,6 @@ function requireClasses({ shape }: Tensor, classes: number): void {
   throw new InputError(`the model returns [${shape.join(', ')}], but the task needs logits [B, ${classes}]`, {
     hint: 'create the head of the model for the number of classes of the task',
   });
-}
-
-/** Default number of predicted classes per image. */
-const SHOWN = 3;
-
-/** @param logits F64 [B, classes] */
-function predictionsOf(logits: Tensor, labels: Tensor, top: number): Predictions {
-  const [size, classes] = logits.shape;
-  const k = Math.min(top, classes);
-  // At least the number in `score`, so that ties between equal logits are broken the same way.
-  const asked = Math.min(Math.max(5, k), classes);
-  const first = integers(topIndices(logits, asked));
-  const values = logits.toFloat64Array();
-  const found = { k, labels: integers(labels), classes: new Int32Array(size * k) };
-  const probabilities = new Float64Array(size * k);
-  const shown = new Float64Array(size * k);
-  for (let image = 0; image < size; image++) {
-    const row = values.subarray(image * classes, (image + 1) * classes);
-    const most = row[first[image * asked]];
-    const sum = row.reduce((total, value) => total + Math.exp(value - most), 0);
-    for (let rank = 0; rank < k; rank++) {
-      const name = first[image * asked + rank];
-      found.classes[image * k + rank] = name;
-      probabilities[image * k + rank] = Math.exp(row[name] - most) / sum;
-      shown[image * k + rank] = row[name];
-    }
-  }
-  return { ...found, probabilities, logits: shown };
-}
-
-/** The elements of an I64 tensor, which must fit in 32 bits. */
-function integers(tensor: Tensor): Int32Array {
-  const { data } = tensor.toData();
-  return Int32Array.from(new BigInt64Array(data.buffer), Number);
 }
 
 function checkBatch(batch: Batch, channels: number, classes: number): void {
