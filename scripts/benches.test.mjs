@@ -59,6 +59,10 @@ const SMOKE = {
     ],
     last: /\| vit-b \| PT \| 2 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|/,
   },
+  'roi-align': {
+    args: ['--boxes', '4', '--channels', '8', '--size', '100', '--rounds', '1'],
+    last: /\| 4 \| 8 \| [\d.]+ ms \| .* \| [\d.]* \|/,
+  },
   schedule: { args: ['--steps', '1', '--width', '24'], last: /\| Deep Incubation \| [\d.]+ \|/ },
   step: {
     args: ['--quick', '--only', 'demo', '--rounds', '1', '--steps', '1', '--threads', '1'],

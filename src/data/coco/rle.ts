@@ -23,6 +23,27 @@ export function encodeRle(mask: ArrayLike<number>, height: number, width: number
 }
 
 /**
+ * A mask that is empty outside of a region.
+ * @param isInside called for each pixel of the region, column by column
+ */
+export function encodeRegion(
+  { height, width }: { readonly height: number; readonly width: number },
+  region: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number },
+  isInside: (x: number, y: number) => boolean,
+): Rle {
+  const { left, top, right, bottom } = region;
+  const runs = new RunWriter();
+  runs.add(left * height, false);
+  for (let x = left; x < right; x++) {
+    runs.add(top, false);
+    for (let y = top; y < bottom; y++) runs.add(1, isInside(x, y));
+    runs.add(height - bottom, false);
+  }
+  runs.add((width - right) * height, false);
+  return { height, width, counts: runs.counts() };
+}
+
+/**
  * The mask, height x width, row by row, of zeros and ones.
  *
  * @example
@@ -129,6 +150,7 @@ class RunWriter {
   readonly #counts: number[] = [0];
 
   add(length: number, value: boolean): void {
+    if (length === 0) return;
     const last = this.#counts.length - 1;
     if ((last % 2 === 1) === value) this.#counts[last] += length;
     else this.#counts.push(length);

@@ -1,5 +1,5 @@
 /**
- * Detection and instance segmentation: COCO's files and evaluation.
+ * Detection and instance segmentation: COCO's files and evaluation, operations on boxes and regions, and Mask R-CNN without a backbone.
  * `import ... from 'deep-incubation/detection'`.
  *
  * @module detection
@@ -21,4 +21,23 @@ export {
   compressRle,
   segmentationRle,
 } from '../../data/coco/segmentation.js';
+export { type AnchorOptions, makeAnchors } from './anchors.js';
+export type { FoundBox } from './best-objects.js';
+export { type BoxWeights, boxIou, decodeBoxes, encodeBoxes } from './boxes.js';
 export { type CocoEvaluation, type CocoFigure, cocoEvaluate } from './coco-evaluate.js';
+export type { CocoKind } from './coco-iou.js';
+export { pasteMask } from './mask-paste.js';
+export {
+  type FoundObject,
+  MaskRcnn,
+  type MaskRcnnLosses,
+  type MaskRcnnLossOptions,
+  type MaskRcnnSizes,
+} from './mask-rcnn.js';
+export { type MaskTargetOptions, maskTarget } from './mask-target.js';
+export { type BoxMatches, type MatchOptions, matchBoxes } from './match-boxes.js';
+export { nms } from './nms.js';
+export { nmsOnDevice } from './nms-on-device.js';
+export type { ObjectsInImage } from './positives.js';
+export { type FeatureMap, type Regions, roiAlign } from './roi-align.js';
+export { type SampleOptions, sampleBoxes } from './sample-boxes.js';
