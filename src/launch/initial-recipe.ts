@@ -135,7 +135,7 @@ model:
   width: ${width} # chosen for ${count(images)} training images
   depth: 12
   heads: ${heads}
-incubation: { modules: 4 } # 4 modules of 3 blocks
+incubation: { modules: 4, init: grown } # 4 modules of 3 blocks, which start as the meta model's: docs/when-to-use.md
 data:
   format: ${format}
   path: ${JSON.stringify(path)}
