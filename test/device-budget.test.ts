@@ -1,101 +1,19 @@
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Batch } from '../src/data/dataset.js';
-import { assemble } from '../src/method/assemble.js';
-import { hybridRegimes } from '../src/method/hybrid.js';
-import { vit } from '../src/models/vit/vit.js';
-import { classification } from '../src/tasks/classification/classification.js';
-import { native } from '../src/torch/native.js';
-import { Generator } from '../src/torch/random.js';
 import { liveHandles } from '../src/torch/scope.js';
 import { evaluate } from '../src/training/evaluate.js';
-import { adamw } from '../src/training/optimizers/adamw.js';
-import { decayGroups, type Optimizer } from '../src/training/optimizers/optimizer.js';
+import type { decayGroups } from '../src/training/optimizers/optimizer.js';
 import { sgd } from '../src/training/optimizers/sgd.js';
 import type { StepReport } from '../src/training/step-values.js';
-import { type TrainOptions, train } from '../src/training/trainer.js';
+import type { Predictions } from '../src/training/task.js';
+import { BATCH, batchOf, type Case, loadFake, trained, waits } from './device-training.js';
 
 // What a step asks of a device that is not the CPU: nothing that waits for it, unless a value is needed now.
 
-let fake: { take(): Record<string, number> };
+let fake: ReturnType<typeof loadFake>;
 beforeAll(() => {
-  native.engine();
-  const addon = new URL('fake-accelerator/build/fake_accelerator.node', import.meta.url);
-  fake = createRequire(import.meta.url)(fileURLToPath(addon));
+  fake = loadFake();
 });
-
-const [SIZE, BATCH, CLASSES] = [16, 8, 10];
-const blueprint = vit({
-  imageSize: SIZE,
-  patchSize: 4,
-  channels: 3,
-  classes: CLASSES,
-  width: 16,
-  depth: 4,
-  heads: 2,
-  mlpRatio: 2,
-  qkvBias: true,
-  layerNormEps: 1e-6,
-  classToken: true,
-});
-
-/** A batch with everything that augmentation adds: boxes to erase, and mixup or cutmix in turn. */
-function batchOf(step: number): Batch {
-  const bytes = BATCH * 3 * SIZE * SIZE;
-  const box = { left: 2, top: 3, width: 5 + (step % 3), height: 6 };
-  return {
-    size: BATCH,
-    channels: 3,
-    height: SIZE,
-    width: SIZE,
-    images: Uint8Array.from({ length: bytes }, (_, i) => (37 * i + 101 * step) % 256),
-    labels: Int32Array.from({ length: BATCH }, (_, i) => (i + step) % CLASSES),
-    indices: Int32Array.from({ length: BATCH }, (_, i) => i + BATCH * step),
-    erased: [{ ...box, slot: step % BATCH }],
-    noiseKey: [0, 'noise', step],
-    mix: step % 2 === 0 ? { lambda: 0.3 } : { lambda: 0.7, box },
-  };
-}
-
-async function* batches(poisoned: number | undefined): AsyncIterable<Batch> {
-  for (let micro = 0; ; micro++) {
-    yield micro === poisoned ? { ...batchOf(micro), mix: { lambda: Number.NaN } } : batchOf(micro);
-  }
-}
-
-interface Case extends Partial<TrainOptions> {
-  readonly device: string;
-  readonly steps: number;
-  readonly isHybrid?: boolean;
-  readonly optimizerOf?: (groups: ReturnType<typeof decayGroups>) => Optimizer;
-  /** Number of the micro-batch whose loss is not finite. */
-  readonly poisoned?: number;
-}
-
-async function trained({ device, steps, isHybrid, optimizerOf = adamw, poisoned, ...options }: Case) {
-  const context = { device, dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
-  const model = assemble(blueprint, [1, 2, 1], null, context, {
-    dropPath: 0.2,
-    ...(isHybrid && { regimes: hybridRegimes(3, 1) }),
-  });
-  const weights = () => model.trainedParameters().map(([, parameter]) => parameter.toData().data);
-  const images = { channels: 3, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
-  const task = classification({ ...images, classes: CLASSES, labelSmoothing: 0.1, device });
-  const options_ = { device, steps, seed: 0, phase: 'PT', batches: batches(poisoned), ...options };
-  const optimizer = optimizerOf(decayGroups(model.trainedParameters(), 0.05));
-  const running = train({ model, task, optimizer, schedule: () => 1e-3, ...options_ });
-  return { model, task, weights, optimizer, running };
-}
-
-/** Counts of what a device was asked to do that makes its user wait. */
-function waits(counts: Record<string, number>) {
-  const of = (beginning: string) =>
-    Object.entries(counts)
-      .filter(([what]) => what.startsWith(beginning))
-      .reduce((sum, [, times]) => sum + times, 0);
-  return { blocking: of('blocking copy'), reads: of('scalar read') };
-}
 
 describe.each<[string, Partial<Case>]>([
   ['a step', {}],
@@ -210,19 +128,50 @@ test('no tensors of a step are left if the next data is missing', async () => {
   expect(liveHandles() - before).toBeLessThanOrEqual(3);
 });
 
-test('evaluation queues the next batch before it reads a score', async () => {
-  const { model, task, running } = await trained({ device: 'fake:0', steps: 1 });
-  await running;
-  const counts: Record<string, number>[] = [];
-  async function* some(): AsyncIterable<Batch> {
-    for (let i = 0; i < 4; i++) {
+describe.each([false, true])('an evaluation, with predictions: %s', (isPredicting) => {
+  async function evaluated(device: string) {
+    const { model, task, running } = await trained({ device, steps: 1 });
+    await running;
+    const counts: Record<string, number>[] = [];
+    const seen: (Predictions & { readonly first: number })[] = [];
+    async function* some(): AsyncIterable<Batch> {
+      for (let i = 0; i < 4; i++) {
+        counts.push(fake.take());
+        const { size, channels, height, width, images, labels, indices } = batchOf(i);
+        yield { size, channels, height, width, images, labels, indices };
+      }
       counts.push(fake.take());
-      const { size, channels, height, width, images, labels, indices } = batchOf(i);
-      yield { size, channels, height, width, images, labels, indices };
     }
-    counts.push(fake.take());
+    const onPredicted = ({ indices }: Batch, { k, labels, classes, probabilities, logits }: Predictions) =>
+      void seen.push({ first: indices[0], k, labels, classes, probabilities, logits });
+    const scores = await evaluate({
+      model,
+      task,
+      batches: some(),
+      device,
+      ...(isPredicting && { onPredicted }),
+    });
+    return { scores, counts, seen };
   }
-  const scores = await evaluate({ model, task, batches: some(), device: 'fake:0' });
-  expect(scores.images).toBe(4 * BATCH);
-  for (const batch of counts.slice(1)) expect(waits(batch)).toEqual({ blocking: 0, reads: 0 });
+
+  test('has no blocking copies or reads between batches, and the results of the CPU', async () => {
+    const [cpu, { scores, counts, seen }] = [await evaluated('cpu'), await evaluated('fake:0')];
+    expect(scores.images).toBe(4 * BATCH);
+    for (const batch of counts.slice(1)) expect(waits(batch)).toEqual({ blocking: 0, reads: 0 });
+    // The fake accelerator computes with the CPU's kernels, but trained a step first.
+    expect(scores.loss).toBeCloseTo(cpu.scores.loss, 5);
+    expect(seen).toHaveLength(isPredicting ? 4 : 0);
+    for (const [i, { logits, probabilities, ...exact }] of seen.entries()) {
+      const expected = cpu.seen[i];
+      expect(exact).toEqual({
+        first: expected.first,
+        k: 3,
+        labels: expected.labels,
+        classes: expected.classes,
+      });
+      for (const [at, value] of logits.entries()) expect(value).toBeCloseTo(expected.logits[at], 5);
+      for (const [at, value] of probabilities.entries())
+        expect(value).toBeCloseTo(expected.probabilities[at], 5);
+    }
+  });
 });
