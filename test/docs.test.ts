@@ -142,7 +142,7 @@ function prefixed(prefix: string, values: object): Record<string, unknown> {
 describe('docs/train.md', () => {
   const rows = [
     ...textOf('docs/train.md').matchAll(
-      /^\| `((?:vit|deit3)-[\w-]+\.yaml)` +\|.*?\|.*?\| ([\d +]+?) +\| ([\d.]*) +\|$/gm,
+      /^\| `((?:vit|deit3|deit)-[\w-]+\.yaml)` +\|.*?\|.*?\| ([\d +]+?) +\| ([\d.]*) +\|$/gm,
     ),
   ].map(([, recipe, epochs, cost]) => ({ recipe, epochs, cost }));
   const planOf = (recipe: string, settings: readonly string[] = []) => {
@@ -165,7 +165,7 @@ describe('docs/train.md', () => {
       if (cost === '') return expect(phases.map(({ phase }) => phase)).toEqual(['FT']);
       // The shorter schedules are compared with the whole one's baseline.
       const whole = planOf(recipe.replace(/-(25|50)\.yaml$/, '.yaml').replace('-data', ''), [
-        'phases.E2E={ epochs: 300 }',
+        'phases.E2E={ epochs: 300, curriculum: null }',
       ]);
       const scale = readRecipe(join(root, 'recipes/imagenet', recipe)).data.fraction;
       const baseline = whole.phases.find(({ phase }) => phase === 'E2E');
@@ -212,7 +212,7 @@ describe("the paper's tables in docs/results.md", () => {
     const isBaseline = options.includes('--only E2E') || incubation.block_passes === 0;
     const spent = isBaseline ? baseline(phases) : incubation.block_passes;
     const baselineEpochs = imagenet ? 300 : recipe.includes('resnet') ? 160 : 200;
-    const whole = planned([`phases.E2E={ epochs: ${baselineEpochs} }`]).phases;
+    const whole = planned([`phases.E2E={ epochs: ${baselineEpochs}, curriculum: null }`]).phases;
     expect((spent / baseline(whole)).toFixed(3)).toBe(cost);
   });
 });

@@ -64,6 +64,14 @@ export interface Mix {
   readonly box?: Box;
 }
 
+/** How images become smaller before the model sees them. */
+export interface Shrink {
+  /** Height and width in pixels. */
+  readonly size: number;
+  /** Keep only the low frequencies (EfficientTrain's low-frequency crop), instead of resizing. */
+  readonly lowPass: boolean;
+}
+
 /** Images of one size, before normalisation. */
 export interface Batch {
   readonly size: number;
@@ -81,6 +89,8 @@ export interface Batch {
   readonly noiseKey?: RandomKey;
   /** Applied after erasing. */
   readonly mix?: Mix;
+  /** Applied last. Absent: the model sees the images at their size. */
+  readonly shrink?: Shrink;
   /** Slots whose image could not be read and was replaced by another. */
   readonly replaced?: readonly number[];
 }

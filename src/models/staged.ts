@@ -1,3 +1,4 @@
+import { InputError } from '../base/errors.js';
 import type { RandomKey } from '../base/random.js';
 import type { ActivationTape } from '../nn/activation-checkpoint.js';
 import type { InitContext } from '../nn/init.js';
@@ -113,19 +114,48 @@ export interface Divisible {
   zeroBranches?(block: Layer): void;
 }
 
+/** Number of multiply-accumulates per image (forward pass) and of parameters, for each part. */
+export interface ModelCost {
+  /** Positions that a block computes for an image: tokens, or pixels of the stem's features. Absent if unknown. */
+  readonly tokens?: number;
+  readonly stem: PartCost;
+  readonly head: PartCost;
+  block(span: BlockSpan): BlockCost;
+}
+
 /** A divisible model whose input, classes and cost are known before it is built, so that a run can be planned. */
 export interface Blueprint extends Divisible {
   /** Shape of the images that the stem takes. */
   readonly input: { readonly channels: number; readonly size: number };
   readonly classes: number;
-  /** Number of multiply-accumulates per image (forward pass) and of parameters, for each part. */
-  readonly cost: {
-    readonly stem: PartCost;
-    readonly head: PartCost;
-    block(span: BlockSpan): BlockCost;
-  };
+  readonly cost: ModelCost;
+  /**
+   * The cost for images of another size. Absent if the model takes only images of its own size.
+   * @throws InputError if the model does not take images of this size
+   */
+  costAt?(size: number): ModelCost;
   /** Names of parameters, other than biases and vectors, without weight decay when the whole model is trained. */
   readonly undecayed: readonly string[];
+}
+
+/**
+ * A blueprint with the cost of images of another size.
+ * @throws InputError if the model does not take images of this size
+ */
+export function atSize(blueprint: Blueprint, size = blueprint.input.size): Blueprint {
+  const { input, cost, costAt } = blueprint;
+  if (size === input.size) return blueprint;
+  const resized = cost.tokens === undefined ? undefined : costAt?.(size);
+  if (resized?.tokens !== undefined) return { ...blueprint, cost: resized };
+  throw new InputError(`the model takes only images of ${input.size} x ${input.size} pixels`, {
+    hint: 'only vision transformers and ResNets take images of other sizes',
+  });
+}
+
+/** Tokens of an image of a size, divided by those of an image of the model's own size. */
+export function tokenShare(blueprint: Blueprint, size = blueprint.input.size): number {
+  const [some, all] = [atSize(blueprint, size), blueprint].map(({ cost }) => cost.tokens);
+  return some === undefined || all === undefined ? 1 : some / all;
 }
 
 /** Runs `steps` in order. After each step, tensors that the backward pass does not need are freed. */

@@ -1,6 +1,7 @@
 import { Interrupted, RunError } from '../base/errors.js';
 import type { Batch } from '../data/dataset.js';
 import { evalBatches } from '../data/loader/loader.js';
+import { costUntil } from '../plan/cost.js';
 import type { Phase } from '../recipe/phase.js';
 import { labelledScore, type Metric, scoreOf } from '../run/metric.js';
 import { openMetricsLog } from '../run/metrics-log.js';
@@ -98,7 +99,7 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
   const evaluate = async (step: number): Promise<EvalRecord> => {
     const scores = await score(step);
     const place = { kind: 'eval', phase: name, epoch: epochOf(plan, step), step } as const;
-    const cost = { block_passes: (plan.block_passes / plan.steps) * step, seconds: meter.seconds };
+    const cost = { block_passes: costUntil(plan, step).block_passes, seconds: meter.seconds };
     const last = { ...place, ...scores, ...cost };
     record(last);
     log(`step ${step}: ${labelledScore(primary, scores)}, eval loss ${scores.loss.toFixed(4)}`);

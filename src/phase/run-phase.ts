@@ -3,10 +3,12 @@ import { trainBatches } from '../data/loader/loader.js';
 import { makeFolders, syncWay } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { lockFolder } from '../files/folder-lock.js';
+import { costUntil, stageRecords } from '../plan/cost.js';
 import type { Phase } from '../recipe/phase.js';
 import { labelledScore, scoresOf } from '../run/metric.js';
 import type { Activity } from '../run/phase-status.js';
 import type { PhaseResult } from '../run/records.js';
+import { curriculumText } from '../run/records.js';
 import { runFolder, writeResult } from '../run/run-folder.js';
 import { openDevice, peakMemory } from '../torch/engine.js';
 import { type Crew, crewOf } from '../training/distributed/crew.js';
@@ -14,7 +16,7 @@ import { dataParallel } from '../training/distributed/data-parallel.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
 import { type TrainOptions, train } from '../training/trainer.js';
 import type { GivenWeights } from './given-weights.js';
-import { workersOf } from './images/images.js';
+import { curriculumOf, workersOf } from './images/images.js';
 import { type OpenPhase, openPhase } from './open-phase.js';
 import { createObserver, enoughOf, type Observer, StoppedEarly } from './phase-observer.js';
 import { scheduleOf } from './phase-optimizer.js';
@@ -87,6 +89,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   const begins = start.step === 0 ? 'starts' : `resumes from step ${start.step}`;
   const where = device === 'cpu' && precision === 'float32' ? device : `${device} in ${precision}`;
   log(`${begins}: ${plan.steps} steps on ${where}${companyOf(crew.size, run.shared)}`);
+  if (plan.curriculum !== undefined) log(`curriculum: ${curriculumText(plan.curriculum)}`);
 
   // A model that already exists is evaluated before it is fine-tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.evaluate(0);
@@ -143,13 +146,9 @@ async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): 
   const evaluation = last ?? (await observer.evaluate(plan.steps));
   const { phase, images, block_passes, macs, parameters, trained_parameters } = plan;
   // Less than planned if the phase stopped early.
-  const share = step / plan.steps;
-  const cost = {
-    steps: step,
-    images: images * share,
-    block_passes: block_passes * share,
-    macs: macs * share,
-  };
+  const done = step === plan.steps ? { images, block_passes, macs } : costUntil(plan, step);
+  const curriculum = stageRecords(plan);
+  const cost = { steps: step, ...done, ...(curriculum && { curriculum }) };
   const memory_bytes = peakMemory(device);
   const { loss, images: evaluation_images } = evaluation;
   const scores = { ...scoresOf(evaluation, task.metrics.all), loss, evaluation_images };
@@ -162,6 +161,7 @@ function batchesOf(opened: OpenPhase, from: number) {
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
     ...images.augmentation,
+    ...curriculumOf(phase, plan.steps),
     dataset: images.train,
     batchSize,
     accumulate,

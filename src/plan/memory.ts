@@ -1,7 +1,8 @@
 import type { BlockActivations } from '../models/staged.js';
+import { atSize } from '../models/staged.js';
 import type { Phase } from '../recipe/phase.js';
 import { noHiddenMatrix } from '../training/optimizers/muon.js';
-import { parameterCount } from './cost.js';
+import { largestSize, parameterCount } from './cost.js';
 import { type ModelPart, partsOf } from './parts.js';
 
 /** Memory of a phase's process during training, in bytes. */
@@ -11,7 +12,7 @@ export interface PhaseMemory {
   readonly gradients: number;
   /** State of the optimiser, such as AdamW's two averages, and averaged weights (ema). */
   readonly optimizer: number;
-  /** Activations of one micro-batch, kept for the backward pass. Null if the model does not state their size. */
+  /** Activations of one micro-batch at the largest size of its images, kept for the backward pass. Null if the model does not state their size. */
   readonly activations: number | null;
   /** Like `activations`, with activation checkpointing. */
   readonly activations_checkpointed: number | null;
@@ -33,8 +34,14 @@ const COPIES = 0.15;
 const FLOAT = 4;
 
 /** @throws InputError if the optimiser is muon and the phase trains no matrix of a block */
-export function phaseMemory({ name, blueprint, depths, regimes, target, settings }: Phase): PhaseMemory {
-  const parts = partsOf(blueprint, { depths, regimes, target, freeze: settings.freeze });
+export function phaseMemory(phase: Phase): PhaseMemory {
+  const { name, blueprint, depths, regimes, target, settings } = phase;
+  const parts = partsOf(atSize(blueprint, largestSize(phase)), {
+    depths,
+    regimes,
+    target,
+    freeze: settings.freeze,
+  });
   const trained = parts.reduce((sum, part) => sum + part.trained, 0);
   const weights = FLOAT * parameterCount(blueprint, depths, target);
   const gradients = FLOAT * trained;

@@ -6,9 +6,13 @@ import {
   type Counted,
   costRatios,
   forwardMacs,
-  imageCost,
+  fullImages,
+  type PlannedStage,
   parameterCount,
   sharedPrefixPasses,
+  stagesOf,
+  stepsForCost,
+  totalOf,
   trainedParameterCount,
 } from './cost.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
@@ -24,6 +28,10 @@ export interface PhasePlan {
   readonly steps_per_epoch: number;
   /** Number of images in all steps. */
   readonly images: number;
+  /** Number of tokens of these images; null if the model does not state it. */
+  readonly tokens: number | null;
+  /** The stages of `training.curriculum`, in order; absent without one. */
+  readonly curriculum?: readonly PlannedStage[];
   readonly parameters: number;
   readonly trained_parameters: number;
   readonly block_passes: number;
@@ -75,7 +83,7 @@ export function planPhases(phases: readonly Phase[], trainImages: TrainImages): 
     macs: own.reduce((sum, plan) => sum + plan.macs, 0),
   };
   const disk_bytes = phases.reduce((sum, phase, i) => sum + keptOf(phase) * plans[i].checkpoint_bytes, 0);
-  const counted = phases.map((phase, i) => ({ phase, images: plans[i].images }));
+  const counted = phases.map((phase, i) => ({ phase, images: fullImages(phase, plans[i].steps) }));
   const last = phases[phases.length - 1];
   const ratios = costRatios(last.blueprint, counted) ?? null;
   const together = phases.some(isTogether) ? togetherPlan(counted, plans) : null;
@@ -106,13 +114,11 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
 /** @param cost block-passes to train for, instead of the phase's epochs */
 function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan {
   const { settings, depths, regimes, target, blueprint } = phase;
-  const perImage = imageCost(blueprint, depths, regimes, { target, freeze: settings.freeze });
   const perStep = settings.batch_size * settings.accumulate;
   const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
   const steps =
-    cost === undefined
-      ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch))
-      : Math.ceil(cost / (perImage.blockPasses * perStep));
+    cost === undefined ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch)) : stepsForCost(phase, cost);
+  const stages = stagesOf(phase, steps);
   const images = steps * perStep;
   const parameters = parameterCount(blueprint, depths, target);
   const trained = trainedParameterCount(blueprint, depths, regimes, { target, freeze: settings.freeze });
@@ -125,10 +131,12 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
     steps,
     steps_per_epoch: stepsPerEpoch,
     images,
+    tokens: totalOf(stages, 'tokens'),
+    ...(settings.curriculum !== null && { curriculum: stages }),
     parameters,
     trained_parameters: trained,
-    block_passes: images * perImage.blockPasses,
-    macs: images * perImage.macs,
+    block_passes: totalOf(stages, 'block_passes') ?? 0,
+    macs: totalOf(stages, 'macs') ?? 0,
     forward_macs: forwardMacs(blueprint, depths, target),
     model_bytes: memory.weights + memory.gradients + memory.optimizer,
     memory,

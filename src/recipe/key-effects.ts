@@ -25,6 +25,7 @@ const TRAINING: Effects = {
   activation_checkpointing: 'none',
   ema: 'result',
   freeze: 'result',
+  curriculum: 'result',
   distill: 'result',
   'distill.teacher': 'result',
   'distill.kind': 'result',

@@ -111,6 +111,7 @@ const UNCHANGING: Readonly<Record<string, unknown>> = {
 const LATER: Readonly<Record<string, unknown>> = {
   'training.loss': 'cross-entropy',
   'training.bce_threshold': null,
+  'training.curriculum': null,
   'training.drop_path_schedule': 'linear',
   'training.optimizer.decay_all': false,
   'training.optimizer.nesterov': true,

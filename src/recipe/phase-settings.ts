@@ -19,6 +19,7 @@ const DEFAULTS: TrainingSettings = {
   activation_checkpointing: false,
   ema: null,
   freeze: [],
+  curriculum: null,
   distill: null,
   eval_every: 1,
   early_stop: null,
@@ -71,13 +72,18 @@ export function phaseSettings(
 ): TrainingSettings {
   const given = [ofPhase, recipe.training, override];
   const name = given.reduce((last, { optimizer }) => optimizer?.name ?? last, DEFAULTS.optimizer.name);
-  const layers = [DEFAULTS, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given];
+  const layers = [DEFAULTS, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given].map(defined);
   const settings: TrainingSettings = {
     ...Object.assign({}, ...layers),
     optimizer: Object.assign({}, ...layers.map((layer) => layer.optimizer)),
     schedule: Object.assign({}, ...layers.map((layer) => ('schedule' in layer ? layer.schedule : {}))),
   };
   return { ...settings, accumulate: accumulateOf(settings) };
+}
+
+/** Without keys that a recipe in TypeScript sets to undefined: they have their defaults. */
+function defined<T extends object>(layer: T): T {
+  return Object.fromEntries(Object.entries(layer).filter(([, value]) => value !== undefined)) as T;
 }
 
 function accumulateOf({ total_batch: total, batch_size: size, accumulate }: TrainingSettings): number {

@@ -3,6 +3,7 @@ import { growPlan } from '../method/grow-plan.js';
 import { familyOf } from '../models/families/families.js';
 import { requireTargets } from '../tasks/classification/class-target.js';
 import { compile } from './compile.js';
+import { requireCurricula } from './curriculum-checks.js';
 import { requireMuonForItsKeys } from './muon-keys.js';
 import type { Phase } from './phase.js';
 import { targetDepths } from './recipe-model.js';
@@ -57,6 +58,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   const all = compile(recipe);
   requireLosses(all, source);
   requireMuonForItsKeys(recipe, all, source);
+  requireCurricula(recipe, all, source);
   requireGrowable(all, source);
   requireSharable(all, source);
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {

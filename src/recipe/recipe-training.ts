@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MOST_MAGNITUDE } from '../data/transforms/auto-augment-policy.js';
 import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const optimizer = z.strictObject({
@@ -75,6 +76,28 @@ const distill = z.strictObject({
     .optional(),
 });
 
+const curriculumStage = z.strictObject({
+  until: z
+    .number()
+    .gt(0)
+    .max(1)
+    .describe("Share of the phase's steps after which the stage ends.")
+    .default(1),
+  size: count
+    .describe('Side of the images in pixels, at most model.image_size. Default: model.image_size.')
+    .optional(),
+  low_pass: z
+    .boolean()
+    .describe("Keep only the images' low frequencies (EfficientTrain), instead of resizing them.")
+    .default(false),
+  magnitude: z
+    .int()
+    .min(0)
+    .max(MOST_MAGNITUDE)
+    .describe('Magnitude of RandAugment, instead of the one in data.augment.auto.')
+    .optional(),
+});
+
 const earlyStop = z.strictObject({
   patience: count.describe(
     'Evaluations without a better score, in the primary metric of the task, before the phase ends.',
@@ -124,6 +147,13 @@ export const settings = z.strictObject({
   freeze: z
     .array(z.string())
     .describe('Patterns of parameters that are not trained: patch_embed.*, blocks.*.attn.*. Default [].'),
+  curriculum: z
+    .array(curriculumStage)
+    .min(1)
+    .nullable()
+    .describe(
+      'Stages of smaller images and weaker augmentation, by the share of the steps that are done. Default null: none.',
+    ),
   distill: distill.nullable().describe('A teacher in addition to the labels. Default null: none.'),
   eval_every: positive.describe('Epochs between evaluations; the last step is always evaluated. Default 1.'),
   early_stop: earlyStop.nullable().describe('Default null: every phase runs to its end.'),

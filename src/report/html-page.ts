@@ -1,4 +1,5 @@
 import { scoreOf, scoreText, type TaskMetrics } from '../run/metric.js';
+import { curriculumLines } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
@@ -223,7 +224,7 @@ function phaseTable(summary: RunSummary, recipe: unknown): Markup {
   );
   return markup`<h2>Phases</h2>
 ${scrolling('Phases', markup`<table class="phases"><thead><tr>${columns.map((name) => markup`<th>${name}</th>`)}</tr></thead><tbody>${body}</tbody></table>`)}
-<p class="note">${capitalised(listed(metrics))} and ${EVAL_LOSS} are those of a phase's last evaluation, on the evaluation images. The ${TRAIN_TIME} leaves evaluation and start-up out; device hours are that time by the processes that trained the phase together. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.</p>`;
+<p class="note">${capitalised(listed(metrics))} and ${EVAL_LOSS} are those of a phase's last evaluation, on the evaluation images. The ${TRAIN_TIME} leaves evaluation and start-up out; device hours are that time by the processes that trained the phase together. Memory is the process's peak, or on a GPU that of allocated device memory. MACs are multiply-accumulates.${curriculumLines(summary.phases).map((line) => markup` ${line}`)}</p>`;
 }
 
 function listed({ shown }: TaskMetrics): string {

@@ -1,5 +1,6 @@
 import { type Metric, type Scored, scoreOf, scoreText } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
+import { curriculumLines } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
 import { duration, EVAL_LOSS, narrowed, significant, TRAIN_TIME, widthsOf, withPrefix } from './format.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
@@ -133,7 +134,10 @@ export function table(summary: RunSummary, columns = Number.POSITIVE_INFINITY, w
   const totals = rows.filter((row) => row.total).length;
   const body = text.slice(1, text.length - totals);
   const foot = totals > 0 ? [rule, ...text.slice(text.length - totals)] : [];
-  return [text[0], rule, ...body, ...foot, '', wrapped(sentence(summary, way), columns), ''].join('\n');
+  const sentences = [sentence(summary, way), ...curriculumLines(summary.phases)];
+  return [text[0], rule, ...body, ...foot, '', ...sentences.map((each) => wrapped(each, columns)), ''].join(
+    '\n',
+  );
 }
 
 /** Breaks a sentence between words into lines of at most `columns` characters. */

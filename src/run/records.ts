@@ -25,6 +25,8 @@ export interface StepRecord {
   readonly images: number;
   /** Cost of this phase so far, in block-passes (docs/method.md, "What it costs"). */
   readonly block_passes: number;
+  /** Side of the images of this step, in pixels; only in a phase with a curriculum. */
+  readonly image_size?: number;
   /** Training seconds of this phase so far, without evaluation and start-up, over all resumes. */
   readonly seconds: number;
   /** Fraction of the time since the last record that was spent waiting for data, 0 to 1. */
@@ -59,6 +61,8 @@ export interface PhaseResult extends Scored {
   readonly images: number;
   readonly block_passes: number;
   readonly macs: number;
+  /** The stages of `training.curriculum`, as planned; absent without one. */
+  readonly curriculum?: readonly StageRecord[];
   /** Training seconds, without evaluation and start-up. */
   readonly seconds: number;
   /** Loss of the last evaluation. */
@@ -70,6 +74,17 @@ export interface PhaseResult extends Scored {
   readonly memory_bytes: number;
   /** Number of processes that trained the phase together, however they were started; missing in results of older versions. */
   readonly ranks?: number;
+}
+
+/** A stage of a curriculum. */
+export interface StageRecord {
+  readonly steps: number;
+  /** Side of the images, in pixels. */
+  readonly image_size: number;
+  /** Whether the images were reduced to their low frequencies, instead of resized. */
+  readonly low_pass: boolean;
+  /** Magnitude of RandAugment; null: that of the policy. */
+  readonly magnitude: number | null;
 }
 
 /** Number of recent records from whose speed the remaining time is estimated. */
@@ -89,4 +104,52 @@ interface Place {
   readonly step: number;
   /** Training seconds so far. */
   readonly seconds: number;
+}
+
+interface WithStages {
+  readonly phase: string;
+  readonly curriculum?: readonly StageRecord[] | undefined;
+}
+
+/**
+ * One line for each different curriculum, with the phases that have it.
+ *
+ * @example
+ * // Curriculum of MT/0, MT/1: 96 px, low-pass, m0 until step 250; 224 px until step 1,000.
+ */
+export function curriculumLines(phases: readonly WithStages[]): string[] {
+  const names = new Map<string, string[]>();
+  for (const { phase, curriculum } of phases) {
+    if (curriculum === undefined) continue;
+    const text = curriculumText(curriculum);
+    names.set(text, [...(names.get(text) ?? []), phase]);
+  }
+  return [...names].map(([text, of]) => `Curriculum of ${of.join(', ')}: ${text}.`);
+}
+
+/** Whether a value from a file is a list of stages. */
+export function areStages(value: unknown): value is readonly StageRecord[] {
+  return (
+    Array.isArray(value) &&
+    value.every((stage) => {
+      const { steps, image_size, low_pass, magnitude } = Object(stage);
+      const numbers = [steps, image_size, magnitude ?? 0];
+      return numbers.every((each) => typeof each === 'number') && typeof low_pass === 'boolean';
+    })
+  );
+}
+
+/** The stages of a phase, and the steps at which they end. */
+export function curriculumText(stages: readonly StageRecord[]): string {
+  let end = 0;
+  const texts = stages.map(({ steps, image_size, low_pass, magnitude }) => {
+    end += steps;
+    const what = [
+      `${image_size} px`,
+      ...(low_pass ? ['low-pass'] : []),
+      ...(magnitude === null ? [] : [`m${magnitude}`]),
+    ];
+    return `${what.join(', ')} until step ${end.toLocaleString('en-US')}`;
+  });
+  return texts.join('; ');
 }

@@ -15,6 +15,7 @@ import { syncFile, writeJsonAtomic } from '../files/atomic.js';
 import { readSmallText } from '../files/small-file.js';
 import type { Metric } from './metric.js';
 import type { PhaseResult } from './records.js';
+import { areStages } from './records.js';
 
 /** Paths in a run folder (a contract with other programs that read it). */
 export interface RunFolder {
@@ -122,9 +123,12 @@ export function readResult(
   const value = readJsonObject(path);
   const hint = `Delete this file and run again: ${phase} resumes from its last checkpoint and writes it again.`;
   const named = metrics.map(({ name }) => name);
-  const others = Object.keys(value).filter((key) => key !== 'phase');
+  const others = Object.keys(value).filter((key) => key !== 'phase' && key !== 'curriculum');
   const wrong = [...RESULT_NUMBERS, ...named, ...others].find((key) => typeof value[key] !== 'number');
   if (wrong !== undefined) throw new InputError(`${path}: "${wrong}" is missing or not a number.`, { hint });
+  if (value.curriculum !== undefined && !areStages(value.curriculum)) {
+    throw new InputError(`${path}: "curriculum" is not a list of stages.`, { hint });
+  }
   if (typeof value.phase !== 'string') {
     throw new InputError(`${path}: "phase" is missing or not the name of a phase.`, { hint });
   }

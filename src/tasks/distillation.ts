@@ -63,7 +63,10 @@ export function distillation<Own>(
   return {
     prepare(batch) {
       const { input, target } = task.prepare(batch);
-      return { input, target: { own: target, input } };
+      // The teacher sees the same images at their full size, in which it was trained.
+      const { shrink, ...full } = batch;
+      const taught = shrink === undefined ? input : task.prepare(full).input;
+      return { input, target: { own: target, input: taught } };
     },
 
     /** @throws InputError if the teacher has a different number of classes */

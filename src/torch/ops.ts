@@ -58,6 +58,12 @@ const aten = {
   argmax: tensorOperator('aten::argmax'),
   eq: tensorOperator('aten::eq', 'Tensor'),
   upsample: tensorOperator('aten::upsample_bicubic2d'),
+  upsampleAntialiased: tensorOperator('aten::_upsample_bicubic2d_aa'),
+  fft2: tensorOperator('aten::fft_fft2'),
+  inverseFft2: tensorOperator('aten::fft_ifft2'),
+  fftShift: tensorOperator('aten::fft_fftshift'),
+  inverseFftShift: tensorOperator('aten::fft_ifftshift'),
+  real: tensorOperator('aten::real'),
 };
 
 /**
@@ -368,6 +374,26 @@ export const equal = (x: Tensor, y: Tensor): Tensor => aten.eq(x, y);
 /** Bicubic resize: [B, C, H, W] -> [B, C, height, width], a = -0.75, no antialiasing, align_corners = false. */
 export const upsampleBicubic = (x: Tensor, height: number, width: number): Tensor =>
   aten.upsample(x, [height, width], false);
+/** Bicubic resize with antialiasing, as in Pillow: [B, C, H, W] -> [B, C, height, width], a = -0.5. */
+export const resizeBicubic = (x: Tensor, height: number, width: number): Tensor =>
+  aten.upsampleAntialiased(x, [height, width], false);
+
+/**
+ * The low frequencies of images: [..., H, W] -> [..., height, width]. Takes the central crop of the spectrum (2-D FFT, zero
+ * frequency in the centre) and transforms it back. The mean of each image stays the same.
+ */
+export function lowFrequencies(x: Tensor, height: number, width: number): Tensor {
+  const [fullHeight, fullWidth] = x.shape.slice(-2);
+  const plane = [-2, -1];
+  const [top, left] = [
+    Math.floor(fullHeight / 2) - Math.floor(height / 2),
+    Math.floor(fullWidth / 2) - Math.floor(width / 2),
+  ];
+  const spectrum = aten.fftShift(aten.fft2(x), plane);
+  const cropped = slice(slice(spectrum, -2, top, top + height), -1, left, left + width);
+  const images = aten.real(aten.inverseFft2(aten.inverseFftShift(cropped, plane)));
+  return mul(images, (height * width) / (fullHeight * fullWidth));
+}
 
 /** An F32 or F64 tensor of shape []. */
 export const scalar = (value: number, dtype: 'F32' | 'F64' = 'F32', device = 'cpu'): Tensor =>

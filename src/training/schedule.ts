@@ -146,3 +146,35 @@ function warmedUp(options: WarmupOptions & { readonly warmupSteps: number }, the
 function progress(step: number, { steps, warmupSteps }: StepOptions): number {
   return Math.min((step - warmupSteps) / Math.max(steps - 1 - warmupSteps, 1), 1);
 }
+
+/** Training images and their augmentation in a part of a phase. */
+export interface CurriculumStage {
+  /** Share of the phase's steps after which the stage ends, above 0 and up to 1. */
+  readonly until: number;
+  /** Height and width of the images in pixels. Absent: the size of the model's images. */
+  readonly size?: number | undefined;
+  /** Keep only the low frequencies of the images, instead of resizing them. */
+  readonly low_pass: boolean;
+  /** Magnitude of RandAugment. Absent: that of the policy. */
+  readonly magnitude?: number | undefined;
+}
+
+/** A phase's stages, in order; the last one ends with the phase. */
+export type Curriculum = readonly CurriculumStage[];
+
+/**
+ * Number of steps at the end of each stage, of a phase of `steps` steps. It depends on nothing else, so a resumed phase has
+ * the same stages.
+ *
+ * @example
+ * stageEnds([{ until: 0.25, low_pass: false }, { until: 1, low_pass: false }], 10); // 3, 10
+ */
+export function stageEnds(curriculum: Curriculum, steps: number): number[] {
+  return curriculum.map(({ until }) => Math.round(until * steps));
+}
+
+/** Index of the stage of a step, counted from 0. Later steps belong to the last stage. */
+export function stageOfStep(ends: readonly number[], step: number): number {
+  const index = ends.findIndex((end) => step < end);
+  return index < 0 ? ends.length - 1 : index;
+}

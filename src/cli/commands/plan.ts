@@ -7,6 +7,7 @@ import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes, duration, narrowed, significant, TRAIN_TIME, withPrefix } from '../../report/format.js';
 import { WAY_NAMES, wayOf } from '../../report/way.js';
+import { curriculumLines } from '../../run/records.js';
 import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
@@ -157,6 +158,7 @@ function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): str
     ...table.slice(-totals),
     '',
     ...ratioSentence(run, ownName),
+    ...curriculumLines(run.phases),
     ...togetherSentence(run),
     ...memorySentences(run),
     `Disk: at most ${bytes(run.disk_bytes)}.`,

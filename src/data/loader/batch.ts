@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { type RandomKey, type RandomStream, randomStream } from '../../base/random.js';
-import { type Batch, type Box, type Dataset, labelOf, type Mix, sourceOf } from '../dataset.js';
+import { type Batch, type Box, type Dataset, labelOf, type Mix, type Shrink, sourceOf } from '../dataset.js';
 import { createCanvas } from '../transforms/canvas.js';
 import {
   type Failure,
@@ -168,9 +168,18 @@ export interface TrainBatchOptions {
   readonly phase: string;
   /** Number of views of an image per epoch, which then has only some of the images, see `repeatedOrder`. Default 1. */
   readonly repeats?: number;
+  /** What changes with the steps of the optimiser, counted from 0. Default: nothing. */
+  readonly atStep?: (step: number) => StepImages;
   /** `replace`: an image that cannot be read is replaced by another. Default `fail`. */
   readonly onBadImage?: 'fail' | 'replace';
   readonly onReplaced?: Replacement['onReplaced'];
+}
+
+/** What a curriculum changes at a step. */
+export interface StepImages {
+  /** Replaces the transform of all steps. */
+  readonly transform?: Transform | undefined;
+  readonly shrink?: Shrink | undefined;
 }
 
 type Size = Pick<Box, 'width' | 'height'>;
@@ -179,6 +188,8 @@ type Size = Pick<Box, 'width' | 'height'>;
 interface Place {
   readonly epoch: number;
   readonly step: number;
+  /** Step of the optimiser that the batch belongs to. */
+  readonly update: number;
   readonly indices: Int32Array;
   readonly views: Uint8Array;
 }
@@ -186,10 +197,11 @@ interface Place {
 /** @throws InputError as `loadBatch` */
 export function loadTrainBatch(
   options: TrainBatchOptions,
-  { epoch, step, indices, views }: Place,
+  { epoch, step, update, indices, views }: Place,
   signal: AbortSignal,
 ): Batch | Promise<Batch> {
-  const { dataset, transform = () => [], erase, mix, seed, phase, repeats = 1 } = options;
+  const { dataset, erase, mix, seed, phase, repeats = 1, atStep } = options;
+  const { shrink, transform = options.transform ?? (() => []) } = atStep?.(update) ?? {};
   const keyOf = (what: string, index: number, slot: number): RandomKey => [
     ...[seed, what, phase, epoch, index],
     ...(repeats > 1 ? [views[slot]] : []),
@@ -209,6 +221,7 @@ export function loadTrainBatch(
     ...made,
     ...(made.erased && { noiseKey: [seed, 'noise', phase, step] }),
     ...(mix && { mix: mix(made, randomStream([seed, 'mix', phase, step])) }),
+    ...(shrink && { shrink }),
   });
   return batch instanceof Promise ? batch.then(finish) : finish(batch);
 }

@@ -111,7 +111,8 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
     const start = (step % stepsPerEpoch) * batchSize;
     const indices = order.indices.slice(start, start + batchSize);
     const views = order.views.slice(start, start + batchSize);
-    return loadTrainBatch(options, { epoch, step, indices, views }, signal);
+    const update = Math.floor(step / accumulate);
+    return loadTrainBatch(options, { epoch, step, update, indices, views }, signal);
   };
   // Converts a position among this process's batches to a step.
   const stepOf = (own: number) => Math.floor(own / each) * accumulate + share.rank * each + (own % each);

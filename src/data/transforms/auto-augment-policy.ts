@@ -37,9 +37,12 @@ export interface RandAugmentPolicy {
   readonly weights?: readonly number[];
 }
 
+/** The largest magnitude. */
+export const MOST_MAGNITUDE = 10;
+
 /** Parts of a policy: their valid values, and their descriptions for error messages. */
 const PARTS = {
-  m: { allowed: (x: number) => Number.isInteger(x) && x <= 10, meaning: 'm0 to m10 (magnitude)' },
+  m: { allowed: (x: number) => Number.isInteger(x) && x <= MOST_MAGNITUDE, meaning: 'm0 to m10 (magnitude)' },
   n: { allowed: (x: number) => Number.isInteger(x) && x > 0, meaning: 'n1 and up (operations per image)' },
   mstd: { allowed: () => true, meaning: 'mstd0.5 (standard deviation of the magnitude)' },
   inc: { allowed: (x: number) => x === 0 || x === 1, meaning: 'inc0 or inc1 (increasing)' },

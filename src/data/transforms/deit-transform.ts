@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { randAugment } from './auto-augment.js';
-import { parsePolicy } from './auto-augment-policy.js';
+import { parsePolicy, type RandAugmentPolicy } from './auto-augment-policy.js';
 import { colorJitter } from './color-jitter.js';
 import { simpleRandomCrop, threeAugment } from './three-augment.js';
 import {
@@ -29,6 +29,8 @@ export interface DeitTransformOptions {
   readonly flip: number;
   /** RandAugment policy, see `parsePolicy`; null for none. */
   readonly autoAugment: string | null;
+  /** Magnitude of RandAugment, 0 ... 10, instead of the policy's. */
+  readonly magnitude?: number | undefined;
   /** DeiT-III's 3-Augment, instead of RandAugment. */
   readonly threeAugment: boolean;
   /** Strength of the colour jitter, used only without auto-augment; 0 for none. */
@@ -69,6 +71,7 @@ export function deitTransform(
     flip = 0.5,
     threeAugment: isThree = false,
     autoAugment = isThree ? null : 'rand-m9-mstd0.5-inc1',
+    magnitude,
     colorJitter: strength = 0.4,
     mean = [0.485, 0.456, 0.406],
     fast = false,
@@ -84,6 +87,11 @@ export function deitTransform(
     crop === 'simple' ? simpleRandomCrop(size, padding, { fast }) : defaultCrop(),
     horizontalFlip(flip),
     ...(isThree ? [threeAugment()] : []),
-    autoAugment === null ? colorJitter(strength) : randAugment(parsePolicy(autoAugment), mean),
+    autoAugment === null ? colorJitter(strength) : randAugment(policyOf(autoAugment, magnitude), mean),
   );
+}
+
+function policyOf(text: string, magnitude: number | undefined): RandAugmentPolicy {
+  const policy = parsePolicy(text);
+  return magnitude === undefined ? policy : { ...policy, magnitude };
 }

@@ -22,6 +22,7 @@ function resnetCost(config: ResnetConfig): Blueprint['cost'] {
   const { channels, classes, imageSize, widths } = config;
   const [first, last] = [widths[0], widths[widths.length - 1]];
   return {
+    tokens: imageSize ** 2,
     stem: partCost({
       'conv1.weight': convolution(9 * channels, first, imageSize ** 2),
       ...normTensors('bn1', first),
@@ -91,6 +92,7 @@ export function resnet(config: ResnetConfig): Blueprint {
     featureShape: (block) => featureShape(config, block),
     zeroBranches: (block) => (block as BasicBlock).zeroBranches(),
     cost: resnetCost(config),
+    costAt: (imageSize) => resnetCost({ ...config, imageSize }),
   };
 }
 

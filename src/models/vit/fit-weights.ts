@@ -1,9 +1,10 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import { concat, permute, reshape, slice, to as toDType, upsampleBicubic } from '../../torch/ops.js';
+import { to as toDType } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
 import type { Headless } from '../family.js';
+import { gridOf, resizedPositions } from './positions.js';
 import type { VitConfig } from './vit.js';
 
 /**
@@ -17,17 +18,8 @@ export function resizePositionEmbedding(
   data: TensorData,
   to: { readonly grid: number; readonly prefixTokens: number },
 ): TensorData {
-  const { grid, prefixTokens } = to;
-  const from = gridOf(data, prefixTokens);
-  if (from === grid) return data;
-  const width = data.shape[2];
-  return scope(() => {
-    const slots = toDType(fromData(data), { dtype: 'F32' });
-    const cells = reshape(slice(slots, 1, prefixTokens), [1, from, from, width]);
-    const resized = upsampleBicubic(permute(cells, [0, 3, 1, 2]), grid, grid);
-    const patches = reshape(permute(resized, [0, 2, 3, 1]), [1, grid * grid, width]);
-    return concat([slice(slots, 1, 0, prefixTokens), patches], 1).toData();
-  });
+  if (gridOf(data, to.prefixTokens) === to.grid) return data;
+  return scope(() => resizedPositions(toDType(fromData(data), { dtype: 'F32' }), to).toData());
 }
 
 /**
@@ -54,15 +46,6 @@ export function fitStem(
     if (!(error instanceof InputError)) throw error;
     throw new InputError(`${source}: ${error.message}`, { cause: error });
   }
-}
-
-/** Patches per side. */
-function gridOf({ shape }: TensorData, prefixTokens: number): number {
-  const grid = Math.sqrt(shape[1] - prefixTokens);
-  if (shape.length === 3 && shape[0] === 1 && Number.isInteger(grid) && grid > 0) return grid;
-  throw new InputError(
-    `pos_embed is [${shape.join(', ')}], not [1, ${prefixTokens} + one position per patch of a square grid, width]`,
-  );
 }
 
 const HEAD = /^head(s|_dist)?\./;

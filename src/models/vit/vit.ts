@@ -13,6 +13,7 @@ import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice
 import type { Tensor } from '../../torch/tensor.js';
 import { convolution, linearTensors, normTensors, partCost, vector } from '../part-cost.js';
 import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from '../staged.js';
+import { resizedPositions } from './positions.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {
@@ -103,6 +104,10 @@ export function vit(config: VitConfig): Blueprint {
     makeHead: (context) => new VitHead(config, context),
     zeroBranches: (block) => (block as VitBlock).zeroBranches(),
     cost: vitCost(config),
+    costAt(imageSize) {
+      requirePatches(config, imageSize);
+      return vitCost({ ...config, imageSize });
+    },
   };
 }
 
@@ -124,6 +129,15 @@ function requireSizes({ imageSize, patchSize, channels, classes, width, depth, h
     throw new InputError(`patchSize ${patchSize} does not divide imageSize ${imageSize}`);
   }
   if (width % heads !== 0) throw new InputError(`heads ${heads} does not divide width ${width}`);
+}
+
+function requirePatches({ patchSize }: VitConfig, imageSize: number): void {
+  if (imageSize % patchSize === 0 && imageSize > 0) return;
+  const less = Math.floor(imageSize / patchSize) * patchSize;
+  const sizes = [less, less + patchSize].filter((size) => size > 0);
+  throw new InputError(`${imageSize} pixels are not a multiple of the patch size ${patchSize}`, {
+    hint: `choose ${sizes.join(' or ')}`,
+  });
 }
 
 /** The convolution that embeds patches, with a stride equal to its size, computed as one matrix product. */
@@ -148,7 +162,10 @@ class PatchEmbed extends Module {
   }
 }
 
-/** Patch embedding, class and distillation token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. */
+/**
+ * Patch embedding, class and distillation token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. The position
+ * embedding is resized to images of another size, which must be square and a multiple of the patch size.
+ */
 class VitStem extends Layer {
   readonly pos_embed: Tensor;
   readonly cls_token: Tensor | null;
@@ -166,9 +183,10 @@ class VitStem extends Layer {
   }
 
   forward(images: Tensor): Tensor {
-    const { patchSize: patch, channels, imageSize, width } = this.#config;
+    const { patchSize: patch, channels, width } = this.#config;
     const batch = images.shape[0];
-    const grid = imageSize / patch;
+    const grid = this.#gridOf(images);
+    const positions = this.#positions(grid);
     const { weight, bias } = this.patch_embed.proj;
     const cells = reshape(images, [batch, channels, grid, patch, grid, patch]);
     const patches = reshape(permute(cells, [0, 2, 4, 1, 3, 5]), [
@@ -178,10 +196,26 @@ class VitStem extends Layer {
     ]);
     const tokens = linear(patches, reshape(weight, [width, channels * patch * patch]), bias);
     const before = [this.cls_token, this.dist_token].filter((token) => token !== null);
-    if (before.length === 0) return add(tokens, this.pos_embed);
+    if (before.length === 0) return add(tokens, positions);
     const expanded = before.map((token) => expand(token, [batch, 1, width]));
-    if (this.#config.noEmbedClass) return concat([...expanded, add(tokens, this.pos_embed)], 1);
-    return add(concat([...expanded, tokens], 1), this.pos_embed);
+    if (this.#config.noEmbedClass) return concat([...expanded, add(tokens, positions)], 1);
+    return add(concat([...expanded, tokens], 1), positions);
+  }
+
+  /** Patches per side. */
+  #gridOf({ shape }: Tensor): number {
+    const { patchSize } = this.#config;
+    const [, , height, width] = shape;
+    if (height === width && height % patchSize === 0) return height / patchSize;
+    throw new InputError(`the images are ${width} x ${height} pixels`, {
+      hint: `the model takes square images whose side is a multiple of its patch size ${patchSize}`,
+    });
+  }
+
+  #positions(grid: number): Tensor {
+    const { noEmbedClass } = this.#config;
+    const prefixTokens = noEmbedClass ? 0 : headTokens(this.#config);
+    return resizedPositions(this.pos_embed, { grid, prefixTokens });
   }
 }
 
@@ -319,7 +353,12 @@ function vitCost(config: VitConfig): Blueprint['cost'] {
   const { macs, ...rest } = partCost(blockTensors(config));
   // The products of queries, keys and values have no parameters, so they are added here.
   const block = { ...rest, macs: macs + 2 * N * N * D, activations: vitActivations(config) };
-  return { stem: partCost(stemTensors(config)), block: () => block, head: partCost(headTensors(config)) };
+  return {
+    tokens: N,
+    stem: partCost(stemTensors(config)),
+    block: () => block,
+    head: partCost(headTensors(config)),
+  };
 }
 
 function stemTensors(config: VitConfig): Record<string, TensorCost> {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Dataset, decodedAs } from '../../data/dataset.js';
+import type { StepImages } from '../../data/loader/batch.js';
 import type { TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
 import { heldOutCount } from '../../data/open/hold-out.js';
@@ -9,10 +10,11 @@ import { joinedPassedOver, type PassedOver } from '../../data/passed-over.js';
 import { deitTransform } from '../../data/transforms/deit-transform.js';
 import { drawErasing } from '../../data/transforms/erase.js';
 import { drawMix } from '../../data/transforms/mix.js';
-import { evalTransform, type FixedTransform } from '../../data/transforms/transform.js';
+import { evalTransform, type FixedTransform, type Transform } from '../../data/transforms/transform.js';
 import { cacheRoot } from '../../files/home.js';
 import type { Phase, PhaseName } from '../../recipe/phase.js';
 import { dataOf } from '../../recipe/phase-data.js';
+import { type CurriculumStage, stageEnds, stageOfStep } from '../../training/schedule.js';
 
 /** Transforms that are applied to training images before the model sees them. */
 type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
@@ -167,27 +169,57 @@ const DEFAULT_PATHS: Partial<Record<Phase['data']['format'], () => string>> = {
   folder: () => '.',
 };
 
-function augmentationOf({ data, model: { image_size: size } }: ImageSettings): Augmentation {
-  const { augment, mean } = data;
-  if (augment === 'none') return { transform: evalTransform(size, data.eval_crop) };
+function augmentationOf(settings: ImageSettings): Augmentation {
+  const { augment } = settings.data;
+  const transform = trainTransform(settings);
+  if (augment === 'none') return { transform };
   const { mixup, cutmix, erase: probability } = augment;
   const mixing = { mixup, cutmix, prob: augment.mix_prob, switch_prob: augment.mix_switch };
   return {
-    transform: deitTransform({
-      size,
-      crop: augment.crop,
-      padding: augment.crop_padding,
-      scale: augment.crop_scale,
-      ratio: augment.crop_ratio,
-      flip: augment.flip,
-      autoAugment: augment.auto,
-      threeAugment: augment.three_augment,
-      colorJitter: augment.color_jitter,
-      mean,
-      fast: augment.fast_decode,
-    }),
+    transform,
     repeats: augment.repeats,
     ...(probability > 0 && { erase: (image, random) => drawErasing({ probability }, image, random) }),
     ...(mixup + cutmix > 0 && { mix: (batch, random) => drawMix(mixing, batch, random) }),
+  };
+}
+
+/** @param magnitude of RandAugment, instead of the policy's */
+function trainTransform({ data, model }: ImageSettings, magnitude?: number): Transform {
+  const { image_size: size } = model;
+  const { augment, mean } = data;
+  if (augment === 'none') return evalTransform(size, data.eval_crop);
+  return deitTransform({
+    size,
+    crop: augment.crop,
+    padding: augment.crop_padding,
+    scale: augment.crop_scale,
+    ratio: augment.crop_ratio,
+    flip: augment.flip,
+    autoAugment: augment.auto,
+    magnitude,
+    threeAugment: augment.three_augment,
+    colorJitter: augment.color_jitter,
+    mean,
+    fast: augment.fast_decode,
+  });
+}
+
+/** What the loader changes at each step of a phase of `steps` steps; empty without a curriculum. */
+export function curriculumOf(
+  phase: ImageSettings & Pick<Phase, 'settings'>,
+  steps: number,
+): Pick<TrainBatchesOptions, 'atStep'> {
+  const { curriculum } = phase.settings;
+  if (curriculum === null) return {};
+  const ends = stageEnds(curriculum, steps);
+  const stages = curriculum.map((stage) => imagesOfStage(phase, stage));
+  return { atStep: (step) => stages[stageOfStep(ends, step)] };
+}
+
+function imagesOfStage(settings: ImageSettings, stage: CurriculumStage): StepImages {
+  const { size = settings.model.image_size, low_pass: lowPass, magnitude } = stage;
+  return {
+    ...(magnitude !== undefined && { transform: trainTransform(settings, magnitude) }),
+    ...(size < settings.model.image_size && { shrink: { size, lowPass } }),
   };
 }

@@ -1,3 +1,4 @@
+import { costUntil, stageAt } from '../../plan/cost.js';
 import type { PhasePlan } from '../../plan/plan.js';
 import type { StepRecord } from '../../run/records.js';
 import { peakMemory } from '../../torch/engine.js';
@@ -20,8 +21,6 @@ export function createMeter(plan: PhasePlan, device: string, seconds: number): M
   let lapMilliseconds = 0;
   let lapWait = 0;
   let lapImages = 0;
-  const imagesPerStep = plan.images / plan.steps;
-  const passesPerStep = plan.block_passes / plan.steps;
 
   return {
     count({ images, milliseconds, dataMilliseconds }) {
@@ -31,6 +30,8 @@ export function createMeter(plan: PhasePlan, device: string, seconds: number): M
       seconds += milliseconds / 1000;
     },
     record({ step, loss, lr, gradNorm }) {
+      const { images, block_passes } = costUntil(plan, step);
+      const stage = stageAt(plan, step - 1);
       return {
         kind: 'step',
         phase: plan.phase,
@@ -40,8 +41,9 @@ export function createMeter(plan: PhasePlan, device: string, seconds: number): M
         loss,
         lr,
         images_per_second: (1000 * lapImages) / lapMilliseconds,
-        images: step * imagesPerStep,
-        block_passes: step * passesPerStep,
+        images,
+        block_passes,
+        ...(stage && { image_size: stage.image_size }),
         seconds,
         data_wait: lapWait / lapMilliseconds,
         memory_bytes: peakMemory(device),

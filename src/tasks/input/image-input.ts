@@ -1,5 +1,5 @@
 import { InputError, RunError } from '../../base/errors.js';
-import type { Batch, Box, Mix } from '../../data/dataset.js';
+import type { Batch, Box, Mix, Shrink } from '../../data/dataset.js';
 import {
   copyInto,
   divide,
@@ -7,7 +7,9 @@ import {
   fillNormal,
   flip,
   lerp,
+  lowFrequencies,
   reshape,
+  resizeBicubic,
   select,
   slice,
   sub,
@@ -28,8 +30,8 @@ export interface InputOptions {
 }
 
 /**
- * Prepares a batch of images for the model: normalises, then erases and mixes them as specified in the batch.
- * @returns a function from a batch to F32 [B, channels, H, W] on the device
+ * Prepares a batch of images for the model: normalises, then erases, mixes and shrinks them as specified in the batch.
+ * @returns a function from a batch to F32 [B, channels, H, W] on the device; if it shrinks, [B, channels, size, size]
  * @throws InputError unless mean and std have one finite number per channel, and every std is above 0
  */
 export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
@@ -42,14 +44,15 @@ export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
       // Kept on a GPU, where making them waits.
       if (options.device !== 'cpu') constants ??= { mean: keep(mean), std: keep(std) };
       const pixels = normalised(batch, options, { mean, std });
-      const { erased = [], noiseKey, mix } = batch;
+      const { erased = [], noiseKey, mix, shrink } = batch;
       if (erased.length > 0) {
         if (noiseKey === undefined)
           throw new RunError('a batch with boxes to erase has no random key for their noise');
         noise ??= new Generator();
         erase(pixels, erased, noise.seed(noiseKey));
       }
-      return mix === undefined ? pixels : mixed(pixels, mix);
+      const images = mix === undefined ? pixels : mixed(pixels, mix);
+      return shrink === undefined ? images : shrunk(images, shrink);
     });
 }
 
@@ -103,6 +106,10 @@ function mixed(pixels: Tensor, { lambda, box }: Mix): Tensor {
   const pasted = part(pixels, box);
   copyInto(pasted, flip(pasted, 0));
   return pixels;
+}
+
+function shrunk(pixels: Tensor, { size, lowPass }: Shrink): Tensor {
+  return lowPass ? lowFrequencies(pixels, size, size) : resizeBicubic(pixels, size, size);
 }
 
 /** A view of a box of images [..., H, W]. */
