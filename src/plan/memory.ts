@@ -1,5 +1,4 @@
-import type { BlockActivations } from '../models/staged.js';
-import { atSize } from '../models/staged.js';
+import { atSize, type BlockActivations } from '../models/staged.js';
 import type { Phase } from '../recipe/phase.js';
 import { noHiddenMatrix } from '../training/optimizers/muon.js';
 import { largestSize, parameterCount } from './cost.js';
@@ -36,17 +35,14 @@ const FLOAT = 4;
 /** @throws InputError if the optimiser is muon and the phase trains no matrix of a block */
 export function phaseMemory(phase: Phase): PhaseMemory {
   const { name, blueprint, depths, regimes, target, settings } = phase;
-  const parts = partsOf(atSize(blueprint, largestSize(phase)), {
-    depths,
-    regimes,
-    target,
-    freeze: settings.freeze,
-  });
-  const trained = parts.reduce((sum, part) => sum + part.trained, 0);
+  const model = { depths, regimes, target, freeze: settings.freeze };
+  const whole = partsOf(blueprint, model);
+  const parts = partsOf(atSize(blueprint, largestSize(phase)), model);
+  const trained = whole.reduce((sum, part) => sum + part.trained, 0);
   const weights = FLOAT * parameterCount(blueprint, depths, target);
   const gradients = FLOAT * trained;
   const averages = settings.ema === null ? 0 : trained;
-  const optimizer = FLOAT * (stateElements(name, settings.optimizer, parts) + averages);
+  const optimizer = FLOAT * (stateElements(name, settings.optimizer, whole) + averages);
   const held = { weights, gradients, optimizer };
   const blocks = heldBlocks(parts);
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
