@@ -3,7 +3,7 @@
  * Every check of the project: set-up, types, style, layers, dead code, tests. Stops at the first that fails. The last
  * lines count skipped tests by reason; the very last is `N passed, N failed` or `N passed, N failed, N skipped`.
  *
- *   npm test                   all of it
+ *   npm test                   all of it; the tests that run on any device also on the fake accelerator
  *   npm test -- src/data       the tests under src/data alone
  *   npm test -- --install      install missing system packages (Chromium, Slurm, ...) with apt-get, as root
  *   npm test -- --no-install   install nothing: neither system packages nor Python packages nor Node versions
@@ -16,7 +16,7 @@ import { runChecks } from './lib/checks.mjs';
 import { main, reportFailure, SetupError } from './lib/failure.mjs';
 import { ensureNode, NODE_TESTS, otherNodes } from './lib/node-versions.mjs';
 import { cacheRoot } from './lib/paths.mjs';
-import { runTests, skipAll, sumCounts, summaryOf } from './lib/run-tests.mjs';
+import { DEVICE_TESTS, runTests, skipAll, sumCounts, summaryOf } from './lib/run-tests.mjs';
 import { setUp, TEST_STEPS } from './lib/set-up.mjs';
 import { createSteps } from './lib/steps.mjs';
 import { ensureSystemPackages } from './lib/system-packages.mjs';
@@ -49,6 +49,7 @@ async function check({ ci, install, provide, allNodes, vitest }) {
     return { passed: 0, failed: 1, skips: [], exitCode: reportFailure(error) };
   }
   const counts = [await runTests({ args: vitest, ci })];
+  if (vitest.length === 0) counts.push(await runTests({ args: DEVICE_TESTS, ci, device: 'fake:0' }));
   for (const version of allNodes ? otherNodes() : []) {
     const found = await steps.run(
       `node ${version}`,

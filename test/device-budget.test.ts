@@ -6,7 +6,8 @@ import type { decayGroups } from '../src/training/optimizers/optimizer.js';
 import { sgd } from '../src/training/optimizers/sgd.js';
 import type { StepReport } from '../src/training/step-values.js';
 import type { Predictions } from '../src/training/task.js';
-import { BATCH, batchOf, type Case, loadFake, trained, waits } from './device-training.js';
+import { BATCH, batchOf, type Case, trained, waits } from './device-training.js';
+import { loadFake } from './test-device.js';
 
 // What a step asks of a device that is not the CPU: nothing that waits for it, unless a value is needed now.
 
@@ -86,6 +87,15 @@ describe('a loss that is not finite', () => {
     await expect(bad.running).rejects.toThrow(FAILED);
     expect(seen).toEqual([1, 2, 3]);
     for (const data of bad.weights()) expect(new Float32Array(data.buffer).every(Number.isFinite)).toBe(true);
+  });
+
+  test('is the error even if the data end after it', async () => {
+    const ending = async function* () {
+      yield batchOf(0);
+      yield { ...batchOf(1), mix: { lambda: Number.NaN } };
+    };
+    const bad = await trained({ device: 'fake:0', steps: 9, batches: ending() });
+    await expect(bad.running).rejects.toThrow(/^PT: the loss is NaN at step 2 /);
   });
 
   test('is noticed at once by code that is about to use the weights', async () => {

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Task } from '../src/training/task.js';
 import { type RecordedCalls, recordCalls } from './device-calls.js';
-import { type Case, loadFake, trained } from './device-training.js';
+import { type Case, trained } from './device-training.js';
+import { loadFake } from './test-device.js';
 
 // What a CUDA graph of a step needs, and what a step costs the host. Addresses are not compared: the fake accelerator allocates
 // with malloc, which does not repeat them.

@@ -1,11 +1,8 @@
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type { Batch } from '../src/data/dataset.js';
 import { assemble } from '../src/method/assemble.js';
 import { hybridRegimes } from '../src/method/hybrid.js';
 import { vit } from '../src/models/vit/vit.js';
 import { classification } from '../src/tasks/classification/classification.js';
-import { native } from '../src/torch/native.js';
 import { Generator } from '../src/torch/random.js';
 import { adamw } from '../src/training/optimizers/adamw.js';
 import { decayGroups, type Optimizer } from '../src/training/optimizers/optimizer.js';
@@ -13,19 +10,6 @@ import type { Task } from '../src/training/task.js';
 import { type TrainOptions, train } from '../src/training/trainer.js';
 
 // Steps of a small model on a device that is not the CPU.
-
-interface FakeAccelerator {
-  /** Counts of what the device was asked to do since the last call. */
-  take(): Record<string, number>;
-}
-
-/** Registers the devices `fake:0` and `fake:1`. */
-export function loadFake(): FakeAccelerator {
-  // libtorch must be loaded first.
-  native.engine();
-  const addon = new URL('fake-accelerator/build/fake_accelerator.node', import.meta.url);
-  return createRequire(import.meta.url)(fileURLToPath(addon));
-}
 
 const [SIZE, CLASSES] = [16, 10];
 /** Images of a batch. */

@@ -5,6 +5,7 @@ import { scope } from '../src/torch/scope.js';
 import { fromArray, type Tensor } from '../src/torch/tensor.js';
 import type { Optimizer, ParameterGroup } from '../src/training/optimizers/optimizer.js';
 import { maxDifference, numbers } from './support.js';
+import { DEVICE } from './test-device.js';
 
 type Numbers = Record<string, number[]>;
 
@@ -30,7 +31,7 @@ export function casesOf(rule: string): string[] {
 }
 
 export function parameterOf(values: Float64Array | Float32Array, shape: readonly number[]): Tensor {
-  const tensor = fromArray(values, shape);
+  const tensor = fromArray(values, shape, DEVICE);
   tensor.requiresGrad = true;
   return tensor;
 }
@@ -39,7 +40,7 @@ export function parameterOf(values: Float64Array | Float32Array, shape: readonly
 export function setGradient(parameter: Tensor, gradient: ArrayLike<number>): void {
   const values = arrayOf(parameter.dtype, gradient);
   clearGrads([parameter]);
-  scope(() => backward(sum(mul(parameter, fromArray(values, parameter.shape)))));
+  scope(() => backward(sum(mul(parameter, fromArray(values, parameter.shape, DEVICE)))));
 }
 
 /** The largest difference of any weight after any step between a case of the fixture and `make`'s optimiser. */

@@ -10,20 +10,34 @@ import { root } from './paths.mjs';
  * @param {string[]} options.args  filters and flags of vitest
  * @param {boolean} options.ci     a required test that is skipped counts as failed
  * @param {string} [options.node]  the Node to run it with, and to find on the PATH
+ * @param {string} [options.device]  the device of the tests that can run on any
  */
-export async function runTests({ args, ci, node = process.execPath }) {
+export async function runTests({ args, ci, node = process.execPath, device }) {
   const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-tests-'));
   const file = join(folder, 'results.json');
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
     const command = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...args];
-    const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
+    const env = {
+      ...process.env,
+      PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
+      ...(device && { DEEP_INCUBATION_TEST_DEVICE: device }),
+    };
     const exitCode = await passThrough(node, command, { cwd: root, env });
     return countTests(existsSync(file) ? readFileSync(file, 'utf8') : '{}', { exitCode, ci });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** Tests that run on any device, and also on the fake accelerator. */
+export const DEVICE_TESTS = [
+  'src/training/trainer.test.ts',
+  'src/training/evaluate.test.ts',
+  'src/training/ema.test.ts',
+  'src/training/optimizers/',
+  'src/tasks/distillation.test.ts',
+];
 
 /**
  * @typedef {object} Skip

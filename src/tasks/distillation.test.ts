@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { DEVICE } from '../../test/test-device.js';
 import { InputError } from '../base/errors.js';
 import type { Batch } from '../data/dataset.js';
 import type { Pass } from '../models/staged.js';
@@ -56,13 +57,13 @@ const own = (dtype: 'F32' | 'F64' = 'F64') =>
     classes,
     mean: [0.5],
     std: [0.5],
-    device: 'cpu',
+    device: DEVICE,
     labelSmoothing: fixture.smoothing,
     dtype,
   });
 
 const f64 = (values: readonly number[], shape: readonly number[]) =>
-  fromArray(Float64Array.from(values), shape);
+  fromArray(Float64Array.from(values), shape, DEVICE);
 const fixedTeacher: Teacher = { forward: () => f64(fixture.teacher, [size, classes]) };
 
 describe("DeiT's loss and gradient", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { wave } from '../../test/finite-differences.js';
 import { parameterOf, setGradient } from '../../test/optimizer-support.js';
 import { numbers } from '../../test/support.js';
+import { DEVICE } from '../../test/test-device.js';
 import { InputError, RunError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import { copyInto } from '../torch/ops.js';
@@ -197,7 +198,7 @@ describe('state', () => {
     // In a scope: the averages outlive it.
     const average = scope(() => {
       const made = ema(parameters, { decay: 0.9 });
-      scope(() => fromArray(Float32Array.of(1), [1]));
+      scope(() => fromArray(Float32Array.of(1), [1], DEVICE));
       return made;
     });
     expect(liveHandles()).toBe(before + 2);
@@ -212,13 +213,16 @@ describe('state', () => {
 });
 
 test.each([-0.1, 1.1, Number.NaN])('a decay of %d is refused', (decay) => {
-  const call = () => ema([['a', fromArray(Float32Array.of(1), [1])]], { decay });
+  const call = () => ema([['a', fromArray(Float32Array.of(1), [1], DEVICE)]], { decay });
   expect(call).toThrow(InputError);
   expect(call).toThrow(`decay is ${decay}`);
 });
 
 test('a floating buffer is averaged, a count copied, as in timm', () => {
-  const [mean, count] = [fromArray(Float32Array.of(1), [1]), fromArray(BigInt64Array.of(1n), [])];
+  const [mean, count] = [
+    fromArray(Float32Array.of(1), [1], DEVICE),
+    fromArray(BigInt64Array.of(1n), [], DEVICE),
+  ];
   const averages = ema(
     [
       ['running_mean', mean],
@@ -226,8 +230,8 @@ test('a floating buffer is averaged, a count copied, as in timm', () => {
     ],
     { decay: 0.75 },
   );
-  copyInto(mean, fromArray(Float32Array.of(3), [1]));
-  copyInto(count, fromArray(BigInt64Array.of(9n), []));
+  copyInto(mean, fromArray(Float32Array.of(3), [1], DEVICE));
+  copyInto(count, fromArray(BigInt64Array.of(9n), [], DEVICE));
   averages.update();
   const numbers = () => [mean.item(), count.item()];
   expect(averages.swapped(numbers)).toEqual([1.5, 9]);

@@ -115,7 +115,10 @@ export async function train(given: TrainOptions): Promise<void> {
         const waiting = performance.now();
         const { value: batch, done } = await batches.next();
         dataMilliseconds += performance.now() - waiting;
-        if (done) throw new RunError(`${options.phase}: ran out of data at step ${step} of ${steps}`);
+        if (done) {
+          previous?.requireFinite();
+          throw new RunError(`${options.phase}: ran out of data at step ${step} of ${steps}`);
+        }
         // The same keys as if one process computed all micro-batches.
         const key = [...dropPathKey, step, rank * accumulate + micro];
         const loss = hold(forwardBackward(options, batch, key, { reduces: micro === accumulate - 1 }));

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { DEVICE } from '../../../test/test-device.js';
 import { backward } from '../../torch/autograd.js';
 import { mul, sum } from '../../torch/ops.js';
 import { liveHandles, scope } from '../../torch/scope.js';
@@ -7,9 +8,9 @@ import { clipGradients, gradientNorm } from './clip.js';
 
 /** A parameter whose gradient is `gradient`. */
 function withGradient(...gradient: number[]): Tensor {
-  const tensor = fromArray(new Float32Array(gradient.length), [gradient.length]);
+  const tensor = fromArray(new Float32Array(gradient.length), [gradient.length], DEVICE);
   tensor.requiresGrad = true;
-  scope(() => backward(sum(mul(tensor, fromArray(Float32Array.from(gradient), [gradient.length])))));
+  scope(() => backward(sum(mul(tensor, fromArray(Float32Array.from(gradient), [gradient.length], DEVICE)))));
   return tensor;
 }
 const gradients = (tensors: Tensor[]) =>
@@ -45,7 +46,7 @@ test('larger ones are scaled to the limit by a common factor', () => {
 
 test('smaller ones, and parameters without gradients, are unchanged', () => {
   const parameters = [withGradient(3), withGradient(4)];
-  const none = fromArray(Float32Array.of(1), [1]);
+  const none = fromArray(Float32Array.of(1), [1], DEVICE);
   expect(clip([...parameters, none], 5.1)[0]).toBeCloseTo(5, 6);
   expect(gradients(parameters)).toEqual([[3], [4]]);
   expect(none.grad).toBeNull();

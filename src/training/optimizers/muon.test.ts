@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { needs, pythonPath, pythonTorch } from '../../../test/needs.js';
 import { parameterOf, setGradient } from '../../../test/optimizer-support.js';
 import { maxDifference, numbers } from '../../../test/support.js';
+import { DEVICE } from '../../../test/test-device.js';
 import { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
 import { elementCount } from '../../base/tensor-data.js';
@@ -153,7 +154,7 @@ describe('orthogonalised', () => {
     // x x^T, or x^T x, has their squares as eigenvalues: the trace is their sum, and of the square, the sum of their squares.
     const [sum, squares] = scope(() => {
       const x = orthogonalised(
-        fromArray(Float32Array.from(noise(rows * columns, 3)), [rows, columns]),
+        fromArray(Float32Array.from(noise(rows * columns, 3)), [rows, columns], DEVICE),
         'F32',
       );
       const y = transpose(x, 0, 1);
@@ -172,7 +173,7 @@ describe('orthogonalised', () => {
   });
 
   test('a matrix of zeros stays one', () => {
-    const zero = scope(() => orthogonalised(fromArray(new Float32Array(6), [2, 3]), 'BF16').toData());
+    const zero = scope(() => orthogonalised(fromArray(new Float32Array(6), [2, 3], DEVICE), 'BF16').toData());
     expect(zero.data.every((byte) => byte === 0)).toBe(true);
   });
 });

@@ -1,0 +1,21 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { native } from '../src/torch/native.js';
+
+interface FakeAccelerator {
+  /** Counts of what the device was asked to do since the last call. */
+  take(): Record<string, number>;
+}
+
+/** Registers the devices `fake:0` and `fake:1`. */
+export function loadFake(): FakeAccelerator {
+  // libtorch must be loaded first.
+  native.engine();
+  const addon = new URL('fake-accelerator/build/fake_accelerator.node', import.meta.url);
+  return createRequire(import.meta.url)(fileURLToPath(addon));
+}
+
+/** The device of tests that can run on any: DEEP_INCUBATION_TEST_DEVICE (`fake:0`, `cuda:0`), by default the CPU. */
+export const DEVICE = process.env.DEEP_INCUBATION_TEST_DEVICE || 'cpu';
+
+if (DEVICE.startsWith('fake')) loadFake();
