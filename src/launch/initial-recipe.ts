@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { DeepIncubationError } from '../base/errors.js';
 import { checkImage } from '../data/check/data-check-read.js';
 import { type Dataset, isEncoded } from '../data/dataset.js';
+import { csvSplits } from '../data/formats/csv.js';
 import { folderLayout } from '../data/formats/folder-layout.js';
 import type { DataFormat } from '../data/formats/formats.js';
 import { shardLayout } from '../data/formats/shard-files.js';
@@ -34,7 +35,7 @@ export interface FoundImages {
 const HELD_OUT = 0.1;
 
 /**
- * Looks at the images in a folder: their format, classes, numbers and sizes.
+ * Looks at the images in a folder or a CSV file: their format, classes, numbers and sizes.
  * @throws InputError as `openDataset`
  */
 export async function findImages(path: string): Promise<FoundImages> {
@@ -62,6 +63,7 @@ function hasValidation(path: string, format: DataFormat): boolean {
     const { parts } = folderLayout(path);
     return parts?.val !== undefined;
   }
+  if (format === 'csv') return csvSplits(path)?.includes('val') ?? false;
   return format !== 'shards' || shardLayout(path).parts.val !== undefined;
 }
 
@@ -162,10 +164,10 @@ export function requirePlannable(text: string, source: string): void {
   checkedPlan(compile(recipe), imagesOfPlan(recipe, { isHeadUnknown: false }).train.length);
 }
 
-/** The name of a recipe for a folder. */
+/** The name of a recipe for a folder or a CSV file. */
 export function nameOf(path: string): string {
   return (
-    basename(resolve(path))
+    basename(resolve(path).replace(/\.(csv|tsv)$/i, ''))
       .replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')
       .replace(/^[.-]+/, '') || 'images'
   );

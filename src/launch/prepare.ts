@@ -6,6 +6,7 @@ import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../files/atomic.j
 import { withFileErrors } from '../files/file-errors.js';
 import { isSelf, liveHolder } from '../files/folder-lock.js';
 import { heldOutLine, openImagesOf, trainImagesOf } from '../phase/images/images.js';
+import { imbalanceLine } from '../phase/images/imbalance.js';
 import {
   type CheckedImages,
   checkedImages,
@@ -77,7 +78,8 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
     if (isPart(recipe)) writeFileAtomic(folder.images, listOf(train));
   });
   const split = heldOutLine(recipe.data, images);
-  for (const line of [...(split === undefined ? [] : [split]), ...notes]) options.note?.(line);
+  const imbalance = imbalanceLine(phases, train);
+  for (const line of [split, imbalance, ...notes]) if (line !== undefined) options.note?.(line);
   return { recipe, runDir, plan, passedOver };
 }
 

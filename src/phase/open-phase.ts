@@ -1,5 +1,6 @@
 import { InputError, RunError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
+import { classCountsOf } from '../data/loader/sampler.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
 import { changesSince, earlierHashes, lineageIn, lineageOf } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
@@ -92,7 +93,8 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   await requireSameStart(crew, newestStep(folder.root));
   const teacher = await teacherForAll(crew, phase, { given, runDir });
   if (teacher !== undefined) checkTeacher(teacher, images, log);
-  const from = { runDir, given, replaced };
+  const classCounts = () => classCountsOf(images.train);
+  const from = { runDir, given, replaced, classCounts };
   const objective = await objectiveOf(phase, crew, { ...from, model, device, teacher });
   const { task } = objective;
   const current = crew.leads ? lineageOf(phase, parent, images.train) : undefined;

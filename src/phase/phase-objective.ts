@@ -24,6 +24,8 @@ export interface Objective {
 interface ObjectiveParts extends PhaseSources {
   readonly model: StagedModel;
   readonly device: string;
+  /** Number of training images of each class. */
+  readonly classCounts: () => readonly number[];
   /** The meta model's stage that the module replaces, if it has been read already. */
   readonly replaced: StageWeights | undefined;
   /** Of a phase that distills. */
@@ -33,7 +35,8 @@ interface ObjectiveParts extends PhaseSources {
 /** All processes that train together call this. */
 export async function objectiveOf(phase: Phase, crew: Crew, parts: ObjectiveParts): Promise<Objective> {
   const { model, runDir, given, device, replaced, teacher: weights } = parts;
-  const task = phase.task(device);
+  const isBalanced = phase.settings.class_weights === 'balanced';
+  const task = phase.task(device, isBalanced ? parts.classCounts() : undefined);
   if (phase.objective === 'imitate') {
     const reference = await metaStageForAll(crew, phase, { runDir, given, device, replaced });
     return imitation(model, reference, task) as Objective;

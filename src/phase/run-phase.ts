@@ -114,7 +114,9 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
   const { phase, plan, start, images, objective, events, samples } = opened;
   const { accumulate, clip_grad, activation_checkpointing } = phase.settings;
-  const batches = sharedBy({ shared }, start.step * accumulate, (from) => batchesOf(opened, from));
+  const batches = sharedBy({ shared }, start.step * accumulate, (from) =>
+    batchesOf(opened, { from, steps: plan.steps }),
+  );
   return {
     ...opened,
     model: shared?.prefix(objective.model) ?? objective.model,
@@ -155,9 +157,15 @@ async function resultOf(observer: Observer, { plan, device, task }: OpenPhase): 
   return { phase, ...cost, seconds, memory_bytes, ...scores, parameters, trained_parameters };
 }
 
-/** @param from number of micro-batches before the first one */
-function batchesOf(opened: OpenPhase, from: number) {
-  const { phase, plan, images, log, crew } = opened;
+/**
+ * The training batches of a phase.
+ * @param range `from`: number of micro-batches before the first one; `steps`: number of steps in all
+ */
+export function batchesOf(
+  opened: OpenPhase,
+  { from, steps }: { readonly from: number; readonly steps: number },
+) {
+  const { phase, images, log, crew } = opened;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
     ...images.augmentation,
@@ -169,8 +177,9 @@ function batchesOf(opened: OpenPhase, from: number) {
     seed: phase.seed,
     phase: phase.key,
     fromStep: from,
-    steps: plan.steps * accumulate,
+    steps: steps * accumulate,
     shuffle: phase.data.shuffle,
+    sampling: phase.data.sampling,
     ...workersOf(phase),
     onBadImage: phase.data.bad_images,
     onReplaced: (image, error) => log(`replaced ${image}: ${errorText(error)}`),

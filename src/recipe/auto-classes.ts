@@ -5,19 +5,25 @@ import { dataSection } from './recipe-data.js';
 /** Value of `model.classes` that stands for the number of classes of the images. */
 const AUTO = 'auto';
 
+/** A recipe as written, without `model.classes: auto`. */
+interface CountedClasses {
+  readonly input: unknown;
+  /** The number of classes that was found; undefined if the recipe states it. */
+  readonly classesFound?: number;
+}
+
 /**
- * A recipe as written, with the number of classes of its images for `model.classes: auto`. Other recipes are returned as they
- * are.
+ * Replaces `model.classes: auto` by the number of classes of the images. Other recipes are returned unchanged.
  * @param source for messages
  * @throws InputError if the images cannot be opened
  */
-export function withClassesOfData(input: unknown, source: string): unknown {
+export function withClassesOfData(input: unknown, source: string): CountedClasses {
   const { model, data } = Object(input);
-  if (Object(model).classes !== AUTO) return input;
+  if (Object(model).classes !== AUTO) return { input };
   const section = dataSection.safeParse(data);
   // An invalid section `data` is reported by the check of the whole recipe.
   const classes = section.success ? classesOf(section.data, source) : 1;
-  return { ...Object(input), model: { ...model, classes } };
+  return { input: { ...Object(input), model: { ...model, classes } }, classesFound: classes };
 }
 
 function classesOf(data: ReturnType<typeof dataSection.parse>, source: string): number {

@@ -1,5 +1,6 @@
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
+import { balancedWeights } from '../tasks/classification/class-target.js';
 import { classification } from '../tasks/classification/classification.js';
 import type { Task } from '../training/task.js';
 import type { Phase, Source } from './phase.js';
@@ -111,7 +112,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     undecayed,
     data,
     dataOfRun,
-    task: (device) => taskOf(recipe, settings, device),
+    task: (device, classCounts) => taskOf(recipe, settings, device, classCounts),
     objective,
     settings,
     equalCost,
@@ -127,7 +128,13 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
   };
 }
 
-function taskOf({ model, data }: Recipe, settings: TrainingSettings, device: string): Task {
+function taskOf(
+  { model, data }: Recipe,
+  settings: TrainingSettings,
+  device: string,
+  classCounts: readonly number[] | undefined,
+): Task {
+  const { class_weights: weights } = settings;
   return classification({
     channels: model.channels,
     classes: model.classes,
@@ -136,6 +143,7 @@ function taskOf({ model, data }: Recipe, settings: TrainingSettings, device: str
     labelSmoothing: settings.label_smoothing,
     loss: settings.loss,
     bceThreshold: settings.bce_threshold,
+    classWeights: weights === 'balanced' ? classCounts && balancedWeights(classCounts) : weights,
     device,
   });
 }

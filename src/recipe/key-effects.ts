@@ -17,6 +17,7 @@ const TRAINING: Effects = {
   loss: 'result',
   bce_threshold: 'result',
   label_smoothing: 'result',
+  class_weights: 'result',
   clip_grad: 'result',
   drop_path: 'result',
   drop_path_schedule: 'result',
@@ -135,6 +136,7 @@ const OTHERS: Effects = {
   'data.augment.mix_switch': 'result',
   'data.augment.repeats': 'result',
   'data.augment.fast_decode': 'result',
+  'data.sampling': 'result',
   'data.shuffle': 'result',
   // Without unreadable images the result is the same. With one, `fail` ends the phase without a result, and `replace`
   // logs each replaced image.

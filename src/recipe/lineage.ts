@@ -113,10 +113,12 @@ const LATER: Readonly<Record<string, unknown>> = {
   'training.bce_threshold': null,
   'training.curriculum': null,
   'training.drop_path_schedule': 'linear',
+  'training.class_weights': null,
   'training.optimizer.decay_all': false,
   'training.optimizer.nesterov': true,
   'training.optimizer.adjust_lr': null,
   'training.optimizer.matrix_lr_scale': null,
+  'data.sampling': 'uniform',
   'data.augment.crop': 'default',
   'data.augment.three_augment': false,
 };

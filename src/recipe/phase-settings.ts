@@ -12,6 +12,7 @@ const DEFAULTS: TrainingSettings = {
   loss: 'cross-entropy',
   bce_threshold: null,
   label_smoothing: 0.1,
+  class_weights: null,
   clip_grad: null,
   drop_path: 0.1,
   drop_path_schedule: 'linear',

@@ -57,7 +57,8 @@ export interface Phase {
   readonly dataOfRun: DataOfRun;
 
   /** What the model learns, on a device. */
-  readonly task: (device: string) => Task;
+  /** @param classCounts images of each class, which `class_weights: balanced` needs; without them, classes are not weighted */
+  readonly task: (device: string, classCounts?: readonly number[]) => Task;
   /** imitate: the trained module learns the features of the meta stage that it replaces, not the labels. */
   readonly objective: 'classify' | 'imitate';
   readonly settings: TrainingSettings;

@@ -39,6 +39,11 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'data.split evaluates on held-out training images; data.eval_split: test on the test part of the data set',
     });
   }
+  if (data.sampling === 'balanced' && !data.shuffle) {
+    throw new InputError(`${source}: data.sampling: balanced and data.shuffle: false cannot be combined`, {
+      hint: 'balanced sampling draws images at random: leave data.shuffle out',
+    });
+  }
   if (start.meta !== undefined && start.model !== undefined) {
     throw new InputError(`${source}: start.meta and start.model: only one of them can be given`, {
       hint: 'meta incubates modules in that meta model; model fine-tunes that model',
@@ -146,13 +151,17 @@ function requireGrowable(phases: readonly Phase[], source: string): void {
 function requireLosses(phases: readonly Phase[], source: string): void {
   for (const { name, settings, model } of phases) {
     const { loss, bce_threshold: bceThreshold, label_smoothing: labelSmoothing, distill } = settings;
+    const { class_weights: weights } = settings;
     if (loss === 'bce' && distill !== null) {
       throw new InputError(`${source}: ${name}: loss bce and distill cannot be combined`, {
         hint: 'set loss to cross-entropy, or distill to null, in this phase',
       });
     }
     try {
-      requireTargets({ classes: model.classes, labelSmoothing, loss, bceThreshold });
+      const { classes } = model;
+      // The number of images of each class, which `balanced` needs, is not known yet.
+      const classWeights = weights === 'balanced' ? new Array<number>(classes).fill(1) : weights;
+      requireTargets({ classes, labelSmoothing, loss, bceThreshold, classWeights });
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`${source}: ${name}: ${error.message}`, { hint: error.hint, cause: error });

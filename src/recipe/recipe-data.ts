@@ -62,7 +62,7 @@ export const dataSection = z
     format: z
       .enum(DATA_FORMATS)
       .describe(
-        'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files.',
+        'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files. csv: a file with the columns path, label, split.',
       ),
     path: path.describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
     classes: z
@@ -76,7 +76,7 @@ export const dataSection = z
     eval_split: z
       .enum(['val', 'test'])
       .describe(
-        'Which part of a folder or of shards is evaluated on. test is read only where it is asked for.',
+        'Which part of a folder, of shards or of a CSV file is evaluated on. test is read only where it is asked for.',
       )
       .default('val'),
     split: z
@@ -116,6 +116,12 @@ export const dataSection = z
       .describe('Of 16-bit grey images: all above 255 is white, as Pillow shows them, or 65535 is.')
       .default('clip'),
     augment: augment.describe('Training transforms.').prefault({}),
+    sampling: z
+      .enum(['uniform', 'balanced'])
+      .describe(
+        'uniform: each image once an epoch. balanced: images are drawn with replacement, every class equally often.',
+      )
+      .default('uniform'),
     shuffle: z.boolean().describe('A new random order each epoch.').default(true),
     bad_images: z
       .enum(['fail', 'replace'])

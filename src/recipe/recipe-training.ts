@@ -123,6 +123,12 @@ export const settings = z.strictObject({
       "For loss bce: targets above it become 1, all others 0. DeiT-III's is 0. Default null: targets stay as they are.",
     ),
   label_smoothing: rate.describe('Default 0.1.'),
+  class_weights: z
+    .union([z.literal('balanced'), z.array(notNegative).min(1)])
+    .nullable()
+    .describe(
+      'Weight of each class in the training loss, by label. balanced: images / (classes x images of the class). Default null: none.',
+    ),
   clip_grad: positive
     .nullable()
     .describe('Maximum global norm of the gradients. Default null: no clipping; in FT 1.'),

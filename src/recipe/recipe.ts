@@ -50,7 +50,7 @@ export function readRecipe(
   settings: readonly string[] = [],
   options: RecipeOptions = {},
 ): Recipe {
-  return checkedRecipe(inputOf(path, settings), path, options.families);
+  return checkedRecipe(inputOf(path, settings).input, path, options.families);
 }
 
 /** A recipe with its raw input. In the checked recipe, explicit values cannot be distinguished from defaults. */
@@ -59,15 +59,17 @@ export interface WrittenRecipe {
   readonly input: unknown;
   /** Name of the source in messages. */
   readonly source: string;
+  /** The number of classes that `model.classes: auto` found in the images. */
+  readonly classesFound?: number | undefined;
 }
 
 /** Like `readRecipe`, but also returns the raw input. */
 export function readRecipeInput(path: string, settings: readonly string[] = []): WrittenRecipe {
-  const input = inputOf(path, settings);
-  return { input, recipe: checkedRecipe(input, path), source: path };
+  const { input, classesFound } = inputOf(path, settings);
+  return { input, recipe: checkedRecipe(input, path), source: path, classesFound };
 }
 
-function inputOf(path: string, settings: readonly string[]): unknown {
+function inputOf(path: string, settings: readonly string[]) {
   return withClassesOfData(withSettings(readRecipeFile(path), settings), path);
 }
 

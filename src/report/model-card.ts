@@ -104,6 +104,11 @@ function metadataOf({ recipe, family, layout, scores, config }: ModelCard): obje
 /** A longer list of class names would take up too much of the card. */
 const NAMED = 20;
 
+const LAYOUTS: Readonly<Record<string, string>> = {
+  folder: 'images in a folder for each class',
+  csv: 'images listed in a CSV file',
+};
+
 const KINDS: Readonly<Record<string, string>> = {
   PT: 'the meta model of a run of Deep Incubation',
   FT: 'trained with Deep Incubation: its modules were trained apart, each in a meta model, then assembled and fine-tuned',
@@ -113,9 +118,7 @@ const KINDS: Readonly<Record<string, string>> = {
 function bodyOf(card: ModelCard): string {
   const { recipe, phase, step, seed, depths, results, config } = card;
   const { data } = recipe;
-  const dataset =
-    DATASETS[data.format]?.name ??
-    (data.format === 'folder' ? 'images in a folder for each class' : data.format);
+  const dataset = DATASETS[data.format]?.name ?? LAYOUTS[data.format] ?? data.format;
   const share =
     data.fraction !== undefined && data.fraction < 1 ? `${significant(100 * data.fraction)} % of ` : '';
   const blocks =

@@ -224,13 +224,18 @@ const MEAN_REDUCTION = 1;
 const IGNORE_INDEX = -100;
 /**
  * Mean cross-entropy of logits [B, C] with I64 labels [B], or with target distributions [B, C].
- * Label smoothing s mixes s of the uniform distribution with 1-s of the target.
+ * Label smoothing s mixes s of the uniform distribution with 1-s of the target. With class weights [classes], the mean is weighted
+ * for labels; for target distributions, it is the sum over the number of rows.
  *
  * @example
  * crossEntropy(zeros([1, 2]), fromArray(BigInt64Array.of(1n), [1])).item(); // ln 2
  */
-export const crossEntropy = (logits: Tensor, target: Tensor, labelSmoothing = 0): Tensor =>
-  aten.crossEntropy(logits, target, null, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
+export const crossEntropy = (
+  logits: Tensor,
+  target: Tensor,
+  labelSmoothing = 0,
+  weights: Tensor | null = null,
+): Tensor => aten.crossEntropy(logits, target, weights, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
 /** Mean over all elements of the binary cross-entropy of sigmoid(logits), for targets of the same shape in 0 ... 1. */
 export const binaryCrossEntropy = (logits: Tensor, target: Tensor): Tensor =>
   aten.binaryCrossEntropy(logits, target, null, null, MEAN_REDUCTION);

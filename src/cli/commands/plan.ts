@@ -1,4 +1,5 @@
 import { heldOutLine, imagesLeft, imagesOfPlan, trainImagesOf } from '../../phase/images/images.js';
+import { imbalanceLine } from '../../phase/images/imbalance.js';
 import type { CostRatios } from '../../plan/cost.js';
 import { checkedPlan, type PhasePlan, type RunPlan, type TrainImages } from '../../plan/plan.js';
 import { compile } from '../../recipe/compile.js';
@@ -11,6 +12,7 @@ import { curriculumLines } from '../../run/records.js';
 import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
 import { defaultFolder } from './default-folder.js';
+import { noteClassesFound } from './start.js';
 import { readStepTimes } from './step-times.js';
 
 interface PlanOptions {
@@ -31,6 +33,7 @@ type Seconds = ReadonlyMap<string, number>;
 /** `plan`: prints what a recipe will train, and its cost. */
 export async function plan(recipePath: string, options: PlanOptions): Promise<void> {
   const written = readRecipeInput(recipePath, options.set);
+  noteClassesFound(written);
   const { recipe, trainImages } = await plannedRecipe(written, options.images);
   const phases = compile(recipe);
   const run = checkedPlan(phases, trainImages);
@@ -72,6 +75,8 @@ async function plannedRecipe(
   const found = imagesOfPlan(recipe, { isHeadUnknown });
   const line = heldOutLine(recipe.data, found);
   if (line !== undefined) note(line);
+  const imbalance = imbalanceLine(compile(recipe), found.train);
+  if (imbalance !== undefined) note(imbalance);
   return { recipe, trainImages: trainImagesOf(compile(recipe)[0], found.train.length) };
 }
 

@@ -33,7 +33,7 @@ import {
   printLaunch,
   refuseKubernetes,
 } from './launch.js';
-import { startedRecipe } from './start.js';
+import { noteClassesFound, startedRecipe } from './start.js';
 
 interface RunOptions {
   readonly out?: string;
@@ -59,11 +59,7 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   if (options.launcher === 'kubernetes') refuseKubernetes(recipeOrRun);
   // The summary of a finished run is written here, even if Slurm trained it.
   if (options.launcher === 'slurm' && !isAllDone(recipe, runDir, only)) return launchOnSlurm(launch);
-  // If another process holds the run, nothing may be written, not even the recipe.
-  const lock = await holdRun(runDir);
-  const { ran, summary, way, report, notes } = await prepare(launch)
-    .then((prepared) => trainAndConclude(prepared, only, options))
-    .finally(lock.release);
+  const { ran, summary, way, report, notes } = await trainRun(launch);
 
   if (options.json) {
     printJson({ ...summary, run: runDir, report, phases_run: ran });
@@ -77,10 +73,25 @@ export async function run(recipeOrRun: string, options: RunOptions): Promise<voi
   print('', table(summary, process.stdout.columns, way).trimEnd(), '', `Report: ${report}`);
 }
 
+/** Trains the unfinished phases of a run on this machine, and writes its summary and report. */
+export async function trainRun(
+  launch: Launch & { readonly options: RunOptions },
+): Promise<Conclusion & { readonly ran: PhaseName[] }> {
+  // If another process holds the run, nothing may be written, not even the recipe.
+  const lock = await holdRun(launch.runDir);
+  return prepare(launch)
+    .then((prepared) => trainAndConclude(prepared, launch.only, launch.options))
+    .finally(lock.release);
+}
+
 /** Opens the run in a folder, or the run of a recipe file, whose folder may not exist yet. */
-function openRun(recipeOrRun: string, { out, set }: RunOptions): { written: WrittenRecipe; runDir: string } {
+export function openRun(
+  recipeOrRun: string,
+  { out, set, quiet }: Pick<RunOptions, 'out' | 'set' | 'quiet'>,
+): { written: WrittenRecipe; runDir: string } {
   if (!existsSync(recipeOrRun) || !statSync(recipeOrRun).isDirectory()) {
     const given = readRecipeInput(recipeOrRun, set);
+    if (!quiet) noteClassesFound(given);
     const runDir = out ?? defaultFolder(given.recipe);
     return { written: recordedRecipe(given, runDir), runDir };
   }

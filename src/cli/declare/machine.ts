@@ -20,7 +20,10 @@ function addData(program: Command): void {
         'duplicates, images in both train and val, tiny images, and files that are ignored. Exits with 1 ' +
         'if there is a problem.',
     )
-    .argument('<folder>', 'train/ and val/, <class>/*, tar shards, CIFAR, iNaturalist or Fashion-MNIST')
+    .argument(
+      '<path>',
+      'a folder with train/ and val/, <class>/*, tar shards, CIFAR, iNaturalist or Fashion-MNIST, or a .csv file',
+    )
     .addOption(
       new Option('--split <part>', 'read only this split; all: the folders are classes').choices(
         SPLIT_CHOICES,

@@ -36,8 +36,8 @@ function addEval(program: Command): void {
     )
     .argument('<checkpoint>', CHECKPOINT)
     .requiredOption(
-      '--data <folder>',
-      'images: <class>/*, *_y<label>.png, val/, tar shards, or the files of Fashion-MNIST, CIFAR or iNaturalist',
+      '--data <path>',
+      'images: <class>/*, *_y<label>.png, val/, tar shards, the files of Fashion-MNIST, CIFAR or iNaturalist, or a .csv file',
     )
     .addOption(EVAL_SPLIT)
     .option('--classes <path>', CLASSES)
@@ -71,11 +71,11 @@ function addPredict(program: Command): void {
     .summary('classify images')
     .description(
       'Classifies images, which need no labels: prints the most likely classes of each with their probabilities. A folder stands ' +
-        'for all images in it and below. CHECKPOINT is anything that `eval` accepts, and images are prepared as in `eval`. An image ' +
+        'for all images in it and below, a .csv file for the images that it lists. CHECKPOINT is anything that `eval` accepts, and images are prepared as in `eval`. An image ' +
         'that cannot be read is listed and skipped; the exit status is then 1.',
     )
     .argument('<checkpoint>', CHECKPOINT)
-    .argument('<path...>', 'image files, and folders of images')
+    .argument('<path...>', 'image files, folders of images, and .csv files with a column path')
     .option('--top <k>', 'number of classes per image', positiveInteger, 5)
     .addOption(new Option('--csv', 'print a CSV table').conflicts('json'))
     .option('--json', 'print one JSON object per line')

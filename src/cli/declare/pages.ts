@@ -12,7 +12,7 @@ function addReport(program: Command): void {
     .command('report')
     .summary('write the report of a run')
     .description('Writes report/index.html of a run, finished or not: one self-contained page.')
-    .argument('<run...>', 'folders of runs; with several, each page compares all of them')
+    .argument('<run...>', 'folders of runs or of a sweep; with several runs, each page compares all of them')
     .addHelpText(
       'after',
       examples(
@@ -34,7 +34,7 @@ function addWatch(program: Command): void {
       'Serves a page with the phases, curves, throughput, logs and recipes of runs, updated while they train. Read-only.\n' +
         'Listens on 127.0.0.1. With another --host, a token is required; it is part of the printed address.',
     )
-    .argument('<run...>', 'folders of runs; with several, the page can compare them')
+    .argument('<run...>', 'folders of runs or of a sweep; with several runs, the page can compare them')
     .option('--port <n>', 'port to listen on (default: a free port)', port)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--token <text>', 'use this token, 16 characters or more, instead of a random one', token)

@@ -1,4 +1,4 @@
-import { type Command, Option } from '@commander-js/extra-typings';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import {
   ACCEPT_DATA_CHANGE,
   collect,
@@ -17,7 +17,9 @@ import { FORCE } from './exchange.js';
 export function addTraining(program: Command): void {
   addInit(program);
   addPlan(program);
+  addLrTest(program);
   addRun(program);
+  addSweep(program);
   addStatus(program);
   addCancel(program);
   addPhase(program);
@@ -26,13 +28,16 @@ export function addTraining(program: Command): void {
 function addInit(program: Command): void {
   program
     .command('init')
-    .summary('write a recipe for a folder of images')
+    .summary('write a recipe for a folder of images or a CSV file')
     .description(
-      'Looks at the images in a folder (their classes, numbers and sizes) and writes a commented recipe for them: a model that suits ' +
+      'Looks at the images in a folder or a CSV file (their classes, numbers and sizes) and writes a commented recipe for them: a model that suits ' +
         'their number, and held-out evaluation images if there is no validation part. The recipe is checked as by `plan`. An existing ' +
         'file is never overwritten.',
     )
-    .argument('<folder>', 'images: <class>/*, train/ and val/, tar shards, or the files of a known data set')
+    .argument(
+      '<images>',
+      'a folder: <class>/*, train/ and val/, tar shards, or the files of a known data set; or a .csv file: path, label, split',
+    )
     .option(
       '--out <file>',
       'the recipe to write (default: the name of the folder, with .yaml, in the current folder)',
@@ -43,6 +48,7 @@ function addInit(program: Command): void {
       examples(
         ['deep-incubation init data/flowers', 'writes flowers.yaml'],
         ['deep-incubation init data/flowers --print', 'only shows it'],
+        ['deep-incubation init data/flowers.csv', 'images in a list'],
       ),
     )
     .action(async (folder, options) => (await import('../commands/init.js')).init(folder, options));
@@ -85,6 +91,33 @@ function addPlan(program: Command): void {
     .action(async (recipe, options) => (await import('../commands/plan.js')).plan(recipe, options));
 }
 
+function addLrTest(program: Command): void {
+  program
+    .command('lr-test')
+    .summary('find a learning rate')
+    .description(
+      'Learning-rate range test: trains a phase for a few steps with exponentially rising rates, prints the loss at each rate, and ' +
+        'suggests the rate at which it falls fastest. Ends early if the loss diverges. Works in a temporary folder: the folder of a ' +
+        'run is not touched.',
+    )
+    .argument('<recipe>', 'recipe file, YAML or JSON')
+    .option('--set <key=value>', SET, collect)
+    .option('--phase <name>', 'phase that starts from no other phase (default: the first one)')
+    .option('--from <rate>', 'first rate, as the optimiser gets it', positiveNumber, 1e-6)
+    .option('--to <rate>', 'last rate', positiveNumber, 1)
+    .option('--steps <n>', 'number of steps', positiveInteger, 100)
+    .option('--plot <file.svg>', 'also draw the losses as an SVG file')
+    .option('--json', 'print the rates, losses and the suggestion as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation lr-test recipes/demo.yaml', 'for PT, the meta model'],
+        ['deep-incubation lr-test my.yaml --phase E2E --plot rates.svg', 'for the baseline'],
+      ),
+    )
+    .action(async (recipe, options) => (await import('../commands/lr-test.js')).lrTest(recipe, options));
+}
+
 function addRun(program: Command): void {
   program
     .command('run')
@@ -122,6 +155,64 @@ function addRun(program: Command): void {
       ),
     )
     .action(async (recipe, options) => (await import('../commands/run.js')).run(recipe, options));
+}
+
+function addSweep(program: Command): void {
+  program
+    .command('sweep')
+    .summary('train a recipe with different settings')
+    .description(
+      'Trains one run for each combination of settings and prints a table, best first. Each trial is an ordinary run in the folder of ' +
+        'the sweep. If the sweep was stopped, the same command resumes it with the same trials. `report` and `watch` accept the folder. ' +
+        'grid: every combination. random: --trials combinations, also from ranges. halving: successive halving; all trials train for a ' +
+        'part of the epochs, the best 1/eta of them again with eta times as many, until one trains for all. Each round starts from scratch.',
+    )
+    .argument('<recipe>', 'recipe file, YAML or JSON')
+    .requiredOption(
+      '--set <key=values>',
+      'values of a recipe key, key=v1,v2 (YAML), or a range, key=uniform(low,high) or key=log(low,high); repeatable',
+      collect,
+    )
+    .option('--out <folder>', 'folder of the sweep (default: runs/<name of the recipe>-sweep)')
+    .addOption(
+      new Option('--method <method>', 'how trials are chosen and trained')
+        .choices(['grid', 'random', 'halving'] as const)
+        .default('grid' as const),
+    )
+    .option(
+      '--trials <n>',
+      'number of random trials (default: 10; with halving and without ranges, all combinations)',
+      positiveInteger,
+    )
+    .option('--eta <n>', 'for halving: each round keeps 1/n of the trials', etaOf, 3)
+    .option('--seed <n>', 'selects other random trials', wholeNumber, 0)
+    .option('--json', 'print the results as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation sweep my.yaml --set training.optimizer.lr=1e-3,3e-4 --set seed=0,1', 'four runs'],
+        [
+          'deep-incubation sweep my.yaml --method random --set "training.optimizer.lr=log(1e-5,1e-2)"',
+          'ten rates',
+        ],
+        [
+          'deep-incubation sweep my.yaml --method halving --set training.drop_path=0,0.1,0.2',
+          'fewer epochs for the worse',
+        ],
+      ),
+    )
+    .action(async (recipe, options) => (await import('../commands/sweep.js')).sweep(recipe, options));
+}
+
+function etaOf(value: string): number {
+  const eta = positiveInteger(value);
+  if (eta > 1) return eta;
+  throw new InvalidArgumentError('Expected a whole number above 1.');
+}
+
+function wholeNumber(value: string): number {
+  if (/^\d+$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value);
+  throw new InvalidArgumentError('Expected a whole number from 0.');
 }
 
 function addStatus(program: Command): void {

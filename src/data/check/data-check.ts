@@ -1,6 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { Dataset } from '../dataset.js';
 import { cifar } from '../formats/cifar.js';
+import { csvPart, csvSplits } from '../formats/csv.js';
 import { imageFolder } from '../formats/folder.js';
 import { folderLayout } from '../formats/folder-layout.js';
 import type { DataFormat } from '../formats/formats.js';
@@ -149,6 +150,14 @@ function partsOf(
         openers: chosen.map(({ name }) => named(name, () => shards(dir, name, {}, options))),
         passedOver: othersOf(parts, chosen),
       };
+    }
+    case 'csv': {
+      const splits = csvSplits(dir);
+      const open = (name: SplitChoice) => named(name, () => csvPart(dir, name, { allowMissing: true }));
+      if (split === 'all' || (split === undefined && splits === undefined)) return { openers: [open('all')] };
+      const parts = Object.fromEntries((splits ?? []).map((name) => [name, name]));
+      const chosen = chosenParts(dir, parts, split, problems);
+      return { openers: chosen.map(({ name }) => open(name)), passedOver: othersOf(parts, chosen) };
     }
     default: {
       const names = split === undefined ? (['train', 'val'] as const) : [publishedPart(dir, split, format)];

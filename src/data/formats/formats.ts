@@ -3,6 +3,7 @@ export const DATA_FORMATS = [
   'fashion-mnist',
   'folder',
   'shards',
+  'csv',
   'cifar-10',
   'cifar-100',
   'inaturalist-2018',

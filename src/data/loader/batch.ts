@@ -170,6 +170,11 @@ export interface TrainBatchOptions {
   readonly repeats?: number;
   /** What changes with the steps of the optimiser, counted from 0. Default: nothing. */
   readonly atStep?: (step: number) => StepImages;
+  /**
+   * `balanced`: each epoch draws its images with replacement, every class equally often, see `balancedOrder`. Default `uniform`:
+   * each image once.
+   */
+  readonly sampling?: 'uniform' | 'balanced';
   /** `replace`: an image that cannot be read is replaced by another. Default `fail`. */
   readonly onBadImage?: 'fail' | 'replace';
   readonly onReplaced?: Replacement['onReplaced'];
@@ -191,7 +196,7 @@ interface Place {
   /** Step of the optimiser that the batch belongs to. */
   readonly update: number;
   readonly indices: Int32Array;
-  readonly views: Uint8Array;
+  readonly views: Uint8Array | Uint32Array;
 }
 
 /** @throws InputError as `loadBatch` */
@@ -200,11 +205,11 @@ export function loadTrainBatch(
   { epoch, step, update, indices, views }: Place,
   signal: AbortSignal,
 ): Batch | Promise<Batch> {
-  const { dataset, erase, mix, seed, phase, repeats = 1, atStep } = options;
+  const { dataset, erase, mix, seed, phase, repeats = 1, sampling, atStep } = options;
   const { shrink, transform = options.transform ?? (() => []) } = atStep?.(update) ?? {};
   const keyOf = (what: string, index: number, slot: number): RandomKey => [
     ...[seed, what, phase, epoch, index],
-    ...(repeats > 1 ? [views[slot]] : []),
+    ...(repeats > 1 || sampling === 'balanced' ? [views[slot]] : []),
   ];
   const batch = loadBatch({
     dataset,

@@ -6,7 +6,14 @@ import { setImageThreads } from '../../torch/images.js';
 import type { Batch, Dataset } from '../dataset.js';
 import type { FixedTransform } from '../transforms/transform.js';
 import { loadBatch, loadTrainBatch, type OnSkipped, type TrainBatchOptions } from './batch.js';
-import { epochOrder, type RepeatedOrder, repeatedOrder } from './sampler.js';
+import {
+  balancedOrder,
+  epochOrder,
+  indicesByClass,
+  type RepeatedOrder,
+  repeatedOrder,
+  viewNumbers,
+} from './sampler.js';
 
 interface InOrderOptions<Item> {
   readonly from: number;
@@ -75,8 +82,8 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
 }
 
 /**
- * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in a different order, and drops the last
- * partial batch. A batch depends only on data set, batch size, seed, phase and step, not on `workers`, `prefetch` or the step
+ * The batches of steps `fromStep` ... `steps - 1`. Each epoch visits the images once, in a different order (unless `sampling` is
+ * `balanced`), and drops the last partial batch. A batch depends only on data set, batch size, seed, phase and step, not on `workers`, `prefetch` or the step
  * at which a run was resumed. If processes share the `accumulate` batches that belong together, each process gets
  * `accumulate` / `size` consecutive batches, selected by its rank.
  *
@@ -138,9 +145,15 @@ export function evenShare(accumulate: number, batchSize: number, processes: numb
 }
 
 function orderOf(
-  { dataset, seed, phase, shuffle = true, repeats = 1 }: TrainBatchesOptions,
+  { dataset, seed, phase, shuffle = true, repeats = 1, sampling }: TrainBatchesOptions,
   epoch: number,
 ): RepeatedOrder {
+  if (sampling === 'balanced') {
+    const drawn = balancedOrder(indicesByClass(dataset), dataset.length, { seed, phase, epoch });
+    const { indices } =
+      repeats === 1 ? { indices: drawn } : repeatedOrder(drawn, { repeats, replicas: 1, rank: 0 });
+    return { indices, views: viewNumbers(indices) };
+  }
   const order = epochOrder(dataset.length, { seed, phase, epoch, shuffle });
   if (repeats === 1) return { indices: order, views: new Uint8Array(order.length) };
   return repeatedOrder(order, { repeats, replicas: 1, rank: 0 });
@@ -152,7 +165,7 @@ function orderOf(
  * @throws InputError if an epoch has fewer images than a batch.
  */
 function stepsPerEpochOf(options: TrainBatchesOptions, batchSize: number): number {
-  const { length } = orderOf({ ...options, shuffle: false }, 0).indices;
+  const { length } = orderOf({ ...options, shuffle: false, sampling: 'uniform' }, 0).indices;
   if (length < batchSize) {
     throw new InputError(`a batch of ${batchSize} images is larger than the data set (${length} images)`, {
       hint: `Use a batch size of at most ${length}, or more images.`,

@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import { permutation } from '../../base/random.js';
+import { permutation, randomStream } from '../../base/random.js';
 import type { Dataset } from '../dataset.js';
 
 /** The values that determine the order of an epoch. */
@@ -18,6 +18,36 @@ export function epochOrder(length: number, { seed, phase, epoch, shuffle }: Orde
     : Int32Array.from({ length }, (_, i) => i);
 }
 
+/**
+ * An order of `length` images in which every class is equally likely: each image is drawn with replacement, first its class, then
+ * one of its images. This is the distribution of torch's `WeightedRandomSampler` with the weight 1 / (images of its class)
+ * for each image. Classes without images are not drawn.
+ *
+ * @param byClass the indices of the images of each class
+ */
+export function balancedOrder(
+  byClass: readonly (readonly number[])[],
+  length: number,
+  { seed, phase, epoch }: Omit<OrderKey, 'shuffle'>,
+): Int32Array {
+  const classes = byClass.filter((indices) => indices.length > 0);
+  const random = randomStream([seed, 'balanced', phase, epoch]);
+  return Int32Array.from({ length }, () => {
+    const indices = classes[random.integer(0, classes.length - 1)];
+    return indices[random.integer(0, indices.length - 1)];
+  });
+}
+
+/** For each place in an order, how often its image occurs before it. */
+export function viewNumbers(order: Int32Array): Uint32Array {
+  const seen = new Map<number, number>();
+  return Uint32Array.from(order, (index) => {
+    const view = seen.get(index) ?? 0;
+    seen.set(index, view + 1);
+    return view;
+  });
+}
+
 interface RepeatOptions {
   /** Number of consecutive views of an image. DeiT uses 3. */
   readonly repeats: number;
@@ -29,7 +59,7 @@ interface RepeatOptions {
 /** The images that one process visits in an epoch: image `indices[i]` as view number `views[i]`, from 0. */
 export interface RepeatedOrder {
   readonly indices: Int32Array;
-  readonly views: Uint8Array;
+  readonly views: Uint8Array | Uint32Array;
 }
 
 /**
@@ -121,4 +151,11 @@ export function indicesByClass(dataset: Dataset): number[][] {
   const indices = dataset.classes.map((): number[] => []);
   for (let i = 0; i < dataset.length; i++) indices[dataset.label(i)].push(i);
   return indices;
+}
+
+/** Number of images of each class, by label. */
+export function classCountsOf(dataset: Dataset): number[] {
+  const counts = dataset.classes.map(() => 0);
+  for (let i = 0; i < dataset.length; i++) counts[dataset.label(i)]++;
+  return counts;
 }

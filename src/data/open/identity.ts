@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pathOf } from '../../files/file-names.js';
 import { type Dataset, isEncoded } from '../dataset.js';
@@ -100,8 +100,19 @@ function* listed(dataset: Dataset, place: DataPlace): Generator<Listed> {
 
 /** Returns the name of an image by index. The name stays the same if the data set is moved. */
 export function imageNames(dataset: Dataset, place: DataPlace): (i: number) => string {
+  const { format, path } = place;
+  if (format === 'csv' && path !== undefined) return csvNames(dataset, path);
   const start = nameStart(dataset, place);
   return start === undefined ? (i) => `image ${i}` : (i) => dataset.describe(i).slice(start);
+}
+
+/** Names relative to the folder of the CSV file; images elsewhere keep their whole path. */
+function csvNames(dataset: Dataset, file: string): (i: number) => string {
+  const root = join(dirname(file), '/');
+  return (i) => {
+    const name = dataset.describe(i);
+    return root !== './' && name.startsWith(root) ? name.slice(root.length) : name;
+  };
 }
 
 /** Start of the part of an image's name that does not change if the data set is moved. */

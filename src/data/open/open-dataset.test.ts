@@ -23,8 +23,11 @@ function idx(shape: number[]): Buffer {
   return Buffer.concat([header, Buffer.alloc(shape.reduce((product, size) => product * size, 1))]);
 }
 
+/** A CSV file is not a folder; see csv.test.ts. */
+type FolderFormat = Exclude<DataFormat, 'csv'>;
+
 /** Writes a data set; gives how many images train and val have, and of how many classes. */
-const WRITERS: Readonly<Record<DataFormat, () => [train: number, val: number, classes: number]>> = {
+const WRITERS: Readonly<Record<FolderFormat, () => [train: number, val: number, classes: number]>> = {
   'fashion-mnist': () => {
     for (const [part, count] of [
       ['train', 3],
@@ -70,7 +73,7 @@ function writeInaturalist(year: number): [number, number, number] {
   return [files.train.images.length, files.val.images.length, labels.name.classes.length];
 }
 
-describe.each(Object.entries(WRITERS) as [DataFormat, (typeof WRITERS)[DataFormat]][])(
+describe.each(Object.entries(WRITERS) as [FolderFormat, (typeof WRITERS)[FolderFormat]][])(
   '%s',
   (format, write) => {
     test('is recognised and opened, both parts or the evaluation part', () => {

@@ -6,6 +6,8 @@ import { cacheRoot } from '../../files/home.js';
 import { listed } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
 import { cifar, cifarFolder } from '../formats/cifar.js';
+import { csvClasses, csvPair, csvPart, csvTraining } from '../formats/csv.js';
+import { isCsvPath } from '../formats/csv-table.js';
 import { evalImages, folderClasses, imageFolders, trainFolder } from '../formats/folder.js';
 import { holdsClasses } from '../formats/folder-layout.js';
 import type { Category, DataFormat } from '../formats/formats.js';
@@ -19,7 +21,7 @@ import { type HoldOut, holdOut } from './hold-out.js';
 
 export interface OpenDatasetOptions {
   readonly format: DataFormat;
-  /** Folder of the data set. Optional for Fashion-MNIST, which the setup downloads. */
+  /** Folder of the data set, or its CSV file. Optional for Fashion-MNIST, which the setup downloads. */
   readonly path?: string | undefined;
   /** Number of classes of the model. */
   readonly modelClasses?: number | undefined;
@@ -114,6 +116,8 @@ function publishedPair(folder: string, options: OpenPairOptions): DatasetPair {
       const val = shards(folder, evalSplit, { classes: train.classes });
       return { train, val: { ...val, isUnnamed: train.isUnnamed } };
     }
+    case 'csv':
+      return csvPair(folder, { classes: options.classes, modelClasses, evalSplit });
     case 'cifar-10':
     case 'cifar-100':
       return { train: cifar(folder, format, 'train'), val: cifar(folder, format, 'val') };
@@ -140,6 +144,8 @@ function trainingImages(folder: string, options: OpenPairOptions): Pick<DatasetP
         unread: unread.length === 0 ? undefined : listed(unread, 3),
       };
     }
+    case 'csv':
+      return csvTraining(folder, { classes: options.classes, modelClasses });
     case 'cifar-10':
     case 'cifar-100':
       return { train: cifar(folder, format, 'train'), unread: 'the test images' };
@@ -196,6 +202,7 @@ export function classesOfData(
   options: Pick<OpenEvalOptions, 'model' | 'category'>,
 ): readonly string[] {
   const format = dataFormatOf(dir);
+  if (format === 'csv') return csvClasses(dir);
   return format === 'folder' ? folderClasses(dir) : openEval(format, dir, options).classes;
 }
 
@@ -209,6 +216,8 @@ function openEval(
       return evalImages(dir, modelClasses, split);
     case 'shards':
       return shards(dir, split ?? 'val', { modelClasses }, { otherwise: named });
+    case 'csv':
+      return csvPart(dir, split, { classes: named?.names, modelClasses });
     case 'cifar-10':
     case 'cifar-100':
       return cifar(dir, format, publishedPart(dir, split, format));
@@ -228,18 +237,20 @@ export function publishedPart(dir: string, split: SplitChoice = 'val', format: D
 }
 
 /**
- * Detects the format of the data set in a folder.
+ * Detects the format of the data set in a folder, or in a CSV file.
  *
- * @throws InputError if the folder does not exist, or has more than one data set.
+ * @throws InputError if it does not exist, or has more than one data set.
  */
 export function dataFormatOf(dir: string): DataFormat {
-  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
+  const stat = statSync(dir, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isDirectory() && isCsvPath(dir)) return 'csv';
+  if (!stat?.isDirectory()) {
     throw new InputError(existsSync(dir) ? `${dir} is not a folder` : absent(dir), {
-      hint: 'Name a folder of images: <class>/*, train/ and val/, tar shards, or a known data set.',
+      hint: 'Name a folder of images (<class>/*, train/ and val/, tar shards, or a known data set), or a CSV file that lists images.',
     });
   }
   const has = (name: string) => existsSync(join(dir, name));
-  const isThere: Readonly<Record<Exclude<DataFormat, 'folder' | 'shards'>, () => boolean>> = {
+  const isThere: Readonly<Record<Exclude<DataFormat, 'folder' | 'shards' | 'csv'>, () => boolean>> = {
     'fashion-mnist': () => ['', '.gz'].some((end) => has(`t10k-images-idx3-ubyte${end}`)),
     'cifar-10': () => cifarFolder(dir, 'cifar-10') !== undefined,
     'cifar-100': () => cifarFolder(dir, 'cifar-100') !== undefined,

@@ -5,7 +5,7 @@ import { randomStream } from '../../base/random.js';
 import { operationStep, randAugment } from './auto-augment.js';
 import { type OperationName, parsePolicy } from './auto-augment-policy.js';
 import type { Colour, PixelProgram, PixelStep } from './pixels.js';
-import { rotateMatrix } from './rotate-matrix.js';
+import { rotateMatrix } from './pixels.js';
 import type { ImageSize } from './transform.js';
 
 interface Golden {

@@ -2,7 +2,7 @@ import { randomNormal } from 'd3-random';
 import type { RandomStream } from '../../base/random.js';
 import type { OperationName, RandAugmentPolicy } from './auto-augment-policy.js';
 import type { Colour, Matrix, PixelStep } from './pixels.js';
-import { rotateMatrix } from './rotate-matrix.js';
+import { rotateMatrix } from './pixels.js';
 import { type ImageSize, roundHalfEven, type Transform } from './transform.js';
 
 /**

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { CHI_SQUARED_LIMIT, chiSquared, countsOf, KS_LIMIT, ksStatistic } from '../../../test/statistics.js';
 import { randomStream } from '../../base/random.js';
-import { colorJitter } from './color-jitter.js';
+import { colorJitter } from './deit-transform.js';
 import type { PixelStep } from './pixels.js';
 
 const SIZE = { width: 4, height: 3, channels: 3 } as const;

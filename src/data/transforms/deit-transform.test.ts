@@ -4,8 +4,7 @@ import { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
 import { randAugment } from './auto-augment.js';
 import { parsePolicy } from './auto-augment-policy.js';
-import { colorJitter } from './color-jitter.js';
-import { deitTransform } from './deit-transform.js';
+import { colorJitter, deitTransform } from './deit-transform.js';
 import {
   compose,
   horizontalFlip,

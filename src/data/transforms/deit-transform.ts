@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import { randAugment } from './auto-augment.js';
 import { parsePolicy, type RandAugmentPolicy } from './auto-augment-policy.js';
-import { colorJitter } from './color-jitter.js';
+import type { PixelStep } from './pixels.js';
 import { simpleRandomCrop, threeAugment } from './three-augment.js';
 import {
   compose,
@@ -94,4 +94,22 @@ export function deitTransform(
 function policyOf(text: string, magnitude: number | undefined): RandAugmentPolicy {
   const policy = parsePolicy(text);
   return magnitude === undefined ? policy : { ...policy, magnitude };
+}
+
+const JITTERED = ['brightness', 'contrast', 'color'] as const satisfies PixelStep['op'][];
+
+/**
+ * Changes brightness, contrast and saturation in a random order, each by a separate factor, uniform in
+ * [max(0, 1 - strength), 1 + strength]. This is torchvision's ColorJitter without hue. DeiT's strength, without auto-augment,
+ * is 0.4.
+ */
+export function colorJitter(strength: number): Transform {
+  if (strength === 0) return () => [];
+  const low = Math.max(0, 1 - strength);
+  return (_, random) => {
+    const steps = JITTERED.map((op) => ({ op, factor: low + (1 + strength - low) * random.uniform() }));
+    // Draws the first of the three, then the order of the other two: all six orders are equally likely.
+    const [first] = steps.splice(random.integer(0, 2), 1);
+    return random.integer(0, 1) === 0 ? [first, ...steps] : [first, ...steps.reverse()];
+  };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { digestOf, imageOf } from '../../../test/pixel-images.js';
 import type { Matrix } from './pixels.js';
-import { rotateMatrix } from './rotate-matrix.js';
+import { rotateMatrix } from './pixels.js';
 import { runProgram } from './run-program.js';
 
 interface Rotation {

@@ -8,6 +8,7 @@ import {
   type NamedClasses,
   sameClasses,
 } from '../../data/class-names.js';
+import { hasLabelColumns, isCsvPath } from '../../data/formats/csv-table.js';
 import type { Category } from '../../data/formats/formats.js';
 import type { ModelClasses } from '../../data/model-labels.js';
 import { classesOfData } from '../../data/open/open-dataset.js';
@@ -78,8 +79,9 @@ function statedClasses(path: string, count: number, category: Category | undefin
       hint: 'Use a list of names, a run, the images that the model was trained on, or the word number.',
     });
   }
-  if (!stat.isDirectory()) return { names: namesInFile(path), from: path, isSet: false };
-  const recorded = recordedClasses(path);
+  const isImageList = !stat.isDirectory() && isCsvPath(path) && hasLabelColumns(path);
+  if (!stat.isDirectory() && !isImageList) return { names: namesInFile(path), from: path, isSet: false };
+  const recorded = isImageList ? undefined : recordedClasses(path);
   if (recorded !== undefined) return { names: recorded.map(className), from: path, isSet: true };
   return { names: classesOfData(path, { model: { count }, category }), from: path, isSet: true };
 }

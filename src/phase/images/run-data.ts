@@ -126,12 +126,12 @@ function identified(own: ImageSettings, images: Images): Found {
   return { images, identity: dataIdentity(images.whole, placeOf(own)) };
 }
 
-/** In a folder of images, labels follow from the class names, so the classes keep the order that the run has given them. */
+/** In a folder of images or a CSV file, labels follow from the class names, so the classes keep the order that the run has given them. */
 function openInOrder(own: ImageSettings, order: readonly string[] | undefined): Images {
   // If the recipe states the classes, the images may have fewer of them, and an accepted change may have changed their order.
   if (order !== undefined && own.data.classes !== undefined) return openImagesOf(own, order);
   const images = openImagesOf(own);
-  if (order === undefined || own.data.format !== 'folder') return images;
+  if (order === undefined || !['folder', 'csv'].includes(own.data.format)) return images;
   const found = images.whole.train.classes.map((name) => name.normalize('NFC'));
   const isOtherOrder = found.some((name, label) => name !== order[label]);
   return isOtherOrder && order.every((name) => found.includes(name)) ? openImagesOf(own, order) : images;

@@ -18,6 +18,8 @@ export interface TargetOptions {
    * are. DeiT-III's is 0: both classes of a mixed image are targets.
    */
   readonly bceThreshold?: number | null;
+  /** Weight of each class in the training loss, as torch's `CrossEntropyLoss(weight=)`. Default null: none. */
+  readonly classWeights?: readonly number[] | null;
 }
 
 /**
@@ -28,6 +30,7 @@ export interface TargetOptions {
 export function requireTargets(options: TargetOptions): void {
   const { classes, labelSmoothing: smoothing = 0, loss, bceThreshold: threshold = null } = options;
   requireWithin('labelSmoothing', smoothing, 0, 1);
+  requireWeights(options);
   if (loss !== 'bce' || threshold === null) return;
   requireWithin('bceThreshold', threshold, 0, 1);
   const other = smoothing / classes;
@@ -38,6 +41,45 @@ export function requireTargets(options: TargetOptions): void {
     `with bce_threshold ${threshold} and label_smoothing ${smoothing}, ${wrong} would be a target`,
     { hint: 'set label_smoothing to 0, or choose another bce_threshold' },
   );
+}
+
+function requireWeights({ classes, loss, classWeights: weights }: TargetOptions): void {
+  if (weights === undefined || weights === null) return;
+  if (loss === 'bce') {
+    throw new InputError('class_weights and loss bce cannot be combined', {
+      hint: 'set loss to cross-entropy, or use data.sampling: balanced instead of class_weights',
+    });
+  }
+  if (weights.length !== classes) {
+    throw new InputError(
+      `class_weights has ${weights.length} numbers, but the model has ${classes} classes`,
+      {
+        hint: 'list one weight for each class, in the order of the labels',
+      },
+    );
+  }
+  if (
+    weights.every((weight) => Number.isFinite(weight) && weight >= 0) &&
+    weights.some((weight) => weight > 0)
+  )
+    return;
+  throw new InputError(
+    `class_weights are [${weights.slice(0, 5).join(', ')}${weights.length > 5 ? ', ...' : ''}]`,
+    {
+      hint: 'a weight is 0 or above, and at least one is above 0',
+    },
+  );
+}
+
+/**
+ * The weight n / (c n_k) of each class k with n_k of the n images of the c classes with images (scikit-learn's `balanced`). Classes
+ * without images have the weight 0.
+ * @param counts number of images of each class
+ */
+export function balancedWeights(counts: readonly number[]): number[] {
+  const images = counts.reduce((sum, count) => sum + count, 0);
+  const classes = counts.filter((count) => count > 0).length;
+  return counts.map((count) => (count === 0 ? 0 : images / (classes * count)));
 }
 
 /**

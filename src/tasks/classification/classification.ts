@@ -70,6 +70,16 @@ export interface ClassTarget {
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
   const { channels, classes, labelSmoothing = 0, device, dtype = 'F32', loss = 'cross-entropy' } = options;
   requireTargets(options);
+  const { classWeights } = options;
+  const weights =
+    classWeights === undefined || classWeights === null
+      ? null
+      : upload(
+          fromArray(dtype === 'F32' ? Float32Array.from(classWeights) : Float64Array.from(classWeights), [
+            classes,
+          ]),
+          device,
+        );
   const inputOf = imageInput(options);
 
   return {
@@ -92,7 +102,9 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
       const [head] = headsOf(widened(logits));
       requireClasses(head, classes);
       if (loss === 'bce') return binaryCrossEntropy(head, soft as Tensor);
-      return soft === undefined ? crossEntropy(head, labels, labelSmoothing) : crossEntropy(head, soft);
+      return soft === undefined
+        ? crossEntropy(head, labels, labelSmoothing, weights)
+        : crossEntropy(head, soft, 0, weights);
     },
 
     score(logits, { labels }) {
