@@ -165,7 +165,7 @@ export function batchesOf(
   opened: OpenPhase,
   { from, steps }: { readonly from: number; readonly steps: number },
 ) {
-  const { phase, images, log, crew } = opened;
+  const { phase, plan, images, log, crew } = opened;
   const { batch_size: batchSize, accumulate } = phase.settings;
   return trainBatches({
     ...images.augmentation,
