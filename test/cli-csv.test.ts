@@ -100,3 +100,19 @@ test('a finished run accepts the same list elsewhere, and refuses one with anoth
   const { code, stderr } = await train('--set', 'phases.E2E.epochs=13');
   expect([code, stderr]).toEqual([2, expect.stringMatching(/train/)]);
 });
+
+test('eval reports the calibration error and the numbers of a reliability diagram', async () => {
+  const args = ['eval', join(run, 'E2E'), '--data', at('images'), '--split', 'all'];
+  const { calibration, images, top1 } = JSON.parse((await cli([...args, '--json'])).stdout);
+  const bins: { images: number; confidence: number; accuracy: number }[] = calibration.bins.filter(
+    (bin: { images: number }) => bin.images > 0,
+  );
+  expect(bins.reduce((sum, bin) => sum + bin.images, 0)).toBe(images);
+  expect(bins.reduce((sum, bin) => sum + bin.images * bin.accuracy, 0) / images).toBeCloseTo(top1 / 100, 12);
+  const gaps = bins.map((bin) => (bin.images * Math.abs(bin.accuracy - bin.confidence)) / images);
+  expect(calibration.ece).toBeCloseTo(
+    gaps.reduce((sum, gap) => sum + gap, 0),
+    12,
+  );
+  expect((await cli(args)).stdout).toMatch(/calibration error +\d+\.\d\d points \(ECE, 15 bins\)/);
+});

@@ -15,6 +15,7 @@ import { accuracyText } from '../../report/summary-text.js';
 import { accuracyInterval, intervalField } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
 import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
+import { type Calibration, calibrationCounter } from '../../tasks/classification/calibration.js';
 import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
@@ -62,9 +63,11 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
 
   const started = performance.now();
   const counter = confusionCounter(config.classes);
+  const calibration = calibrationCounter();
   const named = classNames(dataset.classes);
   const onPredicted = (batch: Batch, predictions: Predictions) => {
     counter.add(predictions);
+    calibration.add(predictions);
     perImage?.add(labelledPredictions({ dataset, batch, predictions, names: named }));
   };
   const scores = await evaluate({
@@ -102,6 +105,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     classes_without_images: missing,
     classes: classScores(scored),
     confusions: confusions(scored),
+    calibration: calibration.result() ?? null,
   };
   if (options.json) printJson(result);
   else {
@@ -211,6 +215,7 @@ interface Result extends Scored {
   readonly data: string;
   readonly device: string;
   readonly images_per_second: number;
+  readonly calibration: Calibration | null;
 }
 
 function printResult(result: Result, { shown }: TaskMetrics): void {
@@ -222,6 +227,9 @@ function printResult(result: Result, { shown }: TaskMetrics): void {
     ...(result.loss_batch_mean === undefined
       ? []
       : [[`${EVAL_LOSS}, mean of batch means`, result.loss_batch_mean.toFixed(4)]]),
+    ...(result.calibration === null
+      ? []
+      : [['calibration error', `${(100 * result.calibration.ece).toFixed(2)} points (ECE, 15 bins)`]]),
     ['eval speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
   ];
   print(...columns(rows, 2));
