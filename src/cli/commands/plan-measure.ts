@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { elementCount } from '../../base/tensor-data.js';
-import type { Batch } from '../../data/dataset.js';
+import type { Batch, Shrink } from '../../data/dataset.js';
 import { assemble } from '../../method/assemble.js';
+import type { StagedModel } from '../../models/staged.js';
 import { optimizerOf, scheduleOf } from '../../phase/phase-optimizer.js';
 import type { PhasePlan } from '../../plan/plan.js';
 import type { StepTimes } from '../../plan/plan-devices.js';
 import type { Phase } from '../../recipe/phase.js';
 import type { RunSettings } from '../../recipe/recipe-run.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
-import { precisionOn } from '../../torch/precision.js';
+import { type Precision, precisionOn } from '../../torch/precision.js';
 import { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
+import type { Optimizer } from '../../training/optimizers/optimizer.js';
 import { train } from '../../training/trainer.js';
 
 /** The first step is a warm-up: it allocates memory and selects kernels. */
@@ -48,10 +50,57 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
     target: phase.target,
   };
   const model = assemble(phase.blueprint, phase.depths, stages, context, options);
-  const milliseconds: number[] = [];
-  const updates: number[] = [];
   const precision = precisionOn(device, settings.precision);
   const optimizer = optimizerOf({ ...phase, settings: { ...settings, precision } }, model);
+  const made = { phase, plan, device, model, optimizer, generator, precision };
+  const sizes = sizesOf(phase, plan);
+  const times: StepTimes[] = [];
+  for (const { shrink } of sizes) times.push(await timesAt(made, shrink));
+  // The next phase needs the memory.
+  optimizer.free();
+  model.free();
+  const mean = (key: 'step' | 'update') =>
+    sizes.reduce((sum, { share }, i) => sum + share * times[i][key], 0);
+  return { step: mean('step'), update: mean('update'), start: times[0].start };
+}
+
+interface ImagesOfSize {
+  /** Undefined: the size of the model. */
+  readonly shrink: Shrink | undefined;
+  /** Share of the phase's steps that have them. */
+  readonly share: number;
+}
+
+function sizesOf({ blueprint }: Phase, { curriculum, steps }: PhasePlan): ImagesOfSize[] {
+  const sizes = new Map<string, ImagesOfSize>();
+  for (const stage of curriculum ?? [{ image_size: blueprint.input.size, low_pass: false, steps }]) {
+    const { image_size: size, low_pass: lowPass } = stage;
+    const shrink = size < blueprint.input.size ? { size, lowPass } : undefined;
+    const key = JSON.stringify(shrink ?? null);
+    const share = (sizes.get(key)?.share ?? 0) + stage.steps / steps;
+    sizes.set(key, { shrink, share });
+  }
+  return [...sizes.values()];
+}
+
+interface Measured {
+  readonly phase: Phase;
+  readonly plan: PhasePlan;
+  readonly device: string;
+  readonly precision: Precision;
+  readonly model: StagedModel;
+  readonly optimizer: Optimizer;
+  readonly generator: Generator;
+}
+
+/** The step times for images of one size. */
+async function timesAt(
+  { phase, plan, device, precision, model, optimizer, generator }: Measured,
+  shrink: Shrink | undefined,
+): Promise<StepTimes> {
+  const { settings } = phase;
+  const milliseconds: number[] = [];
+  const updates: number[] = [];
   await train({
     model,
     task: phase.task(device),
@@ -62,7 +111,7 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
       step: (lr) => updates.push(timeOf(() => optimizer.step(lr), model)),
     },
     schedule: scheduleOf(phase, plan),
-    batches: randomBatches(phase, settings.batch_size, STEPS * settings.accumulate),
+    batches: randomBatches(phase, settings.batch_size, STEPS * settings.accumulate, shrink),
     fromStep: 0,
     steps: STEPS,
     accumulate: settings.accumulate,
@@ -77,9 +126,6 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
       milliseconds.push(report.milliseconds);
     },
   });
-  // The next phase needs the memory.
-  optimizer.free();
-  model.free();
   const [step, update] = [milliseconds, updates].map((each) => median(each.slice(1)) / 1000);
   return { step, update, start: Math.max(0, milliseconds[0] / 1000 - step) };
 }
@@ -98,11 +144,16 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-async function* randomBatches({ model }: Phase, size: number, count: number): AsyncGenerator<Batch> {
+async function* randomBatches(
+  { model }: Phase,
+  size: number,
+  count: number,
+  shrink: Shrink | undefined,
+): AsyncGenerator<Batch> {
   const { channels, classes, image_size: side } = model;
   const images = randomBytes(size * channels * side * side);
   const indices = Int32Array.from({ length: size }, (_, i) => i);
   const labels = indices.map((i) => i % classes);
   for (let i = 0; i < count; i++)
-    yield { size, channels, height: side, width: side, images, labels, indices };
+    yield { size, channels, height: side, width: side, images, labels, indices, ...(shrink && { shrink }) };
 }
