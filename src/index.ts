@@ -10,9 +10,10 @@ export { DeepIncubationError, InputError, Interrupted, RunError } from './base/e
 export { type RandomKey, type RandomStream, randomStream } from './base/random.js';
 export type { DType, TensorData } from './base/tensor-data.js';
 export type { KnownClasses } from './data/class-names.js';
-export type { Batch, Box, Dataset, EncodedImage, Image, Mix } from './data/dataset.js';
+export type { Batch, Box, Dataset, EncodedImage, Image, Mix, Shrink } from './data/dataset.js';
 export { evalFolder, type FolderOptions, imageFolder, imageFolders } from './data/formats/folder.js';
 export { fashionMnist } from './data/formats/idx.js';
+export type { StepImages } from './data/loader/batch.js';
 export {
   type EvalBatchesOptions,
   evalBatches,
@@ -90,6 +91,7 @@ export {
   type Divisible,
   type DropPathSchedule,
   Layer,
+  type ModelCost,
   type PartCost,
   type Pass,
   type Regime,
@@ -102,7 +104,14 @@ export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { Graph, GraphOptions } from './onnx/graph.js';
 export type { ParentOptions } from './phase/one-parent.js';
-export { blockPasses, type CostRatios, type Division, type ImageCost, imageCost } from './plan/cost.js';
+export {
+  blockPasses,
+  type CostRatios,
+  type Division,
+  type ImageCost,
+  imageCost,
+  type PlannedStage,
+} from './plan/cost.js';
 export type { PhaseMemory } from './plan/memory.js';
 export type {
   PhasePlan,
@@ -123,7 +132,7 @@ export { readRunStatus } from './report/run-status.js';
 export { type Metric, type Scored, scoreOf, type TaskMetrics } from './run/metric.js';
 export { readMetrics } from './run/metrics-log.js';
 export type { Activity, Status } from './run/phase-status.js';
-export type { EvalRecord, MetricRecord, PhaseResult, StepRecord } from './run/records.js';
+export type { EvalRecord, MetricRecord, PhaseResult, StageRecord, StepRecord } from './run/records.js';
 export {
   type ClassificationOptions,
   type ClassTarget,
