@@ -3,7 +3,7 @@
  *
  *   npm run bench -- roi-align [--boxes 512] [--channels 256] [--size 200] [--rounds 5] [--threads 1]
  *
- * Boxes of 20 to 60 places a side on one map of size x size places. Without torchvision's operators in the Python
+ * Boxes of 16 to 40 places a side on one map of size x size places. Without torchvision's operators in the Python
  * (DEEP_INCUBATION_BENCH_PYTHON, or python3), only ours is measured. A torchvision for another build of torch lacks them.
  */
 import { spawnSync } from 'node:child_process';
@@ -88,7 +88,7 @@ function measured(): Side {
   const boxes = Float32Array.from({ length: count * 4 }, (_, at) => {
     const i = Math.floor(at / 4);
     const [left, top] = [(i * 37) % side, (i * 61) % side];
-    return [left, top, left + 80 + ((i * 13) % 160), top + 80 + ((i * 29) % 160)][at % 4];
+    return [left, top, left + 64 + ((i * 13) % 96), top + 64 + ((i * 29) % 96)][at % 4];
   });
   const regions = { boxes, images: new Uint8Array(count) };
   const features = scope(() => {

@@ -25,7 +25,7 @@ place = torch.arange(size * size * channels, dtype=torch.int64)
 features = ((place * 7919 % 1009).float() / 1009).view(1, size, size, channels).permute(0, 3, 1, 2).contiguous()
 i = torch.arange(case["boxes"], dtype=torch.float32)
 left, top = i * 37 % (4 * size - 240), i * 61 % (4 * size - 240)
-boxes = torch.stack([torch.zeros_like(i), left, top, left + 80 + i * 13 % 160, top + 80 + i * 29 % 160], 1)
+boxes = torch.stack([torch.zeros_like(i), left, top, left + 64 + i * 13 % 96, top + 64 + i * 29 % 96], 1)
 times = []
 for _ in range(case["rounds"] + 1):
     leaf = features.clone().requires_grad_()

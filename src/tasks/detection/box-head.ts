@@ -13,9 +13,9 @@ export const BOX_SIZE = 7;
 
 /** What the box head says of N regions, with K classes. */
 export interface BoxOutput {
-  /** [N, K + 1]: logits; the last one is of the background. */
+  /** Logits, [N, K + 1]; the last one is of the background. */
   readonly logits: Tensor;
-  /** [N, 4 K]: the offsets to the object, for each class. */
+  /** Offsets to the object, for each class, [N, 4 K]. */
   readonly offsets: Tensor;
 }
 

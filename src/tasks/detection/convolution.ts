@@ -2,12 +2,13 @@ import { fanInParameter, type InitContext, normalParameter, zeroParameter } from
 import { Module } from '../../nn/module.js';
 import { conv2d, linear, relu } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
+import { transposedConv2d } from './operators.js';
 
 /** Weights of a detector's layers: N(0, deviation^2), He et al. 2015 for ReLU, or Xavier's uniform. */
 export type HeadInit = { readonly deviation: number } | 'he' | 'xavier';
 
 /** A weight [outputs, inputs, ...] as `init` says. */
-export function headParameter(shape: readonly number[], init: HeadInit, context: InitContext): Tensor {
+function headParameter(shape: readonly number[], init: HeadInit, context: InitContext): Tensor {
   const area = shape.slice(2).reduce((product, side) => product * side, 1);
   const [fanOut, fanIn] = [shape[0] * area, shape[1] * area];
   if (init === 'he') return normalParameter(shape, context, Math.sqrt(2 / fanOut));
@@ -56,5 +57,21 @@ export class HeadLinear extends Module {
 
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias);
+  }
+}
+
+/** A transposed convolution of 2x2 with stride 2: [B, C, H, W] -> [B, C, 2 H, 2 W]. */
+export class TransposedConv extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(channels: number, context: InitContext) {
+    super();
+    this.weight = headParameter([channels, channels, 2, 2], 'he', context);
+    this.bias = zeroParameter([channels], context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return transposedConv2d(x, this.weight, this.bias, [2, 2]);
   }
 }

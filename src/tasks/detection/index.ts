@@ -1,5 +1,6 @@
 /**
- * Detection and instance segmentation: COCO's files and evaluation, operations on boxes and regions, and Mask R-CNN without a backbone.
+ * Detection and instance segmentation: COCO's files and evaluation, operations on boxes and regions, Mask R-CNN, and a Vision
+ * Transformer as its backbone.
  * `import ... from 'deep-incubation/detection'`.
  *
  * @module detection
@@ -19,13 +20,17 @@ export {
   type CocoRle,
   type CocoSegmentation,
   compressRle,
+  type ImageSides,
   segmentationRle,
 } from '../../data/coco/segmentation.js';
 export { type AnchorOptions, makeAnchors } from './anchors.js';
 export type { FoundBox } from './best-objects.js';
+export { BoxHead, type BoxOutput } from './box-head.js';
 export { type BoxWeights, boxIou, decodeBoxes, encodeBoxes } from './boxes.js';
 export { type CocoEvaluation, type CocoFigure, cocoEvaluate } from './coco-evaluate.js';
 export type { CocoKind } from './coco-iou.js';
+export { Fpn } from './fpn.js';
+export { MaskHead } from './mask-head.js';
 export { pasteMask } from './mask-paste.js';
 export {
   type FoundObject,
@@ -40,4 +45,8 @@ export { nms } from './nms.js';
 export { nmsOnDevice } from './nms-on-device.js';
 export type { ObjectsInImage } from './positives.js';
 export { type FeatureMap, type Regions, roiAlign } from './roi-align.js';
+export { RpnHead, type RpnOutput } from './rpn.js';
 export { type SampleOptions, sampleBoxes } from './sample-boxes.js';
+export { VitPyramid } from './tap-pyramid.js';
+export { type TokenGrid, windowAttention } from './window-attention.js';
+export { type BackbonePass, VitBackbone, type VitBackboneConfig } from './window-backbone.js';

@@ -1,9 +1,9 @@
-import { type InitContext, zeroParameter } from '../../nn/init.js';
+import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { mul, relu, reshape, sum } from '../../torch/ops.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
-import { headParameter, SameConv } from './convolution.js';
-import { indexSelect, lossOfLogits, transposedConv2d } from './operators.js';
+import { SameConv, TransposedConv } from './convolution.js';
+import { indexSelect, lossOfLogits } from './operators.js';
 
 /** Side of the regions that the mask head reads. */
 export const MASK_REGION_SIZE = 14;
@@ -38,22 +38,6 @@ export class MaskHead extends Module {
   forward(regions: Tensor): Tensor {
     const hidden = this.convs.reduce((x, conv) => conv.activated(x), regions);
     return this.masks.forward(relu(this.upsample.forward(hidden)));
-  }
-}
-
-/** A transposed convolution of 2x2 with stride 2: [B, C, H, W] -> [B, C, 2 H, 2 W]. */
-class TransposedConv extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-
-  constructor(channels: number, context: InitContext) {
-    super();
-    this.weight = headParameter([channels, channels, 2, 2], 'he', context);
-    this.bias = zeroParameter([channels], context);
-  }
-
-  forward(x: Tensor): Tensor {
-    return transposedConv2d(x, this.weight, this.bias, [2, 2]);
   }
 }
 

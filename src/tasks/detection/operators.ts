@@ -26,3 +26,5 @@ export const sigmoid = tensorOperator('aten::sigmoid');
 export const softmax = tensorOperator('aten::softmax', 'int');
 export const largest = tensorsOperator('aten::topk');
 export const lossOfLogits = tensorOperator('aten::binary_cross_entropy_with_logits');
+export const maxPool2d = tensorOperator('aten::max_pool2d');
+export const groupNorm = tensorOperator('aten::group_norm');

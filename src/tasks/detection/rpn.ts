@@ -6,9 +6,9 @@ import { SameConv } from './convolution.js';
 
 /** What the region proposal network says of every anchor. */
 export interface RpnOutput {
-  /** [B, N]: logits of whether the anchor is at an object. */
+  /** Logits of whether the anchor is at an object, [B, N]. */
   readonly objectness: Tensor;
-  /** [B, N, 4]: offsets from the anchor to the object. */
+  /** Offsets from the anchor to the object, [B, N, 4]. */
   readonly offsets: Tensor;
 }
 
