@@ -11,6 +11,7 @@ import { compile } from '../src/recipe/compile.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 import type { Recipe } from '../src/recipe/recipe-schema.js';
 import { Generator } from '../src/torch/random.js';
+import { ADE20K_CLASSES, writeAde20k } from './ade20k.js';
 
 // A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
 // data sets, small random models in place of the released ones, and the recipes, made small.
@@ -38,6 +39,7 @@ export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   await writeImages(join(folder, 'data/imagenet'), SYNSETS);
   await writeImages(join(folder, 'data/flowers'), FLOWERS);
   await writeImages(join(folder, 'data/clothes'), CLOTHES);
+  await writeAde20k(join(folder, 'data/ADEChallengeData2016'), { train: 8, val: 2 });
   writeFashionMnist(join(folder, 'cache/fashion-mnist'));
   writeReleasedModels(join(folder, 'cache/hub/nzl-thu/Deep-Incubation/main'));
   writeScript(
@@ -46,8 +48,8 @@ export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   );
   writeScript(join(folder, 'bin/npx'), 'exec "$@"');
   cpSync(join(root, 'recipes'), join(folder, 'as-written/recipes'), { recursive: true });
-  for (const name of readdirSync(join(root, 'recipes/imagenet'))) {
-    writeSmall(folder, `recipes/imagenet/${name}`);
+  for (const set of ['imagenet', 'ade20k']) {
+    for (const name of readdirSync(join(root, 'recipes', set))) writeSmall(folder, `recipes/${set}/${name}`);
   }
   writeSmall(folder, 'recipes/demo.yaml');
   writeRecipe(folder, 'my.yaml', 'extends: recipes/imagenet/vit-b.yaml\nname: my\n');
@@ -81,15 +83,17 @@ function writeSmall(folder: string, path: string): void {
 
 /** A model of a moment, and one step a phase. */
 function smallSettings(recipe: Recipe): object {
-  const { model, data, training } = recipe;
+  const { model, data, training, segmentation } = recipe;
   const phases = compile(recipe).filter(({ equalCost }) => !equalCost);
   return {
     model: {
       ...GEOMETRY,
       depth: DEPTH,
       image_size: sizeOf(model.image_size),
-      classes: model.classes === 1000 ? SYNSETS.length : model.classes,
+      classes: model.classes === 1000 ? SYNSETS.length : segmentation ? ADE20K_CLASSES : model.classes,
+      ...(segmentation && { decoder: { taps: [2, 5, 8, 11], channels: 8, aux_channels: 4 } }),
     },
+    ...(segmentation && { segmentation: { scale: [256, 64] } }),
     training: {
       ...(training.batch_size !== undefined && { batch_size: Math.max(training.batch_size / 32, 2) }),
       ...(training.total_batch && { total_batch: training.total_batch / 32 }),

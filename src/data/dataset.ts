@@ -42,6 +42,11 @@ export interface Dataset {
   describe(i: number): string;
   /** The pixels if they are in memory, otherwise the encoded image to read and decode. */
   source(i: number): Image | EncodedImage;
+  /**
+   * For segmentation: the label of each pixel, as an 8-bit grey image in which 0 means no label and k the class k - 1. Images
+   * with label maps have no label of their own: `label` is then 0.
+   */
+  readonly labelMap?: ((i: number) => EncodedImage) | undefined;
 }
 
 export function isEncoded(source: Image | EncodedImage): source is EncodedImage {
@@ -72,6 +77,9 @@ export interface Shrink {
   readonly lowPass: boolean;
 }
 
+/** In a label map of a batch: a pixel without a label. */
+export const IGNORED = 255;
+
 /** Images of one size, before normalisation. */
 export interface Batch {
   readonly size: number;
@@ -91,6 +99,10 @@ export interface Batch {
   readonly mix?: Mix;
   /** Applied last. Absent: the model sees the images at their size. */
   readonly shrink?: Shrink;
+  /** For segmentation, size x height x width: the class of each pixel, or `IGNORED`. */
+  readonly labelMaps?: Uint8Array;
+  /** Height and width of each image, one pair after another. The rest of an image is padding on the right and at the bottom. */
+  readonly extents?: Int32Array;
   /** Slots whose image could not be read and was replaced by another. */
   readonly replaced?: readonly number[];
 }

@@ -1,3 +1,4 @@
+import { InputError } from '../base/errors.js';
 import { type Dataset, type DecodeOptions, decodedAs } from '../data/dataset.js';
 import { unlabelledImages } from '../data/formats/image-paths.js';
 import { evalBatches } from '../data/loader/loader.js';
@@ -73,6 +74,11 @@ export async function* predict(
   const known = modelOfCheckpoint(file, { recipe, settings });
   for (const line of [...known.differences, ...known.assumptions.map((text) => `assumed: ${text}`)])
     note(line);
+  if (known.recipe.segmentation !== undefined) {
+    throw new InputError(`${file.name} labels pixels, and predict() classifies images`, {
+      hint: 'use the command: deep-incubation predict CHECKPOINT IMAGES --out DIR',
+    });
+  }
   const loaded = loadModel(file, known, note);
   const { named } = modelClassesOf(file, { count: loaded.config.classes, stated });
   yield* predictImages(loaded, images, { ...options, decode: known.recipe.data, names: named?.names });
@@ -88,7 +94,7 @@ export interface PredictImagesOptions {
 
 /** Classifies the images of a data set, in its order. Its labels are not used. */
 export async function* predictImages(
-  { model, task, transform, device, precision }: LoadedModel,
+  { model, task, evaluation, device, precision }: LoadedModel,
   images: Dataset,
   { top = TOP, batchSize = EVAL_BATCH, decode, names }: PredictImagesOptions,
 ): AsyncGenerator<ImagePrediction> {
@@ -96,7 +102,7 @@ export async function* predictImages(
   const batches = evalBatches({
     dataset: decodedAs(images, decode),
     batchSize,
-    transform,
+    ...evaluation,
     onSkipped: (index, error) => skipped.set(index, error.message),
   });
   const forward = forwardPass({ model, device, precision });

@@ -185,6 +185,7 @@ function classesHint(has: number | null, wanted: number): string {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
+  decoder: 'set start.head to new: then a new head or decoder is trained',
   'norm after pooling': 'omit model.pool and model.fc_norm, or set start.head to new',
 };
 

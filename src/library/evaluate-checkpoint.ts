@@ -56,6 +56,11 @@ export async function evaluateCheckpoint(
   requireFinite(checkpoint.file.stages, checkpoint.name);
   const { recipe, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
   for (const text of assumptions) note(`assumed: ${text}`);
+  if (recipe.segmentation !== undefined) {
+    throw new InputError(`${checkpoint.name} labels pixels, and evaluateCheckpoint() evaluates classifiers`, {
+      hint: 'use the command: deep-incubation eval CHECKPOINT --data DIR',
+    });
+  }
   const config = modelConfigOf(recipe);
   const classes = classesOf(checkpoint);
   const labelled = labelledBy(options.dataset, classes, {

@@ -8,7 +8,7 @@ import { type BlockSpan, blockSpans, type Divisible } from '../models/staged.js'
 export type ModuleInit = 'fresh' | 'grown' | 'stacked';
 
 /** What can be decided about a model before it is built. */
-type Shaped = Pick<Divisible, 'featureShape' | 'zeroBranches'>;
+type Shaped = Pick<Divisible, 'featureShape' | 'zeroBranches' | 'isTapped'>;
 
 /** A target module and the meta stage that it replaces. */
 interface Growing {
@@ -48,7 +48,7 @@ function grown(blueprint: Shaped, { target, index }: Growing, own: Spans, meta: 
     });
   }
   const places: (number | null)[] = own.map(() => null);
-  const isLast = index === target.length - 1;
+  const isLast = index === target.length - 1 && !blueprint.isTapped;
   for (const [j, { from, to }] of meta.entries()) {
     const changing = own.filter(
       (span) => span.from >= from && span.to <= to && changesShape(blueprint, span),

@@ -14,7 +14,7 @@ import { growPlan, type ModuleInit } from './grow-plan.js';
  * blocks are initialised with branches of zero, so they are the identity, and the module computes what the meta stage
  * computes, bit for bit. If one of the blocks that a meta block stands for changes the shape of the features, the meta block
  * takes its place instead. The model's last block keeps the last place, because it may compute less than the others
- * (`BlockPlace.isLast`).
+ * (`BlockPlace.isLast`), unless the head reads several blocks (`isTapped`).
  *
  * `stacked` (Gong et al. 2019, ICML): each block is a copy of the meta block that stands for it, or if that has another shape,
  * of the nearest one of its shape.

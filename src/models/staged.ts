@@ -18,6 +18,8 @@ export interface Pass {
   readonly key: RandomKey;
   /** If set, the backward pass recomputes the blocks' activations; finish it with `tape.backward()`. */
   readonly tape?: ActivationTape;
+  /** Height and width of the images, in pixels. Default: square images, as the model's blueprint states. */
+  readonly size?: readonly [height: number, width: number];
 }
 
 /** The pass for part `index` of a model or stage. Evaluation draws no random numbers, so its key does not change. */
@@ -112,6 +114,8 @@ export interface Divisible {
    * features must then be the identity, exactly, for everything that the layers before it can return. Needed for `grow`.
    */
   zeroBranches?(block: Layer): void;
+  /** Whether the head reads the outputs of several blocks, so that growing must keep all of them. Default false. */
+  readonly isTapped?: boolean;
 }
 
 /** Number of multiply-accumulates per image (forward pass) and of parameters, for each part. */
@@ -241,7 +245,8 @@ export class StagedModel extends Layer {
   }
 
   forward(images: Tensor, pass: Pass): Tensor {
-    return this.forwardStages(images, 0, this.stages.length, pass);
+    const [, , height, width] = images.shape;
+    return this.forwardStages(images, 0, this.stages.length, { ...pass, size: [height, width] });
   }
 
   /**

@@ -48,7 +48,17 @@ export function heParameter(shape: readonly number[], fan: 'in' | 'out', context
  * const weight = fanInParameter([16, 3, 4, 4], 3 * 4 * 4, context);
  */
 export function fanInParameter(shape: readonly number[], fanIn: number, context: InitContext): Tensor {
-  const bound = 1 / Math.sqrt(fanIn);
+  return uniformParameter(shape, 1 / Math.sqrt(fanIn), context);
+}
+
+/**
+ * U(-bound, bound).
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * const weight = uniformParameter([16, 3], 0.1, context);
+ */
+export function uniformParameter(shape: readonly number[], bound: number, context: InitContext): Tensor {
   return filled(shape, context, (tensor) => fillUniform(tensor, -bound, bound, context.generator));
 }
 

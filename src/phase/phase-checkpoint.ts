@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
+import { decoderOf, tapsIn } from '../models/dense/decoder-config.js';
 import { RAW } from '../models/model-file/own-checkpoint.js';
 import type { StagedModel } from '../models/staged.js';
+import { blockSpans } from '../models/staged.js';
 import { weightsOf } from '../nn/weights.js';
 import type { Lineage } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
@@ -197,6 +199,8 @@ export function save(
     depths: phase.depths,
     init: phase.init === 'fresh' ? undefined : phase.init,
     model: geometry,
+    taps: tapsOf(phase),
+    segmentation: phase.segmentation,
     mean: pixels.mean,
     std: pixels.std,
     eval_crop: pixels.eval_crop,
@@ -237,4 +241,10 @@ function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimi
 
 function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensors {
   return new Map([...tensors].filter(([name]) => !isLeftOut(name)));
+}
+
+/** The blocks of a phase's model whose outputs its decoder reads: the model may be a meta model or a hybrid. */
+function tapsOf({ config, depths, target }: Phase): number[] | undefined {
+  const decoder = decoderOf(config)?.decoder;
+  return decoder && tapsIn(decoder.taps, blockSpans(depths, target));
 }

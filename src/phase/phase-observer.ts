@@ -190,8 +190,12 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
   return async (step) => {
     onProgress('evaluating');
     const { batch_size: batchSize } = phase.settings;
-    const transform = images.evalTransform;
-    const batches = evalBatches({ dataset: images.val, batchSize, transform, ...workersOf(phase) });
+    const batches = evalBatches({
+      dataset: images.val,
+      batchSize,
+      ...images.evaluation,
+      ...workersOf(phase),
+    });
     const [loss, count, ...values] = await crew.led(2 + metrics.length, async (beat) => {
       const judging = details?.begin();
       const score = () =>

@@ -1,8 +1,5 @@
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
-import { balancedWeights } from '../tasks/classification/class-target.js';
-import { classification } from '../tasks/classification/classification.js';
-import type { Task } from '../training/task.js';
 import type { Phase, Source } from './phase.js';
 import { type DataOfRun, dataOf } from './phase-data.js';
 import { phaseSettings } from './phase-settings.js';
@@ -14,7 +11,8 @@ import {
   moduleInitOf,
   targetDepths,
 } from './recipe-model.js';
-import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
+import type { Recipe, TrainingOverride } from './recipe-schema.js';
+import { taskOf } from './task-of.js';
 
 /**
  * The phases of a recipe, each after the phases that it starts from. A phase has everything that is needed to plan and train
@@ -112,7 +110,8 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     undecayed,
     data,
     dataOfRun,
-    task: (device, classCounts) => taskOf(recipe, settings, device, classCounts),
+    segmentation: recipe.segmentation,
+    task: (device, classCounts) => taskOf(recipe, config, device, { ...settings, classCounts }),
     objective,
     settings,
     equalCost,
@@ -126,26 +125,6 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
       total_batch: settingKey(recipe, name, 'total_batch'),
     },
   };
-}
-
-function taskOf(
-  { model, data }: Recipe,
-  settings: TrainingSettings,
-  device: string,
-  classCounts: readonly number[] | undefined,
-): Task {
-  const { class_weights: weights } = settings;
-  return classification({
-    channels: model.channels,
-    classes: model.classes,
-    mean: data.mean,
-    std: data.std,
-    labelSmoothing: settings.label_smoothing,
-    loss: settings.loss,
-    bceThreshold: settings.bce_threshold,
-    classWeights: weights === 'balanced' ? classCounts && balancedWeights(classCounts) : weights,
-    device,
-  });
 }
 
 function hparamsOf(

@@ -71,7 +71,7 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(phase.data, 'data', unchanging);
-  const { name, depths, regimes, undecayed, equalCost, objective, init } = phase;
+  const { name, depths, regimes, undecayed, equalCost, objective, init, segmentation } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
   // Earlier versions did not have these, so their defaults are not hashed.
@@ -80,6 +80,7 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
     ...(init !== 'fresh' && { init }),
     ...(zero_init && { zero_init }),
     ...(layer_scale !== undefined && { layer_scale }),
+    ...(segmentation !== undefined && { segmentation: sayingKeys(segmentation, 'segmentation', unchanging) }),
   };
   return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...begins });
 }

@@ -62,21 +62,22 @@ const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['opti
 };
 
 /**
- * All settings of a phase. Later layers override earlier ones: the general defaults, the defaults of the phase, the
+ * All settings of a phase. Later layers override earlier ones: the general defaults, those of the task and the phase, the
  * recipe's `training`, the recipe's `phases.<name>`.
  * @throws InputError if `total_batch` is not a multiple of `batch_size`
  */
 export function phaseSettings(
-  recipe: Pick<Recipe, 'training'>,
+  recipe: Pick<Recipe, 'training' | 'segmentation'>,
   override: TrainingOverride,
   ofPhase: TrainingOverride = {},
 ): TrainingSettings {
   const given = [ofPhase, recipe.training, override];
   const name = given.reduce((last, { optimizer }) => optimizer?.name ?? last, DEFAULTS.optimizer.name);
-  const layers = [DEFAULTS, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given].map(defined);
+  const ofTask = recipe.segmentation === undefined ? {} : { label_smoothing: 0 };
+  const layers = [DEFAULTS, ofTask, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given].map(defined);
   const settings: TrainingSettings = {
     ...Object.assign({}, ...layers),
-    optimizer: Object.assign({}, ...layers.map((layer) => layer.optimizer)),
+    optimizer: Object.assign({}, ...layers.map((layer) => ('optimizer' in layer ? layer.optimizer : {}))),
     schedule: Object.assign({}, ...layers.map((layer) => ('schedule' in layer ? layer.schedule : {}))),
   };
   return { ...settings, accumulate: accumulateOf(settings) };

@@ -5,6 +5,7 @@ import type { Task } from '../training/task.js';
 import type { DataOfRun } from './phase-data.js';
 import type { DataSettings } from './recipe-data.js';
 import type { RunSettings } from './recipe-run.js';
+import type { SegmentationSettings } from './recipe-segmentation.js';
 import type { StartSettings } from './recipe-start.js';
 import type { TrainingSettings } from './recipe-training.js';
 
@@ -56,6 +57,8 @@ export interface Phase {
   /** The images of all phases of the run. */
   readonly dataOfRun: DataOfRun;
 
+  /** For segmentation: how images are augmented and evaluated. */
+  readonly segmentation: SegmentationSettings | undefined;
   /** What the model learns, on a device. */
   /** @param classCounts images of each class, which `class_weights: balanced` needs; without them, classes are not weighted */
   readonly task: (device: string, classCounts?: readonly number[]) => Task;

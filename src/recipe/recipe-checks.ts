@@ -8,6 +8,7 @@ import { requireMuonForItsKeys } from './muon-keys.js';
 import type { Phase } from './phase.js';
 import { targetDepths } from './recipe-model.js';
 import type { Recipe } from './recipe-schema.js';
+import { requireTaskKeys } from './recipe-task.js';
 
 /**
  * Checks that the keys of a recipe are consistent with each other.
@@ -61,6 +62,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   requireFewBlocks(recipe, count, source);
   requireGrowth(recipe.incubation, source);
   const all = compile(recipe);
+  requireTaskKeys(recipe, all, source);
   requireLosses(all, source);
   requireMuonForItsKeys(recipe, all, source);
   requireCurricula(recipe, all, source);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { modelSection } from '../models/families/families.js';
 import { dataSection } from './recipe-data.js';
 import { runSection } from './recipe-run.js';
+import { segmentationSection } from './recipe-segmentation.js';
 import { start } from './recipe-start.js';
 import { incubationOverride, moduleOverride, override } from './recipe-training.js';
 import { count } from './recipe-values.js';
@@ -67,6 +68,11 @@ export const recipeSchema = z.strictObject({
     .regex(/^\P{Cc}*$/u, { error: 'contains a control character' })
     .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
+  task: z
+    .enum(['classification', 'segmentation'])
+    .describe('What the model predicts: a class for each image (the default), or for each pixel.')
+    .optional(),
+  segmentation: segmentationSection.optional(),
   model: modelSection,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
   data: dataSection,

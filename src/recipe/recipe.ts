@@ -9,6 +9,7 @@ import { unknownKeyHint } from './recipe-hints.js';
 import { keysAt } from './recipe-keys.js';
 import { targetDepths } from './recipe-model.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
+import { withTask } from './recipe-task.js';
 import { withSettings } from './settings.js';
 
 /**
@@ -103,7 +104,7 @@ export function checkedRecipe(
 ): Recipe {
   const schema =
     families.length === 0 ? recipeSchema : recipeSchema.extend({ model: modelSectionWith(families) });
-  const result = schema.safeParse(input);
+  const result = schema.safeParse(withTask(input, source));
   if (!result.success) {
     const [issue] = result.error.issues;
     throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(schema, issue, input) });

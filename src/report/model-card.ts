@@ -5,7 +5,7 @@ import type { ModelConfig, ModelFamily } from '../models/family.js';
 import type { ForeignLayout } from '../models/layout.js';
 import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
-import { metricsOf } from '../tasks/metrics.js';
+import { metricsOfModel } from '../tasks/metrics.js';
 import { duration, EVAL_LOSS, significant, TRAIN_TIME, withPrefix } from './format.js';
 import { accuracyText } from './summary-text.js';
 import { accuracyInterval, type Interval, intervalField } from './uncertainty.js';
@@ -64,7 +64,7 @@ export function modelCard(card: ModelCard): string {
 
 function metadataOf({ recipe, family, layout, scores, config }: ModelCard): object {
   const isIncubated = wayOf(recipe) === 'incubation';
-  const { shown } = metricsOf(config);
+  const { shown } = metricsOfModel(config);
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
@@ -178,7 +178,7 @@ function kindOf({ recipe, phase }: ModelCard): string {
 function scoreRows({ scores, config }: ModelCard): string[][] {
   if (scores === undefined) return [];
   const { loss, images } = scores;
-  const { primary, shown } = metricsOf(config);
+  const { primary, shown } = metricsOfModel(config);
   const interval = images === undefined ? undefined : intervalOf(scoreOf(scores, primary), images);
   const known = { ...scores, ...intervalField(primary, interval) };
   return [...shown.map((each) => [each.label, accuracyText(known, each)]), [EVAL_LOSS, loss.toFixed(4)]];

@@ -63,7 +63,7 @@ export function readRun(root: string): ReportData {
     results,
     machine: written.machine ?? {},
     scored: scoredPhases(root, results, metrics.primary),
-    classes: facts.classes,
+    ...facts,
     way,
   });
   const done = new Set(results.map(({ phase }) => phase));

@@ -22,6 +22,8 @@ export interface RunSummary extends Scored {
   readonly seed: number;
   /** The number of classes; absent in summaries of older versions. */
   readonly classes?: number | undefined;
+  /** Absent for classification. */
+  readonly task?: 'segmentation' | undefined;
   /** The assembled model after FT, with the total cost of PT, every MT and FT. */
   readonly incubation?: Outcome;
   /** Replaces `incubation` if FT started from the whole model, grown from the meta model: the total cost of PT and FT. */
@@ -64,6 +66,8 @@ interface SummaryInput {
   /** Counts of the last evaluations of FT and E2E, by phase. */
   readonly scored?: ReadonlyMap<string, ScoredImages>;
   readonly classes?: number | undefined;
+  /** Default: classification. */
+  readonly task?: 'segmentation' | undefined;
   /** Default `incubation`. */
   readonly way?: Way;
 }
@@ -72,9 +76,9 @@ const TIE = 0.005;
 
 /** Adds up the phases. Pure. */
 export function summarize(input: SummaryInput): RunSummary {
-  const { name, seed, results, machine, classes, way = 'incubation' } = input;
+  const { name, seed, results, machine, classes, task, way = 'incubation' } = input;
   const phases = [...results].sort((a, b) => order(a.phase) - order(b.phase));
-  const metrics = metricsOf({ classes });
+  const metrics = metricsOf({ classes, task });
   const ft = input.scored?.get('FT');
   const e2e = input.scored?.get('E2E');
   const own = outcome(phases.filter(isOwn), { last: 'FT', scored: ft, metrics });
@@ -87,6 +91,7 @@ export function summarize(input: SummaryInput): RunSummary {
     name,
     seed,
     classes,
+    ...(task && { task }),
     ...(own && { [key]: own }),
     ...(baseline && { end_to_end: baseline }),
     phases,

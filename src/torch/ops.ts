@@ -24,9 +24,13 @@ const aten = {
   layerNorm: tensorOperator('aten::layer_norm'),
   gelu: tensorOperator('aten::gelu'),
   relu: tensorOperator('aten::relu'),
+  log: tensorOperator('aten::log'),
   conv2d: tensorOperator('aten::conv2d'),
   batchNorm: tensorOperator('aten::batch_norm'),
+  convTranspose2d: tensorOperator('aten::conv_transpose2d', 'input'),
   averagePool: tensorOperator('aten::avg_pool2d'),
+  adaptivePool: tensorOperator('aten::adaptive_avg_pool2d'),
+  maxPool: tensorOperator('aten::max_pool2d'),
   pad: tensorOperator('aten::constant_pad_nd'),
   addScalarInPlace: operator<number>('aten::add_', 'Scalar'),
   sdpa: tensorOperator('aten::scaled_dot_product_attention'),
@@ -64,6 +68,8 @@ const aten = {
   fftShift: tensorOperator('aten::fft_fftshift'),
   inverseFftShift: tensorOperator('aten::fft_ifftshift'),
   real: tensorOperator('aten::real'),
+  bilinear: tensorOperator('aten::upsample_bilinear2d'),
+  softmax: tensorOperator('aten::softmax', 'int'),
 };
 
 /**
@@ -151,6 +157,9 @@ export const gelu = (x: Tensor): Tensor => aten.gelu(x);
  */
 export const relu = (x: Tensor): Tensor => aten.relu(x);
 
+/** Natural logarithm of each element. */
+export const log = (x: Tensor): Tensor => aten.log(x);
+
 /** How the window of a convolution or pooling moves over height and width. */
 export interface WindowOptions {
   /** Default 1. */
@@ -173,6 +182,30 @@ export const conv2d = (
   const { stride = 1, padding = 0, groups = 1 } = options;
   return aten.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], groups);
 };
+/**
+ * Transposed convolution without overlap, stride = kernel: [B, in, H, W] with weight [in, out, k, k] -> [B, out, k H, k W].
+ *
+ * @example
+ * upConv2d(ones([1, 1, 2, 2]), ones([1, 3, 2, 2]), zeros([3])).shape; // [1, 3, 4, 4]
+ */
+export const upConv2d = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => {
+  const [, , kernel] = weight.shape;
+  return aten.convTranspose2d(x, weight, bias, [kernel, kernel]);
+};
+/**
+ * Means over `size` x `size` regions of nearly equal size: [B, C, H, W] -> [B, C, size, size].
+ *
+ * @example
+ * adaptiveAveragePool2d(ones([1, 2, 5, 7]), 3).shape; // [1, 2, 3, 3]
+ */
+export const adaptiveAveragePool2d = (x: Tensor, size: number): Tensor => aten.adaptivePool(x, [size, size]);
+/**
+ * Maxima over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size], rounded down.
+ *
+ * @example
+ * maxPool2d(ones([1, 2, 4, 4]), 2).shape; // [1, 2, 2, 2]
+ */
+export const maxPool2d = (x: Tensor, size: number): Tensor => aten.maxPool(x, [size, size]);
 /**
  * Means over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size].
  *
@@ -221,6 +254,7 @@ export const batchNorm = (
 export const attention = (query: Tensor, key: Tensor, value: Tensor): Tensor => aten.sdpa(query, key, value);
 
 const MEAN_REDUCTION = 1;
+const SUM_REDUCTION = 2;
 const IGNORE_INDEX = -100;
 /**
  * Mean cross-entropy of logits [B, C] with I64 labels [B], or with target distributions [B, C].
@@ -236,6 +270,14 @@ export const crossEntropy = (
   labelSmoothing = 0,
   weights: Tensor | null = null,
 ): Tensor => aten.crossEntropy(logits, target, weights, MEAN_REDUCTION, IGNORE_INDEX, labelSmoothing);
+/**
+ * Sum over all pixels of the cross-entropy of logits [B, C, H, W] with I64 labels [B, H, W]. Pixels with the label `ignored` count 0.
+ *
+ * @example
+ * sumCrossEntropy(zeros([1, 2, 1, 1]), fromArray(BigInt64Array.of(1n), [1, 1, 1]), 255).item(); // ln 2
+ */
+export const sumCrossEntropy = (logits: Tensor, labels: Tensor, ignored: number): Tensor =>
+  aten.crossEntropy(logits, labels, null, SUM_REDUCTION, ignored, 0);
 /** Mean over all elements of the binary cross-entropy of sigmoid(logits), for targets of the same shape in 0 ... 1. */
 export const binaryCrossEntropy = (logits: Tensor, target: Tensor): Tensor =>
   aten.binaryCrossEntropy(logits, target, null, null, MEAN_REDUCTION);
@@ -399,6 +441,18 @@ export function lowFrequencies(x: Tensor, height: number, width: number): Tensor
   const images = aten.real(aten.inverseFft2(aten.inverseFftShift(cropped, plane)));
   return mul(images, (height * width) / (fullHeight * fullWidth));
 }
+
+/**
+ * Bilinear resize: [B, C, H, W] -> [B, C, height, width], no antialiasing, align_corners = false.
+ * @param factor of the coordinates. Default: height / H and width / W
+ *
+ * @example
+ * resizeBilinear(ones([1, 2, 3, 3]), [6, 6]).shape; // [1, 2, 6, 6]
+ */
+export const resizeBilinear = (x: Tensor, [height, width]: readonly number[], factor?: number): Tensor =>
+  aten.bilinear(x, [height, width], false, factor ?? null, factor ?? null);
+/** Softmax along a dimension. */
+export const softmax = (x: Tensor, dimension: number): Tensor => aten.softmax(x, dimension);
 
 /** An F32 or F64 tensor of shape []. */
 export const scalar = (value: number, dtype: 'F32' | 'F64' = 'F32', device = 'cpu'): Tensor =>

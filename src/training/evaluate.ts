@@ -67,8 +67,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     await eventLoopTurn();
     const scored = scope(() =>
       noGrad(() => {
-        const { input, target } = task.prepare(batch);
-        const output = forward(input);
+        const { output, target } = task.infer?.(batch, forward) ?? onePass(task, batch, forward);
         const predictions = onPredicted === undefined ? undefined : task.predict?.(output, target, top);
         return { batch, predictions, sums: readScore(task.score(output, target)) };
       }),
@@ -80,6 +79,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (images === 0) throw new RunError('no images to evaluate on');
   const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
   return { ...task.summarize(sums, images), loss: sums.loss / images, images };
+}
+
+function onePass(task: Task, batch: Batch, forward: (input: Tensor) => Tensor) {
+  const { input, target } = task.prepare(batch);
+  return { output: forward(input), target };
 }
 
 /** The forward pass of an evaluation: without drop path, in the given precision. */

@@ -12,6 +12,14 @@ export interface Task<Target = unknown> {
   prepare(batch: Batch): { readonly input: Tensor; readonly target: Target };
   /** The mean training loss over a batch: one element. */
   loss(output: Tensor, target: Target): Tensor;
+  /**
+   * The output that is scored, if it is not one forward pass of `input`: an image may be evaluated in parts and at several
+   * scales.
+   */
+  infer?(
+    batch: Batch,
+    forward: (input: Tensor) => Tensor,
+  ): { readonly output: Tensor; readonly target: Target };
   /** Sums over the images of a batch, by name: the loss, and the values that `summarize` needs. */
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */

@@ -48,6 +48,10 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
+  if (recipe.segmentation !== undefined) {
+    const { evaluateSegmentation } = await import('./eval-segmentation.js');
+    return evaluateSegmentation(checkpoint, known, options);
+  }
   const config = modelConfigOf(recipe);
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });
@@ -57,9 +61,12 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const each of found.passedOver ?? []) note(passedOverLine(each));
   const dataset = decodedAs(found, recipe.data);
 
-  const { model, task, transform, device, precision } = loadModel(checkpoint, known, note);
+  const { model, task, evaluation, device, precision } = loadModel(checkpoint, known, note);
   const batchLosses: number[] = [];
-  const batches = counted(evalBatches({ dataset, batchSize: options.batchSize, transform }), dataset.length);
+  const batches = counted(
+    evalBatches({ dataset, batchSize: options.batchSize, ...evaluation }),
+    dataset.length,
+  );
 
   const started = performance.now();
   const counter = confusionCounter(config.classes);

@@ -22,7 +22,7 @@ import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { labelledScore } from '../../run/metric.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
-import { metricsOf } from '../../tasks/metrics.js';
+import { metricsOfModel } from '../../tasks/metrics.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
 import { joinGroup, type ProcessGroup } from '../../training/distributed/process-group.js';
@@ -108,7 +108,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       for (const record of records) record.done();
-      const { primary } = metricsOf(recipe.model);
+      const { primary } = metricsOfModel(recipe.model);
       for (const result of results) {
         print(
           `${result.phase}: ${labelledScore(primary, result)}, ${runFolder(runDir).phase(result.phase).root}`,

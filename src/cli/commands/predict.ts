@@ -1,3 +1,4 @@
+import { InputError } from '../../base/errors.js';
 import { visibleLine } from '../../base/visible.js';
 import { unlabelledImages } from '../../data/formats/image-paths.js';
 import { passedOverLine } from '../../data/passed-over.js';
@@ -20,6 +21,8 @@ interface PredictCommandOptions {
   readonly weights?: WeightsKind;
   readonly csv?: true;
   readonly json?: true;
+  /** Folder for the label maps of a model that labels pixels. */
+  readonly out?: string;
 }
 
 /** `predict`: classifies images. Exits with 1 if an image cannot be read. */
@@ -39,6 +42,20 @@ export async function predictPaths(
   const { named } = knownClasses(checkpoint, { count, stated: options.classes });
   if (named === undefined)
     note('classes are shown by label: the checkpoint does not name them (--classes gives names)');
+  if (known.recipe.segmentation !== undefined) {
+    const { predictLabelMaps } = await import('./predict-label-maps.js');
+    return predictLabelMaps(loaded, images, {
+      ...options,
+      checkpoint: checkpoint.name,
+      decode: known.recipe.data,
+      names: named?.names,
+    });
+  }
+  if (options.out !== undefined) {
+    throw new InputError(`--out: ${checkpoint.name} classifies images, and writes no label maps`, {
+      hint: 'remove --out',
+    });
+  }
   const top = Math.min(options.top, count);
   const { batchSize } = options;
   const results = predictImages(loaded, images, {

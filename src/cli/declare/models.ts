@@ -68,17 +68,19 @@ function addEval(program: Command): void {
 function addPredict(program: Command): void {
   program
     .command('predict')
-    .summary('classify images')
+    .summary('classify images, or label their pixels')
     .description(
       'Classifies images, which need no labels: prints the most likely classes of each with their probabilities. A folder stands ' +
         'for all images in it and below, a .csv file for the images that it lists. CHECKPOINT is anything that `eval` accepts, and images are prepared as in `eval`. An image ' +
-        'that cannot be read is listed and skipped; the exit status is then 1.',
+        'that cannot be read is listed and skipped; the exit status is then 1. A segmentation model writes a label map for each image ' +
+        'to --out: a grey PNG, k + 1 for class k.',
     )
     .argument('<checkpoint>', CHECKPOINT)
     .argument('<path...>', 'image files, folders of images, and .csv files with a column path')
     .option('--top <k>', 'number of classes per image', positiveInteger, 5)
     .addOption(new Option('--csv', 'print a CSV table').conflicts('json'))
     .option('--json', 'print one JSON object per line')
+    .option('--out <folder>', 'for a segmentation model: folder for the label maps (PNG)')
     .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe of the model')
     .option('--set <key=value>', SET_OF_MODEL, collect)

@@ -8,6 +8,7 @@ export const DATA_FORMATS = [
   'cifar-100',
   'inaturalist-2018',
   'inaturalist-2019',
+  'ade20k',
 ] as const;
 
 export type DataFormat = (typeof DATA_FORMATS)[number];

@@ -190,7 +190,7 @@ export interface StepImages {
 type Size = Pick<Box, 'width' | 'height'>;
 
 /** The position of a batch in its phase, and its images. */
-interface Place {
+export interface Place {
   readonly epoch: number;
   readonly step: number;
   /** Step of the optimiser that the batch belongs to. */

@@ -5,7 +5,7 @@ import { requireWhole } from '../../base/numbers.js';
 import { setImageThreads } from '../../torch/images.js';
 import type { Batch, Dataset } from '../dataset.js';
 import type { FixedTransform } from '../transforms/transform.js';
-import { loadBatch, loadTrainBatch, type OnSkipped, type TrainBatchOptions } from './batch.js';
+import { loadBatch, loadTrainBatch, type OnSkipped, type Place, type TrainBatchOptions } from './batch.js';
 import {
   balancedOrder,
   epochOrder,
@@ -68,6 +68,20 @@ interface LoaderOptions {
   readonly prefetch?: number;
 }
 
+/** Makes the training batch of a place. */
+export type MakeTrainBatch = (
+  options: TrainBatchOptions,
+  place: Place,
+  signal: AbortSignal,
+) => Batch | Promise<Batch>;
+
+/** Makes the evaluation batch of some images. */
+export type MakeEvalBatch = (
+  dataset: Dataset,
+  indices: Int32Array,
+  signal: AbortSignal,
+) => Batch | Promise<Batch>;
+
 export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   /** Number of batches that belong together; the number of batches in an epoch is a multiple of it. Default 1. */
   readonly accumulate?: number;
@@ -79,6 +93,8 @@ export interface TrainBatchesOptions extends LoaderOptions, TrainBatchOptions {
   readonly steps: number;
   /** Default true. */
   readonly shuffle?: boolean;
+  /** Default: `loadTrainBatch`, which applies `transform`, `erase` and `mix`. */
+  readonly makeBatch?: MakeTrainBatch | undefined;
 }
 
 /**
@@ -119,7 +135,7 @@ export function trainBatches(options: TrainBatchesOptions): AsyncIterable<Batch>
     const indices = order.indices.slice(start, start + batchSize);
     const views = order.views.slice(start, start + batchSize);
     const update = Math.floor(step / accumulate);
-    return loadTrainBatch(options, { epoch, step, update, indices, views }, signal);
+    return (options.makeBatch ?? loadTrainBatch)(options, { epoch, step, update, indices, views }, signal);
   };
   // Converts a position among this process's batches to a step.
   const stepOf = (own: number) => Math.floor(own / each) * accumulate + share.rank * each + (own % each);
@@ -182,6 +198,8 @@ export interface EvalBatchesOptions extends LoaderOptions {
    * have size 0. If absent, such an image is an error.
    */
   readonly onSkipped?: OnSkipped;
+  /** Default: the images are transformed. */
+  readonly makeBatch?: MakeEvalBatch | undefined;
 }
 
 /**
@@ -194,12 +212,13 @@ export interface EvalBatchesOptions extends LoaderOptions {
  * for await (const batch of evalBatches({ dataset: val, batchSize: 3 })) console.log(batch.size, dataset.classes);
  */
 export function evalBatches(options: EvalBatchesOptions): AsyncIterable<Batch> {
-  const { dataset, batchSize, transform = () => [], onSkipped } = options;
+  const { dataset, batchSize, transform = () => [], onSkipped, makeBatch } = options;
   requireWhole('batchSize', batchSize, 1);
   const load = (step: number, signal: AbortSignal) => {
     const start = step * batchSize;
     const length = Math.min(batchSize, dataset.length - start);
     const indices = Int32Array.from({ length }, (_, i) => start + i);
+    if (makeBatch !== undefined) return makeBatch(dataset, indices, signal);
     return loadBatch({ dataset, indices, signal, plan: (size) => ({ program: transform(size) }), onSkipped });
   };
   return onThreads(options, { from: 0, to: Math.ceil(dataset.length / batchSize), load });

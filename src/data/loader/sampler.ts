@@ -125,6 +125,7 @@ export function classSubset(dataset: Dataset, fraction: number, seed: number): S
 
 /** The images `indices` of a data set. */
 export function picked(dataset: Dataset, indices: Int32Array): Subset {
+  const { labelMap } = dataset;
   return {
     indices,
     length: indices.length,
@@ -133,6 +134,7 @@ export function picked(dataset: Dataset, indices: Int32Array): Subset {
     label: (i) => dataset.label(indices[i]),
     describe: (i) => dataset.describe(indices[i]),
     source: (i) => dataset.source(indices[i]),
+    ...(labelMap && { labelMap: (i) => labelMap(indices[i]) }),
   };
 }
 

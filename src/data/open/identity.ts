@@ -15,7 +15,7 @@ export interface SplitIdentity {
   readonly images: number;
   /** Stored size of all images. */
   readonly bytes: number;
-  /** Number of images of each class, in the order of the labels. */
+  /** Number of images of each class, in the order of the labels; 0 if each pixel has a label. */
   readonly per_class: readonly number[];
   /** SHA-256 of the images' names, classes and sizes, in the data set's order; for images in memory, also of their pixels. */
   readonly digest: string;
@@ -55,7 +55,7 @@ function splitIdentity(dataset: Dataset, place: DataPlace): SplitIdentity {
   let total = 0;
   for (const { label, bytes, line } of listed(dataset, place)) {
     total += bytes;
-    perClass[label]++;
+    if (dataset.labelMap === undefined) perClass[label]++;
     hash.update(line);
   }
   for (let i = 0; i < dataset.length; i++) {
@@ -148,11 +148,16 @@ export function commonFolder(dataset: Dataset): number {
   return common;
 }
 
-/** Stored size of an image; 0 if its file is missing. */
+/** Stored size of an image and its label map; 0 if its file is missing. */
 export function storedBytes(dataset: Dataset, i: number): number {
   const source = dataset.source(i);
   if (!isEncoded(source)) return source.data.length;
-  return source.bytes ?? statSync(pathOf(source.file), { throwIfNoEntry: false })?.size ?? 0;
+  const map = dataset.labelMap?.(i);
+  return (source.bytes ?? sizeOf(source.file)) + (map === undefined ? 0 : sizeOf(map.file));
+}
+
+function sizeOf(file: string): number {
+  return statSync(pathOf(file), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function nfc(name: string): string {

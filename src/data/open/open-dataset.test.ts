@@ -61,6 +61,18 @@ const WRITERS: Readonly<Record<FolderFormat, () => [train: number, val: number, 
   },
   'inaturalist-2018': () => writeInaturalist(2018),
   'inaturalist-2019': () => writeInaturalist(2019),
+  ade20k: () => {
+    const header = 'Idx\tRatio\tTrain\tVal\tStuff\tName';
+    folder.write(
+      'objectInfo150.txt',
+      `${header}\n1\t0.1\t2\t1\t\t0\t\twall\n2\t0.1\t2\t1\t\t0\t\tsky, air\n`,
+    );
+    for (const name of ['training/1', 'training/2', 'validation/1']) {
+      folder.write(`images/${name}.jpg`, '');
+      folder.write(`annotations/${name}.png`, '');
+    }
+    return [2, 1, 2];
+  },
 };
 
 function writeInaturalist(year: number): [number, number, number] {

@@ -5,6 +5,7 @@ import { absent } from '../../files/file-names.js';
 import { cacheRoot } from '../../files/home.js';
 import { listed } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
+import { ade20k, ade20kFolder } from '../formats/ade20k.js';
 import { cifar, cifarFolder } from '../formats/cifar.js';
 import { csvClasses, csvPair, csvPart, csvTraining } from '../formats/csv.js';
 import { isCsvPath } from '../formats/csv-table.js';
@@ -124,6 +125,8 @@ function publishedPair(folder: string, options: OpenPairOptions): DatasetPair {
     case 'inaturalist-2018':
     case 'inaturalist-2019':
       return inaturalist(folder, { year: yearOf(format), category });
+    case 'ade20k':
+      return ade20k(folder);
   }
 }
 
@@ -154,6 +157,8 @@ function trainingImages(folder: string, options: OpenPairOptions): Pick<DatasetP
       const year = yearOf(format);
       return { train: inaturalist(folder, { year, category }).train, unread: `val${year}.json` };
     }
+    case 'ade20k':
+      return { train: ade20k(folder).train, unread: 'the validation images' };
   }
 }
 
@@ -228,7 +233,7 @@ function openEval(
 
 /** The chosen part of a published data set with two parts. For CIFAR and Fashion-MNIST, `val` is the test set. */
 export function publishedPart(dir: string, split: SplitChoice = 'val', format: DataFormat): 'train' | 'val' {
-  const hasTest = !format.startsWith('inaturalist');
+  const hasTest = !format.startsWith('inaturalist') && format !== 'ade20k';
   if (split === 'train' || split === 'val') return split;
   if (split === 'test' && hasTest) return 'val';
   throw new InputError(`${dir}: ${format} has no split ${split}`, {
@@ -256,6 +261,7 @@ export function dataFormatOf(dir: string): DataFormat {
     'cifar-100': () => cifarFolder(dir, 'cifar-100') !== undefined,
     'inaturalist-2018': () => has('val2018.json'),
     'inaturalist-2019': () => has('val2019.json'),
+    ade20k: () => ade20kFolder(dir) !== undefined,
   };
   const found = (Object.keys(isThere) as (keyof typeof isThere)[]).filter((format) => isThere[format]());
   if (found.length > 1) {

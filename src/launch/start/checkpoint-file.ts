@@ -212,6 +212,10 @@ export const manifestSchema = z.object({
   grey16: z.enum(['clip', 'scale']).optional(),
   /** `split`: how the run held out its evaluation images; missing if the data set has its own. */
   data: z.object({ split: z.object({ val: z.number(), seed: z.number() }).optional() }).optional(),
+  /** The blocks of this checkpoint's model that its decoder reads; missing for other tasks. */
+  taps: z.array(z.int().min(0)).optional(),
+  /** Settings of segmentation; missing for other tasks. */
+  segmentation: z.record(z.string(), z.unknown()).optional(),
   last: evaluation.optional(),
   /** Only in a run's copy of weights that it starts from: where they are from. */
   source: z.unknown().optional(),

@@ -1,12 +1,11 @@
-import { evalTransform, type FixedTransform } from '../../data/transforms/transform.js';
 import { assemble, type StageWeights } from '../../method/assemble.js';
 import { familyOf } from '../../models/families/families.js';
 import type { ModelConfig } from '../../models/family.js';
 import { requireFinite } from '../../models/model-file/non-finite.js';
 import type { StagedModel } from '../../models/staged.js';
+import { type EvaluationBatches, evaluationOf } from '../../phase/images/images.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
-import type { ClassTarget } from '../../tasks/classification/classification.js';
-import { classification } from '../../tasks/classification/classification.js';
+import { taskOf } from '../../recipe/task-of.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
 import { type Precision, precisionOn } from '../../torch/precision.js';
 import { Generator } from '../../torch/random.js';
@@ -18,8 +17,9 @@ import type { ModelOfCheckpoint } from './model-of-checkpoint.js';
 export interface LoadedModel {
   readonly config: ModelConfig;
   readonly model: StagedModel;
-  readonly task: Task<ClassTarget>;
-  readonly transform: FixedTransform;
+  readonly task: Task;
+  /** How images are read. */
+  readonly evaluation: EvaluationBatches;
   readonly device: string;
   readonly precision: Precision;
 }
@@ -34,7 +34,7 @@ export function loadModel(
   { recipe, depths }: Pick<ModelOfCheckpoint, 'recipe' | 'depths'>,
   note: (line: string) => void,
 ): LoadedModel {
-  const { run, data, training } = recipe;
+  const { run, training } = recipe;
   const config = modelConfigOf(recipe);
   if (run.threads !== 'auto') setThreads(run.threads);
   const device = openDevice(run.device);
@@ -43,12 +43,11 @@ export function loadModel(
   if (change !== undefined) note(change);
   const weights = stages.map((each): StageWeights => ({ weights: each, source: file.path }));
   const context = { device, dtype: 'F32', generator: new Generator() } as const;
-  const { mean, std, eval_crop: crop } = data;
   return {
     config,
     model: assemble(blueprintOf(recipe), depths, weights, context),
-    task: classification({ ...config, mean, std, labelSmoothing: 0, device }),
-    transform: evalTransform(config.imageSize, crop),
+    task: taskOf(recipe, config, device),
+    evaluation: evaluationOf(recipe),
     device,
     precision: precisionOn(device, training.precision ?? 'auto'),
   };

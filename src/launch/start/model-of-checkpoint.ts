@@ -47,8 +47,9 @@ export function modelOfCheckpoint(
       name: file.path,
       model: family.sectionOfStages(known.model, geometry),
       incubation: { depths },
+      ...(known.segmentation && { task: 'segmentation', segmentation: known.segmentation }),
       data: {
-        format: 'folder',
+        format: known.segmentation ? 'ade20k' : 'folder',
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
         ...(known.evalCrop && { eval_crop: known.evalCrop }),
@@ -104,12 +105,25 @@ interface Known {
   /** How the model's images were decoded. */
   readonly exif?: 'ignore' | 'apply' | undefined;
   readonly grey16?: 'clip' | 'scale' | undefined;
+  /** The section `segmentation`; only for models that label pixels. */
+  readonly segmentation?: Readonly<Record<string, unknown>> | undefined;
   readonly assumed: readonly Assumption[];
 }
 
-function fromManifest({ model, mean, std, eval_crop: evalCrop, exif, grey16 }: Manifest): Known {
+function fromManifest(manifest: Manifest): Known {
+  const { model, mean, std, eval_crop: evalCrop, exif, grey16, segmentation, taps } = manifest;
+  const decoder = { ...Object(model.decoder), ...(taps && { taps }) };
   // Versions without the key grey16 scaled 16-bit images.
-  return { model, mean, std, evalCrop, exif, grey16: grey16 ?? 'scale', assumed: [] };
+  return {
+    model: taps ? { ...model, decoder } : model,
+    mean,
+    std,
+    evalCrop,
+    exif,
+    grey16: grey16 ?? 'scale',
+    segmentation,
+    assumed: [],
+  };
 }
 
 function fromWeights(family: ModelFamily, facts: WeightsFacts, file: ModelFile): Known {

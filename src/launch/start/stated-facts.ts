@@ -102,7 +102,8 @@ function rowsOf(recipe: Recipe, facts: StatedFacts): Row[] {
   return [
     row('data', 'mean', ofChannels(facts.mean), data.mean),
     row('data', 'std', ofChannels(facts.std), data.std),
-    row('data', 'eval_crop', facts.evalCrop, data.eval_crop),
+    // Segmentation does not crop.
+    ...(recipe.segmentation ? [] : [row('data', 'eval_crop', facts.evalCrop, data.eval_crop)]),
     row('data', 'exif', facts.exif, data.exif),
     row('data', 'grey16', facts.grey16, data.grey16),
     ...ofModel.map((each): Row => ({ section: 'model', ...each })),

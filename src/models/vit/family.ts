@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { AssumedSection, Assumption, ModelFamily } from '../family.js';
 import type { StatedModel } from '../layout.js';
-import { fitStem, newHead } from './fit-weights.js';
+import { fitPatches, fitStem, newHead } from './fit-weights.js';
 import { joinQkv } from './layout-huggingface.js';
 import { vitLayouts } from './layouts.js';
 import { vitGraph } from './onnx-graph.js';
@@ -41,7 +41,8 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   factsOf: inferBackbone,
   compare: (facts, config, { keepsHead }) => [
     ['width', facts.width, config.width],
-    ['patch size', facts.patchSize, config.patchSize],
+    // The patch embedding is resized for a decoder, as ViTDet does.
+    ...(config.decoder ? [] : [['patch size', facts.patchSize, config.patchSize] as const]),
     ['channels', facts.channels, config.channels],
     [
       'class token without a slot in the position embedding',
@@ -49,19 +50,34 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
       config.noEmbedClass ?? false,
     ],
     ['LayerScale', facts.hasLayerScale ?? false, config.layerScale !== undefined],
-    ...(keepsHead ? [['norm after pooling', facts.fcNorm ?? false, config.fcNorm ?? false] as const] : []),
+    ...(keepsHead
+      ? ([
+          ['decoder', facts.neck ?? 'none', config.decoder?.neck ?? 'none'],
+          ['norm after pooling', facts.fcNorm ?? false, config.fcNorm ?? false],
+        ] as const)
+      : []),
   ],
   sectionOfStages: (section, { depths }) => ({ ...section, depth: sumOf(depths) }),
   assumedSection,
   statedIn,
   statedKeys: (section, config, stated) => [
     key('layer_norm_eps', stated.layerNormEps, config.layerNormEps),
-    key('pool', stated.pool, section.pool),
-    key('fc_norm', stated.fcNorm, config.fcNorm ?? false),
+    // A decoder does not pool.
+    ...(config.decoder
+      ? []
+      : [key('pool', stated.pool, section.pool), key('fc_norm', stated.fcNorm, config.fcNorm ?? false)]),
     // The recipe or its preset always states it.
     { ...key('heads', stated.heads, config.heads), isFilled: false },
   ],
-  requireKnown(section, { width }, source) {
+  requireKnown(section, { width, neck }, source) {
+    if (neck !== undefined && section.decoder === undefined) {
+      throw new InputError(
+        `${source}: the weights have a decoder, but nothing states which blocks it reads`,
+        {
+          hint: 'use the checkpoint of a run, with its manifest.json, or --recipe R',
+        },
+      );
+    }
     if (section.heads !== undefined || section.preset !== undefined) return;
     throw new InputError(
       `${source}: the number of attention heads is unknown: the weights (width ${width}) do not contain it`,
@@ -69,12 +85,22 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     );
   },
   fit(stages, config, source) {
-    const [stem, ...others] = stages;
+    const [given, ...others] = stages;
+    const stem = config.decoder ? fitPatches(given, config.patchSize) : given;
     const fit = fitStem(stem, config, source);
-    if (fit === stem) return { stages };
-    const { imageSize } = inferBackbone(stages, source);
-    const note = `position embedding of ${imageSize} px images, resized for ${config.imageSize} px`;
-    return { stages: [fit, ...others] as unknown as typeof stages, note };
+    if (fit === given) return { stages };
+    const { imageSize, patchSize } = inferBackbone(stages, source);
+    const notes = [
+      ...(fit === stem
+        ? []
+        : [
+            `position embedding of ${imageSize} px images${patchSize === config.patchSize ? '' : ` in patches of ${patchSize}`}, resized for ${config.imageSize} px`,
+          ]),
+      ...(stem === given
+        ? []
+        : [`patch embedding of ${patchSize} px patches, resized to ${config.patchSize} px`]),
+    ];
+    return { stages: [fit, ...others] as unknown as typeof stages, note: notes.join('; ') };
   },
   resize(stages, imageSize, source) {
     const { patchSize } = inferGeometry(stages, source);

@@ -1,6 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import { to as toDType } from '../../torch/ops.js';
+import { to as toDType, upsampleBicubic } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
 import type { Headless } from '../family.js';
@@ -48,23 +48,45 @@ export function fitStem(
   }
 }
 
+/**
+ * Resizes a patch embedding [D, C, p, p] to patches of another size, bicubically, without a change of scale, as ViTDet does for
+ * ViT-H (14 to 16 pixels). If the size is the same, `weights` itself is returned.
+ */
+export function fitPatches(
+  weights: ReadonlyMap<string, TensorData>,
+  patchSize: number,
+): ReadonlyMap<string, TensorData> {
+  const kernel = weights.get(PATCHES);
+  if (kernel === undefined || kernel.shape[2] === patchSize) return weights;
+  const resized = scope(() =>
+    upsampleBicubic(toDType(fromData(kernel), { dtype: 'F32' }), patchSize, patchSize).toData(),
+  );
+  return new Map([...weights, [PATCHES, resized]]);
+}
+
+const PATCHES = 'patch_embed.proj.weight';
+
 const HEAD = /^head(s|_dist)?\./;
+const DECODER = /^(neck|decode_head|auxiliary_head)\./;
 
 /**
- * Weights for a model with a new head. An existing head is left out. If the weights have their final norm on the other side of
- * the pooling than the model, that norm is left out, too, and the model's norm is initialised.
+ * Weights for a model with a new head. An existing head or decoder is left out. If the weights have their final norm on the other
+ * side of the pooling than the model, that norm is left out, too, and the model's norm is initialised. A decoder has no final norm.
  */
 export function newHead(
-  { fcNorm }: Pick<VitConfig, 'fcNorm'>,
+  { fcNorm, decoder }: Pick<VitConfig, 'fcNorm' | 'decoder'>,
   stages: readonly ReadonlyMap<string, TensorData>[],
 ): Headless {
   const [norm, other] = fcNorm ? ['fc_norm.', 'norm.'] : ['norm.', 'fc_norm.'];
   const names = stages.flatMap((stage) => [...stage.keys()]);
-  const isNormNew = !names.includes(`${norm}weight`) && names.includes(`${other}weight`);
-  const isLeftOut = (name: string) => HEAD.test(name) || name.startsWith(other);
+  const isHead = (name: string) => HEAD.test(name) || DECODER.test(name);
+  const hasOther = names.includes(`${other}weight`) || names.some((name) => DECODER.test(name));
+  const isNormNew = !decoder && !names.includes(`${norm}weight`) && hasOther;
+  const isLeftOut = (name: string) =>
+    isHead(name) || name.startsWith(other) || (decoder !== undefined && name.startsWith(norm));
   return {
     stages: stages.map((stage) => new Map([...stage].filter(([name]) => !isLeftOut(name)))),
-    isFresh: (name) => HEAD.test(name) || (isNormNew && name.startsWith(norm)),
+    isFresh: (name) => isHead(name) || (isNormNew && name.startsWith(norm)),
     leftOut: names.filter(isLeftOut),
   };
 }

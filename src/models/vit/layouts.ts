@@ -8,6 +8,7 @@ import { isDivided, type Stage, splitStages } from '../../weights/layout/model-f
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
 import { torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
+import { requireClassifier } from '../dense/classifier-only.js';
 import { joinBy } from '../divide-stages.js';
 import {
   CLASS_NAMES,
@@ -35,6 +36,7 @@ const timm: ForeignLayout<VitConfig> = {
   read: readNamed,
   hintsIn: timmHints,
   write(path, stages, { classNames }) {
+    requireHead(stages, path, 'timm');
     const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
     replaceFile(path, safetensorsWriter(joinBy(vitEndOf, stages, path), { format: 'pt', ...names }));
   },
@@ -70,6 +72,7 @@ const official: ForeignLayout<VitConfig> = {
   // The official code has them in the undivided model only.
   isOutsideStages: (name) => /^(dist_token$|head_dist\.)/.test(name),
   write(path, stages, { classNames }) {
+    requireHead(stages, path, 'the official layout');
     requireWithoutAdditions(stages, path, 'the official layout');
     replaceFile(path, torchFileWriter(officialFile(stages.map(inOrder), classNames)));
   },
@@ -100,6 +103,10 @@ function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
   return "the model uses mean pooling, which its weights do not show: create it in timm with global_pool='avg', fc_norm=False";
 }
 
+function requireHead(stages: Stages, path: string, layout: string): void {
+  requireClassifier(inferGeometry(stages).neck !== undefined, path, `be written as ${layout}`);
+}
+
 /**
  * Checks that a model has none of DeiT-III's additions.
  * @throws InputError if it has LayerScale, or a position embedding without a class position
@@ -115,6 +122,7 @@ function requireWithoutAdditions(stages: Stages, path: string, layout: string): 
 }
 
 function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): void {
+  requireHead(stages, path, 'a Hugging Face ViT');
   const { heads, layerNormEps, pool, classNames, pixels } = facts;
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";

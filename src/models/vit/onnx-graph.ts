@@ -9,6 +9,7 @@ import {
   type Weights,
   weightsFor,
 } from '../../onnx/graph.js';
+import { requireClassifier } from '../dense/classifier-only.js';
 import { isMeanPooled, slotCount, tokenCount, type VitConfig } from './vit.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
@@ -31,6 +32,7 @@ export function vitGraph(
   source: string,
   { normalisation }: GraphOptions = {},
 ): Graph {
+  requireClassifier(config.decoder !== undefined, source, 'be exported as ONNX');
   const graph = graphBuilder();
   const { unused, ...ofModel } = weightsFor(graph, weights, source);
   const parts: Parts = { graph, config, ...ofModel };

@@ -5,23 +5,25 @@ import type { Tensor } from '../../torch/tensor.js';
 interface Grid {
   /** Patches per side. */
   readonly grid: number;
+  /** Patches per row, if the grid is not square. Default: `grid`. */
+  readonly columns?: number;
   /** Slots before those of the patches: class token, distillation token. */
   readonly prefixTokens: number;
 }
 
 /**
- * A position embedding [1, prefixTokens + g^2, D] for another grid of patches: [1, prefixTokens + grid^2, D]. Differentiable.
+ * A position embedding [1, prefixTokens + g^2, D] for another grid of patches: [1, prefixTokens + grid x columns, D]. Differentiable.
  * Bicubic interpolation (a = -0.75, no antialiasing, align_corners = false), as in DeiT; the slots of the prefix are kept. If
  * the grid is the same, `slots` itself is returned.
  * @throws InputError unless its patch slots form a square
  */
-export function resizedPositions(slots: Tensor, { grid, prefixTokens }: Grid): Tensor {
+export function resizedPositions(slots: Tensor, { grid, columns = grid, prefixTokens }: Grid): Tensor {
   const from = gridOf(slots, prefixTokens);
-  if (from === grid) return slots;
+  if (from === grid && columns === grid) return slots;
   const width = slots.shape[2];
   const cells = reshape(slice(slots, 1, prefixTokens), [1, from, from, width]);
-  const resized = upsampleBicubic(permute(cells, [0, 3, 1, 2]), grid, grid);
-  const patches = reshape(permute(resized, [0, 2, 3, 1]), [1, grid * grid, width]);
+  const resized = upsampleBicubic(permute(cells, [0, 3, 1, 2]), grid, columns);
+  const patches = reshape(permute(resized, [0, 2, 3, 1]), [1, grid * columns, width]);
   return prefixTokens === 0 ? patches : concat([slice(slots, 1, 0, prefixTokens), patches], 1);
 }
 

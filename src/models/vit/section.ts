@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import { requireDecoder } from '../dense/decoder-config.js';
+import { decoderConfigOf, decoderSection } from '../dense/section.js';
 import type { VitConfig } from './vit.js';
 
 /** Published ViT geometries. A recipe's `model` can override individual fields. */
@@ -66,6 +68,11 @@ export const vitSection = z.strictObject({
     .boolean()
     .describe('The last projection of each branch starts at zero: the blocks start as the identity.')
     .default(false),
+  decoder: decoderSection
+    .describe(
+      'A decoder that labels each pixel, instead of a head that classifies the image. Needs task: segmentation.',
+    )
+    .optional(),
   family: z.literal('vit').optional().describe('Kind of model. Default: vit, a Vision Transformer.'),
 });
 
@@ -82,13 +89,13 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
     }
     return value;
   };
+  const size = { width: need('width'), depth: need('depth') };
   const config: VitConfig = {
     imageSize: given.image_size,
     patchSize: need('patch_size'),
     channels: given.channels,
     classes: given.classes,
-    width: need('width'),
-    depth: need('depth'),
+    ...size,
     heads: need('heads'),
     mlpRatio: given.mlp_ratio,
     qkvBias: given.qkv_bias ?? base?.qkv_bias ?? true,
@@ -99,7 +106,9 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
     ...(given.layer_scale !== undefined && { layerScale: given.layer_scale }),
     ...(given.zero_init && { zeroInit: true }),
     ...poolOf(given),
+    ...(given.decoder && { decoder: decoderConfigOf(given.decoder, size) }),
   };
+  if (config.decoder) requireDecoder(config.decoder, config.depth, source);
   requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);
   requireDivides('model.heads', config.heads, 'model.width', config.width);
   return config;
@@ -123,6 +132,12 @@ export function checkVitSection(model: VitSection, source: string): void {
   }
   if (model.pool === 'token' && !model.class_token) {
     throw new InputError(`${source}: model.pool: token needs model.class_token`);
+  }
+  const useless = (['distilled', 'pool', 'fc_norm'] as const).find((key) => model[key]);
+  if (model.decoder && useless !== undefined) {
+    throw new InputError(`${source}: model.${useless} and model.decoder cannot be combined`, {
+      hint: `remove model.${useless}: a decoder reads the patch tokens of several blocks`,
+    });
   }
   if (model.pool === 'mean' && model.distilled) {
     throw new InputError(`${source}: model.pool: mean: a distilled model classifies by its tokens`);

@@ -11,8 +11,21 @@ import { Attention, asOneMatrix, dropPathOf, LayerNorm, Linear, Mlp } from '../.
 import { Module } from '../../nn/module.js';
 import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
+import type { UperNetConfig } from '../dense/decoder-config.js';
+import { decoderCost } from '../dense/decoder-cost.js';
+import { tapped, untapped } from '../dense/taps.js';
+import { UperNet } from '../dense/upernet.js';
 import { convolution, linearTensors, normTensors, partCost, vector } from '../part-cost.js';
-import { type BlockActivations, type Blueprint, Layer, type Pass, type TensorCost } from '../staged.js';
+import {
+  type BlockActivations,
+  type BlockCost,
+  type BlockPlace,
+  type Blueprint,
+  Layer,
+  type PartCost,
+  type Pass,
+  type TensorCost,
+} from '../staged.js';
 import { resizedPositions } from './positions.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
@@ -51,6 +64,11 @@ export interface VitConfig {
   readonly layerScale?: number;
   /** The last projection of each branch starts at zero, so the blocks start as the identity. Default false. */
   readonly zeroInit?: boolean;
+  /**
+   * A decoder on the outputs of several blocks, instead of the final norm and the heads; see `UperNet` for its output. Default:
+   * none.
+   */
+  readonly decoder?: UperNetConfig;
 }
 
 /** Number of tokens, including those before the patch tokens. */
@@ -96,19 +114,26 @@ export function vit(config: VitConfig): Blueprint {
     classes: config.classes,
     undecayed: ['pos_embed', 'cls_token', 'dist_token'],
     makeStem: (context) => new VitStem(config, context),
-    makeBlock(dropPathRate, context, { isLast }) {
-      const block = new VitBlock(config, dropPathRate, context, isLast);
-      if (config.zeroInit) block.zeroBranches();
-      return block;
-    },
-    makeHead: (context) => new VitHead(config, context),
-    zeroBranches: (block) => (block as VitBlock).zeroBranches(),
+    makeBlock: (dropPathRate, context, place) => makeBlock(config, dropPathRate, context, place),
+    makeHead: (context) =>
+      config.decoder
+        ? new UperNet({ ...config, decoder: config.decoder }, context)
+        : new VitHead(config, context),
+    ...(config.decoder && { isTapped: true }),
+    zeroBranches: (block) => (untapped(block) as VitBlock).zeroBranches(),
     cost: vitCost(config),
     costAt(imageSize) {
       requirePatches(config, imageSize);
       return vitCost({ ...config, imageSize });
     },
   };
+}
+
+function makeBlock(config: VitConfig, rate: number, context: InitContext, place: BlockPlace): Layer {
+  const { decoder } = config;
+  const block = new VitBlock(config, rate, context, place.isLast && !decoder);
+  if (config.zeroInit) block.zeroBranches();
+  return decoder ? tapped(block, { taps: decoder.taps, prefix: headTokens(config) }, place) : block;
 }
 
 function requirePool({ pool, classToken, distilled }: VitConfig): void {
@@ -185,15 +210,15 @@ class VitStem extends Layer {
   forward(images: Tensor): Tensor {
     const { patchSize: patch, channels, width } = this.#config;
     const batch = images.shape[0];
-    const grid = this.#gridOf(images);
-    const positions = this.#positions(grid);
+    const [rows, columns] = this.#gridOf(images);
     const { weight, bias } = this.patch_embed.proj;
-    const cells = reshape(images, [batch, channels, grid, patch, grid, patch]);
+    const cells = reshape(images, [batch, channels, rows, patch, columns, patch]);
     const patches = reshape(permute(cells, [0, 2, 4, 1, 3, 5]), [
       batch,
-      grid * grid,
+      rows * columns,
       channels * patch * patch,
     ]);
+    const positions = this.#positions(rows, columns);
     const tokens = linear(patches, reshape(weight, [width, channels * patch * patch]), bias);
     const before = [this.cls_token, this.dist_token].filter((token) => token !== null);
     if (before.length === 0) return add(tokens, positions);
@@ -202,20 +227,22 @@ class VitStem extends Layer {
     return add(concat([...expanded, tokens], 1), positions);
   }
 
-  /** Patches per side. */
-  #gridOf({ shape }: Tensor): number {
-    const { patchSize } = this.#config;
+  /** Rows and columns of patches. */
+  #gridOf({ shape }: Tensor): [rows: number, columns: number] {
+    const { patchSize, decoder } = this.#config;
     const [, , height, width] = shape;
-    if (height === width && height % patchSize === 0) return height / patchSize;
+    const isSupported = height === width || decoder !== undefined;
+    if (isSupported && height % patchSize === 0 && width % patchSize === 0)
+      return [height / patchSize, width / patchSize];
     throw new InputError(`the images are ${width} x ${height} pixels`, {
       hint: `the model takes square images whose side is a multiple of its patch size ${patchSize}`,
     });
   }
 
-  #positions(grid: number): Tensor {
+  #positions(rows: number, columns: number): Tensor {
     const { noEmbedClass } = this.#config;
     const prefixTokens = noEmbedClass ? 0 : headTokens(this.#config);
-    return resizedPositions(this.pos_embed, { grid, prefixTokens });
+    return resizedPositions(this.pos_embed, { grid: rows, columns, prefixTokens });
   }
 }
 
@@ -339,10 +366,30 @@ function vitActivations(config: VitConfig): BlockActivations {
     trained: frozen + N * (D + D + hidden) + scales,
     input: N * D,
     // The last block computes only keys and values, and the inputs that they need, for all tokens.
-    ...(!isMeanPooled(config) && {
-      lastSpares: { suffix: frozen - 3 * N * D, trained: frozen + N * (D + D + hidden) + scales - 4 * N * D },
-    }),
+    ...(!isMeanPooled(config) &&
+      !config.decoder && {
+        lastSpares: {
+          suffix: frozen - 3 * N * D,
+          trained: frozen + N * (D + D + hidden) + scales - 4 * N * D,
+        },
+      }),
     workspace: N * (2 * D + 2 * hidden),
+  };
+}
+
+/** A block whose input also carries `elements` numbers of taps: the norm keeps all of it. */
+function carrying(block: BlockCost, elements: number): BlockCost {
+  const { activations } = block;
+  if (elements === 0 || activations === undefined) return block;
+  const { trained, suffix, input } = activations;
+  return {
+    ...block,
+    activations: {
+      ...activations,
+      trained: trained + elements,
+      suffix: suffix + elements,
+      input: input + elements,
+    },
   };
 }
 
@@ -353,12 +400,18 @@ function vitCost(config: VitConfig): Blueprint['cost'] {
   const { macs, ...rest } = partCost(blockTensors(config));
   // The products of queries, keys and values have no parameters, so they are added here.
   const block = { ...rest, macs: macs + 2 * N * N * D, activations: vitActivations(config) };
+  const taps = config.decoder?.taps ?? [];
   return {
     tokens: N,
     stem: partCost(stemTensors(config)),
-    block: () => block,
-    head: partCost(headTensors(config)),
+    block: ({ from }) => carrying(block, taps.filter((tap) => tap < from).length * N * D),
+    head: headCost(config),
   };
+}
+
+function headCost(config: VitConfig): PartCost {
+  const { decoder, imageSize } = config;
+  return decoder ? decoderCost({ ...config, decoder }, imageSize) : partCost(headTensors(config));
 }
 
 function stemTensors(config: VitConfig): Record<string, TensorCost> {

@@ -1,5 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import { blockCount, type Stage } from '../../weights/layout/model-file-stages.js';
+import type { UperNetConfig } from '../dense/decoder-config.js';
 
 /** Geometry of a vision transformer, inferred from its weights' shapes. They do not show the number of heads. */
 export interface Geometry {
@@ -24,6 +25,8 @@ export interface Geometry {
   readonly noEmbedClass?: true;
   /** The output of each branch has a factor for each channel. */
   readonly hasLayerScale?: true;
+  /** The model has a decoder with this neck instead of a head. */
+  readonly neck?: UperNetConfig['neck'];
 }
 
 /** Geometry of a model that may have no head, as after pre-training. */
@@ -32,7 +35,8 @@ export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
 }
 
 const STEM = /^(?:(?:cls_token|dist_token|pos_embed)$|patch_embed\.)/;
-const HEAD = /^(?:norm|fc_norm|head|head_dist)\./;
+const HEAD = /^(?:norm|fc_norm|head|head_dist|neck|decode_head|auxiliary_head)\./;
+const CLASSIFIER = 'decode_head.conv_seg.weight';
 
 /** The stage of a vision transformer's tensor outside the blocks. */
 export function vitEndOf(name: string): 'first' | 'last' | undefined {
@@ -64,7 +68,9 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   if (patchSize !== patchWidth) throw first.wrong('patch_embed.proj.weight', 'square patches');
   const depths = all.map(({ names, where }) => blockCount(names, where));
   const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
-  const classes = last.names.has('head.weight') ? last.get('head.weight', 2)[0] : null;
+  const isDecoded = last.names.has(CLASSIFIER);
+  const ofHead = last.names.has('head.weight') ? last.get('head.weight', 2)[0] : null;
+  const classes = isDecoded ? last.get(CLASSIFIER, 4)[0] : ofHead;
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
   const distilled = first.names.has('dist_token');
@@ -75,8 +81,8 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   if (classToken) first.expect({ cls_token: [1, 1, width] });
   if (distilled) first.expect({ dist_token: [1, 1, width] });
   const norm = fcNorm ? 'fc_norm' : 'norm';
-  last.expect({ [`${norm}.weight`]: [width], [`${norm}.bias`]: [width] });
-  if (classes !== null) last.expect(headShapes('head', width, classes));
+  if (!isDecoded) last.expect({ [`${norm}.weight`]: [width], [`${norm}.bias`]: [width] });
+  if (classes !== null && !isDecoded) last.expect(headShapes('head', width, classes));
   if (classes !== null && last.names.has('head_dist.weight')) {
     last.expect(headShapes('head_dist', width, classes));
   }
@@ -105,6 +111,7 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     ...(fcNorm ? { fcNorm } : {}),
     ...(noEmbedClass ? { noEmbedClass } : {}),
     ...(hasLayerScale ? { hasLayerScale } : {}),
+    ...(isDecoded ? { neck: last.names.has('neck.upsample_2x.0.weight') ? 'deconv' : 'multilevel' } : {}),
   };
 }
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type Dataset, decodedAs } from '../../data/dataset.js';
+import { labelledEvalBatch, labelledTrainBatch } from '../../data/label-maps/batches.js';
 import type { StepImages } from '../../data/loader/batch.js';
-import type { TrainBatchesOptions } from '../../data/loader/loader.js';
+import type { EvalBatchesOptions, TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
 import { heldOutCount } from '../../data/open/hold-out.js';
 import type { DataPlace } from '../../data/open/identity.js';
@@ -10,17 +11,24 @@ import { joinedPassedOver, type PassedOver } from '../../data/passed-over.js';
 import { deitTransform } from '../../data/transforms/deit-transform.js';
 import { drawErasing } from '../../data/transforms/erase.js';
 import { drawMix } from '../../data/transforms/mix.js';
-import { evalTransform, type FixedTransform, type Transform } from '../../data/transforms/transform.js';
+import { evalTransform, type Transform } from '../../data/transforms/transform.js';
 import { cacheRoot } from '../../files/home.js';
 import type { Phase, PhaseName } from '../../recipe/phase.js';
 import { dataOf } from '../../recipe/phase-data.js';
 import { type CurriculumStage, stageEnds, stageOfStep } from '../../training/schedule.js';
 
 /** Transforms that are applied to training images before the model sees them. */
-type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats'>;
+type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats' | 'makeBatch'>;
 
 /** The settings that determine images: those of a phase, or of a recipe. */
-export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start'>;
+export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start'> &
+  Partial<Pick<Phase, 'segmentation'>>;
+
+/** How batches of evaluation images are made. */
+export type EvaluationBatches = Pick<EvalBatchesOptions, 'transform' | 'makeBatch'> & {
+  /** Default: that of training. */
+  readonly batchSize?: number;
+};
 
 /** The images of a phase and their transforms. */
 export interface Images {
@@ -29,7 +37,7 @@ export interface Images {
   /** All images of the data set, including those that the phase does not use. */
   readonly whole: DatasetPair;
   readonly augmentation: Augmentation;
-  readonly evalTransform: FixedTransform;
+  readonly evaluation: EvaluationBatches;
   /** Files and folders next to the images that are not read. */
   readonly passedOver: readonly PassedOver[];
 }
@@ -92,14 +100,14 @@ function optionsOf({ data }: Pick<Phase, 'data'>) {
 
 /** Applies the subsets and transforms of a phase to a data set. */
 export function imagesOf(settings: ImageSettings, whole: DatasetPair): Images {
-  const { data, model, seed } = settings;
+  const { data, seed } = settings;
   const share = data.fraction === 1 ? whole.train : classSubset(whole.train, data.fraction, seed);
   return {
     whole,
     train: decodedAs(subset(share, data.train_images), data),
     val: decodedAs(subset(whole.val, data.eval_images), data),
     augmentation: augmentationOf(settings),
-    evalTransform: evalTransform(model.image_size, data.eval_crop),
+    evaluation: evaluationOf(settings),
     passedOver: joinedPassedOver([whole.train.passedOver, whole.val.passedOver]),
   };
 }
@@ -128,10 +136,10 @@ export type RunImageSettings = Omit<ImageSettings, 'data'> & Pick<Phase, 'dataOf
 
 /** The settings of another phase's images, or of the run's. */
 export function settingsOf(
-  { seed, model, start, dataOfRun }: RunImageSettings,
+  { seed, model, start, segmentation, dataOfRun }: RunImageSettings,
   name: PhaseName | 'run',
 ): ImageSettings {
-  return { seed, model, start, data: dataOf(dataOfRun, name) };
+  return { seed, model, start, segmentation, data: dataOf(dataOfRun, name) };
 }
 
 /** Number of training images of each phase. `most` is the number for phases that use the images of the run. */
@@ -169,8 +177,27 @@ const DEFAULT_PATHS: Partial<Record<Phase['data']['format'], () => string>> = {
   folder: () => '.',
 };
 
+/** How the evaluation images of a recipe or a phase are read. */
+export function evaluationOf({
+  data,
+  model,
+  segmentation,
+}: Omit<ImageSettings, 'seed' | 'start'>): EvaluationBatches {
+  if (segmentation !== undefined) return { makeBatch: labelledEvalBatch(model.classes), batchSize: 1 };
+  return { transform: evalTransform(model.image_size, data.eval_crop) };
+}
+
 function augmentationOf(settings: ImageSettings): Augmentation {
-  const { augment } = settings.data;
+  const { data, model, segmentation } = settings;
+  if (segmentation !== undefined) {
+    const { scale, augment } = segmentation;
+    const { ratio, cat_max_ratio: catMaxRatio, flip, photometric } = augment;
+    const crop = model.image_size;
+    return {
+      makeBatch: labelledTrainBatch(model.classes, { crop, scale, ratio, catMaxRatio, flip, photometric }),
+    };
+  }
+  const { augment } = data;
   const transform = trainTransform(settings);
   if (augment === 'none') return { transform };
   const { mixup, cutmix, erase: probability } = augment;

@@ -12,6 +12,8 @@ const IMBALANCED = 10;
  * not count. Undefined if every phase has balanced sampling or class weights.
  */
 export function imbalanceLine(phases: readonly Balancing[], train: Dataset): string | undefined {
+  // The labels of pixels are not counted.
+  if (train.labelMap !== undefined) return undefined;
   const isRemedied = ({ data, settings }: Balancing) =>
     data.sampling === 'balanced' || settings.class_weights !== null;
   if (phases.every(isRemedied)) return undefined;

@@ -13,7 +13,7 @@ import type { Phase } from '../../recipe/phase.js';
 import type { DataOwner } from '../../recipe/phase-data.js';
 import { runFolder } from '../../run/run-folder.js';
 import { setImageThreads } from '../../torch/images.js';
-import { type Images, placeOf, settingsOf } from './images.js';
+import { type EvaluationBatches, type Images, placeOf, settingsOf } from './images.js';
 import { knownImages } from './run-data.js';
 import { identityOf, readRunData } from './run-data-file.js';
 
@@ -48,13 +48,13 @@ export async function requireReadable(
   run: Decoding,
   runDir: string,
   owner: DataOwner,
-  { val, evalTransform }: Pick<Images, 'val' | 'evalTransform'>,
+  { val, evaluation }: Pick<Images, 'val' | 'evaluation'>,
   { onProgress = () => {} }: ReadableOptions = {},
 ): Promise<void> {
   if (val.length === 0 || !isEncoded(val.source(0)) || isKnown(run, runDir, owner)) return;
   const { workers } = run.run;
   setImageThreads(workers === 'auto' ? availableParallelism() : workers);
-  const found = await unusable(val, evalTransform, onProgress);
+  const found = await unusable(val, evaluation, onProgress);
   if (found.length > 0) throw unusableImages(found, val.length, placeOf(settingsOf(run, owner)).path);
   remember(run, runDir, owner);
 }
@@ -69,7 +69,7 @@ interface Found {
 
 async function unusable(
   dataset: Dataset,
-  transform: FixedTransform,
+  { transform = () => [], makeBatch }: EvaluationBatches,
   onProgress: (done: number, total: number) => void,
 ): Promise<Found[]> {
   const found: Found[] = [];
@@ -78,7 +78,9 @@ async function unusable(
   const worker = async () => {
     for (let index = next++; index < dataset.length; index = next++) {
       const source = dataset.source(index);
-      const problem = isEncoded(source) ? await problemOf(source, transform) : undefined;
+      const problem = isEncoded(source)
+        ? ((await problemOf(source, transform)) ?? (await problemOfBatch(dataset, index, makeBatch)))
+        : undefined;
       if (problem !== undefined) {
         const { error, isRead } = problem;
         const text = `${dataset.describe(index)} (${errorText(error)})`;
@@ -104,6 +106,21 @@ async function problemOf(
     return undefined;
   } catch (error) {
     if (error instanceof InputError) return { error, isRead };
+    throw error;
+  }
+}
+
+/** The error if the batch of an image cannot be made, such as that of an image with an invalid label map. */
+async function problemOfBatch(
+  dataset: Dataset,
+  index: number,
+  makeBatch: EvaluationBatches['makeBatch'],
+): Promise<{ readonly error: InputError; readonly isRead: boolean } | undefined> {
+  try {
+    await makeBatch?.(dataset, Int32Array.of(index), new AbortController().signal);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InputError) return { error, isRead: true };
     throw error;
   }
 }

@@ -1,11 +1,10 @@
 import type { ImageSides } from '../../data/coco/segmentation.js';
-import { reshape } from '../../torch/ops.js';
+import { reshape, softmax } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, upload } from '../../torch/tensor.js';
 import { BOX_WEIGHTS, type BoxOutput } from './box-head.js';
 import { clipBoxes, decodeBoxes } from './boxes.js';
 import { nms } from './nms.js';
-import { softmax } from './operators.js';
 
 /** The box of an object that was found. */
 export interface FoundBox {

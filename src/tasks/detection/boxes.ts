@@ -1,6 +1,6 @@
-import { add, concat, divide, mul, reshape, slice, sub } from '../../torch/ops.js';
+import { add, concat, divide, log, mul, reshape, slice, sub } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { clamp, exp, log, maximum, minimum } from './operators.js';
+import { clamp, exp, maximum, minimum } from './operators.js';
 
 // Boxes are [..., 4]: left, top, right, bottom, in pixels.
 

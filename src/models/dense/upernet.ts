@@ -1,0 +1,197 @@
+import { type InitContext, normalParameter, zeroParameter } from '../../nn/init.js';
+import { Module } from '../../nn/module.js';
+import {
+  adaptiveAveragePool2d,
+  add,
+  bernoulli,
+  concat,
+  conv2d,
+  mul,
+  permute,
+  reshape,
+  resizeBilinear,
+  slice,
+} from '../../torch/ops.js';
+import { type Tensor, upload } from '../../torch/tensor.js';
+import { Layer, type Pass } from '../staged.js';
+import { ConvModule, type Mode } from './conv-module.js';
+import { mapSize, NECK_SCALES, type PatchDecoder, POOL_SIZES, type Size } from './decoder-config.js';
+import { makeNeck, type Neck } from './necks.js';
+
+/** What the decoder needs to know of its backbone. */
+export interface DecoderPlan extends PatchDecoder {
+  /** Channels of the taps. */
+  readonly width: number;
+  readonly classes: number;
+}
+
+/** 1x1 convolution: the logits of each class. */
+class Classifier extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(inputs: number, classes: number, context: InitContext) {
+    super();
+    this.weight = normalParameter([classes, inputs, 1, 1], context, 0.01);
+    this.bias = zeroParameter([classes], context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, this.bias);
+  }
+}
+
+/** mmsegmentation's UPerHead: pyramid pooling on the coarsest map, a feature pyramid over all maps, one classifier. */
+class UPerHead extends Module {
+  readonly conv_seg: Classifier;
+  readonly psp_modules: readonly PooledConv[];
+  readonly bottleneck: ConvModule;
+  readonly lateral_convs: readonly ConvModule[];
+  readonly fpn_convs: readonly ConvModule[];
+  readonly fpn_bottleneck: ConvModule;
+
+  constructor({ decoder: { channels }, width, classes }: DecoderPlan, context: InitContext) {
+    super();
+    const finer = NECK_SCALES.slice(1);
+    this.conv_seg = new Classifier(channels, classes, context);
+    this.psp_modules = POOL_SIZES.map((size) => new PooledConv(size, width, channels, context));
+    this.bottleneck = new ConvModule(width + POOL_SIZES.length * channels, channels, 3, context);
+    this.lateral_convs = finer.map(() => new ConvModule(width, channels, 1, context));
+    this.fpn_convs = finer.map(() => new ConvModule(channels, channels, 3, context));
+    this.fpn_bottleneck = new ConvModule(NECK_SCALES.length * channels, channels, 3, context);
+  }
+
+  /** @returns features [B, channels, h, w] at the size of the finest map */
+  features(maps: readonly Tensor[], mode: Mode): Tensor {
+    const laterals = this.lateral_convs.map((conv, i) => conv.forward(maps[i], mode));
+    laterals.push(this.#pooled(maps[maps.length - 1], mode));
+    for (let i = laterals.length - 1; i > 0; i--) {
+      laterals[i - 1] = add(laterals[i - 1], resizedTo(laterals[i], laterals[i - 1]));
+    }
+    const levels = laterals.map((map, i) => this.fpn_convs[i]?.forward(map, mode) ?? map);
+    const [finest, ...coarser] = levels;
+    const resized = coarser.map((map) => resizedTo(map, finest));
+    return this.fpn_bottleneck.forward(concat([finest, ...resized], 1), mode);
+  }
+
+  #pooled(top: Tensor, mode: Mode): Tensor {
+    const pooled = this.psp_modules.map((each) => resizedTo(each.forward(top, mode), top));
+    return this.bottleneck.forward(concat([top, ...pooled], 1), mode);
+  }
+}
+
+/** A branch of the pyramid pooling module; mmsegmentation's parameters have the prefix `1.`. */
+class PooledConv extends Module {
+  readonly '1': ConvModule;
+  readonly #size: number;
+
+  constructor(size: number, inputs: number, outputs: number, context: InitContext) {
+    super();
+    this['1'] = new ConvModule(inputs, outputs, 1, context);
+    this.#size = size;
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    return this['1'].forward(adaptiveAveragePool2d(x, this.#size), mode);
+  }
+}
+
+/** mmsegmentation's FCNHead with one convolution. */
+class AuxiliaryHead extends Module {
+  readonly conv_seg: Classifier;
+  readonly convs: readonly [ConvModule];
+
+  constructor({ decoder, width, classes }: DecoderPlan, context: InitContext) {
+    super();
+    this.conv_seg = new Classifier(decoder.auxChannels, classes, context);
+    this.convs = [new ConvModule(width, decoder.auxChannels, 3, context)];
+  }
+
+  features(map: Tensor, mode: Mode): Tensor {
+    return this.convs[0].forward(map, mode);
+  }
+}
+
+/**
+ * UperNet on the taps of a backbone: tokens [B, 4 N, D] of four taps -> logits. In evaluation [B, classes, h, w], in training
+ * the logits of both heads, see `packedSizes`: [B, classes, h w + h' w'].
+ */
+export class UperNet extends Layer {
+  readonly neck: Neck;
+  readonly decode_head: UPerHead;
+  readonly auxiliary_head: AuxiliaryHead;
+  readonly #plan: DecoderPlan;
+
+  constructor(plan: DecoderPlan, context: InitContext) {
+    super();
+    this.neck = makeNeck(plan.decoder.neck, plan.width, context);
+    this.decode_head = new UPerHead(plan, context);
+    this.auxiliary_head = new AuxiliaryHead(plan, context);
+    this.#plan = plan;
+  }
+
+  forward(state: Tensor, pass: Pass): Tensor {
+    const { auxTap, dropout } = this.#plan.decoder;
+    const maps = this.neck.forward(this.#maps(state, pass), pass);
+    const drop = channelDropout(dropout, pass);
+    const logits = this.decode_head.conv_seg.forward(drop(this.decode_head.features(maps, pass)));
+    if (!pass.training) return logits;
+    const auxiliary = drop(this.auxiliary_head.features(maps[auxTap], pass));
+    return packed([logits, this.auxiliary_head.conv_seg.forward(auxiliary)]);
+  }
+
+  /** The tap maps [B, D, h, w]. */
+  #maps(state: Tensor, { size }: Pass): Tensor[] {
+    const [batch, tokens, width] = state.shape;
+    const patches = tokens / NECK_SCALES.length;
+    const { patchSize } = this.#plan;
+    const side = Math.round(Math.sqrt(patches));
+    const [rows, columns] = size?.map((pixels) => pixels / patchSize) ?? [side, side];
+    return NECK_SCALES.map((_, i) => {
+      const tap = slice(state, 1, i * patches, (i + 1) * patches);
+      return reshape(permute(tap, [0, 2, 1]), [batch, width, rows, columns]);
+    });
+  }
+}
+
+/** Sizes of the logits of the decoder and of the auxiliary head, for images of this size. */
+export function packedSizes({ decoder, patchSize }: PatchDecoder, image: Size): Size[] {
+  const grid: Size = [image[0] / patchSize, image[1] / patchSize];
+  return [mapSize(grid, 0), mapSize(grid, decoder.auxTap)];
+}
+
+/** Maps [B, C, h, w] of several sizes as one tensor [B, C, sum of h w]. */
+function packed(maps: readonly Tensor[]): Tensor {
+  return concat(
+    maps.map((map) => reshape(map, [map.shape[0], map.shape[1], -1])),
+    2,
+  );
+}
+
+/** The maps that were packed. */
+export function unpacked(x: Tensor, sizes: readonly Size[]): Tensor[] {
+  let end = 0;
+  return sizes.map(([height, width]) => {
+    end += height * width;
+    return reshape(slice(x, 2, end - height * width, end), [x.shape[0], x.shape[1], height, width]);
+  });
+}
+
+/** Drops whole channels [B, C, ...] with probability `rate` in training, and scales the others by 1 / (1 - rate). */
+function channelDropout(rate: number, pass: Pass): (x: Tensor) => Tensor {
+  if (!pass.training || rate === 0) return (x) => x;
+  const generator = pass.generator.seed([...pass.key, 'dropout']);
+  return (x) => {
+    const mask = bernoulli(
+      [x.shape[0], x.shape[1], 1, 1],
+      1 - rate,
+      generator,
+      x.dtype === 'F64' ? 'F64' : 'F32',
+    );
+    return mul(x, upload(mul(mask, 1 / (1 - rate)), x.device));
+  };
+}
+
+function resizedTo(x: Tensor, { shape: [, , height, width] }: Tensor): Tensor {
+  return resizeBilinear(x, [height, width]);
+}

@@ -1,0 +1,53 @@
+import { decoderOf } from '../models/dense/decoder-config.js';
+import type { ModelConfig } from '../models/family.js';
+import { balancedWeights } from '../tasks/classification/class-target.js';
+import { classification } from '../tasks/classification/classification.js';
+import { segmentation } from '../tasks/segmentation/segmentation.js';
+import type { Task } from '../training/task.js';
+import type { Recipe, TrainingSettings } from './recipe-schema.js';
+
+type LossSettings = Pick<TrainingSettings, 'label_smoothing' | 'loss' | 'bce_threshold' | 'class_weights'> & {
+  /** Number of training images of each class, for balanced weights. */
+  readonly classCounts?: readonly number[] | undefined;
+};
+
+/** Settings that do not matter to evaluation. */
+const EVALUATION: LossSettings = {
+  label_smoothing: 0,
+  loss: 'cross-entropy',
+  bce_threshold: null,
+  class_weights: null,
+};
+
+/** The task of a recipe on a device. Without the settings of a phase: for evaluation only. */
+export function taskOf(
+  { data, segmentation: settings }: Pick<Recipe, 'data' | 'segmentation'>,
+  config: ModelConfig,
+  device: string,
+  training: LossSettings = EVALUATION,
+): Task {
+  const { channels, classes, imageSize } = config;
+  const input = { channels, mean: data.mean, std: data.std, device };
+  const { label_smoothing: labelSmoothing, loss, bce_threshold: bceThreshold, classCounts } = training;
+  const { class_weights: weights } = training;
+  const classWeights = weights === 'balanced' ? classCounts && balancedWeights(classCounts) : weights;
+  const decoder = decoderOf(config);
+  if (decoder === undefined || settings === undefined)
+    return classification({ ...input, classes, labelSmoothing, loss, bceThreshold, classWeights });
+  const { scale, aux_weight: auxWeight, evaluation } = settings;
+  const { window = imageSize, stride = Math.floor((2 * window) / 3) } = evaluation;
+  return segmentation({
+    ...input,
+    classes,
+    decoder,
+    auxWeight,
+    evaluation: {
+      scale,
+      mode: evaluation.mode,
+      window,
+      stride,
+      scales: evaluation.scales,
+      flip: evaluation.flip,
+    },
+  });
+}

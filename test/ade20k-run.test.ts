@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, test } from 'vitest';
+import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
+import { writeAde20k } from './ade20k.js';
+import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
+
+const folder = temporaryFolder();
+const recipe = fileURLToPath(new URL('../recipes/ade20k/upernet-vit-b.yaml', import.meta.url));
+const images = join(folder, 'ADEChallengeData2016');
+const run = join(folder, 'run');
+
+/** The published recipe at the size of a test: a small backbone, three classes, images of 40 to 62 pixels. */
+const sets = [
+  'model={image_size: 32, patch_size: 8, width: 16, depth: 4, heads: 2, classes: 3, decoder: {channels: 8, aux_channels: 4}}',
+  'segmentation.scale=[96,40]',
+  `data.path=${images}`,
+  'start={}',
+  'incubation={modules: 2}',
+  'training.batch_size=4',
+  'training.total_batch=null',
+  'training.eval_every=1',
+  'training.log_every=1',
+  'training.checkpoint_every=0.001',
+  'training.optimizer.lr=0.003',
+  'training.schedule.warmup=0',
+  'phases.PT.epochs=2',
+  'phases.MT.epochs=2',
+  'phases.FT.epochs=3',
+  'phases.E2E.epochs=2',
+  'run.device=cpu',
+  'run.threads=1',
+  'run.parallel=1',
+];
+const args = (out: string, ...more: string[]) => [
+  'run',
+  recipe,
+  '--out',
+  out,
+  ...[...sets, ...more].flatMap((set) => ['--set', set]),
+];
+
+beforeAll(async () => {
+  await writeAde20k(images, { train: 16, val: 3 });
+  const ended = await cli(args(run));
+  expect(ended, ended.stderr).toMatchObject({ code: 0 });
+}, 300_000);
+
+test('all phases of the published recipe are trained and report mIoU', () => {
+  for (const phase of ['PT', 'MT/0', 'MT/1', 'FT', 'E2E']) {
+    const records = jsonLines(join(run, phase, 'metrics.jsonl'));
+    const last = records.filter(({ kind }) => kind === 'eval').at(-1);
+    for (const metric of ['miou', 'macc', 'aacc']) {
+      expect(last?.[metric], `${phase} ${metric}`).toBeGreaterThan(0);
+      expect(last?.[metric]).toBeLessThanOrEqual(100);
+    }
+  }
+});
+
+const stateOf = (dir: string, phase: string) => {
+  const { checkpoint } = latestCheckpoint(join(dir, phase));
+  if (checkpoint === undefined) throw new Error(`${phase} has no checkpoint`);
+  return readCheckpoint(checkpoint);
+};
+
+test('killed and resumed, the result is the same, bit by bit', async () => {
+  const killed = join(folder, 'killed');
+  const metrics = join(killed, 'PT/metrics.jsonl');
+  const first = start(args(killed));
+  await until(() => jsonLines(metrics).some(({ kind, step }) => kind === 'step' && step === 3), 'step 3');
+  first.process.kill('SIGKILL');
+  await first.ended;
+  expect(await cli(args(killed))).toMatchObject({ code: 0 });
+  for (const phase of ['PT', 'MT/1', 'FT']) {
+    const [once, twice] = [run, killed].map((dir) => stateOf(dir, phase));
+    expect([...twice.model.keys()]).toEqual([...once.model.keys()]);
+    for (const [name, tensor] of once.model) expect(twice.model.get(name), name).toEqual(tensor);
+  }
+}, 300_000);
