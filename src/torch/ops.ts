@@ -200,12 +200,12 @@ export const upConv2d = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => {
  */
 export const adaptiveAveragePool2d = (x: Tensor, size: number): Tensor => aten.adaptivePool(x, [size, size]);
 /**
- * Maxima over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size], rounded down.
+ * Maxima over adjacent windows of 2 x 2 pixels: [B, C, H, W] -> [B, C, H / 2, W / 2], rounded down.
  *
  * @example
- * maxPool2d(ones([1, 2, 4, 4]), 2).shape; // [1, 2, 2, 2]
+ * halvedByMax(ones([1, 2, 4, 4])).shape; // [1, 2, 2, 2]
  */
-export const maxPool2d = (x: Tensor, size: number): Tensor => aten.maxPool(x, [size, size]);
+export const halvedByMax = (x: Tensor): Tensor => aten.maxPool(x, [2, 2]);
 /**
  * Means over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size].
  *

@@ -1,7 +1,7 @@
 import { BatchNorm2d } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
-import { maxPool2d, resizeBilinear } from '../../torch/ops.js';
+import { halvedByMax, resizeBilinear } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { Gelu, type Mode, PlainConv, UpConv } from './conv-module.js';
 import { mapSize, NECK_SCALES, type UperNetConfig } from './decoder-config.js';
@@ -50,6 +50,6 @@ class DeconvNeck extends Module implements Neck {
   forward([first, second, third, fourth]: readonly Tensor[], mode: Mode): Tensor[] {
     const [up, norm, gelu, again] = this.upsample_4x;
     const fine = again.forward(gelu.forward(norm.forward(up.forward(first), mode)));
-    return [fine, this.upsample_2x[0].forward(second), third, maxPool2d(fourth, 2)];
+    return [fine, this.upsample_2x[0].forward(second), third, halvedByMax(fourth)];
   }
 }
