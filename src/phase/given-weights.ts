@@ -24,6 +24,8 @@ export type Origin = Pick<Phase, 'start' | 'target' | 'meta' | 'model' | 'config
 /** Weights, and the names of the classes that their head distinguishes. */
 export interface NamedWeights extends StageWeights {
   readonly labels: StartLabels | undefined;
+  /** How the weights were adapted to the model's image size, on the first stage, if they were. */
+  readonly adapted?: string | undefined;
 }
 
 /** How a teacher is chosen. */

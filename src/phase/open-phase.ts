@@ -78,7 +78,10 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (checkpoint === undefined && crew.leads)
     await requireOneParent(phase, { runDir, given }, { force, note: log });
   const read = () => phaseStart(phase, { runDir, given, checkpoint });
-  const { stages, parent, labels, replaced } = await (checkpoint ? read() : startForAll(crew, phase, read));
+  const { stages, parent, labels, adapted, replaced } = await (checkpoint
+    ? read()
+    : startForAll(crew, phase, read));
+  for (const line of adapted ?? []) log(line);
   const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(phase, stages, device);
   if (checkpoint === undefined) shareWeights(model, crew);

@@ -33,6 +33,8 @@ interface PhaseStart {
   readonly parent: string | null;
   /** The labels of its head; undefined if the head is new. */
   readonly labels: StartLabels | undefined;
+  /** How the weights were adapted to the model's image size. */
+  readonly adapted?: readonly string[];
   /** The meta model's stage that a module replaces, if the weights were read from the meta model. */
   readonly replaced?: StageWeights | undefined;
 }
@@ -167,9 +169,16 @@ async function startingWeights(phase: Phase, from: PhaseSources): Promise<PhaseS
   const parent = known.size === 1 ? first : stages.filter((stage) => stage !== null);
   const labels = [...known.values()].flatMap(([{ labels }]) => labels ?? []);
   requireSameLabels(labels);
+  const adapted = [...known.values()].flatMap(([{ adapted }]) => adapted ?? []);
   const built = phase.init === 'fresh' ? stages : grownStages(phase, stages, phase.init);
   const replaced = known.size === 1 ? first[phase.regimes.indexOf('trained')] : undefined;
-  return { stages: built, parent: known.size === 0 ? null : hashOf(parent), labels: labels[0], replaced };
+  return {
+    stages: built,
+    parent: known.size === 0 ? null : hashOf(parent),
+    labels: labels[0],
+    adapted,
+    replaced,
+  };
 }
 
 /** The weights of the trained stages, grown from the meta stages in their place. */

@@ -206,3 +206,22 @@ test('a single module that imitates learns from the stage of start.meta', async 
   const result = await runRecipePhase({ recipe: imitating, phase: 'MT/0', runDir, device: 'cpu' });
   expect(result.steps).toBe(4);
 });
+
+test('weights that are adapted to another image size are named in the log', async () => {
+  const meta = join(folder, 'smaller');
+  prepareRun(recipe(), meta);
+  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir: meta, device: 'cpu' });
+  const start = join(meta, 'PT');
+  const larger = defineRecipe({
+    ...recipe(),
+    model: { ...recipe().model, image_size: 40 },
+    start: { meta: start },
+    phases: { MT: { epochs: 1 } },
+  });
+  const runDir = join(folder, 'larger');
+  prepareRun(larger, runDir);
+  await runRecipePhase({ recipe: larger, phase: 'MT/0', runDir, device: 'cpu' });
+  expect(readFileSync(join(runDir, 'MT/0/log.txt'), 'utf8')).toContain(
+    `${start}: position embedding of 16 px images, resized for 40 px`,
+  );
+});

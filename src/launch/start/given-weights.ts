@@ -42,11 +42,12 @@ async function startWeights(
   const head = isKept ? undefined : family.newHead(config, file.stages);
   const endOf = family.endOfParts?.(config) ?? family.endOf;
   const divided = divideStages(head?.stages ?? file.stages, depths, name, { endOf });
-  const { stages } = family.fit(divided, config, name);
+  const { stages, note: adapted } = family.fit(divided, config, name);
   return stages.map((weights, i) => ({
     weights,
     source: name,
     labels,
+    ...(i === 0 && adapted !== undefined && { adapted: `${name}: ${adapted}` }),
     ...(head && i === stages.length - 1 && { isFresh: head.isFresh }),
   }));
 }
