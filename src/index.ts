@@ -57,6 +57,7 @@ export { grow } from './method/grow.js';
 export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
+export type { UperNetConfig } from './models/dense/decoder-config.js';
 export type {
   AssumedSection,
   Assumption,
@@ -161,6 +162,7 @@ export { type SgdOptions, sgd } from './training/optimizers/sgd.js';
 export {
   blendedCosine,
   type CosineOptions,
+  type EpochOptions,
   epochCosine,
   multiStep,
   polynomial,
