@@ -35,6 +35,7 @@ const FOLDERS = [
   'tasks/detection',
   'tasks/segmentation',
   'tasks',
+  'method/local',
   'method',
   'recipe',
   'plan',

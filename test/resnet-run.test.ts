@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -12,6 +12,7 @@ import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
 import { fromArray } from '../src/torch/tensor.js';
+import { writeCifar100 } from './cifar-100.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
 import { maxDifference } from './support.js';
 
@@ -45,26 +46,9 @@ const args = (out: string, ...more: string[]) => [
   ...[...sets, ...more].flatMap((set) => ['--set', set]),
 ];
 
-/** Two classes, dark and bright noise: a coarse and a fine label, then the pixels, channel by channel. */
-function records(count: number): Uint8Array {
-  const pixels = 3 * 32 * 32;
-  const bytes = new Uint8Array(count * (2 + pixels));
-  for (let i = 0; i < count; i++) {
-    const label = i % 2;
-    const record = [
-      0,
-      label,
-      ...Array.from({ length: pixels }, (_, j) => ((j * 7919 + i * 104_729) % 160) + label * 60),
-    ];
-    bytes.set(record, i * (2 + pixels));
-  }
-  return bytes;
-}
-
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'train.bin'), records(64));
-  writeFileSync(join(folder, 'test.bin'), records(20));
+  writeCifar100(folder, { train: 64, test: 20 });
   expect(await cli(args(run))).toMatchObject({ code: 0 });
 }, 300_000);
 

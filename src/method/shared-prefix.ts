@@ -11,7 +11,10 @@ import type { Trainable } from '../training/trainer.js';
  *
  * @returns `of` wraps a hybrid so that it shares the prefix; a model without a frozen prefix is returned unchanged
  */
-export function sharedPrefix(): { of(model: Trainable): Trainable; free(): void } {
+export function sharedPrefix(): {
+  of<Model extends Trainable<unknown>>(model: Model): Model | Trainable;
+  free(): void;
+} {
   /** The micro-batch that `features`, the outputs of the leading stages, belong to. */
   let place = '';
   let features: Tensor[] = [];

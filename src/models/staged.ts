@@ -140,6 +140,16 @@ export interface Blueprint extends Divisible {
   costAt?(size: number): ModelCost;
   /** Names of parameters, other than biases and vectors, without weight decay when the whole model is trained. */
   readonly undecayed: readonly string[];
+  /** The features between blocks as images, for the auxiliary heads of local losses. Without it, there are no local losses. */
+  readonly featureMap?: FeatureImages;
+}
+
+/** The features between blocks as images. */
+export interface FeatureImages {
+  /** [channels, height, width] before block `block`, or after the last block. */
+  shape(block: number): readonly [channels: number, height: number, width: number];
+  /** Features of a batch -> [B, channels, height, width]. */
+  of(features: Tensor): Tensor;
 }
 
 /**

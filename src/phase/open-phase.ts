@@ -32,7 +32,7 @@ import {
   type Trained,
 } from './phase-checkpoint.js';
 import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-labels.js';
-import { phaseModel, phaseStart, shareWeights, startForAll } from './phase-model.js';
+import { phaseHeads, phaseModel, phaseStart, shareWeights, startForAll } from './phase-model.js';
 import { type Objective, objectiveOf, teacherForAll } from './phase-objective.js';
 import { freeze, optimizerOf } from './phase-optimizer.js';
 import type { PhaseParts } from './phase-parts.js';
@@ -84,12 +84,14 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   for (const line of adapted ?? []) log(line);
   const images = imagesWithLabels(run, found, labels, crew, log);
   const model = phaseModel(phase, stages, device);
+  const auxiliary = phaseHeads(phase, device);
   if (checkpoint === undefined) shareWeights(model, crew);
   freeze(phase, model);
   const { ema: decay } = phase.settings;
   const trained: Trained = {
     model,
-    optimizer: optimizerOf(phase, model, crew.group),
+    auxiliary,
+    optimizer: optimizerOf(phase, { model, auxiliary }, crew.group),
     ema: decay === null ? undefined : ema(averagedWeights(model), { decay }),
   };
   const start = resume(checkpoint, trained, phase.name);
@@ -98,7 +100,7 @@ export async function openPhase(run: Opening, crew: Crew): Promise<OpenPhase> {
   if (teacher !== undefined) checkTeacher(teacher, images, log);
   const classCounts = () => classCountsOf(images.train);
   const from = { runDir, given, replaced, classCounts };
-  const objective = await objectiveOf(phase, crew, { ...from, model, device, teacher });
+  const objective = await objectiveOf(phase, crew, { ...from, model, auxiliary, device, teacher });
   const { task } = objective;
   const current = crew.leads ? lineageOf(phase, parent, images.train) : undefined;
   // A resumed phase keeps the lineage that it began with.

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
+import type { AuxiliaryHeads } from '../method/local/local-losses.js';
 import { decoderOf, tapsIn } from '../models/dense/decoder-config.js';
 import { RAW } from '../models/model-file/own-checkpoint.js';
 import type { StagedModel } from '../models/staged.js';
 import { blockSpans } from '../models/staged.js';
-import { weightsOf } from '../nn/weights.js';
+import { loadWeights, weightsOf } from '../nn/weights.js';
 import type { Lineage } from '../recipe/lineage.js';
 import type { Phase } from '../recipe/phase.js';
 import {
@@ -67,6 +68,8 @@ export function recordedPrecision({ manifest }: Checkpoint): Precision {
 /** The model, and the state that training changes with it. */
 export interface Trained {
   readonly model: StagedModel;
+  /** The auxiliary heads of local losses; undefined for other objectives. */
+  readonly auxiliary: AuxiliaryHeads | undefined;
   readonly optimizer: Optimizer;
   /** Averages of `averagedWeights`, if the phase keeps them. */
   readonly ema: Ema | undefined;
@@ -101,16 +104,16 @@ export async function loadForAll(
     const { checkpoint, skipped } = loadLatest(phaseFolder, beat);
     for (const { folder, reason } of skipped) log(`ignored checkpoint ${folder}: ${reason}`);
     if (checkpoint === undefined) return undefined;
-    const { model, optimizer, ...about } = checkpoint;
-    return { about, tensors: [model, optimizer] };
+    const { model, optimizer, auxiliary, ...about } = checkpoint;
+    return { about, tensors: [model, optimizer, auxiliary] };
   });
   if (loaded === undefined) return undefined;
-  const [model, optimizer] = loaded.tensors;
-  return { ...loaded.about, model, optimizer };
+  const [model, optimizer, auxiliary] = loaded.tensors;
+  return { ...loaded.about, model, optimizer, auxiliary };
 }
 
 /**
- * Restores optimiser, averages and trained weights.
+ * Restores optimiser, averages, auxiliary heads and trained weights.
  * @returns the progress of the phase
  * @throws InputError if the checkpoint's manifest is damaged or belongs to another phase
  */
@@ -123,7 +126,8 @@ export function resume(
     return { step: 0, seconds: 0, last: undefined, scores: [], best: undefined };
   }
   const point = pointIn(checkpoint, phase);
-  const { model, optimizer } = checkpoint;
+  const { model, optimizer, auxiliary, folder } = checkpoint;
+  if (trained.auxiliary !== undefined) loadWeights(trained.auxiliary, auxiliary, folder);
   trained.optimizer.load(without(optimizer, (name) => name.startsWith(RAW) || name === UPDATES));
   if (trained.ema !== undefined) resumeAverages(trained, trained.ema, model, optimizer);
   return point;
@@ -212,7 +216,8 @@ export function save(
     grey16: pixels.grey16,
     ...(lineage && { lineage }),
   };
-  const content = { ...tensorsOf(parts), manifest: { ...manifest, ...now }, isBest };
+  const auxiliary = parts.auxiliary && weightsOf(parts.auxiliary);
+  const content = { ...tensorsOf(parts), auxiliary, manifest: { ...manifest, ...now }, isBest };
   const finish = () => prune(phaseFolder, phase.settings.keep_checkpoints);
   if (bytesOf(content) >= parts.threadBytes) {
     return { point: now, written: saveCheckpointInThread(phaseFolder, step, content).then(finish) };
@@ -230,7 +235,10 @@ function bytesOf({ model, optimizer }: { model: Tensors; optimizer: Tensors }): 
 }
 
 /** `model` has the weights that are evaluated and that other phases start from: the averages, if there are any. */
-function tensorsOf({ model, optimizer, ema }: Trained): { model: Tensors; optimizer: Tensors } {
+function tensorsOf({ model, optimizer, ema }: Omit<Trained, 'auxiliary'>): {
+  model: Tensors;
+  optimizer: Tensors;
+} {
   const state = optimizer.state();
   if (ema === undefined) return { model: weightsOf(model), optimizer: state };
   for (const [name, weight] of averagedWeights(model)) state.set(RAW + name, weight.toData());

@@ -3,6 +3,7 @@ import { ownCommand } from '../base/shell.js';
 import { assemble, type StageWeights } from '../method/assemble.js';
 import { grow } from '../method/grow.js';
 import type { ModuleInit } from '../method/grow-plan.js';
+import { type AuxiliaryHeads, auxiliaryHeads } from '../method/local/local-losses.js';
 import { classNamesIn } from '../models/model-file/model-file-classes.js';
 import { buildStage, type Stage, type StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
@@ -94,6 +95,12 @@ export function phaseModel(
   });
 }
 
+/** The auxiliary heads of a phase with local losses, initialised from (seed, phase); undefined for other objectives. */
+export function phaseHeads(phase: Phase, device: string): AuxiliaryHeads | undefined {
+  const { local, blueprint, depths } = phase;
+  return local && auxiliaryHeads(blueprint, depths, local, contextOf(phase, device, 'auxiliary'));
+}
+
 /** The meta model that a run's modules are incubated against; undefined if it does not exist, or no longer exists. */
 export async function metaStages(
   run: Origin,
@@ -152,8 +159,8 @@ export async function metaStageForAll(
   return stage;
 }
 
-function contextOf(phase: Phase, device: string): InitContext {
-  const generator = new Generator().seed([phase.seed, 'init', phase.name]);
+function contextOf(phase: Phase, device: string, ...key: readonly string[]): InitContext {
+  const generator = new Generator().seed([phase.seed, 'init', phase.name, ...key]);
   return { device, dtype: 'F32', generator };
 }
 

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assemble, type StageWeights } from '../method/assemble.js';
 import { imitation } from '../method/imitation.js';
+import { type AuxiliaryHeads, localLosses } from '../method/local/local-losses.js';
 import type { StagedModel } from '../models/staged.js';
 import type { InitContext } from '../nn/init.js';
 import type { Phase } from '../recipe/phase.js';
+import type { ClassTarget } from '../tasks/classification/classification.js';
 import { distillation, type Teacher } from '../tasks/distillation.js';
 import { add, mul } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
@@ -17,8 +19,8 @@ import { metaStageForAll, type PhaseSources } from './phase-model.js';
 
 /** The model and the task of a phase. By default the model learns the labels. */
 export interface Objective {
-  readonly model: Trainable;
-  readonly task: Task;
+  readonly model: Trainable<unknown>;
+  readonly task: Task<unknown, unknown>;
 }
 
 interface ObjectiveParts extends PhaseSources {
@@ -28,15 +30,17 @@ interface ObjectiveParts extends PhaseSources {
   readonly classCounts: () => readonly number[];
   /** The meta model's stage that the module replaces, if it has been read already. */
   readonly replaced: StageWeights | undefined;
+  readonly auxiliary: AuxiliaryHeads | undefined;
   /** Of a phase that distills. */
   readonly teacher: TeacherWeights | undefined;
 }
 
 /** All processes that train together call this. */
 export async function objectiveOf(phase: Phase, crew: Crew, parts: ObjectiveParts): Promise<Objective> {
-  const { model, runDir, given, device, replaced, teacher: weights } = parts;
+  const { model, auxiliary: heads, runDir, given, device, replaced, teacher: weights } = parts;
   const isBalanced = phase.settings.class_weights === 'balanced';
   const task = phase.task(device, isBalanced ? parts.classCounts() : undefined);
+  if (heads !== undefined) return localObjective(phase, { model, heads, task });
   if (phase.objective === 'imitate') {
     const reference = await metaStageForAll(crew, phase, { runDir, given, device, replaced });
     return imitation(model, reference, task) as Objective;
@@ -46,6 +50,19 @@ export async function objectiveOf(phase: Phase, crew: Crew, parts: ObjectivePart
   const { kind, alpha, tau } = distill;
   const teacher = teacherOf(weights, phase, { device, generator: new Generator() });
   return { model, task: distillation(task, { kind, alpha, tau, teacher }) as Task };
+}
+
+/** The model and the task of a phase whose modules learn from their own heads. */
+export function localObjective(
+  phase: Phase,
+  parts: { readonly model: StagedModel; readonly heads: AuxiliaryHeads; readonly task: Task },
+): Objective {
+  const { model, heads } = parts;
+  const { mean, std } = phase.data;
+  const { featureMap } = phase.blueprint;
+  if (featureMap === undefined) throw new RangeError(`${phase.name} has no feature map`);
+  const task = parts.task as Task<ClassTarget>;
+  return localLosses(task, { model, heads, featureMap, mean, std }) as Objective;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { StagedModel } from '../models/staged.js';
+import type { Module } from '../nn/module.js';
 import type { PhasePlan } from '../plan/plan.js';
 import type { Phase } from '../recipe/phase.js';
 import type { ProcessGroup } from '../training/distributed/process-group.js';
@@ -40,12 +41,17 @@ export function freeze({ settings }: Phase, model: StagedModel): void {
 
 /**
  * @param phase with the precision in which it trains
+ * @param auxiliary heads of local losses
  * @param group the processes that train the phase together, if there are several
  * @throws InputError if the optimiser is muon and the phase trains no matrix of a block
  */
-export function optimizerOf(phase: Phase, model: StagedModel, group?: ProcessGroup): Optimizer {
+export function optimizerOf(
+  phase: Phase,
+  { model, auxiliary }: { readonly model: StagedModel; readonly auxiliary?: Module | undefined },
+  group?: ProcessGroup,
+): Optimizer {
   const { name, weight_decay, sharded } = phase.settings.optimizer;
-  const groups = groupsOf(phase, model, weight_decay);
+  const groups = groupsOf(phase, model, auxiliary, weight_decay);
   if (name === 'muon') requireHiddenMatrices(groups, phase.name);
   const make = (some: readonly ParameterGroup[]) => plainOptimizer(phase, some);
   return sharded && group !== undefined ? shardedOptimizer(groups, make, group) : make(groups);
@@ -77,9 +83,14 @@ function muonOptions({ precision, optimizer }: Phase['settings']) {
   } as const;
 }
 
-function groupsOf(phase: Phase, model: StagedModel, weightDecay: number): ParameterGroup[] {
+function groupsOf(
+  phase: Phase,
+  model: StagedModel,
+  auxiliary: Module | undefined,
+  weightDecay: number,
+): ParameterGroup[] {
   const { layer_decay: decay, decay_all: all } = phase.settings.optimizer;
-  const parameters = model.trainedParameters();
+  const parameters = [...model.trainedParameters(), ...(auxiliary?.namedParameters() ?? [])];
   const groups = all ? [{ weightDecay, parameters }] : decayGroups(parameters, weightDecay, phase.undecayed);
   if (decay === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);

@@ -94,7 +94,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
   // A model that already exists is evaluated before it is fine-tuned.
   if (start.step === 0 && phase.sources.every((source) => source !== null)) await observer.evaluate(0);
   if (!enoughOf(phase, opened.task.metrics.primary)(start.scores)) {
-    const buffers = opened.model.trainedBuffers();
+    const buffers = [...opened.model.trainedBuffers(), ...(opened.auxiliary?.namedBuffers() ?? [])];
     const parallel = crew.group && dataParallel(objective.model.trainedParameters(), crew.group, { buffers });
     const training = trainingOf(run, opened, observer);
     await trainUntilEnough({ ...training, parallel }).finally(parallel?.free);
@@ -111,7 +111,7 @@ async function trainPhase(run: PhaseRun, crew: Crew): Promise<PhaseResult> {
 }
 
 /** The trainer's options for a phase. */
-function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions {
+function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer): TrainOptions<unknown> {
   const { phase, plan, start, images, objective, events, samples } = opened;
   const { accumulate, clip_grad, activation_checkpointing } = phase.settings;
   const batches = sharedBy({ shared }, start.step * accumulate, (from) =>
@@ -135,7 +135,7 @@ function trainingOf({ shared }: PhaseRun, opened: OpenPhase, observer: Observer)
   };
 }
 
-async function trainUntilEnough(options: TrainOptions): Promise<void> {
+async function trainUntilEnough(options: TrainOptions<unknown>): Promise<void> {
   try {
     await train(options);
   } catch (error) {

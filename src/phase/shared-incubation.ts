@@ -10,7 +10,7 @@ export interface Shared {
   readonly images: Images;
   readonly batches: Member<Batch>;
   /** Returns the same model, but in training its forward pass reuses the frozen prefix's features of the other modules. */
-  prefix(model: Trainable): Trainable;
+  prefix(model: Trainable<unknown>): Trainable<unknown>;
 }
 
 /** For the log: how many processes train a phase, or which other modules this process trains. */

@@ -1,6 +1,7 @@
 import { atSize, type BlockActivations } from '../models/staged.js';
 import type { Phase } from '../recipe/phase.js';
 import { noHiddenMatrix } from '../training/optimizers/muon.js';
+import { auxiliaryCost } from './auxiliary.js';
 import { largestSize, parameterCount } from './cost.js';
 import { type ModelPart, partsOf } from './parts.js';
 
@@ -38,11 +39,12 @@ export function phaseMemory(phase: Phase): PhaseMemory {
   const model = { depths, regimes, target, freeze: settings.freeze };
   const whole = partsOf(blueprint, model);
   const parts = partsOf(atSize(blueprint, largestSize(phase)), model);
-  const trained = whole.reduce((sum, part) => sum + part.trained, 0);
-  const weights = FLOAT * parameterCount(blueprint, depths, target);
+  const auxiliary = auxiliaryCost(phase);
+  const trained = whole.reduce((sum, part) => sum + part.trained, auxiliary.parameters);
+  const weights = FLOAT * (parameterCount(blueprint, depths, target) + auxiliary.parameters);
   const gradients = FLOAT * trained;
   const averages = settings.ema === null ? 0 : trained;
-  const optimizer = FLOAT * (stateElements(name, settings.optimizer, whole) + averages);
+  const optimizer = FLOAT * (stateElements(name, settings.optimizer, whole, auxiliary.parameters) + averages);
   const held = { weights, gradients, optimizer };
   const blocks = heldBlocks(parts);
   if (blocks === null) return { ...held, activations: null, activations_checkpointed: null, peak: null };
@@ -57,12 +59,20 @@ export function phaseMemory(phase: Phase): PhaseMemory {
   const last = parts.findLast(({ kind }) => kind === 'block');
   const spares = last?.passesBack ? last.cost.activations?.lastSpares : undefined;
   const spared = last && spares ? keptOf(spares, last.share) : 0;
-  const activations = images * width * (sum(({ block, share }) => keptOf(block, share)) - spared);
+  // Heads are not recomputed.
+  const heads = images * width * auxiliary.activations;
+  const activations = heads + images * width * (sum(({ block, share }) => keptOf(block, share)) - spared);
   // The input of each block, and all activations of one block at a time.
   const inputs = sum(({ block }) => block.input);
-  const checkpointed = images * (FLOAT * inputs + width * most((block) => block.trained));
+  const checkpointed = heads + images * (FLOAT * inputs + width * most((block) => block.trained));
   const inUse = settings.activation_checkpointing ? checkpointed : activations;
-  const workspace = images * FLOAT * most((block) => block.workspace);
+  const workspace =
+    images *
+    FLOAT *
+    Math.max(
+      auxiliary.workspace,
+      most((block) => block.workspace),
+    );
   return {
     ...held,
     activations,
@@ -75,8 +85,9 @@ function stateElements(
   phase: string,
   { name, momentum }: Phase['settings']['optimizer'],
   parts: readonly ModelPart[],
+  auxiliary: number,
 ): number {
-  const trained = parts.reduce((sum, part) => sum + part.trained, 0);
+  const trained = parts.reduce((sum, part) => sum + part.trained, auxiliary);
   if (name === 'sgd') return momentum > 0 ? trained : 0;
   if (name === 'lion') return trained;
   if (name !== 'muon') return 2 * trained;

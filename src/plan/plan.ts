@@ -1,6 +1,7 @@
 import { InputError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
 import { isModule, isTogether, needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
+import { auxiliaryCost } from './auxiliary.js';
 import {
   type CostRatios,
   type Counted,
@@ -33,6 +34,7 @@ export interface PhasePlan {
   /** The stages of `training.curriculum`, in order; absent without one. */
   readonly curriculum?: readonly PlannedStage[];
   readonly parameters: number;
+  /** Including those of auxiliary heads, which are no part of the model. */
   readonly trained_parameters: number;
   readonly block_passes: number;
   readonly macs: number;
@@ -121,7 +123,10 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
   const stages = stagesOf(phase, steps);
   const images = steps * perStep;
   const parameters = parameterCount(blueprint, depths, target);
-  const trained = trainedParameterCount(blueprint, depths, regimes, { target, freeze: settings.freeze });
+  const auxiliary = auxiliaryCost(phase);
+  const trained =
+    auxiliary.parameters +
+    trainedParameterCount(blueprint, depths, regimes, { target, freeze: settings.freeze });
   const memory = phaseMemory(phase);
   return {
     phase: phase.name,
@@ -136,7 +141,8 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
     parameters,
     trained_parameters: trained,
     block_passes: totalOf(stages, 'block_passes') ?? 0,
-    macs: totalOf(stages, 'macs') ?? 0,
+    // Of the heads: forward pass, weight and activation gradients.
+    macs: (totalOf(stages, 'macs') ?? 0) + 3 * images * auxiliary.macs,
     forward_macs: forwardMacs(blueprint, depths, target),
     model_bytes: memory.weights + memory.gradients + memory.optimizer,
     memory,

@@ -1,4 +1,5 @@
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
+import type { LocalLosses } from '../method/local/local-losses.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
 import type { Phase, Source } from './phase.js';
 import { type DataOfRun, dataOf } from './phase-data.js';
@@ -6,12 +7,14 @@ import { phaseSettings } from './phase-settings.js';
 import {
   isDividedTogether,
   isGrown,
+  localDepths,
   metaDepthsOf,
   modelConfigOf,
   moduleInitOf,
   targetDepths,
 } from './recipe-model.js';
 import type { Recipe, TrainingOverride } from './recipe-schema.js';
+import type { LocalSettings } from './recipe-training.js';
 import { taskOf } from './task-of.js';
 
 /**
@@ -33,17 +36,38 @@ export function compile(recipe: Recipe): Phase[] {
   const own = isTuned ? [tuning] : incubation === 'none' ? [] : divided();
   const { E2E } = phases;
   if (E2E === 'none') return own;
-  const equalCost = E2E.epochs === undefined;
-  const baseline = phaseOfParts(parts, {
-    ...tuning,
-    name: 'E2E',
-    init: 'fresh',
-    sources: parts.target.map(() => null),
-    settings: phaseSettings(recipe, E2E),
-    equalCost,
-    costOf: equalCost ? own : [],
-  });
-  return [...own, baseline];
+  return [...own, scratch(parts, E2E, own)];
+}
+
+/** The whole model from scratch, end to end or by local losses. */
+function scratch(
+  parts: Parts,
+  { local, ...override }: Exclude<Recipe['phases']['E2E'], 'none'>,
+  own: readonly Phase[],
+): Phase {
+  const { recipe, blueprint } = parts;
+  const equalCost = override.epochs === undefined;
+  const target = local ? localDepths(recipe, local) : parts.target;
+  return phaseOfParts(
+    { ...parts, target },
+    {
+      name: 'E2E',
+      depths: target,
+      regimes: target.map(() => 'trained'),
+      sources: target.map(() => null),
+      undecayed: blueprint.undecayed,
+      settings: phaseSettings(recipe, override),
+      equalCost,
+      costOf: equalCost ? own : [],
+      local: local ? lossesOf(local) : undefined,
+    },
+  );
+}
+
+function lossesOf(local: LocalSettings): LocalLosses {
+  if (local.method === 'dgl') return { method: 'dgl' };
+  const { method, task, reconstruction, prediction } = local;
+  return { method, task, reconstruction, prediction };
 }
 
 /** What the phases of a recipe have in common. */
@@ -82,12 +106,12 @@ function dataOfRecipe({ data, phases, incubation }: Recipe): DataOfRun {
 }
 
 type Own = Pick<Phase, 'name' | 'depths' | 'regimes' | 'sources' | 'undecayed' | 'settings'> &
-  Partial<Pick<Phase, 'init' | 'equalCost' | 'costOf' | 'objective'>>;
+  Partial<Pick<Phase, 'init' | 'equalCost' | 'costOf' | 'objective' | 'local'>>;
 
 /** A phase from what is its own and what all phases of the recipe have in common. */
 function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Parts, own: Own): Phase {
   const { name, depths, regimes, sources, undecayed, settings } = own;
-  const { init = 'fresh', equalCost = false, costOf = [], objective = 'classify' } = own;
+  const { init = 'fresh', equalCost = false, costOf = [], objective = 'classify', local } = own;
   const { seed, start, model, run } = recipe;
   const data = dataOf(dataOfRun, name);
   const isTogether = isDividedTogether(recipe) && name.startsWith('MT/');
@@ -113,6 +137,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     segmentation: recipe.segmentation,
     task: (device, classCounts) => taskOf(recipe, config, device, { ...settings, classCounts }),
     objective,
+    local,
     settings,
     equalCost,
     costOf,

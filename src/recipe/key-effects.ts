@@ -66,6 +66,14 @@ const TRAINING: Effects = {
   'schedule.decay_share': 'result',
   // Only in MT and in single modules.
   objective: 'result',
+  // Only in E2E.
+  local: 'result',
+  'local.method': 'result',
+  'local.modules': 'result',
+  'local.depths': 'result',
+  'local.task': 'result',
+  'local.reconstruction': 'result',
+  'local.prediction': 'result',
   // The location of the images does not matter; data.json records which images were used.
   'data.path': 'none',
   'data.fraction': 'result',

@@ -71,13 +71,14 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(phase.data, 'data', unchanging);
-  const { name, depths, regimes, undecayed, equalCost, objective, init, segmentation } = phase;
+  const { name, depths, regimes, undecayed, equalCost, objective, init, local, segmentation } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
   // Earlier versions did not have these, so their defaults are not hashed.
   const { zero_init, layer_scale } = phase.model;
   const begins = {
     ...(init !== 'fresh' && { init }),
+    ...(local && { local }),
     ...(zero_init && { zero_init }),
     ...(layer_scale !== undefined && { layer_scale }),
     ...(segmentation !== undefined && { segmentation: sayingKeys(segmentation, 'segmentation', unchanging) }),

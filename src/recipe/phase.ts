@@ -1,4 +1,5 @@
 import type { ModuleInit } from '../method/grow-plan.js';
+import type { LocalLosses } from '../method/local/local-losses.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
 import type { Task } from '../training/task.js';
@@ -64,6 +65,8 @@ export interface Phase {
   readonly task: (device: string, classCounts?: readonly number[]) => Task;
   /** imitate: the trained module learns the features of the meta stage that it replaces, not the labels. */
   readonly objective: 'classify' | 'imitate';
+  /** If set, every stage but the last learns from its own auxiliary head. */
+  readonly local?: LocalLosses | undefined;
   readonly settings: TrainingSettings;
   /** Train until the cost of `costOf` is reached, instead of for `settings.epochs`. */
   readonly equalCost: boolean;

@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { growPlan } from '../method/grow-plan.js';
+import { auxiliaryCosts } from '../method/local/local-losses.js';
 import { familyOf } from '../models/families/families.js';
 import { requireTargets } from '../tasks/classification/class-target.js';
 import { compile } from './compile.js';
@@ -57,6 +58,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
       hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
     });
   }
+  requireOneMethod(recipe, source);
   if (recipe.incubation === 'none') requireUndivided(recipe, source);
   const count = targetDepths(recipe).length;
   requireFewBlocks(recipe, count, source);
@@ -66,6 +68,7 @@ export function checkTogether(recipe: Recipe, source: string): void {
   requireLosses(all, source);
   requireMuonForItsKeys(recipe, all, source);
   requireCurricula(recipe, all, source);
+  requireLocal(all, source);
   requireGrowable(all, source);
   requireSharable(all, source);
   for (const [index, own] of Object.entries(recipe.phases.modules ?? {})) {
@@ -167,6 +170,53 @@ function requireLosses(phases: readonly Phase[], source: string): void {
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`${source}: ${name}: ${error.message}`, { hint: error.hint, cause: error });
+    }
+  }
+}
+
+/** A run with local losses trains no other model: its baseline would not be trained end to end. */
+function requireOneMethod({ incubation, start, phases: { E2E } }: Recipe, source: string): void {
+  if (E2E === 'none' || !E2E.local) return;
+  const other =
+    incubation !== 'none'
+      ? 'incubation'
+      : start.model === undefined
+        ? undefined
+        : `start.model ${start.model}`;
+  if (other === undefined) return;
+  throw new InputError(`${source}: phases.E2E.local and ${other} cannot be combined`, {
+    hint: 'train the model with local losses in a run of its own, with incubation: none; `report` compares runs',
+  });
+}
+
+/** Checks that the model, the images and the settings are possible with local losses. */
+function requireLocal(phases: readonly Phase[], source: string): void {
+  for (const { name, local, settings, data, blueprint, depths } of phases) {
+    if (local === undefined) continue;
+    const refuse = (what: string, hint: string) => {
+      throw new InputError(`${source}: phases.${name}.local and ${what} cannot be combined`, { hint });
+    };
+    const { freeze, distill, curriculum, optimizer, batch_size: size } = settings;
+    const resizes = curriculum?.some((stage) => stage.size !== undefined) ?? false;
+    if (resizes) refuse('the sizes of curriculum', `set phases.${name}.curriculum to null`);
+    if (freeze.length > 0) refuse('freeze', `set phases.${name}.freeze to []: the model starts from scratch`);
+    if (distill !== null) refuse('distill', `set phases.${name}.distill to null`);
+    if (optimizer.layer_decay !== null) {
+      refuse('optimizer.layer_decay', `set phases.${name}.optimizer.layer_decay to null`);
+    }
+    if (local.method === 'infopro' && local.task === 'contrastive') {
+      const hint =
+        'set local.task to cross-entropy: the contrastive loss compares pairs of images by their labels';
+      const { augment } = data;
+      const mixes = augment !== 'none' && (augment.mixup > 0 || augment.cutmix > 0);
+      if (mixes) refuse('mixup or cutmix', `${hint}, and mixed images have two`);
+      if (size < 2) refuse(`batch_size ${size}`, hint);
+    }
+    try {
+      auxiliaryCosts(blueprint, depths, local);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`${source}: phases.${name}: ${error.message}`, { hint: error.hint, cause: error });
     }
   }
 }

@@ -5,6 +5,7 @@ import { familyOf } from '../models/families/families.js';
 import type { ModelConfig } from '../models/family.js';
 import type { Blueprint } from '../models/staged.js';
 import type { Recipe } from './recipe-schema.js';
+import type { LocalSettings } from './recipe-training.js';
 
 type ModelOfRecipe = Pick<Recipe, 'model' | 'name'>;
 type DividedModel = Pick<Recipe, 'model' | 'name' | 'incubation'>;
@@ -22,13 +23,34 @@ export function blueprintOf(recipe: ModelOfRecipe): Blueprint {
 export function targetDepths(recipe: DividedModel): number[] {
   const { depth } = blueprintOf(recipe);
   if (recipe.incubation === 'none') return [depth];
-  const { modules, depths } = recipe.incubation;
+  return divided(depth, recipe.incubation, 'incubation') ?? divide(depth, { modules: 4 });
+}
+
+/**
+ * Number of blocks in each module that is trained by a local loss.
+ * @throws InputError if `local` does not divide the model
+ */
+export function localDepths(recipe: ModelOfRecipe, local: LocalSettings): number[] {
+  const given = divided(blueprintOf(recipe).depth, local, 'phases.E2E.local');
+  if (given !== undefined) return given;
+  throw new InputError('phases.E2E.local.modules is missing: the model is not divided into modules', {
+    hint: 'set phases.E2E.local.modules or phases.E2E.local.depths',
+  });
+}
+
+/** The depths that a section with the keys `modules` and `depths` states; undefined if it has neither. */
+function divided(
+  depth: number,
+  { modules, depths }: { readonly modules?: number | undefined; readonly depths?: number[] | undefined },
+  section: string,
+): number[] | undefined {
   if (depths !== undefined && modules !== undefined && depths.length !== modules) {
     throw new InputError(
-      `incubation.depths has ${depths.length} entries, but incubation.modules is ${modules}`,
+      `${section}.depths has ${depths.length} entries, but ${section}.modules is ${modules}`,
     );
   }
-  return divide(depth, depths === undefined ? { modules: modules ?? 4 } : { depths });
+  if (depths !== undefined) return divide(depth, { depths });
+  return modules === undefined ? undefined : divide(depth, { modules });
 }
 
 /** Number of blocks in each stage of the recipe's meta model. Empty if the model is not divided. */

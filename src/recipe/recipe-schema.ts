@@ -4,7 +4,7 @@ import { dataSection } from './recipe-data.js';
 import { runSection } from './recipe-run.js';
 import { segmentationSection } from './recipe-segmentation.js';
 import { start } from './recipe-start.js';
-import { incubationOverride, moduleOverride, override } from './recipe-training.js';
+import { baselineOverride, incubationOverride, moduleOverride, override } from './recipe-training.js';
 import { count } from './recipe-values.js';
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
@@ -54,8 +54,10 @@ const phases = z
       .optional(),
     FT: override.prefault({}).describe('Fine-tuning of the assembled model.'),
     E2E: z
-      .union([z.literal('none'), override])
-      .describe('The end-to-end baseline, or none. Default epochs: the same cost as all other phases.')
+      .union([z.literal('none'), baselineOverride])
+      .describe(
+        'The baseline, trained from scratch: end to end, or by local losses. Or none. Default epochs: the same cost as all other phases.',
+      )
       .prefault('none'),
   })
   .describe('Settings that differ between phases.');

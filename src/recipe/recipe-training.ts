@@ -185,6 +185,48 @@ export const override = settings.partial().extend({
 /** Settings that a recipe gives for all phases or for one phase. */
 export type TrainingOverride = z.infer<typeof override>;
 
+const division = {
+  modules: count.describe('K: number of modules, of equal depth.').optional(),
+  depths: z.array(count).min(2).describe('Blocks of each module, instead of modules.').optional(),
+};
+const ends = z.tuple([notNegative, notNegative]);
+
+const local = z.discriminatedUnion('method', [
+  z.strictObject({
+    method: z
+      .literal('dgl')
+      .describe('Cross-entropy of an auxiliary classifier (Decoupled Greedy Learning).'),
+    ...division,
+  }),
+  z.strictObject({
+    method: z.literal('infopro').describe('Reconstruction of the image, and a task head (InfoPro).'),
+    ...division,
+    task: z
+      .enum(['contrastive', 'cross-entropy'])
+      .describe("The task head's loss: supervised contrastive, or that of the task.")
+      .default('contrastive'),
+    reconstruction: ends.describe(
+      'Weight of the reconstruction: of the first and the last module with a head.',
+    ),
+    prediction: ends.describe(
+      "Weight of the task head's loss: of the first and the last module with a head.",
+    ),
+  }),
+]);
+
+/** A recipe's `local`. */
+export type LocalSettings = z.output<typeof local>;
+
+/** Settings of the model that is trained from scratch, including its own key `local`. */
+export const baselineOverride = override.extend({
+  local: local
+    .nullable()
+    .describe(
+      'Every module but the last is trained by its own loss, without gradients from the next. Default null: end to end.',
+    )
+    .optional(),
+});
+
 /** Settings of the incubation phases, including their own key `objective`. */
 export const incubationOverride = override.extend({
   objective: z

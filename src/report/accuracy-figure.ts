@@ -3,7 +3,7 @@ import { type Metric, scoreText } from '../run/metric.js';
 import type { AccuracyCurve, Cost, Role } from './curves.js';
 import { scaleOf } from './format.js';
 import { drawSvg, type PlotModule, type Theme } from './plot.js';
-import { WAY_NAMES, type Way } from './way.js';
+import { baselineName, WAY_NAMES, type Way } from './way.js';
 
 export interface FigureSize {
   readonly width: number;
@@ -57,7 +57,14 @@ export async function accuracyFigure(
         plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
         ...phaseMarks(plot, scaled, theme, wide),
         ...scaled.flatMap((curve) => curveMarks(plot, curve, theme, wide)),
-        ...endLabels(plot, endsOf(scaled), { axis, theme, wide, own: WAY_NAMES[way], metric }),
+        ...endLabels(plot, endsOf(scaled), {
+          axis,
+          theme,
+          wide,
+          own: WAY_NAMES[way],
+          baseline: baselineName(way),
+          metric,
+        }),
       ],
     };
   });
@@ -185,6 +192,8 @@ interface EndLabelOptions {
   readonly wide: boolean;
   /** Label of the recipe's own method. */
   readonly own: string;
+  /** Label of E2E. Default End to end. */
+  readonly baseline?: string;
   readonly metric: Metric;
 }
 
@@ -192,13 +201,13 @@ interface EndLabelOptions {
 export function endLabels(
   plot: PlotModule,
   ends: Ends,
-  { axis, theme, wide, own, metric }: EndLabelOptions,
+  { axis, theme, wide, own, baseline = WAY_NAMES.end_to_end, metric }: EndLabelOptions,
 ): Markish[] {
   const labels = (['own', 'end_to_end'] as const)
     .flatMap((key) => {
       const y = ends[key];
       const fill = key === 'own' ? theme.incubation : theme.end_to_end;
-      return y === undefined ? [] : [{ y, name: key === 'own' ? own : WAY_NAMES.end_to_end, fill }];
+      return y === undefined ? [] : [{ y, name: key === 'own' ? own : baseline, fill }];
     })
     .sort((a, b) => b.y - a.y);
   const [upper, lower] = labels.map(({ y }) => axis.pixel(y));

@@ -101,7 +101,7 @@ function tiles({ summary, way, metrics: { primary } }: ReportData): Markup | und
   const ratio = (a: number, b: number, label: string) => b > 0 && tile('', `${(a / b).toFixed(2)} ×`, label);
   return markup`<div class="tiles">
 ${own && score('incubation', own, name)}
-${baseline && score('end_to_end', baseline, 'end to end')}
+${baseline && score('end_to_end', baseline, way === 'infopro' || way === 'dgl' ? WAY_NAMES[way] : 'end to end')}
 ${own && baseline && ratio(own.block_passes, baseline.block_passes, `block-passes, ${name} to end to end`)}
 ${own && baseline && ratio(own.seconds, baseline.seconds, `${TRAIN_TIME}, ${name} to end to end`)}
 </div>`;
@@ -135,6 +135,8 @@ const PHASE_NOTES: Readonly<Record<Way, string>> = {
     'PT trains the meta model; FT trains the whole model, which starts as the meta model; E2E trains the same model from scratch.',
   fine_tuning: 'FT fine-tunes the pretrained model; E2E trains the same model from scratch.',
   end_to_end: 'E2E trains the model from scratch.',
+  infopro: 'E2E trains the model from scratch with InfoPro: each module has its own loss.',
+  dgl: 'E2E trains the model from scratch with DGL: each module has its own loss.',
 };
 
 function named(section: unknown, keys: readonly string[]): string[] {
@@ -149,13 +151,14 @@ function accuracySection(
   { way, metrics }: ReportData,
 ): Markup | undefined {
   if (byOperations === undefined) return undefined;
+  const local = way === 'infopro' || way === 'dgl' ? WAY_NAMES[way] : undefined;
   return markup`<h2>Accuracy against cost</h2>
 ${figure(byOperations)}
 <ul class="legend">
 ${way === 'incubation' && markup`<li><i></i>Deep Incubation: the assembled model in FT</li>\n<li class="thin"><i></i>before FT: the meta model (PT) and the hybrids (MT)</li>`}
 ${way === 'growth' && markup`<li><i></i>Growth: the model grown from the meta model, in FT</li>\n<li class="thin"><i></i>before it: the meta model (PT)</li>`}
 ${way === 'fine_tuning' && markup`<li><i></i>Fine-tuning of the pretrained model (FT)</li>`}
-<li class="end_to_end"><i></i>end to end from scratch (E2E)</li>
+<li class="end_to_end"><i></i>${local ?? 'end to end'} from scratch (E2E)</li>
 </ul>
 <p class="note">${metrics.primary.title} on the evaluation images. A block-pass is one image through one block: forward, weight gradient and activation gradient count as one each. ${way === 'incubation' && 'The phases of Deep Incubation are drawn in sequence, as if one machine trained all of them; the modules (MT) are independent and can be trained in parallel on several machines.'}</p>
 ${byTime && markup`<h3>Accuracy against ${TRAIN_TIME}</h3>${figure(byTime)}`}`;

@@ -5,7 +5,7 @@ import { metricsOf } from '../tasks/metrics.js';
 import { duration, EVAL_LOSS, narrowed, significant, TRAIN_TIME, widthsOf, withPrefix } from './format.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { differenceIn, intervalIn } from './uncertainty.js';
-import { WAY_NAMES, type Way } from './way.js';
+import { isScratch, type ScratchWay, WAY_NAMES, type Way } from './way.js';
 
 /** The result in one sentence with its uncertainty, whichever model won. */
 export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string {
@@ -13,10 +13,10 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
   const own = ownOutcome(summary);
   const { primary } = metricsOf(summary);
   const name = WAY_NAMES[way];
-  if (way === 'end_to_end') {
+  if (isScratch(way)) {
     return baseline === undefined
-      ? 'The end-to-end training is not finished yet.'
-      : `End to end ${accuracyText(baseline, primary)}; the recipe trains no other model to compare with.`;
+      ? `The ${way === 'end_to_end' ? 'end-to-end' : name} training is not finished yet.`
+      : `${name} ${accuracyText(baseline, primary)}; the recipe trains no other model to compare with.`;
   }
   if (own === undefined) {
     if (baseline === undefined) {
@@ -32,7 +32,11 @@ export function sentence(summary: RunSummary, way: Way = wayIn(summary)): string
 }
 
 /** The model that FT trains. */
-const MODELS = { incubation: 'assembled', growth: 'grown', fine_tuning: 'fine-tuned' } as const;
+const MODELS: Record<Exclude<Way, ScratchWay>, string> = {
+  incubation: 'assembled',
+  growth: 'grown',
+  fine_tuning: 'fine-tuned',
+};
 
 /** The name within a sentence. */
 function nameInside(name: string): string {
@@ -77,7 +81,8 @@ function certaintyText(summary: RunSummary, own: Outcome, baseline: Outcome): st
 }
 
 /** Derives the method from the summary only. */
-function wayIn({ growth, fine_tuning: tuned }: RunSummary): Way {
+function wayIn({ growth, fine_tuning: tuned, local }: RunSummary): Way {
+  if (local !== undefined) return local;
   if (growth !== undefined) return 'growth';
   return tuned === undefined ? 'incubation' : 'fine_tuning';
 }
@@ -105,7 +110,7 @@ export function tableOf(summary: RunSummary): SummaryTable {
     const outcome = summary[way];
     if (outcome) rows.push({ cells: row(WAY_NAMES[way], outcome), total: true });
   }
-  if (baseline) rows.push({ cells: row(WAY_NAMES.end_to_end, baseline), total: true });
+  if (baseline) rows.push({ cells: row(WAY_NAMES[summary.local ?? 'end_to_end'], baseline), total: true });
   const labels = shown.map(({ label }) => label);
   return { head: ['phase', 'steps', 'block-passes', 'MACs', TRAIN_TIME, ...labels, EVAL_LOSS], rows };
 }

@@ -10,7 +10,7 @@ import {
   isLevel,
   type ScoredImages,
 } from './uncertainty.js';
-import type { Way } from './way.js';
+import { isScratch, type ScratchWay, type Way } from './way.js';
 
 /**
  * `summary.json`: the results of a run and their cost. A part is absent until its last phase is done. If both models are done,
@@ -32,6 +32,8 @@ export interface RunSummary extends Scored {
   readonly fine_tuning?: Outcome;
   /** The baseline trained from scratch. */
   readonly end_to_end?: Outcome;
+  /** How `end_to_end` was trained, if by local losses. */
+  readonly local?: 'infopro' | 'dgl';
   readonly phases: readonly PhaseResult[];
   /**
    * The better model by the primary metric; present if both are done. `tie`: the difference is within the uncertainty, which
@@ -86,7 +88,7 @@ export function summarize(input: SummaryInput): RunSummary {
     phases.filter((phase) => !isOwn(phase)),
     { last: 'E2E', scored: e2e, metrics },
   );
-  const key = way === 'end_to_end' ? 'incubation' : way;
+  const key = isScratch(way) ? 'incubation' : way;
   return {
     name,
     seed,
@@ -94,6 +96,7 @@ export function summarize(input: SummaryInput): RunSummary {
     ...(task && { task }),
     ...(own && { [key]: own }),
     ...(baseline && { end_to_end: baseline }),
+    ...((way === 'infopro' || way === 'dgl') && { local: way }),
     phases,
     ...(own && baseline && comparison({ key, own, baseline, metric: metrics.primary, ft, e2e })),
     machine,
@@ -132,7 +135,7 @@ function outcome(parts: readonly PhaseResult[], { last, scored, metrics }: Evalu
 }
 
 interface Compared {
-  readonly key: Exclude<Way, 'end_to_end'>;
+  readonly key: Exclude<Way, ScratchWay>;
   readonly own: Outcome;
   readonly baseline: Outcome;
   readonly metric: Metric;

@@ -8,7 +8,17 @@ import { openRegular, readSmallText } from '../files/small-file.js';
 /** Version of the checkpoint folder's layout. */
 export const FORMAT = 1;
 
-const FILES = ['model.safetensors', 'optimizer.safetensors'] as const;
+export const MODEL = 'model.safetensors';
+export const OPTIMIZER = 'optimizer.safetensors';
+/** Weights that are trained with the model but are no part of it. Few phases have them. */
+export const AUXILIARY = 'auxiliary.safetensors';
+
+const FILES = [MODEL, OPTIMIZER] as const;
+
+/** The files of a checkpoint with this manifest. */
+function filesOf({ files }: Pick<CheckpointManifest, 'files'>): string[] {
+  return [...FILES, ...(Object.hasOwn(files, AUXILIARY) ? [AUXILIARY] : [])];
+}
 
 /** `manifest.json`: sizes and hashes to verify the files, and the data that the trainer needs to resume. */
 export interface CheckpointManifest {
@@ -25,11 +35,8 @@ export interface FileFingerprint {
 
 /** Sizes and hashes of a checkpoint's files on disk. */
 export function fingerprint(folder: string): Record<string, FileFingerprint> {
-  return Object.fromEntries(
-    FILES.map((file) => {
-      return [file, fingerprintOf(join(folder, file))];
-    }),
-  );
+  const files = [...FILES, AUXILIARY].filter((file) => file !== AUXILIARY || existsSync(join(folder, file)));
+  return Object.fromEntries(files.map((file) => [file, fingerprintOf(join(folder, file))]));
 }
 
 export function fingerprintOf(path: string): FileFingerprint {
@@ -44,13 +51,13 @@ const manifestSchema = z.looseObject({
 
 /**
  * Checks a checkpoint's files against its manifest.
- * @param files required files, default all
+ * @param files required files, default all that the manifest lists
  * @param check returns the reason why a file does not match the manifest. The default compares size and hash
  * @returns the manifest, or the reason why the checkpoint cannot be used
  */
 export function verify(
   folder: string,
-  files: readonly string[] = FILES,
+  files?: readonly string[],
   check: FileCheck = damage,
 ): { manifest: CheckpointManifest } | { reason: string } {
   if (!existsSync(folder)) return { reason: 'the folder is missing' };
@@ -68,7 +75,7 @@ export function verify(
       return { reason: `manifest.json: ${key.join('.')}: ${message}` };
     }
     const manifest = parsed.data as CheckpointManifest;
-    const reason = files
+    const reason = (files ?? filesOf(manifest))
       .map((file) => check(join(folder, file), file, manifest.files[file]))
       .find((found) => found !== undefined);
     return reason === undefined ? { manifest } : { reason };
@@ -84,11 +91,10 @@ export function verify(
 export function modelDamage(folder: string, hash?: string): string | undefined {
   const files = manifestSchema.safeParse(JSON.parse(readSmallText(join(folder, 'manifest.json')))).data
     ?.files;
-  const [model] = FILES;
   if (files === undefined) return undefined;
-  const path = join(folder, model);
-  if (hash === undefined) return damage(path, model, files[model]);
-  return sizeDamage(path, model, files[model]) ?? hashDamage(model, hash, files[model]);
+  const path = join(folder, MODEL);
+  if (hash === undefined) return damage(path, MODEL, files[MODEL]);
+  return sizeDamage(path, MODEL, files[MODEL]) ?? hashDamage(MODEL, hash, files[MODEL]);
 }
 
 function damage(path: string, file: string, expected: FileFingerprint | undefined): string | undefined {
@@ -113,12 +119,13 @@ function hashDamage(file: string, hash: string, expected: FileFingerprint | unde
 
 /**
  * Reads a checkpoint's files and checks them against its manifest, in one pass.
+ * @param files default all that the manifest lists
  * @param read reads a file, and passes every byte of it to `seen`, in order
  * @returns the manifest, or the reason why the checkpoint cannot be used
  */
 export function readVerified(
   folder: string,
-  files: readonly string[],
+  files: readonly string[] | undefined,
   read: (path: string, file: string, seen: (bytes: Uint8Array) => void) => void,
 ): ReturnType<typeof verify> {
   return verify(folder, files, (path, file, expected) => {

@@ -15,9 +15,12 @@ import { writeFilesInThread } from '../files/files-in-thread.js';
 import { readSmallText } from '../files/small-file.js';
 import { readSafetensors, safetensorsParts, writeSafetensors } from '../weights/safetensors/safetensors.js';
 import {
+  AUXILIARY,
   type CheckpointManifest,
   FORMAT,
   fingerprint,
+  MODEL,
+  OPTIMIZER,
   readVerified,
   sizeDamage,
   verify,
@@ -42,6 +45,8 @@ type Tensors = ReadonlyMap<string, TensorData>;
 interface CheckpointContent {
   readonly model: Tensors;
   readonly optimizer: Tensors;
+  /** Weights that are trained with the model but are no part of it. */
+  readonly auxiliary?: Tensors | undefined;
   /** Data that the caller needs to resume, besides the tensors; `format`, `step` and `files` are added. */
   readonly manifest: object;
   /** Also moves the pointer `best`. */
@@ -60,8 +65,7 @@ export function saveCheckpoint(phaseFolder: string, step: number, content: Check
   return withFileErrors(folder, () => {
     try {
       makeRoom(root, temporary);
-      writeSafetensors(join(temporary, MODEL), content.model);
-      writeSafetensors(join(temporary, OPTIMIZER), content.optimizer);
+      for (const [file, tensors] of filesOf(content)) writeSafetensors(join(temporary, file), tensors);
       return putInPlace(phaseFolder, step, temporary, content, fingerprint(temporary));
     } finally {
       removeTemporary(root);
@@ -81,23 +85,29 @@ export async function saveCheckpointInThread(
   const { root, folder, temporary } = placeOf(phaseFolder, step);
   try {
     withFileErrors(folder, () => makeRoom(root, temporary));
-    const [model, optimizer] = await writeFilesInThread([
-      { path: join(temporary, MODEL), parts: safetensorsParts(content.model) },
-      { path: join(temporary, OPTIMIZER), parts: safetensorsParts(content.optimizer) },
-    ]).catch((error) =>
+    const named = filesOf(content);
+    const written = await writeFilesInThread(
+      named.map(([file, tensors]) => ({ path: join(temporary, file), parts: safetensorsParts(tensors) })),
+    ).catch((error) =>
       withFileErrors(folder, () => {
         throw error;
       }),
     );
-    const files = { [MODEL]: model, [OPTIMIZER]: optimizer };
+    const files = Object.fromEntries(named.map(([file], i) => [file, written[i]]));
     return withFileErrors(folder, () => putInPlace(phaseFolder, step, temporary, content, files));
   } finally {
     withFileErrors(folder, () => removeTemporary(root));
   }
 }
 
-const MODEL = 'model.safetensors';
-const OPTIMIZER = 'optimizer.safetensors';
+/** The files of a checkpoint and their tensors. */
+function filesOf({ model, optimizer, auxiliary }: CheckpointContent): [file: string, tensors: Tensors][] {
+  return [
+    [MODEL, model],
+    [OPTIMIZER, optimizer],
+    ...(auxiliary ? [[AUXILIARY, auxiliary] as [string, Tensors]] : []),
+  ];
+}
 
 function placeOf(phaseFolder: string, step: number) {
   const root = join(phaseFolder, 'checkpoints');
@@ -178,6 +188,8 @@ export interface LoadedCheckpoint extends Checkpoint {
   readonly model: Tensors;
   /** Empty if it was not requested. */
   readonly optimizer: Tensors;
+  /** Empty if it was not requested, or the phase has none. */
+  readonly auxiliary: Tensors;
 }
 
 /**
@@ -191,7 +203,7 @@ export function loadLatest(
   const root = join(phaseFolder, 'checkpoints');
   const skipped: { folder: string; reason: string }[] = [];
   for (const step of stepsToTry(root)) {
-    const found = load(root, step, [MODEL, OPTIMIZER], progress);
+    const found = load(root, step, undefined, progress);
     if ('checkpoint' in found) return { checkpoint: found.checkpoint, skipped };
     skipped.push({ folder: join(root, String(step)), reason: found.reason });
   }
@@ -206,7 +218,7 @@ export function loadWithoutOptimizer(
   return load(placeOf(phaseFolder, step).root, step, [MODEL], () => {});
 }
 
-function load(root: string, step: number, files: readonly string[], progress: () => void) {
+function load(root: string, step: number, files: readonly string[] | undefined, progress: () => void) {
   const folder = join(root, String(step));
   const tensors = new Map<string, Tensors>();
   const found = readVerified(folder, files, (path, file, seen) => {
@@ -217,8 +229,10 @@ function load(root: string, step: number, files: readonly string[], progress: ()
     tensors.set(file, read.tensors);
   });
   if ('reason' in found) return found;
-  const [model, optimizer] = [MODEL, OPTIMIZER].map((file) => tensors.get(file) ?? new Map());
-  return { checkpoint: { step, folder, manifest: found.manifest, model, optimizer } };
+  const [model, optimizer, auxiliary] = [MODEL, OPTIMIZER, AUXILIARY].map(
+    (file) => tensors.get(file) ?? new Map(),
+  );
+  return { checkpoint: { step, folder, manifest: found.manifest, model, optimizer, auxiliary } };
 }
 
 /** Whether a phase has a checkpoint whose files have the sizes in its manifest. Reads no tensors. */

@@ -70,6 +70,11 @@ const aten = {
   real: tensorOperator('aten::real'),
   bilinear: tensorOperator('aten::upsample_bilinear2d'),
   softmax: tensorOperator('aten::softmax', 'int'),
+  upsampleBilinear: tensorOperator('aten::upsample_bilinear2d'),
+  norm: tensorOperator('aten::norm', 'ScalarOpt_dim'),
+  clamp: tensorOperator('aten::clamp'),
+  maskedFill: tensorOperator('aten::masked_fill', 'Scalar'),
+  logSumExp: tensorOperator('aten::logsumexp'),
 };
 
 /**
@@ -441,6 +446,23 @@ export function lowFrequencies(x: Tensor, height: number, width: number): Tensor
   const images = aten.real(aten.inverseFft2(aten.inverseFftShift(cropped, plane)));
   return mul(images, (height * width) / (fullHeight * fullWidth));
 }
+/** Bilinear resize: [B, C, H, W] -> [B, C, height, width]; with `alignCorners`, corner pixels stay at the corners. */
+export const upsampleBilinear = (
+  x: Tensor,
+  height: number,
+  width: number,
+  { alignCorners }: { readonly alignCorners: boolean },
+): Tensor => aten.upsampleBilinear(x, [height, width], alignCorners);
+/** min(max(x, least), most), elementwise. */
+export const clampTensor = (x: Tensor, least: number, most: number | null = null): Tensor =>
+  aten.clamp(x, least, most);
+/** x / max(||x||_2, 1e-12) along a dimension. */
+export const normalize = (x: Tensor, dimension: number): Tensor =>
+  divide(x, clampTensor(aten.norm(x, 2, [dimension], true), 1e-12));
+/** The elements of `x`, with `value` where the BOOL tensor `mask` is true. */
+export const maskedFill = (x: Tensor, mask: Tensor, value: number): Tensor => aten.maskedFill(x, mask, value);
+/** log(sum(exp(x))) along a dimension, which is kept with size 1. */
+export const logSumExp = (x: Tensor, dimension: number): Tensor => aten.logSumExp(x, [dimension], true);
 
 /**
  * Bilinear resize: [B, C, H, W] -> [B, C, height, width], no antialiasing, align_corners = false.

@@ -4,14 +4,15 @@ import type { Tensor } from '../torch/tensor.js';
 
 /**
  * The task that a model is trained for: its input, its loss and its metrics. Each task defines `Target`, a tensor or a plain
- * object of tensors; the training loop only passes it on.
+ * object of tensors; the training loop only passes it on. `Output` is what the model returns in training, if that is more than
+ * it returns in evaluation.
  */
-export interface Task<Target = unknown> {
+export interface Task<Target = unknown, Output = Tensor> {
   readonly metrics: TaskMetrics;
   /** The model's input and the task's target, on the device, from a batch of data. */
   prepare(batch: Batch): { readonly input: Tensor; readonly target: Target };
   /** The mean training loss over a batch: one element. */
-  loss(output: Tensor, target: Target): Tensor;
+  loss(output: Output, target: Target): Tensor;
   /**
    * The output that is scored, if it is not one forward pass of `input`: an image may be evaluated in parts and at several
    * scales.

@@ -18,15 +18,15 @@ import type { Schedule } from './schedule.js';
 import { type MicroBatch, reportOf, type StepReport, type StepValues, stepValues } from './step-values.js';
 import type { Task } from './task.js';
 
-/** Any model that the loop can train, with the parameters that it trains. */
-export interface Trainable {
-  forward(x: Tensor, pass: Pass): Tensor;
+/** Any model that the loop can train, with the parameters that it trains. The task's loss takes its output. */
+export interface Trainable<Output = Tensor> {
+  forward(x: Tensor, pass: Pass): Output;
   trainedParameters(): (readonly [name: string, parameter: Tensor])[];
 }
 
-export interface TrainOptions {
-  readonly model: Trainable;
-  readonly task: Task;
+export interface TrainOptions<Output = Tensor> {
+  readonly model: Trainable<Output>;
+  readonly task: Task<unknown, Output>;
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;
   /** Micro-batches from step `fromStep` on, `accumulate` per step. */
@@ -82,7 +82,7 @@ export interface TrainOptions {
  *   afterStep: ({ step, loss }) => console.log(step, loss, val.length),
  * });
  */
-export async function train(given: TrainOptions): Promise<void> {
+export async function train<Output = Tensor>(given: TrainOptions<Output>): Promise<void> {
   const options = withDefaults(given);
   const { model, optimizer, schedule, steps, accumulate, clipGrad, parallel } = options;
   const { rank, size } = parallel?.group ?? { rank: 0, size: 1 };
@@ -151,9 +151,9 @@ export async function train(given: TrainOptions): Promise<void> {
   }
 }
 
-type Options = ReturnType<typeof withDefaults>;
+type Options<Output> = ReturnType<typeof withDefaults<Output>>;
 
-function withDefaults(options: TrainOptions) {
+function withDefaults<Output>(options: TrainOptions<Output>) {
   const { fromStep = 0, accumulate = 1, clipGrad = null, precision = 'float32', device = 'cpu' } = options;
   const { generator = new Generator() } = options;
   for (const [name, value] of Object.entries({ fromStep, steps: options.steps }))
@@ -178,8 +178,8 @@ function checkedRate(lr: number, phase: string, step: number): number {
  * @param reduces whether this micro-batch completes the step's gradients
  * @returns the mean loss, which the caller frees
  */
-function forwardBackward(
-  options: Options,
+function forwardBackward<Output>(
+  options: Options<Output>,
   batch: Batch,
   key: RandomKey,
   { reduces }: { readonly reduces: boolean },

@@ -1,6 +1,6 @@
 import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { bytes, duration, significant, TRAIN_TIME, withPrefix } from '../../src/report/format';
-import { WAY_NAMES } from '../../src/report/way';
+import { isScratch, WAY_NAMES } from '../../src/report/way';
 import { capitalised, percent } from '../look';
 import { StateMark } from './state-mark';
 
@@ -67,12 +67,17 @@ function Tiles({ run: { phases, way, primary } }: { run: RunState }) {
       <Tile label="Progress" value={planned > 0 ? progress.toFixed(progress < 100 ? 1 : 0) : '–'} unit="%">
         {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes
       </Tile>
-      {way !== 'end_to_end' && (
+      {!isScratch(way) && (
         <Tile label={`${label}, ${WAY_NAMES[way]}`} value={score(find('FT'))} unit={primary.unit} kind="FT">
           {find('FT') === undefined ? 'not planned' : `${MODELS[way]} model, ${find('FT')?.state}`}
         </Tile>
       )}
-      <Tile label={`${label}, end to end`} value={score(baseline)} unit={primary.unit} kind="E2E">
+      <Tile
+        label={`${label}, ${way === 'infopro' || way === 'dgl' ? WAY_NAMES[way] : 'end to end'}`}
+        value={score(baseline)}
+        unit={primary.unit}
+        kind="E2E"
+      >
         {baseline === undefined ? 'no baseline in this run' : `baseline, ${baseline.state}`}
       </Tile>
       <Tile label="Training speed" value={rate > 0 ? significant(rate) : '–'} unit="images/s">

@@ -3,6 +3,8 @@ import { elementCount } from '../../base/tensor-data.js';
 import type { Batch, Shrink } from '../../data/dataset.js';
 import { assemble } from '../../method/assemble.js';
 import type { StagedModel } from '../../models/staged.js';
+import { phaseHeads } from '../../phase/phase-model.js';
+import { localObjective, type Objective } from '../../phase/phase-objective.js';
 import { optimizerOf, scheduleOf } from '../../phase/phase-optimizer.js';
 import type { PhasePlan } from '../../plan/plan.js';
 import type { StepTimes } from '../../plan/plan-devices.js';
@@ -51,13 +53,19 @@ async function timesOf(phase: Phase, plan: PhasePlan, device: string): Promise<S
   };
   const model = assemble(phase.blueprint, phase.depths, stages, context, options);
   const precision = precisionOn(device, settings.precision);
-  const optimizer = optimizerOf({ ...phase, settings: { ...settings, precision } }, model);
-  const made = { phase, plan, device, model, optimizer, generator, precision };
+  const heads = phaseHeads(phase, device);
+  const exact = { ...phase, settings: { ...settings, precision } };
+  const optimizer = optimizerOf(exact, { model, auxiliary: heads });
+  const own = { model, task: phase.task(device) };
+  const objective: Objective =
+    heads === undefined ? own : localObjective(phase, { model, heads, task: own.task });
+  const made = { phase, plan, device, model, objective, optimizer, generator, precision };
   const sizes = sizesOf(phase, plan);
   const times: StepTimes[] = [];
   for (const { shrink } of sizes) times.push(await timesAt(made, shrink));
   // The next phase needs the memory.
   optimizer.free();
+  heads?.free();
   model.free();
   const mean = (key: 'step' | 'update') =>
     sizes.reduce((sum, { share }, i) => sum + share * times[i][key], 0);
@@ -89,21 +97,22 @@ interface Measured {
   readonly device: string;
   readonly precision: Precision;
   readonly model: StagedModel;
+  readonly objective: Objective;
   readonly optimizer: Optimizer;
   readonly generator: Generator;
 }
 
 /** The step times for images of one size. */
 async function timesAt(
-  { phase, plan, device, precision, model, optimizer, generator }: Measured,
+  { phase, plan, device, precision, model, objective, optimizer, generator }: Measured,
   shrink: Shrink | undefined,
 ): Promise<StepTimes> {
   const { settings } = phase;
   const milliseconds: number[] = [];
   const updates: number[] = [];
-  await train({
-    model,
-    task: phase.task(device),
+  await train<unknown>({
+    model: objective.model,
+    task: objective.task,
     // Without skipping, each step is complete before its update, which is timed separately.
     optimizer: {
       ...optimizer,

@@ -7,7 +7,7 @@ import type { Phase } from '../../recipe/phase.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes, duration, narrowed, significant, TRAIN_TIME, withPrefix } from '../../report/format.js';
-import { WAY_NAMES, wayOf } from '../../report/way.js';
+import { baselineName, WAY_NAMES, type Way, wayOf } from '../../report/way.js';
 import { curriculumLines } from '../../run/records.js';
 import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
@@ -52,7 +52,7 @@ export async function plan(recipePath: string, options: PlanOptions): Promise<vo
   );
   if (options.json) printJson(json(run, time));
   else {
-    print(...text(run, time, { stepsFrom: sourceOf(options), ownName: WAY_NAMES[wayOf(recipe)] }));
+    print(...text(run, time, { stepsFrom: sourceOf(options), way: wayOf(recipe) }));
     print(...precisionSentence(recipe.run, phases));
   }
 }
@@ -124,11 +124,11 @@ const DISPENSABLE = ['of', 'MACs', 'images', 'trained'];
 
 interface Wording {
   readonly stepsFrom: string | null;
-  /** Name of the recipe's own training method, as opposed to the baseline. */
-  readonly ownName: string;
+  readonly way: Way;
 }
 
-function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): string[] {
+function text(run: RunPlan, time: Seconds, { stepsFrom, way }: Wording): string[] {
+  const ownName = WAY_NAMES[way];
   const head = [
     'phase',
     'blocks',
@@ -147,7 +147,7 @@ function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): str
     [...head, ...(time.size > 0 ? [TRAIN_TIME] : [])],
     ...run.phases.map((phase) => phaseCells(phase, time)),
     ...(own.length > 0 ? [totalCells(ownName, own, time)] : []),
-    ...(baseline.length > 0 ? [totalCells(WAY_NAMES.end_to_end, baseline, time)] : []),
+    ...(baseline.length > 0 ? [totalCells(baselineName(way), baseline, time)] : []),
   ];
   const room = process.stdout.columns ?? Number.POSITIVE_INFINITY;
   const table = columns(narrowed(rows, room, DISPENSABLE), 2);
@@ -162,7 +162,7 @@ function text(run: RunPlan, time: Seconds, { stepsFrom, ownName }: Wording): str
     line,
     ...table.slice(-totals),
     '',
-    ...ratioSentence(run, ownName),
+    ...ratioSentence(run, way),
     ...curriculumLines(run.phases),
     ...togetherSentence(run),
     ...memorySentences(run),
@@ -232,10 +232,16 @@ function ratioOf(run: RunPlan): { block_passes: number; macs: number } | undefin
   return { block_passes: block_passes / baseline.block_passes, macs: macs / baseline.macs };
 }
 
-function ratioSentence(run: RunPlan, ownName: string): string[] {
+function ratioSentence(run: RunPlan, way: Way): string[] {
   const ratio = ratioOf(run);
   if (endToEndOf(run) === undefined) {
     return ['No comparison: the recipe has no end-to-end baseline (phases.E2E).'];
+  }
+  const ownName = WAY_NAMES[way];
+  if (way === 'infopro' || way === 'dgl') {
+    return [
+      `The recipe trains only by ${ownName} (incubation: none). Block-passes leave out the auxiliary heads; MACs count them.`,
+    ];
   }
   if (ratio === undefined) return ['The recipe trains only end to end (incubation: none).'];
   const [passes, macs] = [ratio.block_passes, ratio.macs].map((value) => value.toFixed(3));

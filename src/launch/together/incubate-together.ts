@@ -67,7 +67,7 @@ export async function incubateTogether(
 }
 
 /** A resumed module has the frozen stages of its own checkpoint. They must be those that the other modules start from. */
-function prefixComparison(runDir: string): (phase: string, model: Trainable) => void {
+function prefixComparison(runDir: string): (phase: string, model: Trainable<unknown>) => void {
   const hashes: string[] = [];
   return (phase, model) => {
     if (!(model instanceof StagedModel)) return;

@@ -50,7 +50,10 @@ function widthBefore({ blocks, widths }: ResnetConfig, index: number): number {
 }
 
 /** [C, S, S] of the features before block `index`, or after the last block. */
-export function featureShape(config: ResnetConfig, index: number): readonly number[] {
+export function featureShape(
+  config: ResnetConfig,
+  index: number,
+): readonly [channels: number, height: number, width: number] {
   const width = widthBefore(config, index);
   const size = sizeAt(config, width);
   return [width, size, size];

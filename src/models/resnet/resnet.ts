@@ -90,6 +90,7 @@ export function resnet(config: ResnetConfig): Blueprint {
     },
     makeHead: (context) => new ResnetHead(config, context),
     featureShape: (block) => featureShape(config, block),
+    featureMap: { shape: (block) => featureShape(config, block), of: (features) => features },
     zeroBranches: (block) => (block as BasicBlock).zeroBranches(),
     cost: resnetCost(config),
     costAt: (imageSize) => resnetCost({ ...config, imageSize }),

@@ -9,7 +9,19 @@ import {
 } from '../../nn/init.js';
 import { Attention, asOneMatrix, dropPathOf, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
-import { add, concat, expand, linear, mean, mul, permute, reshape, select, slice } from '../../torch/ops.js';
+import {
+  add,
+  concat,
+  expand,
+  linear,
+  mean,
+  mul,
+  permute,
+  reshape,
+  select,
+  slice,
+  transpose,
+} from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import type { UperNetConfig } from '../dense/decoder-config.js';
 import { decoderCost } from '../dense/decoder-cost.js';
@@ -21,6 +33,7 @@ import {
   type BlockCost,
   type BlockPlace,
   type Blueprint,
+  type FeatureImages,
   Layer,
   type PartCost,
   type Pass,
@@ -121,6 +134,8 @@ export function vit(config: VitConfig): Blueprint {
         : new VitHead(config, context),
     ...(config.decoder && { isTapped: true }),
     zeroBranches: (block) => (untapped(block) as VitBlock).zeroBranches(),
+    // With a decoder, the features between blocks are not one tensor of tokens.
+    ...(config.decoder === undefined && { featureMap: patchMap(config) }),
     cost: vitCost(config),
     costAt(imageSize) {
       requirePatches(config, imageSize);
@@ -134,6 +149,17 @@ function makeBlock(config: VitConfig, rate: number, context: InitContext, place:
   const block = new VitBlock(config, rate, context, place.isLast && !decoder);
   if (config.zeroInit) block.zeroBranches();
   return decoder ? tapped(block, { taps: decoder.taps, prefix: headTokens(config) }, place) : block;
+}
+
+/** The patch tokens as an image of width D; the class and distillation tokens are left out. */
+function patchMap(config: VitConfig): FeatureImages {
+  const { imageSize, patchSize, width } = config;
+  const grid = imageSize / patchSize;
+  const prefix = headTokens(config);
+  return {
+    shape: () => [width, grid, grid],
+    of: (tokens) => reshape(transpose(slice(tokens, 1, prefix), 1, 2), [tokens.shape[0], width, grid, grid]),
+  };
 }
 
 function requirePool({ pool, classToken, distilled }: VitConfig): void {
