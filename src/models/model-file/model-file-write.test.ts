@@ -256,11 +256,11 @@ describe('divideStages', () => {
       [
         new Map([
           ['blocks.0.x', 0],
-          ['neck.x', 0],
+          ['other.x', 0],
         ]),
       ],
       [1],
-      'm: the tensor neck.x of stage 0',
+      'm: the tensor other.x of stage 0',
     ],
     ['a head in the middle', model([2]).concat(model([1])), [3], 'm: the tensor norm.bias of stage 0'],
     ['an embedding in the middle', model([1, 1]).reverse(), [2], 'of stage 0 belongs to no other'],
