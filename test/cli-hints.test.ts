@@ -165,7 +165,7 @@ test('no error or hint has a placeholder in a command, or a command without npx'
     /(npx deep-incubation |ownCommand\().*\b(RUN|RECIPE|CHECKPOINT|DIR|FOLDER|BUNDLE|PHASE|OUT|IMAGES|FILE)\b/;
   expect(lines.filter((line) => withPlaceholder.test(line))).toEqual([]);
   const withoutNpx =
-    /(?<!npx )(?<=['"` ])deep-incubation (run|redo|pack|unpack|eval|convert|inspect|plan|status|cancel|data check|setup|doctor|report|watch|export|phase)\b/;
+    /(?<!npx )(?<=['"` ])deep-incubation (run|redo|pack|unpack|eval|convert|inspect|plan|status|cancel|data check|setup|doctor|report|watch|export|phase|predict|sweep|lr-test)\b/;
   const help = /src\/cli\/program\.ts|kubernetes-jobs\.ts/;
   expect(lines.filter((line) => withoutNpx.test(line) && !help.test(line))).toEqual([]);
 });

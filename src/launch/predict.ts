@@ -76,7 +76,7 @@ export async function* predict(
     note(line);
   if (known.recipe.segmentation !== undefined) {
     throw new InputError(`${file.name} labels pixels, and predict() classifies images`, {
-      hint: 'use the command: deep-incubation predict CHECKPOINT IMAGES --out DIR',
+      hint: 'the command predict writes its label maps, with --out: see docs/segmentation.md',
     });
   }
   const loaded = loadModel(file, known, note);

@@ -58,7 +58,7 @@ export async function evaluateCheckpoint(
   for (const text of assumptions) note(`assumed: ${text}`);
   if (recipe.segmentation !== undefined) {
     throw new InputError(`${checkpoint.name} labels pixels, and evaluateCheckpoint() evaluates classifiers`, {
-      hint: 'use the command: deep-incubation eval CHECKPOINT --data DIR',
+      hint: 'the command eval evaluates it: see docs/segmentation.md',
     });
   }
   const config = modelConfigOf(recipe);
