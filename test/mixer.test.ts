@@ -38,11 +38,11 @@ test('its parameters and multiply-accumulates are those of the layers', () => {
   const geometry = { imageSize: SIDE, channels: 3, classes: CLASSES, patch: 7, width: 64, depth: 8 };
   const { cost } = mixer.blueprint(geometry);
   const [N, D, P] = [16, 64, 147];
-  expect(cost.stem).toEqual({ macs: N * P * D, parameters: P * D + D });
-  expect(cost.head).toEqual({ macs: D * CLASSES, parameters: 2 * D + D * CLASSES + CLASSES });
+  expect(cost.stem).toMatchObject({ macs: N * P * D, parameters: P * D + D });
+  expect(cost.head).toMatchObject({ macs: D * CLASSES, parameters: 2 * D + D * CLASSES + CLASSES });
   const tokens = { macs: D * (N * 32 + 32 * N), parameters: N * 32 + 32 + 32 * N + N };
   const channels = { macs: N * (2 * D * 2 * D), parameters: 4 * D * D + 2 * D + D };
-  expect(cost.block({ from: 0, to: 1 })).toEqual({
+  expect(cost.block({ from: 0, to: 1 })).toMatchObject({
     macs: tokens.macs + channels.macs,
     parameters: tokens.parameters + channels.parameters + 4 * D,
   });
