@@ -30,10 +30,6 @@ const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   [/^(npm run|npx deep-incubation) setup\b/, 'sets up the machine, with the network'],
   [/^(npx )?deep-incubation watch /, 'serves until it is stopped'],
   [/^ssh /, 'needs another machine'],
-  [
-    / (eval|predict|run) \S*upernet-vit-b/,
-    'needs ADE20K and a trained backbone; ade20k-run.test.ts runs the recipe on a stand-in',
-  ],
   [/^(torchrun|srun) /, 'needs a launcher'],
   [/ --launcher slurm(?!.* --dry-run)/, 'needs a cluster'],
   [/\| kubectl /, 'needs a cluster'],

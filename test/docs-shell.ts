@@ -83,9 +83,7 @@ function silence(command: Command, done: (command: Command) => void): void {
 
 /** Settings are those of the recipe that is named, or of the user's own, which any other stands for. */
 function checkSettings(recipe: string | undefined, settings: readonly string[] | undefined): void {
-  const isSegmentation = settings?.some((each) => each.startsWith('segmentation.')) ?? false;
-  const other = isSegmentation ? 'recipes/ade20k/upernet-vit-b.yaml' : 'recipes/demo.yaml';
-  const path = recipe !== undefined && existsSync(join(root, recipe)) ? recipe : other;
+  const path = recipe !== undefined && existsSync(join(root, recipe)) ? recipe : 'recipes/demo.yaml';
   if (settings !== undefined) readRecipe(join(root, path), settings);
 }
 

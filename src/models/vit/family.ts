@@ -7,7 +7,13 @@ import { vitLayouts } from './layouts.js';
 import { vitGraph } from './onnx-graph.js';
 import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf, vitSection } from './section.js';
 import { type VitConfig, vit } from './vit.js';
-import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';
+import {
+  type BackboneGeometry,
+  inferBackbone,
+  inferGeometry,
+  inferStem,
+  vitEndOf,
+} from './weights-geometry.js';
 
 /** Vision transformers: ViT and DeiT. */
 export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
@@ -89,7 +95,7 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
     const stem = config.decoder ? fitPatches(given, config.patchSize) : given;
     const fit = fitStem(stem, config, source);
     if (fit === given) return { stages };
-    const { imageSize, patchSize } = inferBackbone(stages, source);
+    const { imageSize, patchSize } = inferStem(given, source);
     const notes = [
       ...(fit === stem
         ? []

@@ -16,7 +16,8 @@ import { to } from '../../torch/ops.js';
 import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, fromData } from '../../torch/tensor.js';
-import { fitStem, resizePositionEmbedding } from './fit-weights.js';
+import { vitFamily } from './family.js';
+import { fitStem, newHead, resizePositionEmbedding } from './fit-weights.js';
 import { vit } from './vit.js';
 
 // Made by the official code: test/golden/README.md.
@@ -126,5 +127,69 @@ describe('fitStem', () => {
     expect(() => fitStem(weights, GOLDEN_VIT, 'x.pth, stage 0')).toThrow(
       'x.pth, stage 0: pos_embed is [1, 3, 1]',
     );
+  });
+});
+
+describe('a new head at another image size', () => {
+  const DECODER = {
+    neck: 'multilevel',
+    taps: [0, 0, 0, 0],
+    channels: 4,
+    auxTap: 3,
+    auxChannels: 4,
+    dropout: 0,
+  } as const;
+  const tensor = (shape: number[], value: number): TensorData => {
+    const values = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value);
+    return { dtype: 'F32', shape, data: new Uint8Array(values.buffer) };
+  };
+  /** A classifier for images of 28 px in patches of 14, without its blocks. */
+  const given = new Map([
+    ['cls_token', tensor([1, 1, 4], 1)],
+    ['pos_embed', tensor([1, 5, 4], 2)],
+    ['patch_embed.proj.weight', tensor([4, 3, 14, 14], 0.5)],
+    ['patch_embed.proj.bias', tensor([4], 0)],
+    ['norm.weight', tensor([4], 1)],
+    ['norm.bias', tensor([4], 0)],
+    ['head.weight', tensor([2, 4], 1)],
+    ['head.bias', tensor([2], 0)],
+  ]);
+  const geometry = { channels: 3, classes: 2, width: 4, depth: 1, heads: 1 };
+  const base = { ...geometry, mlpRatio: 1, qkvBias: true, layerNormEps: 1e-6, classToken: true };
+
+  test.each([
+    [
+      'a decoder',
+      { imageSize: 42, patchSize: 14, decoder: DECODER },
+      'position embedding of 28 px images, resized for 42 px',
+    ],
+    [
+      'a decoder with other patches',
+      { imageSize: 32, patchSize: 16, decoder: DECODER },
+      'patch embedding of 14 px patches, resized to 16 px',
+    ],
+    [
+      'both',
+      { imageSize: 48, patchSize: 16, decoder: DECODER },
+      'position embedding of 28 px images in patches of 14, resized for 48 px; patch embedding of 14 px patches, resized to 16 px',
+    ],
+    [
+      'a norm after the pooling',
+      { imageSize: 42, patchSize: 14, fcNorm: true, pool: 'mean' },
+      'position embedding of 28 px images, resized for 42 px',
+    ],
+  ] as const)('%s', (_, changes, note) => {
+    const config = { ...base, ...changes };
+    const { stages } = newHead(config, [given]);
+    const fit = vitFamily.fit(stages, config, 'x.pth');
+    expect(fit.note).toBe(note);
+    const [stem] = fit.stages;
+    const grid = config.imageSize / config.patchSize;
+    const positions = stem.get('pos_embed') as TensorData;
+    const kernel = stem.get('patch_embed.proj.weight') as TensorData;
+    expect(positions.shape).toEqual([1, 1 + grid * grid, 4]);
+    expect(maxDifference(numbers(positions), Array((1 + grid * grid) * 4).fill(2))).toBeLessThan(1e-6);
+    expect(kernel.shape).toEqual([4, 3, config.patchSize, config.patchSize]);
+    expect(maxDifference(numbers(kernel), Array(12 * config.patchSize ** 2).fill(0.5))).toBeLessThan(1e-6);
   });
 });

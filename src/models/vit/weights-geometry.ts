@@ -64,8 +64,7 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   const all = stages.map((stage, i) => lookup(stage, `${source}: stages.${i}`));
   const [first, last] = [all[0], all.at(-1)];
   if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
-  const [width, channels, patchSize, patchWidth] = first.get('patch_embed.proj.weight', 4);
-  if (patchSize !== patchWidth) throw first.wrong('patch_embed.proj.weight', 'square patches');
+  const { width, channels, patchSize, imageSize, isOfPatches } = stemOf(first);
   const depths = all.map(({ names, where }) => blockCount(names, where));
   const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
   const isDecoded = last.names.has(CLASSIFIER);
@@ -93,9 +92,7 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     if (!hasLayerScale) stage.forbid(/^blocks\.\d+\.ls[12]\.gamma$/);
     if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
   }
-  const { grid, isOfPatches } = gridOf(first, width, classToken);
   const noEmbedClass = isOfPatches && (classToken || distilled);
-  const imageSize = grid * patchSize;
   const mlpRatio = hidden / width;
   return {
     imageSize,
@@ -113,6 +110,25 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     ...(hasLayerScale ? { hasLayerScale } : {}),
     ...(isDecoded ? { neck: last.names.has('neck.upsample_2x.0.weight') ? 'deconv' : 'multilevel' } : {}),
   };
+}
+
+/**
+ * The image size and the patch size of weights, which may lack the final norm and the head.
+ * @throws InputError naming a tensor of the stem that is missing, or has a wrong shape
+ */
+export function inferStem(
+  stem: Stage<Shaped>,
+  source: string,
+): Pick<BackboneGeometry, 'imageSize' | 'patchSize'> {
+  const { imageSize, patchSize } = stemOf(lookup(stem, `${source}: stages.0`));
+  return { imageSize, patchSize };
+}
+
+function stemOf(stem: Lookup) {
+  const [width, channels, patchSize, patchWidth] = stem.get('patch_embed.proj.weight', 4);
+  if (patchSize !== patchWidth) throw stem.wrong('patch_embed.proj.weight', 'square patches');
+  const { grid, isOfPatches } = gridOf(stem, width, stem.names.has('cls_token'));
+  return { width, channels, patchSize, imageSize: grid * patchSize, isOfPatches };
 }
 
 function headShapes(name: string, width: number, classes: number): Record<string, Shape> {
