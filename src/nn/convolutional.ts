@@ -1,8 +1,15 @@
 import { requireWhole } from '../base/numbers.js';
 import { noGrad } from '../torch/autograd.js';
-import { batchNorm, conv2d, increase, ones, zeros } from '../torch/ops.js';
+import { batchNorm, conv2d, increase, ones, relu, zeros } from '../torch/ops.js';
 import type { Tensor } from '../torch/tensor.js';
-import { heParameter, type InitContext, oneParameter, zeroParameter } from './init.js';
+import {
+  fanInParameter,
+  heParameter,
+  type InitContext,
+  normalParameter,
+  oneParameter,
+  zeroParameter,
+} from './init.js';
 import { buffer, Module, type ModuleBuffer } from './module.js';
 
 export interface Conv2dOptions {
@@ -99,5 +106,45 @@ export class BatchNorm2d extends Module {
       momentum: this.#momentum,
       eps: this.#eps,
     });
+  }
+}
+
+/** Weights of a layer: N(0, deviation^2), He et al. 2015 for ReLU, or Xavier's uniform. */
+export type ConvInit = { readonly deviation: number } | 'he' | 'xavier';
+
+/** A weight [outputs, inputs, ...] as `init` says. */
+export function convParameter(shape: readonly number[], init: ConvInit, context: InitContext): Tensor {
+  const area = shape.slice(2).reduce((product, side) => product * side, 1);
+  const [fanOut, fanIn] = [shape[0] * area, shape[1] * area];
+  if (init === 'he') return normalParameter(shape, context, Math.sqrt(2 / fanOut));
+  if (init === 'xavier') return fanInParameter(shape, (fanIn + fanOut) / 6, context);
+  return normalParameter(shape, context, init.deviation);
+}
+
+/** A convolution of stride 1 that keeps height and width: [B, inputs, H, W] -> [B, outputs, H, W]. The bias starts at 0. */
+export class SameConv extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #padding: number;
+
+  constructor(
+    inputs: number,
+    outputs: number,
+    options: { readonly kernel: 1 | 3; readonly init: ConvInit },
+    context: InitContext,
+  ) {
+    super();
+    const { kernel, init } = options;
+    this.weight = convParameter([outputs, inputs, kernel, kernel], init, context);
+    this.bias = zeroParameter([outputs], context);
+    this.#padding = (kernel - 1) / 2;
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, this.bias, { padding: this.#padding });
+  }
+
+  activated(x: Tensor): Tensor {
+    return relu(this.forward(x));
   }
 }

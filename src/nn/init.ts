@@ -58,7 +58,7 @@ export function fanInParameter(shape: readonly number[], fanIn: number, context:
  * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
  * const weight = uniformParameter([16, 3], 0.1, context);
  */
-export function uniformParameter(shape: readonly number[], bound: number, context: InitContext): Tensor {
+function uniformParameter(shape: readonly number[], bound: number, context: InitContext): Tensor {
   return filled(shape, context, (tensor) => fillUniform(tensor, -bound, bound, context.generator));
 }
 

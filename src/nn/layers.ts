@@ -15,7 +15,14 @@ import {
 } from '../torch/ops.js';
 import type { Generator } from '../torch/random.js';
 import { type Tensor, upload } from '../torch/tensor.js';
-import { fanInParameter, type InitContext, normalParameter, oneParameter, zeroParameter } from './init.js';
+import {
+  constantParameter,
+  fanInParameter,
+  type InitContext,
+  normalParameter,
+  oneParameter,
+  zeroParameter,
+} from './init.js';
 import { Module } from './module.js';
 
 export interface LinearOptions {
@@ -196,4 +203,18 @@ export function dropPathOf(
   if (!pass.training || rate === 0) return (branch) => branch;
   const generator = pass.generator.seed(pass.key);
   return (branch) => dropPath(branch, rate, generator);
+}
+
+/** LayerScale: a trained factor for each channel of the last dimension (Touvron et al. 2021). */
+export class LayerScale extends Module {
+  readonly gamma: Tensor;
+
+  constructor(width: number, value: number, context: InitContext) {
+    super();
+    this.gamma = constantParameter([width], value, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return mul(x, this.gamma);
+  }
 }

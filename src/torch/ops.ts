@@ -70,7 +70,6 @@ const aten = {
   real: tensorOperator('aten::real'),
   bilinear: tensorOperator('aten::upsample_bilinear2d'),
   softmax: tensorOperator('aten::softmax', 'int'),
-  upsampleBilinear: tensorOperator('aten::upsample_bilinear2d'),
   norm: tensorOperator('aten::norm', 'ScalarOpt_dim'),
   clamp: tensorOperator('aten::clamp'),
   maskedFill: tensorOperator('aten::masked_fill', 'Scalar'),
@@ -446,13 +445,6 @@ export function lowFrequencies(x: Tensor, height: number, width: number): Tensor
   const images = aten.real(aten.inverseFft2(aten.inverseFftShift(cropped, plane)));
   return mul(images, (height * width) / (fullHeight * fullWidth));
 }
-/** Bilinear resize: [B, C, H, W] -> [B, C, height, width]; with `alignCorners`, corner pixels stay at the corners. */
-export const upsampleBilinear = (
-  x: Tensor,
-  height: number,
-  width: number,
-  { alignCorners }: { readonly alignCorners: boolean },
-): Tensor => aten.upsampleBilinear(x, [height, width], alignCorners);
 /** min(max(x, least), most), elementwise. */
 export const clampTensor = (x: Tensor, least: number, most: number | null = null): Tensor =>
   aten.clamp(x, least, most);
@@ -465,14 +457,18 @@ export const maskedFill = (x: Tensor, mask: Tensor, value: number): Tensor => at
 export const logSumExp = (x: Tensor, dimension: number): Tensor => aten.logSumExp(x, [dimension], true);
 
 /**
- * Bilinear resize: [B, C, H, W] -> [B, C, height, width], no antialiasing, align_corners = false.
- * @param factor of the coordinates. Default: height / H and width / W
+ * Bilinear resize: [B, C, H, W] -> [B, C, height, width], without antialiasing.
+ * @param options.factor of the coordinates. Default: height / H and width / W
+ * @param options.alignCorners corner pixels stay at the corners; the factor is then ignored. Default false
  *
  * @example
  * resizeBilinear(ones([1, 2, 3, 3]), [6, 6]).shape; // [1, 2, 6, 6]
  */
-export const resizeBilinear = (x: Tensor, [height, width]: readonly number[], factor?: number): Tensor =>
-  aten.bilinear(x, [height, width], false, factor ?? null, factor ?? null);
+export const resizeBilinear = (
+  x: Tensor,
+  [height, width]: readonly number[],
+  { factor, alignCorners = false }: { readonly factor?: number; readonly alignCorners?: boolean } = {},
+): Tensor => aten.bilinear(x, [height, width], alignCorners, factor ?? null, factor ?? null);
 /** Softmax along a dimension. */
 export const softmax = (x: Tensor, dimension: number): Tensor => aten.softmax(x, dimension);
 

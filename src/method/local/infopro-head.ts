@@ -3,14 +3,7 @@ import { BatchNorm2d, Conv2d } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Linear } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
-import {
-  add,
-  binaryCrossEntropy,
-  globalAveragePool2d,
-  mul,
-  relu,
-  upsampleBilinear,
-} from '../../torch/ops.js';
+import { add, binaryCrossEntropy, globalAveragePool2d, mul, relu, resizeBilinear } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { type HeadCost, type HeadInput, type HeadSizes, LocalHead, TRAINING } from './local-head.js';
 import { supervisedContrastive } from './supervised-contrastive.js';
@@ -69,7 +62,7 @@ class Decoder extends Module {
   /** Binary cross-entropy of the reconstruction. */
   loss(map: Tensor, pixels: Tensor): Tensor {
     const [, , height, width] = pixels.shape;
-    const resized = upsampleBilinear(map, height, width, { alignCorners: true });
+    const resized = resizeBilinear(map, [height, width], { alignCorners: true });
     const hidden = relu(this.bn1.forward(this.conv1.forward(resized), TRAINING));
     return binaryCrossEntropy(this.conv2.forward(hidden), pixels);
   }

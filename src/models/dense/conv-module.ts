@@ -1,7 +1,7 @@
-import { BatchNorm2d, Conv2d } from '../../nn/convolutional.js';
-import { fanInParameter, type InitContext, uniformParameter, zeroParameter } from '../../nn/init.js';
+import { BatchNorm2d, Conv2d, SameConv } from '../../nn/convolutional.js';
+import { fanInParameter, type InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
-import { conv2d, gelu, relu, upConv2d } from '../../torch/ops.js';
+import { gelu, relu, upConv2d } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 
 /** How a layer of the decoder runs. */
@@ -25,32 +25,13 @@ export class ConvModule extends Module {
   }
 }
 
-/** A convolution with bias that keeps the size, Xavier-initialised (Glorot and Bengio 2010, uniform). */
-class XavierConv extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-  readonly #padding: number;
-
-  constructor(inputs: number, outputs: number, kernel: 1 | 3, context: InitContext) {
-    super();
-    const bound = Math.sqrt(6 / ((inputs + outputs) * kernel * kernel));
-    this.weight = uniformParameter([outputs, inputs, kernel, kernel], bound, context);
-    this.bias = zeroParameter([outputs], context);
-    this.#padding = (kernel - 1) / 2;
-  }
-
-  forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias, { padding: this.#padding });
-  }
-}
-
-/** As mmcv's ConvModule without norm and activation. */
+/** As mmcv's ConvModule without norm and activation; Xavier-initialised (Glorot and Bengio 2010, uniform). */
 export class PlainConv extends Module {
-  readonly conv: XavierConv;
+  readonly conv: SameConv;
 
   constructor(inputs: number, outputs: number, kernel: 1 | 3, context: InitContext) {
     super();
-    this.conv = new XavierConv(inputs, outputs, kernel, context);
+    this.conv = new SameConv(inputs, outputs, { kernel, init: 'xavier' }, context);
   }
 
   forward(x: Tensor): Tensor {

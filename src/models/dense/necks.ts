@@ -30,7 +30,9 @@ class MultiLevelNeck extends Module implements Neck {
     return maps.map((map, i) => {
       const lateral = this.lateral_convs[i].forward(map);
       const [, , height, width] = map.shape;
-      return this.convs[i].forward(resizeBilinear(lateral, mapSize([height, width], i), NECK_SCALES[i]));
+      return this.convs[i].forward(
+        resizeBilinear(lateral, mapSize([height, width], i), { factor: NECK_SCALES[i] }),
+      );
     });
   }
 }

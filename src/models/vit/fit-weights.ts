@@ -4,7 +4,7 @@ import { to as toDType, upsampleBicubic } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
 import type { Headless } from '../family.js';
-import { gridOf, resizedPositions } from './positions.js';
+import { gridOf, resizedPositions } from './embedding.js';
 import type { VitConfig } from './vit.js';
 
 /**

@@ -1,21 +1,13 @@
 import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
-import {
-  constantParameter,
-  fanInParameter,
-  type InitContext,
-  normalParameter,
-  setToZero,
-} from '../../nn/init.js';
-import { Attention, asOneMatrix, dropPathOf, LayerNorm, Linear, Mlp } from '../../nn/layers.js';
-import { Module } from '../../nn/module.js';
+import { type InitContext, normalParameter, setToZero } from '../../nn/init.js';
+import { Attention, asOneMatrix, dropPathOf, LayerNorm, LayerScale, Linear, Mlp } from '../../nn/layers.js';
 import {
   add,
   concat,
   expand,
   linear,
   mean,
-  mul,
   permute,
   reshape,
   select,
@@ -39,7 +31,7 @@ import {
   type Pass,
   type TensorCost,
 } from '../staged.js';
-import { resizedPositions } from './positions.js';
+import { PatchEmbed, resizedPositions } from './embedding.js';
 
 /** The geometry of a Vision Transformer (Dosovitskiy et al. 2021), with the official code's options. */
 export interface VitConfig {
@@ -191,28 +183,6 @@ function requirePatches({ patchSize }: VitConfig, imageSize: number): void {
   });
 }
 
-/** The convolution that embeds patches, with a stride equal to its size, computed as one matrix product. */
-class PatchProjection extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-
-  constructor({ channels, patchSize, width }: VitConfig, context: InitContext) {
-    super();
-    const fanIn = channels * patchSize * patchSize;
-    this.weight = fanInParameter([width, channels, patchSize, patchSize], fanIn, context);
-    this.bias = fanInParameter([width], fanIn, context);
-  }
-}
-
-class PatchEmbed extends Module {
-  readonly proj: PatchProjection;
-
-  constructor(config: VitConfig, context: InitContext) {
-    super();
-    this.proj = new PatchProjection(config, context);
-  }
-}
-
 /**
  * Patch embedding, class and distillation token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. The position
  * embedding is resized to images of another size, which must be square and a multiple of the patch size.
@@ -269,20 +239,6 @@ class VitStem extends Layer {
     const { noEmbedClass } = this.#config;
     const prefixTokens = noEmbedClass ? 0 : headTokens(this.#config);
     return resizedPositions(this.pos_embed, { grid: rows, columns, prefixTokens });
-  }
-}
-
-/** A factor for each channel. */
-class LayerScale extends Module {
-  readonly gamma: Tensor;
-
-  constructor(width: number, value: number, context: InitContext) {
-    super();
-    this.gamma = constantParameter([width], value, context);
-  }
-
-  forward(x: Tensor): Tensor {
-    return mul(x, this.gamma);
   }
 }
 

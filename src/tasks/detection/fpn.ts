@@ -1,9 +1,9 @@
 import { InputError } from '../../base/errors.js';
+import { SameConv } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { add, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { SameConv } from './convolution.js';
 import { upsampleNearest } from './operators.js';
 
 /**

@@ -1,8 +1,9 @@
+import { SameConv } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { mul, relu, reshape, sum } from '../../torch/ops.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
-import { SameConv, TransposedConv } from './convolution.js';
+import { TransposedConv } from './convolution.js';
 import { indexSelect, lossOfLogits } from './operators.js';
 
 /** Side of the regions that the mask head reads. */

@@ -1,8 +1,8 @@
+import { SameConv } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { concat, permute, reshape } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { SameConv } from './convolution.js';
 
 /** What the region proposal network says of every anchor. */
 export interface RpnOutput {

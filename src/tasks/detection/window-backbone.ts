@@ -1,9 +1,10 @@
 import { InputError } from '../../base/errors.js';
 import type { RandomKey } from '../../base/random.js';
-import { fanInParameter, type InitContext, normalParameter, oneParameter } from '../../nn/init.js';
-import { Attention, dropPathOf, LayerNorm, Mlp } from '../../nn/layers.js';
+import { PatchEmbed, resizedPositions } from '../../models/vit/embedding.js';
+import { type InitContext, normalParameter } from '../../nn/init.js';
+import { Attention, dropPathOf, LayerNorm, LayerScale, Mlp } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
-import { add, conv2d, mul, permute, reshape, transpose, upsampleBicubic } from '../../torch/ops.js';
+import { add, conv2d, reshape, transpose } from '../../torch/ops.js';
 import type { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { type TokenGrid, windowAttention } from './window-attention.js';
@@ -76,7 +77,7 @@ export class VitBackbone extends Module {
    * @throws InputError if the patch size does not divide H and W
    */
   forward(images: Tensor, pass: BackbonePass): Tensor[] {
-    const { patchSize, width, grid: side } = this.#config;
+    const { patchSize, width } = this.#config;
     const [batch, , height, columns] = images.shape;
     if (height % patchSize !== 0 || columns % patchSize !== 0) {
       throw new InputError(
@@ -87,10 +88,14 @@ export class VitBackbone extends Module {
       );
     }
     const grid = { height: height / patchSize, width: columns / patchSize };
-    const stored = reshape(permute(this.pos_embed, [0, 2, 1]), [1, width, side, side]);
-    const isStored = grid.height === side && grid.width === side;
-    const places = isStored ? stored : upsampleBicubic(stored, grid.height, grid.width);
-    let tokens = transpose(reshape(add(this.patch_embed.forward(images), places), [batch, width, -1]), 1, 2);
+    const { weight, bias } = this.patch_embed.proj;
+    const patches = conv2d(images, weight, bias, { stride: patchSize });
+    const positions = resizedPositions(this.pos_embed, {
+      grid: grid.height,
+      columns: grid.width,
+      prefixTokens: 0,
+    });
+    let tokens = add(transpose(reshape(patches, [batch, width, -1]), 1, 2), positions);
     const taps: Tensor[] = [];
     for (const [i, block] of this.blocks.entries()) {
       tokens = block.forward(tokens, grid, pass.training ? { ...pass, key: [...pass.key, i] } : pass);
@@ -105,50 +110,14 @@ function isTap(block: number, depth: number): boolean {
   return (block + 1) % (depth / 4) === 0;
 }
 
-class PatchProjection extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-
-  constructor({ channels, patchSize, width }: VitBackboneConfig, context: InitContext) {
-    super();
-    const fanIn = channels * patchSize ** 2;
-    this.weight = fanInParameter([width, channels, patchSize, patchSize], fanIn, context);
-    this.bias = fanInParameter([width], fanIn, context);
-  }
-}
-
-/** [B, C, H, W] -> [B, width, H / patch, W / patch]. */
-class PatchEmbed extends Module {
-  readonly proj: PatchProjection;
-
-  constructor(config: VitBackboneConfig, context: InitContext) {
-    super();
-    this.proj = new PatchProjection(config, context);
-  }
-
-  forward(images: Tensor): Tensor {
-    const { weight, bias } = this.proj;
-    return conv2d(images, weight, bias, { stride: weight.shape[2] });
-  }
-}
-
-class Scale extends Module {
-  readonly gamma: Tensor;
-
-  constructor(width: number, context: InitContext) {
-    super();
-    this.gamma = oneParameter([width], context);
-  }
-}
-
 /** [B, N, D] -> [B, N, D]. */
 class WindowBlock extends Module {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
-  readonly ls1: Scale;
+  readonly ls1: LayerScale;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
-  readonly ls2: Scale;
+  readonly ls2: LayerScale;
   readonly #heads: number;
   readonly #window: number | null;
   readonly #rate: number;
@@ -162,10 +131,10 @@ class WindowBlock extends Module {
     const { width, heads, mlpRatio = 4, window = 14 } = config;
     this.norm1 = new LayerNorm(width, EPS, context);
     this.attn = new Attention(width, heads, true, context);
-    this.ls1 = new Scale(width, context);
+    this.ls1 = new LayerScale(width, 1, context);
     this.norm2 = new LayerNorm(width, EPS, context);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
-    this.ls2 = new Scale(width, context);
+    this.ls2 = new LayerScale(width, 1, context);
     this.#heads = heads;
     this.#window = place.isGlobal ? null : window;
     this.#rate = place.rate;
@@ -178,7 +147,7 @@ class WindowBlock extends Module {
       this.#window === null
         ? this.attn.forward(normed)
         : windowAttention(this.attn, this.#heads, normed, grid, this.#window);
-    const y = add(x, drop(mul(attended, this.ls1.gamma)));
-    return add(y, drop(mul(this.mlp.forward(this.norm2.forward(y)), this.ls2.gamma)));
+    const y = add(x, drop(this.ls1.forward(attended)));
+    return add(y, drop(this.ls2.forward(this.mlp.forward(this.norm2.forward(y)))));
   }
 }

@@ -1,6 +1,36 @@
 import { InputError } from '../../base/errors.js';
+import { fanInParameter, type InitContext } from '../../nn/init.js';
+import { Module } from '../../nn/module.js';
 import { concat, permute, reshape, slice, upsampleBicubic } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
+
+interface PatchGeometry {
+  readonly channels: number;
+  readonly patchSize: number;
+  readonly width: number;
+}
+
+/** The convolution that embeds patches, with a stride equal to its size, computed as one matrix product. */
+class PatchProjection extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor({ channels, patchSize, width }: PatchGeometry, context: InitContext) {
+    super();
+    const fanIn = channels * patchSize * patchSize;
+    this.weight = fanInParameter([width, channels, patchSize, patchSize], fanIn, context);
+    this.bias = fanInParameter([width], fanIn, context);
+  }
+}
+
+export class PatchEmbed extends Module {
+  readonly proj: PatchProjection;
+
+  constructor(config: PatchGeometry, context: InitContext) {
+    super();
+    this.proj = new PatchProjection(config, context);
+  }
+}
 
 interface Grid {
   /** Patches per side. */
