@@ -149,7 +149,7 @@ test('a module in the folder of another is refused, even with the same shape', a
   await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 contains a checkpoint of MT/0');
 });
 
-test('a phase resumed with other settings or images says so in its log', async () => {
+test('a phase resumed with other settings or images logs the difference', async () => {
   await expect(train('changed', 0, 4)).rejects.toThrow(Interrupted);
   const runDir = join(folder, 'changed');
   const log = () => readFileSync(join(runDir, 'PT/log.txt'), 'utf8');

@@ -129,7 +129,7 @@ test.each<[string, string, (folder: string) => void]>([
   expect(skipped).toEqual([{ folder: join(root, '10'), reason: expect.stringContaining(reason) }]);
 });
 
-test('if every checkpoint is damaged there is none, and each is reported', () => {
+test('if every checkpoint is damaged, none is found and each is reported', () => {
   save(1);
   save(2);
   for (const step of ['1', '2']) truncateSync(join(root, step, 'model.safetensors'), 3);

@@ -14,8 +14,8 @@ export interface MaskTargetOptions {
 }
 
 /**
- * The part of a mask that lies in a box, size x size, of zeros and ones, as in detectron2: polygons are moved into the box and
- * rasterised at that size; run lengths are averaged by RoIAlign and count from 0.5 on.
+ * The mask of an object inside a box: size x size zeros and ones, as in detectron2. Polygons are moved into the box and rasterised at
+ * that size. Run lengths are averaged by RoIAlign; averages of 0.5 or more become 1.
  *
  * @example
  * const image = { width: 8, height: 8 };
