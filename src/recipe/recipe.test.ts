@@ -51,3 +51,21 @@ test.each([
 ])('%s is refused before a plan lists the blocks', (setting, message) => {
   expect(() => withSetting(setting)).toThrow(message);
 });
+
+test.each([
+  ['phases.E2E.epochs=many', 'tiny: phases.E2E.epochs: Invalid input: expected number, received string'],
+  ['phases.E2E=non', 'tiny: phases.E2E: expected none or a section'],
+  ['incubation.modules=many', 'tiny: incubation.modules: Invalid input: expected number, received string'],
+  ['data.augment={mixup: a}', 'tiny: data.augment.mixup: Invalid input: expected number, received string'],
+  ['data.augment=some', 'tiny: data.augment: expected none or a section'],
+  [
+    'training.class_weights=[a]',
+    'tiny: training.class_weights.0: Invalid input: expected number, received string',
+  ],
+  [
+    'phases.E2E={epochs: 1, local: {method: dgm}}',
+    "tiny: phases.E2E.local.method: Invalid discriminator value. Expected 'dgl' | 'infopro'",
+  ],
+])('%s: the error names the key inside a value of several forms', (setting, message) => {
+  expect(() => withSetting(setting)).toThrow(new InputError(message));
+});

@@ -104,9 +104,9 @@ export function checkedRecipe(
 ): Recipe {
   const schema =
     families.length === 0 ? recipeSchema : recipeSchema.extend({ model: modelSectionWith(families) });
-  const result = schema.safeParse(withTask(input, source));
+  const result = schema.safeParse(withTask(input, source, families));
   if (!result.success) {
-    const [issue] = result.error.issues;
+    const issue = innermost(result.error.issues[0]);
     throw new InputError(`${source}: ${issueText(issue)}`, { hint: hintOf(schema, issue, input) });
   }
   const parsed = result.data as Recipe;
@@ -114,6 +114,27 @@ export function checkedRecipe(
   targetDepths(recipe);
   checkTogether(recipe, source);
   return recipe;
+}
+
+/**
+ * The problem inside a value that may have several forms, such as none or a section: that of the form which the value resembles.
+ * If it resembles no form, the forms are listed.
+ */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
+  const isOfAll = ({ path, code }: z.core.$ZodIssue) =>
+    path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+  const inside = issue.errors.filter((issues) => !issues.some(isOfAll));
+  if (inside.length === 1) {
+    const [found] = inside[0];
+    return innermost({ ...found, path: [...issue.path, ...found.path] });
+  }
+  if (inside.length > 1 || issue.message !== 'Invalid input') return issue;
+  const forms = issue.errors.flatMap(([{ message }]) => message.match(/expected ([^,]+)/)?.[1] ?? []);
+  return {
+    ...issue,
+    message: `expected ${forms.join(' or ').replaceAll('"', '').replace('object', 'a section')}`,
+  };
 }
 
 const MOST_NAMED = 5;

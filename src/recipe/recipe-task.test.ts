@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { InputError } from '../base/errors.js';
+import { checkedRecipe } from './recipe.js';
+
+const base = {
+  name: 'pixels',
+  task: 'segmentation',
+  model: { image_size: 32, patch_size: 8, width: 16, depth: 4, heads: 2, classes: 3 },
+  incubation: 'none',
+  data: { format: 'ade20k', path: 'images' },
+  phases: { E2E: { epochs: 1 } },
+};
+
+test('task: segmentation adds its sections; a classifier has none of them', () => {
+  expect(checkedRecipe(base, 'r.yaml')).toMatchObject({
+    model: { decoder: { kind: 'upernet' } },
+    segmentation: { scale: [2048, 512] },
+  });
+  const { task, ...rest } = base;
+  const classifier = checkedRecipe({ ...rest, data: { format: 'folder', path: 'images' } }, 'r.yaml');
+  expect(classifier.segmentation).toBeUndefined();
+  expect(Object(classifier.model).decoder).toBeUndefined();
+  expect(task).toBe('segmentation');
+});
+
+const training = (settings: object) => ({ training: settings });
+const local = (settings: object) => ({ phases: { E2E: { epochs: 1, local: { modules: 2, ...settings } } } });
+
+test.each([
+  [{ model: { family: 'resnet', preset: 'resnet-20' } }, 'no decoder for task: segmentation'],
+  [{ task: 'classification', segmentation: {} }, 'segmentation is only for task: segmentation'],
+  [{ data: { format: 'folder', path: 'images' } }, 'data.format folder'],
+  [{ data: { ...base.data, sampling: 'balanced' } }, 'data.sampling: balanced'],
+  [{ data: { ...base.data, exif: 'apply' } }, 'data.exif: apply'],
+  [{ data: { ...base.data, bad_images: 'replace' } }, 'data.bad_images: replace'],
+  [training({ loss: 'bce' }), 'loss bce'],
+  [training({ label_smoothing: 0.1 }), 'label_smoothing 0.1'],
+  [training({ class_weights: 'balanced' }), 'class_weights'],
+  [{ phases: { E2E: { epochs: 1, batch_size: 1 } } }, 'batch_size 1 is too small'],
+  [local({ method: 'dgl' }), 'E2E: local'],
+  [local({ method: 'infopro', reconstruction: [1, 0], prediction: [0, 1] }), 'E2E: local'],
+])('%j is refused with a hint', (changes, message) => {
+  const recipe = { ...base, ...changes };
+  const refused = () => checkedRecipe(recipe, 'r.yaml');
+  expect(refused).toThrow(InputError);
+  expect(refused).toThrow(
+    expect.objectContaining({ message: expect.stringContaining(message), hint: expect.any(String) }),
+  );
+});
