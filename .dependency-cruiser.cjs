@@ -23,6 +23,7 @@ const FOLDERS = [
   'onnx',
   'models',
   'models/dense',
+  'models/detection',
   'models/vit',
   'models/resnet',
   'models/families',

@@ -23,30 +23,30 @@ export {
   type ImageSides,
   segmentationRle,
 } from '../../data/coco/segmentation.js';
-export { type AnchorOptions, makeAnchors } from './anchors.js';
-export type { FoundBox } from './best-objects.js';
-export { BoxHead, type BoxOutput } from './box-head.js';
-export { type BoxWeights, boxIou, decodeBoxes, encodeBoxes } from './boxes.js';
-export { type CocoEvaluation, type CocoFigure, cocoEvaluate } from './coco-evaluate.js';
-export type { CocoKind } from './coco-iou.js';
-export { Fpn } from './fpn.js';
-export { MaskHead } from './mask-head.js';
-export { pasteMask } from './mask-paste.js';
+export { type AnchorOptions, makeAnchors } from '../../models/detection/anchors.js';
+export type { FoundBox } from '../../models/detection/best-objects.js';
+export { BoxHead, type BoxOutput } from '../../models/detection/box-head.js';
+export { type BoxWeights, boxIou, decodeBoxes, encodeBoxes } from '../../models/detection/boxes.js';
+export { Fpn } from '../../models/detection/fpn.js';
+export { MaskHead } from '../../models/detection/mask-head.js';
+export { pasteMask } from '../../models/detection/mask-paste.js';
 export {
   type FoundObject,
   MaskRcnn,
   type MaskRcnnLosses,
   type MaskRcnnLossOptions,
   type MaskRcnnSizes,
-} from './mask-rcnn.js';
-export { type MaskTargetOptions, maskTarget } from './mask-target.js';
-export { type BoxMatches, type MatchOptions, matchBoxes } from './match-boxes.js';
-export { nms } from './nms.js';
-export { nmsOnDevice } from './nms-on-device.js';
-export type { ObjectsInImage } from './positives.js';
-export { type FeatureMap, type Regions, roiAlign } from './roi-align.js';
-export { RpnHead, type RpnOutput } from './rpn.js';
-export { type SampleOptions, sampleBoxes } from './sample-boxes.js';
-export { VitPyramid } from './tap-pyramid.js';
-export { type TokenGrid, windowAttention } from './window-attention.js';
+} from '../../models/detection/mask-rcnn.js';
+export { type MaskTargetOptions, maskTarget } from '../../models/detection/mask-target.js';
+export { type BoxMatches, type MatchOptions, matchBoxes } from '../../models/detection/match-boxes.js';
+export { nms } from '../../models/detection/nms.js';
+export { nmsOnDevice } from '../../models/detection/nms-on-device.js';
+export type { ObjectsInImage } from '../../models/detection/positives.js';
+export { type FeatureMap, type Regions, roiAlign } from '../../models/detection/roi-align.js';
+export { RpnHead, type RpnOutput } from '../../models/detection/rpn.js';
+export { type SampleOptions, sampleBoxes } from '../../models/detection/sample-boxes.js';
+export { VitPyramid } from '../../models/detection/tap-pyramid.js';
+export { type TokenGrid, windowAttention } from '../../models/detection/window-attention.js';
+export { type CocoEvaluation, type CocoFigure, cocoEvaluate } from './coco-evaluate.js';
+export type { CocoKind } from './coco-iou.js';
 export { type BackbonePass, VitBackbone, type VitBackboneConfig } from './window-backbone.js';

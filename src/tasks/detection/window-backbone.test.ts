@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { maxDifference, numbers } from '../../../test/support.js';
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
+import { VitPyramid } from '../../models/detection/tap-pyramid.js';
 import type { Module } from '../../nn/module.js';
 import { loadWeights } from '../../nn/weights.js';
 import { backward } from '../../torch/autograd.js';
@@ -11,7 +12,6 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromData, type Tensor } from '../../torch/tensor.js';
 import { readSafetensors } from '../../weights/safetensors/safetensors.js';
-import { VitPyramid } from './tap-pyramid.js';
 import { VitBackbone } from './window-backbone.js';
 
 // What test/fixtures/make-vit-backbone.py has composed from torch.

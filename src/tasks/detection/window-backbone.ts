@@ -1,5 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import type { RandomKey } from '../../base/random.js';
+import { type TokenGrid, windowAttention } from '../../models/detection/window-attention.js';
 import { PatchEmbed, resizedPositions } from '../../models/vit/embedding.js';
 import { type InitContext, normalParameter } from '../../nn/init.js';
 import { Attention, dropPathOf, LayerNorm, LayerScale, Mlp } from '../../nn/layers.js';
@@ -7,7 +8,6 @@ import { Module } from '../../nn/module.js';
 import { add, conv2d, reshape, transpose } from '../../torch/ops.js';
 import type { Generator } from '../../torch/random.js';
 import type { Tensor } from '../../torch/tensor.js';
-import { type TokenGrid, windowAttention } from './window-attention.js';
 
 /** The geometry of a Vision Transformer that looks for objects. */
 export interface VitBackboneConfig {

@@ -54,18 +54,20 @@ export function sampleRegions(
   };
 }
 
-/** Map 0 has a stride of 4 pixels. */
-const [CANONICAL_SIDE, CANONICAL_MAP] = [224, 2];
+/** The side of a region that is read from map 2, in strides of map 0: 224 pixels for a stride of 4. */
+const [CANONICAL_STRIDES, CANONICAL_MAP] = [56, 2];
 
 /**
- * From which map of the pyramid each region is read (Lin et al. 2017, equation 1): of 224 x 224 pixels, from the third.
+ * From which map of the pyramid each region is read (Lin et al. 2017, equation 1).
  * @param boxes N x 4
+ * @param stride of map 0, in pixels
  */
-export function mapsOf(boxes: Float32Array, maps: number): Int32Array {
+export function mapsOf(boxes: Float32Array, maps: number, stride: number): Int32Array {
+  const canonical = CANONICAL_STRIDES * stride;
   return Int32Array.from({ length: boxes.length / 4 }, (_, i) => {
     const [left, top, right, bottom] = boxes.subarray(4 * i, 4 * i + 4);
     const side = Math.sqrt((right - left) * (bottom - top));
-    const map = Math.floor(CANONICAL_MAP + Math.log2(side / CANONICAL_SIDE + Number.EPSILON));
+    const map = Math.floor(CANONICAL_MAP + Math.log2(side / canonical + Number.EPSILON));
     return Math.min(Math.max(map, 0), maps - 1);
   });
 }

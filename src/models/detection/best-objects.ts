@@ -14,21 +14,26 @@ export interface FoundBox {
   readonly score: number;
 }
 
-/** Scores must be above this. */
-const LEAST_SCORE = 0.05;
-/** A box is dropped if its IoU with a better one of its class is above this. */
-const MOST_OVERLAP = 0.5;
-const MOST_OBJECTS = 100;
+/** Which of the found objects are returned. */
+export interface ObjectLimits {
+  /** Scores must be above this. Default 0.05. */
+  readonly score?: number;
+  /** A box is dropped if its IoU with a better one of its class is above this. Default 0.5. */
+  readonly overlap?: number;
+  /** Number of objects per image. Default 100. */
+  readonly objects?: number;
+}
 
 /**
- * The objects of one image, best first: of each region and class with a score above 0.05, the corrected box, without those that are
- * suppressed by a better one of their class (IoU 0.5); at most 100.
+ * The objects of one image, best first: for each region and class with a score above the limit, the corrected box, without those that
+ * are suppressed by a better one of their class.
  * @param regions N x 4, that the box head has read
  */
 export function bestObjects(
   { logits, offsets }: BoxOutput,
   regions: Float32Array,
   image: ImageSides,
+  { score: leastScore = 0.05, overlap = 0.5, objects = 100 }: ObjectLimits = {},
 ): FoundBox[] {
   const names = logits.shape[1] - 1;
   const { scores, boxes } = scope(() => {
@@ -44,14 +49,14 @@ export function bestObjects(
     for (let name = 0; name < names; name++) {
       const score = scores[region * (names + 1) + name];
       const place = 4 * (region * names + name);
-      if (score > LEAST_SCORE) found.push({ box: boxes.slice(place, place + 4), class: name, score });
+      if (score > leastScore) found.push({ box: boxes.slice(place, place + 4), class: name, score });
     }
   }
   const kept = nms(
     Float32Array.from(found.flatMap(({ box }) => [...box])),
     Float32Array.from(found, ({ score }) => score),
-    MOST_OVERLAP,
+    overlap,
     found.map((each) => each.class),
   );
-  return Array.from(kept.slice(0, MOST_OBJECTS), (i) => found[i]);
+  return Array.from(kept.slice(0, objects), (i) => found[i]);
 }

@@ -3,16 +3,16 @@ import type { ImageSides } from '../../data/coco/segmentation.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { noGrad } from '../../torch/autograd.js';
-import { concat } from '../../torch/ops.js';
+import { concat, to } from '../../torch/ops.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import { makeAnchors } from './anchors.js';
-import { bestObjects, type FoundBox } from './best-objects.js';
-import { BOX_SIZE, BoxHead, boxLosses } from './box-head.js';
+import { bestObjects, type FoundBox, type ObjectLimits } from './best-objects.js';
+import { BOX_SIZE, BoxHead, type BoxOutput, boxLosses } from './box-head.js';
 import { Fpn } from './fpn.js';
 import { MASK_REGION_SIZE, MASK_SIZE, MaskHead, maskLoss, ownMasks } from './mask-head.js';
 import { sigmoid } from './operators.js';
 import { joinedBoxes, type ObjectsInImage, type Positives, positivesOf } from './positives.js';
-import { proposeRegions } from './proposals.js';
+import { type ProposalOptions, proposeRegions } from './proposals.js';
 import { mapsOf, type SampledRegions, sampleRegions } from './regions.js';
 import { pyramidRoiAlign, type Regions } from './roi-align.js';
 import { joinOutputs, RpnHead } from './rpn.js';
@@ -26,6 +26,10 @@ export interface MaskRcnnSizes {
   readonly channels?: number;
   /** Width of the box head. Default 1024. */
   readonly hidden?: number;
+  /** Pixels between two places of the largest map; it doubles from map to map. Default 4. */
+  readonly stride?: number;
+  /** Side of the anchors of the largest map, in pixels; it doubles from map to map. Default 8 strides. */
+  readonly anchorSize?: number;
 }
 
 /** An object that was found. */
@@ -50,11 +54,17 @@ export interface MaskRcnnLossOptions {
   readonly anchorSamples?: number;
   /** Regions that are sampled in each image. Default 512. */
   readonly regionSamples?: number;
+  /** Proposals in training. Default: 2000 of each map, 1000 of each image. */
+  readonly proposals?: Partial<ProposalOptions>;
+}
+
+/** Limits of a detection. */
+export interface DetectOptions extends ObjectLimits {
+  /** Default: 1000 of each map, 1000 of each image. */
+  readonly proposals?: Partial<ProposalOptions>;
 }
 
 const RATIOS = [0.5, 1, 2];
-/** Pixels between two places of the largest map, and the side of its anchors; both double from map to map. */
-const [FIRST_STRIDE, FIRST_SIZE] = [4, 32];
 
 /**
  * Mask R-CNN (He et al. 2017) without its backbone, as in detectron2: feature pyramid, region proposals, and the heads for boxes
@@ -74,10 +84,14 @@ export class MaskRcnn extends Module {
   readonly rpn: RpnHead;
   readonly box_head: BoxHead;
   readonly mask_head: MaskHead;
+  readonly #stride: number;
+  readonly #anchorSize: number;
 
   constructor(sizes: MaskRcnnSizes, context: InitContext) {
     super();
-    const { inputs, classes, channels = 256, hidden = 1024 } = sizes;
+    const { inputs, classes, channels = 256, hidden = 1024, stride = 4 } = sizes;
+    this.#stride = stride;
+    this.#anchorSize = sizes.anchorSize ?? 8 * stride;
     this.fpn = new Fpn(inputs, channels, context);
     this.rpn = new RpnHead({ channels, ratios: RATIOS.length }, context);
     this.box_head = new BoxHead({ channels, hidden, classes }, context);
@@ -92,7 +106,7 @@ export class MaskRcnn extends Module {
   losses(
     maps: readonly Tensor[],
     images: readonly ObjectsInImage[],
-    { key, anchorSamples, regionSamples }: MaskRcnnLossOptions,
+    { key, anchorSamples, regionSamples, proposals: limits }: MaskRcnnLossOptions,
   ): MaskRcnnLosses {
     const { device } = maps[0];
     const { pyramid, outputs, anchors } = this.#lookAt(maps);
@@ -101,7 +115,7 @@ export class MaskRcnn extends Module {
       samples: anchorSamples,
       key: [...key, 'anchors'],
     });
-    const proposals = proposeRegions(outputs, anchors, images, { perMap: 2000 });
+    const proposals = proposeRegions(outputs, anchors, images, { perMap: 2000, ...limits });
     const sampled = images.map(({ boxes }, image) =>
       sampleRegions(proposals[image], boxes, {
         samples: regionSamples,
@@ -125,18 +139,20 @@ export class MaskRcnn extends Module {
    * @param maps of the backbone, [B, inputs[i], H_i, W_i]
    * @param images their sides without padding
    */
-  detect(maps: readonly Tensor[], images: readonly ImageSides[]): FoundObject[][] {
+  detect(
+    maps: readonly Tensor[],
+    images: readonly ImageSides[],
+    { proposals: limits, ...objects }: DetectOptions = {},
+  ): FoundObject[][] {
     return noGrad(() => {
       const { pyramid, outputs, anchors } = this.#lookAt(maps);
-      const proposals = proposeRegions(outputs, anchors, images, { perMap: 1000 });
+      const proposals = proposeRegions(outputs, anchors, images, { perMap: 1000, ...limits });
       return proposals.map((boxes, image) => {
-        const output = this.box_head.forward(
-          regionsOf(pyramid, { boxes, images: alike(boxes, image) }, BOX_SIZE),
-        );
-        const found = bestObjects(output, boxes, images[image]);
+        const output = this.#boxOutput(pyramid, { boxes, images: alike(boxes, image) });
+        const found = bestObjects(output, boxes, images[image], objects);
         const own = { boxes: joinedBoxes(found.map(({ box }) => box)), images: found.map(() => image) };
         const classes = found.map((each) => each.class);
-        const logits = this.mask_head.forward(regionsOf(pyramid, own, MASK_REGION_SIZE));
+        const logits = this.#maskLogits(pyramid, own);
         const masks = sigmoid(ownMasks(logits, classes)).toFloat32Array();
         const area = MASK_SIZE ** 2;
         return found.map((each, i) => ({ ...each, mask: masks.slice(i * area, (i + 1) * area) }));
@@ -145,13 +161,26 @@ export class MaskRcnn extends Module {
   }
 
   #lookAt(maps: readonly Tensor[]) {
-    const pyramid = this.fpn.forward(maps);
+    const pyramid = this.fpn.forward(maps).map(widened);
     const anchors = pyramid.map(({ shape, device }, map) => {
       const [, , height, width] = shape;
-      const [stride, size] = [FIRST_STRIDE * 2 ** map, FIRST_SIZE * 2 ** map];
+      const [stride, size] = [this.#stride * 2 ** map, this.#anchorSize * 2 ** map];
       return boxesOn(makeAnchors({ height, width, stride, size, ratios: RATIOS }), device);
     });
-    return { pyramid, anchors, outputs: this.rpn.forward(pyramid) };
+    const outputs = this.rpn.forward(pyramid).map(({ objectness, offsets }) => ({
+      objectness: widened(objectness),
+      offsets: widened(offsets),
+    }));
+    return { pyramid, anchors, outputs };
+  }
+
+  #boxOutput(pyramid: readonly Tensor[], regions: Regions): BoxOutput {
+    const { logits, offsets } = this.box_head.forward(this.#regionsOf(pyramid, regions, BOX_SIZE));
+    return { logits: widened(logits), offsets: widened(offsets) };
+  }
+
+  #maskLogits(pyramid: readonly Tensor[], regions: Regions): Tensor {
+    return widened(this.mask_head.forward(this.#regionsOf(pyramid, regions, MASK_REGION_SIZE)));
   }
 
   #boxLosses(pyramid: readonly Tensor[], sampled: readonly SampledRegions[], positive: Positives) {
@@ -159,7 +188,7 @@ export class MaskRcnn extends Module {
       boxes: joinedBoxes(sampled.map(({ boxes }) => boxes)),
       images: sampled.flatMap(({ boxes }, image) => alike(boxes, image)),
     };
-    return boxLosses(this.box_head.forward(regionsOf(pyramid, regions, BOX_SIZE)), {
+    return boxLosses(this.#boxOutput(pyramid, regions), {
       rows: positive.rows,
       classes: positive.classes,
       boxes: boxesOn(positive.boxes, pyramid[0].device),
@@ -168,15 +197,20 @@ export class MaskRcnn extends Module {
   }
 
   #maskLoss(pyramid: readonly Tensor[], positive: Positives): Tensor {
-    const logits = this.mask_head.forward(regionsOf(pyramid, positive, MASK_REGION_SIZE));
-    return maskLoss(logits, positive.classes, positive.masks);
+    return maskLoss(this.#maskLogits(pyramid, positive), positive.classes, positive.masks);
+  }
+
+  /** Each region from the map of its size; the last map of the pyramid has only anchors. */
+  #regionsOf(pyramid: readonly Tensor[], regions: Regions, size: number): Tensor {
+    const stride = this.#stride;
+    const maps = pyramid.slice(0, -1).map((features, map) => ({ features, stride: stride * 2 ** map }));
+    return pyramidRoiAlign(maps, regions, size, mapsOf(regions.boxes, maps.length, stride));
   }
 }
 
-/** Each region from the map of its size; the last map of the pyramid has only anchors. */
-function regionsOf(pyramid: readonly Tensor[], regions: Regions, size: number): Tensor {
-  const maps = pyramid.slice(0, -1).map((features, map) => ({ features, stride: FIRST_STRIDE * 2 ** map }));
-  return pyramidRoiAlign(maps, regions, size, mapsOf(regions.boxes, maps.length));
+/** In bfloat16, boxes and losses would be too coarse. */
+function widened(x: Tensor): Tensor {
+  return x.dtype === 'BF16' ? to(x, { dtype: 'F32' }) : x;
 }
 
 /** [N, 4]. */

@@ -12,7 +12,7 @@ export interface ProposalOptions {
   /** Proposals of each map before suppression: 2000 in training, 1000 in evaluation. */
   readonly perMap: number;
   /** Proposals of each image. Default 1000. */
-  readonly perImage?: number;
+  readonly perImage?: number | undefined;
 }
 
 /** A proposal is dropped if its IoU with a better one of the same map is above this. */
