@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SetupError } from './failure.mjs';
 import { inspectLibtorch } from './libtorch.mjs';
+import { readPins } from './pins.mjs';
 import { fetchWheels } from './wheels.mjs';
 
 /** The machine that the kit is packed for: a virtual environment with this torch. */
@@ -46,8 +47,9 @@ export const TARGET = {
  */
 export async function ensureTarget({ cache, env, withLibraries, note }) {
   const folder = join(cache, `torch-${TARGET.version}`);
+  const pins = readPins().gpuKit;
   const fetch = (/** @type {string} */ pattern, /** @type {string[]} */ requirements) =>
-    fetchWheels({ folder, pattern, requirements, python: TARGET.python, env, note });
+    fetchWheels({ folder, pattern, requirements, python: TARGET.python, pins, env, note });
   await fetch('torch/(lib/|include/|version\\.py)', [`torch==${TARGET.version.split('+')[0]}`]);
   await fetch('nvidia/.*/include/', TARGET.headers);
   if (withLibraries) await fetch('nvidia/.*/lib/', [...TARGET.headers, ...TARGET.libraries]);

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { capture, firstOnPath } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { fillWhole, nearestExisting } from './paths.mjs';
+import { readPins, requirementsOf, verifyWheel } from './pins.mjs';
 
 /** The libtorch that the set-up fetches. */
 export const FETCHED_VERSION = '2.13.0';
@@ -10,16 +11,21 @@ export const FETCHED_VERSION = '2.13.0';
 const NEEDED_BYTES = 2e9;
 const OWN_LIBTORCH = 'or set LIBTORCH to an unpacked libtorch, 2.6 or newer';
 
+/** Any Python's wheel works, because the addon uses no Python. So only the wheels of this one are pinned. */
+export const WHEEL_PYTHON = '3.11';
+
 /**
- * Installs the `torch` wheel alone into a folder with pip, whose settings of the user (index,
- * proxies, local wheels) hold. Python is needed here only: nothing of it runs later.
+ * Installs the pinned `torch` wheel without its dependencies into a folder. pip downloads it with the user's settings
+ * (index, proxies, local wheels). Each wheel must match its pinned SHA-256 before anything of it is unpacked.
+ * Python is needed here only, not when the library is used.
  * @param {object} options
  * @param {string} options.folder
  * @param {NodeJS.ProcessEnv} options.env
  * @param {import('./steps.mjs').Note} options.note
  * @param {number} [options.freeBytes]  room on the folder's disk
+ * @param {Pick<ReturnType<typeof readPins>, 'libtorch' | 'nvidia'>} [options.pins]
  */
-export async function fetchLibtorch({ folder, env, note, freeBytes = roomFor(folder) }) {
+export async function fetchLibtorch({ folder, env, note, freeBytes = roomFor(folder), pins = readPins() }) {
   if (freeBytes < NEEDED_BYTES) {
     throw new SetupError(
       `libtorch needs 2 GB of disk space, but ${folder} has only ${(freeBytes / 1e9).toFixed(1)} GB.`,
@@ -27,17 +33,36 @@ export async function fetchLibtorch({ folder, env, note, freeBytes = roomFor(fol
     );
   }
   const pip = await findPip(env);
-  note(`pip install torch==${FETCHED_VERSION} into ${folder} (0.2 to 1 GB, once per machine)`);
+  note(`pip download torch==${FETCHED_VERSION} into ${folder} (0.2 to 1 GB, once per machine)`);
   await fillWhole(folder, async (temporary) => {
-    await installTorch(pip, temporary);
-    const cudaPackages = cudaRequirements(temporary);
-    if (cudaPackages.length > 0) {
-      note("pip's index has a CUDA build: downloading the NVIDIA libraries that it needs (2 to 4 GB)");
-      note('on a machine without a GPU, set PIP_INDEX_URL to an index of CPU builds to avoid this');
-      const result = await pip([...cudaPackages, '--target', temporary]);
-      if (result.code !== 0) throw pipFailure(result.output);
-    }
+    await installVerified({
+      pip,
+      folder: temporary,
+      requirements: [`torch==${FETCHED_VERSION}`],
+      pins: pins.libtorch,
+    });
+    if (!existsSync(join(temporary, 'torch/lib/libtorch_cuda.so'))) return;
+    note("pip's index has a CUDA build: downloading the NVIDIA libraries that it needs (2 to 4 GB)");
+    note('on a machine without a GPU, set PIP_INDEX_URL to an index of CPU builds to avoid this');
+    const requirements = requirementsOf(pins.nvidia, process.arch);
+    await installVerified({ pip, folder: temporary, requirements, pins: pins.nvidia });
   });
+}
+
+/**
+ * @param {{ pip: Pip, folder: string, requirements: string[], pins: import('./pins.mjs').Pins }} options
+ */
+async function installVerified({ pip, folder, requirements, pins }) {
+  const wheels = join(folder, '.wheels');
+  const where = ['--only-binary=:all:', '--python-version', WHEEL_PYTHON];
+  const download = await pip(['download', '--no-deps', ...where, '--dest', wheels, ...requirements]);
+  if (download.code !== 0) throw pipFailure(download.output);
+  const files = readdirSync(wheels).map((name) => join(wheels, name));
+  for (const file of files) await verifyWheel(file, pins);
+  const install = ['install', '--no-index', '--no-deps', '--no-compile', ...where, '--target', folder];
+  const installed = await pip([...install, ...files]);
+  if (installed.code !== 0) throw pipFailure(installed.output);
+  rmSync(wheels, { recursive: true });
 }
 
 /** @param {string} folder */
@@ -46,9 +71,9 @@ function roomFor(folder) {
   return bavail * bsize;
 }
 
-/** @typedef {(args: string[]) => Promise<import('./exec.mjs').Captured>} PipInstall */
+/** @typedef {(args: string[]) => Promise<import('./exec.mjs').Captured>} Pip */
 
-/** @param {NodeJS.ProcessEnv} env @returns {Promise<PipInstall>} */
+/** @param {NodeJS.ProcessEnv} env @returns {Promise<Pip>} */
 async function findPip(env) {
   const python = firstOnPath(['python3', 'python'], env);
   if (!python) {
@@ -63,36 +88,7 @@ async function findPip(env) {
   }
   // A user's settings that make no sense with --target would make pip refuse.
   const pipEnv = { ...env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0', PIP_DISABLE_PIP_VERSION_CHECK: '1' };
-  return (args) => capture(python, ['-m', 'pip', 'install', '--no-input', ...args], { env: pipEnv });
-}
-
-/**
- * Any Python's wheel will do: the addon links none of Python. So where there is none for the Python
- * at hand, the one for 3.11 is taken.
- * @param {PipInstall} pip
- * @param {string} target
- */
-async function installTorch(pip, target) {
-  const args = [`torch==${FETCHED_VERSION}`, '--no-deps', '--only-binary=:all:', '--target', target];
-  const own = await pip(args);
-  if (own.code === 0) return;
-  if (!own.output.includes('No matching distribution')) throw pipFailure(own.output);
-  const other = await pip([...args, '--python-version', '3.11']);
-  if (other.code !== 0) throw pipFailure(other.output);
-}
-
-/**
- * What a CUDA build requires of NVIDIA's libraries; nothing for a CPU build.
- * @param {string} target
- */
-function cudaRequirements(target) {
-  if (!existsSync(join(target, 'torch/lib/libtorch_cuda.so'))) return [];
-  const info = readdirSync(target).find((name) => /^torch-.*\.dist-info$/.test(name));
-  if (!info) return [];
-  const metadata = readFileSync(join(target, info, 'METADATA'), 'utf8');
-  return [...metadata.matchAll(/^Requires-Dist: ((?:nvidia-|cuda-toolkit).*)$/gm)].map(
-    (match) => match[1] ?? '',
-  );
+  return (args) => capture(python, ['-m', 'pip', '--no-input', ...args], { env: pipEnv });
 }
 
 /** @param {string} output */

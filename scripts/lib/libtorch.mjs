@@ -15,7 +15,13 @@ const OLDEST = '2.6';
  * @property {boolean} cxx11Abi  compiled with _GLIBCXX_USE_CXX11_ABI=1
  */
 
-/** @typedef {{ env: NodeJS.ProcessEnv, cache: string, note: import('./steps.mjs').Note }} Where */
+/**
+ * @typedef {object} Where
+ * @property {NodeJS.ProcessEnv} env
+ * @property {string} cache
+ * @property {import('./steps.mjs').Note} note
+ * @property {ReturnType<typeof import('./pins.mjs').readPins>} [pins]  of what may be downloaded
+ */
 
 /**
  * libtorch, found in this order: `$LIBTORCH`; the `torch` package of a Python on the PATH; the
@@ -23,12 +29,12 @@ const OLDEST = '2.6';
  * @param {Where} where
  * @returns {Promise<Libtorch>}
  */
-export async function ensureLibtorch({ env, cache, note }) {
+export async function ensureLibtorch({ env, cache, note, pins }) {
   if (env.LIBTORCH) return fromVariable(resolve(env.LIBTORCH));
   const ofPython = await fromPython(env, note);
   if (ofPython) return ofPython;
   const folder = join(cache, `libtorch-${FETCHED_VERSION}`);
-  if (!isLibtorch(join(folder, 'torch'))) await fetchLibtorch({ folder, env, note });
+  if (!isLibtorch(join(folder, 'torch'))) await fetchLibtorch({ folder, env, note, pins });
   return inspectLibtorch(join(folder, 'torch'));
 }
 

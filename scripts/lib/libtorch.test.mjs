@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureLibtorch } from './libtorch.mjs';
 import { fetchLibtorch } from './libtorch-fetch.mjs';
+import { sha256 } from './paths.mjs';
 import { pathOf, silent, temporaryFolder, writeFiles } from './testing.mjs';
 
 const NEW_ABI = 'x_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcE';
@@ -94,11 +95,24 @@ describe('the torch of a Python on the PATH', () => {
   });
 });
 
-/** A python3 whose pip runs this script, where "$target" is the folder of --target. @param {string} pip */
-function pythonWithPip(pip) {
-  const findTarget = 'for a; do [ "$previous" = --target ] && target=$a; previous=$a; done';
-  return pathOf({ python3: `case "$*" in *--version) exit 0;; -c*) exit 0;; esac\n${findTarget}\n${pip}` });
+const WHEEL = 'torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl';
+const NVIDIA = `nvidia_nccl_cu13-2.30.7-py3-none-manylinux_2_18_${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.whl`;
+const pins = { libtorch: { [WHEEL]: sha256('torch') }, nvidia: { [NVIDIA]: sha256('nccl') }, gpuKit: {} };
+
+/**
+ * A python3 whose `pip download` runs one script, with "$target" as the folder of --dest, and whose `pip install`
+ * runs another, with that of --target.
+ * @param {{ download?: string, install?: string }} pip
+ */
+function pythonWithPip({ download = DOWNLOAD, install = INSTALL }) {
+  const findTarget = 'for a; do case "$previous" in --target|--dest) target=$a;; esac; previous=$a; done';
+  return pathOf({
+    python3: `case "$*" in *--version) exit 0;; -c*) exit 0;; esac\n${findTarget}
+case "$*" in *" download "*) /bin/mkdir -p "$target"; ${download};; *) ${install};; esac`,
+  });
 }
+
+const DOWNLOAD = `case "$*" in *nvidia*) printf nccl > "$target/${NVIDIA}";; *) printf torch > "$target/${WHEEL}";; esac`;
 
 const INSTALL = `
 /bin/mkdir -p "$target/torch/lib" "$target/torch/include/ATen"
@@ -108,36 +122,80 @@ const INSTALL = `
 echo "__version__ = '2.13.0'" > "$target/torch/version.py"`;
 
 describe('fetching', () => {
-  it('installs with pip into the cache, and uses the cache the next time', async () => {
+  it('installs the verified wheel into the cache, and uses the cache the next time', async () => {
     const cache = temporaryFolder();
-    const found = await ensureLibtorch({ env: { PATH: pythonWithPip(INSTALL) }, cache, note: silent });
+    const env = { PATH: pythonWithPip({}) };
+    const found = await ensureLibtorch({ env, cache, note: silent, pins });
     expect(found).toMatchObject({ path: join(cache, 'libtorch-2.13.0/torch'), version: '2.13.0' });
+    expect(readdirSync(join(cache, 'libtorch-2.13.0'))).toEqual(['torch']);
     expect(await ensureLibtorch({ env: { PATH: '' }, cache, note: silent })).toEqual(found);
   });
 
-  it("takes Python 3.11's wheel where there is none for the Python at hand", async () => {
+  it("asks for Python 3.11's wheel, whose hash is pinned, whatever the Python at hand is", async () => {
     const refuse = 'echo "ERROR: No matching distribution found for torch==2.13.0" >&2; exit 1';
-    const pip = `case "$*" in *"--python-version 3.11"*) ;; *) ${refuse};; esac\n${INSTALL}`;
+    const download = `case "$*" in *"--python-version 3.11"*) ;; *) ${refuse};; esac\n${DOWNLOAD}`;
     const cache = temporaryFolder();
-    await ensureLibtorch({ env: { PATH: pythonWithPip(pip) }, cache, note: silent });
+    await ensureLibtorch({ env: { PATH: pythonWithPip({ download }) }, cache, note: silent, pins });
     expect(readdirSync(cache)).toEqual(['libtorch-2.13.0']);
   });
 
-  it("fetches a CUDA build's NVIDIA libraries and nothing else it requires", async () => {
-    const requires = [
-      'filelock',
-      'nvidia-nccl-cu13==2.30.7; platform_system == "Linux"',
-      'cuda-toolkit[cublas]==13.0.3',
-      'triton',
-    ];
-    const pip = `case "$*" in *nvidia*) echo "$@" > "$target/asked"; exit 0;; esac\n${INSTALL}
-: > "$target/torch/lib/libtorch_cuda.so"
-/bin/mkdir "$target/torch-2.13.0.dist-info"
-echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target/torch-2.13.0.dist-info/METADATA"`;
+  const CUDA = `case "$*" in *nvidia*) echo "$@" > "$target/asked"; exit 0;; esac\n${INSTALL}
+: > "$target/torch/lib/libtorch_cuda.so"`;
+
+  it('fetches the pinned NVIDIA libraries of a CUDA build', async () => {
     const folder = join(temporaryFolder(), 'libtorch');
-    await fetchLibtorch({ folder, env: { PATH: pythonWithPip(pip) }, note: silent });
-    const asked = readFileSync(join(folder, 'asked'), 'utf8');
-    expect(asked).toContain(`install --no-input ${requires[1]} ${requires[2]} --target`);
+    const download = `${DOWNLOAD}\necho "$@" >> "$target/../../asked"`;
+    const env = { PATH: pythonWithPip({ download, install: CUDA }) };
+    await fetchLibtorch({ folder, env, note: silent, pins });
+    expect(readFileSync(join(folder, '../asked'), 'utf8').trim().split('\n')).toEqual([
+      expect.stringMatching(/ torch==2\.13\.0$/),
+      expect.stringMatching(/ --no-deps .* nvidia-nccl-cu13==2\.30\.7$/),
+    ]);
+    expect(readFileSync(join(folder, 'asked'), 'utf8')).toContain(`/.wheels/${NVIDIA}`);
+  });
+
+  it.each([
+    [
+      'a tampered wheel of torch',
+      { download: `${DOWNLOAD}; printf x >> "$target/${WHEEL}"`, install: INSTALL },
+      WHEEL,
+      'torch',
+    ],
+    [
+      'a tampered wheel of NVIDIA',
+      {
+        download: `${DOWNLOAD}; case "$*" in *nvidia*) printf x >> "$target/${NVIDIA}";; esac`,
+        install: CUDA,
+      },
+      NVIDIA,
+      'nccl',
+    ],
+    ['an empty wheel', { download: `: > "$target/${WHEEL}"`, install: INSTALL }, WHEEL, 'torch', ''],
+  ])(
+    'refuses %s before pip unpacks it, and keeps nothing',
+    async (_, scripts, name, good, bad = `${good}x`) => {
+      const cache = temporaryFolder();
+      const installed = join(temporaryFolder(), 'installed');
+      const install = `echo "$@" >> ${installed}\n${scripts.install}`;
+      const env = { PATH: pythonWithPip({ ...scripts, install }) };
+      await expect(ensureLibtorch({ env, cache, note: silent, pins })).rejects.toMatchObject({
+        message: `${name} does not match its pinned SHA-256 and was not installed: expected ${sha256(good)}, got ${sha256(bad)}.`,
+        hint: expect.stringContaining('pip cache purge'),
+      });
+      expect(readdirSync(cache)).toEqual([]);
+      if (existsSync(installed)) expect(readFileSync(installed, 'utf8')).not.toContain(name);
+    },
+  );
+
+  it('refuses a wheel without a pin, such as a build for another CUDA', async () => {
+    const other = WHEEL.replace('2.13.0', '2.13.0+cu126');
+    const env = { PATH: pythonWithPip({ download: `printf torch > "$target/${other}"` }) };
+    await expect(ensureLibtorch({ env, cache: temporaryFolder(), note: silent, pins })).rejects.toMatchObject(
+      {
+        message: `${other} has no pinned SHA-256, so it was not installed.`,
+        hint: expect.stringContaining('set LIBTORCH'),
+      },
+    );
   });
 
   it.each([
@@ -147,11 +205,13 @@ echo '${requires.map((name) => `Requires-Dist: ${name}`).join('\n')}' > "$target
     ],
     ['echo "ERROR: [Errno 28] No space left on device" >&2; exit 1', /^the disk became full/],
     ['echo "ERROR: torch is not for this platform" >&2; exit 1', /: torch is not for this platform$/],
-  ])('leaves nothing behind when pip fails: %s', async (pip, sentence) => {
-    const cache = temporaryFolder();
-    const env = { PATH: pythonWithPip(`${INSTALL}\n${pip}`) };
-    await expect(ensureLibtorch({ env, cache, note: silent })).rejects.toThrow(sentence);
-    expect(readdirSync(cache)).toEqual([]);
+  ])('leaves nothing behind when pip fails: %s', async (failure, sentence) => {
+    for (const scripts of [{ download: failure }, { install: `${INSTALL}\n${failure}` }]) {
+      const cache = temporaryFolder();
+      const env = { PATH: pythonWithPip(scripts) };
+      await expect(ensureLibtorch({ env, cache, note: silent, pins })).rejects.toThrow(sentence);
+      expect(readdirSync(cache)).toEqual([]);
+    }
   });
 
   it('says what to install if Python or pip is missing', async () => {

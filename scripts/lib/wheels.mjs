@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { capture, firstOnPath } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { sha256 } from './paths.mjs';
+import { verifyWheel } from './pins.mjs';
 
 const EXTRACT = `
 import pathlib, re, sys, zipfile
@@ -12,24 +13,38 @@ for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
         archive.extractall(folder, [n for n in archive.namelist() if re.match(pattern, n) and not n.endswith('/')])
 `;
 
-/** Tags of Linux wheels that run on a glibc of 2.28 or newer. */
-const PLATFORMS = [
-  ...Array.from({ length: 17 }, (_, i) => `manylinux_2_${28 - i}_x86_64`),
-  'manylinux2014_x86_64',
-  'manylinux2010_x86_64',
-];
+/**
+ * pip's flags for Linux wheels of another machine, with a glibc of 2.28 or newer.
+ * @param {{ python: string, machine: string }} target  machine: x86_64 or aarch64
+ */
+export function flagsForTarget({ python, machine }) {
+  const glibc = Array.from({ length: 24 }, (_, i) => `manylinux_2_${28 - i}_${machine}`);
+  const platforms = [
+    ...glibc,
+    `manylinux2014_${machine}`,
+    `manylinux2010_${machine}`,
+    `manylinux1_${machine}`,
+  ];
+  return [
+    ...['--only-binary=:all:', '--python-version', python, '--implementation', 'cp'],
+    ...['--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
+    ...platforms.flatMap((platform) => ['--platform', platform]),
+  ];
+}
 
 /**
  * Unpacks into a folder those files of some wheels whose paths begin with a pattern, once.
+ * Each wheel is compared with its pinned hash first.
  * @param {object} options
  * @param {string} options.folder
  * @param {string} options.pattern       of Python's re
  * @param {string[]} options.requirements
  * @param {string} options.python        version that the wheels are for
+ * @param {import('./pins.mjs').Pins} options.pins
  * @param {NodeJS.ProcessEnv} options.env
  * @param {import('./steps.mjs').Note} options.note
  */
-export async function fetchWheels({ folder, pattern, requirements, python, env, note }) {
+export async function fetchWheels({ folder, pattern, requirements, python, pins, env, note }) {
   const done = join(folder, `.has-${sha256(JSON.stringify([pattern, requirements])).slice(0, 12)}`);
   if (existsSync(done)) return;
   const program = firstOnPath(['python3', 'python'], env);
@@ -41,10 +56,8 @@ export async function fetchWheels({ folder, pattern, requirements, python, env, 
     const download = await capture(
       program,
       [
-        ...['-m', 'pip', 'download', '--quiet', '--no-input', '--no-deps', '--only-binary=:all:'],
-        ...['--python-version', python, '--implementation', 'cp'],
-        ...['--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
-        ...PLATFORMS.flatMap((platform) => ['--platform', platform]),
+        ...['-m', 'pip', 'download', '--quiet', '--no-input', '--no-deps'],
+        ...flagsForTarget({ python, machine: 'x86_64' }),
         ...['--dest', wheels, ...requirements],
       ],
       { env: { ...env, PIP_DISABLE_PIP_VERSION_CHECK: '1' } },
@@ -54,6 +67,7 @@ export async function fetchWheels({ folder, pattern, requirements, python, env, 
         details: download.output.slice(-2000),
       });
     }
+    for (const name of readdirSync(wheels)) await verifyWheel(join(wheels, name), pins);
     const extracted = await capture(program, ['-c', EXTRACT, wheels, folder, pattern]);
     if (extracted.code !== 0) {
       throw new SetupError(`wheels could not be unpacked into ${folder}.`, { details: extracted.output });
