@@ -1,12 +1,14 @@
-import onnxProto from 'onnx-proto';
 import { InputError } from '../base/errors.js';
 import { elementCount, type TensorData } from '../base/tensor-data.js';
 import { to, transpose } from '../torch/ops.js';
 import { scope } from '../torch/scope.js';
 import { fromData } from '../torch/tensor.js';
 
-const { AttributeType } = onnxProto.onnx.AttributeProto;
-const { DataType } = onnxProto.onnx.TensorProto;
+/** TensorProto.DataType */
+export const DATA_TYPE = { FLOAT: 1, INT64: 7 } as const;
+
+/** AttributeProto.AttributeType */
+export const ATTRIBUTE_TYPE = { FLOAT: 1, INT: 2, INTS: 7 } as const;
 
 /** A constant tensor of a graph. Its bytes are loaded when they are written, so that few are in memory at a time. */
 export interface Initializer {
@@ -20,26 +22,26 @@ export interface Initializer {
 export interface Graph {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  readonly nodes: readonly GraphNode[];
+  readonly nodes: readonly NodeProto[];
   readonly initializers: readonly Initializer[];
 }
 
-/** An operator in the form of ONNX's NodeProto. The types of onnx-proto are not part of the library's types. */
-interface GraphNode {
+/** An operator. */
+export interface NodeProto {
   readonly opType: string;
   readonly name: string;
-  readonly input: string[];
-  readonly output: string[];
-  readonly attribute: NodeAttribute[];
+  readonly input: readonly string[];
+  readonly output: readonly string[];
+  readonly attribute: readonly AttributeProto[];
 }
 
-/** ONNX's AttributeProto: `type` says which of the values is set. */
-interface NodeAttribute {
+/** `type` says which of the values is set. */
+export interface AttributeProto {
   readonly name: string;
   readonly type: number;
   readonly i?: number;
   readonly f?: number;
-  readonly ints?: number[];
+  readonly ints?: readonly number[];
 }
 
 /** A float32 input or output. A size given as a name is known only when the model runs. */
@@ -93,7 +95,7 @@ export function normalised(
 }
 
 export function graphBuilder(): GraphBuilder {
-  const nodes: GraphNode[] = [];
+  const nodes: NodeProto[] = [];
   const initializers = new Map<string, Initializer>();
   const constant = (initializer: Initializer): string => {
     initializers.set(initializer.name, initializer);
@@ -108,14 +110,14 @@ export function graphBuilder(): GraphBuilder {
     nodes: addNodes,
     node: (operator, name, inputs, attributes) => addNodes(operator, [name], inputs, attributes)[0],
     weight: (name, shape, load) =>
-      constant({ name, dataType: DataType.FLOAT, shape, byteLength: 4 * elementCount(shape), load }),
+      constant({ name, dataType: DATA_TYPE.FLOAT, shape, byteLength: 4 * elementCount(shape), load }),
     floats: (name, values, shape = typeof values === 'number' ? [] : [values.length]) => {
       const data = Float32Array.from(typeof values === 'number' ? [values] : values);
-      return constant({ name, shape, ...known(data, DataType.FLOAT) });
+      return constant({ name, shape, ...known(data, DATA_TYPE.FLOAT) });
     },
     integers: (...values) => {
       const data = BigInt64Array.from(values.map(BigInt));
-      return constant({ name: `int64 ${values}`, shape: [values.length], ...known(data, DataType.INT64) });
+      return constant({ name: `int64 ${values}`, shape: [values.length], ...known(data, DATA_TYPE.INT64) });
     },
     build: (ends) => ({ ...ends, nodes, initializers: [...initializers.values()] }),
   };
@@ -126,10 +128,10 @@ function known(data: Float32Array | BigInt64Array, dataType: number) {
   return { dataType, byteLength: bytes.length, load: () => bytes };
 }
 
-function attributeOf(name: string, value: Attribute): NodeAttribute {
-  if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
-  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
-  return { name, type: AttributeType.INTS, ints: [...value] };
+function attributeOf(name: string, value: Attribute): AttributeProto {
+  if (typeof value === 'number') return { name, type: ATTRIBUTE_TYPE.INT, i: value };
+  if ('float' in value) return { name, type: ATTRIBUTE_TYPE.FLOAT, f: value.float };
+  return { name, type: ATTRIBUTE_TYPE.INTS, ints: [...value] };
 }
 
 /** Adds a model's weights to a graph as constants. */

@@ -1,11 +1,10 @@
 import { existsSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
-import onnxProto, { type onnx } from 'onnx-proto';
+import { byteLength, chunksOf, type Encoded } from '../base/protobuf.js';
 import { evalShorterSide } from '../data/transforms/transform.js';
 import { replaceFile, writeAll } from '../files/file-bytes.js';
 import type { Graph, Initializer } from './graph.js';
-
-const { ModelProto, TensorProto, Version } = onnxProto.onnx;
+import { graphProto, modelProto, nodeProto, tensorProto, valueInfoProto } from './proto.js';
 
 /** Version of the operator set: the first one with LayerNormalization (ONNX 1.12, 2022). */
 export const OPERATOR_SET = 17;
@@ -54,27 +53,27 @@ export function writeOnnx(
   const { tensors, dataBytes } = isExternal
     ? writeData(dataPath, graph.initializers)
     : { tensors: graph.initializers.map(inline), dataBytes: 0 };
-  const bytes = ModelProto.encode({
-    irVersion: Version.IR_VERSION,
-    opsetImport: [{ domain: '', version: OPERATOR_SET }],
-    producerName: producer.name,
-    producerVersion: producer.version,
-    graph: {
+  const model = modelProto({
+    producer,
+    operatorSet: OPERATOR_SET,
+    graph: graphProto({
       name: 'classifier',
-      node: [...graph.nodes],
-      initializer: tensors,
-      input: graph.inputs.map(valueInfo),
-      output: graph.outputs.map(valueInfo),
-    },
-    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
-  }).finish();
-  replaceFile(path, (descriptor) => writeAll(descriptor, bytes));
+      nodes: graph.nodes.map(nodeProto),
+      initializers: tensors,
+      inputs: graph.inputs.map(({ name, shape }) => valueInfoProto(name, shape)),
+      outputs: graph.outputs.map(({ name, shape }) => valueInfoProto(name, shape)),
+    }),
+    metadata,
+  });
+  replaceFile(path, (descriptor) => {
+    for (const chunk of chunksOf(model)) writeAll(descriptor, chunk);
+  });
   if (!isExternal && existsSync(dataPath)) rmSync(dataPath);
-  return { bytes: bytes.length + dataBytes, data: isExternal ? dataPath : undefined };
+  return { bytes: byteLength(model) + dataBytes, data: isExternal ? dataPath : undefined };
 }
 
 function writeData(path: string, initializers: readonly Initializer[]) {
-  const tensors: onnx.ITensorProto[] = [];
+  const tensors: Encoded[] = [];
   let end = 0;
   replaceFile(path, (descriptor) => {
     for (const initializer of initializers) {
@@ -86,27 +85,14 @@ function writeData(path: string, initializers: readonly Initializer[]) {
       writeAll(descriptor, initializer.load(), offset);
       end = offset + initializer.byteLength;
       const place = { location: basename(path), offset, length: initializer.byteLength };
-      tensors.push({
-        ...described(initializer),
-        dataLocation: TensorProto.DataLocation.EXTERNAL,
-        externalData: Object.entries(place).map(([key, value]) => ({ key, value: String(value) })),
-      });
+      tensors.push(tensorProto({ ...initializer, data: place }));
     }
   });
   return { tensors, dataBytes: end };
 }
 
-function inline(initializer: Initializer): onnx.ITensorProto {
-  return { ...described(initializer), rawData: initializer.load() };
-}
-
-function described({ name, dataType, shape }: Initializer): onnx.ITensorProto {
-  return { name, dataType, dims: [...shape] };
-}
-
-function valueInfo({ name, shape }: Graph['inputs'][number]): onnx.IValueInfoProto {
-  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType: TensorProto.DataType.FLOAT, shape: { dim } } } };
+function inline(initializer: Initializer): Encoded {
+  return tensorProto({ ...initializer, data: initializer.load() });
 }
 
 export interface Normalisation {

@@ -1,3 +1,4 @@
+import type { Encoded } from '../../base/protobuf.js';
 import type { Batch } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { Phase } from '../../recipe/phase.js';
@@ -101,7 +102,7 @@ function flattened(value: unknown, key: string): [string, Hparam][] {
   );
 }
 
-function histogramsOf(model: Pick<StagedModel, 'trainedParameters'>): Uint8Array[] {
+function histogramsOf(model: Pick<StagedModel, 'trainedParameters'>): Encoded[] {
   return model.trainedParameters().flatMap(([name, parameter]) => {
     const values = scope(() => noGrad(() => to(parameter, { dtype: 'F32' }).toFloat32Array()));
     const found = histogramOf(values);
@@ -114,7 +115,7 @@ const SHEET = { shown: 16, columns: 4 };
 
 async function* showFirst(
   batches: AsyncIterable<Batch>,
-  append: (step: number, values: readonly Uint8Array[]) => void,
+  append: (step: number, values: readonly Encoded[]) => void,
 ): AsyncGenerator<Batch> {
   let isFirst = true;
   for await (const batch of batches) {

@@ -1,12 +1,13 @@
 import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Encoded } from '../../base/protobuf.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { startEvent, summaryEvent, versionEvent } from './events.js';
 
 interface EventFile {
   readonly path: string;
   /** Appends values (see events.ts) for a step, and writes them immediately. */
-  append(step: number, values: readonly Uint8Array[]): void;
+  append(step: number, values: readonly Encoded[]): void;
 }
 
 interface EventFileOptions {
@@ -34,7 +35,7 @@ export function openEventFile(
     const newest = Math.max(0, ...before.map((name) => Number(name.split('.')[3])));
     const seconds = Math.max(Math.floor(now() / 1000), newest + 1);
     const path = join(folder, `events.out.tfevents.${String(seconds).padStart(10, '0')}.deep-incubation`);
-    const add = (event: Uint8Array) => withFileErrors(path, () => appendFileSync(path, tfRecord(event)));
+    const add = (event: Encoded) => withFileErrors(path, () => appendFileSync(path, tfRecord(event)));
     add(versionEvent(now() / 1000));
     if (fromStep > 0) add(startEvent({ wallTime: now() / 1000, step: fromStep + 1 }));
     return {
@@ -65,7 +66,8 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
  * A record of a TFRecord file: length (8 bytes), CRC of the length, data, CRC of the data. The CRCs are masked as in
  * tensorflow/core/lib/io/record_writer.h, because the CRC of data that contains CRCs is weak.
  */
-export function tfRecord(data: Uint8Array): Uint8Array {
+export function tfRecord(message: Encoded): Uint8Array {
+  const data = Buffer.concat(message);
   const head = Buffer.alloc(12);
   head.writeBigUInt64LE(BigInt(data.length));
   head.writeUInt32LE(masked(crc32c(head.subarray(0, 8))), 8);

@@ -1,62 +1,4 @@
-// The part of Protocol Buffers' wire format that event files need
-// (https://protobuf.dev/programming-guides/encoding): a message is the concatenation of its fields' bytes.
-
-const VARINT = 0;
-const FIXED64 = 1;
-const BYTES = 2;
-const FIXED32 = 5;
-
-const utf8 = new TextEncoder();
-
-/** Joins fields to a message. */
-function message(...fields: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(fields);
-}
-
-/** An int32, int64, bool or enum. `value` is an integer from 0 to the largest safe integer. */
-function whole(field: number, value: number): Uint8Array {
-  return message(tag(field, VARINT), varint(value));
-}
-
-function double(field: number, value: number): Uint8Array {
-  const bytesField = Buffer.alloc(8);
-  bytesField.writeDoubleLE(value);
-  return message(tag(field, FIXED64), bytesField);
-}
-
-/** Rounded to the nearest float32. */
-function float(field: number, value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return message(tag(field, FIXED32), bytes);
-}
-
-/** Text, bytes, or a nested message. */
-function bytes(field: number, value: Uint8Array | string): Uint8Array {
-  const content = typeof value === 'string' ? utf8.encode(value) : value;
-  return message(tag(field, BYTES), varint(content.length), content);
-}
-
-/** `repeated double`, packed. */
-function doubles(field: number, values: readonly number[]): Uint8Array {
-  const content = Buffer.alloc(8 * values.length);
-  values.forEach((value, index) => {
-    content.writeDoubleLE(value, 8 * index);
-  });
-  return bytes(field, content);
-}
-
-function tag(field: number, type: number): Uint8Array {
-  return varint(8 * field + type);
-}
-
-function varint(value: number): Uint8Array {
-  const digits: number[] = [];
-  let rest = value;
-  // Division instead of shifts, which work on 32 bits.
-  for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
-  return Uint8Array.of(...digits, rest);
-}
+import { delimited, double, doubles, type Encoded, float, message, whole } from '../../base/protobuf.js';
 
 // TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
 
@@ -67,24 +9,24 @@ interface Moment {
 }
 
 /** The first event of a file. */
-export function versionEvent(wallTime: number): Uint8Array {
-  return message(double(1, wallTime), bytes(3, 'brain.Event:2'));
+export function versionEvent(wallTime: number): Encoded {
+  return message(double(1, wallTime), delimited(3, 'brain.Event:2'));
 }
 
 /** Start of a session before `step`: makes events of this step and later ones in earlier files void. */
-export function startEvent({ wallTime, step }: Moment): Uint8Array {
+export function startEvent({ wallTime, step }: Moment): Encoded {
   const START = 1;
-  return message(double(1, wallTime), whole(2, step), bytes(7, whole(1, START)));
+  return message(double(1, wallTime), whole(2, step), delimited(7, whole(1, START)));
 }
 
-export function summaryEvent({ wallTime, step }: Moment, values: readonly Uint8Array[]): Uint8Array {
-  const summary = message(...values.map((value) => bytes(1, value)));
-  return message(double(1, wallTime), whole(2, step), bytes(5, summary));
+export function summaryEvent({ wallTime, step }: Moment, values: readonly Encoded[]): Encoded {
+  const summary = message(...values.map((value) => delimited(1, value)));
+  return message(double(1, wallTime), whole(2, step), delimited(5, summary));
 }
 
 /** A value of a summary. */
-export function scalarEvent(tag: string, value: number): Uint8Array {
-  return message(bytes(1, tag), float(2, value));
+export function scalarEvent(tag: string, value: number): Encoded {
+  return message(delimited(1, tag), float(2, value));
 }
 
 export interface SummaryImage {
@@ -96,10 +38,10 @@ export interface SummaryImage {
 }
 
 /** A value of a summary. */
-export function image(tag: string, { width, height, channels, png }: SummaryImage): Uint8Array {
+export function image(tag: string, { width, height, channels, png }: SummaryImage): Encoded {
   return message(
-    bytes(1, tag),
-    bytes(4, message(whole(1, height), whole(2, width), whole(3, channels), bytes(4, png))),
+    delimited(1, tag),
+    delimited(4, message(whole(1, height), whole(2, width), whole(3, channels), delimited(4, png))),
   );
 }
 
@@ -115,45 +57,45 @@ interface Histogram {
 }
 
 /** A value of a summary. */
-export function histogram(tag: string, of: Histogram): Uint8Array {
+export function histogram(tag: string, of: Histogram): Encoded {
   const { min, max, count, sum, sumOfSquares, limits, counts } = of;
   const content = message(
     ...[min, max, count, sum, sumOfSquares].map((value, index) => double(index + 1, value)),
     doubles(6, limits),
     doubles(7, counts),
   );
-  return message(bytes(1, tag), bytes(5, content));
+  return message(delimited(1, tag), delimited(5, content));
 }
 
 export type Hparam = string | number | boolean;
 
 /** A value of a summary: the session's hyperparameters. */
-export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Uint8Array {
+export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Encoded {
   const entries = [...hparams].map(([key, value]) =>
-    bytes(1, message(bytes(1, key), bytes(2, struct(value)))),
+    delimited(1, message(delimited(1, key), delimited(2, struct(value)))),
   );
-  return hparamsValue('session_start_info', bytes(3, message(...entries, double(5, startSeconds))));
+  return hparamsValue('session_start_info', delimited(3, message(...entries, double(5, startSeconds))));
 }
 
 /** A value of a summary: the session ended successfully. */
-export function sessionEnd(endSeconds: number): Uint8Array {
+export function sessionEnd(endSeconds: number): Encoded {
   const SUCCESS = 1;
-  return hparamsValue('session_end_info', bytes(4, message(whole(1, SUCCESS), double(2, endSeconds))));
+  return hparamsValue('session_end_info', delimited(4, message(whole(1, SUCCESS), double(2, endSeconds))));
 }
 
 /** The plugin reads only `content`, from the metadata; the value itself is a dummy tensor. */
-function hparamsValue(name: string, content: Uint8Array): Uint8Array {
-  const plugin = message(bytes(1, 'hparams'), bytes(2, content));
-  return message(bytes(1, `_hparams_/${name}`), bytes(9, bytes(1, plugin)), bytes(8, ZERO));
+function hparamsValue(name: string, content: Encoded): Encoded {
+  const plugin = message(delimited(1, 'hparams'), delimited(2, content));
+  return message(delimited(1, `_hparams_/${name}`), delimited(9, delimited(1, plugin)), delimited(8, ZERO));
 }
 
 /** A float32 tensor of shape [1]. */
-const ZERO = message(whole(1, 1), bytes(2, bytes(2, whole(1, 1))), float(5, 0));
+const ZERO = message(whole(1, 1), delimited(2, delimited(2, whole(1, 1))), float(5, 0));
 
 /** google.protobuf.Value */
-function struct(value: Hparam): Uint8Array {
+function struct(value: Hparam): Encoded {
   if (typeof value === 'number') return double(2, value);
-  return typeof value === 'string' ? bytes(3, value) : whole(4, Number(value));
+  return typeof value === 'string' ? delimited(3, value) : whole(4, Number(value));
 }
 
 /**

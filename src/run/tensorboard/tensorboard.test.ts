@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Encoded } from '../../base/protobuf.js';
 import { crc32c, openEventFile, tfRecord } from './event-file.js';
 import {
   type Hparam,
@@ -44,7 +45,8 @@ const { root } = protobuf.parse(
 
 type Decoded = Record<string, unknown>;
 
-function decode(type: string, data: Uint8Array): Decoded {
+function decode(type: string, encoded: Encoded | Uint8Array): Decoded {
+  const data = encoded instanceof Uint8Array ? encoded : Buffer.concat(encoded);
   const message = root.lookupType(type);
   return message.toObject(message.decode(data), { longs: Number, bytes: Buffer, arrays: true }) as Decoded;
 }
@@ -87,7 +89,7 @@ test('the first record of a file is, byte for byte, what TensorFlow writes', () 
   // Of a file of torch.utils.tensorboard, wall_time set to 1.
   const event = Buffer.from('09000000000000f03f1a0d627261696e2e4576656e743a32', 'hex');
   const { path } = openEventFile(folder, { fromStep: 0, now: () => 1000 });
-  expect(readFileSync(path).equals(tfRecord(event))).toBe(true);
+  expect(readFileSync(path).equals(tfRecord([event]))).toBe(true);
   expect(decode('Event', event)).toEqual({ wall_time: 1, file_version: 'brain.Event:2' });
 });
 
