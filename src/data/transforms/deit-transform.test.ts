@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { digestOf, imageOf, type Kind } from '../../../test/pixel-images.js';
+import { CHI_SQUARED_LIMIT, chiSquared, countsOf, KS_LIMIT, ksStatistic } from '../../../test/statistics.js';
 import { InputError } from '../../base/errors.js';
-import { randomStream } from '../../base/random.js';
+import { type RandomStream, randomStream } from '../../base/random.js';
 import { randAugment } from './auto-augment.js';
 import { parsePolicy } from './auto-augment-policy.js';
-import { colorJitter, deitTransform } from './deit-transform.js';
+import { colorJitter, deitTransform, simpleRandomCrop, threeAugment } from './deit-transform.js';
+import type { PixelProgram, PixelStep } from './pixels.js';
+import { runProgram } from './run-program.js';
 import {
   compose,
   horizontalFlip,
@@ -99,4 +103,122 @@ test('geometry after the crop refers to the crop, not to the photograph', () => 
 
 test('an invalid policy is an InputError at once', () => {
   expect(() => deitTransform({ size: 224, autoAugment: 'augmix' })).toThrow(InputError);
+});
+
+type Step = 'grey' | 'solarize' | number;
+type Place = Record<'size' | 'padding' | 'top' | 'left', number>;
+interface Digests {
+  readonly grey: string;
+  readonly rgb: string;
+}
+
+/** Made by test/fixtures/make-three-augment.py with the functions that DeiT-III's code calls. */
+const fixture = JSON.parse(
+  readFileSync(new URL('../../../test/fixtures/three-augment.json', import.meta.url), 'utf8'),
+) as {
+  one_of_three: ({ image: [Kind, number, number]; step: Step } & Digests)[];
+  crops: ({ image: [Kind, number, number] } & Place & Digests)[];
+  pipelines: ({
+    image: [Kind, number, number];
+    flip: boolean;
+    step: Step;
+    jitter: ['brightness' | 'contrast' | 'color', number][];
+    rgb: string;
+  } & Place)[];
+};
+
+function stepOf(step: Step): PixelStep {
+  if (step === 'grey') return { op: 'color', factor: 0 };
+  return step === 'solarize' ? { op: 'solarize', threshold: 128 } : { op: 'gaussianBlur', radius: step };
+}
+
+/** The crop's draws: first that of the top, then that of the left. */
+function drawing({ top, left, padding }: Place): RandomStream {
+  const draws = [top + padding, left + padding];
+  return { uniform: () => Number.NaN, integer: () => draws.shift() as number };
+}
+
+function cropOf(image: readonly [Kind, number, number], place: Place, channels: 1 | 3): PixelProgram {
+  const [, width, height] = image;
+  return simpleRandomCrop(place.size, place.padding)({ width, height, channels }, drawing(place));
+}
+
+describe('the same bytes as torchvision and Pillow', () => {
+  test.each(fixture.one_of_three)('$step of $image', ({ image, step, grey, rgb }) => {
+    expect(digestOf(runProgram(imageOf(...image, 1), [stepOf(step)]))).toBe(grey);
+    expect(digestOf(runProgram(imageOf(...image, 3), [stepOf(step)]))).toBe(rgb);
+  });
+
+  test.each(fixture.crops)('crop $size at $top, $left of $image', ({ image, grey, rgb, ...place }) => {
+    expect(digestOf(runProgram(imageOf(...image, 1), cropOf(image, place, 1)))).toBe(grey);
+    expect(digestOf(runProgram(imageOf(...image, 3), cropOf(image, place, 3)))).toBe(rgb);
+  });
+
+  test.each(fixture.pipelines)(
+    'all of it: $step of $image',
+    ({ image, flip, step, jitter, rgb, ...place }) => {
+      const program: PixelProgram = [
+        ...cropOf(image, place, 3),
+        ...(flip ? [{ op: 'flip' } as const] : []),
+        stepOf(step),
+        ...jitter.map(([op, factor]) => ({ op, factor })),
+      ];
+      expect(digestOf(runProgram(imageOf(...image, 3), program))).toBe(rgb);
+    },
+  );
+});
+
+test('each of the three is equally likely, and the radius is uniform from 0.1 to 2', () => {
+  const steps = Array.from({ length: 9000 }, (_, i) => threeAugment()(PHOTO, randomStream([i]))).flat();
+  expect(steps).toHaveLength(9000);
+  const counts = countsOf(
+    ['color', 'solarize', 'gaussianBlur'],
+    steps.map(({ op }) => op),
+  );
+  expect(chiSquared(counts, new Array(3).fill(1 / 3))).toBeLessThan(CHI_SQUARED_LIMIT[5]);
+  const radii = steps.flatMap((step) => (step.op === 'gaussianBlur' ? [step.radius] : []));
+  expect(ksStatistic(radii, (x) => Math.min(Math.max((x - 0.1) / 1.9, 0), 1))).toBeLessThan(KS_LIMIT);
+});
+
+test('a simple crop is uniform over the padded image', () => {
+  const places = Array.from({ length: 3000 }, (_, i) => {
+    const step = simpleRandomCrop(35, 4)(PHOTO, randomStream([i])).at(-1);
+    return step?.op === 'cropReflected' ? [step.box.top, step.box.left] : [];
+  });
+  for (const [at, last] of [
+    [0, 4],
+    [1, 14],
+  ]) {
+    const found = new Set(places.map((place) => place[at]));
+    expect([...found].sort((a, b) => a - b)).toEqual(Array.from({ length: last + 5 }, (_, i) => i - 4));
+  }
+});
+
+test.each([
+  [28, randomCrop(28, 4), { width: 28, height: 28, channels: 1 as const }],
+  [40, randomResizedCrop(40, [0.08, 1], [3 / 4, 4 / 3]), PHOTO],
+])('at %i px, DeiT-III is crop, flip, one of three, colour jitter', (size, crop, image) => {
+  const ours = deitTransform({ size, threeAugment: true, colorJitter: 0.3 });
+  const theirs = compose(crop, horizontalFlip(0.5), threeAugment(), colorJitter(0.3));
+  const simple = deitTransform({ size, threeAugment: true, colorJitter: 0.3, crop: 'simple' });
+  for (let i = 0; i < 30; i++) {
+    expect(ours(image, randomStream([i]))).toEqual(theirs(image, randomStream([i])));
+    const program = simple(image, randomStream([i]));
+    expect(sizeAfter(image, program)).toEqual({ ...image, width: size, height: size });
+    expect(program.some(({ op }) => op === 'cropReflected')).toBe(true);
+  }
+});
+
+test('3-Augment and RandAugment together are refused', () => {
+  const call = () => deitTransform({ size: 40, threeAugment: true, autoAugment: 'rand-m9' });
+  expect(call).toThrow(InputError);
+  expect(call).toThrow('3-Augment and RandAugment cannot be combined');
+});
+
+test('a radius out of range is refused', () => {
+  for (const radius of [-1, 1001, Number.NaN]) {
+    expect(() => runProgram(imageOf('noise', 4, 4, 3), [{ op: 'gaussianBlur', radius }])).toThrow(
+      'gaussianBlur: operand 0',
+    );
+  }
 });
