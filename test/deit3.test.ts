@@ -15,11 +15,11 @@ import { type VitConfig, vit } from '../src/models/vit/vit.js';
 import { weightsOf } from '../src/nn/weights.js';
 import { writeOnnx } from '../src/onnx/write.js';
 import { blueprintOf } from '../src/recipe/recipe-model.js';
-import { noGrad } from '../src/torch/autograd.js';
-import { fillNormal, zeros } from '../src/torch/ops.js';
+import { backward, noGrad } from '../src/torch/autograd.js';
+import { crossEntropy, fillNormal, zeros } from '../src/torch/ops.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
-import { fromData } from '../src/torch/tensor.js';
+import { fromArray, fromData } from '../src/torch/tensor.js';
 import { readSafetensors, writeSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, temporaryFolder } from './cli-support.js';
 import { maxDifference, numbers } from './support.js';
@@ -43,17 +43,22 @@ async function known(path: string) {
   return { file, ...modelOfCheckpoint({ file, manifest: undefined }, { settings }) };
 }
 
-describe.each([
+describe.each<[string, Partial<VitConfig>]>([
   ['deit3', { noEmbedClass: true, layerScale: 1e-5 }],
   ['layer_scale', { layerScale: 1e-5 }],
   ['no_embed_class', { noEmbedClass: true }],
-] as const)("timm's model with %s", (name, expected) => {
+  ['registers', { noEmbedClass: true, registers: 4 }],
+  ['registers_mean', { noEmbedClass: true, registers: 3, classToken: false }],
+  ['qk_norm', { qkNorm: true }],
+  ['rms', { norm: 'rms' }],
+  ['vit5', { noEmbedClass: true, registers: 4, qkNorm: true, norm: 'rms', layerScale: 1e-5 }],
+])("timm's model with %s", (name, expected) => {
   test("computes timm's logits", async () => {
     const { file, recipe, depths } = await known(timmFile(name));
     const config = vitConfigOf(recipe.model as VitSection, 'test');
-    expect({ noEmbedClass: config.noEmbedClass, layerScale: config.layerScale }).toEqual({
-      noEmbedClass: undefined,
-      layerScale: undefined,
+    const { noEmbedClass, layerScale, registers, qkNorm, norm, classToken } = config;
+    expect({ noEmbedClass, layerScale, registers, qkNorm, norm, classToken }).toEqual({
+      classToken: true,
       ...expected,
     });
     const generator = new Generator();
@@ -97,6 +102,9 @@ test.each([
   ['no_embed_class', 'official', 'the official layout has no place for a position embedding without'],
   ['deit3', 'huggingface', 'a Hugging Face ViT has no place for LayerScale'],
   ['no_embed_class', 'huggingface', 'a Hugging Face ViT has no place for a position embedding without'],
+  ['registers', 'official', 'the official layout has no place for registers'],
+  ['qk_norm', 'official', 'the official layout has no place for norms of queries and keys'],
+  ['rms', 'huggingface', 'a Hugging Face ViT has no place for RMSNorm'],
 ])('%s is not converted to %s, which could not compute it', async (name, to, message) => {
   const ours = join(folder, `${name}-${to}.ours.safetensors`);
   const heads = ['--set', 'model.heads=4'];
@@ -135,13 +143,57 @@ const VIT: VitConfig = {
   classToken: true,
 };
 
-test('the cost counts the parameters of DeiT-III', () => {
-  const blueprint = vit({ ...VIT, layerScale: 1e-5, noEmbedClass: true });
-  const { stem, head, ...cost } = blueprint.cost;
+test("the gradients of registers, norms of queries and keys, and RMSNorm are timm's", async () => {
+  const { file, recipe, depths } = await known(timmFile('vit5'));
+  const generator = new Generator();
+  const context = { device: 'cpu', dtype: 'F32', generator } as const;
+  const stages = file.stages.map((weights) => ({ weights, source: 'file' }));
+  const model = assemble(blueprintOf(recipe), depths, stages, context);
+  scope(() => {
+    const logits = model.forward(fromData(named('images')), { training: true, generator, key: [] });
+    const labels = fromArray(BigInt64Array.of(1n, 3n), [2]);
+    backward(crossEntropy(logits, labels));
+  });
+  const parameters = [...model.stages[0].namedParameters()];
+  expect(parameters.map(([name]) => name)).toContain('reg_token');
+  for (const [name, parameter] of parameters) {
+    const gradient = scope(() => Array.from(parameter.grad?.toFloat32Array() ?? []));
+    expect({ name, apart: maxDifference(gradient, numbers(named(`vit5.grad.${name}`))) }).toMatchObject({
+      name,
+      apart: expect.toSatisfy((apart: number) => apart < 1e-5),
+    });
+  }
+  model.free();
+});
+
+test.each<[string, Partial<VitConfig>]>([
+  ['registers need', { registers: 2 }],
+  ['cannot be combined', { registers: 2, noEmbedClass: true, distilled: true }],
+  ['registers', { registers: 1.5, noEmbedClass: true }],
+  ['registers', { registers: -1, noEmbedClass: true }],
+])('registers that are not possible: %s', (message, more) => {
+  expect(() => vit({ ...VIT, ...more })).toThrow(message);
+});
+
+test.each<[string, Partial<VitConfig>]>([
+  ['DeiT-III', { layerScale: 1e-5, noEmbedClass: true }],
+  ['registers', { noEmbedClass: true, registers: 3 }],
+  ['RMSNorm and norms of queries and keys', { norm: 'rms', qkNorm: true }],
+  ['all of them', { norm: 'rms', qkNorm: true, noEmbedClass: true, registers: 3, layerScale: 1 }],
+])('the cost counts the parameters of %s', (_, more) => {
+  const blueprint = vit({ ...VIT, ...more });
   const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
   const stage = buildStage(blueprint, { depths: [4] }, 0, context);
   const count = [...stage.parameters()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const { stem, head, ...cost } = blueprint.cost;
   expect(stem.parameters + 4 * cost.block({ from: 0, to: 1 }).parameters + head.parameters).toBe(count);
+  stage.free();
+});
+
+test('the weights of DeiT-III begin as published, and fit larger images', () => {
+  const blueprint = vit({ ...VIT, layerScale: 1e-5, noEmbedClass: true });
+  const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
+  const stage = buildStage(blueprint, { depths: [4] }, 0, context);
   const weights = weightsOf(stage);
   expect(numbers(weights.get('blocks.3.ls2.gamma') as TensorData)).toEqual(Array(16).fill(Math.fround(1e-5)));
   expect(weights.get('pos_embed')?.shape).toEqual([1, 16, 16]);

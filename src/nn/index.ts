@@ -56,6 +56,16 @@ export {
   setToZero,
   zeroParameter,
 } from './init.js';
-export { Attention, dropPathOf, LayerNorm, Linear, type LinearOptions, Mlp } from './layers.js';
+export {
+  Attention,
+  type AttentionOptions,
+  dropPathOf,
+  LayerNorm,
+  Linear,
+  type LinearOptions,
+  Mlp,
+  type Norm,
+  RmsNorm,
+} from './layers.js';
 export { buffer, Module, ModuleBuffer } from './module.js';
 export { loadWeights, weightsOf } from './weights.js';

@@ -9,6 +9,7 @@ import {
   linear,
   mul,
   reshape,
+  rmsNorm,
   slice,
   transpose,
   unbind,
@@ -94,6 +95,35 @@ export class LayerNorm extends Module {
 }
 
 /**
+ * Divides the last dimension by its root mean square, then scales (Zhang and Sennrich 2019).
+ *
+ * @example
+ * const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed([0, 'init']) } as const;
+ * new RmsNorm(16, 1e-6, context).forward(zeros([2, 16])).shape; // [2, 16]
+ */
+export class RmsNorm extends Module {
+  readonly weight: Tensor;
+  readonly #eps: number;
+
+  constructor(width: number, eps: number, context: InitContext) {
+    super();
+    this.weight = oneParameter([width], context);
+    this.#eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight, this.#eps);
+  }
+}
+
+export type Norm = LayerNorm | RmsNorm;
+
+export interface AttentionOptions {
+  /** Makes the norms of queries and keys, over the width of a head (Henry et al. 2020). Default: no norms. */
+  readonly qkNorm?: (width: number) => Norm;
+}
+
+/**
  * Linear, GELU (erf), Linear: [..., width] -> [..., width].
  *
  * @example
@@ -125,13 +155,23 @@ export class Mlp extends Module {
  */
 export class Attention extends Module {
   readonly qkv: Linear;
+  readonly q_norm: Norm | null;
+  readonly k_norm: Norm | null;
   readonly proj: Linear;
   readonly #heads: number;
 
-  constructor(width: number, heads: number, qkvBias: boolean, context: InitContext) {
+  constructor(
+    width: number,
+    heads: number,
+    qkvBias: boolean,
+    context: InitContext,
+    { qkNorm }: AttentionOptions = {},
+  ) {
     super();
     if (!(width % heads === 0)) throw new InputError(`heads ${heads} does not divide width ${width}`);
     this.qkv = new Linear(width, 3 * width, context, { bias: qkvBias });
+    this.q_norm = qkNorm?.(width / heads) ?? null;
+    this.k_norm = qkNorm?.(width / heads) ?? null;
     this.proj = new Linear(width, width, context);
     this.#heads = heads;
   }
@@ -141,7 +181,8 @@ export class Attention extends Module {
     const [batch, tokens, width] = x.shape;
     const [query, key, value] =
       queries === tokens ? this.#split(this.qkv.forward(x), 3) : this.#partly(x, queries);
-    const mixed = transpose(attend(query, key, value), 1, 2);
+    const normed = [this.q_norm?.forward(query) ?? query, this.k_norm?.forward(key) ?? key] as const;
+    const mixed = transpose(attend(...normed, value), 1, 2);
     return this.proj.forward(reshape(mixed, [batch, queries, width]));
   }
 

@@ -22,6 +22,7 @@ const aten = {
   linear: tensorOperator('aten::linear'),
   matmul: tensorOperator('aten::matmul'),
   layerNorm: tensorOperator('aten::layer_norm'),
+  rmsNorm: tensorOperator('aten::rms_norm'),
   gelu: tensorOperator('aten::gelu'),
   relu: tensorOperator('aten::relu'),
   log: tensorOperator('aten::log'),
@@ -146,6 +147,14 @@ export const matmul = (x: Tensor, y: Tensor): Tensor => aten.matmul(x, y);
  */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
   aten.layerNorm(x, weight.shape, weight, bias, eps);
+/**
+ * Root-mean-square normalisation over the last dimension (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight.
+ *
+ * @example
+ * rmsNorm(fromArray(Float32Array.of(1, 7), [1, 2]), ones([2]), 0).toFloat32Array(); // 0.2, 1.4
+ */
+export const rmsNorm = (x: Tensor, weight: Tensor, eps: number): Tensor =>
+  aten.rmsNorm(x, weight.shape, weight, eps);
 /**
  * The exact (erf) GELU.
  *

@@ -56,6 +56,10 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
       config.noEmbedClass ?? false,
     ],
     ['LayerScale', facts.hasLayerScale ?? false, config.layerScale !== undefined],
+    ['registers', facts.registers ?? 0, config.registers ?? 0],
+    ['norm', facts.norm ?? 'layer', config.norm ?? 'layer'],
+    ['norms of queries and keys', facts.qkNorm ?? false, config.qkNorm ?? false],
+    ['heads', facts.heads ?? config.heads, config.heads],
     ...(keepsHead
       ? ([
           ['decoder', facts.neck ?? 'none', config.decoder?.neck ?? 'none'],
@@ -139,11 +143,12 @@ function assumedSection(
 ): AssumedSection {
   const { imageSize, patchSize, channels, classes, width, mlpRatio, qkvBias, classToken } = facts;
   const [name, preset] = Object.entries(VIT_PRESETS).find(([, each]) => each.width === width) ?? [];
-  const heads = stated.heads ?? preset?.heads;
+  const shown = facts.heads ?? stated.heads;
+  const heads = shown ?? preset?.heads;
   // If its qkv bias differs from the published model's, the model need not have that model's unusual epsilon.
   const eps = stated.layerNormEps ?? (preset?.qkv_bias === qkvBias ? preset.layer_norm_eps : 1e-6);
   const assumed: Assumption[] = [];
-  if (stated.heads === undefined && heads !== undefined) {
+  if (shown === undefined && heads !== undefined) {
     assumed.push({ key: 'model.heads', text: `${heads} heads (${name} has the same width)` });
   }
   if (stated.layerNormEps === undefined) {
@@ -164,6 +169,9 @@ function assumedSection(
       layer_norm_eps: eps,
       ...(heads && { heads }),
       ...(facts.noEmbedClass && { no_embed_class: true }),
+      ...(facts.registers && { registers: facts.registers }),
+      ...(facts.norm && { norm: facts.norm }),
+      ...(facts.qkNorm && { qk_norm: true }),
       // The value does not matter: the weights have their own.
       ...(facts.hasLayerScale && { layer_scale: 1e-5 }),
       ...(pool && { pool, fc_norm: fcNorm ?? false }),

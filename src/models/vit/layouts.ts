@@ -108,13 +108,19 @@ function requireHead(stages: Stages, path: string, layout: string): void {
 }
 
 /**
- * Checks that a model has none of DeiT-III's additions.
- * @throws InputError if it has LayerScale, or a position embedding without a class position
+ * Checks that a model has no additions to the original vision transformer.
+ * @throws InputError if it has LayerScale, registers, RMSNorm, normalised queries, or a position embedding without a class position
  */
 function requireWithoutAdditions(stages: Stages, path: string, layout: string): void {
-  const { hasLayerScale, noEmbedClass } = inferGeometry(stages);
-  const without = 'a position embedding without a class position';
-  const added = hasLayerScale ? 'LayerScale' : noEmbedClass ? without : undefined;
+  const { hasLayerScale, noEmbedClass, registers, norm, qkNorm } = inferGeometry(stages);
+  const additions = [
+    [hasLayerScale, 'LayerScale'],
+    [registers, 'registers'],
+    [qkNorm, 'norms of queries and keys'],
+    [norm, 'RMSNorm'],
+    [noEmbedClass, 'a position embedding without a class position'],
+  ] as const;
+  const added = additions.find(([has]) => has)?.[1];
   if (added === undefined) return;
   throw new InputError(`${path}: ${layout} has no place for ${added}, which this model has`, {
     hint: 'convert it --to timm, or export it as ONNX',
@@ -179,6 +185,7 @@ function timmUse(config: VitConfig, file: string): PythonUse {
     config.distilled
       ? `from timm.models.deit import ${name}`
       : `from timm.models.vision_transformer import ${name}`,
+    ...(config.norm === 'rms' ? ['from timm.layers import RmsNorm'] : []),
     '',
     `model = ${name}(`,
     `    img_size=${imageSize}, patch_size=${patchSize}, in_chans=${channels}, num_classes=${classes},`,
@@ -188,7 +195,14 @@ function timmUse(config: VitConfig, file: string): PythonUse {
           `    class_token=${python(config.classToken)}, global_pool='avg', fc_norm=${python(config.fcNorm ?? false)},`,
         ]
       : []),
-    `    norm_layer=partial(torch.nn.LayerNorm, eps=${config.layerNormEps}),`,
+    ...(config.noEmbedClass ? ['    no_embed_class=True,'] : []),
+    ...(config.registers ? [`    reg_tokens=${config.registers},`] : []),
+    ...(config.qkNorm ? ['    qk_norm=True,'] : []),
+    // The value does not matter: the weights have their own.
+    ...(config.layerScale === undefined ? [] : ['    init_values=1e-5,']),
+    config.norm === 'rms'
+      ? `    norm_layer=partial(RmsNorm, eps=${config.layerNormEps}),`
+      : `    norm_layer=partial(torch.nn.LayerNorm, eps=${config.layerNormEps}),`,
     ').eval()',
     `model.load_state_dict(load_file(${JSON.stringify(file)}))`,
   ];

@@ -10,7 +10,7 @@ import {
   weightsFor,
 } from '../../onnx/graph.js';
 import { requireClassifier } from '../dense/classifier-only.js';
-import { isMeanPooled, slotCount, tokenCount, type VitConfig } from './vit.js';
+import { headTokens, isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig } from './vit.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {
@@ -53,7 +53,7 @@ export function vitGraph(
 
 /** [B, C, S, S] -> [B, N, D] */
 function stem({ graph, weight, config }: Parts, pixels: string): string {
-  const { patchSize: patch, channels, width, classToken, distilled } = config;
+  const { patchSize: patch, channels, width, classToken, distilled, registers = 0 } = config;
   const position = weight('pos_embed', [1, slotCount(config), width]);
   const kernel = weight('patch_embed.proj.weight', [width, channels, patch, patch]);
   const cells = graph.node(
@@ -65,13 +65,20 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
   const flat = graph.node('Reshape', 'patch_embed/flat', [cells, graph.integers(0, width, -1)]);
   let x = graph.node('Transpose', 'patch_embed/tokens', [flat], { perm: [0, 2, 1] });
   if (config.noEmbedClass) x = graph.node('Add', 'stem/add', [x, position]);
-  if (classToken) {
+  const before = [
+    { name: 'cls_token', tokens: Number(classToken) },
+    { name: 'dist_token', tokens: Number(distilled ?? false) },
+    { name: 'reg_token', tokens: registers },
+  ].filter(({ tokens }) => tokens > 0);
+  if (before.length > 0) {
     const batch = graph.node('Shape', 'stem/batch', [x], { start: 0, end: 1 });
-    const shape = graph.node('Concat', 'stem/shape', [batch, graph.integers(1, width)], { axis: 0 });
-    const before = ['cls_token', ...(distilled ? ['dist_token'] : [])].map((name) =>
-      graph.node('Expand', `stem/${name}`, [weight(name, [1, 1, width]), shape]),
-    );
-    x = graph.node('Concat', 'stem/concat', [...before, x], { axis: 1 });
+    const expanded = before.map(({ name, tokens }) => {
+      const shape = graph.node('Concat', `stem/${name}/shape`, [batch, graph.integers(tokens, width)], {
+        axis: 0,
+      });
+      return graph.node('Expand', `stem/${name}`, [weight(name, [1, tokens, width]), shape]);
+    });
+    x = graph.node('Concat', 'stem/concat', [...expanded, x], { axis: 1 });
   }
   return config.noEmbedClass ? x : graph.node('Add', 'stem/add', [x, position]);
 }
@@ -81,12 +88,12 @@ function block(parts: Parts, x: string, index: number): string {
   const { graph, config } = parts;
   const name = `blocks.${index}`;
   const isLast = !isMeanPooled(config) && index === config.depth - 1;
-  const read = isLast ? 1 + Number(config.distilled ?? false) : null;
+  const read = isLast ? headTokens(config) : null;
   const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
-  const mixed = attention(parts, layerNorm(parts, x, `${name}.norm1`), `${name}.attn`, read);
+  const mixed = attention(parts, norm(parts, x, `${name}.norm1`), `${name}.attn`, read);
   const y = graph.node('Add', `${name}/add1`, [residual, layerScale(parts, mixed, `${name}.ls1`)]);
   const hidden = Math.floor(config.width * config.mlpRatio);
-  const inner = linear(parts, layerNorm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
+  const inner = linear(parts, norm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
   const activated = gelu(graph, inner, `${name}.mlp/gelu`);
   const outer = linear(parts, activated, `${name}.mlp.fc2`, hidden, config.width);
   return graph.node('Add', `${name}/add2`, [y, layerScale(parts, outer, `${name}.ls2`)]);
@@ -99,19 +106,20 @@ function layerScale({ graph, weight, config }: Parts, x: string, name: string): 
 
 function attention(parts: Parts, x: string, name: string, read: number | null): string {
   const { graph, config } = parts;
-  const { width, heads, qkvBias } = config;
+  const { width, heads, qkvBias, qkNorm } = config;
   const joined = linear(parts, x, `${name}.qkv`, width, 3 * width, qkvBias);
   const thirds = ['query', 'key', 'value'].map((part) => `${name}/${part}`);
   const [query, key, value] = graph.nodes('Split', thirds, [joined], { axis: -1 });
-  const byHead = (part: string, perm: readonly number[]) => {
+  const byHead = (part: string, perm: readonly number[], normName?: string) => {
     const shape = graph.integers(0, 0, heads, width / heads);
     const split = graph.node('Reshape', `${part}/heads`, [part, shape]);
-    return graph.node('Transpose', `${part}/by_head`, [split], { perm });
+    const normed = normName && qkNorm ? norm(parts, split, `${name}.${normName}`, width / heads) : split;
+    return graph.node('Transpose', `${part}/by_head`, [normed], { perm });
   };
   const asking = read === null ? query : firstTokens(graph, `${query}/read`, query, read);
   const scale = graph.floats('attention_scale', 1 / Math.sqrt(width / heads));
-  const scaled = graph.node('Mul', `${name}/scaled`, [byHead(asking, [0, 2, 1, 3]), scale]);
-  const scores = graph.node('MatMul', `${name}/scores`, [scaled, byHead(key, [0, 2, 3, 1])]);
+  const scaled = graph.node('Mul', `${name}/scaled`, [byHead(asking, [0, 2, 1, 3], 'q_norm'), scale]);
+  const scores = graph.node('MatMul', `${name}/scores`, [scaled, byHead(key, [0, 2, 3, 1], 'k_norm')]);
   const shares = graph.node('Softmax', `${name}/softmax`, [scores], { axis: -1 });
   const mixed = graph.node('MatMul', `${name}/mixed`, [shares, byHead(value, [0, 2, 1, 3])]);
   const byToken = graph.node('Transpose', `${name}/by_token`, [mixed], { perm: [0, 2, 1, 3] });
@@ -136,7 +144,7 @@ function head(parts: Parts, x: string): void {
     linear(parts, pooledMean(parts, x), 'head', width, classes, true, 'logits');
     return;
   }
-  const tokens = layerNorm(parts, x, fcNorm ? 'fc_norm' : 'norm');
+  const tokens = norm(parts, x, fcNorm ? 'fc_norm' : 'norm');
   if (!distilled) {
     const token = graph.node('Squeeze', 'head/token', [tokens, graph.integers(1)]);
     linear(parts, token, 'head', width, classes, true, 'logits');
@@ -154,14 +162,25 @@ function head(parts: Parts, x: string): void {
 /** [B, N, D] -> [B, D]: mean of the patch tokens. */
 function pooledMean(parts: Parts, x: string): string {
   const { graph, config } = parts;
-  const patches = config.classToken ? tokensBetween(graph, 'head/patches', x, 1, tokenCount(config)) : x;
+  const prefix = prefixTokens(config);
+  const patches = prefix > 0 ? tokensBetween(graph, 'head/patches', x, prefix, tokenCount(config)) : x;
   const mean = (tokens: string) =>
     graph.node('ReduceMean', 'head/mean', [tokens], { axes: [1], keepdims: 0 });
-  return config.fcNorm ? layerNorm(parts, mean(patches), 'fc_norm') : mean(layerNorm(parts, patches, 'norm'));
+  return config.fcNorm ? norm(parts, mean(patches), 'fc_norm') : mean(norm(parts, patches, 'norm'));
 }
 
-function layerNorm({ graph, weight, config }: Parts, x: string, name: string): string {
-  const [scale, bias] = ['weight', 'bias'].map((part) => weight(`${name}.${part}`, [config.width]));
+/** LayerNorm, or RMSNorm, for which operator set 17 has no operator. */
+function norm({ graph, weight, config }: Parts, x: string, name: string, width = config.width): string {
+  const scale = weight(`${name}.weight`, [width]);
+  if (config.norm === 'rms') {
+    const square = graph.node('Mul', `${name}/square`, [x, x]);
+    const mean = graph.node('ReduceMean', `${name}/mean`, [square], { axes: [-1], keepdims: 1 });
+    const above = graph.node('Add', `${name}/add`, [mean, graph.floats('norm_eps', config.layerNormEps)]);
+    const root = graph.node('Sqrt', `${name}/sqrt`, [above]);
+    const divided = graph.node('Div', `${name}/div`, [x, root]);
+    return graph.node('Mul', `${name}/norm`, [divided, scale]);
+  }
+  const bias = weight(`${name}.bias`, [width]);
   const attributes = { axis: -1, epsilon: { float: config.layerNormEps } };
   return graph.node('LayerNormalization', `${name}/norm`, [x, scale, bias], attributes);
 }

@@ -38,7 +38,17 @@ export const vitSection = z.strictObject({
   heads: count.describe('Attention heads; divides width.').optional(),
   mlp_ratio: positive.describe('Hidden width of the MLP, as a multiple of width.').default(4),
   qkv_bias: z.boolean().describe('Biases in the query, key and value projections.').optional(),
-  layer_norm_eps: positive.describe('Epsilon of every LayerNorm.').optional(),
+  layer_norm_eps: positive.describe('Epsilon of every norm.').optional(),
+  norm: z.enum(['layer', 'rms']).describe('Kind of every norm: LayerNorm or RMSNorm.').default('layer'),
+  qk_norm: z
+    .boolean()
+    .describe('Norms of queries and keys over the width of a head, before attention (ViT-22B, ViT-5).')
+    .default(false),
+  registers: z
+    .int()
+    .nonnegative()
+    .describe('Number of register tokens (DINOv2, ViT-5); they need no_embed_class: true.')
+    .default(0),
   class_token: z
     .boolean()
     .describe('Classify by a class token; otherwise by the mean of the tokens.')
@@ -59,7 +69,7 @@ export const vitSection = z.strictObject({
     .default(false),
   no_embed_class: z
     .boolean()
-    .describe('The position embedding has no slot for the class token (timm, DeiT-III).')
+    .describe('The position embedding has no slots for class token and registers (timm, DeiT-III).')
     .default(false),
   layer_scale: positive
     .describe('Initial value of LayerScale (CaiT, DeiT-III), such as 1e-5. Default: no LayerScale.')
@@ -103,6 +113,9 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
     classToken: given.class_token,
     distilled: given.distilled,
     ...(given.no_embed_class && { noEmbedClass: true }),
+    ...(given.registers > 0 && { registers: given.registers }),
+    ...(given.norm !== 'layer' && { norm: given.norm }),
+    ...(given.qk_norm && { qkNorm: true }),
     ...(given.layer_scale !== undefined && { layerScale: given.layer_scale }),
     ...(given.zero_init && { zeroInit: true }),
     ...poolOf(given),
@@ -132,6 +145,14 @@ export function checkVitSection(model: VitSection, source: string): void {
   }
   if (model.pool === 'token' && !model.class_token) {
     throw new InputError(`${source}: model.pool: token needs model.class_token`);
+  }
+  if (model.registers > 0 && model.distilled) {
+    throw new InputError(`${source}: model.registers and model.distilled cannot be combined`);
+  }
+  if (model.registers > 0 && !model.no_embed_class) {
+    throw new InputError(`${source}: model.registers need model.no_embed_class: true`, {
+      hint: 'registers have no place in the image, and no slot in the position embedding',
+    });
   }
   const useless = (['distilled', 'pool', 'fc_norm'] as const).find((key) => model[key]);
   if (model.decoder && useless !== undefined) {

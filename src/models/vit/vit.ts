@@ -1,7 +1,17 @@
 import { InputError } from '../../base/errors.js';
 import { requireWhole } from '../../base/numbers.js';
 import { type InitContext, normalParameter, setToZero } from '../../nn/init.js';
-import { Attention, asOneMatrix, dropPathOf, LayerNorm, LayerScale, Linear, Mlp } from '../../nn/layers.js';
+import {
+  Attention,
+  asOneMatrix,
+  dropPathOf,
+  LayerNorm,
+  LayerScale,
+  Linear,
+  Mlp,
+  type Norm,
+  RmsNorm,
+} from '../../nn/layers.js';
 import {
   add,
   concat,
@@ -60,8 +70,19 @@ export interface VitConfig {
    * the class token. Default false.
    */
   readonly distilled?: boolean;
-  /** The position embedding has no slots for the class and distillation tokens (timm's no_embed_class, DeiT-III). Default false. */
+  /**
+   * The position embedding has no slots for the tokens before the patch tokens (timm's no_embed_class, DeiT-III). Default false.
+   */
   readonly noEmbedClass?: boolean;
+  /**
+   * Number of learned tokens between the class token and the patch tokens, which no head reads (Darcet et al. 2024, "Vision
+   * Transformers Need Registers"). Requires `noEmbedClass`. Default 0.
+   */
+  readonly registers?: number;
+  /** Kind of all norms. Default LayerNorm. */
+  readonly norm?: 'layer' | 'rms';
+  /** Queries and keys are normalised over the width of a head, before attention (Henry et al. 2020; ViT-22B). Default false. */
+  readonly qkNorm?: boolean;
   /**
    * Initial value of LayerScale (Touvron et al. 2021, CaiT): a factor for each channel of each branch's output, named `ls1.gamma` and
    * `ls2.gamma` as in timm. Default: no LayerScale.
@@ -78,16 +99,21 @@ export interface VitConfig {
 
 /** Number of tokens, including those before the patch tokens. */
 export function tokenCount(config: VitConfig): number {
-  return (config.imageSize / config.patchSize) ** 2 + headTokens(config);
+  return (config.imageSize / config.patchSize) ** 2 + prefixTokens(config);
 }
 
 /** Number of slots of the position embedding. */
 export function slotCount(config: VitConfig): number {
-  return config.noEmbedClass ? tokenCount(config) - headTokens(config) : tokenCount(config);
+  return config.noEmbedClass ? tokenCount(config) - prefixTokens(config) : tokenCount(config);
 }
 
-/** Number of tokens before the patch tokens, one per head: class token, distillation token. */
-function headTokens({ classToken, distilled }: VitConfig): number {
+/** Number of tokens before the patch tokens: class token, distillation token, registers. */
+export function prefixTokens(config: VitConfig): number {
+  return headTokens(config) + (config.registers ?? 0);
+}
+
+/** Number of tokens that heads read: class token, distillation token. */
+export function headTokens({ classToken, distilled }: VitConfig): number {
   return Number(classToken) + Number(distilled ?? false);
 }
 
@@ -112,6 +138,7 @@ export function vit(config: VitConfig): Blueprint {
     throw new InputError('a distilled model needs a class token', { hint: 'set classToken to true' });
   }
   requirePool(config);
+  requireRegisters(config);
   requireSizes(config);
   return {
     depth: config.depth,
@@ -140,14 +167,14 @@ function makeBlock(config: VitConfig, rate: number, context: InitContext, place:
   const { decoder } = config;
   const block = new VitBlock(config, rate, context, place.isLast && !decoder);
   if (config.zeroInit) block.zeroBranches();
-  return decoder ? tapped(block, { taps: decoder.taps, prefix: headTokens(config) }, place) : block;
+  return decoder ? tapped(block, { taps: decoder.taps, prefix: prefixTokens(config) }, place) : block;
 }
 
-/** The patch tokens as an image of width D; the class and distillation tokens are left out. */
+/** The patch tokens as an image of width D; the tokens before them are left out. */
 function patchMap(config: VitConfig): FeatureImages {
   const { imageSize, patchSize, width } = config;
   const grid = imageSize / patchSize;
-  const prefix = headTokens(config);
+  const prefix = prefixTokens(config);
   return {
     shape: () => [width, grid, grid],
     of: (tokens) => reshape(transpose(slice(tokens, 1, prefix), 1, 2), [tokens.shape[0], width, grid, grid]),
@@ -163,6 +190,22 @@ function requirePool({ pool, classToken, distilled }: VitConfig): void {
   if (pool === 'mean' && distilled) {
     throw new InputError('a distilled model classifies by its tokens: mean pooling is not supported');
   }
+}
+
+function requireRegisters({ registers = 0, noEmbedClass, distilled }: VitConfig): void {
+  if (registers === 0) return;
+  requireWhole('registers', registers, 1);
+  if (distilled) throw new InputError('registers and a distillation token cannot be combined');
+  if (noEmbedClass) return;
+  throw new InputError('registers need a position embedding of the patches only', {
+    hint: 'set noEmbedClass to true',
+  });
+}
+
+/** Makes norms of the model's kind. */
+function normOf({ norm, layerNormEps }: VitConfig, context: InitContext): (width: number) => Norm {
+  const Kind = norm === 'rms' ? RmsNorm : LayerNorm;
+  return (width) => new Kind(width, layerNormEps, context);
 }
 
 function requireSizes({ imageSize, patchSize, channels, classes, width, depth, heads }: VitConfig): void {
@@ -184,13 +227,14 @@ function requirePatches({ patchSize }: VitConfig, imageSize: number): void {
 }
 
 /**
- * Patch embedding, class and distillation token, position embedding: images [B, C, S, S] -> tokens [B, N, D]. The position
+ * Patch embedding, class and distillation token, registers, position embedding: images [B, C, S, S] -> tokens [B, N, D]. The position
  * embedding is resized to images of another size, which must be square and a multiple of the patch size.
  */
 class VitStem extends Layer {
   readonly pos_embed: Tensor;
   readonly cls_token: Tensor | null;
   readonly dist_token: Tensor | null;
+  readonly reg_token: Tensor | null;
   readonly patch_embed: PatchEmbed;
   readonly #config: VitConfig;
 
@@ -199,6 +243,8 @@ class VitStem extends Layer {
     this.pos_embed = normalParameter([1, slotCount(config), config.width], context);
     this.cls_token = config.classToken ? normalParameter([1, 1, config.width], context) : null;
     this.dist_token = config.distilled ? normalParameter([1, 1, config.width], context) : null;
+    const { registers = 0 } = config;
+    this.reg_token = registers > 0 ? normalParameter([1, registers, config.width], context) : null;
     this.patch_embed = new PatchEmbed(config, context);
     this.#config = config;
   }
@@ -216,9 +262,9 @@ class VitStem extends Layer {
     ]);
     const positions = this.#positions(rows, columns);
     const tokens = linear(patches, reshape(weight, [width, channels * patch * patch]), bias);
-    const before = [this.cls_token, this.dist_token].filter((token) => token !== null);
+    const before = [this.cls_token, this.dist_token, this.reg_token].filter((token) => token !== null);
     if (before.length === 0) return add(tokens, positions);
-    const expanded = before.map((token) => expand(token, [batch, 1, width]));
+    const expanded = before.map((token) => expand(token, [batch, token.shape[1], width]));
     if (this.#config.noEmbedClass) return concat([...expanded, add(tokens, positions)], 1);
     return add(concat([...expanded, tokens], 1), positions);
   }
@@ -237,8 +283,8 @@ class VitStem extends Layer {
 
   #positions(rows: number, columns: number): Tensor {
     const { noEmbedClass } = this.#config;
-    const prefixTokens = noEmbedClass ? 0 : headTokens(this.#config);
-    return resizedPositions(this.pos_embed, { grid: rows, columns, prefixTokens });
+    const slots = noEmbedClass ? 0 : prefixTokens(this.#config);
+    return resizedPositions(this.pos_embed, { grid: rows, columns, prefixTokens: slots });
   }
 }
 
@@ -247,10 +293,10 @@ class VitStem extends Layer {
  * returns only the heads' tokens.
  */
 class VitBlock extends Layer {
-  readonly norm1: LayerNorm;
+  readonly norm1: Norm;
   readonly attn: Attention;
   readonly ls1: LayerScale | null;
-  readonly norm2: LayerNorm;
+  readonly norm2: Norm;
   readonly mlp: Mlp;
   readonly ls2: LayerScale | null;
   readonly #dropPath: number;
@@ -259,12 +305,13 @@ class VitBlock extends Layer {
 
   constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
     super();
-    const { width, heads, qkvBias, mlpRatio, layerNormEps, layerScale } = config;
+    const { width, heads, qkvBias, mlpRatio, layerScale, qkNorm } = config;
+    const norm = normOf(config, context);
     const scale = () => (layerScale === undefined ? null : new LayerScale(width, layerScale, context));
-    this.norm1 = new LayerNorm(width, layerNormEps, context);
-    this.attn = new Attention(width, heads, qkvBias, context);
+    this.norm1 = norm(width);
+    this.attn = new Attention(width, heads, qkvBias, context, { ...(qkNorm && { qkNorm: norm }) });
     this.ls1 = scale();
-    this.norm2 = new LayerNorm(width, layerNormEps, context);
+    this.norm2 = norm(width);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.ls2 = scale();
     this.#dropPath = dropPathRate;
@@ -288,8 +335,8 @@ class VitBlock extends Layer {
 
 /** Pooling, final norm and classifiers: [B, N, D] -> [B, classes], or [B, 2, classes]. */
 class VitHead extends Layer {
-  readonly norm: LayerNorm | null;
-  readonly fc_norm: LayerNorm | null;
+  readonly norm: Norm | null;
+  readonly fc_norm: Norm | null;
   readonly head: Linear;
   readonly head_dist: Linear | null;
   readonly #isMeanPooled: boolean;
@@ -298,13 +345,13 @@ class VitHead extends Layer {
 
   constructor(config: VitConfig, context: InitContext) {
     super();
-    const norm = new LayerNorm(config.width, config.layerNormEps, context);
+    const norm = normOf(config, context)(config.width);
     this.norm = config.fcNorm ? null : norm;
     this.fc_norm = config.fcNorm ? norm : null;
     this.head = new Linear(config.width, config.classes, context);
     this.head_dist = config.distilled ? new Linear(config.width, config.classes, context) : null;
     this.#isMeanPooled = isMeanPooled(config);
-    this.#prefix = headTokens(config);
+    this.#prefix = prefixTokens(config);
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
@@ -337,12 +384,14 @@ class VitHead extends Layer {
  * their inputs.
  */
 function vitActivations(config: VitConfig): BlockActivations {
-  const { width: D, heads, mlpRatio, layerScale } = config;
+  const { width: D, heads, mlpRatio, layerScale, qkNorm } = config;
   const N = tokenCount(config);
   const hidden = Math.floor(D * mlpRatio);
   // A trained LayerScale keeps its input.
   const scales = layerScale === undefined ? 0 : 2 * N * D;
-  const frozen = N * (D + 3 * D + D + D + hidden + heads + 4);
+  // Norms of queries and keys keep their inputs, and attention their outputs.
+  const normed = qkNorm ? N * (2 * D + 4 * heads) : 0;
+  const frozen = N * (D + 3 * D + D + D + hidden + heads + 4) + normed;
   return {
     suffix: frozen,
     trained: frozen + N * (D + D + hidden) + scales,
@@ -397,38 +446,46 @@ function headCost(config: VitConfig): PartCost {
 }
 
 function stemTensors(config: VitConfig): Record<string, TensorCost> {
-  const { width: D, channels, patchSize, classToken, distilled } = config;
+  const { width: D, channels, patchSize, classToken, distilled, registers = 0 } = config;
   const N = tokenCount(config);
-  const uses = N - headTokens(config);
+  const uses = N - prefixTokens(config);
   return {
     pos_embed: vector(slotCount(config) * D),
     ...(classToken && { cls_token: vector(D) }),
     ...(distilled && { dist_token: vector(D) }),
+    ...(registers > 0 && { reg_token: vector(registers * D) }),
     'patch_embed.proj.weight': convolution(channels * patchSize * patchSize, D, uses),
     'patch_embed.proj.bias': vector(D),
   };
 }
 
 function blockTensors(config: VitConfig): Record<string, TensorCost> {
-  const { width: D, mlpRatio, qkvBias, layerScale } = config;
+  const { width: D, heads, mlpRatio, qkvBias, layerScale, qkNorm } = config;
   const scale = (name: string) => (layerScale === undefined ? {} : { [`${name}.gamma`]: vector(D) });
+  const norm = normCost(config);
   const uses = tokenCount(config);
   const hidden = Math.floor(D * mlpRatio);
   return {
-    ...normTensors('norm1', D),
+    ...norm('norm1', D),
     ...linearTensors('attn.qkv', D, 3 * D, { uses, hasBias: qkvBias }),
+    ...(qkNorm && { ...norm('attn.q_norm', D / heads), ...norm('attn.k_norm', D / heads) }),
     ...linearTensors('attn.proj', D, D, { uses }),
     ...scale('ls1'),
-    ...normTensors('norm2', D),
+    ...norm('norm2', D),
     ...linearTensors('mlp.fc1', D, hidden, { uses }),
     ...linearTensors('mlp.fc2', hidden, D, { uses }),
     ...scale('ls2'),
   };
 }
 
-function headTensors({ width: D, classes, distilled, fcNorm }: VitConfig): Record<string, TensorCost> {
+function normCost({ norm }: VitConfig): (name: string, width: number) => Record<string, TensorCost> {
+  return norm === 'rms' ? (name, width) => ({ [`${name}.weight`]: vector(width) }) : normTensors;
+}
+
+function headTensors(config: VitConfig): Record<string, TensorCost> {
+  const { width: D, classes, distilled, fcNorm } = config;
   return {
-    ...normTensors(fcNorm ? 'fc_norm' : 'norm', D),
+    ...normCost(config)(fcNorm ? 'fc_norm' : 'norm', D),
     ...linearTensors('head', D, classes, { uses: 1 }),
     ...(distilled && linearTensors('head_dist', D, classes, { uses: 1 })),
   };

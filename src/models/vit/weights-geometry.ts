@@ -2,7 +2,10 @@ import { InputError } from '../../base/errors.js';
 import { blockCount, type Stage } from '../../weights/layout/model-file-stages.js';
 import type { UperNetConfig } from '../dense/decoder-config.js';
 
-/** Geometry of a vision transformer, inferred from its weights' shapes. They do not show the number of heads. */
+/**
+ * Geometry of a vision transformer, inferred from its weights' shapes. They show the number of heads only if queries and keys are
+ * normalised.
+ */
 export interface Geometry {
   /** Pixels per side. */
   readonly imageSize: number;
@@ -23,6 +26,13 @@ export interface Geometry {
   readonly fcNorm?: true;
   /** The position embedding has slots for the patches only. */
   readonly noEmbedClass?: true;
+  /** Number of register tokens, if there are any. */
+  readonly registers?: number;
+  /** The norms have no biases: RMSNorm. */
+  readonly norm?: 'rms';
+  /** Queries and keys are normalised. */
+  readonly qkNorm?: true;
+  readonly heads?: number;
   /** The output of each branch has a factor for each channel. */
   readonly hasLayerScale?: true;
   /** The model has a decoder with this neck instead of a head. */
@@ -34,7 +44,7 @@ export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
   readonly classes: number | null;
 }
 
-const STEM = /^(?:(?:cls_token|dist_token|pos_embed)$|patch_embed\.)/;
+const STEM = /^(?:(?:cls_token|dist_token|reg_token|pos_embed)$|patch_embed\.)/;
 const HEAD = /^(?:norm|fc_norm|head|head_dist|neck|decode_head|auxiliary_head)\./;
 const CLASSIFIER = 'decode_head.conv_seg.weight';
 
@@ -73,26 +83,31 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
   const distilled = first.names.has('dist_token');
+  const registers = first.names.has('reg_token') ? first.get('reg_token', 3)[1] : 0;
   const hasLayerScale = first.names.has('blocks.0.ls1.gamma');
+  const isRms = !first.names.has('blocks.0.norm1.bias');
+  const headWidth = first.names.has(Q_NORM) ? first.get(Q_NORM, 1)[0] : null;
   const fcNorm = last.names.has('fc_norm.weight');
 
   first.expect({ 'patch_embed.proj.bias': [width] });
   if (classToken) first.expect({ cls_token: [1, 1, width] });
   if (distilled) first.expect({ dist_token: [1, 1, width] });
-  const norm = fcNorm ? 'fc_norm' : 'norm';
-  if (!isDecoded) last.expect({ [`${norm}.weight`]: [width], [`${norm}.bias`]: [width] });
+  if (registers > 0) first.expect({ reg_token: [1, registers, width] });
+  if (!isDecoded) last.expect(normShapes(fcNorm ? 'fc_norm' : 'norm', width, isRms));
   if (classes !== null && !isDecoded) last.expect(headShapes('head', width, classes));
   if (classes !== null && last.names.has('head_dist.weight')) {
     last.expect(headShapes('head_dist', width, classes));
   }
   for (const [i, stage] of all.entries()) {
     for (let j = 0; j < depths[i]; j++) {
-      stage.expect(blockShapes(`blocks.${j}.`, { width, hidden, qkvBias, hasLayerScale }));
+      stage.expect(blockShapes(`blocks.${j}.`, { width, hidden, qkvBias, hasLayerScale, isRms, headWidth }));
     }
+    if (isRms) stage.forbid(/(?:^|[._])norm\d?\.bias$/);
+    if (headWidth === null) stage.forbid(/^blocks\.\d+\.attn\.[qk]_norm\./);
     if (!hasLayerScale) stage.forbid(/^blocks\.\d+\.ls[12]\.gamma$/);
     if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
   }
-  const noEmbedClass = isOfPatches && (classToken || distilled);
+  const noEmbedClass = isOfPatches && (classToken || distilled || registers > 0);
   const mlpRatio = hidden / width;
   return {
     imageSize,
@@ -107,6 +122,9 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     ...(distilled ? { distilled } : {}),
     ...(fcNorm ? { fcNorm } : {}),
     ...(noEmbedClass ? { noEmbedClass } : {}),
+    ...(registers > 0 ? { registers } : {}),
+    ...(isRms ? { norm: 'rms' as const } : {}),
+    ...(headWidth !== null ? { qkNorm: true as const, heads: width / headWidth } : {}),
     ...(hasLayerScale ? { hasLayerScale } : {}),
     ...(isDecoded ? { neck: last.names.has('neck.upsample_2x.0.weight') ? 'deconv' : 'multilevel' } : {}),
   };
@@ -135,24 +153,34 @@ function headShapes(name: string, width: number, classes: number): Record<string
   return { [`${name}.weight`]: [classes, width], [`${name}.bias`]: [classes] };
 }
 
+function normShapes(name: string, width: number, isRms: boolean): Record<string, Shape> {
+  return { [`${name}.weight`]: [width], ...(isRms ? {} : { [`${name}.bias`]: [width] }) };
+}
+
+const Q_NORM = 'blocks.0.attn.q_norm.weight';
+
 interface BlockGeometry {
   readonly width: number;
   readonly hidden: number;
   readonly qkvBias: boolean;
   readonly hasLayerScale: boolean;
+  readonly isRms: boolean;
+  /** Width of a head, if its queries and keys are normalised. */
+  readonly headWidth: number | null;
 }
 
 function blockShapes(prefix: string, geometry: BlockGeometry): Record<string, Shape> {
-  const { width, hidden, qkvBias, hasLayerScale } = geometry;
+  const { width, hidden, qkvBias, hasLayerScale, isRms, headWidth } = geometry;
+  const ofHead = (name: string) => (headWidth === null ? {} : normShapes(name, headWidth, isRms));
   const shapes: Record<string, Shape> = {
-    'norm1.weight': [width],
-    'norm1.bias': [width],
+    ...normShapes('norm1', width, isRms),
+    ...ofHead('attn.q_norm'),
+    ...ofHead('attn.k_norm'),
     'attn.qkv.weight': [3 * width, width],
     ...(qkvBias ? { 'attn.qkv.bias': [3 * width] } : {}),
     'attn.proj.weight': [width, width],
     'attn.proj.bias': [width],
-    'norm2.weight': [width],
-    'norm2.bias': [width],
+    ...normShapes('norm2', width, isRms),
     'mlp.fc1.weight': [hidden, width],
     'mlp.fc1.bias': [hidden],
     'mlp.fc2.weight': [width, hidden],
@@ -164,7 +192,8 @@ function blockShapes(prefix: string, geometry: BlockGeometry): Record<string, Sh
 
 /**
  * Patches per side, from the slots of the position embedding: one for each patch, and usually one for each special token. A
- * square number of slots has none for them, because n^2 - 1 is a square only for n = 1.
+ * square number of slots has none for them, because n^2 - 1 is a square only for n = 1. A model with registers has slots for the
+ * patches only, as all such models of timm.
  */
 function gridOf(stage: Lookup, width: number, classToken: boolean) {
   const [, slots] = stage.get('pos_embed', 3);
@@ -172,8 +201,11 @@ function gridOf(stage: Lookup, width: number, classToken: boolean) {
   const special = Number(classToken) + Number(stage.names.has('dist_token'));
   const sideOf = (patches: number) => Math.round(Math.sqrt(patches));
   const isSquare = (patches: number) => patches >= 1 && sideOf(patches) ** 2 === patches;
-  if (isSquare(slots - special)) return { grid: sideOf(slots - special), isOfPatches: special === 0 };
-  if (slots > special && isSquare(slots)) return { grid: sideOf(slots), isOfPatches: true };
+  const mayHaveSpecial = !stage.names.has('reg_token');
+  if (mayHaveSpecial && isSquare(slots - special))
+    return { grid: sideOf(slots - special), isOfPatches: special === 0 };
+  const isOnlyPatches = isSquare(slots) && (slots > special || !mayHaveSpecial);
+  if (isOnlyPatches) return { grid: sideOf(slots), isOfPatches: true };
   throw stage.wrong('pos_embed', 'one position per patch of a square grid');
 }
 
