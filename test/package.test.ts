@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -12,6 +12,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = temporaryFolder();
 const project = join(folder, 'project');
 const SLOW = 300_000;
+/** 59 MB on x64 when this limit was set. */
+const MOST_INSTALLED_BYTES = 100e6;
 
 interface Ended {
   readonly code: number;
@@ -74,7 +76,8 @@ describe('the packed package', () => {
       join(project, 'package.json'),
       JSON.stringify({ name: 'project', private: true, type: 'module' }),
     );
-    const args = ['install', join(folder, filename), '--prefer-offline', '--no-audit', '--no-fund'];
+    const flags = ['--omit=dev', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+    const args = ['install', join(folder, filename), ...flags];
     const install = await run('npm', args);
     if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(install.said)) {
       unreachable = 'npm cannot reach its package registry';
@@ -90,6 +93,21 @@ describe('the packed package', () => {
     // The sources are not packed: a debugger has them from the maps.
     const map = JSON.parse(readFileSync(join(root, 'dist/index.js.map'), 'utf8'));
     expect(map.sourcesContent).toEqual([readFileSync(join(root, 'src/index.ts'), 'utf8')]);
+  });
+
+  test('installs at most 100 MB without libtorch, and needs no install script', (context) => {
+    skipWithout(context, { missing: unreachable });
+    const modules = join(project, 'node_modules');
+    const files = readdirSync(modules, { recursive: true, withFileTypes: true }).filter((each) =>
+      each.isFile(),
+    );
+    const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+    expect(bytes).toBeLessThan(MOST_INSTALLED_BYTES);
+    const { packages } = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8')) as {
+      packages: Record<string, { hasInstallScript?: boolean }>;
+    };
+    expect(Object.keys(packages).length).toBeLessThan(110);
+    expect(Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
   });
 
   test(

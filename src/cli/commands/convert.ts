@@ -22,7 +22,7 @@ import { writeCard, writeLayoutConfig } from '../checkpoint/companion-files.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson } from '../terminal/output.js';
 
-interface ConvertOptions {
+export interface ConvertOptions {
   readonly to: Layout;
   readonly depths?: readonly number[];
   readonly resize?: number;
@@ -36,6 +36,12 @@ interface ConvertOptions {
 
 /** `convert`: writes a checkpoint's weights in the format of another program. */
 export async function convert(name: string, out: string, options: ConvertOptions): Promise<void> {
+  requireFree(out, options.to, options.force ?? false);
+  finish(convertCheckpoint(await openCheckpoint(name, options.weights), out, options));
+}
+
+/** `convert` without its result on the terminal. */
+export function convertCheckpoint(checkpoint: CheckpointFile, out: string, options: ConvertOptions): Written {
   const { to, depths, resize, force = false } = options;
   if (depths && !isDivided(to)) {
     throw new InputError(`--depths: the format ${to} has no stages`, {
@@ -43,7 +49,6 @@ export async function convert(name: string, out: string, options: ConvertOptions
     });
   }
   requireFree(out, to, force);
-  const checkpoint = await openCheckpoint(name, options.weights);
   const { file } = checkpoint;
   const family = familyOfCheckpoint(checkpoint);
   const layout = layoutOf(family, to, checkpoint.name);
@@ -87,7 +92,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
   if (card?.isWritten === false)
     note(`${card.path} exists: did not write the model card (--force overwrites it)`);
 
-  finish({
+  return {
     checkpoint,
     out,
     options,
@@ -96,7 +101,7 @@ export async function convert(name: string, out: string, options: ConvertOptions
     imageSize,
     hasNames: named !== undefined,
     card: card?.isWritten ? card.path : undefined,
-  });
+  };
 }
 
 interface Written {

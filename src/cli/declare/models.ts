@@ -19,6 +19,7 @@ export function addModels(program: Command): void {
   addInspect(program);
   addConvert(program);
   addExport(program);
+  addPush(program);
 }
 
 function addEval(program: Command): void {
@@ -202,5 +203,44 @@ function addExport(program: Command): void {
     )
     .action(async (checkpoint, out, options) =>
       (await import('../commands/export.js')).exportModel(checkpoint, out, options),
+    );
+}
+
+function addPush(program: Command): void {
+  program
+    .command('push')
+    .summary('upload a model to the Hugging Face hub')
+    .description(
+      'Uploads a checkpoint, or the result of a run, to a model repository of the Hugging Face hub, in one commit: the weights, ' +
+        'their config.json and a model card with the settings and results of the run. The repository is created if it does not ' +
+        'exist. The token comes from HF_TOKEN, or from `hf auth login`; HF_ENDPOINT sets another hub. --dry-run lists the files ' +
+        'and prints the card, and sends nothing.',
+    )
+    .argument('<checkpoint>', CHECKPOINT)
+    .argument('<repository>', 'owner/name')
+    .option('--dry-run', 'list the files with their sizes and print the model card; no network, no token')
+    .addOption(
+      new Option(
+        '--to <format>',
+        'format of the weights (default: huggingface if it can hold the model, else deep-incubation)',
+      ).choices(['deep-incubation', 'timm', 'huggingface', 'torchvision'] as const),
+    )
+    .option('--private', 'make a new repository private')
+    .option('--message <text>', 'first line of the commit message')
+    .option('--classes <path>', `${CLASSES} (default: the checkpoint's)`)
+    .option('--recipe <file>', 'recipe of the model')
+    .option('--set <key=value>', SET_OF_MODEL, collect)
+    .addOption(weightsOption())
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation push runs/demo ada/demo --dry-run', 'show what would be uploaded'],
+        ['deep-incubation push runs/demo/FT/best ada/demo --private', 'the best checkpoint'],
+        ['deep-incubation push vit.pth ada/vit --to timm', 'for timm'],
+      ),
+    )
+    .action(async (checkpoint, repository, options) =>
+      (await import('../commands/push.js')).push(checkpoint, repository, options),
     );
 }

@@ -4,25 +4,29 @@ import { MOST_TEXT } from '../../files/small-file.js';
 import { type HubProgress, type RemoteFile, saveDownload, wrongBytes } from './hub-download.js';
 import type { HubName } from './hub-name.js';
 
+/** What a request to the hub was about, for its errors. */
+export interface HubRequest {
+  /** The repository or file, as the user wrote it. */
+  readonly name: string;
+  readonly hubUrl: string;
+  /** Hint if the hub denies access. */
+  readonly denied: string;
+  /** Hint if the hub does not have what was requested. */
+  readonly missing: string;
+  /** Hint if the hub cannot be reached. */
+  readonly network: string;
+}
+
 /** Converts an error of a request to the hub to one of this library's errors. */
-function hubError(error: unknown, wanted: HubName, hubUrl: string): DeepIncubationError {
+export function hubError(error: unknown, request: HubRequest): DeepIncubationError {
   if (error instanceof DeepIncubationError) return error;
   const status = statusOf(error);
-  if (status === undefined) return unanswered(error, wanted, hubUrl);
-  const message = `${wanted.name}: the hub answered: ${saidIn(error) ?? `status ${status}`}`;
+  if (status === undefined) return unanswered(error, request);
+  const message = `${request.name}: the hub answered: ${saidIn(error) ?? `status ${status}`}`;
   // The hub also answers 401 if a repository does not exist.
-  if (status === 401 || status === 403) {
-    return new InputError(message, {
-      hint: 'check owner and repository; a private or gated one needs an access token in HF_TOKEN',
-      cause: error,
-    });
-  }
-  if (status === 404) {
-    return new InputError(message, {
-      hint: `check owner, repository and revision (${wanted.revision})`,
-      cause: error,
-    });
-  }
+  if (status === 401 || status === 403)
+    return new InputError(message, { hint: request.denied, cause: error });
+  if (status === 404) return new InputError(message, { hint: request.missing, cause: error });
   return new RunError(message, { hint: 'try again later', cause: error });
 }
 
@@ -62,15 +66,12 @@ function tooLongFile({ name }: HubName, path: string, size: number, most: number
 
 const NETWORK = 'check the network and HF_ENDPOINT; or download the file another way and use its path';
 
-function unanswered(error: unknown, { name }: HubName, hubUrl: string): RunError {
+function unanswered(error: unknown, { name, hubUrl, network }: HubRequest): RunError {
   const isNetwork = error instanceof TypeError && error.cause instanceof Error;
   const what = isNetwork
     ? `${hubUrl} cannot be reached (${reason(error.cause)})`
     : `${hubUrl} is not a hub (${errorText(error).split('\n', 1)[0]})`;
-  return new RunError(`${name}: ${what}`, {
-    hint: NETWORK,
-    cause: error,
-  });
+  return new RunError(`${name}: ${what}`, { hint: network, cause: error });
 }
 
 /** If several addresses were tried, the error has only a code, no message. */
@@ -132,7 +133,13 @@ export async function openHub(
       return await question();
     } catch (error) {
       signal?.throwIfAborted();
-      throw hubError(error, wanted, hubUrl);
+      throw hubError(error, {
+        name: wanted.name,
+        hubUrl,
+        denied: 'check owner and repository; a private or gated one needs an access token in HF_TOKEN',
+        missing: `check owner, repository and revision (${wanted.revision})`,
+        network: NETWORK,
+      });
     }
   };
 
@@ -179,7 +186,8 @@ function remoteFile({ path, size, oid, lfs }: z.infer<typeof infoSchema>): Remot
     : { path, size, digest: { kind: 'sha256', hex: lfs.oid.replace(/^sha256:/, '') } };
 }
 
-function endpointOf({ HF_ENDPOINT: endpoint }: NodeJS.ProcessEnv): string | undefined {
+/** @throws InputError if HF_ENDPOINT is not an address */
+export function endpointOf({ HF_ENDPOINT: endpoint }: NodeJS.ProcessEnv): string | undefined {
   if (!endpoint) return undefined;
   if (/^https?:/.test(endpoint) && URL.canParse(endpoint)) return endpoint.replace(/\/+$/, '');
   throw new InputError(`HF_ENDPOINT is ${endpoint}, which is not a valid address`, {
@@ -187,7 +195,8 @@ function endpointOf({ HF_ENDPOINT: endpoint }: NodeJS.ProcessEnv): string | unde
   });
 }
 
-function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
+/** @throws InputError if HF_TOKEN is not a token */
+export function tokenOf({ HF_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
   if (!token) return undefined;
   if (token.startsWith('hf_')) return token;
   throw new InputError('HF_TOKEN is not an access token of the hub: tokens start with hf_', {
