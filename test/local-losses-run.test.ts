@@ -88,6 +88,15 @@ test.each(names)(
   300_000,
 );
 
+test("`report` on the folder of the runs prints the paper's table", async () => {
+  const { code, stdout } = await cli(['report', folder]);
+  expect(code).toBe(0);
+  const rows = stdout.split('\n').filter((line) => /^(ResNet|DeiT)/.test(line));
+  expect(rows).toHaveLength(12);
+  for (const row of rows) expect(row).toMatch(/ \d\d\.\d % {2,}\d\.\d {2,}[\d.]+ % {2,}< 0\.1$/);
+  expect(stdout).toMatch(/^resnet-110-dgl: .*resnet-110-dgl \(E2E 8 steps, 20 evaluation images\)$/m);
+}, 60_000);
+
 function blocksIn(keys: Iterable<string>): number {
   return new Set([...keys].flatMap((key) => /^blocks\.\d+/.exec(key)?.[0] ?? [])).size;
 }

@@ -27,23 +27,25 @@ export interface ReportFiles {
 
 /**
  * Writes the report of a run, finished or not: `report/index.html`, a self-contained page; the main figure as
- * `accuracy-vs-cost.svg` and `.png`; and the records as `metrics.csv`. `beside`: runs to compare with, from `dataPoints`.
+ * `accuracy-vs-cost.svg` and `.png`; and the records as `metrics.csv`. `beside`: runs to compare with, from `dataPoints`;
+ * runs with another metric are left out.
  *
  * @throws InputError if `root` is not a run folder or is not writable
  */
 export async function writeReport(root: string, beside: readonly DataPoint[] = []): Promise<ReportFiles> {
   const run = readRun(root);
+  const compared = beside.filter(({ metric }) => metric.name === run.metrics.primary.name);
   const folder = runFolder(root).report;
   const [byOperations, byTime, losses, byData] = await Promise.all([
     accuracyFigures(run, 'block_passes'),
     accuracyFigures(run, 'seconds'),
     lossPanels(run.phases),
-    pageFigure((size) => dataEfficiencyFigure(beside, { size, theme: PAGE })),
+    pageFigure((size) => dataEfficiencyFigure(compared, { size, theme: PAGE })),
   ]);
   const html = join(folder, 'index.html');
   writeFileAtomic(
     html,
-    reportPage(run, { byOperations, byTime, losses, compared: { runs: beside, byData } }),
+    reportPage(run, { byOperations, byTime, losses, compared: { runs: compared, byData } }),
   );
   const csv = join(folder, 'metrics.csv');
   writeFileAtomic(csv, metricsCsv(run.phases, run.metrics));

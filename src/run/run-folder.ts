@@ -8,6 +8,7 @@ import {
   readSync,
   realpathSync,
   type Stats,
+  statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
@@ -59,6 +60,20 @@ export function requireRun(root: string): void {
   throw new InputError(`${root} is not a run folder: it has no recipe.json.`, {
     hint: 'Name the folder that `npx deep-incubation run` writes. It exists as soon as the run has started.',
   });
+}
+
+/** The runs directly inside a folder, in the order of their names. A run, or a folder without runs, stands for itself. */
+export function runsIn(root: string): string[] {
+  if (existsSync(runFolder(root).recipe) || !isFolder(root)) return [root];
+  const inside = readdirSync(root)
+    .sort()
+    .map((name) => join(root, name));
+  const runs = inside.filter((each) => existsSync(runFolder(each).recipe));
+  return runs.length > 0 ? runs : [root];
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 export function runFolder(root: string): RunFolder {

@@ -12,7 +12,10 @@ function addReport(program: Command): void {
     .command('report')
     .summary('write the report of a run')
     .description('Writes report/index.html of a run, finished or not: one self-contained page.')
-    .argument('<run...>', 'folders of runs or of a sweep; with several runs, each page compares all of them')
+    .argument(
+      '<run...>',
+      'folders of runs or of a sweep, or a folder that contains runs; with several runs, each page compares all of them',
+    )
     .addHelpText(
       'after',
       examples(

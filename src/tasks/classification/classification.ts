@@ -68,7 +68,7 @@ export interface ClassTarget {
  * }
  */
 export function classification(options: ClassificationOptions): Task<ClassTarget> {
-  const { channels, classes, labelSmoothing = 0, device, dtype = 'F32', loss = 'cross-entropy' } = options;
+  const { classes, labelSmoothing = 0, device, dtype = 'F32', loss = 'cross-entropy' } = options;
   requireTargets(options);
   const { classWeights } = options;
   const weights =
@@ -86,7 +86,7 @@ export function classification(options: ClassificationOptions): Task<ClassTarget
     metrics: classificationMetrics(classes),
 
     prepare(batch) {
-      checkBatch(batch, channels, classes);
+      checkBatch(batch, classes);
       return scope(() => {
         const pixels = inputOf(batch);
         const input = dtype === 'F32' ? pixels : to(pixels, { dtype });
@@ -134,12 +134,7 @@ function requireClasses({ shape }: Tensor, classes: number): void {
   });
 }
 
-function checkBatch(batch: Batch, channels: number, classes: number): void {
-  if (batch.channels !== channels && batch.channels !== 1) {
-    throw new InputError(`the images have ${batch.channels} channels, but the model needs ${channels}`, {
-      hint: `set model.channels to ${batch.channels}`,
-    });
-  }
+function checkBatch(batch: Batch, classes: number): void {
   const largest = batch.labels.reduce((a, b) => Math.max(a, b), 0);
   if (largest >= classes) {
     throw new InputError(`an image has label ${largest}, but the model has the classes 0 to ${classes - 1}`, {

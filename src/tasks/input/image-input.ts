@@ -32,7 +32,8 @@ export interface InputOptions {
 /**
  * Prepares a batch of images for the model: normalises, then erases, mixes and shrinks them as specified in the batch.
  * @returns a function from a batch to F32 [B, channels, H, W] on the device; if it shrinks, [B, channels, size, size]
- * @throws InputError unless mean and std have one finite number per channel, and every std is above 0
+ * @throws InputError unless mean and std have one finite number per channel, and every std is above 0; later, if a batch has
+ *   another number of channels than the model, and more than one
  */
 export function imageInput(options: InputOptions): (batch: Batch) => Tensor {
   requireNormalisation(options);
@@ -79,6 +80,11 @@ function constantsOf({ channels, mean, std, device }: InputOptions): Constants {
 }
 
 function normalised(batch: Batch, { channels, device }: InputOptions, { mean, std }: Constants): Tensor {
+  if (batch.channels !== channels && batch.channels !== 1) {
+    throw new InputError(`the images have ${batch.channels} channels, but the model needs ${channels}`, {
+      hint: `set model.channels to ${batch.channels}`,
+    });
+  }
   const shape = [batch.size, batch.channels, batch.height, batch.width];
   const pixels = to(uploadData({ dtype: 'U8', shape, data: batch.images }, device), { dtype: 'F32' });
   const scaled = expand(divide(pixels, 255), [-1, channels, -1, -1]);
