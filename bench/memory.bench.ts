@@ -3,7 +3,8 @@
  *
  *   npm run bench -- memory [--batch 4] [--models vit-b,vit-l,vit-h] [--phases PT,MT/1,FT] [--set key=value]...
  *
- * Each phase of each recipe in recipes/imagenet runs at full size on the CPU, in its own process, with random images.
+ * Each phase of each recipe, in recipes/imagenet or with its folder (`ade20k/upernet-vit-b`), runs at full size on the CPU, in its own
+ * process, with random images. A recipe that starts from a run is trained from random weights.
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -30,7 +31,7 @@ const PROCESS = 0.3 * GIB;
 const IMAGES = 100_000;
 
 function recipeOf(model: string) {
-  return readRecipe(`recipes/imagenet/${model}.yaml`, [
+  return readRecipe(`recipes/${model.includes('/') ? model : `imagenet/${model}`}.yaml`, [
     `training.batch_size=${flags.batch}`,
     `training.total_batch=${flags.batch}`,
     'run.device=cpu',

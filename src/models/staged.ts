@@ -123,7 +123,8 @@ export interface ModelCost {
   /** Positions that a block computes for an image: tokens, or pixels of the stem's features. Absent if unknown. */
   readonly tokens?: number;
   readonly stem: PartCost;
-  readonly head: PartCost;
+  /** A decoder states its activations, with those of the loss; those of a classifier are few, and may be absent. */
+  readonly head: BlockCost;
   block(span: BlockSpan): BlockCost;
 }
 

@@ -186,6 +186,8 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
       classes: phase.model.classes,
       fromStep,
       samples,
+      task,
+      shown: phase.run.samples,
     });
   return async (step) => {
     onProgress('evaluating');
@@ -208,7 +210,7 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
           }),
           precision,
           device,
-          ...(judging && { onPredicted: judging.onPredicted }),
+          ...judging?.callbacks,
         });
       const found = await (ema === undefined ? score() : ema.swapped(score));
       await judging?.write(step);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { phaseOf } from '../recipe/phases.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { phaseMemory } from './memory.js';
@@ -37,4 +37,41 @@ test('activations grow with the batch, checkpointed ones are few, and the peak h
   expect(kept).toBeGreaterThan(Number(large.activations));
   const { peak } = memoryOf('FT', { batch_size: 80, activation_checkpointing: true });
   expect(Number(peak)).toBeLessThan(Number(large.peak) / 3);
+});
+
+describe('segmentation', () => {
+  const memory = (classes: number, training: object = {}, decoder: object = {}) => {
+    const recipe = defineRecipe({
+      name: 'upernet',
+      task: 'segmentation',
+      model: { preset: 'vit-base', image_size: 512, classes, decoder },
+      incubation: 'none',
+      data: { format: 'ade20k' },
+      training: { batch_size: 4, ...training },
+      phases: { E2E: { epochs: 1 } },
+    });
+    return phaseMemory(phaseOf(recipe, 'E2E'));
+  };
+
+  test('the decoder and its loss count, also with activation checkpointing: they are not recomputed', () => {
+    const pixels = 512 * 512;
+    const more = memory(151);
+    const { activations, activations_checkpointed: checkpointed, peak } = memory(150);
+    // The logits of both heads at the size of the labels and their log-softmax, and both heads' own logits, packed and unpacked.
+    const perClass = 4 * 4 * (4 * pixels + 2 * (128 ** 2 + 16 ** 2));
+    expect(Number(more.activations) - Number(activations)).toBeCloseTo(perClass, 0);
+    expect(Number(more.activations_checkpointed) - Number(checkpointed)).toBeCloseTo(perClass, 0);
+    expect(Number(checkpointed)).toBeGreaterThan(150 * perClass);
+    expect(Number(peak)).toBeGreaterThan(Number(activations));
+    expect(Number(memory(150, { batch_size: 8 }).activations)).toBeCloseTo(2 * Number(activations), 0);
+  });
+
+  test('a larger decoder keeps more', () => {
+    const channels = (count: number, neck: string) =>
+      Number(memory(150, {}, { neck, channels: count, dropout: 0 }).activations);
+    // Per channel: five tensors of each of the three finer maps, the pyramid pooling, and the concatenated pyramid with its bottleneck.
+    const perChannel = 5 * (128 ** 2 + 64 ** 2 + 32 ** 2) + 2 * 50 + 6 * 16 ** 2 + 6 * 128 ** 2;
+    for (const neck of ['multilevel', 'deconv'])
+      expect((channels(65, neck) - channels(64, neck)) / 16).toBeCloseTo(perChannel, 0);
+  });
 });

@@ -60,7 +60,8 @@ export function phaseMemory(phase: Phase): PhaseMemory {
   const spares = last?.passesBack ? last.cost.activations?.lastSpares : undefined;
   const spared = last && spares ? keptOf(spares, last.share) : 0;
   // Heads are not recomputed.
-  const heads = images * width * auxiliary.activations;
+  const decoder = parts.find(({ kind, passesBack }) => kind === 'head' && passesBack)?.cost.activations;
+  const heads = images * width * (auxiliary.activations + (decoder?.trained ?? 0));
   const activations = heads + images * width * (sum(({ block, share }) => keptOf(block, share)) - spared);
   // The input of each block, and all activations of one block at a time.
   const inputs = sum(({ block }) => block.input);
@@ -71,6 +72,7 @@ export function phaseMemory(phase: Phase): PhaseMemory {
     FLOAT *
     Math.max(
       auxiliary.workspace,
+      decoder?.workspace ?? 0,
       most((block) => block.workspace),
     );
   return {

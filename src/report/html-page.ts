@@ -8,6 +8,7 @@ import { STYLE } from './html-style.js';
 import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
 import type { ReportData } from './run-data.js';
+import { type SegmentedPhase, segmentationSection } from './segmentation-section.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, sentence, tableOf } from './summary-text.js';
 import { type Interval, intervalIn } from './uncertainty.js';
@@ -17,6 +18,7 @@ interface Figures {
   readonly byOperations?: PageFigure;
   readonly byTime?: PageFigure;
   readonly losses: readonly LossPanel[];
+  readonly segmented: readonly SegmentedPhase[];
   /** The compared runs, including this one; the comparison is left out if there are fewer than two. */
   readonly compared: { readonly runs: readonly DataPoint[]; readonly byData?: PageFigure };
 }
@@ -65,6 +67,7 @@ ${missing.length > 0 && missingBox(missing)}
 ${tiles(run)}
 ${whatSection(run)}
 ${accuracySection(figures, run)}
+${segmentationSection(figures.segmented)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses, way)}

@@ -55,6 +55,12 @@ tr.total { background: var(--panel); font-weight: 600; }
 .facts td:first-child { color: var(--muted); width: 30%; }
 .facts tr:first-child { border-top: 0; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 20px 24px; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); gap: 20px 24px; }
+.maps img { display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 4px; }
+.maps figcaption { display: grid; grid-template-columns: repeat(3, 1fr); margin-top: 4px; }
+.classes { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 2px 0 0; padding: 0; list-style: none; font-size: 13px; overflow-wrap: anywhere; }
+.classes li { display: flex; align-items: center; gap: 6px; }
+.classes i { width: 12px; height: 12px; border-radius: 3px; flex: none; }
 figcaption { font-size: 14px; font-weight: 600; }
 figcaption span { color: var(--muted); font-weight: 400; }
 pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max-height: 460px; overflow: auto; }

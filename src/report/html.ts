@@ -9,6 +9,7 @@ import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
 import { type ReportData, readRun } from './run-data.js';
+import { segmentedPhases } from './segmentation-section.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
 const NARROW: FigureSize = { width: 358, height: 320 };
@@ -45,7 +46,13 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
   const html = join(folder, 'index.html');
   writeFileAtomic(
     html,
-    reportPage(run, { byOperations, byTime, losses, compared: { runs: compared, byData } }),
+    reportPage(run, {
+      byOperations,
+      byTime,
+      losses,
+      segmented: segmentedPhases(root),
+      compared: { runs: compared, byData },
+    }),
   );
   const csv = join(folder, 'metrics.csv');
   writeFileAtomic(csv, metricsCsv(run.phases, run.metrics));

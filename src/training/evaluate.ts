@@ -31,6 +31,8 @@ export interface EvaluateOptions {
   readonly top?: number | undefined;
   /** Called with the predictions for every batch, in order, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
+  /** Called with the output for every batch, in order. The output is freed afterwards. */
+  readonly onOutput?: (batch: Batch, output: Tensor) => void;
   /** Called with the sums over the images of every batch, in order. */
   readonly onScored?: (sums: Sums, images: number) => void;
 }
@@ -49,7 +51,7 @@ export interface EvaluateOptions {
  * console.log(loss, images, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { task, onPredicted, onScored, top } = options;
+  const { task, onPredicted, onOutput, onScored, top } = options;
   const forward = forwardPass(options);
   const totals = new Map<string, number>();
   let images = 0;
@@ -68,6 +70,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const scored = scope(() =>
       noGrad(() => {
         const { output, target } = task.infer?.(batch, forward) ?? onePass(task, batch, forward);
+        onOutput?.(batch, output);
         const predictions = onPredicted === undefined ? undefined : task.predict?.(output, target, top);
         return { batch, predictions, sums: readScore(task.score(output, target)) };
       }),

@@ -30,6 +30,19 @@ export interface Task<Target = unknown, Output = Tensor> {
    * getters that wait for a GPU, so that the caller can queue more work first.
    */
   predict?(output: Tensor, target: Target, top?: number): Predictions;
+  /** The class of each pixel of a batch, image by image; absent for tasks that do not label pixels. */
+  labelMap?(output: Tensor): Uint8Array;
+  /** The scores of each class, by label, from the sums over all images; absent for tasks that do not label pixels. */
+  classScores?(sums: Sums): readonly ClassOverlap[];
+}
+
+/** How well the pixels of a class are predicted, in percent; NaN if it is not defined. */
+export interface ClassOverlap {
+  readonly class: number;
+  readonly iou: number;
+  readonly acc: number;
+  /** Number of labelled pixels. */
+  readonly pixels: number;
 }
 
 /** The k most likely classes of each image in a batch of B. */

@@ -12,9 +12,9 @@ import { loadModel } from '../../launch/start/loaded-model.js';
 import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { EVAL_LOSS, significant } from '../../report/format.js';
 import { labelledScore, scoresOf } from '../../run/metric.js';
-import { type ClassOverlap, classOverlaps } from '../../tasks/segmentation/metrics.js';
+import { classOverlaps } from '../../tasks/segmentation/metrics.js';
 import { evaluate } from '../../training/evaluate.js';
-import type { Sums } from '../../training/task.js';
+import type { ClassOverlap, Sums } from '../../training/task.js';
 import { progressLine } from '../terminal/live-block.js';
 import { columns, note, print, printJson } from '../terminal/output.js';
 

@@ -154,7 +154,7 @@ function median(values: readonly number[]): number {
 }
 
 async function* randomBatches(
-  { model }: Phase,
+  { model, segmentation }: Phase,
   size: number,
   count: number,
   shrink: Shrink | undefined,
@@ -163,6 +163,17 @@ async function* randomBatches(
   const images = randomBytes(size * channels * side * side);
   const indices = Int32Array.from({ length: size }, (_, i) => i);
   const labels = indices.map((i) => i % classes);
+  const labelMaps = segmentation && randomBytes(size * side * side).map((label) => label % classes);
   for (let i = 0; i < count; i++)
-    yield { size, channels, height: side, width: side, images, labels, indices, ...(shrink && { shrink }) };
+    yield {
+      size,
+      channels,
+      height: side,
+      width: side,
+      images,
+      labels,
+      indices,
+      ...(labelMaps && { labelMaps }),
+      ...(shrink && { shrink }),
+    };
 }

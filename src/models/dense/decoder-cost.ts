@@ -1,16 +1,17 @@
 import { convolution, normTensors, partCost, vector } from '../part-cost.js';
-import type { PartCost, TensorCost } from '../staged.js';
+import type { BlockCost, TensorCost } from '../staged.js';
+import { decoderActivations } from './decoder-activations.js';
 import { mapSize, NECK_SCALES, POOL_SIZES, type Size } from './decoder-config.js';
 import type { DecoderPlan } from './upernet.js';
 
 type Tensors = Record<string, TensorCost>;
 
 /** The cost of a decoder for images of `imageSize` pixels. Norms, pooling and resizing count no multiply-accumulates. */
-export function decoderCost(plan: DecoderPlan, imageSize: number): PartCost {
+export function decoderCost(plan: DecoderPlan, imageSize: number): BlockCost {
   const side = imageSize / plan.patchSize;
   const grid: Size = [side, side];
   const tensors = { ...neckTensors(plan, grid), ...headTensors(plan, grid), ...auxiliaryTensors(plan, grid) };
-  return partCost(tensors);
+  return { ...partCost(tensors), activations: decoderActivations(plan, imageSize) };
 }
 
 function neckTensors({ decoder, width }: DecoderPlan, grid: Size): Tensors {

@@ -37,7 +37,6 @@ import {
   type Blueprint,
   type FeatureImages,
   Layer,
-  type PartCost,
   type Pass,
   type TensorCost,
 } from '../staged.js';
@@ -440,7 +439,7 @@ function vitCost(config: VitConfig): Blueprint['cost'] {
   };
 }
 
-function headCost(config: VitConfig): PartCost {
+function headCost(config: VitConfig): BlockCost {
   const { decoder, imageSize } = config;
   return decoder ? decoderCost({ ...config, decoder }, imageSize) : partCost(headTensors(config));
 }

@@ -4,7 +4,9 @@ import { withFileErrors } from '../../files/file-errors.js';
 import { packHits, writeConfusion } from '../../run/confusion.js';
 import type { PhaseFolder } from '../../run/run-folder.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
-import type { Predictions } from '../../training/task.js';
+import type { EvaluateOptions } from '../../training/evaluate.js';
+import type { Predictions, Task } from '../../training/task.js';
+import { openMapDetails } from './map-details.js';
 import { isOfLaterStep, type PhaseSamples } from './phase-samples.js';
 
 /** Details of an evaluation in addition to its scores, stored in the phase's folder. */
@@ -14,7 +16,7 @@ interface EvaluationDetails {
 }
 
 interface JudgingDetails {
-  onPredicted(batch: Batch, predictions: Predictions): void;
+  readonly callbacks: Pick<EvaluateOptions, 'onPredicted' | 'onOutput' | 'onScored'>;
   /** Writes the collected details as those of `step`. */
   write(step: number): Promise<void>;
 }
@@ -27,9 +29,13 @@ export function openEvaluationDetails(
     readonly classes: number;
     readonly fromStep: number;
     readonly samples: PhaseSamples;
+    readonly task: Task;
+    /** Number of images that are drawn if the task labels pixels. */
+    readonly shown: number;
   },
 ): EvaluationDetails {
-  const { val, classes, fromStep, samples } = options;
+  const { val, classes, fromStep, samples, task } = options;
+  const beginMaps = openMapDetails(folder, task, options);
   if (isOfLaterStep(folder.confusion, fromStep)) {
     withFileErrors(folder.confusion, () => rmSync(folder.confusion, { force: true }));
   }
@@ -39,17 +45,22 @@ export function openEvaluationDetails(
       const counter = confusionCounter(classes);
       const images = samples.images();
       const hits = new Uint8Array(val.length);
+      const maps = beginMaps?.();
       return {
-        onPredicted: (batch, predictions) => {
-          counter.add(predictions);
-          markHits(hits, batch, predictions);
-          images.add(batch, predictions);
+        callbacks: {
+          onPredicted: (batch, predictions) => {
+            counter.add(predictions);
+            markHits(hits, batch, predictions);
+            images.add(batch, predictions);
+          },
+          ...(maps && { onOutput: maps.onOutput, onScored: maps.onScored }),
         },
         write: async (step) => {
           const counts = counter.counts();
           if (counts.length > 0)
             writeConfusion(folder.confusion, { step, classes, names, counts, hits: packHits(hits) });
           await samples.write(step, images);
+          await maps?.write(step);
         },
       };
     },

@@ -172,8 +172,15 @@ export function evaluatedImages(most: number): EvaluatedImages {
   };
 }
 
-/** The labels that an image of a batch is trained towards, with their weights, without label smoothing. */
-export function targetsOf({ labels, mix }: Batch, image: number): { label: number; weight: number }[] {
+/**
+ * The labels that an image of a batch is trained towards, with their weights, without label smoothing. Empty if its pixels are
+ * labelled instead.
+ */
+export function targetsOf(
+  { labels, labelMaps, mix }: Batch,
+  image: number,
+): { label: number; weight: number }[] {
+  if (labelMaps !== undefined) return [];
   const label = labels[image];
   const partner = labels[labels.length - 1 - image];
   if (mix === undefined || partner === label) return [{ label, weight: 1 }];

@@ -1,5 +1,5 @@
 import type { Metric, TaskMetrics } from '../../run/metric.js';
-import type { Sums } from '../../training/task.js';
+import type { ClassOverlap, Sums } from '../../training/task.js';
 
 const MIOU: Metric = {
   name: 'miou',
@@ -55,15 +55,6 @@ function areasIn(sums: Sums, classes: number): Areas[] {
     predicted: sums[`p${label}`],
     labelled: sums[`l${label}`],
   }));
-}
-
-/** IoU and accuracy of a class in percent; NaN if they are not defined. */
-export interface ClassOverlap {
-  readonly class: number;
-  readonly iou: number;
-  readonly acc: number;
-  /** Number of labelled pixels. */
-  readonly pixels: number;
 }
 
 export function classOverlaps(sums: Sums, classes: number): ClassOverlap[] {

@@ -8,7 +8,7 @@ import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
 import { pixelLoss, segmentationLoss } from './loss.js';
-import { areaSums, SEGMENTATION_METRICS, summarizeAreas } from './metrics.js';
+import { areaSums, classOverlaps, SEGMENTATION_METRICS, summarizeAreas } from './metrics.js';
 import {
   logitsOfViews,
   type SegmentationEvaluation,
@@ -74,6 +74,8 @@ export function segmentation(options: SegmentationOptions): Task<SegmentationTar
     },
 
     summarize: (sums) => summarizeAreas(sums, classes),
+    labelMap: predictedLabels,
+    classScores: (sums) => classOverlaps(sums, classes),
   };
 }
 
