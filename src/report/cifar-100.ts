@@ -1,10 +1,14 @@
+import { scoreOf } from '../run/metric.js';
+import { metricsOf } from '../tasks/metrics.js';
 import type { Outcome, RunSummary } from './summary.js';
 import { WAY_NAMES } from './way.js';
 
 type Method = 'end_to_end' | 'infopro' | 'dgl' | 'incubation';
 
-/** Top-1 accuracy in percent, and hours of training on an A100. */
-type Figure = readonly [top1: number, hours: number];
+/** Accuracy in percent, and hours of training on an A100. */
+type Figure = readonly [accuracy: number, hours: number];
+
+const { primary: ACCURACY } = metricsOf({ classes: 100 });
 
 /** The results on CIFAR-100 that the paper published (arXiv 2212.04129), by model. `recipe`: its file in recipes/cifar-100. */
 const PUBLISHED: readonly {
@@ -54,12 +58,19 @@ export function cifar100Table(runs: readonly NamedRun[]): Cifar100Table | undefi
   if (own.length === 0) return undefined;
   const rows = PUBLISHED.flatMap(({ model, recipe, figures }) =>
     METHODS.map((method) => {
-      const [top1, hours] = figures[method];
+      const [accuracy, hours] = figures[method];
       const outcomes = own.flatMap(({ summary }) => outcomeOf(summary, recipe, method) ?? []);
-      return [model, WAY_NAMES[method], `${top1.toFixed(1)} %`, hours.toFixed(1), ...oursOf(outcomes)];
+      return [model, WAY_NAMES[method], `${accuracy.toFixed(1)} %`, hours.toFixed(1), ...oursOf(outcomes)];
     }),
   );
-  const head = ['model', 'method', 'published top-1', 'hours (A100)', 'top-1 here', 'hours here'];
+  const head = [
+    'model',
+    'method',
+    `published ${ACCURACY.label}`,
+    'hours (A100)',
+    `${ACCURACY.label} here`,
+    'hours here',
+  ];
   return { lines: [head, ...rows], sources: own.map(sourceOf) };
 }
 
@@ -78,14 +89,14 @@ function outcomeOf(summary: RunSummary, recipe: string, method: Method): Outcome
   return summary.name === recipe && summary.local === undefined ? summary[method] : undefined;
 }
 
-function oursOf(outcomes: readonly Outcome[]): [top1: string, hours: string] {
+function oursOf(outcomes: readonly Outcome[]): [accuracy: string, hours: string] {
   if (outcomes.length === 0) return ['-', '-'];
   const mean = (of: (outcome: Outcome) => number) =>
     outcomes.reduce((sum, outcome) => sum + of(outcome), 0) / outcomes.length;
   const runs = outcomes.length > 1 ? ` (mean of ${outcomes.length} runs)` : '';
   const hours = mean(({ seconds }) => seconds / 3600);
   return [
-    `${mean(({ top1 }) => Number(top1)).toFixed(2)} %${runs}`,
+    `${mean((outcome) => scoreOf(outcome, ACCURACY)).toFixed(2)} %${runs}`,
     hours < 0.05 ? '< 0.1' : hours.toFixed(1),
   ];
 }

@@ -7,8 +7,8 @@ import { bytes, EVAL_LOSS, significant, TRAIN_LOSS, TRAIN_TIME } from './format.
 import { STYLE } from './html-style.js';
 import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
+import { predictionsSection, type SegmentedPhase } from './predictions-section.js';
 import type { ReportData } from './run-data.js';
-import { type SegmentedPhase, segmentationSection } from './segmentation-section.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, sentence, tableOf } from './summary-text.js';
 import { type Interval, intervalIn } from './uncertainty.js';
@@ -67,7 +67,7 @@ ${missing.length > 0 && missingBox(missing)}
 ${tiles(run)}
 ${whatSection(run)}
 ${accuracySection(figures, run)}
-${segmentationSection(figures.segmented)}
+${predictionsSection(figures.segmented)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses, way)}

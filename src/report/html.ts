@@ -8,8 +8,8 @@ import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
+import { segmentedPhases } from './predictions-section.js';
 import { type ReportData, readRun } from './run-data.js';
-import { segmentedPhases } from './segmentation-section.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
 const NARROW: FigureSize = { width: 358, height: 320 };

@@ -8,7 +8,7 @@ import {
 import type { Tensor } from '../../torch/tensor.js';
 import { classNames } from '../../training/confusion-counter.js';
 import type { Sums, Task } from '../../training/task.js';
-import { classColour, drawMaps, imageOf } from './map-picture.js';
+import { classColour, drawMaps } from './map-picture.js';
 import { isOfLaterStep } from './phase-samples.js';
 
 /** Most images that are drawn; there may be fewer. */
@@ -74,7 +74,9 @@ export function openMapDetails(
           pixels,
         }));
         const pictures = await Promise.all(
-          maps.map(({ batch, labels, prediction }) => drawMaps(imageOf(batch), labels, prediction)),
+          maps.map(({ batch, labels, prediction }) =>
+            drawMaps({ ...batch, data: batch.images }, labels, prediction),
+          ),
         );
         const images = pictures.map(({ width, height, classes: present }, i) => {
           const [index] = maps[i].batch.indices;

@@ -1,4 +1,4 @@
-import { type Batch, IGNORED } from '../../data/dataset.js';
+import { IGNORED } from '../../data/dataset.js';
 import type { Planes } from '../../data/label-maps/resize.js';
 
 /** Largest side of a panel in pixels. */
@@ -116,9 +116,4 @@ function rgbOf(label: number): number[] {
     const k = (shift + hue / 30) % 12;
     return Math.round(255 * (lightness - chroma * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
   });
-}
-
-/** The image of a batch of one. */
-export function imageOf({ channels, height, width, images }: Batch): Planes {
-  return { channels, height, width, data: images };
 }

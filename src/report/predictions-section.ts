@@ -32,7 +32,7 @@ export function segmentedPhases(root: string): SegmentedPhase[] {
 }
 
 /** Predictions over images, and the classes with the lowest IoU. */
-export function segmentationSection(phases: readonly SegmentedPhase[]): Markup | undefined {
+export function predictionsSection(phases: readonly SegmentedPhase[]): Markup | undefined {
   if (phases.length === 0) return undefined;
   return markup`<h2>Predictions</h2>
 <p class="note">The same evaluation images in each phase, evenly spaced in the data set: the image, its labels, and the prediction. Pixels without a label have no colour.</p>
