@@ -44,6 +44,7 @@ const FOLDERS = [
   'phase/observe',
   'phase',
   'launch/start',
+  'launch/features',
   'launch/slurm',
   'launch/processes',
   'launch',

@@ -43,7 +43,10 @@ class Head extends di.Layer {
     this.fc = new nn.Linear(width, classes, context);
   }
   forward(x: nn.Tensor) {
-    return this.fc.forward(nn.globalAveragePool2d(x));
+    return this.fc.forward(this.features(x));
+  }
+  override features(x: nn.Tensor) {
+    return nn.globalAveragePool2d(x);
   }
 }
 

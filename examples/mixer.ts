@@ -49,7 +49,10 @@ class Head extends di.Layer {
     this.head = new nn.Linear(width, classes, context);
   }
   forward(x: nn.Tensor) {
-    return this.head.forward(nn.mean(this.norm.forward(x), 1));
+    return this.head.forward(this.features(x));
+  }
+  override features(x: nn.Tensor) {
+    return nn.mean(this.norm.forward(x), 1);
   }
 }
 

@@ -40,10 +40,24 @@ export {
   unpackWork,
 } from './launch/exchange/bundle-unpack.js';
 export { type Redone, type RedoOptions, redoPhase } from './launch/exchange/redo.js';
+export type { FeatureBatch } from './launch/features/image-features.js';
+export type {
+  KnnOptions,
+  KnnResult,
+  LinearResult,
+  ProbeImages,
+  ProbeResult,
+  ProbeSettings,
+} from './launch/features/probe.js';
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { type ImagePrediction, type PredictedClass, type PredictOptions, predict } from './launch/predict.js';
 export { type PreparedRun, type PrepareOptions, planRun, prepareRun } from './launch/prepare.js';
 export type { QueuedJob } from './launch/slurm/slurm-queue.js';
+export {
+  type CheckpointFeaturesOptions,
+  checkpointFeatures,
+  probeCheckpoint,
+} from './library/checkpoint-features.js';
 export { type EvaluateCheckpointOptions, evaluateCheckpoint } from './library/evaluate-checkpoint.js';
 export {
   type RecipePhaseRun as PhaseRun,
@@ -139,6 +153,8 @@ export {
   type ClassTarget,
   classification,
 } from './tasks/classification/classification.js';
+export type { KnnMetric } from './tasks/classification/knn-metrics.js';
+export type { TopScores } from './tasks/classification/knn-vote.js';
 export {
   type DistillationOptions,
   type DistillationTarget,

@@ -40,6 +40,11 @@ function within(pass: Pass, index: number): Pass {
  */
 export abstract class Layer extends Module {
   abstract forward(x: Tensor, pass: Pass): Tensor;
+  /**
+   * Of a head: the input of its classifier, [B, D]. Feature export and probes need it; training does not.
+   * @param x the features after the last block, as for `forward`
+   */
+  features?(x: Tensor, pass: Pass): Tensor;
 }
 
 export interface PartCost {
@@ -210,6 +215,20 @@ export class Stage extends Layer {
     return inSequence(this.#steps(pass), x);
   }
 
+  /**
+   * As `forward`, up to the input of the classifier: [B, D].
+   * @throws InputError if the stage has no head, or its head has no `features`
+   */
+  override features(x: Tensor, pass: Pass): Tensor {
+    const { head } = this;
+    if (head?.features === undefined) {
+      throw new InputError('the head of the model does not give its features', {
+        hint: 'give the head a method features(x, pass) that returns the input of its classifier, [B, D]',
+      });
+    }
+    return inSequence([...this.#bodySteps(pass), (y) => head.features?.(y, pass) ?? y], x);
+  }
+
   override *namedModules(prefix = ''): Iterable<[string, Module]> {
     yield [prefix, this];
     if (this.stem) yield* this.stem.namedModules(prefix);
@@ -218,13 +237,18 @@ export class Stage extends Layer {
   }
 
   *#steps(pass: Pass): Iterable<(x: Tensor) => Tensor> {
-    const { stem, blocks, head } = this;
+    const { head } = this;
+    yield* this.#bodySteps(pass);
+    if (head) yield (x) => head.forward(x, pass);
+  }
+
+  *#bodySteps(pass: Pass): Iterable<(x: Tensor) => Tensor> {
+    const { stem, blocks } = this;
     if (stem) yield (x) => stem.forward(x, pass);
     for (const [i, block] of blocks.entries()) {
       const forward = (x: Tensor) => block.forward(x, within(pass, i));
       yield (x) => pass.tape?.run(block, x, forward) ?? forward(x);
     }
-    if (head) yield (x) => head.forward(x, pass);
   }
 }
 
@@ -258,6 +282,17 @@ export class StagedModel extends Layer {
   forward(images: Tensor, pass: Pass): Tensor {
     const [, , height, width] = images.shape;
     return this.forwardStages(images, 0, this.stages.length, { ...pass, size: [height, width] });
+  }
+
+  /**
+   * The input of the classifier: images [B, C, S, S] -> features [B, D].
+   * @throws InputError if the head has no `features`
+   */
+  override features(images: Tensor, pass: Pass): Tensor {
+    const [, , height, width] = images.shape;
+    const last = this.stages.length - 1;
+    const sized: Pass = { ...pass, size: [height, width] };
+    return this.stages[last].features(this.forwardStages(images, 0, last, sized), within(sized, last));
   }
 
   /**

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { versions } from '../../base/versions.js';
 import { examples } from '../commands/common-options.js';
 import { addExchange } from './exchange.js';
+import { addFeatures } from './features.js';
 import { addMachine } from './machine.js';
 import { addModels } from './models.js';
 import { addPages } from './pages.js';
@@ -36,6 +37,7 @@ export function createProgram() {
     );
   addTraining(program);
   addModels(program);
+  addFeatures(program);
   addExchange(program);
   addPages(program);
   addMachine(program);

@@ -158,7 +158,7 @@ export function evalFolder(
  * As `evalFolder`, but with the data set's own labels: those of `train` if it has all of the classes, otherwise the positions
  * of the folders that exist.
  */
-export function evalImages(dir: string, modelClasses: number, split?: SplitChoice): Dataset {
+export function evalImages(dir: string, modelClasses: number | undefined, split?: SplitChoice): Dataset {
   if (split === 'all') return classesOfPart(dir, undefined, modelClasses);
   const layout = folderLayout(dir);
   const isPart = split === undefined || splitOfName(basename(resolve(dir))) === split;
@@ -174,7 +174,7 @@ export function folderClasses(dir: string): readonly string[] {
   return imageFolder(parts?.train ?? parts?.val ?? parts?.test ?? dir).classes;
 }
 
-function classesOfPart(part: string, train: string | undefined, modelClasses: number): Dataset {
+function classesOfPart(part: string, train: string | undefined, modelClasses: number | undefined): Dataset {
   const { folders } = folderContent(part);
   if (folders.length === 0) return imageFolder(part, { modelClasses });
   const inTrain = train === undefined ? [] : folderContent(train).folders.map(shownName);

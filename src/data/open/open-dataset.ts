@@ -197,6 +197,20 @@ export function openEvalDataset(dir: string, options: OpenEvalOptions): ModelIma
   return withModelLabels(dataset, model, dir);
 }
 
+export type OpenPartOptions = Pick<OpenEvalOptions, 'category' | 'split' | 'heldOut'>;
+
+/**
+ * Opens one part of a data set, or all of it, with its own labels: those of its training part, if it has one. The format is
+ * detected from the content of the folder.
+ *
+ * @throws InputError as `openDataset`, and if the part is missing.
+ */
+export function openPart(dir: string, { heldOut, category, split }: OpenPartOptions): Dataset {
+  const format = dataFormatOf(dir);
+  if (heldOut !== undefined) return openPair(dir, { format, category, split: heldOut }).val;
+  return openEval(format, dir, { model: {}, category, split });
+}
+
 /**
  * The class names of a data set by label, from its training part if it has one.
  *
@@ -211,10 +225,12 @@ export function classesOfData(
   return format === 'folder' ? folderClasses(dir) : openEval(format, dir, options).classes;
 }
 
+type OpenOwnOptions = Omit<OpenEvalOptions, 'model'> & { readonly model: Partial<ModelClasses> };
+
 function openEval(
   format: DataFormat,
   dir: string,
-  { model: { count: modelClasses, named }, category, split }: OpenEvalOptions,
+  { model: { count: modelClasses, named }, category, split }: OpenOwnOptions,
 ): Dataset {
   switch (format) {
     case 'folder':

@@ -31,7 +31,7 @@ export interface LoadedModel {
  */
 export function loadModel(
   { file, name }: CheckpointFile,
-  { recipe, depths }: Pick<ModelOfCheckpoint, 'recipe' | 'depths'>,
+  { recipe, depths, isHeadless = false }: Pick<ModelOfCheckpoint, 'recipe' | 'depths' | 'isHeadless'>,
   note: (line: string) => void,
 ): LoadedModel {
   const { run, training } = recipe;
@@ -39,10 +39,17 @@ export function loadModel(
   if (run.threads !== 'auto') setThreads(run.threads);
   const device = openDevice(run.device);
   requireFinite(file.stages, name);
-  const { stages, note: change } = familyOf(recipe.model).fit(file.stages, config, file.path);
+  const family = familyOf(recipe.model);
+  const { stages, note: change } = family.fit(file.stages, config, file.path);
   if (change !== undefined) note(change);
   const weights = stages.map((each): StageWeights => ({ weights: each, source: file.path }));
-  const context = { device, dtype: 'F32', generator: new Generator() } as const;
+  const last = weights.at(-1);
+  if (isHeadless && last !== undefined) {
+    // The head is built, but only its input is used.
+    weights.splice(-1, 1, { ...last, isFresh: family.newHead(config, stages).isFresh });
+  }
+  const generator = new Generator().seed([0, 'init']);
+  const context = { device, dtype: 'F32', generator } as const;
   return {
     config,
     model: assemble(blueprintOf(recipe), depths, weights, context),

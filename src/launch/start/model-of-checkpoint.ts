@@ -20,9 +20,16 @@ export interface ModelOfCheckpoint {
   readonly assumptions: readonly string[];
   /** Values in the recipe that contradict the checkpoint. One line each. */
   readonly differences: readonly string[];
+  /** True for a backbone without a classifier; the recipe then has one class. Default false. */
+  readonly isHeadless?: boolean;
 }
 
-type From = { readonly recipe?: string | undefined; readonly settings: readonly string[] };
+interface From {
+  readonly recipe?: string | undefined;
+  readonly settings: readonly string[];
+  /** Accepts a backbone without a classifier. Default: it is an error. */
+  readonly allowsHeadless?: boolean;
+}
 
 /**
  * Determines the model in a checkpoint from the given recipe; without one, from the checkpoint's manifest; without a
@@ -37,9 +44,16 @@ export function modelOfCheckpoint(
 ): ModelOfCheckpoint {
   const { file, manifest } = checkpoint;
   const family = familyOfCheckpoint(checkpoint);
-  const geometry = wholeFacts(family, file, manifest?.model);
-  if (from.recipe !== undefined) return modelOfRecipe(checkpoint, from.recipe, from.settings, geometry);
-  const { settings } = from;
+  const { settings, allowsHeadless = false } = from;
+  const isHeadless =
+    allowsHeadless && family.factsOf(file.stages, file.path, manifest?.model).classes === null;
+  const geometry = isHeadless
+    ? { ...family.factsOf(file.stages, file.path, manifest?.model), classes: 1 }
+    : wholeFacts(family, file, manifest?.model);
+  if (from.recipe !== undefined) {
+    const given = isHeadless ? [...settings, 'model.classes=1'] : settings;
+    return { ...modelOfRecipe(checkpoint, from.recipe, given, geometry), isHeadless };
+  }
   const { depths } = geometry;
   const known = manifest ? fromManifest(manifest) : fromWeights(family, geometry, file);
   const input = withSettings(
@@ -64,7 +78,7 @@ export function modelOfCheckpoint(
   const assumed = manifest
     ? []
     : [...known.assumed, ...assumedImages(statedFacts(checkpoint), modelConfigOf(recipe))];
-  return { recipe, depths, assumptions: notGiven(assumed, settings), differences: [] };
+  return { recipe, depths, assumptions: notGiven(assumed, settings), differences: [], isHeadless };
 }
 
 /** The texts of the assumptions about keys that no setting states. */

@@ -201,7 +201,11 @@ class ResnetHead extends Layer {
   }
 
   forward(x: Tensor): Tensor {
-    return this.fc.forward(globalAveragePool2d(x));
+    return this.fc.forward(this.features(x));
+  }
+
+  override features(x: Tensor): Tensor {
+    return globalAveragePool2d(x);
   }
 }
 

@@ -354,9 +354,9 @@ class VitHead extends Layer {
   }
 
   forward(x: Tensor, pass: Pass): Tensor {
-    if (this.#isMeanPooled) return this.head.forward(this.#pooledMean(x));
+    if (this.#isMeanPooled) return this.head.forward(this.features(x));
     // The norm works on each token separately, so normalising only the tokens that are read gives the same result.
-    if (this.head_dist === null) return this.head.forward(this.#normed(select(x, 1, 0)));
+    if (this.head_dist === null) return this.head.forward(this.features(x));
     const tokens = this.#normed(slice(x, 1, 0, 2));
     const [byClass, byTeacher] = [slice(tokens, 1, 0, 1), slice(tokens, 1, 1)].map(asOneMatrix);
     const each = [this.head.forward(byClass), this.head_dist.forward(byTeacher)];
@@ -365,6 +365,13 @@ class VitHead extends Layer {
       1,
     );
     return pass.training ? logits : mean(logits, 1);
+  }
+
+  /** Of a distilled model: the mean of both tokens, as in timm. */
+  override features(x: Tensor): Tensor {
+    if (this.#isMeanPooled) return this.#pooledMean(x);
+    if (this.head_dist === null) return this.#normed(select(x, 1, 0));
+    return mean(this.#normed(slice(x, 1, 0, 2)), 1);
   }
 
   #pooledMean(x: Tensor): Tensor {

@@ -68,6 +68,19 @@ export function encodeHeader(
   tensors: ReadonlyMap<string, TensorData>,
   metadata?: Readonly<Record<string, string>>,
 ): { readonly bytes: Uint8Array; readonly tensors: readonly TensorData[] } {
+  for (const [name, { dtype, shape, data }] of tensors) {
+    if (data.length !== elementCount(shape) * dtypeSize(dtype)) {
+      throw new RunError(`tensor '${name}': ${dtype} [${shape}] does not fit ${data.length} bytes`);
+    }
+  }
+  return tensorsHeader(tensors, metadata);
+}
+
+/** `encodeHeader` of tensors whose data are not in memory. */
+export function tensorsHeader<T extends Pick<TensorData, 'dtype' | 'shape'>>(
+  tensors: ReadonlyMap<string, T>,
+  metadata?: Readonly<Record<string, string>>,
+): { readonly bytes: Uint8Array; readonly tensors: readonly T[] } {
   const sorted = [...tensors].sort(
     ([a, left], [b, right]) =>
       WRITE_ORDER.indexOf(left.dtype) - WRITE_ORDER.indexOf(right.dtype) ||
@@ -75,14 +88,11 @@ export function encodeHeader(
   );
   let offset = 0;
   const members = metadata === undefined ? [] : [`"${METADATA_KEY}":${JSON.stringify(metadata)}`];
-  for (const [name, { dtype, shape, data }] of sorted) {
+  for (const [name, { dtype, shape }] of sorted) {
     if (name === METADATA_KEY) throw new RunError(`a tensor must not be named ${METADATA_KEY}`);
-    if (data.length !== elementCount(shape) * dtypeSize(dtype)) {
-      throw new RunError(`tensor '${name}': ${dtype} [${shape}] does not fit ${data.length} bytes`);
-    }
-    const entry = { dtype, shape, data_offsets: [offset, offset + data.length] };
-    members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-    offset += data.length;
+    const end = offset + elementCount(shape) * dtypeSize(dtype);
+    members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
+    offset = end;
   }
   const json = Buffer.from(`{${members.join(',')}}`);
   const length = Math.ceil(json.length / 8) * 8;
