@@ -154,7 +154,6 @@ export {
   classification,
 } from './tasks/classification/classification.js';
 export type { KnnMetric } from './tasks/classification/knn-metrics.js';
-export type { TopScores } from './tasks/classification/knn-vote.js';
 export {
   type DistillationOptions,
   type DistillationTarget,

@@ -55,7 +55,7 @@ export async function* checkpointFeatures(
  * const { train, val } = openDataset({ format: 'folder', path: 'images' });
  * const options = { settings: ['model.heads=2', 'run.device=cpu'], knn: { ks: [3] }, linear: { c: 1 } };
  * const { knn, linear } = await probeCheckpoint('model.safetensors', { train, val }, options);
- * console.log(knn[0].top1, linear?.top1);
+ * console.log(knn[0], linear);
  */
 export async function probeCheckpoint(
   name: string,

@@ -1,7 +1,9 @@
 import { InputError } from '../../base/errors.js';
 import { dataFormatOf, openDataset } from '../../data/open/open-dataset.js';
-import { type ProbeImages, type ProbeResult, probe } from '../../launch/features/probe.js';
+import { type LinearResult, type ProbeImages, type ProbeResult, probe } from '../../launch/features/probe.js';
+import { labelledScore, type Metric, type Scored } from '../../run/metric.js';
 import type { KnnMetric } from '../../tasks/classification/knn-metrics.js';
+import { classificationMetrics } from '../../tasks/classification/metrics.js';
 import {
   type FeatureModelOptions,
   featureModel,
@@ -67,7 +69,7 @@ export async function probeFeatures(name: string, options: ProbeCommandOptions):
   }
   const facts = { checkpoint: checkpoint.name, data, device: loaded.device };
   if (options.json) printJson(jsonOf(result, facts, options));
-  else printResult(result, facts, options);
+  else printResult(result, facts, options, classificationMetrics(images.train.classes.length).shown);
 }
 
 async function measured(work: () => Promise<ProbeResult>) {
@@ -89,33 +91,30 @@ function jsonOf(
     train_images: trainImages,
     images,
     width,
-    knn: knn.map(({ k, vote, top1, top5 }) => ({
+    knn: knn.map(({ k, vote, ...scores }) => ({
       k,
       vote,
       metric,
       ...(vote === 'weighted' && { temperature }),
-      top1,
-      top5,
+      ...scores,
     })),
-    linear: linear && {
-      c: linear.c,
-      top1: linear.top1,
-      top5: linear.top5,
-      iterations: linear.iterations,
-      converged: linear.isConverged,
-    },
+    linear: linear && linearJson(linear),
     seconds,
   };
+}
+
+function linearJson({ c, iterations, isConverged: converged, ...scores }: LinearResult) {
+  return { c, ...scores, iterations, converged };
 }
 
 function printResult(
   { trainImages, images, width, knn, linear }: Measured,
   { checkpoint, data }: Facts,
   { metric, temperature }: ProbeCommandOptions,
+  metrics: readonly Metric[],
 ): void {
   const count = (value: number) => value.toLocaleString('en-US');
-  const score = ({ top1, top5 }: { readonly top1: number; readonly top5: number }) =>
-    `top-1 ${top1.toFixed(2)} %, top-5 ${top5.toFixed(2)} %`;
+  const score = (scored: Scored) => metrics.map((each) => labelledScore(each, scored)).join(', ');
   print(
     ...columns(
       [

@@ -1,15 +1,17 @@
 import { tmpdir } from 'node:os';
 import { InputError } from '../../base/errors.js';
 import type { Dataset } from '../../data/dataset.js';
+import type { Scored } from '../../run/metric.js';
 import { rowRanges } from '../../tasks/classification/feature-rows.js';
 import { neighbourSearch } from '../../tasks/classification/knn.js';
 import type { KnnMetric } from '../../tasks/classification/knn-metrics.js';
-import { type TopScores, topScores, type Vote, votes } from '../../tasks/classification/knn-vote.js';
+import { topHits, type Vote, votes } from '../../tasks/classification/knn-vote.js';
 import {
   fitLogisticRegression,
   type LinearProbe,
   probeLogits,
 } from '../../tasks/classification/logistic-regression.js';
+import { accuracies } from '../../tasks/classification/metrics.js';
 import type { LoadedModel } from '../start/loaded-model.js';
 import { type ImageFeaturesOptions, imageFeatures } from './image-features.js';
 import { type RowFile, rowFile } from './row-file.js';
@@ -48,12 +50,14 @@ export interface KnnOptions {
   readonly temperature?: number;
 }
 
-export interface KnnResult extends TopScores {
+/** Has the metrics of a classification, in per cent of the images, among its fields. */
+export interface KnnResult extends Scored {
   readonly k: number;
   readonly vote: Vote['kind'];
 }
 
-export interface LinearResult extends TopScores {
+/** Has the metrics of a classification, in per cent of the images, among its fields. */
+export interface LinearResult extends Scored {
   readonly c: number;
   readonly iterations: number;
   readonly isConverged: boolean;
@@ -105,7 +109,7 @@ export async function probe(
       votesOf(metric).map((kind): KnnResult => {
         const vote = kind === 'majority' ? { kind } : { kind, temperature };
         const counts = found === undefined ? new Float64Array() : votes(found, { k: each, classes, vote });
-        return { k: each, vote: kind, ...topScores(counts, targets, { classes }) };
+        return { k: each, vote: kind, ...accuracies(topHits(counts, targets, { classes }), targets.length) };
       }),
     );
     const fitted = file && linear && (await fit(file, linear, { device, onPass }));
@@ -182,7 +186,7 @@ function linearScores(
   fitted: LinearProbe,
   { features, width, labels }: Queries,
   { classes, device }: { readonly classes: number; readonly device: string },
-): TopScores {
+): Readonly<Record<string, number>> {
   let first = 0;
   let firstFive = 0;
   for (const [from, end] of rowRanges(labels.length, ROWS)) {
@@ -193,9 +197,9 @@ function linearScores(
     for (const [i, logit] of logits.entries()) {
       scores[Math.floor(i / known) * classes + fitted.labels[i % known]] = logit;
     }
-    const part = topScores(scores, labels.subarray(from, end), { classes, above: NEVER });
-    first += part.top1 * (end - from);
-    firstFive += part.top5 * (end - from);
+    const [hit, hitFive] = topHits(scores, labels.subarray(from, end), { classes, above: NEVER });
+    first += hit;
+    firstFive += hitFive;
   }
-  return { top1: first / labels.length, top5: firstFive / labels.length };
+  return accuracies([first, firstFive], labels.length);
 }

@@ -7,12 +7,6 @@ export type Vote =
   /** exp(similarity / temperature) each, as DINO's evaluation. Only for cosine similarities. */
   | { readonly kind: 'weighted'; readonly temperature: number };
 
-/** Per cent of the images. */
-export interface TopScores {
-  readonly top1: number;
-  readonly top5: number;
-}
-
 /**
  * The votes for each class: [Q, classes]. Only the `k` nearest neighbours vote.
  *
@@ -37,14 +31,15 @@ export function votes(
 }
 
 /**
- * Accuracies from a score for each class, [Q, classes]. Of classes with equal scores, the first one counts as more likely.
+ * The numbers of images whose target has the highest score, and one of the five highest. Of classes with equal scores, the first one counts as more likely.
+ * @param scores [Q, classes]
  * @param above classes with scores up to this one are not predicted. Default 0: without votes.
  */
-export function topScores(
+export function topHits(
   scores: Float64Array,
   targets: Int32Array,
   { classes, above = 0 }: { readonly classes: number; readonly above?: number },
-): TopScores {
+): [first: number, firstFive: number] {
   let first = 0;
   let firstFive = 0;
   for (const [query, target] of targets.entries()) {
@@ -58,6 +53,5 @@ export function topScores(
     if (rank === 0) first++;
     if (rank < 5) firstFive++;
   }
-  const percent = (count: number) => (100 * count) / targets.length;
-  return { top1: percent(first), top5: percent(firstFive) };
+  return [first, firstFive];
 }

@@ -19,3 +19,11 @@ export function classificationMetrics(classes?: number): TaskMetrics {
   const hasTop5 = classes === undefined || classes > 5;
   return { primary: TOP_1, all: [TOP_1, TOP_5], shown: hasTop5 ? [TOP_1, TOP_5] : [TOP_1] };
 }
+
+/** The metrics by name, from the numbers of images whose label has the highest score, and one of the five highest. */
+export function accuracies(
+  [first, firstFive]: readonly [first: number, firstFive: number],
+  images: number,
+): Readonly<Record<string, number>> {
+  return { [TOP_1.name]: (100 * first) / images, [TOP_5.name]: (100 * firstFive) / images };
+}
