@@ -93,6 +93,8 @@ export interface RunState {
   readonly state: Status;
   /** The metric that decides which checkpoint and which model is the best. */
   readonly primary: Metric;
+  /** Estimated training time until the end of the run; null if no speed is known. */
+  readonly seconds_left: number | null;
   readonly phases: readonly PhaseState[];
 }
 

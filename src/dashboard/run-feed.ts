@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { askQueue } from '../launch/slurm/slurm-queue.js';
 import { runName, runState } from '../report/phase-condition.js';
+import { parallelOf, runSecondsLeft } from '../report/run-eta.js';
 import { wayOf } from '../report/way.js';
 import type { TaskMetrics } from '../run/metric.js';
 import { readRunJson, readTail, requireRun, runFolder, sizeOf } from '../run/run-folder.js';
@@ -105,6 +106,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
         seed: typeof known.seed === 'number' ? known.seed : null,
         state: runState(phases.map(({ state }) => state)),
         primary: metrics.primary,
+        seconds_left: runSecondsLeft(phases, parallelOf(known)),
         phases,
       };
     },

@@ -58,6 +58,11 @@ export interface RunStatus {
   readonly command: string | null;
   /** Path of the report page, if it exists. */
   readonly report: string | null;
+  /**
+   * Estimated training time until the end of the run, without evaluation and start-up: of all phases, at the measured speed. Null if
+   * no speed is known.
+   */
+  readonly seconds_left: number | null;
   /** In the order of the plan. */
   readonly phases: readonly PhaseOverview[];
 }

@@ -14,7 +14,7 @@ export function standText(stand: RunStatus, colors: Colors, columns = Number.POS
   const { run, name, phases, primary } = stand;
   const done = phases.filter(({ state }) => state === 'done').length;
   const paint = painter(colors);
-  const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done  ${colors.dim(run)}`;
+  const title = `${colors.bold(name)}  ${paint(stand.state, stand.state)}, ${done} of ${phases.length} phases done${etaOf(stand)}  ${colors.dim(run)}`;
   const whole = [headOf(primary), ...phases.map((phase) => cells(phase, stand))];
   const rows = narrowed(whole, columns, DISPENSABLE);
   const widths = widthsOf(rows);
@@ -31,6 +31,12 @@ export function standText(stand: RunStatus, colors: Colors, columns = Number.POS
   );
   const needsHelp = phases.flatMap((phase) => trouble(phase, paint));
   return [title, '', ...lines, ...needsHelp, ...conclusion(stand)].join('\n');
+}
+
+/** Only of a run that is not finished. */
+function etaOf({ state, seconds_left: left }: RunStatus): string {
+  if (state === 'done' || left === null || left <= 0) return '';
+  return `, about ${duration(left)} of training left`;
 }
 
 function headOf({ label }: Metric): string[] {

@@ -18,10 +18,10 @@ beforeEach(() => {
   run = mkdtempSync(join(tmpdir(), 'stand-'));
   writeFileSync(join(run, 'recipe.json'), '{"name": "mine"}');
   const phases = [
-    { phase: 'PT', steps: 94, needs: [] },
-    { phase: 'MT/0', steps: 470, needs: ['PT'] },
-    { phase: 'MT/1', steps: 470, needs: ['PT'] },
-    { phase: 'FT', steps: 47, needs: ['MT/0', 'MT/1'] },
+    { phase: 'PT', steps: 94, needs: [], block_passes: 144384 },
+    { phase: 'MT/0', steps: 470, needs: ['PT'], block_passes: 721920 },
+    { phase: 'MT/1', steps: 470, needs: ['PT'], block_passes: 721920 },
+    { phase: 'FT', steps: 47, needs: ['MT/0', 'MT/1'], block_passes: 72192 },
   ];
   writeFileSync(join(run, 'plan.json'), JSON.stringify({ phases }));
 });
@@ -92,6 +92,10 @@ test('a running phase: progress, speed and remaining time', async () => {
   expect(module).toMatchObject({ state: 'running', step: 185, steps: 470, pid: 77, waits_for: [] });
   expect(module.images_per_second).toBeCloseTo(60_000 / 18, 6);
   expect(module.seconds_left).toBeCloseTo(285 * ((128 * 18) / 60_000), 6);
+  // The whole run: at least this module, and another one of the same cost.
+  expect(stand.seconds_left).toBeGreaterThan(2 * (module.seconds_left ?? 0));
+  const text = standText(stand, pc.createColors(false));
+  expect(text.split('\n')[0]).toMatch(/1 of \d phases done, about \d+ (s|min) of training left/);
 });
 
 describe('a phase with a problem says what to do', () => {
@@ -244,7 +248,7 @@ test('a page for a person', () => {
   write('MT/0', { state: 'failed', last_error: 'died of SIGSEGV', hint: 'report it', restarts: 3 });
   const text = standText(readRunStatus(run), pc.createColors(false)).replaceAll(run, 'RUN');
   expect(text.split('\n')).toEqual([
-    'mine  failed, 1 of 4 phases done  RUN',
+    'mine  failed, 1 of 4 phases done, about 31 s of training left  RUN',
     '',
     'phase  state      steps         train loss    top-1  train images/s  left  restarts  where',
     'PT     done       94/94  100 %       1.310  60.00 %           3,333',

@@ -24,6 +24,7 @@ import {
   runName,
   runState,
 } from './phase-condition.js';
+import { type EtaPhase, parallelOf, runSecondsLeft } from './run-eta.js';
 
 /**
  * The state of a run, read from its folder. Whether a process is alive is checked on the same machine only.
@@ -42,9 +43,10 @@ export function readRunStatus(runDir: string, queue?: ReadonlyMap<string, Queued
   const recipe = readJsonObject(folder.recipe);
   const { primary } = metricsOf(taskFactsOf(recipe));
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
-  const phases = phasesOf(runDir).map((planned) =>
+  const stands = phasesOf(runDir).map((planned) =>
     phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue, primary }),
   );
+  const phases = stands.map(({ overview }) => overview);
   const holder = liveHolder(runDir);
   const report = join(folder.report, 'index.html');
   return {
@@ -57,6 +59,10 @@ export function readRunStatus(runDir: string, queue?: ReadonlyMap<string, Queued
       ? ownCommand('run', runDir, ...(jobs.size > 0 ? ['--launcher', 'slurm'] : []))
       : null,
     report: existsSync(report) ? report : null,
+    seconds_left: runSecondsLeft(
+      stands.map(({ overview, spent }) => ({ ...overview, ...spent })),
+      parallelOf(recipe),
+    ),
     phases,
   };
 }
@@ -71,9 +77,9 @@ function needsCommand(phases: readonly PhaseOverview[], summary: string, isSuper
 
 function phaseStand(
   runDir: string,
-  { phase, steps, needs }: Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>,
+  { phase, steps, needs, block_passes: planned = 0 }: KnownPhase,
   { primary, ...around }: Pick<Circumstances, 'job' | 'queue'> & { readonly primary: Metric },
-): PhaseOverview {
+): PhaseStand {
   const { root, log, metrics } = runFolder(runDir).phase(phase);
   const records = readMetrics(metrics);
   const recent = records.filter((record) => record.kind === 'step').slice(-RECENT);
@@ -81,7 +87,8 @@ function phaseStand(
   const result = readResult(runDir, phase, [primary]);
   const scored = result ?? records.findLast((record) => record.kind === 'eval');
   const condition = phaseCondition(runDir, phase, { ...around, needs, hasBegun: records.length > 0 });
-  return {
+  const { seconds = 0, block_passes = 0 } = result ?? last ?? {};
+  const overview = {
     ...condition,
     step: result?.steps ?? last?.step ?? 0,
     steps: last?.steps ?? steps,
@@ -91,12 +98,22 @@ function phaseStand(
     seconds_left: condition.state === 'running' ? secondsLeft(recent[0], last, last?.steps ?? 0) : null,
     log: existsSync(log) ? log : ((condition.job && outputOf(root, condition.job)) ?? null),
   };
+  return { overview, spent: { seconds, block_passes, planned_block_passes: planned } };
+}
+
+/** A phase of `plan.json`; without a plan, its cost is unknown. */
+type KnownPhase = Pick<PlannedPhase, 'phase' | 'steps' | 'needs'> &
+  Partial<Pick<PlannedPhase, 'block_passes'>>;
+
+interface PhaseStand {
+  readonly overview: PhaseOverview;
+  readonly spent: Pick<EtaPhase, 'seconds' | 'block_passes' | 'planned_block_passes'>;
 }
 
 /**
  * The phases in `plan.json`; without a plan, those of the recipe; if the recipe is invalid in this version, the existing folders.
  */
-function phasesOf(runDir: string): Pick<PlannedPhase, 'phase' | 'steps' | 'needs'>[] {
+function phasesOf(runDir: string): KnownPhase[] {
   const { plan } = runFolder(runDir);
   if (!existsSync(plan)) return unplannedPhases(runDir);
   const planned = plannedPhases(readJsonObject(plan));

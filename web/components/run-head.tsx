@@ -45,7 +45,8 @@ export function RunHead({ run }: { run: RunState }) {
   );
 }
 
-function Tiles({ run: { phases, way, primary } }: { run: RunState }) {
+function Tiles({ run }: { run: RunState }) {
+  const { phases, way, primary } = run;
   const sum = (some: readonly PhaseState[], key: 'block_passes' | 'planned_block_passes' | 'seconds') =>
     some.reduce((total, phase) => total + phase[key], 0);
   const find = (name: string) => phases.find(({ phase }) => phase === name);
@@ -65,7 +66,7 @@ function Tiles({ run: { phases, way, primary } }: { run: RunState }) {
   return (
     <dl class="tiles">
       <Tile label="Progress" value={planned > 0 ? progress.toFixed(progress < 100 ? 1 : 0) : '–'} unit="%">
-        {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes
+        {withPrefix(sum(phases, 'block_passes'))} of {withPrefix(planned)} block-passes{leftOf(run)}
       </Tile>
       {!isScratch(way) && (
         <Tile label={`${label}, ${WAY_NAMES[way]}`} value={score(find('FT'))} unit={primary.unit} kind="FT">
@@ -122,6 +123,11 @@ function Tile({ label, value, unit, kind, children }: TileProps) {
       </dd>
     </div>
   );
+}
+
+/** The remaining time of the whole run. */
+function leftOf({ state, seconds_left: left }: RunState): string {
+  return state === 'done' || left === null || left <= 0 ? '' : `, about ${duration(left)} left`;
 }
 
 /** The text below the training time. */

@@ -101,13 +101,26 @@ function grouped(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** The remaining training time of all phases. */
+export function runEta(seconds: number): string {
+  return `run ETA ${duration(seconds)}`;
+}
+
 const MARKS = { waiting: '○', running: '◐', done: '●' } as const;
 
 /**
  * The phases as a graph in one line, as in the paper, with dependencies and progress. Empty if it would be wider than `columns`,
- * or there is only one phase. Example: `PT ● → MT 0 ● 1 ◐ 2 ◐ 3 ○ → FT ○   E2E ◐`.
+ * or there is only one phase. The remaining time of the run follows, if it is known and fits.
+ * Example: `PT ● → MT 0 ● 1 ◐ 2 ◐ 3 ○ → FT ○   E2E ◐   run ETA 2 h`.
  */
-export function graphLine(states: readonly PhaseProgress[], columns: number, colors: Colors): string {
+export function graphLine(
+  states: readonly PhaseProgress[],
+  {
+    columns,
+    colors,
+    left,
+  }: { readonly columns: number; readonly colors: Colors; readonly left?: number | undefined },
+): string {
   const mark = ({ stage }: PhaseProgress) => MARKS[stage];
   const named = (name: string) =>
     states.filter(({ phase }) => phase === name).map((state) => `${name} ${mark(state)}`);
@@ -119,5 +132,8 @@ export function graphLine(states: readonly PhaseProgress[], columns: number, col
   const chain = [...named('PT'), ...incubated, ...named('FT')].join(' → ');
   const line = [chain, ...named('E2E')].filter((part) => part !== '').join('   ');
   if (states.length < 2 || line.length > columns) return '';
-  return line.replaceAll('●', colors.green('●')).replaceAll('◐', colors.cyan('◐'));
+  const timed = left === undefined ? line : `${line}   ${runEta(left)}`;
+  return (timed.length > columns ? line : timed)
+    .replaceAll('●', colors.green('●'))
+    .replaceAll('◐', colors.cyan('◐'));
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -259,4 +259,24 @@ test('quiet prints nothing', () => {
   progress.note('a note');
   progress.stop();
   expect(stream.raw()).toBe('');
+});
+
+test('the remaining time of the whole run, if the plan is known', () => {
+  const plan = ['PT', 'MT/0', 'FT'].map((phase) => ({ phase, steps: 400, needs: [], block_passes: 400 }));
+  writeFileSync(join(runDir, 'plan.json'), JSON.stringify({ phases: plan }));
+  writeFileSync(join(runDir, 'recipe.json'), JSON.stringify({ run: { parallel: 1 } }));
+  const lines: string[] = [];
+  const stream = { write: (text: string) => lines.push(text) } as unknown as ProgressOptions['stream'];
+  const phases = plan.map(({ phase }) => phase);
+  const progress = createProgress({ runDir, phases, stream, isTTY: false, now: () => clock });
+  const path = join(runDir, 'PT', 'metrics.jsonl');
+  mkdirSync(join(runDir, 'PT'));
+  appendFileSync(path, `${JSON.stringify(step('PT', 100))}\n`);
+  progress.tick();
+  clock = 20_000;
+  appendFileSync(path, `${JSON.stringify(step('PT', 200))}\n`);
+  progress.tick();
+  // A tenth of a second per step and per block-pass: 20 s of PT, 40 s of each other phase.
+  expect(lines.at(-1)).toContain('run ETA 1 min 40 s');
+  progress.stop();
 });

@@ -1,8 +1,9 @@
 import pc from 'picocolors';
 import { visibleLine } from '../../base/visible.js';
 import { createLiveBlock, type TextStream } from '../terminal/live-block.js';
-import { barLine, cut, doneLine, graphLine, plainLine, startLine } from './lines.js';
+import { barLine, cut, doneLine, graphLine, plainLine, runEta, startLine } from './lines.js';
 import { type PhaseProgress, watchPhase } from './phase-state.js';
+import { etaOfRun } from './run-left.js';
 
 export interface ProgressOptions {
   readonly runDir: string;
@@ -38,7 +39,11 @@ export function createProgress(options: ProgressOptions): Progress {
   if (options.quiet) return { tick: () => {}, note: () => {}, stop: () => {} };
   const watches = options.phases.map((phase) => watchPhase(options.runDir, phase));
   const show = options.isTTY ? terminalView(options) : plainView(options);
-  const tick = () => show.update(watches.map((watch) => watch.poll()));
+  const left = etaOfRun(options.runDir);
+  const tick = () => {
+    const states = watches.map((watch) => watch.poll());
+    show.update(states, left(states));
+  };
   return {
     tick,
     note: show.note,
@@ -50,7 +55,8 @@ export function createProgress(options: ProgressOptions): Progress {
 }
 
 interface View {
-  update(states: readonly PhaseProgress[]): void;
+  /** @param left seconds until all phases are done; undefined if unknown, or if there is only one phase */
+  update(states: readonly PhaseProgress[], left: number | undefined): void;
   note(line: string): void;
   end(): void;
 }
@@ -60,14 +66,14 @@ function terminalView({ stream, color }: ProgressOptions): View {
   const block = createLiveBlock(stream);
   const printed = new Set<string>();
   return {
-    update: (states) => {
+    update: (states, left) => {
       const columns = block.columns();
       for (const state of states.filter(({ stage, phase }) => stage === 'done' && !printed.has(phase))) {
         printed.add(state.phase);
         block.print(`${colors.green('✓')} ${cut(doneLine(state), columns - 2)}`);
       }
       const running = states.filter(({ stage }) => stage === 'running');
-      const graph = running.length > 0 ? graphLine(states, columns - 2, colors) : '';
+      const graph = running.length > 0 ? graphLine(states, { columns: columns - 2, colors, left }) : '';
       const bars = running.map((state) => barLine(state, columns - 2, colors));
       block.draw([...(graph === '' ? [] : [graph]), ...bars].map((line) => `  ${line}`));
     },
@@ -80,19 +86,21 @@ function plainView({ stream, now }: ProgressOptions): View {
   const last = new Map<string, { at: number; stage: PhaseProgress['stage']; step: number }>();
   const write = (line: string) => stream.write(`${line}\n`);
 
-  const update = (state: PhaseProgress) => {
+  const update = (state: PhaseProgress, left: number | undefined) => {
     const said = last.get(state.phase);
     const step = state.step?.step ?? 0;
     if (state.stage === 'waiting' || said?.stage === 'done') return;
     if (state.stage === 'done') write(doneLine(state));
     else if (said === undefined || step < said.step) write(startLine(state));
     else if (now() - said.at < PLAIN_INTERVAL_MS || step === said.step) return;
-    else write(plainLine(state));
+    else write(`${plainLine(state)}${left === undefined ? '' : `  ${runEta(left)}`}`);
     last.set(state.phase, { at: now(), stage: state.stage, step });
   };
 
   return {
-    update: (states) => states.forEach(update),
+    update: (states, left) => {
+      for (const state of states) update(state, left);
+    },
     note: (line) => write(visibleLine(line)),
     end: () => {},
   };
