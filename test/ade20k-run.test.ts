@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
 import { writeAde20k } from './ade20k.js';
@@ -55,6 +57,35 @@ test('all phases of the published recipe are trained and report mIoU', () => {
       expect(last?.[metric]).toBeLessThanOrEqual(100);
     }
   }
+});
+
+test('each phase keeps the classes and pictures of its last evaluation, and the report shows them', async () => {
+  for (const phase of ['PT', 'FT', 'E2E']) {
+    const { step, classes, images } = JSON.parse(readFileSync(join(run, phase, 'segmentation.json'), 'utf8'));
+    const last = jsonLines(join(run, phase, 'metrics.jsonl')).findLast(({ kind }) => kind === 'eval');
+    expect(step).toBe(last?.step);
+    const defined = classes.flatMap(({ iou }: { iou: number | null }) => iou ?? []);
+    const mean = defined.reduce((sum: number, iou: number) => sum + iou, 0) / defined.length;
+    expect(mean).toBeCloseTo(Number(last?.miou), 10);
+    expect(images.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
+    const pictures = readdirSync(join(run, phase, 'samples')).filter((name) => name.startsWith('map-'));
+    expect(pictures.sort()).toEqual([0, 1, 2].map((image) => `map-${step}-${image}.png`));
+    for (const [i, { width, height }] of images.entries()) {
+      const { data, info } = await sharp(join(run, phase, 'samples', pictures[i]))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      expect(info).toMatchObject({ width: 3 * width, height, channels: 3 });
+      // The first line has no label: its panel shows the image.
+      expect(data.subarray(3 * width, 6 * width)).toEqual(data.subarray(0, 3 * width));
+      const middle = 3 * 3 * width * (height >> 1);
+      expect(data.subarray(middle + 3 * width, middle + 6 * width)).not.toEqual(
+        data.subarray(middle, middle + 3 * width),
+      );
+    }
+  }
+  const page = readFileSync(join(run, 'report/index.html'), 'utf8');
+  expect(page.match(/src="data:image\/png;base64,/g)).toHaveLength(6);
+  for (const name of ['dark ground', 'bright, box', 'red, patch']) expect(page).toContain(`<td>${name}</td>`);
 });
 
 const stateOf = (dir: string, phase: string) => {
