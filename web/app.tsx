@@ -48,6 +48,13 @@ export function App() {
     setRange(undefined);
     setLayout(next);
   };
+  /** A comparison opens on the results: the assembled models and the baselines. */
+  const compare = () => {
+    setComparing(!comparing);
+    const all = live.runs.flatMap(({ phases }) => phases.map((each) => each.phase));
+    const others = all.filter((name) => name !== 'FT' && name !== 'E2E');
+    setHidden(new Set(comparing || others.length === all.length ? [] : others));
+  };
   const turn = (by: number) => {
     const names = run?.phases.map((each) => each.phase) ?? [];
     if (phase !== undefined)
@@ -60,7 +67,7 @@ export function App() {
     o: () => arrange(layout === 'overlaid' ? 'sequence' : 'overlaid'),
     l: () => setLogarithmic(!logarithmic),
     r: () => setRange(undefined),
-    c: () => setComparing(!comparing),
+    c: compare,
     j: () => turn(1),
     k: () => turn(-1),
     n: () => setSelected((selected + 1) % Math.max(1, live.runs.length)),
@@ -79,7 +86,7 @@ export function App() {
         selected={selected}
         comparing={compares}
         onSelect={setSelected}
-        onCompare={() => setComparing(!comparing)}
+        onCompare={compare}
         onHelp={() => setHelping(true)}
       />
       <main>

@@ -2,7 +2,7 @@ import uPlot from 'uplot';
 import { type Axis, type ChartMetric, isStepMetric } from '../src/dashboard/protocol';
 import { trimmed } from '../src/report/format';
 import type { Curve, Range } from './curves';
-import { axisTick, metricValue, property, resolved } from './look';
+import { AXIS_WORDS, axisTick, metricValue, property, resolved } from './look';
 
 /** The curves as one table with all their x values; gaps within a curve are bridged. */
 export function tableOf(curves: readonly Curve[], logarithmic: boolean): uPlot.AlignedData {
@@ -29,8 +29,6 @@ export interface PlotOptions {
   readonly curves: readonly Curve[];
   readonly colour: (curve: Curve) => string;
   readonly logarithmic: boolean;
-  /** Whether colours distinguish runs instead of phases. */
-  readonly comparing: boolean;
   readonly range: Range | undefined;
   readonly size: { readonly width: number; readonly height: number };
   /** Canvas pixels per design pixel; higher for paper. */
@@ -45,7 +43,6 @@ export function plotOptions({
   curves,
   colour,
   logarithmic,
-  comparing,
   range,
   size,
   scale = 1,
@@ -79,7 +76,11 @@ export function plotOptions({
       {
         ...axes,
         grid: { show: false },
-        size: 30 * scale,
+        label: AXIS_WORDS[axis].label,
+        labelFont: font,
+        labelSize: 18 * scale,
+        labelGap: 0,
+        size: 26 * scale,
         space: 70 * scale,
         values: (_, ticks) => ticks.map((x) => axisTick(axis, x)),
       },
@@ -98,9 +99,7 @@ export function plotOptions({
         label: `${curve.run} ${curve.phase}`,
         stroke: resolved(colour(curve)),
         width: scale * (curve.phase === 'FT' || curve.phase === 'E2E' ? 2 : 1.4),
-        // Dashes make a noisy curve unreadable.
-        ...(curve.phase === 'E2E' && isSmooth(metric) && { dash: [6 * scale, 4 * scale] }),
-        ...(curve.phase === 'E2E' && comparing && !isSmooth(metric) && { alpha: FAINT }),
+        ...(curve.phase === 'E2E' && { dash: [6 * scale, 4 * scale] }),
         spanGaps: true,
         points: {
           show: ({ data }: uPlot, series: number) => isMarked(metric, data[series]),
@@ -136,17 +135,10 @@ export function plotOptions({
   };
 }
 
-/** Opacity of the end-to-end baseline if neither colour nor dashes distinguish it from Deep Incubation. */
-const FAINT = 0.45;
-
 /** Evaluation curves with few points have visible markers, and so does a curve with one value, which has no line. */
 function isMarked(metric: ChartMetric, values: uPlot.AlignedData[number]): boolean {
   const count = Array.from(values).filter((value) => typeof value === 'number').length;
   return count === 1 || (count < 40 && !isStepMetric(metric));
-}
-
-function isSmooth(metric: ChartMetric): boolean {
-  return !isStepMetric(metric) || metric === 'lr' || metric === 'memory_bytes';
 }
 
 /** Memory ticks are at powers of two. */

@@ -50,7 +50,7 @@ export function Chart(props: ChartProps) {
   const figure = useRef<HTMLElement>(null);
   const isNear = useNear(figure);
   const colour = (curve: Curve) => (comparing ? runColour(curve.run) : colourOf(curve.phase));
-  const looks = { metric, axis, curves, colour, logarithmic, comparing, range };
+  const looks = { metric, axis, curves, colour, logarithmic, range };
   const names = curves.map(({ run, phase }) => `${run} ${phase}`).join();
 
   useEffect(() => {
