@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { root } from './paths.mjs';
 
 /** @typedef {{ phase: string, epochs: number, block_passes: number }} Planned */
@@ -37,7 +37,7 @@ export function rivals({ phases }, { out, threads }) {
 /** @typedef {{ phase: string, top1: number, block_passes: number, evaluation_images: number }} Result */
 
 /** @param {string} path @returns {any} */
-const json = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
+const json = (path) => JSON.parse(readFileSync(resolve(root, path), 'utf8'));
 
 /** The table of the demo in `out` and its rivals, best first. @param {string} out */
 export function comparison(out) {
