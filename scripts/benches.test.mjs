@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { chromium, needs, python, pythonPath, pythonTorch } from '../test/needs.js';
+import { chromium, needs, networkNamespaces, python, pythonPath, pythonTorch } from '../test/needs.js';
 import { benchNames, compileBenches, compiledBench } from './lib/benches.mjs';
 import { capture } from './lib/exec.mjs';
 import { root } from './lib/paths.mjs';
@@ -37,6 +37,11 @@ const SMOKE = {
     args: ['--kills', '1', '--epochs', '1', '--work', '@kill'],
     last: /1 kills \(SIGKILL\) in \d+ runs/,
     results: true,
+  },
+  links: {
+    args: ['--rounds', '1', '--steps', '1', '--batch', '1', '--rates', '1000'],
+    last: /\| 1000 \| \d+ \| [\d.]+ \| [\d.]+ \| [\d.]+, [\d.]+ \|/,
+    wants: networkNamespaces(),
   },
   loader: {
     args: ['--images', '32', '--rounds', '1'],

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readResult } from '../src/run/run-folder.js';
 import { type Ended, jsonLines, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
-import { iproute2, type Need, needs } from './needs.js';
+import { needs, networkNamespaces } from './needs.js';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const HOSTS = ['a', 'b'].map((name) => `di-${name}-${process.pid}`);
@@ -14,99 +14,86 @@ const LINK = 'di0';
 
 const ip = (...args: readonly string[]) => spawnSync('ip', args, { encoding: 'utf8' });
 
-/** Only root may make network namespaces, and in many containers not even root. */
-function namespaces(): Need {
-  if (process.getuid?.() !== 0) return { missing: 'network namespaces need root', optional: true };
-  const made = ip('netns', 'add', HOSTS[0]);
-  if (made.status !== 0) return { missing: 'this machine allows no network namespaces', optional: true };
-  ip('netns', 'del', HOSTS[0]);
-  return { missing: undefined };
-}
+describe('two hosts, one disk', needs(networkNamespaces()), () => {
+  const folder = temporaryFolder();
+  const [recipe, run, cut] = ['recipe.json', 'run', 'cut'].map((name) => join(folder, name));
 
-describe(
-  'two hosts, one disk',
-  needs(iproute2, iproute2.missing === undefined ? namespaces() : iproute2),
-  () => {
-    const folder = temporaryFolder();
-    const [recipe, run, cut] = ['recipe.json', 'run', 'cut'].map((name) => join(folder, name));
-
-    beforeAll(async () => {
-      for (const host of HOSTS) must('netns', 'add', host);
-      must('link', 'add', LINK, 'netns', HOSTS[0], 'type', 'veth', 'peer', 'name', LINK, 'netns', HOSTS[1]);
-      for (const [i, host] of HOSTS.entries()) {
-        must('-n', host, 'address', 'add', `${ADDRESSES[i]}/24`, 'dev', LINK);
-        must('-n', host, 'link', 'set', 'lo', 'up');
-      }
-      connect();
-      await writeImages(join(folder, 'images'), { train: 16, val: 5 });
-      const tiny = tinyRecipe(join(folder, 'images')) as { training: object };
-      const training = {
-        ...tiny.training,
-        batch_size: 4,
-        total_batch: 8,
-        checkpoint_every: 0.05,
-        eval_every: 50,
-      };
-      writeFileSync(
-        recipe,
-        JSON.stringify({ ...tiny, training, phases: { PT: { epochs: 100 }, E2E: 'none' } }),
-      );
-    });
-    afterAll(() => {
-      for (const host of HOSTS) ip('netns', 'del', host);
-    });
-
-    test('PT on both machines, then a module on each without a link, then FT', async () => {
-      const pretraining = together('PT', run);
-      for (const { code, stderr } of await Promise.all(pretraining.ended))
-        expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toContain('2 processes');
-
-      disconnect();
-      const modules = HOSTS.map((host, i) => onHost(host, ['phase', run, `MT/${i}`]).ended);
-      for (const ended of await Promise.all(modules)) expect(ended).toMatchObject({ code: 0, stderr: '' });
-      connect();
-      for (const { code } of await Promise.all(together('FT', run).ended)) expect(code).toBe(0);
-      expect(readResult(run, 'FT')?.steps).toBeGreaterThan(0);
-    });
-
-    test('one is cut off during a run: both end with a message, and resume once the link is back', async () => {
-      const metrics = join(cut, 'PT/metrics.jsonl');
-      const first = together('PT', cut, { DEEP_INCUBATION_RANK_TIMEOUT: '20' });
-      await until(() => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= 40, 'step 40');
-      disconnect();
-      for (const [rank, { code, stderr }] of (await Promise.all(first.ended)).entries()) {
-        expect(code).toBe(1);
-        expect(stderr).toMatch(new RegExp(`rank ${rank} of 2`));
-        expect(stderr).toContain('start all 2 again to resume from the last checkpoint');
-      }
-      expect(readResult(cut, 'PT')).toBeUndefined();
-
-      connect();
-      for (const { code } of await Promise.all(together('PT', cut).ended)) expect(code).toBe(0);
-      expect(readFileSync(join(cut, 'PT/log.txt'), 'utf8')).toMatch(/resumes from step \d+/);
-      const result = readResult(cut, 'PT');
-      expect(result?.steps).toBe(400);
-      expect(jsonLines(metrics).at(-1)?.step).toBe(400);
-    });
-
-    /** A phase as a launcher would start it, a rank a host. */
-    function together(phase: string, out: string, more: NodeJS.ProcessEnv = {}) {
-      const args = phase === 'PT' ? ['phase', recipe, phase, '--out', out] : ['phase', out, phase];
-      const started = HOSTS.map((host, rank) =>
-        onHost(host, args, {
-          MASTER_ADDR: ADDRESSES[0],
-          WORLD_SIZE: '2',
-          RANK: String(rank),
-          LOCAL_RANK: '0',
-          GLOO_SOCKET_IFNAME: LINK,
-          ...more,
-        }),
-      );
-      return { ended: started.map(({ ended }) => ended) };
+  beforeAll(async () => {
+    for (const host of HOSTS) must('netns', 'add', host);
+    must('link', 'add', LINK, 'netns', HOSTS[0], 'type', 'veth', 'peer', 'name', LINK, 'netns', HOSTS[1]);
+    for (const [i, host] of HOSTS.entries()) {
+      must('-n', host, 'address', 'add', `${ADDRESSES[i]}/24`, 'dev', LINK);
+      must('-n', host, 'link', 'set', 'lo', 'up');
     }
-  },
-);
+    connect();
+    await writeImages(join(folder, 'images'), { train: 16, val: 5 });
+    const tiny = tinyRecipe(join(folder, 'images')) as { training: object };
+    const training = {
+      ...tiny.training,
+      batch_size: 4,
+      total_batch: 8,
+      checkpoint_every: 0.05,
+      eval_every: 50,
+    };
+    writeFileSync(
+      recipe,
+      JSON.stringify({ ...tiny, training, phases: { PT: { epochs: 100 }, E2E: 'none' } }),
+    );
+  });
+  afterAll(() => {
+    for (const host of HOSTS) ip('netns', 'del', host);
+  });
+
+  test('PT on both machines, then a module on each without a link, then FT', async () => {
+    const pretraining = together('PT', run);
+    for (const { code, stderr } of await Promise.all(pretraining.ended))
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toContain('2 processes');
+
+    disconnect();
+    const modules = HOSTS.map((host, i) => onHost(host, ['phase', run, `MT/${i}`]).ended);
+    for (const ended of await Promise.all(modules)) expect(ended).toMatchObject({ code: 0, stderr: '' });
+    connect();
+    for (const { code } of await Promise.all(together('FT', run).ended)) expect(code).toBe(0);
+    expect(readResult(run, 'FT')?.steps).toBeGreaterThan(0);
+  });
+
+  test('one is cut off during a run: both end with a message, and resume once the link is back', async () => {
+    const metrics = join(cut, 'PT/metrics.jsonl');
+    const first = together('PT', cut, { DEEP_INCUBATION_RANK_TIMEOUT: '20' });
+    await until(() => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= 40, 'step 40');
+    disconnect();
+    for (const [rank, { code, stderr }] of (await Promise.all(first.ended)).entries()) {
+      expect(code).toBe(1);
+      expect(stderr).toMatch(new RegExp(`rank ${rank} of 2`));
+      expect(stderr).toContain('start all 2 again to resume from the last checkpoint');
+    }
+    expect(readResult(cut, 'PT')).toBeUndefined();
+
+    connect();
+    for (const { code } of await Promise.all(together('PT', cut).ended)) expect(code).toBe(0);
+    expect(readFileSync(join(cut, 'PT/log.txt'), 'utf8')).toMatch(/resumes from step \d+/);
+    const result = readResult(cut, 'PT');
+    expect(result?.steps).toBe(400);
+    expect(jsonLines(metrics).at(-1)?.step).toBe(400);
+  });
+
+  /** A phase as a launcher would start it, a rank a host. */
+  function together(phase: string, out: string, more: NodeJS.ProcessEnv = {}) {
+    const args = phase === 'PT' ? ['phase', recipe, phase, '--out', out] : ['phase', out, phase];
+    const started = HOSTS.map((host, rank) =>
+      onHost(host, args, {
+        MASTER_ADDR: ADDRESSES[0],
+        WORLD_SIZE: '2',
+        RANK: String(rank),
+        LOCAL_RANK: '0',
+        GLOO_SOCKET_IFNAME: LINK,
+        ...more,
+      }),
+    );
+    return { ended: started.map(({ ended }) => ended) };
+  }
+});
 
 function connect(): void {
   for (const host of HOSTS) must('-n', host, 'link', 'set', LINK, 'up');

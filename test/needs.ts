@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'vitest';
@@ -65,7 +66,21 @@ function fail(name: string): never {
 export const chromium = systemPackage('Chromium');
 export const chromiumPath = () => packages[0].signs.map(programPath).find(Boolean);
 export const slurm = systemPackage('Slurm');
-export const iproute2 = systemPackage('iproute2');
+const iproute2 = systemPackage('iproute2');
+
+/** iproute2 and network namespaces. Only root may make them, and in many containers not even root. */
+export function networkNamespaces(): Need {
+  if (iproute2.missing !== undefined) return iproute2;
+  if (process.getuid?.() !== 0) return { missing: 'network namespaces need root', optional: true };
+  const name = `di-test-${process.pid}`;
+  const ip = (...args: readonly string[]) =>
+    spawnSync('ip', ['netns', ...args], { env: { ...process.env, PATH: DAEMON_PATH } });
+  if (ip('add', name).status !== 0)
+    return { missing: 'this machine allows no network namespaces', optional: true };
+  ip('del', name);
+  return { missing: undefined };
+}
+
 /** @param decoder of the addon, as it was built: a header alone is not enough */
 export const libjpeg = (decoder: string | undefined): Need => ({
   missing:
