@@ -17,7 +17,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'recipe.yaml'), JSON.stringify(recipe));
   const { code, stderr } = await cli(['run', join(folder, 'recipe.yaml'), '--out', run, '--quiet']);
   expect({ code, stderr }).toMatchObject({ code: 0 });
-}, 120_000);
+}, 300_000);
 
 test('--dry-run lists files, sizes and the card, and needs neither network nor token', async () => {
   const { code, stdout, stderr } = await cli(['push', run, 'ada/tiny', '--dry-run'], { env: offline });
