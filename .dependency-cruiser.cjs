@@ -18,6 +18,7 @@ const FOLDERS = [
   'data/loader',
   'data/label-maps',
   'data/formats',
+  'data/objects',
   'data/open',
   'data/check',
   'onnx',

@@ -12,6 +12,7 @@ import { readRecipe } from '../src/recipe/recipe.js';
 import type { Recipe } from '../src/recipe/recipe-schema.js';
 import { Generator } from '../src/torch/random.js';
 import { ADE20K_CLASSES, writeAde20k } from './ade20k.js';
+import { COCO_CATEGORIES, writeCoco } from './coco.js';
 
 // A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
 // data sets, small random models in place of the released ones, and the recipes, made small.
@@ -40,6 +41,7 @@ export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   await writeImages(join(folder, 'data/flowers'), FLOWERS);
   await writeImages(join(folder, 'data/clothes'), CLOTHES);
   await writeAde20k(join(folder, 'data/ADEChallengeData2016'), { train: 8, val: 2 });
+  await writeCoco(join(folder, 'data/coco'), { train: 8, val: 2 });
   writeFashionMnist(join(folder, 'cache/fashion-mnist'));
   writeReleasedModels(join(folder, 'cache/hub/nzl-thu/Deep-Incubation/main'));
   writeScript(
@@ -48,7 +50,7 @@ export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   );
   writeScript(join(folder, 'bin/npx'), 'exec "$@"');
   cpSync(join(root, 'recipes'), join(folder, 'as-written/recipes'), { recursive: true });
-  for (const set of ['imagenet', 'ade20k']) {
+  for (const set of ['imagenet', 'ade20k', 'coco']) {
     for (const name of readdirSync(join(root, 'recipes', set))) writeSmall(folder, `recipes/${set}/${name}`);
   }
   writeSmall(folder, 'recipes/demo.yaml');
@@ -81,22 +83,32 @@ function writeSmall(folder: string, path: string): void {
   writeFileSync(place, text);
 }
 
+const SMALL_DETECTION = {
+  scale: [96, 64],
+  augment: { scales: [64] },
+  training: { anchors: 32, regions: 16, before_nms: 50, proposals: 40 },
+  evaluation: { before_nms: 50, proposals: 40, objects: 10 },
+};
+
 /** A model of a moment, and one step a phase. */
 function smallSettings(recipe: Recipe): object {
-  const { model, data, training, segmentation } = recipe;
+  const { model, data, training, segmentation, detection } = recipe;
+  const classes = segmentation ? ADE20K_CLASSES : detection ? COCO_CATEGORIES.length : model.classes;
   const phases = compile(recipe).filter(({ equalCost }) => !equalCost);
   return {
     model: {
       ...GEOMETRY,
       depth: DEPTH,
       image_size: sizeOf(model.image_size),
-      classes: model.classes === 1000 ? SYNSETS.length : segmentation ? ADE20K_CLASSES : model.classes,
+      classes: model.classes === 1000 ? SYNSETS.length : classes,
       ...(segmentation && { decoder: { taps: [2, 5, 8, 11], channels: 8, aux_channels: 4 } }),
+      ...(detection && { decoder: { taps: [2, 5, 8, 11], window: 3, channels: 8, hidden: 16 } }),
     },
     ...(segmentation && { segmentation: { scale: [256, 64] } }),
+    ...(detection && { detection: SMALL_DETECTION }),
     training: {
       ...(training.batch_size !== undefined && { batch_size: Math.max(training.batch_size / 32, 2) }),
-      ...(training.total_batch && { total_batch: training.total_batch / 32 }),
+      ...(training.total_batch && { total_batch: Math.max(training.total_batch / 32, 2) }),
     },
     ...(data.eval_images && { data: { eval_images: 10 } }),
     phases: Object.fromEntries(phases.map(({ name }) => [name.split('/')[0], { epochs: 1e-6 }])),

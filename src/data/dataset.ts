@@ -1,5 +1,6 @@
 import { InputError } from '../base/errors.js';
 import type { RandomKey } from '../base/random.js';
+import type { AnnotatedImage, ObjectsInImage } from './objects.js';
 import type { PassedOver } from './passed-over.js';
 
 /** 8-bit pixels, height x width x channels, interleaved. Read-only, because it may be a view of its data set. */
@@ -47,10 +48,19 @@ export interface Dataset {
    * with label maps have no label of their own: `label` is then 0.
    */
   readonly labelMap?: ((i: number) => EncodedImage) | undefined;
+  /** For detection: the objects of each image. Images with objects have no label of their own: `label` is then 0. */
+  readonly objects?: ((i: number) => AnnotatedImage) | undefined;
+  /** For detection: the id of each class in the annotation file, by label. */
+  readonly categoryIds?: readonly number[] | undefined;
 }
 
 export function isEncoded(source: Image | EncodedImage): source is EncodedImage {
   return 'file' in source;
+}
+
+/** Whether each image has a label, and not each pixel or object. */
+export function isClassified({ labelMap, objects }: Pick<Dataset, 'labelMap' | 'objects'>): boolean {
+  return labelMap === undefined && objects === undefined;
 }
 
 /** A part of an image, in pixels. */
@@ -103,6 +113,10 @@ export interface Batch {
   readonly labelMaps?: Uint8Array;
   /** Height and width of each image, one pair after another. The rest of an image is padding on the right and at the bottom. */
   readonly extents?: Int32Array;
+  /** For detection: the objects of each image, in pixels of `images`. Absent if the data set has none. */
+  readonly objects?: readonly ObjectsInImage[];
+  /** For detection, in evaluation: each image as the data set has it. */
+  readonly annotated?: readonly AnnotatedImage[];
   /** Slots whose image could not be read and was replaced by another. */
   readonly replaced?: readonly number[];
 }

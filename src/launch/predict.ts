@@ -79,6 +79,11 @@ export async function* predict(
       hint: 'the command predict writes its label maps, with --out: see docs/segmentation.md',
     });
   }
+  if (known.recipe.detection !== undefined) {
+    throw new InputError(`${file.name} finds objects, and predict() classifies images`, {
+      hint: 'the command predict finds them: see docs/detection.md',
+    });
+  }
   const loaded = loadModel(file, known, note);
   const { named } = modelClassesOf(file, { count: loaded.config.classes, stated });
   yield* predictImages(loaded, images, { ...options, decode: known.recipe.data, names: named?.names });

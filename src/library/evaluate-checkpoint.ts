@@ -61,6 +61,11 @@ export async function evaluateCheckpoint(
       hint: 'the command eval evaluates it: see docs/segmentation.md',
     });
   }
+  if (recipe.detection !== undefined) {
+    throw new InputError(`${checkpoint.name} finds objects, and evaluateCheckpoint() evaluates classifiers`, {
+      hint: 'the command eval evaluates it: see docs/detection.md',
+    });
+  }
   const config = modelConfigOf(recipe);
   const classes = classesOf(checkpoint);
   const labelled = labelledBy(options.dataset, classes, {

@@ -38,8 +38,15 @@ export function sharedPrefix(): {
       if (!(model instanceof StagedModel) || shares === 0) return model;
       return {
         trainedParameters: () => model.trainedParameters(),
-        forward: (x, pass) =>
-          model.forwardStages(featuresAfter(model, shares, x, pass), shares, model.stages.length, pass),
+        forward(x, given) {
+          const pass = { ...given, size: [x.shape[2], x.shape[3]] as const };
+          return model.forwardStages(
+            featuresAfter(model, shares, x, pass),
+            shares,
+            model.stages.length,
+            pass,
+          );
+        },
       };
     },
   };

@@ -19,7 +19,9 @@ export interface Pass {
   /** If set, the backward pass recomputes the blocks' activations; finish it with `tape.backward()`. */
   readonly tape?: ActivationTape;
   /** Height and width of the images, in pixels. Default: square images, as the model's blueprint states. */
-  readonly size?: readonly [height: number, width: number];
+  readonly size?: readonly [height: number, width: number] | undefined;
+  /** What the task's `prepare` or `infer` returned as the target, for a head that computes its loss itself. */
+  readonly target?: unknown;
 }
 
 /** The pass for part `index` of a model or stage. Evaluation draws no random numbers, so its key does not change. */

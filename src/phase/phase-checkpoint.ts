@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.js';
 import type { TensorData } from '../base/tensor-data.js';
 import type { AuxiliaryHeads } from '../method/local/local-losses.js';
-import { decoderOf, tapsIn } from '../models/dense/decoder-config.js';
+import { tapsIn, tapsOf } from '../models/dense/decoder-config.js';
 import { RAW } from '../models/model-file/own-checkpoint.js';
 import type { StagedModel } from '../models/staged.js';
 import { blockSpans } from '../models/staged.js';
@@ -203,8 +203,10 @@ export function save(
     depths: phase.depths,
     init: phase.init === 'fresh' ? undefined : phase.init,
     model: geometry,
-    taps: tapsOf(phase),
+    taps: ownTaps(phase),
     segmentation: phase.segmentation,
+    detection: phase.detection,
+    category_ids: images.train.categoryIds,
     mean: pixels.mean,
     std: pixels.std,
     eval_crop: pixels.eval_crop,
@@ -252,7 +254,7 @@ function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensor
 }
 
 /** The blocks of a phase's model whose outputs its decoder reads: the model may be a meta model or a hybrid. */
-function tapsOf({ config, depths, target }: Phase): number[] | undefined {
-  const decoder = decoderOf(config)?.decoder;
-  return decoder && tapsIn(decoder.taps, blockSpans(depths, target));
+function ownTaps({ config, depths, target }: Phase): number[] | undefined {
+  const taps = tapsOf(config);
+  return taps && tapsIn(taps, blockSpans(depths, target));
 }

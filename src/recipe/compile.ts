@@ -135,6 +135,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     data,
     dataOfRun,
     segmentation: recipe.segmentation,
+    detection: recipe.detection,
     task: (device, classCounts) => taskOf(recipe, config, device, { ...settings, classCounts }),
     objective,
     local,

@@ -71,7 +71,8 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(phase.data, 'data', unchanging);
-  const { name, depths, regimes, undecayed, equalCost, objective, init, local, segmentation } = phase;
+  const { name, depths, regimes, undecayed, equalCost, objective, init, local, segmentation, detection } =
+    phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
   // Earlier versions did not have these, so their defaults are not hashed.
@@ -82,6 +83,7 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
     ...(zero_init && { zero_init }),
     ...(layer_scale !== undefined && { layer_scale }),
     ...(segmentation !== undefined && { segmentation: sayingKeys(segmentation, 'segmentation', unchanging) }),
+    ...(detection !== undefined && { detection: sayingKeys(detection, 'detection', unchanging) }),
   };
   return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...begins });
 }
@@ -142,7 +144,7 @@ function sayingKeys(section: object, path: string, unchanging: typeof UNCHANGING
 /** Maximum number of images whose sizes are hashed, spread evenly over the data set. */
 const SIZED = 1000;
 
-/** Hash of a data set's file names (relative to its folder), labels, classes and some file sizes; no pixels are read. */
+/** Hash of a data set's file names (relative to its folder), labels, objects, classes and some file sizes; no pixels are read. */
 export function dataHash(dataset: Dataset): string {
   const { length, classes } = dataset;
   const hash = createHash('sha256').update(`${JSON.stringify([length, classes])}\n`);
@@ -151,6 +153,7 @@ export function dataHash(dataset: Dataset): string {
   for (let i = 0; i < length; i++) {
     const size = i % stride === 0 ? storedBytes(dataset, i) : 0;
     hash.update(`${dataset.describe(i).slice(folder)}\0${dataset.label(i)}\0${size}\n`);
+    if (dataset.objects !== undefined) hash.update(`${JSON.stringify(dataset.objects(i))}\n`);
   }
   return hash.digest('hex');
 }

@@ -67,13 +67,13 @@ const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['opti
  * @throws InputError if `total_batch` is not a multiple of `batch_size`
  */
 export function phaseSettings(
-  recipe: Pick<Recipe, 'training' | 'segmentation'>,
+  recipe: Pick<Recipe, 'training' | 'segmentation' | 'detection'>,
   override: TrainingOverride,
   ofPhase: TrainingOverride = {},
 ): TrainingSettings {
   const given = [ofPhase, recipe.training, override];
   const name = given.reduce((last, { optimizer }) => optimizer?.name ?? last, DEFAULTS.optimizer.name);
-  const ofTask = recipe.segmentation === undefined ? {} : { label_smoothing: 0 };
+  const ofTask = recipe.segmentation || recipe.detection ? { label_smoothing: 0 } : {};
   const layers = [DEFAULTS, ofTask, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given].map(defined);
   const settings: TrainingSettings = {
     ...Object.assign({}, ...layers),

@@ -5,6 +5,7 @@ import type { Blueprint, Regime } from '../models/staged.js';
 import type { Task } from '../training/task.js';
 import type { DataOfRun } from './phase-data.js';
 import type { DataSettings } from './recipe-data.js';
+import type { DetectionSettings } from './recipe-detection.js';
 import type { RunSettings } from './recipe-run.js';
 import type { SegmentationSettings } from './recipe-segmentation.js';
 import type { StartSettings } from './recipe-start.js';
@@ -60,6 +61,8 @@ export interface Phase {
 
   /** For segmentation: how images are augmented and evaluated. */
   readonly segmentation: SegmentationSettings | undefined;
+  /** For detection: how images are augmented and evaluated, and regions sampled. */
+  readonly detection: DetectionSettings | undefined;
   /** What the model learns, on a device. */
   /** @param classCounts images of each class, which `class_weights: balanced` needs; without them, classes are not weighted */
   readonly task: (device: string, classCounts?: readonly number[]) => Task;

@@ -26,7 +26,7 @@ test.each([
 });
 
 test.each([
-  [{ modle: {} }, 'modle', 'the keys of a recipe are name, seed, task, segmentation, model'],
+  [{ modle: {} }, 'modle', 'the keys of a recipe are name, seed, task, segmentation, detection, model'],
   [{ model: { dept: 3 } }, 'model.dept', 'the keys of model are preset, '],
   [{ training: { lr: 3 } }, 'training.lr', 'optimizer, schedule'],
   [{ phases: { MT: { epoch: 3 } } }, 'phases.MT.epoch', 'the keys of phases.MT are epochs, '],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { modelSection } from '../models/families/families.js';
 import { dataSection } from './recipe-data.js';
+import { detectionSection } from './recipe-detection.js';
 import { runSection } from './recipe-run.js';
 import { segmentationSection } from './recipe-segmentation.js';
 import { start } from './recipe-start.js';
@@ -71,10 +72,13 @@ export const recipeSchema = z.strictObject({
     .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
   task: z
-    .enum(['classification', 'segmentation'])
-    .describe('What the model predicts: a class for each image (the default), or for each pixel.')
+    .enum(['classification', 'segmentation', 'detection'])
+    .describe(
+      'What the model predicts: a class for each image (the default) or for each pixel, or objects with boxes and masks.',
+    )
     .optional(),
   segmentation: segmentationSection.optional(),
+  detection: detectionSection.optional(),
   model: modelSection,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
   data: dataSection,

@@ -1,9 +1,12 @@
 import { decoderOf } from '../models/dense/decoder-config.js';
+import type { DetectorTarget } from '../models/detection/detector-config.js';
 import type { ModelConfig } from '../models/family.js';
 import { balancedWeights } from '../tasks/classification/class-target.js';
 import { classification } from '../tasks/classification/classification.js';
+import { detection } from '../tasks/detection/detection.js';
 import { segmentation } from '../tasks/segmentation/segmentation.js';
 import type { Task } from '../training/task.js';
+import type { DetectionSettings } from './recipe-detection.js';
 import type { Recipe, TrainingSettings } from './recipe-schema.js';
 
 type LossSettings = Pick<TrainingSettings, 'label_smoothing' | 'loss' | 'bce_threshold' | 'class_weights'> & {
@@ -21,13 +24,14 @@ const EVALUATION: LossSettings = {
 
 /** The task of a recipe on a device. Without the settings of a phase: for evaluation only. */
 export function taskOf(
-  { data, segmentation: settings }: Pick<Recipe, 'data' | 'segmentation'>,
+  { data, segmentation: settings, detection: found }: Pick<Recipe, 'data' | 'segmentation' | 'detection'>,
   config: ModelConfig,
   device: string,
   training: LossSettings = EVALUATION,
 ): Task {
   const { channels, classes, imageSize } = config;
   const input = { channels, mean: data.mean, std: data.std, device };
+  if (found !== undefined) return detection({ ...input, classes, ...detectorLimits(found) });
   const { label_smoothing: labelSmoothing, loss, bce_threshold: bceThreshold, classCounts } = training;
   const { class_weights: weights } = training;
   const classWeights = weights === 'balanced' ? classCounts && balancedWeights(classCounts) : weights;
@@ -50,4 +54,17 @@ export function taskOf(
       flip: evaluation.flip,
     },
   });
+}
+
+function detectorLimits({ training, evaluation }: DetectionSettings): Omit<DetectorTarget, 'images'> {
+  const { score, nms: overlap, objects } = evaluation;
+  const proposals = (limits: { readonly before_nms: number; readonly proposals: number }) => ({
+    perMap: limits.before_nms,
+    perImage: limits.proposals,
+  });
+  return {
+    samples: { anchors: training.anchors, regions: training.regions },
+    proposals: { train: proposals(training), eval: proposals(evaluation) },
+    limits: { score, overlap, objects },
+  };
 }

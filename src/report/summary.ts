@@ -23,7 +23,7 @@ export interface RunSummary extends Scored {
   /** The number of classes; absent in summaries of older versions. */
   readonly classes?: number | undefined;
   /** Absent for classification. */
-  readonly task?: 'segmentation' | undefined;
+  readonly task?: 'segmentation' | 'detection' | undefined;
   /** The assembled model after FT, with the total cost of PT, every MT and FT. */
   readonly incubation?: Outcome;
   /** Replaces `incubation` if FT started from the whole model, grown from the meta model: the total cost of PT and FT. */
@@ -69,7 +69,7 @@ interface SummaryInput {
   readonly scored?: ReadonlyMap<string, ScoredImages>;
   readonly classes?: number | undefined;
   /** Default: classification. */
-  readonly task?: 'segmentation' | undefined;
+  readonly task?: 'segmentation' | 'detection' | undefined;
   /** Default `incubation`. */
   readonly way?: Way;
 }

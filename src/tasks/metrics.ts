@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import type { TaskMetrics } from '../run/metric.js';
 import { readJsonObject, runFolder } from '../run/run-folder.js';
 import { classificationMetrics } from './classification/metrics.js';
+import { DETECTION_METRICS } from './detection/metrics.js';
 import { SEGMENTATION_METRICS } from './segmentation/metrics.js';
 
 /** Task properties that a recipe or a summary records. */
 interface TaskFacts {
   readonly classes?: number | undefined;
   /** Default: classification. */
-  readonly task?: 'segmentation' | undefined;
+  readonly task?: 'segmentation' | 'detection' | undefined;
 }
 
 /** The task properties of a recipe, such as a parsed `recipe.json`. Missing or invalid fields are left out. */
@@ -16,7 +17,9 @@ export function taskFactsOf(recipe: unknown): TaskFacts {
   const { classes, decoder }: { classes?: unknown; decoder?: unknown } = Object(Object(recipe).model);
   return {
     ...(typeof classes === 'number' && { classes }),
-    ...(decoder !== undefined && { task: 'segmentation' }),
+    ...(decoder !== undefined && {
+      task: Object(decoder).kind === 'mask-rcnn' ? 'detection' : 'segmentation',
+    }),
   };
 }
 
@@ -29,6 +32,7 @@ export function metricsOfRun(root: string): TaskMetrics {
 /** The metrics of a run's task. */
 export function metricsOf({ classes, task }: TaskFacts): TaskMetrics {
   if (task === 'segmentation') return SEGMENTATION_METRICS;
+  if (task === 'detection') return DETECTION_METRICS;
   return classificationMetrics(classes);
 }
 

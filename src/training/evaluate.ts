@@ -8,7 +8,7 @@ import { inPrecision, type Precision } from '../torch/precision.js';
 import { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
 import { Tensor } from '../torch/tensor.js';
-import type { Predictions, Score, Sums, Task } from './task.js';
+import type { Collection, Predictions, Score, Sums, Task } from './task.js';
 
 /**
  * The task's metrics by name, and the mean loss, over all images. Batches are weighted by size, so a short last batch counts
@@ -33,6 +33,8 @@ export interface EvaluateOptions {
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
   /** Called with the output for every batch, in order. The output is freed afterwards. */
   readonly onOutput?: (batch: Batch, output: Tensor) => void;
+  /** Default: what the task collects. */
+  readonly collection?: Collection | undefined;
   /** Called with the sums over the images of every batch, in order. */
   readonly onScored?: (sums: Sums, images: number) => void;
 }
@@ -51,7 +53,7 @@ export interface EvaluateOptions {
  * console.log(loss, images, dataset.length);
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { task, onPredicted, onOutput, onScored, top } = options;
+  const { task, onPredicted, onOutput, onScored, top, collection = task.collect?.() } = options;
   const forward = forwardPass(options);
   const totals = new Map<string, number>();
   let images = 0;
@@ -72,6 +74,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
         const { output, target } = task.infer?.(batch, forward) ?? onePass(task, batch, forward);
         onOutput?.(batch, output);
         const predictions = onPredicted === undefined ? undefined : task.predict?.(output, target, top);
+        collection?.add(output, target);
         return { batch, predictions, sums: readScore(task.score(output, target)) };
       }),
     );
@@ -81,12 +84,12 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (previous !== undefined) add(previous);
   if (images === 0) throw new RunError('no images to evaluate on');
   const sums = { ...Object.fromEntries(totals), loss: totals.get('loss') ?? Number.NaN };
-  return { ...task.summarize(sums, images), loss: sums.loss / images, images };
+  return { ...task.summarize(sums, images), ...collection?.summarize(), loss: sums.loss / images, images };
 }
 
-function onePass(task: Task, batch: Batch, forward: (input: Tensor) => Tensor) {
+function onePass(task: Task, batch: Batch, forward: Forward) {
   const { input, target } = task.prepare(batch);
-  return { output: forward(input), target };
+  return { output: forward(input, target), target };
 }
 
 /** The forward pass of an evaluation: without drop path, in the given precision. */
@@ -94,11 +97,13 @@ export function forwardPass({
   model,
   precision = 'float32',
   device = 'cpu',
-}: Pick<EvaluateOptions, 'model' | 'precision' | 'device'>): (input: Tensor) => Tensor {
+}: Pick<EvaluateOptions, 'model' | 'precision' | 'device'>): Forward {
   // Evaluation draws no random numbers.
   const pass = { training: false, generator: new Generator(), key: [] };
-  return (input) => inPrecision(precision, device, () => model.forward(input, pass));
+  return (input, target) => inPrecision(precision, device, () => model.forward(input, { ...pass, target }));
 }
+
+type Forward = (input: Tensor, target?: unknown) => Tensor;
 
 /** A batch whose score and predictions are being read. */
 interface Scored {

@@ -16,15 +16,18 @@ export interface Task<Target = unknown, Output = Tensor> {
   /**
    * The output that is scored, if it is not one forward pass of `input`: an image may be evaluated in parts and at several
    * scales.
+   * @param forward `target`: for a head that needs it, see `Pass.target`
    */
   infer?(
     batch: Batch,
-    forward: (input: Tensor) => Tensor,
+    forward: (input: Tensor, target?: unknown) => Tensor,
   ): { readonly output: Tensor; readonly target: Target };
   /** Sums over the images of a batch, by name: the loss, and the values that `summarize` needs. */
   score(output: Tensor, target: Target): Score;
   /** The value of every metric, by name, from the sums over all `images` images. */
   summarize(sums: Sums, images: number): Readonly<Record<string, number>>;
+  /** Starts to collect what metrics need that are not sums over images. */
+  collect?(): Collection<Target>;
   /**
    * The `top` (default 3) most likely classes of each image of a batch; absent for tasks without classes. The lists may be
    * getters that wait for a GPU, so that the caller can queue more work first.
@@ -43,6 +46,14 @@ export interface ClassOverlap {
   readonly acc: number;
   /** Number of labelled pixels. */
   readonly pixels: number;
+}
+
+/** What an evaluation collects for metrics that are not sums over images. */
+export interface Collection<Target = unknown> {
+  /** Called for every batch, in order. */
+  add(output: Tensor, target: Target): void;
+  /** The values of metrics, by name, from everything that was added. */
+  summarize(): Readonly<Record<string, number>>;
 }
 
 /** The k most likely classes of each image in a batch of B. */

@@ -190,7 +190,7 @@ function forwardBackward<Output>(
   return scope(() => {
     try {
       const { input, target } = task.prepare(batch);
-      const pass = { training: true, generator, key, tape };
+      const pass = { training: true, generator, key, tape, target };
       const loss = computing(() => task.loss(model.forward(input, pass), target));
       const addGradients = () => {
         backward(loss, 1 / accumulate);

@@ -1,12 +1,7 @@
 import { InputError } from '../../base/errors.js';
-import type { Batch } from '../../data/dataset.js';
-import { ade20k } from '../../data/formats/ade20k.js';
 import { evalBatches } from '../../data/loader/loader.js';
-import { subset } from '../../data/loader/sampler.js';
-import { dataFormatOf, publishedPart } from '../../data/open/open-dataset.js';
 import { passedOverLine } from '../../data/passed-over.js';
 import type { SplitChoice } from '../../data/splits.js';
-import { modelClassesOf } from '../../launch/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { loadModel } from '../../launch/start/loaded-model.js';
 import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
@@ -17,6 +12,7 @@ import { evaluate } from '../../training/evaluate.js';
 import type { ClassOverlap, Sums } from '../../training/task.js';
 import { progressLine } from '../terminal/live-block.js';
 import { columns, note, print, printJson } from '../terminal/output.js';
+import { annotatedImages, counted } from './annotated-images.js';
 
 interface SegmentationEvalOptions {
   readonly data: string;
@@ -34,7 +30,7 @@ export async function evaluateSegmentation(
   options: SegmentationEvalOptions,
 ): Promise<void> {
   requireSupported(options);
-  const { dataset, names } = labelledPixels(checkpoint, known, options);
+  const { dataset, names } = annotatedImages(checkpoint, known, { ...options, format: 'ade20k' });
   for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
   const { model, task, evaluation, device, precision } = loadModel(checkpoint, known, note);
   const sums: Record<string, number> = {};
@@ -98,40 +94,6 @@ function requireSupported({ split, classes, batchMean, perImage }: SegmentationE
   throw new InputError(`${refused[0]} is not supported for a model that labels pixels`, {
     hint: 'remove it; `predict --out DIR` writes the labels of each image',
   });
-}
-
-/** The images of a part of the data set, whose classes must be those of the model. */
-function labelledPixels(
-  checkpoint: CheckpointFile,
-  { recipe }: ModelOfCheckpoint,
-  { data, split }: SegmentationEvalOptions,
-) {
-  const format = dataFormatOf(data);
-  if (format !== 'ade20k') {
-    throw new InputError(`${data} has no label maps, but ${checkpoint.name} labels pixels`, {
-      hint: "use a data set in ADE20K's layout: images, annotations and objectInfo150.txt",
-    });
-  }
-  const part = publishedPart(data, split === 'held-out' ? 'val' : split, format);
-  const dataset = subset(ade20k(data)[part], recipe.data.eval_images);
-  const { classes: count } = recipe.model;
-  const named = modelClassesOf(checkpoint, { count, stated: undefined }).named?.names;
-  const names = named ?? dataset.classes;
-  const differing = dataset.classes.findIndex((name, label) => name !== names[label]);
-  if (dataset.classes.length === count && differing < 0) return { dataset, names };
-  const what =
-    dataset.classes.length === count
-      ? `class ${differing} is ${dataset.classes[differing]}, but ${names[differing]} in ${checkpoint.name}`
-      : `${dataset.classes.length} classes, but ${checkpoint.name} has ${count}`;
-  throw new InputError(`${data}: ${what}`, { hint: 'use the data set that the model was trained on' });
-}
-
-async function* counted(batches: AsyncIterable<Batch>, show: (done: number) => void): AsyncGenerator<Batch> {
-  let done = 0;
-  for await (const batch of batches) {
-    yield batch;
-    show(++done);
-  }
 }
 
 /** JSON has no NaN: a class that does not occur has null. */

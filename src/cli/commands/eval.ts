@@ -42,7 +42,6 @@ interface EvalOptions {
 
 /** `eval`: evaluates a checkpoint on a folder of images. */
 export async function evaluateCheckpoint(name: string, options: EvalOptions): Promise<void> {
-  const perImage = perImageFile(options.perImage);
   const checkpoint = await openCheckpoint(name, options.weights);
   const known = modelOfCheckpoint(checkpoint, { recipe: options.recipe, settings: options.set ?? [] });
   for (const line of known.differences) note(line);
@@ -52,6 +51,11 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     const { evaluateSegmentation } = await import('./eval-segmentation.js');
     return evaluateSegmentation(checkpoint, known, options);
   }
+  if (recipe.detection !== undefined) {
+    const { evaluateDetection } = await import('./eval-detection.js');
+    return evaluateDetection(checkpoint, known, options);
+  }
+  const perImage = perImageFile(options.perImage);
   const config = modelConfigOf(recipe);
   const { category } = recipe.data;
   const classes = knownClasses(checkpoint, { count: config.classes, stated: options.classes, category });

@@ -21,7 +21,7 @@ interface PredictCommandOptions {
   readonly weights?: WeightsKind;
   readonly csv?: true;
   readonly json?: true;
-  /** Folder for the label maps of a model that labels pixels. */
+  /** Folder for the label maps of a model that labels pixels; file for the objects of a model that finds objects. */
   readonly out?: string;
 }
 
@@ -49,6 +49,17 @@ export async function predictPaths(
       checkpoint: checkpoint.name,
       decode: known.recipe.data,
       names: named?.names,
+    });
+  }
+  if (known.recipe.detection !== undefined) {
+    const { predictBoxes } = await import('./predict-boxes.js');
+    return predictBoxes(loaded, images, {
+      ...options,
+      checkpoint: checkpoint.name,
+      decode: known.recipe.data,
+      names: named?.names,
+      categoryIds: checkpoint.manifest?.category_ids,
+      classes: count,
     });
   }
   if (options.out !== undefined) {

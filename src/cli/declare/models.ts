@@ -38,7 +38,7 @@ function addEval(program: Command): void {
     .argument('<checkpoint>', CHECKPOINT)
     .requiredOption(
       '--data <path>',
-      'images: <class>/*, *_y<label>.png, val/, tar shards, the files of Fashion-MNIST, CIFAR or iNaturalist, or a .csv file',
+      'images: <class>/*, *_y<label>.png, val/, tar shards, the files of Fashion-MNIST, CIFAR, iNaturalist, ADE20K or COCO, or a .csv file',
     )
     .addOption(EVAL_SPLIT)
     .option('--classes <path>', CLASSES)
@@ -49,7 +49,10 @@ function addEval(program: Command): void {
       '--batch-mean',
       'also print the unweighted mean of the batch means, which the official code reports as its loss',
     )
-    .option('--per-image <file>', 'also write the predictions for each image: a .csv or .jsonl file')
+    .option(
+      '--per-image <file>',
+      'also write the predictions for each image: a .csv or .jsonl file; for a detection model .json, as results files of COCO',
+    )
     .option('--top <k>', 'classes per image in that file', positiveInteger, 5)
     .addOption(weightsOption())
     .option('--json', 'print the result as JSON')
@@ -69,19 +72,23 @@ function addEval(program: Command): void {
 function addPredict(program: Command): void {
   program
     .command('predict')
-    .summary('classify images, or label their pixels')
+    .summary('classify images, label their pixels, or find objects')
     .description(
       'Classifies images, which need no labels: prints the most likely classes of each with their probabilities. A folder stands ' +
         'for all images in it and below, a .csv file for the images that it lists. CHECKPOINT is anything that `eval` accepts, and images are prepared as in `eval`. An image ' +
         'that cannot be read is listed and skipped; the exit status is then 1. A segmentation model writes a label map for each image ' +
-        'to --out: a grey PNG, k + 1 for class k.',
+        'to --out: a grey PNG, k + 1 for class k. A detection model prints the --top best objects of each image, and writes them with ' +
+        "boxes and masks to --out: a .json file in COCO's layout.",
     )
     .argument('<checkpoint>', CHECKPOINT)
     .argument('<path...>', 'image files, folders of images, and .csv files with a column path')
-    .option('--top <k>', 'number of classes per image', positiveInteger, 5)
+    .option('--top <k>', 'number of classes, or objects, per image', positiveInteger, 5)
     .addOption(new Option('--csv', 'print a CSV table').conflicts('json'))
     .option('--json', 'print one JSON object per line')
-    .option('--out <folder>', 'for a segmentation model: folder for the label maps (PNG)')
+    .option(
+      '--out <path>',
+      'for a segmentation model: folder for the label maps (PNG); for a detection model: .json file for the objects',
+    )
     .option('--classes <path>', CLASSES)
     .option('--recipe <file>', 'recipe of the model')
     .option('--set <key=value>', SET_OF_MODEL, collect)

@@ -1,23 +1,11 @@
 import { errorText } from '../../base/errors.js';
+import type { CocoRle, CocoSegmentation, ImageSides } from '../objects.js';
 import { compressCounts, expandCounts } from './compressed-counts.js';
 import { type Fields, isInteger, isList, isNumbers, isObject } from './json-fields.js';
 import { polygonsRle } from './polygon.js';
 import type { Rle } from './rle.js';
 
-/** Run lengths in a JSON file of COCO. As text, they are compressed. */
-export interface CocoRle {
-  /** [height, width]. */
-  readonly size: readonly [height: number, width: number];
-  readonly counts: string | readonly number[];
-}
-
-/** A mask: polygons, each as x0, y0, x1, y1, ... in pixels, or run lengths. */
-export type CocoSegmentation = readonly (readonly number[])[] | CocoRle;
-
-export interface ImageSides {
-  readonly width: number;
-  readonly height: number;
-}
+export type { CocoRle, CocoSegmentation, ImageSides } from '../objects.js';
 
 /**
  * The pixels of a mask in an image of this size.

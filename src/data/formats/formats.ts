@@ -9,6 +9,7 @@ export const DATA_FORMATS = [
   'inaturalist-2018',
   'inaturalist-2019',
   'ade20k',
+  'coco',
 ] as const;
 
 export type DataFormat = (typeof DATA_FORMATS)[number];

@@ -125,7 +125,7 @@ export function classSubset(dataset: Dataset, fraction: number, seed: number): S
 
 /** The images `indices` of a data set. */
 export function picked(dataset: Dataset, indices: Int32Array): Subset {
-  const { labelMap } = dataset;
+  const { labelMap, objects } = dataset;
   return {
     indices,
     length: indices.length,
@@ -135,6 +135,7 @@ export function picked(dataset: Dataset, indices: Int32Array): Subset {
     describe: (i) => dataset.describe(indices[i]),
     source: (i) => dataset.source(indices[i]),
     ...(labelMap && { labelMap: (i) => labelMap(indices[i]) }),
+    ...(objects && { objects: (i) => objects(indices[i]), categoryIds: dataset.categoryIds }),
   };
 }
 

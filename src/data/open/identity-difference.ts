@@ -125,7 +125,9 @@ function splitChanges(
   const numbers = was.images === is.images ? '' : `${is.images} images instead of ${was.images}; `;
   if (found.length > 0) return [`${split}: ${numbers}${found.join('; ')}`];
   if (renamed.size > 0) return [];
-  return [`${split}: ${reordered(old, current) ? 'the same images in another order' : 'other pixels'}`];
+  const isClassified = is.per_class.some((count) => count > 0);
+  const other = isClassified ? 'other pixels' : 'other annotations';
+  return [`${split}: ${reordered(old, current) ? 'the same images in another order' : other}`];
 }
 
 function reordered(old: ReadonlyMap<string, unknown>, current: ReadonlyMap<string, unknown>): boolean {

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pathOf } from '../../files/file-names.js';
-import { type Dataset, isEncoded } from '../dataset.js';
+import { type Dataset, isClassified, isEncoded } from '../dataset.js';
 import type { DataFormat } from '../formats/formats.js';
 import { splitOfName } from '../splits.js';
 
@@ -15,9 +15,9 @@ export interface SplitIdentity {
   readonly images: number;
   /** Stored size of all images. */
   readonly bytes: number;
-  /** Number of images of each class, in the order of the labels; 0 if each pixel has a label. */
+  /** Number of images of each class, in the order of the labels; 0 if images have no label of their own. */
   readonly per_class: readonly number[];
-  /** SHA-256 of the images' names, classes and sizes, in the data set's order; for images in memory, also of their pixels. */
+  /** SHA-256 of the images' names, classes, sizes and objects, in the data set's order; for images in memory, also of their pixels. */
   readonly digest: string;
 }
 
@@ -55,8 +55,11 @@ function splitIdentity(dataset: Dataset, place: DataPlace): SplitIdentity {
   let total = 0;
   for (const { label, bytes, line } of listed(dataset, place)) {
     total += bytes;
-    if (dataset.labelMap === undefined) perClass[label]++;
+    if (isClassified(dataset)) perClass[label]++;
     hash.update(line);
+  }
+  for (let i = 0; i < dataset.length && dataset.objects !== undefined; i++) {
+    hash.update(JSON.stringify(dataset.objects(i)));
   }
   for (let i = 0; i < dataset.length; i++) {
     const source = dataset.source(i);

@@ -61,6 +61,26 @@ const WRITERS: Readonly<Record<FolderFormat, () => [train: number, val: number, 
   },
   'inaturalist-2018': () => writeInaturalist(2018),
   'inaturalist-2019': () => writeInaturalist(2019),
+  coco: () => {
+    for (const [part, ids] of [
+      ['train2017', [4, 5, 6]],
+      ['val2017', [8]],
+    ] as const) {
+      for (const id of ids) folder.write(`${part}/${id}.png`, '');
+      const annotations = ids.map((id) => ({
+        id,
+        image_id: id,
+        category_id: 3,
+        bbox: [0, 0, 9, 9],
+        area: 81,
+        segmentation: [[0, 0, 9, 0, 9, 9, 0, 9]],
+      }));
+      const images = ids.map((id) => ({ id, width: 40, height: 50, file_name: `${id}.png` }));
+      const categories = ['a', 'b'].map((name, i) => ({ id: 3 + i, name }));
+      folder.write(`annotations/instances_${part}.json`, JSON.stringify({ images, categories, annotations }));
+    }
+    return [3, 1, 2];
+  },
   ade20k: () => {
     const header = 'Idx\tRatio\tTrain\tVal\tStuff\tName';
     folder.write(

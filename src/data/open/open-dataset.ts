@@ -7,6 +7,7 @@ import { listed } from '../class-names.js';
 import type { Dataset } from '../dataset.js';
 import { ade20k, ade20kFolder } from '../formats/ade20k.js';
 import { cifar, cifarFolder } from '../formats/cifar.js';
+import { coco, cocoPart, holdsCoco } from '../formats/coco.js';
 import { csvClasses, csvPair, csvPart, csvTraining } from '../formats/csv.js';
 import { isCsvPath } from '../formats/csv-table.js';
 import { evalImages, folderClasses, imageFolders, trainFolder } from '../formats/folder.js';
@@ -127,6 +128,8 @@ function publishedPair(folder: string, options: OpenPairOptions): DatasetPair {
       return inaturalist(folder, { year: yearOf(format), category });
     case 'ade20k':
       return ade20k(folder);
+    case 'coco':
+      return coco(folder);
   }
 }
 
@@ -159,6 +162,8 @@ function trainingImages(folder: string, options: OpenPairOptions): Pick<DatasetP
     }
     case 'ade20k':
       return { train: ade20k(folder).train, unread: 'the validation images' };
+    case 'coco':
+      return { train: cocoPart(folder, 'train'), unread: 'the validation images' };
   }
 }
 
@@ -249,7 +254,7 @@ function openEval(
 
 /** The chosen part of a published data set with two parts. For CIFAR and Fashion-MNIST, `val` is the test set. */
 export function publishedPart(dir: string, split: SplitChoice = 'val', format: DataFormat): 'train' | 'val' {
-  const hasTest = !format.startsWith('inaturalist') && format !== 'ade20k';
+  const hasTest = !format.startsWith('inaturalist') && format !== 'ade20k' && format !== 'coco';
   if (split === 'train' || split === 'val') return split;
   if (split === 'test' && hasTest) return 'val';
   throw new InputError(`${dir}: ${format} has no split ${split}`, {
@@ -278,6 +283,7 @@ export function dataFormatOf(dir: string): DataFormat {
     'inaturalist-2018': () => has('val2018.json'),
     'inaturalist-2019': () => has('val2019.json'),
     ade20k: () => ade20kFolder(dir) !== undefined,
+    coco: () => holdsCoco(dir),
   };
   const found = (Object.keys(isThere) as (keyof typeof isThere)[]).filter((format) => isThere[format]());
   if (found.length > 1) {

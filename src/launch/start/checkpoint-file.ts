@@ -216,6 +216,10 @@ export const manifestSchema = z.object({
   taps: z.array(z.int().min(0)).optional(),
   /** Settings of segmentation; missing for other tasks. */
   segmentation: z.record(z.string(), z.unknown()).optional(),
+  /** Settings of detection; missing for other tasks. */
+  detection: z.record(z.string(), z.unknown()).optional(),
+  /** For detection: the id of each class in the annotation file, by label. */
+  category_ids: z.array(z.number()).optional(),
   last: evaluation.optional(),
   /** Only in a run's copy of weights that it starts from: where they are from. */
   source: z.unknown().optional(),

@@ -62,8 +62,9 @@ export function modelOfCheckpoint(
       model: family.sectionOfStages(known.model, geometry),
       incubation: { depths },
       ...(known.segmentation && { task: 'segmentation', segmentation: known.segmentation }),
+      ...(known.detection && { task: 'detection', detection: known.detection }),
       data: {
-        format: known.segmentation ? 'ade20k' : 'folder',
+        format: known.segmentation ? 'ade20k' : known.detection ? 'coco' : 'folder',
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
         ...(known.evalCrop && { eval_crop: known.evalCrop }),
@@ -121,11 +122,13 @@ interface Known {
   readonly grey16?: 'clip' | 'scale' | undefined;
   /** The section `segmentation`; only for models that label pixels. */
   readonly segmentation?: Readonly<Record<string, unknown>> | undefined;
+  /** The section `detection`; only for models that find objects. */
+  readonly detection?: Readonly<Record<string, unknown>> | undefined;
   readonly assumed: readonly Assumption[];
 }
 
 function fromManifest(manifest: Manifest): Known {
-  const { model, mean, std, eval_crop: evalCrop, exif, grey16, segmentation, taps } = manifest;
+  const { model, mean, std, eval_crop: evalCrop, exif, grey16, segmentation, detection, taps } = manifest;
   const decoder = { ...Object(model.decoder), ...(taps && { taps }) };
   // Versions without the key grey16 scaled 16-bit images.
   return {
@@ -136,6 +139,7 @@ function fromManifest(manifest: Manifest): Known {
     exif,
     grey16: grey16 ?? 'scale',
     segmentation,
+    detection,
     assumed: [],
   };
 }

@@ -103,7 +103,9 @@ function rowsOf(recipe: Recipe, facts: StatedFacts): Row[] {
     row('data', 'mean', ofChannels(facts.mean), data.mean),
     row('data', 'std', ofChannels(facts.std), data.std),
     // Segmentation does not crop.
-    ...(recipe.segmentation ? [] : [row('data', 'eval_crop', facts.evalCrop, data.eval_crop)]),
+    ...(recipe.segmentation || recipe.detection
+      ? []
+      : [row('data', 'eval_crop', facts.evalCrop, data.eval_crop)]),
     row('data', 'exif', facts.exif, data.exif),
     row('data', 'grey16', facts.grey16, data.grey16),
     ...ofModel.map((each): Row => ({ section: 'model', ...each })),

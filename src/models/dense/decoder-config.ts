@@ -36,6 +36,13 @@ export function mapSize([height, width]: Size, map: number): Size {
 
 /** @throws InputError naming the key that is invalid for a backbone of `depth` blocks */
 export function requireDecoder({ taps, auxTap }: UperNetConfig, depth: number, source: string): void {
+  requireTaps(taps, depth, source);
+  if (auxTap in NECK_SCALES) return;
+  throw new InputError(`${source}: model.decoder.aux_tap ${auxTap}: expected 0 to ${NECK_SCALES.length - 1}`);
+}
+
+/** @throws InputError unless the taps are four ascending blocks, of which the last is the last block */
+export function requireTaps(taps: readonly number[], depth: number, source: string): void {
   const isAscending = taps.every((tap, i) => tap < depth && (i === 0 || tap >= taps[i - 1]));
   if (taps.length !== NECK_SCALES.length || !isAscending || taps.at(-1) !== depth - 1) {
     throw new InputError(
@@ -45,8 +52,6 @@ export function requireDecoder({ taps, auxTap }: UperNetConfig, depth: number, s
       },
     );
   }
-  if (auxTap in NECK_SCALES) return;
-  throw new InputError(`${source}: model.decoder.aux_tap ${auxTap}: expected 0 to ${NECK_SCALES.length - 1}`);
 }
 
 /** The last block of each quarter of the model. */
@@ -60,10 +65,18 @@ export interface PatchDecoder {
   readonly patchSize: number;
 }
 
-/** The decoder of a model; undefined if it is a classifier. */
+/** The decoder of a model; undefined if it does not label pixels. */
 export function decoderOf(config: object): PatchDecoder | undefined {
   const { decoder, patchSize } = config as Partial<PatchDecoder>;
   return decoder && patchSize ? { decoder, patchSize } : undefined;
+}
+
+/** The blocks whose outputs the head of a model reads; undefined if it is a classifier. */
+export function tapsOf(config: object): readonly number[] | undefined {
+  const { decoder, detector } = config as Partial<
+    Record<'decoder' | 'detector', Pick<UperNetConfig, 'taps'>>
+  >;
+  return (decoder ?? detector)?.taps;
 }
 
 /** The block of a meta model or hybrid that stands for each tap. */

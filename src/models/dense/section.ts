@@ -5,7 +5,10 @@ const count = z.int().positive();
 
 /** The key `decoder` of a recipe's section `model`. */
 export const decoderSection = z.strictObject({
-  kind: z.literal('upernet').describe('UperNet.').default('upernet'),
+  kind: z
+    .literal('upernet')
+    .describe('upernet for task: segmentation, mask-rcnn for task: detection. Default: that of the task.')
+    .optional(),
   neck: z
     .enum(['multilevel', 'deconv'])
     .describe(

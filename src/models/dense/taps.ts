@@ -1,7 +1,35 @@
 import type { Module } from '../../nn/module.js';
-import { concat, slice } from '../../torch/ops.js';
+import { concat, permute, reshape, slice } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { type BlockPlace, Layer, type Pass } from '../staged.js';
+import { NECK_SCALES } from './decoder-config.js';
+
+/**
+ * The tap maps [B, D, h, w] of a state [B, T N, D] that the last block returns.
+ * @param image `size`: height and width in pixels; default square
+ */
+export function tapMaps(
+  state: Tensor,
+  { patchSize, size }: { readonly patchSize: number; readonly size?: Pass['size'] },
+): Tensor[] {
+  const [batch, tokens, width] = state.shape;
+  const patches = tokens / NECK_SCALES.length;
+  const [rows, columns] = gridOfPatches(patches, { patchSize, size });
+  return NECK_SCALES.map((_, i) => {
+    const tap = slice(state, 1, i * patches, (i + 1) * patches);
+    return reshape(permute(tap, [0, 2, 1]), [batch, width, rows, columns]);
+  });
+}
+
+/** Rows and columns of `patches` patches. */
+export function gridOfPatches(
+  patches: number,
+  { patchSize, size }: { readonly patchSize: number; readonly size?: Pass['size'] },
+): [rows: number, columns: number] {
+  if (size !== undefined) return [size[0] / patchSize, size[1] / patchSize];
+  const side = Math.round(Math.sqrt(patches));
+  return [side, side];
+}
 
 interface TapPlan {
   /** Blocks of the undivided model whose outputs are tapped, ascending. */

@@ -7,7 +7,6 @@ import {
   concat,
   conv2d,
   mul,
-  permute,
   reshape,
   resizeBilinear,
   slice,
@@ -17,6 +16,7 @@ import { Layer, type Pass } from '../staged.js';
 import { ConvModule, type Mode } from './conv-module.js';
 import { mapSize, NECK_SCALES, type PatchDecoder, POOL_SIZES, type Size } from './decoder-config.js';
 import { makeNeck, type Neck } from './necks.js';
+import { tapMaps } from './taps.js';
 
 /** What the decoder needs to know of its backbone. */
 export interface DecoderPlan extends PatchDecoder {
@@ -132,25 +132,13 @@ export class UperNet extends Layer {
 
   forward(state: Tensor, pass: Pass): Tensor {
     const { auxTap, dropout } = this.#plan.decoder;
-    const maps = this.neck.forward(this.#maps(state, pass), pass);
+    const { patchSize } = this.#plan;
+    const maps = this.neck.forward(tapMaps(state, { patchSize, size: pass.size }), pass);
     const drop = channelDropout(dropout, pass);
     const logits = this.decode_head.conv_seg.forward(drop(this.decode_head.features(maps, pass)));
     if (!pass.training) return logits;
     const auxiliary = drop(this.auxiliary_head.features(maps[auxTap], pass));
     return packed([logits, this.auxiliary_head.conv_seg.forward(auxiliary)]);
-  }
-
-  /** The tap maps [B, D, h, w]. */
-  #maps(state: Tensor, { size }: Pass): Tensor[] {
-    const [batch, tokens, width] = state.shape;
-    const patches = tokens / NECK_SCALES.length;
-    const { patchSize } = this.#plan;
-    const side = Math.round(Math.sqrt(patches));
-    const [rows, columns] = size?.map((pixels) => pixels / patchSize) ?? [side, side];
-    return NECK_SCALES.map((_, i) => {
-      const tap = slice(state, 1, i * patches, (i + 1) * patches);
-      return reshape(permute(tap, [0, 2, 1]), [batch, width, rows, columns]);
-    });
   }
 }
 

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { maxDifference, numbers } from '../../../test/support.js';
 import type { TensorData } from '../../base/tensor-data.js';
+import type { ObjectsInImage } from '../../data/objects.js';
 import { loadWeights } from '../../nn/weights.js';
 import { backward } from '../../torch/autograd.js';
 import { add, ones } from '../../torch/ops.js';
@@ -10,7 +11,6 @@ import { keep, scope } from '../../torch/scope.js';
 import { fromData, type Tensor } from '../../torch/tensor.js';
 import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { MaskRcnn, type MaskRcnnLosses } from './mask-rcnn.js';
-import type { ObjectsInImage } from './positives.js';
 
 // A step and the detections that test/fixtures/make-mask-rcnn.py has composed from torch and torchvision.
 const path = fileURLToPath(new URL('../../../test/fixtures/mask-rcnn.safetensors', import.meta.url));

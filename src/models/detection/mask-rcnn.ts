@@ -1,5 +1,5 @@
 import type { RandomKey } from '../../base/random.js';
-import type { ImageSides } from '../../data/coco/segmentation.js';
+import type { ImageSides, ObjectsInImage } from '../../data/objects.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { noGrad } from '../../torch/autograd.js';
@@ -11,7 +11,7 @@ import { BOX_SIZE, BoxHead, type BoxOutput, boxLosses } from './box-head.js';
 import { Fpn } from './fpn.js';
 import { MASK_REGION_SIZE, MASK_SIZE, MaskHead, maskLoss, ownMasks } from './mask-head.js';
 import { sigmoid } from './operators.js';
-import { joinedBoxes, type ObjectsInImage, type Positives, positivesOf } from './positives.js';
+import { joinedBoxes, type Positives, positivesOf } from './positives.js';
 import { type ProposalOptions, proposeRegions } from './proposals.js';
 import { mapsOf, type SampledRegions, sampleRegions } from './regions.js';
 import { pyramidRoiAlign, type Regions } from './roi-align.js';

@@ -1,18 +1,8 @@
-import type { CocoSegmentation, ImageSides } from '../../data/coco/segmentation.js';
+import type { ObjectsInImage } from '../../data/objects.js';
 import { MASK_SIZE } from './mask-head.js';
 import { maskTarget } from './mask-target.js';
 import type { SampledRegions } from './regions.js';
 import type { Regions } from './roi-align.js';
-
-/** The objects of one image. */
-export interface ObjectsInImage extends ImageSides {
-  /** N x 4: left, top, right, bottom, in pixels. */
-  readonly boxes: Float32Array;
-  /** N: from 0 on. */
-  readonly classes: ArrayLike<number>;
-  /** N. */
-  readonly masks: readonly CocoSegmentation[];
-}
 
 /** The regions of a batch that stand for objects. */
 export interface Positives extends Regions {

@@ -34,7 +34,9 @@ export function windowAttention(
   const cells = reshape(padded, [batch, rows, window, columns, window, 3, heads, channels / heads]);
   const area = window ** 2;
   const split = reshape(permute(cells, [5, 0, 1, 3, 6, 2, 4, 7]), [3, -1, heads, area, channels / heads]);
-  const [query, key, value] = unbind(split, 0);
+  const [projected, keys, value] = unbind(split, 0);
+  const query = layer.q_norm?.forward(projected) ?? projected;
+  const key = layer.k_norm?.forward(keys) ?? keys;
   const mixed = reshape(transpose(attention(query, key, value), 1, 2), [
     batch,
     rows,

@@ -1,19 +1,15 @@
 import { InputError } from '../../base/errors.js';
+import { tapsOf } from '../dense/decoder-config.js';
 import type { AssumedSection, Assumption, ModelFamily } from '../family.js';
 import type { StatedModel } from '../layout.js';
-import { fitPatches, fitStem, newHead } from './fit-weights.js';
+import { fitStages } from './fit-stages.js';
+import { fitStem, newHead } from './fit-weights.js';
 import { joinQkv } from './layout-huggingface.js';
 import { vitLayouts } from './layouts.js';
 import { vitGraph } from './onnx-graph.js';
 import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf, vitSection } from './section.js';
 import { type VitConfig, vit } from './vit.js';
-import {
-  type BackboneGeometry,
-  inferBackbone,
-  inferGeometry,
-  inferStem,
-  vitEndOf,
-} from './weights-geometry.js';
+import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';
 
 /** Vision transformers: ViT and DeiT. */
 export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
@@ -48,21 +44,29 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   compare: (facts, config, { keepsHead }) => [
     ['width', facts.width, config.width],
     // The patch embedding is resized for a decoder, as ViTDet does.
-    ...(config.decoder ? [] : [['patch size', facts.patchSize, config.patchSize] as const]),
+    ...(tapsOf(config) ? [] : [['patch size', facts.patchSize, config.patchSize] as const]),
     ['channels', facts.channels, config.channels],
-    [
-      'class token without a slot in the position embedding',
-      facts.noEmbedClass ?? false,
-      config.noEmbedClass ?? false,
-    ],
-    ['LayerScale', facts.hasLayerScale ?? false, config.layerScale !== undefined],
-    ['registers', facts.registers ?? 0, config.registers ?? 0],
+    // A detector leaves class token and registers out.
+    ...(config.detector
+      ? []
+      : ([
+          [
+            'class token without a slot in the position embedding',
+            facts.noEmbedClass ?? false,
+            config.noEmbedClass ?? false,
+          ],
+          ['registers', facts.registers ?? 0, config.registers ?? 0],
+        ] as const)),
+    // A detector adds LayerScale to weights without it.
+    ...(config.detector && config.layerScale !== undefined
+      ? []
+      : [['LayerScale', facts.hasLayerScale ?? false, config.layerScale !== undefined] as const]),
     ['norm', facts.norm ?? 'layer', config.norm ?? 'layer'],
     ['norms of queries and keys', facts.qkNorm ?? false, config.qkNorm ?? false],
     ['heads', facts.heads ?? config.heads, config.heads],
     ...(keepsHead
       ? ([
-          ['decoder', facts.neck ?? 'none', config.decoder?.neck ?? 'none'],
+          ['decoder', facts.neck ?? 'none', neckOf(config)],
           ['norm after pooling', facts.fcNorm ?? false, config.fcNorm ?? false],
         ] as const)
       : []),
@@ -73,7 +77,7 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   statedKeys: (section, config, stated) => [
     key('layer_norm_eps', stated.layerNormEps, config.layerNormEps),
     // A decoder does not pool.
-    ...(config.decoder
+    ...(tapsOf(config)
       ? []
       : [key('pool', stated.pool, section.pool), key('fc_norm', stated.fcNorm, config.fcNorm ?? false)]),
     // The recipe or its preset always states it.
@@ -94,24 +98,7 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
       { hint: 'use --recipe R, or --set model.heads=N' },
     );
   },
-  fit(stages, config, source) {
-    const [given, ...others] = stages;
-    const stem = config.decoder ? fitPatches(given, config.patchSize) : given;
-    const fit = fitStem(stem, config, source);
-    if (fit === given) return { stages };
-    const { imageSize, patchSize } = inferStem(given, source);
-    const notes = [
-      ...(fit === stem
-        ? []
-        : [
-            `position embedding of ${imageSize} px images${patchSize === config.patchSize ? '' : ` in patches of ${patchSize}`}, resized for ${config.imageSize} px`,
-          ]),
-      ...(stem === given
-        ? []
-        : [`patch embedding of ${patchSize} px patches, resized to ${config.patchSize} px`]),
-    ];
-    return { stages: [fit, ...others] as unknown as typeof stages, note: notes.join('; ') };
-  },
+  fit: fitStages,
   resize(stages, imageSize, source) {
     const { patchSize } = inferGeometry(stages, source);
     if (imageSize % patchSize !== 0) {
@@ -127,6 +114,10 @@ export const vitFamily: ModelFamily<VitSection, VitConfig, BackboneGeometry> = {
   },
   newHead,
 };
+
+function neckOf({ decoder, detector }: VitConfig): string {
+  return detector ? 'mask-rcnn' : (decoder?.neck ?? 'none');
+}
 
 function key(name: string, value: unknown, used: unknown) {
   return { key: name, value, used, isFilled: true };

@@ -1,8 +1,9 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import { to as toDType, upsampleBicubic } from '../../torch/ops.js';
+import { slice, to as toDType, upsampleBicubic } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
-import { fromData } from '../../torch/tensor.js';
+import { fromArray, fromData } from '../../torch/tensor.js';
+import { tapsOf } from '../dense/decoder-config.js';
 import type { Headless } from '../family.js';
 import { gridOf, resizedPositions } from './embedding.js';
 import type { VitConfig } from './vit.js';
@@ -66,24 +67,63 @@ export function fitPatches(
 
 const PATCHES = 'patch_embed.proj.weight';
 
+/**
+ * The weights of a model without class token, distillation token and registers: they are left out, with their slots of the position
+ * embedding. If there are none, `weights` itself is returned.
+ * @throws InputError unless the position embedding has a square grid
+ */
+export function withoutTokens(weights: ReadonlyMap<string, TensorData>): ReadonlyMap<string, TensorData> {
+  const tokens = ['cls_token', 'dist_token'].filter((name) => weights.has(name));
+  if (tokens.length === 0 && !weights.has('reg_token')) return weights;
+  const kept = new Map([...weights].filter(([name]) => !tokens.includes(name) && name !== 'reg_token'));
+  const slots = weights.get('pos_embed');
+  if (slots === undefined || hasSquareGrid(slots, 0)) return kept;
+  gridOf(slots, tokens.length);
+  const patches = scope(() => slice(fromData(slots), 1, tokens.length).toData());
+  return new Map([...kept, ['pos_embed', patches]]);
+}
+
+function hasSquareGrid({ shape }: TensorData, prefix: number): boolean {
+  return Number.isInteger(Math.sqrt(shape[1] - prefix));
+}
+
+/** Stages whose blocks have LayerScale of this value where they have none, which is the identity for 1. */
+export function withLayerScale<T extends readonly ReadonlyMap<string, TensorData>[]>(
+  stages: T,
+  { layerScale, width }: Pick<VitConfig, 'layerScale' | 'width'>,
+): T {
+  if (layerScale === undefined || stages.some((stage) => [...stage.keys()].some(isScale))) return stages;
+  const gamma = scope(() => fromArray(new Float32Array(width).fill(layerScale), [width]).toData());
+  return stages.map((stage) => {
+    const blocks = [...stage.keys()].flatMap(
+      (name) => /^(blocks\.\d+\.)norm1\.weight$/.exec(name)?.[1] ?? [],
+    );
+    const scales = blocks.flatMap((block) => [1, 2].map((i) => [`${block}ls${i}.gamma`, gamma] as const));
+    return new Map([...stage, ...scales]);
+  }) as unknown as T;
+}
+
+const isScale = (name: string) => /\.ls[12]\.gamma$/.test(name);
+
 const HEAD = /^head(s|_dist)?\./;
-const DECODER = /^(neck|decode_head|auxiliary_head)\./;
+const DECODER = /^(neck|decode_head|auxiliary_head|pyramid|detector)\./;
 
 /**
  * Weights for a model with a new head. An existing head or decoder is left out. If the weights have their final norm on the other
  * side of the pooling than the model, that norm is left out, too, and the model's norm is initialised. A decoder has no final norm.
  */
 export function newHead(
-  { fcNorm, decoder }: Pick<VitConfig, 'fcNorm' | 'decoder'>,
+  config: Pick<VitConfig, 'fcNorm' | 'decoder' | 'detector'>,
   stages: readonly ReadonlyMap<string, TensorData>[],
 ): Headless {
-  const [norm, other] = fcNorm ? ['fc_norm.', 'norm.'] : ['norm.', 'fc_norm.'];
+  const isTapped = tapsOf(config) !== undefined;
+  const [norm, other] = config.fcNorm ? ['fc_norm.', 'norm.'] : ['norm.', 'fc_norm.'];
   const names = stages.flatMap((stage) => [...stage.keys()]);
   const isHead = (name: string) => HEAD.test(name) || DECODER.test(name);
   const hasOther = names.includes(`${other}weight`) || names.some((name) => DECODER.test(name));
-  const isNormNew = !decoder && !names.includes(`${norm}weight`) && hasOther;
+  const isNormNew = !isTapped && !names.includes(`${norm}weight`) && hasOther;
   const isLeftOut = (name: string) =>
-    isHead(name) || name.startsWith(other) || (decoder !== undefined && name.startsWith(norm));
+    isHead(name) || name.startsWith(other) || (isTapped && name.startsWith(norm));
   return {
     stages: stages.map((stage) => new Map([...stage].filter(([name]) => !isLeftOut(name)))),
     isFresh: (name) => isHead(name) || (isNormNew && name.startsWith(norm)),

@@ -104,7 +104,9 @@ function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
 }
 
 function requireHead(stages: Stages, path: string, layout: string): void {
-  requireClassifier(inferGeometry(stages).neck !== undefined, path, `be written as ${layout}`);
+  const { neck } = inferGeometry(stages);
+  const head = neck === 'mask-rcnn' ? { detector: neck } : { decoder: neck };
+  requireClassifier(head, path, `be written as ${layout}`);
 }
 
 /**

@@ -32,7 +32,7 @@ export function vitGraph(
   source: string,
   { normalisation }: GraphOptions = {},
 ): Graph {
-  requireClassifier(config.decoder !== undefined, source, 'be exported as ONNX');
+  requireClassifier(config, source, 'be exported as ONNX');
   const graph = graphBuilder();
   const { unused, ...ofModel } = weightsFor(graph, weights, source);
   const parts: Parts = { graph, config, ...ofModel };

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
 import { requireDecoder } from '../dense/decoder-config.js';
 import { decoderConfigOf, decoderSection } from '../dense/section.js';
+import { requireDetector } from '../detection/detector-config.js';
+import { detectorConfigOf, detectorSection } from '../detection/section.js';
 import type { VitConfig } from './vit.js';
 
 /** Published ViT geometries. A recipe's `model` can override individual fields. */
@@ -78,9 +80,10 @@ export const vitSection = z.strictObject({
     .boolean()
     .describe('The last projection of each branch starts at zero: the blocks start as the identity.')
     .default(false),
-  decoder: decoderSection
+  decoder: z
+    .discriminatedUnion('kind', [decoderSection, detectorSection])
     .describe(
-      'A decoder that labels each pixel, instead of a head that classifies the image. Needs task: segmentation.',
+      'Instead of a head that classifies the image: a decoder that labels each pixel (task: segmentation), or one that finds objects (task: detection).',
     )
     .optional(),
   family: z.literal('vit').optional().describe('Kind of model. Default: vit, a Vision Transformer.'),
@@ -119,12 +122,23 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
     ...(given.layer_scale !== undefined && { layerScale: given.layer_scale }),
     ...(given.zero_init && { zeroInit: true }),
     ...poolOf(given),
-    ...(given.decoder && { decoder: decoderConfigOf(given.decoder, size) }),
+    ...headOf(given.decoder, { ...size, patchSize: need('patch_size') }),
   };
   if (config.decoder) requireDecoder(config.decoder, config.depth, source);
+  if (config.detector) requireDetector(config.detector, config, source);
   requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);
   requireDivides('model.heads', config.heads, 'model.width', config.width);
   return config;
+}
+
+/** The decoder that replaces the classification head. */
+function headOf(
+  section: VitSection['decoder'],
+  model: { readonly width: number; readonly depth: number; readonly patchSize: number },
+): Pick<VitConfig, 'decoder' | 'detector'> {
+  if (section === undefined) return {};
+  if (section.kind === 'mask-rcnn') return { detector: detectorConfigOf(section, model) };
+  return { decoder: decoderConfigOf(section, model) };
 }
 
 /** By default, a model with a class token and mean pooling has its final norm after the pooling, as in MAE and timm. */
@@ -158,6 +172,16 @@ export function checkVitSection(model: VitSection, source: string): void {
   if (model.decoder && useless !== undefined) {
     throw new InputError(`${source}: model.${useless} and model.decoder cannot be combined`, {
       hint: `remove model.${useless}: a decoder reads the patch tokens of several blocks`,
+    });
+  }
+  if (model.decoder?.kind === 'mask-rcnn' && model.registers > 0) {
+    throw new InputError(`${source}: model.registers: mask-rcnn reads a model without registers`, {
+      hint: 'remove model.registers; those of start.model are left out',
+    });
+  }
+  if (model.decoder?.kind === 'mask-rcnn' && model.class_token) {
+    throw new InputError(`${source}: model.class_token: true: mask-rcnn reads a model without class token`, {
+      hint: 'set model.class_token: false, the default for task: detection; the class token of start.model is left out',
     });
   }
   if (model.pool === 'mean' && model.distilled) {

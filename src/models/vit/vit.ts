@@ -25,15 +25,20 @@ import {
   transpose,
 } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
-import type { UperNetConfig } from '../dense/decoder-config.js';
+import { tapsOf, type UperNetConfig } from '../dense/decoder-config.js';
 import { decoderCost } from '../dense/decoder-cost.js';
-import { tapped, untapped } from '../dense/taps.js';
+import { gridOfPatches, tapped, untapped } from '../dense/taps.js';
 import { UperNet } from '../dense/upernet.js';
+import { Detector } from '../detection/detector.js';
+import type { DetectorConfig } from '../detection/detector-config.js';
+import { detectorCost } from '../detection/detector-cost.js';
+import { windowAttention } from '../detection/window-attention.js';
 import { convolution, linearTensors, normTensors, partCost, vector } from '../part-cost.js';
 import {
   type BlockActivations,
   type BlockCost,
   type BlockPlace,
+  type BlockSpan,
   type Blueprint,
   type FeatureImages,
   Layer,
@@ -94,6 +99,11 @@ export interface VitConfig {
    * none.
    */
   readonly decoder?: UperNetConfig;
+  /**
+   * Mask R-CNN on the outputs of several blocks, instead of the final norm and the heads; see `Detector` for its output. All blocks but
+   * these attend within windows. Needs a model without class token. Default: none.
+   */
+  readonly detector?: DetectorConfig;
 }
 
 /** Number of tokens, including those before the patch tokens. */
@@ -146,14 +156,11 @@ export function vit(config: VitConfig): Blueprint {
     undecayed: ['pos_embed', 'cls_token', 'dist_token'],
     makeStem: (context) => new VitStem(config, context),
     makeBlock: (dropPathRate, context, place) => makeBlock(config, dropPathRate, context, place),
-    makeHead: (context) =>
-      config.decoder
-        ? new UperNet({ ...config, decoder: config.decoder }, context)
-        : new VitHead(config, context),
-    ...(config.decoder && { isTapped: true }),
+    makeHead: (context) => makeHead(config, context),
+    ...(tapsOf(config) && { isTapped: true }),
     zeroBranches: (block) => (untapped(block) as VitBlock).zeroBranches(),
-    // With a decoder, the features between blocks are not one tensor of tokens.
-    ...(config.decoder === undefined && { featureMap: patchMap(config) }),
+    // With taps, the features between blocks are not one tensor of tokens.
+    ...(tapsOf(config) === undefined && { featureMap: patchMap(config) }),
     cost: vitCost(config),
     costAt(imageSize) {
       requirePatches(config, imageSize);
@@ -163,10 +170,25 @@ export function vit(config: VitConfig): Blueprint {
 }
 
 function makeBlock(config: VitConfig, rate: number, context: InitContext, place: BlockPlace): Layer {
-  const { decoder } = config;
-  const block = new VitBlock(config, rate, context, place.isLast && !decoder);
+  const taps = tapsOf(config);
+  const block = new VitBlock(config, context, {
+    dropPath: rate,
+    isLast: place.isLast && !taps,
+    window: windowOf(config, place),
+  });
   if (config.zeroInit) block.zeroBranches();
-  return decoder ? tapped(block, { taps: decoder.taps, prefix: prefixTokens(config) }, place) : block;
+  return taps ? tapped(block, { taps, prefix: prefixTokens(config) }, place) : block;
+}
+
+function makeHead(config: VitConfig, context: InitContext): Layer {
+  const { decoder, detector } = config;
+  if (decoder) return new UperNet({ ...config, decoder }, context);
+  return detector ? new Detector({ ...config, detector }, context) : new VitHead(config, context);
+}
+
+/** Side of the windows that a block attends within, in tokens; undefined if it attends to the whole image, as tapped blocks do. */
+function windowOf({ detector }: VitConfig, { from, to }: BlockSpan): number | undefined {
+  return detector?.taps.some((tap) => from <= tap && tap < to) ? undefined : detector?.window;
 }
 
 /** The patch tokens as an image of width D; the tokens before them are left out. */
@@ -270,9 +292,9 @@ class VitStem extends Layer {
 
   /** Rows and columns of patches. */
   #gridOf({ shape }: Tensor): [rows: number, columns: number] {
-    const { patchSize, decoder } = this.#config;
+    const { patchSize } = this.#config;
     const [, , height, width] = shape;
-    const isSupported = height === width || decoder !== undefined;
+    const isSupported = height === width || tapsOf(this.#config) !== undefined;
     if (isSupported && height % patchSize === 0 && width % patchSize === 0)
       return [height / patchSize, width / patchSize];
     throw new InputError(`the images are ${width} x ${height} pixels`, {
@@ -285,6 +307,13 @@ class VitStem extends Layer {
     const slots = noEmbedClass ? 0 : prefixTokens(this.#config);
     return resizedPositions(this.pos_embed, { grid: rows, columns, prefixTokens: slots });
   }
+}
+
+interface BlockOptions {
+  readonly dropPath: number;
+  readonly isLast: boolean;
+  /** Side of the windows that it attends within, in tokens. Default: the whole image. */
+  readonly window: number | undefined;
 }
 
 /**
@@ -301,8 +330,10 @@ class VitBlock extends Layer {
   readonly #dropPath: number;
   /** Number of tokens that it returns, or null for all. */
   readonly #outputs: number | null;
+  readonly #config: VitConfig;
+  readonly #window: number | undefined;
 
-  constructor(config: VitConfig, dropPathRate: number, context: InitContext, isLast: boolean) {
+  constructor(config: VitConfig, context: InitContext, { dropPath, isLast, window }: BlockOptions) {
     super();
     const { width, heads, qkvBias, mlpRatio, layerScale, qkNorm } = config;
     const norm = normOf(config, context);
@@ -313,7 +344,9 @@ class VitBlock extends Layer {
     this.norm2 = norm(width);
     this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
     this.ls2 = scale();
-    this.#dropPath = dropPathRate;
+    this.#dropPath = dropPath;
+    this.#config = config;
+    this.#window = window;
     // The heads read only their own tokens, so the last block computes no other tokens. The result is the same.
     this.#outputs = isLast && !isMeanPooled(config) ? headTokens(config) : null;
   }
@@ -323,8 +356,15 @@ class VitBlock extends Layer {
     const outputs = this.#outputs ?? x.shape[1];
     const residual = this.#outputs === null ? x : slice(x, 1, 0, outputs);
     const scaled = (branch: Tensor, scale: LayerScale | null) => drop(scale?.forward(branch) ?? branch);
-    const y = add(residual, scaled(this.attn.forward(this.norm1.forward(x), outputs), this.ls1));
+    const y = add(residual, scaled(this.#attend(this.norm1.forward(x), outputs, pass), this.ls1));
     return add(y, scaled(this.mlp.forward(this.norm2.forward(y)), this.ls2));
+  }
+
+  #attend(x: Tensor, outputs: number, { size }: Pass): Tensor {
+    if (this.#window === undefined) return this.attn.forward(x, outputs);
+    const { patchSize, heads } = this.#config;
+    const [height, width] = gridOfPatches(x.shape[1], { patchSize, size });
+    return windowAttention(this.attn, heads, x, { height, width }, this.#window);
   }
 
   zeroBranches(): void {
@@ -389,7 +429,7 @@ class VitHead extends Layer {
  * and one log-sum per head. GELU keeps its input, and the second projection keeps GELU's output. Frozen projections do not keep
  * their inputs.
  */
-function vitActivations(config: VitConfig): BlockActivations {
+function vitActivations(config: VitConfig, window: number | undefined): BlockActivations {
   const { width: D, heads, mlpRatio, layerScale, qkNorm } = config;
   const N = tokenCount(config);
   const hidden = Math.floor(D * mlpRatio);
@@ -397,14 +437,16 @@ function vitActivations(config: VitConfig): BlockActivations {
   const scales = layerScale === undefined ? 0 : 2 * N * D;
   // Norms of queries and keys keep their inputs, and attention their outputs.
   const normed = qkNorm ? N * (2 * D + 4 * heads) : 0;
-  const frozen = N * (D + 3 * D + D + D + hidden + heads + 4) + normed;
+  // Windows are padded after the projection.
+  const padding = (attendedTokens(config, window) - N) * (3 * D + D + heads);
+  const frozen = N * (D + 3 * D + D + D + hidden + heads + 4) + normed + padding;
   return {
     suffix: frozen,
     trained: frozen + N * (D + D + hidden) + scales,
     input: N * D,
     // The last block computes only keys and values, and the inputs that they need, for all tokens.
     ...(!isMeanPooled(config) &&
-      !config.decoder && {
+      !tapsOf(config) && {
         lastSpares: {
           suffix: frozen - 3 * N * D,
           trained: frozen + N * (D + D + hidden) + scales - 4 * N * D,
@@ -435,19 +477,32 @@ function vitCost(config: VitConfig): Blueprint['cost'] {
   const { width: D } = config;
   const N = tokenCount(config);
   const { macs, ...rest } = partCost(blockTensors(config));
-  // The products of queries, keys and values have no parameters, so they are added here.
-  const block = { ...rest, macs: macs + 2 * N * N * D, activations: vitActivations(config) };
-  const taps = config.decoder?.taps ?? [];
+  const blockOf = (window: number | undefined): BlockCost => {
+    const keys = window === undefined ? N : window ** 2;
+    // The products of queries, keys and values have no parameters, so they are added here.
+    const products = 2 * attendedTokens(config, window) * keys * D;
+    return { ...rest, macs: macs + products, activations: vitActivations(config, window) };
+  };
+  const taps = tapsOf(config) ?? [];
   return {
     tokens: N,
     stem: partCost(stemTensors(config)),
-    block: ({ from }) => carrying(block, taps.filter((tap) => tap < from).length * N * D),
+    block: (span) =>
+      carrying(blockOf(windowOf(config, span)), taps.filter((tap) => tap < span.from).length * N * D),
     head: headCost(config),
   };
 }
 
+/** Number of tokens of an image, with the padding of the windows. */
+function attendedTokens(config: VitConfig, window: number | undefined): number {
+  if (window === undefined) return tokenCount(config);
+  const grid = config.imageSize / config.patchSize;
+  return (Math.ceil(grid / window) * window) ** 2;
+}
+
 function headCost(config: VitConfig): BlockCost {
-  const { decoder, imageSize } = config;
+  const { decoder, detector, imageSize } = config;
+  if (detector) return detectorCost({ ...config, detector }, imageSize);
   return decoder ? decoderCost({ ...config, decoder }, imageSize) : partCost(headTensors(config));
 }
 

@@ -35,8 +35,8 @@ export interface Geometry {
   readonly heads?: number;
   /** The output of each branch has a factor for each channel. */
   readonly hasLayerScale?: true;
-  /** The model has a decoder with this neck instead of a head. */
-  readonly neck?: UperNetConfig['neck'];
+  /** The model has a decoder with this neck instead of a head, or it finds objects. */
+  readonly neck?: UperNetConfig['neck'] | 'mask-rcnn';
 }
 
 /** Geometry of a model that may have no head, as after pre-training. */
@@ -45,8 +45,9 @@ export interface BackboneGeometry extends Omit<Geometry, 'classes'> {
 }
 
 const STEM = /^(?:(?:cls_token|dist_token|reg_token|pos_embed)$|patch_embed\.)/;
-const HEAD = /^(?:norm|fc_norm|head|head_dist|neck|decode_head|auxiliary_head)\./;
-const CLASSIFIER = 'decode_head.conv_seg.weight';
+const HEAD = /^(?:norm|fc_norm|head|head_dist|neck|decode_head|auxiliary_head|pyramid|detector)\./;
+const PIXELS = 'decode_head.conv_seg.weight';
+const REGIONS = 'detector.box_head.classes.weight';
 
 /** The stage of a vision transformer's tensor outside the blocks. */
 export function vitEndOf(name: string): 'first' | 'last' | undefined {
@@ -77,9 +78,9 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
   const { width, channels, patchSize, imageSize, isOfPatches } = stemOf(first);
   const depths = all.map(({ names, where }) => blockCount(names, where));
   const [hidden] = first.get('blocks.0.mlp.fc1.weight', 2);
-  const isDecoded = last.names.has(CLASSIFIER);
-  const ofHead = last.names.has('head.weight') ? last.get('head.weight', 2)[0] : null;
-  const classes = isDecoded ? last.get(CLASSIFIER, 4)[0] : ofHead;
+  const neck = neckOf(last.names);
+  const isDecoded = neck !== undefined;
+  const classes = classesOf(last);
   const qkvBias = first.names.has('blocks.0.attn.qkv.bias');
   const classToken = first.names.has('cls_token');
   const distilled = first.names.has('dist_token');
@@ -126,8 +127,22 @@ export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the mo
     ...(isRms ? { norm: 'rms' as const } : {}),
     ...(headWidth !== null ? { qkNorm: true as const, heads: width / headWidth } : {}),
     ...(hasLayerScale ? { hasLayerScale } : {}),
-    ...(isDecoded ? { neck: last.names.has('neck.upsample_2x.0.weight') ? 'deconv' : 'multilevel' } : {}),
+    ...(isDecoded ? { neck } : {}),
   };
+}
+
+function neckOf(names: ReadonlySet<string>): Geometry['neck'] {
+  if (names.has(REGIONS)) return 'mask-rcnn';
+  if (!names.has(PIXELS)) return undefined;
+  return names.has('neck.upsample_2x.0.weight') ? 'deconv' : 'multilevel';
+}
+
+/** Number of classes; null without a head. */
+function classesOf({ names, get }: Lookup): number | null {
+  // Regions are also classified as background.
+  if (names.has(REGIONS)) return get(REGIONS, 2)[0] - 1;
+  if (names.has(PIXELS)) return get(PIXELS, 4)[0];
+  return names.has('head.weight') ? get('head.weight', 2)[0] : null;
 }
 
 /**

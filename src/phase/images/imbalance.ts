@@ -1,4 +1,4 @@
-import type { Dataset } from '../../data/dataset.js';
+import { type Dataset, isClassified } from '../../data/dataset.js';
 import { classCountsOf } from '../../data/loader/sampler.js';
 import type { Phase } from '../../recipe/phase.js';
 
@@ -12,8 +12,8 @@ const IMBALANCED = 10;
  * not count. Undefined if every phase has balanced sampling or class weights.
  */
 export function imbalanceLine(phases: readonly Balancing[], train: Dataset): string | undefined {
-  // The labels of pixels are not counted.
-  if (train.labelMap !== undefined) return undefined;
+  // The labels of pixels and objects are not counted.
+  if (!isClassified(train)) return undefined;
   const isRemedied = ({ data, settings }: Balancing) =>
     data.sampling === 'balanced' || settings.class_weights !== null;
   if (phases.every(isRemedied)) return undefined;

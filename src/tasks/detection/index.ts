@@ -23,6 +23,7 @@ export {
   type ImageSides,
   segmentationRle,
 } from '../../data/coco/segmentation.js';
+export type { ObjectsInImage } from '../../data/objects.js';
 export { type AnchorOptions, makeAnchors } from '../../models/detection/anchors.js';
 export type { FoundBox } from '../../models/detection/best-objects.js';
 export { BoxHead, type BoxOutput } from '../../models/detection/box-head.js';
@@ -41,7 +42,6 @@ export { type MaskTargetOptions, maskTarget } from '../../models/detection/mask-
 export { type BoxMatches, type MatchOptions, matchBoxes } from '../../models/detection/match-boxes.js';
 export { nms } from '../../models/detection/nms.js';
 export { nmsOnDevice } from '../../models/detection/nms-on-device.js';
-export type { ObjectsInImage } from '../../models/detection/positives.js';
 export { type FeatureMap, type Regions, roiAlign } from '../../models/detection/roi-align.js';
 export { RpnHead, type RpnOutput } from '../../models/detection/rpn.js';
 export { type SampleOptions, sampleBoxes } from '../../models/detection/sample-boxes.js';

@@ -2,11 +2,12 @@ import { InputError } from '../../base/errors.js';
 import type { Batch } from '../../data/dataset.js';
 import { flipped, type Planes, resizedWhole, sizeWithin } from '../../data/label-maps/resize.js';
 import type { PatchDecoder } from '../../models/dense/decoder-config.js';
-import { argmax, copyInto, mul, slice, zeros } from '../../torch/ops.js';
+import { argmax, mul } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
+import { clearPadding } from '../input/padding.js';
 import { pixelLoss, segmentationLoss } from './loss.js';
 import { areaSums, classOverlaps, SEGMENTATION_METRICS, summarizeAreas } from './metrics.js';
 import {
@@ -83,18 +84,6 @@ export function segmentation(options: SegmentationOptions): Task<SegmentationTar
 export function predictedLabels(logits: Tensor): Uint8Array {
   const { data } = scope(() => argmax(logits, 1).toData());
   return Uint8Array.from(new BigInt64Array(data.buffer, data.byteOffset, data.byteLength / 8), Number);
-}
-
-/** Sets the padding of normalised images to 0, the mean colour. */
-function clearPadding(input: Tensor, { extents, height, width }: Batch): void {
-  if (extents === undefined) return;
-  const clear = (part: Tensor) => copyInto(part, zeros(part.shape, part.dtype, part.device));
-  for (let slot = 0; slot < extents.length / 2; slot++) {
-    const [rows, columns] = [extents[2 * slot], extents[2 * slot + 1]];
-    const image = slice(input, 0, slot, slot + 1);
-    if (rows < height) clear(slice(image, 2, rows));
-    if (columns < width) clear(slice(image, 3, columns));
-  }
 }
 
 function targetOf({ size, height, width, labelMaps }: Batch, device: string): SegmentationTarget {

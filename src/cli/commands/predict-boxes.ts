@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs';
+import { InputError } from '../../base/errors.js';
+import { visibleLine } from '../../base/visible.js';
+import type { Dataset, DecodeOptions } from '../../data/dataset.js';
+import { writeFileAtomic } from '../../files/atomic.js';
+import { withFileErrors } from '../../files/file-errors.js';
+import { type ObjectsPrediction, predictObjects } from '../../launch/predict-objects.js';
+import type { LoadedModel } from '../../launch/start/loaded-model.js';
+import { csvField } from '../../report/metrics-csv.js';
+import { progressLine } from '../terminal/live-block.js';
+import { note, print } from '../terminal/output.js';
+
+interface BoxOptions {
+  readonly checkpoint: string;
+  readonly out?: string;
+  readonly csv?: true;
+  readonly json?: true;
+  readonly top: number;
+  readonly decode: DecodeOptions;
+  readonly names: readonly string[] | undefined;
+  /** The ids of the classes in COCO's files, by label. Default: 1, 2 ... */
+  readonly categoryIds: readonly number[] | undefined;
+  readonly classes: number;
+}
+
+type Found = Exclude<ObjectsPrediction, { readonly error: string }>;
+
+/**
+ * `predict` of a checkpoint that finds objects: prints the objects of each image, and writes all of them to `out` in COCO's layout. Exits with
+ * 1 if an image cannot be read.
+ */
+export async function predictBoxes(loaded: LoadedModel, images: Dataset, options: BoxOptions): Promise<void> {
+  const { out, json, csv, top, decode, names } = options;
+  requireNew(out);
+  const progress = progressLine(process.stderr, 'images');
+  const found: Found[] = [];
+  let failed = 0;
+  let done = 0;
+  if (csv) print('image,class,score,x,y,width,height');
+  try {
+    for await (const result of predictObjects(loaded, images, { decode, names })) {
+      if (!process.stdout.isTTY) progress.show(++done, images.length);
+      if ('error' in result) {
+        failed++;
+        progress.clear();
+        note(`not read: ${result.error}`);
+        if (json) print(JSON.stringify(result));
+        continue;
+      }
+      const best = { ...result, objects: result.objects.slice(0, top) };
+      if (out !== undefined) found.push(best);
+      print(...(json ? [JSON.stringify(best)] : csv ? csvLines(best) : tableLines(best)));
+    }
+  } finally {
+    progress.clear();
+  }
+  if (out !== undefined) writeObjects(out, found, options);
+  if (failed === 0) return;
+  note(`${failed} of ${images.length} images could not be read`);
+  process.exitCode = 1;
+}
+
+function requireNew(out: string | undefined): void {
+  if (out === undefined) return;
+  if (!out.endsWith('.json')) {
+    throw new InputError(`--out ${out}: the name must end in .json for a model that finds objects`, {
+      hint: "All objects are written to one file in COCO's layout, for example --out objects.json.",
+    });
+  }
+  if (!existsSync(out)) return;
+  throw new InputError(`--out ${out}: the file exists`, { hint: 'Choose another name, or remove the file.' });
+}
+
+function tableLines({ image, objects }: Found): string[] {
+  if (objects.length === 0) return [visibleLine(`${image}  no objects`)];
+  return objects.map(({ class: name, score, box }) =>
+    visibleLine(
+      [image, name, `${(100 * score).toFixed(1)} %`, box.map((side) => side.toFixed(1)).join(' ')].join('  '),
+    ),
+  );
+}
+
+function csvLines({ image, objects }: Found): string[] {
+  return objects.map(({ class: name, score, box }) => [image, name, score, ...box].map(csvField).join(','));
+}
+
+/** Writes images, categories and annotations as in `instances_val2017.json`, each annotation with its score. */
+function writeObjects(
+  out: string,
+  found: readonly Found[],
+  { names, categoryIds, classes }: Pick<BoxOptions, 'names' | 'categoryIds' | 'classes'>,
+): void {
+  const idOf = (label: number) => categoryIds?.[label] ?? label + 1;
+  const annotations = found.flatMap(({ objects }, image) =>
+    objects.map(({ label, score, box, segmentation }) => ({
+      image_id: image + 1,
+      category_id: idOf(label),
+      score,
+      bbox: box,
+      area: box[2] * box[3],
+      iscrowd: 0,
+      segmentation,
+    })),
+  );
+  const content = {
+    images: found.map(({ image, width, height }, i) => ({ id: i + 1, width, height, file_name: image })),
+    categories: Array.from({ length: classes }, (_, label) => ({
+      id: idOf(label),
+      name: names?.[label] ?? String(label),
+    })),
+    annotations: annotations.map((each, i) => ({ id: i + 1, ...each })),
+  };
+  withFileErrors(out, () => writeFileAtomic(out, `${JSON.stringify(content)}\n`));
+}
