@@ -17,7 +17,7 @@ export interface Sizes {
   readonly segmentation: readonly string[];
 }
 
-export const FULL: Sizes = { train: 200, val: 200, epochs: 10, backbone: [], segmentation: [] };
+const FULL: Sizes = { train: 200, val: 200, epochs: 10, backbone: [], segmentation: [] };
 
 /** The results of one seed, in percent. */
 export interface SeedResult {

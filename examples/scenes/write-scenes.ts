@@ -92,7 +92,7 @@ export async function writeScenes(
 }
 
 /** Draws a scene: background noise of 0 to 29, and items in two to four of its corners, moved by up to 7 pixels. */
-export function makeScene(items: di.Dataset, random: di.RandomStream): Scene {
+function makeScene(items: di.Dataset, random: di.RandomStream): Scene {
   const pixels = Uint8Array.from({ length: SIDE * SIDE }, () => random.integer(0, DARK - 1));
   const owner = new Uint8Array(SIDE * SIDE);
   const corners = shuffled([0, 1, 2, 3], random).slice(0, random.integer(2, 4));

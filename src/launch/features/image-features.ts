@@ -16,7 +16,7 @@ export interface FeatureBatch {
   readonly features: Float32Array;
   /** [B]. */
   readonly labels: Int32Array;
-  /** [B]: index of each image in the data set. */
+  /** Index of each image in the data set, [B]. */
   readonly indices: Int32Array;
 }
 
