@@ -20,6 +20,7 @@ export {
   type TrainBatchesOptions,
   trainBatches,
 } from './data/loader/loader.js';
+export type { AnnotatedImage, AnnotatedObject, CocoSegmentation } from './data/objects.js';
 export { type DatasetPair, type OpenDatasetOptions, openDataset } from './data/open/open-dataset.js';
 export type { PassedOver } from './data/passed-over.js';
 export type { Split, SplitChoice } from './data/splits.js';
@@ -72,6 +73,7 @@ export type { ModuleInit } from './method/grow-plan.js';
 export { hybrid, hybridDepths, hybridRegimes } from './method/hybrid.js';
 export { imitation } from './method/imitation.js';
 export type { UperNetConfig } from './models/dense/decoder-config.js';
+export type { DetectorConfig } from './models/detection/detector-config.js';
 export type {
   AssumedSection,
   Assumption,

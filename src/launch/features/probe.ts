@@ -112,7 +112,7 @@ export async function probe(
         return { k: each, vote: kind, ...accuracies(topHits(counts, targets, { classes }), targets.length) };
       }),
     );
-    const fitted = file && linear && (await fit(file, linear, { device, onPass }));
+    const fitted = file && linear && (await fitLinear(file, linear, { device, onPass }));
     return {
       trainImages: train.length,
       images: targets.length,
@@ -164,7 +164,7 @@ async function collected(
   return { features, width, labels };
 }
 
-function fit(
+function fitLinear(
   file: RowFile,
   { c, maxIterations }: NonNullable<ProbeOptions['linear']>,
   { device, onPass }: { readonly device: string; readonly onPass: (passes: number) => void },

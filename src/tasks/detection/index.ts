@@ -32,6 +32,7 @@ export { Fpn } from '../../models/detection/fpn.js';
 export { MaskHead } from '../../models/detection/mask-head.js';
 export { pasteMask } from '../../models/detection/mask-paste.js';
 export {
+  type DetectOptions,
   type FoundObject,
   MaskRcnn,
   type MaskRcnnLosses,
@@ -42,6 +43,7 @@ export { type MaskTargetOptions, maskTarget } from '../../models/detection/mask-
 export { type BoxMatches, type MatchOptions, matchBoxes } from '../../models/detection/match-boxes.js';
 export { nms } from '../../models/detection/nms.js';
 export { nmsOnDevice } from '../../models/detection/nms-on-device.js';
+export type { ProposalOptions } from '../../models/detection/proposals.js';
 export { type FeatureMap, type Regions, roiAlign } from '../../models/detection/roi-align.js';
 export { RpnHead, type RpnOutput } from '../../models/detection/rpn.js';
 export { type SampleOptions, sampleBoxes } from '../../models/detection/sample-boxes.js';
