@@ -40,7 +40,41 @@ test.each([
   [local({ method: 'dgl' }), 'E2E: local'],
   [local({ method: 'infopro', reconstruction: [1, 0], prediction: [0, 1] }), 'E2E: local'],
 ])('%j is refused with a hint', (changes, message) => {
-  const recipe = { ...base, ...changes };
+  const refused = () => checkedRecipe({ ...base, ...changes }, 'r.yaml');
+  expect(refused).toThrow(InputError);
+  expect(refused).toThrow(
+    expect.objectContaining({ message: expect.stringContaining(message), hint: expect.any(String) }),
+  );
+});
+
+const objects = {
+  ...base,
+  task: 'detection',
+  model: { ...base.model, width: 32 },
+  data: { format: 'coco', path: 'images' },
+};
+
+test('task: detection adds its sections; the kind of a decoder implies the task', () => {
+  const expected = { task: 'detection', model: { class_token: false, decoder: { kind: 'mask-rcnn' } } };
+  expect(checkedRecipe(objects, 'r.yaml')).toMatchObject({ ...expected, detection: { scale: [1333, 800] } });
+  const { task: _, ...unnamed } = { ...objects, model: { ...objects.model, decoder: { kind: 'mask-rcnn' } } };
+  expect(checkedRecipe(unnamed, 'r.yaml')).toMatchObject(expected);
+});
+
+test.each([
+  [{ model: { family: 'resnet', preset: 'resnet-20' } }, 'no decoder for task: detection'],
+  [{ segmentation: {} }, 'segmentation is only for task: segmentation'],
+  [{ task: 'segmentation', detection: {} }, 'detection is only for task: detection'],
+  [{ model: { ...base.model, decoder: { kind: 'upernet' } } }, 'model.decoder.kind upernet'],
+  [{ data: { format: 'ade20k', path: 'images' } }, 'data.format ade20k'],
+  [{ task: 'classification' }, 'data.format coco has a label for each object'],
+  [{ data: { ...objects.data, sampling: 'balanced' } }, 'data.sampling: balanced'],
+  [{ data: { ...objects.data, augment: { mixup: 0.8 } } }, 'data.augment'],
+  [training({ loss: 'bce' }), 'loss bce'],
+  [training({ class_weights: 'balanced' }), 'class_weights'],
+  [local({ method: 'dgl' }), 'E2E: local'],
+])('detection: %j is refused with a hint', (changes, message) => {
+  const recipe = { ...objects, ...changes };
   const refused = () => checkedRecipe(recipe, 'r.yaml');
   expect(refused).toThrow(InputError);
   expect(refused).toThrow(

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { visibleLine } from '../../base/visible.js';
+import { rleArea } from '../../data/coco/rle.js';
+import { segmentationRle } from '../../data/coco/segmentation.js';
 import type { Dataset, DecodeOptions } from '../../data/dataset.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
@@ -91,13 +93,13 @@ function writeObjects(
   { names, categoryIds, classes }: Pick<BoxOptions, 'names' | 'categoryIds' | 'classes'>,
 ): void {
   const idOf = (label: number) => categoryIds?.[label] ?? label + 1;
-  const annotations = found.flatMap(({ objects }, image) =>
+  const annotations = found.flatMap(({ objects, width, height }, image) =>
     objects.map(({ label, score, box, segmentation }) => ({
       image_id: image + 1,
       category_id: idOf(label),
       score,
       bbox: box,
-      area: box[2] * box[3],
+      area: rleArea(segmentationRle(segmentation, { width, height })),
       iscrowd: 0,
       segmentation,
     })),
