@@ -184,10 +184,10 @@ describe('tensors that pre-training leaves in a file', () => {
       `4 tensors ignored, because the model does not use them: ${extras.join(', ')}\n`,
     );
     const unknown = await evaluate(
-      torch('unknown.pth', { ordered: new Map([...model, ['reg_token', vector(3)]]) }),
+      torch('unknown.pth', { ordered: new Map([...model, ['rope_freqs', vector(3)]]) }),
     );
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
-    expect(unknown.stderr).toContain('contains reg_token, which the model does not have');
+    expect(unknown.stderr).toContain('contains rope_freqs, which the model does not have');
   });
 
   test('pre_logits is left out as in timm, with a message', async () => {
