@@ -116,7 +116,8 @@ export {
   StagedModel,
   type TensorCost,
 } from './models/staged.js';
-export { type VitConfig, vit } from './models/vit/vit.js';
+export type { VitConfig } from './models/vit/config.js';
+export { vit } from './models/vit/vit.js';
 export type { ActivationTape } from './nn/activation-checkpoint.js';
 export type { InitContext } from './nn/init.js';
 export type { Graph, GraphOptions } from './onnx/graph.js';

@@ -4,7 +4,8 @@ import type { TensorData } from '../src/base/tensor-data.js';
 import type { Batch } from '../src/data/dataset.js';
 import type { StageWeights } from '../src/method/assemble.js';
 import { readModelFile } from '../src/models/model-file/model-file.js';
-import { type VitConfig, vit } from '../src/models/vit/vit.js';
+import type { VitConfig } from '../src/models/vit/config.js';
+import { vit } from '../src/models/vit/vit.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 
 /** The geometry of every golden case (test/golden/README.md). */

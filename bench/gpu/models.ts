@@ -1,4 +1,4 @@
-import type { VitConfig } from '../../src/models/vit/vit.js';
+import type { VitConfig } from '../../src/models/vit/config.js';
 
 export const MEAN = [0.485, 0.456, 0.406];
 export const STD = [0.229, 0.224, 0.225];

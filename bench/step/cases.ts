@@ -1,7 +1,7 @@
 import { divide, metaDepths } from '../../src/method/divide.js';
 import { hybridDepths, hybridRegimes } from '../../src/method/hybrid.js';
 import type { Regime } from '../../src/models/staged.js';
-import type { VitConfig } from '../../src/models/vit/vit.js';
+import type { VitConfig } from '../../src/models/vit/config.js';
 
 export type Precision = 'float32' | 'bfloat16';
 

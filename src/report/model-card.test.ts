@@ -8,8 +8,8 @@ import { needs, python, pythonPath } from '../../test/needs.js';
 import { FULL_RUN, syntheticResult } from '../../test/synthetic-run.js';
 import type { ForeignLayout } from '../models/layout.js';
 import { resnetFamily } from '../models/resnet/family.js';
+import type { VitConfig } from '../models/vit/config.js';
 import { vitFamily } from '../models/vit/family.js';
-import type { VitConfig } from '../models/vit/vit.js';
 import { type ModelCard, modelCard } from './model-card.js';
 
 const EVIL = 'a: b\n---\n<script>`x`</script> | [link](#) "\' {}';

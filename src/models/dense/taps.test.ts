@@ -12,7 +12,8 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import type { Tensor } from '../../torch/tensor.js';
 import type { StagedModel } from '../staged.js';
-import { type VitConfig, vit } from '../vit/vit.js';
+import type { VitConfig } from '../vit/config.js';
+import { vit } from '../vit/vit.js';
 import { untapped } from './taps.js';
 
 const decoder = {

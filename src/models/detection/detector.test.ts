@@ -6,9 +6,10 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
 import { buildStage } from '../staged.js';
+import type { VitConfig } from '../vit/config.js';
 import { vitFamily } from '../vit/family.js';
 import { VIT_PRESETS, vitConfigOf, vitSection } from '../vit/section.js';
-import { type VitConfig, vit } from '../vit/vit.js';
+import { vit } from '../vit/vit.js';
 import { totalLoss, unpackedObjects } from './detector.js';
 import type { DetectorTarget } from './detector-config.js';
 

@@ -9,8 +9,9 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray } from '../../torch/tensor.js';
 import type { StagedModel } from '../staged.js';
+import type { VitConfig } from './config.js';
 import { fitStem } from './fit-weights.js';
-import { type VitConfig, vit } from './vit.js';
+import { vit } from './vit.js';
 
 const config: VitConfig = {
   imageSize: 24,

@@ -2,13 +2,14 @@ import { InputError } from '../../base/errors.js';
 import { tapsOf } from '../dense/decoder-config.js';
 import type { AssumedSection, Assumption, ModelFamily } from '../family.js';
 import type { StatedModel } from '../layout.js';
+import type { VitConfig } from './config.js';
 import { fitStages } from './fit-stages.js';
 import { fitStem, newHead } from './fit-weights.js';
 import { joinQkv } from './layout-huggingface.js';
 import { vitLayouts } from './layouts.js';
 import { vitGraph } from './onnx-graph.js';
 import { checkVitSection, VIT_PRESETS, type VitSection, vitConfigOf, vitSection } from './section.js';
-import { type VitConfig, vit } from './vit.js';
+import { vit } from './vit.js';
 import { type BackboneGeometry, inferBackbone, inferGeometry, vitEndOf } from './weights-geometry.js';
 
 /** Vision transformers: ViT and DeiT. */

@@ -1,7 +1,7 @@
 import type { TensorData } from '../../base/tensor-data.js';
 import { tapsOf } from '../dense/decoder-config.js';
+import type { VitConfig } from './config.js';
 import { fitPatches, fitStem, withLayerScale, withoutTokens } from './fit-weights.js';
-import type { VitConfig } from './vit.js';
 import { inferStem } from './weights-geometry.js';
 
 type Stages = readonly [ReadonlyMap<string, TensorData>, ...ReadonlyMap<string, TensorData>[]];

@@ -5,8 +5,8 @@ import { scope } from '../../torch/scope.js';
 import { fromArray, fromData } from '../../torch/tensor.js';
 import { tapsOf } from '../dense/decoder-config.js';
 import type { Headless } from '../family.js';
+import type { VitConfig } from './config.js';
 import { gridOf, resizedPositions } from './embedding.js';
-import type { VitConfig } from './vit.js';
 
 /**
  * Resizes a learned position embedding [1, prefixTokens + g^2, D] to another grid of patches: [1, prefixTokens + grid^2, D] in

@@ -17,11 +17,11 @@ import {
   type PythonUse,
   type StatedModel,
 } from '../layout.js';
+import { isMeanPooled, type VitConfig } from './config.js';
 import { huggingFaceConfig, huggingFaceHints, timmHints } from './layout-config.js';
 import { fromHuggingFace, isHuggingFace, joinQkv, toHuggingFace } from './layout-huggingface.js';
 import { inOrder, officialFile } from './layout-official.js';
 import { timmConfig, withHead, withoutExtraTensors } from './layout-timm.js';
-import { isMeanPooled, type VitConfig } from './vit.js';
 import { inferGeometry, vitEndOf } from './weights-geometry.js';
 
 type Stages = readonly Stage<TensorData>[];

@@ -24,8 +24,9 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromData } from '../../torch/tensor.js';
 import { joinStages } from '../model-file/model-file-write.js';
+import type { VitConfig } from './config.js';
 import { vitGraph } from './onnx-graph.js';
-import { type VitConfig, vit } from './vit.js';
+import { vit } from './vit.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -10,7 +10,7 @@ import {
   weightsFor,
 } from '../../onnx/graph.js';
 import { requireClassifier } from '../dense/classifier-only.js';
-import { headTokens, isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig } from './vit.js';
+import { headTokens, isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig } from './config.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {

@@ -4,7 +4,7 @@ import { requireDecoder } from '../dense/decoder-config.js';
 import { decoderConfigOf, decoderSection } from '../dense/section.js';
 import { requireDetector } from '../detection/detector-config.js';
 import { detectorConfigOf, detectorSection } from '../detection/section.js';
-import type { VitConfig } from './vit.js';
+import type { VitConfig } from './config.js';
 
 /** Published ViT geometries. A recipe's `model` can override individual fields. */
 export const VIT_PRESETS = {

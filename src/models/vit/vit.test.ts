@@ -10,8 +10,9 @@ import { Generator } from '../../torch/random.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
 import { buildStage } from '../staged.js';
+import { tokenCount, type VitConfig } from './config.js';
 import { VIT_PRESETS } from './section.js';
-import { tokenCount, type VitConfig, vit } from './vit.js';
+import { vit } from './vit.js';
 
 const context = { device: 'cpu', dtype: 'F32', generator: new Generator().seed(['vit']) } as const;
 
