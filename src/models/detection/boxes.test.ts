@@ -9,8 +9,7 @@ import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { makeAnchors } from './anchors.js';
 import { boxIou, clipBoxes, decodeBoxes, encodeBoxes } from './boxes.js';
 import { matchBoxes } from './match-boxes.js';
-import { nms } from './nms.js';
-import { nmsOnDevice } from './nms-on-device.js';
+import { nms, nmsOnDevice } from './nms.js';
 import { sampleBoxes } from './sample-boxes.js';
 
 // What test/fixtures/make-detection.py has computed with torchvision and detectron2's rules.

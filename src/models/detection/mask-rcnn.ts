@@ -15,8 +15,7 @@ import { joinedBoxes, type Positives, positivesOf } from './positives.js';
 import { type ProposalOptions, proposeRegions } from './proposals.js';
 import { mapsOf, type SampledRegions, sampleRegions } from './regions.js';
 import { pyramidRoiAlign, type Regions } from './roi-align.js';
-import { joinOutputs, RpnHead } from './rpn.js';
-import { rpnLosses } from './rpn-loss.js';
+import { joinOutputs, RpnHead, rpnLosses } from './rpn.js';
 
 export interface MaskRcnnSizes {
   /** Channels of each map of the backbone, largest map first. */

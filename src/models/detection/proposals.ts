@@ -3,8 +3,7 @@ import { concat, select, slice } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import { clipBoxes, decodeBoxes } from './boxes.js';
-import { nms } from './nms.js';
-import { nmsOnDevice } from './nms-on-device.js';
+import { nms, nmsOnDevice } from './nms.js';
 import { indexSelect, largest } from './operators.js';
 import type { RpnOutput } from './rpn.js';
 

@@ -41,8 +41,7 @@ export {
 } from '../../models/detection/mask-rcnn.js';
 export { type MaskTargetOptions, maskTarget } from '../../models/detection/mask-target.js';
 export { type BoxMatches, type MatchOptions, matchBoxes } from '../../models/detection/match-boxes.js';
-export { nms } from '../../models/detection/nms.js';
-export { nmsOnDevice } from '../../models/detection/nms-on-device.js';
+export { nms, nmsOnDevice } from '../../models/detection/nms.js';
 export type { ProposalOptions } from '../../models/detection/proposals.js';
 export { type FeatureMap, type Regions, roiAlign } from '../../models/detection/roi-align.js';
 export { RpnHead, type RpnOutput } from '../../models/detection/rpn.js';
