@@ -26,6 +26,7 @@ const ordered = [...FIRST, ...PAGES.filter((page) => !FIRST.includes(page))];
 /** What is not run but read as the command line would read it, and why. */
 const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   [/^git clone /, 'needs the network'],
+  [/ push (?!.*--dry-run)/, 'needs the network and a token'],
   [/^npm run (demo|example|bench)\b/, 'takes minutes; the example and the benches have tests of their own'],
   [/^(npm run|npx deep-incubation) setup\b/, 'sets up the machine, with the network'],
   [/^(npx )?deep-incubation watch /, 'serves until it is stopped'],
