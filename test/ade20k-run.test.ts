@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
-import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
 import { writeAde20k } from './ade20k.js';
-import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
+import { cli, jsonLines, temporaryFolder } from './cli-support.js';
+import { expectSameWhenKilled } from './killed-run.js';
 
 const folder = temporaryFolder();
 const recipe = fileURLToPath(new URL('../recipes/ade20k/upernet-vit-b.yaml', import.meta.url));
@@ -34,13 +34,7 @@ const sets = [
   'run.threads=1',
   'run.parallel=1',
 ];
-const args = (out: string, ...more: string[]) => [
-  'run',
-  recipe,
-  '--out',
-  out,
-  ...[...sets, ...more].flatMap((set) => ['--set', set]),
-];
+const args = (out: string) => ['run', recipe, '--out', out, ...sets.flatMap((set) => ['--set', set])];
 
 beforeAll(async () => {
   await writeAde20k(images, { train: 16, val: 3 });
@@ -88,23 +82,7 @@ test('each phase keeps the classes and pictures of its last evaluation, and the 
   for (const name of ['dark ground', 'bright, box', 'red, patch']) expect(page).toContain(`<td>${name}</td>`);
 });
 
-const stateOf = (dir: string, phase: string) => {
-  const { checkpoint } = latestCheckpoint(join(dir, phase));
-  if (checkpoint === undefined) throw new Error(`${phase} has no checkpoint`);
-  return readCheckpoint(checkpoint);
-};
-
 test('killed and resumed, the result is the same, bit by bit', async () => {
   const killed = join(folder, 'killed');
-  const metrics = join(killed, 'PT/metrics.jsonl');
-  const first = start(args(killed));
-  await until(() => jsonLines(metrics).some(({ kind, step }) => kind === 'step' && step === 3), 'step 3');
-  first.process.kill('SIGKILL');
-  await first.ended;
-  expect(await cli(args(killed))).toMatchObject({ code: 0 });
-  for (const phase of ['PT', 'MT/1', 'FT']) {
-    const [once, twice] = [run, killed].map((dir) => stateOf(dir, phase));
-    expect([...twice.model.keys()]).toEqual([...once.model.keys()]);
-    for (const [name, tensor] of once.model) expect(twice.model.get(name), name).toEqual(tensor);
-  }
+  await expectSameWhenKilled(args, { whole: run, killed, phases: ['PT', 'MT/1', 'FT'] });
 }, 300_000);

@@ -7,13 +7,14 @@ import { modelOfCheckpoint } from '../src/launch/start/model-of-checkpoint.js';
 import { assemble } from '../src/method/assemble.js';
 import { readModelFile } from '../src/models/model-file/model-file.js';
 import { blueprintOf } from '../src/recipe/recipe-model.js';
-import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
+import { latestCheckpoint } from '../src/run/checkpoint-store.js';
 import { noGrad } from '../src/torch/autograd.js';
 import { Generator } from '../src/torch/random.js';
 import { scope } from '../src/torch/scope.js';
 import { fromArray } from '../src/torch/tensor.js';
 import { writeCifar100 } from './cifar-100.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
+import { stateOf } from './killed-run.js';
 import { maxDifference } from './support.js';
 
 const folder = temporaryFolder();
@@ -51,12 +52,6 @@ beforeAll(async () => {
   writeCifar100(folder, { train: 64, test: 20 });
   expect(await cli(args(run))).toMatchObject({ code: 0 });
 }, 300_000);
-
-function stateOf(dir: string, phase: string) {
-  const { checkpoint } = latestCheckpoint(join(dir, phase));
-  if (checkpoint === undefined) throw new Error(`${phase} has no checkpoint`);
-  return readCheckpoint(checkpoint);
-}
 
 function latestFolder(phase: string): string {
   return latestCheckpoint(join(run, phase)).checkpoint?.folder ?? '';

@@ -1,25 +1,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import sharp from 'sharp';
-import { errorText, InputError } from '../base/errors.js';
-import { type Dataset, type DecodeOptions, decodedAs } from '../data/dataset.js';
-import { evalBatches } from '../data/loader/loader.js';
+import { InputError } from '../base/errors.js';
+import type { Dataset, DecodeOptions } from '../data/dataset.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { predictedLabels } from '../tasks/segmentation/segmentation.js';
 import { noGrad } from '../torch/autograd.js';
 import { scope } from '../torch/scope.js';
 import { forwardPass } from '../training/evaluate.js';
+import { predictEach, type Unreadable } from './predict-each.js';
 import type { LoadedModel } from './start/loaded-model.js';
 
-/** The label map of an image, and the share of its pixels of each class, the largest first; or why it could not be read. */
-export type MapPrediction =
-  | {
-      readonly image: string;
-      /** A PNG as ADE20K's annotations: grey value k + 1 for class k. */
-      readonly map: string;
-      readonly classes: readonly { readonly class: string; readonly label: number; readonly share: number }[];
-    }
-  | { readonly image: string; readonly error: string };
+/** The label map of an image, and the share of its pixels of each class, the largest first. */
+export interface LabelMap {
+  readonly image: string;
+  /** A PNG as ADE20K's annotations: grey value k + 1 for class k. */
+  readonly map: string;
+  readonly classes: readonly { readonly class: string; readonly label: number; readonly share: number }[];
+}
 
 interface PredictMapsOptions {
   /** Folder for the label maps. */
@@ -33,31 +31,21 @@ interface PredictMapsOptions {
  * Labels the pixels of images and writes a label map for each, with the image's name and the extension .png.
  * @throws InputError if two images would have the same label map, or the folder cannot be written
  */
-export async function* predictMaps(
-  { model, task, evaluation, device, precision }: LoadedModel,
+export function predictMaps(
+  loaded: LoadedModel,
   images: Dataset,
   { out, decode, names }: PredictMapsOptions,
-): AsyncGenerator<MapPrediction> {
+): AsyncGenerator<LabelMap | Unreadable> {
   const paths = mapPaths(images, out);
   withFileErrors(out, () => mkdirSync(out, { recursive: true }));
-  const forward = forwardPass({ model, device, precision });
-  const dataset = decodedAs(images, decode);
-  for (let index = 0; index < images.length; index++) {
-    const image = images.describe(index);
-    const one = { ...dataset, length: 1, describe: () => image, source: () => dataset.source(index) };
-    try {
-      for await (const batch of evalBatches({ dataset: one, batchSize: 1, ...evaluation, prefetch: 0 })) {
-        const labels = scope(() =>
-          noGrad(() => predictedLabels(inferred(task.infer?.(batch, forward)?.output))),
-        );
-        await writeMap(paths[index], labels, batch);
-        yield { image, map: paths[index], classes: sharesOf(labels, names) };
-      }
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      yield { image, error: errorText(error) };
-    }
-  }
+  const forward = forwardPass(loaded);
+  return predictEach(loaded, images, decode, async (batch, index) => {
+    const labels = scope(() =>
+      noGrad(() => predictedLabels(inferred(loaded.task.infer?.(batch, forward)?.output))),
+    );
+    await writeMap(paths[index], labels, batch);
+    return { image: images.describe(index), map: paths[index], classes: sharesOf(labels, names) };
+  });
 }
 
 function inferred<T>(output: T | undefined): T {

@@ -6,11 +6,11 @@ import { segmentationRle } from '../../data/coco/segmentation.js';
 import type { Dataset, DecodeOptions } from '../../data/dataset.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
-import { type ObjectsPrediction, predictObjects } from '../../launch/predict-objects.js';
+import { type ImageObjects, predictObjects } from '../../launch/predict-objects.js';
 import type { LoadedModel } from '../../launch/start/loaded-model.js';
 import { csvField } from '../../report/metrics-csv.js';
-import { progressLine } from '../terminal/live-block.js';
-import { note, print } from '../terminal/output.js';
+import { print } from '../terminal/output.js';
+import { writeEach } from './write-each.js';
 
 interface BoxOptions {
   readonly checkpoint: string;
@@ -25,8 +25,6 @@ interface BoxOptions {
   readonly classes: number;
 }
 
-type Found = Exclude<ObjectsPrediction, { readonly error: string }>;
-
 /**
  * `predict` of a checkpoint that finds objects: prints the objects of each image, and writes all of them to `out` in COCO's layout. Exits with
  * 1 if an image cannot be read.
@@ -34,32 +32,18 @@ type Found = Exclude<ObjectsPrediction, { readonly error: string }>;
 export async function predictBoxes(loaded: LoadedModel, images: Dataset, options: BoxOptions): Promise<void> {
   const { out, json, csv, top, decode, names } = options;
   requireNew(out);
-  const progress = progressLine(process.stderr, 'images');
-  const found: Found[] = [];
-  let failed = 0;
-  let done = 0;
+  const found: ImageObjects[] = [];
   if (csv) print('image,class,score,x,y,width,height');
-  try {
-    for await (const result of predictObjects(loaded, images, { decode, names })) {
-      if (!process.stdout.isTTY) progress.show(++done, images.length);
-      if ('error' in result) {
-        failed++;
-        progress.clear();
-        note(`not read: ${result.error}`);
-        if (json) print(JSON.stringify(result));
-        continue;
-      }
-      const best = { ...result, objects: result.objects.slice(0, top) };
-      if (out !== undefined) found.push(best);
-      print(...(json ? [JSON.stringify(best)] : csv ? csvLines(best) : tableLines(best)));
+  await writeEach(predictObjects(loaded, images, { decode, names }), images.length, (result) => {
+    if ('error' in result) {
+      if (json) print(JSON.stringify(result));
+      return;
     }
-  } finally {
-    progress.clear();
-  }
+    const best = { ...result, objects: result.objects.slice(0, top) };
+    if (out !== undefined) found.push(best);
+    print(...(json ? [JSON.stringify(best)] : csv ? csvLines(best) : tableLines(best)));
+  });
   if (out !== undefined) writeObjects(out, found, options);
-  if (failed === 0) return;
-  note(`${failed} of ${images.length} images could not be read`);
-  process.exitCode = 1;
 }
 
 function requireNew(out: string | undefined): void {
@@ -73,7 +57,7 @@ function requireNew(out: string | undefined): void {
   throw new InputError(`--out ${out}: the file exists`, { hint: 'Choose another name, or remove the file.' });
 }
 
-function tableLines({ image, objects }: Found): string[] {
+function tableLines({ image, objects }: ImageObjects): string[] {
   if (objects.length === 0) return [visibleLine(`${image}  no objects`)];
   return objects.map(({ class: name, score, box }) =>
     visibleLine(
@@ -82,14 +66,14 @@ function tableLines({ image, objects }: Found): string[] {
   );
 }
 
-function csvLines({ image, objects }: Found): string[] {
+function csvLines({ image, objects }: ImageObjects): string[] {
   return objects.map(({ class: name, score, box }) => [image, name, score, ...box].map(csvField).join(','));
 }
 
 /** Writes images, categories and annotations as in `instances_val2017.json`, each annotation with its score. */
 function writeObjects(
   out: string,
-  found: readonly Found[],
+  found: readonly ImageObjects[],
   { names, categoryIds, classes }: Pick<BoxOptions, 'names' | 'categoryIds' | 'classes'>,
 ): void {
   const idOf = (label: number) => categoryIds?.[label] ?? label + 1;

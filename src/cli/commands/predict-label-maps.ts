@@ -3,8 +3,8 @@ import { visibleLine } from '../../base/visible.js';
 import type { Dataset, DecodeOptions } from '../../data/dataset.js';
 import { predictMaps } from '../../launch/predict-maps.js';
 import type { LoadedModel } from '../../launch/start/loaded-model.js';
-import { progressLine } from '../terminal/live-block.js';
-import { note, print } from '../terminal/output.js';
+import { print } from '../terminal/output.js';
+import { writeEach } from './write-each.js';
 
 interface LabelMapOptions {
   readonly checkpoint: string;
@@ -29,27 +29,13 @@ export async function predictLabelMaps(
   }
   if (csv)
     throw new InputError('--csv: not supported for a model that labels pixels', { hint: 'use --json' });
-  const progress = progressLine(process.stderr, 'images');
-  let failed = 0;
-  let done = 0;
-  try {
-    for await (const result of predictMaps(loaded, images, { out, decode, names })) {
-      if (!process.stdout.isTTY) progress.show(++done, images.length);
-      if ('error' in result) {
-        failed++;
-        progress.clear();
-        note(`not read: ${result.error}`);
-        if (json) print(JSON.stringify(result));
-        continue;
-      }
-      const classes = result.classes.slice(0, top);
-      const texts = classes.map((each) => `${each.class} ${(100 * each.share).toFixed(1)} %`);
-      print(json ? JSON.stringify({ ...result, classes }) : visibleLine([result.map, ...texts].join('  ')));
+  await writeEach(predictMaps(loaded, images, { out, decode, names }), images.length, (result) => {
+    if ('error' in result) {
+      if (json) print(JSON.stringify(result));
+      return;
     }
-  } finally {
-    progress.clear();
-  }
-  if (failed === 0) return;
-  note(`${failed} of ${images.length} images could not be read`);
-  process.exitCode = 1;
+    const classes = result.classes.slice(0, top);
+    const texts = classes.map((each) => `${each.class} ${(100 * each.share).toFixed(1)} %`);
+    print(json ? JSON.stringify({ ...result, classes }) : visibleLine([result.map, ...texts].join('  ')));
+  });
 }

@@ -8,9 +8,9 @@ import { modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { progressLine } from '../terminal/live-block.js';
 import { note, noteAssumed, print } from '../terminal/output.js';
 import { csvHead, csvLine, jsonLine } from './per-image.js';
+import { writeEach } from './write-each.js';
 
 interface PredictCommandOptions {
   readonly recipe?: string;
@@ -76,26 +76,7 @@ export async function predictPaths(
     names: named?.names,
   });
   const write = writerOf(options, { top, width: widthOf(images), names: named?.names ?? [String(count)] });
-  const progress = progressLine(process.stderr, 'images');
-  const isPiped = !process.stdout.isTTY;
-  let failed = 0;
-  let done = 0;
-  try {
-    for await (const result of results) {
-      if (isPiped) progress.show(++done, images.length);
-      if ('error' in result) {
-        failed++;
-        progress.clear();
-        note(`not read: ${result.error}`);
-      }
-      write(result);
-    }
-  } finally {
-    progress.clear();
-  }
-  if (failed === 0) return;
-  note(`${failed} of ${images.length} images could not be read`);
-  process.exitCode = 1;
+  await writeEach(results, images.length, write);
 }
 
 interface Layout {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { type CocoAnnotation, type CocoAnnotations, readCocoAnnotations } from '../coco/annotations.js';
@@ -40,8 +40,12 @@ export function holdsCoco(root: string): boolean {
 }
 
 function annotationFiles(root: string): string[] {
-  const folder = join(root, ANNOTATIONS);
-  return existsSync(folder) ? readdirSync(folder).filter((name) => INSTANCES.test(name)) : [];
+  return namesIn(join(root, ANNOTATIONS)).filter((name) => INSTANCES.test(name));
+}
+
+/** The names in a folder; none if it does not exist or is not a folder. */
+function namesIn(path: string): string[] {
+  return existsSync(path) && statSync(path).isDirectory() ? readdirSync(path) : [];
 }
 
 /** One part of a data set in COCO's layout; see `coco`. */
@@ -159,7 +163,7 @@ function requireFiles(paths: readonly string[], file: string): void {
   for (const path of paths) {
     const slash = path.lastIndexOf('/');
     const folder = path.slice(0, slash);
-    const names = listed.get(folder) ?? new Set(existsSync(folder) ? readdirSync(folder) : []);
+    const names = listed.get(folder) ?? new Set(namesIn(folder));
     listed.set(folder, names);
     if (names.has(path.slice(slash + 1))) continue;
     throw new InputError(`${path} does not exist: an image of ${file}`, {

@@ -68,8 +68,8 @@ export function fitPatches(
 const PATCHES = 'patch_embed.proj.weight';
 
 /**
- * The weights of a model without class token, distillation token and registers: they are left out, with their slots of the position
- * embedding. If there are none, `weights` itself is returned.
+ * Removes the class token, the distillation token and the registers from weights, and their slots from the position embedding.
+ * @returns `weights` itself if it has none of them
  * @throws InputError unless the position embedding has a square grid
  */
 export function withoutTokens(weights: ReadonlyMap<string, TensorData>): ReadonlyMap<string, TensorData> {
