@@ -39,11 +39,20 @@ function readResult(cell: Cell, folders: Folders): CellResult | undefined {
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
 }
 
-/** Runs a cell, or resumes it where it stopped, and writes its result. Runs its meta model first if it needs one. */
+/** Runs a cell, or resumes it where it stopped, and writes its result. A cell with a result is not run again. */
 export async function runCell(cell: Cell, folders: Folders): Promise<CellResult> {
-  const known = readResult(cell, folders);
-  if (known !== undefined) return known;
-  const meta = needsMeta(cell) ? await runCell(metaCell(cell), folders) : undefined;
+  return readResult(cell, folders) ?? (await trainCell(cell, folders));
+}
+
+/** The result of a meta model whose run is there to start from. Results are committed, runs are not. */
+async function metaWithRun(cell: Cell, folders: Folders): Promise<CellResult> {
+  const hasRun = existsSync(join(folders.runs, cellName(cell), 'PT', 'result.json'));
+  return (hasRun ? readResult(cell, folders) : undefined) ?? (await trainCell(cell, folders));
+}
+
+/** Trains a cell and writes its result. Its meta model is trained first if it needs one. */
+async function trainCell(cell: Cell, folders: Folders): Promise<CellResult> {
+  const meta = needsMeta(cell) ? await metaWithRun(metaCell(cell), folders) : undefined;
   const out = join(folders.runs, cellName(cell));
   const recipe = join(folders.runs, `${cellName(cell).replaceAll('/', '-')}.json`);
   mkdirSync(dirname(recipe), { recursive: true });
