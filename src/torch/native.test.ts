@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { engineInfo } from './engine.js';
-import { limitSpinning } from './native.js';
+import { growSegments, limitSpinning } from './native.js';
 
 test.each([
   [{}, { GOMP_SPINCOUNT: '2000' }],
@@ -33,3 +33,17 @@ test('libtorch is loaded with it', () => {
   expect(engineInfo().threads).toBeGreaterThan(0);
   expect(process.env.OMP_WAIT_POLICY ?? process.env.GOMP_SPINCOUNT).toBeDefined();
 });
+
+test.each([
+  ['2.8.0', {}, { PYTORCH_CUDA_ALLOC_CONF: 'expandable_segments:True' }],
+  ['2.13.0+cu130', {}, { PYTORCH_ALLOC_CONF: 'expandable_segments:True' }],
+  [undefined, {}, { PYTORCH_ALLOC_CONF: 'expandable_segments:True' }],
+  ['2.13.0', { PYTORCH_CUDA_ALLOC_CONF: 'x' }, { PYTORCH_CUDA_ALLOC_CONF: 'x' }],
+  ['2.8.0', { PYTORCH_ALLOC_CONF: 'x' }, { PYTORCH_ALLOC_CONF: 'x' }],
+])(
+  'the allocator of libtorch %s, with %o in the environment',
+  (libtorch, given: NodeJS.ProcessEnv, expected) => {
+    growSegments(given, libtorch);
+    expect(given).toEqual(expected);
+  },
+);

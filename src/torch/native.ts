@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { errorText, InputError } from '../base/errors.js';
+import { versions } from '../base/versions.js';
 
 /** Identifies an object on the native side, such as a tensor or a generator. */
 export type Handle = number;
@@ -182,6 +183,7 @@ function load(): Native {
   const hint = 'run `npx deep-incubation setup`: it finds or downloads libtorch and builds the addon';
   if (!existsSync(addonPath)) throw new InputError(`the native addon is not built: ${addonPath}`, { hint });
   limitSpinning(process.env);
+  growSegments(process.env, versions().libtorch);
   try {
     return createRequire(import.meta.url)(addonPath) as Native;
   } catch (error) {
@@ -229,6 +231,16 @@ interface MachineLoad {
 export function limitSpinning(env: NodeJS.ProcessEnv, machine: MachineLoad = machineLoad()): void {
   if (env.OMP_WAIT_POLICY !== undefined || env.GOMP_SPINCOUNT !== undefined) return;
   env.GOMP_SPINCOUNT = machine.load > OVERLOADED * machine.cores ? '0' : SPINS;
+}
+
+/**
+ * Lets CUDA's allocator extend its segments, so that memory fragments less when batches differ in size. libtorch reads it when a
+ * GPU is first used; 2.9 renamed the variable. A setting of the user is kept.
+ */
+export function growSegments(env: NodeJS.ProcessEnv, libtorch = ''): void {
+  if (env.PYTORCH_CUDA_ALLOC_CONF !== undefined || env.PYTORCH_ALLOC_CONF !== undefined) return;
+  const isOld = /^2\.[0-8]\b/.test(libtorch);
+  env[isOld ? 'PYTORCH_CUDA_ALLOC_CONF' : 'PYTORCH_ALLOC_CONF'] = 'expandable_segments:True';
 }
 
 function machineLoad(): MachineLoad {
