@@ -11,6 +11,7 @@ const FOLDERS = [
   'weights/hub',
   'run',
   'run/tensorboard',
+  'run/trackers',
   'data',
   'data/images',
   'data/coco',

@@ -180,7 +180,7 @@ function traces(phase: string) {
   const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
   const manifest = JSON.parse(readFileSync(join(phase, 'checkpoints', latest, 'manifest.json'), 'utf8'));
   const metrics = jsonLines(join(phase, 'metrics.jsonl')).map(
-    ({ seconds, images_per_second, memory_bytes, data_wait, ...rest }) => rest,
+    ({ seconds, images_per_second, memory_bytes, data_wait, time, ...rest }) => rest,
   );
   return { files: manifest.files, metrics };
 }

@@ -141,7 +141,7 @@ function readJson(path: string): Record<string, unknown> {
 
 /** A record without what depends on the clock. */
 function untimed(record: Record<string, unknown>): Record<string, unknown> {
-  const { seconds, images_per_second, memory_bytes, data_wait, ...rest } = record;
+  const { seconds, images_per_second, memory_bytes, data_wait, time, ...rest } = record;
   return rest;
 }
 

@@ -40,6 +40,7 @@ const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   ],
   [/ --classes data\/imagenet/, 'the stand-in has other classes than the weights'],
   [/ run runs\/vit-b --set /, 'continues a run of another page; src/launch/more-epochs.test.ts does so'],
+  [/ track /, 'needs the server of a tracker; test/trackers.test.ts has one'],
   [/^tensorboard /, 'serves until it is stopped, and is not ours'],
 ];
 const onlyRead = (line: string) => ONLY_READ.find(([what]) => what.test(line));

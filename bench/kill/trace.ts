@@ -8,7 +8,7 @@ import { phasesIn, readJson, runFolder } from '../../src/run/run-folder.js';
 export type Trace = ReadonlyMap<string, unknown>;
 
 /** Fields that contain times and memory sizes. */
-const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes']);
+const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes', 'time']);
 
 /**
  * Results by name: the summary, and for each phase its result, its metrics records, and hashes of the weight and optimiser files

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * A step that cannot go on, told in one sentence with what mends it.
  * `exitCode` is 2 where the user's own setting is at fault (LIBTORCH, a flag), else 1.
@@ -30,11 +32,30 @@ export function reportFailure(error) {
   return error.exitCode;
 }
 
-/** Runs a script's body; its answer is the exit code. @param {() => Promise<number | undefined>} body */
+/**
+ * Runs a script's body; its answer is the exit code. With `--help` or `-h` as the first argument, prints the comment at the top of
+ * the script instead. A closed pipe (`| head`) ends the script without an error.
+ * @param {() => Promise<number | undefined>} body
+ */
 export async function main(body) {
+  const [, script = '', first] = process.argv;
+  process.stdout.on('error', (error) => {
+    if (!('code' in error && error.code === 'EPIPE')) throw error;
+    process.exit();
+  });
+  if (first === '--help' || first === '-h') {
+    process.stdout.write(usageOf(script));
+    return;
+  }
   try {
     process.exitCode = (await body()) ?? 0;
   } catch (error) {
     process.exitCode = reportFailure(error);
   }
+}
+
+/** The first comment of a script, which says what it does and how it is called. @param {string} script */
+function usageOf(script) {
+  const [, comment = ''] = /^\/\*\*\n(.*?)^ \*\//ms.exec(readFileSync(script, 'utf8')) ?? [];
+  return comment.replace(/^ \* ?/gm, '');
 }

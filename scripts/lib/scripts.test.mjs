@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { capture } from './exec.mjs';
@@ -19,6 +20,26 @@ describe('createSteps', () => {
     steps.finish('set up');
     expect(answer).toBe(42);
     expect(text).toMatch(/^first +\.\.\. long\nfirst +\d+\.\d s {2}found 42\nset up in \d+\.\d s\n$/);
+  });
+});
+
+describe('every script', () => {
+  const names = readdirSync(join(root, 'scripts')).filter((name) => /^(?!.*\.test\.).*\.mjs$/.test(name));
+
+  it.each(names)('%s --help prints its usage, and does nothing', async (name) => {
+    const { code, stdout, stderr } = await capture(process.execPath, [join(root, 'scripts', name), '--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^ {2}(npm|node) .*|PIP_INDEX_URL/m);
+    expect(stdout).not.toMatch(/\*\/|^ \*/m);
+  });
+
+  it('ends quietly when its output is cut, as by | head', async () => {
+    const script = `
+      import { main } from ${JSON.stringify(join(root, 'scripts/lib/failure.mjs'))};
+      await main(async () => { for (let i = 0; i < 50_000; i++) process.stdout.write('a line of text\\n'); return 0; });`;
+    const command = `${process.execPath} --input-type=module -e "$0" | head -n 1; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = await capture('bash', ['-c', command, script]);
+    expect({ stdout, stderr }).toEqual({ stdout: 'a line of text\n0\n', stderr: '' });
   });
 });
 

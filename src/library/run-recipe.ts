@@ -16,6 +16,7 @@ import type { Activity } from '../run/phase-status.js';
 import type { PhaseResult } from '../run/records.js';
 import { readResult } from '../run/run-folder.js';
 import { concludeRun } from './conclude-run.js';
+import { startTracking } from './track-run.js';
 
 export interface RunRecipeOptions extends Pick<RecipePhaseRun, 'recipe' | 'runDir' | 'signal' | 'note'> {
   /** `cpu`, `cuda`, `cuda:<n>`, or `auto` (the default): the first GPU, or the CPU if there is none. */
@@ -45,8 +46,13 @@ export async function runRecipe(options: RunRecipeOptions): Promise<PhaseResult[
     const prepared = await prepare(options);
     const { recipe } = prepared;
     const results: PhaseResult[] = [];
-    for (const { name } of compile(recipe)) {
-      results.push(readResult(runDir, name) ?? (await trained({ ...options, recipe }, name)));
+    const tracking = await startTracking(prepared, note);
+    try {
+      for (const { name } of compile(recipe)) {
+        results.push(readResult(runDir, name) ?? (await trained({ ...options, recipe }, name)));
+      }
+    } finally {
+      await tracking.end();
     }
     for (const line of (await concludeRun(prepared)).notes) note(line);
     return results;

@@ -86,7 +86,7 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
   const { settings, name } = phase;
   const metrics = crew.leads ? openMetricsLog(folder.metrics, { fromStep: from.step }) : undefined;
   const record = (record: MetricRecord) => {
-    if (metrics?.append(record)) events.record(record);
+    if (metrics?.append({ ...record, time: Date.now() })) events.record(record);
   };
   const score = scorer(parts, from.step);
   const meter = createMeter(plan, device, from.seconds);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { urlProblem } from '../run/trackers/tracker-url.js';
 import { kubernetes, slurm } from './recipe-launch.js';
 import { autoOrFew, count } from './recipe-values.js';
 
@@ -8,6 +9,21 @@ const tensorboard = z.strictObject({
     .nullable()
     .describe('Steps between histograms of the trained weights; null: none.')
     .default(null),
+});
+
+const trackerUrl = z.string().superRefine((text, context) => {
+  const problem = urlProblem(text);
+  if (problem !== undefined) context.addIssue(problem);
+});
+
+const mlflow = z.strictObject({
+  url: trackerUrl.describe('Address of the MLflow server.'),
+  experiment: z.string().min(1).nullable().describe('Default: the name of the recipe.').default(null),
+});
+
+const trackio = z.strictObject({
+  url: trackerUrl.describe('Address of the Trackio server.'),
+  project: z.string().min(1).nullable().describe('Default: the name of the recipe.').default(null),
 });
 
 export const runSection = z
@@ -32,6 +48,8 @@ export const runSection = z
       .union([z.literal(false), tensorboard])
       .describe('Event files for TensorBoard, in the run folder; false: none.')
       .prefault({}),
+    mlflow: mlflow.nullable().describe('Send metrics to an MLflow server; null: off.').default(null),
+    trackio: trackio.nullable().describe('Send metrics to a Trackio server; null: off.').default(null),
     samples: z
       .int()
       .min(0)

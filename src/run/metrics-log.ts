@@ -78,7 +78,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(['step', 'eval']);
 const TEXTS: ReadonlySet<string> = new Set(['kind', 'phase']);
 const NUMBERS = [
   ...['loss', 'lr', 'epoch', 'steps', 'images', 'seconds', 'block_passes', 'grad_norm'],
-  ...['images_per_second', 'data_wait', 'memory_bytes', 'image_size'],
+  ...['images_per_second', 'data_wait', 'memory_bytes', 'image_size', 'time'],
 ];
 
 /** JSON turns numbers that are not finite into null. A record may lack some of the numbers. */

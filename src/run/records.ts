@@ -35,6 +35,8 @@ export interface StepRecord {
   readonly memory_bytes: number;
   /** Global gradient norm before clipping. */
   readonly grad_norm?: number;
+  /** When it was written, in milliseconds since 1970; missing in records of older versions. */
+  readonly time?: number;
 }
 
 /** Also has the task's metrics as fields, by name. */
@@ -49,6 +51,8 @@ export interface EvalRecord extends Scored {
   readonly images: number;
   readonly block_passes: number;
   readonly seconds: number;
+  /** As in a `StepRecord`. */
+  readonly time?: number;
 }
 
 /**

@@ -11,6 +11,7 @@ import { requireNoJobs } from '../../launch/slurm/slurm-jobs.js';
 import { givenWeights } from '../../launch/start/given-weights.js';
 import { keepWeights } from '../../launch/start/start-copy-write.js';
 import { type Conclusion, concludeRun } from '../../library/conclude-run.js';
+import { startTracking } from '../../library/track-run.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
 import { compile } from '../../recipe/compile.js';
@@ -175,6 +176,7 @@ async function train(
     onStop: () => progress.note('stopping after a checkpoint is saved; a second Ctrl-C stops at once'),
   });
   const ticking = setInterval(progress.tick, TICK_MS);
+  const tracking = await startTracking(prepared, progress.note);
   try {
     return await runPipeline({
       prepared,
@@ -186,6 +188,7 @@ async function train(
   } catch (error) {
     throw stop.blame(error, 'the same command resumes it');
   } finally {
+    await tracking.end();
     clearInterval(ticking);
     progress.stop();
   }

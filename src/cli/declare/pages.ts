@@ -1,10 +1,11 @@
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { examples } from '../commands/common-options.js';
 
-/** Commands that show a run on a page. */
+/** Commands that show a run on a page, or in another program. */
 export function addPages(program: Command): void {
   addReport(program);
   addWatch(program);
+  addTrack(program);
 }
 
 function addReport(program: Command): void {
@@ -50,6 +51,33 @@ function addWatch(program: Command): void {
       ),
     )
     .action(async (runs, options) => (await import('../commands/watch.js')).watch(runs, options));
+}
+
+function addTrack(program: Command): void {
+  program
+    .command('track')
+    .summary('send the metrics of a run to MLflow or Trackio')
+    .description(
+      'Sends the records of metrics.jsonl that the tracker does not have, with the recipe and the state of the run. Repeated, it ' +
+        'continues the same run of the tracker. While `run` trains a recipe with run.mlflow or run.trackio, it does this itself. ' +
+        'Credentials come from the environment: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD; TRACKIO_WRITE_TOKEN.',
+    )
+    .argument('<run>', 'folder of the run, finished or not')
+    .option(
+      '--mlflow <url>',
+      "an MLflow server (default: the recipe's, or the one that has records of the run)",
+    )
+    .option('--trackio <url>', 'a Trackio server (default: as for --mlflow)')
+    .option('--experiment <name>', "MLflow's experiment, Trackio's project (default: the name of the recipe)")
+    .option('--follow', 'go on until the run is done')
+    .addHelpText(
+      'after',
+      examples(
+        ['deep-incubation track runs/demo --mlflow http://localhost:5000', 'once'],
+        ['deep-incubation track runs/demo --follow', 'beside a run on a cluster'],
+      ),
+    )
+    .action(async (run, options) => (await import('../commands/track.js')).track(run, options));
 }
 
 function port(value: string): number {

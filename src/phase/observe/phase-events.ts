@@ -1,3 +1,4 @@
+import { flattened } from '../../base/flattened.js';
 import type { Encoded } from '../../base/protobuf.js';
 import type { Batch } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
@@ -6,7 +7,6 @@ import { type Metric, scoreOf } from '../../run/metric.js';
 import type { MetricRecord } from '../../run/records.js';
 import { openEventFile } from '../../run/tensorboard/event-file.js';
 import {
-  type Hparam,
   histogram,
   histogramOf,
   image,
@@ -54,7 +54,7 @@ export function openPhaseEvents(
   const settings = run.tensorboard;
   if (settings === false) return NO_EVENTS;
   const file = openEventFile(folder, { fromStep });
-  if (fromStep === 0) file.append(0, [sessionStart(new Map(flattened(hparams, '')), Date.now() / 1000)]);
+  if (fromStep === 0) file.append(0, [sessionStart(new Map(flattened(hparams)), Date.now() / 1000)]);
   const every = settings.histograms_every;
   return {
     record: (record) =>
@@ -89,17 +89,6 @@ function scalarsOf(
     ['train/memory_bytes', record.memory_bytes],
     ...(record.grad_norm === undefined ? [] : [['train/grad_norm', record.grad_norm] as const]),
   ];
-}
-
-/** Settings as a flat list. Arrays become JSON; null values are left out. */
-function flattened(value: unknown, key: string): [string, Hparam][] {
-  if (value === null || value === undefined) return [];
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-    return [[key, value]];
-  if (Array.isArray(value)) return [[key, JSON.stringify(value)]];
-  return Object.entries(value).flatMap(([name, part]) =>
-    flattened(part, key === '' ? name : `${key}.${name}`),
-  );
 }
 
 function histogramsOf(model: Pick<StagedModel, 'trainedParameters'>): Encoded[] {

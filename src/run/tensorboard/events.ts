@@ -1,3 +1,4 @@
+import type { Scalar } from '../../base/flattened.js';
 import { delimited, double, doubles, type Encoded, float, message, whole } from '../../base/protobuf.js';
 
 // TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
@@ -67,10 +68,8 @@ export function histogram(tag: string, of: Histogram): Encoded {
   return message(delimited(1, tag), delimited(5, content));
 }
 
-export type Hparam = string | number | boolean;
-
 /** A value of a summary: the session's hyperparameters. */
-export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Encoded {
+export function sessionStart(hparams: ReadonlyMap<string, Scalar>, startSeconds: number): Encoded {
   const entries = [...hparams].map(([key, value]) =>
     delimited(1, message(delimited(1, key), delimited(2, struct(value)))),
   );
@@ -93,7 +92,7 @@ function hparamsValue(name: string, content: Encoded): Encoded {
 const ZERO = message(whole(1, 1), delimited(2, delimited(2, whole(1, 1))), float(5, 0));
 
 /** google.protobuf.Value */
-function struct(value: Hparam): Encoded {
+function struct(value: Scalar): Encoded {
   if (typeof value === 'number') return double(2, value);
   return typeof value === 'string' ? delimited(3, value) : whole(4, Number(value));
 }
