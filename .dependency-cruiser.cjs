@@ -126,7 +126,8 @@ module.exports = {
       comment: 'The import leads nowhere: a package that package.json lacks, or a file that is not there.',
       severity: 'error',
       from: {},
-      to: { couldNotResolve: true },
+      // `?url` is Vite's: the address of the file.
+      to: { couldNotResolve: true, pathNot: '\\?url$' },
     },
   ],
   options: {
