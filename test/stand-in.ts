@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
@@ -38,6 +38,7 @@ const DEPTH = 12;
 /** `deep-incubation` is in `bin`, the hub's files in `cache`, recipes as they are in `as-written`. */
 export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   await writeImages(join(folder, 'data/imagenet'), SYNSETS);
+  writeVariants(join(folder, 'data'));
   await writeImages(join(folder, 'data/flowers'), FLOWERS);
   await writeImages(join(folder, 'data/clothes'), CLOTHES);
   await writeAde20k(join(folder, 'data/ADEChallengeData2016'), { train: 8, val: 2 });
@@ -131,6 +132,26 @@ async function writeImages(folder: string, classes: readonly string[]): Promise<
       }
     }
   }
+}
+
+/** ImageNet's other test sets, in their layouts, from its validation images, which get their own names. */
+function writeVariants(folder: string): void {
+  let number = 0;
+  for (const [label, synset] of SYNSETS.entries()) {
+    const from = join(folder, 'imagenet/val', synset);
+    for (const [variant, name] of [
+      ...(label < 2 ? [['imagenet-a', synset] as const] : []),
+      ['imagenet-v2', String(label)] as const,
+    ]) {
+      cpSync(from, join(folder, variant, name), { recursive: true });
+    }
+    for (const file of readdirSync(from)) {
+      number++;
+      renameSync(join(from, file), join(from, `ILSVRC2012_val_${String(number).padStart(8, '0')}.JPEG`));
+    }
+  }
+  const real = Array.from({ length: number }, (_, i) => (i === 0 ? [] : [i % SYNSETS.length]));
+  writeFileSync(join(folder, 'real.json'), JSON.stringify(real));
 }
 
 /** A JPEG with a comment behind its first marker. */

@@ -17,6 +17,7 @@ import type { Confusion } from '../../run/confusion.js';
 import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
 import { type Calibration, calibrationCounter } from '../../tasks/classification/calibration.js';
 import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
+import type { RealScores } from '../../tasks/classification/real-labels.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import { type Evaluation, evaluate } from '../../training/evaluate.js';
 import type { Predictions } from '../../training/task.js';
@@ -24,9 +25,10 @@ import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
+import { amongPresent, realLabelScores, requireClassifier, type VariantOptions } from './eval-variants.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
 
-interface EvalOptions {
+interface EvalOptions extends VariantOptions {
   readonly data: string;
   readonly split?: SplitChoice | 'held-out';
   readonly recipe?: string;
@@ -47,6 +49,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
+  requireClassifier(recipe, options);
   if (recipe.segmentation !== undefined) {
     const { evaluateSegmentation } = await import('./eval-segmentation.js');
     return evaluateSegmentation(checkpoint, known, options);
@@ -73,21 +76,27 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   );
 
   const started = performance.now();
+  const real =
+    options.realLabels === undefined ? undefined : realLabelScores(options.realLabels, dataset);
   const counter = confusionCounter(config.classes);
   const calibration = calibrationCounter();
   const named = classNames(dataset.classes);
   const onPredicted = (batch: Batch, predictions: Predictions) => {
     counter.add(predictions);
     calibration.add(predictions);
-    perImage?.add(labelledPredictions({ dataset, batch, predictions, names: named }));
+    real?.add(batch, predictions);
+    const rows = labelledPredictions({ dataset, batch, predictions, names: named });
+    perImage?.add(rows.map((row) => ({ ...row, predictions: row.predictions.slice(0, top) })));
   };
   const scores = await evaluate({
-    model,
+    model: options.presentClasses
+      ? amongPresent(model, { dataset, classes: config.classes, device })
+      : model,
     task,
     batches,
     precision,
     device,
-    top: perImage && top,
+    top: real === undefined ? perImage && top : Math.max(5, top),
     onPredicted,
     onScored: ({ loss }, images) => batchLosses.push(loss / images),
   }).catch((error) => {
@@ -107,6 +116,8 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     split: options.split,
     model: modelFacts(known),
     ...(checkpoint.file.chosen && { weights: checkpoint.file.chosen.kind }),
+    ...(options.presentClasses && { present_classes: config.classes - missing.length }),
+    ...(real && { real: real.result() }),
     eval_crop: recipe.data.eval_crop,
     device,
     precision,
@@ -227,12 +238,17 @@ interface Result extends Scored {
   readonly device: string;
   readonly images_per_second: number;
   readonly calibration: Calibration | null;
+  readonly real?: RealScores;
+  readonly present_classes?: number;
 }
 
 function printResult(result: Result, { shown }: TaskMetrics): void {
   const rows = [
     ['checkpoint', result.checkpoint],
     ['images', `${result.images.toLocaleString('en-US')} of ${result.data}`],
+    ...(result.present_classes === undefined
+      ? []
+      : [['compared classes', `${result.present_classes}, those with images`]]),
     ...shown.map((metric) => [metric.label, accuracyText(result, metric)]),
     [EVAL_LOSS, result.loss.toFixed(4)],
     ...(result.loss_batch_mean === undefined
@@ -241,7 +257,16 @@ function printResult(result: Result, { shown }: TaskMetrics): void {
     ...(result.calibration === null
       ? []
       : [['calibration error', `${(100 * result.calibration.ece).toFixed(2)} points (ECE, 15 bins)`]]),
+    ...(result.real === undefined ? [] : realRows(result.real)),
     ['eval speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
   ];
   print(...columns(rows, 2));
+}
+
+function realRows({ images, without_labels: without, top1, top5 }: RealScores): string[][] {
+  const count = (value: number) => value.toLocaleString('en-US');
+  return [
+    ['ReaL top-1', `${top1.toFixed(2)} % of ${count(images)} images (${count(without)} without labels)`],
+    ['ReaL top-5', `${top5.toFixed(2)} %`],
+  ];
 }

@@ -42,6 +42,14 @@ function addEval(program: Command): void {
     )
     .addOption(EVAL_SPLIT)
     .option('--classes <path>', CLASSES)
+    .option(
+      '--present-classes',
+      'choose only among the classes that have images, as ImageNet-A and ImageNet-R are scored',
+    )
+    .option(
+      '--real-labels <file>',
+      "also score with ReaL labels: real.json, the lists of labels of ImageNet's validation images",
+    )
     .option('--recipe <file>', 'recipe of the model')
     .option('--set <key=value>', SET_OF_MODEL, collect)
     .option('--batch-size <n>', 'images per batch', positiveInteger, 64)
