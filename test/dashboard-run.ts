@@ -74,6 +74,7 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
     phase,
     steps,
     depths,
+    starts_from: depths.map((_, stage) => sourceOf(phase, stage)),
     needs: [],
     images: steps * BATCH,
     block_passes: steps * BATCH * passes,
@@ -187,6 +188,12 @@ function placeOf({ phase, passes }: PhaseSpec, step: number) {
   const images = step * BATCH;
   const cost = { block_passes: images * passes, seconds: (images * (passes + 20)) / 46_000 };
   return { phase, epoch: Math.floor(step / 937), step, images, ...cost };
+}
+
+/** As in a recipe with fresh modules. */
+function sourceOf(phase: string, stage: number): string | null {
+  if (phase === 'FT') return `MT/${stage}`;
+  return phase === `MT/${stage}` || !phase.startsWith('MT/') ? null : 'PT';
 }
 
 function logOf({ phase, steps, depths, state }: PhaseSpec, records: readonly MetricRecord[]): string {

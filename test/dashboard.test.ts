@@ -78,6 +78,12 @@ describe('in Chromium', needs(chromium), () => {
         expect(await page.locator('h1').textContent()).toBe('fashion-128');
         expect(await page.locator('.title .state').textContent()).toBe(scene === 'finished' ? 'done' : scene);
         expect(await page.locator('.phase').count()).toBe(7);
+        expect(await page.locator('.phase .start').allTextContents()).toEqual([
+          'from scratch',
+          ...[0, 1, 2, 3].map((module) => `from PT; stage ${module} from scratch`),
+          'from MT/0 to MT/3',
+          'from scratch',
+        ]);
         expect(await isWider(page)).toBe(false);
         expect(await brokenRules(page)).toEqual([]);
         expect(complaints).toEqual([]);

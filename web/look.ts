@@ -41,6 +41,16 @@ export function titleOf(phase: string): string {
   return phase === 'E2E' ? 'End to end' : `Module ${phase.slice(3)}`;
 }
 
+/** What a phase starts from: `PT; stage 0 from scratch`. Empty if it is not known. */
+export function startText(sources: readonly (string | null)[]): string {
+  if (sources.length === 0) return '';
+  const names = [...new Set(sources.filter((source) => source !== null))];
+  if (names.length === 0) return 'scratch';
+  const named = names.length > 2 ? `${names[0]} to ${names[names.length - 1]}` : names.join(', ');
+  const fresh = sources.flatMap((source, stage) => (source === null ? [stage] : []));
+  return fresh.length === 0 ? named : `${named}; stage ${fresh.join(', ')} from scratch`;
+}
+
 export const AXIS_WORDS: Readonly<Record<Axis, { button: string; label: string }>> = {
   step: { button: 'Steps', label: 'steps' },
   seconds: { button: 'Time', label: 'training time' },

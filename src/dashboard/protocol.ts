@@ -53,6 +53,8 @@ export function stateScore(phase: PhaseState, metric: Pick<Metric, 'name'>): num
 export interface PhaseState extends PhaseCondition, Scored {
   /** Blocks of each stage; empty if the plan does not contain them. */
   readonly depths: readonly number[];
+  /** For each stage the phase or the recipe key whose weights it starts from, null: from scratch; empty if it is not known. */
+  readonly starts_from: readonly (string | null)[];
   readonly step: number;
   /** 0 if not known yet. */
   readonly steps: number;

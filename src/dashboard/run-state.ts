@@ -10,7 +10,7 @@ import {
 import { phasesIn, readRunJson, runFolder } from '../run/run-folder.js';
 
 /** The state of a phase, read from the run folder only. */
-export interface PlannedCondition extends PhaseCondition, Pick<PlannedPhase, 'depths'> {
+export interface PlannedCondition extends PhaseCondition, Pick<PlannedPhase, 'depths' | 'starts_from'> {
   readonly steps: number;
   readonly planned_block_passes: number;
 }
@@ -35,7 +35,8 @@ export function readConditions(root: string, { jobs, queue, hasBegun }: Known): 
   return names
     .sort((a, b) => orderOf(a) - orderOf(b))
     .map((phase) => {
-      const { needs = [], depths = [], steps = null, block_passes = 0 } = plans.get(phase) ?? {};
+      const plan = plans.get(phase);
+      const { needs = [], depths = [], starts_from = [], steps = null, block_passes = 0 } = plan ?? {};
       const job = jobs.find((each) => each.phase === phase);
       const condition = phaseCondition(root, phase, {
         needs: needs.filter(isPhase),
@@ -43,7 +44,7 @@ export function readConditions(root: string, { jobs, queue, hasBegun }: Known): 
         queue,
         hasBegun: hasBegun(phase),
       });
-      return { ...condition, depths, steps: steps ?? 0, planned_block_passes: block_passes };
+      return { ...condition, depths, starts_from, steps: steps ?? 0, planned_block_passes: block_passes };
     });
 }
 

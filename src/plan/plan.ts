@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
-import { isModule, isTogether, needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
+import { isModule, isTogether, needsOf, type Phase, type PhaseName, type Source } from '../recipe/phase.js';
 import { auxiliaryCost } from './auxiliary.js';
 import {
   type CostRatios,
@@ -24,6 +24,8 @@ export interface PhasePlan {
   readonly needs: readonly PhaseName[];
   /** Number of blocks in each stage. */
   readonly depths: readonly number[];
+  /** For each stage the phase, or the key of the recipe, whose weights it starts from; null: from scratch. */
+  readonly starts_from: readonly Source[];
   readonly epochs: number;
   readonly steps: number;
   readonly steps_per_epoch: number;
@@ -132,6 +134,7 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
     phase: phase.name,
     needs: needsOf(phase),
     depths,
+    starts_from: phase.sources,
     epochs: steps / stepsPerEpoch,
     steps,
     steps_per_epoch: stepsPerEpoch,

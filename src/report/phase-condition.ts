@@ -154,6 +154,8 @@ export interface PlannedPhase {
   readonly steps: number | null;
   readonly needs: readonly string[];
   readonly depths: readonly number[];
+  /** For each stage the source of its first weights, null: from scratch; empty in plans of older versions. */
+  readonly starts_from: readonly (string | null)[];
   readonly block_passes: number;
 }
 
@@ -163,12 +165,13 @@ export function plannedPhases(plan: unknown): PlannedPhase[] | undefined {
   if (!Array.isArray(phases) || !phases.every(isPlanned)) return undefined;
   const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
   return phases.map((entry) => {
-    const { phase, steps, needs, depths, block_passes } = Object(entry);
+    const { phase, steps, needs, depths, starts_from: sources, block_passes } = Object(entry);
     return {
       phase: String(phase),
       steps: typeof steps === 'number' ? steps : null,
       needs: Array.isArray(needs) ? needs.map(String) : [],
       depths: Array.isArray(depths) ? depths.map(number) : [],
+      starts_from: Array.isArray(sources) ? sources.map((each) => (each === null ? null : String(each))) : [],
       block_passes: number(block_passes),
     };
   });

@@ -1,7 +1,7 @@
 import { type PhaseState, type RunState, stateScore } from '../../src/dashboard/protocol';
 import { duration, EVALUATING } from '../../src/report/format';
 import { type Metric, scoreText } from '../../src/run/metric';
-import { colourOf, percent, titleOf } from '../look';
+import { colourOf, percent, startText, titleOf } from '../look';
 import { Stages } from './stages';
 import { StateMark } from './state-mark';
 
@@ -72,6 +72,7 @@ function Card({ phase, primary, isChosen, onChoose }: PhaseProps) {
         <span class="tag">{phase.phase}</span>
       </span>
       <Stages phase={phase} />
+      <Start phase={phase} />
       <Progress phase={phase} />
       <span class="line small">
         <StateMark state={phase.state} />
@@ -92,6 +93,7 @@ function Row({ phase, primary, isChosen, onChoose }: PhaseProps) {
       <span class="tag">{phase.phase}</span>
       <Stages phase={phase} />
       <span class="how">
+        <Start phase={phase} />
         <span class="line small">
           <StateMark state={phase.state} />
           <span>{progressText(phase, primary)}</span>
@@ -100,6 +102,12 @@ function Row({ phase, primary, isChosen, onChoose }: PhaseProps) {
       </span>
     </button>
   );
+}
+
+/** The weights that a phase starts from. */
+function Start({ phase: { starts_from: sources } }: { phase: PhaseState }) {
+  const text = startText(sources);
+  return text === '' ? null : <span class="small start">from {text}</span>;
 }
 
 function Progress({ phase: { phase, step, steps, state } }: { phase: PhaseState }) {
