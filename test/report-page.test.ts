@@ -4,10 +4,12 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeComparison } from '../src/report/html.js';
 import { DARK, LIGHT } from '../src/report/plot.js';
+import type { EvalRecord } from '../src/run/records.js';
 import { brokenRules, isWider, LOOKS, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
 import { chromium, needs } from './needs.js';
-import { FULL_RUN, writeSyntheticRun } from './synthetic-run.js';
+import { writeEvaluatedImages } from './synthetic-evaluated.js';
+import { FULL_RUN, syntheticRecords, writeSyntheticRun } from './synthetic-run.js';
 
 const folder = temporaryFolder();
 let browser: Browser;
@@ -17,6 +19,10 @@ describe('a report in Chromium', needs(chromium), () => {
   beforeAll(async () => {
     const roots = ['flowers', 'flowers-half'].map((name) => join(folder, name));
     for (const root of roots) writeSyntheticRun(root, FULL_RUN, { name: 'flowers', seed: 0 });
+    for (const options of FULL_RUN) {
+      const last = syntheticRecords(options).findLast(({ kind }) => kind === 'eval') as EvalRecord;
+      writeEvaluatedImages(roots[0], last);
+    }
     const { reports } = await writeComparison(roots);
     url = pathToFileURL(reports[0].html).href;
     browser = await launchBrowser();

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { urlProblem } from '../run/trackers/tracker-url.js';
 import { kubernetes, slurm } from './recipe-launch.js';
-import { autoOrFew, count } from './recipe-values.js';
+import { autoOrFew, count, urlProblem } from './recipe-values.js';
 
 const tensorboard = z.strictObject({
   images: z.boolean().describe('Show images of the first batch of each phase.').default(false),

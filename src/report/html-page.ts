@@ -1,6 +1,7 @@
 import { scoreOf, scoreText, type TaskMetrics } from '../run/metric.js';
 import { curriculumLines } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
+import { type ClassifiedPhase, classifiedSection } from './classified-section.js';
 import { roleOf } from './curves.js';
 import type { DataPoint } from './data-efficiency.js';
 import { bytes, EVAL_LOSS, significant, TRAIN_LOSS, TRAIN_TIME } from './format.js';
@@ -19,6 +20,7 @@ interface Figures {
   readonly byTime?: PageFigure;
   readonly losses: readonly LossPanel[];
   readonly segmented: readonly SegmentedPhase[];
+  readonly classified: readonly ClassifiedPhase[];
   /** The compared runs, including this one; the comparison is left out if there are fewer than two. */
   readonly compared: { readonly runs: readonly DataPoint[]; readonly byData?: PageFigure };
 }
@@ -68,6 +70,7 @@ ${tiles(run)}
 ${whatSection(run)}
 ${accuracySection(figures, run)}
 ${predictionsSection(figures.segmented)}
+${classifiedSection(figures.classified)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}
 ${figures.losses.length > 0 && lossSection(figures.losses, way)}

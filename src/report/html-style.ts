@@ -61,6 +61,16 @@ tr.total { background: var(--panel); font-weight: 600; }
 .classes { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 2px 0 0; padding: 0; list-style: none; font-size: 13px; overflow-wrap: anywhere; }
 .classes li { display: flex; align-items: center; gap: 6px; }
 .classes i { width: 12px; height: 12px; border-radius: 3px; flex: none; }
+.samples { display: flex; flex-wrap: wrap; gap: 14px 16px; margin: 8px 0 16px; }
+.samples i { display: block; background-image: var(--strip); image-rendering: pixelated; border-radius: 4px; }
+.samples figcaption { max-width: 112px; margin-top: 4px; }
+.samples span { display: block; font-size: 13px; overflow-wrap: anywhere; }
+.samples .wrong { color: var(--end_to_end); }
+.matrix :is(th, td) { padding: 6px 10px; font-weight: 400; }
+.matrix tbody th { text-align: left; }
+.matrix .right { background: color-mix(in srgb, var(--incubation) calc(var(--share) * 40%), transparent); }
+.matrix .wrong { background: color-mix(in srgb, var(--end_to_end) calc(var(--share) * 60%), transparent); }
+h4 { font-size: 14px; margin: 16px 0 6px; }
 figcaption { font-size: 14px; font-weight: 600; }
 figcaption span { color: var(--muted); font-weight: 400; }
 pre { margin: 0; padding: 14px 16px; font: 13px/1.5 ui-monospace, monospace; max-height: 460px; overflow: auto; }

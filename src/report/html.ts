@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
 import { runFolder } from '../run/run-folder.js';
 import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
+import { classifiedPhases } from './classified-section.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
 import { type DataPoint, dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
@@ -51,6 +52,7 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
       byTime,
       losses,
       segmented: segmentedPhases(root),
+      classified: classifiedPhases(root),
       compared: { runs: compared, byData },
     }),
   );

@@ -3,7 +3,7 @@ import { numbered } from '../../data/class-names.js';
 import type { Batch, Dataset } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
-import { readRealLabels, realCounter, type RealScores } from '../../tasks/classification/real-labels.js';
+import { type RealScores, readRealLabels, realCounter } from '../../tasks/classification/real-labels.js';
 import { add } from '../../torch/ops.js';
 import { fromArray, upload } from '../../torch/tensor.js';
 import type { EvaluateOptions } from '../../training/evaluate.js';
@@ -17,7 +17,7 @@ export interface VariantOptions {
 }
 
 /** @throws InputError if one of the options is used with a model that does not classify images */
-export function requireClassifier(
+export function requireImageClasses(
   { segmentation, detection }: Pick<Recipe, 'segmentation' | 'detection'>,
   options: VariantOptions,
 ): void {
@@ -31,7 +31,11 @@ export function requireClassifier(
 /** A model that chooses only among the classes that have images: the logits of the others are minus infinity. */
 export function amongPresent(
   model: Pick<StagedModel, 'forward'>,
-  { dataset, classes, device }: { readonly dataset: Dataset; readonly classes: number; readonly device: string },
+  {
+    dataset,
+    classes,
+    device,
+  }: { readonly dataset: Dataset; readonly classes: number; readonly device: string },
 ): EvaluateOptions['model'] {
   const mask = new Float32Array(classes).fill(Number.NEGATIVE_INFINITY);
   for (let i = 0; i < dataset.length; i++) mask[dataset.label(i)] = 0;
@@ -61,7 +65,10 @@ export function realLabelScores(path: string, dataset: Dataset): RealLabelScores
   const counter = realCounter(readRealLabels(path, classes.length));
   return {
     add: (batch, predictions) =>
-      counter.add(predictions, Array.from(batch.indices, (index) => dataset.describe(index))),
+      counter.add(
+        predictions,
+        Array.from(batch.indices, (index) => dataset.describe(index)),
+      ),
     result: counter.result,
   };
 }

@@ -14,7 +14,7 @@ import { EVAL_LOSS, significant } from '../../report/format.js';
 import { accuracyText } from '../../report/summary-text.js';
 import { accuracyInterval, intervalField } from '../../report/uncertainty.js';
 import type { Confusion } from '../../run/confusion.js';
-import { type Metric, type Scored, scoreOf, type TaskMetrics } from '../../run/metric.js';
+import { type Metric, type Scored, scoreOf, scoreText, type TaskMetrics } from '../../run/metric.js';
 import { type Calibration, calibrationCounter } from '../../tasks/classification/calibration.js';
 import { classScores, confusions, labelName, worstClasses } from '../../tasks/classification/class-scores.js';
 import type { RealScores } from '../../tasks/classification/real-labels.js';
@@ -25,7 +25,7 @@ import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
-import { amongPresent, realLabelScores, requireClassifier, type VariantOptions } from './eval-variants.js';
+import { amongPresent, realLabelScores, requireImageClasses, type VariantOptions } from './eval-variants.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
 
 interface EvalOptions extends VariantOptions {
@@ -49,7 +49,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
-  requireClassifier(recipe, options);
+  requireImageClasses(recipe, options);
   if (recipe.segmentation !== undefined) {
     const { evaluateSegmentation } = await import('./eval-segmentation.js');
     return evaluateSegmentation(checkpoint, known, options);
@@ -76,8 +76,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   );
 
   const started = performance.now();
-  const real =
-    options.realLabels === undefined ? undefined : realLabelScores(options.realLabels, dataset);
+  const real = options.realLabels === undefined ? undefined : realLabelScores(options.realLabels, dataset);
   const counter = confusionCounter(config.classes);
   const calibration = calibrationCounter();
   const named = classNames(dataset.classes);
@@ -89,9 +88,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
     perImage?.add(rows.map((row) => ({ ...row, predictions: row.predictions.slice(0, top) })));
   };
   const scores = await evaluate({
-    model: options.presentClasses
-      ? amongPresent(model, { dataset, classes: config.classes, device })
-      : model,
+    model: options.presentClasses ? amongPresent(model, { dataset, classes: config.classes, device }) : model,
     task,
     batches,
     precision,
@@ -257,16 +254,16 @@ function printResult(result: Result, { shown }: TaskMetrics): void {
     ...(result.calibration === null
       ? []
       : [['calibration error', `${(100 * result.calibration.ece).toFixed(2)} points (ECE, 15 bins)`]]),
-    ...(result.real === undefined ? [] : realRows(result.real)),
+    ...(result.real === undefined ? [] : realRows(result.real, shown)),
     ['eval speed', `${significant(result.images_per_second)} images/s on ${result.device}`],
   ];
   print(...columns(rows, 2));
 }
 
-function realRows({ images, without_labels: without, top1, top5 }: RealScores): string[][] {
+function realRows(real: RealScores, shown: readonly Metric[]): string[][] {
   const count = (value: number) => value.toLocaleString('en-US');
   return [
-    ['ReaL top-1', `${top1.toFixed(2)} % of ${count(images)} images (${count(without)} without labels)`],
-    ['ReaL top-5', `${top5.toFixed(2)} %`],
+    ['images with ReaL labels', `${count(real.images)} (${count(real.without_labels)} without are left out)`],
+    ...shown.map((metric) => [`ReaL ${metric.label}`, scoreText(metric, scoreOf(real, metric))]),
   ];
 }

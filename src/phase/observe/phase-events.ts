@@ -1,4 +1,3 @@
-import { flattened } from '../../base/flattened.js';
 import type { Encoded } from '../../base/protobuf.js';
 import type { Batch } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
@@ -7,6 +6,7 @@ import { type Metric, scoreOf } from '../../run/metric.js';
 import type { MetricRecord } from '../../run/records.js';
 import { openEventFile } from '../../run/tensorboard/event-file.js';
 import {
+  flattened,
   histogram,
   histogramOf,
   image,

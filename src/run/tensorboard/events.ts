@@ -1,4 +1,3 @@
-import type { Scalar } from '../../base/flattened.js';
 import { delimited, double, doubles, type Encoded, float, message, whole } from '../../base/protobuf.js';
 
 // TensorBoard's messages. Field numbers are those of its event.proto, summary.proto and hparams' plugin_data.proto.
@@ -68,8 +67,25 @@ export function histogram(tag: string, of: Histogram): Encoded {
   return message(delimited(1, tag), delimited(5, content));
 }
 
+/** A setting in a flat list. */
+export type Hparam = string | number | boolean;
+
+/**
+ * Settings as a flat list: `training.optimizer.lr`. Arrays become JSON; null values are left out.
+ * @param key path of `value` itself
+ */
+export function flattened(value: unknown, key = ''): [key: string, value: Hparam][] {
+  if (value === null || value === undefined) return [];
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return [[key, value]];
+  if (Array.isArray(value)) return [[key, JSON.stringify(value)]];
+  return Object.entries(value).flatMap(([name, part]) =>
+    flattened(part, key === '' ? name : `${key}.${name}`),
+  );
+}
+
 /** A value of a summary: the session's hyperparameters. */
-export function sessionStart(hparams: ReadonlyMap<string, Scalar>, startSeconds: number): Encoded {
+export function sessionStart(hparams: ReadonlyMap<string, Hparam>, startSeconds: number): Encoded {
   const entries = [...hparams].map(([key, value]) =>
     delimited(1, message(delimited(1, key), delimited(2, struct(value)))),
   );
@@ -92,7 +108,7 @@ function hparamsValue(name: string, content: Encoded): Encoded {
 const ZERO = message(whole(1, 1), delimited(2, delimited(2, whole(1, 1))), float(5, 0));
 
 /** google.protobuf.Value */
-function struct(value: Scalar): Encoded {
+function struct(value: Hparam): Encoded {
   if (typeof value === 'number') return double(2, value);
   return typeof value === 'string' ? delimited(3, value) : whole(4, Number(value));
 }

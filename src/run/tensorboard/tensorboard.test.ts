@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Scalar } from '../../base/flattened.js';
 import type { Encoded } from '../../base/protobuf.js';
 import { crc32c, openEventFile, tfRecord } from './event-file.js';
 import {
+  type Hparam,
   histogram,
   histogramOf,
   image,
@@ -150,7 +150,7 @@ test('hparams of any name and kind', () => {
   const hparam = fc.oneof(fc.string(), fc.double({ noNaN: true }), fc.boolean());
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.string({ minLength: 1 }), hparam)), (entries) => {
-      const given = new Map<string, Scalar>(entries.filter(([key]) => key !== '__proto__'));
+      const given = new Map<string, Hparam>(entries.filter(([key]) => key !== '__proto__'));
       const value = decode('Value', sessionStart(given, 12.5)) as { tag: string; metadata: Decoded };
       expect(value.tag).toBe('_hparams_/session_start_info');
       const plugin = value.metadata.plugin_data as { plugin_name: string; content: Uint8Array };

@@ -1,5 +1,5 @@
-import type { Scalar } from '../../base/flattened.js';
 import type { Status } from '../phase-status.js';
+import type { Hparam } from '../tensorboard/events.js';
 
 /** A run as a tracker shows it. */
 export interface TrackedRun {
@@ -9,11 +9,11 @@ export interface TrackedRun {
   /** Start, in milliseconds since 1970. */
   readonly started: number;
   /** The recipe as a flat list. */
-  readonly settings: Readonly<Record<string, Scalar>>;
+  readonly settings: Readonly<Record<string, Hparam>>;
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** The numbers of a record of `metrics.jsonl`, by the tracker's names: `PT/train/loss`, `FT/eval/top1`. */
+/** The numbers of a record of `metrics.jsonl`, by the tracker's names: `PT/train/loss`, `FT/eval/loss`. */
 export interface TrackedRecord {
   /** Unique in the run, and constant. */
   readonly id: string;
@@ -46,7 +46,7 @@ export interface OpenRun extends TrackedRun {
 
 export interface Mark {
   readonly state: Status;
-  readonly changed: Readonly<Record<string, Scalar>>;
+  readonly changed: Readonly<Record<string, Hparam>>;
 }
 
 /** MLflow's limit for the metrics of one request. */

@@ -3,9 +3,9 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { flattened } from '../../base/flattened.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import { readJsonObject, runFolder } from '../run-folder.js';
+import { flattened } from '../tensorboard/events.js';
 import { type DurableRecords, markOf } from './durable-records.js';
 import type { Tracker } from './tracker.js';
 

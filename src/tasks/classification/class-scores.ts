@@ -34,6 +34,11 @@ export function classScores({ names, counts }: Counts): ClassScore[] {
     }));
 }
 
+/** The accuracy on a class as text. */
+export function classAccuracy({ top1 }: ClassScore): string {
+  return `${top1.toFixed(2)} %`;
+}
+
 /** At most `most` classes with the lowest accuracy, the worst first. */
 export function worstClasses(counts: Counts, most: number): ClassScore[] {
   return classScores(counts)

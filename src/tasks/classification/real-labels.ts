@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { InputError } from '../../base/errors.js';
+import type { Scored } from '../../run/metric.js';
 import { readJson } from '../../run/run-folder.js';
 import type { Predictions } from '../../training/task.js';
+import { accuracies } from './metrics.js';
 
 /** ReaL labels of an image: every label that is right; none if annotators found no class in it. */
 export type RealLabels = (image: string) => readonly number[];
@@ -33,22 +35,21 @@ export function readRealLabels(path: string, count: number): RealLabels {
     const list = lists[Number(digits) - 1];
     if (list !== undefined) return list;
     const why =
-      digits === undefined ? 'its name has no number like ILSVRC2012_val_00000001' : `its last is ${lists.length}`;
+      digits === undefined
+        ? 'its name has no number like ILSVRC2012_val_00000001'
+        : `its last is ${lists.length}`;
     throw new InputError(`${path} has no labels for ${image}: ${why}`, {
       hint: 'ReaL labels belong to the validation images of ImageNet under their own names',
     });
   };
 }
 
-export interface RealScores {
+/** Also has the metrics of a classifier by name: the prediction, or one of the five most likely classes, is one of the labels. */
+export interface RealScores extends Scored {
   /** Number of images with labels. */
   readonly images: number;
   /** Number of images without labels, which are left out. */
   readonly without_labels: number;
-  /** In per cent: the prediction is one of the labels. */
-  readonly top1: number;
-  /** In per cent: one of the five most likely classes is one of the labels. */
-  readonly top5: number;
 }
 
 /** Counts the predictions that are among the labels of their image. */
@@ -71,11 +72,6 @@ export function realCounter(labelsOf: RealLabels) {
         if (hit >= 0) five++;
       }
     },
-    result: (): RealScores => ({
-      images,
-      without_labels: without,
-      top1: (100 * first) / images,
-      top5: (100 * five) / images,
-    }),
+    result: (): RealScores => ({ ...accuracies([first, five], images), images, without_labels: without }),
   };
 }
