@@ -65,7 +65,7 @@ tr.total { background: var(--panel); font-weight: 600; }
 .samples i { display: block; background-image: var(--strip); image-rendering: pixelated; border-radius: 4px; }
 .samples figcaption { max-width: 112px; margin-top: 4px; }
 .samples span { display: block; font-size: 13px; overflow-wrap: anywhere; }
-.samples .wrong { color: var(--end_to_end); }
+.samples .wrong { color: var(--ink); font-weight: 600; }
 .matrix :is(th, td) { padding: 6px 10px; font-weight: 400; }
 .matrix tbody th { text-align: left; }
 .matrix .right { background: color-mix(in srgb, var(--incubation) calc(var(--share) * 40%), transparent); }
