@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { cli, jsonLines, temporaryFolder } from './cli-support.js';
 import { writeCoco } from './coco.js';
@@ -53,6 +55,43 @@ test('all phases of the published recipe are trained and report AP', () => {
       expect(last?.[metric]).toBeLessThanOrEqual(100);
     }
   }
+});
+
+test('each phase keeps the classes and pictures of its last evaluation, and the report shows them', async () => {
+  for (const phase of ['PT', 'FT', 'E2E']) {
+    const { step, classes, images } = JSON.parse(readFileSync(join(run, phase, 'detection.json'), 'utf8'));
+    const last = jsonLines(join(run, phase, 'metrics.jsonl')).findLast(({ kind }) => kind === 'eval');
+    expect(step).toBe(last?.step);
+    for (const metric of ['ap', 'mask_ap']) {
+      const defined = classes.flatMap((each: Record<string, number | null>) => each[metric] ?? []);
+      const mean = defined.reduce((sum: number, ap: number) => sum + ap, 0) / defined.length;
+      expect(mean).toBeCloseTo(Number(last?.[metric]), 10);
+    }
+    // Two objects in each of three images.
+    const objects = classes.map(({ objects }: { objects: number }) => objects);
+    expect(objects.reduce((sum: number, count: number) => sum + count)).toBe(6);
+    const pictures = readdirSync(join(run, phase, 'samples')).filter((name) => name.startsWith('map-'));
+    expect(pictures.sort()).toEqual([0, 1, 2].map((image) => `map-${step}-${image}.png`));
+    for (const [i, { width, height }] of images.entries()) {
+      const { data, info } = await sharp(join(run, phase, 'samples', pictures[i]))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      expect(info).toMatchObject({ width: 3 * width, height, channels: 3 });
+      const panel = (at: number) =>
+        Array.from({ length: height }, (_, y) => [
+          ...data.subarray(9 * width * y + 3 * width * at, 9 * width * y + 3 * width * (at + 1)),
+        ]);
+      expect(panel(1)).not.toEqual(panel(0));
+    }
+  }
+  const page = readFileSync(join(run, 'report/index.html'), 'utf8');
+  expect(page.match(/src="data:image\/png;base64,/g)).toHaveLength(6);
+  for (const name of ['AP of boxes', 'AP of masks']) expect(page).toContain(`<th>${name}</th>`);
+});
+
+test('the samples of the first batch have no label of their own', () => {
+  const { images } = JSON.parse(readFileSync(join(run, 'PT/samples/train.json'), 'utf8'));
+  expect(images.map(({ targets }: { targets: unknown }) => targets)).toEqual(images.map(() => []));
 });
 
 test('killed and resumed, the result is the same, bit by bit', async () => {

@@ -85,33 +85,46 @@ test('scenes: the seed decides them, and the readers of both layouts agree', asy
   expect(pixels).toEqual(counts);
 });
 
-test('the whole experiment, and its table', async () => {
+test('the whole experiment, and its tables', async () => {
   const images = join(folder, 'items');
   await writeStripes(images);
+  const tiny = ['model.width=32', 'model.depth=4', 'training.batch_size=4', 'training.epochs=1'];
   const sizes = {
     train: 8,
     val: 2,
-    epochs: 1,
+    epochs: { segmentation: 1, detection: 1 },
     backbone: [
-      'model.width=16',
+      'model.width=32',
       'model.depth=4',
       'data.eval_images=20',
       'phases={E2E: {epochs: 1}}',
       'training.epochs=1',
     ],
-    segmentation: ['model.width=16', 'model.depth=4'],
+    segmentation: tiny,
+    detection: tiny,
   };
   const root = join(folder, 'seed-3');
   const result = await runSeed(root, 3, { sizes, items, path: images });
   expect(JSON.parse(readFileSync(join(root, 'result.json'), 'utf8'))).toEqual(result);
-  for (const value of [...Object.values(result.miou), ...Object.values(result.backbones)]) {
+  expect(Object.keys(result.scores)).toEqual(['miou', 'ap', 'mask_ap']);
+  const { scores, backbones } = result;
+  for (const value of [
+    ...Object.values(scores).flatMap((each) => Object.values(each)),
+    ...Object.values(backbones),
+  ]) {
     expect(value).toBeGreaterThanOrEqual(0);
     expect(value).toBeLessThanOrEqual(100);
   }
-  const picture = join(root, 'predictions.png');
-  await drawPredictions(root, picture);
-  // Two images; five panels of 56 pixels at three times their size.
-  expect(await sharp(picture).metadata()).toMatchObject({ width: 5 * 174 - 6, height: 2 * 174 - 6 });
+  for (const [task, side] of [
+    ['segmentation', 56],
+    ['detection', 64],
+  ] as const) {
+    const picture = join(root, `${task}.png`);
+    await drawPredictions(root, task, picture);
+    // Two images; five panels at three times their size.
+    const cell = 3 * side + 6;
+    expect(await sharp(picture).metadata()).toMatchObject({ width: 5 * cell - 6, height: 2 * cell - 6 });
+  }
 
   const maps = await Promise.all(
     ['000001.png', '000002.png'].map((name) =>
@@ -122,15 +135,17 @@ test('the whole experiment, and its table', async () => {
   const background = areaSums(new Uint8Array(labels.length), labels, CLASSES + 1);
   expect(result.background).toBeCloseTo(summarizeAreas(background, CLASSES + 1).miou, 10);
 
+  const { miou, ...others } = scores;
   const other = {
     ...result,
     seed: 4,
-    miou: { ...result.miou, 'from scratch': result.miou['from scratch'] + 2 },
+    scores: { miou: { ...miou, 'from scratch': miou['from scratch'] + 2 }, ...others },
   };
   const lines = tableOf([result, other]);
   expect(lines[0]).toMatch(/^mIoU, % +seed 3 +seed 4 +mean +gap to scratch$/);
-  const scratch = result.miou['from scratch'];
+  const scratch = miou['from scratch'];
   expect(lines[2]).toContain(`${(scratch + 1).toFixed(1)} +- 1.0`);
-  const gap = result.miou['incubated backbone'] - scratch - 1;
+  const gap = miou['incubated backbone'] - scratch - 1;
   expect(lines[4]).toMatch(new RegExp(`${gap.toFixed(1)} \\+- 1\\.0$`));
+  expect(lines.filter((line) => /^AP of (boxes|masks), %/.test(line))).toHaveLength(2);
 });

@@ -9,6 +9,7 @@ import { Help } from './components/help';
 import { Log } from './components/log';
 import { PhaseGraph } from './components/phase-graph';
 import { PhaseTable } from './components/phase-table';
+import { Pictures } from './components/pictures';
 import { Recipe } from './components/recipe';
 import { RunHead } from './components/run-head';
 import { Samples } from './components/samples';
@@ -127,6 +128,7 @@ export function App() {
             {phase !== undefined && details !== undefined && (
               <>
                 <Evaluation run={run} phase={phase} confusion={details.confusion} onChoose={setChosen} />
+                <Pictures run={run} phase={phase} drawn={details.drawn} />
                 <Samples run={run} phase={phase} details={details} />
               </>
             )}

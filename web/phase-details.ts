@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { PhaseDetails, PhaseState } from '../src/dashboard/protocol';
 
-/** The confusion matrix and sample images of a phase, fetched again after each evaluation. */
+/** The confusion matrix, sample images and drawn predictions of a phase, fetched again after each evaluation. */
 export function usePhaseDetails(run: number, phase: PhaseState | undefined): PhaseDetails | undefined {
   const [found, setFound] = useState<{ readonly of: string; readonly details: PhaseDetails }>();
   const name = phase?.phase;
@@ -22,4 +22,8 @@ export function usePhaseDetails(run: number, phase: PhaseState | undefined): Pha
 
 export function stripAddress(run: number, phase: string, kind: 'train' | 'eval', step: number): string {
   return `/api/runs/${run}/samples/${kind}/${step}?${new URLSearchParams({ phase })}`;
+}
+
+export function pictureAddress(run: number, phase: string, step: number, image: number): string {
+  return `/api/runs/${run}/pictures/${step}/${image}?${new URLSearchParams({ phase })}`;
 }

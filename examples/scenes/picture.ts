@@ -1,16 +1,16 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { STARTS } from './experiment.js';
+import { folderOf, type SceneTask, STARTS } from './experiment.js';
 
 const [SCALE, GAP] = [3, 6];
 
 /**
- * Draws predictions of a seed's models: a row for each image, with the image, its labels, and the predictions from scratch, with the
+ * Draws predictions of a seed's models for a task: a row for each image, with the image, its labels, and the predictions from scratch, with the
  * end-to-end backbone and with the incubated backbone. The runs keep the pictures of their last evaluation.
  */
-export async function drawPredictions(seedFolder: string, file: string): Promise<void> {
-  const strips = STARTS.map((start) => stripsOf(join(seedFolder, start.replaceAll(' ', '-'))));
+export async function drawPredictions(root: string, task: SceneTask, file: string): Promise<void> {
+  const strips = STARTS.map((start) => stripsOf(folderOf(root, task, start)));
   const [{ width = 0, height = 0 }] = await Promise.all(strips[0].map((strip) => sharp(strip).metadata()));
   const side = width / 3;
   const [cell, row] = [SCALE * side, SCALE * height];

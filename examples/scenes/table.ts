@@ -1,25 +1,44 @@
-import { type SeedResult, STARTS } from './experiment.js';
+import { type SeedResult, STARTS, type Start } from './experiment.js';
 
-/** The table of all seeds: means with their standard errors, and the gaps to the model from scratch, seed by seed. */
+const NAMES: Readonly<Record<string, string>> = {
+  miou: 'mIoU, %',
+  ap: 'AP of boxes, %',
+  mask_ap: 'AP of masks, %',
+};
+
+/** A table for each metric: all seeds, means with their standard errors, and the gaps to the model from scratch, seed by seed. */
 export function tableOf(results: readonly SeedResult[]): string[] {
-  const scratch = results.map(({ miou }) => miou['from scratch']);
+  const of = (way: keyof SeedResult['backbones']) =>
+    withError(results.map(({ backbones }) => backbones[way]));
+  return [
+    ...Object.keys(results[0].scores).flatMap((metric) => [...metricTable(results, metric), '']),
+    `Accuracy of the backbones on Fashion-MNIST: incubated ${of('incubated')} %, end to end ${of('end_to_end')} %.`,
+    `Means of ${results.length} seeds with their standard errors.`,
+  ];
+}
+
+function metricTable(results: readonly SeedResult[], metric: string): string[] {
+  const valuesOf = (start: Start) => results.map(({ scores }) => scores[metric][start]);
+  const gapsTo = (start: Start, other: Start) => {
+    const others = valuesOf(other);
+    return valuesOf(start).map((value, i) => value - others[i]);
+  };
   const rows = STARTS.map((start) => {
-    const values = results.map(({ miou }) => miou[start]);
-    const gaps = values.map((value, i) => value - scratch[i]);
-    return [start, ...values.map(fixed), withError(values), start === 'from scratch' ? '' : withError(gaps)];
+    const values = valuesOf(start);
+    const gap = start === 'from scratch' ? '' : withError(gapsTo(start, 'from scratch'));
+    return [start, ...values.map(fixed), withError(values), gap];
   });
-  const gaps = results.map(({ miou }) => miou['incubated backbone'] - miou['end-to-end backbone']);
   const background = results.map((result) => result.background);
+  const all =
+    metric === 'miou' ? [['all background', ...background.map(fixed), withError(background), '']] : [];
+  const gaps = gapsTo('incubated backbone', 'end-to-end backbone');
   return [
     ...aligned([
-      ['mIoU, %', ...results.map(({ seed }) => `seed ${seed}`), 'mean', 'gap to scratch'],
-      ['all background', ...background.map(fixed), withError(background), ''],
+      [NAMES[metric] ?? metric, ...results.map(({ seed }) => `seed ${seed}`), 'mean', 'gap to scratch'],
+      ...all,
       ...rows,
     ]),
-    '',
     `Incubated minus end-to-end backbone, seed by seed: ${gaps.map(signed).join(', ')}; mean ${withError(gaps)} points.`,
-    `Accuracy of the backbones on Fashion-MNIST: incubated ${withError(results.map(({ backbones }) => backbones.incubated))} %, end to end ${withError(results.map(({ backbones }) => backbones.end_to_end))} %.`,
-    `Means of ${results.length} seeds with their standard errors.`,
   ];
 }
 

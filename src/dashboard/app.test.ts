@@ -67,6 +67,9 @@ describe('no path leads outside', () => {
     `/api/runs/0/samples/eval/${way}?phase=PT`,
     `/api/runs/0/samples/eval/${way}secret.txt?phase=PT`,
     `/api/runs/0/samples/eval/1?phase=${way}`,
+    `/api/runs/0/pictures/${way}/0?phase=PT`,
+    `/api/runs/0/pictures/1/${way}?phase=PT`,
+    `/api/runs/0/pictures/1/0?phase=${way}`,
   ]);
   test.each([
     ...places,
@@ -105,7 +108,7 @@ describe('no path leads outside', () => {
     const { get } = appOf();
     await get('/api/runs');
     expect(await (await get('/api/runs/0/log?phase=PT')).json()).toEqual([]);
-    const nothing = { confusion: null, train: null, eval: null };
+    const nothing = { confusion: null, train: null, eval: null, drawn: null };
     expect(await (await get('/api/runs/0/judged?phase=PT')).json()).toEqual(nothing);
     expect(await (await get('/api/runs/0/judged?phase=MT/0')).json()).toMatchObject({ eval: null });
     for (const phase of ['PT', 'MT/0']) {
@@ -124,6 +127,27 @@ describe('no path leads outside', () => {
     symlinkSync(join(root, 'PT/samples/train-0.png'), strip);
     expect((await get(path)).status).toBe(404);
     expect((await get('/api/runs/0/samples/train/0?phase=PT')).status).toBe(200);
+  });
+
+  test('drawn predictions and their pictures', async () => {
+    const drawn = {
+      step: 2800,
+      classes: [{ class: 0, name: 'cat', ap: 50, mask_ap: null, objects: 2 }],
+      images: [
+        { index: 0, file: '/data/a.jpg', width: 8, height: 8, classes: [{ class: 0, colour: '#aabbcc' }] },
+      ],
+    };
+    writeFileSync(join(root, 'PT/detection.json'), JSON.stringify(drawn));
+    const picture = readFileSync(join(root, 'PT/samples/train-0.png'));
+    writeFileSync(join(root, 'PT/samples/map-2800-0.png'), picture);
+    const { get } = appOf();
+    await get('/api/runs');
+    expect(await (await get('/api/runs/0/judged?phase=PT')).json()).toMatchObject({
+      drawn: { task: 'detection', ...drawn, images: [{ ...drawn.images[0], file: 'a.jpg' }] },
+    });
+    const found = await get('/api/runs/0/pictures/2800/0?phase=PT');
+    expect(Buffer.from(await found.arrayBuffer()).equals(picture)).toBe(true);
+    expect((await get('/api/runs/0/pictures/2800/1?phase=PT')).status).toBe(404);
   });
 
   test('as raw requests, not normalised by a client', async () => {

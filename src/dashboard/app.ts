@@ -49,9 +49,13 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
   app.get('/api/runs/:run/samples/:kind/:step', (c) => {
     const { run, kind, step } = c.req.param();
     if ((kind !== 'train' && kind !== 'eval') || !/^\d{1,15}$/.test(step)) return c.notFound();
-    const strip = runOf(run)?.strip(c.req.query('phase') ?? '', kind, Number(step));
-    if (strip === undefined) return c.notFound();
-    return new Response(new Uint8Array(strip), { headers: { 'content-type': 'image/png' } });
+    return pngOf(runOf(run)?.strip(c.req.query('phase') ?? '', kind, Number(step))) ?? c.notFound();
+  });
+  app.get('/api/runs/:run/pictures/:step/:image', (c) => {
+    const { run, step, image } = c.req.param();
+    if (!/^\d{1,15}$/.test(step) || !/^\d{1,2}$/.test(image)) return c.notFound();
+    const phase = c.req.query('phase') ?? '';
+    return pngOf(runOf(run)?.picture(phase, Number(step), Number(image))) ?? c.notFound();
   });
   app.get('/api/series', async (c) => {
     const { runs: ids = '', metrics = '', axis = '', layout = '', from, to, points = '' } = c.req.query();
@@ -82,6 +86,10 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
   app.notFound((c) => c.text('Not found.\n', 404));
   app.onError((_, c) => c.text('Internal server error.\n', 500));
   return app;
+}
+
+function pngOf(bytes: Buffer | undefined): Response | undefined {
+  return bytes && new Response(new Uint8Array(bytes), { headers: { 'content-type': 'image/png' } });
 }
 
 /** The curves of a run that can be requested. */

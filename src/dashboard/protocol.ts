@@ -3,6 +3,7 @@
 import type { PhaseCondition } from '../report/phase-condition.js';
 import type { Way } from '../report/way.js';
 import type { Confusion } from '../run/confusion.js';
+import type { DrawnDetails } from '../run/drawn-details.js';
 import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { Status } from '../run/phase-status.js';
 import type { Samples } from '../run/samples.js';
@@ -125,6 +126,8 @@ export interface PhaseDetails {
   readonly confusion: Confusion | null;
   readonly train: Samples | null;
   readonly eval: Samples | null;
+  /** Images with labels and predictions, of tasks that label pixels or find objects. */
+  readonly drawn: DrawnDetails | null;
 }
 
 /** A curve. The minimum and maximum of each share of the range are kept, so that no peak is lost. */

@@ -8,7 +8,7 @@ import type { TaskMetrics } from '../run/metric.js';
 import { readRunJson, readTail, requireRun, runFolder, sizeOf } from '../run/run-folder.js';
 import type { SampleKind } from '../run/samples.js';
 import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
-import { readPhaseDetails, readStrip } from './phase-details.js';
+import { readPhaseDetails, readPicture, readStrip } from './phase-details.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { PhaseDetails, RunState } from './protocol.js';
 import { type Known, type PlannedCondition, readConditions, readRunJobs } from './run-state.js';
@@ -29,6 +29,7 @@ export interface RunFeed {
   details(phase: string): PhaseDetails | undefined;
   /** A PNG from the phase's `samples/`. */
   strip(phase: string, kind: SampleKind, step: number): Buffer | undefined;
+  picture(phase: string, step: number, image: number): Buffer | undefined;
 }
 
 const QUEUE_MS = 30_000;
@@ -115,5 +116,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
     log: (phase) => (feeds.has(phase) ? readTail(folder.phase(phase).log, LOG_BYTES).lines : []),
     details: (phase) => (feeds.has(phase) ? readPhaseDetails(folder.phase(phase)) : undefined),
     strip: (phase, kind, step) => (feeds.has(phase) ? readStrip(folder.phase(phase), kind, step) : undefined),
+    picture: (phase, step, image) =>
+      feeds.has(phase) ? readPicture(folder.phase(phase), step, image) : undefined,
   };
 }

@@ -8,7 +8,7 @@ import { fromData } from '../torch/tensor.js';
 export const DATA_TYPE = { FLOAT: 1, INT64: 7 } as const;
 
 /** AttributeProto.AttributeType */
-export const ATTRIBUTE_TYPE = { FLOAT: 1, INT: 2, INTS: 7 } as const;
+export const ATTRIBUTE_TYPE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
 
 /** A constant tensor of a graph. Its bytes are loaded when they are written, so that few are in memory at a time. */
 export interface Initializer {
@@ -41,6 +41,7 @@ export interface AttributeProto {
   readonly type: number;
   readonly i?: number;
   readonly f?: number;
+  readonly s?: string;
   readonly ints?: readonly number[];
 }
 
@@ -50,7 +51,7 @@ interface Value {
   readonly shape: readonly (number | string)[];
 }
 
-type Attribute = number | readonly number[] | { readonly float: number };
+type Attribute = number | string | readonly number[] | { readonly float: number };
 
 /** Builds a graph node by node. */
 export interface GraphBuilder {
@@ -130,6 +131,7 @@ function known(data: Float32Array | BigInt64Array, dataType: number) {
 
 function attributeOf(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'number') return { name, type: ATTRIBUTE_TYPE.INT, i: value };
+  if (typeof value === 'string') return { name, type: ATTRIBUTE_TYPE.STRING, s: value };
   if ('float' in value) return { name, type: ATTRIBUTE_TYPE.FLOAT, f: value.float };
   return { name, type: ATTRIBUTE_TYPE.INTS, ints: [...value] };
 }
@@ -186,4 +188,13 @@ function float32(tensor: TensorData, isTransposed: boolean): Uint8Array {
     const x = to(fromData(tensor), { dtype: 'F32' });
     return (isTransposed ? transpose(x, 0, 1) : x).toData().data;
   });
+}
+
+/** The exact GELU, x / 2 (1 + erf(x / sqrt 2)): operator set 17 has no GELU operator. */
+export function addGelu(graph: GraphBuilder, x: string, name: string): string {
+  const inner = graph.node('Div', `${name}/div`, [x, graph.floats('sqrt_2', Math.SQRT2)]);
+  const erf = graph.node('Erf', `${name}/erf`, [inner]);
+  const above = graph.node('Add', `${name}/add`, [erf, graph.floats('one', 1)]);
+  const product = graph.node('Mul', `${name}/mul`, [x, above]);
+  return graph.node('Mul', `${name}/half`, [product, graph.floats('half', 0.5)]);
 }

@@ -58,11 +58,12 @@ export function nodeProto({ opType, name, input, output, attribute }: NodeProto)
   );
 }
 
-function attributeProto({ name, type, i, f, ints = [] }: AttributeProto): Encoded {
+function attributeProto({ name, type, i, f, s, ints = [] }: AttributeProto): Encoded {
   return message(
     delimited(1, name),
     f === undefined ? [] : float(2, f),
     i === undefined ? [] : whole(3, i),
+    s === undefined ? [] : delimited(4, s),
     wholes(8, ints),
     whole(20, type),
   );

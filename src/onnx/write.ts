@@ -108,8 +108,8 @@ export interface ModelFacts {
   /** The model family's keys, as in a recipe. */
   readonly geometry: Readonly<Record<string, unknown>>;
   readonly normalisation: Normalisation;
-  /** Fraction of the resized shorter side that the evaluation crop keeps. */
-  readonly evalCrop: number;
+  /** Fraction of the resized shorter side that the evaluation crop keeps; undefined if evaluation does not crop. */
+  readonly evalCrop: number | undefined;
   /** In the order of the labels; undefined if they are unknown. */
   readonly classNames: readonly string[] | undefined;
   /** Origin of the weights: checkpoint, phase, step, ... */
@@ -121,7 +121,7 @@ export interface ModelFacts {
  * - `pixels`: `0..1` or `normalised`; `mean`, `std`: per channel, for pixels from 0 to 1; `channels`: `RGB`, or
  *   `grey`, the luma of ITU-R 601;
  * - `image_size`; `resize_shorter`: pixels to which the shorter side is resized (bicubic) before the centre crop, as in
- *   evaluation;
+ *   evaluation; missing for a model that labels pixels;
  * - `class_names`, if they are known; the model's own keys, such as `patch_size`, `depth`, `heads`;
  * - `checkpoint`; for this program's own checkpoints also `phase`, `step`, `seed` and the primary metric.
  */
@@ -139,7 +139,7 @@ export function metadataOf({
     mean: normalisation.mean,
     std: normalisation.std,
     ...ofFamily,
-    resize_shorter: evalShorterSide(imageSize, evalCrop),
+    ...(evalCrop !== undefined && { resize_shorter: evalShorterSide(imageSize, evalCrop) }),
     ...(classNames && { class_names: classNames }),
   };
   return {

@@ -89,12 +89,12 @@ function groupsOf(
   auxiliary: Module | undefined,
   weightDecay: number,
 ): ParameterGroup[] {
-  const { layer_decay: decay, decay_all: all } = phase.settings.optimizer;
+  const { layer_decay: decay, backbone_lr_scale: backbone, decay_all: all } = phase.settings.optimizer;
   const parameters = [...model.trainedParameters(), ...(auxiliary?.namedParameters() ?? [])];
   const groups = all ? [{ weightDecay, parameters }] : decayGroups(parameters, weightDecay, phase.undecayed);
-  if (decay === null) return groups;
+  if (decay === null && backbone === null) return groups;
   const names = [...model.namedParameters()].map(([name]) => name);
-  return layerDecayGroups(groups, names, decay);
+  return layerDecayGroups(groups, names, decay ?? 1, { backbone: backbone ?? 1 });
 }
 
 /** The peak rate is lr x images per step / lr_batch, as in the official code; warmup_lr and min_lr are not scaled. */

@@ -54,6 +54,7 @@ const TRAINING: Effects = {
   'optimizer.adjust_lr': 'result',
   'optimizer.matrix_lr_scale': 'result',
   'optimizer.layer_decay': 'result',
+  'optimizer.backbone_lr_scale': 'result',
   // The optimiser state is the same wherever it is stored.
   'optimizer.sharded': 'none',
   'schedule.kind': 'result',

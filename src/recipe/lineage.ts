@@ -122,6 +122,7 @@ const LATER: Readonly<Record<string, unknown>> = {
   'training.optimizer.nesterov': true,
   'training.optimizer.adjust_lr': null,
   'training.optimizer.matrix_lr_scale': null,
+  'training.optimizer.backbone_lr_scale': null,
   'data.sampling': 'uniform',
   'data.augment.crop': 'default',
   'data.augment.three_augment': false,

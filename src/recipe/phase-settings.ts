@@ -40,6 +40,7 @@ const DEFAULTS: TrainingSettings = {
     adjust_lr: null,
     matrix_lr_scale: null,
     layer_decay: null,
+    backbone_lr_scale: null,
     sharded: false,
   },
   schedule: {

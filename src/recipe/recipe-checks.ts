@@ -204,6 +204,9 @@ function requireLocal(phases: readonly Phase[], source: string): void {
     if (optimizer.layer_decay !== null) {
       refuse('optimizer.layer_decay', `set phases.${name}.optimizer.layer_decay to null`);
     }
+    if (optimizer.backbone_lr_scale !== null) {
+      refuse('optimizer.backbone_lr_scale', `set phases.${name}.optimizer.backbone_lr_scale to null`);
+    }
     if (local.method === 'infopro' && local.task === 'contrastive') {
       const hint =
         'set local.task to cross-entropy: the contrastive loss compares pairs of images by their labels';

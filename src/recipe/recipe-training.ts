@@ -33,6 +33,9 @@ const optimizer = z.strictObject({
     .max(1)
     .nullable()
     .describe('Layer-wise decay of the learning rate towards the stem (BEiT, MAE). Default null: none.'),
+  backbone_lr_scale: positive
+    .nullable()
+    .describe('Factor of the learning rate of everything below the head or decoder. Default null: 1.'),
   sharded: z
     .boolean()
     .describe('Each process of a phase keeps its share of the state (ZeRO-1). Default false.'),

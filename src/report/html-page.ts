@@ -8,7 +8,7 @@ import { bytes, EVAL_LOSS, significant, TRAIN_LOSS, TRAIN_TIME } from './format.
 import { STYLE } from './html-style.js';
 import { type Markup, markup, scrolling, trusted } from './markup.js';
 import { methodFigure } from './method-figure.js';
-import { predictionsSection, type SegmentedPhase } from './predictions-section.js';
+import { type DrawnPhase, predictionsSection } from './predictions-section.js';
 import type { ReportData } from './run-data.js';
 import { type Outcome, ownOutcome, type RunSummary } from './summary.js';
 import { type SummaryTable, sentence, tableOf } from './summary-text.js';
@@ -19,7 +19,7 @@ interface Figures {
   readonly byOperations?: PageFigure;
   readonly byTime?: PageFigure;
   readonly losses: readonly LossPanel[];
-  readonly segmented: readonly SegmentedPhase[];
+  readonly drawn: readonly DrawnPhase[];
   readonly classified: readonly ClassifiedPhase[];
   /** The compared runs, including this one; the comparison is left out if there are fewer than two. */
   readonly compared: { readonly runs: readonly DataPoint[]; readonly byData?: PageFigure };
@@ -69,7 +69,7 @@ ${missing.length > 0 && missingBox(missing)}
 ${tiles(run)}
 ${whatSection(run)}
 ${accuracySection(figures, run)}
-${predictionsSection(figures.segmented)}
+${predictionsSection(figures.drawn)}
 ${classifiedSection(figures.classified)}
 ${summary.phases.length > 0 && phaseTable(summary, recipe)}
 ${figures.compared.runs.length > 1 && comparison(figures.compared)}

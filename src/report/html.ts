@@ -9,7 +9,7 @@ import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
 import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
-import { segmentedPhases } from './predictions-section.js';
+import { drawnPhases } from './predictions-section.js';
 import { type ReportData, readRun } from './run-data.js';
 
 const WIDE: FigureSize = { width: 1032, height: 460 };
@@ -51,7 +51,7 @@ export async function writeReport(root: string, beside: readonly DataPoint[] = [
       byOperations,
       byTime,
       losses,
-      segmented: segmentedPhases(root),
+      drawn: drawnPhases(root),
       classified: classifiedPhases(root),
       compared: { runs: compared, byData },
     }),

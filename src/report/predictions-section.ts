@@ -1,45 +1,48 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { readJson, runFolder } from '../run/run-folder.js';
-import {
-  mapPath,
-  type SegmentationDetails,
-  segmentationDetailsOf,
-  segmentationDetailsPath,
-} from '../run/segmentation-details.js';
+import { type DrawnDetails, picturePath, readDrawnDetails } from '../run/drawn-details.js';
+import { runFolder } from '../run/run-folder.js';
 import { type Markup, markup, scrolling } from './markup.js';
 
-/** The last evaluation of a phase that labels pixels. */
-export interface SegmentedPhase {
+/** The last evaluation of a phase that labels pixels or finds objects. */
+export interface DrawnPhase {
   readonly phase: string;
-  readonly details: SegmentationDetails;
+  readonly details: DrawnDetails;
   /** The pictures of `details.images` as data URLs; undefined if a picture is missing. */
   readonly pictures: readonly (string | undefined)[];
 }
 
 /** The details of the models that a run is about: FT and E2E. Missing or invalid files are left out. */
-export function segmentedPhases(root: string): SegmentedPhase[] {
+export function drawnPhases(root: string): DrawnPhase[] {
   return ['FT', 'E2E'].flatMap((phase) => {
     const folder = runFolder(root).phase(phase);
-    const path = segmentationDetailsPath(folder);
-    const details = existsSync(path) ? segmentationDetailsOf(readJson(path)) : undefined;
+    const details = readDrawnDetails(folder);
     if (details === undefined) return [];
     const pictures = details.images.map((_, image) => {
-      const png = mapPath(folder, details.step, image);
+      const png = picturePath(folder, details.step, image);
       return existsSync(png) ? `data:image/png;base64,${readFileSync(png, 'base64')}` : undefined;
     });
     return [{ phase, details, pictures }];
   });
 }
 
-/** Predictions over images, and the classes with the lowest IoU. */
-export function predictionsSection(phases: readonly SegmentedPhase[]): Markup | undefined {
+const NOTES = {
+  segmentation: 'the image, its labels, and the prediction. Pixels without a label have no colour.',
+  detection:
+    'the image, its annotations, and the objects that were found with a score of at least 50 %, each with box and mask.',
+};
+
+/** Predictions over images, and the classes with the lowest scores. */
+export function predictionsSection(phases: readonly DrawnPhase[]): Markup | undefined {
   if (phases.length === 0) return undefined;
   return markup`<h2>Predictions</h2>
-<p class="note">The same evaluation images in each phase, evenly spaced in the data set: the image, its labels, and the prediction. Pixels without a label have no colour.</p>
+<p class="note">The same evaluation images in each phase, evenly spaced in the data set: ${NOTES[phases[0].details.task]}</p>
 ${phases.map((each) => [pictures(each), worstClasses(each)])}`;
 }
 
-function pictures({ phase, details, pictures }: SegmentedPhase): Markup | undefined {
+const LABELS = { segmentation: 'labels', detection: 'annotations' };
+
+function pictures({ phase, details, pictures }: DrawnPhase): Markup | undefined {
+  const labels = LABELS[details.task];
   const shown = details.images.flatMap((image, i) => {
     const source = pictures[i];
     if (source === undefined) return [];
@@ -48,7 +51,7 @@ function pictures({ phase, details, pictures }: SegmentedPhase): Markup | undefi
         markup`<li><i style="background:${colour}"></i>${name}</li>`,
     );
     const [width, height] = [3 * image.width, image.height];
-    return markup`<figure><img src="${source}" width="${width}" height="${height}" alt="Image, labels and prediction of ${image.file}"><figcaption><span>image</span><span>labels</span><span>prediction</span></figcaption><ul class="classes">${legend}</ul></figure>`;
+    return markup`<figure><img src="${source}" width="${width}" height="${height}" alt="Image, ${labels} and prediction of ${image.file}"><figcaption><span>image</span><span>${labels}</span><span>prediction</span></figcaption><ul class="classes">${legend}</ul></figure>`;
   });
   if (shown.length === 0) return undefined;
   return markup`<h3>${phase}, step ${details.step.toLocaleString('en-US')}</h3>
@@ -57,17 +60,44 @@ function pictures({ phase, details, pictures }: SegmentedPhase): Markup | undefi
 
 const MOST = 10;
 
-function worstClasses({ phase, details: { classes } }: SegmentedPhase): Markup | undefined {
-  const scored = classes.flatMap(({ iou, ...rest }) => (iou === null ? [] : [{ ...rest, iou }]));
-  if (scored.length === 0) return undefined;
-  const worst = scored.toSorted((a, b) => a.iou - b.iou).slice(0, MOST);
+/** A class with the score that it is sorted by, another score, and a count. */
+interface ClassRow {
+  readonly name: string;
+  readonly score: number;
+  readonly other: number | null;
+  readonly count: number;
+}
+
+function worstClasses({ phase, details }: DrawnPhase): Markup | undefined {
+  const { headings, rows } = classRows(details);
+  if (rows.length === 0) return undefined;
   const percent = (value: number | null) => (value === null ? '' : `${value.toFixed(2)} %`);
-  const rows = worst.map(
-    ({ class: label, name = String(label), iou, acc, pixels }) =>
-      markup`<tr><td>${name}</td><td>${percent(iou)}</td><td>${percent(acc)}</td><td>${pixels.toLocaleString('en-US')}</td></tr>`,
-  );
+  const lines = rows
+    .toSorted((a, b) => a.score - b.score)
+    .slice(0, MOST)
+    .map(
+      ({ name, score, other, count }) =>
+        markup`<tr><td>${name}</td><td>${percent(score)}</td><td>${percent(other)}</td><td>${count.toLocaleString('en-US')}</td></tr>`,
+    );
   const title =
-    scored.length > MOST ? `The ${MOST} worst of ${scored.length} classes` : 'Classes, the worst first';
+    rows.length > MOST ? `The ${MOST} worst of ${rows.length} classes` : 'Classes, the worst first';
+  const heads = ['class', ...headings].map((heading) => markup`<th>${heading}</th>`);
   return markup`<h3>${title} (${phase})</h3>
-${scrolling(title, markup`<table><thead><tr><th>class</th><th>IoU</th><th>accuracy</th><th>labelled pixels</th></tr></thead><tbody>${rows}</tbody></table>`)}`;
+${scrolling(title, markup`<table><thead><tr>${heads}</tr></thead><tbody>${lines}</tbody></table>`)}`;
+}
+
+/** Classes without a score are left out. */
+function classRows(details: DrawnDetails): { headings: readonly string[]; rows: ClassRow[] } {
+  const row = (
+    { class: label, name = String(label) }: { readonly class: number; readonly name?: string | undefined },
+    score: number | null,
+    other: number | null,
+    count: number,
+  ) => (score === null ? [] : [{ name, score, other, count }]);
+  if (details.task === 'segmentation') {
+    const rows = details.classes.flatMap((each) => row(each, each.iou, each.acc, each.pixels));
+    return { headings: ['IoU', 'accuracy', 'labelled pixels'], rows };
+  }
+  const rows = details.classes.flatMap((each) => row(each, each.ap, each.mask_ap, each.objects));
+  return { headings: ['AP of boxes', 'AP of masks', 'objects'], rows };
 }

@@ -31,8 +31,8 @@ export interface EvaluateOptions {
   readonly top?: number | undefined;
   /** Called with the predictions for every batch, in order, if the task supports predictions. */
   readonly onPredicted?: (batch: Batch, predictions: Predictions) => void;
-  /** Called with the output for every batch, in order. The output is freed afterwards. */
-  readonly onOutput?: (batch: Batch, output: Tensor) => void;
+  /** Called with output and target for every batch, in order. Both are freed afterwards. */
+  readonly onOutput?: (batch: Batch, output: Tensor, target: unknown) => void;
   /** Default: what the task collects. */
   readonly collection?: Collection | undefined;
   /** Called with the sums over the images of every batch, in order. */
@@ -72,7 +72,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const scored = scope(() =>
       noGrad(() => {
         const { output, target } = task.infer?.(batch, forward) ?? onePass(task, batch, forward);
-        onOutput?.(batch, output);
+        onOutput?.(batch, output, target);
         const predictions = onPredicted === undefined ? undefined : task.predict?.(output, target, top);
         collection?.add(output, target);
         return { batch, predictions, sums: readScore(task.score(output, target)) };

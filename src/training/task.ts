@@ -1,4 +1,5 @@
 import type { Batch } from '../data/dataset.js';
+import type { AnnotatedImage, AnnotatedObject } from '../data/objects.js';
 import type { TaskMetrics } from '../run/metric.js';
 import type { Tensor } from '../torch/tensor.js';
 
@@ -35,6 +36,8 @@ export interface Task<Target = unknown, Output = Tensor> {
   predict?(output: Tensor, target: Target, top?: number): Predictions;
   /** The class of each pixel of a batch, image by image; absent for tasks that do not label pixels. */
   labelMap?(output: Tensor): Uint8Array;
+  /** What was found in each image of a batch; absent for tasks that do not find objects. */
+  findings?(target: Target): readonly ImageFindings[];
   /** The scores of each class, by label, from the sums over all images; absent for tasks that do not label pixels. */
   classScores?(sums: Sums): readonly ClassOverlap[];
 }
@@ -48,12 +51,31 @@ export interface ClassOverlap {
   readonly pixels: number;
 }
 
+/** The objects of an image at its own size, and those that were found in it, best first. */
+export interface ImageFindings {
+  readonly image: AnnotatedImage;
+  readonly found: readonly (Pick<AnnotatedObject, 'label' | 'box' | 'segmentation'> & {
+    readonly score: number;
+  })[];
+}
+
+/** AP of a class in percent; NaN if it has no objects that count. */
+export interface ClassPrecision {
+  readonly class: number;
+  /** Of boxes, and of masks. */
+  readonly ap: number;
+  readonly maskAp: number;
+  readonly objects: number;
+}
+
 /** What an evaluation collects for metrics that are not sums over images. */
 export interface Collection<Target = unknown> {
   /** Called for every batch, in order. */
   add(output: Tensor, target: Target): void;
   /** The values of metrics, by name, from everything that was added. */
   summarize(): Readonly<Record<string, number>>;
+  /** The scores of each class, by label, from everything that was added; absent for tasks that do not find objects. */
+  classPrecisions?(): readonly ClassPrecision[];
 }
 
 /** The k most likely classes of each image in a batch of B. */

@@ -28,11 +28,11 @@ export async function evaluateDetection(
   const { dataset, names, result, rows } = measured;
   if (files) writeResults(found, dataset.categoryIds, files);
   const kinds = { boxes: found.evaluation('boxes'), masks: found.evaluation('masks') };
-  const classes = names.map((name, label) => ({
+  const classes = found.classPrecisions().map(({ class: label, ap, maskAp }) => ({
     class: label,
-    name,
-    ap: known100(kinds.boxes.categories.get(label)),
-    mask_ap: known100(kinds.masks.categories.get(label)),
+    name: names[label],
+    ap: orNull(ap),
+    mask_ap: orNull(maskAp),
   }));
   if (options.json) {
     return printJson({ ...result, boxes: figuresOf(kinds.boxes), masks: figuresOf(kinds.masks), classes });
@@ -86,11 +86,10 @@ function writeResults(
 
 /** COCO's figures in percent; null if there are no objects that count. */
 function figuresOf({ figures }: CocoEvaluation): Readonly<Record<string, number | null>> {
-  return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [name, known100(figure)]));
+  return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [name, orNull(percent(figure))]));
 }
 
 /** JSON has no NaN. */
-function known100(figure = -1): number | null {
-  const value = percent(figure);
+function orNull(value: number): number | null {
   return Number.isNaN(value) ? null : value;
 }

@@ -3,6 +3,7 @@ import { InputError } from '../../base/errors.js';
 import { versions } from '../../base/versions.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
+import { decoderOf } from '../../models/dense/decoder-config.js';
 import { familyOf } from '../../models/families/families.js';
 import { joinStages } from '../../models/model-file/model-file-write.js';
 import {
@@ -51,7 +52,8 @@ export async function exportModel(name: string, out: string, options: ExportOpti
     .named?.names;
   const { mean, std } = recipe.data;
   const normalisation: Normalisation = { mean, std, inside: options.withNormalisation ?? false };
-  const { eval_crop: evalCrop } = recipe.data;
+  // Pixels are labelled at the size of the image, without a crop.
+  const evalCrop = decoderOf(config) ? undefined : recipe.data.eval_crop;
   const geometry = { ...family.describe(config), depth: blueprintOf(recipe).depth };
   const facts: ModelFacts = {
     config,
@@ -70,17 +72,16 @@ export async function exportModel(name: string, out: string, options: ExportOpti
     { external: options.externalData ?? false },
   );
 
-  const { channels, imageSize, classes } = config;
   const result: Result = {
     checkpoint: checkpoint.name,
     out,
     data: files.data ?? null,
     opset: OPERATOR_SET,
-    pixels: ['batch', channels, imageSize, imageSize],
+    pixels: graph.inputs[0].shape,
     normalised_inside: normalisation.inside,
     mean,
     std,
-    logits: ['batch', classes],
+    logits: graph.outputs[0].shape,
     class_names: classNames !== undefined,
     parameters: countParameters([weights]),
     bytes: files.bytes,

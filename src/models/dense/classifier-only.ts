@@ -16,3 +16,8 @@ export function requireClassifier(
     hint: 'use it with eval and predict, and as start.model of a recipe; its tensors are in model.safetensors of the checkpoint',
   });
 }
+
+/** @throws InputError if a model cannot be written as ONNX, because it finds objects */
+export function requireExportable({ detector }: { readonly detector?: unknown }, source: string): void {
+  requireClassifier({ detector }, source, 'be exported as ONNX');
+}

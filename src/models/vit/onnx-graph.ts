@@ -1,6 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import {
+  addGelu,
   type Graph,
   type GraphBuilder,
   type GraphOptions,
@@ -9,7 +10,9 @@ import {
   type Weights,
   weightsFor,
 } from '../../onnx/graph.js';
-import { requireClassifier } from '../dense/classifier-only.js';
+import { requireExportable } from '../dense/classifier-only.js';
+import type { UperNetConfig } from '../dense/decoder-config.js';
+import { isTrainingOnly, upernetGraph } from '../dense/onnx-graph.js';
 import { headTokens, isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig } from './config.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
@@ -20,7 +23,7 @@ interface Parts extends Weights {
 
 /**
  * The evaluation pass of models/vit/vit.ts as an ONNX graph (operator set 17), float32:
- * `pixels` [batch, channels, S, S] -> `logits` [batch, classes].
+ * `pixels` [batch, channels, S, S] -> `logits` [batch, classes]. With a decoder that labels pixels, [batch, classes, S, S].
  *
  * @param weights of the undivided model, any dtype; converted one at a time, when the graph is written
  * @param source origin of the weights, for messages
@@ -32,23 +35,50 @@ export function vitGraph(
   source: string,
   { normalisation }: GraphOptions = {},
 ): Graph {
-  requireClassifier(config, source, 'be exported as ONNX');
+  requireExportable(config, source);
   const graph = graphBuilder();
-  const { unused, ...ofModel } = weightsFor(graph, weights, source);
+  const used = config.decoder ? new Map([...weights].filter(([name]) => !isTrainingOnly(name))) : weights;
+  const { unused, ...ofModel } = weightsFor(graph, used, source);
   const parts: Parts = { graph, config, ...ofModel };
   const { channels, imageSize, classes, depth } = config;
   let x = normalisation ? normalised(graph, 'pixels', normalisation) : 'pixels';
   x = stem(parts, x);
-  for (let i = 0; i < depth; i++) x = block(parts, x, i);
-  head(parts, x);
+  const outputs = Array.from({ length: depth }, (_, i) => {
+    x = block(parts, x, i);
+    return x;
+  });
+  if (config.decoder) decode(parts, outputs, config.decoder);
+  else head(parts, x);
   const left = unused();
   if (left.length > 0) {
     throw new InputError(`${source} contains ${left.join(', ')}, which the model does not have`);
   }
   return graph.build({
     inputs: [{ name: 'pixels', shape: ['batch', channels, imageSize, imageSize] }],
-    outputs: [{ name: 'logits', shape: ['batch', classes] }],
+    outputs: [
+      { name: 'logits', shape: ['batch', classes, ...(config.decoder ? [imageSize, imageSize] : [])] },
+    ],
   });
+}
+
+/** The outputs of the tapped blocks -> `logits` [B, classes, S, S]. */
+function decode(parts: Parts, outputs: readonly string[], decoder: UperNetConfig): void {
+  const { graph, config } = parts;
+  const { width, imageSize, patchSize, classes } = config;
+  const grid = imageSize / patchSize;
+  const taps = decoder.taps.map((block, i) => {
+    const name = `taps.${i}`;
+    const patches = tokensBetween(
+      graph,
+      `${name}/patches`,
+      outputs[block],
+      prefixTokens(config),
+      tokenCount(config),
+    );
+    const planes = graph.node('Transpose', `${name}/planes`, [patches], { perm: [0, 2, 1] });
+    return graph.node('Reshape', `${name}/map`, [planes, graph.integers(0, width, grid, grid)]);
+  });
+  upernetGraph({ ...parts, plan: { decoder, width, classes, patchSize } }, taps, { grid, image: imageSize });
 }
 
 /** [B, C, S, S] -> [B, N, D] */
@@ -87,14 +117,14 @@ function stem({ graph, weight, config }: Parts, pixels: string): string {
 function block(parts: Parts, x: string, index: number): string {
   const { graph, config } = parts;
   const name = `blocks.${index}`;
-  const isLast = !isMeanPooled(config) && index === config.depth - 1;
+  const isLast = !config.decoder && !isMeanPooled(config) && index === config.depth - 1;
   const read = isLast ? headTokens(config) : null;
   const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
   const mixed = attention(parts, norm(parts, x, `${name}.norm1`), `${name}.attn`, read);
   const y = graph.node('Add', `${name}/add1`, [residual, layerScale(parts, mixed, `${name}.ls1`)]);
   const hidden = Math.floor(config.width * config.mlpRatio);
   const inner = linear(parts, norm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
-  const activated = gelu(graph, inner, `${name}.mlp/gelu`);
+  const activated = addGelu(graph, inner, `${name}.mlp/gelu`);
   const outer = linear(parts, activated, `${name}.mlp.fc2`, hidden, config.width);
   return graph.node('Add', `${name}/add2`, [y, layerScale(parts, outer, `${name}.ls2`)]);
 }
@@ -125,15 +155,6 @@ function attention(parts: Parts, x: string, name: string, read: number | null): 
   const byToken = graph.node('Transpose', `${name}/by_token`, [mixed], { perm: [0, 2, 1, 3] });
   const tokens = graph.node('Reshape', `${name}/joined`, [byToken, graph.integers(0, 0, width)]);
   return linear(parts, tokens, `${name}.proj`, width, width);
-}
-
-/** The exact GELU, x / 2 (1 + erf(x / sqrt 2)): operator set 17 has no GELU operator. */
-function gelu(graph: GraphBuilder, x: string, name: string): string {
-  const inner = graph.node('Div', `${name}/div`, [x, graph.floats('sqrt_2', Math.SQRT2)]);
-  const erf = graph.node('Erf', `${name}/erf`, [inner]);
-  const above = graph.node('Add', `${name}/add`, [erf, graph.floats('one', 1)]);
-  const product = graph.node('Mul', `${name}/mul`, [x, above]);
-  return graph.node('Mul', `${name}/half`, [product, graph.floats('half', 0.5)]);
 }
 
 /** [B, N, D] -> `logits` [B, classes]. With two heads, the mean of their logits. */

@@ -6,7 +6,7 @@ import type { PhaseFolder } from '../../run/run-folder.js';
 import { classNames, confusionCounter } from '../../training/confusion-counter.js';
 import type { EvaluateOptions } from '../../training/evaluate.js';
 import type { Predictions, Task } from '../../training/task.js';
-import { openMapDetails } from './map-details.js';
+import { openDrawnDetails } from './drawn-evaluation.js';
 import { isOfLaterStep, type PhaseSamples } from './phase-samples.js';
 
 /** Details of an evaluation in addition to its scores, stored in the phase's folder. */
@@ -16,7 +16,7 @@ interface EvaluationDetails {
 }
 
 interface JudgingDetails {
-  readonly callbacks: Pick<EvaluateOptions, 'onPredicted' | 'onOutput' | 'onScored'>;
+  readonly callbacks: Pick<EvaluateOptions, 'onPredicted' | 'onOutput' | 'onScored' | 'collection'>;
   /** Writes the collected details as those of `step`. */
   write(step: number): Promise<void>;
 }
@@ -30,12 +30,12 @@ export function openEvaluationDetails(
     readonly fromStep: number;
     readonly samples: PhaseSamples;
     readonly task: Task;
-    /** Number of images that are drawn if the task labels pixels. */
+    /** Number of images that are drawn if the task labels pixels or finds objects. */
     readonly shown: number;
   },
 ): EvaluationDetails {
   const { val, classes, fromStep, samples, task } = options;
-  const beginMaps = openMapDetails(folder, task, options);
+  const beginDrawing = openDrawnDetails(folder, task, options);
   if (isOfLaterStep(folder.confusion, fromStep)) {
     withFileErrors(folder.confusion, () => rmSync(folder.confusion, { force: true }));
   }
@@ -45,7 +45,7 @@ export function openEvaluationDetails(
       const counter = confusionCounter(classes);
       const images = samples.images();
       const hits = new Uint8Array(val.length);
-      const maps = beginMaps?.();
+      const drawn = beginDrawing?.();
       return {
         callbacks: {
           onPredicted: (batch, predictions) => {
@@ -53,14 +53,14 @@ export function openEvaluationDetails(
             markHits(hits, batch, predictions);
             images.add(batch, predictions);
           },
-          ...(maps && { onOutput: maps.onOutput, onScored: maps.onScored }),
+          ...(drawn && { onOutput: drawn.onOutput, onScored: drawn.onScored, collection: drawn.collection }),
         },
         write: async (step) => {
           const counts = counter.counts();
           if (counts.length > 0)
             writeConfusion(folder.confusion, { step, classes, names, counts, hits: packHits(hits) });
           await samples.write(step, images);
-          await maps?.write(step);
+          await drawn?.write(step);
         },
       };
     },

@@ -174,13 +174,13 @@ export function evaluatedImages(most: number): EvaluatedImages {
 
 /**
  * The labels that an image of a batch is trained towards, with their weights, without label smoothing. Empty if its pixels are
- * labelled instead.
+ * labelled, or its objects.
  */
 export function targetsOf(
-  { labels, labelMaps, mix }: Batch,
+  { labels, labelMaps, objects, mix }: Batch,
   image: number,
 ): { label: number; weight: number }[] {
-  if (labelMaps !== undefined) return [];
+  if (labelMaps !== undefined || objects !== undefined) return [];
   const label = labels[image];
   const partner = labels[labels.length - 1 - image];
   if (mix === undefined || partner === label) return [{ label, weight: 1 }];

@@ -6,7 +6,7 @@ import type { DetectorTarget } from '../../models/detection/detector-config.js';
 import { pasteMask } from '../../models/detection/mask-paste.js';
 import type { FoundObject } from '../../models/detection/mask-rcnn.js';
 import type { Tensor } from '../../torch/tensor.js';
-import type { Collection } from '../../training/task.js';
+import type { ClassPrecision, Collection } from '../../training/task.js';
 import { type CocoEvaluation, cocoEvaluate } from './coco-evaluate.js';
 import type { CocoKind } from './coco-iou.js';
 import { METRIC_OF } from './metrics.js';
@@ -25,6 +25,7 @@ export interface DetectionCollection extends Collection<DetectionResult> {
   readonly results: readonly CocoResult[];
   /** COCO's figures for boxes or masks. */
   evaluation(kind: CocoKind): CocoEvaluation;
+  classPrecisions(): readonly ClassPrecision[];
 }
 
 /** @param classes number of classes */
@@ -34,12 +35,18 @@ export function detectionCollection(classes: number): DetectionCollection {
   const results: CocoResult[] = [];
   const categories = Array.from({ length: classes }, (_, id) => ({ id, name: String(id) }));
   const truths = { images, annotations, categories };
-  const evaluation = (kind: CocoKind) => cocoEvaluate(truths, results, kind);
+  let evaluated: Partial<Record<CocoKind, CocoEvaluation>> = {};
+  const evaluation = (kind: CocoKind) => {
+    const found = evaluated[kind] ?? cocoEvaluate(truths, results, kind);
+    evaluated = { ...evaluated, [kind]: found };
+    return found;
+  };
   return {
     truths,
     results,
     evaluation,
     add(_: Tensor, { annotated, found }) {
+      evaluated = {};
       for (const [i, image] of annotated.entries()) {
         const { id, width, height } = image;
         images.push({ id, width, height, fileName: '' });
@@ -57,6 +64,15 @@ export function detectionCollection(classes: number): DetectionCollection {
           ]);
         }),
       );
+    },
+    classPrecisions() {
+      const [boxes, masks] = [evaluation('boxes').categories, evaluation('masks').categories];
+      return categories.map(({ id }) => ({
+        class: id,
+        ap: percent(boxes.get(id) ?? -1),
+        maskAp: percent(masks.get(id) ?? -1),
+        objects: annotations.filter(({ categoryId, isCrowd }) => categoryId === id && !isCrowd).length,
+      }));
     },
   };
 }

@@ -9,7 +9,7 @@ import { scope } from '../../torch/scope.js';
 import type { Task } from '../../training/task.js';
 import { type InputOptions, imageInput } from '../input/image-input.js';
 import { clearPadding } from '../input/padding.js';
-import { type DetectionResult, detectionCollection } from './collection.js';
+import { type DetectionResult, detectionCollection, resultOf } from './collection.js';
 import { DETECTION_METRICS } from './metrics.js';
 
 export interface DetectionOptions extends InputOptions, Omit<DetectorTarget, 'images'> {
@@ -70,6 +70,17 @@ export function detection(options: DetectionOptions): Task<DetectorTarget | Dete
     collect: () => detectionCollection(classes) as ReturnType<NonNullable<Task['collect']>>,
 
     summarize: () => ({}),
+
+    findings(target) {
+      const { annotated, found } = target as DetectionResult;
+      return found().map((objects, i) => ({
+        image: annotated[i],
+        found: objects.map((object) => {
+          const { categoryId: label, score, box, segmentation } = resultOf(object, annotated[i]);
+          return { label, score, box, segmentation };
+        }),
+      }));
+    },
   };
 }
 

@@ -47,6 +47,14 @@ describe.each([[[1, 2, 1]], [[4]], [[2, 2]]])('a ViT of 4 blocks, divided into %
     }
   });
 
+  test('a factor for the backbone leaves norm and head at the full rate', () => {
+    const scaled = scales(layerDecayGroups(groups, namesOf(model), 0.5, { backbone: 0.1 }));
+    expect(scaled.get('stages.0.pos_embed')).toBe(0.1 / 32);
+    expect(scaled.get(block(3, 'attn.qkv.weight'))).toBe(0.1 / 2);
+    for (const name of ['norm.weight', 'head.weight'])
+      expect(scaled.get(`stages.${depths.length - 1}.${name}`)).toBe(1);
+  });
+
   test('every parameter is in one group, with its decay, in its order', () => {
     const order = (of: readonly ParameterGroup[], weightDecay: number) =>
       of.filter((group) => group.weightDecay === weightDecay).flatMap(({ parameters }) => parameters);
