@@ -191,7 +191,14 @@ export {
   wsd,
 } from './training/schedule.js';
 export type { StepReport } from './training/step-values.js';
-export type { Predictions, Score, Sums, Task } from './training/task.js';
+export type {
+  ClassPrecision,
+  ImageFindings,
+  Predictions,
+  Score,
+  Sums,
+  Task,
+} from './training/task.js';
 export {
   type Trainable,
   type TrainOptions,

@@ -17,7 +17,6 @@ export function blockOf(name: string): string | undefined {
  *
  * @param names the names of all the model's parameters, including frozen ones, in the model's order: parameters before the
  *   first block belong to the stem; parameters after a block are one layer above it
- * @param options.backbone another factor for all layers below the head
  * @throws RunError if `names` does not contain a parameter of `groups`
  *
  * @example
@@ -32,7 +31,12 @@ export function layerDecayGroups(
   groups: readonly ParameterGroup[],
   names: Iterable<string>,
   decay: number,
-  { backbone = 1 }: { readonly backbone?: number } = {},
+  {
+    backbone = 1,
+  }: {
+    /** Another factor for all layers below the head. */
+    readonly backbone?: number;
+  } = {},
 ): ParameterGroup[] {
   const { layers, top } = layersOf(names);
   return groups.flatMap(({ weightDecay, lrScale = 1, parameters }) =>
