@@ -43,18 +43,22 @@ export interface AnnotatedEvalOptions {
   readonly classes?: string;
   readonly batchMean?: true;
   readonly perImage?: string;
+  readonly realLabels?: string;
+  readonly presentClasses?: true;
   readonly json?: true;
 }
 
 /** @throws InputError naming an option of `eval` that such a model does not support */
 export function requireSupported(
-  { split, classes, batchMean }: AnnotatedEvalOptions,
+  { split, classes, batchMean, realLabels, presentClasses }: AnnotatedEvalOptions,
   format: AnnotatedFormat,
   others: Readonly<Record<string, unknown>> = {},
 ): void {
   const refused = Object.entries({
     '--classes': classes,
     '--batch-mean': batchMean,
+    '--real-labels': realLabels,
+    '--present-classes': presentClasses,
     ...others,
     '--split held-out': split === 'held-out' || undefined,
   }).find(([, value]) => value !== undefined);

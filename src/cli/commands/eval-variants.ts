@@ -2,7 +2,6 @@ import { InputError } from '../../base/errors.js';
 import { numbered } from '../../data/class-names.js';
 import type { Batch, Dataset } from '../../data/dataset.js';
 import type { StagedModel } from '../../models/staged.js';
-import type { Recipe } from '../../recipe/recipe-schema.js';
 import { type RealScores, readRealLabels, realCounter } from '../../tasks/classification/real-labels.js';
 import { add } from '../../torch/ops.js';
 import { fromArray, upload } from '../../torch/tensor.js';
@@ -14,18 +13,6 @@ import { noteAssumed } from '../terminal/output.js';
 export interface VariantOptions {
   readonly realLabels?: string;
   readonly presentClasses?: true;
-}
-
-/** @throws InputError if one of the options is used with a model that does not classify images */
-export function requireImageClasses(
-  { segmentation, detection }: Pick<Recipe, 'segmentation' | 'detection'>,
-  options: VariantOptions,
-): void {
-  const isClassifier = segmentation === undefined && detection === undefined;
-  if (isClassifier || (options.realLabels === undefined && options.presentClasses === undefined)) return;
-  throw new InputError('--real-labels and --present-classes are for models that classify images', {
-    hint: 'leave them out: this model labels pixels or finds objects',
-  });
 }
 
 /** A model that chooses only among the classes that have images: the logits of the others are minus infinity. */

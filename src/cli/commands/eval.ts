@@ -25,7 +25,7 @@ import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
-import { amongPresent, realLabelScores, requireImageClasses, type VariantOptions } from './eval-variants.js';
+import { amongPresent, realLabelScores, type VariantOptions } from './eval-variants.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
 
 interface EvalOptions extends VariantOptions {
@@ -49,7 +49,6 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
-  requireImageClasses(recipe, options);
   if (recipe.segmentation !== undefined) {
     const { evaluateSegmentation } = await import('./eval-segmentation.js');
     return evaluateSegmentation(checkpoint, known, options);
