@@ -11,8 +11,7 @@ import { matmul, transpose } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor } from '../../torch/tensor.js';
 import { adamw } from './adamw.js';
-import { type MuonOptions, muon } from './muon.js';
-import { orthogonalised } from './newton-schulz.js';
+import { type MuonOptions, muon, orthogonalised } from './muon.js';
 import type { Optimizer } from './optimizer.js';
 
 /** Wide, tall and square matrices of blocks; the last starts at zero, and its first gradient is zero. */
