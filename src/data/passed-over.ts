@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { shownName } from '../files/file-names.js';
 
 /** Files and folders in a data set's folder that are not read, for one reason. */
@@ -39,11 +40,12 @@ export function passedOverTally(): PassedOverTally {
   };
 }
 
-/** Merges the lists, with one entry per reason. */
+/** Merges the lists, with one entry per reason. Two parts of a data set may list the same files of one folder. */
 export function joinedPassedOver(lists: readonly (readonly PassedOver[] | undefined)[]): PassedOver[] {
   const found = new Map<string, PassedOver>();
   for (const each of lists.flatMap((list) => list ?? [])) {
     const before = found.get(each.reason);
+    if (isDeepStrictEqual(before, each)) continue;
     const examples = [...new Set([...(before?.examples ?? []), ...each.examples])].slice(0, MOST_EXAMPLES);
     found.set(each.reason, { reason: each.reason, count: (before?.count ?? 0) + each.count, examples });
   }

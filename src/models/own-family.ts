@@ -37,6 +37,7 @@ export interface OwnFamily<Keys extends Readonly<Record<string, Value>>> {
 /**
  * A family of models of your own. With it, a recipe can name the family, and `runRecipe` trains the recipe in a run folder. The
  * parameters of each part are counted by building it.
+ * @throws InputError if the name or a key cannot be used; when a recipe is planned, if the blueprint has no `macs`
  *
  * @example
  * class Dense extends Layer {
@@ -81,6 +82,7 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
     const { family: _, image_size: imageSize, channels, classes, ...own } = section;
     return { imageSize, channels, classes, ...own } as unknown as OwnConfig<Keys>;
   };
+  requireUsableNames(name, keys);
   const headNames = (config: ModelConfig) => namesOf(blueprint(config as OwnConfig<Keys>), 'makeHead');
   return {
     name,
@@ -88,7 +90,7 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
     section: sectionOf(name, keys),
     check: () => {},
     configOf,
-    blueprint: (config) => blueprintOf(config, blueprint(config as OwnConfig<Keys>)),
+    blueprint: (config) => blueprintOf(config, withMacs(name, blueprint(config as OwnConfig<Keys>))),
     identity: (config) => ({ family: name, ...config }),
     describe: ({ imageSize, channels, classes, ...own }) => ({
       family: name,
@@ -146,6 +148,18 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
   };
 }
 
+/** Keys that every section `model` has. */
+const SHARED = ['family', 'image_size', 'channels', 'classes'];
+
+function requireUsableNames(name: string, keys: object): void {
+  if (name.trim() === '') throw new InputError('defineFamily: the name is empty');
+  const taken = Object.keys(keys).find((key) => SHARED.includes(key));
+  if (taken === undefined) return;
+  throw new InputError(`defineFamily: ${name}: the key ${taken} is one that every model has`, {
+    hint: 'remove it from keys: the blueprint gets imageSize, channels and classes anyway',
+  });
+}
+
 /** Names of the parameters and buffers of the stem or the head. */
 function namesOf(blueprint: OwnBlueprint, make: 'makeStem' | 'makeHead'): ReadonlySet<string> {
   const part = blueprint[make]({
@@ -175,6 +189,15 @@ function withDefault(value: Value): z.ZodType {
   if (typeof value === 'number') return (Number.isInteger(value) ? z.int() : z.number()).default(value);
   if (typeof value === 'string') return z.string().default(value);
   return typeof value === 'boolean' ? z.boolean().default(value) : z.array(z.number()).default([...value]);
+}
+
+/** @throws InputError if the numbers of multiply-accumulates are missing, which the types forbid but JavaScript allows */
+function withMacs(name: string, model: OwnBlueprint): OwnBlueprint {
+  const { stem, head, block }: Partial<OwnBlueprint['macs']> = model.macs ?? {};
+  if (typeof stem === 'number' && typeof head === 'number' && typeof block === 'function') return model;
+  throw new InputError(`the blueprint of the family ${name} has no complete macs`, {
+    hint: 'give it macs: { stem: number, head: number, block: (span) => number }, the multiply-accumulates of one image',
+  });
 }
 
 function blueprintOf(

@@ -2,15 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { goldenJson } from '../../test/support.js';
 import { TINY } from '../../test/tiny-vit.js';
+import { InputError } from '../base/errors.js';
 import { loadWeights, weightsOf } from '../nn/weights.js';
 import { noGrad } from '../torch/autograd.js';
 import { fillNormal, zeros } from '../torch/ops.js';
 import { Generator } from '../torch/random.js';
 import { liveHandles, scope } from '../torch/scope.js';
+import type { Tensor } from '../torch/tensor.js';
 import {
   buildStage,
   type DropPathSchedule,
   dropPathRates,
+  Layer,
   type Pass,
   type Regime,
   Stage,
@@ -140,6 +143,17 @@ describe('frozen stages', () => {
     const suffix = model([1, 1, 1], ['trained', 'suffix', 'suffix']);
     expect(scope(() => suffix.forward(images, training()).requiresGrad)).toBe(true);
   });
+});
+
+test('a layer without an output is an error that says which method to mend', () => {
+  class Silent extends Layer {
+    forward(): Tensor {
+      return undefined as never;
+    }
+  }
+  const stage = new Stage({ stem: null, blocks: [new Silent()], head: null });
+  expect(() => stage.forward(images, evalPass)).toThrow(InputError);
+  expect(() => stage.forward(images, evalPass)).toThrow('a layer returned no tensor');
 });
 
 test('a forward pass frees its intermediate tensors', () => {

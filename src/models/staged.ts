@@ -6,7 +6,7 @@ import { Module } from '../nn/module.js';
 import { noGrad } from '../torch/autograd.js';
 import type { Generator } from '../torch/random.js';
 import { scope } from '../torch/scope.js';
-import type { Tensor } from '../torch/tensor.js';
+import { Tensor } from '../torch/tensor.js';
 
 /**
  * Settings of a forward pass. Layers draw random numbers (drop path, in training) from `generator`, seeded with `key` followed
@@ -170,7 +170,7 @@ export function atSize(blueprint: Blueprint, size = blueprint.input.size): Bluep
   const resized = cost.tokens === undefined ? undefined : costAt?.(size);
   if (resized?.tokens !== undefined) return { ...blueprint, cost: resized };
   throw new InputError(`the model takes only images of ${input.size} x ${input.size} pixels`, {
-    hint: 'only vision transformers and ResNets take images of other sizes',
+    hint: 'models of this family take images of one size: remove the setting that changes it',
   });
 }
 
@@ -181,11 +181,14 @@ export function tokenShare(blueprint: Blueprint, size = blueprint.input.size): n
 }
 
 /** Runs `steps` in order. After each step, tensors that the backward pass does not need are freed. */
+const NO_OUTPUT = 'the method forward of the stem, of each block and of the head must return its output';
+
 function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   let y = x;
   for (const step of steps) {
     const input = y;
     y = scope(() => step(input));
+    if (!(y instanceof Tensor)) throw new InputError('a layer returned no tensor', { hint: NO_OUTPUT });
     if (input !== x && input !== y) input.free();
   }
   return y;

@@ -2,8 +2,12 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { InputError } from '../../base/errors.js';
 import { EVAL_CROP, evalShorterSide, SMALL_IMAGE } from '../../data/transforms/transform.js';
-import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
-import { familyOfCheckpoint } from '../../launch/start/checkpoint-file.js';
+import {
+  type CheckpointFile,
+  familyOfCheckpoint,
+  type Manifest,
+  manifestEntry,
+} from '../../launch/start/checkpoint-file.js';
 import { modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { statedFacts } from '../../launch/start/stated-facts.js';
 import { allFamilies, familyOf } from '../../models/families/families.js';
@@ -13,6 +17,7 @@ import type { ModelFile } from '../../models/model-file/model-file.js';
 import { divideStages, writeModelFile } from '../../models/model-file/model-file-write.js';
 import { type HeaderHints, headerEntries, headerHints } from '../../models/model-file/model-hints.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
 import { bytes } from '../../report/format.js';
 import { countParameters } from '../../weights/count-parameters.js';
 import type { PixelFacts } from '../../weights/layout/layout-processor.js';
@@ -57,14 +62,21 @@ export function convertCheckpoint(checkpoint: CheckpointFile, out: string, optio
   const facts = wholeFacts(family, { stages, path: file.path }, checkpoint.manifest?.model);
   const { imageSize } = facts;
   const { named } = knownClasses(checkpoint, { count: facts.classes, stated: options.classes });
-  const { pixels, ...hints } = hintsFor(checkpoint, layout, { ...options, hasNames: named !== undefined });
+  const { pixels, manifest, ...hints } = hintsFor(checkpoint, layout, {
+    ...options,
+    hasNames: named !== undefined,
+  });
   writeModelFile(out, stages, {
     to,
     ...hints,
     classNames: named?.names,
     pixels:
       pixels && imageSize ? { ...pixels, shorterSide: shorterSide(imageSize, pixels.evalCrop) } : undefined,
-    metadata: { ...(file.layout === 'deep-incubation' && file.metadata), ...headerEntries(hints) },
+    metadata: {
+      ...(file.layout === 'deep-incubation' && file.metadata),
+      ...headerEntries({ ...hints, ...pixels }),
+      ...(manifest && manifestEntry(resizedTo(manifest, { depths: facts.depths, resize }))),
+    },
   });
   if (layout?.configOf && named !== undefined) {
     const cropShare = pixels && (imageSize && imageSize <= SMALL_IMAGE ? 1 : pixels.evalCrop);
@@ -177,15 +189,14 @@ function hintsFor(
   checkpoint: CheckpointFile,
   layout: ForeignLayout | undefined,
   { recipe, set = [], hasNames }: ConvertOptions & { readonly hasNames: boolean },
-): HeaderHints & { readonly pixels?: Pixels | undefined } {
+): HeaderHints & { readonly pixels?: Pixels | undefined; readonly manifest?: Manifest | undefined } {
   const stored = layout?.storesFacts;
   if (stored === 'never' || (stored === 'with class names' && !hasNames)) return {};
   const { file, manifest } = checkpoint;
   const mustKnow = stored === 'always';
   if (!mustKnow && manifest === undefined && recipe === undefined && set.length === 0) {
-    const { mean, std, evalCrop = EVAL_CROP } = file.hints;
-    const pixels = layout !== undefined && mean && std ? { mean, std, evalCrop } : undefined;
-    return { ...headerHints(file), pixels };
+    const { mean, std, evalCrop = EVAL_CROP, ...hints } = headerHints(file);
+    return { ...hints, pixels: mean && std ? { mean, std, evalCrop } : undefined };
   }
   const known = modelOfCheckpoint(checkpoint, { recipe, settings: set });
   for (const line of known.differences) note(line);
@@ -193,12 +204,31 @@ function hintsFor(
   const stated = familyOf(known.recipe.model).statedBy(modelConfigOf(known.recipe));
   const { mean, std, eval_crop: evalCrop } = known.recipe.data;
   const isKnown =
-    (manifest ?? recipe ?? file.hints.mean) !== undefined ||
+    (manifest ?? recipe ?? headerHints(file).mean) !== undefined ||
     set.some((each) => each.startsWith('data.mean='));
+  const isChanged = recipe !== undefined || set.length > 0;
   return {
     ...stated,
-    ...(layout !== undefined && isKnown && { pixels: { mean, std, evalCrop } }),
+    ...(isKnown && { pixels: { mean, std, evalCrop } }),
+    manifest: manifest && isChanged ? manifestOf(manifest, known.recipe) : manifest,
   };
+}
+
+/** The manifest with the model and the images of a recipe. Its accuracy was measured without that recipe. */
+function manifestOf({ last: _, ...manifest }: Manifest, { model, data }: Recipe): Manifest {
+  const { mean, std, eval_crop, exif, grey16 } = data;
+  return { ...manifest, model: { ...model }, mean, std, eval_crop, exif, grey16 };
+}
+
+/** The manifest for other depths of the stages, and for another image size, at which the accuracy is not known. */
+function resizedTo(
+  { last, model, ...manifest }: Manifest,
+  { depths, resize }: { readonly depths: readonly number[]; readonly resize: number | undefined },
+): Manifest {
+  const whole = { ...manifest, depths: [...depths] };
+  return resize === undefined
+    ? { ...whole, model, last }
+    : { ...whole, model: { ...model, image_size: resize } };
 }
 
 /** Preprocessing of a model's pixels in evaluation. */

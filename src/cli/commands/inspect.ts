@@ -4,8 +4,12 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { numbered } from '../../data/class-names.js';
 import { classesOf } from '../../launch/start/checkpoint-classes.js';
-import type { CheckpointFile, Manifest } from '../../launch/start/checkpoint-file.js';
-import { familyOfCheckpoint } from '../../launch/start/checkpoint-file.js';
+import {
+  type CheckpointFile,
+  familyOfCheckpoint,
+  MANIFEST_ENTRY,
+  type Manifest,
+} from '../../launch/start/checkpoint-file.js';
 import { type WeightsFacts, wholeFacts } from '../../models/family.js';
 import { CLASS_NAMES, type ModelHints } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
@@ -124,7 +128,7 @@ function printFacts(facts: Facts): void {
     ...(facts.class_names === null
       ? []
       : [['class names', `${numbered(facts.class_names)} (${facts.class_names_from})`]]),
-    ...Object.entries(facts.metadata).filter(([key]) => key !== CLASS_NAMES),
+    ...Object.entries(facts.metadata).filter(([key]) => key !== CLASS_NAMES && key !== MANIFEST_ENTRY),
     ...(manifest ? trainingRows(manifest) : []),
   ];
   const stages = facts.stages.map(({ blocks, tensors, parameters }, i) => [

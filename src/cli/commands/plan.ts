@@ -254,7 +254,7 @@ function ratioSentence(run: RunPlan, way: Way): string[] {
 /** The cost of one image in the model that the run produces. */
 function forwardOf({ phases }: RunPlan): string {
   const { forward_macs: macs } = phases[phases.length - 1];
-  return `a forward pass of one image takes ${(macs / 1e9).toFixed(2)} G multiply-accumulates`;
+  return `a forward pass of one image takes ${withPrefix(macs)} multiply-accumulates`;
 }
 
 function variantsSentence({ official, prefix_shared, meta_given }: CostRatios): string {

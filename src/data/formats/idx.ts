@@ -65,14 +65,15 @@ function idxDataset(folder: string, prefix: string): Dataset {
   return {
     length,
     classes: FASHION_MNIST_CLASSES,
-    passedOver: unknownEntries(folder, (name) =>
-      /^(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?$/.test(name),
-    ),
+    passedOver: unknownEntries(folder, (name) => KNOWN.test(name)),
     label: (i) => labels[i],
     describe: (i) => `${imageFile}, image ${i}`,
     source: (i): Image => ({ width, height, channels: 1, data: pixels.subarray(i * size, (i + 1) * size) }),
   };
 }
+
+/** The files of the data set, and the one in which the set-up notes that it has verified them. */
+const KNOWN = /^((train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?|\.verified\.json)$/;
 
 /**
  * Reads an IDX file of unsigned bytes (Y. LeCun's format: 0, 0, type 8, number of dimensions, then each dimension as a

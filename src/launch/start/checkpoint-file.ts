@@ -18,7 +18,7 @@ export interface CheckpointFile {
   /** Its name in results: the name on the hub, or the path that was read. */
   readonly name: string;
   readonly file: ModelFile;
-  /** Only for a checkpoint that a run has written. */
+  /** For a checkpoint that a run has written, and for a file that `convert` made from one. */
   readonly manifest: Manifest | undefined;
   /** The verified hash of its `model.safetensors`, if it is the folder of a checkpoint. */
   readonly sha256?: string | undefined;
@@ -76,7 +76,7 @@ async function readPlace(
   }
   return {
     file,
-    manifest: isOurs ? readManifest(beside, families) : undefined,
+    manifest: isOurs ? readManifest(beside, families) : manifestInHeader(file, families),
     sha256: isOurs ? read : undefined,
   };
 }
@@ -114,13 +114,48 @@ function notFound(path: string): InputError {
   });
 }
 
-function readManifest(path: string, families: readonly ModelFamily[] = []): Manifest {
-  const result = manifestSchema.safeParse(readJson(path));
+function readManifest(path: string, families?: readonly ModelFamily[]): Manifest {
+  return checkedManifest(readJson(path), { path, hint: 'use another checkpoint of the run' }, families);
+}
+
+/** The entry of a safetensors header in which `convert` keeps the manifest of the checkpoint that it read. */
+export const MANIFEST_ENTRY = 'manifest';
+
+export function manifestEntry(manifest: Manifest): Record<string, string> {
+  return { [MANIFEST_ENTRY]: JSON.stringify(manifest) };
+}
+
+function manifestInHeader(
+  { layout, metadata, path }: ModelFile,
+  families?: readonly ModelFamily[],
+): Manifest | undefined {
+  const text = layout === 'deep-incubation' ? metadata[MANIFEST_ENTRY] : undefined;
+  if (text === undefined) return undefined;
+  return checkedManifest(
+    parsed(text),
+    { path: `${path}: ${MANIFEST_ENTRY} in the header`, hint: 'convert the checkpoint of the run again' },
+    families,
+  );
+}
+
+/** Undefined if the text is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function checkedManifest(
+  content: unknown,
+  { path, hint }: { readonly path: string; readonly hint: string },
+  families: readonly ModelFamily[] = [],
+): Manifest {
+  const result = manifestSchema.safeParse(content);
   if (result.success) return { ...result.data, model: withFamilies(result.data.model, families) };
   const { path: key, message } = result.error.issues[0];
-  throw new InputError(`${path}: ${key.join('.')}: ${message}`, {
-    hint: 'use another checkpoint of the run',
-  });
+  throw new InputError(`${path}: ${[...key, message].join(': ')}`, { hint });
 }
 
 /** A phase's folder, and which of its checkpoints to use. */

@@ -102,12 +102,15 @@ function linkable(runDir: string, { file, manifest }: CheckpointFile): string | 
   if (file.layout !== 'deep-incubation' || file.format === 'torch' || !isModel) return undefined;
   const inRun = relative(resolve(runFolder(runDir).start), resolve(file.path));
   const isInside = !inRun.startsWith('..') && !isAbsolute(inRun);
-  return manifest !== undefined || isInside ? weightsFile(file) : undefined;
+  const isCheckpoint = manifest !== undefined && existsSync(manifestBeside(file));
+  return isCheckpoint || isInside ? weightsFile(file) : undefined;
 }
 
 function weightsFile({ format, path }: CheckpointFile['file']): string {
   return format === 'checkpoint' ? join(path, MODEL) : path;
 }
+
+const manifestBeside = (file: CheckpointFile['file']) => join(dirname(weightsFile(file)), 'manifest.json');
 
 function written({ file }: CheckpointFile, path: string): FileFingerprint {
   const hash = createHash('sha256');
@@ -142,7 +145,9 @@ function manifestOf(wanted: Wanted, checkpoint: CheckpointFile, { seed, depths, 
   };
   const classes = classesOf(checkpoint)?.names;
   if (manifest !== undefined) {
-    return { ...readJsonObject(join(dirname(original), 'manifest.json')), classes, format: FORMAT, source };
+    const beside = manifestBeside(file);
+    const whole = existsSync(beside) ? readJsonObject(beside) : manifest;
+    return { ...whole, classes, format: FORMAT, source };
   }
   const { mean, std, eval_crop, exif, grey16 } = data;
   const facts = { phase: wanted.key, step: 0, seed, depths, model, mean, std, eval_crop, exif, grey16 };

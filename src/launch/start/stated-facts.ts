@@ -26,12 +26,11 @@ export interface StatedFacts extends StatedModel {
 /** Facts from a checkpoint's manifest, or without one, from the files next to the weights or the header of the weights. */
 export function statedFacts({ file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>): StatedFacts {
   if (manifest !== undefined) return ofManifest(manifest, familyOfCheckpoint({ file, manifest }));
-  const { heads, layerNormEps, pool: hinted } = headerHints(file);
+  const { pool: hinted, ...hints } = headerHints(file);
   const hasFcNorm = file.stages.at(-1)?.has('fc_norm.weight') ?? false;
   const pool = hinted ?? (hasFcNorm ? 'mean' : undefined);
   const fcNorm = pool === 'mean' ? hasFcNorm : undefined;
-  const { mean, std, evalCrop, otherResize } = file.hints;
-  return { heads, layerNormEps, pool, fcNorm, mean, std, evalCrop, otherResize };
+  return { ...hints, pool, fcNorm, otherResize: file.hints.otherResize };
 }
 
 function ofManifest(

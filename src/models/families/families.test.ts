@@ -45,6 +45,34 @@ test('an unknown family is an error that names the known ones', () => {
   expect(error?.issues[0].message).toBe('expected one of vit, resnet, own');
 });
 
+test('two families of one name are an error', () => {
+  for (const families of [[own, own], [{ ...own, name: 'resnet' }]]) {
+    expect(() => modelSectionWith(families)).toThrow(InputError);
+    expect(() => modelSectionWith(families)).toThrow(/two model families have the name (own|resnet)/);
+  }
+});
+
+test.each([
+  ['an empty name', { name: ' ' }, 'the name is empty'],
+  ['a key of every model', { keys: { classes: 3 } }, 'mine: the key classes is one that every model has'],
+  ['the family as a key', { keys: { family: 'a' } }, 'mine: the key family is one that every model has'],
+])('a family with %s is an error', (_, changes, message) => {
+  const define = () => defineFamily({ name: 'mine', keys: {}, blueprint: parts, ...changes });
+  expect(define).toThrow(InputError);
+  expect(define).toThrow(message);
+});
+
+test.each([undefined, { stem: 1, head: 1 }, { stem: 1, head: 1, block: 5 }])(
+  'a blueprint with macs %o is an error',
+  (macs) => {
+    const model = { depth: 2, makeStem: parts, makeBlock: parts, makeHead: parts, macs: macs as never };
+    const family = defineFamily({ name: 'mine', keys: {}, blueprint: () => model });
+    const build = () => family.blueprint({ imageSize: 8, channels: 3, classes: 2 });
+    expect(build).toThrow(InputError);
+    expect(build).toThrow('the blueprint of the family mine has no complete macs');
+  },
+);
+
 test("the user's families are found where they are given, and in no other section", () => {
   const section = withFamilies({ family: 'own' }, [own]);
   expect(familyOf(section)).toBe(own);

@@ -14,8 +14,18 @@ export const modelSection = z
   .discriminatedUnion('family', [resnetSection, vitSection], { error: unknownFamily([]) })
   .describe('The target model.');
 
-/** The section `model` of a recipe, for the built-in families and a user's own. */
+/**
+ * The section `model` of a recipe, for the built-in families and a user's own.
+ * @throws InputError if two families have the same name
+ */
 export function modelSectionWith(own: readonly ModelFamily[]): z.ZodType {
+  const names = allFamilies(own).map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) {
+    throw new InputError(`families: two model families have the name ${twice}`, {
+      hint: `choose another name than ${namesOf([])}, and list each family once`,
+    });
+  }
   const sections = own.map(({ section }) => section as unknown as typeof vitSection);
   return z.discriminatedUnion('family', [resnetSection, vitSection, ...sections], {
     error: unknownFamily(own),
