@@ -56,7 +56,7 @@ test.each([
   ['an empty name', { name: ' ' }, 'the name is empty'],
   ['a key of every model', { keys: { classes: 3 } }, 'mine: the key classes is one that every model has'],
   ['the family as a key', { keys: { family: 'a' } }, 'mine: the key family is one that every model has'],
-])('a family with %s is an error', (_, changes, message) => {
+])('a family with %s is an error', (_, changes: object, message) => {
   const define = () => defineFamily({ name: 'mine', keys: {}, blueprint: parts, ...changes });
   expect(define).toThrow(InputError);
   expect(define).toThrow(message);
