@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { cellName, metaCell, needsMeta } from '../bench/study/cells.js';
+import { chosenRates } from '../bench/study/chosen.js';
 import type { CellResult } from '../bench/study/run-cell.js';
 import { readResults, studyTables } from '../bench/study/tables.js';
 
@@ -25,7 +26,7 @@ const cell = (strategy: CellResult['strategy'], seed: number, top1: number): Cel
   depth: 12,
   strategy,
   seed,
-  rates: {},
+  rates: chosenRates('small-data', 12, strategy),
   isSearch: false,
   top1,
   images: 100,
@@ -42,9 +43,28 @@ test('means, standard errors and differences by seed', () => {
     cell('growth', 2, 87),
   ]);
   // Sample standard deviation 2, over the root of 3.
-  expect(tables).toMatch(/\| end to end +\| +\| 80\.00 +\| 82\.00 +\| 84\.00 +\| 82\.00 ± 1\.15 +\|/);
-  expect(tables).toMatch(/\| growth, without modules +\| +\| 81\.00 +\| +\| 87\.00 +\| 84\.00 ± 3\.00 +\|/);
+  expect(tables).toMatch(
+    /\| end to end +\| E2E 0\.0005 +\| 80\.00 +\| 82\.00 +\| 84\.00 +\| 82\.00 ± 1\.15 +\|/,
+  );
+  expect(tables).toMatch(
+    /\| growth, without modules +\| FT 0\.0005 +\| 81\.00 +\| +\| 87\.00 +\| 84\.00 ± 3\.00 +\|/,
+  );
   expect(tables).toMatch(/\| growth, without modules - end to end +\| \+2\.00 ± 1\.00 +\| 2 +\|/);
+});
+
+test('each set of rates has a row; differences are those of the chosen rates', () => {
+  const tables = studyTables([
+    cell('end-to-end', 0, 80),
+    cell('end-to-end', 1, 80),
+    cell('growth', 0, 81),
+    cell('growth', 1, 81),
+    { ...cell('growth', 0, 90), rates: { FT: 0.7 } },
+  ]);
+  expect(tables).toMatch(
+    /\| growth, without modules +\| FT 0\.0005 +\| 81\.00 +\| 81\.00 +\| 81\.00 ± 0\.00 +\|/,
+  );
+  expect(tables).toMatch(/\| growth, without modules +\| FT 0\.7 +\| 90\.00 +\| +\| +\|/);
+  expect(tables).toMatch(/\| growth, without modules - end to end +\| \+1\.00 ± 0\.00 +\| 2 +\|/);
 });
 
 test('one seed has no error', () => {

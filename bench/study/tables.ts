@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { chosenRates } from './chosen.js';
 import type { CellResult } from './run-cell.js';
 import { SETTING_NAMES, SETTINGS, STRATEGIES, type Strategy } from './settings.js';
 
@@ -55,19 +57,21 @@ export function studyTables(results: readonly CellResult[]): string {
 
 function accuracies(results: readonly CellResult[]): string {
   const seeds = seedsOf(results);
-  const rows = STRATEGIES.flatMap((strategy) => {
+  const all = STRATEGIES.flatMap((strategy) => {
     const own = results.filter((result) => result.strategy === strategy);
-    if (own.length === 0) return [];
+    const tried = [...new Set(own.map(ratesOf))];
+    return tried.map((rates) => own.filter((result) => ratesOf(result) === rates));
+  });
+  const rows = all.map((own) => {
+    const [{ strategy }] = own;
     const starts = own.flatMap(({ start }) => (start === undefined ? [] : [start]));
     return [
-      [
-        LABELS[strategy],
-        ratesOf(own[0]),
-        ...seeds.map((seed) => own.find((result) => result.seed === seed)?.top1.toFixed(2) ?? ''),
-        own.length > 1 ? withError(own.map(({ top1 }) => top1)) : '',
-        starts.length > 0 ? mean(starts).toFixed(1) : '',
-        mean(own.map(({ blockPasses }) => blockPasses)).toFixed(1),
-      ],
+      LABELS[strategy],
+      ratesOf(own[0]),
+      ...seeds.map((seed) => own.find((result) => result.seed === seed)?.top1.toFixed(2) ?? ''),
+      own.length > 1 ? withError(own.map(({ top1 }) => top1)) : '',
+      starts.length > 0 ? mean(starts).toFixed(1) : '',
+      mean(own.map(({ blockPasses }) => blockPasses)).toFixed(1),
     ];
   });
   const header = [
@@ -81,10 +85,15 @@ function accuracies(results: readonly CellResult[]): string {
   return table(header, rows);
 }
 
-/** Differences by seed, so that what two strategies share (the meta model, the order of the images) cancels out. */
+/**
+ * Differences by seed, so that what two strategies share (the meta model, the order of the images) cancels out. A strategy is
+ * compared at its chosen rates.
+ */
 function differences(results: readonly CellResult[]): string[] {
+  const isChosen = (result: CellResult) =>
+    isDeepStrictEqual(result.rates, chosenRates(result.setting, result.depth, result.strategy));
   const top1 = (strategy: Strategy, seed: number) =>
-    results.find((result) => result.strategy === strategy && result.seed === seed)?.top1;
+    results.find((result) => result.strategy === strategy && result.seed === seed && isChosen(result))?.top1;
   const rows = COMPARED.flatMap(([a, b]) => {
     const points = seedsOf(results).flatMap((seed) => {
       const [first, second] = [top1(a, seed), top1(b, seed)];
