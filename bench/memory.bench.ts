@@ -10,8 +10,8 @@ import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { measure } from '../src/cli/commands/plan-measure.js';
 import { phasePlan } from '../src/plan/plan.js';
+import { phaseOf } from '../src/recipe/compile.js';
 import type { PhaseName } from '../src/recipe/phase.js';
-import { phaseOf } from '../src/recipe/phases.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
 const { values: flags } = parseArgs({

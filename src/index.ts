@@ -53,7 +53,7 @@ export type {
 export { type PipelineOptions, runPipeline } from './launch/pipeline.js';
 export { type ImagePrediction, type PredictedClass, type PredictOptions, predict } from './launch/predict.js';
 export { type PreparedRun, type PrepareOptions, planRun, prepareRun } from './launch/prepare.js';
-export type { QueuedJob } from './launch/slurm/slurm-queue.js';
+export type { QueuedJob } from './launch/slurm/slurm-jobs.js';
 export {
   type CheckpointFeaturesOptions,
   checkpointFeatures,
@@ -139,8 +139,7 @@ export type {
 } from './plan/plan.js';
 export { compile as phasesOf } from './recipe/compile.js';
 export type { Lineage } from './recipe/lineage.js';
-export type { Phase, PhaseName, Source } from './recipe/phase.js';
-export type { DataOfRun, DataOwner } from './recipe/phase-data.js';
+export type { DataOfRun, DataOwner, Phase, PhaseName, Source } from './recipe/phase.js';
 export { defineRecipe, type OwnRecipeInput, type RecipeOptions, readRecipe } from './recipe/recipe.js';
 export type { DataSettings } from './recipe/recipe-data.js';
 export type { RunSettings } from './recipe/recipe-run.js';

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { phasePlan } from '../src/plan/plan.js';
-import { compile } from '../src/recipe/compile.js';
-import { phaseOf } from '../src/recipe/phases.js';
+import { compile, phaseOf } from '../src/recipe/compile.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
 const IMAGES = 1_281_167;

@@ -5,8 +5,7 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { planRun } from '../src/launch/prepare.js';
-import { compile } from '../src/recipe/compile.js';
-import { phaseOf } from '../src/recipe/phases.js';
+import { compile, phaseOf } from '../src/recipe/compile.js';
 import { checkedRecipe, defineRecipe, readRecipe, recipeJsonSchema } from '../src/recipe/recipe.js';
 import { checkCommand, commandsOf } from './docs-shell.js';
 

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { scheduleOf } from '../src/phase/phase-optimizer.js';
 import { phasePlan } from '../src/plan/plan.js';
-import { compile } from '../src/recipe/compile.js';
-import { phaseOf } from '../src/recipe/phases.js';
+import { compile, phaseOf } from '../src/recipe/compile.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
 // MAE, arXiv 2111.06377, table 11; the schedule is that of its code (util/lr_sched.py), by epochs.

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { TensorData } from '../src/base/tensor-data.js';
 import { UperNet } from '../src/models/dense/upernet.js';
 import { loadWeights } from '../src/nn/weights.js';
-import { segmentationLoss } from '../src/tasks/segmentation/loss.js';
+import { segmentationLoss } from '../src/tasks/segmentation/segmentation.js';
 import { backward, noGrad } from '../src/torch/autograd.js';
 import { concat, permute, reshape, to, unbind } from '../src/torch/ops.js';
 import { Generator } from '../src/torch/random.js';

@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeDashboardRun } from '../../test/dashboard-run.js';
-import { createApp } from './app.js';
 import { createWatcher, type Watcher } from './events.js';
 import { createRunFeed } from './run-feed.js';
+import { createApp } from './server.js';
 
 let folder: string;
 let watcher: Watcher;

@@ -1,5 +1,5 @@
-import { tailLines } from '../run/line-tail.js';
 import { isBetter, type Metric, scoreOf, type TaskMetrics } from '../run/metric.js';
+import { tailLines } from '../run/metrics-log.js';
 import { RECENT, secondsLeft } from '../run/records.js';
 import { readTail, runFolder, sizeOf } from '../run/run-folder.js';
 import { type Columns, createColumns } from './columns.js';

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { jobsOf, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
-import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
+import { jobsOf, type QueuedJob, type SlurmJob, slurmFolder } from '../launch/slurm/slurm-jobs.js';
 import {
   type PhaseCondition,
   type PlannedPhase,

@@ -6,7 +6,7 @@ import { type Dataset, isEncoded } from '../data/dataset.js';
 import { csvSplits } from '../data/formats/csv.js';
 import { folderLayout } from '../data/formats/folder-layout.js';
 import type { DataFormat } from '../data/formats/formats.js';
-import { shardLayout } from '../data/formats/shard-files.js';
+import { shardLayout } from '../data/formats/shards.js';
 import { dataFormatOf, openDataset } from '../data/open/open-dataset.js';
 import { imagesOfPlan } from '../phase/images/images.js';
 import { checkedPlan } from '../plan/plan.js';

@@ -12,7 +12,7 @@ import { predictEach, type Unreadable } from './predict-each.js';
 import type { LoadedModel } from './start/loaded-model.js';
 
 /** The label map of an image, and the share of its pixels of each class, the largest first. */
-export interface LabelMap {
+interface LabelMap {
   readonly image: string;
   /** A PNG as ADE20K's annotations: grey value k + 1 for class k. */
   readonly map: string;

@@ -8,7 +8,7 @@ import { predictEach, type Unreadable } from './predict-each.js';
 import type { LoadedModel } from './start/loaded-model.js';
 
 /** An object that was found in an image. */
-export interface PredictedObject {
+interface PredictedObject {
   /** The name of the class; its label if the classes have no names. */
   readonly class: string;
   readonly label: number;

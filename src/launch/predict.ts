@@ -89,7 +89,7 @@ export async function* predict(
   yield* predictImages(loaded, images, { ...options, decode: known.recipe.data, names: named?.names });
 }
 
-export interface PredictImagesOptions {
+interface PredictImagesOptions {
   readonly top?: number | undefined;
   readonly batchSize?: number | undefined;
   readonly decode: DecodeOptions;

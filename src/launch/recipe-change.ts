@@ -1,10 +1,9 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
-import { compile } from '../recipe/compile.js';
+import { compile, phaseOf } from '../recipe/compile.js';
 import { effectOf } from '../recipe/key-effects.js';
 import { recipeHash } from '../recipe/lineage.js';
 import { commonStart, type Phase, type PhaseName } from '../recipe/phase.js';
-import { phaseOf } from '../recipe/phases.js';
 import { checkedRecipe } from '../recipe/recipe.js';
 import { type Difference, recipeDifference } from '../recipe/recipe-difference.js';
 import type { Recipe } from '../recipe/recipe-schema.js';

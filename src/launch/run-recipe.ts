@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { familiesIn } from '../models/families/families.js';
 import type { ModelFamily } from '../models/family.js';
 import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
+import { withSettings } from '../recipe/recipe-file.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
-import { withSettings } from '../recipe/settings.js';
 import { hasBegun, readJson, requireRun, runFolder } from '../run/run-folder.js';
 import { changesOf, requireSame } from './recipe-change.js';
 

@@ -6,8 +6,14 @@ import { needsOf, type Phase, type PhaseName } from '../recipe/phase.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { readResult, runFolder } from '../run/run-folder.js';
 import { requireStartable } from './pipeline.js';
-import { readJobs, recordJobs, type SlurmJob, slurmFolder } from './slurm/slurm-jobs.js';
-import { askQueue, slurmOutput } from './slurm/slurm-queue.js';
+import {
+  askQueue,
+  readJobs,
+  recordJobs,
+  type SlurmJob,
+  slurmFolder,
+  slurmOutput,
+} from './slurm/slurm-jobs.js';
 import { batchScript } from './slurm/slurm-script.js';
 
 /** A batch script for one phase, or for modules as an array. */

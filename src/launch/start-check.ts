@@ -1,8 +1,7 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
 import { className, labelsByName, listed, numbered } from '../data/class-names.js';
-import { folderLayout } from '../data/formats/folder-layout.js';
-import { folderContent } from '../data/formats/folder-scan.js';
+import { folderContent, folderLayout } from '../data/formats/folder-layout.js';
 import { saysNames } from '../data/model-labels.js';
 import { shownName } from '../files/file-names.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
@@ -17,8 +16,11 @@ import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
 import { recordedRecipe, withOwnTeachers } from './run-recipe.js';
 import { classesOf, doubtfulClasses } from './start/checkpoint-classes.js';
-import type { CheckpointFile, CheckpointFileOptions } from './start/checkpoint-file.js';
-import { familyOfCheckpoint } from './start/checkpoint-file.js';
+import {
+  type CheckpointFile,
+  type CheckpointFileOptions,
+  familyOfCheckpoint,
+} from './start/checkpoint-file.js';
 import { requireTeacher } from './start/given-weights.js';
 import {
   changeSinceCopy,
@@ -28,8 +30,7 @@ import {
   wantedStart,
   wantedTeacher,
 } from './start/start-copy.js';
-import type { ReadWeights } from './start/start-copy-write.js';
-import { startFacts, teacherFacts } from './start/start-copy-write.js';
+import { type ReadWeights, startFacts, teacherFacts } from './start/start-copy-write.js';
 import { assumedImages, recipeWithFacts, statedFacts } from './start/stated-facts.js';
 
 /** A recipe that is completed with the values that its weights state, and notes for the user. */

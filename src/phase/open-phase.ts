@@ -2,25 +2,26 @@ import { InputError, RunError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
 import { classCountsOf } from '../data/loader/sampler.js';
 import { type PhasePlan, phasePlan } from '../plan/plan.js';
-import { changesSince, earlierHashes, lineageIn, lineageOf } from '../recipe/lineage.js';
-import type { Phase } from '../recipe/phase.js';
-import { dataOwnerOf } from '../recipe/phase-data.js';
+import { changesSince, earlierHashes, type Lineage, lineageIn, lineageOf } from '../recipe/lineage.js';
+import { dataOwnerOf, type Phase } from '../recipe/phase.js';
 import { type Checkpoint, newestStep, pointToLatest } from '../run/checkpoint-store.js';
-import { runFolder } from '../run/run-folder.js';
+import type { Activity } from '../run/phase-status.js';
+import { type PhaseFolder, runFolder } from '../run/run-folder.js';
 import { engineInfo } from '../torch/engine.js';
 import { type Precision, precisionOn } from '../torch/precision.js';
 import { Generator } from '../torch/random.js';
 import type { Crew } from '../training/distributed/crew.js';
 import { ema } from '../training/ema.js';
+import type { Task } from '../training/task.js';
 import { changedThreads } from './changed-threads.js';
 import type { GivenWeights, TeacherModel } from './given-weights.js';
 import { type Images, imagesOf, trainImagesOf } from './images/images.js';
 import { requireReadable } from './images/readable-images.js';
 import { checkedImages, imagesPlannedFor, knownImages } from './images/run-data.js';
 import { identityOf, readRunData } from './images/run-data-file.js';
-import { NO_EVENTS, openPhaseEvents } from './observe/phase-events.js';
+import { NO_EVENTS, openPhaseEvents, type PhaseEvents } from './observe/phase-events.js';
 import { type Log, openLog } from './observe/phase-log.js';
-import { openPhaseSamples } from './observe/phase-samples.js';
+import { openPhaseSamples, type PhaseSamples } from './observe/phase-samples.js';
 import { requireOneParent } from './one-parent.js';
 import {
   averagedWeights,
@@ -35,7 +36,6 @@ import { phaseLabels, requireTeachersLabels, type StartLabels } from './phase-la
 import { phaseHeads, phaseModel, phaseStart, shareWeights, startForAll } from './phase-model.js';
 import { type Objective, objectiveOf, teacherForAll } from './phase-objective.js';
 import { freeze, optimizerOf } from './phase-optimizer.js';
-import type { PhaseParts } from './phase-parts.js';
 import type { Shared } from './shared-incubation.js';
 
 interface Opening {
@@ -252,4 +252,28 @@ async function requireSameStart({ rank, led }: Crew, step: number): Promise<void
       hint: 'the run folder must be on a disk that all machines share',
     },
   );
+}
+
+/** All parts of a phase that is being trained. */
+export interface PhaseParts extends Trained {
+  readonly phase: Phase;
+  readonly plan: PhasePlan;
+  readonly folder: PhaseFolder;
+  readonly log: Log;
+  readonly events: PhaseEvents;
+  /** Only in the process that writes files. */
+  readonly samples: PhaseSamples | undefined;
+  readonly images: Images;
+  readonly task: Task;
+  readonly generator: Generator;
+  readonly device: string;
+  /** What `training.precision` means on the device, or what the phase began with. */
+  readonly precision: Precision;
+  readonly crew: Crew;
+  readonly lineage: Lineage | undefined;
+  readonly data: CheckpointData;
+  readonly onProgress: (activity: Activity) => void;
+  readonly signal: AbortSignal | undefined;
+  /** Checkpoints of at least this many bytes are written while training continues. */
+  readonly threadBytes?: number | undefined;
 }

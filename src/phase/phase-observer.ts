@@ -12,8 +12,8 @@ import type { StepReport } from '../training/step-values.js';
 import { workersOf } from './images/images.js';
 import { openEvaluationDetails } from './observe/evaluation-details.js';
 import { createMeter, epochOf } from './observe/meter.js';
+import type { PhaseParts } from './open-phase.js';
 import { type PhasePoint, save, THREAD_BYTES } from './phase-checkpoint.js';
-import type { PhaseParts } from './phase-parts.js';
 
 /** A write that runs while training continues. There is at most one at a time. */
 interface BackgroundWriting {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { vit } from '../models/vit/vit.js';
-import { compile } from '../recipe/compile.js';
-import { phaseOf } from '../recipe/phases.js';
+import { compile, phaseOf } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import type { RecipeInput } from '../recipe/recipe-schema.js';
 import { costUntil, forwardMacs, imageCost, stagesOf } from './cost.js';

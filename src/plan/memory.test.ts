@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { phaseOf } from '../recipe/phases.js';
+import { phaseOf } from '../recipe/compile.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { phaseMemory } from './memory.js';
 

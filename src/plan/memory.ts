@@ -1,9 +1,8 @@
 import { atSize, type BlockActivations } from '../models/staged.js';
 import type { Phase } from '../recipe/phase.js';
 import { noHiddenMatrix } from '../training/optimizers/muon.js';
-import { auxiliaryCost } from './auxiliary.js';
 import { largestSize, parameterCount } from './cost.js';
-import { type ModelPart, partsOf } from './parts.js';
+import { auxiliaryCost, type ModelPart, partsOf } from './parts.js';
 
 /** Memory of a phase's process during training, in bytes. */
 export interface PhaseMemory {

@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { auxiliaryCosts } from '../method/local/local-losses.js';
 import {
   type BlockCost,
   type Blueprint,
@@ -7,6 +8,7 @@ import {
   type Regime,
   targetOf,
 } from '../models/staged.js';
+import type { Phase } from '../recipe/phase.js';
 import { frozenBy, nothingLeft } from '../training/freeze.js';
 
 /** The stem, a block or the head of a phase's model, and how it is trained. */
@@ -121,4 +123,27 @@ function tensorsOf({ tensors }: PartCost): NonNullable<PartCost['tensors']> {
   throw new InputError('freeze: the blueprint does not list its parameters', {
     hint: 'add the tensors of cost.stem, cost.block and cost.head',
   });
+}
+
+/** Cost of a phase's auxiliary heads for one image; 0 without local losses. */
+interface AuxiliaryCost {
+  readonly parameters: number;
+  /** Multiply-accumulates of the forward pass. */
+  readonly macs: number;
+  /** Number of elements that are kept for the backward pass. */
+  readonly activations: number;
+  /** Most additional elements while a head is computed. */
+  readonly workspace: number;
+}
+
+export function auxiliaryCost({ blueprint, depths, local }: Phase): AuxiliaryCost {
+  const heads = local === undefined ? [] : auxiliaryCosts(blueprint, depths, local);
+  const sum = (of: (head: (typeof heads)[number]) => number) =>
+    heads.reduce((all, head) => all + of(head), 0);
+  return {
+    parameters: sum(({ parameters }) => parameters),
+    macs: sum(({ macs }) => macs),
+    activations: sum(({ activations }) => activations.trained),
+    workspace: Math.max(0, ...heads.map(({ activations }) => activations.workspace)),
+  };
 }

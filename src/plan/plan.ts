@@ -1,7 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { evenShare } from '../data/loader/loader.js';
 import { isModule, isTogether, needsOf, type Phase, type PhaseName, type Source } from '../recipe/phase.js';
-import { auxiliaryCost } from './auxiliary.js';
 import {
   type CostRatios,
   type Counted,
@@ -17,6 +16,7 @@ import {
   trainedParameterCount,
 } from './cost.js';
 import { type PhaseMemory, phaseMemory } from './memory.js';
+import { auxiliaryCost } from './parts.js';
 
 /** Work and cost of a phase, computed before it starts. */
 export interface PhasePlan {

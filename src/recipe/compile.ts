@@ -1,8 +1,8 @@
+import { InputError } from '../base/errors.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
-import type { Phase, Source } from './phase.js';
-import { type DataOfRun, dataOf } from './phase-data.js';
+import { type DataOfRun, dataOf, type Phase, type PhaseName, type Source } from './phase.js';
 import { phaseSettings } from './phase-settings.js';
 import {
   isDividedTogether,
@@ -244,4 +244,43 @@ function finetuning(parts: Parts): Phase {
     undecayed: blueprint.undecayed,
     settings: phaseSettings(recipe, recipe.phases.FT, { clip_grad: 1, schedule: { warmup: 0 } }),
   });
+}
+
+/**
+ * The phase with this name.
+ * @throws InputError if the recipe has no such phase
+ */
+export function phaseOf(recipe: Recipe, name: PhaseName): Phase {
+  return phaseNamed(compile(recipe), name);
+}
+
+/**
+ * The phase with this name.
+ * @param phases of a recipe
+ * @throws InputError if there is no such phase
+ */
+export function phaseNamed(phases: readonly Phase[], name: PhaseName): Phase {
+  const phase = phases.find((candidate) => candidate.name === name);
+  if (phase !== undefined) return phase;
+  throw new InputError(`${phases[0].recipeName} has no phase ${name}`, {
+    hint: `its phases are ${namesText(phases.map((each) => each.name))}`,
+  });
+}
+
+/**
+ * The phases that a user names, without duplicates, in the order of the recipe. `MT` stands for all modules.
+ * @throws InputError listing the phases, if a name is not one of them
+ */
+export function phasesNamed(phases: readonly Phase[], names: readonly string[]): PhaseName[] {
+  const all = phases.map(({ name }) => name);
+  const modules = all.filter((name) => name.startsWith('MT/'));
+  const meant = names.flatMap((name) =>
+    name === 'MT' && modules.length > 0 ? modules : [phaseNamed(phases, name as PhaseName).name],
+  );
+  return all.filter((name) => meant.includes(name));
+}
+
+function namesText(names: readonly PhaseName[]): string {
+  const all = names.join(', ');
+  return names.some((name) => name.startsWith('MT/')) ? `${all}; MT means all modules` : all;
 }

@@ -4,8 +4,8 @@ import { defineFamily } from '../models/own-family.js';
 import { Layer } from '../models/staged.js';
 import { Linear } from '../nn/layers.js';
 import type { Tensor } from '../torch/tensor.js';
+import { phaseOf } from './compile.js';
 import { recipeHash } from './lineage.js';
-import { phaseOf } from './phases.js';
 import { defineRecipe } from './recipe.js';
 import type { RecipeInput } from './recipe-schema.js';
 

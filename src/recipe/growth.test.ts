@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
 import { planPhases } from '../plan/plan.js';
-import { compile } from './compile.js';
+import { compile, phaseOf } from './compile.js';
 import { recipeHash } from './lineage.js';
-import { phaseOf } from './phases.js';
 import { defineRecipe } from './recipe.js';
 import type { RecipeInput } from './recipe-schema.js';
 

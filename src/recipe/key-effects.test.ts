@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { changesOf } from '../launch/recipe-change.js';
+import { phaseOf } from './compile.js';
 import { effectOf, knownEffect } from './key-effects.js';
 import { recipeHash } from './lineage.js';
-import { phaseOf } from './phases.js';
 import { checkedRecipe } from './recipe.js';
 import { leafKeys } from './recipe-keys.js';
 import { type Recipe, recipeSchema } from './recipe-schema.js';

@@ -4,7 +4,7 @@
  * - `length`: the phase trains longer or shorter, and can be continued.
  * - `none`: the result is the same except for rounding; the key may be changed at any time.
  */
-export type KeyEffect = 'result' | 'length' | 'none';
+type KeyEffect = 'result' | 'length' | 'none';
 
 type Effects = Readonly<Record<string, KeyEffect>>;
 

@@ -6,9 +6,9 @@ import type { TensorData } from '../base/tensor-data.js';
 import type { Dataset } from '../data/dataset.js';
 import { planRun } from '../launch/prepare.js';
 import type { VitSection } from '../models/vit/section.js';
+import { phaseOf } from './compile.js';
 import { changesSince, dataHash, earlierHashes, lineageIn, recipeHash, weightsHash } from './lineage.js';
 import type { Phase, PhaseName } from './phase.js';
-import { phaseOf } from './phases.js';
 import { defineRecipe } from './recipe.js';
 import type { Recipe, RecipeInput } from './recipe-schema.js';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
-import { phaseOf } from './phases.js';
+import { phaseOf } from './compile.js';
 import { checkedRecipe } from './recipe.js';
 
 function recipeWith(change: { readonly training?: object; readonly phases?: object }) {

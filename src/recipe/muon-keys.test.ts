@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { failure } from '../../test/fixtures/data-fixture.js';
+import { phaseOf } from './compile.js';
 import type { PhaseName } from './phase.js';
-import { phaseOf } from './phases.js';
 import { checkedRecipe } from './recipe.js';
 
 function recipeWith(change: { readonly training?: object; readonly phases?: object }) {

@@ -3,12 +3,11 @@ import type { LocalLosses } from '../method/local/local-losses.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
 import type { Task } from '../training/task.js';
-import type { DataOfRun } from './phase-data.js';
 import type { DataSettings } from './recipe-data.js';
 import type { DetectionSettings } from './recipe-detection.js';
 import type { RunSettings } from './recipe-run.js';
+import type { StartSettings } from './recipe-schema.js';
 import type { SegmentationSettings } from './recipe-segmentation.js';
-import type { StartSettings } from './recipe-start.js';
 import type { TrainingSettings } from './recipe-training.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`. The name is also the phase's folder in the run. */
@@ -128,4 +127,26 @@ export function commonStart(phases: readonly Phase[], names: readonly PhaseName[
 export function needsOf(phase: Pick<Phase, 'sources'>): PhaseName[] {
   const sources = phase.sources.filter((source) => source !== null);
   return [...new Set(sources.filter((source) => source !== 'start.meta' && source !== 'start.model'))];
+}
+
+/** The owner of images: the run, or a module with its own image folder. */
+export type DataOwner = 'run' | `MT/${number}`;
+
+/** The images of all phases of a run. */
+export interface DataOfRun {
+  readonly run: DataSettings;
+  /** The images of modules with data settings of their own, by phase. */
+  readonly modules: Readonly<Record<string, DataSettings>>;
+  /** The run, and the modules with their own image folder. */
+  readonly owners: readonly DataOwner[];
+}
+
+/** The images of a phase, or of the run. */
+export function dataOf({ run, modules }: DataOfRun, name: string): DataSettings {
+  return Object.hasOwn(modules, name) ? modules[name] : run;
+}
+
+/** The owner of a phase's images. */
+export function dataOwnerOf({ owners }: DataOfRun, phase: string): DataOwner {
+  return owners.find((owner) => owner === phase) ?? 'run';
 }

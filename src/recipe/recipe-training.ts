@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MOST_MAGNITUDE } from '../data/transforms/auto-augment-policy.js';
+import { MOST_MAGNITUDE } from '../data/transforms/auto-augment.js';
 import { count, notNegative, path, positive, rate } from './recipe-values.js';
 
 const optimizer = z.strictObject({
@@ -108,7 +108,7 @@ const earlyStop = z.strictObject({
   min_delta: notNegative.describe('Minimum improvement, in percentage points.').default(0),
 });
 
-export const settings = z.strictObject({
+const settings = z.strictObject({
   epochs: positive.describe(
     'Passes over the training images; a fraction is allowed. Default 100, in PT 300.',
   ),

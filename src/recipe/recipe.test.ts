@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tinyRecipe } from '../../test/cli-support.js';
 import { InputError } from '../base/errors.js';
 import { checkedRecipe } from './recipe.js';
-import { withSettings } from './settings.js';
+import { withSettings } from './recipe-file.js';
 
 const withSetting = (setting: string) => checkedRecipe(withSettings(tinyRecipe('images'), [setting]), 'tiny');
 

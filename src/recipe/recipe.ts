@@ -1,16 +1,15 @@
 import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import { openDataset } from '../data/open/open-dataset.js';
 import { familiesIn, modelSectionWith, withFamilies } from '../models/families/families.js';
 import type { ModelFamily } from '../models/family.js';
-import { withClassesOfData } from './auto-classes.js';
 import { checkTogether } from './recipe-checks.js';
-import { readRecipeFile } from './recipe-file.js';
-import { unknownKeyHint } from './recipe-hints.js';
-import { keysAt } from './recipe-keys.js';
+import { dataSection } from './recipe-data.js';
+import { readRecipeFile, withSettings } from './recipe-file.js';
+import { keysAt, unknownKeyHint } from './recipe-keys.js';
 import { targetDepths } from './recipe-model.js';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe-schema.js';
 import { withTask } from './recipe-task.js';
-import { withSettings } from './settings.js';
 
 /**
  * A recipe built in TypeScript: checked, with defaults filled in.
@@ -161,4 +160,43 @@ function hintOf(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown): str
   return keys.length === 0
     ? undefined
     : `${issue.path.join('.') || 'a recipe'} is a section; its keys are ${keys.join(', ')}`;
+}
+
+/** Value of `model.classes` that stands for the number of classes of the images. */
+const AUTO = 'auto';
+
+/** A recipe as written, without `model.classes: auto`. */
+interface CountedClasses {
+  readonly input: unknown;
+  /** The number of classes that was found; undefined if the recipe states it. */
+  readonly classesFound?: number;
+}
+
+/**
+ * Replaces `model.classes: auto` by the number of classes of the images. Other recipes are returned unchanged.
+ * @param source for messages
+ * @throws InputError if the images cannot be opened
+ */
+export function withClassesOfData(input: unknown, source: string): CountedClasses {
+  const { model, data } = Object(input);
+  if (Object(model).classes !== AUTO) return { input };
+  const section = dataSection.safeParse(data);
+  // An invalid section `data` is reported by the check of the whole recipe.
+  const classes = section.success ? classesOf(section.data, source) : 1;
+  return { input: { ...Object(input), model: { ...model, classes } }, classesFound: classes };
+}
+
+function classesOf(data: ReturnType<typeof dataSection.parse>, source: string): number {
+  if (data.classes !== undefined) return data.classes.length;
+  const { format, category, split, eval_split: evalSplit } = data;
+  const path = data.path ?? (format === 'folder' ? '.' : undefined);
+  try {
+    return openDataset({ format, path, category, split, evalSplit }).train.classes.length;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${source}: model.classes: auto needs the images: ${error.message}`, {
+      hint: error.hint,
+      cause: error,
+    });
+  }
 }

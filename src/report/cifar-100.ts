@@ -35,14 +35,14 @@ const PUBLISHED: readonly {
 
 const METHODS: readonly Method[] = ['end_to_end', 'infopro', 'dgl', 'incubation'];
 
-export interface NamedRun {
+interface NamedRun {
   /** The run's folder. */
   readonly root: string;
   /** `name` of its recipe. */
   readonly summary: RunSummary;
 }
 
-export interface Cifar100Table {
+interface Cifar100Table {
   /** Model, method, published accuracy and hours, accuracy and hours of the runs; the first line is the head. */
   readonly lines: readonly (readonly string[])[];
   /** What each run contributed, one sentence per run. */

@@ -1,5 +1,5 @@
 import { type Metric, scoreOf } from '../run/metric.js';
-import { accuracyAxis, axisLabel, endLabels, type FigureSize } from './accuracy-figure.js';
+import { accuracyAxis, axisLabel, endLabels, type FigureSize } from './curve-figures.js';
 import { drawSvg, type Theme } from './plot.js';
 import { readRun } from './run-data.js';
 import { ownOutcome } from './summary.js';

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
 import { runFolder } from '../run/run-folder.js';
-import { accuracyFigure, type FigureSize } from './accuracy-figure.js';
 import { classifiedPhases } from './classified-section.js';
+import { accuracyFigure, type FigureSize, lossDomain, lossFigure } from './curve-figures.js';
 import { accuracyCurves, type Cost, lossCurves, type PhaseMetrics } from './curves.js';
 import { type DataPoint, dataEfficiencyFigure, dataPoints } from './data-efficiency.js';
 import { type LossPanel, type PageFigure, reportPage } from './html-page.js';
-import { lossDomain, lossFigure } from './loss-figure.js';
 import { metricsCsv } from './metrics-csv.js';
 import { drawPng, LIGHT, PAGE } from './plot.js';
 import { drawnPhases } from './predictions-section.js';

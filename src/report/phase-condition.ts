@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { outputOf, type SlurmJob } from '../launch/slurm/slurm-jobs.js';
-import type { QueuedJob } from '../launch/slurm/slurm-queue.js';
+import { outputOf, type QueuedJob, type SlurmJob } from '../launch/slurm/slurm-jobs.js';
 import { newestStep } from '../run/checkpoint-store.js';
 import type { Metric, Scored } from '../run/metric.js';
 import { type PhaseStatus, readStatus, type Status } from '../run/phase-status.js';

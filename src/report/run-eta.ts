@@ -15,7 +15,7 @@ export interface EtaPhase {
 }
 
 /** `auto`: modules at the same time, other phases one at a time. */
-export type Parallel = number | 'auto';
+type Parallel = number | 'auto';
 
 /** The value of `run.parallel` in a recipe file. */
 export function parallelOf(recipe: unknown): Parallel {

@@ -42,7 +42,7 @@ const schemas = {
 };
 
 /** The tasks whose predictions are drawn. */
-export type DrawnTask = keyof typeof schemas;
+type DrawnTask = keyof typeof schemas;
 type DetailsOf = { readonly [T in DrawnTask]: z.output<(typeof schemas)[T]> };
 
 /** A phase's `segmentation.json` or `detection.json`. */

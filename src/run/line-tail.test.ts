@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { tailLines } from './line-tail.js';
+import { tailLines } from './metrics-log.js';
 
 let folder: string;
 let path: string;

@@ -1,10 +1,9 @@
 import type { DType } from '../base/tensor-data.js';
-import { scalarType } from './dtype.js';
 import { failedCall } from './errors.js';
 import { native } from './native.js';
 import { mul } from './ops.js';
 import { scope } from './scope.js';
-import type { Tensor } from './tensor.js';
+import { scalarType, type Tensor } from './tensor.js';
 
 /**
  * Runs `work` without recording for the backward pass.

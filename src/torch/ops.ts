@@ -1,9 +1,8 @@
 import type { DType } from '../base/tensor-data.js';
-import { scalarType } from './dtype.js';
 import { native } from './native.js';
 import { operator, tensorOperator, tensorsOperator } from './operator.js';
 import type { Generator } from './random.js';
-import { fromArray, type Tensor } from './tensor.js';
+import { fromArray, scalarType, type Tensor } from './tensor.js';
 
 // Typed signatures of the operators that this library uses. Shapes: B batch, N tokens, D width. All throw TorchError.
 

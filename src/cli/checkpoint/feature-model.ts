@@ -16,7 +16,7 @@ export interface FeatureModelOptions {
   readonly weights?: WeightsKind;
 }
 
-export interface FeatureModel {
+interface FeatureModel {
   readonly checkpoint: CheckpointFile;
   readonly known: ModelOfCheckpoint;
   readonly loaded: LoadedModel;

@@ -2,8 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunError } from '../../base/errors.js';
 import { type Holder, liveHolder } from '../../files/folder-lock.js';
-import { openJobs } from '../../launch/slurm/slurm-jobs.js';
-import { slurmOutput } from '../../launch/slurm/slurm-queue.js';
+import { openJobs, slurmOutput } from '../../launch/slurm/slurm-jobs.js';
 import { phasesIn, requireRun, runFolder } from '../../run/run-folder.js';
 import { print } from '../terminal/output.js';
 

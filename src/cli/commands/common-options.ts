@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { SPLIT_CHOICES } from '../../data/splits.js';
+import type { Recipe } from '../../recipe/recipe-schema.js';
 
 // Texts and parsers that several commands share.
 
@@ -72,4 +74,9 @@ export function share(value: string): number {
   const number = Number(value);
   if (value.trim() !== '' && number >= 0 && number <= 1) return number;
   throw new InvalidArgumentError('Expected a number from 0 to 1.');
+}
+
+/** The default folder of a recipe's run: its name, converted to a valid folder name. */
+export function defaultFolder({ name }: Recipe): string {
+  return join('runs', name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^\.+/, '') || 'run');
 }

@@ -5,13 +5,15 @@ import { ownCommand } from '../../base/shell.js';
 import { lockFolder } from '../../files/folder-lock.js';
 import { packModule, packWork } from '../../launch/exchange/bundle-pack.js';
 import { readBundle, unpackModule, unpackWork } from '../../launch/exchange/bundle-unpack.js';
+import { depthSettings, redoPhase } from '../../launch/exchange/redo.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
 import { requireNoJobs } from '../../launch/slurm/slurm-jobs.js';
 import { compile } from '../../recipe/compile.js';
 import type { PhaseName } from '../../recipe/phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import { note, print } from '../terminal/output.js';
-import { defaultFolder } from './default-folder.js';
+import { defaultFolder } from './common-options.js';
+import { run } from './run.js';
 
 interface UnpackOptions {
   readonly into?: string;
@@ -79,4 +81,38 @@ export async function unpack(bundle: string, options: UnpackOptions): Promise<vo
   const { previous } = await unpackModule(bundle, runDir, { ...options, note }).finally(lock.release);
   if (previous !== undefined) note(`The replaced files are in ${previous}.`);
   print(`${runDir}: added ${content.phase}. To train the remaining phases: ${ownCommand('run', runDir)}`);
+}
+
+interface RedoOptions {
+  readonly set?: readonly string[];
+  readonly depth?: number;
+  readonly force?: true;
+  readonly acceptDataChange?: true;
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+/** `redo`: moves a phase and all phases that start from it aside, and trains them again. */
+export async function redo(runDir: string, name: string, options: RedoOptions): Promise<void> {
+  const { set = [], depth, ...others } = options;
+  const before = recipeOfRun(runDir);
+  const deeper = depth === undefined ? [] : depthSettings(before, name as PhaseName, depth);
+  await requireNoJobs(runDir, note);
+  const lock = await lockFolder(runDir);
+  const redone = (() => {
+    try {
+      return redoPhase(runDir, name as PhaseName, [...deeper, ...set], options);
+    } finally {
+      lock.release();
+    }
+  })();
+  const { phases, previous, baseline } = redone;
+  if (previous !== undefined && !options.quiet)
+    note(`The previous ${phases.join(', ')} moved to ${previous}.`);
+  if (baseline !== undefined) {
+    note(
+      `E2E was kept with its ${baseline.steps} steps. For as many block-passes as the other phases, it now needs ${baseline.planned}. To retrain it: ${ownCommand('redo', runDir, 'E2E')}`,
+    );
+  }
+  await run(runDir, { ...others, only: phases });
 }

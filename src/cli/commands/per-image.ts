@@ -8,7 +8,7 @@ import { csvField } from '../../report/metrics-csv.js';
 import type { Predictions } from '../../training/task.js';
 
 /** The predictions for an image with a label. */
-export interface LabelledPrediction {
+interface LabelledPrediction {
   readonly image: string;
   /** The name of the class; its label if the classes have no names. */
   readonly target: string;
@@ -33,7 +33,7 @@ export function labelledPredictions(evaluated: {
 }
 
 /** Writes the predictions of an evaluation to a file, as they come. */
-export interface PerImageFile {
+interface PerImageFile {
   add(rows: readonly LabelledPrediction[]): void;
   close(): void;
   /** Removes the incomplete file. */

@@ -15,9 +15,8 @@ import { runRecipePhase } from '../../library/run-recipe.js';
 import { changedThreads } from '../../phase/changed-threads.js';
 import { openLog } from '../../phase/observe/phase-log.js';
 import type { PhaseRun } from '../../phase/run-phase.js';
-import { compile } from '../../recipe/compile.js';
+import { compile, phaseNamed, phasesNamed } from '../../recipe/compile.js';
 import { needsOf, type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
-import { phaseNamed, phasesNamed } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { labelledScore } from '../../run/metric.js';
@@ -30,8 +29,7 @@ import { isLaunched, LostRank, rankIn, ranksHere } from '../../training/distribu
 import { explain, Stopped } from '../terminal/failure.js';
 import { note, print } from '../terminal/output.js';
 import { stopOnSignals } from '../terminal/signals.js';
-import { list } from './common-options.js';
-import { defaultFolder } from './default-folder.js';
+import { defaultFolder, list } from './common-options.js';
 import { startedRecipe } from './start.js';
 
 interface PhaseOptions {

@@ -1,6 +1,12 @@
 import type { RunPlan } from '../../plan/plan.js';
-import { type DevicesPlan, planDevices, type StepSeconds, type StepTimes } from '../../plan/plan-devices.js';
-import type { DeviceSchedule, Network } from '../../plan/schedule.js';
+import {
+  type DeviceSchedule,
+  type DevicesPlan,
+  type Network,
+  planDevices,
+  type StepSeconds,
+  type StepTimes,
+} from '../../plan/plan-devices.js';
 import type { Phase } from '../../recipe/phase.js';
 import { duration, significant, withPrefix } from '../../report/format.js';
 import { columns, print, printJson, rule } from '../terminal/output.js';

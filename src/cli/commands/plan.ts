@@ -11,7 +11,7 @@ import { baselineName, WAY_NAMES, type Way, wayOf } from '../../report/way.js';
 import { curriculumLines } from '../../run/records.js';
 import { isLocal } from '../../weights/hub/hub.js';
 import { columns, note, print, printJson, rule } from '../terminal/output.js';
-import { defaultFolder } from './default-folder.js';
+import { defaultFolder } from './common-options.js';
 import { noteClassesFound } from './start.js';
 import { readStepTimes } from './step-times.js';
 

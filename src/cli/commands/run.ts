@@ -14,9 +14,8 @@ import { type Conclusion, concludeRun } from '../../library/conclude-run.js';
 import { startTracking } from '../../library/track-run.js';
 import { requireReadableImages } from '../../phase/images/readable-images.js';
 import { requireOneParent } from '../../phase/one-parent.js';
-import { compile } from '../../recipe/compile.js';
+import { compile, phasesNamed } from '../../recipe/compile.js';
 import type { Phase, PhaseName } from '../../recipe/phase.js';
-import { phasesNamed } from '../../recipe/phases.js';
 import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import { newestStep } from '../../run/checkpoint-store.js';
 import { hasBegun, runFolder } from '../../run/run-folder.js';
@@ -24,7 +23,7 @@ import { createProgress } from '../progress/progress.js';
 import { progressLine } from '../terminal/live-block.js';
 import { note, print, printJson } from '../terminal/output.js';
 import { stopOnSignals } from '../terminal/signals.js';
-import { defaultFolder } from './default-folder.js';
+import { defaultFolder } from './common-options.js';
 import {
   isAllDone,
   type Launch,

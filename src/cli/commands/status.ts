@@ -1,7 +1,6 @@
 import pc from 'picocolors';
 import { visibleStrings } from '../../base/visible.js';
-import { readJobs } from '../../launch/slurm/slurm-jobs.js';
-import { askQueue } from '../../launch/slurm/slurm-queue.js';
+import { askQueue, readJobs } from '../../launch/slurm/slurm-jobs.js';
 import { readRunStatus } from '../../report/run-status.js';
 import { standText } from '../../report/run-status-text.js';
 import { printJson, printPainted } from '../terminal/output.js';

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, Interrupted, RunError } from '../../base/errors.js';
 import { lockFolder } from '../../files/folder-lock.js';
-import { budgetSettings } from '../../launch/sweep-budget.js';
 import { openSweep, type SweepPlan, trialFolder } from '../../launch/sweep-folder.js';
 import {
+  budgetSettings,
   gridTrials,
   halvingRungs,
   randomTrials,

@@ -28,7 +28,9 @@ export function addExchange(program: Command): void {
         ['deep-incubation redo runs/x MT/1 --depth 8', 'deeper'],
       ),
     )
-    .action(async (run, phase, options) => (await import('../commands/redo.js')).redo(run, phase, options));
+    .action(async (run, phase, options) =>
+      (await import('../commands/exchange.js')).redo(run, phase, options),
+    );
 
   program
     .command('pack')

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { type CocoCases, cocoCases, freshCocoCases } from '../../../test/coco-cases.js';
 import { needs, python } from '../../../test/needs.js';
-import { expandCounts } from './compressed-counts.js';
 import { polygonsRle } from './polygon.js';
 import { decodeRle, encodeRle, mergeRles, type Rle, rleArea, rleBox, rleIou } from './rle.js';
-import { compressRle, segmentationRle } from './segmentation.js';
+import { compressRle, expandCounts, segmentationRle } from './segmentation.js';
 
 describe('equal to pycocotools', () => {
   test('polygons of the fixture', () => checkPolygons(cocoCases));

@@ -5,10 +5,10 @@ import { absent } from '../../files/file-names.js';
 import { readSmall, readSmallText } from '../../files/small-file.js';
 import { numberNames } from '../class-names.js';
 import type { Dataset, Image } from '../dataset.js';
-import { unknownEntries } from './folder-scan.js';
+import { unknownEntries } from './folder-layout.js';
 
 /** `val` is the test batch of the original data set. */
-export type CifarPart = 'train' | 'val';
+type CifarPart = 'train' | 'val';
 
 /** The binary version of one of the two data sets (Krizhevsky 2009). */
 interface Variant {

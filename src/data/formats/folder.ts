@@ -6,8 +6,13 @@ import type { Dataset } from '../dataset.js';
 import { withModelLabels } from '../model-labels.js';
 import { joinedPassedOver, type PassedOver, passedOverTally } from '../passed-over.js';
 import { type SplitChoice, splitOfName } from '../splits.js';
-import { type FolderLayout, folderLayout, folderOfSplit } from './folder-layout.js';
-import { folderContent, imagesUnder } from './folder-scan.js';
+import {
+  type FolderLayout,
+  folderContent,
+  folderLayout,
+  folderOfSplit,
+  imagesUnder,
+} from './folder-layout.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 
 export interface FolderOptions {

@@ -5,7 +5,7 @@ import { errorText, InputError } from '../../base/errors.js';
 import { absent } from '../../files/file-names.js';
 import { readSmall } from '../../files/small-file.js';
 import type { Dataset, Image } from '../dataset.js';
-import { unknownEntries } from './folder-scan.js';
+import { unknownEntries } from './folder-layout.js';
 
 /** Names of Fashion-MNIST's classes, by label. */
 export const FASHION_MNIST_CLASSES = [

@@ -5,7 +5,7 @@ import { absent, pathOf, shownName } from '../../files/file-names.js';
 import type { Dataset } from '../dataset.js';
 import { passedOverTally } from '../passed-over.js';
 import { isCsvPath, readCsvTable } from './csv-table.js';
-import { imagesUnder } from './folder-scan.js';
+import { imagesUnder } from './folder-layout.js';
 import { nameListBuilder } from './name-list.js';
 
 /**

@@ -4,11 +4,11 @@ import { z } from 'zod';
 import { errorText, InputError } from '../../base/errors.js';
 import { readSmallText } from '../../files/small-file.js';
 import type { Dataset } from '../dataset.js';
-import { unknownEntries } from './folder-scan.js';
+import { unknownEntries } from './folder-layout.js';
 import type { Category } from './formats.js';
 import { type NameList, nameListBuilder } from './name-list.js';
 
-export interface InaturalistOptions {
+interface InaturalistOptions {
   readonly year: 2018 | 2019;
   /** Category by which the images are classified. Default `name`, the species. */
   readonly category?: Category;

@@ -10,7 +10,7 @@ export interface NameList {
 }
 
 /** Collects the names of a `NameList`. */
-export interface NameListBuilder {
+interface NameListBuilder {
   /** Number of names so far. */
   readonly length: number;
   add(name: string): void;

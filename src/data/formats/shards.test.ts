@@ -17,8 +17,7 @@ import type { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
 import type { KnownClasses } from '../class-names.js';
 import type { Split } from '../splits.js';
-import { holdsShards, shardLayout } from './shard-files.js';
-import { shards } from './shards.js';
+import { holdsShards, shardLayout, shards } from './shards.js';
 
 const folder = testFolder();
 const cache = () => join(folder.path, 'cache');

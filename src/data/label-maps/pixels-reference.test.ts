@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type Distortion, distort } from './photometric.js';
 import { type Planes, resizeBilinearBox, resizedWhole, resizeNearestBox } from './resize.js';
+import { type Distortion, distort } from './train-transform.js';
 
 // Against OpenCV and mmsegmentation's operations (test/fixtures/make-label-maps.py): byte for byte.
 

@@ -1,8 +1,8 @@
 import { InputError } from '../../base/errors.js';
 import { type RandomKey, type RandomStream, randomStream } from '../../base/random.js';
 import { type Batch, type Box, type Dataset, labelOf, type Mix, type Shrink, sourceOf } from '../dataset.js';
-import { createCanvas } from '../transforms/canvas.js';
 import {
+  createCanvas,
   type Failure,
   fill,
   fillAtOnce,

@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import { randomStream } from '../../base/random.js';
 import type { Batch, Dataset } from '../dataset.js';
-import { readImage } from '../label-maps/read.js';
+import { readImage } from '../label-maps/batches.js';
 import { type Planes, sizeWithin } from '../label-maps/resize.js';
 import type { MakeEvalBatch, MakeTrainBatch } from '../loader/loader.js';
 import type { AnnotatedImage } from '../objects.js';

@@ -26,7 +26,7 @@ export interface ObjectAugmentation {
   readonly largest: number | null;
 }
 
-export interface CropPolicy {
+interface CropPolicy {
   readonly prob: number;
   /** Shorter sides before the crop. */
   readonly short: readonly number[];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
-import { parsePolicy } from './auto-augment-policy.js';
+import { parsePolicy } from './auto-augment.js';
 
 interface Fixture {
   policies: {

@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CHI_SQUARED_LIMIT, chiSquared, countsOf } from '../../../test/statistics.js';
 import { randomStream } from '../../base/random.js';
-import { operationStep, randAugment } from './auto-augment.js';
-import { type OperationName, parsePolicy } from './auto-augment-policy.js';
-import type { Colour, PixelProgram, PixelStep } from './pixels.js';
-import { rotateMatrix } from './pixels.js';
+import { type OperationName, operationStep, parsePolicy, randAugment } from './auto-augment.js';
+import { type Colour, type PixelProgram, type PixelStep, rotateMatrix } from './pixels.js';
 import type { ImageSize } from './transform.js';
 
 interface Golden {

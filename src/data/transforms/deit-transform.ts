@@ -1,6 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import { randAugment } from './auto-augment.js';
-import { parsePolicy, type RandAugmentPolicy } from './auto-augment-policy.js';
+import { parsePolicy, type RandAugmentPolicy, randAugment } from './auto-augment.js';
 import type { PixelStep } from './pixels.js';
 import {
   compose,

@@ -2,7 +2,7 @@ import type { RandomStream } from '../../base/random.js';
 import type { Box } from '../dataset.js';
 
 /** Random erasing (Zhong et al. 2020), with timm's defaults. */
-export interface ErasingOptions {
+interface ErasingOptions {
   /** Probability that an image is erased. */
   readonly probability: number;
   /** Bounds of the box's share of the image's area. Default 0.02 and 1/3. */

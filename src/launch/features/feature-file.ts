@@ -8,7 +8,7 @@ import { npyHeader } from './npy.js';
 import { rowFile } from './row-file.js';
 
 /** The files of an export, by content. */
-export interface FeaturePaths {
+interface FeaturePaths {
   readonly features: string;
   /** Absent if the images have no labels, or the file of features contains them. */
   readonly labels?: string;
@@ -30,7 +30,7 @@ export function featurePaths(out: string, hasLabels: boolean): FeaturePaths {
   });
 }
 
-export interface FeatureFile {
+interface FeatureFile {
   add(batch: FeatureBatch): void;
   /** Writes the files. @returns the shape of the features */
   finish(metadata: Readonly<Record<string, string>>): readonly [images: number, width: number];

@@ -1,5 +1,5 @@
 /** Element types of NumPy arrays that are written here. */
-export type NpyType = '<f4' | '<i8';
+type NpyType = '<f4' | '<i8';
 
 /**
  * The header of a `.npy` file, format version 1.0: the data follow in C order.

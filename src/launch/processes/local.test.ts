@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { needs, proc } from '../../../test/needs.js';
 import { transpileInto } from '../../../test/transpiled.js';
-import { type ProcessOptions, runProcess } from './local.js';
+import { type ProcessOptions, runProcess } from './ranks.js';
 
 let folder: string;
 beforeEach(() => {

@@ -12,7 +12,7 @@ import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js'
 import { phasesIn, readJson } from '../../run/run-folder.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
-import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors-shards.js';
+import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors.js';
 
 export interface CheckpointFile {
   /** Its name in results: the name on the hub, or the path that was read. */
@@ -159,7 +159,7 @@ function checkedManifest(
 }
 
 /** A phase's folder, and which of its checkpoints to use. */
-export interface CheckpointPlace {
+interface CheckpointPlace {
   readonly path: string;
   readonly which: 'best' | 'latest';
 }

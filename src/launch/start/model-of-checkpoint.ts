@@ -3,11 +3,10 @@ import { type Assumption, type ModelFamily, type WeightsFacts, wholeFacts } from
 import type { ModelFile } from '../../models/model-file/model-file.js';
 import { compile } from '../../recipe/compile.js';
 import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
+import { withSettings } from '../../recipe/recipe-file.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
-import { withSettings } from '../../recipe/settings.js';
-import type { CheckpointFile, Manifest } from './checkpoint-file.js';
-import { familyOfCheckpoint } from './checkpoint-file.js';
+import { type CheckpointFile, familyOfCheckpoint, type Manifest } from './checkpoint-file.js';
 import { assumedImages, recipeWithFacts, statedFacts } from './stated-facts.js';
 
 /** The information needed to use a checkpoint. */

@@ -26,7 +26,7 @@ export interface ReadWeights {
 }
 
 /** Facts about the model that its file may not state. */
-export interface CopyFacts {
+interface CopyFacts {
   readonly seed: number;
   readonly depths: readonly number[];
   /** The recipe's section `model` for the weights. */

@@ -10,7 +10,7 @@ import type { Recipe } from '../../recipe/recipe-schema.js';
 import { type CheckpointFile, familyOfCheckpoint, type Manifest } from './checkpoint-file.js';
 
 /** Facts that a checkpoint states about its model and images, in addition to its weights. */
-export interface StatedFacts extends StatedModel {
+interface StatedFacts extends StatedModel {
   /** Of each channel, for pixel values from 0 to 1. */
   readonly mean?: readonly number[] | undefined;
   readonly std?: readonly number[] | undefined;
@@ -41,7 +41,7 @@ function ofManifest(
 }
 
 /** A recipe as written, with the values that its weights state for the keys that it leaves out. */
-export interface RecipeWithFacts {
+interface RecipeWithFacts {
   readonly input: unknown;
   /** Keys that were filled in, with their values, for messages to the user. */
   readonly taken: readonly string[];

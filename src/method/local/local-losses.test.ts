@@ -16,8 +16,8 @@ import { sgd } from '../../training/optimizers/sgd.js';
 import { type TrainOptions, train } from '../../training/trainer.js';
 import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { assemble } from '../assemble.js';
+import { supervisedContrastive } from './infopro-head.js';
 import { auxiliaryCosts, auxiliaryHeads, type LocalLosses, localLosses } from './local-losses.js';
-import { supervisedContrastive } from './supervised-contrastive.js';
 
 // Against plain PyTorch (test/fixtures/make-local-losses.py), where each module has its own optimiser and backward pass.
 

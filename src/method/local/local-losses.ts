@@ -12,7 +12,7 @@ import { InfoProHead, type InfoProOptions, infoProCost } from './infopro-head.js
 import type { HeadCost, HeadSizes, LocalHead } from './local-head.js';
 
 /** Weights of the first and the last module with a head; those between are interpolated linearly. */
-export type EndWeights = readonly [first: number, last: number];
+type EndWeights = readonly [first: number, last: number];
 
 /** The losses of all modules but the last, which has the task's own loss. */
 export type LocalLosses =
@@ -89,14 +89,14 @@ function infoProOptions(
 }
 
 /** The output of a model that is trained by local losses. */
-export interface LocalOutput {
+interface LocalOutput {
   readonly images: Tensor;
   /** The outputs of all modules but the last. */
   readonly features: readonly Tensor[];
   readonly logits: Tensor;
 }
 
-export interface LocalOptions {
+interface LocalOptions {
   readonly model: StagedModel;
   readonly heads: AuxiliaryHeads;
   readonly featureMap: NonNullable<Blueprint['featureMap']>;

@@ -8,19 +8,19 @@ import { readSmallText } from '../../files/small-file.js';
 import type { Stage } from '../../weights/layout/model-file-stages.js';
 import { type ChosenWeights, noneOf, type WeightsKind } from '../../weights/layout/weights-choice.js';
 import { inMemory, type LazyTensor, loadAll } from '../../weights/lazy-tensor.js';
-import { openSafetensors, readSafetensors } from '../../weights/safetensors/safetensors.js';
 import {
   FOLDER_WEIGHTS,
   isShardIndex,
+  openSafetensors,
   openSafetensorsShards,
+  readSafetensors,
   shardPlaces,
-} from '../../weights/safetensors/safetensors-shards.js';
+} from '../../weights/safetensors/safetensors.js';
 import { allFamilies } from '../families/families.js';
 import type { ModelFamily } from '../family.js';
 import type { Layout, ModelHints } from '../layout.js';
-import { type LaidOut, stagesOfState } from './layout-stages.js';
 import { classesInConfig, classesInHeader, type FileClasses, isConfigOf } from './model-file-classes.js';
-import { readTorchStages, readTorchState } from './model-file-torch.js';
+import { type LaidOut, readTorchStages, readTorchState, stagesOfState } from './model-file-torch.js';
 import { ownWeights } from './own-checkpoint.js';
 
 /** A model's weights, from any supported file. */

@@ -7,6 +7,42 @@ import { tapsOf } from '../dense/decoder-config.js';
 import type { Headless } from '../family.js';
 import type { VitConfig } from './config.js';
 import { gridOf, resizedPositions } from './embedding.js';
+import { inferStem } from './weights-geometry.js';
+
+type Stages = readonly [ReadonlyMap<string, TensorData>, ...ReadonlyMap<string, TensorData>[]];
+
+/**
+ * Adapts weights to the images and the head of a model: the position embedding is resized; for a decoder, also the patch embedding. For a
+ * detector, the class token is left out, and LayerScale is added.
+ * @returns with a note if anything was changed
+ * @throws InputError unless the position embedding has a square grid
+ */
+export function fitStages<T extends readonly ReadonlyMap<string, TensorData>[]>(
+  stages: T,
+  config: VitConfig,
+  source: string,
+): { readonly stages: T; readonly note?: string } {
+  const [given, ...others] = stages as unknown as Stages;
+  const bare = config.detector ? withoutTokens(given) : given;
+  const stem = tapsOf(config) ? fitPatches(bare, config.patchSize) : bare;
+  const fit = fitStem(stem, config, source);
+  const fitted = [fit, ...others] as unknown as T;
+  const scaled = config.detector ? withLayerScale(fitted, config) : fitted;
+  if (fit === given && scaled === fitted) return { stages };
+  const { imageSize, patchSize } = inferStem(given, source);
+  const patches = patchSize === config.patchSize ? '' : ` in patches of ${patchSize}`;
+  const notes = [
+    ...(bare === given ? [] : ['class token left out']),
+    ...(fit === stem
+      ? []
+      : [`position embedding of ${imageSize} px images${patches}, resized for ${config.imageSize} px`]),
+    ...(stem === bare
+      ? []
+      : [`patch embedding of ${patchSize} px patches, resized to ${config.patchSize} px`]),
+    ...(scaled === fitted ? [] : [`LayerScale of ${config.layerScale} added`]),
+  ];
+  return { stages: scaled, note: notes.join('; ') };
+}
 
 /**
  * Resizes a learned position embedding [1, prefixTokens + g^2, D] to another grid of patches: [1, prefixTokens + grid^2, D] in
@@ -53,7 +89,7 @@ export function fitStem(
  * Resizes a patch embedding [D, C, p, p] to patches of another size, bicubically, without a change of scale, as ViTDet does for
  * ViT-H (14 to 16 pixels). If the size is the same, `weights` itself is returned.
  */
-export function fitPatches(
+function fitPatches(
   weights: ReadonlyMap<string, TensorData>,
   patchSize: number,
 ): ReadonlyMap<string, TensorData> {
@@ -72,7 +108,7 @@ const PATCHES = 'patch_embed.proj.weight';
  * @returns `weights` itself if it has none of them
  * @throws InputError unless the position embedding has a square grid
  */
-export function withoutTokens(weights: ReadonlyMap<string, TensorData>): ReadonlyMap<string, TensorData> {
+function withoutTokens(weights: ReadonlyMap<string, TensorData>): ReadonlyMap<string, TensorData> {
   const tokens = ['cls_token', 'dist_token'].filter((name) => weights.has(name));
   if (tokens.length === 0 && !weights.has('reg_token')) return weights;
   const kept = new Map([...weights].filter(([name]) => !tokens.includes(name) && name !== 'reg_token'));
@@ -88,7 +124,7 @@ function hasSquareGrid({ shape }: TensorData, prefix: number): boolean {
 }
 
 /** Stages whose blocks have LayerScale of this value where they have none, which is the identity for 1. */
-export function withLayerScale<T extends readonly ReadonlyMap<string, TensorData>[]>(
+function withLayerScale<T extends readonly ReadonlyMap<string, TensorData>[]>(
   stages: T,
   { layerScale, width }: Pick<VitConfig, 'layerScale' | 'width'>,
 ): T {

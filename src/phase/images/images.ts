@@ -16,8 +16,7 @@ import { evalTransform, type Transform } from '../../data/transforms/transform.j
 import { cacheRoot } from '../../files/home.js';
 import { detectorMultiple } from '../../models/detection/detector-config.js';
 import { familyOf } from '../../models/families/families.js';
-import type { Phase, PhaseName } from '../../recipe/phase.js';
-import { dataOf } from '../../recipe/phase-data.js';
+import { dataOf, type Phase, type PhaseName } from '../../recipe/phase.js';
 import { type CurriculumStage, stageEnds, stageOfStep } from '../../training/schedule.js';
 
 /** Transforms that are applied to training images before the model sees them. */

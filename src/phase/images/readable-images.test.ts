@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { testFolder } from '../../../test/fixtures/data-fixture.js';
 import { prepareRun } from '../../launch/prepare.js';
-import { phaseOf } from '../../recipe/phases.js';
+import { phaseOf } from '../../recipe/compile.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import type { RecipeInput } from '../../recipe/recipe-schema.js';
 import { hasBegun, runFolder } from '../../run/run-folder.js';

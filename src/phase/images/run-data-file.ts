@@ -6,7 +6,7 @@ import { type DataIdentity, type DataPlace, imageList, type Part } from '../../d
 import type { DatasetPair } from '../../data/open/open-dataset.js';
 import { writeFileAtomic, writeJsonAtomic } from '../../files/atomic.js';
 import { readSmall } from '../../files/small-file.js';
-import type { DataOwner } from '../../recipe/phase-data.js';
+import type { DataOwner } from '../../recipe/phase.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 
 const count = z.int().min(0);

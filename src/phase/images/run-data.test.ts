@@ -16,7 +16,7 @@ import { InputError, Interrupted } from '../../base/errors.js';
 import { prepareRun } from '../../launch/prepare.js';
 import { recipeOfRun } from '../../launch/run-recipe.js';
 import { runRecipePhase } from '../../library/run-recipe.js';
-import { phaseOf } from '../../recipe/phases.js';
+import { phaseOf } from '../../recipe/compile.js';
 import { defineRecipe } from '../../recipe/recipe.js';
 import { latestCheckpoint } from '../../run/checkpoint-store.js';
 import { readMetrics } from '../../run/metrics-log.js';

@@ -5,8 +5,7 @@ import { type DataIdentity, dataIdentity, imageList, type Part } from '../../dat
 import { type DataDifference, dataDifference } from '../../data/open/identity-difference.js';
 import type { DatasetPair } from '../../data/open/open-dataset.js';
 import { dataHash, lineageIn } from '../../recipe/lineage.js';
-import type { PhaseName } from '../../recipe/phase.js';
-import type { DataOwner } from '../../recipe/phase-data.js';
+import type { DataOwner, PhaseName } from '../../recipe/phase.js';
 import { newestManifest } from '../../run/checkpoint-store.js';
 import { hasBegun, phasesIn, readJson, runFolder } from '../../run/run-folder.js';
 import {

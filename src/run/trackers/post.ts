@@ -4,7 +4,7 @@ import { errorText, RunError } from '../../base/errors.js';
 /** A server that does not answer within this time counts as unreachable. */
 const PATIENCE_MS = 10_000;
 
-export interface Request {
+interface Request {
   /** The tracker, for messages. */
   readonly label: string;
   readonly url: URL;

@@ -44,7 +44,7 @@ export interface OpenRun extends TrackedRun {
   readonly key: string;
 }
 
-export interface Mark {
+interface Mark {
   readonly state: Status;
   readonly changed: Readonly<Record<string, Hparam>>;
 }

@@ -121,7 +121,7 @@ const INTERVAL_MS = 10_000;
 /** Longest that a run waits for its trackers at its end. */
 const LAST_MS = 30_000;
 
-export interface Following {
+interface Following {
   /** When aborted, what is left is sent. */
   readonly end: AbortSignal;
   /** Whether the run is over, so that following ends too. */

@@ -7,8 +7,7 @@ import type { FoundObject } from '../../models/detection/mask-rcnn.js';
 import { mul } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import type { Task } from '../../training/task.js';
-import { type InputOptions, imageInput } from '../input/image-input.js';
-import { clearPadding } from '../input/padding.js';
+import { clearPadding, type InputOptions, imageInput } from '../input/image-input.js';
 import { type DetectionResult, detectionCollection, resultOf } from './collection.js';
 import { DETECTION_METRICS } from './metrics.js';
 

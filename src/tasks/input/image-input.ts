@@ -122,3 +122,15 @@ function shrunk(pixels: Tensor, { size, lowPass }: Shrink): Tensor {
 function part(pixels: Tensor, { left, top, width, height }: Box): Tensor {
   return slice(slice(pixels, -2, top, top + height), -1, left, left + width);
 }
+
+/** Sets the padding of normalised images to 0, the mean colour. */
+export function clearPadding(input: Tensor, { extents, height, width }: Batch): void {
+  if (extents === undefined) return;
+  const clear = (part: Tensor) => copyInto(part, zeros(part.shape, part.dtype, part.device));
+  for (let slot = 0; slot < extents.length / 2; slot++) {
+    const [rows, columns] = [extents[2 * slot], extents[2 * slot + 1]];
+    const image = slice(input, 0, slot, slot + 1);
+    if (rows < height) clear(slice(image, 2, rows));
+    if (columns < width) clear(slice(image, 3, columns));
+  }
+}

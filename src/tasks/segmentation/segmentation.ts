@@ -1,14 +1,13 @@
 import { InputError } from '../../base/errors.js';
-import type { Batch } from '../../data/dataset.js';
+import { type Batch, IGNORED } from '../../data/dataset.js';
 import { flipped, type Planes, resizedWhole, sizeWithin } from '../../data/label-maps/resize.js';
 import type { PatchDecoder } from '../../models/dense/decoder-config.js';
-import { argmax, mul } from '../../torch/ops.js';
+import { packedSizes, unpacked } from '../../models/dense/upernet.js';
+import { add, argmax, divide, mul, resizeBilinear, sumCrossEntropy, to } from '../../torch/ops.js';
 import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import type { Task } from '../../training/task.js';
-import { type InputOptions, imageInput } from '../input/image-input.js';
-import { clearPadding } from '../input/padding.js';
-import { pixelLoss, segmentationLoss } from './loss.js';
+import { clearPadding, type InputOptions, imageInput } from '../input/image-input.js';
 import { areaSums, classOverlaps, SEGMENTATION_METRICS, summarizeAreas } from './metrics.js';
 import {
   logitsOfViews,
@@ -18,7 +17,7 @@ import {
   wholeLogits,
 } from './views.js';
 
-export interface SegmentationOptions extends InputOptions {
+interface SegmentationOptions extends InputOptions {
   readonly classes: number;
   readonly decoder: PatchDecoder;
   /** Weight of the auxiliary head's loss. */
@@ -116,4 +115,29 @@ function viewsOf(
 function batchOf({ channels, height, width, data }: Planes): Batch {
   const none = new Int32Array(1);
   return { size: 1, channels, height, width, images: data, labels: none, indices: none };
+}
+
+/**
+ * mmsegmentation's loss. The logits of each head are resized to the labels' size; their cross-entropy is divided by the number of
+ * all pixels, ignored ones included. The auxiliary head's counts `auxWeight` times.
+ * @param output of the model in training, see `UperNet`
+ * @param labels I64 [B, H, W]
+ */
+export function segmentationLoss(
+  output: Tensor,
+  labels: Tensor,
+  { auxWeight, ...decoder }: PatchDecoder & { readonly auxWeight: number },
+): Tensor {
+  const [, height, width] = labels.shape;
+  const wide = output.dtype === 'BF16' ? to(output, { dtype: 'F32' }) : output;
+  const [main, auxiliary] = unpacked(wide, packedSizes(decoder, [height, width])).map((logits) =>
+    pixelLoss(resizeBilinear(logits, [height, width]), labels),
+  );
+  return add(main, mul(auxiliary, auxWeight));
+}
+
+/** @param logits [B, C, H, W] */
+function pixelLoss(logits: Tensor, labels: Tensor): Tensor {
+  const pixels = labels.shape.reduce((a, b) => a * b, 1);
+  return divide(sumCrossEntropy(logits, labels, IGNORED), pixels);
 }

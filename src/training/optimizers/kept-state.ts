@@ -5,7 +5,7 @@ import { scope } from '../../torch/scope.js';
 import { fromData, type Tensor } from '../../torch/tensor.js';
 
 /** Training state other than the weights, by its names in a checkpoint. */
-export interface Kept {
+interface Kept {
   /** For messages, e.g. `optimizer state`. */
   readonly title: string;
   readonly tensors: readonly (readonly [name: string, tensor: Tensor])[];

@@ -75,7 +75,7 @@ export interface Rule {
 }
 
 /** A group as it is passed to a rule; all lists have the same order. */
-export interface UpdateGroup {
+interface UpdateGroup {
   readonly parameters: readonly Tensor[];
   /** Read-only: a rule must not change them. */
   readonly gradients: readonly Tensor[];

@@ -7,7 +7,7 @@ import { readSmallText } from '../../files/small-file.js';
 import { endpointOf, type HubRequest, hubError, tokenOf } from './hub-client.js';
 
 /** A local file, and its path in the repository, with slashes. */
-export interface UploadFile {
+interface UploadFile {
   readonly path: string;
   readonly source: string;
 }

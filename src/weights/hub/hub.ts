@@ -5,7 +5,7 @@ import { InputError } from '../../base/errors.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import { cacheRoot } from '../../files/home.js';
 import { readSmallText } from '../../files/small-file.js';
-import { FOLDER_WEIGHTS, isShardIndex, shardNames } from '../safetensors/safetensors-shards.js';
+import { FOLDER_WEIGHTS, isShardIndex, shardNames } from '../safetensors/safetensors.js';
 import { type Hub, notThere, noWeights, openHub } from './hub-client.js';
 import type { HubProgress, RemoteFile } from './hub-download.js';
 import { type HubName, isHubName, parseHubName } from './hub-name.js';

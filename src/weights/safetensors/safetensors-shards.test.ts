@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { InputError } from '../../base/errors.js';
-import { writeSafetensors } from './safetensors.js';
-import { openSafetensorsShards, shardNames } from './safetensors-shards.js';
+import { openSafetensorsShards, shardNames, writeSafetensors } from './safetensors.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'shards-'));
 const index = join(folder, 'model.safetensors.index.json');

@@ -14,10 +14,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { trainOn, writeDashboardRun } from '../../test/dashboard-run.js';
-import { createApp } from './app.js';
 import { createWatcher, type Watcher } from './events.js';
 import type { PhaseDetails, RunState, Series, Update } from './protocol.js';
 import { createRunFeed } from './run-feed.js';
+import { createApp } from './server.js';
 
 const TOKEN = 'correct-horse-battery-staple';
 const SECRET = 'nobody may read this';

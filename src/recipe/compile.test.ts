@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { failure } from '../../test/fixtures/data-fixture.js';
-import { compile } from './compile.js';
-import { phasesNamed } from './phases.js';
+import { compile, phasesNamed } from './compile.js';
 import { defineRecipe } from './recipe.js';
 
 const recipe = defineRecipe({

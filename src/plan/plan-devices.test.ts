@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Job, type Network, schedule, sharesOf, stepTimeOn } from './schedule.js';
+import { type Job, type Network, schedule, sharesOf, stepTimeOn } from './plan-devices.js';
 
 const FREE: Network = { bandwidth: Number.POSITIVE_INFINITY, overlap: 0 };
 
