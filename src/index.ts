@@ -205,6 +205,6 @@ export {
 } from './training/trainer.js';
 export { type HubOptions, localCheckpoint } from './weights/hub/hub.js';
 export type { PixelFacts } from './weights/layout/layout-processor.js';
-export type { EndOf, Stage as StageTensors } from './weights/layout/model-file-stages.js';
+export type { EndOf, StageTensors } from './weights/layout/model-file-stages.js';
 export type { ChosenWeights, WeightsKind } from './weights/layout/weights-choice.js';
 export type { LazyTensor } from './weights/lazy-tensor.js';

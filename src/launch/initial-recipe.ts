@@ -128,7 +128,7 @@ export function initialRecipe(found: FoundImages): string {
   return `# Made by \`deep-incubation init\` from ${count(images + (found.isSplit ? valImages : 0))} training images of ${classes.length} classes; see docs/recipes.md for all keys.
 # Images of a class: ${count(least)} to ${count(most)}.${most > 10 * least ? ' The classes are strongly imbalanced: accuracy over all images favours the large ones.' : ''}
 # Sampled images: ${sizesText(sizes)}.
-name: ${JSON.stringify(nameOf(path))}
+name: ${JSON.stringify(recipeName(path))}
 model:
   image_size: ${size} # ${size <= 32 ? 'the size of the images' : 'images are resized; a larger size costs more and can be more accurate'}
   patch_size: ${patch}
@@ -165,7 +165,7 @@ export function requirePlannable(text: string, source: string): void {
 }
 
 /** The name of a recipe for a folder or a CSV file. */
-export function nameOf(path: string): string {
+export function recipeName(path: string): string {
   return (
     basename(resolve(path).replace(/\.(csv|tsv)$/i, ''))
       .replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')

@@ -1,5 +1,5 @@
 import { InputError } from '../base/errors.js';
-import { blockCount, type EndOf, type Stage } from '../weights/layout/model-file-stages.js';
+import { blockCount, type EndOf, type StageTensors } from '../weights/layout/model-file-stages.js';
 
 const BLOCK = /^blocks\.(\d+)\.(.+)$/;
 
@@ -9,10 +9,10 @@ const BLOCK = /^blocks\.(\d+)\.(.+)$/;
  */
 export function divideBy<T>(
   endOf: EndOf,
-  stages: readonly Stage<T>[],
+  stages: readonly StageTensors<T>[],
   depths: readonly number[],
   source: string,
-): Stage<T>[] {
+): StageTensors<T>[] {
   const held = stages.map((stage, i) => blockCount(stage.keys(), `${source}: stages.${i}`));
   const total = sum(held);
   if (
@@ -49,7 +49,7 @@ export function divideBy<T>(
 }
 
 /** Joins the stages to an undivided model. */
-export function joinBy<T>(endOf: EndOf, stages: readonly Stage<T>[], source: string): Stage<T> {
+export function joinBy<T>(endOf: EndOf, stages: readonly StageTensors<T>[], source: string): StageTensors<T> {
   const total = sum(stages.map((stage) => blockCount(stage.keys(), source)));
   return divideBy(endOf, stages, [total], source)[0];
 }

@@ -5,7 +5,7 @@ import { noGrad } from '../torch/autograd.js';
 import { clone, copyInto } from '../torch/ops.js';
 import { keep, scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
-import { lerp } from './optimizers/foreach.js';
+import { lerpEach } from './optimizers/foreach.js';
 import { loadState, saveState } from './optimizers/kept-state.js';
 
 export interface EmaOptions {
@@ -86,7 +86,7 @@ export function ema(
       assertInPlace('update');
       const now = warmup ? Math.min(decay, 1 - (1 + updates) ** (-2 / 3)) : decay;
       noGrad(() => {
-        lerp(averaged(averages), averaged(weights), 1 - now);
+        lerpEach(averaged(averages), averaged(weights), 1 - now);
         for (const [i, weight] of weights.entries()) if (isCount[i]) copyInto(averages[i], weight);
       });
       updates += 1;

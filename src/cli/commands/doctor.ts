@@ -5,7 +5,7 @@ import { findAvx512 } from '../doctor/avx512.js';
 import { findCards } from '../doctor/cards.js';
 import { findEngine } from '../doctor/engine.js';
 import type { Findings } from '../doctor/findings.js';
-import { findImages } from '../doctor/images.js';
+import { findDecoding } from '../doctor/images.js';
 import { columns, print, printJson } from '../terminal/output.js';
 
 /** `doctor`: prints the findings about this machine; exits with 1 if training is impossible. */
@@ -16,7 +16,7 @@ export async function doctor(options: { readonly json?: true }): Promise<void> {
     await findCards(),
     engine,
     ...(engine.works ? [await findAvx512()] : []),
-    await findImages(),
+    await findDecoding(),
   ];
   const problems = found.flatMap((findings) => findings.problems);
   if (options.json) {

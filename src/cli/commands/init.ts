@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { withFileErrors } from '../../files/file-errors.js';
-import { findImages, initialRecipe, nameOf, requirePlannable } from '../../launch/initial-recipe.js';
+import { findImages, initialRecipe, recipeName, requirePlannable } from '../../launch/initial-recipe.js';
 import { note, print } from '../terminal/output.js';
 
 interface InitOptions {
@@ -11,7 +11,7 @@ interface InitOptions {
 
 /** `init`: writes a first recipe for the images in a folder. */
 export async function init(folder: string, options: InitOptions): Promise<void> {
-  const out = options.out ?? `${nameOf(folder)}.yaml`;
+  const out = options.out ?? `${recipeName(folder)}.yaml`;
   if (!options.print && existsSync(out)) throw exists(out);
   const found = await findImages(folder);
   const text = initialRecipe(found);

@@ -6,7 +6,7 @@ import { buildInfo } from './engine.js';
 import type { Findings } from './findings.js';
 
 /** Checks the image decoders and the images for the demo. */
-export async function findImages(): Promise<Findings> {
+export async function findDecoding(): Promise<Findings> {
   const parts = [await decoders(), cachedImages()];
   return {
     facts: Object.assign({}, ...parts.map(({ facts }) => facts)),

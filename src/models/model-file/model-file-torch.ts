@@ -2,7 +2,7 @@ import { InputError } from '../../base/errors.js';
 import {
   isDivided,
   peelPrefix,
-  type Stage,
+  type StageTensors,
   splitStages,
   withoutWrappers,
 } from '../../weights/layout/model-file-stages.js';
@@ -176,7 +176,7 @@ function noWeights(path: string, what: string): InputError {
 
 export interface LaidOut {
   readonly layout: Layout;
-  readonly stages: readonly Stage<LazyTensor>[];
+  readonly stages: readonly StageTensors<LazyTensor>[];
   /** Names of the file's tensors that a classifier does not use. */
   readonly leftOut: readonly string[];
   /** Present if the file has averaged weights, or several. */

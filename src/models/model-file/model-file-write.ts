@@ -1,7 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { replaceFile } from '../../files/file-bytes.js';
-import { dividedNames, type Stage } from '../../weights/layout/model-file-stages.js';
+import { dividedNames, type StageTensors } from '../../weights/layout/model-file-stages.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
 import { divideBy, joinBy } from '../divide-stages.js';
 import { familyOfStages } from '../families/families.js';
@@ -16,7 +16,7 @@ export interface WriteOptions extends LayoutFacts {
   readonly family?: ModelFamily;
 }
 
-type Stages = readonly Stage<TensorData>[];
+type Stages = readonly StageTensors<TensorData>[];
 
 /**
  * Writes a model atomically, in a layout that other programs can load:
@@ -62,19 +62,19 @@ export function writeModelFile(path: string, stages: Stages, options: WriteOptio
  * whole.length; // 1
  */
 export function divideStages<T>(
-  stages: readonly Stage<T>[],
+  stages: readonly StageTensors<T>[],
   depths: readonly number[],
   source = 'the model',
   family: Pick<ModelFamily, 'endOf'> = familyOfStages(stages),
-): Stage<T>[] {
+): StageTensors<T>[] {
   return divideBy(family.endOf, stages, depths, source);
 }
 
 /** Joins the stages to an undivided model. */
 export function joinStages<T>(
-  stages: readonly Stage<T>[],
+  stages: readonly StageTensors<T>[],
   source = 'the model',
   family: Pick<ModelFamily, 'endOf'> = familyOfStages(stages),
-): Stage<T> {
+): StageTensors<T> {
   return joinBy(family.endOf, stages, source);
 }

@@ -5,7 +5,7 @@ import { InputError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
 import { readAt, withFile } from '../../files/file-bytes.js';
 import { readSmallText } from '../../files/small-file.js';
-import type { Stage } from '../../weights/layout/model-file-stages.js';
+import type { StageTensors } from '../../weights/layout/model-file-stages.js';
 import { type ChosenWeights, noneOf, type WeightsKind } from '../../weights/layout/weights-choice.js';
 import { inMemory, type LazyTensor, loadAll } from '../../weights/lazy-tensor.js';
 import {
@@ -32,7 +32,7 @@ export interface ModelFile {
   /** The tensor names' origin. */
   readonly layout: Layout;
   /** By stage-local names such as `blocks.0.attn.qkv.weight`; an undivided model is one stage. */
-  readonly stages: readonly Stage<TensorData>[];
+  readonly stages: readonly StageTensors<TensorData>[];
   /** Metadata of a safetensors header. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Facts about the model from a `config.json` next to the weights; the tensors' shapes take precedence. */

@@ -1,6 +1,6 @@
 import { RunError } from '../../base/errors.js';
 import type { TensorData } from '../../base/tensor-data.js';
-import type { Stage } from '../../weights/layout/model-file-stages.js';
+import type { StageTensors } from '../../weights/layout/model-file-stages.js';
 
 /** Exponent bits in 16-bit and 32-bit words. They are all set in infinities and NaN. */
 const EXPONENT = { F16: 0x7c00, BF16: 0x7f80, F32: 0x7f800000 } as const;
@@ -9,7 +9,7 @@ const EXPONENT = { F16: 0x7c00, BF16: 0x7f80, F32: 0x7f800000 } as const;
  * Checks that all weights are finite.
  * @throws RunError naming the first tensor that contains NaN or an infinity
  */
-export function requireFinite(stages: readonly Stage<TensorData>[], source: string): void {
+export function requireFinite(stages: readonly StageTensors<TensorData>[], source: string): void {
   for (const [index, stage] of stages.entries()) {
     for (const [name, tensor] of stage) {
       const at = firstNonFinite(tensor);
@@ -26,7 +26,7 @@ export function requireFinite(stages: readonly Stage<TensorData>[], source: stri
 
 /** The largest magnitude in float32 and float64 tensors, and its tensor's name; undefined if no element is above zero. */
 export function largestWeight(
-  stages: readonly Stage<TensorData>[],
+  stages: readonly StageTensors<TensorData>[],
 ): { readonly name: string; readonly value: number } | undefined {
   let largest: { name: string; value: number } | undefined;
   for (const [index, stage] of stages.entries()) {

@@ -1,5 +1,5 @@
 import type { TensorData } from '../../base/tensor-data.js';
-import { dividedNames, type Stage } from '../../weights/layout/model-file-stages.js';
+import { dividedNames, type StageTensors } from '../../weights/layout/model-file-stages.js';
 import type { TorchValue } from '../../weights/torch-file/torch-file-write.js';
 import { joinBy } from '../divide-stages.js';
 import { CLASS_NAMES } from '../layout.js';
@@ -33,7 +33,7 @@ const ORDER = [
 ];
 
 /** Sorts a stage's tensors in the order of its layers, weights before biases; unknown tensors come last. */
-export function inOrder<T>(stage: Stage<T>): Stage<T> {
+export function inOrder<T>(stage: StageTensors<T>): StageTensors<T> {
   const ranked = [...stage].map((entry) => ({ entry, rank: rankOf(entry[0]) }));
   ranked.sort((a, b) => a.rank.map((r, i) => r - b.rank[i]).find((difference) => difference !== 0) ?? 0);
   return new Map(ranked.map(({ entry }) => entry));
@@ -55,7 +55,7 @@ function rankOf(name: string): number[] {
  * module: tokens, the stages, then the undivided model.
  */
 export function officialFile(
-  stages: readonly Stage<TensorData>[],
+  stages: readonly StageTensors<TensorData>[],
   classNames?: readonly string[],
 ): ReadonlyMap<string, TorchValue> {
   const whole = joinBy(vitEndOf, stages, 'the model');

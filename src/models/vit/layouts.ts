@@ -4,7 +4,7 @@ import type { TensorData } from '../../base/tensor-data.js';
 import { writeJsonAtomic } from '../../files/atomic.js';
 import { replaceFile } from '../../files/file-bytes.js';
 import { huggingFaceProcessor } from '../../weights/layout/layout-processor.js';
-import { isDivided, type Stage, splitStages } from '../../weights/layout/model-file-stages.js';
+import { isDivided, type StageTensors, splitStages } from '../../weights/layout/model-file-stages.js';
 import type { LazyTensor } from '../../weights/lazy-tensor.js';
 import { safetensorsWriter } from '../../weights/safetensors/safetensors.js';
 import { torchFileWriter } from '../../weights/torch-file/torch-file-write.js';
@@ -24,7 +24,7 @@ import { inOrder, officialFile } from './layout-official.js';
 import { timmConfig, withHead, withoutExtraTensors } from './layout-timm.js';
 import { inferGeometry, vitEndOf } from './weights-geometry.js';
 
-type Stages = readonly Stage<TensorData>[];
+type Stages = readonly StageTensors<TensorData>[];
 
 const timm: ForeignLayout<VitConfig> = {
   name: 'timm',

@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import { blockCount, type Stage } from '../../weights/layout/model-file-stages.js';
+import { blockCount, type StageTensors } from '../../weights/layout/model-file-stages.js';
 import type { UperNetConfig } from '../dense/decoder-config.js';
 
 /**
@@ -62,7 +62,7 @@ type Shape = readonly number[];
  * Infers the geometry of a vision transformer in stages from its tensors' names and shapes.
  * Throws `InputError` naming `source` and the tensors that are missing or contradict each other.
  */
-export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the model'): Geometry {
+export function inferGeometry(stages: readonly StageTensors<Shaped>[], source = 'the model'): Geometry {
   const { classes, ...backbone } = inferBackbone(stages, source);
   if (classes !== null) return { ...backbone, classes };
   throw new InputError(`${source}: stages.${stages.length - 1}.head.weight is missing`, {
@@ -71,7 +71,10 @@ export function inferGeometry(stages: readonly Stage<Shaped>[], source = 'the mo
 }
 
 /** `inferGeometry` for a model that may have no head; `classes` is null then. */
-export function inferBackbone(stages: readonly Stage<Shaped>[], source = 'the model'): BackboneGeometry {
+export function inferBackbone(
+  stages: readonly StageTensors<Shaped>[],
+  source = 'the model',
+): BackboneGeometry {
   const all = stages.map((stage, i) => lookup(stage, `${source}: stages.${i}`));
   const [first, last] = [all[0], all.at(-1)];
   if (first === undefined || last === undefined) throw new InputError(`${source}: has no stages`);
@@ -150,7 +153,7 @@ function classesOf({ names, get }: Lookup): number | null {
  * @throws InputError naming a tensor of the stem that is missing, or has a wrong shape
  */
 export function inferStem(
-  stem: Stage<Shaped>,
+  stem: StageTensors<Shaped>,
   source: string,
 ): Pick<BackboneGeometry, 'imageSize' | 'patchSize'> {
   const { imageSize, patchSize } = stemOf(lookup(stem, `${source}: stages.0`));
@@ -227,7 +230,7 @@ function gridOf(stage: Lookup, width: number, classToken: boolean) {
 type Lookup = ReturnType<typeof lookup>;
 
 /** Lookups and checks of one stage's shapes; `where` names the stage in errors. */
-function lookup(stage: Stage<Shaped>, where: string) {
+function lookup(stage: StageTensors<Shaped>, where: string) {
   const wrong = (name: string, expected: string) =>
     new InputError(`${where}.${name} is [${stage.get(name)?.shape}], expected ${expected}`);
   const get = (name: string, dimensions: number): Shape => {

@@ -34,7 +34,7 @@ export const quotients = (xs: Tensors, ys: Tensors | Tensor): Tensor[] =>
 export const lerped = (xs: Tensors, ys: Tensors, weight: number): Tensor[] => aten.lerp(xs, ys, weight);
 
 /** x += weight (y - x). */
-export const lerp = (xs: Tensors, ys: Tensors, weight: number): void => aten.lerpInPlace(xs, ys, weight);
+export const lerpEach = (xs: Tensors, ys: Tensors, weight: number): void => aten.lerpInPlace(xs, ys, weight);
 /**
  * x *= factor; a list has one factor per tensor, of the tensor's shape or of one element; a single tensor, of shape [],
  * multiplies all.
@@ -45,9 +45,9 @@ export const scale = (xs: Tensors, factor: number | Tensors | Tensor): void => {
   else aten.mulTensor(xs, factor as Tensor);
 };
 /** x /= divisor. */
-export const divide = (xs: Tensors, divisor: number): void => aten.divScalar(xs, divisor);
+export const divideEach = (xs: Tensors, divisor: number): void => aten.divScalar(xs, divisor);
 /** x += factor y. */
-export const add = (xs: Tensors, ys: Tensors, factor = 1): void => aten.add(xs, ys, factor);
+export const addEach = (xs: Tensors, ys: Tensors, factor = 1): void => aten.add(xs, ys, factor);
 /** x += term. */
 export const addScalar = (xs: Tensors, term: number): void => aten.addScalar(xs, term);
 /** x += factor y z. */

@@ -2,7 +2,17 @@ import { tensorOperator } from '../../torch/operator.js';
 import { divide as over, unbind } from '../../torch/ops.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { commonNorm } from './clip.js';
-import { add, addProduct, addScalar, divide, lerp, norms, quotients, roots, scale } from './foreach.js';
+import {
+  addEach,
+  addProduct,
+  addScalar,
+  divideEach,
+  lerpEach,
+  norms,
+  quotients,
+  roots,
+  scale,
+} from './foreach.js';
 import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
 
 export interface LambOptions {
@@ -46,18 +56,18 @@ export function lamb(groups: readonly ParameterGroup[], options: LambOptions = {
       for (const { parameters, gradients: raw, slots, lr, weightDecay } of all) {
         const [averages, squares] = slots;
         const gradients = excess === undefined ? raw : quotients(raw, excess);
-        lerp(averages, gradients, 1 - beta1);
+        lerpEach(averages, gradients, 1 - beta1);
         scale(squares, beta2);
         addProduct(squares, gradients, gradients, 1 - beta2);
 
         const denominators = roots(squares);
-        divide(denominators, Math.sqrt(1 - beta2 ** step));
+        divideEach(denominators, Math.sqrt(1 - beta2 ** step));
         addScalar(denominators, eps);
         const updates = quotients(averages, denominators);
-        divide(updates, 1 - beta1 ** step);
-        if (weightDecay !== 0) add(updates, parameters, weightDecay);
+        divideEach(updates, 1 - beta1 ** step);
+        if (weightDecay !== 0) addEach(updates, parameters, weightDecay);
         if (weightDecay !== 0 || alwaysAdapt) scale(updates, trustRatios(parameters, updates));
-        add(parameters, updates, -lr);
+        addEach(parameters, updates, -lr);
       }
     },
   });

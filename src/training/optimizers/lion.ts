@@ -1,4 +1,4 @@
-import { add, lerp, lerped, scale, sign } from './foreach.js';
+import { addEach, lerpEach, lerped, scale, sign } from './foreach.js';
 import { type Optimizer, optimizerFrom, type ParameterGroup } from './optimizer.js';
 
 export interface LionOptions {
@@ -29,8 +29,8 @@ export function lion(groups: readonly ParameterGroup[], options: LionOptions = {
         const updates = lerped(averages, gradients, 1 - beta1);
         sign(updates);
         if (weightDecay !== 0) scale(parameters, 1 - lr * weightDecay);
-        add(parameters, updates, -lr);
-        lerp(averages, gradients, 1 - beta2);
+        addEach(parameters, updates, -lr);
+        lerpEach(averages, gradients, 1 - beta2);
       }
     },
   });

@@ -4,7 +4,7 @@ import { divide, lerp as lerped, matmul, to, transpose } from '../../torch/ops.j
 import { scope } from '../../torch/scope.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { type AdamWOptions, adamwRule } from './adamw.js';
-import { add, lerp, scale } from './foreach.js';
+import { addEach, lerpEach, scale } from './foreach.js';
 import { blockOf } from './layer-decay.js';
 import { combined, type Optimizer, type ParameterGroup, type Rule } from './optimizer.js';
 
@@ -91,13 +91,13 @@ function muonRule(options: MuonOptions): Rule {
     update(all) {
       for (const { parameters, gradients, slots, lr, weightDecay } of all) {
         const [buffers] = slots;
-        lerp(buffers, gradients, 1 - momentum);
+        lerpEach(buffers, gradients, 1 - momentum);
         if (weightDecay !== 0) scale(parameters, 1 - lr * weightDecay);
         for (const [i, parameter] of parameters.entries()) {
           // One matrix at a time: copies of all matrices would need as much memory as the gradients.
           scope(() => {
             const direction = nesterov ? lerped(gradients[i], buffers[i], momentum) : buffers[i];
-            add([parameter], [orthogonalised(direction, dtype)], -lr * factorOf(adjustLr, parameter));
+            addEach([parameter], [orthogonalised(direction, dtype)], -lr * factorOf(adjustLr, parameter));
           });
         }
       }

@@ -2,7 +2,7 @@ import { InputError } from '../../base/errors.js';
 import { type ChosenWeights, chooseWeights, kindOf, type WeightsKind } from './weights-choice.js';
 
 /** Maps stage-local names to tensors: their data, or the location from which to read them. */
-export type Stage<T> = ReadonlyMap<string, T>;
+export type StageTensors<T> = ReadonlyMap<string, T>;
 
 /** The stage of a tensor outside the blocks: the first for the stem, the last for the head; undefined if the model has no such tensor. */
 export type EndOf = (name: string) => 'first' | 'last' | undefined;
@@ -18,7 +18,7 @@ const WRAPPERS = ['module.', '_orig_mod.', 'model.', 'net.', 'network.'];
  * added to the first stage, the head's to the last, unless these stages have them already; `blocks.*` are copies and are
  * ignored. Otherwise the model is undivided: one stage.
  */
-export function splitStages<T>(state: ReadonlyMap<string, T>, path: string, endOf: EndOf): Stage<T>[] {
+export function splitStages<T>(state: ReadonlyMap<string, T>, path: string, endOf: EndOf): StageTensors<T>[] {
   const named = withoutWrappers(state);
   const byIndex = new Map<number, Map<string, T>>();
   const beside = new Map<string, T>();
@@ -52,7 +52,7 @@ export function splitStages<T>(state: ReadonlyMap<string, T>, path: string, endO
 }
 
 /** The stages' tensors with the names of this program's files: `stages.<i>.<name>`. */
-export function dividedNames<T>(stages: readonly Stage<T>[]): Map<string, T> {
+export function dividedNames<T>(stages: readonly StageTensors<T>[]): Map<string, T> {
   return new Map(
     stages.flatMap((stage, i) =>
       [...stage].map(([name, tensor]) => [`stages.${i}.${name}`, tensor] as const),
