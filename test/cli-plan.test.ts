@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -143,6 +144,15 @@ test('doctor prints what was found', async () => {
   expect(typeof mkl_avx512.instructions).toBe('boolean');
   expect(decoders.libvips).toMatch(/^\d+\./);
   expect(problems.filter(({ blocking }: { blocking: boolean }) => blocking)).toEqual([]);
+});
+
+test('doctor times the matrix product in a process of its own', async () => {
+  const built = new URL('../dist/cli/doctor/avx512.js', import.meta.url);
+  const script = `import { probeWithout } from ${JSON.stringify(built)}; console.log(await probeWithout())`;
+  const milliseconds = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  });
+  expect(Number(milliseconds)).toBeGreaterThan(0);
 });
 
 describe('what run refuses, plan refuses with the same words', () => {
