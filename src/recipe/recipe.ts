@@ -177,7 +177,7 @@ interface CountedClasses {
  * @param source for messages
  * @throws InputError if the images cannot be opened
  */
-export function withClassesOfData(input: unknown, source: string): CountedClasses {
+function withClassesOfData(input: unknown, source: string): CountedClasses {
   const { model, data } = Object(input);
   if (Object(model).classes !== AUTO) return { input };
   const section = dataSection.safeParse(data);

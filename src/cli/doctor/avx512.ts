@@ -31,7 +31,7 @@ export async function findAvx512(): Promise<Findings> {
   if (facts.switched_off) return found(`supported by this processor; not changed in MKL (${SWITCH}=0)`);
   if (vendor === 'GenuineIntel') return found('supported by this processor; MKL uses it by default');
   try {
-    const [used, left] = [probeHere(), await probeWithout()];
+    const [used, left] = [timeHere(), await timeByDefault()];
     const speedup = left / used;
     const times = `${used.toFixed(2)} ms, and ${left.toFixed(2)} ms with MKL's default`;
     // On a busy machine, timings also depend on the other processes.
@@ -57,19 +57,22 @@ export async function findAvx512(): Promise<Findings> {
 /** Two timings of the same work may differ by this factor. */
 const NOISE = 0.9;
 
-function probeHere(): number {
+function timeHere(): number {
   const { threads } = engineInfo();
   setThreads(1);
   try {
-    return probe();
+    return timeProduct();
   } finally {
     setThreads(threads);
   }
 }
 
-/** Like `probe`, in a process of its own that leaves the choice of instructions to MKL. */
-export async function probeWithout(): Promise<number> {
-  const script = `import { probe } from ${JSON.stringify(import.meta.url)}; console.log(probe())`;
+/**
+ * Like `timeProduct`, in a process of its own that leaves the choice of instructions to MKL.
+ * @public for the test
+ */
+export async function timeByDefault(): Promise<number> {
+  const script = `import { timeProduct } from ${JSON.stringify(import.meta.url)}; console.log(timeProduct())`;
   const env = { ...process.env, [SWITCH]: '0', OMP_NUM_THREADS: '1' };
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
     env,
@@ -91,8 +94,11 @@ function processor(): { vendor: string | null; flags: ReadonlySet<string> } {
 const [ROWS, WIDTH, HIDDEN] = [4160, 192, 768];
 const BUDGET_MS = 100;
 
-/** The minimum time of the product in milliseconds, measured for a tenth of a second. */
-export function probe(): number {
+/**
+ * The minimum time of the product in milliseconds, measured for a tenth of a second.
+ * @public for the process that `timeByDefault` starts
+ */
+export function timeProduct(): number {
   return scope(() =>
     noGrad(() => {
       const [x, weight, bias] = [ones([ROWS, WIDTH]), ones([HIDDEN, WIDTH]), ones([HIDDEN])];
