@@ -155,18 +155,23 @@ function fromReference(name: string, dtype: DType) {
 
 describe.each(Object.keys(cases))('%s', (name) => {
   test.each([
-    ['F32', 1e-6],
-    ['F64', 1e-12],
-  ] as const)('%s: the losses of ten steps are those of PyTorch within %d', async (dtype, bound) => {
-    const opened = fromReference(name, dtype);
-    const ours = await losses(opened, cases[name]);
-    const theirs = cases[name][dtype];
-    expect(ours).toHaveLength(theirs.length);
-    for (const [i, loss] of ours.entries()) expect(Math.abs(loss / theirs[i] - 1)).toBeLessThan(bound);
-    if (dtype === 'F64') expectNorms(opened, cases[name]);
-    opened.built.free();
-    opened.heads.free();
-  });
+    // Float32 is rounded differently on other processors, and training amplifies that: 3e-6 was seen in the tenth step.
+    ['F32', 1e-6, 1e-5],
+    ['F64', 1e-12, 1e-12],
+  ] as const)(
+    '%s: the losses of five steps are those of PyTorch within %d, of ten within %d',
+    async (dtype, first, later) => {
+      const opened = fromReference(name, dtype);
+      const ours = await losses(opened, cases[name]);
+      const theirs = cases[name][dtype];
+      expect(ours).toHaveLength(theirs.length);
+      for (const [i, loss] of ours.entries())
+        expect(Math.abs(loss / theirs[i] - 1)).toBeLessThan(i < 5 ? first : later);
+      if (dtype === 'F64') expectNorms(opened, cases[name]);
+      opened.built.free();
+      opened.heads.free();
+    },
+  );
 
   test('the cost has the parameters of the heads, by name', () => {
     const [model, method] = name.split('.');
