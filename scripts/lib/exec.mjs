@@ -9,16 +9,18 @@ import { delimiter, join } from 'node:path';
  * an answer, not an error; a program that cannot be started answers code 127.
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onOutput?: (output: string) => void }} [options]
+ *   `onOutput` gets all that was printed so far, each time more comes
  * @returns {Promise<Captured>}
  */
-export function capture(command, args, options = {}) {
+export function capture(command, args, { onOutput, ...options } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     const result = { code: 127, stdout: '', stderr: '', output: '' };
     child.stdout.setEncoding('utf8').on('data', (text) => {
       result.stdout += text;
       result.output += text;
+      onOutput?.(result.output);
     });
     child.stderr.setEncoding('utf8').on('data', (text) => {
       result.stderr += text;

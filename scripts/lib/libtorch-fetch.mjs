@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { announcedBytes, bar, growingFile } from './download-progress.mjs';
 import { capture, firstOnPath } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { fillWhole, nearestExisting } from './paths.mjs';
@@ -40,22 +41,25 @@ export async function fetchLibtorch({ folder, env, note, freeBytes = roomFor(fol
       folder: temporary,
       requirements: [`torch==${FETCHED_VERSION}`],
       pins: pins.libtorch,
+      note,
     });
     if (!existsSync(join(temporary, 'torch/lib/libtorch_cuda.so'))) return;
     note("pip's index has a CUDA build: downloading the NVIDIA libraries that it needs (2 to 4 GB)");
     note('on a machine without a GPU, set PIP_INDEX_URL to an index of CPU builds to avoid this');
     const requirements = requirementsOf(pins.nvidia, process.arch);
-    await installVerified({ pip, folder: temporary, requirements, pins: pins.nvidia });
+    await installVerified({ pip, folder: temporary, requirements, pins: pins.nvidia, note });
   });
 }
 
 /**
- * @param {{ pip: Pip, folder: string, requirements: string[], pins: import('./pins.mjs').Pins }} options
+ * @param {{ pip: Pip, folder: string, requirements: string[], pins: import('./pins.mjs').Pins,
+ *   note: import('./steps.mjs').Note }} options
  */
-async function installVerified({ pip, folder, requirements, pins }) {
+async function installVerified({ pip, folder, requirements, pins, note }) {
   const wheels = join(folder, '.wheels');
   const where = ['--only-binary=:all:', '--python-version', WHEEL_PYTHON];
-  const download = await pip(['download', '--no-deps', ...where, '--dest', wheels, ...requirements]);
+  const args = ['download', '--no-deps', ...where, '--dest', wheels, ...requirements];
+  const download = await downloadShown({ pip, args, temporary: join(folder, '.download'), note });
   if (download.code !== 0) throw pipFailure(download.output);
   const files = readdirSync(wheels).map((name) => join(wheels, name));
   for (const file of files) await verifyWheel(file, pins);
@@ -65,13 +69,40 @@ async function installVerified({ pip, folder, requirements, pins }) {
   rmSync(wheels, { recursive: true });
 }
 
+/**
+ * Runs `pip download`, and shows on a terminal how much of the file is there. pip keeps the incomplete file in `temporary`.
+ * @param {{ pip: Pip, args: string[], temporary: string, note: import('./steps.mjs').Note }} options
+ */
+async function downloadShown({ pip, args, temporary, note }) {
+  mkdirSync(temporary);
+  /** @type {number | undefined} */
+  let all;
+  const timer = setInterval(() => {
+    if (all !== undefined) note.progress?.(bar(growingFile(temporary), all));
+  }, 500);
+  try {
+    return await pip(args, {
+      env: { TMPDIR: temporary },
+      onOutput: (output) => {
+        all = announcedBytes(output);
+      },
+    });
+  } finally {
+    clearInterval(timer);
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
 /** @param {string} folder */
 function roomFor(folder) {
   const { bavail, bsize } = statfsSync(nearestExisting(folder));
   return bavail * bsize;
 }
 
-/** @typedef {(args: string[]) => Promise<import('./exec.mjs').Captured>} Pip */
+/**
+ * @typedef {(args: string[], more?: { env?: NodeJS.ProcessEnv, onOutput?: (output: string) => void }) =>
+ *   Promise<import('./exec.mjs').Captured>} Pip
+ */
 
 /** @param {NodeJS.ProcessEnv} env @returns {Promise<Pip>} */
 async function findPip(env) {
@@ -88,7 +119,8 @@ async function findPip(env) {
   }
   // A user's settings that make no sense with --target would make pip refuse.
   const pipEnv = { ...env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0', PIP_DISABLE_PIP_VERSION_CHECK: '1' };
-  return (args) => capture(python, ['-m', 'pip', '--no-input', ...args], { env: pipEnv });
+  return (args, { env: more, onOutput } = {}) =>
+    capture(python, ['-m', 'pip', '--no-input', ...args], { env: { ...pipEnv, ...more }, onOutput });
 }
 
 /** @param {string} output */
