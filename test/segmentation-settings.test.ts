@@ -1,13 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { prepareRun } from '../src/launch/prepare.js';
-import { runRecipePhase } from '../src/library/run-recipe.js';
-import { defineRecipe } from '../src/recipe/recipe.js';
-import type { RecipeInput } from '../src/recipe/recipe-schema.js';
-import { latestCheckpoint, loadLatest, readCheckpoint } from '../src/run/checkpoint-store.js';
+import { latestCheckpoint, readCheckpoint } from '../src/run/checkpoint-store.js';
 import { ADE20K_CLASSES, writeAde20k } from './ade20k.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
+import { change, largest, names, outcomeOf, trainedEndToEnd } from './end-to-end-outcome.js';
 
 // What training settings do for segmentation is what they do for classification.
 
@@ -59,39 +56,9 @@ function inputOf({ epochs = 2, ...training }: Settings, channels = 3) {
   };
 }
 
-/** Trains E2E in this process. */
-async function trained(name: string, training: Settings) {
-  const recipe = defineRecipe(inputOf(training) as RecipeInput);
-  const runDir = join(folder, name);
-  prepareRun(recipe, runDir);
-  await runRecipePhase({ recipe, phase: 'E2E', runDir, device: 'cpu' });
-  return outcomeOf(runDir);
-}
-
-/** Model and records of E2E, without times. */
-function outcomeOf(runDir: string) {
-  const { checkpoint } = loadLatest(join(runDir, 'E2E'));
-  if (checkpoint === undefined) throw new Error(`${runDir} has no checkpoint`);
-  const records = jsonLines(join(runDir, 'E2E/metrics.jsonl'));
-  const steps = records.filter(({ kind }) => kind === 'step').map(({ loss, grad_norm }) => [loss, grad_norm]);
-  const { miou, macc, aacc } = records.findLast(({ kind }) => kind === 'eval') ?? {};
-  return { model: checkpoint.model, steps, scores: { miou, macc, aacc } };
-}
-
-type Outcome = Awaited<ReturnType<typeof trained>>;
-
-const valuesOf = ({ model }: Outcome, name: string) => {
-  const data = model.get(name)?.data;
-  if (data === undefined) throw new Error(`no tensor ${name}`);
-  return new Float32Array(new Uint8Array(data).buffer);
-};
-
-const names = ({ model }: Outcome) => [...model.keys()];
-const largest = (values: Iterable<number>) => Math.max(...Array.from(values, Math.abs));
-const change = (a: Outcome, b: Outcome, name: string) => {
-  const other = valuesOf(b, name);
-  return valuesOf(a, name).map((value, i) => value - other[i]);
-};
+const METRICS = ['miou', 'macc', 'aacc'];
+const trained = (name: string, training: Settings) =>
+  trainedEndToEnd(inputOf(training), join(folder, name), METRICS);
 
 test('activation checkpointing changes neither losses nor weights, and updates batch norm once', async () => {
   const [plain, checkpointed] = [
@@ -142,10 +109,7 @@ test('layer decay: the first step of AdamW moves each layer by its share of the 
 });
 
 test('colour images for a grey model are refused, as for classification', async () => {
-  const recipe = defineRecipe(inputOf({}, 1) as RecipeInput);
-  const runDir = join(folder, 'grey');
-  prepareRun(recipe, runDir);
-  const run = runRecipePhase({ recipe, phase: 'E2E', runDir, device: 'cpu' });
+  const run = trainedEndToEnd(inputOf({}, 1), join(folder, 'grey'), METRICS);
   await expect(run).rejects.toThrow('the images have 3 channels, but the model needs 1');
 });
 
@@ -188,7 +152,7 @@ describe('on the command line', () => {
       expect([...twice[part].keys()]).toEqual([...once[part].keys()]);
       for (const [name, tensor] of once[part]) expect(twice[part].get(name), name).toEqual(tensor);
     }
-    const [a, b] = ['whole', 'killed'].map((name) => outcomeOf(join(folder, name)));
+    const [a, b] = ['whole', 'killed'].map((name) => outcomeOf(join(folder, name), METRICS));
     expect(b.steps).toEqual(a.steps);
     expect(b.scores).toEqual(a.scores);
   }, 300_000);
@@ -203,7 +167,7 @@ describe('on the command line', () => {
       const [one, two] = [`one-${freeze.length}`, `two-${freeze.length}`];
       expect(await cli(args(one, training))).toMatchObject({ code: 0 });
       expect(await cli(args(two, training, { ranks: 2 }))).toMatchObject({ code: 0 });
-      const [a, b] = [one, two].map((name) => outcomeOf(join(folder, name)));
+      const [a, b] = [one, two].map((name) => outcomeOf(join(folder, name), METRICS));
       expect(b.steps.length).toBe(3);
       for (const [i, values] of b.steps.entries())
         for (const [j, value] of values.entries())
