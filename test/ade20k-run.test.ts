@@ -53,6 +53,12 @@ test('all phases of the published recipe are trained and report mIoU', () => {
   }
 });
 
+test('the manifest of a checkpoint names the task', () => {
+  const latest = readFileSync(join(run, 'FT/checkpoints/latest'), 'utf8').trim();
+  const manifest = JSON.parse(readFileSync(join(run, 'FT/checkpoints', latest, 'manifest.json'), 'utf8'));
+  expect(manifest.task).toBe('segmentation');
+});
+
 test('each phase keeps the classes and pictures of its last evaluation, and the report shows them', async () => {
   for (const phase of ['PT', 'FT', 'E2E']) {
     const { step, classes, images } = JSON.parse(readFileSync(join(run, phase, 'segmentation.json'), 'utf8'));

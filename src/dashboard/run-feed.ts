@@ -18,7 +18,7 @@ import {
   withRunFile,
 } from '../run/run-folder.js';
 import { type SampleKind, samplesOf, samplesPath, stripPath } from '../run/samples.js';
-import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
+import { metricsOfRecipe } from '../tasks/metrics.js';
 import { createPhaseFeed, type PhaseFeed } from './phase-feed.js';
 import type { PhaseDetails, RunState } from './protocol.js';
 import { type Known, type PlannedCondition, readConditions, readRunJobs } from './run-state.js';
@@ -77,7 +77,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
   const feeds = new Map<string, PhaseFeed>();
   let standings: PlannedCondition[] = [];
   const recipe = () => readRunJson(folder.recipe) ?? {};
-  const metrics = metricsOf(taskFactsOf(recipe()));
+  const metrics = metricsOfRecipe(recipe());
 
   const queueOf = queueAsked();
   const stand = (): PlannedCondition[] => {

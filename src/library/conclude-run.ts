@@ -7,7 +7,7 @@ import { type RunSummary, summarize } from '../report/summary.js';
 import { scoredPhases } from '../report/uncertainty.js';
 import { type Way, wayOf } from '../report/way.js';
 import { readResult, runFolder } from '../run/run-folder.js';
-import { metricsOfModel, taskFactsOf } from '../tasks/metrics.js';
+import { metricsOfRecipe, taskFactsOf } from '../tasks/metrics.js';
 
 export interface Conclusion {
   readonly summary: RunSummary;
@@ -28,7 +28,7 @@ export async function concludeRun({ recipe, runDir, plan }: PreparedRun): Promis
     seed: recipe.seed,
     results,
     machine: machineFacts(),
-    scored: scoredPhases(runDir, results, metricsOfModel(recipe.model).primary),
+    scored: scoredPhases(runDir, results, metricsOfRecipe(recipe).primary),
     ...taskFactsOf(recipe),
     way: wayOf(recipe),
   });

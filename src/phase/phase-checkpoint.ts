@@ -20,6 +20,7 @@ import {
 } from '../run/checkpoint-store.js';
 import { isBetter, scoreOf } from '../run/metric.js';
 import type { EvalRecord } from '../run/records.js';
+import { DEFAULT_TASK } from '../tasks/tasks.js';
 import { noGrad } from '../torch/autograd.js';
 import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
@@ -204,6 +205,7 @@ export function save(
     init: phase.init === 'fresh' ? undefined : phase.init,
     model: geometry,
     taps: ownTaps(phase),
+    task: phase.taskName === DEFAULT_TASK ? undefined : phase.taskName,
     segmentation: phase.segmentation,
     detection: phase.detection,
     category_ids: images.train.categoryIds,

@@ -2,6 +2,7 @@ import { InputError } from '../base/errors.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
+import { DEFAULT_TASK } from '../tasks/tasks.js';
 import { type DataOfRun, dataOf, type Phase, type PhaseName, type Source } from './phase.js';
 import { phaseSettings } from './phase-settings.js';
 import {
@@ -134,6 +135,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     undecayed,
     data,
     dataOfRun,
+    taskName: recipe.task ?? DEFAULT_TASK,
     segmentation: recipe.segmentation,
     detection: recipe.detection,
     task: (device, classCounts) => taskOf(recipe, config, device, { ...settings, classCounts }),

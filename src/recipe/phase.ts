@@ -2,6 +2,7 @@ import type { ModuleInit } from '../method/grow-plan.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
+import type { TaskName } from '../tasks/tasks.js';
 import type { Task } from '../training/task.js';
 import type { DataSettings } from './recipe-data.js';
 import type { DetectionSettings } from './recipe-detection.js';
@@ -58,6 +59,7 @@ export interface Phase {
   /** The images of all phases of the run. */
   readonly dataOfRun: DataOfRun;
 
+  readonly taskName: TaskName;
   /** For segmentation: how images are augmented and evaluated. */
   readonly segmentation: SegmentationSettings | undefined;
   /** For detection: how images are augmented and evaluated, and regions sampled. */

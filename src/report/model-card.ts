@@ -5,7 +5,8 @@ import type { ModelConfig, ModelFamily } from '../models/family.js';
 import type { ForeignLayout } from '../models/layout.js';
 import { type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
-import { metricsOfModel } from '../tasks/metrics.js';
+import { metricsOf } from '../tasks/metrics.js';
+import type { TaskName } from '../tasks/tasks.js';
 import { duration, EVAL_LOSS, significant, TRAIN_TIME, withPrefix } from './format.js';
 import { accuracyText } from './summary-text.js';
 import { accuracyInterval, type Interval, intervalField } from './uncertainty.js';
@@ -37,6 +38,7 @@ interface Scores extends Scored {
 /** The fields of a recipe that the card shows. */
 interface CardRecipe {
   readonly name: string;
+  readonly task?: TaskName | undefined;
   readonly data: {
     readonly format: string;
     readonly fraction?: number | undefined;
@@ -64,7 +66,7 @@ export function modelCard(card: ModelCard): string {
 
 function metadataOf({ recipe, family, layout, scores, config }: ModelCard): object {
   const isIncubated = wayOf(recipe) === 'incubation';
-  const { shown } = metricsOfModel(config);
+  const { shown } = metricsOf({ classes: config.classes, task: recipe.task });
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
@@ -175,10 +177,10 @@ function kindOf({ recipe, phase }: ModelCard): string {
 }
 
 /** Table rows of the last evaluation. */
-function scoreRows({ scores, config }: ModelCard): string[][] {
+function scoreRows({ recipe, scores, config }: ModelCard): string[][] {
   if (scores === undefined) return [];
   const { loss, images } = scores;
-  const { primary, shown } = metricsOfModel(config);
+  const { primary, shown } = metricsOf({ classes: config.classes, task: recipe.task });
   const interval = images === undefined ? undefined : intervalOf(scoreOf(scores, primary), images);
   const known = { ...scores, ...intervalField(primary, interval) };
   return [...shown.map((each) => [each.label, accuracyText(known, each)]), [EVAL_LOSS, loss.toFixed(4)]];

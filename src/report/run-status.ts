@@ -12,7 +12,7 @@ import { readMetrics } from '../run/metrics-log.js';
 import type { Status } from '../run/phase-status.js';
 import { RECENT, secondsLeft } from '../run/records.js';
 import { phasesIn, readJsonObject, readResult, requireRun, runFolder } from '../run/run-folder.js';
-import { metricsOf, taskFactsOf } from '../tasks/metrics.js';
+import { metricsOfRecipe } from '../tasks/metrics.js';
 import {
   type Circumstances,
   type PhaseOverview,
@@ -40,7 +40,7 @@ export function readRunStatus(runDir: string, queue?: ReadonlyMap<string, Queued
   const folder = runFolder(runDir);
   requireRun(runDir);
   const recipe = readJsonObject(folder.recipe);
-  const { primary } = metricsOf(taskFactsOf(recipe));
+  const { primary } = metricsOfRecipe(recipe);
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
   const stands = phasesOf(runDir).map((planned) =>
     phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue, primary }),

@@ -1,6 +1,7 @@
 import { type Metric, type Scored, scoreOf, scoresOf, type TaskMetrics } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
+import type { TaskName } from '../tasks/tasks.js';
 import {
   accuracyDifference,
   accuracyInterval,
@@ -23,7 +24,7 @@ export interface RunSummary extends Scored {
   /** The number of classes; absent in summaries of older versions. */
   readonly classes?: number | undefined;
   /** Absent for classification. */
-  readonly task?: 'segmentation' | 'detection' | undefined;
+  readonly task?: TaskName | undefined;
   /** The assembled model after FT, with the total cost of PT, every MT and FT. */
   readonly incubation?: Outcome;
   /** Replaces `incubation` if FT started from the whole model, grown from the meta model: the total cost of PT and FT. */
@@ -69,7 +70,7 @@ interface SummaryInput {
   readonly scored?: ReadonlyMap<string, ScoredImages>;
   readonly classes?: number | undefined;
   /** Default: classification. */
-  readonly task?: 'segmentation' | 'detection' | undefined;
+  readonly task?: TaskName | undefined;
   /** Default `incubation`. */
   readonly way?: Way;
 }

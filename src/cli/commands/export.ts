@@ -17,7 +17,7 @@ import {
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import { bytes } from '../../report/format.js';
 import { scoreOf } from '../../run/metric.js';
-import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
+import { metricsOfRecipe } from '../../tasks/metrics.js';
 import { countParameters } from '../../weights/count-parameters.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { knownClasses } from '../checkpoint/classes.js';
@@ -117,7 +117,7 @@ function weightsFor({ recipe }: ModelOfCheckpoint, { file }: CheckpointFile) {
 function originOf({ name, manifest }: CheckpointFile): Record<string, string> {
   if (manifest === undefined) return { checkpoint: name };
   const { phase, step, seed, last } = manifest;
-  const { primary } = metricsOf(taskFactsOf(manifest));
+  const { primary } = metricsOfRecipe(manifest);
   return {
     checkpoint: name,
     phase,

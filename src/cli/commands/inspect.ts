@@ -15,7 +15,7 @@ import { CLASS_NAMES, type ModelHints } from '../../models/layout.js';
 import type { ModelFile } from '../../models/model-file/model-file.js';
 import { bytes, EVAL_LOSS } from '../../report/format.js';
 import { labelledScore } from '../../run/metric.js';
-import { metricsOf, taskFactsOf } from '../../tasks/metrics.js';
+import { metricsOfRecipe } from '../../tasks/metrics.js';
 import { countParameters } from '../../weights/count-parameters.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
@@ -147,16 +147,18 @@ function rowsOf(facts: Readonly<Record<string, unknown>>, prefix = ''): string[]
   ]);
 }
 
-function trainingRows({ phase, step, seed, model, last }: Manifest): string[][] {
+function trainingRows(manifest: Manifest): string[][] {
+  const { phase, step, seed, task, model, last } = manifest;
   return [
     ['trained in', `${phase}, step ${step.toLocaleString('en-US')}, seed ${seed}`],
+    ...(task === undefined ? [] : [['task', task]]),
     ['recipe', JSON.stringify(model)],
-    ...(last ? [['evaluated', `at step ${last.step}: ${scoresText(last, model)}`]] : []),
+    ...(last ? [['evaluated', `at step ${last.step}: ${scoresText(last, manifest)}`]] : []),
   ];
 }
 
-function scoresText(last: NonNullable<Manifest['last']>, model: Manifest['model']): string {
-  const { shown } = metricsOf(taskFactsOf({ model }));
+function scoresText(last: NonNullable<Manifest['last']>, manifest: Manifest): string {
+  const { shown } = metricsOfRecipe(manifest);
   const scores = shown.map((metric) => labelledScore(metric, last));
   return [...scores, `${EVAL_LOSS} ${last.loss.toFixed(4)}`].join(', ');
 }

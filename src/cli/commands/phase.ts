@@ -21,7 +21,7 @@ import { readRecipeInput, type WrittenRecipe } from '../../recipe/recipe.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
 import { labelledScore } from '../../run/metric.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
-import { metricsOfModel } from '../../tasks/metrics.js';
+import { metricsOfRecipe } from '../../tasks/metrics.js';
 import { engineInfo, resolveDevice, setThreads, useDevice } from '../../torch/engine.js';
 import { GpuError } from '../../torch/errors.js';
 import { joinGroup, type ProcessGroup } from '../../training/distributed/process-group.js';
@@ -106,7 +106,7 @@ export async function runOnePhase(recipeOrRun: string, name: string, options: Ph
     group?.barrier();
     if (process.send === undefined && (group?.rank ?? 0) === 0) {
       for (const record of records) record.done();
-      const { primary } = metricsOfModel(recipe.model);
+      const { primary } = metricsOfRecipe(recipe);
       for (const result of results) {
         print(
           `${result.phase}: ${labelledScore(primary, result)}, ${runFolder(runDir).phase(result.phase).root}`,

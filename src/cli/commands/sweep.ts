@@ -20,7 +20,7 @@ import { duration, EVAL_LOSS, TRAIN_TIME } from '../../report/format.js';
 import { type Outcome, ownOutcome, type RunSummary } from '../../report/summary.js';
 import { isBetter, type Metric, scoreOf, scoreText } from '../../run/metric.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
-import { metricsOf } from '../../tasks/metrics.js';
+import { metricsOfRecipe, metricsOfRun } from '../../tasks/metrics.js';
 import { Stopped } from '../terminal/failure.js';
 import { columns, note, print, printJson } from '../terminal/output.js';
 import { isAllDone } from './launch.js';
@@ -56,7 +56,7 @@ export async function sweep(recipePath: string, options: SweepOptions): Promise<
   openSweep(root, plan);
   const lock = await lockFolder(root);
   const results = await trainTrials(recipePath, root, plan).finally(lock.release);
-  const metric = metricsOf(base.recipe.model).primary;
+  const metric = metricsOfRecipe(base.recipe).primary;
   const ranked = rankedBy(metric, results);
   if (options.json) printJson(ranked.map((result) => jsonOf(result, metric)));
   else print('', ...tableOf(ranked, metric));
@@ -121,7 +121,7 @@ async function trainTrials(recipePath: string, root: string, plan: SweepPlan): P
 function best(trials: readonly Trial[], results: ReadonlyMap<string, TrialResult>, kept: number): Trial[] {
   const found = trials.flatMap(({ name }) => results.get(name) ?? []);
   const [first] = found;
-  const metric = metricsOf(recordedModel(first.run)).primary;
+  const metric = metricsOfRun(first.run).primary;
   const chosen = new Set(
     rankedBy(metric, found)
       .filter(({ outcome }) => outcome !== undefined)
@@ -129,10 +129,6 @@ function best(trials: readonly Trial[], results: ReadonlyMap<string, TrialResult
       .map(({ trial }) => trial.name),
   );
   return trials.filter(({ name }) => chosen.has(name));
-}
-
-function recordedModel(run: string): { readonly classes?: number } {
-  return Object(readJson(runFolder(run).recipe)).model;
 }
 
 /** Trains a trial, or reads its result if it is done. */

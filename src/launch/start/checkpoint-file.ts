@@ -10,6 +10,7 @@ import { bestCheckpoint, bestStep, type Checkpoint } from '../../run/checkpoint-
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
 import { phasesIn, readJson } from '../../run/run-folder.js';
+import { taskNamed } from '../../tasks/tasks.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors.js';
@@ -153,7 +154,11 @@ function checkedManifest(
   families: readonly ModelFamily[] = [],
 ): Manifest {
   const result = manifestSchema.safeParse(content);
-  if (result.success) return { ...result.data, model: withFamilies(result.data.model, families) };
+  if (result.success) {
+    const { task, model } = result.data;
+    if (task !== undefined) taskNamed(task, path);
+    return { ...result.data, model: withFamilies(model, families) };
+  }
   const { path: key, message } = result.error.issues[0];
   throw new InputError(`${path}: ${[...key, message].join(': ')}`, { hint });
 }
@@ -249,6 +254,8 @@ export const manifestSchema = z.object({
   data: z.object({ split: z.object({ val: z.number(), seed: z.number() }).optional() }).optional(),
   /** The blocks of this checkpoint's model that its decoder reads; missing for other tasks. */
   taps: z.array(z.int().min(0)).optional(),
+  /** Missing for classification, and in manifests of earlier versions, whose decoder implies the task. */
+  task: z.string().optional(),
   /** Settings of segmentation; missing for other tasks. */
   segmentation: z.record(z.string(), z.unknown()).optional(),
   /** Settings of detection; missing for other tasks. */

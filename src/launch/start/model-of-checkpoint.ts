@@ -6,6 +6,7 @@ import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { withSettings } from '../../recipe/recipe-file.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
+import { DEFAULT_TASK, type TaskName, taskNamed, taskOfModel } from '../../tasks/tasks.js';
 import { type CheckpointFile, familyOfCheckpoint, type Manifest } from './checkpoint-file.js';
 import { assumedImages, recipeWithFacts, statedFacts } from './stated-facts.js';
 
@@ -54,16 +55,15 @@ export function modelOfCheckpoint(
     return { ...modelOfRecipe(checkpoint, from.recipe, given, geometry), isHeadless };
   }
   const { depths } = geometry;
-  const known = manifest ? fromManifest(manifest) : fromWeights(family, geometry, file);
+  const known = manifest ? fromManifest(manifest, file.path) : fromWeights(family, geometry, file);
   const input = withSettings(
     {
       name: file.path,
       model: family.sectionOfStages(known.model, geometry),
       incubation: { depths },
-      ...(known.segmentation && { task: 'segmentation', segmentation: known.segmentation }),
-      ...(known.detection && { task: 'detection', detection: known.detection }),
+      ...(known.task !== DEFAULT_TASK && { task: known.task, [known.task]: known.settings }),
       data: {
-        format: known.segmentation ? 'ade20k' : known.detection ? 'coco' : 'folder',
+        format: FORMATS[known.task],
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
         ...(known.evalCrop && { eval_crop: known.evalCrop }),
@@ -97,7 +97,9 @@ function modelOfRecipe(
   { depths }: WeightsFacts,
 ): ModelOfCheckpoint {
   const { file } = checkpoint;
-  const { input, recipe: written } = readRecipeInput(path, settings);
+  const read = readRecipeInput(path, settings);
+  const { input, differences } = withTaskOf(checkpoint, read);
+  const { recipe: written } = read;
   requirePhaseOf(written, depths, file.path);
   const facts = statedFacts(checkpoint);
   const filled = recipeWithFacts(input, written, facts);
@@ -107,7 +109,7 @@ function modelOfRecipe(
     recipe,
     depths,
     assumptions: notGiven(assumedImages(facts, modelConfigOf(recipe)), stated),
-    differences: filled.differences.map((text) => `${file.path} says ${text}`),
+    differences: [...differences, ...filled.differences].map((text) => `${file.path} says ${text}`),
   };
 }
 
@@ -119,15 +121,39 @@ interface Known {
   /** How the model's images were decoded. */
   readonly exif?: 'ignore' | 'apply' | undefined;
   readonly grey16?: 'clip' | 'scale' | undefined;
-  /** The section `segmentation`; only for models that label pixels. */
-  readonly segmentation?: Readonly<Record<string, unknown>> | undefined;
-  /** The section `detection`; only for models that find objects. */
-  readonly detection?: Readonly<Record<string, unknown>> | undefined;
+  readonly task: TaskName;
+  /** The recipe's section with the name of the task. */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
   readonly assumed: readonly Assumption[];
 }
 
-function fromManifest(manifest: Manifest): Known {
-  const { model, mean, std, eval_crop: evalCrop, exif, grey16, segmentation, detection, taps } = manifest;
+/** The format of the images that a task evaluates. */
+const FORMATS: Readonly<Record<TaskName, Recipe['data']['format']>> = {
+  classification: 'folder',
+  segmentation: 'ade20k',
+  detection: 'coco',
+};
+
+/** The task that a manifest names, or that its model implies, with its settings. */
+function taskOfManifest(manifest: Manifest, path: string): Pick<Known, 'task' | 'settings'> {
+  const task = manifest.task === undefined ? taskOfModel(manifest.model) : taskNamed(manifest.task, path);
+  return { task, settings: task === DEFAULT_TASK ? undefined : (manifest[task] ?? {}) };
+}
+
+/** A recipe that names no task, with the task of the checkpoint. If it names another, that is a difference. */
+function withTaskOf(
+  { file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>,
+  { input, recipe }: ReturnType<typeof readRecipeInput>,
+): { readonly input: unknown; readonly differences: readonly string[] } {
+  if (manifest?.task === undefined || manifest.task === recipe.task) return { input, differences: [] };
+  const { task, settings } = taskOfManifest(manifest, file.path);
+  if (recipe.task === undefined)
+    return { input: { ...Object(input), task, [task]: settings }, differences: [] };
+  return { input, differences: [`task ${task}, the recipe ${recipe.task}`] };
+}
+
+function fromManifest(manifest: Manifest, path: string): Known {
+  const { model, mean, std, eval_crop: evalCrop, exif, grey16, taps } = manifest;
   const decoder = { ...Object(model.decoder), ...(taps && { taps }) };
   // Versions without the key grey16 scaled 16-bit images.
   return {
@@ -137,8 +163,7 @@ function fromManifest(manifest: Manifest): Known {
     evalCrop,
     exif,
     grey16: grey16 ?? 'scale',
-    segmentation,
-    detection,
+    ...taskOfManifest(manifest, path),
     assumed: [],
   };
 }
@@ -147,7 +172,7 @@ function fromWeights(family: ModelFamily, facts: WeightsFacts, file: ModelFile):
   const stated = statedFacts({ file, manifest: undefined });
   const { section, assumed } = family.assumedSection(facts, stated, file.leftOut);
   const { mean, std, evalCrop } = stated;
-  return { model: section, mean, std, evalCrop, assumed };
+  return { model: section, mean, std, evalCrop, task: DEFAULT_TASK, assumed };
 }
 
 /** Checks that the input states all values that the weights do not determine and that cannot be guessed. */
