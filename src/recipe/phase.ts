@@ -2,13 +2,13 @@ import type { ModuleInit } from '../method/grow-plan.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
+import type { DetectionSettings } from '../tasks/detection/section.js';
+import type { SegmentationSettings } from '../tasks/segmentation/section.js';
 import type { TaskName } from '../tasks/tasks.js';
 import type { Task } from '../training/task.js';
 import type { DataSettings } from './recipe-data.js';
-import type { DetectionSettings } from './recipe-detection.js';
 import type { RunSettings } from './recipe-run.js';
 import type { StartSettings } from './recipe-schema.js';
-import type { SegmentationSettings } from './recipe-segmentation.js';
 import type { TrainingSettings } from './recipe-training.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`. The name is also the phase's folder in the run. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { count, notNegative, positive, rate } from '../base/number-schemas.js';
 import { CATEGORIES, DATA_FORMATS } from '../data/formats/formats.js';
 import { EVAL_CROP } from '../data/transforms/transform.js';
-import { count, notNegative, path, positive, rate } from './recipe-values.js';
+import { path } from './recipe-values.js';
 
 const augment = z.union([
   z.literal('none'),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { autoOrFew, count, urlProblem } from './recipe-values.js';
+import { count } from '../base/number-schemas.js';
+import { autoOrFew, urlProblem } from './recipe-values.js';
 
 const slurm = z
   .strictObject({

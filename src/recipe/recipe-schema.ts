@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { count } from '../base/number-schemas.js';
 import { modelSection } from '../models/families/families.js';
+import { detectionSection } from '../tasks/detection/section.js';
+import { segmentationSection } from '../tasks/segmentation/section.js';
 import { dataSection } from './recipe-data.js';
-import { detectionSection } from './recipe-detection.js';
 import { runSection } from './recipe-run.js';
-import { segmentationSection } from './recipe-segmentation.js';
 import { baselineOverride, incubationOverride, moduleOverride, override } from './recipe-training.js';
-import { count, path } from './recipe-values.js';
+import { path } from './recipe-values.js';
 
 const start = z
   .strictObject({

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { count, notNegative, positive, rate } from '../base/number-schemas.js';
 import { MOST_MAGNITUDE } from '../data/transforms/auto-augment.js';
-import { count, notNegative, path, positive, rate } from './recipe-values.js';
+import { path } from './recipe-values.js';
 
 const optimizer = z.strictObject({
   name: z

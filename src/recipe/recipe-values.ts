@@ -1,11 +1,6 @@
 import { z } from 'zod';
+import { count } from '../base/number-schemas.js';
 import { expandHome } from '../files/home.js';
-
-// Number types in recipes.
-export const count = z.int().positive();
-export const rate = z.number().min(0).max(1);
-export const positive = z.number().positive();
-export const notNegative = z.number().min(0);
 
 /** A path, or the name of weights. `~/` is expanded to the home folder. */
 export const path = z.string().overwrite(expandHome);

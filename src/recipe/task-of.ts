@@ -4,9 +4,9 @@ import type { ModelConfig } from '../models/family.js';
 import { balancedWeights } from '../tasks/classification/class-target.js';
 import { classification } from '../tasks/classification/classification.js';
 import { detection } from '../tasks/detection/detection.js';
+import type { DetectionSettings } from '../tasks/detection/section.js';
 import { segmentation } from '../tasks/segmentation/segmentation.js';
 import type { Task } from '../training/task.js';
-import type { DetectionSettings } from './recipe-detection.js';
 import type { Recipe, TrainingSettings } from './recipe-schema.js';
 
 type LossSettings = Pick<TrainingSettings, 'label_smoothing' | 'loss' | 'bce_threshold' | 'class_weights'> & {

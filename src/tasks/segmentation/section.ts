@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, notNegative, positive, rate } from './recipe-values.js';
+import { count, notNegative, positive, rate } from '../../base/number-schemas.js';
 
 const sides = z.tuple([count, count]);
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, rate } from './recipe-values.js';
+import { count, rate } from '../../base/number-schemas.js';
 
 const sides = z.tuple([count, count]);
 const shorter = z.array(count).min(1);
