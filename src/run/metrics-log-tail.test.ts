@@ -16,7 +16,7 @@ import { tailLines } from './metrics-log.js';
 let folder: string;
 let path: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'line-tail-'));
+  folder = mkdtempSync(join(tmpdir(), 'metrics-log-tail-'));
   path = join(folder, 'metrics.jsonl');
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
