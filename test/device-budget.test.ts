@@ -29,6 +29,7 @@ const ONE_PROCESS: DataParallel = {
     device: 'fake:0',
     allReduce: () => {},
     broadcast: () => {},
+    exchange: (numbers) => [...numbers],
     barrier: () => {},
     reducer: () => {
       throw new Error('not used');

@@ -111,6 +111,9 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
   const isDue = () =>
     crew.leads && !writing.isBusy && performance.now() - savedAt > 1000 * settings.checkpoint_every;
 
+  /** Whether any process is to stop, and whether a checkpoint is due. Does not wait for a GPU. */
+  const wishes = () => crew.any([signal?.aborted ?? false, isDue()]);
+
   const afterStep = async (report: StepReport): Promise<void> => {
     const { step } = report;
     const isLast = step === plan.steps;
@@ -118,9 +121,9 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
     // The last step is always evaluated, so an evaluation shortly before it would add nothing.
     const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     const isLogged = step === 1 || isLast || step % settings.log_every === 0;
-    const isSavingSoon = crew.size > 1 || signal?.aborted || isDue();
+    let [isStopping, isSaving] = wishes();
     // Waits for a GPU here, so that the wait counts as training.
-    if (isLogged || isJudged || isSavingSoon) report.requireFinite();
+    if (isLogged || isJudged || isStopping || isSaving) report.requireFinite();
     meter.count(report);
     point = { ...point, step, seconds: meter.seconds };
     if (isLogged) {
@@ -128,10 +131,11 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
       meter.lap();
     }
     events.weights(step, model);
-    if (isJudged) await evaluate(step);
-    const [isStopping, isSaving] = crew.any([signal?.aborted ?? false, isDue()]);
+    if (isJudged) {
+      await evaluate(step);
+      [isStopping, isSaving] = wishes();
+    }
     if (isJudged || isStopping || isSaving) {
-      report.requireFinite();
       onProgress('saving');
       await writing.done();
       const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, point);

@@ -1,6 +1,6 @@
 import { type DType, dtypeSize, elementCount, type TensorData } from '../../base/tensor-data.js';
 import { scope } from '../../torch/scope.js';
-import { fromArray, fromData } from '../../torch/tensor.js';
+import { fromData } from '../../torch/tensor.js';
 import type { ProcessGroup } from './process-group.js';
 
 /**
@@ -38,11 +38,11 @@ export function crewOf(group: ProcessGroup | undefined, beatMs = BEAT_MS): Crew 
     size,
     leads,
     group,
-    any: (flags) => exchange(group, flags.map(Number), 'sum').map((sum) => sum > 0),
+    any: (flags) => group.exchange(flags.map(Number), 'sum').map((sum) => sum > 0),
     async led(count, work) {
       if (!leads) {
         for (;;) {
-          const [isDone, ...numbers] = exchange(group, Array(count + 1).fill(0), 'broadcast');
+          const [isDone, ...numbers] = group.exchange(Array(count + 1).fill(0), 'broadcast');
           if (isDone === 1) return numbers;
         }
       }
@@ -50,21 +50,11 @@ export function crewOf(group: ProcessGroup | undefined, beatMs = BEAT_MS): Crew 
       const numbers = await work(() => {
         if (performance.now() - last < beatMs) return;
         last = performance.now();
-        exchange(group, Array(count + 1).fill(0), 'broadcast');
+        group.exchange(Array(count + 1).fill(0), 'broadcast');
       });
-      return exchange(group, [1, ...numbers], 'broadcast').slice(1);
+      return group.exchange([1, ...numbers], 'broadcast').slice(1);
     },
   };
-}
-
-function exchange(group: ProcessGroup, numbers: readonly number[], how: 'sum' | 'broadcast'): number[] {
-  return scope(() => {
-    const tensor = fromArray(Float64Array.from(numbers), [numbers.length], group.device);
-    if (how === 'sum') group.allReduce([tensor], 'sum');
-    else group.broadcast([tensor], 0);
-    const { data } = tensor.toData();
-    return Array.from(new Float64Array(data.buffer, data.byteOffset, numbers.length));
-  });
 }
 
 type Tensors = ReadonlyMap<string, TensorData>;

@@ -22,6 +22,10 @@ test.each([2, 3])('%i processes sum, average and broadcast', async (size) => {
       mean: [sum((r) => r + 1) / size, 3],
       // Beyond what a float64 tells apart.
       count: String(2n ** 60n + BigInt(size - 1)),
+      exchanged: [
+        [sum((r) => r), 2 * size],
+        [0, Math.PI],
+      ],
     });
   }
 });

@@ -3,7 +3,8 @@ import { noGrad } from '../../torch/autograd.js';
 import { type Collective, collectives, joinCollective, type Reducer } from '../../torch/collective.js';
 import { TorchError } from '../../torch/errors.js';
 import { operator } from '../../torch/operator.js';
-import type { Tensor } from '../../torch/tensor.js';
+import { scope } from '../../torch/scope.js';
+import { fromArray, type Tensor } from '../../torch/tensor.js';
 import { LostRank, type Rank, rankIn, timeoutIn } from './rank.js';
 
 /**
@@ -20,6 +21,11 @@ export interface ProcessGroup {
   allReduce(tensors: readonly Tensor[], how: 'sum' | 'mean'): void;
   /** Overwrites the tensors with those of rank `from`. */
   broadcast(tensors: readonly Tensor[], from: number): void;
+  /**
+   * Sums numbers over the processes, or copies those of rank 0. They stay in the host's memory and travel by Gloo, so the call
+   * waits for the other processes but never for a GPU.
+   */
+  exchange(numbers: readonly number[], how: 'sum' | 'broadcast'): number[];
   /** Returns once every process has called it. */
   barrier(): void;
   /** Averages gradients during the backward pass; used by `dataParallel`. */
@@ -54,6 +60,8 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
   assertLibrary(device);
   const { rank, size, localRank } = place;
   const collective = join(place, { device, timeoutSeconds, name });
+  // Rank 0 already serves the store.
+  const host = join({ ...place, serves: false }, { device: 'cpu', timeoutSeconds, name: `${name}.host` });
   const together = <T>(work: () => T): T => {
     try {
       return work();
@@ -79,9 +87,19 @@ export function joinGroup(env: NodeJS.ProcessEnv, options: JoinOptions): Process
     broadcast(tensors, from) {
       if (tensors.length > 0) together(() => collective.broadcast(tensors, from));
     },
+    exchange: (numbers, how) =>
+      scope(() => {
+        const tensor = fromArray(Float64Array.from(numbers), [numbers.length]);
+        together(() => (how === 'sum' ? host.allReduce([tensor]) : host.broadcast([tensor], 0)));
+        const { data } = tensor.toData();
+        return Array.from(new Float64Array(data.buffer, data.byteOffset, numbers.length));
+      }),
     barrier: () => together(collective.barrier),
     reducer: (...args) => together(() => collective.reducer(...args)),
-    close: collective.free,
+    close: () => {
+      host.free();
+      collective.free();
+    },
   };
 }
 
