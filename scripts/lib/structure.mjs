@@ -19,6 +19,7 @@ import ts from 'typescript';
  *   families and the tasks: a new family or task may add its own files
  * @property {number} files_naming_top1
  * @property {number} files_naming_vit  outside models/vit
+ * @property {number} files_naming_task  segmentation or detection, outside their folders and those of their models and data
  * @property {number} recipe_parameters  parameters and fields written `recipe: Recipe`
  */
 
@@ -29,6 +30,10 @@ const SPINE = [
   ['training/trainer.ts', 'training/optimizers/optimizer.ts'],
 ];
 
+/** Folders and commands that belong to segmentation or detection. */
+const OF_NAMED_TASK =
+  /^(tasks|models\/(dense|detection)|data\/(label-maps|objects|coco|formats))\/|-(segmentation|detection)\.ts$/;
+
 /** Files of one model family or of one task. */
 const OF_ONE_KIND = /^(models|tasks)\/(?!families\/)[^/]+\//;
 
@@ -37,9 +42,9 @@ export function measureStructure(folder) {
   const texts = readSources(folder);
   const graph = importGraph(folder, texts);
   const names = exportedNames(texts);
-  /** @param {RegExp} pattern @param {string} [outside]  a folder that does not count */
-  const naming = (pattern, outside = '') =>
-    [...texts].filter(([file, text]) => !(outside && file.startsWith(outside)) && pattern.test(text)).length;
+  /** @param {RegExp} pattern @param {RegExp} [outside]  files that do not count */
+  const naming = (pattern, outside) =>
+    [...texts].filter(([file, text]) => !outside?.test(file) && pattern.test(text)).length;
   const matches = [...texts.values()].map((text) => text.match(/\brecipe\??: Recipe\b/g)?.length ?? 0);
   return {
     files: texts.size,
@@ -50,7 +55,8 @@ export function measureStructure(folder) {
     closure_of_run_phase: [...closure(graph, 'phase/run-phase.ts')].filter((file) => !OF_ONE_KIND.test(file))
       .length,
     files_naming_top1: naming(/top-?1/i),
-    files_naming_vit: naming(/\bvit\b|ViT|models\/vit/, 'models/vit/'),
+    files_naming_vit: naming(/\bvit\b|ViT|models\/vit/, /^models\/vit\//),
+    files_naming_task: naming(/\b(segmentation|detection)\b/i, OF_NAMED_TASK),
     recipe_parameters: matches.reduce((sum, count) => sum + count, 0),
   };
 }

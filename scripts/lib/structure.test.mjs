@@ -67,10 +67,11 @@ test('the figures of a folder; tests are left out', () => {
     writeFileSync(join(folder, `${file}.ts`), text);
   }
   writeFileSync(join(folder, 'training/top1.ts'), 'export const best = (recipe: Recipe) => recipe.top1;\n');
-  writeFileSync(join(folder, 'cli/best.ts'), "// a ViT's top-1\nexport const best = 1;\n");
+  writeFileSync(join(folder, 'cli/best.ts'), "// a ViT's top-1, for detection\nexport const best = 1;\n");
+  writeFileSync(join(folder, 'cli/eval-detection.ts'), 'const detection = 1;\n');
   writeFileSync(join(folder, 'cli/best.test.ts'), 'export const best = "ViT, top1";\n');
   expect(measureStructure(folder)).toEqual({
-    files: 10,
+    files: 11,
     exported_names: 1,
     duplicate_names: 1,
     mutual_folder_pairs: 0,
@@ -78,6 +79,7 @@ test('the figures of a folder; tests are left out', () => {
     closure_of_run_phase: 3,
     files_naming_top1: 2,
     files_naming_vit: 1,
+    files_naming_task: 1,
     recipe_parameters: 1,
   });
 });

@@ -8,7 +8,7 @@ import { folderLayout } from '../data/formats/folder-layout.js';
 import type { DataFormat } from '../data/formats/formats.js';
 import { shardLayout } from '../data/formats/shards.js';
 import { dataFormatOf, openDataset } from '../data/open/open-dataset.js';
-import { imagesOfPlan } from '../phase/images/images.js';
+import { imagesOfPlan, settingsOf } from '../phase/images/images.js';
 import { checkedPlan } from '../plan/plan.js';
 import { compile } from '../recipe/compile.js';
 import { checkedRecipe } from '../recipe/recipe.js';
@@ -161,7 +161,9 @@ ${images < 10_000 ? '# With so few images, fine-tuning a published model is usua
  */
 export function requirePlannable(text: string, source: string): void {
   const recipe = checkedRecipe(parse(text), source);
-  checkedPlan(compile(recipe), imagesOfPlan(recipe, { isHeadUnknown: false }).train.length);
+  const phases = compile(recipe);
+  const { train } = imagesOfPlan(settingsOf(phases[0], 'run'), { isHeadUnknown: false });
+  checkedPlan(phases, train.length);
 }
 
 /** The name of a recipe for a folder or a CSV file. */

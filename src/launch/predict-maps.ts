@@ -4,7 +4,6 @@ import sharp from 'sharp';
 import { InputError } from '../base/errors.js';
 import type { Dataset, DecodeOptions } from '../data/dataset.js';
 import { withFileErrors } from '../files/file-errors.js';
-import { predictedLabels } from '../tasks/segmentation/segmentation.js';
 import { noGrad } from '../torch/autograd.js';
 import { scope } from '../torch/scope.js';
 import { forwardPass } from '../training/evaluate.js';
@@ -39,10 +38,9 @@ export function predictMaps(
   const paths = mapPaths(images, out);
   withFileErrors(out, () => mkdirSync(out, { recursive: true }));
   const forward = forwardPass(loaded);
+  const { infer, labelMap } = loaded.task;
   return predictEach(loaded, images, decode, async (batch, index) => {
-    const labels = scope(() =>
-      noGrad(() => predictedLabels(inferred(loaded.task.infer?.(batch, forward)?.output))),
-    );
+    const labels = scope(() => noGrad(() => inferred(labelMap?.(inferred(infer?.(batch, forward)?.output)))));
     await writeMap(paths[index], labels, batch);
     return { image: images.describe(index), map: paths[index], classes: sharesOf(labels, names) };
   });

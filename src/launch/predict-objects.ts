@@ -1,6 +1,5 @@
 import type { Dataset, DecodeOptions } from '../data/dataset.js';
 import type { CocoRle } from '../data/objects.js';
-import { type DetectionResult, resultOf } from '../tasks/detection/collection.js';
 import { noGrad } from '../torch/autograd.js';
 import { scope } from '../torch/scope.js';
 import { forwardPass } from '../training/evaluate.js';
@@ -39,13 +38,13 @@ export function predictObjects(
   return predictEach(loaded, images, decode, (batch, index) =>
     scope(() =>
       noGrad(() => {
-        const target = loaded.task.infer?.(batch, forward).target as DetectionResult;
-        const [annotated] = target.annotated;
-        const objects = target.found()[0].map((each) => {
-          const { categoryId: label, score, box, segmentation } = resultOf(each, annotated);
-          return { class: names?.[label] ?? String(label), label, score, box, segmentation };
-        });
-        const { width, height } = annotated;
+        const { infer, findings } = loaded.task;
+        const [result] = findings?.(infer?.(batch, forward).target) ?? [];
+        const objects = result.found.map((each) => ({
+          class: names?.[each.label] ?? String(each.label),
+          ...each,
+        }));
+        const { width, height } = result.image;
         return { image: images.describe(index), width, height, objects };
       }),
     ),

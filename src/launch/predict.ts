@@ -2,6 +2,7 @@ import { InputError } from '../base/errors.js';
 import { type Dataset, type DecodeOptions, decodedAs } from '../data/dataset.js';
 import { unlabelledImages } from '../data/formats/image-paths.js';
 import { evalBatches } from '../data/loader/loader.js';
+import { taskKind } from '../tasks/tasks.js';
 import { noGrad } from '../torch/autograd.js';
 import { scope } from '../torch/scope.js';
 import { forwardPass } from '../training/evaluate.js';
@@ -74,19 +75,24 @@ export async function* predict(
   const known = modelOfCheckpoint(file, { recipe, settings });
   for (const line of [...known.differences, ...known.assumptions.map((text) => `assumed: ${text}`)])
     note(line);
-  if (known.recipe.segmentation !== undefined) {
-    throw new InputError(`${file.name} labels pixels, and predict() classifies images`, {
-      hint: 'the command predict writes its label maps, with --out: see docs/segmentation.md',
-    });
-  }
-  if (known.recipe.detection !== undefined) {
-    throw new InputError(`${file.name} finds objects, and predict() classifies images`, {
-      hint: 'the command predict finds them: see docs/detection.md',
+  const { does, annotations } = taskKind(known.recipe.task);
+  if (annotations !== undefined) {
+    throw new InputError(`${file.name} ${does}, and predict() classifies images`, {
+      hint: `the command predict ${annotations.predict}: see ${annotations.page}`,
     });
   }
   const loaded = loadModel(file, known, note);
+  requirePredictions(loaded, file.name);
   const { named } = modelClassesOf(file, { count: loaded.config.classes, stated });
   yield* predictImages(loaded, images, { ...options, decode: known.recipe.data, names: named?.names });
+}
+
+/** @throws InputError if the task of a model predicts no classes */
+export function requirePredictions({ task }: Pick<LoadedModel, 'task'>, name: string): void {
+  if (task.predict !== undefined) return;
+  throw new InputError(`the task of ${name} predicts no class of an image`, {
+    hint: 'eval gives its metrics; predict is for models that choose a class',
+  });
 }
 
 interface PredictImagesOptions {

@@ -5,7 +5,7 @@ import type { PassedOver } from '../data/passed-over.js';
 import { makeFolders, writeFileAtomic, writeJsonAtomic } from '../files/atomic.js';
 import { withFileErrors } from '../files/file-errors.js';
 import { isSelf, liveHolder } from '../files/folder-lock.js';
-import { heldOutLine, openImagesOf, trainImagesOf } from '../phase/images/images.js';
+import { heldOutLine, openImagesOf, settingsOf, trainImagesOf } from '../phase/images/images.js';
 import { imbalanceLine } from '../phase/images/imbalance.js';
 import {
   type CheckedImages,
@@ -55,7 +55,7 @@ export function prepareRun(recipe: Recipe, runDir: string, options: PrepareOptio
   const phases = compile(recipe);
   const checked =
     isChangedRecipe(runDir, recipe) || !isDone(phases, runDir) ? checkImages(phases, runDir, options) : [];
-  const images = checked[0]?.images ?? openImagesOf(recipe);
+  const images = checked[0]?.images ?? openImagesOf(settingsOf(phases[0], 'run'));
   const { train, passedOver } = images;
   const planned = imagesPlannedFor(runDir);
   const plan = planOf(phases, train.length, planned);

@@ -11,7 +11,8 @@ import { familyOf } from '../models/families/families.js';
 import type { ModelFamily } from '../models/family.js';
 import { requireFinite } from '../models/model-file/non-finite.js';
 import { blueprintOf, modelConfigOf } from '../recipe/recipe-model.js';
-import { classification } from '../tasks/classification/classification.js';
+import { taskOf } from '../recipe/task-of.js';
+import { taskKind } from '../tasks/tasks.js';
 import { openDevice } from '../torch/engine.js';
 import { Generator } from '../torch/random.js';
 import { type Evaluation, evaluate } from '../training/evaluate.js';
@@ -56,14 +57,10 @@ export async function evaluateCheckpoint(
   requireFinite(checkpoint.file.stages, checkpoint.name);
   const { recipe, depths, assumptions } = modelOfCheckpoint(checkpoint, { settings: [] });
   for (const text of assumptions) note(`assumed: ${text}`);
-  if (recipe.segmentation !== undefined) {
-    throw new InputError(`${checkpoint.name} labels pixels, and evaluateCheckpoint() evaluates classifiers`, {
-      hint: 'the command eval evaluates it: see docs/segmentation.md',
-    });
-  }
-  if (recipe.detection !== undefined) {
-    throw new InputError(`${checkpoint.name} finds objects, and evaluateCheckpoint() evaluates classifiers`, {
-      hint: 'the command eval evaluates it: see docs/detection.md',
+  const { does, annotations } = taskKind(recipe.task);
+  if (annotations !== undefined) {
+    throw new InputError(`${checkpoint.name} ${does}, and evaluateCheckpoint() evaluates classifiers`, {
+      hint: `the command eval evaluates it: see ${annotations.page}`,
     });
   }
   const config = modelConfigOf(recipe);
@@ -74,12 +71,12 @@ export async function evaluateCheckpoint(
     note,
   });
   const device = openDevice(options.device ?? 'auto');
-  const { mean, std, eval_crop: crop } = recipe.data;
+  const { eval_crop: crop } = recipe.data;
   const { stages } = familyOf(recipe.model).fit(checkpoint.file.stages, config, checkpoint.name);
   const given = stages.map((each) => ({ weights: each, source: checkpoint.name }));
   const context = { device, dtype: 'F32', generator: new Generator() } as const;
   const model = assemble(blueprintOf(recipe), depths, given, context);
-  const task = classification({ ...config, mean, std, labelSmoothing: 0, device });
+  const task = taskOf(recipe, config, device);
   const transform = evalTransform(config.imageSize, crop);
   const dataset = decodedAs(labelled, recipe.data);
   const scores = await evaluate({

@@ -20,7 +20,6 @@ import {
 } from '../run/checkpoint-store.js';
 import { isBetter, scoreOf } from '../run/metric.js';
 import type { EvalRecord } from '../run/records.js';
-import { DEFAULT_TASK } from '../tasks/tasks.js';
 import { noGrad } from '../torch/autograd.js';
 import { engineInfo } from '../torch/engine.js';
 import { copyInto } from '../torch/ops.js';
@@ -205,9 +204,7 @@ export function save(
     init: phase.init === 'fresh' ? undefined : phase.init,
     model: geometry,
     taps: ownTaps(phase),
-    task: phase.taskName === DEFAULT_TASK ? undefined : phase.taskName,
-    segmentation: phase.segmentation,
-    detection: phase.detection,
+    ...ownTask(phase),
     category_ids: images.train.categoryIds,
     mean: pixels.mean,
     std: pixels.std,
@@ -253,6 +250,11 @@ function tensorsOf({ model, optimizer, ema }: Omit<Trained, 'auxiliary'>): {
 
 function without(tensors: Tensors, isLeftOut: (name: string) => boolean): Tensors {
   return new Map([...tensors].filter(([name]) => !isLeftOut(name)));
+}
+
+/** The task and its settings; nothing for classification. */
+function ownTask({ taskKind: { name, section }, taskSettings }: Phase): Readonly<Record<string, unknown>> {
+  return section === undefined ? {} : { task: name, [name]: taskSettings };
 }
 
 /** The blocks of a phase's model whose outputs its decoder reads: the model may be a meta model or a hybrid. */

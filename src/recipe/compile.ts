@@ -2,7 +2,6 @@ import { InputError } from '../base/errors.js';
 import { hybridDepths, hybridRegimes } from '../method/hybrid.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import { familiesIn, familyOf } from '../models/families/families.js';
-import { DEFAULT_TASK } from '../tasks/tasks.js';
 import { type DataOfRun, dataOf, type Phase, type PhaseName, type Source } from './phase.js';
 import { phaseSettings } from './phase-settings.js';
 import {
@@ -16,7 +15,7 @@ import {
 } from './recipe-model.js';
 import type { Recipe, TrainingOverride } from './recipe-schema.js';
 import type { LocalSettings } from './recipe-training.js';
-import { taskOf } from './task-of.js';
+import { chosenTask, taskOf } from './task-of.js';
 
 /**
  * The phases of a recipe, each after the phases that it starts from. A phase has everything that is needed to plan and train
@@ -135,9 +134,7 @@ function phaseOfParts({ recipe, target, meta, config, blueprint, dataOfRun }: Pa
     undecayed,
     data,
     dataOfRun,
-    taskName: recipe.task ?? DEFAULT_TASK,
-    segmentation: recipe.segmentation,
-    detection: recipe.detection,
+    ...chosenTask(recipe),
     task: (device, classCounts) => taskOf(recipe, config, device, { ...settings, classCounts }),
     objective,
     local,

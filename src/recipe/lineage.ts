@@ -71,8 +71,7 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
   const model = phase.familyOf(phase.model).identity(phase.config);
   const settings = sayingKeys(phase.settings, 'training', unchanging);
   const data = sayingKeys(phase.data, 'data', unchanging);
-  const { name, depths, regimes, undecayed, equalCost, objective, init, local, segmentation, detection } =
-    phase;
+  const { name, depths, regimes, undecayed, equalCost, objective, init, local, taskKind } = phase;
   const own = { name, depths, regimes, undecayed, equalCost, objective, settings };
   const starts = phase.sources.map((source) => source !== null);
   // Earlier versions did not have these, so their defaults are not hashed.
@@ -82,8 +81,7 @@ export function recipeHash(phase: Phase, unchanging = UNCHANGING): string {
     ...(local && { local }),
     ...(zero_init && { zero_init }),
     ...(layer_scale !== undefined && { layer_scale }),
-    ...(segmentation !== undefined && { segmentation: sayingKeys(segmentation, 'segmentation', unchanging) }),
-    ...(detection !== undefined && { detection: sayingKeys(detection, 'detection', unchanging) }),
+    ...(taskKind.section && { [taskKind.name]: sayingKeys(phase.taskSettings, taskKind.name, unchanging) }),
   };
   return jsonHash({ seed: phase.seed, model, data, head: phase.start.head, ...own, starts, ...begins });
 }

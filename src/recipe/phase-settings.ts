@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.js';
+import { taskKind } from '../tasks/tasks.js';
 import type { Recipe, TrainingOverride, TrainingSettings } from './recipe-schema.js';
 
 type OptimizerName = TrainingSettings['optimizer']['name'];
@@ -68,13 +69,14 @@ const OF_OPTIMIZER: Partial<Record<OptimizerName, Partial<TrainingSettings['opti
  * @throws InputError if `total_batch` is not a multiple of `batch_size`
  */
 export function phaseSettings(
-  recipe: Pick<Recipe, 'training' | 'segmentation' | 'detection'>,
+  recipe: Pick<Recipe, 'training' | 'task'>,
   override: TrainingOverride,
   ofPhase: TrainingOverride = {},
 ): TrainingSettings {
   const given = [ofPhase, recipe.training, override];
   const name = given.reduce((last, { optimizer }) => optimizer?.name ?? last, DEFAULTS.optimizer.name);
-  const ofTask = recipe.segmentation || recipe.detection ? { label_smoothing: 0 } : {};
+  const { labelSmoothing } = taskKind(recipe.task);
+  const ofTask = labelSmoothing === undefined ? {} : { label_smoothing: labelSmoothing };
   const layers = [DEFAULTS, ofTask, { optimizer: OF_OPTIMIZER[name] ?? {} }, ...given].map(defined);
   const settings: TrainingSettings = {
     ...Object.assign({}, ...layers),

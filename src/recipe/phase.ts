@@ -2,13 +2,11 @@ import type { ModuleInit } from '../method/grow-plan.js';
 import type { LocalLosses } from '../method/local/local-losses.js';
 import type { ModelConfig, ModelFamily, ModelSection } from '../models/family.js';
 import type { Blueprint, Regime } from '../models/staged.js';
-import type { DetectionSettings } from '../tasks/detection/section.js';
-import type { SegmentationSettings } from '../tasks/segmentation/section.js';
-import type { TaskName } from '../tasks/tasks.js';
 import type { Task } from '../training/task.js';
+import type { TaskKind } from '../training/task-kind.js';
 import type { DataSettings } from './recipe-data.js';
 import type { RunSettings } from './recipe-run.js';
-import type { StartSettings } from './recipe-schema.js';
+import type { StartSettings } from './recipe-start.js';
 import type { TrainingSettings } from './recipe-training.js';
 
 /** `PT`, `MT/0` ..., `FT`, `E2E`. The name is also the phase's folder in the run. */
@@ -59,11 +57,13 @@ export interface Phase {
   /** The images of all phases of the run. */
   readonly dataOfRun: DataOfRun;
 
-  readonly taskName: TaskName;
-  /** For segmentation: how images are augmented and evaluated. */
-  readonly segmentation: SegmentationSettings | undefined;
-  /** For detection: how images are augmented and evaluated, and regions sampled. */
-  readonly detection: DetectionSettings | undefined;
+  /**
+   * The kind of the task.
+   * @internal
+   */
+  readonly taskKind: TaskKind;
+  /** The recipe's section of the task; empty for classification. */
+  readonly taskSettings: object;
   /** What the model learns, on a device. */
   /** @param classCounts images of each class, which `class_weights: balanced` needs; without them, classes are not weighted */
   readonly task: (device: string, classCounts?: readonly number[]) => Task;
@@ -91,6 +91,9 @@ export interface Phase {
   /** The recipe's keys that set the size of a step, for messages. */
   readonly settingKeys: Readonly<Record<'batch_size' | 'total_batch', string>>;
 }
+
+/** The kind of a task, and its settings. */
+export type ChosenTask = Pick<Phase, 'taskKind' | 'taskSettings'>;
 
 export const isModule = ({ name }: Pick<Phase, 'name'>): boolean => name.startsWith('MT/');
 

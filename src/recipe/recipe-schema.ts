@@ -1,34 +1,11 @@
 import { z } from 'zod';
 import { count } from '../base/number-schemas.js';
 import { modelSection } from '../models/families/families.js';
-import { detectionSection } from '../tasks/detection/section.js';
-import { segmentationSection } from '../tasks/segmentation/section.js';
+import { taskKey, taskSections } from '../tasks/tasks.js';
 import { dataSection } from './recipe-data.js';
 import { runSection } from './recipe-run.js';
+import { startSection } from './recipe-start.js';
 import { baselineOverride, incubationOverride, moduleOverride, override } from './recipe-training.js';
-import { path } from './recipe-values.js';
-
-const start = z
-  .strictObject({
-    meta: path.describe('Weights of a meta model: PT is skipped, and the modules incubate in it.').optional(),
-    model: path
-      .describe('Weights of a whole model, of any image size: it is fine-tuned; PT and MT are skipped.')
-      .optional(),
-    head: z
-      .enum(['keep', 'new'])
-      .describe('new: a new head is trained instead of the head of the weights, so the classes may differ.')
-      .default('keep'),
-    weights: z
-      .enum(['ema', 'raw'])
-      .describe(
-        'Which weights to use of a file with averaged and plain weights. Default: averaged; a run records its choice.',
-      )
-      .optional(),
-  })
-  .describe("Weights to start from: a file, a run's phase, or hf:owner/repo/file.");
-
-/** The weights that a run starts from. */
-export type StartSettings = z.output<typeof start>;
 
 export type { TrainingOverride, TrainingSettings } from './recipe-training.js';
 
@@ -93,18 +70,12 @@ export const recipeSchema = z.strictObject({
     .regex(/^\P{Cc}*$/u, { error: 'contains a control character' })
     .describe('Shown in reports.'),
   seed: z.int().min(0).default(0),
-  task: z
-    .enum(['classification', 'segmentation', 'detection'])
-    .describe(
-      'What the model predicts: a class for each image (the default) or for each pixel, or objects with boxes and masks.',
-    )
-    .optional(),
-  segmentation: segmentationSection.optional(),
-  detection: detectionSection.optional(),
+  task: taskKey,
+  ...taskSections,
   model: modelSection,
   incubation: z.union([noIncubation, incubation], { error: 'expected none, or a section: {} is enough' }),
   data: dataSection,
-  start: start.prefault({}),
+  start: startSection.prefault({}),
   training: override.prefault({}).describe('Settings of every phase, which phases.<name> may override.'),
   phases: phases.prefault({}),
   run: runSection.prefault({}),

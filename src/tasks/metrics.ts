@@ -1,10 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { TaskMetrics } from '../run/metric.js';
 import { readJsonObject, runFolder } from '../run/run-folder.js';
-import { classificationMetrics } from './classification/metrics.js';
-import { DETECTION_METRICS } from './detection/metrics.js';
-import { SEGMENTATION_METRICS } from './segmentation/metrics.js';
-import { DEFAULT_TASK, type TaskName, taskNamed, taskOfModel } from './tasks.js';
+import { DEFAULT_TASK, type TaskName, taskKind, taskNamed, taskOfModel } from './tasks.js';
 
 /** Task properties that a recipe, a manifest or a summary records. */
 interface TaskFacts {
@@ -33,9 +30,7 @@ export function metricsOfRun(root: string): TaskMetrics {
 
 /** The metrics of a run's task. */
 export function metricsOf({ classes, task }: TaskFacts): TaskMetrics {
-  if (task === 'segmentation') return SEGMENTATION_METRICS;
-  if (task === 'detection') return DETECTION_METRICS;
-  return classificationMetrics(classes);
+  return taskKind(task).metrics(classes);
 }
 
 /** The metrics of a recipe's or a manifest's task. */

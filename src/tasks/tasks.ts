@@ -1,24 +1,63 @@
+import { z } from 'zod';
 import { InputError } from '../base/errors.js';
+import type { TaskKind } from '../training/task-kind.js';
+import { classificationKind } from './classification/kind.js';
+import { detectionKind } from './detection/kind.js';
+import { detectionSection } from './detection/section.js';
+import { segmentationKind } from './segmentation/kind.js';
+import { segmentationSection } from './segmentation/section.js';
 
-/** The first is the task of recipes and checkpoints that name none and have no decoder. */
-const TASKS = ['classification', 'segmentation', 'detection'] as const;
+const TASKS = [classificationKind, segmentationKind, detectionKind] as readonly TaskKind[];
 
-export type TaskName = (typeof TASKS)[number];
-
-export const DEFAULT_TASK = TASKS[0];
-
-/** The kind of decoder that a task needs. */
-const DECODERS: Readonly<Partial<Record<TaskName, string>>> = {
-  segmentation: 'upernet',
-  detection: 'mask-rcnn',
+/** The sections of a recipe with the settings of its task. */
+export const taskSections = {
+  segmentation: segmentationSection.optional(),
+  detection: detectionSection.optional(),
 };
 
-/** The task of a recipe's section `model`: that of its decoder. Sections of earlier versions do not name the kind of UperNet. */
+/** The task of recipes and checkpoints that name none and have no decoder; it has no section. */
+export const DEFAULT_TASK = 'classification';
+
+export type TaskWithSection = keyof typeof taskSections;
+export type TaskName = typeof DEFAULT_TASK | TaskWithSection;
+
+/** The names of the sections. */
+export const TASKS_WITH_SECTION = Object.keys(taskSections) as readonly TaskWithSection[];
+
+const NAMES: readonly TaskName[] = [DEFAULT_TASK, ...TASKS_WITH_SECTION];
+
+/** The key `task` of a recipe. */
+export const taskKey = z
+  .enum(NAMES as [TaskName, ...TaskName[]])
+  .describe(
+    'What the model predicts: a class for each image (the default) or for each pixel, or objects with boxes and masks.',
+  )
+  .optional();
+
+export function taskKind(name: TaskName = DEFAULT_TASK): TaskKind {
+  return TASKS.find((task) => task.name === name) ?? classificationKind;
+}
+
+/** The task whose images have this format; undefined if they have one class each. */
+export function taskOfFormat(format: string): TaskKind | undefined {
+  return TASKS.find(({ annotations }) => annotations?.format === format);
+}
+
+/** Whether this is the name of a task with a section of its own. */
+export function hasSection(name: unknown): name is TaskWithSection {
+  return TASKS_WITH_SECTION.some((task) => task === name);
+}
+
+/** The first task with a decoder: decoders of earlier versions do not name their kind. */
+const FIRST_DECODER: TaskName = 'segmentation';
+
+/** The task of a recipe's section `model`: that of its decoder. */
 export function taskOfModel(model: unknown): TaskName {
   const { decoder } = Object(model);
   if (decoder === undefined) return DEFAULT_TASK;
   const { kind } = Object(decoder);
-  return TASKS.find((task) => DECODERS[task] !== undefined && DECODERS[task] === kind) ?? 'segmentation';
+  const isOf = (name: TaskWithSection) => kind !== undefined && taskKind(name).decoder?.kind === kind;
+  return TASKS_WITH_SECTION.find(isOf) ?? FIRST_DECODER;
 }
 
 /**
@@ -27,9 +66,9 @@ export function taskOfModel(model: unknown): TaskName {
  * @throws InputError if there is none
  */
 export function taskNamed(name: unknown, source: string): TaskName {
-  const found = TASKS.find((task) => task === name);
+  const found = NAMES.find((task) => task === name);
   if (found !== undefined) return found;
   throw new InputError(`${source}: task ${String(name)} is unknown`, {
-    hint: `this version knows ${TASKS.join(', ')}: use the version or the program that trained it`,
+    hint: `this version knows ${NAMES.join(', ')}: use the version or the program that trained it`,
   });
 }

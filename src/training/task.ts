@@ -1,5 +1,5 @@
 import type { Batch } from '../data/dataset.js';
-import type { AnnotatedImage, AnnotatedObject } from '../data/objects.js';
+import type { AnnotatedImage, AnnotatedObject, CocoRle } from '../data/objects.js';
 import type { TaskMetrics } from '../run/metric.js';
 import type { Tensor } from '../torch/tensor.js';
 
@@ -54,8 +54,9 @@ export interface ClassOverlap {
 /** The objects of an image at its own size, and those that were found in it, best first. */
 export interface ImageFindings {
   readonly image: AnnotatedImage;
-  readonly found: readonly (Pick<AnnotatedObject, 'label' | 'box' | 'segmentation'> & {
+  readonly found: readonly (Pick<AnnotatedObject, 'label' | 'box'> & {
     readonly score: number;
+    readonly segmentation: CocoRle;
   })[];
 }
 

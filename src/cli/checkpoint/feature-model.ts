@@ -6,6 +6,7 @@ import type { SplitChoice } from '../../data/splits.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { type LoadedModel, loadModel } from '../../launch/start/loaded-model.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
+import { taskKind } from '../../tasks/tasks.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { note, noteAssumed } from '../terminal/output.js';
 import { openCheckpoint } from './open-checkpoint.js';
@@ -29,8 +30,9 @@ export async function featureModel(name: string, options: FeatureModelOptions): 
   const known = modelOfCheckpoint(checkpoint, { recipe, settings, allowsHeadless: true });
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
-  if (known.recipe.segmentation !== undefined) {
-    throw new InputError(`${checkpoint.name} labels pixels: its head has no features of an image`, {
+  const { does, annotations } = taskKind(known.recipe.task);
+  if (annotations !== undefined) {
+    throw new InputError(`${checkpoint.name} ${does}: its head has no features of an image`, {
       hint: 'use the classifier that it started from',
     });
   }

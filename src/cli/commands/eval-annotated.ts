@@ -11,6 +11,7 @@ import { modelClassesOf } from '../../launch/start/checkpoint-classes.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { loadModel } from '../../launch/start/loaded-model.js';
 import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
+import { chosenTask } from '../../recipe/task-of.js';
 import { EVAL_LOSS, significant } from '../../report/format.js';
 import { labelledScore, scoresOf } from '../../run/metric.js';
 import { type EvaluateOptions, evaluate } from '../../training/evaluate.js';
@@ -80,6 +81,7 @@ export async function evaluateAnnotated(
   more: Pick<EvaluateOptions, 'collection' | 'onScored'>,
 ) {
   const { data, split } = options;
+  const { taskKind, taskSettings } = chosenTask(known.recipe);
   const { dataset, names } = annotatedImages(checkpoint, known, options);
   for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
   const { model, task, evaluation, device, precision } = loadModel(checkpoint, known, note);
@@ -102,7 +104,7 @@ export async function evaluateAnnotated(
       checkpoint: checkpoint.name,
       data,
       split,
-      evaluation: (known.recipe.segmentation ?? known.recipe.detection)?.evaluation,
+      evaluation: taskKind.annotations?.evaluation(taskSettings),
       device,
       precision,
       seconds,

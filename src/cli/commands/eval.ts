@@ -27,6 +27,7 @@ import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
 import { amongPresent, realLabelScores, type VariantOptions } from './eval-variants.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
+import { commandsOf } from './task-commands.js';
 
 interface EvalOptions extends VariantOptions {
   readonly data: string;
@@ -49,14 +50,8 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   for (const line of known.differences) note(line);
   noteAssumed(known.assumptions);
   const { recipe } = known;
-  if (recipe.segmentation !== undefined) {
-    const { evaluateSegmentation } = await import('./eval-segmentation.js');
-    return evaluateSegmentation(checkpoint, known, options);
-  }
-  if (recipe.detection !== undefined) {
-    const { evaluateDetection } = await import('./eval-detection.js');
-    return evaluateDetection(checkpoint, known, options);
-  }
+  const own = await commandsOf(recipe);
+  if (own !== undefined) return own.evaluate(checkpoint, known, options);
   const perImage = perImageFile(options.perImage);
   const config = modelConfigOf(recipe);
   const { category } = recipe.data;
@@ -68,6 +63,7 @@ export async function evaluateCheckpoint(name: string, options: EvalOptions): Pr
   const dataset = decodedAs(found, recipe.data);
 
   const { model, task, evaluation, device, precision } = loadModel(checkpoint, known, note);
+  if (task.predict === undefined) requireNoPredictions(options, checkpoint);
   const batchLosses: number[] = [];
   const batches = counted(
     evalBatches({ dataset, batchSize: options.batchSize, ...evaluation }),
@@ -147,6 +143,19 @@ function evaluatedPart(
   if (heldOut !== undefined) return { heldOut };
   throw new InputError(`--split held-out: ${name} does not record a data.split`, {
     hint: 'Only a run whose recipe has data.split holds out training images: choose --split val or train.',
+  });
+}
+
+/** @throws InputError naming an option that needs predictions of classes */
+function requireNoPredictions(
+  { perImage, realLabels, presentClasses }: EvalOptions,
+  { name }: CheckpointFile,
+): void {
+  const given = { '--per-image': perImage, '--real-labels': realLabels, '--present-classes': presentClasses };
+  const [refused] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (refused === undefined) return;
+  throw new InputError(`${refused} is not supported: the task of ${name} predicts no class of an image`, {
+    hint: 'remove it',
   });
 }
 

@@ -154,7 +154,7 @@ function median(values: readonly number[]): number {
 }
 
 async function* randomBatches(
-  { model, segmentation }: Phase,
+  { model, taskKind: { annotations } }: Phase,
   size: number,
   count: number,
   shrink: Shrink | undefined,
@@ -163,7 +163,7 @@ async function* randomBatches(
   const images = randomBytes(size * channels * side * side);
   const indices = Int32Array.from({ length: size }, (_, i) => i);
   const labels = indices.map((i) => i % classes);
-  const labelMaps = segmentation && randomBytes(size * side * side).map((label) => label % classes);
+  const annotated = annotations?.random?.({ size, side, classes }, randomBytes);
   for (let i = 0; i < count; i++)
     yield {
       size,
@@ -173,7 +173,7 @@ async function* randomBatches(
       images,
       labels,
       indices,
-      ...(labelMaps && { labelMaps }),
+      ...annotated,
       ...(shrink && { shrink }),
     };
 }

@@ -1,4 +1,10 @@
-import { heldOutLine, imagesLeft, imagesOfPlan, trainImagesOf } from '../../phase/images/images.js';
+import {
+  heldOutLine,
+  imagesLeft,
+  imagesOfPlan,
+  settingsOf,
+  trainImagesOf,
+} from '../../phase/images/images.js';
 import { imbalanceLine } from '../../phase/images/imbalance.js';
 import type { CostRatios } from '../../plan/cost.js';
 import { checkedPlan, type PhasePlan, type RunPlan, type TrainImages } from '../../plan/plan.js';
@@ -72,12 +78,13 @@ async function plannedRecipe(
     note(`not checked: ${remote.join(', ')} (not downloaded yet; run downloads and checks it)`);
   const isHeadUnknown = [given.start.model, given.start.meta].some((name) => remote.includes(name ?? ''));
   const recipe = remote.length > 0 ? given : await startedRecipeOf(written);
-  const found = imagesOfPlan(recipe, { isHeadUnknown });
+  const phases = compile(recipe);
+  const found = imagesOfPlan(settingsOf(phases[0], 'run'), { isHeadUnknown });
   const line = heldOutLine(recipe.data, found);
   if (line !== undefined) note(line);
-  const imbalance = imbalanceLine(compile(recipe), found.train);
+  const imbalance = imbalanceLine(phases, found.train);
   if (imbalance !== undefined) note(imbalance);
-  return { recipe, trainImages: trainImagesOf(compile(recipe)[0], found.train.length) };
+  return { recipe, trainImages: trainImagesOf(phases[0], found.train.length) };
 }
 
 async function startedRecipeOf(written: WrittenRecipe): Promise<Recipe> {

@@ -3,33 +3,25 @@ import { InputError } from '../../base/errors.js';
 import { visibleLine } from '../../base/visible.js';
 import { rleArea } from '../../data/coco/rle.js';
 import { segmentationRle } from '../../data/coco/segmentation.js';
-import type { Dataset, DecodeOptions } from '../../data/dataset.js';
+import type { Dataset } from '../../data/dataset.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { withFileErrors } from '../../files/file-errors.js';
 import { type ImageObjects, predictObjects } from '../../launch/predict-objects.js';
 import type { LoadedModel } from '../../launch/start/loaded-model.js';
 import { csvField } from '../../report/metrics-csv.js';
 import { print } from '../terminal/output.js';
+import type { AnnotatedPredictOptions } from './predict-annotated.js';
 import { writeEach } from './write-each.js';
-
-interface BoxOptions {
-  readonly checkpoint: string;
-  readonly out?: string;
-  readonly csv?: true;
-  readonly json?: true;
-  readonly top: number;
-  readonly decode: DecodeOptions;
-  readonly names: readonly string[] | undefined;
-  /** The ids of the classes in COCO's files, by label. Default: 1, 2 ... */
-  readonly categoryIds: readonly number[] | undefined;
-  readonly classes: number;
-}
 
 /**
  * `predict` of a checkpoint that finds objects: prints the objects of each image, and writes all of them to `out` in COCO's layout. Exits with
  * 1 if an image cannot be read.
  */
-export async function predictBoxes(loaded: LoadedModel, images: Dataset, options: BoxOptions): Promise<void> {
+export async function predictBoxes(
+  loaded: LoadedModel,
+  images: Dataset,
+  options: AnnotatedPredictOptions,
+): Promise<void> {
   const { out, json, csv, top, decode, names } = options;
   requireNew(out);
   const found: ImageObjects[] = [];
@@ -74,7 +66,7 @@ function csvLines({ image, objects }: ImageObjects): string[] {
 function writeObjects(
   out: string,
   found: readonly ImageObjects[],
-  { names, categoryIds, classes }: Pick<BoxOptions, 'names' | 'categoryIds' | 'classes'>,
+  { names, categoryIds, classes }: Pick<AnnotatedPredictOptions, 'names' | 'categoryIds' | 'classes'>,
 ): void {
   const idOf = (label: number) => categoryIds?.[label] ?? label + 1;
   const annotations = found.flatMap(({ objects, width, height }, image) =>

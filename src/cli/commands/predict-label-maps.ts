@@ -1,26 +1,17 @@
 import { InputError } from '../../base/errors.js';
 import { visibleLine } from '../../base/visible.js';
-import type { Dataset, DecodeOptions } from '../../data/dataset.js';
+import type { Dataset } from '../../data/dataset.js';
 import { predictMaps } from '../../launch/predict-maps.js';
 import type { LoadedModel } from '../../launch/start/loaded-model.js';
 import { print } from '../terminal/output.js';
+import type { AnnotatedPredictOptions } from './predict-annotated.js';
 import { writeEach } from './write-each.js';
-
-interface LabelMapOptions {
-  readonly checkpoint: string;
-  readonly out?: string;
-  readonly csv?: true;
-  readonly json?: true;
-  readonly top: number;
-  readonly decode: DecodeOptions;
-  readonly names: readonly string[] | undefined;
-}
 
 /** `predict` of a checkpoint that labels pixels: writes a label map for each image. Exits with 1 if an image cannot be read. */
 export async function predictLabelMaps(
   loaded: LoadedModel,
   images: Dataset,
-  { checkpoint, out, csv, json, top, decode, names }: LabelMapOptions,
+  { checkpoint, out, csv, json, top, decode, names }: AnnotatedPredictOptions,
 ): Promise<void> {
   if (out === undefined) {
     throw new InputError(`${checkpoint} labels pixels: --out is missing, the folder for the label maps`, {

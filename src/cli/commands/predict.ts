@@ -2,7 +2,12 @@ import { InputError } from '../../base/errors.js';
 import { visibleLine } from '../../base/visible.js';
 import { unlabelledImages } from '../../data/formats/image-paths.js';
 import { passedOverLine } from '../../data/passed-over.js';
-import { type ImagePrediction, type PredictedClass, predictImages } from '../../launch/predict.js';
+import {
+  type ImagePrediction,
+  type PredictedClass,
+  predictImages,
+  requirePredictions,
+} from '../../launch/predict.js';
 import { loadModel } from '../../launch/start/loaded-model.js';
 import { modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
@@ -10,6 +15,7 @@ import { knownClasses } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { note, noteAssumed, print } from '../terminal/output.js';
 import { csvHead, csvLine, jsonLine } from './per-image.js';
+import { commandsOf } from './task-commands.js';
 import { writeEach } from './write-each.js';
 
 interface PredictCommandOptions {
@@ -42,18 +48,9 @@ export async function predictPaths(
   const { named } = knownClasses(checkpoint, { count, stated: options.classes });
   if (named === undefined)
     note('classes are shown by label: the checkpoint does not name them (--classes gives names)');
-  if (known.recipe.segmentation !== undefined) {
-    const { predictLabelMaps } = await import('./predict-label-maps.js');
-    return predictLabelMaps(loaded, images, {
-      ...options,
-      checkpoint: checkpoint.name,
-      decode: known.recipe.data,
-      names: named?.names,
-    });
-  }
-  if (known.recipe.detection !== undefined) {
-    const { predictBoxes } = await import('./predict-boxes.js');
-    return predictBoxes(loaded, images, {
+  const own = await commandsOf(known.recipe);
+  if (own !== undefined) {
+    return own.predict(loaded, images, {
       ...options,
       checkpoint: checkpoint.name,
       decode: known.recipe.data,
@@ -67,6 +64,7 @@ export async function predictPaths(
       hint: 'remove --out',
     });
   }
+  requirePredictions(loaded, checkpoint.name);
   const top = Math.min(options.top, count);
   const { batchSize } = options;
   const results = predictImages(loaded, images, {

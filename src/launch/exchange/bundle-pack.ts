@@ -12,7 +12,7 @@ import { metaHash } from '../../phase/phase-model.js';
 import { compile, phaseNamed } from '../../recipe/compile.js';
 import { lineageIn } from '../../recipe/lineage.js';
 import { type DataOwner, dataOwnerOf, type Phase, type PhaseName, withNeeds } from '../../recipe/phase.js';
-import type { StartSettings } from '../../recipe/recipe-schema.js';
+import type { StartSettings } from '../../recipe/recipe-start.js';
 import { finalCheckpoint } from '../../run/finished-phase.js';
 import { readResult, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';

@@ -10,7 +10,7 @@ import { bestCheckpoint, bestStep, type Checkpoint } from '../../run/checkpoint-
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { claimedCheckpoint, finalCheckpoint } from '../../run/finished-phase.js';
 import { phasesIn, readJson } from '../../run/run-folder.js';
-import { taskNamed } from '../../tasks/tasks.js';
+import { TASKS_WITH_SECTION, type TaskWithSection, taskNamed } from '../../tasks/tasks.js';
 import { localCheckpoint } from '../../weights/hub/hub.js';
 import { hubNameMeant, isHubName } from '../../weights/hub/hub-name.js';
 import { FOLDER_WEIGHTS } from '../../weights/safetensors/safetensors.js';
@@ -235,6 +235,13 @@ const evaluation = z.looseObject({
   images: z.number().optional(),
 });
 
+const settingsOfTask = z.record(z.string(), z.unknown()).optional();
+
+/** The recipe's section of the task, by its name; missing for other tasks. */
+const settingsOfTasks = Object.fromEntries(
+  TASKS_WITH_SECTION.map((name) => [name, settingsOfTask]),
+) as Record<TaskWithSection, typeof settingsOfTask>;
+
 export const manifestSchema = z.object({
   phase: z.string(),
   step: z.number(),
@@ -256,10 +263,7 @@ export const manifestSchema = z.object({
   taps: z.array(z.int().min(0)).optional(),
   /** Missing for classification, and in manifests of earlier versions, whose decoder implies the task. */
   task: z.string().optional(),
-  /** Settings of segmentation; missing for other tasks. */
-  segmentation: z.record(z.string(), z.unknown()).optional(),
-  /** Settings of detection; missing for other tasks. */
-  detection: z.record(z.string(), z.unknown()).optional(),
+  ...settingsOfTasks,
   /** For detection: the id of each class in the annotation file, by label. */
   category_ids: z.array(z.number()).optional(),
   last: evaluation.optional(),

@@ -5,7 +5,7 @@ import { requireFinite } from '../../models/model-file/non-finite.js';
 import type { StagedModel } from '../../models/staged.js';
 import { type EvaluationBatches, evaluationOf } from '../../phase/images/images.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
-import { taskOf } from '../../recipe/task-of.js';
+import { chosenTask, taskOf } from '../../recipe/task-of.js';
 import { openDevice, setThreads } from '../../torch/engine.js';
 import { type Precision, precisionOn } from '../../torch/precision.js';
 import { Generator } from '../../torch/random.js';
@@ -54,7 +54,7 @@ export function loadModel(
     config,
     model: assemble(blueprintOf(recipe), depths, weights, context),
     task: taskOf(recipe, config, device),
-    evaluation: evaluationOf(recipe),
+    evaluation: evaluationOf({ ...chosenTask(recipe), data: recipe.data, model: recipe.model }),
     device,
     precision: precisionOn(device, training.precision ?? 'auto'),
   };

@@ -6,7 +6,7 @@ import { checkedRecipe, readRecipeInput } from '../../recipe/recipe.js';
 import { withSettings } from '../../recipe/recipe-file.js';
 import { blueprintOf, modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
-import { DEFAULT_TASK, type TaskName, taskNamed, taskOfModel } from '../../tasks/tasks.js';
+import { DEFAULT_TASK, type TaskName, taskKind, taskNamed, taskOfModel } from '../../tasks/tasks.js';
 import { type CheckpointFile, familyOfCheckpoint, type Manifest } from './checkpoint-file.js';
 import { assumedImages, recipeWithFacts, statedFacts } from './stated-facts.js';
 
@@ -63,7 +63,7 @@ export function modelOfCheckpoint(
       incubation: { depths },
       ...(known.task !== DEFAULT_TASK && { task: known.task, [known.task]: known.settings }),
       data: {
-        format: FORMATS[known.task],
+        format: taskKind(known.task).annotations?.format ?? 'folder',
         ...(known.mean && { mean: known.mean }),
         ...(known.std && { std: known.std }),
         ...(known.evalCrop && { eval_crop: known.evalCrop }),
@@ -126,13 +126,6 @@ interface Known {
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
   readonly assumed: readonly Assumption[];
 }
-
-/** The format of the images that a task evaluates. */
-const FORMATS: Readonly<Record<TaskName, Recipe['data']['format']>> = {
-  classification: 'folder',
-  segmentation: 'ade20k',
-  detection: 'coco',
-};
 
 /** The task that a manifest names, or that its model implies, with its settings. */
 function taskOfManifest(manifest: Manifest, path: string): Pick<Known, 'task' | 'settings'> {

@@ -8,7 +8,7 @@ import type { ModelFamily } from '../../models/family.js';
 import { type ModelFile, readModelFile } from '../../models/model-file/model-file.js';
 import type { Distill } from '../../phase/given-weights.js';
 import type { Phase } from '../../recipe/phase.js';
-import type { StartSettings } from '../../recipe/recipe-schema.js';
+import type { StartSettings } from '../../recipe/recipe-start.js';
 import { modelDamage } from '../../run/checkpoint-store-manifest.js';
 import { readJson, runFolder } from '../../run/run-folder.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';

@@ -7,6 +7,7 @@ import { headerHints } from '../../models/model-file/model-hints.js';
 import { IMAGENET } from '../../recipe/recipe-data.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import type { Recipe } from '../../recipe/recipe-schema.js';
+import { taskKind } from '../../tasks/tasks.js';
 import { type CheckpointFile, familyOfCheckpoint, type Manifest } from './checkpoint-file.js';
 
 /** Facts that a checkpoint states about its model and images, in addition to its weights. */
@@ -101,8 +102,8 @@ function rowsOf(recipe: Recipe, facts: StatedFacts): Row[] {
   return [
     row('data', 'mean', ofChannels(facts.mean), data.mean),
     row('data', 'std', ofChannels(facts.std), data.std),
-    // Segmentation does not crop.
-    ...(recipe.segmentation || recipe.detection
+    // Images with annotations are not cropped.
+    ...(taskKind(recipe.task).annotations !== undefined
       ? []
       : [row('data', 'eval_crop', facts.evalCrop, data.eval_crop)]),
     row('data', 'exif', facts.exif, data.exif),

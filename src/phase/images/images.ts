@@ -1,10 +1,8 @@
 import { join } from 'node:path';
 import { type Dataset, decodedAs } from '../../data/dataset.js';
-import { labelledEvalBatch, labelledTrainBatch } from '../../data/label-maps/batches.js';
 import type { StepImages } from '../../data/loader/batch.js';
 import type { EvalBatchesOptions, TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
-import { objectsEvalBatch, objectsTrainBatch } from '../../data/objects/batches.js';
 import { heldOutCount } from '../../data/open/hold-out.js';
 import type { DataPlace } from '../../data/open/identity.js';
 import { type DatasetPair, openDataset } from '../../data/open/open-dataset.js';
@@ -14,8 +12,8 @@ import { drawErasing } from '../../data/transforms/erase.js';
 import { drawMix } from '../../data/transforms/mix.js';
 import { evalTransform, type Transform } from '../../data/transforms/transform.js';
 import { cacheRoot } from '../../files/home.js';
-import { detectorMultiple } from '../../models/detection/detector-config.js';
 import { familyOf } from '../../models/families/families.js';
+import type { ModelConfig } from '../../models/family.js';
 import { dataOf, type Phase, type PhaseName } from '../../recipe/phase.js';
 import { type CurriculumStage, stageEnds, stageOfStep } from '../../training/schedule.js';
 
@@ -23,8 +21,7 @@ import { type CurriculumStage, stageEnds, stageOfStep } from '../../training/sch
 type Augmentation = Pick<TrainBatchesOptions, 'transform' | 'erase' | 'mix' | 'repeats' | 'makeBatch'>;
 
 /** The settings that determine images: those of a phase, or of a recipe. */
-export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start'> &
-  Partial<Pick<Phase, 'segmentation' | 'detection'>>;
+export type ImageSettings = Pick<Phase, 'seed' | 'data' | 'model' | 'start' | 'taskKind' | 'taskSettings'>;
 
 /** How batches of evaluation images are made. */
 export type EvaluationBatches = Pick<EvalBatchesOptions, 'transform' | 'makeBatch'> & {
@@ -138,10 +135,10 @@ export type RunImageSettings = Omit<ImageSettings, 'data'> & Pick<Phase, 'dataOf
 
 /** The settings of another phase's images, or of the run's. */
 export function settingsOf(
-  { seed, model, start, segmentation, detection, dataOfRun }: RunImageSettings,
+  { seed, model, start, taskKind, taskSettings, dataOfRun }: RunImageSettings,
   name: PhaseName | 'run',
 ): ImageSettings {
-  return { seed, model, start, segmentation, detection, data: dataOf(dataOfRun, name) };
+  return { seed, model, start, taskKind, taskSettings, data: dataOf(dataOfRun, name) };
 }
 
 /** Number of training images of each phase. `most` is the number for phases that use the images of the run. */
@@ -183,33 +180,18 @@ const DEFAULT_PATHS: Partial<Record<Phase['data']['format'], () => string>> = {
 export function evaluationOf({
   data,
   model,
-  segmentation,
-  detection,
+  taskKind: { annotations },
+  taskSettings,
 }: Omit<ImageSettings, 'seed' | 'start'>): EvaluationBatches {
-  if (detection !== undefined)
-    return { makeBatch: objectsEvalBatch(detection.scale, multipleOf(model)), batchSize: 1 };
-  if (segmentation !== undefined) return { makeBatch: labelledEvalBatch(model.classes), batchSize: 1 };
+  if (annotations !== undefined)
+    return { makeBatch: annotations.evalBatch(taskSettings, configOf(model)), batchSize: 1 };
   return { transform: evalTransform(model.image_size, data.eval_crop) };
 }
 
 function augmentationOf(settings: ImageSettings): Augmentation {
-  const { data, model, segmentation, detection } = settings;
-  if (detection !== undefined) {
-    const { scales: short, flip, crop, largest } = detection.augment;
-    const policy = crop && { prob: crop.prob, short: crop.scales, size: crop.size };
-    const long = detection.scale[0];
-    return {
-      makeBatch: objectsTrainBatch({ long, short, flip, crop: policy, largest }, multipleOf(model)),
-    };
-  }
-  if (segmentation !== undefined) {
-    const { scale, augment } = segmentation;
-    const { ratio, cat_max_ratio: catMaxRatio, flip, photometric } = augment;
-    const crop = model.image_size;
-    return {
-      makeBatch: labelledTrainBatch(model.classes, { crop, scale, ratio, catMaxRatio, flip, photometric }),
-    };
-  }
+  const { data, model, taskKind, taskSettings } = settings;
+  if (taskKind.annotations !== undefined)
+    return { makeBatch: taskKind.annotations.trainBatch(taskSettings, configOf(model)) };
   const { augment } = data;
   const transform = trainTransform(settings);
   if (augment === 'none') return { transform };
@@ -223,10 +205,8 @@ function augmentationOf(settings: ImageSettings): Augmentation {
   };
 }
 
-/** Both sides of the padded images of a detector are a multiple of this, in pixels. */
-function multipleOf(model: ImageSettings['model']): number {
-  const { patchSize } = familyOf(model).configOf(model, 'model') as { readonly patchSize?: number };
-  return detectorMultiple(patchSize ?? 16);
+function configOf(model: ImageSettings['model']): ModelConfig {
+  return familyOf(model).configOf(model, 'model');
 }
 
 /** @param magnitude of RandAugment, instead of the policy's */

@@ -12,12 +12,12 @@ import { writeJsonAtomic } from '../../files/atomic.js';
 import type { DataOwner, Phase } from '../../recipe/phase.js';
 import { runFolder } from '../../run/run-folder.js';
 import { setImageThreads } from '../../torch/images.js';
-import { type EvaluationBatches, type Images, placeOf, settingsOf } from './images.js';
+import { type EvaluationBatches, type Images, placeOf, type RunImageSettings, settingsOf } from './images.js';
 import { knownImages } from './run-data.js';
 import { identityOf, readRunData } from './run-data-file.js';
 
 /** What determines which evaluation images are decoded, and how. A phase of the run has it. */
-type Decoding = Pick<Phase, 'seed' | 'model' | 'start' | 'dataOfRun' | 'run'>;
+type Decoding = RunImageSettings & Pick<Phase, 'run'>;
 
 interface ReadableOptions {
   /** Called after each image with the number of checked images and the total. */

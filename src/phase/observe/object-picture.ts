@@ -1,6 +1,7 @@
 import { decodeRle } from '../../data/coco/rle.js';
 import { segmentationRle } from '../../data/coco/segmentation.js';
 import type { Batch } from '../../data/dataset.js';
+import type { AnnotatedObject } from '../../data/objects.js';
 import type { ImageFindings } from '../../training/task.js';
 import type { Picture } from './map-picture.js';
 import { blend, type Panel, panelOf, panelsPng, rgbOf } from './panels.js';
@@ -10,7 +11,7 @@ const OPACITY = 0.45;
 /** Objects with a lower score are not drawn. */
 const LEAST_SCORE = 0.5;
 
-type DrawnObject = Pick<ImageFindings['found'][number], 'label' | 'box' | 'segmentation'>;
+type DrawnObject = Pick<AnnotatedObject, 'label' | 'box' | 'segmentation'>;
 
 /** Draws boxes and masks of an image: those of its annotations, and those that were found with a score of at least 0.5. */
 export async function drawObjects(batch: Batch, { image, found }: ImageFindings): Promise<Picture> {
