@@ -1,7 +1,6 @@
 import { InputError } from '../../base/errors.js';
 import type { Batch, Dataset } from '../../data/dataset.js';
-import { ade20k } from '../../data/formats/ade20k.js';
-import { cocoPart } from '../../data/formats/coco.js';
+import type { DataFormat } from '../../data/formats/formats.js';
 import { evalBatches } from '../../data/loader/loader.js';
 import { subset } from '../../data/loader/sampler.js';
 import { dataFormatOf, publishedPart } from '../../data/open/open-dataset.js';
@@ -14,29 +13,21 @@ import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.j
 import { chosenTask } from '../../recipe/task-of.js';
 import { EVAL_LOSS, significant } from '../../report/format.js';
 import { labelledScore, scoresOf } from '../../run/metric.js';
+import { taskKind } from '../../tasks/tasks.js';
 import { type EvaluateOptions, evaluate } from '../../training/evaluate.js';
 import { progressLine } from '../terminal/live-block.js';
 import { columns, note, print } from '../terminal/output.js';
 
-/** The data sets that have labels of pixels or objects. */
-const FORMATS = {
-  ade20k: {
-    has: 'label maps',
-    does: 'labels pixels',
-    instead: '`predict --out DIR` writes the labels of each image',
-    hint: "use a data set in ADE20K's layout: images, annotations and objectInfo150.txt",
-    open: (data: string, part: 'train' | 'val') => ade20k(data)[part],
-  },
-  coco: {
-    has: 'annotations of objects',
-    does: 'finds objects',
-    instead: '`--per-image FILE.json` writes the objects of each image',
-    hint: "use a data set in COCO's layout: annotations/instances_val2017.json and val2017",
-    open: cocoPart,
-  },
-} as const;
-
-type AnnotatedFormat = keyof typeof FORMATS;
+/** The data sets that a task is evaluated on. */
+export interface AnnotatedImages {
+  readonly format: DataFormat;
+  /** For messages: `label maps`. */
+  readonly has: string;
+  /** For messages: what to use instead of an option that is not supported, and which data set. */
+  readonly instead: string;
+  readonly hint: string;
+  open(data: string, part: 'train' | 'val'): Dataset;
+}
 
 export interface AnnotatedEvalOptions {
   readonly data: string;
@@ -52,7 +43,8 @@ export interface AnnotatedEvalOptions {
 /** @throws InputError naming an option of `eval` that such a model does not support */
 export function requireSupported(
   { split, classes, batchMean, realLabels, presentClasses }: AnnotatedEvalOptions,
-  format: AnnotatedFormat,
+  { recipe }: Pick<ModelOfCheckpoint, 'recipe'>,
+  { instead }: AnnotatedImages,
   others: Readonly<Record<string, unknown>> = {},
 ): void {
   const refused = Object.entries({
@@ -64,7 +56,7 @@ export function requireSupported(
     '--split held-out': split === 'held-out' || undefined,
   }).find(([, value]) => value !== undefined);
   if (refused === undefined) return;
-  const { does, instead } = FORMATS[format];
+  const { does } = taskKind(recipe.task);
   throw new InputError(`${refused[0]} is not supported for a model that ${does}`, {
     hint: `remove it; ${instead}`,
   });
@@ -77,11 +69,11 @@ export function requireSupported(
 export async function evaluateAnnotated(
   checkpoint: CheckpointFile,
   known: ModelOfCheckpoint,
-  options: AnnotatedEvalOptions & { readonly format: AnnotatedFormat },
+  options: AnnotatedEvalOptions & { readonly images: AnnotatedImages },
   more: Pick<EvaluateOptions, 'collection' | 'onScored'>,
 ) {
   const { data, split } = options;
-  const { taskKind, taskSettings } = chosenTask(known.recipe);
+  const { taskKind: kind, taskSettings } = chosenTask(known.recipe);
   const { dataset, names } = annotatedImages(checkpoint, known, options);
   for (const each of dataset.passedOver ?? []) note(passedOverLine(each));
   const { model, task, evaluation, device, precision } = loadModel(checkpoint, known, note);
@@ -104,7 +96,7 @@ export async function evaluateAnnotated(
       checkpoint: checkpoint.name,
       data,
       split,
-      evaluation: taskKind.annotations?.evaluation(taskSettings),
+      evaluation: kind.annotations?.evaluation(taskSettings),
       device,
       precision,
       seconds,
@@ -142,10 +134,10 @@ function annotatedImages(
   {
     data,
     split,
-    format,
-  }: Pick<AnnotatedEvalOptions, 'data' | 'split'> & { readonly format: AnnotatedFormat },
+    images: { format, has, hint, open },
+  }: Pick<AnnotatedEvalOptions, 'data' | 'split'> & { readonly images: AnnotatedImages },
 ): { readonly dataset: Dataset; readonly names: readonly string[] } {
-  const { has, does, hint, open } = FORMATS[format];
+  const { does } = taskKind(recipe.task);
   if (dataFormatOf(data) !== format) {
     throw new InputError(`${data} has no ${has}, but ${checkpoint.name} ${does}`, { hint });
   }

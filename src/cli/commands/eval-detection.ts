@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../../base/errors.js';
 import { type CocoResult, writeCocoResults } from '../../data/coco/results.js';
+import { cocoPart } from '../../data/formats/coco.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import type { CocoEvaluation } from '../../tasks/detection/coco-evaluate.js';
@@ -9,10 +10,19 @@ import type { Collection } from '../../training/task.js';
 import { columns, print, printJson } from '../terminal/output.js';
 import {
   type AnnotatedEvalOptions,
+  type AnnotatedImages,
   evaluateAnnotated,
   printWorst,
   requireSupported,
 } from './eval-annotated.js';
+
+const COCO: AnnotatedImages = {
+  format: 'coco',
+  has: 'annotations of objects',
+  instead: '`--per-image FILE.json` writes the objects of each image',
+  hint: "use a data set in COCO's layout: annotations/instances_val2017.json and val2017",
+  open: cocoPart,
+};
 
 /** `eval` of a checkpoint that finds objects, on a data set in COCO's layout. */
 export async function evaluateDetection(
@@ -20,11 +30,11 @@ export async function evaluateDetection(
   known: ModelOfCheckpoint,
   options: AnnotatedEvalOptions,
 ): Promise<void> {
-  requireSupported(options, 'coco');
+  requireSupported(options, known, COCO);
   const files = resultFiles(options.perImage);
   const found = detectionCollection(known.recipe.model.classes);
   const collection = found as Collection;
-  const measured = await evaluateAnnotated(checkpoint, known, { ...options, format: 'coco' }, { collection });
+  const measured = await evaluateAnnotated(checkpoint, known, { ...options, images: COCO }, { collection });
   const { dataset, names, result, rows } = measured;
   if (files) writeResults(found, dataset.categoryIds, files);
   const kinds = { boxes: found.evaluation('boxes'), masks: found.evaluation('masks') };

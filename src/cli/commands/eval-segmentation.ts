@@ -1,3 +1,4 @@
+import { ade20k } from '../../data/formats/ade20k.js';
 import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import type { ModelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { classOverlaps } from '../../tasks/segmentation/metrics.js';
@@ -5,10 +6,19 @@ import type { ClassOverlap, Sums } from '../../training/task.js';
 import { columns, print, printJson } from '../terminal/output.js';
 import {
   type AnnotatedEvalOptions,
+  type AnnotatedImages,
   evaluateAnnotated,
   printWorst,
   requireSupported,
 } from './eval-annotated.js';
+
+const ADE20K: AnnotatedImages = {
+  format: 'ade20k',
+  has: 'label maps',
+  instead: '`predict --out DIR` writes the labels of each image',
+  hint: "use a data set in ADE20K's layout: images, annotations and objectInfo150.txt",
+  open: (data, part) => ade20k(data)[part],
+};
 
 /** `eval` of a checkpoint that labels pixels, on a data set in ADE20K's layout. */
 export async function evaluateSegmentation(
@@ -16,12 +26,12 @@ export async function evaluateSegmentation(
   known: ModelOfCheckpoint,
   options: AnnotatedEvalOptions,
 ): Promise<void> {
-  requireSupported(options, 'ade20k', { '--per-image': options.perImage });
+  requireSupported(options, known, ADE20K, { '--per-image': options.perImage });
   const sums: Record<string, number> = {};
   const onScored = (each: Sums) => {
     for (const [name, value] of Object.entries(each)) sums[name] = (sums[name] ?? 0) + value;
   };
-  const measured = await evaluateAnnotated(checkpoint, known, { ...options, format: 'ade20k' }, { onScored });
+  const measured = await evaluateAnnotated(checkpoint, known, { ...options, images: ADE20K }, { onScored });
   const { names, result, rows } = measured;
   const overlaps = classOverlaps(sums as Sums, known.recipe.model.classes);
   if (options.json) {
