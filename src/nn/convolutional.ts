@@ -1,6 +1,7 @@
 import { requireWhole } from '../base/numbers.js';
 import { noGrad } from '../torch/autograd.js';
 import { batchNorm, conv2d, increase, ones, relu, zeros } from '../torch/ops.js';
+import { scope } from '../torch/scope.js';
 import type { Tensor } from '../torch/tensor.js';
 import {
   fanInParameter,
@@ -144,7 +145,8 @@ export class SameConv extends Module {
     return conv2d(x, this.weight, this.bias, { padding: this.#padding });
   }
 
+  /** With ReLU, of which only the output is kept. */
   activated(x: Tensor): Tensor {
-    return relu(this.forward(x));
+    return scope(() => relu(this.forward(x)));
   }
 }

@@ -75,3 +75,37 @@ describe('segmentation', () => {
       expect((channels(65, neck) - channels(64, neck)) / 16).toBeCloseTo(perChannel, 0);
   });
 });
+
+describe('detection', () => {
+  const memory = (classes: number, training: object = {}, decoder: object = {}) => {
+    const recipe = defineRecipe({
+      name: 'mask-rcnn',
+      task: 'detection',
+      model: { preset: 'vit-base', image_size: 512, classes, decoder },
+      incubation: 'none',
+      data: { format: 'coco' },
+      training: { batch_size: 2, ...training },
+      phases: { E2E: { epochs: 1 } },
+    });
+    return phaseMemory(phaseOf(recipe, 'E2E'));
+  };
+
+  test('the detector and its losses count, also with activation checkpointing', () => {
+    const { activations, activations_checkpointed: checkpointed, peak } = memory(80);
+    // 512 regions have logits and their log-softmax, and four offsets; 128 have logits of masks.
+    const perClass = 4 * 2 * (512 * (2 + 4) + 128 * 28 ** 2);
+    expect(Number(memory(81).activations) - Number(activations)).toBeCloseTo(perClass, 0);
+    expect(Number(checkpointed)).toBeGreaterThan(80 * perClass);
+    expect(Number(peak)).toBeGreaterThan(Number(activations));
+    expect(Number(memory(80, { batch_size: 4 }).activations)).toBeCloseTo(2 * Number(activations), 0);
+  });
+
+  test('a detector of more channels keeps more', () => {
+    const channels = (count: number) => Number(memory(80, {}, { channels: count }).activations);
+    const pyramid = 128 ** 2 + 64 ** 2 + 32 ** 2 + 16 ** 2;
+    // Sums of the pyramid, its outputs and those of the proposal network; regions, and the mask head's five layers.
+    const perChannel =
+      pyramid + 2 * (pyramid + 8 ** 2) + 512 * 7 ** 2 + 128 * (14 ** 2 + 4 * 14 ** 2 + 28 ** 2);
+    expect((channels(65) - channels(64)) / 8).toBeCloseTo(perChannel, 0);
+  });
+});

@@ -2,6 +2,7 @@ import { BatchNorm2d, Conv2d, SameConv } from '../../nn/convolutional.js';
 import { fanInParameter, type InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { gelu, relu, upConv2d } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
 import type { Tensor } from '../../torch/tensor.js';
 
 /** How a layer of the decoder runs. */
@@ -21,7 +22,7 @@ export class ConvModule extends Module {
   }
 
   forward(x: Tensor, mode: Mode): Tensor {
-    return relu(this.bn.forward(this.conv.forward(x), mode));
+    return scope(() => relu(this.bn.forward(this.conv.forward(x), mode)));
   }
 }
 

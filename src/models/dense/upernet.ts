@@ -13,6 +13,7 @@ import {
   resizeBilinear,
   slice,
 } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
 import { type Tensor, upload } from '../../torch/tensor.js';
 import { Layer, type Pass } from '../staged.js';
 import { ConvModule, Gelu, type Mode, PlainConv, UpConv } from './conv-module.js';
@@ -74,7 +75,7 @@ class UPerHead extends Module {
     const laterals = this.lateral_convs.map((conv, i) => conv.forward(maps[i], mode));
     laterals.push(this.#pooled(maps[maps.length - 1], mode));
     for (let i = laterals.length - 1; i > 0; i--) {
-      laterals[i - 1] = add(laterals[i - 1], resizedTo(laterals[i], laterals[i - 1]));
+      laterals[i - 1] = scope(() => add(laterals[i - 1], resizedTo(laterals[i], laterals[i - 1])));
     }
     const levels = laterals.map((map, i) => this.fpn_convs[i]?.forward(map, mode) ?? map);
     const [finest, ...coarser] = levels;

@@ -3,6 +3,7 @@ import { SameConv } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { add, slice } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
 import type { Tensor } from '../../torch/tensor.js';
 import { upsampleNearest } from './operators.js';
 
@@ -36,9 +37,12 @@ export class Fpn extends Module {
     }
     const sums: Tensor[] = [];
     for (const i of [...maps.keys()].reverse()) {
-      const own = this.lateral[i].forward(maps[i]);
-      const [, , height, width] = own.shape;
-      sums.unshift(sums.length === 0 ? own : add(own, upsampleNearest(sums[0], [height, width])));
+      const summed = () => {
+        const own = this.lateral[i].forward(maps[i]);
+        const [, , height, width] = own.shape;
+        return sums.length === 0 ? own : add(own, upsampleNearest(sums[0], [height, width]));
+      };
+      sums.unshift(scope(summed));
     }
     const outputs = sums.map((each, i) => this.output[i].forward(each));
     const last = outputs[outputs.length - 1];

@@ -2,6 +2,7 @@ import { SameConv } from '../../nn/convolutional.js';
 import type { InitContext } from '../../nn/init.js';
 import { Module } from '../../nn/module.js';
 import { mul, relu, reshape, sum } from '../../torch/ops.js';
+import { scope } from '../../torch/scope.js';
 import { fromArray, type Tensor, upload } from '../../torch/tensor.js';
 import { TransposedConv } from './convolution.js';
 import { indexSelect, lossOfLogits } from './operators.js';
@@ -38,7 +39,7 @@ export class MaskHead extends Module {
   /** Regions [N, channels, 14, 14] -> logits of each class, [N, classes, 28, 28]. */
   forward(regions: Tensor): Tensor {
     const hidden = this.convs.reduce((x, conv) => conv.activated(x), regions);
-    return this.masks.forward(relu(this.upsample.forward(hidden)));
+    return this.masks.forward(scope(() => relu(this.upsample.forward(hidden))));
   }
 }
 
