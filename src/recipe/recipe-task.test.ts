@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 import { InputError } from '../base/errors.js';
+import { CLASSIFIER_KEYS } from '../training/task-kind.js';
+import { compile } from './compile.js';
 import { checkedRecipe } from './recipe.js';
+import { firstUsed } from './recipe-task.js';
 
 const base = {
   name: 'pixels',
@@ -45,6 +48,30 @@ test.each([
   expect(refused).toThrow(
     expect.objectContaining({ message: expect.stringContaining(message), hint: expect.any(String) }),
   );
+});
+
+type Changes = Partial<Record<'data' | 'training' | 'phases', object>>;
+
+test.each<[Changes, string | undefined]>([
+  [{}, undefined],
+  [{ data: { augment: { mixup: 0.8 } } }, 'data.augment.mixup and cutmix'],
+  [{ data: { augment: { cutmix: 1 } } }, 'data.augment.mixup and cutmix'],
+  [training({ loss: 'bce' }), 'loss bce'],
+  [training({ label_smoothing: 0.1 }), 'label_smoothing 0.1'],
+  [training({ class_weights: [1, 2, 3] }), 'class_weights'],
+  [training({ distill: { teacher: 'x.pth' } }), 'distill'],
+  [training({ curriculum: [{ size: 16 }] }), 'curriculum'],
+  [local({ method: 'dgl' }), 'local'],
+])('%j uses a key that only classification supports: %s', (changes, key) => {
+  const recipe = {
+    ...base,
+    ...changes,
+    task: 'classification',
+    data: { format: 'folder', path: 'images', ...changes.data },
+    training: { label_smoothing: 0, ...changes.training },
+  };
+  const [phase] = compile(checkedRecipe(recipe, 'r.yaml'));
+  expect(firstUsed(CLASSIFIER_KEYS, phase)?.[0]).toBe(key);
 });
 
 const objects = {

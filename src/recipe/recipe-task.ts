@@ -101,10 +101,8 @@ export function requireTaskKeys(
   if (kind.annotations === undefined) requireImageLabels(data, source);
   else requireAnnotated(data, kind.annotations, { task: kind.name, refuse });
   for (const phase of phases) {
-    for (const key of kind.unsupported) {
-      const [used, hint] = USED[key](phase) || [];
-      if (used !== undefined && hint !== undefined) refuse(`${phase.name}: ${used}`, hint);
-    }
+    const [used, hint] = firstUsed(kind.unsupported, phase) ?? [];
+    if (used !== undefined && hint !== undefined) refuse(`${phase.name}: ${used}`, hint);
     kind.checkPhase?.(phase, source);
   }
 }
@@ -134,6 +132,18 @@ function requireAnnotated(
     refuse(`data.sampling: ${data.sampling}`, 'remove it: an image has many classes');
   if (data.exif === 'apply') refuse('data.exif: apply', `${labels} have no orientation: remove it`);
   if (data.bad_images === 'replace') refuse('data.bad_images: replace', 'repair or remove damaged images');
+}
+
+/** The first of these keys that a phase uses, as written in messages, and what to do. */
+export function firstUsed(
+  keys: readonly ClassifierKey[],
+  phase: Phase,
+): readonly [key: string, hint: string] | undefined {
+  for (const key of keys) {
+    const used = USED[key](phase);
+    if (used) return used;
+  }
+  return undefined;
 }
 
 /** How a phase uses a key that its task may not support, and what to do; false if it does not. */

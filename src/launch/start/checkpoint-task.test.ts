@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -59,6 +59,21 @@ test.each([
 test('a manifest without a decoder and a task is of a classifier, also if it names it', async () => {
   expect(await taskOf('classifier', base)).toBeUndefined();
   expect(await taskOf('named', base, { task: 'classification' })).toBeUndefined();
+});
+
+test('a recipe that names no task gets the task of the checkpoint; another task is a difference', async () => {
+  // Only the manifest says that this classifier is not one.
+  const checkpoint = await checkpointOf('given', base, { task: 'segmentation' });
+  const known = (name: string, stated: object) => {
+    const path = join(folder, name);
+    writeFileSync(path, JSON.stringify({ ...base, ...stated }));
+    return modelOfCheckpoint(checkpoint, { recipe: path, settings: [] });
+  };
+  expect(() => known('silent.json', {})).toThrow('not supported by task: segmentation');
+  expect(known('other.json', { task: 'classification' })).toMatchObject({
+    recipe: { task: 'classification' },
+    differences: [expect.stringContaining('says task segmentation, the recipe classification')],
+  });
 });
 
 test('an unknown task is an error that names the manifest', async () => {
