@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type DrawnDetails, picturePath, readDrawnDetails } from '../run/drawn-details.js';
 import { runFolder } from '../run/run-folder.js';
+import { taskKind } from '../tasks/tasks.js';
+import type { Annotations } from '../training/task-kind.js';
 import { type Markup, markup, scrolling } from './markup.js';
 
 /** The last evaluation of a phase that labels pixels or finds objects. */
@@ -25,24 +27,21 @@ export function drawnPhases(root: string): DrawnPhase[] {
   });
 }
 
-const NOTES = {
-  segmentation: 'the image, its labels, and the prediction. Pixels without a label have no colour.',
-  detection:
-    'the image, its annotations, and the objects that were found with a score of at least 50 %, each with box and mask.',
-};
+/** How the report shows a task's details. */
+function reportOf({ task }: Pick<DrawnDetails, 'task'>): Annotations<never>['report'] | undefined {
+  return taskKind(task).annotations?.report;
+}
 
 /** Predictions over images, and the classes with the lowest scores. */
 export function predictionsSection(phases: readonly DrawnPhase[]): Markup | undefined {
   if (phases.length === 0) return undefined;
   return markup`<h2>Predictions</h2>
-<p class="note">The same evaluation images in each phase, evenly spaced in the data set: ${NOTES[phases[0].details.task]}</p>
+<p class="note">The same evaluation images in each phase, evenly spaced in the data set: ${reportOf(phases[0].details)?.panels}</p>
 ${phases.map((each) => [pictures(each), worstClasses(each)])}`;
 }
 
-const LABELS = { segmentation: 'labels', detection: 'annotations' };
-
 function pictures({ phase, details, pictures }: DrawnPhase): Markup | undefined {
-  const labels = LABELS[details.task];
+  const labels = reportOf(details)?.labels;
   const shown = details.images.flatMap((image, i) => {
     const source = pictures[i];
     if (source === undefined) return [];
@@ -88,16 +87,12 @@ ${scrolling(title, markup`<table><thead><tr>${heads}</tr></thead><tbody>${lines}
 
 /** Classes without a score are left out. */
 function classRows(details: DrawnDetails): { headings: readonly string[]; rows: ClassRow[] } {
-  const row = (
-    { class: label, name = String(label) }: { readonly class: number; readonly name?: string | undefined },
-    score: number | null,
-    other: number | null,
-    count: number,
-  ) => (score === null ? [] : [{ name, score, other, count }]);
-  if (details.task === 'segmentation') {
-    const rows = details.classes.flatMap((each) => row(each, each.iou, each.acc, each.pixels));
-    return { headings: ['IoU', 'accuracy', 'labelled pixels'], rows };
-  }
-  const rows = details.classes.flatMap((each) => row(each, each.ap, each.mask_ap, each.objects));
-  return { headings: ['AP of boxes', 'AP of masks', 'objects'], rows };
+  const { columns = [] } = reportOf(details) ?? {};
+  const rows = details.classes.flatMap((each) => {
+    const { class: label, name = String(label), ...scores } = each;
+    const values: Readonly<Record<string, number | null>> = scores;
+    const [score, other, count] = columns.map(({ key }) => values[key]);
+    return score === null ? [] : [{ name, score, other, count: count ?? 0 }];
+  });
+  return { headings: columns.map(({ heading }) => heading), rows };
 }

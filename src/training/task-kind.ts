@@ -86,6 +86,11 @@ export interface CheckedPhase {
   readonly settings: { readonly batch_size: number };
 }
 
+interface ReportColumn {
+  readonly key: string;
+  readonly heading: string;
+}
+
 /** Images whose labels are not one class for each, and how a task reads them. */
 export interface Annotations<Settings> {
   readonly format: DataFormat;
@@ -98,6 +103,15 @@ export interface Annotations<Settings> {
   readonly page: string;
   trainBatch(settings: Settings, config: ModelConfig): MakeTrainBatch;
   evalBatch(settings: Settings, config: ModelConfig): MakeEvalBatch;
+  /** How the report shows the images and classes of an evaluation. */
+  readonly report: {
+    /** For its note: what the three panels of a picture show. */
+    readonly panels: string;
+    /** Name of the middle panel. */
+    readonly labels: string;
+    /** Of a class in the details of an evaluation (src/run/drawn-details.ts): the score that the worst classes have, another one, a count. */
+    readonly columns: readonly [score: ReportColumn, other: ReportColumn, count: ReportColumn];
+  };
   /** How images are evaluated, for the results of `eval`. */
   evaluation(settings: Settings): object;
   /** The annotations of random images, for measurements of speed; `random` returns that many bytes. */

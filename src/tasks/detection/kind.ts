@@ -25,6 +25,16 @@ export const detectionKind: TaskKind<DetectionSettings> = {
     each: 'object',
     predict: 'finds them',
     page: 'docs/detection.md',
+    report: {
+      panels:
+        'the image, its annotations, and the objects that were found with a score of at least 50 %, each with box and mask.',
+      labels: 'annotations',
+      columns: [
+        { key: 'ap', heading: 'AP of boxes' },
+        { key: 'mask_ap', heading: 'AP of masks' },
+        { key: 'objects', heading: 'objects' },
+      ],
+    },
     trainBatch({ scale: [long], augment }, config) {
       const { scales: short, flip, crop, largest } = augment;
       const policy = crop && { prob: crop.prob, short: crop.scales, size: crop.size };

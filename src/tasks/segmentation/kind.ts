@@ -45,6 +45,15 @@ export const segmentationKind: TaskKind<SegmentationSettings> = {
     each: 'pixel',
     predict: 'writes its label maps, with --out',
     page: 'docs/segmentation.md',
+    report: {
+      panels: 'the image, its labels, and the prediction. Pixels without a label have no colour.',
+      labels: 'labels',
+      columns: [
+        { key: 'iou', heading: 'IoU' },
+        { key: 'acc', heading: 'accuracy' },
+        { key: 'pixels', heading: 'labelled pixels' },
+      ],
+    },
     trainBatch({ scale, augment }, { classes, imageSize: crop }) {
       const { ratio, cat_max_ratio: catMaxRatio, flip, photometric } = augment;
       return labelledTrainBatch(classes, { crop, scale, ratio, catMaxRatio, flip, photometric });
