@@ -147,3 +147,10 @@ test.each<[string, () => string, string]>([
     writeFileSync(truths, before);
   }
 });
+
+test('plan --measure times steps on random images with objects', async () => {
+  const ended = await cli(['plan', join(folder, 'recipe.json'), '--measure', '--json']);
+  expect(ended, ended.stderr).toMatchObject({ code: 0 });
+  const [{ phase, seconds }] = JSON.parse(ended.stdout).phases;
+  expect({ phase, isTimed: seconds > 0 }).toEqual({ phase: 'E2E', isTimed: true });
+});

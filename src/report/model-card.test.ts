@@ -74,6 +74,33 @@ test('the metadata has what the hub reads: library, task, data set, results', ()
   expect(front).not.toHaveProperty('license');
 });
 
+test.each([
+  ['segmentation', 'image-segmentation', 'semantic segmentation', { miou: 41.5, macc: 52, aacc: 79 }],
+  [
+    'detection',
+    'object-detection',
+    'object detection and instance segmentation',
+    { ap: 41.5, ap50: 60, ap75: 44, mask_ap: 38, mask_ap50: 58, mask_ap75: 40 },
+  ],
+] as const)(
+  'the card of a model for %s names its task and its metrics',
+  (task, pipeline, purpose, scores) => {
+    const recipe = { name: 'dense', task, data: { format: 'folder' } };
+    const { front, body } = split(
+      modelCard(cardOf({ recipe, layout: undefined, scores: { ...scores, loss: 2, images: 50 } })),
+    );
+    expect(front).toMatchObject({ pipeline_tag: pipeline });
+    expect(front.tags).toContain(pipeline);
+    expect(JSON.stringify(front)).not.toMatch(/classification|accuracy"/);
+    const [{ task: named, metrics }] = front['model-index'][0].results;
+    expect(named.type).toBe(pipeline);
+    expect(metrics.map(({ type }: { type: string }) => type)).toEqual([...Object.keys(scores), 'loss']);
+    expect(body).toContain(` for ${purpose}, `);
+    // Neither is a share of the images, so the number of images gives no interval.
+    expect(body).toContain('| 41.50 % |');
+  },
+);
+
 test('the cost is that of the phases that trained the model', () => {
   expect(modelCard(cardOf())).toContain('Training (PT, MT/0, MT/1, MT/2, MT/3, FT) took');
   expect(modelCard(cardOf({ phase: 'MT/1' }))).toContain('Training (PT, MT/1) took');

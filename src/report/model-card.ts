@@ -3,10 +3,10 @@ import { quoted } from '../base/shell.js';
 import { evalShorterSide, SMALL_IMAGE } from '../data/transforms/transform.js';
 import type { ModelConfig, ModelFamily } from '../models/family.js';
 import type { ForeignLayout } from '../models/layout.js';
-import { type Scored, scoreOf } from '../run/metric.js';
+import { type Metric, type Scored, scoreOf } from '../run/metric.js';
 import type { PhaseResult } from '../run/records.js';
 import { metricsOf } from '../tasks/metrics.js';
-import type { TaskName } from '../tasks/tasks.js';
+import { type TaskName, taskKind } from '../tasks/tasks.js';
 import { duration, EVAL_LOSS, significant, TRAIN_TIME, withPrefix } from './format.js';
 import { accuracyText } from './summary-text.js';
 import { accuracyInterval, type Interval, intervalField } from './uncertainty.js';
@@ -67,33 +67,35 @@ export function modelCard(card: ModelCard): string {
 function metadataOf({ recipe, family, layout, scores, config }: ModelCard): object {
   const isIncubated = wayOf(recipe) === 'incubation';
   const { shown } = metricsOf({ classes: config.classes, task: recipe.task });
+  const { pipeline, title, loss, metric: hubMetric } = taskKind(recipe.task).card;
   const dataset = DATASETS[recipe.data.format];
   const about = { name: dataset?.name ?? recipe.data.format, type: dataset?.id ?? recipe.data.format };
+  const hubType = ({ isShareOfImages, name }: Metric) => (isShareOfImages ? 'accuracy' : name);
   const metric = (type: string, name: string, value: number) => ({ type, name, value: rounded(value) });
   return {
     library_name: layout?.library ?? 'deep-incubation',
-    pipeline_tag: 'image-classification',
+    pipeline_tag: pipeline,
     tags: [
-      'image-classification',
+      pipeline,
       'vision',
       ...family.card.tags,
       ...(isIncubated ? ['deep-incubation', 'arxiv:2212.04129'] : []),
     ],
     ...(dataset && { datasets: [dataset.id] }),
-    metrics: ['accuracy'],
+    ...(hubMetric && { metrics: [hubMetric] }),
     ...(scores && {
       'model-index': [
         {
           name: recipe.name,
           results: [
             {
-              task: { type: 'image-classification', name: 'Image Classification' },
+              task: { type: pipeline, name: title },
               dataset: { ...about, split: recipe.data.split ? 'train (held out)' : 'validation' },
               metrics: [
                 ...shown.map((each) =>
-                  metric('accuracy', `${each.title}, ${each.unit}`, scoreOf(scores, each)),
+                  metric(hubType(each), `${each.title}, ${each.unit}`, scoreOf(scores, each)),
                 ),
-                metric('loss', 'Evaluation loss (cross-entropy)', scores.loss),
+                metric('loss', `Evaluation loss (${loss})`, scores.loss),
               ],
             },
           ],
@@ -141,7 +143,7 @@ function bodyOf(card: ModelCard): string {
   const cost = `Training (${parts.map((part) => part.phase).join(', ')}) took ${withPrefix(sum('block_passes'))} block-passes, ${withPrefix(sum('macs'))} multiply-accumulates and ${duration(sum('seconds'))} of training steps (${TRAIN_TIME}: evaluation and start-up left out).\n\n`;
   return `# ${plain(recipe.name)}
 
-${capital(card.family.card.kind)} for image classification, ${kindOf(card)}.
+${capital(card.family.card.kind)} for ${taskKind(recipe.task).card.purpose}, ${kindOf(card)}.
 
 ${table(rows)}
 ${parts.length > 0 ? cost : ''}## Use
@@ -150,7 +152,7 @@ ${usageOf(card)}
 
 ## Limits
 
-${card.scores ? `The accuracy was measured on the ${card.scores.images === undefined ? '' : `${card.scores.images.toLocaleString('en-US')} `}validation images of the run` : 'These weights were not evaluated as they are'}; how they do on other images is not known.
+${card.scores ? `The scores were measured on the ${card.scores.images === undefined ? '' : `${card.scores.images.toLocaleString('en-US')} `}validation images of the run` : 'These weights were not evaluated as they are'}; how they do on other images is not known.
 `;
 }
 
@@ -181,7 +183,10 @@ function scoreRows({ recipe, scores, config }: ModelCard): string[][] {
   if (scores === undefined) return [];
   const { loss, images } = scores;
   const { primary, shown } = metricsOf({ classes: config.classes, task: recipe.task });
-  const interval = images === undefined ? undefined : intervalOf(scoreOf(scores, primary), images);
+  const interval =
+    images === undefined || !primary.isShareOfImages
+      ? undefined
+      : intervalOf(scoreOf(scores, primary), images);
   const known = { ...scores, ...intervalField(primary, interval) };
   return [...shown.map((each) => [each.label, accuracyText(known, each)]), [EVAL_LOSS, loss.toFixed(4)]];
 }

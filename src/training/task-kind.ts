@@ -57,6 +57,8 @@ export interface TaskKind<Settings extends object = object> {
   metrics(classes: number | undefined): TaskMetrics;
   make(inputs: TaskInputs<Settings>): Task;
 
+  readonly card: CardTask;
+
   /** The keys that recipes of this task cannot use. */
   readonly unsupported: readonly ClassifierKey[];
   /**
@@ -77,6 +79,20 @@ export interface TaskKind<Settings extends object = object> {
   };
   /** For images with annotations instead of one class each. */
   readonly annotations?: Annotations<Settings>;
+}
+
+/** How model cards for the Hugging Face hub name a task. */
+export interface CardTask {
+  /** The hub's name of the task: `image-classification`. */
+  readonly pipeline: string;
+  /** The same in words. */
+  readonly title: string;
+  /** What a model is for: `image classification`. */
+  readonly purpose: string;
+  /** What the loss is. */
+  readonly loss: string;
+  /** The hub's name of the metric, if it has one. */
+  readonly metric?: string;
 }
 
 /** The parts of a phase that a task can check. */

@@ -25,5 +25,12 @@ export const classificationKind: TaskKind = {
       classWeights,
     });
   },
+  card: {
+    pipeline: 'image-classification',
+    title: 'Image Classification',
+    purpose: 'image classification',
+    loss: 'cross-entropy',
+    metric: 'accuracy',
+  },
   unsupported: [],
 };

@@ -1,4 +1,5 @@
 import { objectsEvalBatch, objectsTrainBatch } from '../../data/objects/batches.js';
+import type { ObjectsInImage } from '../../data/objects.js';
 import { type DetectorTarget, detectorMultiple } from '../../models/detection/detector-config.js';
 import type { ModelConfig } from '../../models/family.js';
 import { CLASSIFIER_KEYS, type TaskKind } from '../../training/task-kind.js';
@@ -16,6 +17,12 @@ export const detectionKind: TaskKind<DetectionSettings> = {
     return detection({ channels, mean, std, device, classes, ...detectorLimits(settings) });
   },
 
+  card: {
+    pipeline: 'object-detection',
+    title: 'Object Detection',
+    purpose: 'object detection and instance segmentation',
+    loss: 'sum of five terms',
+  },
   unsupported: CLASSIFIER_KEYS,
   labelSmoothing: 0,
   decoder: { kind: 'mask-rcnn', model: { class_token: false } },
@@ -42,8 +49,26 @@ export const detectionKind: TaskKind<DetectionSettings> = {
     },
     evalBatch: ({ scale }, config) => objectsEvalBatch(scale, multipleOf(config)),
     evaluation: ({ evaluation }) => evaluation,
+    random: ({ size, side, classes }) => ({
+      objects: Array.from({ length: size }, (_, i) => randomImage(side, i % classes)),
+    }),
   },
 };
+
+/** As many objects as an image of COCO has on average; where they are hardly matters to the time of a step. */
+const OBJECTS = 7;
+
+function randomImage(side: number, label: number): ObjectsInImage {
+  const corners = Array.from({ length: OBJECTS }, (_, i) => (side * i) / (2 * OBJECTS));
+  const boxes = corners.map((at) => [at, at, at + side / 4, at + side / 3]);
+  return {
+    width: side,
+    height: side,
+    boxes: Float32Array.from(boxes.flat()),
+    classes: boxes.map(() => label),
+    masks: boxes.map(([x0, y0, x1, y1]) => [[x0, y0, x1, y0, x1, y1, x0, y1]]),
+  };
+}
 
 /** Both sides of the padded images are a multiple of this, in pixels. */
 function multipleOf(config: ModelConfig): number {

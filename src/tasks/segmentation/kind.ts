@@ -30,6 +30,13 @@ export const segmentationKind: TaskKind<SegmentationSettings> = {
     });
   },
 
+  card: {
+    pipeline: 'image-segmentation',
+    title: 'Image Segmentation',
+    purpose: 'semantic segmentation',
+    loss: 'cross-entropy',
+    metric: 'mean_iou',
+  },
   unsupported: CLASSIFIER_KEYS,
   checkPhase({ name, settings, regimes }, source) {
     if (settings.batch_size > 1 || regimes.at(-1) !== 'trained') return;
