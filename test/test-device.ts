@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type * as Engine from '../src/torch/engine.js';
 import { native } from '../src/torch/native.js';
 
 interface FakeAccelerator {
@@ -19,3 +20,18 @@ export function loadFake(): FakeAccelerator {
 export const DEVICE = process.env.DEEP_INCUBATION_TEST_DEVICE || 'cpu';
 
 if (DEVICE.startsWith('fake')) loadFake();
+
+/**
+ * The engine, which accepts only devices of the recipe, accepting DEVICE as well. For `vi.mock`:
+ *
+ *   vi.mock('../torch/engine.js', async (original) => (await import('../../test/test-device.js')).acceptingDevice(original));
+ */
+export async function acceptingDevice(original: () => Promise<unknown>): Promise<typeof Engine> {
+  const engine = (await original()) as typeof Engine;
+  const openDevice = (wish: string) => {
+    if (wish !== DEVICE) return engine.openDevice(wish);
+    engine.useDevice(wish);
+    return wish;
+  };
+  return { ...engine, openDevice };
+}

@@ -37,6 +37,7 @@ export const DEVICE_TESTS = [
   'src/training/ema.test.ts',
   'src/training/optimizers/',
   'src/tasks/distillation.test.ts',
+  'src/phase/run-phase.test.ts',
 ];
 
 /**

@@ -1,13 +1,18 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { writeImages } from '../../test/cli-support.js';
+import { DEVICE } from '../../test/test-device.js';
 import { InputError, Interrupted } from '../base/errors.js';
 import { prepareRun } from '../launch/prepare.js';
 import { runRecipePhase } from '../library/run-recipe.js';
 import { defineRecipe } from '../recipe/recipe.js';
 import { latestCheckpoint } from '../run/checkpoint-store.js';
+
+vi.mock('../torch/engine.js', async (original) =>
+  (await import('../../test/test-device.js')).acceptingDevice(original),
+);
 
 const folder = mkdtempSync(join(tmpdir(), 'run-phase-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,7 +25,7 @@ const recipe = (modules = 2) =>
     incubation: { modules },
     data: { format: 'folder', path: join(folder, 'images') },
     training: { epochs: 3, batch_size: 8, log_every: 1, checkpoint_every: 0.001, ema: 0.9 },
-    run: { device: 'cpu' },
+    run: { device: DEVICE },
   });
 
 async function train(name: string, threadBytes: number, stopAt?: number) {
@@ -35,7 +40,7 @@ async function train(name: string, threadBytes: number, stopAt?: number) {
     recipe: recipe(),
     phase: 'PT',
     runDir,
-    device: 'cpu',
+    device: DEVICE,
     threadBytes,
     onProgress,
   } as const;
@@ -69,9 +74,12 @@ test('checkpoints written by a thread equal those written directly, also after a
   expect(traceOf(await train('stopped', 0))).toEqual(apart);
 });
 
+// On CUDA, `auto` is bfloat16.
+const inFloat32 = test.skipIf(DEVICE.startsWith('cuda'));
+
 const manifestOf = (name: string) => latestCheckpoint(join(folder, name, 'PT')).checkpoint?.manifest;
 
-test('with precision auto, a phase keeps the precision that it started with', async () => {
+inFloat32('with precision auto, a phase keeps the precision that it started with', async () => {
   await train('float32', 0);
   expect(manifestOf('float32')?.precision).toBe('float32');
   // As if it had begun on a GPU, where auto is bfloat16.
@@ -80,7 +88,10 @@ test('with precision auto, a phase keeps the precision that it started with', as
   await train('moved', 0);
   expect(manifestOf('moved')?.precision).toBe('bfloat16');
   expect(readFileSync(join(folder, 'moved/PT/log.txt'), 'utf8')).toMatch(
-    /stays in bfloat16, in which it began; a new phase on cpu would be in float32[\s\S]*resumes from step \d+: 12 steps on cpu in bfloat16/,
+    new RegExp(
+      `stays in bfloat16, in which it began; a new phase on ${DEVICE} would be in float32[^]*` +
+        `resumes from step \\d+: 12 steps on ${DEVICE} in bfloat16`,
+    ),
   );
   const losses = ['float32', 'moved'].map((name) =>
     traceOf(join(folder, name)).metrics.map(({ loss }) => loss),
@@ -90,7 +101,7 @@ test('with precision auto, a phase keeps the precision that it started with', as
   expect(losses[1].at(-1)).toBeCloseTo(losses[0].at(-1), 1);
 });
 
-test('checkpoints of versions without precision auto are resumed in float32', async () => {
+inFloat32('checkpoints of versions without precision auto are resumed in float32', async () => {
   await expect(train('older', 0, 4)).rejects.toThrow(Interrupted);
   editManifest('older', (text) => text.replace(/ *"precision": "float32",\n/, ''));
   expect(manifestOf('older')?.precision).toBeUndefined();
@@ -120,17 +131,17 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
 test('a missing meta model: the advice depends on whether PT was finished', async () => {
   const runDir = join(folder, 'bereft');
   prepareRun(recipe(), runDir);
-  const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: 'cpu' });
+  const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: DEVICE });
   await expect(incubate()).rejects.toMatchObject({
     hint: `train it first: npx deep-incubation run ${runDir} --only PT`,
   });
   await expect(
-    runRecipePhase({ recipe: recipe(), phase: 'FT', runDir, device: 'cpu' }),
+    runRecipePhase({ recipe: recipe(), phase: 'FT', runDir, device: DEVICE }),
   ).rejects.toMatchObject({
     message: `MT/0 has no checkpoint in ${join(runDir, 'MT/0')}`,
     hint: `train it first: npx deep-incubation run ${runDir} --only PT,MT/0`,
   });
-  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir, device: DEVICE });
   rmSync(join(runDir, 'PT/checkpoints'), { recursive: true });
   const checkpoint = join(runDir, 'PT/checkpoints/12');
   await expect(incubate()).rejects.toMatchObject({
@@ -143,7 +154,7 @@ test('a module in the folder of another is refused, even with the same shape', a
   const alike = recipe(4);
   const runDir = join(folder, 'swapped');
   prepareRun(alike, runDir);
-  const run = { recipe: alike, runDir, device: 'cpu' };
+  const run = { recipe: alike, runDir, device: DEVICE };
   for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runRecipePhase({ ...run, phase });
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
   await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 contains a checkpoint of MT/0');
@@ -167,7 +178,7 @@ test('a phase resumed with other settings or images logs the difference', async 
   };
   // By hand: `prepareRun` refuses it.
   writeFileSync(join(runDir, 'recipe.json'), JSON.stringify(after));
-  await runRecipePhase({ recipe: after, phase: 'PT', runDir, device: 'cpu', acceptDataChange: true });
+  await runRecipePhase({ recipe: after, phase: 'PT', runDir, device: DEVICE, acceptDataChange: true });
   expect(log()).toMatch(/other settings than it began with/);
   expect(log()).toMatch(/other images than it began with/);
 });
@@ -175,7 +186,7 @@ test('a phase resumed with other settings or images logs the difference', async 
 test('phases of another recipe are not resumed, and their results are not returned', async () => {
   const runDir = await train('one-recipe', 0);
   const other = (change: object) =>
-    runRecipePhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: 'cpu' });
+    runRecipePhase({ recipe: { ...recipe(), ...change }, phase: 'PT', runDir, device: DEVICE });
   await expect(other({ seed: 5 })).rejects.toThrow(
     /one-recipe.recipe.json was written by another recipe: seed/,
   );
@@ -192,10 +203,28 @@ test('a missing device is refused before anything is written', async () => {
   expect(existsSync(runDir)).toBe(false);
 });
 
+test('the phases of a run, one with a teacher, give the results of the CPU', async () => {
+  const teacher = join(await train('teacher', 0), 'PT');
+  const distilled = defineRecipe({
+    ...recipe(),
+    phases: { FT: { distill: { teacher, kind: 'soft' } } },
+  });
+  const losses = async (device: string) => {
+    const runDir = join(folder, `all-${device.replace(':', '')}`);
+    prepareRun(distilled, runDir);
+    const results = [];
+    for (const phase of ['PT', 'MT/0', 'MT/1', 'FT'] as const)
+      results.push(await runRecipePhase({ recipe: distilled, phase, runDir, device }));
+    return results.map(({ loss }) => loss);
+  };
+  const expected = await losses('cpu');
+  for (const [i, loss] of (await losses(DEVICE)).entries()) expect(loss).toBeCloseTo(expected[i], 5);
+});
+
 test('a single module that imitates learns from the stage of start.meta', async () => {
   const meta = join(folder, 'single');
   prepareRun(recipe(1), meta);
-  await runRecipePhase({ recipe: recipe(1), phase: 'PT', runDir: meta, device: 'cpu' });
+  await runRecipePhase({ recipe: recipe(1), phase: 'PT', runDir: meta, device: DEVICE });
   const imitating = defineRecipe({
     ...recipe(1),
     start: { meta: join(meta, 'PT') },
@@ -203,14 +232,14 @@ test('a single module that imitates learns from the stage of start.meta', async 
   });
   const runDir = join(folder, 'imitating');
   prepareRun(imitating, runDir);
-  const result = await runRecipePhase({ recipe: imitating, phase: 'MT/0', runDir, device: 'cpu' });
+  const result = await runRecipePhase({ recipe: imitating, phase: 'MT/0', runDir, device: DEVICE });
   expect(result.steps).toBe(4);
 });
 
 test('weights that are adapted to another image size are named in the log', async () => {
   const meta = join(folder, 'smaller');
   prepareRun(recipe(), meta);
-  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir: meta, device: 'cpu' });
+  await runRecipePhase({ recipe: recipe(), phase: 'PT', runDir: meta, device: DEVICE });
   const start = join(meta, 'PT');
   const larger = defineRecipe({
     ...recipe(),
@@ -220,7 +249,7 @@ test('weights that are adapted to another image size are named in the log', asyn
   });
   const runDir = join(folder, 'larger');
   prepareRun(larger, runDir);
-  await runRecipePhase({ recipe: larger, phase: 'MT/0', runDir, device: 'cpu' });
+  await runRecipePhase({ recipe: larger, phase: 'MT/0', runDir, device: DEVICE });
   expect(readFileSync(join(runDir, 'MT/0/log.txt'), 'utf8')).toContain(
     `${start}: position embedding of 16 px images, resized for 40 px`,
   );

@@ -39,7 +39,7 @@ export function lineageOf(phase: Phase, parent: string | null, train: Dataset): 
  */
 export function changesSince(began: Lineage, now: Lineage, earlier: readonly string[] = []): string[] {
   const parts = [
-    ['recipe', 'by other settings'],
+    ['recipe', 'with other settings'],
     ['data', 'with other images'],
   ] as const;
   return parts

@@ -11,6 +11,8 @@ interface Trained {
 
 // Six micro-batches a step, with drop path; they and what is dropped depend on (step, micro-batch) alone.
 const SETTINGS = { micros: 6, steps: 5 };
+/** A device whose values the trainer reads a step late. */
+const OTHER = 'fake:0';
 let alone: Trained;
 
 beforeAll(async () => {
@@ -58,6 +60,32 @@ test('activation checkpointing, which has several backward passes, changes no nu
     }
   }
 });
+
+test('on a device whose values are read a step late, two processes train as one', async () => {
+  const all = trained(await ranks<Trained>(2, 'training', { ...SETTINGS, device: OTHER }));
+  for (const { losses, norms, weights, leaked } of all) {
+    // The task keeps its mean and standard deviation on the device.
+    expect(leaked).toBe(2);
+    expect(maxDifference(losses, alone.losses)).toBeLessThan(1e-5);
+    expect(maxDifference(norms, alone.norms)).toBeLessThan(1e-4);
+    for (const [name, values] of Object.entries(alone.weights)) {
+      expect(maxDifference(weights[name], values), name).toBeLessThan(1e-4);
+    }
+    expect(weights).toEqual(all[0].weights);
+  }
+});
+
+test.each(['cpu', OTHER])(
+  'on %s, a loss that is not finite in one process ends all at the same step',
+  async (device) => {
+    const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, device, poisonAt: 2 });
+    for (const { code, value } of endings) {
+      expect({ code, error: value.error }).toEqual({ code: 1, error: 'RunError' });
+    }
+    expect(endings[0].value.message).toBe('E2E: the gradient norm is NaN at step 3');
+    expect(endings[1].value.message).toMatch(/^E2E: the loss is NaN at step 3 \(images /);
+  },
+);
 
 test('a process that dies during training ends the others', async () => {
   const settings = { ...SETTINGS, dieAt: 3, timeoutSeconds: 60 };
