@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { writeAde20k } from './ade20k.js';
 import { cli, jsonLines, temporaryFolder } from './cli-support.js';
+import { expectSameTogether } from './incubated-together.js';
 import { expectSameWhenKilled } from './killed-run.js';
 
 const folder = temporaryFolder();
@@ -91,4 +92,8 @@ test('each phase keeps the classes and pictures of its last evaluation, and the 
 test('killed and resumed, the result is the same, bit by bit', async () => {
   const killed = join(folder, 'killed');
   await expectSameWhenKilled(args, { whole: run, killed, phases: ['PT', 'MT/1', 'FT'] });
+}, 300_000);
+
+test('modules that are incubated together are the same as separate ones', async () => {
+  await expectSameTogether(args, folder);
 }, 300_000);
