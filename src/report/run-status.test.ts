@@ -233,12 +233,12 @@ describe('how the run continues', () => {
 
   test('all done: the report, or the command that writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
-    const said = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
-    expect(said()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
+    const lastLine = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
+    expect(lastLine()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
     mkdirSync(join(run, 'report'));
     writeFileSync(join(run, 'report/index.html'), '');
     writeFileSync(join(run, 'summary.json'), '{}');
-    expect(said()).toBe(`Report: ${join(run, 'report/index.html')}`);
+    expect(lastLine()).toBe(`Report: ${join(run, 'report/index.html')}`);
   });
 });
 

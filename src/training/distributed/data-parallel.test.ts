@@ -9,7 +9,7 @@ interface Trained {
   readonly leaked: number;
 }
 
-// Six micro-batches a step, with drop path; they and what is dropped depend on (step, micro-batch) alone.
+// Six micro-batches a step, with drop path; they and the dropped paths depend only on (step, micro-batch).
 const SETTINGS = { micros: 6, steps: 5 };
 /** A device whose values the trainer reads a step late. */
 const OTHER = 'fake:0';
@@ -43,7 +43,7 @@ test.each([
     for (const [name, values] of Object.entries(alone.weights)) {
       expect(maxDifference(weights[name], values), name).toBeLessThan(1e-5);
     }
-    // To the bit the same in all: copies that drift apart would never be told.
+    // Bit-identical in all processes: otherwise copies would drift apart unnoticed.
     expect(weights).toEqual(all[0].weights);
     expect(losses).toEqual(all[0].losses);
   }

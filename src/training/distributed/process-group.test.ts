@@ -20,7 +20,7 @@ test.each([2, 3])('%i processes sum, average and broadcast', async (size) => {
       leaked: 0,
       sums: [[sum((r) => r), size * 0.5], [sum((r) => 10 ** r)]],
       mean: [sum((r) => r + 1) / size, 3],
-      // Beyond what a float64 tells apart.
+      // Beyond the precision of float64.
       count: String(2n ** 60n + BigInt(size - 1)),
       exchanged: [
         [sum((r) => r), 2 * size],
@@ -60,7 +60,7 @@ test('a process that stops responding ends the others after the timeout', async 
   );
 });
 
-test.each([0, 1])('rank %i alone waits for the timeout, no longer', async (rank) => {
+test.each([0, 1])('only rank %i waits, and not longer than the timeout', async (rank) => {
   const env = { RANK: String(rank), WORLD_SIZE: '2' };
   const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 1 }, { env });
   expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
