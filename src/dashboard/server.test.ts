@@ -13,7 +13,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { trainOn, writeDashboardRun } from '../../test/dashboard-run.js';
+import { appendSteps, writeDashboardRun } from '../../test/dashboard-run.js';
 import { createWatcher, type Watcher } from './events.js';
 import type { PhaseDetails, RunState, Series, Update } from './protocol.js';
 import { createRunFeed } from './run-feed.js';
@@ -336,7 +336,7 @@ describe('the stream', () => {
     const updates = updatesOf(await get('/api/events'));
     const first = await next(updates, () => true);
     const { generation, step_records: count } = first.runs[0].phases[3];
-    trainOn(
+    appendSteps(
       root,
       'MT/2',
       Array.from({ length: 1000 }, (_, i) => 376 + i),
@@ -347,7 +347,7 @@ describe('the stream', () => {
     expect(part?.columns.loss.length).toBeLessThanOrEqual(64);
     await updates.return(undefined);
 
-    trainOn(root, 'MT/2', [1400]);
+    appendSteps(root, 'MT/2', [1400]);
     const again = updatesOf(await get('/api/events'));
     const state = (await next(again, () => true)).runs[0].phases[3];
     expect(state).toMatchObject({ step: 1400, generation, step_records: count + 1001 });
@@ -359,7 +359,7 @@ describe('the stream', () => {
     const updates = updatesOf(await get('/api/events'));
     const before = (await next(updates, () => true)).runs[0].phases[3];
     writeFileSync(join(root, 'MT/2/metrics.jsonl'), '');
-    trainOn(root, 'MT/2', [1]);
+    appendSteps(root, 'MT/2', [1]);
     const after = await next(updates, ({ runs }) => runs[0]?.phases[3].step_records === 1);
     expect(after.runs[0].phases[3].generation).toBeGreaterThan(before.generation);
     await updates.return(undefined);

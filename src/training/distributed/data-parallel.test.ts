@@ -78,7 +78,7 @@ test('on a device whose values are read a step late, two processes train as one'
 test.each(['cpu', OTHER])(
   'on %s, a loss that is not finite in one process ends all at the same step',
   async (device) => {
-    const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, device, poisonAt: 2 });
+    const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, device, nonFiniteAt: 2 });
     for (const { code, value } of endings) {
       expect({ code, error: value.error }).toEqual({ code: 1, error: 'RunError' });
     }
