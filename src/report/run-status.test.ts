@@ -192,7 +192,7 @@ describe('jobs of Slurm', () => {
   test('no longer in Slurm’s queue', () => {
     const gone = 'its Slurm job 12_1 left the queue before it started';
     expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone, log: null });
-    // Its shell has said why, before there was a log.
+    // The shell has written the reason before there was a log.
     mkdirSync(join(run, 'MT/1'), { recursive: true });
     const printed = join(run, 'MT/1/slurm-12_1.txt');
     writeFileSync(printed, 'module: command not found');
