@@ -15,9 +15,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { randomStream } from '../src/base/random.js';
+import { type Kill, killRepeatedly } from './kill/kill-repeatedly.js';
 import { type Round, resultTable } from './kill/table.js';
 import { writeTinyRun } from './kill/tiny.js';
-import { type Kill, torment } from './kill/torment.js';
 import { differences, traceOf } from './kill/trace.js';
 import { writeResults } from './write-results.js';
 
@@ -25,7 +25,7 @@ import { writeResults } from './write-results.js';
 const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 /** Maximum kills per phase in one run, so that kills also reach the last phases. */
-const KILLS_A_PHASE = 3;
+const KILLS_PER_PHASE = 3;
 const LONGEST_MS = 5000;
 
 const { values: flags } = parseArgs({
@@ -46,7 +46,7 @@ async function bench(): Promise<void> {
   if (!existsSync(recipe))
     await writeTinyRun(work, { width: Number(flags.width), epochs: Number(flags.epochs) });
   const reference = join(work, 'reference');
-  await torment({ ...settings(recipe, reference, 0), kills: 0 });
+  await killRepeatedly({ ...settings(recipe, reference, 0), kills: 0 });
   const expected = traceOf(reference);
 
   const rounds = readLines<Round>('rounds.jsonl');
@@ -57,7 +57,7 @@ async function bench(): Promise<void> {
     const log = `kills-${round}.jsonl`;
     // Kills from a bench that was stopped in this round.
     const before = readLines<Kill>(log);
-    await torment({
+    await killRepeatedly({
       ...settings(recipe, runDir, round * 1000 + before.length),
       kills: Math.max(0, wanted - done() - before.length),
       onKill: (kill) => append(log, kill),
@@ -83,7 +83,7 @@ function settings(recipe: string, runDir: string, key: number) {
   return {
     runDir,
     start: () => start(recipe, runDir),
-    killsAPhase: KILLS_A_PHASE,
+    killsPerPhase: KILLS_PER_PHASE,
     random: randomStream(['kill', Number(flags.seed), key]),
     longestMs: LONGEST_MS,
   };

@@ -56,7 +56,7 @@ const isChosen = (cell: Cell) =>
 
 const folders = { runs: flags.runs, results: flags.results, set: flags.set };
 
-/** Runs cells one after another; several of these share the list. */
+/** Runs cells one after another; several workers share the list. */
 async function work(list: Iterator<Cell>): Promise<void> {
   for (let next = list.next(); !next.done; next = list.next()) report(await runCell(next.value, folders));
 }

@@ -158,12 +158,12 @@ try {
       await browser.close();
       await end(server);
     }
-    const told = (key: 'paint' | 'contentful' | 'state' | 'whole') => {
+    const timesOf = (key: 'paint' | 'contentful' | 'state' | 'whole') => {
       const values = starts.map((start) => start[key]);
       return `${median(values).toFixed(0)} ms (at most ${Math.max(...values).toFixed(0)})`;
     };
     console.log(
-      `| ${records.toLocaleString('en-US')} | ${told('paint')} | ${told('contentful')} | ${told('state')} | ${told('whole')} | ${(starts[0].bytes / 1000).toFixed(1)} kB |`,
+      `| ${records.toLocaleString('en-US')} | ${timesOf('paint')} | ${timesOf('contentful')} | ${timesOf('state')} | ${timesOf('whole')} | ${(starts[0].bytes / 1000).toFixed(1)} kB |`,
     );
   }
   const lock = await lockFolder(long);

@@ -8,7 +8,7 @@ import { root } from './lib/paths.mjs';
 import { temporaryFolder } from './lib/testing.mjs';
 
 /**
- * Every bench at its smallest: it must run to its end. What it measures here is worth nothing.
+ * Every bench with minimal settings: it must run to its end. The measurements are meaningless.
  * @type {Record<string, { args: string[], last: RegExp, wants?: import('../test/needs.js').Need, results?: true }>}
  *   `args`: `@name` is a path in a temporary folder; `last`: what its output ends with; `results`: it writes bench/results
  */

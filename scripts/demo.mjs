@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /**
- * The demo from a fresh clone: set-up, Deep Incubation and its end-to-end baseline on Fashion-MNIST, and then two rivals of the same
- * cost: growth without modules, and the meta model by itself, trained longer. Prints all of them in one table.
+ * The demo from a fresh clone: set-up, Deep Incubation and its end-to-end baseline on Fashion-MNIST, and then two alternatives of
+ * the same cost: growth without modules, and only the meta model, trained longer. Prints all results in one table.
  *
  *   npm run demo [-- further arguments of `deep-incubation run`]
  */
 import { availableParallelism } from 'node:os';
-import { comparison, rivals } from './lib/demo.mjs';
+import { alternatives, comparison } from './lib/demo.mjs';
 import { capture, passThrough } from './lib/exec.mjs';
 import { main, SetupError } from './lib/failure.mjs';
 import { root } from './lib/paths.mjs';
@@ -29,7 +29,7 @@ await main(async () => {
   if (code !== 0 || !isWhole) return code;
 
   const plan = JSON.parse(await cli('plan', RECIPE, ...settings, '--json'));
-  const { growth, meta } = rivals(plan, {
+  const { growth, meta } = alternatives(plan, {
     out,
     threads: Math.max(1, Math.floor(availableParallelism() / 2)),
   });
@@ -47,7 +47,7 @@ await main(async () => {
 });
 
 /**
- * The folder of the run, the settings that the rivals share, and whether the arguments leave a whole run to compare with.
+ * The folder of the run, the settings that the alternatives share, and whether the arguments leave a whole run to compare with.
  * @param {string[]} given
  */
 function parsed(given) {

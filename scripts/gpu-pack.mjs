@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Packs into .gpu/ what a GPU machine lacks, so that bench/gpu/run works there offline: Node, the packages, the compiled
+ * Packs into .gpu/ the files that a GPU machine needs, so that bench/gpu/run works there offline: Node, the packages, the compiled
  * code, and the addon built for that machine's CUDA libtorch. See bench/gpu/README.md.
  *
  *   npm run gpu:pack [-- --load]    --load: fetches NVIDIA's libraries too (3.7 GB), and loads the addon once, on the CPU
@@ -39,7 +39,7 @@ await main(async () => {
     ({ version, path }) => `${version} in ${path}`,
   );
   await steps.run('benches', () => compileBenches());
-  // Compression takes one core, the compiler the other.
+  // Compression uses one core, the compiler another.
   const node = packNode({ cache, to: join(OUT, 'node.xz') });
   await steps.run(
     'addon',
@@ -64,7 +64,7 @@ await main(async () => {
   return 0;
 });
 
-/** Of what was packed: the machine unpacks it once. @param {string} folder */
+/** A digest of the packed files, so that the machine unpacks them only once. @param {string} folder */
 function stampOf(folder) {
   return sha256(...filesIn(folder).map((name) => readFileSync(join(folder, name)))).slice(0, 16);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Makes a clone ready: npm packages, libtorch, the addon, the compiled sources, the demo's images.
- * Every step is skipped when its result is there; none needs root.
+ * A step is skipped if its result exists; none needs root.
  *
  *   node scripts/setup.mjs [--only libtorch,addon,build,images,packages] [--quiet]
  */

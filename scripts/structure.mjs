@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Measures how the sources hang together, beside the limits of scripts/structure.json. Fails if a figure is above its limit.
+ * Measures the structure of the sources, and compares it with the limits of scripts/structure.json. Fails if a figure is above its limit.
  *
  *   npm run structure                 prints the figures
  *   npm run structure -- --lower      lowers each limit to its figure

@@ -4,7 +4,7 @@
  * lines count skipped tests by reason; the very last is `N passed, N failed` or `N passed, N failed, N skipped`.
  *
  *   npm test                   all of it; the tests that run on any device also on the fake accelerator
- *   npm test -- src/data       the tests under src/data alone
+ *   npm test -- src/data       only the tests under src/data
  *   npm test -- --install      install missing system packages (Chromium, Slurm, ...) with apt-get, as root
  *   npm test -- --no-install   install nothing: neither system packages nor Python packages nor Node versions
  *   npm test -- --all-nodes    run the tests of the addon and the command line with every supported Node too
@@ -38,7 +38,7 @@ async function check({ ci, install, provide, allNodes, vitest }) {
   const cache = cacheRoot(env);
   const steps = createSteps();
   try {
-    // First, since the addon is built with libjpeg-turbo where it is installed.
+    // First, because the addon is built with libjpeg-turbo if it is installed.
     await steps.run('system', (note) => ensureSystemPackages({ env, install, note }), String);
     const libtorch = await setUp({ only: TEST_STEPS });
     if (libtorch)

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 
-/** Colours that a small model tells apart within a few steps. */
+/** Colours that a small model can distinguish after a few steps. */
 const COLOURS = [
   [220, 30, 30],
   [30, 220, 30],
@@ -34,7 +34,7 @@ export async function writeClasses(
   }
 }
 
-/** One module trained end to end: enough to tell the colours apart. */
+/** One module trained end to end: enough to distinguish the colours. */
 export function colourRecipe(images: string, classes: number): object {
   return {
     name: 'colours',

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
-// Files without an end, or with far more in them than their size says: refused, in a process of 200 MB.
+// Endless files, and files whose content is far larger than their size: refused, in a process limited to 200 MB.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -16,7 +16,7 @@ beforeAll(async () => {
   writeFileSync(at('recipe.json'), JSON.stringify(tinyRecipe(at('images'))));
 }, 60_000);
 
-/** @returns what the command says of an input that it refuses */
+/** @returns the error message of a command that refuses its input */
 async function refused(...args: string[]): Promise<string> {
   const { code, stderr } = await cli(args, { env });
   expect(stderr).not.toContain('may be a bug');
@@ -102,7 +102,7 @@ test('a gzipped IDX that unpacks to 4.7 GB, one that is a pipe, and a device', a
   header.writeUInt32BE(0x803);
   for (const [i, size] of [6_000_000, 28, 28].entries()) header.writeUInt32BE(size, 4 + 4 * i);
   const name = join(idx, 'train-images-idx3-ubyte');
-  // Deflate's ratio is that of 2.3 MB: more bytes of another member behind it.
+  // The size implies the deflate ratio of 2.3 MB; a second gzip member adds more bytes.
   const zeros = gzipSync(Buffer.alloc(2 ** 26), { level: 1 });
   writeFileSync(`${name}.gz`, Buffer.concat([gzipSync(header), ...Array.from({ length: 20 }, () => zeros)]));
   const set = [

@@ -28,7 +28,7 @@ test('a run on this machine: it saves a checkpoint and exits; then nothing is ru
   const again = await cli(['cancel', run]);
   expect(again).toMatchObject({ code: 0, stdout: 'No phase of this run is running.\n' });
 
-  // A process that has the number of one that is gone is not touched.
+  // Another process with the PID of an ended one is not stopped.
   const other = spawn('sleep', ['60']);
   writeFileSync(
     join(run, '.lock'),
@@ -38,7 +38,7 @@ test('a run on this machine: it saves a checkpoint and exits; then nothing is ru
   expect([other.exitCode, other.signalCode]).toEqual([null, null]);
   other.kill('SIGKILL');
 
-  // On another machine it is named, not touched.
+  // A process on another machine is reported, but not stopped.
   writeFileSync(join(run, '.lock'), JSON.stringify({ pid: 1, host: 'node7', started: '1' }));
   const refused = await cli(['cancel', run]);
   expect(refused.code).toBe(1);

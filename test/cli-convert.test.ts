@@ -20,7 +20,7 @@ async function converted(from: string, out: string, ...args: string[]) {
   return { stderr, ...JSON.parse(stdout) };
 }
 
-/** By name, so that the order of a file does not count. */
+/** By name, so that the order in a file does not matter. */
 function byName(tensors: ReadonlyMap<string, TensorData>): Record<string, string> {
   return Object.fromEntries(
     [...tensors].map(([name, { dtype, shape, data }]) => [
@@ -45,7 +45,7 @@ test('from format to format and back, every tensor keeps its bits and stage', as
   expect(first).toMatchObject({ ...facts, from: 'official', to: 'deep-incubation', depths: [2, 2, 2, 2] });
   expect(await stagesOf(at('a.safetensors'))).toEqual(await stagesOf(FT));
 
-  // Our file tells the heads.
+  // Our format contains the number of heads.
   const second = await converted(at('a.safetensors'), at('b'), '--to', 'huggingface');
   expect(second).toMatchObject({ ...facts, from: 'deep-incubation', to: 'huggingface', depths: [8] });
   const config = JSON.parse(readFileSync(at('b/config.json'), 'utf8'));
@@ -69,10 +69,10 @@ test('from format to format and back, every tensor keeps its bits and stage', as
 });
 
 test('the written file is reported, and can be inspected', async () => {
-  const { code, stdout } = await cli(['convert', PT, at('said.safetensors'), '--to', 'timm']);
+  const { code, stdout } = await cli(['convert', PT, at('written.safetensors'), '--to', 'timm']);
   expect(code).toBe(0);
   expect(stdout).toMatch(
-    /^written +\S+said\.safetensors\nformat +timm, from official\nblocks +4\nimage size +28\n/,
+    /^written +\S+written\.safetensors\nformat +timm, from official\nblocks +4\nimage size +28\n/,
   );
   expect(stdout).toMatch(/\ntensors +56\nparameters +207,114\nsize +\d+ KiB\n$/);
 
@@ -131,21 +131,21 @@ describe('an existing file', () => {
   });
 });
 
-describe('what cannot be converted', () => {
+describe('invalid conversions', () => {
   test.each([
     [
-      'depths that are not the blocks',
+      'depths that do not add up to the blocks',
       ['official', '--depths', '3,3'],
       'has 8 blocks, which cannot be divided into stages of 3, 3',
       'add up to 8',
     ],
     [
-      'depths where there are no stages',
+      'depths for a format without stages',
       ['timm', '--depths', '4,4'],
       '--depths: the format timm has no stages',
       'omit --depths',
     ],
-    ['depths that are none', ['official', '--depths', '4,x'], "'4,x' is invalid", ''],
+    ['invalid depths', ['official', '--depths', '4,x'], "'4,x' is invalid", ''],
     [
       'patches that do not divide the size',
       ['timm', '--resize', '54'],
@@ -173,7 +173,7 @@ describe('what cannot be converted', () => {
   });
 });
 
-/** The command failed by the user's fault, and says so without a stack. */
+/** The command failed because of invalid input, and prints no stack. */
 function expectInputError({ code, stdout, stderr }: Ended, message: string | RegExp, hint = ''): void {
   expect(stderr).toMatch(/^error: /);
   expect(stderr).toMatch(message);

@@ -78,14 +78,14 @@ test.each([
 
   const { stderr } = await succeeds([...command(run, moved), ACCEPT]);
   expect(stderr).toContain(`accepted: ${RENAMED}`);
-  // Labels stay with their classes.
+  // Each class keeps its label.
   expect(recorded(run)).toMatchObject({
     classes: ['zebra', 'dark'],
     changes: [{ of: 'run', changes: [RENAMED, '"zebra" has label 0'] }],
   });
   expect(log(run, 'MT/0')).toContain(RENAMED);
   expect(log(run, 'PT')).not.toContain(RENAMED);
-  // Accepted once, they are the images of the run.
+  // Accepted images are the images of the run: they need not be accepted again.
   await succeeds(command(run, moved));
 });
 
@@ -116,7 +116,7 @@ test('seven images added during a phase, after a kill', async () => {
   await refused(command, MORE);
   await refused(['run', run, '--only', 'PT'], MORE);
   await succeeds([...command, ACCEPT]);
-  // 32 images, 8 a step, 30 epochs: as planned when it began.
+  // 32 images, 8 per step, 30 epochs: as planned at the start.
   expect(steps().map(({ step }) => step)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   expect(steps().at(-1)).toMatchObject({ epoch: 29 });
   expect(log(run, 'PT')).toContain(MORE);
@@ -138,7 +138,7 @@ test('redo refuses changed images before anything is moved; with the flag it rec
   expect(log(run, 'MT/0')).not.toContain(MORE);
   expect(recorded(run).changes).toMatchObject([{ of: 'run' }]);
 
-  // Nothing that was trained on the old images is kept.
+  // Nothing that was trained on the old images remains.
   rename(images);
   await succeeds(['redo', run, 'PT', '--quiet']);
   expect(recorded(run).classes).toEqual(['dark', 'zebra']);
@@ -153,7 +153,7 @@ test('a retrained module learns from the changed images', async () => {
   await succeeds(['redo', run, 'MT/1', ...own]);
   addSeven(more);
   await refused(['redo', run, 'FT', '--quiet'], 'MT/1', MORE);
-  // It is the only phase that has learnt from them.
+  // It is the only phase that was trained on them.
   await succeeds(['redo', run, 'MT/1', '--quiet']);
   expect(recorded(run)).toMatchObject({ modules: { 1: { train: { images: 39 } } }, train: { images: 32 } });
 });

@@ -22,7 +22,7 @@ beforeAll(async () => {
   expected = await scores(goldenPath('png'));
 });
 
-/** The images of the golden run, written otherwise. */
+/** The images of the golden run in other formats. */
 async function written(
   name: string,
   write: (file: string, png: Buffer) => void | Promise<void>,

@@ -98,7 +98,7 @@ test("predict writes one file in COCO's layout, and prints the same objects", as
   );
 });
 
-test('a damaged image is listed and passed over, with exit 1', async () => {
+test('a damaged image is listed and skipped, with exit 1', async () => {
   const bad = join(folder, 'bad.png');
   writeFileSync(bad, 'not an image');
   const [first] = readCocoAnnotations(truths).images;

@@ -25,7 +25,7 @@ beforeAll(async () => {
   writeFileSync(recipe, JSON.stringify(tinyRecipe(at('images'))));
 });
 
-/** The command fails by the user's fault, and says so in one sentence or two. */
+/** The command fails because of invalid input, and prints one or two sentences. */
 function expectInputError({ code, stdout, stderr }: Ended, message: string | RegExp): void {
   expect(stderr).toMatch(message);
   expect(stderr).toMatch(/^(assumed: .+\n)*error: .+\n( {2}hint: .+\n)?$/);
@@ -44,15 +44,15 @@ describe('recipes', () => {
     ],
     ['a setting without a value', ['--set', 'seed'], '--set seed: expected key.path=value'],
     ['a setting that is not YAML', ['--set', 'seed=[1'], '--set seed=[1: the value is not valid YAML'],
-    ['no such folder of images', ['--set', `data.path=${'nowhere'}`], 'nowhere does not exist'],
+    ['a missing folder of images', ['--set', `data.path=${'nowhere'}`], 'nowhere does not exist'],
     [
-      'more images a step than there are',
+      'more images per step than the data set has',
       ['--set', 'training.batch_size=64'],
       'a step needs 64 images, but an epoch has only 16',
     ],
     ['an unknown phase', ['--only', 'PT,MT/7'], 'tiny has no phase MT/7'],
     [
-      'a phase whose beginnings are missing',
+      'a phase without the phases that it starts from',
       ['--only', 'FT'],
       'FT starts from MT/0, MT/1, which is not done',
     ],
@@ -81,7 +81,7 @@ describe('recipes', () => {
   test('a run folder of another recipe', async () => {
     const args = ['run', recipe, '--out', at('other')];
     expectInputError(await cli([...args, '--only', 'FT']), 'FT starts from');
-    // Nothing has trained: the recipe may still be changed. As soon as there is a checkpoint, it may not.
+    // Before the first checkpoint, the recipe may still be changed; after it, it may not.
     expectInputError(await cli([...args, '--set', 'seed=1', '--only', 'FT']), 'FT starts from');
     expect((await cli([...args, '--set', 'seed=1', '--only', 'PT', '--quiet'])).code).toBe(0);
     expectInputError(
@@ -204,7 +204,7 @@ describe('the command line itself', () => {
       );
   });
 
-  test('a closed pipe ends it silently', async () => {
+  test('a closed pipe ends the command silently', async () => {
     const { process: child, ended } = start(['inspect', FT, '--tensors', '--json']);
     child.stdout?.destroy();
     const { code, stderr } = await ended;
@@ -228,7 +228,7 @@ describe('without the addon', () => {
     expectInputError(ended, /the native addon is not built: .*\n {2}hint: run `npx deep-incubation setup`/);
   });
 
-  test('what needs no libtorch works', async () => {
+  test('commands that need no libtorch work', async () => {
     const planned = await cli(['plan', recipe, '--json'], options);
     expect(planned.code).toBe(0);
     expect(JSON.parse(planned.stdout).phases).toHaveLength(5);
@@ -239,7 +239,7 @@ describe('without the addon', () => {
     });
   });
 
-  test('doctor names it', async () => {
+  test('doctor reports the missing addon', async () => {
     const { code, stdout, stderr } = await cli(['doctor', '--json'], options);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     const { problems } = JSON.parse(stdout);

@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { writeSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
-// What is printed comes from files that others may have made: no control character of theirs reaches the terminal.
+// Printed text may come from files of other people: control characters in it must not reach the terminal.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -19,8 +19,8 @@ beforeAll(async () => {
   expect(await cli(['run', at('recipe.json'), '--out', run, '--only', 'PT'])).toMatchObject({ code: 0 });
 }, 60_000);
 
-/** Both streams; a terminal's control characters but for the line feed are a failure. */
-async function said(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+/** Output on both streams; fails if it contains control characters other than line feeds. */
+async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const { stdout, stderr } = await cli(args, { env });
   const text = stdout + stderr;
   expect(text).not.toMatch(/[^\P{Cc}\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u);
@@ -37,11 +37,11 @@ test('status: of the run name, an error and its hint', async () => {
   const failed = { state: 'failed', pid: null, host: 'h', restarts: 0, since: null };
   const status = { ...failed, last_error: `bad ${EVIL}\nnext`, hint: `do ${EVIL}` };
   writeFileSync(join(evil, 'FT/status.json'), JSON.stringify(status));
-  const text = await said(['status', evil]);
+  const text = await outputOf(['status', evil]);
   expect(text).toContain(`run${WRITTEN}`);
   expect(text).toContain(`bad ${WRITTEN}\\u000anext`);
   expect(text).toContain(`do ${WRITTEN}`);
-  const json = await said(['status', evil, '--json']);
+  const json = await outputOf(['status', evil, '--json']);
   expect(JSON.parse(json)).toMatchObject({ name: `run${EVIL}` });
 });
 
@@ -49,7 +49,7 @@ test('inspect: of metadata, its keys, and names of tensors', async () => {
   const path = at('model.safetensors');
   const tensors = new Map([[`a${EVIL}`, { dtype: 'F32', shape: [1], data: new Uint8Array(4) } as const]]);
   writeSafetensors(path, tensors, { [`key${EVIL}`]: `value${EVIL}\nforged  line` });
-  const text = await said(['inspect', path, '--tensors']);
+  const text = await outputOf(['inspect', path, '--tensors']);
   expect(text).toContain(`key${WRITTEN}`);
   expect(text).toContain(`value${WRITTEN}\\u000aforged  line`);
   expect(text).toContain(`a${WRITTEN}`);
@@ -64,13 +64,13 @@ test('data check: of names of files and classes', async () => {
   const strange = join(images, 'train', `class${EVIL}`);
   mkdirSync(strange);
   writeFileSync(join(strange, `image${EVIL}\n.png`), 'no image');
-  const text = await said(['data', 'check', images]);
+  const text = await outputOf(['data', 'check', images]);
   expect(text).toContain(`class${WRITTEN}/image${WRITTEN}\\u000a.png`);
 });
 
-test('errors, and what commander says of an argument', async () => {
-  expect(await said(['inspect', at(`none${EVIL}`)])).toContain(`none${WRITTEN}`);
-  expect(await said([`--none${EVIL}`])).toContain(`--none${WRITTEN}`);
+test("errors, and commander's messages about an argument", async () => {
+  expect(await outputOf(['inspect', at(`none${EVIL}`)])).toContain(`none${WRITTEN}`);
+  expect(await outputOf([`--none${EVIL}`])).toContain(`--none${WRITTEN}`);
 });
 
 test('a phase log contains no control characters', async () => {
@@ -78,7 +78,7 @@ test('a phase log contains no control characters', async () => {
   cpSync(at('images'), images, { recursive: true });
   writeFileSync(join(images, 'train/dark', `image${EVIL}.png`), 'no image');
   const set = [`data.path=${images}`, 'data.bad_images=replace'].flatMap((each) => ['--set', each]);
-  await said(['run', at('recipe.json'), '--out', at('logged'), '--only', 'PT', ...set]);
+  await outputOf(['run', at('recipe.json'), '--out', at('logged'), '--only', 'PT', ...set]);
   const log = readFileSync(at('logged/PT/log.txt'), 'utf8');
   expect(log).toContain(`image${WRITTEN}.png`);
   expect(log).not.toMatch(/[^\P{Cc}\n]/u);

@@ -8,7 +8,7 @@ import { goldenPath, goldenTensors, numbers } from './support.js';
 
 const folder = temporaryFolder();
 const data = ['--data', goldenPath('png')];
-/** What is printed of weights that do not state how images are normalised. */
+/** The message for weights that do not state how images are normalised. */
 const ASSUMED_IMAGES =
   "assumed: mean [0.485, 0.456, 0.406] (ImageNet's)\n" +
   "assumed: standard deviation [0.229, 0.224, 0.225] (ImageNet's)\n";
@@ -130,7 +130,7 @@ test('images of another size have the scores of weights converted for that size'
   expect(other.stderr).toContain('model.patch_size 4 does not divide model.image_size 30');
 });
 
-test("a folder of timm's form: its config.json tells the crop, the mean and the deviation", async () => {
+test("a folder in timm's layout: crop, mean and deviation come from its config.json", async () => {
   const timm = join(folder, 'timm');
   const weights = join(timm, 'model.safetensors');
   expect((await cli(['convert', goldenPath('ckpt/FT.pth'), weights, '--to', 'timm'])).code).toBe(0);
@@ -152,15 +152,15 @@ test("a folder of timm's form: its config.json tells the crop, the mean and the 
   };
   writeFileSync(join(timm, 'config.json'), JSON.stringify(config));
   const shared = ['--set', 'model.heads=4', '--set', 'model.image_size=56', '--json'];
-  const told = await cli(['eval', timm, ...data, ...shared]);
-  expect(told.stderr).toContain('assumed: bicubic resize and a centre crop (its config.json says ');
+  const reported = await cli(['eval', timm, ...data, ...shared]);
+  expect(reported.stderr).toContain('assumed: bicubic resize and a centre crop (its config.json says ');
   const ofOurs = async (...settings: string[]) => {
     const { stdout } = await evaluate('FT', ...shared, ...settings.flatMap((each) => ['--set', each]));
     return JSON.parse(stdout);
   };
   const normalised = ['data.mean=[0.5, 0.5, 0.5]', 'data.std=[0.5, 0.5, 0.5]'];
   const [same, other] = [await ofOurs(...normalised, 'data.eval_crop=0.9'), await ofOurs(...normalised)];
-  const result = JSON.parse(told.stdout);
+  const result = JSON.parse(reported.stdout);
   expect([result.loss, result.eval_crop]).toEqual([same.loss, 0.9]);
   expect(other.eval_crop).toBe(0.875);
   expect(Math.abs(other.loss - same.loss)).toBeGreaterThan(1e-3);
@@ -179,7 +179,7 @@ describe('a model that states more than its weights show', () => {
     expect((await cli(['convert', goldenPath('ckpt/FT.pth'), out, ...args])).code).toBe(0);
   });
 
-  test("Hugging Face's folder tells the heads", async () => {
+  test("the number of heads comes from Hugging Face's config.json", async () => {
     const { code, stdout, stderr } = await cli(['eval', out, ...data, '--json']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: ASSUMED_IMAGES });
     const result = JSON.parse(stdout);
@@ -272,7 +272,7 @@ function scoresOf(name: string): { losses: number[]; loss: number; top1: number;
   return { losses, loss: meanOf(losses), top1: percent(1), top5: percent(5) };
 }
 
-/** Labels, and the class of the greatest logit. */
+/** Labels, and the class with the largest logit. */
 function guessesOf(name: string): { labels: number[]; guesses: number[] } {
   const tensors = goldenTensors('b_batch16.safetensors');
   const of = (key: string) => numbers(tensors.get(key) as TensorData);

@@ -5,7 +5,7 @@ import { depthSettings, redoPhase } from '../src/launch/exchange/redo.js';
 import { recipeOfRun } from '../src/launch/run-recipe.js';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
-// Two machines are two folders: what goes from one to the other goes through bundles.
+// Two folders stand for two machines, which exchange only bundles.
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -43,7 +43,7 @@ function manifestOf(phase: string): Manifest {
 
 const weightsOf = (phase: string) => manifestOf(phase).files['model.safetensors'].sha256;
 
-test("manifests tell the meta model's hash, the recipe's and the data's", () => {
+test('manifests contain the hashes of the meta model, the recipe and the data', () => {
   const [pt, first, second, tuned] = ['PT', 'MT/0', 'MT/1', 'FT'].map(
     (phase) => manifestOf(join(whole, phase)).lineage,
   );
@@ -181,7 +181,7 @@ test('a single module is retrained, longer, wider or deeper, and the model assem
   expect(now.parent).toBe(old.parent);
   expect(now.recipe).not.toBe(old.recipe);
   expect(now.data).not.toBe(old.data);
-  // What the recipe file says is no longer what the run is; the run itself goes on.
+  // The recipe file no longer matches the run; the run itself can still be resumed.
   expect(await cli(['run', recipe, '--out', run])).toMatchObject({ code: 2 });
   expect((await cli(['run', run])).stderr).toContain('Nothing to train');
 
@@ -202,7 +202,7 @@ test('a deeper module: the baseline is another model and retrained; until then t
     json('plan.json').phases.find(({ phase }: { phase: string }) => phase === 'E2E').steps;
   const [before, summary] = [weightsOf(join(run, 'E2E')), json('summary.json')];
 
-  // Its model is the same: kept, and that its cost is not is told.
+  // The baseline has the same model, so it is kept; a message says that its cost no longer matches.
   const steps = planned();
   const longer = await succeed('redo', run, 'MT/1', '--set', 'phases.modules.1.epochs=6');
   expect(planned()).toBeGreaterThan(steps);
@@ -214,7 +214,7 @@ test('a deeper module: the baseline is another model and retrained; until then t
   expect(json('previous/1/summary.json')).toEqual(summary);
   expect(json('summary.json').phases.map(({ phase }: { phase: string }) => phase)).toContain('E2E');
 
-  // As `redo` was when it was stopped before it trained.
+  // As after a `redo` that was stopped before training.
   const redone = redoPhase(run, 'MT/0', depthSettings(recipeOfRun(run), 'MT/0', 3));
   expect(redone).toMatchObject({ phases: ['MT/0', 'FT', 'E2E'], baseline: undefined });
   expect(['summary.json', 'report', 'E2E', 'FT'].map((name) => existsSync(join(run, name)))).toEqual(

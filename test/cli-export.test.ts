@@ -24,7 +24,7 @@ test.each([
   const out = at(`${args.length}.onnx`);
   const { code, stdout, stderr } = await cli(['export', FT, out, ...HEADS, ...args, '--json']);
   expect({ name, code }).toEqual({ name, code: 0 });
-  // The official file does not say how its pixels are made.
+  // The official file does not state the preprocessing.
   expect(stderr).toMatch(/^assumed: mean .+\nassumed: standard deviation .+\n$/);
   expect(JSON.parse(stdout)).toMatchObject({
     checkpoint: FT,
@@ -62,7 +62,7 @@ test('the model states its preprocessing and its classes', async () => {
   writeFileSync(at('names.txt'), `${names.join('\n')}\n`);
   writeFileSync(at('names.json'), JSON.stringify(names));
   for (const [i, file] of ['names.txt', 'names.json'].entries()) {
-    const out = at(`told-${i}.onnx`);
+    const out = at(`stated-${i}.onnx`);
     const size = ['--set', 'model.image_size=56', ...(i === 1 ? ['--set', 'data.eval_crop=1'] : [])];
     const args = [...HEADS, '--with-normalisation', '--classes', at(file), ...size];
     const { code, stderr, stdout } = await cli(['export', FT, out, ...args]);
@@ -98,13 +98,9 @@ test('an existing file is overwritten only with --force', async () => {
 
 test.each<[string, string[], string]>([
   ['unknown heads', [], 'the number of attention heads is unknown'],
-  [
-    'names that are not the classes',
-    [...HEADS, '--classes', 'package.json'],
-    'package.json is not a list of names',
-  ],
-  ['names that are not there', [...HEADS, '--classes', 'none.txt'], '--classes: none.txt does not exist'],
-  ['a recipe that is not there', ['--recipe', 'none.yaml'], 'none.yaml'],
+  ['a wrong number of names', [...HEADS, '--classes', 'package.json'], 'package.json is not a list of names'],
+  ['a missing file of names', [...HEADS, '--classes', 'none.txt'], '--classes: none.txt does not exist'],
+  ['a missing recipe', ['--recipe', 'none.yaml'], 'none.yaml'],
 ])('%s: an error, and no file', async (_, args, message) => {
   const { code, stdout, stderr } = await cli(['export', FT, at('failed.onnx'), ...args]);
   expect(stderr).toMatch(/^(assumed: .+\n)*error: /);

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
-// A command that an error or a note prints runs as it is printed.
+// Commands in errors and notes can be run as printed.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
 const recipe = at('recipe.json');
-/** Copied by each test, under a name that a shell would split. */
+/** Copied by each test, to a name with characters that a shell would split. */
 const whole = at('whole');
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ function copy(name: string, ...without: string[]): string {
   return run;
 }
 
-/** The command that starts so, as a shell splits it. */
+/** The command with this beginning, split as by a shell. */
 function printed(text: string, start: string): string[] {
   const found = text.match(
     new RegExp(`npx deep-incubation (${start}(?: (?:'[^']*'|[^\\s';|\`]*[^\\s';|\`,]))*)`),
@@ -108,7 +108,7 @@ test('a setting that changes other phases, and missing phases', async () => {
   expect(other).toContain('these settings would also change MT/0, MT/1, not only FT');
   const settings = ['--set', 'phases.MT.epochs=2', '--set', 'phases.FT.epochs=2'];
   expect(printed(other, 'redo')).toEqual(['redo', run, 'PT', ...settings]);
-  // Another recipe: the phases that it changes have PT in common.
+  // Another recipe: all phases that it changes depend on PT.
   const lr = await refused('run', run, '--set', 'phases.MT.optimizer.lr=0.002');
   expect(printed(lr, 'redo')).toEqual(['redo', run, 'PT', '--set', 'phases.MT.optimizer.lr=0.002']);
   await runs(...printed(lr, 'redo'), '--quiet');

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { colourRecipe, writeClasses } from './class-images.js';
 import { cli, type Ended, temporaryFolder } from './cli-support.js';
 
-// Labels go by the names of classes: what is trained, evaluated and exported.
+// Labels follow the names of classes in training, evaluation and export.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -130,7 +130,7 @@ describe('names survive', () => {
     expect(shown.stdout).toMatch(/class names +0 = 001\.ant, 1 = 002\.bee, 2 = 003\.cat \(/);
   });
 
-  test("a config.json of another file's is not read for one beside it", async () => {
+  test('the config.json of one file is not used for another file in the same folder', async () => {
     const beside = at('timm', 'other.safetensors');
     const { stderr } = await cli([
       'convert',
@@ -155,7 +155,7 @@ describe('names survive', () => {
     expect(contradicted.stderr).toContain('label 0 is zebra by id2label, 001.ant by label2id');
     edit(at('hf-renamed', 'config.json'), { label2id: { LABEL_0: 0, LABEL_1: 1, LABEL_2: 2 } });
     expect((await result('eval', at('hf-renamed'), '--data', data)).stderr).not.toContain('label2id');
-    // As if timm had written it: no list in the header.
+    // Like a file of timm: no list in the header.
     const plain = at('timm-renamed', 'model.safetensors');
     cpSync(at('hf'), at('hf-plain'), { recursive: true });
     edit(at('hf-plain', 'config.json'), { id2label: undefined, label2id: undefined });
@@ -183,20 +183,23 @@ describe('a checkpoint of an earlier version', () => {
     rmSync(at('old', 'E2E', 'confusion.json'));
     const again = await result('eval', at('old', 'E2E'), ...part);
     expect(again).toMatchObject({ top1: 100, class_names_from: at('old', 'data.json') });
-    cpSync(at('old', 'E2E', 'checkpoints', step), at('alone'), { recursive: true });
+    cpSync(at('old', 'E2E', 'checkpoints', step), at('checkpoint'), { recursive: true });
   });
 
   test('outside of its run has none: assumptions are printed, and unknown labels refused', async () => {
-    const all = await result('eval', at('alone'), '--data', at('data', 'train'));
+    const all = await result('eval', at('checkpoint'), '--data', at('data', 'train'));
     expect(all).toMatchObject({ top1: 100, class_names_from: null });
     expect(all.stderr).toContain(': 0 = 001.ant, 1 = 002.bee, 2 = 003.cat (the checkpoint does not name its');
     expectRefused(
-      await cli(['eval', at('alone'), ...part]),
+      await cli(['eval', at('checkpoint'), ...part]),
       'has 2 classes, but the model has 3',
       '--classes',
     );
-    // 002 and 003 are no labels: they count from 1.
-    expectRefused(await cli(['eval', at('alone'), ...part, '--classes', 'number']), '003.cat does not begin');
+    // 002 and 003 are not labels, because they count from 1.
+    expectRefused(
+      await cli(['eval', at('checkpoint'), ...part, '--classes', 'number']),
+      '003.cat does not begin',
+    );
   });
 
   test.each([
@@ -207,8 +210,8 @@ describe('a checkpoint of an earlier version', () => {
     ['a phase', async () => MODEL],
     ['a data set', async () => at('data')],
     ["a model's folder", async () => at('hf')],
-  ])('is told by %s', async (_, classes) => {
-    const found = await result('eval', at('alone'), ...part, '--classes', await classes());
+  ])('gets names from %s', async (_, classes) => {
+    const found = await result('eval', at('checkpoint'), ...part, '--classes', await classes());
     expect(found).toMatchObject({ top1: 100, images: 8, classes_without_images: ['001.ant'] });
     expect(found.stderr).not.toContain('assumed: labels');
   });
@@ -216,21 +219,21 @@ describe('a checkpoint of an earlier version', () => {
   test('gets no names from JSON without a list of names', async () => {
     for (const value of [{ 0: ['n01', '001.ant'] }, { classes: 3 }, ['001.ant', 2, 3]])
       expectRefused(
-        await cli(['eval', at('alone'), ...part, '--classes', await list(JSON.stringify(value))]),
+        await cli(['eval', at('checkpoint'), ...part, '--classes', await list(JSON.stringify(value))]),
         'is not a list of names',
       );
   });
 
   test('gets labels from folders that are named by label', async () => {
     const data = await images('numbers', { '1': 1, '2_cat': 2 });
-    const found = await result('eval', at('alone'), '--data', data, '--classes', 'number');
+    const found = await result('eval', at('checkpoint'), '--data', data, '--classes', 'number');
     expect(found).toMatchObject({ top1: 100, images: 8 });
   });
 
   test('and folders in the other Unicode normalisation', async () => {
     const names = await list('f', 'caf\u00e9', 'o\u0308');
     const data = await images('unicode', { 'cafe\u0301': 1, '\u00f6': 2 });
-    expect(await result('eval', at('alone'), '--data', data, '--classes', names)).toMatchObject({
+    expect(await result('eval', at('checkpoint'), '--data', data, '--classes', names)).toMatchObject({
       top1: 100,
     });
   });

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cli, jsonLines, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
-// A phase that is done hands on the weights of its last step, by its result.json, or none.
+// Other phases use only the weights of the last step of a finished phase, which its result.json names.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
 const recipe = at('recipe.json');
-/** Never damaged. */
+/** A run without damage. */
 const whole = at('whole');
 const LAST = { PT: 16, 'MT/0': 8, 'MT/1': 8, FT: 8 } as const;
 type Phase = keyof typeof LAST;
@@ -39,7 +39,7 @@ function flipBit(path: string): void {
   writeFileSync(path, bytes);
 }
 
-/** Kinds of damage to a phase's last checkpoint, and what is said of them. */
+/** Kinds of damage to a phase's last checkpoint, and the reported reasons. */
 const DAMAGE: Record<string, [damage: (folder: string) => void, reason: string]> = {
   'a flipped bit': [
     (folder) => flipBit(join(folder, 'model.safetensors')),
@@ -50,7 +50,7 @@ const DAMAGE: Record<string, [damage: (folder: string) => void, reason: string]>
     'model.safetensors has 1000 bytes instead of',
   ],
   'no manifest': [(folder) => rmSync(join(folder, 'manifest.json')), 'manifest.json is missing'],
-  'a manifest that is none': [
+  'an invalid manifest': [
     (folder) => writeFileSync(join(folder, 'manifest.json'), 'null'),
     'manifest.json has format undefined',
   ],
@@ -64,7 +64,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   test('of PT before MT: the missing steps are repeated, and the result is the same', async () => {
     const run = copy(`PT ${name}`, 'MT', 'FT');
     damage(checkpoint(run, 'PT'));
-    // All of it once.
+    // The whole method only once.
     const phases = (name === 'a flipped bit' ? Object.keys(LAST) : ['PT', 'MT/0']) as Phase[];
     const { code, stderr } = await cli(['run', run, '--only', phases.join()]);
     expect(stderr).toContain(lost(run, 'PT'));
@@ -81,7 +81,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   test('commands that read weights refuse, and say what to do', async () => {
     const run = copy(`read ${name}`);
     for (const phase of ['PT', 'MT/1', 'FT'] as const) damage(checkpoint(run, phase));
-    // What they all do is tried with one of the kinds.
+    // All commands are tried with one kind of damage, one command with the others.
     const most = name === 'a flipped bit' ? Number.POSITIVE_INFINITY : 1;
     const [out, images] = [at(`${name}.out`), at('images')];
     const commands: [phase: Phase, ...args: string[]][] = [
@@ -97,7 +97,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
       ['MT/1', 'phase', run, 'FT'],
     ];
     for (const [phase, ...args] of commands.slice(0, most)) {
-      // `phase` trains one that is not done.
+      // `phase` trains only unfinished phases.
       if (args[0] === 'phase') rmSync(join(run, 'FT'), { recursive: true });
       const { code, stderr } = await cli(args);
       expect(stderr, args.join(' ')).toContain(`error: ${lost(run, phase)}`);
@@ -109,7 +109,7 @@ describe.each(Object.entries(DAMAGE))('%s', (name, [damage, reason]) => {
   }, 180_000);
 });
 
-test('of a module before FT', async () => {
+test('weights of a module before FT', async () => {
   const run = copy('module', 'FT');
   flipBit(join(checkpoint(run, 'MT/0'), 'model.safetensors'));
   const { code, stderr } = await cli(['run', run]);
@@ -169,7 +169,7 @@ test('modules that are trained together have the same frozen stages, or are refu
   const stages = { model: { ...tiny.model, depth: 6 }, incubation: { modules: 3, together: true } };
   writeFileSync(together, JSON.stringify({ ...tiny, ...stages }));
   expect(await cli(['run', together, '--out', run, '--only', 'PT,MT/1'])).toMatchObject({ code: 0 });
-  // Begun, and to go on from a checkpoint of its own.
+  // Unfinished; would resume from its own checkpoint.
   rmSync(join(run, 'MT/1/result.json'));
   rmSync(join(run, 'MT/1/checkpoints/8'), { recursive: true });
   rmSync(join(run, 'PT'), { recursive: true });

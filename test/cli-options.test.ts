@@ -175,7 +175,7 @@ test('optimisers, schedules, layer-wise decay and frozen parameters', async () =
   expect(stderr).toContain('blocks.7.* matches no parameter');
 });
 
-/** What a phase leaves, but for what depends on the clock. */
+/** The files of a phase, without values that depend on the clock. */
 function traces(phase: string) {
   const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
   const manifest = JSON.parse(readFileSync(join(phase, 'checkpoints', latest, 'manifest.json'), 'utf8'));

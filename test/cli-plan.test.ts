@@ -146,7 +146,7 @@ test('doctor prints what was found', async () => {
   expect(problems.filter(({ blocking }: { blocking: boolean }) => blocking)).toEqual([]);
 });
 
-test('doctor times the matrix product in a process of its own', async () => {
+test('doctor times the matrix product in a separate process', async () => {
   const built = new URL('../dist/cli/doctor/avx512.js', import.meta.url);
   const script = `import { timeByDefault } from ${JSON.stringify(built)}; console.log(await timeByDefault())`;
   const milliseconds = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
@@ -155,7 +155,7 @@ test('doctor times the matrix product in a process of its own', async () => {
   expect(Number(milliseconds)).toBeGreaterThan(0);
 });
 
-describe('what run refuses, plan refuses with the same words', () => {
+describe('plan refuses what run refuses, with the same messages', () => {
   const images = join(folder, 'few');
   beforeAll(() => writeImages(images, { train: 8, val: 2 }));
 

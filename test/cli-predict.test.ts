@@ -63,7 +63,7 @@ test('logits and probabilities equal those of eval bit for bit, from the library
   expect(parsed(stdout)[0].predictions[3].probability).toBeCloseTo(logits[3] / sum, 12);
 });
 
-test('a table, CSV and JSON lines say the same; --top limits the classes', async () => {
+test('a table, CSV and JSON lines have the same content; --top limits the classes', async () => {
   const path = at('classes/0');
   const [table, csv, json] = await Promise.all(
     [[], ['--csv'], ['--json']].map((format) => ask([path], '--top', '2', ...format)),

@@ -30,7 +30,7 @@ test('--dry-run lists files, sizes and the card, and needs neither network nor t
   expect(stdout).toContain('dry run: nothing was sent to ada/tiny');
 });
 
-test('a pushed model is what the hub then gives back', async () => {
+test('the hub returns a pushed model unchanged', async () => {
   const hub = await startFakeUploadHub();
   const env = { HF_ENDPOINT: hub.address, HF_TOKEN: 'hf_writer' };
   const args = [
@@ -94,7 +94,7 @@ test('a hub that cannot be reached: exit 1', async () => {
   });
 });
 
-test('weights without a run are pushed without a card, and say so', async () => {
+test('weights without a run are pushed without a card, with a message', async () => {
   const args = [
     'push',
     goldenPath('ckpt/FT.pth'),

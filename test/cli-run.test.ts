@@ -30,7 +30,7 @@ test('a run trains every phase, prints a summary, and says when it is already do
   expect(readJson(join(whole, 'summary.json'))).toMatchObject({ incubation: summary.incubation });
   expect(readJson(join(whole, 'recipe.json'))).toMatchObject({ name: 'tiny', seed: 0, versions: {} });
   expect(existsSync(join(whole, 'report/index.html'))).toBe(true);
-  // Both models saw the same images, and each evaluation keeps which it had right.
+  // Both models were evaluated on the same images, and each evaluation records its correct predictions.
   expect(summary).toMatchObject({
     difference_is_paired: true,
     difference_interval: [expect.any(Number), expect.any(Number)],
@@ -87,7 +87,7 @@ test('stopped and killed repeatedly, a run ends with the same result', async () 
   const reached = (step: number) => () => Number(jsonLines(metrics).at(-1)?.step ?? 0) >= step;
   const begin = () => start(['run', recipe, '--out', broken]);
 
-  // Ctrl-C: a checkpoint of the very step, though no evaluation asks for one there.
+  // Ctrl-C: a checkpoint of exactly this step, although no evaluation is due.
   const stopped = begin();
   await until(reached(5), 'step 5');
   stopped.process.kill('SIGINT');
@@ -98,7 +98,7 @@ test('stopped and killed repeatedly, a run ends with the same result', async () 
   );
   expect(steps()).toContain(interrupted?.[1]);
 
-  // The kernel kills the phase: its supervisor starts it again. Then the supervisor itself dies.
+  // The phase is killed and restarted by its supervisor. Then the supervisor is killed.
   const killed = begin();
   await until(reached(60), 'step 60');
   const [phase] = childrenOf(killed.process.pid as number);
@@ -139,13 +139,13 @@ function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readFileSync(path, 'utf8'));
 }
 
-/** A record without what depends on the clock. */
+/** A record without the values that depend on the clock. */
 function untimed(record: Record<string, unknown>): Record<string, unknown> {
   const { seconds, images_per_second, memory_bytes, data_wait, time, ...rest } = record;
   return rest;
 }
 
-/** Of weights and optimiser, as the last checkpoint's manifest has them. */
+/** Hashes of weights and optimiser in the last checkpoint's manifest. */
 function weightHashes(phase: string): unknown {
   const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
   return readJson(join(phase, 'checkpoints', latest, 'manifest.json')).files;

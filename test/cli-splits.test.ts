@@ -39,9 +39,9 @@ describe('eval', () => {
   });
 
   test.each([
-    ['train alone', ['train'], 'it has train\n'],
+    ['only train', ['train'], 'it has train\n'],
     ['train and test', ['train', 'TEST'], 'it has train and test; test is read only if requested\n'],
-  ])('%s: exit 2, with what was found', async (_, parts, found) => {
+  ])('%s: exit 2 and the found splits', async (_, parts, found) => {
     for (const part of parts) write(part);
     const { code, stdout, stderr } = await evaluate(data, ...BY_NUMBER);
     expect([code, stdout]).toEqual([2, '']);
@@ -89,7 +89,7 @@ describe('shards', () => {
   });
 });
 
-test('data check and run refuse the same, and name what is not read', async () => {
+test('data check and run refuse the same, and name the files that are not read', async () => {
   write('train');
   write('test');
   cpSync(goldenPath('png'), join(data, 'spare'), { recursive: true });

@@ -84,9 +84,9 @@ test('killed, and resumed when the originals are gone: the weights of a run that
   expect(readdirSync(join(run, 'start')).filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
-test('an original that was replaced before training changes nothing, and a note says so', async () => {
+test('an original that was replaced before training changes nothing, and a note reports it', async () => {
   const run = at('replaced');
-  // Killed before its first checkpoint, at the latest when the copies are there.
+  // Killed before its first checkpoint, as soon as the copies exist.
   cpSync(whole, run, { recursive: true });
   rmSync(join(run, 'FT'), { recursive: true });
   const kept = readFileSync(model);
@@ -115,7 +115,7 @@ test('a run of an earlier version, without copies, reads the files that it recor
   }
   await succeed('run', run, '--quiet');
   expect(weights(run, 'FT')).toBe(weights(whole, 'FT'));
-  // A phase that has begun continues to read the originals.
+  // A started phase continues to read the originals.
   expect(existsSync(join(run, 'start'))).toBe(false);
   rmSync(join(run, 'FT'), { recursive: true });
   await succeed('run', run, '--quiet');

@@ -119,7 +119,7 @@ describe('images of some of start.model’s classes', () => {
       );
       expect(JSON.parse(before.stdout).train_images).toBe(16);
       expect(hub.requests).toEqual([]);
-      // Fewer classes than the images have can never be right.
+      // Fewer classes than those of the images are always an error.
       const tooFew = await planned('--set', 'model.classes=1');
       expect(tooFew.code).toBe(2);
       expect(tooFew.stderr).toContain('model.classes');

@@ -31,11 +31,12 @@ export function start(
     env: { ...process.env, NO_COLOR: '1', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const said = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (chunk) => (said[name] += chunk));
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].on('data', (chunk) => (output[name] += chunk));
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, ...said }));
+    child.on('close', (code) => resolve({ code, ...output }));
   });
   return { process: child, ended };
 }
@@ -72,7 +73,7 @@ export async function writeImages(
       const folder = join(root, split, name);
       mkdirSync(folder, { recursive: true });
       for (let i = 0; i < count; i++) {
-        // A fixed pattern a file, with some overlap of the classes.
+        // A fixed pattern per file; the classes overlap a little.
         const pattern = (_: unknown, j: number) => ((j * 7919 + i * 104_729) % 160) + label * 60;
         const data = Uint8Array.from({ length: SIDE * SIDE * 3 }, pattern);
         await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 3 } })
@@ -103,7 +104,7 @@ export function tinyRecipe(images: string): object {
   };
 }
 
-/** The objects of a file with one JSON value a line; a torn last line is left out. */
+/** The objects of a file with one JSON value per line, without an incomplete last line. */
 export function jsonLines(path: string): Record<string, unknown>[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n');

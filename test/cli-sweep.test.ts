@@ -40,7 +40,7 @@ interface Trial {
 }
 
 const resultsIn = (stdout: string): Trial[] => JSON.parse(stdout);
-/** What does not depend on the machine or the folder. */
+/** The values that do not depend on the machine or the folder. */
 const core = (trials: readonly Trial[]) =>
   trials.map(({ trial, settings, top1, loss, round }) => ({ trial, settings, top1, loss, round }));
 

@@ -32,7 +32,7 @@ function tinyModel(): Weights {
   );
 }
 
-/** The same weights, each a share of itself. */
+/** The same weights, each multiplied by a factor. */
 function scaled(weights: Weights, share: number): Weights {
   return new Map(
     [...weights].map(([name, tensor]) => {
@@ -143,7 +143,7 @@ describe('a file with plain and averaged weights', () => {
 test.each([
   ['model_state_dict', dictionary({ model_state_dict: model })],
   ['net', dictionary({ net: prefixed(model, 'module.') })],
-  ['model.backbone. and a head beside it', { ordered: besideBackbone('model.backbone.', 'model.head.') }],
+  ['model.backbone. and a separate head', { ordered: besideBackbone('model.backbone.', 'model.head.') }],
   [
     '_orig_mod.encoder.vit. and a classifier beside it',
     { ordered: besideBackbone('_orig_mod.encoder.vit.', 'classifier.') },
@@ -331,7 +331,7 @@ describe('a run that starts from weights', () => {
     );
     expect(recorded('own').data).toMatchObject({ mean: half, std: half, eval_crop: 0.9 });
     expect(manifest('own')).toMatchObject({ mean: half, std: half, eval_crop: 0.9 });
-    // The weights are gone, and their file says something else: the run keeps what it has begun with.
+    // The weights were deleted and their config was changed: the run keeps its recorded values.
     writeFileSync(join(timm, 'config.json'), '{}');
     const again = await run(path, 'own');
     expect(again.code).toBe(0);
@@ -363,7 +363,7 @@ describe('a run that starts from weights', () => {
     expect(recorded('unknown').data.mean).toEqual([0.485, 0.456, 0.406]);
   });
 
-  describe('an interpolation that this evaluation does not have', () => {
+  describe('an interpolation that this program does not support', () => {
     const stated = { mean: half, std: half, crop_pct: 0.9, interpolation: 'bilinear' };
     const WEIGHTS: [string, string, (place: string) => Promise<void>][] = [
       [
@@ -412,7 +412,7 @@ describe('a run that starts from weights', () => {
         expect(code).toBe(0);
         expect(stderr.split(line)).toHaveLength(2);
         for (const key of ['model', 'meta']) {
-          const path = recipe(`said-${key}`, {
+          const path = recipe(`stated-${key}`, {
             start: { [key]: place },
             model: { heads: 4 },
             phases: { FT: { epochs: 0.5 } },

@@ -84,7 +84,7 @@ test('killed, with checkpoints of different steps, they resume and end with the 
   await until(() => Number(losses(join(at('killed'), 'MT/2')).at(-1)?.[0] ?? 0) >= 6, 'step 6');
   broken.process.kill('SIGKILL');
   await broken.ended;
-  // The orphan ends after its step, and may be saving it.
+  // The orphaned process ends after its step, and may save a checkpoint first.
   const isHeld = (name: string) => liveHolder(join(at('killed'), name)) !== undefined;
   await until(() => !MODULES.some(isHeld), 'the end of the orphan');
   const isDone = (name: string) => existsSync(join(at('killed'), name, 'result.json'));
@@ -98,7 +98,7 @@ test('killed, with checkpoints of different steps, they resume and end with the 
 test('a failed module does not stop the others', async () => {
   const recipe = at('recipe.json');
   const blocked = join(at('failing'), 'MT/1');
-  // A result that cannot be written: a folder lies in its place.
+  // The result cannot be written, because a folder has its name.
   cpSync(at('images'), join(blocked, 'metrics.jsonl'), { recursive: true });
   const { code, stderr } = await run(recipe, 'failing', MODULES.join(','));
   expect([1, 2]).toContain(code);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { pythonPath } from './needs.js';
 
-/** What test/fixtures/make-coco.py makes with pycocotools. */
+/** Cases that test/fixtures/make-coco.py has made with pycocotools. */
 export interface CocoCases {
   readonly polygons: readonly {
     readonly height: number;
@@ -34,7 +34,7 @@ const pathOf = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, impor
 /** The cases in the repository. */
 export const cocoCases: CocoCases = JSON.parse(readFileSync(pathOf('coco.json'), 'utf8'));
 
-/** Other cases, made now. Needs `python` of test/needs.ts. */
+/** New random cases. Needs `python` of test/needs.ts. */
 export function freshCocoCases(options: { readonly polygons: number; readonly sets: number }): CocoCases {
   const args = ['--print', '--seed', '1', '--polygons', `${options.polygons}`, '--sets', `${options.sets}`];
   const most = { encoding: 'utf8', maxBuffer: 2 ** 28 } as const;

@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../src/weights/safetensors/safetensors.js';
 import { cli, temporaryFolder, writeImages } from './cli-support.js';
 
-// A ResNet for 16 px with its own mean and std, none of which its weights show.
+// A ResNet for 16 px with its own mean and std, which its weights do not contain.
 const folder = temporaryFolder();
 const images = join(folder, 'images');
 const run = join(folder, 'run', 'E2E');

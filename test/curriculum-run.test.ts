@@ -146,7 +146,7 @@ test('killed in each stage, modules that train together end with the same weight
   for (const name of MODULES) expectEnd('modules', name, 1e-5);
 }, 400_000);
 
-test('two processes train as one does, and continue when they were stopped', async () => {
+test('two processes train like one, and resume after a stop', async () => {
   const two = ['--set', 'run.ranks=2', '--only', 'PT'];
   const stopped = start(['run', recipe, '--out', at('two'), ...two]);
   await until(() => Number(stepsOf('two', 'PT').at(-1)?.step ?? 0) >= 15, 'step 15');

@@ -12,7 +12,7 @@ interface PhaseSpec {
   readonly depths: readonly number[];
   readonly top1: readonly [from: number, to: number];
   readonly state?: 'waiting' | 'running' | 'done' | 'failed';
-  /** Share that is trained. */
+  /** The trained share of the phase. */
   readonly share?: number;
 }
 
@@ -32,17 +32,17 @@ const PHASES: readonly PhaseSpec[] = [
   { phase: 'E2E', steps: 2100, passes: 384, depths: [32, 32, 32, 32], top1: [10, 86.7] },
 ];
 
-/** `alone`: finished, of a recipe without incubation. */
-export type Scene = 'running' | 'failed' | 'finished' | 'alone';
+/** `end-to-end`: finished, of a recipe without incubation. */
+export type Scene = 'running' | 'failed' | 'finished' | 'end-to-end';
 
-/** How far each phase of a scene is. */
+/** The progress of each phase of a scene. */
 function sceneOf(scene: Scene): readonly PhaseSpec[] {
   const at = (spec: PhaseSpec, state: PhaseSpec['state'], share: number): PhaseSpec => ({
     ...spec,
     state,
     share,
   });
-  if (scene === 'alone') return PHASES.slice(-1).map((spec) => at(spec, 'done', 1));
+  if (scene === 'end-to-end') return PHASES.slice(-1).map((spec) => at(spec, 'done', 1));
   return PHASES.map((spec, i) => {
     if (scene === 'finished' || i < 3) return at(spec, 'done', 1);
     if (spec.phase === 'FT') return at(spec, 'waiting', 0);
@@ -121,8 +121,8 @@ export function writeDashboardRun(root: string, scene: Scene, recipe: object = {
   }
 }
 
-/** A record of each step to come, as a trainer that goes on would write it. */
-export function trainOn(root: string, phase: string, steps: readonly number[]): void {
+/** Appends a record for each of the steps, as the trainer would. */
+export function appendSteps(root: string, phase: string, steps: readonly number[]): void {
   const spec = PHASES.find((each) => each.phase === phase) as PhaseSpec;
   const records = steps.map((step) => stepRecord(spec, step));
   appendFileSync(
@@ -131,8 +131,8 @@ export function trainOn(root: string, phase: string, steps: readonly number[]): 
   );
 }
 
-/** An evaluation more, as a trainer that goes on would write it. */
-export function judgeOn(root: string, phase: string, step: number): void {
+/** Appends an evaluation, as the trainer would. */
+export function appendEvaluation(root: string, phase: string, step: number): void {
   const record = evalRecord(PHASES.find((each) => each.phase === phase) as PhaseSpec, step);
   writeEvaluatedImages(root, record);
   appendFileSync(runFolder(root).phase(phase).metrics, `${JSON.stringify(record)}\n`);
@@ -198,10 +198,10 @@ function sourceOf(phase: string, stage: number): string | null {
 
 function logOf({ phase, steps, depths, state }: PhaseSpec, records: readonly MetricRecord[]): string {
   if (records.length === 0) return '';
-  const judged = records.filter((record) => record.kind === 'eval');
+  const evaluations = records.filter((record) => record.kind === 'eval');
   const lines = [
     `${phase}: stages of ${depths.join(', ')} blocks, ${steps} steps of ${BATCH} images on cpu`,
-    ...judged.map(
+    ...evaluations.map(
       ({ step, top1, loss }) => `step ${step}: top-1 ${Number(top1).toFixed(2)} %, loss ${loss.toFixed(4)}`,
     ),
     ...(state === 'failed' ? ['error: loss is not finite (NaN) at step 378; gradient norm 3.1e+5'] : []),

@@ -9,11 +9,11 @@ import { confusionOf } from '../src/run/confusion.js';
 import { readJson, runFolder } from '../src/run/run-folder.js';
 import { brokenRules, isWider, LOOKS, type Look, launchBrowser } from './browser.js';
 import { temporaryFolder } from './cli-support.js';
-import { judgeOn, type Scene, trainOn, writeDashboardRun } from './dashboard-run.js';
+import { appendEvaluation, appendSteps, type Scene, writeDashboardRun } from './dashboard-run.js';
 import { chromium, needs } from './needs.js';
 import { writeEvaluatedImages } from './synthetic-evaluated.js';
 
-// The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps what it looks like.
+// The built page (npm run build) in a browser. DASHBOARD_PICTURES=folder keeps screenshots.
 
 const pictures = process.env.DASHBOARD_PICTURES;
 const SCENES: readonly Scene[] = ['running', 'failed', 'finished'];
@@ -26,7 +26,7 @@ let lock: FolderLock;
 beforeAll(async () => {
   if (chromium.missing !== undefined) return;
   for (const scene of SCENES) writeDashboardRun(rootOf(scene), scene);
-  // Held as a run that goes on holds it.
+  // Locked, as by a running run.
   lock = await lockFolder(rootOf('running'));
   browser = await launchBrowser();
 });
@@ -35,21 +35,21 @@ afterAll(async () => {
   lock?.release();
 });
 
-/** Opens the page of some runs, and gives what the browser complained of. */
+/** Opens the page of some runs. @returns also the errors that the browser reports */
 async function open(dashboard: Dashboard, { width, scheme }: Look) {
   const page = await browser.newPage({
     viewport: { width, height: 900 },
     colorScheme: scheme,
     bypassCSP: false,
   });
-  const complaints: string[] = [];
+  const problems: string[] = [];
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
   });
-  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('pageerror', (error) => problems.push(error.message));
   await page.goto(dashboard.url);
   await page.waitForSelector('.chart canvas');
-  return { page, complaints };
+  return { page, problems };
 }
 
 /** Of the opaque pixels of a data URL, as six digits. */
@@ -67,7 +67,7 @@ describe('in Chromium', needs(chromium), () => {
   describe.each(SCENES)('%s', (scene) => {
     test.each(LOOKS)('$width pixels, $scheme: nothing broken, nothing too wide, accessible', async (look) => {
       const dashboard = await startDashboard({ runs: [rootOf(scene)] });
-      const { page, complaints } = await open(dashboard, look);
+      const { page, problems } = await open(dashboard, look);
       try {
         await page.waitForTimeout(300);
         if (pictures !== undefined) {
@@ -86,7 +86,7 @@ describe('in Chromium', needs(chromium), () => {
         ]);
         expect(await isWider(page)).toBe(false);
         expect(await brokenRules(page)).toEqual([]);
-        expect(complaints).toEqual([]);
+        expect(problems).toEqual([]);
       } finally {
         await page.close();
         await dashboard.close();
@@ -101,12 +101,12 @@ describe('in Chromium', needs(chromium), () => {
     const { page } = await open(first, { width: 1440, scheme: 'light' });
     const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
     await expect.poll(() => row.textContent()).toContain('645');
-    trainOn(root, 'MT/2', [701, 702]);
+    appendSteps(root, 'MT/2', [701, 702]);
     await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('702');
 
     await first.close();
     await expect.poll(() => page.locator('.connection').textContent()).toContain('lost');
-    trainOn(root, 'MT/2', [710]);
+    appendSteps(root, 'MT/2', [710]);
     const second = await startDashboard({ runs: [root], port });
     await expect.poll(() => page.locator('.connection').textContent(), { timeout: 60_000 }).toBe('live');
     await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('710');
@@ -125,7 +125,7 @@ describe('in Chromium', needs(chromium), () => {
     const record = { ...place, top1: 70, top5: 90, loss: 1, block_passes: 1, seconds: 1 };
     writeEvaluatedImages(root, record, names);
     const dashboard = await startDashboard({ runs: [root] });
-    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'dark' });
+    const { page, problems } = await open(dashboard, { width: 390, scheme: 'dark' });
     await page.waitForSelector('#worst');
     expect(await page.locator('svg.matrix').count()).toBe(matrices);
     const first = page.locator('.worst tbody tr').first();
@@ -134,7 +134,7 @@ describe('in Chromium', needs(chromium), () => {
     expect(await first.locator('th').textContent()).toBe(names[target]);
     expect(await isWider(page)).toBe(false);
     expect(await brokenRules(page)).toEqual([]);
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });
@@ -143,7 +143,7 @@ describe('in Chromium', needs(chromium), () => {
     const root = join(folder, 'details');
     writeDashboardRun(root, 'running');
     const dashboard = await startDashboard({ runs: [root] });
-    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'light' });
+    const { page, problems } = await open(dashboard, { width: 1440, scheme: 'light' });
     await page.getByLabel('Phase of the evaluation').selectOption('PT');
     await expect.poll(() => page.locator('#evaluation').textContent()).toContain('step 2,800');
     const cells = page.locator('.matrix tbody td');
@@ -163,9 +163,9 @@ describe('in Chromium', needs(chromium), () => {
     expect(loaded).toBe(8 * 28);
     await page.getByLabel('Phase of the evaluation').selectOption('MT/2');
     await expect.poll(() => page.locator('#evaluation').textContent()).not.toContain('2,800');
-    judgeOn(root, 'MT/2', 700);
+    appendEvaluation(root, 'MT/2', 700);
     await expect.poll(() => page.locator('#evaluation').textContent()).toContain('step 700');
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });
@@ -174,7 +174,7 @@ describe('in Chromium', needs(chromium), () => {
     const other = join(folder, 'other');
     writeDashboardRun(other, 'finished', { name: 'wider', seed: 3 });
     const dashboard = await startDashboard({ runs: [rootOf('finished'), other] });
-    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
+    const { page, problems } = await open(dashboard, { width: 1440, scheme: 'dark' });
     await page.keyboard.press('c');
     await page.waitForSelector('#comparison');
     await page.getByLabel('Differences from another run').selectOption('1');
@@ -185,7 +185,7 @@ describe('in Chromium', needs(chromium), () => {
     if (pictures !== undefined)
       await page.screenshot({ path: join(pictures, 'compared.png'), fullPage: true });
     expect(await brokenRules(page)).toEqual([]);
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });
@@ -194,7 +194,7 @@ describe('in Chromium', needs(chromium), () => {
     const root = join(folder, 'printed');
     writeDashboardRun(root, 'running');
     const dashboard = await startDashboard({ runs: [root] });
-    const { page, complaints } = await open(dashboard, { width: 1440, scheme: 'dark' });
+    const { page, problems } = await open(dashboard, { width: 1440, scheme: 'dark' });
     await page.keyboard.press('3');
     await page.evaluate(`addEventListener('beforeprint', () => queueMicrotask(() => queueMicrotask(() => {
       window.printed = [...document.querySelectorAll('.paper canvas')].map((canvas) => canvas.toDataURL());
@@ -212,28 +212,28 @@ describe('in Chromium', needs(chromium), () => {
     }
     await expect.poll(() => page.locator('.paper').count()).toBe(0);
     const row = page.locator('tbody tr', { hasText: 'MT/2' }).first();
-    trainOn(root, 'MT/2', [720]);
+    appendSteps(root, 'MT/2', [720]);
     await expect.poll(() => row.textContent(), { timeout: 60_000 }).toContain('720');
     const memory = await page.evaluate<number>(
       `[...document.querySelectorAll('.chart')].findIndex((chart) => chart.textContent.startsWith('Memory'))`,
     );
     await expect.poll(async () => (await print())[memory]).not.toBe(first[memory]);
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });
 
   test('an end-to-end run has no entries for phases that it does not train', async () => {
-    const root = join(folder, 'alone');
-    writeDashboardRun(root, 'alone', { incubation: 'none' });
+    const root = join(folder, 'end-to-end');
+    writeDashboardRun(root, 'end-to-end', { incubation: 'none' });
     const dashboard = await startDashboard({ runs: [root] });
-    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
+    const { page, problems } = await open(dashboard, { width: 390, scheme: 'light' });
     expect(await page.locator('.graph .phase .name').allTextContents()).toEqual(['End to end']);
     expect(await page.locator('.graph h3').count()).toBe(0);
     const [time] = await page.locator('.tile', { hasText: 'Train time' }).allTextContents();
     expect(time).toMatch(/^Train time(?!0\.0)\d.*end to end only$/);
     expect(await isWider(page)).toBe(false);
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });
@@ -257,10 +257,10 @@ describe('in Chromium', needs(chromium), () => {
   test('with a token: the address works once, and then no longer shows it', async () => {
     const token = 'a-token-of-sixteen-or-more';
     const dashboard = await startDashboard({ runs: [rootOf('finished')], token });
-    const { page, complaints } = await open(dashboard, { width: 390, scheme: 'light' });
+    const { page, problems } = await open(dashboard, { width: 390, scheme: 'light' });
     expect(page.url()).not.toContain(token);
     expect(await page.locator('.connection').textContent()).toBe('live');
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
     await page.close();
     await dashboard.close();
   });

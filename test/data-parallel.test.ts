@@ -91,7 +91,7 @@ test('Ctrl-C under a launcher, which passes on a signal of its own: one request,
     }),
   );
   await until(() => jsonLines(join(run, 'PT/metrics.jsonl')).length > 5, 'training');
-  // Held, so that all of them are there before it can have left.
+  // Stopped, so that it cannot exit before all of them exist.
   const pass = (name: NodeJS.Signals) => {
     for (const { process } of ranks) process.kill(name);
   };
@@ -100,7 +100,7 @@ test('Ctrl-C under a launcher, which passes on a signal of its own: one request,
   pass('SIGTERM');
   pass('SIGCONT');
   const [first, second] = await Promise.all(ranks.map(({ ended }) => ended));
-  // Either may be delivered first.
+  // Either signal may arrive first.
   for (const { code } of [first, second]) expect([130, 143]).toContain(code);
   const step = Number(/PT was interrupted at step (\d+) of/.exec(first.stderr)?.[1]);
   expect(newestStep(join(run, 'PT'))).toBe(step);

@@ -26,7 +26,7 @@ import { cli, temporaryFolder } from './cli-support.js';
 import { maxDifference, numbers } from './support.js';
 
 const folder = temporaryFolder();
-// What test/fixtures/make-deit3.py has made: models of timm, and its logits.
+// Models of timm and their logits, from test/fixtures/make-deit3.py.
 const { tensors } = readSafetensors('test/fixtures/deit3.safetensors');
 const named = (name: string) => tensors.get(name) as TensorData;
 
@@ -106,7 +106,7 @@ test.each([
   ['registers', 'official', 'the official layout has no place for registers'],
   ['qk_norm', 'official', 'the official layout has no place for norms of queries and keys'],
   ['rms', 'huggingface', 'a Hugging Face ViT has no place for RMSNorm'],
-])('%s is not converted to %s, which could not compute it', async (name, to, message) => {
+])('%s is not converted to %s, which does not support it', async (name, to, message) => {
   const ours = join(folder, `${name}-${to}.ours.safetensors`);
   const heads = ['--set', 'model.heads=4'];
   const made = await cli(['convert', timmFile(name), ours, '--to', 'deep-incubation', ...heads]);

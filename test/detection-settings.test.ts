@@ -6,7 +6,7 @@ import { COCO_CATEGORIES, writeCoco } from './coco.js';
 import { change, largest, names, outcomeOf, trainedEndToEnd } from './end-to-end-outcome.js';
 import { stateOf } from './killed-run.js';
 
-// What training settings do for detection is what they do for classification.
+// Training settings have the same effects for detection as for classification.
 
 const folder = temporaryFolder();
 const images = join(folder, 'coco');
@@ -145,7 +145,7 @@ describe('on the command line', () => {
     expect(b.scores).toEqual(a.scores);
   }, 300_000);
 
-  test('two processes give what one gives, averaged weights included', async () => {
+  test('two processes give the same result as one, including averaged weights', async () => {
     const training = { batch_size: 2, accumulate: 4, clip_grad: 1, ema: 0.9, epochs: 2 };
     expect(await cli(args('one', training))).toMatchObject({ code: 0 });
     expect(await cli(args('two', training, { ranks: 2 }))).toMatchObject({ code: 0 });

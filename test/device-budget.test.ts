@@ -10,7 +10,7 @@ import type { Predictions } from '../src/training/task.js';
 import { BATCH, batchOf, type Case, trained, waits } from './device-training.js';
 import { loadFake } from './test-device.js';
 
-// What a step asks of a device that is not the CPU: nothing that waits for it, unless a value is needed now.
+// Operations of a step on a device other than the CPU: none that wait for the device, unless a value is needed at once.
 
 let fake: ReturnType<typeof loadFake>;
 beforeAll(() => {

@@ -4,8 +4,8 @@ import { type RecordedCalls, recordCalls } from './device-calls.js';
 import { type Case, trained } from './device-training.js';
 import { loadFake } from './test-device.js';
 
-// What a CUDA graph of a step needs, and what a step costs the host. Addresses are not compared: the fake accelerator allocates
-// with malloc, which does not repeat them.
+// The requirements of a CUDA graph of a step, and the cost of a step on the host. Addresses are not compared, because the
+// fake accelerator allocates with malloc, which does not repeat them.
 
 let fake: ReturnType<typeof loadFake>;
 let takeCalls: () => RecordedCalls;

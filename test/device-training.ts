@@ -56,7 +56,7 @@ export interface Case extends Partial<TrainOptions> {
   readonly steps: number;
   readonly isHybrid?: boolean;
   readonly optimizerOf?: (groups: ReturnType<typeof decayGroups>) => Optimizer;
-  /** Number of the micro-batch whose loss is not finite. */
+  /** Index of the micro-batch whose loss is not finite. */
   readonly poisoned?: number;
   /** Number of blocks in each stage. */
   readonly depths?: readonly number[];
@@ -88,7 +88,7 @@ export async function trained({
   return { model, task, weights, optimizer, running };
 }
 
-/** Counts of what a device was asked to do that makes its user wait. */
+/** Counts of device operations that block the host. */
 export function waits(counts: Record<string, number>) {
   const of = (beginning: string) =>
     Object.entries(counts)

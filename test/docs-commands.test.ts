@@ -7,12 +7,12 @@ import { createProgram } from '../src/cli/declare/program.js';
 import { blocksOf, checkCommand, commandsOf, hidesCommands, PAGES, pageText } from './docs-shell.js';
 import { makeStandIn, writeRecipe } from './stand-in.js';
 
-// The commands of the pages, run as they are written, one after another: a page may use what those before it left.
+// Runs the commands of the pages as they are written, in sequence: a page may use results of earlier pages.
 
 const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-docs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Pages of which others use what was trained. */
+/** Pages whose trained models other pages use. */
 const FIRST = [
   'docs/train.md',
   'docs/evaluate.md',
@@ -23,7 +23,7 @@ const FIRST = [
 ];
 const ordered = [...FIRST, ...PAGES.filter((page) => !FIRST.includes(page))];
 
-/** What is not run but read as the command line would read it, and why. */
+/** Commands that are only parsed, not run, and the reason. */
 const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   [/^git clone /, 'needs the network'],
   [/ push (?!.*--dry-run)/, 'needs the network and a token'],
@@ -34,14 +34,11 @@ const ONLY_READ: readonly (readonly [what: RegExp, why: string])[] = [
   [/^(torchrun|srun) /, 'needs a launcher'],
   [/ --launcher slurm(?!.* --dry-run)/, 'needs a cluster'],
   [/\| kubectl /, 'needs a cluster'],
-  [
-    / plan .*(vit-b-data-25|data\.fraction)/,
-    'the images of the stand-in are fewer than a batch of it: refused',
-  ],
+  [/ plan .*(vit-b-data-25|data\.fraction)/, 'the stand-in has fewer images than a batch: refused'],
   [/ --classes data\/imagenet/, 'the stand-in has other classes than the weights'],
   [/ run runs\/vit-b --set /, 'continues a run of another page; src/launch/more-epochs.test.ts does so'],
   [/ track /, 'needs the server of a tracker; test/trackers.test.ts has one'],
-  [/^tensorboard /, 'serves until it is stopped, and is not ours'],
+  [/^tensorboard /, 'serves until it is stopped, and is another program'],
 ];
 const onlyRead = (line: string) => ONLY_READ.find(([what]) => what.test(line));
 
@@ -50,18 +47,18 @@ beforeAll(async () => {
   env = await makeStandIn(folder);
 });
 
-/** A shell as a user has it, in the stand-in's folder. */
-function shell(command: string): Promise<{ code: number | null; said: string }> {
+/** Runs a command in a shell, as a user would, in the folder of the stand-in. */
+function shell(command: string): Promise<{ code: number | null; output: string }> {
   const child = spawn('bash', ['-euo', 'pipefail', '-c', command], {
     cwd: folder,
     env: { ...env, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, said }));
+    child.on('close', (code) => resolve({ code, output }));
   });
 }
 
@@ -88,7 +85,7 @@ describe.each(ordered)('%s', (page) => {
     if (language !== 'sh') continue;
     for (const line of linesOf(text)) {
       const read = onlyRead(line);
-      if (read !== undefined) test(`${line} (only read: it ${read[1]})`, () => checkLine(line));
+      if (read !== undefined) test(`${line} (only parsed: it ${read[1]})`, () => checkLine(line));
       else test(line, async () => expect(await shell(line)).toMatchObject({ code: 0 }));
     }
   }
@@ -137,8 +134,11 @@ describe('the table of commands in README.md', () => {
 
 describe('a command that is wrong', () => {
   test('is detected when it is run', async () => {
-    const { code, said } = await shell('deep-incubation eval runs/none/FT --data data/imagenet | cat');
-    expect({ code, said }).toEqual({ code: 2, said: expect.stringContaining('runs/none/FT does not exist') });
+    const { code, output } = await shell('deep-incubation eval runs/none/FT --data data/imagenet | cat');
+    expect({ code, output }).toEqual({
+      code: 2,
+      output: expect.stringContaining('runs/none/FT does not exist'),
+    });
   });
 
   test.each([
@@ -147,10 +147,10 @@ describe('a command that is wrong', () => {
     ['ssh server npx deep-incubation watch', "missing required argument 'run'"],
     ['deep-incubation run my.yaml --launcher slurn', "argument 'slurn' is invalid"],
     ['deep-incubation run my.yaml --launcher slurm --set run.slurm.gpu=1', 'gpu'],
-    ['deep-incubation run recipes/dema.yaml --launcher slurm', 'recipes/dema.yaml is not there'],
+    ['deep-incubation run recipes/dema.yaml --launcher slurm', 'recipes/dema.yaml does not exist'],
     ['npm run demos', 'no script demos'],
     ['npm run bench -- steps', 'no bench steps'],
-  ])('would be seen where it is only read: %s', async (line, message) => {
+  ])('is detected when it is only parsed: %s', async (line, message) => {
     await expect(checkLine(line)).rejects.toThrow(message);
   });
 });

@@ -20,7 +20,7 @@ interface Case {
   readonly pixels: string;
 }
 
-/** What test/fixtures/make-docs-pixels.py has made. */
+/** Digests from test/fixtures/make-docs-pixels.py. */
 const text = readFileSync('test/fixtures/docs-pixels.json', 'utf8');
 const fixture: {
   code: { export: string; evaluate: string };
@@ -34,7 +34,7 @@ const MEAN = [0.485, 0.456, 0.406];
 const STD = [0.229, 0.224, 0.225];
 const nameOf = ({ from, size, shorter }: Case) => `${from.join(' x ')}, to ${shorter}, ${size} cut out`;
 
-/** What `eval` shows the model. */
+/** The pixels that `eval` passes to the model. */
 function evalProgram({ from: [width, height], size, shorter }: Case, channels: 1 | 3): PixelProgram {
   const crop = size / shorter;
   expect(evalShorterSide(size, crop)).toBe(shorter);
@@ -45,7 +45,7 @@ function digestAfter({ from }: Case, channels: 1 | 3, program: PixelProgram): st
   return digestOf(runProgram(imageOf('noise', ...from, channels), program));
 }
 
-/** The only block of Python on a page that has this word. */
+/** The only block of Python on a page that contains this word. */
 function snippet(page: string, word: string): string {
   const blocks = [...readFileSync(`docs/${page}`, 'utf8').matchAll(/```python\n(.*?)```/gs)];
   const found = blocks.map(([, code]) => code).filter((code) => code.includes(word));
@@ -127,6 +127,6 @@ test('a model card makes the pixels as evaluate.md does', () => {
 
 test('the Python of the pages gives these pixels when it is run', needs(pythonTorch), () => {
   const args = ['test/fixtures/make-docs-pixels.py', '--print'];
-  const said = execFileSync(pythonPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  expect(JSON.parse(said)).toEqual(fixture);
+  const output = execFileSync(pythonPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  expect(JSON.parse(output)).toEqual(fixture);
 });

@@ -5,7 +5,7 @@ import { type Command, CommanderError } from 'commander';
 import { createProgram } from '../src/cli/declare/program.js';
 import { readRecipe } from '../src/recipe/recipe.js';
 
-// The pages' commands: to be read from them, and to be checked without being run.
+// Extracts the commands of the pages, and checks them without running them.
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,14 +25,14 @@ export function blocksOf(page: string): Block[] {
   return [...pageText(page).matchAll(fence)].map(([, language, text]) => ({ language, text }));
 }
 
-/** Whether a block that is no `sh` has our commands at the beginning of a line: nobody would run it. */
+/** Whether a block that is not marked as `sh` has our commands at the beginning of a line: it would not be tested. */
 export function hidesCommands({ language, text }: Block): boolean {
   return (
     language !== 'sh' && /^(npx |npm run |torchrun |srun |ssh )?deep-incubation [a-z]|^npm run /m.test(text)
   );
 }
 
-/** The commands that a line of a shell joins by `|`, `&&` or `;`, each in its words. Comments are left out. */
+/** The commands of a shell line, separated by `|`, `&&` or `;`, each as a list of words. Comments are left out. */
 export function commandsOf(line: string): string[][] {
   const commands: string[][] = [[]];
   for (const [word] of line.matchAll(/#.*|\|\|?|&&|;|(?:'[^']*'|"[^"]*"|\$\([^)]*\)|[^\s'"|;&])+/g)) {
@@ -44,8 +44,9 @@ export function commandsOf(line: string): string[][] {
 }
 
 /**
- * Reads a command as the command line would, and runs nothing: throws where a command, an option or a recipe's setting is
- * not there. `partial`: it may lack arguments, as in prose.
+ * Parses a command as the command line would, and runs nothing.
+ * @param partial whether arguments may be missing, as in prose
+ * @throws Error if a command, an option or a setting of the recipe does not exist
  */
 export async function checkCommand(words: readonly string[], { partial = false } = {}): Promise<void> {
   const at = words[0] === 'cd' ? -1 : words.indexOf('deep-incubation');
@@ -54,13 +55,13 @@ export async function checkCommand(words: readonly string[], { partial = false }
   const missing = words.find(
     (word) => /^(recipes|docs|examples|scripts|bench)\//.test(word) && !existsSync(join(root, word)),
   );
-  if (missing !== undefined) throw new Error(`${missing} is not there`);
+  if (missing !== undefined) throw new Error(`${missing} does not exist`);
 }
 
 async function checkOurs(args: readonly string[], partial: boolean): Promise<void> {
   const program = createProgram() as unknown as Command;
   let used: Command | undefined;
-  silence(program, (command) => {
+  replaceActions(program, (command) => {
     used = command;
   });
   try {
@@ -74,20 +75,20 @@ async function checkOurs(args: readonly string[], partial: boolean): Promise<voi
 
 const PARTIAL = ['commander.missingArgument', 'commander.missingMandatoryOptionValue', 'commander.help'];
 
-/** Commands that print nothing and, in place of their work, say that it was their turn. */
-function silence(command: Command, done: (command: Command) => void): void {
+/** Replaces the action of each command: it prints nothing and calls `done`. */
+function replaceActions(command: Command, done: (command: Command) => void): void {
   command.configureOutput({ writeOut: () => {}, writeErr: () => {} });
-  for (const each of command.commands) silence(each, done);
+  for (const each of command.commands) replaceActions(each, done);
   if (command.commands.length === 0) command.action(() => done(command));
 }
 
-/** Settings are those of the recipe that is named, or of the user's own, which any other stands for. */
+/** Checks settings with the named recipe; the demo's recipe stands for a recipe of the user. */
 function checkSettings(recipe: string | undefined, settings: readonly string[] | undefined): void {
   const path = recipe !== undefined && existsSync(join(root, recipe)) ? recipe : 'recipes/demo.yaml';
   if (settings !== undefined) readRecipe(join(root, path), settings);
 }
 
-/** `npm run NAME`, `npm test`, and the bench or the options that follow `--`. */
+/** Checks `npm run NAME`, `npm test`, and the bench that follows `--`. */
 function checkScript([first, ...more]: readonly string[]): void {
   const { scripts } = JSON.parse(pageText('package.json'));
   const name = first === 'run' ? more[0] : first;

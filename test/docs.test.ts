@@ -86,7 +86,7 @@ describe('docs/recipes.md', () => {
     for (const option of schema.anyOf ?? []) yield* keysOf(option, path);
   }
   const every = new Map(keysOf(recipeJsonSchema()));
-  // Phases take the keys of `training`, which are told of once.
+  // Phases have the keys of `training`, which are documented only once.
   const keys = new Map(
     [...every].filter(
       ([key]) => !every.has(key.replace(/^phases\.\w+\.(?=.)/, 'training.')) || !/^phases\.\w+\./.test(key),
@@ -107,8 +107,8 @@ describe('docs/recipes.md', () => {
   test.each([...keys])('documents %s, with its default', (key, fallback) => {
     expect([...rows.keys()]).toContain(key);
     if (fallback === undefined) return;
-    const told = rows.get(key) ?? '';
-    expect(typeof fallback === 'string' ? told : JSON.parse(told)).toEqual(fallback);
+    const documented = rows.get(key) ?? '';
+    expect(typeof fallback === 'string' ? documented : JSON.parse(documented)).toEqual(fallback);
   });
 
   test('documents the defaults of each phase', () => {
@@ -122,8 +122,8 @@ describe('docs/recipes.md', () => {
     const { optimizer, schedule, ...others } = settings;
     const flat = { ...others, ...prefixed('optimizer.', optimizer), ...prefixed('schedule.', schedule) };
     for (const [name, value] of Object.entries(flat)) {
-      const told = rows.get(`training.${name}`) ?? '';
-      expect([name, typeof value === 'string' ? told : JSON.parse(told)]).toEqual([name, value]);
+      const documented = rows.get(`training.${name}`) ?? '';
+      expect([name, typeof value === 'string' ? documented : JSON.parse(documented)]).toEqual([name, value]);
     }
     expect(compile(recipe).map(({ name }) => name)).toEqual(['PT', 'MT/0', 'MT/1', 'MT/2', 'MT/3', 'FT']);
   });
@@ -159,10 +159,10 @@ describe('docs/train.md', () => {
     ({ recipe, epochs, cost }) => {
       const { phases, incubation } = planOf(recipe);
       const own = incubation.block_passes > 0 ? ['PT', 'MT/0', 'FT'] : ['E2E'];
-      const told = own.flatMap((name) => phases.find(({ phase }) => phase === name) ?? []);
-      expect(told.map((phase) => Math.round(phase.epochs)).join(' + ')).toBe(epochs);
+      const documented = own.flatMap((name) => phases.find(({ phase }) => phase === name) ?? []);
+      expect(documented.map((phase) => Math.round(phase.epochs)).join(' + ')).toBe(epochs);
       if (cost === '') return expect(phases.map(({ phase }) => phase)).toEqual(['FT']);
-      // The shorter schedules are compared with the whole one's baseline.
+      // The shorter schedules are compared with the baseline of the full one.
       const whole = planOf(recipe.replace(/-(25|50)\.yaml$/, '.yaml').replace('-data', ''), [
         'phases.E2E={ epochs: 300, curriculum: null }',
       ]);
@@ -229,7 +229,7 @@ test('the TypeScript in README.md type-checks', () => {
   expect(diagnosticsOf(code.replace('modules: 4', "modules: 'four'"))).not.toEqual([]);
 });
 
-/** What the compiler says of a file in the root, with the project's settings. */
+/** The compiler's errors for a file in the root, with the project's settings. */
 function diagnosticsOf(code: string): string[] {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);

@@ -5,8 +5,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { cli, temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { type Call, StrictFileSystem } from './strict-file-system.js';
 
-// The calls of whole commands, replayed on a file system that loses all that was not synced. What a pointer `latest` or a
-// result.json claims is there after a power loss, at whichever moment after the claim.
+// Replays the file calls of whole commands on a file system that loses everything that was not synced. The files that a
+// pointer `latest` or a result.json refers to must exist after a power loss at any later moment.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -36,7 +36,7 @@ async function recorded(...args: string[]): Promise<Call[]> {
 
 const before: Call[] = [];
 
-/** Replays all commands so far and then `now`, and asks after each of its calls. */
+/** Replays all earlier commands and then `now`, and runs a check after each of its calls. */
 function replay(now: readonly Call[], ask: (system: StrictFileSystem, call: Call) => void): StrictFileSystem {
   const system = new StrictFileSystem(disk);
   for (const call of before) system.apply(call);
@@ -50,7 +50,7 @@ function replay(now: readonly Call[], ask: (system: StrictFileSystem, call: Call
 
 const FILES = ['manifest.json', 'model.safetensors', 'optimizer.safetensors'];
 
-/** The checkpoints of a phase that are whole after a power loss. */
+/** The checkpoints of a phase that are complete after a power loss. */
 function wholeSteps(system: StrictFileSystem, phase: string): number[] {
   const checkpoints = join(phase, 'checkpoints');
   const steps = system.survivors(checkpoints).filter((name) => /^\d+$/.test(name));
@@ -68,7 +68,7 @@ test('run: after its first checkpoint a phase always has one, and after its resu
   const phases = ['PT', 'MT/0', 'MT/1', 'FT'].map((phase) => join(run, phase));
   const claimed = new Set<string>();
   const system = replay(now, (each, [op, path, onto]) => {
-    // The pointer has been renamed into its place, and its folder synced: the checkpoint counts as saved.
+    // The pointer has been renamed and its folder synced: the checkpoint counts as saved.
     for (const phase of phases) {
       const last = claimed.has(`${phase} latest`);
       if (last) expect(wholeSteps(each, phase).length, `${phase} after ${op} ${path}`).toBeGreaterThan(0);
@@ -125,7 +125,7 @@ test('unpack: when the command has ended, the module or the work is on the disk 
   expect(system.survives(join(there, 'MT/0/result.json'))).toBe(true);
 }, 120_000);
 
-test('the model loses what was not synced', () => {
+test('the simulated file system loses data that was not synced', () => {
   const system = new StrictFileSystem('/top');
   system.apply(['mkdir', '/top/a']);
   system.apply(['create', '/top/a/file']);

@@ -6,7 +6,7 @@ import type { RecipeInput } from '../src/recipe/recipe-schema.js';
 import { loadLatest } from '../src/run/checkpoint-store.js';
 import { jsonLines } from './cli-support.js';
 
-/** Trains E2E of a recipe in this process. @param metrics of the last evaluation that count */
+/** Trains E2E of a recipe in this process. @param metrics of the last evaluation to return */
 export async function trainedEndToEnd(input: object, runDir: string, metrics: readonly string[]) {
   const recipe = defineRecipe(input as RecipeInput);
   prepareRun(recipe, runDir);

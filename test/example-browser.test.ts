@@ -43,12 +43,12 @@ describe('the page, in Chromium', needs(chromium), () => {
     try {
       const page = await browser.newPage();
       const elsewhere: string[] = [];
-      const trouble: string[] = [];
+      const problems: string[] = [];
       page.on('request', (request) => {
         if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url()))
           elsewhere.push(request.url());
       });
-      page.on('pageerror', (error) => trouble.push(error.message));
+      page.on('pageerror', (error) => problems.push(error.message));
       await page.goto(url);
       await expect.poll(() => page.textContent('#status'), { timeout: 120_000 }).toBe('Ready.');
 
@@ -67,7 +67,7 @@ describe('the page, in Chromium', needs(chromium), () => {
         buffer: Buffer.from('no'),
       });
       await expect.poll(() => page.textContent('#status')).toMatch(/cannot read this file/);
-      expect({ elsewhere, trouble }).toEqual({ elsewhere: [], trouble: [] });
+      expect({ elsewhere, problems }).toEqual({ elsewhere: [], problems: [] });
       await page.close();
     } finally {
       child.removeAllListeners('exit');

@@ -13,7 +13,7 @@ import { Generator } from '../src/torch/random.js';
 import { temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** What a user imports, and where its sources and its output lie. */
+/** The packages that a user imports, and the files of their sources and output. */
 const ENTRIES = {
   'deep-incubation': 'index',
   'deep-incubation/nn': 'nn/index',
@@ -41,7 +41,7 @@ const examples = exported.flatMap(({ entry, name, examples }) =>
   })),
 );
 
-/** All that is exported as a value, re-exports followed to the declaration that has the comment. */
+/** All exported values; re-exports are followed to the declaration that has the comment. */
 function exportsOf(program: ts.Program): Export[] {
   const checker = program.getTypeChecker();
   return Object.entries(ENTRIES).flatMap(([entry, file]) => {
@@ -57,7 +57,7 @@ function exportsOf(program: ts.Program): Export[] {
   });
 }
 
-/** An example with the imports that it is shown without: of each name, the example's own entry first. */
+/** Adds the imports that an example omits; the entry point of the example takes precedence. */
 function asModule(own: Entry, text: string): string {
   const entries = [own, ...(Object.keys(ENTRIES) as Entry[]).filter((entry) => entry !== own)];
   const words = new Set(text.match(/\b[A-Za-z]\w*\b/g));
@@ -79,7 +79,7 @@ function namesIn(name: ts.BindingName): string[] {
   return name.elements.flatMap((element) => (ts.isBindingElement(element) ? namesIn(element.name) : []));
 }
 
-/** What the compiler says of each example, which it takes for a file in the root. */
+/** The compiler's errors for each example, compiled as a file in the root. */
 function diagnosticsOf(codes: readonly string[]): string[][] {
   const files = new Map(codes.map((code, i) => [join(root, `example-${i}.ts`), code]));
   const checking = { ...options, noUnusedLocals: false, verbatimModuleSyntax: false };
@@ -107,7 +107,7 @@ function built(code: string): string {
   });
 }
 
-/** Runs modules in one process, in a folder that holds what the examples read, and tells what each failed with. */
+/** Runs modules in one process, in a folder with the files that the examples read. Prints the error of each, or null. */
 const RUNNER = `
 const failures = [];
 console.log = console.error = () => {};
@@ -139,7 +139,7 @@ async function ran(codes: readonly string[]): Promise<(string | null)[]> {
   return JSON.parse(stdout);
 }
 
-/** Two images of 28 x 28 a part. */
+/** Two images of 28 x 28 per part. */
 function writeFashion(folder: string): void {
   mkdirSync(folder);
   for (const part of ['train', 't10k']) {
@@ -195,7 +195,7 @@ test.each(exported)('$entry: $name has an example', ({ examples }) => {
 
 describe('the examples', () => {
   const results = { types: [] as string[][], runs: [] as (string | null)[] };
-  // Two that fail, to see that failing shows.
+  // Two examples that fail, to check that failures are detected.
   const wrong = [asModule('deep-incubation', 'divide("12")'), 'throw new Error("thrown");'];
 
   beforeAll(async () => {

@@ -8,7 +8,7 @@ import { native } from '../src/torch/native.js';
 import { add, matmul, ones, sum } from '../src/torch/ops.js';
 import { scope } from '../src/torch/scope.js';
 
-// What only a device that is not the CPU shows.
+// Behaviour that only occurs on a device other than the CPU.
 
 interface FakeAccelerator {
   take(): Record<string, number>;
@@ -78,7 +78,7 @@ test('autocast multiplies in bfloat16, forward and backward', () =>
     expect(x.grad?.toFloat32Array()).toEqual(Float32Array.of(4, 4, 4, 4));
   }));
 
-test('out of memory: an error of its own, and work continues', () =>
+test('out of memory: a separate error, and work continues', () =>
   scope(() => {
     fake.limitMemory(1 << 20);
     const error = errorOf(() => ones([1024, 1024], 'F32', 'fake:1'));
@@ -87,8 +87,8 @@ test('out of memory: an error of its own, and work continues', () =>
     expect(ones([2], 'F32', DEVICE).toFloat32Array()).toEqual(Float32Array.of(1, 1));
   }));
 
-// Last: it ends the use of the device in this process.
-test('a GPU that failed: an error of its own, at every later call', () =>
+// Must be the last test, because the device cannot be used afterwards.
+test('a GPU that failed: a separate error, at every later call', () =>
   scope(() => {
     const x = ones([2, 2], 'F32', DEVICE);
     fake.breakDown();

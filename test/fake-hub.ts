@@ -4,20 +4,20 @@ import type { AddressInfo } from 'node:net';
 
 /** How the hub misbehaves. */
 export interface Faults {
-  /** SHA-256 that is stated of large files. */
+  /** Stated SHA-256 of large files. */
   digest?: string;
   status?: number;
-  /** The connection breaks after so many bytes of each answer with a large file. */
+  /** The connection breaks after this number of bytes of each large file. */
   breakAfter?: number;
-  /** It does not break there, but nothing more comes. */
+  /** Instead of breaking, the connection stays open without further data. */
   stalls?: boolean;
-  /** Requests for a part of a large file are answered with all of it. */
+  /** Requests for a range of a large file are answered with the whole file. */
   ignoresRange?: boolean;
-  /** What never ends: the list of files, or a file of this name, whatever size is stated. */
+  /** Sent without an end: the list of files, or the file with this name, whatever its stated size. */
   endless?: 'list' | (string & {});
-  /** The size that is stated of a file. */
+  /** Stated sizes of files. */
   sizes?: Readonly<Record<string, number>>;
-  /** Said to every request. */
+  /** Answer to every request. */
   answer?: string;
 }
 
@@ -36,8 +36,8 @@ export interface FakeHub {
 
 /**
  * The repository someone/vits at revision main, behind the endpoints of the Hugging Face hub that a download needs:
- * paths-info, and resolve with ranges, redirects and xet. Files not named .json are large: they lie on another host,
- * to which the hub sends the client.
+ * paths-info, and resolve with ranges, redirects and xet. Files not named .json are large: the hub redirects the
+ * client to another host for them.
  */
 export async function startFakeHub(files: Readonly<Record<string, Buffer>>): Promise<FakeHub> {
   const faults: Faults = {};

@@ -55,7 +55,7 @@ export interface FakeMlflow {
   readonly faults: {
     /** Answers this status instead. */
     status?: number;
-    /** Does the request, but closes the connection without an answer. */
+    /** Executes the request, but closes the connection without an answer. */
     losesAnswers?: boolean;
     /** Never answers. */
     hangs?: boolean;

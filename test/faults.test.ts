@@ -14,8 +14,8 @@ import {
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { killRepeatedly } from '../bench/kill/kill-repeatedly.js';
 import { phasesUnder } from '../bench/kill/processes.js';
-import { torment } from '../bench/kill/torment.js';
 import { differences, traceOf } from '../bench/kill/trace.js';
 import { randomStream } from '../src/base/random.js';
 import { readStatus } from '../src/run/phase-status.js';
@@ -34,7 +34,7 @@ import { needs } from './needs.js';
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
 const recipe = at('recipe.json');
-/** Trained without a fault. */
+/** A run without faults. */
 const whole = at('whole');
 const ORDINARY = ['--set', 'training.checkpoint_every=0.1'];
 
@@ -46,8 +46,8 @@ beforeAll(async () => {
 
 const command = (run: string, only = ['--only', 'PT']) => ['run', recipe, '--out', run, ...ORDINARY, ...only];
 
-/** A run of PT that is under way, some steps behind its first checkpoint. */
-async function underWay(run: string, options: Parameters<typeof start>[1] = {}): Promise<Started> {
+/** A running PT, some steps after its first checkpoint. */
+async function startedRun(run: string, options: Parameters<typeof start>[1] = {}): Promise<Started> {
   const started = start(command(run), options);
   await until(() => lastStep(run) >= 30, 'step 30');
   return started;
@@ -55,7 +55,7 @@ async function underWay(run: string, options: Parameters<typeof start>[1] = {}):
 
 const lastStep = (run: string) => Number(jsonLines(join(run, 'PT/metrics.jsonl')).at(-1)?.step ?? 0);
 
-/** Gone on with, the run ends as if the fault had not been. */
+/** Resumed, the run ends with the result of a run without faults. */
 async function expectRecovery(run: string, only = ['--only', 'PT']): Promise<void> {
   const { code, stderr } = await cli(command(run, only));
   expect(stderr).not.toMatch(/^error/m);
@@ -74,11 +74,11 @@ const isAlive = (pid: number) =>
 
 test('six kills at random times over all phases change nothing', async () => {
   const run = at('killed');
-  const kills = await torment({
+  const kills = await killRepeatedly({
     runDir: run,
     start: () => start(command(run, [])),
     kills: 6,
-    killsAPhase: 2,
+    killsPerPhase: 2,
     random: randomStream(['faults', 1]),
     longestMs: 4000,
   });
@@ -88,24 +88,24 @@ test('six kills at random times over all phases change nothing', async () => {
 
 test('a process that dies is restarted; the reason is printed, logged and recorded', async () => {
   const run = at('died');
-  const { process: supervisor, ended } = await underWay(run);
+  const { process: supervisor, ended } = await startedRun(run);
   const [{ pid }] = phasesUnder(supervisor.pid as number);
   expect(readStatus(run, 'PT')).toMatchObject({ state: 'running', pid, restarts: 0, last_error: null });
   process.kill(pid, 'SIGSEGV');
   await until(() => readStatus(run, 'PT').state === 'restarting', 'a restart');
   const { code, stderr } = await ended;
   expect(code).toBe(0);
-  const told =
+  const message =
     /PT died of SIGSEGV \(a crash in native code\); resuming from its last checkpoint in 1.0 s \(restart 1\)/;
-  expect(stderr).toMatch(told);
-  expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toMatch(told);
+  expect(stderr).toMatch(message);
+  expect(readFileSync(join(run, 'PT/log.txt'), 'utf8')).toMatch(message);
   expect(readStatus(run, 'PT')).toMatchObject({ state: 'done', pid: null, restarts: 1 });
   await expectRecovery(run);
 });
 
 test('a damaged newest checkpoint: the previous one is used, with a log message', async () => {
   const run = at('damaged');
-  const stopped = await underWay(run);
+  const stopped = await startedRun(run);
   stopped.process.kill('SIGTERM');
   expect((await stopped.ended).code).toBe(143);
   const checkpoints = join(run, 'PT/checkpoints');
@@ -125,7 +125,7 @@ test('a damaged newest checkpoint: the previous one is used, with a log message'
 describe('signals', () => {
   test('SIGTERM: a checkpoint, and an exit within ten seconds', async () => {
     const run = at('terminated');
-    const { process: supervisor, ended } = await underWay(run);
+    const { process: supervisor, ended } = await startedRun(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
     const asked = performance.now();
     supervisor.kill('SIGTERM');
@@ -144,24 +144,24 @@ describe('signals', () => {
 
   test('a second SIGINT: an immediate exit, no process left, nothing corrupted', async () => {
     const run = at('interrupted');
-    const { process: supervisor, ended } = await underWay(run);
+    const { process: supervisor, ended } = await startedRun(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
-    // So that it cannot have left before the second one.
+    // So that it cannot exit before the second signal.
     process.kill(pid, 'SIGSTOP');
     await until(() => /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')), 'the stop');
-    let said = '';
+    let output = '';
     supervisor.stderr?.on('data', (chunk) => {
-      said += chunk;
+      output += chunk;
     });
     supervisor.kill('SIGINT');
-    await until(() => said.includes('stopping'), 'the first to be heard');
-    // Sooner it would be taken for the same one, passed on.
+    await until(() => output.includes('stopping'), 'the first signal to be handled');
+    // A signal that arrives earlier counts as the forwarded first one.
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(supervisor.exitCode).toBeNull();
     supervisor.kill('SIGINT');
     const { code, stderr } = await ended;
     expect(code).toBe(130);
-    // At once: not once its phase had been waited for.
+    // At once, without waiting for the phase.
     expect(stderr).not.toContain('did not exit');
     await until(() => !isAlive(pid), 'the end of the phase');
     await expectRecovery(run);
@@ -169,7 +169,7 @@ describe('signals', () => {
 
   test('the supervisor is killed: its phase ends, and is reported as lost', async () => {
     const run = at('orphaned');
-    const { process: supervisor, ended } = await underWay(run);
+    const { process: supervisor, ended } = await startedRun(run);
     const [{ pid }] = phasesUnder(supervisor.pid as number);
     supervisor.kill('SIGKILL');
     await ended;
@@ -181,7 +181,7 @@ describe('signals', () => {
 
 test('two runs in one folder: the second is refused and changes nothing', async () => {
   const run = at('shared');
-  const first = await underWay(run);
+  const first = await startedRun(run);
   const before = statSync(join(run, 'recipe.json')).mtimeMs;
   const second = await cli([...command(run), '--set', 'run.parallel=2']);
   expect(second.stderr).toBe(
@@ -196,8 +196,8 @@ test('two runs in one folder: the second is refused and changes nothing', async 
 
 test('the run folder is deleted during a run: a clear error, and it is not recreated', async () => {
   const run = at('deleted');
-  const { ended } = await underWay(run);
-  // Renamed first: deleting takes its time, and the run goes on writing.
+  const { ended } = await startedRun(run);
+  // Renamed first, because deletion takes time and the run continues to write.
   renameSync(run, at('trash'));
   rmSync(at('trash'), { recursive: true });
   const { code, stderr } = await ended;
@@ -209,8 +209,8 @@ test('the run folder is deleted during a run: a clear error, and it is not recre
 });
 
 test('the images disappear during a run: a clear error; once they are back it resumes', async () => {
-  const run = at('bereft');
-  const { ended } = await underWay(run);
+  const run = at('no-images');
+  const { ended } = await startedRun(run);
   renameSync(at('images'), at('elsewhere'));
   const { code, stderr } = await ended.finally(() => renameSync(at('elsewhere'), at('images')));
   expect(stderr).toMatch(new RegExp(`^error: .*${at('images')}`, 'm'));
@@ -230,7 +230,7 @@ test('a clock that jumps by days changes nothing, including the pause before a r
      globalThis.Date = class extends Before { constructor(...args) { super(...(args.length ? args : [Before.now()])); } };`,
   );
   const env = { NODE_OPTIONS: `--import=${pathToFileURL(jump).href}` };
-  const { process: supervisor, ended } = await underWay(run, { env });
+  const { process: supervisor, ended } = await startedRun(run, { env });
   process.kill(phasesUnder(supervisor.pid as number)[0].pid, 'SIGKILL');
   const { code, stderr } = await ended;
   expect(stderr).toMatch(/PT died of SIGKILL.*in 1\.0 s/);
@@ -238,7 +238,7 @@ test('a clock that jumps by days changes nothing, including the pause before a r
   await expectRecovery(run);
 });
 
-/** Of 1 MB, in memory; only root may. */
+/** A disk of 1 MB in memory; needs root. */
 function mountSmall(path: string): boolean {
   mkdirSync(path, { recursive: true });
   return mount('-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path);
@@ -250,7 +250,7 @@ const canMount = mountSmall(at('probe')) && unmount(at('probe'));
 
 const noMount = canMount ? undefined : 'mounting a file system needs root and is not allowed everywhere';
 
-describe('a disk of its own', needs({ missing: noMount, optional: true }), () => {
+describe('a separate disk', needs({ missing: noMount, optional: true }), () => {
   async function onDisk(name: string, work: (disk: string, run: string) => Promise<void>): Promise<void> {
     const disk = at(name);
     expect(mountSmall(disk)).toBe(true);
@@ -263,7 +263,7 @@ describe('a disk of its own', needs({ missing: noMount, optional: true }), () =>
 
   test('full during a run: a clear error, nothing lost; with free space it resumes', async () => {
     await onDisk('full', async (disk, run) => {
-      const { ended } = await underWay(run);
+      const { ended } = await startedRun(run);
       const ballast = join(disk, 'ballast');
       expect(() => writeFileSync(ballast, new Uint8Array(2 ** 20))).toThrow('ENOSPC');
       const { code, stderr } = await ended;
@@ -284,8 +284,8 @@ describe('a disk of its own', needs({ missing: noMount, optional: true }), () =>
       expect(refused.code).toBe(2);
 
       expect(mount('-o', 'remount,rw', disk)).toBe(true);
-      const { ended } = await underWay(run);
-      // Refused for as long as a file is open for writing.
+      const { ended } = await startedRun(run);
+      // Fails while a file is open for writing.
       await until(() => mount('-o', 'remount,ro', disk), 'a moment between two writes');
       const { code, stderr } = await ended;
       expect(stderr).toMatch(/^error: (PT: )?Cannot write .*EROFS.*\n {2}hint: The disk became read-only/m);

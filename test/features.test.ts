@@ -125,7 +125,7 @@ class OwnHeadWithFeatures extends OwnHead {
   }
 }
 
-test("a head of one's own needs the method `features`", () => {
+test('a custom head needs the method `features`', () => {
   const modelWith = (Head: typeof OwnHead) =>
     assemble({ ...tiny, makeHead: (each) => new Head(new Linear(8, 3, each)) }, [1, 1], null, context());
   scope(() => {

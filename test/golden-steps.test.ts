@@ -104,7 +104,7 @@ function compareWeights(ours: Map<string, TensorData>, official: Map<string, Ten
   let sum = 0;
   let count = 0;
   for (const [name, tensor] of ours) {
-    // The official file names the blocks of the undivided model: one a stage here.
+    // The official file has the names of the undivided model; here, each stage has one block.
     const key = name.replace(/^stages\.(\d)\.blocks\.0\./, 'blocks.$1.').replace(/^stages\.\d\./, '');
     let [a, b] = [numbers(tensor), numbers(official.get(key) as TensorData)];
     if (name.endsWith('qkv.bias')) [a, b] = [a, b].map((v) => [...v.slice(0, 64), ...v.slice(128)]);

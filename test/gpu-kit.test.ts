@@ -16,7 +16,7 @@ import { pythonPath, pythonTorch } from './needs.js';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const FAKE = join(root, 'test/fake-accelerator/build/fake_accelerator.node');
 const LIMIT_MS = 1_800_000;
-/** Of the steps that are timed; together they have augmentation, a frozen prefix and torch.compile. */
+/** Timed cases; together they cover augmentation, a frozen prefix and torch.compile. */
 const CASES = ['deit-t-12', 'vit-b-mt1', 'vit-b-recipe'];
 
 const folder = mkdtempSync(join(tmpdir(), 'gpu-kit-'));
@@ -48,7 +48,7 @@ async function kit(name: string, env: NodeJS.ProcessEnv, sections: string[] = []
   return { findings, codes, table: readFileSync(join(out, 'table.txt'), 'utf8') };
 }
 
-/** The Python of the tests; else the first one, to which libtorch's own folder is a torch package. */
+/** The Python of the tests, otherwise the first one, which imports torch from libtorch's folder. */
 const { libtorch } = JSON.parse(readFileSync(join(root, 'native/build/info.json'), 'utf8'));
 const TORCH =
   pythonTorch.missing === undefined
@@ -83,7 +83,7 @@ describe('the dry run', () => {
         ...['method', 'failures', 'loader'],
       ].map((name) => [name, '0']),
     );
-    // Without a Python that imports torch, PyTorch's sections say so.
+    // Without a Python that imports torch, PyTorch's sections report this.
     const expected = hasTorch ? '0' : expect.stringMatching(/^skipped: .*Error: /);
     expect(python.map((name) => done.codes.get(name))).toEqual(python.map(() => expected));
   });
@@ -108,12 +108,12 @@ describe('the dry run', () => {
     expect(who('vit-b-recipe')).toEqual(['ours']);
   });
 
-  /** Copies and reads for which the host waits: docs/results.md has these figures. */
+  /** Blocking copies and reads; docs/results.md has these figures. */
   test.each([
     ['deit-t-12', 0, 0],
     ['vit-b-mt1', 0, 0],
     ['vit-b-recipe', 0, 0],
-  ])('counts what a step of %s asks of the device', (name, copies, reads) => {
+  ])('counts the device operations of a step of %s', (name, copies, reads) => {
     const ours = done.findings.find(({ case: of, who }) => of === name && who === 'ours');
     expect(Number(ours?.kernels)).toBeGreaterThan(300);
     expect(Number(ours?.blocking_copies)).toBeLessThanOrEqual(copies);

@@ -22,7 +22,7 @@ function manifestOf(phase: string) {
 const evaluations = (phase: string) =>
   jsonLines(join(phase, 'metrics.jsonl')).filter(({ kind }) => kind === 'eval');
 
-test('each grown module starts with the meta model’s own score, and the run says how modules started', async () => {
+test('each grown module starts with the meta model’s own score, and the run reports how modules started', async () => {
   const ran = await cli(['run', recipe, '--out', modules, '--set', 'incubation.init=grown']);
   expect(ran).toMatchObject({ code: 0 });
   const meta = evaluations(join(modules, 'PT')).at(-1);
@@ -101,7 +101,7 @@ test('a second step of growth starts from the grown model', async () => {
   expect(evaluations(join(deeper, 'FT'))[0]).toMatchObject({ step: 0, loss: before?.loss });
 });
 
-test('what cannot grow is refused with exit 2 before anything is trained', async () => {
+test('models that cannot grow are refused with exit 2 before anything is trained', async () => {
   const out = join(folder, 'refused');
   for (const set of [
     ['incubation.init=grown', 'incubation.meta_depth=3'],

@@ -37,7 +37,7 @@ interface Case {
   readonly logits: TensorData;
 }
 
-/** What test/fixtures/make-interop.py has made, and one of the official code's checkpoints. */
+/** Models from test/fixtures/make-interop.py, and a checkpoint of the official code. */
 const cases: Case[] = [
   { name: 'timm', layout: 'timm', depths: [3], eps: 1e-6, qkvBias: true },
   { name: 'timm-no-bias', layout: 'timm', depths: [2], eps: 1e-5, qkvBias: false },
@@ -155,7 +155,7 @@ test('official, timm, Hugging Face and back to official stages: the same file', 
   expect(readFileSync(paths[3]).equals(readFileSync(paths[0]))).toBe(true);
 });
 
-test('timm, transformers and torch load what was written here', {
+test('timm, transformers and torch load the written files', {
   timeout: 600_000,
   ...needs(pythonTorch),
 }, async () => {
@@ -171,7 +171,7 @@ test('timm, transformers and torch load what was written here', {
         layerNormEps: eps,
       });
     expected.set(`${name}.images`, given.images);
-    // A distilled model's are timm's own.
+    // For a distilled model, the names are those of timm.
     const logits = distilled ? numbers(given.logits) : logitsOf(stages, eps, given.images);
     expected.set(`${name}.logits`, {
       ...given.logits,

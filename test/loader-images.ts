@@ -9,7 +9,7 @@ import type { TrainBatchesOptions } from '../src/data/loader/loader.js';
 import type { FixedTransform, Transform } from '../src/data/transforms/transform.js';
 import { liveImages } from '../src/torch/images.js';
 
-// What the loader's tests read. To import it is to have its files, and to fail where a test leaves images or rejections behind.
+// Images for the loader's tests. Importing this module writes the files, and fails tests that leave images or rejections behind.
 
 /** Image i has the label i % 2. */
 export function dataset(length: number, source: (i: number) => Image | EncodedImage = strip): Dataset {
@@ -50,7 +50,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 export const onDisk = (kind: 'png' | 'jpg') => dataset(11, (i) => ({ file: files[kind][i] }));
 
-/** A file of its own with the first bytes of the 4th JPEG. */
+/** A separate file with the first bytes of the 4th JPEG. */
 export function truncated(): EncodedImage {
   const file = join(folder, 'truncated.jpg');
   writeFileSync(file, readFileSync(files.jpg[4]).subarray(0, -20));

@@ -7,7 +7,7 @@ import { latestCheckpoint } from '../src/run/checkpoint-store.js';
 import { writeCifar100 } from './cifar-100.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
 
-// The recipes of CIFAR-100 with the sizes cut, on a stand-in in its layout.
+// The recipes of CIFAR-100 at reduced size, on small images in its layout.
 
 const recipes = fileURLToPath(new URL('../recipes/cifar-100/', import.meta.url));
 const folder = temporaryFolder();

@@ -32,12 +32,12 @@ vi.mock('deep-incubation', async (original) => {
   return { ...library, train };
 });
 
-const said: string[] = [];
+const printed: string[] = [];
 
 beforeAll(async () => {
   const images = temporaryFolder();
   await writeStripes(images);
-  vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
+  vi.spyOn(console, 'log').mockImplementation((line) => printed.push(line));
   process.argv = [...process.argv.slice(0, 2), '0.1', images];
   await import('../examples/loop.js');
 });
@@ -54,8 +54,9 @@ describe('examples/loop.ts', () => {
     expect(phases.map(({ model }) => model.stages.map(({ blocks }) => blocks.length).join(''))).toEqual([
       ...['1111', '2111', '1211', '1121', '1112', '2222', '2222'],
     ]);
-    for (const line of said) expect(line).toMatch(/^(PT|MT\/\d|FT|E2E) +top-1 \d+\.\d\d %, loss \d+\.\d{3}$/);
-    expect(said).toHaveLength(7);
+    for (const line of printed)
+      expect(line).toMatch(/^(PT|MT\/\d|FT|E2E) +top-1 \d+\.\d\d %, loss \d+\.\d{3}$/);
+    expect(printed).toHaveLength(7);
   });
 
   test.each(['PT', 'FT', 'E2E'])('the loss of %s falls', (name) => {

@@ -44,7 +44,7 @@ test.each([
     const schedule = scheduleOf(phase, plan);
     const stepsPerEpoch = plan.steps_per_epoch;
     for (let epoch = 1; epoch < epochs; epoch++) {
-      // Ours reaches the peak in the last step of the warm-up, theirs in the one behind it.
+      // Ours reaches the peak in the last step of the warm-up, theirs one step later.
       const official = [-1, 1].map((step) => officialRate(epoch + step / stepsPerEpoch, epochs));
       const ours = schedule(epoch * stepsPerEpoch);
       const rounding = 1e-12 * RATE;

@@ -19,7 +19,7 @@ vi.mock('deep-incubation', async (original) => ({
   runRecipe: async () => [],
 }));
 
-// What plain PyTorch has (fixtures/make-mixer.py): three blocks.
+// Values of plain PyTorch (fixtures/make-mixer.py) for three blocks.
 const path = fileURLToPath(new URL('fixtures/mixer.safetensors', import.meta.url));
 const reference = readSafetensors(path).tensors;
 const expected = (name: string) => numbers(reference.get(name) as TensorData);
@@ -37,7 +37,7 @@ beforeAll(async () => {
   vi.spyOn(console, 'log').mockImplementation(() => {});
   const { mixer: family } = await import('../examples/mixer.js');
   const geometry = { imageSize: 28, channels: 3, classes: 10, patch: 7, width: 64, depth: 8 };
-  // To the compiler the example's types are those of the built library.
+  // For the compiler, the example has the types of the built library.
   mixer = family.blueprint(geometry) as unknown as Divisible;
 });
 
@@ -86,10 +86,10 @@ function step(regimes?: readonly Regime[]) {
   });
 }
 
-/** To rounding, which adds up over 8 images of 16 patches: against the largest element. */
+/** Equal except for rounding, which accumulates over 8 images of 16 patches; relative to the largest element. */
 function expectGradient(name: string, ours: readonly number[]): void {
   const theirs = expected(`gradient.${name}`);
-  // It moves all channels of a patch alike, and every norm takes that away: the true gradient is 0.
+  // It shifts all channels of a patch equally, and every norm removes this shift: the true gradient is 0.
   const isZero = name.endsWith('mlp_tokens.fc2.bias');
   const bound = isZero ? 1e-7 : 5e-6 * Math.max(...theirs.map(Math.abs));
   expect([name, maxDifference(ours, theirs) < bound]).toEqual([name, true]);

@@ -78,7 +78,7 @@ describe('two hosts, one disk', needs(networkNamespaces()), () => {
     expect(jsonLines(metrics).at(-1)?.step).toBe(400);
   });
 
-  /** A phase as a launcher would start it, a rank a host. */
+  /** Starts a phase as a launcher would, with one rank per host. */
   function together(phase: string, out: string, more: NodeJS.ProcessEnv = {}) {
     const args = phase === 'PT' ? ['phase', recipe, phase, '--out', out] : ['phase', out, phase];
     const started = HOSTS.map((host, rank) =>
@@ -113,14 +113,14 @@ function onHost(host: string, args: readonly string[], env: NodeJS.ProcessEnv = 
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const said = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].on('data', (chunk: Buffer) => {
-      said[name] += chunk.toString();
+      output[name] += chunk.toString();
     });
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, ...said }));
+    child.on('close', (code) => resolve({ code, ...output }));
   });
   return { ended };
 }

@@ -5,33 +5,33 @@ import type { TestContext } from 'vitest';
 import packages from '../scripts/lib/system-packages.json' with { type: 'json' };
 import { cacheRoot } from '../src/files/home.js';
 
-// What tests need beside the repository. A test that goes without is skipped with a reason: `npm test` counts skips by
-// reason, and in CI a skip is a failure unless its need is optional. A skip without a reason is always a failure there.
+// Programs and packages that tests need. If one is missing, the test is skipped with a reason: `npm test` counts skips by
+// reason, and in CI a skip is a failure unless the need is optional. A skip without a reason is always a failure in CI.
 
 declare module 'vitest' {
   interface TaskMeta {
     /** Why the test was skipped, and how to provide what is missing. */
     skipReason?: string;
-    /** The skip is no failure in CI: the machine cannot be expected to provide what is missing. */
+    /** The skip is not a failure in CI, because a machine may lack the needed item. */
     skipOptional?: boolean;
   }
 }
 
 export interface Need {
-  /** Why it is not there; undefined where it is. */
+  /** Why it is missing; undefined if it is available. */
   readonly missing: string | undefined;
-  /** CI may lack it. */
+  /** Whether it may be missing in CI. */
   readonly optional?: boolean;
 }
 
-/** Options of a test or a suite that is skipped where something is missing. */
+/** Options of a test or a suite that is skipped if something is missing. */
 export function needs(...all: readonly Need[]) {
   const need = all.find(({ missing }) => missing !== undefined);
   if (need === undefined) return {};
   return { skip: true, meta: metaOf(need) };
 }
 
-/** Skips the test that runs, if something turns out to be missing only now. */
+/** Skips the running test, if a need turns out to be missing only now. */
 export function skipWithout({ skip, task }: TestContext, need: Need): void {
   if (need.missing === undefined) return;
   Object.assign(task.meta, metaOf(need));
@@ -68,7 +68,7 @@ export const chromiumPath = () => packages[0].signs.map(programPath).find(Boolea
 export const slurm = systemPackage('Slurm');
 const iproute2 = systemPackage('iproute2');
 
-/** iproute2 and network namespaces. Only root may make them, and in many containers not even root. */
+/** iproute2 and network namespaces. They need root, and many containers do not allow them. */
 export function networkNamespaces(): Need {
   if (iproute2.missing !== undefined) return iproute2;
   if (process.getuid?.() !== 0) return { missing: 'network namespaces need root', optional: true };
@@ -81,7 +81,7 @@ export function networkNamespaces(): Need {
   return { missing: undefined };
 }
 
-/** @param decoder of the addon, as it was built: a header alone is not enough */
+/** @param decoder that the addon was built with: the header itself is not enough */
 export const libjpeg = (decoder: string | undefined): Need => ({
   missing:
     decoder === undefined
@@ -104,7 +104,7 @@ function findPython(): { path: string; lacks: string | undefined } | undefined {
 
 const found = findPython();
 
-/** Has safetensors, TensorBoard, huggingface_hub, pycocotools and Pillow. Only where `python` is not missing. */
+/** Has safetensors, TensorBoard, huggingface_hub, pycocotools and Pillow. Only if `python` is available. */
 export const pythonPath = found?.path ?? '';
 export const python: Need = {
   missing: found === undefined ? `no Python with TensorBoard (${PYTHON_HINT})` : undefined,

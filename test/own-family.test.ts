@@ -16,11 +16,11 @@ import { CLASSES, SIDE, shownIn, sourceOf, writeStripes } from './examples-suppo
 const folder = temporaryFolder();
 const [images, runDir] = [join(folder, 'images'), join(folder, 'run')];
 let convnet: typeof family;
-const said: string[] = [];
+const printed: string[] = [];
 
 beforeAll(async () => {
   await writeStripes(images);
-  vi.spyOn(console, 'log').mockImplementation((line) => said.push(line));
+  vi.spyOn(console, 'log').mockImplementation((line) => printed.push(line));
   process.argv = [...process.argv.slice(0, 2), runDir, images, '2'];
   ({ convnet } = await import('../examples/convnet.js'));
 });
@@ -47,8 +47,8 @@ const newest = (run: string, phase: string) =>
   join(run, phase, 'checkpoints', readFileSync(join(run, phase, 'checkpoints', 'latest'), 'utf8').trim());
 
 test('the example trains every phase in a run folder', () => {
-  expect(said.at(-1)).toBe(`npx deep-incubation report ${runDir}`);
-  expect(said.slice(-5, -1).map((line) => line.split(':')[0])).toEqual(['PT', 'MT/0', 'MT/1', 'FT']);
+  expect(printed.at(-1)).toBe(`npx deep-incubation report ${runDir}`);
+  expect(printed.slice(-5, -1).map((line) => line.split(':')[0])).toEqual(['PT', 'MT/0', 'MT/1', 'FT']);
   const { phases } = JSON.parse(readFileSync(runFolder(runDir).plan, 'utf8'));
   // stem 9 x 3 x 16 + 2 x 16, blocks 9 x 16^2 + 32 twice, 9 x 16 x 32 + 64 and 9 x 32^2 + 64, head 32 x 10 + 10
   expect(phases.find(({ phase }: { phase: string }) => phase === 'FT').parameters).toBe(
@@ -154,7 +154,7 @@ const startingRecipe = (start: object, model: object = {}) => {
   return di.defineRecipe({ ...plain, training, start }, { families: [convnet] });
 };
 
-test('a run starts from the model of another, even when that is gone', async () => {
+test('a run starts from the model of another run, even after that was deleted', async () => {
   const other = join(folder, 'other');
   cpSync(runDir, other, { recursive: true });
   const run = {
@@ -194,7 +194,7 @@ test('weights of an undivided model, in a single file, with a new head', async (
   di.writeModelFile(file, [new Map([...first, ...blocks])], { to: 'deep-incubation' });
   const run = join(folder, 'fresh');
   const recipe = startingRecipe({ model: file, head: 'new' });
-  // Aborted at its first step: its checkpoint has what it started from.
+  // Aborted at its first step: the checkpoint contains the initial weights.
   await expect(
     di.runRecipe({ recipe, runDir: run, device: 'cpu', signal: AbortSignal.abort() }),
   ).rejects.toThrow(di.Interrupted);
@@ -236,22 +236,22 @@ test('a phase is trained again with other settings', async () => {
   expect(steps(runDir)).not.toBe(steps(again));
 });
 
-test('a module is packed, incubated in another run, and comes back', async () => {
+test('a module is packed, incubated in another run, and returned', async () => {
   const families = [convnet];
-  const [work, module, borrower] = ['work.tar', 'module.tar', 'borrower'].map((name) => join(folder, name));
+  const [work, module, otherRun] = ['work.tar', 'module.tar', 'other-run'].map((name) => join(folder, name));
   await di.packWork(runDir, 'MT/1', work, { families });
-  await di.unpackWork(work, borrower, { families });
+  await di.unpackWork(work, otherRun, { families });
   const settings = [`data.path=${JSON.stringify(images)}`];
-  const recipe = di.readRecipe(join(borrower, 'recipe.json'), settings, { families });
-  await di.runPhase({ recipe, phase: 'MT/1', runDir: borrower, device: 'cpu' });
-  expect(await weightsIn(borrower, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
+  const recipe = di.readRecipe(join(otherRun, 'recipe.json'), settings, { families });
+  await di.runPhase({ recipe, phase: 'MT/1', runDir: otherRun, device: 'cpu' });
+  expect(await weightsIn(otherRun, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
 
-  di.packModule(borrower, 'MT/1', module, { families });
-  const lender = join(folder, 'lender');
-  cpSync(runDir, lender, { recursive: true });
-  const { previous } = await di.unpackModule(module, lender, { families, replace: true, note: () => {} });
-  expect(previous).toBe(join(lender, 'previous', '1'));
-  expect(await weightsIn(lender, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
+  di.packModule(otherRun, 'MT/1', module, { families });
+  const original = join(folder, 'original');
+  cpSync(runDir, original, { recursive: true });
+  const { previous } = await di.unpackModule(module, original, { families, replace: true, note: () => {} });
+  expect(previous).toBe(join(original, 'previous', '1'));
+  expect(await weightsIn(original, 'MT/1')).toEqual(await weightsIn(runDir, 'MT/1'));
 });
 
 test('a recipe without the family is refused', () => {

@@ -4,14 +4,14 @@ import * as nn from 'deep-incubation/nn';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from './cli-support.js';
 
-// What docs/own-model.md says of a model, a task and an optimiser of one's own, beside its example.
+// The statements of docs/own-model.md about custom models, tasks and optimisers, except its example.
 
 const folder = temporaryFolder();
 const context = () =>
   ({ device: 'cpu', dtype: 'F32', generator: new nn.Generator().seed(['own']) }) satisfies nn.InitContext;
 const [WIDTH, SIZE] = [8, 16];
 
-/** With a constant beside its layers. */
+/** A layer with a constant. */
 class Block extends di.Layer {
   readonly norm: nn.LayerNorm;
   readonly steps: readonly nn.Linear[];
@@ -45,7 +45,7 @@ const dense: di.Divisible = {
   makeHead: (at) => new Dense(WIDTH, 1, at),
 };
 
-/** Images in memory, of which the brightness is to be learnt. */
+/** Images in memory; the task is to predict their brightness. */
 const dataset: di.Dataset = {
   length: 32,
   classes: ['any'],
@@ -105,7 +105,7 @@ async function trained(model: di.StagedModel, optimizer: di.Optimizer): Promise<
   return di.evaluate({ model, task: brightness, batches: di.evalBatches({ dataset, batchSize: 10 }) });
 }
 
-test("a task and an optimiser of one's own learn; plain descent is the library's, to rounding", async () => {
+test('a custom task and a custom optimiser work; plain descent equals that of the library, up to rounding', async () => {
   const [mine, theirs] = [1, 2].map(() => di.assemble(dense, [2, 2], null, context()));
   const before = await di.evaluate({
     model: mine,
@@ -125,7 +125,7 @@ test("a task and an optimiser of one's own learn; plain descent is the library's
   }
 });
 
-test("a model of one's own is saved and read; a constant in a #private field is no part of it", async () => {
+test('a custom model is saved and read; a constant in a #private field is not saved', async () => {
   const model = di.assemble(dense, [1, 3], null, context());
   await trained(model, di.adamw(di.decayGroups(model.trainedParameters(), 0.05)));
   const path = join(folder, 'own.safetensors');

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder, tinyRecipe, writeImages } from './cli-support.js';
 import { skipWithout } from './needs.js';
 
-// The package as npm packs it, in a project of its own: nothing of the clone is in reach there.
+// Installs the package that npm packs into a separate project, which cannot access the clone.
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = temporaryFolder();
@@ -17,14 +17,14 @@ const MOST_INSTALLED_BYTES = 100e6;
 
 interface Ended {
   readonly code: number;
-  readonly said: string;
+  readonly output: string;
 }
 
 function run(command: string, args: readonly string[], cwd = project): Promise<Ended> {
   const env = { ...process.env, NO_COLOR: '1' };
   return new Promise((resolve) => {
     execFile(command, args, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), said: stdout + stderr });
+      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr });
     });
   });
 }
@@ -66,9 +66,9 @@ describe('the packed package', () => {
 
   beforeAll(async () => {
     mkdirSync(project);
-    // What `prepack` builds is built: other tests read it just now.
+    // `prepack` is not run: its output exists, and other tests are reading it.
     const pack = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], root);
-    const [{ filename, files }] = JSON.parse(pack.said.slice(pack.said.search(/^\[/m))) as [
+    const [{ filename, files }] = JSON.parse(pack.output.slice(pack.output.search(/^\[/m))) as [
       { filename: string; files: { path: string }[] },
     ];
     packed = files.map(({ path }) => path);
@@ -79,9 +79,9 @@ describe('the packed package', () => {
     const flags = ['--omit=dev', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
     const args = ['install', join(folder, filename), ...flags];
     const install = await run('npm', args);
-    if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(install.said)) {
+    if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(install.output)) {
       unreachable = 'npm cannot reach its package registry';
-    } else if (install.code !== 0) throw new Error(install.said);
+    } else if (install.code !== 0) throw new Error(install.output);
   }, SLOW);
 
   test('contains what a user needs, and no tests', () => {
@@ -90,7 +90,7 @@ describe('the packed package', () => {
     expect(packed).toEqual(expect.arrayContaining([...wanted, ...built]));
     const unwanted = /\.test\.|^(test|src|bench|docs|examples)\/|native\/build|\.tsbuildinfo$|\.stamp$/;
     expect(packed.filter((path) => unwanted.test(path))).toEqual([]);
-    // The sources are not packed: a debugger has them from the maps.
+    // The sources are not packed: the source maps contain them for debuggers.
     const map = JSON.parse(readFileSync(join(root, 'dist/index.js.map'), 'utf8'));
     expect(map.sourcesContent).toEqual([readFileSync(join(root, 'src/index.ts'), 'utf8')]);
   });
@@ -111,28 +111,28 @@ describe('the packed package', () => {
   });
 
   test(
-    'tells what to run before the addon is built, and that builds it',
+    'before the addon is built, doctor prints the command that builds it; the command works',
     async (context) => {
       skipWithout(context, { missing: unreachable });
       const before = await ours('doctor');
-      expect(before.said).toContain('hint: run `npx deep-incubation setup`');
+      expect(before.output).toContain('hint: run `npx deep-incubation setup`');
       expect(before.code).toBe(1);
       const setup = await ours('setup', '--only', 'libtorch,addon');
-      expect(setup).toMatchObject({ code: 0, said: expect.stringMatching(/^set up in /m) });
+      expect(setup).toMatchObject({ code: 0, output: expect.stringMatching(/^set up in /m) });
       const after = await ours('doctor', '--json');
       expect(after.code).toBe(0);
-      expect(JSON.parse(after.said).libtorch.version).toMatch(/^2\./);
+      expect(JSON.parse(after.output).libtorch.version).toMatch(/^2\./);
     },
     SLOW,
   );
 
   test(
-    'is a library, types and all',
+    'is a library with types',
     async (context) => {
       skipWithout(context, { missing: unreachable });
       writeFileSync(join(project, 'user.ts'), USER);
       const tsc = join(root, 'node_modules/typescript/bin/tsc');
-      // Its declarations are checked too, as by who does not skip those of libraries.
+      // Its declarations are checked too, as without skipLibCheck.
       const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node'];
       const strict = ['--strict', '--exactOptionalPropertyTypes', '--verbatimModuleSyntax'];
       const given = [tsc, ...strict, ...types, '--target', 'ES2022', 'user.ts'];
@@ -141,9 +141,9 @@ describe('the packed package', () => {
         ['--module', 'NodeNext', '--moduleResolution', 'NodeNext'],
       ];
       for (const resolution of resolutions) {
-        expect(await run(process.execPath, [...given, ...resolution])).toEqual({ code: 0, said: '' });
+        expect(await run(process.execPath, [...given, ...resolution])).toEqual({ code: 0, output: '' });
       }
-      expect(await run(process.execPath, ['user.js'])).toEqual({ code: 0, said: '[5,2]\n' });
+      expect(await run(process.execPath, ['user.js'])).toEqual({ code: 0, output: '[5,2]\n' });
     },
     SLOW,
   );
@@ -156,7 +156,7 @@ describe('the packed package', () => {
       const recipe = { ...tinyRecipe('images'), phases: { PT: { epochs: 2 }, E2E: 'none' } };
       writeFileSync(join(project, 'recipe.yaml'), JSON.stringify(recipe));
       const ended = await ours('run', 'recipe.yaml', '--out', 'run');
-      expect(ended.said).toContain('FT');
+      expect(ended.output).toContain('FT');
       expect(ended.code).toBe(0);
       const result = JSON.parse(readFileSync(join(project, 'run/summary.json'), 'utf8'));
       expect(JSON.stringify(result)).toContain('"FT"');

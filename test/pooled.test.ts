@@ -22,7 +22,7 @@ import { cli, temporaryFolder, writeImages } from './cli-support.js';
 import { maxDifference, numbers } from './support.js';
 
 const folder = temporaryFolder();
-// What test/fixtures/make-pooled.py has made: models of timm, and its logits.
+// Models of timm and their logits, from test/fixtures/make-pooled.py.
 const { tensors } = readSafetensors('test/fixtures/pooled.safetensors');
 const named = (name: string) => tensors.get(name) as TensorData;
 
@@ -139,7 +139,7 @@ test('converted to timm and to ours and back, tensor for tensor; Hugging Face ha
     expect((await cli(['convert', ours, timm, '--to', 'timm'])).code).toBe(0);
     const [a, b] = [await readModelFile(from), await readModelFile(timm)];
     expect(new Map([...b.stages[0]].sort())).toEqual(new Map([...a.stages[0]].sort()));
-    // Our file says itself how it pools.
+    // Our file states its pooling.
     expect(maxDifference(logitsOf(await known(ours)), numbers(named(`${name}.logits`)))).toBeLessThan(1e-5);
     const refused = await cli(['convert', ours, join(folder, `${name}.hf`), '--to', 'huggingface']);
     expect(refused).toMatchObject({ code: 2, stdout: '' });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
-/** The processes of a run's phases, by their command lines, and which rank each has. */
+/** The processes of a run's phases, found by their command lines, with their ranks. */
 export function processesOf(run: string): { readonly pid: number; readonly rank: number }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -11,7 +11,7 @@ export function processesOf(run: string): { readonly pid: number; readonly rank:
         const rank = /(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${name}/environ`, 'utf8'));
         return rank === null ? [] : [{ pid: Number(name), rank: Number(rank[1]) }];
       } catch {
-        // It has just ended.
+        // The process has just ended.
         return [];
       }
     });
@@ -24,7 +24,7 @@ export function childrenOf(pid: number): number[] {
 }
 
 export function isAlive(pid: number): boolean {
-  // A zombie has ended: nobody here inherits the orphan to bury it.
+  // A zombie has ended; in a container, no process may reap it.
   const path = `/proc/${pid}/stat`;
   return existsSync(path) && !/\) [ZX] /.test(readFileSync(path, 'utf8'));
 }

@@ -13,14 +13,14 @@ export interface RankEnding<T> {
   readonly stderr: string;
 }
 
-/** What a process prints that ended with an error of the product's own. */
+/** Printed by a process that ended with an error of the product. */
 export interface Refusal {
   readonly error: string;
   readonly message: string;
   readonly hint: string;
 }
 
-/** Runs `size` processes of test/fixtures/rank.mjs (on what is built) that meet at a free port of this machine. */
+/** Runs `size` processes of test/fixtures/rank.mjs (it uses dist) that meet at a free port of this machine. */
 export async function ranks<T>(
   size: number,
   task: string,
@@ -40,9 +40,10 @@ export async function ranks<T>(
 }
 
 async function ending<T>(child: ChildProcess): Promise<RankEnding<T>> {
-  const said = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (chunk) => (said[name] += chunk));
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name]?.on('data', (chunk) => (output[name] += chunk));
   const [code, signal] = await once(child, 'close');
-  const value = said.stdout === '' ? undefined : JSON.parse(said.stdout);
-  return { code, signal, value, stderr: said.stderr };
+  const value = output.stdout === '' ? undefined : JSON.parse(output.stdout);
+  return { code, signal, value, stderr: output.stderr };
 }

@@ -6,14 +6,14 @@ import { freePort } from '../src/launch/processes/ranks.js';
 import { newestStep } from '../src/run/checkpoint-store.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
-// A checkpoint is read once on a machine, by whichever process, and verified as it is read.
+// On each machine, only one process reads a checkpoint, once, and verifies it at the same time.
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
 const recipe = at('recipe.json');
-/** PT interrupted half-way, with averages. */
+/** A run whose PT was interrupted half-way, with averages. */
 const halfway = at('halfway');
-/** Everything but FT. */
+/** A run in which only FT is missing. */
 const modules = at('modules');
 
 beforeAll(async () => {
@@ -49,7 +49,7 @@ function counting(name: string): Counted {
   };
 }
 
-/** Times that a file was read, as bytes of its size. */
+/** How many times a file was read: bytes read divided by its size. */
 function times({ read }: Counted, path: string, size = statSync(path).size): number {
   return read(path) / size;
 }

@@ -23,7 +23,7 @@ import { needs, pythonPath, pythonTorch } from './needs.js';
 import { maxDifference } from './support.js';
 
 // Against ResNets in plain PyTorch (fixtures/make-resnet.py): ResNet-20 of a quarter of the width from committed numbers,
-// ResNet-110 from numbers that are made now.
+// ResNet-110 from numbers that are generated during the test.
 
 type DType = 'F32' | 'F64';
 type Shortcut = 'A' | 'B';
@@ -53,7 +53,7 @@ describe('ResNet-110', needs(pythonTorch), () => {
   );
 });
 
-/** @param folderOf where the numbers are, once the tests run */
+/** @param folderOf the folder of the numbers; called when the tests run */
 function compare(chosen: readonly (readonly [Shortcut, DType])[], folderOf: () => string): void {
   test.each(chosen)(
     'shortcut %s, %s: logits, steps, running statistics, hybrid, assembly',
@@ -141,7 +141,7 @@ function load(folder: string, shortcut: Shortcut, dtype: DType) {
     batch,
     losses: found[name],
     numbers: (key: string) => floats(tensor(`${name}.${key}`)),
-    /** Of a whole model, or one with the meta model's depths: a stage a layer. */
+    /** For a whole model, or one with the meta model's depths: one stage per layer. */
     stages(part: 'start' | 'meta', depths: readonly number[]) {
       const prefix = `${shortcut}.${part}.`;
       const model = assemble(blueprint, depths, null, context, { target });

@@ -16,7 +16,7 @@ import { CLASSES, SIDE, writeStripes } from './examples-support.js';
 
 const folder = temporaryFolder();
 
-/** Stripes whose width is the class; every item has dark pixels, which are not its own. */
+/** Stripes whose width is the class; every item has dark pixels, which belong to the background. */
 function striped(length: number, names: readonly string[]): DatasetPair['train'] {
   return {
     length,
@@ -38,7 +38,7 @@ const items = { train: striped(60, names), val: striped(40, names) };
 
 const grey = async (path: string) => new Uint8Array(await sharp(path).toColourspace('b-w').raw().toBuffer());
 
-test('scenes: the seed decides them, and the readers of both layouts agree', async () => {
+test('scenes depend only on the seed, and the readers of both layouts agree', async () => {
   const root = join(folder, 'scenes');
   const sizes = { train: 3, val: 6, items };
   const { pixels } = await writeScenes(root, { ...sizes, seed: 0 });

@@ -6,7 +6,7 @@ import { ADE20K_CLASSES, writeAde20k } from './ade20k.js';
 import { cli, jsonLines, start, temporaryFolder, until } from './cli-support.js';
 import { change, largest, names, outcomeOf, trainedEndToEnd } from './end-to-end-outcome.js';
 
-// What training settings do for segmentation is what they do for classification.
+// Training settings have the same effects for segmentation as for classification.
 
 const folder = temporaryFolder();
 const images = join(folder, 'ADEChallengeData2016');
@@ -161,7 +161,7 @@ describe('on the command line', () => {
     ['in training', []],
     ['with its batch norm frozen', ['*.bn.*']],
   ])(
-    'two processes give what one gives, %s',
+    'two processes give the same result as one, %s',
     async (_, freeze) => {
       const training = { accumulate: 4, clip_grad: 1, ema: 0.9, drop_path: 0.2, freeze, epochs: 3 };
       const [one, two] = [`one-${freeze.length}`, `two-${freeze.length}`];

@@ -8,9 +8,9 @@ import { freePort } from '../src/launch/processes/ranks.js';
 import { DAEMON_PATH } from './needs.js';
 
 export interface Cluster {
-  /** For programs that are to use it. */
+  /** Environment for programs that use this Slurm. */
   readonly env: NodeJS.ProcessEnv;
-  /** Runs a program of Slurm's. */
+  /** Runs a program of Slurm. */
   slurm(program: string, ...args: readonly string[]): string;
   stop(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface Cluster {
 /** A Slurm of one node, this machine, with daemons, key, ports and files of its own, for this user. */
 export async function startCluster(): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), 'deep-incubation-slurm-'));
-  // munged's socket must be reached by all.
+  // All users must be able to access munged's socket.
   chmodSync(folder, 0o755);
   const at = (name: string) => join(folder, name);
   for (const name of ['state', 'spool', 'munge']) mkdirSync(at(name), { mode: 0o755 });
@@ -51,7 +51,7 @@ export async function startCluster(): Promise<Cluster> {
         `--seed-file=${at('munge/seed')}`,
       ],
     ]);
-    await comes(() => existsSync(at('munge/socket')), 'munged', at('munge/log'));
+    await waitFor(() => existsSync(at('munge/socket')), 'munged', at('munge/log'));
     daemon('slurmctld', ['-D', '-f', at('slurm.conf')]);
     daemon('slurmd', ['-D', '-f', at('slurm.conf')]);
     const isUp = () => {
@@ -61,7 +61,7 @@ export async function startCluster(): Promise<Cluster> {
         return false;
       }
     };
-    await comes(isUp, 'an idle node', at('slurmctld.log'));
+    await waitFor(isUp, 'an idle node', at('slurmctld.log'));
   } catch (error) {
     await stop();
     throw error;
@@ -102,7 +102,7 @@ PartitionName=main Nodes=${node} Default=YES MaxTime=INFINITE State=UP
 `;
 }
 
-async function comes(condition: () => boolean, what: string, log: string): Promise<void> {
+async function waitFor(condition: () => boolean, what: string, log: string): Promise<void> {
   for (const end = Date.now() + 60_000; !condition(); await sleep(100)) {
     if (Date.now() < end) continue;
     throw new Error(

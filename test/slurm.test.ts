@@ -26,7 +26,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     return cluster?.stop();
   });
 
-  /** A recipe whose PT takes so many epochs of four steps. */
+  /** A recipe whose PT has `epochs` epochs of four steps. */
   function recipe(name: string, epochs: number, MT: object = {}): string {
     const path = join(folder, `${name}.json`);
     const tiny = { ...tinyRecipe(images), name, phases: { PT: { epochs }, MT } };
@@ -34,7 +34,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     return path;
   }
 
-  async function said(...args: string[]): Promise<string> {
+  async function outputOf(...args: string[]): Promise<string> {
     const ended = await cli(args, { env: cluster.env });
     expect(ended).toMatchObject({ code: 0, stderr: expect.any(String) });
     return ended.stdout;
@@ -42,7 +42,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
 
   const submit = async (path: string, run: string): Promise<Record<string, string>> => {
     const { submitted } = JSON.parse(
-      await said(
+      await outputOf(
         'run',
         path,
         '--out',
@@ -57,40 +57,41 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     return Object.fromEntries(submitted.map(({ phase, job }: PhaseOverview) => [phase, job]));
   };
 
-  /** As the command tells it. */
-  const statusOf = async (run: string): Promise<RunStatus> => JSON.parse(await said('status', run, '--json'));
-  /** The same without a process of its own for each look. */
-  const stand = async (run: string): Promise<RunStatus> =>
+  /** The status as the command prints it. */
+  const statusOf = async (run: string): Promise<RunStatus> =>
+    JSON.parse(await outputOf('status', run, '--json'));
+  /** The same, without starting a process for each call. */
+  const statusHere = async (run: string): Promise<RunStatus> =>
     readRunStatus(run, await askQueue(readJobs(run).map(({ job }) => job)));
 
-  /** Waits until a phase is as asked for. */
-  async function comes(
+  /** Waits until the status of a phase meets a condition. */
+  async function phaseWhen(
     run: string,
     phase: string,
-    isIt: (stand: PhaseOverview) => boolean,
+    isReached: (statusHere: PhaseOverview) => boolean,
   ): Promise<PhaseOverview> {
     let found: PhaseOverview | undefined;
     for (const end = Date.now() + 600_000; Date.now() < end; await sleep(100)) {
-      found = (await stand(run)).phases.find((each) => each.phase === phase);
-      if (found !== undefined && isIt(found)) return found;
+      found = (await statusHere(run)).phases.find((each) => each.phase === phase);
+      if (found !== undefined && isReached(found)) return found;
     }
     const jobs = cluster.slurm('squeue', '--array');
-    throw new Error(`waited in vain for ${phase}: ${JSON.stringify(found, undefined, 2)}\n${jobs}`);
+    throw new Error(`timed out waiting for ${phase}: ${JSON.stringify(found, undefined, 2)}\n${jobs}`);
   }
 
-  /** Slurm lets a job that is queued again wait for two minutes; this one starts at once. */
-  async function hasten(job: string): Promise<void> {
+  /** Starts a requeued job at once; Slurm would delay it for two minutes. */
+  async function startNow(job: string): Promise<void> {
     let pendingSince: number | undefined;
     const hasStarted = () => {
       const state = cluster.slurm('squeue', '--noheader', `--jobs=${job}`, '--format=%T');
       if (state === 'PENDING') {
         pendingSince ??= performance.now();
-        // What it was before may still be ending, and its end would be taken for that of the new one.
+        // The previous execution may still be ending; its end would be mistaken for that of the new one.
         if (performance.now() - pendingSince < 1000) return false;
         try {
           cluster.slurm('scontrol', 'update', `JobId=${job}`, 'StartTime=now');
         } catch {
-          // Not while what it was before is still being cleared away.
+          // Slurm refuses while it still cleans up the previous execution.
         }
       }
       return pendingSince !== undefined && state === 'RUNNING';
@@ -99,7 +100,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
   }
 
   const log = (run: string, phase: string) => readFileSync(join(run, phase, 'log.txt'), 'utf8');
-  const goesOn = (run: string) =>
+  const resumedSteps = (run: string) =>
     [...log(run, 'PT').matchAll(/resumes from step (\d+)/g)].map(([, step]) => Number(step));
 
   test('PT, the modules as an array, FT; preempted and requeued during the run', async () => {
@@ -109,7 +110,7 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
     expect(Object.keys(jobs)).toEqual(['PT', 'MT/0', 'MT/1', 'FT']);
     expect([jobs['MT/0'], jobs['MT/1']]).toEqual([0, 1].map((task) => `${Number(jobs.PT) + 1}_${task}`));
 
-    await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
+    await phaseWhen(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
     expect((await statusOf(run)).phases).toMatchObject([
       { phase: 'PT', state: 'running', job: jobs.PT, steps: 1600, restarts: 0 },
       { phase: 'MT/0', state: 'queued', job: jobs['MT/0'], waits_for: ['PT'] },
@@ -117,71 +118,71 @@ describe('a run given to Slurm', { timeout: 1_200_000, ...needs(slurm) }, () => 
       { phase: 'FT', state: 'queued', waits_for: ['MT/0', 'MT/1'] },
     ]);
     cluster.slurm('scontrol', 'requeue', jobs.PT);
-    await comes(run, 'PT', ({ state }) => state === 'queued');
+    await phaseWhen(run, 'PT', ({ state }) => state === 'queued');
     const saved = newestStep(join(run, 'PT'));
     expect(saved).toBeGreaterThan(20);
-    // What is queued is not submitted again, nor trained here.
+    // Queued phases are neither submitted again nor trained here.
     expect(await submit(path, run)).toEqual({});
     const beside = await cli(['run', path, '--out', run], { env: cluster.env });
     expect(beside.code).toBe(2);
     expect(beside.stderr).toContain(`still in Slurm: PT (job ${jobs.PT}), MT/0 (job ${jobs['MT/0']})`);
     expect(beside.stderr).toContain(`deep-incubation cancel ${run}`);
-    await hasten(jobs.PT);
+    await startNow(jobs.PT);
 
-    await comes(run, 'FT', ({ state }) => state === 'done');
-    expect(goesOn(run)).toEqual([saved]);
+    await phaseWhen(run, 'FT', ({ state }) => state === 'done');
+    expect(resumedSteps(run)).toEqual([saved]);
     const ended = await statusOf(run);
     expect(ended.phases.map(({ state, step, restarts }) => [state, step, restarts])).toEqual([
       ['done', 1600, 1],
       ...Array(3).fill(['done', 8, 0]),
     ]);
     expect(readFileSync(join(run, 'MT/1', `slurm-${jobs['MT/1']}.txt`), 'utf8')).toContain('MT/1: top-1');
-    // Given once more it sums up.
-    expect(await said('run', path, '--out', run, '--launcher', 'slurm')).toContain('Deep Incubation');
+    // Repeated after the end, the command prints the summary.
+    expect(await outputOf('run', path, '--out', run, '--launcher', 'slurm')).toContain('Deep Incubation');
   });
 
   test('near its time limit a job saves and requeues; killed, it restarts; cancelled, it exits', async () => {
     const run = join(folder, 'long');
     const { PT } = await submit(recipe('long', 20_000), run);
-    const first = await comes(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
-    // As Slurm does before the limit.
+    const first = await phaseWhen(run, 'PT', ({ state, step }) => state === 'running' && step > 20);
+    // Slurm sends this signal before the limit.
     cluster.slurm('scancel', '--batch', '--signal=USR1', PT);
-    await comes(run, 'PT', ({ state }) => state === 'queued');
+    await phaseWhen(run, 'PT', ({ state }) => state === 'queued');
     const saved = newestStep(join(run, 'PT'));
     expect(saved).toBeGreaterThanOrEqual(first.step);
-    await hasten(PT);
+    await startNow(PT);
 
-    const second = await comes(run, 'PT', ({ state, step }) => state === 'running' && step > saved + 20);
+    const second = await phaseWhen(run, 'PT', ({ state, step }) => state === 'running' && step > saved + 20);
     expect(second.restarts).toBe(1);
     process.kill(second.pid as number, 'SIGKILL');
-    const third = await comes(run, 'PT', ({ state, restarts }) => state === 'running' && restarts === 2);
+    const third = await phaseWhen(run, 'PT', ({ state, restarts }) => state === 'running' && restarts === 2);
     expect(third).toMatchObject({ job: PT, last_error: 'its process died with exit code 137' });
-    // The records of before are cut by then.
-    await until(() => goesOn(run).length === 2, 'its going on');
-    await comes(run, 'PT', ({ step }) => step > saved + 20);
-    const [before, after] = goesOn(run);
+    // By then, the later records have been removed.
+    await until(() => resumedSteps(run).length === 2, 'its going on');
+    await phaseWhen(run, 'PT', ({ step }) => step > saved + 20);
+    const [before, after] = resumedSteps(run);
     expect(before).toBe(saved);
     expect(after).toBeGreaterThanOrEqual(saved);
 
-    expect(await said('cancel', run)).toContain(`PT: job ${PT} cancelled`);
-    const last = await comes(run, 'PT', ({ state }) => state === 'stopped');
+    expect(await outputOf('cancel', run)).toContain(`PT: job ${PT} cancelled`);
+    const last = await phaseWhen(run, 'PT', ({ state }) => state === 'stopped');
     expect(last.to_do).toMatch(/^run again: it resumes from its checkpoint of step/);
     expect(newestStep(join(run, 'PT'))).toBeGreaterThan(saved + 20);
     expect(cluster.slurm('squeue', '--noheader', '--states=PENDING,RUNNING')).toBe('');
-    expect(await said('cancel', run)).toBe('No phase of this run is running.\n');
+    expect(await outputOf('cancel', run)).toBe('No phase of this run is running.\n');
   });
 
   test('failed modules: FT is removed from the queue, and both are submitted again', async () => {
     const run = join(folder, 'failing');
     const path = recipe('failing', 2, { optimizer: { lr: 1e30 } });
     await submit(path, run);
-    const module = await comes(run, 'MT/1', ({ state }) => state === 'failed');
+    const module = await phaseWhen(run, 'MT/1', ({ state }) => state === 'failed');
     expect(module.last_error).toMatch(/^MT\/1: the loss is NaN at step/);
     expect(module.to_do).toMatch(/; then run again: it starts from the beginning$/);
-    const gone = await comes(run, 'FT', ({ state }) => state === 'stopped');
+    const gone = await phaseWhen(run, 'FT', ({ state }) => state === 'stopped');
     expect(gone.last_error).toMatch(/^its Slurm job \d+ left the queue before it started$/);
-    await comes(run, 'MT/0', ({ state }) => state === 'failed');
+    await phaseWhen(run, 'MT/0', ({ state }) => state === 'failed');
     expect(Object.keys(await submit(path, run))).toEqual(['MT/0', 'MT/1', 'FT']);
-    await said('cancel', run);
+    await outputOf('cancel', run);
   });
 });

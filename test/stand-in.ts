@@ -14,12 +14,12 @@ import { Generator } from '../src/torch/random.js';
 import { ADE20K_CLASSES, writeAde20k } from './ade20k.js';
 import { COCO_CATEGORIES, writeCoco } from './coco.js';
 
-// A folder in which the commands of the pages run as they are written, within seconds: a few small images in place of
-// data sets, small random models in place of the released ones, and the recipes, made small.
+// A folder in which the commands of the pages run unchanged within seconds: it has a few small images instead of data
+// sets, small random models instead of the released ones, and reduced recipes.
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** ImageNet's stand-in, in place of its 1000 classes. */
+/** Classes that replace the 1000 of ImageNet. */
 const SYNSETS = ['n01440764', 'n01443537', 'n01484850', 'n01491361'];
 const FLOWERS = ['0_daisy', '1_rose', '2_tulip'];
 const CLOTHES = ['bag', 'pullover', 'sneaker', 'trouser'];
@@ -28,10 +28,10 @@ const CLOTHES = ['bag', 'pullover', 'sneaker', 'trouser'];
 const TRAIN_IMAGES = 256;
 const VAL_IMAGES = 8;
 
-/** In place of 224 px; of another size, 4 x 4 patches instead of 3 x 3. */
+/** Replaces 224 px; other sizes get 4 x 4 patches instead of 3 x 3. */
 const sizeOf = (pixels: number): number => (pixels === 224 ? 48 : 64);
 
-/** Of the width of a published model, so that the number of heads is known. */
+/** The width of a published model, so that the number of heads is known. */
 const GEOMETRY = { patch_size: 16, width: 192, heads: 3, mlp_ratio: 1 };
 const DEPTH = 12;
 
@@ -64,7 +64,7 @@ export async function makeStandIn(folder: string): Promise<NodeJS.ProcessEnv> {
   };
 }
 
-/** A recipe of a page, as a user would write it to `path`. */
+/** Writes a recipe of a page to `path`, as a user would. */
 export function writeRecipe(folder: string, path: string, text: string): void {
   const place = join(folder, 'as-written', path);
   mkdirSync(dirname(place), { recursive: true });
@@ -72,7 +72,7 @@ export function writeRecipe(folder: string, path: string, text: string): void {
   writeSmall(folder, path);
 }
 
-/** At `path` the recipe of the same name in `as-written`, with small settings. */
+/** Writes to `path` the recipe of the same name in `as-written`, with small settings. */
 function writeSmall(folder: string, path: string): void {
   const place = join(folder, path);
   const original = join(folder, 'as-written', path);
@@ -91,7 +91,7 @@ const SMALL_DETECTION = {
   evaluation: { before_nms: 50, proposals: 40, objects: 10 },
 };
 
-/** A model of a moment, and one step a phase. */
+/** Settings for a tiny model, and one step per phase. */
 function smallSettings(recipe: Recipe): object {
   const { model, data, training, segmentation, detection } = recipe;
   const classes = segmentation ? ADE20K_CLASSES : detection ? COCO_CATEGORIES.length : model.classes;
@@ -113,12 +113,12 @@ function smallSettings(recipe: Recipe): object {
     },
     ...(data.eval_images && { data: { eval_images: 10 } }),
     phases: Object.fromEntries(phases.map(({ name }) => [name.split('/')[0], { epochs: 1e-6 }])),
-    // On a machine that others use, threads that wait for each other take seconds.
+    // On a busy machine, threads that wait for each other take seconds.
     run: { threads: 1 },
   };
 }
 
-/** train/ and val/ of JPEGs no two of which have the same bytes. */
+/** train/ and val/ with JPEGs that all differ. */
 async function writeImages(folder: string, classes: readonly string[]): Promise<void> {
   for (const [label, name] of classes.entries()) {
     const background = { r: 60 * label, g: 200 - 50 * label, b: 90 };
@@ -160,7 +160,7 @@ function commented(jpeg: Buffer, comment: string): Buffer {
   return Buffer.concat([jpeg.subarray(0, 2), segment, Buffer.from(comment), jpeg.subarray(2)]);
 }
 
-/** As if they had been downloaded (see `localCheckpoint`). */
+/** Writes the models into the hub's cache, as after a download (see `localCheckpoint`). */
 function writeReleasedModels(folder: string): void {
   for (const name of ['base', 'large', 'huge']) {
     const qkvBias = name !== 'huge';
@@ -201,7 +201,7 @@ function writeReleased(
   writeFileSync(`${path}.hub.json`, JSON.stringify({ size, digest: { kind: 'sha256', hex: '' } }));
 }
 
-/** Grey images of 28 x 28, more than a batch of the page's. */
+/** Grey images of 28 x 28, more than a batch of the page. */
 function writeFashionMnist(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const labels = Uint8Array.from({ length: 100 }, (_, i) => i % 10);

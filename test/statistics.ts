@@ -1,6 +1,6 @@
 /**
  * Kolmogorov-Smirnov: the largest distance between the draws' distribution and `cdf`, times the root of their
- * number. Of draws that have this distribution one in a thousand sets gives more than `KS_LIMIT`.
+ * number. For draws from this distribution, one in a thousand sets exceeds `KS_LIMIT`.
  */
 export function ksStatistic(draws: readonly number[], cdf: (x: number) => number): number {
   const sorted = [...draws].sort((a, b) => a - b);
@@ -11,7 +11,7 @@ export function ksStatistic(draws: readonly number[], cdf: (x: number) => number
 
 export const KS_LIMIT = 1.95;
 
-/** Pearson's statistic of counts against the shares that each should have of all. */
+/** Pearson's statistic of counts against their expected shares. */
 export function chiSquared(counts: readonly number[], shares: readonly number[]): number {
   if (counts.length !== shares.length)
     throw new RangeError(`${counts.length} counts, ${shares.length} shares`);

@@ -6,8 +6,8 @@ import { newestStep } from '../src/run/checkpoint-store.js';
 import { readStatus } from '../src/run/phase-status.js';
 import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
 
-// What `status` tells at each stage of a run whose module dies until it is not started again. STATUS_LAPSE=FILE keeps
-// the frames, for docs/cluster.md.
+// The output of `status` at each stage of a run in which a module dies until it is no longer restarted. STATUS_LAPSE=FILE
+// keeps the frames for docs/cluster.md.
 
 const folder = temporaryFolder();
 const run = join(folder, 'demo');
@@ -25,7 +25,7 @@ const stateOf = (phase: string) =>
   readRunStatus(run).phases.find((each) => each.phase === phase)?.state;
 const is = (phase: string, state: string) => until(() => stateOf(phase) === state, `${phase} ${state}`);
 
-/** Kills the phase's process, as the kernel does for want of memory. */
+/** Kills the phase's process, as the kernel does when memory runs out. */
 async function killed(phase: string): Promise<void> {
   await until(() => readStatus(run, phase).pid !== null, `a process of ${phase}`);
   process.kill(readStatus(run, phase).pid as number, 'SIGKILL');
@@ -57,10 +57,10 @@ test('status shows the state of a run at every moment, and what to do', async ()
     /^MT\/0 +running [\s\S]*^MT\/1 +running [\s\S]*^FT +waiting .* after MT\/0, MT\/1$/m,
   );
 
-  // MT/0 must not be done meanwhile.
+  // MT/0 must not finish during this time.
   const other = readStatus(run, 'MT/0').pid as number;
   process.kill(other, 'SIGSTOP');
-  // Each pause is twice as long as the one before: the third leaves time to look.
+  // Each pause is twice as long as the previous one: the third leaves time for a look.
   for (let death = 0; death < 3; death++) await killed('MT/1');
   const third = await frame('the process of MT/1 was killed three times');
   expect(third).toMatch(/^MT\/1 restarting: died of SIGKILL/m);

@@ -6,7 +6,7 @@ export type Call = readonly [op: string, path: string, onto?: string];
 interface Folder {
   readonly kind: 'folder';
   readonly entries: Map<string, Node>;
-  /** On the disk: what was there when the folder was last synced. */
+  /** The entries on the disk: those when the folder was last synced. */
   synced: ReadonlyMap<string, Node>;
 }
 
@@ -20,8 +20,8 @@ type Node = Folder | File;
 const emptyFolder = (): Folder => ({ kind: 'folder', entries: new Map(), synced: new Map() });
 
 /**
- * A file system that keeps as little as POSIX promises: after a power loss a folder has the entries that it had when it
- * was last synced, and a file that was changed since it was last synced is lost.
+ * A file system that keeps only what POSIX guarantees: after a power loss, a folder has the entries of its last sync, and a
+ * file that was changed since its last sync is lost.
  */
 export class StrictFileSystem {
   readonly #root = emptyFolder();
@@ -68,13 +68,13 @@ export class StrictFileSystem {
     }
   }
 
-  /** Whether a path would be there after a power loss now; a file with its content. */
+  /** Whether a path would survive a power loss now; a file with its content. */
   survives(path: string): boolean {
     const node = this.#find(path, ({ synced }) => synced);
     return node?.kind === 'folder' || node?.isSynced === true;
   }
 
-  /** The files and folders in a folder after a power loss now. */
+  /** The files and folders that would survive a power loss now. */
   survivors(path: string): string[] {
     const node = this.#find(path, ({ synced }) => synced);
     return node?.kind === 'folder' ? [...node.synced.keys()] : [];

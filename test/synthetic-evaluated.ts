@@ -8,7 +8,7 @@ import { type SampleImage, writeSamples } from '../src/run/samples.js';
 const SIDE = 28;
 const SHOWN = 8;
 
-/** Confusion matrix and images, as an evaluation with this record leaves them. */
+/** Writes the confusion matrix and images of an evaluation with this record. */
 export function writeEvaluatedImages(
   root: string,
   record: EvalRecord,
@@ -19,7 +19,7 @@ export function writeEvaluatedImages(
   writeConfusion(folder.confusion, { step: record.step, classes: names.length, names, counts });
   const known = (label: number) => ({ label, name: names[label] });
   const wrong = counts.filter(([a, b]) => a !== b).sort((a, b) => b[2] - a[2]);
-  const judged = Array.from({ length: SHOWN }, (_, i): SampleImage => {
+  const evaluated = Array.from({ length: SHOWN }, (_, i): SampleImage => {
     const [target, taken] = i < SHOWN - 2 ? wrong[i % wrong.length] : [i, i];
     const others = [1, 2].map((by) => (taken + by) % names.length);
     const first = i < SHOWN - 2 ? 0.93 - 0.06 * i : 0.48 + 0.02 * i;
@@ -45,7 +45,7 @@ export function writeEvaluatedImages(
     }),
   );
   const size = { width: SIDE, height: SIDE };
-  writeSamples(folder.samples, 'eval', { step: record.step, ...size, images: judged }, pixelStrip(3));
+  writeSamples(folder.samples, 'eval', { step: record.step, ...size, images: evaluated }, pixelStrip(3));
   writeSamples(folder.samples, 'train', { step: 0, ...size, images: trained }, pixelStrip(5));
 }
 
@@ -69,7 +69,7 @@ function countsOf(top1: number, classes: number): [number, number, number][] {
   }).flat();
 }
 
-/** A grey PNG of eight images with some shape in them. */
+/** A grey PNG of eight images with simple shapes. */
 function pixelStrip(kind: number): Uint8Array {
   const width = SHOWN * SIDE;
   const raw = Buffer.alloc(SIDE * (width + 1));

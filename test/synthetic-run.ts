@@ -10,7 +10,7 @@ export interface SyntheticPhase {
   readonly top1: readonly [number, number];
   /** Block-passes per image. */
   readonly passes: number;
-  /** Epochs that were run, where the phase is unfinished. */
+  /** Number of trained epochs, if the phase is unfinished. */
   readonly stoppedAfter?: number;
 }
 
@@ -18,7 +18,7 @@ const STEPS = 47;
 const BATCH = 128;
 const EVAL_IMAGES = 4000;
 
-/** What the trainer would have written for such a phase: a record every fifth step, an evaluation an epoch. */
+/** The records of such a phase: one for every fifth step, and an evaluation per epoch. */
 export function syntheticRecords({
   phase,
   epochs,
@@ -94,7 +94,7 @@ export const FULL_RUN: readonly SyntheticPhase[] = [
   { phase: 'E2E', epochs: 12, top1: [10, 79.3], passes: 36 },
 ];
 
-/** Writes a run folder as the pipeline would. */
+/** Writes a run folder in the pipeline's format. */
 export function writeSyntheticRun(root: string, phases: readonly SyntheticPhase[], recipe: object): void {
   const folder = runFolder(root);
   mkdirSync(root, { recursive: true });

@@ -25,7 +25,7 @@ function tensorboardOf(events: string): Read {
 const losses = (name: string) =>
   jsonLines(join(folder, name, 'PT/metrics.jsonl')).map(({ kind, step, loss }) => [kind, step, loss]);
 
-// With everything shown, and with nothing shown.
+// One run with all of TensorBoard's data, and one without.
 beforeAll(async () => {
   const images = join(folder, 'images');
   await writeImages(images, { train: 24, val: 4 });
@@ -35,8 +35,8 @@ beforeAll(async () => {
     JSON.stringify({ ...tinyRecipe(images), phases: { PT: { epochs: 4 }, E2E: 'none' } }),
   );
   const runs = { all: '{ images: true, histograms_every: 2 }', none: 'false' };
-  for (const [name, wish] of Object.entries(runs)) {
-    const options = ['--set', `run.tensorboard=${wish}`, '--out', join(folder, name), '--only', 'PT'];
+  for (const [name, settings] of Object.entries(runs)) {
+    const options = ['--set', `run.tensorboard=${settings}`, '--out', join(folder, name), '--only', 'PT'];
     expect(await cli(['run', recipe, ...options])).toMatchObject({ code: 0 });
   }
 });

@@ -4,7 +4,7 @@ import type * as Engine from '../src/torch/engine.js';
 import { native } from '../src/torch/native.js';
 
 interface FakeAccelerator {
-  /** Counts of what the device was asked to do since the last call. */
+  /** Counts of device operations since the last call. */
   take(): Record<string, number>;
 }
 

@@ -22,7 +22,7 @@ function writeRecipe(name: string, run: object, PT = { epochs: 8 }): string {
   return path;
 }
 
-/** Every value of every record of a run, as MLflow has to show it. */
+/** Every value of every record of a run, in MLflow's form. */
 function expectedOf(run: string): string[] {
   return PHASES.flatMap((phase) =>
     jsonLines(join(run, phase, 'metrics.jsonl')).flatMap(

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-// What docs/troubleshooting.md quotes of errors, held against the sources that say them.
+// Compares the error messages quoted in docs/troubleshooting.md with the sources.
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const textOf = (file: string) => readFileSync(root + file, 'utf8');
@@ -11,8 +11,12 @@ const filesOf = (folder: string, name: RegExp) =>
     .filter((file) => name.test(file) && !/\.test\.\w+$/.test(file))
     .map((file) => `${folder}/${file}`);
 
-/** All sources as one text, in which what is only known at run time is `...`. */
-const said = [...filesOf('src', /\.ts$/), ...filesOf('scripts', /\.mjs$/), ...filesOf('native', /\.(cc|h)$/)]
+/** All sources as one text, in which values that are known only at run time are `...`. */
+const sources = [
+  ...filesOf('src', /\.ts$/),
+  ...filesOf('scripts', /\.mjs$/),
+  ...filesOf('native', /\.(cc|h)$/),
+]
   .map(textOf)
   .join('\n')
   .replace(/['`]\s*\+\s*['`]/g, '')
@@ -27,10 +31,10 @@ const quotes = [...textOf('docs/troubleshooting.md').matchAll(/^\| the error say
 /** Error texts of the operating system that our messages quote. */
 const SYSTEM = ['permission denied', 'no space left on device'];
 
-/** What of a quote no source says; `...` in it stands for anything. */
+/** The parts of a quote that no source contains; `...` stands for any text. */
 function missing(quote: string): string[] {
   const parts = quote.split('...').map((part) => part.trim());
-  return parts.filter((part) => part !== '' && !said.includes(part) && !SYSTEM.includes(part));
+  return parts.filter((part) => part !== '' && !sources.includes(part) && !SYSTEM.includes(part));
 }
 
 test('all tables are read, and a quote that no source prints is detected', () => {

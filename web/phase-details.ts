@@ -9,7 +9,7 @@ export function usePhaseDetails(run: number, phase: PhaseState | undefined): Pha
   useEffect(() => {
     if (name === undefined) return;
     const gone = new AbortController();
-    fetch(`/api/runs/${run}/judged?${new URLSearchParams({ phase: name })}`, { signal: gone.signal })
+    fetch(`/api/runs/${run}/details?${new URLSearchParams({ phase: name })}`, { signal: gone.signal })
       .then((response) => (response.ok ? response.json() : undefined))
       .then(
         (details) => setFound(details && { of, details }),

@@ -14,7 +14,7 @@ import { cli } from './cli.js';
 import { limitMemory } from './fake.js';
 import { configOf, MEAN, type Size, SMALL, STD } from './models.js';
 import { kitRecipe } from './recipe.js';
-import { errorAsTold, report } from './report.js';
+import { errorAsShown, report } from './report.js';
 import { settings } from './settings.js';
 
 const SECTION = 'failures';
@@ -49,7 +49,7 @@ export async function failures(): Promise<void> {
     section: SECTION,
     check: 'out of memory, in this process',
     ok: isLimited ? large.error instanceof OutOfMemoryError : large.error === undefined,
-    ...told(large.error),
+    ...textOf(large.error),
     memory: memory(),
   });
   const small = await attempt(SMALL_STEP);
@@ -57,11 +57,11 @@ export async function failures(): Promise<void> {
     section: SECTION,
     check: 'a small step after it',
     ok: small.error === undefined,
-    ...told(small.error),
+    ...textOf(small.error),
     memory: memory(),
   });
   const wild = await attempt({ ...SMALL_STEP, lr: 1e30 });
-  const { text } = told(wild.error);
+  const { text } = textOf(wild.error);
   report({
     section: SECTION,
     check: 'a loss that is not finite',
@@ -73,7 +73,7 @@ export async function failures(): Promise<void> {
 }
 
 const memory = () => (isCuda ? native.cudaMemory(0) : null);
-const told = (error: unknown) => (error === undefined ? {} : { text: errorAsTold(error) });
+const textOf = (error: unknown) => (error === undefined ? {} : { text: errorAsShown(error) });
 
 /** Runs up to four steps. */
 async function attempt({ size, depths, batch, lr = 1e-4 }: Attempt) {

@@ -1,4 +1,4 @@
-"""What the Python parts of the GPU kit share: its settings and its report."""
+"""Settings and report of the GPU kit, shared by its Python parts."""
 
 import json
 import os

@@ -8,7 +8,7 @@
 import { writeSync } from 'node:fs';
 import { type Case, readCases } from './cases.js';
 import { loadFake } from './fake.js';
-import { errorAsTold, report } from './report.js';
+import { errorAsShown, report } from './report.js';
 
 /** Sections are imported lazily, so that one that cannot be loaded does not affect the rest. */
 const SECTIONS: Record<string, (argument: string) => Promise<unknown>> = {
@@ -49,7 +49,7 @@ try {
     section: name,
     ...(argument ? { case: argument, who: 'ours' } : {}),
     ok: false,
-    error: errorAsTold(error),
+    error: errorAsShown(error),
   });
   writeSync(2, `${error instanceof Error ? error.stack : error}\n`);
   code = 1;

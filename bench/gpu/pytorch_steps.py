@@ -21,7 +21,7 @@ from kit import IS_CUDA, IS_TINY, TORCH_DEVICE, WORK, report, wait
 sys.path.insert(0, "bench/pytorch")
 from official import LabelSmoothingCrossEntropy, StagedViT  # noqa: E402
 
-# Steps before the timed ones; the least and the most that are timed; seconds after which there are enough.
+# Warm-up steps; minimum and maximum number of timed steps; seconds after which the minimum is enough.
 WARM_UP, LEAST, MOST, SECONDS = (1, 2, 2, 2) if IS_TINY else (8, 10, 40, 8)
 # A dry run shows that the call works; compiling takes a minute there.
 BACKEND = os.environ.get("KIT_COMPILER", "inductor")
@@ -134,7 +134,7 @@ def step(name, *ways):
     for way in ways:
         try:
             report("step", case=name, who=way, **measure(case, way))
-        except ModuleNotFoundError as error:  # torch.compile needs packages that eager steps do without
+        except ModuleNotFoundError as error:  # torch.compile needs packages that eager steps do not need
             report("step", case=name, who=way, ok=None, skipped=str(error))
         except Exception as error:  # the other ways may work
             report("step", case=name, who=way, ok=False, error=f"{type(error).__name__}: {error}"[:1000])

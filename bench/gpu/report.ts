@@ -45,12 +45,12 @@ export async function check(
       ...found,
     });
   } catch (error) {
-    report({ section, check: name, limit, ok: false, error: errorAsTold(error), seconds: seconds() });
+    report({ section, check: name, limit, ok: false, error: errorAsShown(error), seconds: seconds() });
   }
 }
 
 /** The error text that a user would see; for a defect, the stack. */
-export function errorAsTold(error: unknown): string {
+export function errorAsShown(error: unknown): string {
   const text = explain(error, {});
   const isDefect = /may be a defect/.test(text) && error instanceof Error;
   return (isDefect ? (error.stack ?? text) : text).slice(0, TEXT);

@@ -1,5 +1,5 @@
 // A stand-in for ImageNet made of a few photographs, to try its recipes on: random crops, mirrored and recoloured,
-// each class with colours of its own, so that there is something to learn.
+// each class with its own colours, so that the classes can be learned.
 //
 //   node bench/imagenet/stand-in.mjs --out DIR [--classes 1000] [--train 4] [--val 1] [--width 500] PHOTO...
 import { mkdirSync } from 'node:fs';

@@ -1,4 +1,4 @@
-import type { Kill } from './torment.js';
+import type { Kill } from './kill-repeatedly.js';
 
 /** A run that was killed repeatedly and then finished. */
 export interface Round {

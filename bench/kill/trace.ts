@@ -8,7 +8,7 @@ import { phasesIn, readJson, runFolder } from '../../src/run/run-folder.js';
 export type Trace = ReadonlyMap<string, unknown>;
 
 /** Fields that contain times and memory sizes. */
-const OF_THE_CLOCK = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes', 'time']);
+const CLOCK_FIELDS = new Set(['seconds', 'images_per_second', 'data_wait', 'memory_bytes', 'time']);
 
 /**
  * Results by name: the summary, and for each phase its result, its metrics records, and hashes of the weight and optimiser files
@@ -47,7 +47,7 @@ export function differences(a: Trace, b: Trace): string[] {
 function untimed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(untimed);
   if (typeof value !== 'object' || value === null) return value;
-  const kept = Object.entries(value).filter(([key]) => !OF_THE_CLOCK.has(key));
+  const kept = Object.entries(value).filter(([key]) => !CLOCK_FIELDS.has(key));
   return Object.fromEntries(kept.map(([key, inner]) => [key, untimed(inner)]));
 }
 

@@ -48,7 +48,7 @@ function attempt(command: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   if (status === 0) return;
   const reason = error?.message ?? stderr.trim().split('\n').at(-1);
-  throw new RunError(`the bench compares with Pillow on photographs, which could not be had: ${reason}`, {
-    hint: 'it needs pip with an index it reaches',
+  throw new RunError(`the photographs and Pillow for the bench could not be installed: ${reason}`, {
+    hint: 'it needs pip and access to a package index',
   });
 }

@@ -2,7 +2,7 @@
 
     python loader.py '{"folder": ..., "transform": "train", "result": "uint8", "images": 1024}'
 
-Prints milliseconds, also of processor time, for so many images, and a digest of the first batch.
+Prints milliseconds, also of processor time, for the given number of images, and a digest of the first batch.
 """
 
 import hashlib

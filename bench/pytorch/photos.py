@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 NAMES = ["astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg"]
-# The commonest there, and some of the others.
+# The most common size of ImageNet, and some others.
 SIZES = [(500, 375), (500, 375), (500, 375), (375, 500), (500, 333), (500, 333), (333, 500), (500, 400)]
 COUNT = 96
 QUALITY = 96
@@ -21,7 +21,7 @@ def main(sources, folder):
     photos = [Image.open(Path(sources) / name).convert("RGB") for name in NAMES]
     for i in range(COUNT):
         photo, (width, height) = photos[i % len(photos)], draw.choice(SIZES)
-        # A part at least as large, so that nothing is blurred; of smaller photographs, as large as there is.
+        # Crops at least as large as the result, so that nothing is blurred; smaller photographs are used whole.
         most = min(photo.width / width, photo.height / height)
         scale = draw.uniform(min(0.9 * most, 1), most)
         left = draw.uniform(0, photo.width - scale * width)

@@ -1,4 +1,4 @@
-"""A PyTorch that does training steps on request: JSON lines on stdin and stdout (see step/worker.ts).
+"""A PyTorch worker that runs training steps on request: JSON lines on stdin and stdout (see step/worker.ts).
 
     python worker.py '{"sdpa": false, "compile": false, "freeze_suffix": false, "fused": false}'
 
@@ -76,7 +76,7 @@ class Session:
 
 def main():
     variant = json.loads(sys.argv[1])
-    # What libraries print must not mix with the answers.
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -8,7 +8,7 @@ import { type Cell, cellName, metaCell, needsMeta, phasesOf, recipeOf, runArgume
 // The compiled file is in dist-bench/bench/study/, and dist is in dist-bench/src.
 const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
-/** What is kept of a cell's run. Accuracies are top-1 in per cent. */
+/** The result of a cell's run. Accuracies are top-1 in percent. */
 export interface CellResult extends Cell {
   readonly top1: number;
   readonly images: number;
@@ -16,18 +16,18 @@ export interface CellResult extends Cell {
   readonly start?: number;
   /** Accuracies of the trained hybrids. */
   readonly hybrids?: readonly number[];
-  /** All that the result cost, PT included, in millions. */
+  /** Total block-passes of the result, including PT, in millions. */
   readonly blockPasses: number;
   /** Training time of the cell's own phases, one after another on one core. Depends on the load of the machine. */
   readonly seconds: number;
 }
 
 interface Folders {
-  /** The runs, which are kept until they are removed by hand. */
+  /** The runs; they are never deleted automatically. */
   readonly runs: string;
-  /** One small JSON file a cell. */
+  /** One small JSON file per cell. */
   readonly results: string;
-  /** More settings for every run, for a quick try. */
+  /** Additional settings for every run, for quick trials. */
   readonly set: readonly string[];
 }
 
@@ -44,7 +44,7 @@ export async function runCell(cell: Cell, folders: Folders): Promise<CellResult>
   return readResult(cell, folders) ?? (await trainCell(cell, folders));
 }
 
-/** The result of a meta model whose run is there to start from. Results are committed, runs are not. */
+/** The result of a meta model whose run exists, so that cells can start from it. Results are committed, runs are not. */
 async function metaWithRun(cell: Cell, folders: Folders): Promise<CellResult> {
   const hasRun = existsSync(join(folders.runs, cellName(cell), 'PT', 'result.json'));
   return (hasRun ? readResult(cell, folders) : undefined) ?? (await trainCell(cell, folders));
@@ -68,7 +68,7 @@ async function trainCell(cell: Cell, folders: Folders): Promise<CellResult> {
   return result;
 }
 
-/** Epochs by which a strategy costs what Deep Incubation costs; undefined if the recipe sees to it. */
+/** Epochs by which a strategy costs what Deep Incubation costs; undefined if the recipe determines them. */
 function equalCostEpochs({ strategy }: Cell, recipe: string, more: readonly string[]): number | undefined {
   if (strategy !== 'growth' && strategy !== 'meta-equal-cost') return undefined;
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'plan', recipe, '--json', ...more], {

@@ -1,4 +1,4 @@
-/** What the study trains: two ways to use Fashion-MNIST at laptop size, and the strategies that it compares. */
+/** The settings of the study, two ways to use Fashion-MNIST at laptop size, and the strategies that it compares. */
 
 export type Strategy =
   | 'meta'
@@ -38,7 +38,7 @@ const pixels = { format: 'fashion-mnist', mean: [0.286], std: [0.353] };
 /** A cell is evaluated at its start and its end only, so no test image chooses a checkpoint. */
 const atTheEnd = { eval_every: 10_000, checkpoint_every: 120, batch_size: 64 };
 
-/** One process of one thread a cell: results do not depend on what else the machine does. */
+/** One process with one thread per cell, so that results do not depend on the load of the machine. */
 const run = { device: 'cpu', parallel: 1, threads: 1, workers: 1, samples: 0, tensorboard: false };
 
 export const SETTINGS: Readonly<Record<'few-passes' | 'small-data', Setting>> = {
@@ -94,7 +94,7 @@ export type SettingName = keyof typeof SETTINGS;
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
-/** The small grid of rates that every strategy is tried with, on held-out training images. */
+/** The grid of rates that is searched for every strategy, on held-out training images. */
 export const GRID: Readonly<Record<Strategy, readonly Rates[]>> = {
   meta: [{}],
   'meta-equal-cost': [{}],

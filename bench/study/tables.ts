@@ -16,7 +16,7 @@ const LABELS: Readonly<Record<Strategy, string>> = {
   growth: 'growth, without modules',
 };
 
-/** Pairs whose difference the study is about. */
+/** Pairs of strategies that the study compares. */
 const COMPARED: readonly (readonly [Strategy, Strategy])[] = [
   ['grown', 'end-to-end'],
   ['grown', 'meta'],

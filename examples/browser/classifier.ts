@@ -6,7 +6,7 @@ import { env, InferenceSession, Tensor } from 'onnxruntime-web/wasm';
 env.wasm.numThreads = 1;
 env.wasm.wasmPaths = { wasm };
 
-/** What the model's metadata tells (docs/export.md). */
+/** The content of the model's metadata (docs/export.md). */
 export interface Facts {
   readonly pixels: 'normalised' | '0..1';
   readonly mean: readonly number[];
@@ -18,11 +18,11 @@ export interface Facts {
 
 export interface Classifier {
   readonly facts: Facts;
-  /** `pixels` [channels, S, S] of one picture, as the model takes them -> its logits. */
+  /** @param pixels of one picture, [channels, S, S], as the model takes them @returns its logits */
   logits(pixels: Float32Array): Promise<Float32Array>;
 }
 
-/** Loads the model at `url`, and its weights beside it where it has such. */
+/** Loads the model at `url`, and its weights if they are in a separate file. */
 export async function loadClassifier(url: string): Promise<Classifier> {
   const bytes = await fetched(url);
   const { metadataProps, graph } = onnxProto.onnx.ModelProto.decode(bytes);
@@ -50,18 +50,18 @@ async function fetched(url: string): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-function factsOf(told: ReadonlyMap<string, string>): Facts {
+function factsOf(metadata: ReadonlyMap<string, string>): Facts {
   const json = (key: string) => {
-    const text = told.get(key);
+    const text = metadata.get(key);
     if (text === undefined) throw new Error(`The model does not state its ${key}: export it again.`);
     return JSON.parse(text);
   };
   return {
-    pixels: told.get('pixels') === '0..1' ? '0..1' : 'normalised',
+    pixels: metadata.get('pixels') === '0..1' ? '0..1' : 'normalised',
     mean: json('mean'),
     std: json('std'),
     imageSize: json('image_size'),
     resizeShorter: json('resize_shorter'),
-    classNames: told.has('class_names') ? json('class_names') : undefined,
+    classNames: metadata.has('class_names') ? json('class_names') : undefined,
   };
 }

@@ -9,18 +9,18 @@ const file = element<HTMLInputElement>('file');
 const canvas = element<HTMLCanvasElement>('seen');
 const status = element('status');
 
-function say(text: string, failed = false): void {
+function showStatus(text: string, failed = false): void {
   status.textContent = text;
   status.classList.toggle('failed', failed);
 }
 
 async function classify({ facts, logits }: Classifier, picture: Blob): Promise<void> {
-  say('Looking …');
+  showStatus('Looking …');
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(picture);
   } catch {
-    return say('The browser cannot read this file as a picture.', true);
+    return showStatus('The browser cannot read this file as a picture.', true);
   }
   const seen = drawSeen(bitmap, canvas, facts);
   bitmap.close();
@@ -28,7 +28,9 @@ async function classify({ facts, logits }: Classifier, picture: Blob): Promise<v
   const started = performance.now();
   const result = await logits(pixelsOf(seen, facts));
   show(result, facts);
-  say(`${Math.round(performance.now() - started)} ms for ${facts.imageSize} × ${facts.imageSize} pixels`);
+  showStatus(
+    `${Math.round(performance.now() - started)} ms for ${facts.imageSize} × ${facts.imageSize} pixels`,
+  );
 }
 
 function show(logits: Float32Array, { classNames }: Facts): void {
@@ -64,7 +66,7 @@ function listen(use: (picture: Blob) => void): void {
   file.addEventListener('change', () => {
     const [picture] = file.files ?? [];
     if (picture) use(picture);
-    // So that the same file can be chosen again.
+    // Allows the same file to be chosen again.
     file.value = '';
   });
   for (const name of ['dragover', 'dragleave', 'drop']) {
@@ -79,17 +81,17 @@ function listen(use: (picture: Blob) => void): void {
   });
 }
 
-const failed = (error: unknown) => say(error instanceof Error ? error.message : String(error), true);
+const failed = (error: unknown) => showStatus(error instanceof Error ? error.message : String(error), true);
 
 try {
   const classifier = await loadClassifier('/model.onnx');
-  // One picture after another, in the order they came in.
+  // One picture after another, in the order of their arrival.
   let before = Promise.resolve();
   listen((picture) => {
     before = before.then(() => classify(classifier, picture)).catch(failed);
   });
   file.disabled = false;
-  say('Ready.');
+  showStatus('Ready.');
 } catch (error) {
   failed(error);
 }

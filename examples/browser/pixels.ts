@@ -1,6 +1,6 @@
 import type { Facts } from './classifier.js';
 
-/** Draws on `canvas` the part of the picture that evaluation looks at: shorter side resized, centre cut out. */
+/** Draws on `canvas` the part of the picture that evaluation uses: shorter side resized, centre cut out. */
 export function drawSeen(picture: ImageBitmap, canvas: HTMLCanvasElement, facts: Facts): ImageData {
   const { imageSize: size, resizeShorter } = facts;
   const scale = resizeShorter / Math.min(picture.width, picture.height);

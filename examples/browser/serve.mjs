@@ -22,7 +22,7 @@ const server = await createServer({
   root: fileURLToPath(new URL('.', import.meta.url)),
   logLevel: 'warn',
   server: { port: Number(process.env.PORT ?? 5173), fs: { allow: ['../..'] } },
-  // The runtime finds its WebAssembly beside itself.
+  // The runtime finds its WebAssembly in its own folder.
   optimizeDeps: { exclude: ['onnxruntime-web'], include: ['onnx-proto'] },
   plugins: [{ name: 'model', configureServer: ({ middlewares }) => void middlewares.use(giveModel) }],
 });

@@ -27,7 +27,7 @@ const KEPT_IN_CACHE = 4;
  * @property {string} cache    folder of the cache for addons of this name
  * @property {import('./compiler.mjs').Compiler} compiler
  * @property {import('./libtorch.mjs').Libtorch} libtorch
- * @property {{ compile: string[], link: string[] }} flags  beside those that every addon has
+ * @property {{ compile: string[], link: string[] }} flags  in addition to those of every addon
  * @property {string} [jpeg]   version of libjpeg-turbo
  * @property {boolean} [loads] whether it can be loaded here; default true
  * @property {string} [rpath]  where it looks for libtorch; default: where libtorch is now
@@ -53,7 +53,7 @@ export async function buildAddon(options) {
     ...[compiler.version, ownFlags, flags, jpeg, process.versions.modules],
     ...[libtorch.path, libtorch.version],
   ];
-  // Where the package lies is no part of what is built: another clone or project takes the same from the cache.
+  // The location of the package does not affect the build, so other clones and projects can use the same cache entry.
   const placeless = JSON.stringify([inputs, setting])
     .replaceAll(headers.folder, `node-api-headers ${headers.version}`)
     .replaceAll(join(root, folder), folder);
@@ -89,7 +89,7 @@ function filesOf(folder, extension) {
   return wanted.sort().map((name) => join(folder, name));
 }
 
-/** Where Node-API's headers lie, and their version. @param {string} root */
+/** The folder and version of Node-API's headers. @param {string} root */
 function nodeHeaders(root) {
   const require = createRequire(join(root, 'package.json'));
   const { version } = require('node-api-headers/package.json');
@@ -106,7 +106,7 @@ function flagsFor({ root, folder, libtorch: { path, cuda, cxx11Abi }, rpath, fla
       `-I${nodeHeaders(root).folder}`,
       `-I${join(path, 'include')}`,
       `-I${join(path, 'include/torch/csrc/api/include')}`,
-      // Last: real headers of Gloo, where there are any, come before ours.
+      // Last, so that real headers of Gloo, if there are any, come before ours.
       `-I${join(root, folder)}`,
       ...flags.compile,
     ],
@@ -119,7 +119,7 @@ function flagsFor({ root, folder, libtorch: { path, cuda, cxx11Abi }, rpath, fla
   };
 }
 
-/** Loads the addon in a Node of its own, so that a library it misses is told here. @param {string} addon */
+/** Loads the addon in a separate Node process, to detect missing libraries. @param {string} addon */
 async function checkLoads(addon) {
   const result = await capture(process.execPath, ['-e', `require(${JSON.stringify(addon)})`]);
   if (result.code === 0) return;

@@ -16,7 +16,7 @@ const NAME = 'deep_incubation.node';
  */
 
 /**
- * The addon, compiled from native/*.cc to native/build/ unless it is there (see `buildAddon`).
+ * The addon, compiled from native/*.cc to native/build/ unless it exists (see `buildAddon`).
  * @param {AddonOptions} options
  * @returns {Promise<string>} what was done
  */
@@ -45,7 +45,7 @@ export async function ensureAddon({ root, cache, env, libtorch, note }) {
 }
 
 /**
- * The fake accelerator of the tests, compiled from test/fake-accelerator/ to its build/ unless it is there.
+ * The fake accelerator of the tests, compiled from test/fake-accelerator/ to its build/ unless it exists.
  * @param {AddonOptions} options
  * @returns {Promise<string>} what was done
  */

@@ -61,7 +61,7 @@ describe('ensureAddon', () => {
     expect(await ensureAddon(options)).toMatch(/^compiled with /);
   });
 
-  it("compiles anew with other flags of the compiler's own, whatever the cache has", async () => {
+  it("compiles again if the compiler's own flags change, whatever is cached", async () => {
     const options = project();
     await ensureAddon(options);
     const env = { ...process.env, CXX: 'c++ -O1' };

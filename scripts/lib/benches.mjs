@@ -12,7 +12,7 @@ export function benchNames() {
   return files.map((file) => file.slice(0, -BENCH_SUFFIX.length)).sort();
 }
 
-/** Compiles the benches. They import `../src/…`; beside their output, src is a link to the built dist. */
+/** Compiles the benches. They import `../src/…`, so in their output folder, src is a link to the built dist. */
 export async function compileBenches() {
   const result = await runTsc(root, ['-p', 'tsconfig.bench.json']);
   if (result.code !== 0) throw new SetupError('the benches failed to compile.', { details: result.output });
@@ -20,5 +20,5 @@ export async function compileBenches() {
   if (!existsSync(link)) symlinkSync('../dist', link);
 }
 
-/** Where a bench is once it is compiled. @param {string} name */
+/** The path of a compiled bench. @param {string} name */
 export const compiledBench = (name) => join(root, `dist-bench/bench/${name}.bench.js`);

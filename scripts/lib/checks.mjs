@@ -17,7 +17,7 @@ const CHECKS = [
   { name: 'docs', command: ['typedoc', '--emit', 'none'] },
 ];
 
-/** Runs the checks that need no running of the product; throws at the first that fails. */
+/** Runs the static checks; throws at the first that fails. */
 export async function runChecks() {
   const steps = createSteps();
   for (const { name, command } of CHECKS) await steps.run(name, () => runCheck(name, command));

@@ -69,7 +69,7 @@ export async function compileAll({ compiler, flags, sources, inputs, build }) {
 }
 
 /**
- * Links the objects, in front of libtorch: what they export then stands before libtorch's own.
+ * Links the objects before libtorch, so that their symbols take precedence over those of libtorch.
  * @param {{ compiler: Compiler, flags: string[], objects: string[], output: string, build: string }} options
  */
 export async function link({ compiler, flags, objects, output, build }) {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What the addon's NCCL part includes, beside libtorch's own headers, and the pip packages that hold it. */
+/** Headers that the addon's NCCL part includes, in addition to those of libtorch, and the pip packages that contain them. */
 const HEADERS = [
   { header: 'nccl.h', pip: 'nvidia-nccl' },
   { header: 'crt/host_config.h', pip: 'nvidia-cuda-crt' },
@@ -19,7 +19,7 @@ const HEADERS = [
  * @param {import('./libtorch.mjs').Libtorch} options.libtorch
  * @param {NodeJS.ProcessEnv} options.env
  * @param {import('./steps.mjs').Note} options.note
- * @param {string} [options.usual]  where a toolkit is looked for without CUDA_HOME
+ * @param {string} [options.usual]  folder of the toolkit if CUDA_HOME is not set
  * @returns {{ hasNccl: boolean, folders: string[] }}
  */
 export function cudaHeaders({ libtorch, env, note, usual = '/usr/local/cuda' }) {
@@ -44,7 +44,7 @@ function list(entries, key) {
   return entries.map((entry) => entry[key]).join(', ');
 }
 
-/** The CUDA version that a libtorch is built for, 13.0 say. @param {import('./libtorch.mjs').Libtorch} libtorch */
+/** The CUDA version that a libtorch is built for, such as 13.0. @param {import('./libtorch.mjs').Libtorch} libtorch */
 function cudaVersionOf({ path, version }) {
   const [, major, minor] = /\+cu(\d+)(\d)/.exec(version) ?? [];
   if (major) return `${major}.${minor}`;

@@ -5,11 +5,11 @@ import { root } from './paths.mjs';
 /** @typedef {{ phase: string, epochs: number, block_passes: number }} Planned */
 
 /**
- * Arguments of `run` for the two rivals of a demo in `out`, each of its cost in block-passes.
+ * Arguments of `run` for the two alternatives to a demo in `out`, each with the same cost in block-passes.
  * @param {{ phases: Planned[] }} plan of the demo
  * @param {{ out: string, threads: number }} options
  */
-export function rivals({ phases }, { out, threads }) {
+export function alternatives({ phases }, { out, threads }) {
   const cost = phases
     .filter(({ phase }) => phase !== 'E2E')
     .reduce((sum, each) => sum + each.block_passes, 0);
@@ -39,7 +39,7 @@ export function rivals({ phases }, { out, threads }) {
 /** @param {string} path @returns {any} */
 const json = (path) => JSON.parse(readFileSync(resolve(root, path), 'utf8'));
 
-/** The table of the demo in `out` and its rivals, best first. @param {string} out */
+/** The table of the demo in `out` and its alternatives, best first. @param {string} out */
 export function comparison(out) {
   const blocks = Object.fromEntries(
     json(`${out}/plan.json`).phases.map(

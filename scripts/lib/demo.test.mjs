@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { comparison, rivals } from './demo.mjs';
+import { alternatives, comparison } from './demo.mjs';
 
 const planned = (
   /** @type {string} */ phase,
@@ -24,16 +24,18 @@ const phases = [
 /** The value of a setting in arguments of `run`. @param {string[]} args @param {string} key */
 const setting = (args, key) => args.find((each) => each.startsWith(`${key}=`))?.slice(key.length + 1);
 
-test('each rival has the cost of the whole demo, without its baseline', () => {
-  const { growth, meta } = rivals({ phases }, { out: 'runs/demo', threads: 2 });
+test('each alternative has the cost of the whole demo, without its baseline', () => {
+  const { growth, meta } = alternatives({ phases }, { out: 'runs/demo', threads: 2 });
   expect(Number(setting(meta, 'phases.PT.epochs'))).toBe(6); // 1200 of 600 for 3 epochs
   expect(Number(setting(growth, 'phases.FT.epochs'))).toBe(1.5); // 600 of 200 for 0.5 epochs
   expect(setting(growth, 'start.meta')).toBe('runs/demo/PT');
   expect(setting(growth, 'phases.E2E')).toBe('none');
 });
 
-test('a plan without fine-tuning has no rivals', () => {
-  expect(() => rivals({ phases: phases.slice(0, 2) }, { out: 'runs/demo', threads: 1 })).toThrow(RangeError);
+test('a plan without fine-tuning has no alternatives', () => {
+  expect(() => alternatives({ phases: phases.slice(0, 2) }, { out: 'runs/demo', threads: 1 })).toThrow(
+    RangeError,
+  );
 });
 
 test('the table lists all of them, best first, with the uncertainty', () => {

@@ -5,7 +5,7 @@ const UNITS = { kB: 1e3, MB: 1e6, GB: 1e9 };
 const CELLS = 20;
 
 /**
- * What pip says about the download that it has begun last: `Downloading torch-2.13.0.whl (189.2 MB)`.
+ * The size in pip's message about the latest download: `Downloading torch-2.13.0.whl (189.2 MB)`.
  * @param {string} output @returns {number | undefined} its size in bytes
  */
 export function announcedBytes(output) {
@@ -21,7 +21,7 @@ export function bar(done, all) {
   return `${'━'.repeat(full)}${'─'.repeat(CELLS - full)}  ${mega(Math.min(done, all))} of ${mega(all)} MB`;
 }
 
-/** The size of the file below a folder that was written last, in bytes: the one that is being downloaded. @param {string} folder */
+/** The size in bytes of the file below a folder that was written last, which is being downloaded. @param {string} folder */
 export function growingFile(folder) {
   let newest = { size: 0, mtimeMs: 0 };
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 
 /**
  * Runs a program and keeps what it prints (`output`: both streams as they came). A non-zero exit is
- * an answer, not an error; a program that cannot be started answers code 127.
+ * not an error; a program that cannot be started returns code 127.
  * @param {string} command
  * @param {string[]} args
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onOutput?: (output: string) => void }} [options]
@@ -32,8 +32,8 @@ export function capture(command, args, { onOutput, ...options } = {}) {
 }
 
 /**
- * Runs a program on this terminal and answers its exit code. Ctrl-C reaches the program, which ends
- * in its own way; this process waits for it.
+ * Runs a program on this terminal and returns its exit code. Ctrl-C reaches the program; this process waits until
+ * the program ends.
  * @param {string} command
  * @param {string[]} args
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
@@ -55,7 +55,7 @@ export function passThrough(command, args, options = {}) {
   });
 }
 
-/** The first of these programs that the PATH holds. @param {string[]} names @param {NodeJS.ProcessEnv} env */
+/** The first of these programs that is on the PATH. @param {string[]} names @param {NodeJS.ProcessEnv} env */
 export function firstOnPath(names, env) {
   const folders = (env.PATH ?? '').split(delimiter).filter(Boolean);
   for (const name of names) {

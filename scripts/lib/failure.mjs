@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * A step that cannot go on, told in one sentence with what mends it.
- * `exitCode` is 2 where the user's own setting is at fault (LIBTORCH, a flag), else 1.
+ * A failed step: one sentence, and a hint that says how to fix it.
+ * `exitCode` is 2 if a setting of the user is wrong (LIBTORCH, a flag), otherwise 1.
  */
 export class SetupError extends Error {
   /** @param {string} message @param {{ hint?: string, details?: string, exitCode?: 1 | 2 }} [options] */
@@ -23,7 +23,7 @@ function isSystemError(error) {
   return error instanceof Error && 'syscall' in error;
 }
 
-/** Prints a failure as its details, its sentence and its hint; answers the exit code. @param {unknown} error */
+/** Prints the details, message and hint of a failure. @param {unknown} error @returns the exit code */
 export function reportFailure(error) {
   if (isSystemError(error)) return reportFailure(new SetupError(`${error.message}.`, { hint: SYSTEM_HINT }));
   if (!(error instanceof SetupError)) throw error;
@@ -33,7 +33,7 @@ export function reportFailure(error) {
 }
 
 /**
- * Runs a script's body; its answer is the exit code. With `--help` or `-h` as the first argument, prints the comment at the top of
+ * Runs a script's body, which returns the exit code. With `--help` or `-h` as the first argument, prints the comment at the top of
  * the script instead. A closed pipe (`| head`) ends the script without an error.
  * @param {() => Promise<number | undefined>} body
  */

@@ -9,7 +9,7 @@ import { TARGET } from './gpu-target.mjs';
 import { findJpeg, JPEG } from './jpeg.mjs';
 
 const NAME = 'deep_incubation.node';
-/** Node's, and what the compiler leaves to be found or not. */
+/** Symbols of Node, and optional ones of the compiler. */
 const GIVEN = /^napi_|^_ITM_|^__gmon/;
 
 /**
@@ -78,7 +78,7 @@ async function load(addon, libtorch) {
 }
 
 /**
- * Every symbol that the addon lacks, and that is not of a system library, which have versions, must be libtorch's.
+ * Every undefined symbol of the addon must be defined by libtorch, except those of system libraries, which have versions.
  * @param {string} addon @param {string} libtorch
  */
 async function requireSymbols(addon, libtorch) {

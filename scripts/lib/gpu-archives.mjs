@@ -4,7 +4,7 @@ import { capture } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 import { sha256 } from './paths.mjs';
 
-/** What no program reads at run time. */
+/** Files that no program reads at run time. */
 const UNREAD = ['*.map', '*.d.ts', '*.d.mts', '*.d.cts', '.tsbuildinfo'].map((name) => `--exclude=${name}`);
 
 /** @param {string} command @param {string[]} args @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options] */

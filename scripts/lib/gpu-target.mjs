@@ -7,7 +7,7 @@ import { fetchWheels } from './wheels.mjs';
 
 /** The machine that the kit is packed for: a virtual environment with this torch. */
 export const TARGET = {
-  /** Where the addon looks for libtorch; another place is named when bench/gpu/run starts. */
+  /** The path at which the addon looks for libtorch; bench/gpu/run can set another one. */
   libtorch: '/opt/torch/.venv/lib/python3.12/site-packages/torch',
   python: '3.12',
   version: '2.11.0+cu130',
@@ -21,7 +21,7 @@ export const TARGET = {
     'nvidia-cusparse==12.6.3.3',
     'nvidia-cusolver==12.0.4.66',
   ],
-  /** What libtorch loads beside them. */
+  /** Other packages that libtorch loads. */
   libraries: [
     'nvidia-cuda-nvrtc==13.0.88',
     'nvidia-cuda-cupti==13.0.85',
@@ -37,7 +37,7 @@ export const TARGET = {
 };
 
 /**
- * The target's libtorch with the headers that the addon needs, fetched once a machine (1 GB).
+ * The target's libtorch with the headers that the addon needs, fetched once per machine (1 GB).
  * @param {object} options
  * @param {string} options.cache
  * @param {NodeJS.ProcessEnv} options.env

@@ -15,8 +15,8 @@ export const FETCHERS = [
 ];
 
 /**
- * Downloads and unpacks Debian's package without installing it, so that no root is needed. Where
- * apt's own lists do not know the package, they are fetched into a private folder.
+ * Downloads and unpacks Debian's package without installing it, so that root is not needed. If
+ * apt's lists do not contain the package, they are downloaded into a private folder.
  * @param {string} folder
  * @param {string[]} files
  */

@@ -8,8 +8,8 @@ import { FETCHERS } from './images-fetch.mjs';
 import { fillWhole } from './paths.mjs';
 
 /**
- * The four files of Fashion-MNIST and the sha256 of what each unpacks to: distributions pack them
- * anew, so the .gz files themselves differ.
+ * The four files of Fashion-MNIST and the sha256 of their unpacked content: distributions
+ * compress them again, so the .gz files differ.
  * @type {Record<string, string>}
  */
 const FASHION_MNIST = {
@@ -22,7 +22,7 @@ const FASHION_MNIST = {
 const DEBIAN_FOLDER = '/usr/share/datasets/fashion-mnist';
 
 /**
- * Brings Fashion-MNIST to `<cache>/fashion-mnist`, the one place the product looks: from
+ * Copies Fashion-MNIST to `<cache>/fashion-mnist`, the only folder that the product reads: from
  * `$FASHION_MNIST`, the cache itself, Debian's package where installed, or the network.
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
@@ -100,7 +100,7 @@ function copyAll(from, to, files) {
 }
 
 /**
- * What is wrong with a folder of the files, if anything.
+ * The first problem of a folder of the files, if there is one.
  * @param {string} folder
  * @param {Record<string, string>} files
  */

@@ -35,7 +35,7 @@ describe('findJpeg', () => {
     ['another libjpeg', '', LIBRARY],
     ['an old one', '#define LIBJPEG_TURBO_VERSION_NUMBER 2000006\n', LIBRARY],
     ['a library without the functions', '#define LIBJPEG_TURBO_VERSION_NUMBER 9008007\n', 'int x;'],
-  ])('takes %s for none', async (_, header, library) => {
+  ])('ignores %s', async (_, header, library) => {
     expect(await findJpeg(await compilerWith(header, library))).toBeUndefined();
   });
 

@@ -91,7 +91,7 @@ function isLibtorch(path) {
 
 /** @param {string} path @returns {Libtorch} */
 export function inspectLibtorch(path) {
-  // libtorch's C++ ABI shows in the mangled name of any function that takes a std::string.
+  // libtorch's C++ ABI is visible in the mangled name of any function that takes a std::string.
   const newAbi = '_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx11';
   return {
     path,

@@ -42,7 +42,7 @@ describe('$LIBTORCH', () => {
     });
   });
 
-  it("is refused when too old, as Debian's 1.13 is, where only the headers tell the version", async () => {
+  it("is refused when too old, as Debian's 1.13 is, whose version is only in its headers", async () => {
     const header =
       '#define TORCH_VERSION_MAJOR 1\n#define TORCH_VERSION_MINOR 13\n#define TORCH_VERSION_PATCH 1\n';
     const usr = writeFiles(temporaryFolder(), { 'include/torch/csrc/api/include/torch/version.h': header });

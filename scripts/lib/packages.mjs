@@ -4,14 +4,14 @@ import { capture, firstOnPath } from './exec.mjs';
 import { SetupError } from './failure.mjs';
 
 /**
- * The npm packages of package-lock.json, installed with `npm ci` unless they lie there already.
+ * The npm packages of package-lock.json, installed with `npm ci` unless they are installed already.
  * @param {{ root: string, env: NodeJS.ProcessEnv, nodeVersion?: string, note: import('./steps.mjs').Note }} options
  * @returns {Promise<string>}
  */
 export async function ensurePackages({ root, env, nodeVersion = process.versions.node, note }) {
   checkNode(nodeVersion);
   const lock = join(root, 'package-lock.json');
-  if (!existsSync(lock)) return `Node ${nodeVersion}`; // an installed package: npm has brought the rest
+  if (!existsSync(lock)) return `Node ${nodeVersion}`; // an installed package: npm has installed the rest
   const installed = join(root, 'node_modules/.package-lock.json');
   if (existsSync(installed) && isInstalled(readLock(lock), readLock(installed))) return `Node ${nodeVersion}`;
   note('npm ci');
@@ -20,7 +20,7 @@ export async function ensurePackages({ root, env, nodeVersion = process.versions
   }
   const result = await capture('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund'], {
     cwd: root,
-    // Its tests run on the processor: the CUDA libraries it would fetch are for nothing.
+    // Its tests run on the CPU, so the CUDA libraries that it would download are not needed.
     env: { ...env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
   });
   if (result.code !== 0) throw npmFailure(result.output);
@@ -44,7 +44,7 @@ function readLock(file) {
 }
 
 /**
- * npm writes node_modules/.package-lock.json when an install is complete; it holds what lies there.
+ * npm writes node_modules/.package-lock.json when an install is complete; it lists the installed packages.
  * Optional packages may be absent: they are other platforms' binaries.
  * @param {Lock} wanted
  * @param {Lock} installed

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * The folder for what outlives a clone: libtorch, built addons, images.
+ * The folder for files that several clones share: libtorch, built addons, images.
  * @param {NodeJS.ProcessEnv} env
  */
 export function cacheRoot(env) {
@@ -17,7 +17,7 @@ export function cacheRoot(env) {
 }
 
 /**
- * Fills a folder so that it is only ever seen whole: `fill` works in a hidden neighbour, which is
+ * Creates a folder that is visible only when complete: `fill` works in a hidden neighbour, which is
  * renamed when done and removed on failure. What an interrupted earlier attempt left is removed.
  * @template T
  * @param {string} folder

@@ -10,13 +10,13 @@ import { createSteps } from './steps.mjs';
 import { ensureBuild } from './typescript.mjs';
 
 export const STEPS = ['packages', 'libtorch', 'addon', 'build', 'images'];
-/** What tests need too. */
+/** Additional steps for tests. */
 export const TEST_STEPS = [...STEPS, 'fake-gpu', 'benches'];
 
 /**
- * Makes a clone ready to use. Each step finds out what is there and does only what is missing.
+ * Makes a clone ready to use. Each step checks what exists, and does only what is missing.
  * @param {{ only?: string[], quiet?: boolean, env?: NodeJS.ProcessEnv }} [options]  `only`: some of TEST_STEPS
- * @returns {Promise<import('./libtorch.mjs').Libtorch | undefined>} what the addon is built with, if `only` has it
+ * @returns {Promise<import('./libtorch.mjs').Libtorch | undefined>} the libtorch that the addon is built with, if `only` includes it
  */
 export async function setUp({ only = STEPS, quiet = false, env = process.env } = {}) {
   if (process.platform !== 'linux') {

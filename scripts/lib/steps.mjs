@@ -1,5 +1,5 @@
 /**
- * Prints a line at once, for what takes long. `progress` shows a text that the next one replaces, on a terminal only.
+ * Prints a line at once, for long steps. `progress` shows a text that the next one replaces, on a terminal only.
  * @typedef {((text: string) => void) & { progress?: (text: string) => void }} Note
  */
 

@@ -8,7 +8,7 @@ import ts from 'typescript';
  */
 
 /**
- * How the sources hang together.
+ * Figures of the structure of the sources.
  * @typedef {object} Figures
  * @property {number} files  without tests
  * @property {number} exported_names  different names that some file exports

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { capture, firstOnPath } from './exec.mjs';
 
 /**
- * What tests need and a Linux distribution packages.
+ * A package of a Linux distribution that tests need.
  * @typedef {object} SystemPackage
  * @property {string} name
  * @property {string[]} signs        programs on the PATH and absolute paths that show that it is installed
@@ -17,7 +17,7 @@ export const SYSTEM_PACKAGES = JSON.parse(
 );
 
 /**
- * Installs the system packages that are missing with apt-get. A package that cannot be installed is no error here: its
+ * Installs the system packages that are missing with apt-get. A package that cannot be installed is not an error: its
  * tests are skipped, and `npm test` counts skips.
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env

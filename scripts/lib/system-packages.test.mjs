@@ -29,37 +29,42 @@ async function ensure(programs, { uid = 0, install = true } = {}) {
   const notes = [];
   const note = (/** @type {string} */ text) => notes.push(text);
   const env = { PATH: bin };
-  return { said: await ensureSystemPackages({ env, install, note, table: TABLE, uid, daemons: bin }), notes };
+  return {
+    result: await ensureSystemPackages({ env, install, note, table: TABLE, uid, daemons: bin }),
+    notes,
+  };
 }
 
-/** A script that makes programs beside itself. @param {string[]} names */
+/** A script that creates programs in its own folder. @param {string[]} names */
 const make = (names) =>
   names.map((name) => `echo > "\${0%/*}/${name}"; /bin/chmod 755 "\${0%/*}/${name}"`).join('\n');
 const MUST_NOT_RUN = 'exit 99';
 
 describe('ensureSystemPackages', () => {
   it('installs nothing if everything is found', async () => {
-    const { said, notes } = await ensure({ chromium: '', queued: '', submit: '', 'apt-get': MUST_NOT_RUN });
-    expect(said).toBe('Browser, Queue, header found');
+    const { result, notes } = await ensure({ chromium: '', queued: '', submit: '', 'apt-get': MUST_NOT_RUN });
+    expect(result).toBe('Browser, Queue, header found');
     expect(notes).toEqual([]);
   });
 
   it('treats half of what is needed as missing', async () => {
-    const { said } = await ensure({ firefox: '', queued: '', 'apt-get': 'exit 1' });
-    expect(said).toMatch(/^could not be installed: Queue;/);
+    const { result } = await ensure({ firefox: '', queued: '', 'apt-get': 'exit 1' });
+    expect(result).toMatch(/^could not be installed: Queue;/);
   });
 
   it.each([
     ['unless it may', { install: false }, '`npm test -- --install` or '],
     ['as another user than root', { uid: 1000 }, ''],
   ])('installs nothing %s, and names the command', async (_, options, other) => {
-    const { said, notes } = await ensure({ 'apt-get': make(['chromium', 'queued', 'submit']) }, options);
-    expect(said).toContain(`not found: Browser, Queue; their tests are skipped; run ${other}\`${COMMAND}\` `);
+    const { result, notes } = await ensure({ 'apt-get': make(['chromium', 'queued', 'submit']) }, options);
+    expect(result).toContain(
+      `not found: Browser, Queue; their tests are skipped; run ${other}\`${COMMAND}\` `,
+    );
     expect(notes).toEqual([]);
   });
 
   it('says that there is no apt-get', async () => {
-    expect((await ensure({})).said).toContain('no apt-get');
+    expect((await ensure({})).result).toContain('no apt-get');
   });
 
   it('says in advance what it installs, why, and how to prevent it; updates missing package lists', async () => {
@@ -68,8 +73,8 @@ update) echo > "\${0%/*}/updated"; exit 0;;
 esac
 [ -e "\${0%/*}/updated" ] || exit 100
 ${make(['chromium', 'queued', 'submit'])}`;
-    const { said, notes } = await ensure({ 'apt-get': script });
-    expect(said).toBe('installed: Browser, Queue');
+    const { result, notes } = await ensure({ 'apt-get': script });
+    expect(result).toBe('installed: Browser, Queue');
     expect(notes).toEqual([
       'Browser: for tests of pages',
       'Queue: for tests of jobs',
@@ -78,13 +83,13 @@ ${make(['chromium', 'queued', 'submit'])}`;
   });
 
   it('a failure of apt-get is not an error: the last line of its output is shown', async () => {
-    const { said } = await ensure({ 'apt-get': 'echo "E: no route to host"; exit 100' });
-    expect(said).toMatch(/^could not be installed: Browser, Queue; .* skipped: E: no route to host$/);
+    const { result } = await ensure({ 'apt-get': 'echo "E: no route to host"; exit 100' });
+    expect(result).toMatch(/^could not be installed: Browser, Queue; .* skipped: E: no route to host$/);
   });
 
   it('names what apt-get reported as installed but is missing', async () => {
-    const { said } = await ensure({ 'apt-get': make(['chromium', 'queued']) });
-    expect(said).toMatch(/^could not be installed: Queue;/);
+    const { result } = await ensure({ 'apt-get': make(['chromium', 'queued']) });
+    expect(result).toMatch(/^could not be installed: Queue;/);
   });
 });
 

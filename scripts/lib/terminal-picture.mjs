@@ -41,7 +41,7 @@ const [WIDTH, HEIGHT, MARGIN] = [8.43, 20, 16];
 
 /**
  * @param {Cell[][]} rows
- * @param {string} label  for those who cannot see the picture
+ * @param {string} label  alternative text
  */
 export function svgOf(rows, label) {
   const width = Math.ceil(2 * MARGIN + WIDTH * Math.max(...rows.map(({ length }) => length)));

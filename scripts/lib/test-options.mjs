@@ -8,7 +8,7 @@
  */
 
 /**
- * The arguments of `npm test`: its own flags, and whatever else is vitest's.
+ * The arguments of `npm test`: its own flags; all others are passed to vitest.
  *
  * System packages change the machine, so without CI they are installed only when asked for. What goes into the project's
  * own cache is fetched unless `--no-install` is given.

@@ -11,7 +11,7 @@ it('installs system packages in CI or when asked, and never against --no-install
   ]);
 });
 
-it('fetches into the cache unless told not to', () => {
+it('fetches into the cache unless --no-install is given', () => {
   expect(testOptions([], {}).provide).toBe(true);
   expect(testOptions(['--no-install'], { CI: 'true' }).provide).toBe(false);
 });

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { capture, firstOnPath } from './exec.mjs';
 import { fillWhole, sha256 } from './paths.mjs';
 
-/** What tests compare with. The bench of the loader wants this very Pillow. */
+/** Packages that tests compare with. The loader bench needs exactly this version of Pillow. */
 const PACKAGES = [
   'safetensors>=0.6,<1',
   'tensorboard>=2.20,<3',
@@ -16,8 +16,8 @@ const PACKAGES = [
 const TORCH_PACKAGES = ['timm>=1,<2', 'transformers>=4.57,<6', 'torchvision', 'setuptools'];
 
 /**
- * The Python of the tests that compare with Python programs: a virtual environment in the cache, made once a machine.
- * One that cannot be made is no error here: its tests are skipped, and `npm test` counts skips.
+ * The Python of the tests that compare with Python programs: a virtual environment in the cache, created once per machine.
+ * A failure is not an error: the tests that need it are skipped, and `npm test` counts skips.
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
  * @param {string} options.cache
@@ -61,7 +61,7 @@ class PipError extends Error {}
 /** @param {{ folder: string, python: string, env: NodeJS.ProcessEnv, libtorch: import('./libtorch.mjs').Libtorch, key: string }} options */
 async function fill({ folder, python, env, libtorch, key }) {
   const own = join(folder, 'bin/python');
-  // Some distributions package pip for environments apart; then the Python's own pip installs into this one.
+  // Some distributions package pip for environments separately; then the Python's own pip installs into this one.
   const made = await capture(python, ['-m', 'venv', folder], { env });
   const pip = made.code === 0 ? [own, '-m', 'pip'] : [python, '-m', 'pip', '--python', own];
   if (made.code !== 0) {
@@ -98,7 +98,7 @@ async function borrowTorch(python, libtorch, env) {
 }
 
 /**
- * A torchvision of the package index is built for CUDA. Beside a torch for the CPU it does not load its operators, and
+ * A torchvision of the package index is built for CUDA. With a torch for the CPU it does not load its operators, and
  * then fails to import since two of them are not declared. timm needs neither.
  */
 const DECLARE_OPERATORS = `

@@ -5,8 +5,8 @@ import { ensureTestPython } from './test-python.mjs';
 import { pathOf, temporaryFolder, writeFiles } from './testing.mjs';
 
 /**
- * A python3 that makes environments which are itself. It knows torch 2.13.0 where `torch` is; its pip runs this script,
- * and its imports of timm that one.
+ * A fake python3; an environment that it creates is a copy of itself. It has torch 2.13.0 if `torch` is set; `pip` and `timm`
+ * are the scripts that run for pip and for imports of timm.
  * @param {{ torch?: boolean, pip?: string, timm?: string, venv?: string }} [options]
  */
 function pythonOf({ torch = true, pip = 'exit 0', timm = 'exit 0', venv = 'exit 0' } = {}) {
@@ -33,7 +33,7 @@ async function ensure(python, { provide = true, cache = temporaryFolder(), env =
   /** @type {string[]} */
   const notes = [];
   const calls = join(cache, 'calls');
-  const said = await ensureTestPython({
+  const result = await ensureTestPython({
     env: { PATH: python === undefined ? '' : pathOf({ python3: python }), DI_CALLS: calls, ...env },
     cache,
     provide,
@@ -41,13 +41,13 @@ async function ensure(python, { provide = true, cache = temporaryFolder(), env =
     note: (text) => notes.push(text),
   });
   const folder = join(cache, 'test-python');
-  return { said, notes, folder, path, call: () => readFileSync(calls, 'utf8') };
+  return { result, notes, folder, path, call: () => readFileSync(calls, 'utf8') };
 }
 
 describe('ensureTestPython', () => {
   it('creates an environment that uses the torch of the set-up, and announces it', async () => {
-    const { said, notes, folder, path, call } = await ensure(pythonOf());
-    expect(said).toBe(`Python 3.11.7 in ${folder}`);
+    const { result, notes, folder, path, call } = await ensure(pythonOf());
+    expect(result).toBe(`Python 3.11.7 in ${folder}`);
     expect(notes).toEqual([
       expect.stringMatching(/^Python packages for tests into .* \(--no-install|500 MB/),
     ]);
@@ -72,8 +72,8 @@ describe('ensureTestPython', () => {
   });
 
   it('downloads no torch of its own if libtorch is not a package, and records what is missing', async () => {
-    const { said, folder, call } = await ensure(pythonOf({ torch: false }));
-    expect(said).toContain('is not a torch package for this Python');
+    const { result, folder, call } = await ensure(pythonOf({ torch: false }));
+    expect(result).toContain('is not a torch package for this Python');
     expect(call()).not.toMatch(/torch|timm/);
     expect(JSON.parse(readFileSync(join(folder, 'complete.json'), 'utf8')).lacks).toContain(
       'not a torch package',
@@ -81,32 +81,34 @@ describe('ensureTestPython', () => {
   });
 
   it('says why timm cannot be imported', async () => {
-    const { said } = await ensure(pythonOf({ timm: 'echo "ImportError: wrong Python" >&2; exit 1' }));
-    expect(said).toContain('torch, timm or transformers cannot be imported: ImportError: wrong Python');
+    const { result } = await ensure(pythonOf({ timm: 'echo "ImportError: wrong Python" >&2; exit 1' }));
+    expect(result).toContain('torch, timm or transformers cannot be imported: ImportError: wrong Python');
   });
 
-  it("uses the Python's own pip where environments get none", async () => {
-    const { said, folder, call } = await ensure(pythonOf({ venv: 'exit 1' }));
-    expect(said).toBe(`Python 3.11.7 in ${folder}`);
+  it("uses the Python's own pip if environments have none", async () => {
+    const { result, folder, call } = await ensure(pythonOf({ venv: 'exit 1' }));
+    expect(result).toBe(`Python 3.11.7 in ${folder}`);
     expect(call()).toMatch(/^-m pip --python .*\/bin\/python install /);
   });
 
   it('leaves nothing behind if pip fails; that is not an error', async () => {
-    const { said, folder } = await ensure(pythonOf({ pip: 'echo "ERROR: no timm here" >&2; exit 1' }));
-    expect(said).toBe('Python packages could not be installed, their tests are skipped: ERROR: no timm here');
+    const { result, folder } = await ensure(pythonOf({ pip: 'echo "ERROR: no timm here" >&2; exit 1' }));
+    expect(result).toBe(
+      'Python packages could not be installed, their tests are skipped: ERROR: no timm here',
+    );
     expect(readdirSync(join(folder, '..'))).toEqual(['calls']);
   });
 
   it('installs nothing with --no-install, or without a Python', async () => {
     expect(await ensure(pythonOf(), { provide: false })).toMatchObject({
-      said: '--no-install: Python packages are not installed, and their tests are skipped',
+      result: '--no-install: Python packages are not installed, and their tests are skipped',
       notes: [],
     });
-    expect((await ensure(undefined)).said).toBe('not found: Python; its tests are skipped');
+    expect((await ensure(undefined)).result).toBe('not found: Python; its tests are skipped');
   });
 
   it('uses the Python that the user names', async () => {
     const env = { DEEP_INCUBATION_INTEROP_PYTHON: '/my/python' };
-    expect(await ensure(pythonOf(), { env })).toMatchObject({ said: '/my/python', notes: [] });
+    expect(await ensure(pythonOf(), { env })).toMatchObject({ result: '/my/python', notes: [] });
   });
 });

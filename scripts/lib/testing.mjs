@@ -20,7 +20,7 @@ export function writeFiles(folder, files) {
   return folder;
 }
 
-/** A PATH that holds these shell scripts and nothing else. @param {Record<string, string>} programs */
+/** A PATH that contains only these shell scripts. @param {Record<string, string>} programs */
 export function pathOf(programs) {
   const folder = temporaryFolder();
   for (const [name, script] of Object.entries(programs)) {

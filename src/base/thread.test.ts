@@ -12,7 +12,7 @@ vi.mock('node:worker_threads', async (original) => {
     ...threads,
     Worker: class extends threads.Worker {
       constructor(...args: ConstructorParameters<typeof threads.Worker>) {
-        // As Node tells it: the message is the system's code.
+        // As in Node: the message is the system's error code.
         if (system.asked++ < system.refuses)
           throw Object.assign(new Error('EAGAIN'), { code: 'ERR_WORKER_INIT_FAILED' });
         super(...args);

@@ -48,7 +48,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What a stream that is not over holds on to. */
+/** Resources that open streams hold. */
 function held() {
   const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   return { listening, abortListeners: getEventListeners(ending.signal, 'abort').length, timers };
@@ -81,7 +81,7 @@ test.each([
   ['GET', 'after the state'],
   ['HEAD', 'once answered'],
 ] as const)(
-  '%s, gone %s: nothing of it is left',
+  '%s, disconnected %s: all its resources are released',
   async (method, leave) => {
     const before = held();
     expect(before).toMatchObject({ listening: 0, abortListeners: 0 });

@@ -25,7 +25,7 @@ const MOST = 64;
 export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
   const boot = randomUUID();
   const listeners = new Set<(update: Update) => void>();
-  const told = new Map<number, string>();
+  const sent = new Map<number, string>();
   const marks = new Map<string, Mark>();
   let timer: NodeJS.Timeout | undefined;
   let reading: Promise<void> | undefined;
@@ -56,7 +56,7 @@ export function createWatcher(runs: readonly RunFeed[], tickMs = 250): Watcher {
 
   const tick = async () => {
     await catchUp();
-    const changed = states().filter((state) => changes(told, state));
+    const changed = states().filter((state) => changes(sent, state));
     const points = runs.flatMap((run) => newPoints(run, marks));
     if (changed.length + points.length > 0) {
       for (const listener of listeners) listener({ boot, runs: changed, points });
@@ -86,10 +86,10 @@ interface Mark {
   readonly count: number;
 }
 
-function changes(told: Map<number, string>, state: RunState): boolean {
+function changes(sent: Map<number, string>, state: RunState): boolean {
   const text = JSON.stringify(state);
-  if (told.get(state.id) === text) return false;
-  told.set(state.id, text);
+  if (sent.get(state.id) === text) return false;
+  sent.set(state.id, text);
   return true;
 }
 

@@ -25,13 +25,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** What page and terminal say of a run, as far as both say it. */
+/** The part of a run's state that both the page and the terminal show. */
 async function bothOf() {
   const feed = createRunFeed(root, 0);
   const watcher = createWatcher([feed]);
   await watcher.catchUp();
   watcher.close();
-  // A busy machine may not have read all of it in the time that catching up allows itself.
+  // On a busy machine, catching up may end before everything is read.
   let unread = true;
   while (unread) unread = feed.phases.some((phase) => phase.poll());
   const KEYS = [
@@ -48,7 +48,7 @@ async function bothOf() {
   return { page, terminal };
 }
 
-test.each(SCENES)('%s: the page says what `status` says', async (scene) => {
+test.each(SCENES)('%s: the page shows the same as `status`', async (scene) => {
   cpSync(join(templates, scene), root, { recursive: true });
   const { page, terminal } = await bothOf();
   expect(page).toEqual(terminal);
@@ -100,10 +100,11 @@ test('a long history starts with the newest values and becomes complete', async 
     };
     return `${JSON.stringify(record satisfies Partial<StepRecord>)}\n`;
   };
-  const judged = (step: number, top1: number) => `${JSON.stringify({ kind: 'eval', step, top1, loss: 1 })}\n`;
+  const evalLine = (step: number, top1: number) =>
+    `${JSON.stringify({ kind: 'eval', step, top1, loss: 1 })}\n`;
   const lines = Array.from({ length: STEPS }, (_, i) => line(i + 1));
-  lines.splice(1000, 0, judged(1000, 77));
-  writeFileSync(metrics, lines.join('') + judged(STEPS, 66));
+  lines.splice(1000, 0, evalLine(1000, 77));
+  writeFileSync(metrics, lines.join('') + evalLine(STEPS, 66));
 
   const feed = createRunFeed(root, 0);
   feed.look();

@@ -13,7 +13,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { trainOn, writeDashboardRun } from '../../test/dashboard-run.js';
+import { appendSteps, writeDashboardRun } from '../../test/dashboard-run.js';
 import { createWatcher, type Watcher } from './events.js';
 import type { PhaseDetails, RunState, Series, Update } from './protocol.js';
 import { createRunFeed } from './run-feed.js';
@@ -61,7 +61,7 @@ describe('no path leads outside', () => {
     `/api/runs/0/log?phase=PT/${way}/${way}`,
     `/api/runs/0/log?phase=MT/0/${way}/..`,
     `/api/series?runs=${way}&metrics=loss`,
-    `/api/runs/0/judged?phase=${way}`,
+    `/api/runs/0/details?phase=${way}`,
     `/api/runs/${way}/samples/eval/1?phase=PT`,
     `/api/runs/0/samples/${way}/1?phase=PT`,
     `/api/runs/0/samples/eval/${way}?phase=PT`,
@@ -109,8 +109,8 @@ describe('no path leads outside', () => {
     await get('/api/runs');
     expect(await (await get('/api/runs/0/log?phase=PT')).json()).toEqual([]);
     const nothing = { confusion: null, train: null, eval: null, drawn: null };
-    expect(await (await get('/api/runs/0/judged?phase=PT')).json()).toEqual(nothing);
-    expect(await (await get('/api/runs/0/judged?phase=MT/0')).json()).toMatchObject({ eval: null });
+    expect(await (await get('/api/runs/0/details?phase=PT')).json()).toEqual(nothing);
+    expect(await (await get('/api/runs/0/details?phase=MT/0')).json()).toMatchObject({ eval: null });
     for (const phase of ['PT', 'MT/0']) {
       expect((await get(`/api/runs/0/samples/eval/2800?phase=${phase}`)).status).toBe(404);
     }
@@ -142,7 +142,7 @@ describe('no path leads outside', () => {
     writeFileSync(join(root, 'PT/samples/map-2800-0.png'), picture);
     const { get } = appOf();
     await get('/api/runs');
-    expect(await (await get('/api/runs/0/judged?phase=PT')).json()).toMatchObject({
+    expect(await (await get('/api/runs/0/details?phase=PT')).json()).toMatchObject({
       drawn: { task: 'detection', ...drawn, images: [{ ...drawn.images[0], file: 'a.jpg' }] },
     });
     const found = await get('/api/runs/0/pictures/2800/0?phase=PT');
@@ -172,13 +172,13 @@ describe('no path leads outside', () => {
   });
 });
 
-describe('who is let in', () => {
+describe('access', () => {
   test.each(['localhost', 'localhost:1234', '127.0.0.1:80', '[::1]:8080'])('host %s', async (host) => {
     expect((await appOf().get('/api/runs', { host })).status).toBe(200);
   });
 
   test.each(['evil.example', 'evil.example:8080', 'localhost.evil.example', '192.168.0.7', ''])(
-    'not host "%s": a name may be pointed here',
+    'not host "%s": DNS may resolve any name to this address',
     async (host) => {
       expect((await appOf().get('/api/runs', { host })).status).toBe(421);
     },
@@ -195,7 +195,7 @@ describe('who is let in', () => {
     expect((await appOf().get('/api/runs', { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
   });
 
-  test.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is not understood', async (method) => {
+  test.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is not allowed', async (method) => {
     expect((await appOf().get('/api/runs', {}, method)).status).toBe(405);
   });
 
@@ -267,9 +267,9 @@ test('the run, its phases and why one failed', async () => {
 test('the confusion matrix and images of a phase, without their paths', async () => {
   const { get } = appOf();
   await get('/api/runs');
-  const judged = (await (await get('/api/runs/0/judged?phase=PT')).json()) as PhaseDetails;
-  expect(judged.confusion).toMatchObject({ step: 2800, classes: 10 });
-  expect(judged.eval?.images[0].file).toBe('image-0.png');
+  const details = (await (await get('/api/runs/0/details?phase=PT')).json()) as PhaseDetails;
+  expect(details.confusion).toMatchObject({ step: 2800, classes: 10 });
+  expect(details.eval?.images[0].file).toBe('image-0.png');
   const strip = await get('/api/runs/0/samples/eval/2800?phase=PT');
   expect(strip.headers.get('content-type')).toBe('image/png');
   const written = readFileSync(join(root, 'PT/samples/eval-2800.png'));
@@ -336,7 +336,7 @@ describe('the stream', () => {
     const updates = updatesOf(await get('/api/events'));
     const first = await next(updates, () => true);
     const { generation, step_records: count } = first.runs[0].phases[3];
-    trainOn(
+    appendSteps(
       root,
       'MT/2',
       Array.from({ length: 1000 }, (_, i) => 376 + i),
@@ -347,7 +347,7 @@ describe('the stream', () => {
     expect(part?.columns.loss.length).toBeLessThanOrEqual(64);
     await updates.return(undefined);
 
-    trainOn(root, 'MT/2', [1400]);
+    appendSteps(root, 'MT/2', [1400]);
     const again = updatesOf(await get('/api/events'));
     const state = (await next(again, () => true)).runs[0].phases[3];
     expect(state).toMatchObject({ step: 1400, generation, step_records: count + 1001 });
@@ -359,7 +359,7 @@ describe('the stream', () => {
     const updates = updatesOf(await get('/api/events'));
     const before = (await next(updates, () => true)).runs[0].phases[3];
     writeFileSync(join(root, 'MT/2/metrics.jsonl'), '');
-    trainOn(root, 'MT/2', [1]);
+    appendSteps(root, 'MT/2', [1]);
     const after = await next(updates, ({ runs }) => runs[0]?.phases[3].step_records === 1);
     expect(after.runs[0].phases[3].generation).toBeGreaterThan(before.generation);
     await updates.return(undefined);

@@ -112,7 +112,7 @@ export function createApp({ runs, watcher, assets, host, token, signal }: AppOpt
     const run = runOf(c.req.param('run'));
     return run === undefined ? c.notFound() : c.json(run.log(c.req.query('phase') ?? ''));
   });
-  app.get('/api/runs/:run/judged', (c) => {
+  app.get('/api/runs/:run/details', (c) => {
     const details = runOf(c.req.param('run'))?.details(c.req.query('phase') ?? '');
     return details === undefined ? c.notFound() : c.json(details);
   });

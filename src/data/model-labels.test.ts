@@ -145,7 +145,7 @@ describe('by number', () => {
     ['3d', ['3d'], '3d does not begin with a label below 10'],
     ['-1', ['-1'], '-1 does not begin'],
     ['10', ['10'], '10 does not begin'],
-    ['two of one', ['1_a', '1_b'], 'folders 1_a and 1_b both have label 1'],
+    ['two with the same name', ['1_a', '1_b'], 'folders 1_a and 1_b both have label 1'],
   ])('%s is refused', (_, classes, message) => {
     expect(failure(() => labelsOf(classes, 10)).message).toContain(message);
   });

@@ -93,7 +93,7 @@ describe('a holder on another machine', () => {
       touch(age);
       let beats = 0;
       const beat = setInterval(() => touch(age - ++beats), 40);
-      // On a busy machine a beat may come late.
+      // On a busy machine a heartbeat may be late.
       await expect(lockFolder(folder, 0, { ...TIMING, confirmMs: 10_000 }))
         .rejects.toThrow('process 1 on elsewhere')
         .finally(() => {
@@ -169,11 +169,11 @@ describe('a folder that is copied or moved while it is held', () => {
 
   test.each([
     [
-      'a copy is free, the folder itself is not',
+      'a copy is not locked, the folder itself is',
       (run: string, copy: string) => cpSync(run, copy, { recursive: true }),
     ],
     [
-      'so is a copy of hard links',
+      'nor is a copy of hard links',
       (run: string, copy: string) => {
         mkdirSync(copy);
         linkSync(join(run, '.lock'), join(copy, '.lock'));

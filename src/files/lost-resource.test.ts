@@ -6,7 +6,7 @@ import { InputError, RunError } from '../base/errors.js';
 import { writeJsonAtomic } from './atomic.js';
 import { asLostResource, requireThere, tooManyOpen, withFileErrors } from './file-errors.js';
 
-const system = (code: string) => Object.assign(new Error(`${code}: said so`), { code });
+const system = (code: string) => Object.assign(new Error(`${code}: refused`), { code });
 
 function thrown(work: () => unknown): unknown {
   try {
@@ -14,7 +14,7 @@ function thrown(work: () => unknown): unknown {
   } catch (error) {
     return error;
   }
-  throw new Error('nothing was thrown');
+  throw new Error('no error was thrown');
 }
 
 const fileError = (code: string) =>
@@ -29,7 +29,7 @@ test('a read-only disk is an input error at the start, and a system error later'
   expect(error).toBeInstanceOf(InputError);
   expect(asLostResource(error)).toMatchObject({
     name: 'RunError',
-    message: 'Cannot write /run/PT: EROFS: said so',
+    message: 'Cannot write /run/PT: EROFS: refused',
     hint: expect.stringContaining('The disk became read-only'),
   });
 });

@@ -85,7 +85,7 @@ describe.each(fixture.tars)('what tarfile writes as $name', ({ tar, entries }) =
   });
 });
 
-describe('rare forms', () => {
+describe('rare variants', () => {
   test('a size in base 256', () => {
     const size = Buffer.alloc(12);
     size.writeUInt8(0x80, 0);
@@ -126,16 +126,16 @@ describe('rare forms', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('refused archives', () => {
   const huge = Buffer.alloc(12, 0xff);
   huge.writeUInt8(0x80, 0);
   const negative = Buffer.alloc(12, 0xff);
   test.each([
     ['a wrong check sum', archive(header({ name: 'a' }).fill('b', 0, 1)), /byte 0: invalid tar header/],
-    ['no tar at all', Buffer.alloc(2000, 'text'), /invalid tar header/],
+    ['not a tar file', Buffer.alloc(2000, 'text'), /invalid tar header/],
     ['no bytes', Buffer.alloc(0), /truncated: the end marker is missing/],
-    ['a size that is no number', archive(header({ size: '12z' })), /without a size/],
-    ['a size beyond numbers', archive(header({ size: huge })), /without a size/],
+    ['a size that is not a number', archive(header({ size: '12z' })), /without a size/],
+    ['a size beyond the safe integers', archive(header({ size: huge })), /without a size/],
     ['a negative size', archive(header({ size: negative })), /without a size/],
     ['a size beyond the file', archive(header({ size: '77777777777' })), /should have 8589934591 bytes/],
     ['a name above', archive(file('a/../../b.jpg', '')), /holds a file named "a\/\.\.\/\.\.\/b\.jpg"/],
@@ -150,10 +150,10 @@ describe('what is refused', () => {
       archive(file('n', 'x'.repeat(2 ** 20 + 1), 'L')),
       /has a name of 1048577/,
     ],
-    ['a pax record without end', archive(file('x', '99 path=a\n', 'x')), /damaged pax header/],
-    ['a pax record without length', archive(file('x', 'path=a\n', 'x')), /damaged pax header/],
+    ['a pax record without an end', archive(file('x', '99 path=a\n', 'x')), /damaged pax header/],
+    ['a pax record without a length', archive(file('x', 'path=a\n', 'x')), /damaged pax header/],
     ['a pax record of length 0', archive(file('x', '0 path=a\n', 'x')), /damaged pax header/],
-    ['a pax size that is none', archive(file('x', '11 size=-5\n', 'x')), /has a size of "-5"/],
+    ['an invalid pax size', archive(file('x', '11 size=-5\n', 'x')), /has a size of "-5"/],
   ])('%s', (_, bytes, message) => {
     const error = failure(() => readTar(bytes));
     expect(error.message).toMatch(message);

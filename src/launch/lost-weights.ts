@@ -20,7 +20,7 @@ interface Wanted {
  */
 export function reopenLost({ phases, runDir, only }: Wanted, note: (line: string) => void): void {
   const isWanted = (name: PhaseName) => only?.includes(name) ?? true;
-  const told = new Set<PhaseName>();
+  const reported = new Set<PhaseName>();
   // A reopened phase may itself start from other phases, so check again.
   for (let isReopening = true; isReopening; ) {
     isReopening = false;
@@ -29,8 +29,8 @@ export function reopenLost({ phases, runDir, only }: Wanted, note: (line: string
       if (lost === undefined) continue;
       if (!isWanted(name) || lost.olderStep === undefined) {
         if (isNeeded({ phases, runDir, only }, name)) throw lost;
-        if (!told.has(name)) note(`${lost.message}. ${lost.hint}`);
-        told.add(name);
+        if (!reported.has(name)) note(`${lost.message}. ${lost.hint}`);
+        reported.add(name);
         continue;
       }
       note(`${lost.message}. The steps after ${lost.olderStep} are repeated.`);

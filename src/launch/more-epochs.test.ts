@@ -103,7 +103,7 @@ test.each([
   ['more', '4', 16],
   ['fewer', '1.75', 7],
 ])(
-  '%s epochs of a phase under way: from the step on where it is',
+  '%s epochs of an unfinished phase: applied from its current step on',
   async (name, epochs, steps) => {
     const begun = ratesOf(halfway).length;
     const [straight, stopped] = ['straight', 'stopped'].map((each) => copyOf(halfway, `${each}-${name}`));
@@ -138,7 +138,7 @@ test('a phase that others started from is not continued, nor shortened', async (
   }
   expect(recipeOfRun(runDir).phases.PT.epochs).toBeUndefined();
   expect(existsSync(join(runDir, 'PT/result.json'))).toBe(true);
-  // The module is no one's start yet.
+  // No phase has started from the module yet.
   expect(changed(runDir, 'phases.MT.epochs=3')[0]).toContain('MT/0: 3 epochs instead of 2');
 }, 60_000);
 
@@ -151,9 +151,9 @@ test.each([
   ],
   [['phases.PT.label_smoothing=0'], 'phases.PT.label_smoothing 0 instead of unset (PT)'],
   [['model.width=32'], 'model.width 32 instead of 16 (PT)'],
-])('a recipe with %s is refused by key, new and old value', (settings, says) => {
+])('a recipe with %s is refused by key, new and old value', (settings, message) => {
   expect(() => changed(done, ...settings)).toThrow(
-    `${join(done, 'recipe.json')} was written by another recipe: ${says}`,
+    `${join(done, 'recipe.json')} was written by another recipe: ${message}`,
   );
 });
 

@@ -16,16 +16,16 @@ import { lockFolder } from '../files/folder-lock.js';
 import { readStatus } from '../run/phase-status.js';
 import { type RestartTiming, runPhaseProcess } from './phase-process.js';
 
-// A phase's process without training: what its n-th life does is read from `lives.json`.
+// A phase's process without training. `lives.json` says what its n-th start does.
 const FAKE = `
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 const [run, phase] = process.argv.slice(2);
 const root = run + '/' + phase;
 appendFileSync(run + '/started', '.');
 const life = readFileSync(run + '/started', 'utf8').length;
-const { save, die, say } = JSON.parse(readFileSync(run + '/lives.json', 'utf8'))[life - 1] ?? {};
+const { save, die, send } = JSON.parse(readFileSync(run + '/lives.json', 'utf8'))[life - 1] ?? {};
 if (save !== undefined) mkdirSync(root + '/checkpoints/' + save, { recursive: true });
-if (say !== undefined) { process.send(say); process.exitCode = 1; process.disconnect(); }
+if (send !== undefined) { process.send(send); process.exitCode = 1; process.disconnect(); }
 else if (die === 'hang') setInterval(() => {}, 1000);
 else if (typeof die === 'string') process.kill(process.pid, die);
 else if (die !== undefined) { console.error('bad luck'); process.exit(die); }
@@ -38,11 +38,12 @@ else {
 `;
 
 interface Life {
-  /** Leaves a checkpoint of that step. */
+  /** Writes a checkpoint of this step. */
   save?: number;
-  /** Ends with that code or of that signal, or hangs; without it the phase is done. */
+  /** Ends with this code or signal, or hangs; if undefined, the phase finishes. */
   die?: number | NodeJS.Signals | 'hang';
-  say?: object;
+  /** Sends this message and exits with code 1. */
+  send?: object;
 }
 
 let runDir: string;
@@ -139,8 +140,8 @@ test('a new checkpoint resets the count and the pause', async () => {
 });
 
 test('a phase that reports an error is not restarted', async () => {
-  const said = { type: 'failed', kind: 'input', message: '3.png cannot be read', hint: 'fetch it again' };
-  const failure = await run([{ say: said }]).catch((error) => error);
+  const report = { type: 'failed', kind: 'input', message: '3.png cannot be read', hint: 'fetch it again' };
+  const failure = await run([{ send: report }]).catch((error) => error);
   expect(failure).toBeInstanceOf(InputError);
   expect(failure).toMatchObject({ message: '3.png cannot be read', hint: 'fetch it again' });
   expect(lives()).toBe(1);
@@ -149,15 +150,15 @@ test('a phase that reports an error is not restarted', async () => {
 
 test('a phase that lost its GPU is restarted, as after a crash', async () => {
   const message = 'aten::mm(F32[2, 3], F32[3, 2]): CUDA error: an illegal memory access was encountered';
-  const said = { type: 'failed', kind: 'crash', message };
-  await run([{ save: 5, say: said }, {}]);
+  const report = { type: 'failed', kind: 'crash', message };
+  await run([{ save: 5, send: report }, {}]);
   expect(lives()).toBe(2);
   expect(notes).toEqual([
     `MT/1 failed on the GPU: ${message}; resuming from its last checkpoint in 0.0050 s (restart 1)`,
   ]);
   expect(readStatus(runDir, 'MT/1')).toMatchObject({ state: 'done', restarts: 1 });
   rmSync(at('started'));
-  const failure = await run(Array.from({ length: 4 }, () => ({ say: said }))).catch((error) => error);
+  const failure = await run(Array.from({ length: 4 }, () => ({ send: report }))).catch((error) => error);
   expect(failure).toBeInstanceOf(RunError);
   expect(failure.message).toBe(
     `MT/1 failed on the GPU: ${message}; 4 times in a row without a new checkpoint`,

@@ -102,7 +102,7 @@ function log(runDir: string, phase: PhaseName, line: string, stderr: string): vo
   try {
     const write = openLog(runFolder(runDir).phase(phase).log);
     write(line);
-    for (const said of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (said !== '') write(`  ${said}`);
+    for (const last of stderr.trimEnd().split('\n').slice(-LOGGED_LINES)) if (last !== '') write(`  ${last}`);
   } catch {
     // A failed write is ignored; the run reports disk errors itself.
   }
@@ -203,10 +203,10 @@ async function runOnce(options: PhaseProcess, record: PhaseRecord): Promise<Deat
     },
   );
   if (ending.code === 0 && phases.every((phase) => readResult(runDir, phase) !== undefined)) return undefined;
-  const said = failureMessage.safeParse(message);
-  const hasCrashed = said.success && said.data.kind === 'crash';
-  if (said.success && !hasCrashed) throw failureOf(nameOf(options), said.data);
-  const text = hasCrashed ? `failed on the GPU: ${said.data.message}` : causeOf(ending);
+  const report = failureMessage.safeParse(message);
+  const hasCrashed = report.success && report.data.kind === 'crash';
+  if (report.success && !hasCrashed) throw failureOf(nameOf(options), report.data);
+  const text = hasCrashed ? `failed on the GPU: ${report.data.message}` : causeOf(ending);
   if (signal.aborted) throw new Interrupted(`${nameOf(options)} was stopped: it ${text}`);
   return { text, ending };
 }

@@ -8,8 +8,8 @@ import { defineRecipe } from '../recipe/recipe.js';
 import { runPipeline } from './pipeline.js';
 import { planRun } from './prepare.js';
 
-// A phase's process that trains nothing: it notes when it starts and ends, and leaves a result, or fails as told. Of one
-// that has a companion in MEET it ends only after that has started: so the two are under way together.
+// A phase's process that does not train: it records its start and end, and writes a result or fails, as configured. A phase
+// that has a companion in MEET ends only after the companion has started, so both run at the same time.
 const FAKE = `
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 const [run, phase, , threads] = process.argv.slice(2);
@@ -60,7 +60,7 @@ function run(parallel: 'auto' | number, only?: PhaseName[]) {
   return runPipeline({ prepared, command, note: () => {}, ...(only && { only }) });
 }
 
-/** The phases under way when each starts, itself included. */
+/** For each phase, the phases that are running when it starts, itself included. */
 function together(): Record<string, string[]> {
   const under = new Set<string>();
   const seen: Record<string, string[]> = {};

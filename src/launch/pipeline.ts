@@ -227,10 +227,10 @@ function teamsOf(phases: readonly Phase[], teams: number): (readonly Phase[])[] 
   const shares = ({ isShareable, run }: Phase) => isShareable && run.ranks === 1;
   const modules = phases.filter(shares);
   if (modules.length === 0) return phases.map((phase) => [phase]);
-  const dealt = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
+  const teamJobs = Array.from({ length: Math.min(teams, modules.length) }, (_, team) =>
     modules.filter((_, i) => i % teams === team),
   );
   const first = phases.findIndex(shares);
   const alone = phases.filter((phase) => !shares(phase)).map((phase) => [phase]);
-  return [...alone.slice(0, Math.max(0, first)), ...dealt, ...alone.slice(Math.max(0, first))];
+  return [...alone.slice(0, Math.max(0, first)), ...teamJobs, ...alone.slice(Math.max(0, first))];
 }

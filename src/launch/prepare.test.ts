@@ -38,7 +38,7 @@ test.each(['.', 'E2E'])('if another process holds %s, the run keeps its recipe',
   expect(() => prepareRun(recipe(1), run)).toThrow(InputError);
   expect(() => prepareRun(recipe(1), run)).toThrow('was written by another recipe: seed 1 instead of 0');
   expect(seedIn(run)).toBe(0);
-  // More of the same work may begin beside it.
+  // More phases of the same run may start at the same time.
   prepareRun(recipe(0), run);
 
   other.kill();

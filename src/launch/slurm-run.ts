@@ -107,9 +107,9 @@ export async function submitRun(run: SlurmRun): Promise<SlurmJob[]> {
     const after = [...new Set(needs.flatMap((need) => (isDone(need) ? [] : (queued.get(need) ?? []))))];
     const dependency =
       after.length === 0 ? [] : [`--dependency=afterok:${after.join(':')}`, '--kill-on-invalid-dep=yes'];
-    const said = await slurmOutput('sbatch', ['--parsable', ...dependency, resolve(path)]);
+    const stdout = await slurmOutput('sbatch', ['--parsable', ...dependency, resolve(path)]);
     // With several clusters, the output is `12;name`.
-    const [id] = said.split(';');
+    const [id] = stdout.split(';');
     const jobs = names.map((phase) => {
       const task = phase.startsWith('MT/') ? `_${phase.slice(3)}` : '';
       return { phase, job: `${id}${task}`, script: file, submitted: new Date().toISOString() };

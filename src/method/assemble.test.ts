@@ -90,7 +90,7 @@ describe('weights that are not exactly the stage are refused, naming file, stage
       expect(error).toBeInstanceOf(InputError);
       return (error as InputError).message;
     }
-    throw new Error('nothing was refused');
+    throw new Error('no error was thrown');
   };
 
   test('a missing tensor, whichever it is', () => {

@@ -183,7 +183,7 @@ test.each([
   expect(growPlan(blueprint, growing)).toEqual(plan);
 });
 
-test('what cannot be grown is refused', () => {
+test('models that cannot be grown are refused', () => {
   const refused = (blueprint: Blueprint, growing: Parameters<typeof growPlan>[1]) =>
     expect(() => growPlan(blueprint, growing));
   const { zeroBranches: _, ...own } = vit(VIT);

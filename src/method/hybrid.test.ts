@@ -64,7 +64,7 @@ function counts(operators: ReturnType<typeof profile>) {
   };
 }
 
-// A block: four Linears (five in the last, whose query is that of the class token alone), two norms, one attention, one GELU. The stem is one Linear, the head a norm and a Linear.
+// A block: four Linears (five in the last, whose query is only that of the class token), two norms, one attention, one GELU. The stem is one Linear, the head a norm and a Linear.
 const LINEARS = 4;
 const total = (depths: readonly number[]) => depths.reduce((a, b) => a + b, 0);
 
@@ -72,7 +72,7 @@ const total = (depths: readonly number[]) => depths.reduce((a, b) => a + b, 0);
 function expected(depths: readonly number[], regimes: readonly Regime[]) {
   const blocksOf = (regime: Regime) => total(depths.filter((_, stage) => regimes[stage] === regime));
   const passed = blocksOf('trained') + blocksOf('suffix');
-  // The images need no gradient: of the stem, that of the weight alone.
+  // The images need no gradient, so the stem has only that of its weight.
   const stem = regimes[0] === 'trained' ? 1 : 0;
   // The head, and the last block's fifth Linear.
   const ends = regimes[depths.length - 1] === 'trained' ? 2 + 2 : 1 + 1;

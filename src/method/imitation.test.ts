@@ -136,7 +136,7 @@ describe.each([0, 1, 2])('module %i', (index) => {
     expect(difference(around, 'a')).toEqual(difference(around, 'b'));
   });
 
-  test('nothing but the difference is left', () => {
+  test('only the difference is kept', () => {
     const { model } = imitation(hybridOf(index), meta.stages[index], task);
     const before = liveHandles();
     const difference = model.forward(images, training);
@@ -168,9 +168,9 @@ test('training reduces the loss, and evaluation is unchanged', async () => {
     },
   });
   expect(losses[29]).toBeLessThan(losses[0] / 2);
-  const judged = { precision: 'float32', device: 'cpu', generator } as const;
-  const usual = await evaluate({ ...judged, model: hybrid, task, batches: stream(1) });
-  expect(await evaluate({ ...judged, model: hybrid, task: imitating.task, batches: stream(1) })).toEqual(
+  const options = { precision: 'float32', device: 'cpu', generator } as const;
+  const usual = await evaluate({ ...options, model: hybrid, task, batches: stream(1) });
+  expect(await evaluate({ ...options, model: hybrid, task: imitating.task, batches: stream(1) })).toEqual(
     usual,
   );
 });
@@ -186,7 +186,7 @@ test('in bfloat16 distances are computed in float32', () => {
   });
 });
 
-test('what is not a hybrid is refused', () => {
+test('a model that is not a hybrid is refused', () => {
   expect(() => imitation(meta, meta.stages[0], task)).toThrow(InputError);
   expect(() => imitation(meta, meta.stages[0], task)).toThrow('trained, trained, trained');
   const frozen = new StagedModel(hybridOf(0).stages, ['prefix', 'prefix', 'prefix']);

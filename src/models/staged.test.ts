@@ -145,13 +145,13 @@ describe('frozen stages', () => {
   });
 });
 
-test('a layer without an output is an error that says which method to mend', () => {
-  class Silent extends Layer {
+test('a layer without an output is an error that names the method to fix', () => {
+  class NoOutput extends Layer {
     forward(): Tensor {
       return undefined as never;
     }
   }
-  const stage = new Stage({ stem: null, blocks: [new Silent()], head: null });
+  const stage = new Stage({ stem: null, blocks: [new NoOutput()], head: null });
   expect(() => stage.forward(images, evalPass)).toThrow(InputError);
   expect(() => stage.forward(images, evalPass)).toThrow('a layer returned no tensor');
 });

@@ -14,7 +14,7 @@ function normal(shape: readonly number[]): Tensor {
   return drawn;
 }
 
-/** x + (x W)^2, which tells how often and how it ran. */
+/** x + (x W)^2; records how often it ran, and with which pass. */
 class Block extends Module {
   readonly weight = parameter(() => normal([4, 4]));
   readonly recorded: boolean[] = [];
@@ -113,14 +113,14 @@ describe('gradients are bit-identical, and nothing is left', () => {
 });
 
 describe('runs once, as usual,', () => {
-  test('what needs no gradient', () => {
+  test('a block without gradients', () => {
     const blocks = [new Block().setTrainable(false), new Block()];
     const { plain, taped } = both(stemOf(false), blocks);
     expect(taped).toEqual(plain);
     expect(blocks.map(({ recorded }) => recorded)).toEqual([[true], [false, true]]);
   });
 
-  test('what runs without recording', () => {
+  test('a block outside of recording', () => {
     const block = new Block();
     const tape = activationTape();
     scope(() => noGrad(() => tape.run(block, images, (x) => block.forward(x))));
@@ -130,7 +130,7 @@ describe('runs once, as usual,', () => {
     expect(liveHandles()).toBe(before);
   });
 
-  test('what the loss does not depend on', () => {
+  test('a block that the loss does not depend on', () => {
     const [used, unused] = [new Block(), new Block()];
     scope(() => {
       const tape = activationTape();

@@ -100,9 +100,9 @@ test('training normalises by the batch and moves the statistics; evaluation uses
   const trained = scope(() => norm.forward(images(), training).toFloat32Array());
   expect(Array.from(trained)).toEqual([-3, -1, 1, 3].map((x) => expect.closeTo(x / Math.sqrt(5 + 1e-5), 6)));
   for (const [i, value] of statistics(norm).entries()) expect(value).toBeCloseTo(ONCE[i], 6);
-  const judged = scope(() => norm.forward(images(), { training: false }).toFloat32Array());
+  const evaluated = scope(() => norm.forward(images(), { training: false }).toFloat32Array());
   const [mean, variance] = ONCE;
-  expect(Array.from(judged)).toEqual(
+  expect(Array.from(evaluated)).toEqual(
     [0, 2, 4, 6].map((x) => expect.closeTo((x - mean) / Math.sqrt(variance + 1e-5), 5)),
   );
   expect(statistics(norm)[2]).toBe(1);
@@ -111,10 +111,10 @@ test('training normalises by the batch and moves the statistics; evaluation uses
 test('a frozen layer is in evaluation mode: its statistics do not change', () => {
   const norm = new BatchNorm2d(1, context);
   norm.setTrainable(false);
-  const [frozen, judged] = [true, false].map((training) =>
+  const [frozen, evaluated] = [true, false].map((training) =>
     scope(() => norm.forward(images(), { training }).toFloat32Array()),
   );
-  expect(frozen).toEqual(judged);
+  expect(frozen).toEqual(evaluated);
   expect(statistics(norm)).toEqual([0, 1, 0]);
   norm.setTrainable(true);
   scope(() => norm.forward(images(), training));

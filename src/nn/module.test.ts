@@ -58,7 +58,7 @@ test('a parameter created inside scopes and noGrad outlives them, and records', 
   expect([...(made.grad?.toFloat32Array() ?? [])]).toEqual([4, 4]);
 });
 
-test('a tensor that cannot be trained is refused by name; in a #private field it is no parameter', () => {
+test('a tensor that cannot be trained is refused by name; in a #private field it is not a parameter', () => {
   const table = () => fromArray(BigInt64Array.of(1n, 2n), [2]);
   class Constant extends Module {
     readonly table = table();

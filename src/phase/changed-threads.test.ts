@@ -13,7 +13,7 @@ function runWith(manifest: object | undefined): string {
   return run;
 }
 
-test('a phase resumed with another number of threads says so, and how to keep the number', () => {
+test('a phase resumed with another number of threads reports the change, and how to keep the number', () => {
   const text = changedThreads(runWith({ threads: 4 }), 'MT/0', 1);
   expect(text).toMatch(
     /^assumed: MT\/0 resumes with run\.threads 1, but its last checkpoint was made with 4: /,
@@ -26,6 +26,6 @@ test.each([
   ['a checkpoint of an older version, or of a GPU', {}],
   ['a damaged manifest', { threads: 'two' }],
   ['no checkpoint', undefined],
-])('with %s nothing is said', (_, manifest) => {
+])('with %s there is no message', (_, manifest) => {
   expect(changedThreads(runWith(manifest), 'MT/0', 2)).toBeUndefined();
 });

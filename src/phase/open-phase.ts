@@ -166,11 +166,11 @@ async function imagesOfPhase(
   const owner = dataOwnerOf(phase.dataOfRun, phase.name);
   const digestOf = () => identityOf(readRunData(runDir), owner)?.digest;
   if (shared !== undefined) return { images: shared.images, digest: digestOf() };
-  const told = (line: string) => {
+  const noteAndLog = (line: string) => {
     log(line);
     note?.(line);
   };
-  const checked = leads ? checkedImages(phase, runDir, owner, { acceptChange, note: told }) : undefined;
+  const checked = leads ? checkedImages(phase, runDir, owner, { acceptChange, note: noteAndLog }) : undefined;
   checked?.record();
   const count = () => checked?.images.whole.train.length ?? 0;
   // The other ranks read what rank 0 has recorded.

@@ -65,9 +65,11 @@ export async function startForAll(
 ): Promise<PhaseStart> {
   if (group === undefined) return read();
   const start = leads ? await read() : undefined;
-  const told = Buffer.from(JSON.stringify(start?.labels ?? null));
-  const [length] = await led(1, async () => [told.length]);
-  const labels: StartLabels | null = JSON.parse(Buffer.from(broadcastBytes(group, told, length)).toString());
+  const encodedLabels = Buffer.from(JSON.stringify(start?.labels ?? null));
+  const [length] = await led(1, async () => [encodedLabels.length]);
+  const labels: StartLabels | null = JSON.parse(
+    Buffer.from(broadcastBytes(group, encodedLabels, length)).toString(),
+  );
   return start ?? { stages: phase.depths.map(() => null), parent: null, labels: labels ?? undefined };
 }
 

@@ -119,11 +119,11 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
     const isLast = step === plan.steps;
     ema?.update();
     // The last step is always evaluated, so an evaluation shortly before it would add nothing.
-    const isJudged = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
+    const isEvaluated = isLast || (step % evalSteps === 0 && plan.steps - step >= evalSteps / 2);
     const isLogged = step === 1 || isLast || step % settings.log_every === 0;
     let [isStopping, isSaving] = wishes();
     // Waits for a GPU here, so that the wait counts as training.
-    if (isLogged || isJudged || isStopping || isSaving) report.requireFinite();
+    if (isLogged || isEvaluated || isStopping || isSaving) report.requireFinite();
     meter.count(report);
     point = { ...point, step, seconds: meter.seconds };
     if (isLogged) {
@@ -131,11 +131,11 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
       meter.lap();
     }
     events.weights(step, model);
-    if (isJudged) {
+    if (isEvaluated) {
       await evaluate(step);
       [isStopping, isSaving] = wishes();
     }
-    if (isJudged || isStopping || isSaving) {
+    if (isEvaluated || isStopping || isSaving) {
       onProgress('saving');
       await writing.done();
       const saved = save(folder.root, { ...parts, threadBytes: parts.threadBytes ?? THREAD_BYTES }, point);
@@ -145,7 +145,7 @@ export function createObserver(parts: PhaseParts, from: PhasePoint): Observer {
     }
     onProgress('training');
     await writing.check();
-    if (isJudged && isEnough(point.scores)) {
+    if (isEvaluated && isEnough(point.scores)) {
       log(`step ${step}: no better ${primary.label} for ${settings.early_stop?.patience} evaluations`);
       throw new StoppedEarly();
     }
@@ -203,7 +203,7 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
       ...workersOf(phase),
     });
     const [loss, count, ...values] = await crew.led(2 + metrics.length, async (beat) => {
-      const judging = details?.begin();
+      const evaluationDetails = details?.begin();
       const score = () =>
         evaluate({
           model,
@@ -214,10 +214,10 @@ function scorer(parts: PhaseParts, fromStep: number): (step: number) => Promise<
           }),
           precision,
           device,
-          ...judging?.callbacks,
+          ...evaluationDetails?.callbacks,
         });
       const found = await (ema === undefined ? score() : ema.swapped(score));
-      await judging?.write(step);
+      await evaluationDetails?.write(step);
       return [found.loss, found.images, ...metrics.map((metric) => scoreOf(found, metric))];
     });
     return { ...Object.fromEntries(metrics.map(({ name }, i) => [name, values[i]])), loss, images: count };

@@ -120,16 +120,16 @@ test('a manifest that is damaged but still JSON, or of another phase, is named',
   const path = join(checkpoint?.folder as string, 'manifest.json');
   const text = readFileSync(path, 'utf8');
   writeFileSync(path, text.replace('"seconds"', '"secomds"'));
-  const goingOn = () => train('damaged', 0);
-  await expect(goingOn()).rejects.toThrow(InputError);
-  await expect(goingOn()).rejects.toThrow(`${path}: seconds: `);
+  const resume = () => train('damaged', 0);
+  await expect(resume()).rejects.toThrow(InputError);
+  await expect(resume()).rejects.toThrow(`${path}: seconds: `);
 
   writeFileSync(path, text.replace('"phase": "PT"', '"phase": "E2E"'));
-  await expect(goingOn()).rejects.toThrow(`${path} belongs to E2E, not to PT`);
+  await expect(resume()).rejects.toThrow(`${path} belongs to E2E, not to PT`);
 });
 
 test('a missing meta model: the advice depends on whether PT was finished', async () => {
-  const runDir = join(folder, 'bereft');
+  const runDir = join(folder, 'no-meta');
   prepareRun(recipe(), runDir);
   const incubate = () => runRecipePhase({ recipe: recipe(), phase: 'MT/0', runDir, device: DEVICE });
   await expect(incubate()).rejects.toMatchObject({
@@ -151,10 +151,10 @@ test('a missing meta model: the advice depends on whether PT was finished', asyn
 });
 
 test('a module in the folder of another is refused, even with the same shape', async () => {
-  const alike = recipe(4);
+  const uniform = recipe(4);
   const runDir = join(folder, 'swapped');
-  prepareRun(alike, runDir);
-  const run = { recipe: alike, runDir, device: DEVICE };
+  prepareRun(uniform, runDir);
+  const run = { recipe: uniform, runDir, device: DEVICE };
   for (const phase of ['PT', 'MT/0', 'MT/2', 'MT/3'] as const) await runRecipePhase({ ...run, phase });
   cpSync(join(runDir, 'MT/0'), join(runDir, 'MT/1'), { recursive: true });
   await expect(runRecipePhase({ ...run, phase: 'FT' })).rejects.toThrow('MT/1 contains a checkpoint of MT/0');

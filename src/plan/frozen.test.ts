@@ -17,7 +17,7 @@ import { phasePlan } from './plan.js';
 // What a plan counts of a phase that freezes parameters, against the model that the phase builds.
 
 const PATCHES = ['patch_embed.*', 'cls_token', 'pos_embed'];
-const HEAD_ALONE = [...PATCHES, 'blocks.*', 'norm.*'];
+const ALL_BUT_HEAD = [...PATCHES, 'blocks.*', 'norm.*'];
 
 /** Freezes in one phase: in another, the same patterns may leave nothing to train. */
 function recipeOf(
@@ -54,7 +54,7 @@ function built(recipe: ReturnType<typeof recipeOf>, name: PhaseName) {
 const CASES: [PhaseName, string[], object?][] = [
   ['FT', []],
   ['FT', PATCHES],
-  ['FT', HEAD_ALONE],
+  ['FT', ALL_BUT_HEAD],
   ['FT', ['stages.0.*']],
   ['FT', ['stages.0.*', 'stages.1.blocks.0.*']],
   ['FT', ['blocks.*.attn.*']],
@@ -102,8 +102,8 @@ test.each([
   ['adamw', 2],
   ['lion', 1],
   ['sgd', 1],
-] as const)('%s keeps its %d averages of trained parameters alone', (name, states) => {
-  const recipe = recipeOf(HEAD_ALONE, {}, { optimizer: { name } });
+] as const)('%s keeps its %d averages, only for trained parameters', (name, states) => {
+  const recipe = recipeOf(ALL_BUT_HEAD, {}, { optimizer: { name } });
   const plan = phasePlan(phaseOf(recipe, 'FT'), 100);
   expect(plan.memory.optimizer).toBe(4 * states * (16 + 1) * 5);
 });
@@ -127,7 +127,7 @@ test.each([
 
 test.each([
   ['FT', ['blocks.*.weight']],
-  ['FT', HEAD_ALONE],
+  ['FT', ALL_BUT_HEAD],
   ['MT/1', ['blocks.*.weight']],
 ] as const)('muon: %s is refused if it freezes %j', (name, patterns) => {
   const recipe = recipeOf(patterns, {}, { optimizer: { name: 'muon' } }, name);
@@ -141,7 +141,7 @@ test('block-passes: a frozen prefix only runs forward; a frozen block after a tr
     return block_passes / images;
   };
   expect(passes([])).toBe(3 * 6);
-  expect(passes(HEAD_ALONE)).toBe(6);
+  expect(passes(ALL_BUT_HEAD)).toBe(6);
   // The stem trains: every block passes gradients on.
   expect(passes(['blocks.*'])).toBe(2 * 6);
   expect(passes(['stages.0.*'])).toBe(2 + 3 * 4);
@@ -165,7 +165,7 @@ test('the baseline of equal cost takes as many more steps as its blocks are chea
 
 test('memory: training only the head keeps no activations of blocks', () => {
   const memory = (patterns: string[]) => phasePlan(phaseOf(recipeOf(patterns), 'FT'), 100).memory;
-  expect(memory(HEAD_ALONE)).toMatchObject({ activations: 0, activations_checkpointed: 0 });
+  expect(memory(ALL_BUT_HEAD)).toMatchObject({ activations: 0, activations_checkpointed: 0 });
   const [all, half] = [memory([]), memory(['stages.0.*', 'stages.1.blocks.0.*'])];
   expect(Number(half.activations)).toBeLessThan(0.6 * Number(all.activations));
   expect(Number(half.peak)).toBeLessThan(Number(all.peak));

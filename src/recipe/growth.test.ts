@@ -20,13 +20,13 @@ const sourcesOf = (...args: Parameters<typeof recipeOf>) =>
   compile(recipeOf(...args)).map(({ name, depths, sources, init }) => [name, depths, sources, init]);
 
 test('modules start fresh unless the recipe says otherwise, and only what changes a phase changes its hash', () => {
-  const [fresh, said, grown] = [{}, { init: 'fresh' }, { init: 'grown' }] as const;
+  const [fresh, explicit, grown] = [{}, { init: 'fresh' }, { init: 'grown' }] as const;
   expect(sourcesOf({ modules: 2, ...fresh })[1]).toEqual(['MT/0', [6, 1], [null, 'PT'], 'fresh']);
   const hashOf = (incubation: object) => {
     const recipe = recipeOf({ modules: 2, ...incubation });
     return ['PT', 'MT/0', 'FT'].map((name) => recipeHash(phaseOf(recipe, name as 'PT')));
   };
-  expect(hashOf(fresh)).toEqual(hashOf(said));
+  expect(hashOf(fresh)).toEqual(hashOf(explicit));
   const [[pt, mt, ft], [ptGrown, mtGrown, ftGrown]] = [hashOf(fresh), hashOf(grown)];
   expect([pt, ft]).toEqual([ptGrown, ftGrown]);
   expect(mt).not.toBe(mtGrown);

@@ -54,8 +54,8 @@ export function checkTogether(recipe: Recipe, source: string): void {
   familyOf(model).check(model, source);
   const { objective, distill } = recipe.phases.MT;
   if (objective === 'imitate' && (distill ?? recipe.training.distill ?? null) !== null) {
-    throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be had together`, {
-      hint: 'a module that imitates learns from the meta model alone: set phases.MT.distill to null',
+    throw new InputError(`${source}: phases.MT: objective imitate and distill cannot be combined`, {
+      hint: 'a module that imitates learns only from the meta model: set phases.MT.distill to null',
     });
   }
   requireOneMethod(recipe, source);
@@ -107,7 +107,7 @@ function requireFewBlocks({ incubation }: Recipe, modules: number, source: strin
 /** Without modules, there must be another phase to train, and its length must be set. */
 function requireUndivided({ start, phases }: Recipe, source: string): void {
   if (start.meta !== undefined) {
-    throw new InputError(`${source}: start.meta: no modules incubate in it, as incubation is none`);
+    throw new InputError(`${source}: start.meta: no modules incubate in it, because incubation is none`);
   }
   if (start.model !== undefined) return;
   if (phases.E2E === 'none') {
@@ -117,7 +117,7 @@ function requireUndivided({ start, phases }: Recipe, source: string): void {
   }
   if (phases.E2E.epochs !== undefined) return;
   throw new InputError(
-    `${source}: phases.E2E.epochs is missing: there is no cost to equal, as incubation is none`,
+    `${source}: phases.E2E.epochs is missing: there is no cost to equal, because incubation is none`,
   );
 }
 

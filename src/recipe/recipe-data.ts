@@ -65,19 +65,19 @@ export const dataSection = z
       .describe(
         'folder: train/<class>/* and val/<class>/*, PNG, JPEG, WebP, BMP, GIF or TIFF. shards: WebDataset tar files. csv: a file with the columns path, label, split.',
       ),
-    path: path.describe('Where the images are; for fashion-mnist, the set-up knows.').optional(),
+    path: path.describe('Where the images are; not needed for fashion-mnist.').optional(),
     classes: z
       .array(z.string().min(1))
       .min(1)
       .describe(
-        "Names of the model's classes, in the order of their labels; some may have no images. Default: as start.model or start.meta names them, where its head is kept; else the classes of the images.",
+        "Names of the model's classes, in the order of their labels; some may have no images. Default: as start.model or start.meta names them, if its head is kept; else the classes of the images.",
       )
       .optional(),
     category: z.enum(CATEGORIES).describe('What iNaturalist images are classified by.').default('name'),
     eval_split: z
       .enum(['val', 'test'])
       .describe(
-        'Which part of a folder, of shards or of a CSV file is evaluated on. test is read only where it is asked for.',
+        'Which part of a folder, of shards or of a CSV file is evaluated on. test is read only if it is set here.',
       )
       .default('val'),
     split: z

@@ -23,13 +23,13 @@ test.each([
   ['of another phase', { ...numbers, phase: 'FT' }, 'belongs to "FT", not to PT'],
   ['that is a list', [numbers], 'does not contain a JSON object'],
   ['that is null', null, 'does not contain a JSON object'],
-])('a result %s is refused by name, by all that read it', (_, value, said) => {
+])('a result %s is refused by name, by all that read it', (_, value, message) => {
   const path = join(run, 'PT/result.json');
   writeFileSync(path, JSON.stringify(value));
   for (const read of [() => readResult(run, 'PT'), () => readRun(run), () => readRunStatus(run)]) {
     expect(read).toThrow(InputError);
     expect(read).toThrow(path);
-    expect(read).toThrow(said);
+    expect(read).toThrow(message);
   }
 });
 

@@ -211,7 +211,7 @@ function reproduction({ seed, phases }: RunSummary): Markup {
 <p>In the run's folder, <code>recipe.json</code> is the recipe that was used, with seed ${seed} included. Train it again into a new folder, from where the images are found, with</p>
 ${scrolling('Command', markup`<pre class="commands">npx deep-incubation run recipe.json --out again</pre>`)}
 ${parts.length > 1 && markup`<p class="note">or phase by phase, on any machine: add ${parts}.</p>`}
-<p class="note">Every random number depends on the seed, the phase, the epoch and the sample or step alone, so neither the number of workers nor resuming changes the outcome.</p>`;
+<p class="note">Every random number depends only on the seed, the phase, the epoch and the sample or step, so neither the number of workers nor resuming changes the outcome.</p>`;
 }
 
 /** The primary metric and the cost come first because a phone has room for only four columns. */

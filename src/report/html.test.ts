@@ -143,7 +143,7 @@ test('a phase with a single value has no loss plot', async () => {
   expect(document.querySelectorAll('.panels svg')).toHaveLength(0);
 });
 
-test.each(FULL_RUN.map(({ phase }) => phase))('a run of %s alone is reported', async (phase) => {
+test.each(FULL_RUN.map(({ phase }) => phase))('a run of only %s is reported', async (phase) => {
   const { document } = await pageOf(runWith(FULL_RUN.filter((part) => part.phase === phase)));
   expect(document.querySelectorAll('.wide svg')).toHaveLength(2);
 });
@@ -294,7 +294,7 @@ test('device hours count the processes of each result, whatever started them, an
 test.each([
   ['a pretrained model, fine-tuned', ['FT', 'E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
   ['the same, not finished', ['E2E'], { start: { model: 'given.pth' } }, 'Fine-tuning'],
-  ['end to end alone', ['E2E'], { incubation: 'none' }, 'End to end'],
+  ['only end to end', ['E2E'], { incubation: 'none' }, 'End to end'],
 ])(
   '%s is not called Deep Incubation: title, verdict, tiles, table, legend, figure',
   async (_, names, recipe, name) => {

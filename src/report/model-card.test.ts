@@ -170,9 +170,9 @@ test('huggingface_hub reads the card', needs(python), () => {
   const program =
     'import sys; from huggingface_hub import ModelCard; d = ModelCard.load(sys.argv[1]).data; ' +
     'print(d.library_name, [(e.metric_type, e.metric_value, e.dataset_type) for e in d.eval_results][0])';
-  const said = execFileSync(pythonPath, ['-c', program, path], { encoding: 'utf8' });
+  const output = execFileSync(pythonPath, ['-c', program, path], { encoding: 'utf8' });
   rmSync(folder, { recursive: true });
-  expect(said.trim()).toBe("timm ('accuracy', 77.1235, 'uoft-cs/cifar100')");
+  expect(output.trim()).toBe("timm ('accuracy', 77.1235, 'uoft-cs/cifar100')");
 });
 
 test.each([

@@ -46,9 +46,9 @@ const isModule = ({ phase }: Pick<EtaPhase, 'phase'>) => phase.startsWith('MT/')
 
 function secondsAtSpeed(phase: EtaPhase, phases: readonly EtaPhase[]): number | null {
   const known = phases.filter(({ seconds, block_passes }) => seconds > 0 && block_passes > 0);
-  const alike = known.filter((each) => isModule(each) === isModule(phase));
+  const sameKind = known.filter((each) => isModule(each) === isModule(phase));
   const own = known.filter((each) => each === phase);
-  const [measured] = [own, alike, known].filter((some) => some.length > 0);
+  const [measured] = [own, sameKind, known].filter((some) => some.length > 0);
   if (measured === undefined || phase.planned_block_passes === 0) return null;
   const sum = (key: 'seconds' | 'block_passes') => measured.reduce((total, each) => total + each[key], 0);
   const open = Math.max(0, phase.planned_block_passes - phase.block_passes);

@@ -192,7 +192,7 @@ describe('jobs of Slurm', () => {
   test('no longer in Slurm’s queue', () => {
     const gone = 'its Slurm job 12_1 left the queue before it started';
     expect(standOf('MT/1', new Map())).toMatchObject({ state: 'stopped', last_error: gone, log: null });
-    // Its shell has said why, before there was a log.
+    // The shell has written the reason before there was a log.
     mkdirSync(join(run, 'MT/1'), { recursive: true });
     const printed = join(run, 'MT/1/slurm-12_1.txt');
     writeFileSync(printed, 'module: command not found');
@@ -233,12 +233,12 @@ describe('how the run continues', () => {
 
   test('all done: the report, or the command that writes it', () => {
     for (const phase of ['PT', 'MT/0', 'MT/1', 'FT']) trained(phase);
-    const said = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
-    expect(said()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
+    const lastLine = () => standText(readRunStatus(run), pc.createColors(false)).split('\n').at(-1);
+    expect(lastLine()).toBe(`To write the summary and report: npx deep-incubation run ${run}`);
     mkdirSync(join(run, 'report'));
     writeFileSync(join(run, 'report/index.html'), '');
     writeFileSync(join(run, 'summary.json'), '{}');
-    expect(said()).toBe(`Report: ${join(run, 'report/index.html')}`);
+    expect(lastLine()).toBe(`Report: ${join(run, 'report/index.html')}`);
   });
 });
 

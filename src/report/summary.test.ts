@@ -78,24 +78,24 @@ test('a tie is reported as a tie', () => {
   );
 });
 
-/** Both models on so many images. */
-const on = (images: number, ft: number, e2e: number): ReadonlyMap<string, ScoredImages> =>
+/** Scores of both models on `images` images. */
+const scoredBoth = (images: number, ft: number, e2e: number): ReadonlyMap<string, ScoredImages> =>
   new Map([
     ['FT', { images, right: ft }],
     ['E2E', { images, right: e2e }],
   ]);
 
-const judgedRun = (images: number, ft: number, e2e: number) =>
+const scoredRun = (images: number, ft: number, e2e: number) =>
   summarize({
     name: 'r',
     seed: 0,
     results: [result('FT', 4, (100 * ft) / images), result('E2E', 4, (100 * e2e) / images)],
     machine: {},
-    scored: on(images, ft, e2e),
+    scored: scoredBoth(images, ft, e2e),
   });
 
 test('one image in 60 is not a lead, on either side', () => {
-  const [ahead, behind] = [judgedRun(60, 41, 40), judgedRun(60, 40, 41)];
+  const [ahead, behind] = [scoredRun(60, 41, 40), scoredRun(60, 40, 41)];
   expect([ahead.winner, behind.winner]).toEqual(['tie', 'tie']);
   expect(ahead.difference_top1).toBeCloseTo(100 / 60, 10);
   expect(ahead.difference_is_paired).toBe(false);
@@ -109,7 +109,7 @@ test('one image in 60 is not a lead, on either side', () => {
 });
 
 test('a lead beyond the uncertainty is reported, on either side, with its interval', () => {
-  const [ahead, behind] = [judgedRun(4000, 3066, 2897), judgedRun(4000, 2897, 3066)];
+  const [ahead, behind] = [scoredRun(4000, 3066, 2897), scoredRun(4000, 2897, 3066)];
   expect([ahead.winner, behind.winner]).toEqual(['incubation', 'end_to_end']);
   expect(sentence(ahead)).toMatch(
     /\(4\.2[23] points ahead, 95 % interval (2\.\d\d) to (6\.\d\d), on 4,000 images\)/,
@@ -121,7 +121,7 @@ test('a lead beyond the uncertainty is reported, on either side, with its interv
 test('fine-tuning of a given model is not called Deep Incubation', () => {
   const results = [result('FT', 4, 84.1), result('E2E', 10, 79.3)];
   const given = { name: 'r', seed: 0, results, machine: {}, way: 'fine_tuning' } as const;
-  const summary = summarize({ ...given, scored: on(1000, 841, 793) });
+  const summary = summarize({ ...given, scored: scoredBoth(1000, 841, 793) });
   expect(summary).not.toHaveProperty('incubation');
   expect(summary.fine_tuning).toEqual(ownOutcome(summary));
   expect(summary).toMatchObject({ winner: 'fine_tuning', fine_tuning: { top1: 84.1 } });
@@ -134,7 +134,7 @@ test('fine-tuning of a given model is not called Deep Incubation', () => {
     sentence(baseline, 'fine_tuning'),
     sentence(summarize({ ...given, results: [] }), 'fine_tuning'),
     sentence(baseline, 'end_to_end'),
-    sentence(summarize({ ...given, scored: on(60, 41, 40) })),
+    sentence(summarize({ ...given, scored: scoredBoth(60, 41, 40) })),
   ];
   for (const text of texts) expect(text).not.toContain('Incubation');
   expect(texts[0]).toContain('\nFine-tuning ');
@@ -188,9 +188,9 @@ test.each([20, 40, 80, 1000])(
   (columns) => {
     const summary = run(...INCUBATION, result('E2E', 10, 79.3));
     const lines = table(summary, columns).trimEnd().split('\n');
-    const said = lines.slice(lines.lastIndexOf('') + 1);
-    expect(said.join(' ')).toBe(sentence(summary));
-    for (const line of said) expect(line.length).toBeLessThanOrEqual(columns);
+    const sentenceLines = lines.slice(lines.lastIndexOf('') + 1);
+    expect(sentenceLines.join(' ')).toBe(sentence(summary));
+    for (const line of sentenceLines) expect(line.length).toBeLessThanOrEqual(columns);
   },
 );
 

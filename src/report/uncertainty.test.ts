@@ -13,7 +13,7 @@ function expectInterval(found: readonly number[], expected: readonly number[]): 
   for (const end of [0, 1]) expect(found[end]).toBeCloseTo(expected[end], 9);
 }
 
-/** Two models on the same images: so many both have right, a alone, b alone, neither. */
+/** Two models on the same images: counts of images that both, only a, only b, or neither classifies correctly. */
 function pair([both, onlyA, onlyB, neither]: readonly number[]): [ScoredImages, ScoredImages] {
   const hits = (rights: readonly number[]) =>
     Uint8Array.from([both, onlyA, onlyB, neither].flatMap((count, at) => Array(count).fill(rights[at])));
@@ -21,8 +21,8 @@ function pair([both, onlyA, onlyB, neither]: readonly number[]): [ScoredImages, 
     [1, 1, 0, 0],
     [1, 0, 1, 0],
   ].map((rights) => {
-    const judged = hits(rights);
-    return { images: judged.length, right: judged.reduce((sum, hit) => sum + hit, 0), hits: judged };
+    const scored = hits(rights);
+    return { images: scored.length, right: scored.reduce((sum, hit) => sum + hit, 0), hits: scored };
   }) as [ScoredImages, ScoredImages];
 }
 
@@ -31,8 +31,8 @@ test.each(reference.single)("$right of $images right: Wilson's interval", ({ rig
 });
 
 test.each(reference.independent)('$a against $b, on separate images', ({ a, b, interval }) => {
-  const judged = ([right, images]: readonly number[]) => ({ right, images });
-  const found = accuracyDifference(judged(a), judged(b));
+  const scored = ([right, images]: readonly number[]) => ({ right, images });
+  const found = accuracyDifference(scored(a), scored(b));
   expectInterval(found.interval, interval);
   expect(found).toMatchObject({ isPaired: false, points: 100 * (a[0] / a[1] - b[0] / b[1]) });
 });
@@ -66,7 +66,10 @@ test('different numbers of images are not compared image by image', () => {
   expect(accuracyDifference(a, b).isPaired).toBe(false);
 });
 
-/** Of n images, each of which a alone has right with probability p, b alone with q: how often the interval holds p - q. */
+/**
+ * How often the interval contains p - q, for n images, each of which only a classifies correctly with probability p, and only b
+ * with probability q.
+ */
 function coverage(n: number, p: number, q: number): number {
   const logFactorials = [0];
   for (let i = 1; i <= n; i++) logFactorials.push(logFactorials[i - 1] + Math.log(i));

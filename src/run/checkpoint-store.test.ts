@@ -83,9 +83,9 @@ test('saving a step again replaces it', () => {
 });
 
 test.each([
-  ['while the files are written', () => rmSync(join(root, '.tmp-20-x', 'manifest.json'))],
+  ['while its files are written', () => rmSync(join(root, '.tmp-20-x', 'manifest.json'))],
   ['before the rename', () => {}],
-])('killed %s: the checkpoint before counts, the leftover goes with the next save', (_, damage) => {
+])('killed %s: the previous checkpoint is used, and the next save removes the leftover', (_, damage) => {
   save(10);
   cpSync(join(root, '10'), join(root, '.tmp-20-x'), { recursive: true });
   damage();
@@ -120,7 +120,7 @@ test.each<[string, string, (folder: string) => void]>([
   ],
   ['a manifest of nothing', 'format', (f) => writeFileSync(join(f, 'manifest.json'), '{}')],
   ['a lost folder', 'the folder is missing', (f) => rmSync(f, { recursive: true })],
-])('%s: the next older checkpoint is used, and why is told', (_, reason, damage) => {
+])('%s: the next older checkpoint is used, and the reason is reported', (_, reason, damage) => {
   save(9);
   save(10);
   damage(join(root, '10'));
@@ -181,7 +181,7 @@ test('pruning keeps the checkpoint that the pointer names, even if newer folders
   expect(existsSync(join(root, '2'))).toBe(false);
 });
 
-test("a damaged checkpoint that training went back behind takes no good one's place", () => {
+test('damaged checkpoints after the resumed step do not count as kept checkpoints', () => {
   for (const step of [10, 20, 30]) save(step);
   for (const step of ['20', '30']) truncateSync(join(root, step, 'model.safetensors'), 60);
   expect(latestStep()).toBe(10);
@@ -202,7 +202,7 @@ test('while a checkpoint is written the newest good one exists, whatever is kept
   expect(latestStep()).toBe(2);
 });
 
-test.each(['', '\n', 'ten', '10 20', '-1', '\0\0\0'])('a pointer that says %j is as good as none', (text) => {
+test.each(['', '\n', 'ten', '10 20', '-1', '\0\0\0'])('a pointer with the content %j is ignored', (text) => {
   save(10);
   save(20);
   for (const name of ['latest', 'best']) writeFileSync(join(root, name), text);

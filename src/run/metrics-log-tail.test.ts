@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** All there is now, in however many pieces. */
+/** All lines that are available now, in any number of pieces. */
 function drained(tail: ReturnType<typeof tailLines>): string[] {
   const { lines, unread } = tail.poll();
   return unread > 0 ? [...lines, ...drained(tail)] : [...lines];

@@ -56,19 +56,19 @@ test('after a kill at any byte, resuming at any step leaves exactly the records 
 });
 
 test('kills at any point leave the same log', () => {
-  // A training of so many steps: a record each, an evaluation every fifth and at the start, a checkpoint now and then.
+  // A training of 40 steps: a record for each, an evaluation at every fifth and at the start, and some checkpoints.
   const STEPS = 40;
   const at = (step: number): MetricRecord[] => {
     const place = { phase: 'FT', epoch: 0, step };
     const trained = { ...place, kind: 'step', loss: 1 / (step + 1) } as MetricRecord;
-    const judged = { ...place, kind: 'eval', top1: step } as unknown as MetricRecord;
-    return [...(step > 0 ? [trained] : []), ...(step % 5 === 0 ? [judged] : [])];
+    const evaluation = { ...place, kind: 'eval', top1: step } as unknown as MetricRecord;
+    return [...(step > 0 ? [trained] : []), ...(step % 5 === 0 ? [evaluation] : [])];
   };
   const life = fc.record({
     steps: fc.integer({ min: 0, max: 15 }),
     saveEvery: fc.integer({ min: 1, max: 7 }),
     tear: fc.nat({ max: 100 }),
-    // Of the newest checkpoint: the one before counts.
+    // If the newest checkpoint is damaged, the one before it is used.
     isDamaged: fc.boolean(),
   });
   fc.assert(
@@ -81,14 +81,14 @@ test('kills at any point leave the same log', () => {
       ]) {
         const from = saved.at(-1) as number;
         const log = openMetricsLog(path, { fromStep: from });
-        // What is judged at the start is asked for again after a resume there.
+        // An evaluation at the start is repeated after a resume at that step.
         for (const record of at(from).filter(({ kind }) => kind === 'eval')) log.append(record);
         const end = Math.min(STEPS, from + steps);
         for (let step = from + 1; step <= end; step++) {
           for (const record of at(step)) log.append(record);
           if (step % saveEvery === 0) saved.push(step);
         }
-        // Killed in the middle of what followed.
+        // Killed while the next record was written.
         if (end < STEPS) appendFileSync(path, JSON.stringify(at(end + 1)[0]).slice(0, tear));
         if (isDamaged && saved.length > 1) saved = saved.slice(0, -1);
       }
@@ -99,10 +99,10 @@ test('kills at any point leave the same log', () => {
 });
 
 test('resumed at step 0 it is empty, even if step 0 was evaluated', () => {
-  const judged: MetricRecord = { ...RECORDS[9], kind: 'eval', step: 0 } as MetricRecord;
-  openMetricsLog(path, { fromStep: 0 }).append(judged);
-  openMetricsLog(path, { fromStep: 0 }).append(judged);
-  expect(readMetrics(path)).toEqual([judged]);
+  const evaluation: MetricRecord = { ...RECORDS[9], kind: 'eval', step: 0 } as MetricRecord;
+  openMetricsLog(path, { fromStep: 0 }).append(evaluation);
+  openMetricsLog(path, { fromStep: 0 }).append(evaluation);
+  expect(readMetrics(path)).toEqual([evaluation]);
 });
 
 test('a deleted file is not created again', () => {
@@ -153,7 +153,7 @@ test('a tail starts over when a resumed run replaces the file, even with a longe
 });
 
 test(
-  'a full disk is a run error that names the file and says nothing is lost',
+  'a full disk is a run error that names the file and says that nothing is lost',
   needs({ missing: existsSync('/dev/full') ? undefined : 'no /dev/full' }),
   () => {
     const log = write(1);

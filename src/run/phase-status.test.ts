@@ -38,7 +38,7 @@ test('the written status is read while a process holds the run', async () => {
   expect(readStatus(runDir, 'PT')).toMatchObject({ ...RUNNING, state: 'lost', pid: null });
 });
 
-test('lost with its supervisor: it says so', () => {
+test('lost with its supervisor: reported as lost', () => {
   begin();
   writeStatus(runDir, 'PT', { ...RUNNING, last_error: null });
   expect(readStatus(runDir, 'PT').last_error).toBe('its supervising process disappeared');
@@ -57,7 +57,7 @@ test('a phase with a result is done, whatever the file says', () => {
   expect(readStatus(runDir, 'PT')).toMatchObject({ state: 'done', pid: null });
 });
 
-test.each(['{"state": "run', '{}', '{"state":"asleep"}'])('%s is as good as nothing', (text) => {
+test.each(['{"state": "run', '{}', '{"state":"asleep"}'])('%s is ignored', (text) => {
   begin();
   writeFileSync(join(runDir, 'PT/status.json'), text);
   expect(readStatus(runDir, 'PT').state).toBe('waiting');

@@ -19,8 +19,8 @@ test.each([
     'the machine is out of memory: 3.00 GiB needed',
   ],
   ['std::bad_alloc', 'the machine is out of memory'],
-])('memory: %s', (said, message) => {
-  const error = failedCall(CALL, new Error(said));
+])('memory: %s', (cause, message) => {
+  const error = failedCall(CALL, new Error(cause));
   expect(error).toBeInstanceOf(OutOfMemoryError);
   expect(error).toBeInstanceOf(RunError);
   expect(error.message).toBe(`${CALL}: ${message}`);
@@ -34,11 +34,11 @@ test.each([
   'CUDA error: uncorrectable ECC error encountered',
   'CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(handle, ...)`',
   'cuDNN error: CUDNN_STATUS_EXECUTION_FAILED',
-])('a GPU that failed: %s', (said) => {
-  const error = failedCall(CALL, new Error(`${said}\n${ADVICE}`));
+])('a GPU that failed: %s', (cause) => {
+  const error = failedCall(CALL, new Error(`${cause}\n${ADVICE}`));
   expect(error).toBeInstanceOf(GpuError);
   expect(error).toBeInstanceOf(RunError);
-  expect(error.message).toBe(`${CALL}: ${said}`);
+  expect(error.message).toBe(`${CALL}: ${cause}`);
   expect(error.hint).toContain('from the last checkpoint');
 });
 
@@ -48,8 +48,8 @@ test.each([
   'CUDA error: invalid argument',
   'CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasLtMatmul(...)`',
   'mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)',
-])('a call that is refused, the GPU still in order: %s', (said) => {
-  const error = failedCall(CALL, new Error(`${said}\n${ADVICE}`));
+])('a refused call that leaves the GPU usable: %s', (cause) => {
+  const error = failedCall(CALL, new Error(`${cause}\n${ADVICE}`));
   expect(error).toBeInstanceOf(TorchError);
-  expect(error.message).toBe(`${CALL}: ${said}`);
+  expect(error.message).toBe(`${CALL}: ${cause}`);
 });

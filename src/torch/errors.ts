@@ -51,22 +51,22 @@ export class GpuError extends RunError {}
  * @param call e.g. `aten::mm(F32[2, 3], F32[2, 3])`
  */
 export function failedCall(call: string, error: unknown): DeepIncubationError {
-  const said = errorText(error).split('\n', 1)[0];
+  const text = errorText(error).split('\n', 1)[0];
   if (error instanceof FreedTensorError)
-    return new FreedTensorError(`${call}: ${said}`, { hint: error.hint, cause: error });
+    return new FreedTensorError(`${call}: ${text}`, { hint: error.hint, cause: error });
   // libtorch's message for these is a page long, with all backends that it might have been built with.
-  if (/from the 'CUDA' backend|not linked with support for cuda/.test(said)) {
+  if (/from the 'CUDA' backend|not linked with support for cuda/.test(text)) {
     const hint = 'use the device cpu, or a CUDA build of libtorch: see `npx deep-incubation doctor`';
     return new TorchError(`${call}: this libtorch is built without CUDA`, { hint, cause: error });
   }
-  const lack = lackOfMemory(said);
+  const lack = lackOfMemory(text);
   if (lack !== undefined)
     return new OutOfMemoryError(`${call}: ${lack}`, { hint: LESS_MEMORY, cause: error });
-  if (isBroken(said)) return new GpuError(`${call}: ${said}`, { hint: START_AGAIN, cause: error });
-  const hint = /at start of device string|Invalid device string/.test(said)
+  if (isBroken(text)) return new GpuError(`${call}: ${text}`, { hint: START_AGAIN, cause: error });
+  const hint = /at start of device string|Invalid device string/.test(text)
     ? 'a device is cpu, cuda or cuda:<n>; cuda:1 is the second GPU'
     : undefined;
-  return new TorchError(`${call}: ${said}`, { hint, cause: error });
+  return new TorchError(`${call}: ${text}`, { hint, cause: error });
 }
 
 const LESS_MEMORY =
@@ -75,28 +75,28 @@ const LESS_MEMORY =
 const START_AGAIN = 'start it again from the last checkpoint; `run` does so automatically';
 
 /** A short text for libtorch's out-of-memory errors; undefined for other errors. */
-function lackOfMemory(said: string): string | undefined {
+function lackOfMemory(text: string): string | undefined {
   const cuda =
     /CUDA out of memory\. Tried to allocate ([\d.]+ \w+)\. GPU (\d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free/.exec(
-      said,
+      text,
     );
   if (cuda !== null) {
     const [, wanted, gpu, total, free] = cuda;
     return `GPU ${gpu} is out of memory: ${wanted} needed, ${free} of ${total} free`;
   }
-  const cpu = /DefaultCPUAllocator: can't allocate memory: you tried to allocate (\d+) bytes/.exec(said);
+  const cpu = /DefaultCPUAllocator: can't allocate memory: you tried to allocate (\d+) bytes/.exec(text);
   if (cpu !== null) {
     return `the machine is out of memory: ${(Number(cpu[1]) / 2 ** 30).toFixed(2)} GiB needed`;
   }
-  if (/std::bad_alloc/.test(said)) return 'the machine is out of memory';
-  return /out of memory|STATUS_ALLOC_FAILED/.test(said) ? `the GPU is out of memory: ${said}` : undefined;
+  if (/std::bad_alloc/.test(text)) return 'the machine is out of memory';
+  return /out of memory|STATUS_ALLOC_FAILED/.test(text) ? `the GPU is out of memory: ${text}` : undefined;
 }
 
 /** Whether a CUDA error makes the GPU unusable for this process; all other errors reject only one call. */
-function isBroken(said: string): boolean {
-  if (/\b(CUBLAS|CUDNN|CUSOLVER)\w*_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)/.test(said))
+function isBroken(text: string): boolean {
+  if (/\b(CUBLAS|CUDNN|CUSOLVER)\w*_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)/.test(text))
     return true;
-  return /CUDA (driver )?error: /.test(said) && !REFUSED.test(said);
+  return /CUDA (driver )?error: /.test(text) && !REFUSED.test(text);
 }
 
 /** Errors that would occur again in a new process. */

@@ -19,11 +19,11 @@ function machine(files: string[], engine: string) {
   return { devices: folder, addon };
 }
 
-const SEES_AS_TOLD =
+const COUNTS_VISIBLE_DEVICES =
   'return { cudaDevices: (process.env.CUDA_VISIBLE_DEVICES ?? "0,1,2").split(",").length };';
 
-test.each([['nvidia0'], ['nvidiactl'], ['dxg']])('libtorch is asked where there is /dev/%s', async (file) => {
-  const places = machine([file, 'null'], SEES_AS_TOLD);
+test.each([['nvidia0'], ['nvidiactl'], ['dxg']])('libtorch is queried if /dev/%s exists', async (file) => {
+  const places = machine([file, 'null'], COUNTS_VISIBLE_DEVICES);
   expect(await countGpus({}, places)).toBe(3);
   expect(await countGpus({ CUDA_VISIBLE_DEVICES: '1' }, places)).toBe(1);
 });
@@ -35,7 +35,7 @@ test('a libtorch for the CPU sees none of the GPUs that the driver shows', async
 });
 
 test('on a machine without a GPU libtorch is not queried', async () => {
-  const places = machine(['null', 'nvidia-uvm'], 'throw new Error("asked");');
+  const places = machine(['null', 'nvidia-uvm'], 'throw new Error("queried");');
   expect(await countGpus({ CUDA_VISIBLE_DEVICES: '0' }, places)).toBe(0);
 });
 
@@ -47,7 +47,7 @@ test('other output of libtorch is ignored', async () => {
 test.each([
   ['throw new Error("CUDA driver initialization failed");', 'CUDA driver initialization failed'],
   ['process.kill(process.pid, "SIGSEGV"); for (;;);', 'its process died of SIGSEGV'],
-])('libtorch that fails with %s is no machine without GPUs', async (engine, reason) => {
+])('libtorch that fails with %s does not count as a machine without GPUs', async (engine, reason) => {
   const failure = await countGpus({}, machine(['nvidia0'], engine)).catch((error) => error);
   expect(failure).toBeInstanceOf(RunError);
   expect(failure.message).toMatch(/^libtorch failed to count the GPUs: /);

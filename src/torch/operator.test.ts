@@ -22,7 +22,7 @@ function errorOf(work: () => unknown): DeepIncubationError {
     expect(error).toBeInstanceOf(DeepIncubationError);
     return error as DeepIncubationError;
   }
-  throw new Error('nothing was thrown');
+  throw new Error('no error was thrown');
 }
 
 describe('errors name the operator and its operands', () => {

@@ -11,8 +11,8 @@ test.each<[string, 'auto' | Precision, boolean, Precision]>([
   ['cuda:0', 'float32', true, 'float32'],
   ['cuda:0', 'tf32', true, 'tf32'],
   ['cpu', 'bfloat16', false, 'bfloat16'],
-])('on %s, %s with native bfloat16 %s is %s', (device, wish, isNative, expected) => {
-  expect(precisionOn(device, wish, () => isNative)).toBe(expected);
+])('on %s, %s with native bfloat16 %s is %s', (device, given, isNative, expected) => {
+  expect(precisionOn(device, given, () => isNative)).toBe(expected);
 });
 
 test('auto on a CPU does not ask for a GPU', () => {

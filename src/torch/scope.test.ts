@@ -160,7 +160,7 @@ test('tensors outside scopes are freed by the garbage collector', async () => {
       scope(() => keep(ones([1])));
       new Generator();
     }
-    // Freed by hand, and so not to be freed again: its handle may be another tensor's by then.
+    // Freed by hand, so it must not be freed again: its handle may belong to another tensor.
     ones([1]).free();
   })();
   expect(liveHandles() - before).toBe(301);

@@ -12,7 +12,7 @@ const script = new URL('../../test/fixtures/worker-thread.mjs', import.meta.url)
 /** Each of the worker's 50 steps halves them. */
 const weights = Array.from({ length: 64 }, () => 2 ** -50);
 
-/** A main thread's own work: forward and backward, for as long as `go` says. */
+/** Work of the main thread: forward and backward passes while `go` returns true. */
 async function workUntil(stopped: () => boolean): Promise<number> {
   const weight = ones([64, 64]);
   weight.requiresGrad = true;

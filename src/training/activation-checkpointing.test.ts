@@ -141,7 +141,7 @@ describe('losses and gradients are bit-identical', () => {
     ['without', { classToken: false }],
     ['with a distillation token', { distilled: true }],
   ])('%s', async (_what, change) => {
-    // Of a distilled model this task trains the class head alone.
+    // Of a distilled model, this task trains only the class head.
     const regimes: Regime[] = change.distilled ? hybridRegimes(3, 1) : all;
     await compare({ ...TINY, ...change }, regimes, 0, { clipGrad: 1 });
   });

@@ -16,7 +16,7 @@ test.each<[string, number[], number, boolean]>([
   expect(earlyStop({ patience: 3, minDelta })(scores)).toBe(stops);
 });
 
-test('a run that stops at the first yes has its best score `patience` evaluations back', () => {
+test('a run that stops as soon as requested has its best score `patience` evaluations before', () => {
   const score = fc.integer({ min: 0, max: 20 });
   fc.assert(
     fc.property(fc.array(score, { maxLength: 60 }), fc.integer({ min: 1, max: 5 }), (scores, patience) => {

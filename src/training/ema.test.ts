@@ -192,7 +192,7 @@ describe('state', () => {
     expect(average.state()).toEqual(before);
   });
 
-  test('is freed by free(), and nothing else leaves anything behind', async () => {
+  test('is freed by free(); other operations leave no tensors behind', async () => {
     const { parameters } = model();
     const before = liveHandles();
     // In a scope: the averages outlive it.

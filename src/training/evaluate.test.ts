@@ -83,7 +83,7 @@ describe('evaluate', () => {
       seen.push(predictions);
     });
     expect(await result).toEqual(await run(batches).result);
-    // Ten of the first batch are taken for class 1, two of the second for class 0.
+    // Ten images of the first batch are predicted as class 1, two of the second as class 0.
     expect(counter.counts()).toEqual([
       [0, 1, 1],
       [1, 0, 1],

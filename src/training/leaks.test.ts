@@ -19,7 +19,7 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 const [SIZE, BATCH] = [8, 16];
-/** Bytes; what 500 steps may take more, 250 steps half of it. A leak of 6 KiB a step would pass it. */
+/** Allowed growth in bytes for 500 steps; for 250 steps, half of it. A leak of 6 KiB per step exceeds it. */
 const GROWTH = 3 * 2 ** 20;
 
 const blueprint = vit({
@@ -46,7 +46,7 @@ const batch: Batch = {
   indices: Int32Array.from({ length: BATCH }, (_, i) => i),
 };
 
-/** Resident bytes, of JavaScript's heap only what is in use: V8 lets the rest grow and shrink as it likes. */
+/** Resident bytes; of JavaScript's heap only the used part, because V8 grows and shrinks the rest at any time. */
 function memory(): number {
   collect();
   // Not heapTotal, which includes pages that were reserved and never touched.
@@ -56,7 +56,7 @@ function memory(): number {
 
 /** Handles and bytes after some of the steps of training a hybrid. */
 async function measure(steps: number, at: readonly number[], alsoEachStep: () => void = () => {}) {
-  // What was forgotten before is not to be freed meanwhile.
+  // Frees earlier garbage, so that it is not freed during the measurement.
   collect();
   await setTimeout(10);
   const generator = new Generator().seed(['leaks']);
@@ -102,7 +102,7 @@ async function measure(steps: number, at: readonly number[], alsoEachStep: () =>
 test('1,000 training steps neither leak handles nor grow memory', async () => {
   const [first, ...later] = await measure(1000, [10, 250, 500, 750, 1000]);
   for (const { handles } of later) expect(handles).toBe(first.handles);
-  // A leak grows in every interval; what V8 or malloc takes once, in one of them.
+  // A leak grows in every interval; a single allocation of V8 or malloc, in only one.
   const growths = later.slice(1).map(({ bytes }, i) => bytes - later[i].bytes);
   expect(Math.min(...growths)).toBeLessThan(GROWTH / 2);
 });

@@ -84,7 +84,7 @@ const options = fc
   }));
 type Options = typeof options extends fc.Arbitrary<infer T> ? T : never;
 
-/** All that holds of each: finite, rising to the peak at the last warm-up step, not rising after, never above it. */
+/** Properties of every schedule: finite, rising to the peak at the last warm-up step, then not rising, never above the peak. */
 function expectShape(schedule: Schedule, o: Omit<Options, 'minLr'>): number[] {
   const rates = Array.from({ length: o.steps }, (_, step) => schedule(step));
   for (const [i, rate] of rates.entries()) {

@@ -177,8 +177,8 @@ test('bfloat16 trains: weights stay float32, losses near those of float32', asyn
 /** Steps that are reported after one that is not finite: a GPU queues the next step before it reads this one. */
 const LATE = DEVICE === 'cpu' ? 0 : 1;
 
-describe('what stops the loop', () => {
-  /** What comes of a run in which `spoil` changes the model's output from step `from` on. */
+describe('errors that stop the loop', () => {
+  /** The error of a run in which `spoil` changes the model's output from step `from` on. */
   async function failure(
     change: Partial<TrainOptions>,
     spoil: (output: Tensor) => Tensor = (output) => output,
@@ -200,7 +200,7 @@ describe('what stops the loop', () => {
       (thrown: unknown) => thrown,
     );
     expect(error).toBeInstanceOf(RunError);
-    // The step that failed has not touched them.
+    // The failed step did not change them.
     expect(weightsOf(model)).toEqual(weights);
     return { error: error as RunError, done };
   }
@@ -288,7 +288,7 @@ describe('values that are not numbers', () => {
   ] as const)('%s = %s is refused before the first step', async (name, value) => {
     const model = hybrid();
     const before = weightsOf(model);
-    // The data that a good call would get: only the option is wrong.
+    // The data is valid: only the option is wrong.
     const data = { batches: batches(0, 2), steps: 2 };
     const training = run(model, optimizerOf(model), { ...data, [name]: value });
     await expect(training).rejects.toThrow(`${name} is ${value}`);
@@ -314,11 +314,11 @@ describe('values that are not numbers', () => {
 });
 
 test('earlier gradients are not part of the first step', async () => {
-  const weights = async (spoilt: boolean) => {
+  const weights = async (hasFailed: boolean) => {
     const model = hybrid();
     const optimizer = optimizerOf(model);
-    if (spoilt) {
-      // Fails at its second micro-batch: the gradients of the first stay.
+    if (hasFailed) {
+      // Fails at its second micro-batch, so the gradients of the first remain.
       const short = { accumulate: 2, batches: batches(0, 1) };
       await expect(run(model, optimizer, short)).rejects.toThrow('ran out of data at step 0');
     }

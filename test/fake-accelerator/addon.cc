@@ -1,6 +1,6 @@
 // A PrivateUse1 device `fake` for tests and the GPU kit's dry run: fake:0 and fake:1 compute on the CPU.
 // Loaded after the project's addon, in the same process. JavaScript sees:
-//   take() -> {what: how often} since the last call
+//   take() -> {operation: count} since the last call
 //   currentDevice() -> the index of this thread's current device
 //   limitMemory(bytes)    beyond which an allocation fails
 //   breakDown()           from now on every kernel fails

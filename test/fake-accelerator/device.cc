@@ -1,4 +1,4 @@
-// How libtorch meets the fake accelerator: devices, streams and events, all of which are ready at once.
+// The fake accelerator's interface for libtorch: devices, streams and events, which are always ready.
 #include "device.h"
 #include "state.h"
 

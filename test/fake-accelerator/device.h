@@ -2,7 +2,7 @@
 
 namespace fake {
 
-// Names the device `fake`. Once in a process.
+// Names the device `fake`. Must be called once per process.
 void register_device();
 
 }  // namespace fake

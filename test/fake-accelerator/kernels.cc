@@ -36,7 +36,7 @@ at::Tensor empty_strided(
   return at::detail::empty_strided_generic(size, stride, allocator(), kKeys, c10::dtype_or_default(dtype));
 }
 
-// A tensor of the CPU over the same memory.
+// A CPU tensor with the same memory.
 at::Tensor on_host(const at::Tensor& x) {
   if (x.device().is_cpu()) return x;
   const auto keep = [storage = x.storage()](void*) {};
@@ -45,7 +45,7 @@ at::Tensor on_host(const at::Tensor& x) {
       x.storage().mutable_data(), x.sizes(), x.strides(), x.storage_offset(), keep, options, c10::Device(c10::kCPU));
 }
 
-// As on a GPU, a copy from or to memory that is not page-locked waits, whatever was asked.
+// As on a GPU, a copy from or to memory that is not page-locked waits, whatever was requested.
 void count_copy(const at::Tensor& host, bool non_blocking, const std::string& direction) {
   const bool is_free = non_blocking && is_pinned(host.storage().data());
   count((is_free ? "copy " : "blocking copy ") + direction);
@@ -78,7 +78,7 @@ const at::Tensor& resize(const at::Tensor& x, Ints size, Maybe<at::MemoryFormat>
   return at::native::resize_(x, size, format);
 }
 
-// Refuses tensors of both sides; numbers of the CPU, of no dimension, may go along.
+// Refuses tensors of different devices, except CPU tensors without dimensions.
 void check_devices(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   bool has_own = false;
   Maybe<at::Tensor> other;

@@ -22,7 +22,7 @@ std::atomic<int64_t> limit = std::numeric_limits<int64_t>::max();
 std::atomic<int64_t> used = 0;
 std::atomic<bool> is_broken = false;
 
-// As CUDA's allocator writes a size.
+// Formats a size like CUDA's allocator.
 std::string size(int64_t bytes) {
   constexpr int64_t kGibi = 1 << 30;
   constexpr int64_t kMebi = 1 << 20;

@@ -1,4 +1,4 @@
-// What the fake accelerator keeps: counts, the current device, its memory, whether it has failed.
+// The state of the fake accelerator: counts, the current device, its memory, whether it has failed.
 #pragma once
 
 #include <c10/core/Allocator.h>
@@ -10,7 +10,7 @@ namespace fake {
 constexpr auto kType = c10::DeviceType::PrivateUse1;
 constexpr int kDevices = 2;
 
-// Counts what the device is asked to do. What the CPU does in the device's place (`OnCpu`) does not count.
+// Counts the operations of the device. Operations that the CPU does for the device (`OnCpu`) do not count.
 void count(const std::string& what);
 std::map<std::string, double> take_counts();
 
@@ -22,7 +22,7 @@ struct OnCpu {
 int current_device();
 void set_current_device(int index);
 
-// Memory of all devices together; beyond the limit an allocation fails in CUDA's words.
+// Memory of all devices together; beyond the limit an allocation fails with CUDA's message.
 void limit_memory(int64_t bytes);
 c10::Allocator* allocator();
 
@@ -30,7 +30,7 @@ c10::Allocator* allocator();
 c10::Allocator* pinned_allocator();
 bool is_pinned(const void* memory);
 
-// From now on every kernel fails in CUDA's words, as after an illegal access.
+// From now on every kernel fails with CUDA's message, as after an illegal access.
 void break_down();
 void check_working();
 

@@ -44,7 +44,7 @@ async function checked(
   return { stdout, exitCode: process.exitCode };
 }
 
-describe('nothing wrong', () => {
+describe('no problems', () => {
   test('counts, sizes and time; exit 0', async () => {
     const { stdout, exitCode } = await checked();
     expect(exitCode).toBeUndefined();
@@ -78,7 +78,7 @@ describe('nothing wrong', () => {
   });
 });
 
-describe('something wrong: exit 1', () => {
+describe('problems: exit 1', () => {
   beforeEach(() => {
     cpSync(at('train/cat/0.png'), at('val/cat/9.png'));
     for (let i = 10; i < 35; i++) folder.write(`train/dog/${i}.png`, 'no image');

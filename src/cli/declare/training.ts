@@ -277,7 +277,7 @@ function addPhase(program: Command): void {
     .addHelpText(
       'after',
       examples(
-        ['deep-incubation phase my.yaml PT', 'alone'],
+        ['deep-incubation phase my.yaml PT', 'in a single process'],
         ['torchrun --no-python --nproc-per-node 8 deep-incubation phase my.yaml PT', 'on 8 GPUs'],
         ['srun --ntasks-per-node 8 deep-incubation phase runs/my MT/0', 'with MASTER_ADDR set'],
       ),

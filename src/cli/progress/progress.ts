@@ -89,12 +89,12 @@ function plainView({ stream, now }: ProgressOptions): View {
   const write = (line: string) => stream.write(`${line}\n`);
 
   const update = (state: PhaseProgress, left: number | undefined) => {
-    const said = last.get(state.phase);
+    const lastPrinted = last.get(state.phase);
     const step = state.step?.step ?? 0;
-    if (state.stage === 'waiting' || said?.stage === 'done') return;
+    if (state.stage === 'waiting' || lastPrinted?.stage === 'done') return;
     if (state.stage === 'done') write(doneLine(state));
-    else if (said === undefined || step < said.step) write(startLine(state));
-    else if (now() - said.at < PLAIN_INTERVAL_MS || step === said.step) return;
+    else if (lastPrinted === undefined || step < lastPrinted.step) write(startLine(state));
+    else if (now() - lastPrinted.at < PLAIN_INTERVAL_MS || step === lastPrinted.step) return;
     else write(`${plainLine(state)}${left === undefined ? '' : `  ${runEta(left)}`}`);
     last.set(state.phase, { at: now(), stage: state.stage, step });
   };

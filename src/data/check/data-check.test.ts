@@ -48,7 +48,7 @@ async function writeGoodFolder(): Promise<void> {
   }
 }
 
-describe('a folder with nothing wrong', () => {
+describe('a folder without problems', () => {
   test('is counted', async () => {
     await writeGoodFolder();
     const progress = vi.fn();
@@ -82,7 +82,7 @@ describe('a folder with nothing wrong', () => {
   });
 });
 
-describe('what is wrong', () => {
+describe('problems', () => {
   beforeEach(writeGoodFolder);
 
   test('unreadable images', async () => {

@@ -32,7 +32,7 @@ function messageOf(work: () => unknown): string {
     expect(error).toBeInstanceOf(InputError);
     return (error as InputError).message.replace(folder.path, '');
   }
-  throw new Error('nothing was thrown');
+  throw new Error('no error was thrown');
 }
 
 describe('annotations', () => {
@@ -155,7 +155,7 @@ describe('results', () => {
     expect(messageOf(() => readCocoResults(path(), known))).toContain(message);
   });
 
-  test('what is to be written must be there', () => {
+  test('results without masks cannot be written as masks', () => {
     expect(messageOf(() => writeCocoResults(path(), [result, { ...rest, box }], 'masks'))).toBe(
       'result 1 has no segmentation: masks cannot be written',
     );

@@ -11,7 +11,7 @@ import { folderLayout } from './folder-layout.js';
 const folder = testFolder();
 const at = (name: string) => join(folder.path, name);
 
-/** Empty files, enough for what does not decode. */
+/** Writes empty files; they are not decoded. */
 function touch(...files: string[]): void {
   for (const file of files) folder.write(file, '');
 }
@@ -23,23 +23,26 @@ const evaluated = (dir: string, split?: SplitChoice) => {
 };
 
 describe('the part to evaluate on', () => {
-  test.each(['val', 'valid', 'validation', 'Valid', 'VAL'])('%s, whatever else is there', (name) => {
-    touch(...DIVIDED, `${name}/ant/2.png`, `${name}/bee/2.png`, 'test/ant/3.png', 'test/bee/3.png');
-    expect(evaluated(folder.path)).toEqual([`${name}/ant/2.png`, `${name}/bee/2.png`]);
-    expect(openDataset({ format: 'folder', path: folder.path }).val.length).toBe(2);
-    expect(evaluated(folder.path, 'test')).toEqual(['test/ant/3.png', 'test/bee/3.png']);
-    expect(evaluated(folder.path, 'train')).toEqual(DIVIDED);
-  });
+  test.each(['val', 'valid', 'validation', 'Valid', 'VAL'])(
+    '%s, whatever other folders there are',
+    (name) => {
+      touch(...DIVIDED, `${name}/ant/2.png`, `${name}/bee/2.png`, 'test/ant/3.png', 'test/bee/3.png');
+      expect(evaluated(folder.path)).toEqual([`${name}/ant/2.png`, `${name}/bee/2.png`]);
+      expect(openDataset({ format: 'folder', path: folder.path }).val.length).toBe(2);
+      expect(evaluated(folder.path, 'test')).toEqual(['test/ant/3.png', 'test/bee/3.png']);
+      expect(evaluated(folder.path, 'train')).toEqual(DIVIDED);
+    },
+  );
 
   test.each([
-    ['train alone', [], /has no folder named val, valid or validation: it has train$/],
+    ['only train', [], /has no folder named val, valid or validation: it has train$/],
     [
       'train and test',
       ['test/ant/1.png', 'test/bee/1.png'],
       /it has train and test; test is read only if requested/,
     ],
-    ['train and another', ['eval/docs/readme.txt'], /it has train$/],
-  ])('%s: refused, not taken for classes', (_, more, message) => {
+    ['train and another folder', ['eval/docs/readme.txt'], /it has train$/],
+  ])('%s: refused, not treated as classes', (_, more, message) => {
     touch(...DIVIDED, ...more);
     for (const open of [
       () => evalFolder(folder.path, 2),
@@ -107,7 +110,7 @@ describe('classes with the names of parts', () => {
     ['class folders in train beside a folder of images', ['train/a/1.png', 'bus/1.png']],
     ['images deeper in all of them', ['train/2019/1.png', 'bus/2020/1.png']],
     ['images and folders in train beside a folder of images', ['train/1.png', 'train/a/1.png', 'bus/1.png']],
-  ])('%s: undecided, until --split all says it', (_, files) => {
+  ])('%s: ambiguous unless --split all is given', (_, files) => {
     touch(...files);
     const error = failure(() => evalFolder(folder.path, 2));
     expect(error.message).toMatch(/may be/);
@@ -116,17 +119,17 @@ describe('classes with the names of parts', () => {
     expect(evalFolder(folder.path, 2, undefined, 'all').classes.length).toBe(2);
   });
 
-  test('labelled images need no class folders to be a part', () => {
+  test('a split of labelled images needs no class folders', () => {
     touch('train/a_y0.png', 'train/b_y1.png', 'val/c_y1.png');
     expect(evaluated(folder.path)).toEqual(['val/c_y1.png']);
   });
 });
 
-describe('what is not read', () => {
+describe('files that are not read', () => {
   const reasons = (list: readonly { reason: string; count: number }[] | undefined) =>
     Object.fromEntries((list ?? []).map(({ reason, count }) => [reason, count]));
 
-  test('is counted by reason, for a run and for an evaluation', () => {
+  test('are counted by reason, for a run and for an evaluation', () => {
     touch(...DIVIDED, 'val/ant/2.png', 'test/ant/3.png', 'val/bee/2.png');
     touch('train/ant/notes.txt', 'train/ant/deep/more.TXT', 'train/bee/raw.heic', 'train/bee/LICENSE');
     touch('train/stray.png', 'val/ant/.DS_Store', '__MACOSX/train/._1.png', 'extra/a/1.png', 'README.md');

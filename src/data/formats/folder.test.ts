@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** Empty files, enough for what does not decode. */
+/** Writes empty files; they are not decoded. */
 function touch(...files: string[]): void {
   for (const file of files) {
     mkdirSync(join(root, file, '..'), { recursive: true });
@@ -45,10 +45,10 @@ function failure(work: () => unknown): InputError {
     if (error instanceof InputError) return error;
     throw error;
   }
-  throw new Error('nothing was thrown');
+  throw new Error('no error was thrown');
 }
 
-describe('a folder a class', () => {
+describe('one folder per class', () => {
   test('sorted classes and files; hidden and other files are skipped', () => {
     touch(
       'dog/2.PNG',
@@ -209,7 +209,7 @@ describe('a flat folder', () => {
     expect(error.hint).toMatch(/subfolder.*_y<label>/);
   });
 
-  test("ImageNet's validation images as they are published are told apart, with what to do", () => {
+  test("ImageNet's validation images in their published layout are recognised, and the hint says what to do", () => {
     touch('val/ILSVRC2012_val_00000001.JPEG', 'val/ILSVRC2012_val_00000002.JPEG', 'train/n01/a.JPEG');
     const error = failure(() => imageFolders(root));
     expect(error.message).toMatch(/val: ImageNet's validation images without class folders/);

@@ -80,12 +80,12 @@ describe('refused, naming the file', () => {
       /val2018\.json has no annotation of image 100/,
     ],
     [
-      'a species that there is not',
+      'an unknown species',
       () => changed('train', (each) => ({ ...each, annotations: [{ image_id: 0, category_id: 99 }] })),
       /categories\.json has no category 99/,
     ],
     [
-      'a species that train has not',
+      'a species that train lacks',
       () =>
         changed('train', (each) => ({
           ...each,
@@ -95,7 +95,7 @@ describe('refused, naming the file', () => {
       /val2018\.json has images of category \d \(Species \d\), which train does not have/,
     ],
     [
-      'images that are not there',
+      'missing images',
       () => changed('val', (each) => ({ ...each, images: [{ id: 100, file_name: 'a/b/c/d.jpg' }] })),
       /a\/b\/c\/d\.jpg not found \(listed in .*val2018\.json\)/,
     ],

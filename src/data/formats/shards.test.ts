@@ -48,7 +48,7 @@ describe('what WebDataset reads', () => {
   test.each([
     ['a prefix', (name: string) => `imagenet1k-${name.replace('val', 'validation')}`],
     ['folders', (name: string) => name.replace('-', '/')],
-    ['no zeros and capitals', (name: string) => name.replace('-00000', '_').replace('val', 'VALID')],
+    ['no leading zeros, and capitals', (name: string) => name.replace('-00000', '_').replace('val', 'VALID')],
   ])('shards named with %s', (_, rename) => {
     writeShards(rename);
     expect(holdsShards(folder.path)).toBe(true);
@@ -114,7 +114,7 @@ describe('samples', () => {
       /not a class number/,
     ],
     [
-      'a label that would be a billion classes',
+      'a label that implies a billion classes',
       [
         ['a.jpg', 'x'],
         ['a.cls', '1000000000'],
@@ -130,7 +130,7 @@ describe('samples', () => {
       /not a class number/,
     ],
     [
-      'JSON that is none',
+      'invalid JSON',
       [
         ['a.jpg', 'x'],
         ['a.json', '{'],
@@ -340,7 +340,7 @@ describe('the cached index', () => {
   });
 });
 
-describe('what is missing or damaged', () => {
+describe('missing or damaged samples', () => {
   test('is named', () => {
     expect(failure(() => shards(join(folder.path, 'none'), 'train')).message).toMatch(/none: cannot be read/);
     expect(failure(() => open('train')).message).toMatch(/has no tar files named train/);

@@ -32,6 +32,6 @@ describe.each(['rgb.jpg', 'progressive.jpg', 'rgb.png', 'palette.png'])('%s', (n
 test.each([
   ['nothing', Buffer.alloc(0)],
   ['text', Buffer.from('hello')],
-])('%s is no image', async (_, bytes) => {
+])('%s is not an image', async (_, bytes) => {
   await expect(decodeImage(bytes)).rejects.toThrow(InputError);
 });

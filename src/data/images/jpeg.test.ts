@@ -66,7 +66,7 @@ interface Decoded {
   pixels: Uint8Array;
 }
 
-/** @throws Error with the decoder's words */
+/** @throws Error with the decoder's message */
 async function run(opened: OpenedFile, program: PixelProgram = []): Promise<Decoded> {
   if ('error' in opened) throw new Error(opened.error);
   if ('bytes' in opened) throw new Error('not a JPEG');
@@ -139,9 +139,9 @@ describe('JPEG', needs(libjpeg(jpegDecoder())), () => {
   );
 
   test.each([
-    ['around it', { left: -3, top: -5, width: 80, height: 70 }],
-    ['beside it', { left: 90, top: 60, width: 4, height: 2 }],
-  ])('a box that reaches out (%s) is filled with zeros', async (_, box) => {
+    ['on all sides', { left: -3, top: -5, width: 80, height: 70 }],
+    ['completely', { left: 90, top: 60, width: 4, height: 2 }],
+  ])('a box that extends beyond the image (%s) is filled with zeros', async (_, box) => {
     const bytes = bytesOf(fixture.files[2].file);
     const whole = await decode(bytes);
     const { pixels } = await decode(bytes, [{ op: 'crop', box }]);

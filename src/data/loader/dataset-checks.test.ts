@@ -4,7 +4,7 @@ import { collect, dataset, options, strip, whole } from '../../../test/loader-im
 import { InputError } from '../../base/errors.js';
 import { evalBatches, trainBatches } from './loader.js';
 
-// What a data set of one's own can get wrong.
+// Errors that a custom data set can make.
 
 const batches = (bad: ReturnType<typeof dataset>) =>
   collect(evalBatches({ dataset: bad, batchSize: 4, transform: whole }));

@@ -92,16 +92,16 @@ describe('failures', () => {
   });
 });
 
-describe('images that cannot be read, replaced', () => {
-  /** 30 files, of which some are gone. */
+describe('replacement of images that cannot be read', () => {
+  /** 30 files, some of which are missing. */
   const withGaps = (gone: readonly number[]) =>
     dataset(30, (i) => (gone.includes(i) ? { file: join(folder, 'gone.jpg') } : { file: files.jpg[i % 11] }));
   const replacing = (gone: readonly number[], changes: Partial<TrainBatchesOptions> = {}) =>
     options({ dataset: withGaps(gone), batchSize: 10, steps: 6, onBadImage: 'replace', ...changes });
 
   test('by another image, the same in each run and for any number of workers', async () => {
-    const told: string[] = [];
-    const onReplaced = (describe: string, error: InputError) => told.push(`${describe}|${error.message}`);
+    const notes: string[] = [];
+    const onReplaced = (describe: string, error: InputError) => notes.push(`${describe}|${error.message}`);
     const batches = await collect(trainBatches(replacing([7], { onReplaced, shuffle: false })));
     expect(batches.map(({ replaced }) => replaced)).toEqual([
       [7],
@@ -129,7 +129,7 @@ describe('images that cannot be read, replaced', () => {
     const colour = (from: Uint8Array, slot: number) => [...from.subarray(3 * slot, 3 * slot + 3)];
     expect(colour(images, 7)).toEqual(colour(alone.images, index));
     const place = /^image 7\|image 7: cannot be read as an image \(No such file/;
-    expect(told).toEqual([expect.stringMatching(place), expect.stringMatching(place)]);
+    expect(notes).toEqual([expect.stringMatching(place), expect.stringMatching(place)]);
     const again = await collect(trainBatches(replacing([7], { workers: 4, prefetch: 1, shuffle: false })));
     expect(again).toEqual(batches);
   });
@@ -139,20 +139,20 @@ describe('images that cannot be read, replaced', () => {
       const stream = randomStream([3, 'replace', 'PT', 0, slot]);
       return [stream.integer(0, 29), stream.integer(0, 29)];
     };
-    // One of the first batch whose first replacement is not itself in that batch.
+    // An image of the first batch whose first replacement is in another batch.
     const bad = [...Array(10).keys()].find((slot) => drawn(slot)[0] >= 10 && drawn(slot)[1] < 10) ?? -1;
     const [first, second] = drawn(bad);
     expect([bad, first]).not.toContain(second);
-    const told: string[] = [];
+    const notes: string[] = [];
     const gaps = replacing([bad, first], {
       shuffle: false,
       steps: 1,
-      onReplaced: (describe) => told.push(describe),
+      onReplaced: (describe) => notes.push(describe),
     });
     const [{ indices, replaced }] = await collect(trainBatches(gaps));
     expect(indices[bad]).toBe(second);
     expect(replaced).toEqual([bad]);
-    expect(told).toEqual([`image ${bad}`, `image ${first}`]);
+    expect(notes).toEqual([`image ${bad}`, `image ${first}`]);
   });
 
   test('not if more than a tenth of a batch is unreadable', async () => {
@@ -161,7 +161,7 @@ describe('images that cannot be read, replaced', () => {
     expect(error.message).toMatch(/^2 of the 10 images of a batch cannot be read; for example image 3: /);
   });
 
-  test('not endlessly', async () => {
+  test('a limited number of times', async () => {
     const all = Array.from({ length: 30 }, (_, i) => i);
     const error = await failureOf(trainBatches(replacing(all, { batchSize: 1, steps: 1 })));
     expect(error.message).toMatch(/^image \d+: cannot be read/);
@@ -173,7 +173,9 @@ describe('images that cannot be read, replaced', () => {
     expect(wrong.message).toMatch(/^image 0: the image is 16 x 9/);
     const failing = await failureOf(trainBatches(replacing([7], { onBadImage: undefined, shuffle: false })));
     expect(failing.message).toMatch(/^image 7: cannot be read/);
-    const judged = await failureOf(evalBatches({ dataset: withGaps([7]), batchSize: 10, transform: square }));
-    expect(judged.message).toMatch(/^image 7: cannot be read/);
+    const evaluation = await failureOf(
+      evalBatches({ dataset: withGaps([7]), batchSize: 10, transform: square }),
+    );
+    expect(evaluation.message).toMatch(/^image 7: cannot be read/);
   });
 });

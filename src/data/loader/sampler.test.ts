@@ -38,7 +38,7 @@ describe('repeatedOrder', () => {
   );
   const counting = (length: number) => Int32Array.from({ length }, (_, i) => i);
 
-  /** torch.randperm on the CPU, as the golden case tells it. */
+  /** torch.randperm on the CPU, as recorded in the golden case. */
   function randperm(length: number, seed: number): number[] {
     const generator = mersenne(seed);
     const order = Array.from({ length }, (_, i) => i);
@@ -110,20 +110,17 @@ describe('repeatedOrder', () => {
     [255, 1, 256],
     [0, 1, 256],
     [300, 300, 512],
-  ])(
-    '%i images over %i replicas are an InputError that says how many it takes',
-    (length, replicas, least) => {
-      const run = () => repeatedOrder(counting(length), { repeats: 3, replicas, rank: 0 });
-      expect(run).toThrow(InputError);
-      expect(run).toThrow(`${length} are too few`);
-      expect(run).toThrow(
-        expect.objectContaining({ hint: expect.stringContaining(`at least ${least} training images`) }),
-      );
-      expect(
-        repeatedOrder(counting(least), { repeats: 3, replicas, rank: 0 }).indices.length,
-      ).toBeGreaterThan(0);
-    },
-  );
+  ])('%i images over %i replicas are an InputError with the required number', (length, replicas, least) => {
+    const run = () => repeatedOrder(counting(length), { repeats: 3, replicas, rank: 0 });
+    expect(run).toThrow(InputError);
+    expect(run).toThrow(`${length} are too few`);
+    expect(run).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining(`at least ${least} training images`) }),
+    );
+    expect(repeatedOrder(counting(least), { repeats: 3, replicas, rank: 0 }).indices.length).toBeGreaterThan(
+      0,
+    );
+  });
 });
 
 const labelled = (labels: number[]): Dataset => ({

@@ -87,7 +87,7 @@ test.each([
   ['is cut off', imageList(pixels([0, 1, 0]), idx).subarray(0, 25)],
   ['has other lines', gzipSync('2 a image\n')],
   ['lacks its last line feed', gzipSync('2\ta\timage 0')],
-])('a list that %s is as good as none', (_, list) => {
+])('a list that %s is ignored', (_, list) => {
   const before = { ...known(pixels([0, 1, 0]), idx), list: () => list };
   expect(changes(before, known(pixels([0, 1]), idx))).toEqual([
     'train: 2 images instead of 3: "a" 1 instead of 2',

@@ -132,7 +132,7 @@ describe.each(Object.entries(WRITERS) as [FolderFormat, (typeof WRITERS)[FolderF
   },
 );
 
-describe('what the model states', () => {
+describe('values that the model states', () => {
   test("iNaturalist's category", () => {
     writeInaturalist(2018);
     const { classes } = fixture.inaturalist.labels.order;

@@ -257,7 +257,7 @@ export function publishedPart(dir: string, split: SplitChoice = 'val', format: D
   if (split === 'train' || split === 'val') return split;
   if (split === 'test' && hasTest) return 'val';
   throw new InputError(`${dir}: ${format} has no split ${split}`, {
-    hint: `Choose --split train, val${hasTest ? ' or test(the same images)' : ''}.`,
+    hint: `Choose --split train, val${hasTest ? ' or test (the same images)' : ''}.`,
   });
 }
 

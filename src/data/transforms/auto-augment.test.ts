@@ -105,7 +105,7 @@ function programs(policy: string, count: number, size = SIZE, mean = IMAGENET): 
   return Array.from({ length: count }, (_, i) => transform(size, randomStream([i])));
 }
 
-/** The operation that a step of the increasing or the plain set is. */
+/** The operation of a step of the increasing or the plain set. */
 function kindOf(step: PixelStep): string {
   if (step.op !== 'affine') return step.op;
   const [, b, c, d, , f] = step.matrix;
@@ -183,11 +183,11 @@ describe('the draws of rand-m9-mstd0.5-inc1', () => {
   test.each<[string, boolean[]]>([
     ['factors', factors.map((factor) => factor > 1)],
     ['rotations', signsOf('rotate', 1)],
-    ['shears to the side', signsOf('shearX', 1)],
-    ['shears up or down', signsOf('shearY', 3)],
-    ['moves to the side', signsOf('translateX', 2)],
-    ['moves up or down', signsOf('translateY', 5)],
-  ])('%s go either way alike', (_, signs) => {
+    ['horizontal shears', signsOf('shearX', 1)],
+    ['vertical shears', signsOf('shearY', 3)],
+    ['horizontal shifts', signsOf('translateX', 2)],
+    ['vertical shifts', signsOf('translateY', 5)],
+  ])('%s: both directions are equally likely', (_, signs) => {
     expect(signs.length).toBeGreaterThan(1000);
     expect(chiSquared(countsOf([true, false], signs), [1 / 2, 1 / 2])).toBeLessThan(CHI_SQUARED_LIMIT[1]);
   });
@@ -256,7 +256,7 @@ describe('other policies', () => {
 test.each<[string, number[], 1 | 3, Colour]>([
   ['ties go to even, as in Python', [0.1, 0.3, 0.5], 3, [26, 76, 128]],
   ['one mean is for all channels', [0.2], 3, [51, 51, 51]],
-  ['more than white is white', [1.2, 1, 0], 3, [255, 255, 0]],
+  ['values above white are clipped', [1.2, 1, 0], 3, [255, 255, 0]],
   ["a grey image gets the colour's grey", IMAGENET, 1, [117, 117, 117]],
 ])('fill: %s', (_, mean, channels, fill) => {
   const steps = programs('rand-n3', 100, { ...SIZE, channels }, mean).flat();

@@ -8,7 +8,7 @@ import { cutmixBox, drawMix, type MixOptions } from './mix.js';
 const DEIT: MixOptions = { mixup: 0.8, cutmix: 1, prob: 1, switch_prob: 0.5 };
 const SIZE = { height: 14, width: 14 };
 
-/** A stream that plays given numbers, then fails. */
+/** A stream that returns the given numbers, then fails. */
 function played(uniforms: number[], integers: number[] = []): RandomStream {
   const next = (numbers: number[]) => () => {
     const number = numbers.shift();
@@ -24,7 +24,7 @@ function draws(options: MixOptions, count: number, size = SIZE): (Mix | undefine
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** Kolmogorov and Smirnov's distance times sqrt(n): above 2.2 once in 8,000 right samples. */
+/** Kolmogorov-Smirnov distance times sqrt(n): above 2.2 for one in 8,000 correct samples. */
 function kolmogorov(values: readonly number[], cdf: (x: number) => number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const n = sorted.length;
@@ -119,7 +119,7 @@ describe('the share of the image itself', () => {
   ])('in mixup is Beta(%f, %f) distributed', (alpha, cdf) => {
     const lambdas = mixup(alpha);
     expect(kolmogorov(lambdas, cdf)).toBeLessThan(2.2);
-    // Sharp enough to tell an alpha a third larger.
+    // Precise enough to detect an alpha that is a third larger.
     expect(kolmogorov(mixup(alpha * 1.35), cdf)).toBeGreaterThan(2.2);
   });
 

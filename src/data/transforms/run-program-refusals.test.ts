@@ -7,7 +7,7 @@ import { runProgram } from './run-program.js';
 
 const affine = (...matrix: Matrix): PixelStep => ({ op: 'affine', matrix, fill: [124, 116, 104] });
 
-describe('what is refused', () => {
+describe('refused programs', () => {
   const image = imageOf('noise', 12, 9, 3);
   const resize = (box: Partial<Box>, to: { width?: number; height?: number } = {}): PixelStep => ({
     op: 'resize',
@@ -36,12 +36,16 @@ describe('what is refused', () => {
     ],
     ['a matrix with a hole', affine(1, 0, Number.NaN, 0, 1, 0), /affine: operand 2 is -?nan/],
     [
-      'a colour that is none',
+      'an invalid colour',
       { op: 'affine', matrix: [1, 0, 0, 0, 1, 0], fill: [0, 256, 0] },
       /operand 7 is 256/,
     ],
     ['nine bits', { op: 'posterize', bits: 9 }, /posterize: operand 0 is 9/],
-    ['an endless factor', { op: 'contrast', factor: Number.POSITIVE_INFINITY }, /contrast: operand 0 is inf/],
+    [
+      'an infinite factor',
+      { op: 'contrast', factor: Number.POSITIVE_INFINITY },
+      /contrast: operand 0 is inf/,
+    ],
     ['a factor beyond floats', { op: 'color', factor: 1e39 }, /color: operand 0 is 1e\+39/],
   ])('%s', (_, step, message) => {
     expect(() => runProgram(image, [step])).toThrow(message);
@@ -50,8 +54,8 @@ describe('what is refused', () => {
   test.each([
     ['an unknown opcode', [99], /unknown opcode 99/],
     ['half an opcode', [2, 2.5], /unknown opcode 2\.5/],
-    ['an opcode that is no number', [Number.NaN], /unknown opcode -?nan/],
-    ['a program cut off', [1, 0, 0, 12, 9, 4], /ends within a resize/],
+    ['an opcode that is not a number', [Number.NaN], /unknown opcode -?nan/],
+    ['a truncated program', [1, 0, 0, 12, 9, 4], /ends within a resize/],
   ])('%s', (_, program, message) => {
     const { data, width, height, channels } = image;
     expect(() => native.runProgram(data, width, height, channels, Float64Array.from(program))).toThrow(
@@ -60,7 +64,7 @@ describe('what is refused', () => {
   });
 
   test.each<[string, Partial<Record<'width' | 'channels' | 'bytes', number>>, RegExp]>([
-    ['pixels that are too few', { bytes: 323 }, /not as many as its size says/],
+    ['too few pixels', { bytes: 323 }, /not as many as its size says/],
     ['an empty image', { width: 0, bytes: 0 }, /image of 0 x 9 pixels/],
     ['two channels', { channels: 2, bytes: 216 }, /image of 2 channels/],
   ])('%s', (_, { width = 12, channels = 3, bytes = 324 }, message) => {
@@ -78,7 +82,7 @@ describe('what is refused', () => {
       /12 x 9 at 1, 0 reads more/,
     ],
     [
-      'a crop of what was shrunk',
+      'a crop of a shrunk image',
       [{ op: 'crop', box: { left: 0, top: 0, width: 1, height: 1 } }],
       [0, 0, 24, 18, 24, 18],
       /crop of 1 x 1 at 0, 0 reads more/,

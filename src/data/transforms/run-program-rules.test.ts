@@ -161,7 +161,7 @@ describe('properties', () => {
   });
 
   const unchanged: Record<string, (image: Image) => PixelProgram> = {
-    'no step at all': () => [],
+    'no step': () => [],
     'two flips': () => [{ op: 'flip' }, { op: 'flip' }],
     'two inversions': () => [{ op: 'invert' }, { op: 'invert' }],
     'resize of all of it to its size': ({ width, height }) => [

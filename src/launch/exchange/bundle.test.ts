@@ -34,7 +34,7 @@ const recipe = defineRecipe({
   run: { threads: 3 },
 });
 
-/** A run whose phases hold what training would begin with. */
+/** A run whose phases have the files that training starts with. */
 async function makeRun(
   runDir: string,
   names: readonly PhaseName[],
@@ -98,7 +98,7 @@ function tarOf(name: string, files: Files): string {
   return at(name);
 }
 
-/** `bundle.json` that names what the files are: only other checks are left to find them wrong. */
+/** A `bundle.json` that matches the files, so only the other checks can find an error. */
 function named(files: Files, change: object = {}): Files {
   const [[first, content], ...rest] = files;
   const named = { ...JSON.parse(content.toString()), ...change };
@@ -177,7 +177,7 @@ test('a module of another meta model is refused; with --force it is accepted wit
   await expect(unpackModule(at('other.tar'), at('home'), quiet)).rejects.toThrow(
     /^MT\/1 was incubated against the meta model [0-9a-f]{12}, but that of .*home is [0-9a-f]{12}$/,
   );
-  // Without a lineage, or with a false one, the frozen stages tell.
+  // Without a lineage, or with a wrong one, the frozen stages are compared.
   await makeRun(at('old'), ['PT', 'MT/1'], { seed: 1, lineage: false });
   packModule(at('old'), 'MT/1', at('old.tar'));
   await expect(unpackModule(at('old.tar'), at('home'), quiet)).rejects.toThrow('has other frozen stages');
@@ -225,21 +225,21 @@ describe('a hostile bundle leaves nothing behind', () => {
   const phaseIn = (files: Files) =>
     files.flatMap(([name]) => /^(.*)\/result\.json$/.exec(name)?.[1] ?? [])[0];
   const cases: Record<string, (files: Files) => Files> = {
-    'a name that leads out': withFileNamed('../evil'),
-    'a name that leads out deeper': withFileNamed('MT/1/../../../evil'),
+    'a name outside the folder': withFileNamed('../evil'),
+    'a deeper name outside the folder': withFileNamed('MT/1/../../../evil'),
     'an absolute name': withFileNamed('/tmp/deep-incubation-evil'),
-    'a file that no run has': withFileNamed('MT/1/evil.sh'),
+    'a file that does not belong to a run': withFileNamed('MT/1/evil.sh'),
     'a file that bundle.json does not name': (files) => [...files, ['PT/metrics.jsonl', evil]],
     'a file twice': (files) => [...files, files[1]],
     'a missing file': without('model.safetensors'),
     'a changed file': changed('result.json', '{}'),
     'no bundle.json': without('bundle.json'),
-    'a bundle.json that is none': changed('bundle.json', '[]'),
+    'an invalid bundle.json': changed('bundle.json', '[]'),
     'a prototype as a file': (files) => [...files, ['__proto__', evil]],
     'weights that do not fit their manifest': (files) => named(changed('model.safetensors', 'x')(files)),
     'no checkpoint': (files) => named(without('checkpoints/')(files)),
     'no model in its manifest': (files) => named(changed('manifest.json', '{"format":1,"step":3}')(files)),
-    'metrics that are none': (files) =>
+    'invalid metrics': (files) =>
       named([
         ...files,
         [`${phaseIn(files)}/metrics.jsonl`, Buffer.from('{"kind":"step","step":1,"loss":"<b>"}\n{}\n')],

@@ -13,7 +13,7 @@ test('no phase is moved while one is being trained', async () => {
   expect(() => setAside(run, ['MT/1', 'FT'])).toThrow(
     expect.objectContaining({
       message: expect.stringContaining(`FT is being trained by process ${process.pid}`),
-      // To be copied into a shell.
+      // The command must be usable in a shell.
       hint: `stop it first: npx deep-incubation cancel '${run}'`,
     }),
   );
@@ -28,7 +28,7 @@ test('an interrupted redo has moved dependent phases first: no FT remains withou
   const run = mkdtempSync(join(tmpdir(), 'redo-'));
   writeFileSync(join(run, 'recipe.json'), '{}');
   for (const phase of ['PT', 'FT']) mkdirSync(join(run, phase), { recursive: true });
-  // MT/1 cannot be moved: it is not there.
+  // MT/1 does not exist, so it cannot be moved.
   expect(() => setAside(run, ['PT', 'MT/1', 'FT'])).toThrow('previous/1: it no longer exists');
   expect(existsSync(join(run, 'PT'))).toBe(true);
   expect(existsSync(join(run, 'FT'))).toBe(false);

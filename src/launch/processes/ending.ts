@@ -26,14 +26,14 @@ export function causeOf(ending: Ending): string {
   if (notStarted !== undefined) return `could not be started: ${notStarted}`;
   if (killedFor !== undefined) return `was killed: ${killedFor}`;
   const line = tellingLine(ending.stderr);
-  const said = line === undefined ? '' : `: ${line}`;
+  const detail = line === undefined ? '' : `: ${line}`;
   if (signal === 'SIGKILL') return `died of SIGKILL, ${killer(ending)}`;
   if (signal !== null) {
     const meaning = MEANINGS[signal] ?? (ranOutOfHeap(ending) ? OUT_OF_HEAP : undefined);
-    return `died of ${signal}${meaning === undefined ? '' : ` (${meaning})`}${said}`;
+    return `died of ${signal}${meaning === undefined ? '' : ` (${meaning})`}${detail}`;
   }
-  if (code === 0) return `ended without a result${said}`;
-  return `ended with exit code ${code}${said}`;
+  if (code === 0) return `ended without a result${detail}`;
+  return `ended with exit code ${code}${detail}`;
 }
 
 /** V8 has no separate signal for this: depending on the version, it dies of SIGABRT or SIGTRAP. */

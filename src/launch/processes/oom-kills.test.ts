@@ -33,11 +33,11 @@ test.each<[string, Record<string, string>, number | undefined]>([
     2,
   ],
   [
-    'no group that tells: the machine',
+    'no group with a count: the machine',
     { 'proc/self/cgroup': '0::/\n', 'proc/vmstat': 'nr_free_pages 5\noom_kill 8\nnuma_hit 1\n' },
     8,
   ],
-  ['a system that does not tell', {}, undefined],
+  ['a system without a count', {}, undefined],
 ])('%s', (_, files, kills) => {
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });

@@ -13,22 +13,22 @@ beforeEach(() => {
 
 const watch = () => createWatch(1, TIMING, { vitals: () => vitals, now: () => clock });
 
-/** Looks so often, each second; what a look sees is made from its number. @returns what the last said */
+/** Looks `times` times, once per second; `seen` gives the vitals of each look. @returns the result of the last look */
 function look(
   subject: ReturnType<typeof watch>,
   times: number,
   seen: (i: number) => Partial<Vitals> = () => ({}),
 ) {
-  let said: string | undefined;
+  let result: string | undefined;
   for (let i = 1; i <= times; i++) {
     clock += 1000;
     vitals = { ...STILL, ...seen(i) };
-    said = subject.look();
+    result = subject.look();
   }
-  return said;
+  return result;
 }
 
-/** Training steps of so many ms. */
+/** Training steps of `ms` milliseconds each. */
 function train(subject: ReturnType<typeof watch>, steps: number, ms: number) {
   for (let i = 0; i < steps; i++) {
     clock += ms;
@@ -49,14 +49,14 @@ test.each<[string, (i: number) => Partial<Vitals>]>([
   ['64 KiB a look', (i) => ({ bytes: 65_536 * i })],
   ['a wait for a disk', () => ({ isWaiting: true })],
   ['work now and then', (i) => ({ cpuMs: 10 * Math.floor(i / 9) })],
-])('%s is life enough', (_, seen) => {
+])('%s counts as activity', (_, seen) => {
   expect(look(watch(), 5000, seen)).toBeUndefined();
 });
 
 test.each<[string, (i: number) => Partial<Vitals>]>([
   ['the wake-ups of idle threads', (i) => ({ cpuMs: 9 * i, bytes: 1000 * i })],
   ['work that has ended', (i) => ({ cpuMs: Math.min(i, 30) * 500 })],
-])('%s is not', (_, seen) => {
+])('%s does not count as activity', (_, seen) => {
   expect(look(watch(), 41, seen)).toMatch(/^it was idle/);
 });
 
@@ -95,7 +95,7 @@ test('busy without a step: hung after 50 times the longest step, once steps were
 });
 
 test.each([
-  ['before it has told of steps', 0, undefined],
+  ['before it has reported steps', 0, undefined],
   ['before many steps', 5, undefined],
   ['while it evaluates', 20, 'evaluating'],
   ['while it saves', 20, 'saving'],
@@ -134,12 +134,12 @@ test('asked to stop: ten seconds, or three steps, or as long as a checkpoint tak
 
 test('progress is reported at most once a second, and at once when the activity changes', () => {
   const sent: unknown[] = [];
-  const tell = createProgressSender(
+  const report = createProgressSender(
     (message) => sent.push(progressMessage.parse(message).doing),
     () => clock,
   );
-  for (; clock <= 2000; clock += 100) tell('training');
-  tell('saving');
-  tell('training');
+  for (; clock <= 2000; clock += 100) report('training');
+  report('saving');
+  report('training');
   expect(sent).toEqual(['training', 'training', 'training', 'saving', 'training']);
 });

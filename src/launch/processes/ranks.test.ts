@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { runRanks } from './ranks.js';
 
-/** Runs a script in each process, and tells how it ended and what the processes said. */
+/** Runs a script in each process. @returns how it ended, and the messages of the processes */
 async function run(script: string, ranks: number) {
-  const said: unknown[] = [];
+  const messages: unknown[] = [];
   const pids: number[] = [];
   const command = [process.execPath, '--input-type=module', '-e', script];
   const ending = await runRanks(command, {
@@ -11,28 +11,28 @@ async function run(script: string, ranks: number) {
     firstLocalRank: 2,
     env: { ...process.env, RANK: '7', WORLD_SIZE: '9' },
     onStart: (pid) => pids.push(pid),
-    onMessage: (message) => said.push(message),
+    onMessage: (message) => messages.push(message),
   });
-  return { ending, said, pids };
+  return { ending, messages, pids };
 }
 
-const SAY = `const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE } = process.env;
+const SEND_RANK = `const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE } = process.env;
   process.send([RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, LOCAL_WORLD_SIZE], () => process.disconnect());`;
 const WAIT = 'setInterval(() => {}, 1000);';
 
 test('a single process has no ranks, whatever started it', async () => {
-  const { ending, said } = await run(
+  const { ending, messages } = await run(
     `process.send([process.env.RANK, process.env.WORLD_SIZE], () => process.disconnect())`,
     1,
   );
   expect(ending).toMatchObject({ code: 0 });
-  expect(said).toEqual([['0', '1']]);
+  expect(messages).toEqual([['0', '1']]);
 });
 
 test('each process gets its rank; rank 0 represents the phase', async () => {
-  const { ending, said, pids } = await run(SAY, 3);
+  const { ending, messages, pids } = await run(SEND_RANK, 3);
   expect(ending).toMatchObject({ code: 0, signal: null });
-  expect(said.sort()).toEqual(
+  expect(messages.sort()).toEqual(
     ['0', '1', '2'].map((rank) => [rank, '3', String(Number(rank) + 2), '127.0.0.1', '3']),
   );
   expect(pids).toHaveLength(1);

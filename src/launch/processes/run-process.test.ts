@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs a script, which finds `at(name)`, a path in the folder. */
+/** Runs a script, in which `at(name)` is a path in the folder. */
 function run(script: string, options: Partial<ProcessOptions> = {}) {
   return runProcess([process.execPath, '--input-type=module', '-e', script], {
     env: { ...process.env, FOLDER: folder },
@@ -25,7 +25,7 @@ function run(script: string, options: Partial<ProcessOptions> = {}) {
 const at = (name: string) => join(folder, name);
 const FOREVER = 'setInterval(() => {}, 1000);';
 const SPIN = 'for (const end = Date.now() + 60_000; Date.now() < end; );';
-/** Looks often, and is patient for a fraction of a second only. */
+/** Looks often, and waits for only a fraction of a second. */
 const QUICK = { lookMs: 50, idleMs: 800 };
 
 const isAlive = (pid: number) =>
@@ -33,7 +33,7 @@ const isAlive = (pid: number) =>
 
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 1000) throw new Error('waited in vain');
+    if (i > 1000) throw new Error('timed out');
     await sleep(20);
   }
 }
@@ -122,15 +122,15 @@ describe('hung', needs(proc), () => {
   });
 
   test('but a process that computes and completes no step', async () => {
-    const tell = `process.send({ type: 'progress', doing: 'training' });`;
-    const steps = `for (let i = 0; i < 12; i++) { ${tell} await new Promise((r) => setTimeout(r, 5)); }`;
+    const progress = `process.send({ type: 'progress', doing: 'training' });`;
+    const steps = `for (let i = 0; i < 12; i++) { ${progress} await new Promise((r) => setTimeout(r, 5)); }`;
     const { killedFor } = await run(`${steps} ${SPIN}`, { timing: { lookMs: 50, stuckMs: 1000 } });
     expect(killedFor).toMatch(/^no step in/);
   });
 });
 
 describe('the parent has exited', () => {
-  /** A parent whose child, told to guard itself, goes on with `work`. */
+  /** A parent whose child guards itself and runs `work`. */
   async function orphan(work: string): Promise<{ parent: ChildProcess; child: number }> {
     const guard = transpileInto(at('.'), new URL('orphan-guard.ts', import.meta.url));
     writeFileSync(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openJobs, recordJobs, requireNoJobs } from './slurm-jobs.js';
 
-// A stand-in for squeue says what Slurm has.
+// A stand-in for squeue lists the jobs.
 
 let folder: string;
 let run: string;

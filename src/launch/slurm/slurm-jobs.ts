@@ -151,14 +151,14 @@ async function isSlurmHere(): Promise<boolean> {
 /** Reason of a job that waits for a failed job. */
 const NEVER = 'DependencyNeverSatisfied';
 
-interface Said {
+interface SlurmOutput {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /** Runs one of Slurm's programs. If it is not installed, the code is null. */
-function slurm(program: string, args: readonly string[]): Promise<Said> {
+function slurm(program: string, args: readonly string[]): Promise<SlurmOutput> {
   return new Promise((resolve) => {
     execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;

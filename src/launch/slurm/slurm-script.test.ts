@@ -53,8 +53,8 @@ describe('the script, with stand-ins for the programs of Slurm', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'batch script-'));
     mkdirSync(join(folder, 'PT/checkpoints'), { recursive: true });
-    program('scontrol', '[ "$1" = show ] && echo node7 || echo "scontrol $*" >> "$SAID"');
-    program('scancel', 'echo "scancel $*" >> "$SAID"');
+    program('scontrol', '[ "$1" = show ] && echo node7 || echo "scontrol $*" >> "$CALLS"');
+    program('scancel', 'echo "scancel $*" >> "$CALLS"');
     program('squeue', 'echo "$STATE"');
     program('sleep', ':');
   });
@@ -67,24 +67,24 @@ describe('the script, with stand-ins for the programs of Slurm', () => {
 
   /** @param srun ends like the work; `$n` counts its starts from 1 */
   function run(srun: string, env: NodeJS.ProcessEnv = {}) {
-    const said = join(folder, 'said');
-    writeFileSync(said, '');
+    const calls = join(folder, 'calls');
+    writeFileSync(calls, '');
     program(
       'srun',
-      `n=$(( $(grep -c ^srun "$SAID") + 1 ))\necho "srun $* restarts=$DEEP_INCUBATION_RESTARTS $MASTER_ADDR:$MASTER_PORT" >> "$SAID"\n${srun}`,
+      `n=$(( $(grep -c ^srun "$CALLS") + 1 ))\necho "srun $* restarts=$DEEP_INCUBATION_RESTARTS $MASTER_ADDR:$MASTER_PORT" >> "$CALLS"\n${srun}`,
     );
     const script = batchScript({ ...SCRIPT, setup: 'export SETUP=1', runDir: folder });
     const { status } = spawnSync('bash', ['-c', script], {
       env: {
         PATH: `${folder}:${process.env.PATH}`,
-        SAID: said,
+        CALLS: calls,
         SLURM_JOB_ID: '12',
         SLURM_JOB_NODELIST: 'node7',
         STATE: 'RUNNING',
         ...env,
       },
     });
-    const lines = readFileSync(said, 'utf8').trimEnd().replaceAll(folder, 'RUN').split('\n');
+    const lines = readFileSync(calls, 'utf8').trimEnd().replaceAll(folder, 'RUN').split('\n');
     return { status, lines };
   }
 

@@ -68,10 +68,10 @@ test("a teacher sees the student's images as it was trained: its logits are timm
     noGrad(() => Array.from(own.forward(fromArray(ofStudent(), [2, 3, 16, 16]), pass).toFloat32Array())),
   );
   expect(maxDifference(logits, numbers(named('token.logits')))).toBeLessThan(1e-5);
-  // Runs from before it was recorded go on as they began.
+  // Runs of versions that did not record it continue as they started.
   const before = teacherOf(await readTeacher({ teacher: written() }, phase, folder), phase, context);
-  const asGiven = scope(() =>
+  const unconverted = scope(() =>
     noGrad(() => Array.from(before.forward(fromData(named('images')), pass).toFloat32Array())),
   );
-  expect(maxDifference(asGiven, numbers(named('token.logits')))).toBeLessThan(1e-5);
+  expect(maxDifference(unconverted, numbers(named('token.logits')))).toBeLessThan(1e-5);
 });

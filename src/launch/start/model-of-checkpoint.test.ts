@@ -10,7 +10,7 @@ interface Shape extends Partial<Pick<ModelFile, 'hints' | 'metadata'>> {
   readonly bias?: boolean;
 }
 
-/** Shapes alone: an undivided ViT of one block. */
+/** Only shapes: an undivided ViT of one block. */
 function fileOf({ width = 64, channels = 3, bias = true, hints = {}, metadata = {} }: Shape): ModelFile {
   const shapes: Record<string, number[]> = {
     cls_token: [1, 1, width],
@@ -75,18 +75,18 @@ test('width 1280 without qkv bias is the official ViT-H, with its epsilon', () =
   expect(known({ width: 1280 })).toMatchObject({ heads: 16, layerNormEps: 1e-6 });
 });
 
-test("timm's crop is evaluation's; what evaluation does otherwise is said, whatever is given", () => {
+test("timm's crop is used in evaluation; other differences of evaluation are reported, whatever is set", () => {
   const hints = { evalCrop: 0.9, otherResize: 'config.json says interpolation bilinear' };
   const of = (...settings: string[]) => {
     const from = { file: fileOf({ hints }), manifest: undefined };
     const { recipe, assumptions } = modelOfCheckpoint(from, { settings: ['model.heads=4', ...settings] });
     return [recipe.data.eval_crop, assumptions];
   };
-  const said = '(its config.json says interpolation bilinear)';
-  const unresized = [MEAN, STD, `images of 16 x 16, without resizing ${said}`];
+  const source = '(its config.json says interpolation bilinear)';
+  const unresized = [MEAN, STD, `images of 16 x 16, without resizing ${source}`];
   expect(of()).toEqual([0.9, unresized]);
   expect(of('data.eval_crop=1')).toEqual([1, unresized]);
-  const resized = [MEAN, STD, `bicubic resize and a centre crop ${said}`];
+  const resized = [MEAN, STD, `bicubic resize and a centre crop ${source}`];
   expect(of('model.image_size=56')).toEqual([0.9, resized]);
   expect(of('model.image_size=56', 'data.eval_crop=1')).toEqual([1, resized]);
 });
@@ -118,7 +118,7 @@ test('files next to the weights, and their header, take precedence over what the
   expect(known({ metadata, hints: { heads: 8 } })).toMatchObject({ heads: 8, layerNormEps: 1e-5 });
 });
 
-test('only what is stated nowhere is assumed', () => {
+test('only values that are stated nowhere are assumed', () => {
   expect(known({ hints: { heads: 4 } })).toMatchObject({
     heads: 4,
     assumptions: ['LayerNorm epsilon 1e-6', MEAN, STD],
@@ -130,7 +130,7 @@ test('only what is stated nowhere is assumed', () => {
   });
 });
 
-test('what cannot be known is requested in the error', () => {
+test('unknown values are requested in the error', () => {
   expect(() => known({})).toThrow('the number of attention heads is unknown');
   expect(() => known({ channels: 1 }, 'model.heads=4')).toThrow(
     'do not contain the mean and standard deviation of their 1-channel images',
@@ -153,7 +153,7 @@ test.each([
   ],
   // Of a version that scaled 16-bit grey and had no keys for either.
   [{}, { exif: 'ignore', grey16: 'scale' }],
-] as const)('images are decoded as those of the run: %j', (told, expected) => {
+] as const)('images are decoded as those of the run: %j', (settingsOfRun, expected) => {
   const model = { image_size: 16, patch_size: 8, classes: 10, width: 64, heads: 2 };
   const manifest = {
     phase: 'FT',
@@ -163,7 +163,7 @@ test.each([
     model,
     mean: [0, 0, 0],
     std: [1, 1, 1],
-    ...told,
+    ...settingsOfRun,
   };
   const checkpoint = { file: fileOf({}), manifest };
   expect(modelOfCheckpoint(checkpoint, { settings: [] }).recipe.data).toMatchObject(expected);

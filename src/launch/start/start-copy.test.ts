@@ -66,7 +66,7 @@ function ownCheckpoint(): string {
   return saveCheckpoint(phase, 7, { model: ours, optimizer: new Map(raw), manifest }).folder;
 }
 
-/** What may be named as weights to start from. */
+/** The kinds of weights that a run can start from. */
 const SOURCES: Readonly<Record<string, () => Wanted>> = {
   'a file of timm': () => {
     writeSafetensors(at('timm.safetensors'), timm, { heads: '4', class_names: '["a","b","c","d","e"]' });

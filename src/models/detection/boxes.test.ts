@@ -106,7 +106,7 @@ describe('samples', () => {
     expect([positive.length, negative.length]).toEqual([250, 500]);
   });
 
-  test('depend on the key alone, and every box can be drawn', () => {
+  test('depend only on the key, and every box can be drawn', () => {
     expect(draw(400)).toEqual(draw(400));
     expect(draw(400)).not.toEqual(draw(400, 'b'));
     const counts = new Map<number, number>();
@@ -146,7 +146,7 @@ describe('non-maximum suppression', () => {
     }
   });
 
-  test('by class: as if each class were alone', () => {
+  test('by class: each class independently of the others', () => {
     for (const [i, each] of cases.entries()) {
       const order = permutation(each.scores.length, ['classes', i]);
       const classes = order.map((place) => place % 3);

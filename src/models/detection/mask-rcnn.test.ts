@@ -83,7 +83,7 @@ describe('a step on fixed maps', () => {
     });
   });
 
-  test('with fewer samples, the step depends on the key alone', () => {
+  test('with fewer samples, the step depends only on the key', () => {
     const lossOf = (key: string) =>
       scope(() =>
         total(model.losses(maps, images, { key: [key], anchorSamples: 32, regionSamples: 32 })).item(),

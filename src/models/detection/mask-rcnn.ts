@@ -147,7 +147,7 @@ export class MaskRcnn extends Module {
       const { pyramid, outputs, anchors } = this.#lookAt(maps);
       const proposals = proposeRegions(outputs, anchors, images, { perMap: 1000, ...limits });
       return proposals.map((boxes, image) => {
-        const output = this.#boxOutput(pyramid, { boxes, images: alike(boxes, image) });
+        const output = this.#boxOutput(pyramid, { boxes, images: repeated(boxes, image) });
         const found = bestObjects(output, boxes, images[image], objects);
         const own = { boxes: joinedBoxes(found.map(({ box }) => box)), images: found.map(() => image) };
         const classes = found.map((each) => each.class);
@@ -185,7 +185,7 @@ export class MaskRcnn extends Module {
   #boxLosses(pyramid: readonly Tensor[], sampled: readonly SampledRegions[], positive: Positives) {
     const regions = {
       boxes: joinedBoxes(sampled.map(({ boxes }) => boxes)),
-      images: sampled.flatMap(({ boxes }, image) => alike(boxes, image)),
+      images: sampled.flatMap(({ boxes }, image) => repeated(boxes, image)),
     };
     return boxLosses(this.#boxOutput(pyramid, regions), {
       rows: positive.rows,
@@ -218,6 +218,6 @@ function boxesOn(boxes: Float32Array, device: string): Tensor {
 }
 
 /** The image of each box. */
-function alike(boxes: Float32Array, image: number): number[] {
+function repeated(boxes: Float32Array, image: number): number[] {
   return new Array<number>(boxes.length / 4).fill(image);
 }

@@ -89,7 +89,7 @@ test('our format has metadata; timm’s states that it is for PyTorch', () => {
   expect(readSafetensors(timm).tensors.has('blocks.7.mlp.fc2.bias')).toBe(true);
 });
 
-test("Hugging Face's config.json tells all that shapes and options tell", () => {
+test("Hugging Face's config.json has everything that is known from shapes and options", () => {
   const path = join(folder, 'hf', 'made');
   writeModelFile(path, stages, { to: 'huggingface', heads: 4, layerNormEps: 1e-6 });
   const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
@@ -112,7 +112,7 @@ test("Hugging Face's config.json tells all that shapes and options tell", () => 
 });
 
 test('with class names and preprocessing', () => {
-  const path = join(folder, 'hf', 'told');
+  const path = join(folder, 'hf', 'named');
   const classNames = Array.from({ length: 10 }, (_, i) => `class ${i}`);
   const pixels = { mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6], shorterSide: null };
   writeModelFile(path, stages, { to: 'huggingface', heads: 4, layerNormEps: 1e-6, classNames, pixels });
@@ -121,7 +121,7 @@ test('with class names and preprocessing', () => {
   expect(huggingFaceHints(path)).toMatchObject({ classes: 10, mean: pixels.mean, std: pixels.std });
 });
 
-describe('what cannot be written', () => {
+describe('models that cannot be written', () => {
   const path = join(folder, 'refused');
   const options = { to: 'huggingface', heads: 4, layerNormEps: 1e-6 } as const;
   test.each<[string, (stages: Stages) => void, Parameters<typeof writeModelFile>[2], string]>([

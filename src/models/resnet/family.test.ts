@@ -44,7 +44,7 @@ test.each([
   expect(facts.depths).toHaveLength(modules);
 });
 
-test('shortcut A has no parameters that identify it', () => {
+test('shortcut A cannot be recognised, because it has no parameters', () => {
   expect(resnetFacts(stagesOf({ ...tiny, shortcut: 'A' }), 'file').shortcut).toBe('A');
 });
 

@@ -72,7 +72,7 @@ describe('resizePositionEmbedding', () => {
     [1, 1],
     [0, 1],
     [9, 1],
-  ])('%i slots, %i of them before the patches, are no square', (slots, prefixTokens) => {
+  ])('%i slots, %i of them before the patches, do not form a square', (slots, prefixTokens) => {
     const data: TensorData = { dtype: 'F32', shape: [1, slots, 2], data: new Uint8Array(slots * 8) };
     expect(() => resizePositionEmbedding(data, { grid: 3, prefixTokens })).toThrow(InputError);
     expect(() => resizePositionEmbedding(data, { grid: 3, prefixTokens })).toThrow(

@@ -16,7 +16,7 @@ test('without the file there are no facts', () => {
   expect(timmHints(join(folder, 'absent'))).toEqual({});
 });
 
-test("what transformers' own files tell", () => {
+test('the files that transformers writes', () => {
   expect(huggingFaceHints('test/fixtures/interop/huggingface')).toEqual({
     heads: 4,
     layerNormEps: 1e-3,
@@ -84,7 +84,7 @@ test.each([
   expect(() => huggingFaceHints(folder)).toThrow(message);
 });
 
-test("a share of timm's that is none is an error", () => {
+test('an invalid crop_pct of timm is an error', () => {
   write({ pretrained_cfg: { crop_pct: 1.2 } });
   expect(() => timmHints(folder)).toThrow(/config\.json: pretrained_cfg\.crop_pct: /);
 });

@@ -18,7 +18,7 @@ test.each([
   ['stages.0.patch_embed.proj.weight'],
   ['swin.embeddings.patch_embeddings.projection.weight'],
   ['x'],
-])('%s is none of theirs', (name) => expect(isHuggingFace([name])).toBe(false));
+])('%s is not a name of Hugging Face', (name) => expect(isHuggingFace([name])).toBe(false));
 
 test('the pooler, which the classifier does not use, is left out', () => {
   expect(from('vit.pooler.dense.weight', 'vit.layernorm.bias')).toEqual(['norm.bias']);
@@ -62,7 +62,7 @@ test.each([
   ['blocks.0.attn.q', 'blocks.0.attn.k', 'blocks.0.attn.v'],
   ['blocks.0.attn.q_proj', 'blocks.0.attn.k_proj', 'blocks.0.attn.v_proj'],
   ['blocks.0.attn.query', 'blocks.0.attn.key', 'blocks.0.attn.value'],
-])('%s, %s and %s are joined in this order, whatever theirs', async (q, k, v) => {
+])('%s, %s and %s are joined in this order, whatever their order in the file', async (q, k, v) => {
   const joined = joinQkv(
     new Map([
       ['before', tensor(0)],

@@ -55,7 +55,7 @@ function floats(shape: readonly number[], key: string, scale = 1): TensorData {
   return { dtype: 'F32', shape, data: new Uint8Array(data.buffer) };
 }
 
-/** Numbers of every weight of the model, biases and scales too, so that each tells if it is misplaced. */
+/** Distinct numbers for every weight, including biases and scales, so that a misplaced one is detected. */
 function randomWeights(config: VitConfig): Weights {
   const context = { device: 'cpu', dtype: 'F32', generator: new Generator() } as const;
   const model = assemble(vit(config), [config.depth], [null], context);
@@ -195,7 +195,7 @@ describe('weights in a separate file', () => {
   });
 });
 
-describe('what cannot be written', () => {
+describe('models that cannot be written', () => {
   const changed = (change: (weights: Map<string, TensorData>) => void) => {
     const weights = new Map(randomWeights(TINY));
     change(weights);

@@ -219,7 +219,7 @@ describe('forward', () => {
         }),
       );
     expect(new Set(run(false)).size).toBe(1);
-    // Every sample is the same, so what comes out tells which branches were kept: none, one, the other, or both.
+    // All samples are equal, so the output shows which branches were kept: none, one of them, or both.
     const counts = new Map<string, number>();
     for (const row of run(true)) counts.set(row, (counts.get(row) ?? 0) + 1);
     expect(counts.size).toBe(4);

@@ -72,16 +72,16 @@ test.each<[string, Change, string]>([
     'stages.1.blocks.0.attn.qkv.bias exists',
   ],
   [
-    'patches that are no square',
+    'patches that are not square',
     ([first]) => first.set('patch_embed.proj.weight', { shape: [4, 3, 2, 3] }),
     'expected square patches',
   ],
   [
-    'a grid that is no square',
+    'a grid that is not square',
     ([first]) => first.set('pos_embed', { shape: [1, 7, 4] }),
     'pos_embed is [1,7,4]',
   ],
-  ['a class token alone', ([first]) => first.set('pos_embed', { shape: [1, 1, 4] }), 'pos_embed is [1,1,4]'],
+  ['only a class token', ([first]) => first.set('pos_embed', { shape: [1, 1, 4] }), 'pos_embed is [1,1,4]'],
   [
     'a head of one dimension',
     ([, last]) => last.set('head.weight', { shape: [3] }),

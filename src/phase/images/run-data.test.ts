@@ -78,7 +78,7 @@ test.each([
       for (const split of ['train', 'val'])
         renameSync(join(images, split, 'bright'), join(images, split, 'zebra'));
     },
-    says: [
+    parts: [
       'the class "bright" is now "zebra"',
       'labels, in class order: "dark" 0 instead of 1, "zebra" 1 instead of 0',
     ],
@@ -89,7 +89,7 @@ test.each([
       for (let i = 0; i < 7; i++)
         copyFileSync(join(images, 'train/dark/0.png'), join(images, `train/dark/more-${i}.png`));
     },
-    says: [
+    parts: [
       'train: 39 images instead of 32; 7 more: dark/more-0.png, dark/more-1.png, dark/more-2.png, dark/more-3.png, dark/more-4.png and 2 others',
     ],
   },
@@ -103,27 +103,27 @@ test.each([
         Buffer.concat([readFileSync(join(images, 'val/dark/0.png')), Buffer.alloc(5)]),
       );
     },
-    says: ['val: 7 images instead of 8; 1 gone: dark/3.png', 'of another size: ', 'dark/0.png ('],
+    parts: ['val: 7 images instead of 8; 1 gone: dark/3.png', 'of another size: ', 'dark/0.png ('],
   },
   {
     name: 'an image moved to another class',
     change: (images: string) =>
       renameSync(join(images, 'train/dark/3.png'), join(images, 'train/bright/moved.png')),
-    says: ['train: 1 more: bright/moved.png; 1 gone: dark/3.png'],
+    parts: ['train: 1 more: bright/moved.png; 1 gone: dark/3.png'],
   },
   {
     name: 'a class that is gone',
     change: (images: string) => {
       for (const split of ['train', 'val']) rmSync(join(images, split, 'dark'), { recursive: true });
     },
-    says: ['1 class is gone: "dark"', 'train: 16 images instead of 32'],
+    parts: ['1 class is gone: "dark"', 'train: 16 images instead of 32'],
   },
-])('$name is named, in preparing and in a phase', async ({ name, change, says }) => {
+])('$name is named, in preparing and in a phase', async ({ name, change, parts }) => {
   const { images, runDir, recipe } = await trained(name.replaceAll(' ', '-'));
   change(images);
   const message = refusal(() => prepareRun(recipe, runDir));
   expect(message).toContain('the images are not those that it was trained on');
-  for (const text of says) expect(message).toContain(text);
+  for (const text of parts) expect(message).toContain(text);
   await expect(runRecipePhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' })).rejects.toThrow(message);
   expect(existsSync(join(runDir, 'MT/0/checkpoints'))).toBe(false);
 });
@@ -159,7 +159,7 @@ test('an accepted class name gets the label of the old one, and all others keep 
   ]);
   expect(data?.changes[0].after).toBe(data?.digest);
   expect(data?.changes[0].before).toBe(Object(before?.manifest.data).digest);
-  // Accepted once, it is the run's; and what begins now says so.
+  // An accepted change is part of the run, and later phases record it.
   prepareRun(recipe, runDir);
   await runRecipePhase({ recipe, phase: 'MT/0', runDir, device: 'cpu' });
   expect(readFileSync(join(runDir, 'MT/0/log.txt'), 'utf8')).toContain('the class "bright" is now "zebra"');
@@ -191,7 +191,7 @@ test('images added during a phase change neither epoch nor schedule, with a mess
   expect(log).toContain(
     'the schedule keeps its 16 steps, 4 an epoch, of 32 training images; there are 56 now',
   );
-  // What has not begun is planned with the images that are there.
+  // Phases that have not started are planned with the current images.
   const after = prepareRun(recipe, runDir).plan.phases;
   expect(after.map(({ steps_per_epoch }) => steps_per_epoch)).toEqual([4, 7, 7, 7]);
 });

@@ -193,11 +193,11 @@ function accepted(
   const kept = [...renamed.values()].map(
     (name) => `${JSON.stringify(name)} has label ${order.indexOf(name)}`,
   );
-  const told = [...changes, ...(isInOrder ? kept : labels)];
+  const messages = [...changes, ...(isInOrder ? kept : labels)];
   const change: DataChange = {
     time: new Date().toISOString(),
     of: owner,
-    changes: told,
+    changes: messages,
     before: before.digest,
     after: digest,
   };
@@ -205,7 +205,7 @@ function accepted(
     ...found,
     record() {
       record(runDir, owner, own, found, change);
-      for (const line of told) note(`accepted: ${line}`);
+      for (const line of messages) note(`accepted: ${line}`);
     },
   };
 }

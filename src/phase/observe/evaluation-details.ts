@@ -12,10 +12,10 @@ import { isOfLaterStep, type PhaseSamples } from './phase-samples.js';
 /** Details of an evaluation in addition to its scores, stored in the phase's folder. */
 interface EvaluationDetails {
   /** Starts to collect the details of an evaluation. */
-  begin(): JudgingDetails;
+  begin(): EvaluationRecorder;
 }
 
-interface JudgingDetails {
+interface EvaluationRecorder {
   readonly callbacks: Pick<EvaluateOptions, 'onPredicted' | 'onOutput' | 'onScored' | 'collection'>;
   /** Writes the collected details as those of `step`. */
   write(step: number): Promise<void>;

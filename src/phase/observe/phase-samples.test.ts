@@ -133,7 +133,7 @@ test('a mixed image has both labels with their weights; with equal labels, one',
 
 test('the most confident mistakes are kept, then the least confident hits', () => {
   const collected = evaluatedImages(3);
-  const told = (labels: number[], classes: number[], probabilities: number[]) =>
+  const addBatch = (labels: number[], classes: number[], probabilities: number[]) =>
     collected.add(batch(labels), {
       k: 1,
       labels: Int32Array.from(labels),
@@ -141,8 +141,8 @@ test('the most confident mistakes are kept, then the least confident hits', () =
       probabilities: Float64Array.from(probabilities),
       logits: Float64Array.from(probabilities),
     });
-  told([0, 1], [1, 1], [0.6, 0.9]);
-  told([0, 1, 1], [1, 1, 1], [0.8, 0.5, Number.NaN]);
+  addBatch([0, 1], [1, 1], [0.6, 0.9]);
+  addBatch([0, 1, 1], [1, 1, 1], [0.8, 0.5, Number.NaN]);
   const found = collected.found();
   expect(found?.images.map(({ index }) => index)).toEqual([100, 100, 102]);
   expect(found?.images.map(({ predictions }) => predictions[0].probability)).toEqual([0.8, 0.6, Number.NaN]);

@@ -99,7 +99,7 @@ async function* first(
 }
 
 /** An evaluated image that is shown to the user. */
-interface JudgedImage {
+interface EvaluatedImage {
   readonly index: number;
   readonly target: number;
   readonly predictions: readonly { readonly label: number; readonly probability: number }[];
@@ -112,10 +112,10 @@ interface JudgedImage {
 interface EvaluatedImages {
   add(batch: Batch, predictions: Predictions): void;
   /** The kept images, misclassified ones first. */
-  found(): { readonly pixels: Planar; readonly images: readonly JudgedImage[] } | undefined;
+  found(): { readonly pixels: Planar; readonly images: readonly EvaluatedImage[] } | undefined;
 }
 
-interface Kept extends JudgedImage {
+interface Kept extends EvaluatedImage {
   readonly rank: number;
   readonly pixels: Uint8Array;
 }

@@ -17,7 +17,7 @@ import {
   sessionStart,
 } from './events.js';
 
-// The schemas as TensorBoard 2.21 has them, the fields that are not used left out.
+// The schemas of TensorBoard 2.21, without unused fields.
 const { root } = protobuf.parse(
   `
   syntax = "proto3";

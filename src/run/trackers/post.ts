@@ -46,14 +46,14 @@ export async function demand(request: Request): Promise<unknown> {
 }
 
 export function refused(label: string, { status, content }: Answer): RunError {
-  const said = saidSchema.safeParse(content).data;
-  const text = said?.message ?? said?.error ?? said?.error_code ?? `status ${status}`;
+  const failure = errorSchema.safeParse(content).data;
+  const text = failure?.message ?? failure?.error ?? failure?.error_code ?? `status ${status}`;
   return new RunError(`${label} answered: ${text.split('\n', 1)[0].slice(0, 300)}`, {
     hint: status === 401 || status === 403 ? 'check the token: see docs/trackers.md' : 'see docs/trackers.md',
   });
 }
 
-const saidSchema = z.object({
+const errorSchema = z.object({
   message: z.string().optional(),
   error: z.string().optional(),
   error_code: z.string().optional(),

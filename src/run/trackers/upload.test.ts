@@ -188,7 +188,7 @@ test('credentials come from the environment', async () => {
   expect(await send({})).toBeUndefined();
 });
 
-test('a long setting is cut to what every MLflow stores', async () => {
+test('a long setting is truncated to the length that every MLflow stores', async () => {
   writeSyntheticRun(runDir, [{ ...PHASES[0] }], {
     name: 'a',
     list: Array.from({ length: 500 }, (_, i) => i),

@@ -79,7 +79,7 @@ describe('prepare', () => {
         const { message, hint } = error as InputError;
         return [message, hint];
       }
-      throw new Error('nothing was refused');
+      throw new Error('no error was thrown');
     };
     expect(failure(grey, batchOf(3, [0, 0, 0], [0]))).toEqual([
       'the images have 3 channels, but the model needs 1',

@@ -73,7 +73,7 @@ describe('windows, padded at the right and below, and four global blocks', () =>
     });
   });
 
-  test('drop path depends on the key alone', () => {
+  test('drop path depends only on the key', () => {
     const backbone = load(new VitBackbone({ ...config, dropPath: 0.5 }, context()), 'backbone.');
     const run = (training: boolean, key: string) =>
       scope(() => {

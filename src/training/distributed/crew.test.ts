@@ -11,7 +11,7 @@ test('a single process is a crew', async () => {
 
 test('any() of flags, numbers from rank 0, which may take longer than the timeout', async () => {
   const settings = { timeoutSeconds: 1, workMs: 3000, beats: true };
-  const endings = await ranks(3, 'agreeing', settings);
+  const endings = await ranks(3, 'agree', settings);
   for (const [rank, { code, value, stderr }] of endings.entries()) {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(value).toEqual({ leads: rank === 0, flags: [true, true, false], numbers: [0, Math.PI] });
@@ -20,6 +20,6 @@ test('any() of flags, numbers from rank 0, which may take longer than the timeou
 
 test('without a heartbeat it counts as lost', async () => {
   const settings = { timeoutSeconds: 1, workMs: 3000, beats: false };
-  const [, other] = await ranks<Refusal>(2, 'agreeing', settings);
+  const [, other] = await ranks<Refusal>(2, 'agree', settings);
   expect(other).toMatchObject({ code: 1, value: { error: 'LostRank' } });
 });

@@ -9,7 +9,7 @@ interface Trained {
   readonly leaked: number;
 }
 
-// Six micro-batches a step, with drop path; they and what is dropped depend on (step, micro-batch) alone.
+// Six micro-batches a step, with drop path; they and the dropped paths depend only on (step, micro-batch).
 const SETTINGS = { micros: 6, steps: 5 };
 /** A device whose values the trainer reads a step late. */
 const OTHER = 'fake:0';
@@ -43,7 +43,7 @@ test.each([
     for (const [name, values] of Object.entries(alone.weights)) {
       expect(maxDifference(weights[name], values), name).toBeLessThan(1e-5);
     }
-    // To the bit the same in all: copies that drift apart would never be told.
+    // Bit-identical in all processes: otherwise copies would drift apart unnoticed.
     expect(weights).toEqual(all[0].weights);
     expect(losses).toEqual(all[0].losses);
   }
@@ -78,7 +78,7 @@ test('on a device whose values are read a step late, two processes train as one'
 test.each(['cpu', OTHER])(
   'on %s, a loss that is not finite in one process ends all at the same step',
   async (device) => {
-    const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, device, poisonAt: 2 });
+    const endings = await ranks<Refusal>(2, 'training', { ...SETTINGS, device, nonFiniteAt: 2 });
     for (const { code, value } of endings) {
       expect({ code, error: value.error }).toEqual({ code: 1, error: 'RunError' });
     }

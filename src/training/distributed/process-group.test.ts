@@ -20,7 +20,7 @@ test.each([2, 3])('%i processes sum, average and broadcast', async (size) => {
       leaked: 0,
       sums: [[sum((r) => r), size * 0.5], [sum((r) => 10 ** r)]],
       mean: [sum((r) => r + 1) / size, 3],
-      // Beyond what a float64 tells apart.
+      // Beyond the precision of float64.
       count: String(2n ** 60n + BigInt(size - 1)),
       exchanged: [
         [sum((r) => r), 2 * size],
@@ -38,7 +38,7 @@ test('successive groups on one port do not mix', async () => {
 });
 
 test('a killed process ends the others, which name their rank', async () => {
-  const endings = await ranks<Refusal>(3, 'lost', { signal: 'SIGKILL', timeoutSeconds: 60 });
+  const endings = await ranks<Refusal>(3, 'loseRank', { signal: 'SIGKILL', timeoutSeconds: 60 });
   expect(endings[2]).toMatchObject({ signal: 'SIGKILL' });
   for (const [rank, { code, value, stderr }] of endings.slice(0, 2).entries()) {
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
@@ -51,18 +51,21 @@ test('a killed process ends the others, which name their rank', async () => {
 });
 
 test('a process that stops responding ends the others after the timeout', async () => {
-  const endings = await ranks<Refusal>(...([2, 'lost', { signal: 'SIGSTOP', timeoutSeconds: 8 }] as const), {
-    started: ([other, silent]) => other.once('exit', () => silent.kill('SIGKILL')),
-  });
+  const endings = await ranks<Refusal>(
+    ...([2, 'loseRank', { signal: 'SIGSTOP', timeoutSeconds: 8 }] as const),
+    {
+      started: ([other, silent]) => other.once('exit', () => silent.kill('SIGKILL')),
+    },
+  );
   expect(endings[0]).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(endings[0].value.message).toBe(
     'rank 0 of 2: all-reduce: Timed out waiting 8000ms for recv operation to complete',
   );
 });
 
-test.each([0, 1])('rank %i alone waits for the timeout, no longer', async (rank) => {
+test.each([0, 1])('only rank %i waits, and not longer than the timeout', async (rank) => {
   const env = { RANK: String(rank), WORLD_SIZE: '2' };
-  const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 1 }, { env });
+  const [ending] = await ranks<Refusal>(1, 'joinAlone', { timeoutSeconds: 1 }, { env });
   expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(ending.value.message).toMatch(
     /^rank \d of 2 could not connect to the others at 127\.0\.0\.1:\d+: .*time/,
@@ -74,7 +77,7 @@ test('a used port is reported at once', async () => {
   const taken = createServer().listen(0);
   await once(taken, 'listening');
   const env = { RANK: '0', WORLD_SIZE: '2', MASTER_PORT: String((taken.address() as AddressInfo).port) };
-  const [ending] = await ranks<Refusal>(1, 'lonely', { timeoutSeconds: 60 }, { env });
+  const [ending] = await ranks<Refusal>(1, 'joinAlone', { timeoutSeconds: 60 }, { env });
   taken.close();
   expect(ending).toMatchObject({ code: 1, value: { error: 'LostRank' }, stderr: '' });
   expect(ending.value.message).toContain('Address already in use');
@@ -83,8 +86,8 @@ test('a used port is reported at once', async () => {
 
 test('without a launcher there is no group', async () => {
   expect(joinGroup({}, { device: 'cpu' })).toBeUndefined();
-  const [ending] = await ranks(1, 'lonely');
-  expect(ending).toMatchObject({ code: 0, value: 'alone' });
+  const [ending] = await ranks(1, 'joinAlone');
+  expect(ending).toMatchObject({ code: 0, value: 'no group' });
 });
 
 const withNccl = collectives().includes('nccl') ? 'this libtorch has NCCL' : undefined;

@@ -10,7 +10,7 @@ test('torchrun names a rank', () => {
   expect(rankIn({ ...TORCHRUN, RANK: '0' })).toMatchObject({ rank: 0, serves: true });
 });
 
-test("torchrun's own store is used where it has opened one", () => {
+test("torchrun's own store is used if it has opened one", () => {
   expect(rankIn({ ...TORCHRUN, RANK: '0', TORCHELASTIC_USE_AGENT_STORE: 'True' })).toMatchObject({
     serves: false,
   });
@@ -20,7 +20,7 @@ test.each([
   ['Open MPI', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'],
   ['MPICH', 'PMI_RANK', 'PMI_SIZE', 'MPI_LOCALRANKID'],
   ['Slurm', 'SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'],
-])('%s names a rank where MASTER_ADDR is set', (_, rank, size, localRank) => {
+])('%s names a rank if MASTER_ADDR is set', (_, rank, size, localRank) => {
   const env = { [rank]: '5', [size]: '8', [localRank]: '1' };
   expect(rankIn({ ...env, MASTER_ADDR: 'node0' })).toEqual({
     rank: 5,
@@ -39,7 +39,7 @@ test('mpirun within a Slurm job: its ranks, not those of the batch script', () =
   expect(rankIn({ ...slurm, ...mpi, MASTER_ADDR: 'localhost' })).toMatchObject({ rank: 1, size: 2 });
 });
 
-test('one process trains alone', () => {
+test('a single process has no group', () => {
   expect(rankIn({})).toBeUndefined();
   expect(rankIn({ ...TORCHRUN, RANK: '0', WORLD_SIZE: '1' })).toBeUndefined();
   expect(rankIn({ MASTER_ADDR: 'node0', MASTER_PORT: '29500' })).toBeUndefined();

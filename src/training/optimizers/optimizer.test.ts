@@ -88,8 +88,8 @@ describe.each(rules)('%s', (_, make, names) => {
 
   test('saved and loaded, it continues bit-identically', () => {
     const [straight, first, second] = [0, 1, 2].map(() => parameterOf(Float32Array.from(start), SHAPE));
-    const [straightOptimizer, firstOptimizer] = [straight, first].map((p) => make(groupOf(p)));
-    run(straight, straightOptimizer, 0, 7);
+    const [uninterruptedOptimizer, firstOptimizer] = [straight, first].map((p) => make(groupOf(p)));
+    run(straight, uninterruptedOptimizer, 0, 7);
     run(first, firstOptimizer, 0, 3);
     const saved = firstOptimizer.state();
     expect([...saved.keys()].sort()).toEqual(names);
@@ -102,7 +102,7 @@ describe.each(rules)('%s', (_, make, names) => {
     expect(secondOptimizer.state()).toEqual(saved);
     run(second, secondOptimizer, 3, 7);
     expect(second.toData()).toEqual(straight.toData());
-    expect(secondOptimizer.state()).toEqual(straightOptimizer.state());
+    expect(secondOptimizer.state()).toEqual(uninterruptedOptimizer.state());
   });
 
   test('its state is freed by free(), and steps leave nothing behind', () => {

@@ -87,8 +87,8 @@ function statusOf(error: unknown): number | undefined {
 /** The message in the hub's response, without the request's address and number. */
 function saidIn(error: unknown): string | undefined {
   const data = error instanceof Error && 'data' in error ? error.data : undefined;
-  const said = typeof data === 'object' && data !== null && 'error' in data ? data.error : undefined;
-  return typeof said === 'string' && said !== '' ? said : undefined;
+  const text = typeof data === 'object' && data !== null && 'error' in data ? data.error : undefined;
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 /** Requests to the hub about one repository. All throw InputError, RunError, or the signal's reason. */

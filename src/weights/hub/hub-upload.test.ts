@@ -91,7 +91,7 @@ test.each([
   ['no token', 'ada/new', { HF_TOKEN: '' }, 'a push to ada/new needs an access token', 'HF_TOKEN'],
   ['not a token', 'ada/new', { HF_TOKEN: 'secret' }, 'HF_TOKEN is not an access token', 'tokens'],
   [
-    'a token of nobody',
+    'an unknown token',
     'ada/new',
     { HF_TOKEN: 'hf_x' },
     'ada/new: the hub answered: Invalid credentials',
@@ -104,7 +104,7 @@ test.each([
     "bob/new: the hub answered: You don't have the rights",
     'may write to bob/new',
   ],
-  ['a bad address', 'ada/new', { HF_ENDPOINT: 'x' }, 'HF_ENDPOINT is x', 'address'],
+  ['an invalid address', 'ada/new', { HF_ENDPOINT: 'x' }, 'HF_ENDPOINT is x', 'address'],
   ['no owner', 'new', {}, 'new is not a valid name of a repository', 'owner/name'],
   ['a path', 'ada/new/x', {}, 'ada/new/x is not a valid name', 'owner/name'],
   ['dots', 'ada/..', {}, 'ada/.. is not a valid name', 'owner/name'],

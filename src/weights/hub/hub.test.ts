@@ -49,7 +49,7 @@ describe('names', () => {
     'hf:someone/vits/a\\b.pth',
     'hf:some one/vits/a.pth',
     'hf:someone/vits/tiny.pth@',
-  ])('%s is none', async (name) => {
+  ])('%s is refused', async (name) => {
     await expect(fetched(name)).rejects.toThrow(InputError);
     await expect(fetched(name)).rejects.toThrow(`${name} is not a valid name of a file on the hub`);
     expect(hub.requests).toEqual([]);
@@ -138,7 +138,7 @@ describe('a repository', () => {
     expect(hub.requests).toEqual([]);
   });
 
-  test('without weights of a known name is an error that says which', async () => {
+  test('without weights of a known name is an error that lists the known names', async () => {
     const error: unknown = await fetched('hf:someone/vits').catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(InputError);
     const message = expect.stringContaining('someone/vits at revision main has no model.safetensors, ');
@@ -195,7 +195,7 @@ describe('weights in shards', () => {
       /received more than \d+ bytes/,
     ],
     [
-      'that is said to be large',
+      'with a large stated size',
       { sizes: { 'big/model.safetensors.index.json': 2 ** 25 } },
       InputError,
       /33554432/,
@@ -239,14 +239,7 @@ describe('a failure leaves no file, and says what to do', () => {
       RunError,
       /tiny\.pth: the downloaded file differs .* hub states abab/,
     ],
-    [
-      'a connection that brings nothing',
-      { breakAfter: 0 },
-      {},
-      NAME,
-      RunError,
-      /stopped at byte 0 of 300000/,
-    ],
+    ['a connection without data', { breakAfter: 0 }, {}, NAME, RunError, /stopped at byte 0 of 300000/],
     [
       'a break and a mirror without ranges',
       { breakAfter: 200_000, ignoresRange: true },
@@ -273,10 +266,10 @@ describe('a failure leaves no file, and says what to do', () => {
       /a\.pth: the hub answered: Repository not found/,
     ],
     ['no access', { status: 401 }, {}, NAME, InputError, /tiny\.pth: the hub answered: Repository not found/],
-    ['a hub in trouble', { status: 503 }, {}, NAME, RunError, /the hub answered/],
-    ['something else than a hub', { answer: '<html>Sign in</html>' }, {}, NAME, RunError, /is not a hub/],
+    ['a hub with server errors', { status: 503 }, {}, NAME, RunError, /the hub answered/],
+    ['a server that is not a hub', { answer: '<html>Sign in</html>' }, {}, NAME, RunError, /is not a hub/],
     [
-      'a hub of another form',
+      'a hub with another response format',
       { answer: '[{"path": "pretrained/tiny.pth"}]' },
       {},
       NAME,
@@ -308,7 +301,7 @@ describe('a failure leaves no file, and says what to do', () => {
       /tiny\.pth: the downloaded file differs from the hub's: received more than 27 bytes/,
     ],
     [
-      'a config.json that is said to be large',
+      'a config.json with a large stated size',
       { sizes: { 'pretrained/config.json': 2 ** 40 } },
       {},
       NAME,
@@ -317,7 +310,7 @@ describe('a failure leaves no file, and says what to do', () => {
     ],
     ['no address', {}, { HF_ENDPOINT: 'nowhere' }, NAME, InputError, /HF_ENDPOINT is nowhere/],
     ['no token', {}, { HF_TOKEN: 'secret' }, NAME, InputError, /HF_TOKEN is not an access token/],
-    ['no network wanted', {}, { HF_HUB_OFFLINE: 'true' }, NAME, InputError, /is not in the cache/],
+    ['offline mode', {}, { HF_HUB_OFFLINE: 'true' }, NAME, InputError, /is not in the cache/],
   ];
 
   test.each(failing)('%s', async (_, given, env, name, kind, message) => {

@@ -22,7 +22,7 @@ test('small images are used unchanged', () => {
   expect(hintsOf(file)).toEqual({ ...PIXELS, evalCrop: undefined, otherResize: undefined });
 });
 
-test("others' processors: their crop, and what they do otherwise", () => {
+test('processors of other programs: their crop, and their differences', () => {
   const vit = { do_resize: true, resample: 2, size: { height: 224, width: 224 } };
   expect(hintsOf(vit).otherResize).toBe('preprocessor_config.json says no crop, resampling bilinear');
   expect(hintsOf({ ...vit, size: 224 }).otherResize).toBe(

@@ -23,7 +23,7 @@ function fileOf(header: string | object, data: Uint8Array | number = 0): string 
   return file;
 }
 
-describe('reading what the reference wrote', () => {
+describe('files that the reference wrote', () => {
   test('every dtype, scalars and empty tensors', () => {
     const { tensors, metadata } = readSafetensors(fixture('mixed.safetensors'));
     expect(metadata).toEqual({ format: 'pt' });
@@ -115,7 +115,7 @@ describe('damaged files are refused, by name', () => {
     ['an end before the start', { a: entry(4, 0) }, 4, "'a': F32 [1] needs 4 bytes, not -4"],
     ['a product that overflows', { a: entry(0, 0, [2 ** 40, 2 ** 40]) }, 0, "'a': F32 "],
     [
-      'a size that is no integer',
+      'a size that is not an integer',
       '{"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,4]}}',
       4,
       "'a': expected",
@@ -136,10 +136,10 @@ describe('damaged files are refused, by name', () => {
       1,
       "'dtype' is duplicated in the header",
     ],
-    ['metadata that is no text', { __metadata__: { epoch: 3 } }, 0, "'epoch' is not a string"],
+    ['metadata that is not text', { __metadata__: { epoch: 3 } }, 0, "'epoch' is not a string"],
     ['metadata that is a list', { __metadata__: ['x'] }, 0, '__metadata__ is not an object'],
-    ['a header that is no object', '[1]', 0, 'not a JSON object'],
-    ['a header that is no JSON', '{"a":', 0, 'not UTF-8 JSON'],
+    ['a header that is not an object', '[1]', 0, 'not a JSON object'],
+    ['a header that is not JSON', '{"a":', 0, 'not UTF-8 JSON'],
   ])('%s', (_, header, data, message) => {
     const path = fileOf(header, data);
     expect(() => readSafetensors(path)).toThrow(InputError);

@@ -15,7 +15,7 @@ const world: PickleWorld = {
 const back = (value: Picklable): PickleValue => unpickle(pickleOf(value), world, 'pickle');
 
 test.each<[Picklable, string]>([
-  // CPython 3.11's pickletools.optimize(pickle.dumps(value, 2)): without instructions to remember, which are left out.
+  // CPython 3.11's pickletools.optimize(pickle.dumps(value, 2)): without memo instructions, which are left out.
   [
     [1, -1, 255, 256, 65536, 1.5, 'a', null, true],
     '\x80\x02](K\x01J\xff\xff\xff\xffK\xffM\x00\x01J\x00\x00\x01\x00G?\xf8\x00\x00\x00\x00\x00\x00X\x01\x00\x00\x00aN\x88e.',

@@ -3,7 +3,7 @@ import { InputError } from '../../base/errors.js';
 import { unpickle } from './pickle.js';
 import type { PickleWorld } from './pickle-values.js';
 
-/** A world in which nothing exists. */
+/** An unpickler's world without any classes or functions. */
 const nothing: PickleWorld = {
   global: (name) => {
     throw new InputError(`no ${name}`);
@@ -71,7 +71,7 @@ test.each([
   ['a length of 2^64 - 1', '\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffab', 'ends inside'],
   ['a pop below the mark', '\x80\x02K\x01(a.', 'the stack is empty'],
   ['a tuple without a mark', '\x80\x02K\x01t.', 'the mark is missing'],
-  ['memory never written', '\x80\x02h\x07.', 'the memo has no entry 7'],
+  ['a memo entry that was never written', '\x80\x02h\x07.', 'the memo has no entry 7'],
   ['an append to a number', '\x80\x02K\x01K\x02a.', 'a list was expected'],
   ['an item of a list', '\x80\x02]K\x01K\x02s.', 'a dictionary was expected'],
   ['a key without a value', '\x80\x02}(K\x01u.', 'a key without a value'],
@@ -82,7 +82,7 @@ test.each([
     `\x80\x02\x8b\x40\x42\x0f\x00${'x'.repeat(1_000_000)}.`,
     'an integer of 1000000 bytes',
   ],
-  ['text that is no UTF-8', '\x80\x02X\x01\x00\x00\x00\xff.', 'not UTF-8'],
+  ['text that is not UTF-8', '\x80\x02X\x01\x00\x00\x00\xff.', 'not UTF-8'],
   ['a protocol of the future', '\x80\x06N.', 'protocol 6'],
   ['text mode', 'I1\n.', 'instruction 0x49'],
   ['a class instance', '(iposix\nsystem\n.', 'instruction 0x69'],

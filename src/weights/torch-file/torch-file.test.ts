@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const fixture = (name: string) => join('test/fixtures', name);
 
-describe('what torch.save wrote', () => {
+describe('files that torch.save wrote', () => {
   test.each(['mixed.pth', 'mixed-protocol4.pth'])('%s: every dtype, stride and alias', async (name) => {
     const expected = readSafetensors(fixture('mixed.safetensors')).tensors;
     const tensors = tensorsOf(mapOf(await readTorchFile(fixture(name))).get('tensors'));
@@ -29,7 +29,7 @@ describe('what torch.save wrote', () => {
     expect(loaded.get('alias_a')?.data.buffer).toBe(loaded.get('alias_half')?.data.buffer);
   });
 
-  test.each(['mixed.pth', 'mixed-protocol4.pth'])('%s: everything that is no tensor', async (name) => {
+  test.each(['mixed.pth', 'mixed-protocol4.pth'])('%s: everything except tensors', async (name) => {
     const { tensors: _, args, ...rest } = Object.fromEntries(mapOf(await readTorchFile(fixture(name))));
     expect(rest).toEqual({
       best_accuracy: 82.5,
@@ -77,7 +77,7 @@ describe('refused, and no code is run', () => {
   });
 
   test.each([
-    ['a tensor on a storage that is not there', tensor({ key: '9' }), 'the storage 9 is missing'],
+    ['a tensor on a missing storage', tensor({ key: '9' }), 'the storage 9 is missing'],
     [
       'a storage longer than its entry',
       tensor({ elements: 5 }),
@@ -130,7 +130,7 @@ describe('refused, and no code is run', () => {
     await refused(pickle, message);
   });
 
-  test('copies that together need more than the file has', async () => {
+  test('copies that together are larger than the file', async () => {
     const transposed = tensor({ elements: 4096, shape: [64, 64], strides: [1, 64] }).slice(2, -1);
     const path = torchFile(`\x80\x02(${transposed.repeat(3)}t.`, Buffer.alloc(16384));
     const tensors = [...walk(await readTorchFile(path))];
@@ -170,7 +170,7 @@ describe('refused, and no code is run', () => {
     );
   });
 
-  test('archives that lie', async () => {
+  test('inconsistent archives', async () => {
     const entry: [string, Buffer] = ['m/data.pkl', Buffer.from('\x80\x02N.', 'latin1')];
     const zip = storedZip([entry]);
     const directory = zip.indexOf('PK\x01\x02');

@@ -37,7 +37,7 @@ test('more records than a directory without zip64 can count', async () => {
   const descriptor = openSync(path, 'w');
   const head = localHeader('0', 0, 0);
   writeSync(descriptor, head);
-  // All at one place: only the directory counts here.
+  // All records at one offset: only the directory matters here.
   const entries = Array.from({ length: 70_000 }, (_, i) => directoryEntry(String(i), 0, 0, 0));
   writeSync(descriptor, directoryOf(entries, head.length));
   closeSync(descriptor);

@@ -24,7 +24,7 @@ export interface Kill {
   readonly step: number;
 }
 
-export interface TormentOptions {
+export interface KillOptions {
   readonly runDir: string;
   /** Starts or resumes the run. */
   readonly start: () => {
@@ -33,7 +33,7 @@ export interface TormentOptions {
   };
   /** Maximum number of kills in total and per running phase; after that, the run is not disturbed any more. */
   readonly kills: number;
-  readonly killsAPhase: number;
+  readonly killsPerPhase: number;
   readonly random: RandomStream;
   /** Maximum time in milliseconds from a start or a kill to the next kill. */
   readonly longestMs: number;
@@ -45,7 +45,7 @@ export interface TormentOptions {
  * Restarts the supervisor each time.
  * @throws RunError if the run fails without being killed, except if it died too often without a new checkpoint
  */
-export async function torment(options: TormentOptions): Promise<Kill[]> {
+export async function killRepeatedly(options: KillOptions): Promise<Kill[]> {
   const { start, random, longestMs } = options;
   const kills: Kill[] = [];
   for (;;) {
@@ -73,12 +73,12 @@ export async function torment(options: TormentOptions): Promise<Kill[]> {
 }
 
 /** @returns undefined if all running phases have reached their number of kills */
-function strike(supervisor: number, options: TormentOptions, before: readonly Kill[]): Kill | undefined {
+function strike(supervisor: number, options: KillOptions, before: readonly Kill[]): Kill | undefined {
   const { random } = options;
   const running = phasesUnder(supervisor);
   const candidates = running.length === 0 ? [undefined] : running;
   const due = candidates.filter(
-    (one) => before.filter(({ phase }) => phase === (one?.phase ?? null)).length < options.killsAPhase,
+    (one) => before.filter(({ phase }) => phase === (one?.phase ?? null)).length < options.killsPerPhase,
   );
   if (due.length === 0) return undefined;
   const hit = due[random.integer(0, due.length - 1)];
