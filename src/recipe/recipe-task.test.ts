@@ -26,6 +26,22 @@ test('task: segmentation adds its sections; a classifier has none of them', () =
   expect(task).toBe('segmentation');
 });
 
+test.each(['Segmentation', 'segmentatoin', 5, null, {}])(
+  'task: %j is unknown, whatever sections there are',
+  (task) => {
+    const recipe = { ...base, task, segmentation: {}, model: { ...base.model, decoder: {} } };
+    expect(() => checkedRecipe(recipe, 'r.yaml')).toThrow(/^r.yaml: task: Invalid option/);
+  },
+);
+
+test.each([{}, { task: 'detection' }, { task: undefined }])(
+  'an unknown kind of decoder is named as such: %j',
+  (task) => {
+    const recipe = { ...base, ...task, model: { ...base.model, decoder: { kind: 'fpn' } } };
+    expect(() => checkedRecipe(recipe, 'r.yaml')).toThrow(/^r.yaml: model.decoder.kind: Invalid/);
+  },
+);
+
 const training = (settings: object) => ({ training: settings });
 const local = (settings: object) => ({ phases: { E2E: { epochs: 1, local: { modules: 2, ...settings } } } });
 
