@@ -177,3 +177,27 @@ test('a run starts from a detector and keeps its head, if the classes are the sa
     stderr: expect.stringContaining('class 0 is box, of the images triangle'),
   });
 });
+
+test('data check does not count images of classes, and finds no problem', async () => {
+  const { code, stdout } = await cli(['data', 'check', images, '--json']);
+  expect({ code, stdout }).toMatchObject({ code: 0 });
+  expect(JSON.parse(stdout)).toMatchObject({ parts: { train: { classes: 3, balance: null } }, problems: [] });
+});
+
+test('push needs no --to: no other program has the format', async () => {
+  const { code, stdout, stderr } = await cli(['push', join(run, 'E2E'), 'ada/shapes', '--dry-run']);
+  expect({ code, stderr }).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('--to deep-incubation'),
+  });
+  expect(stdout).toContain('pipeline_tag: object-detection');
+});
+
+test('init says that it writes recipes for classification', async () => {
+  const { code, stderr } = await cli(['init', images, '--out', join(folder, 'first.yaml')]);
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('has annotations, and init'),
+  });
+  expect(stderr).toContain('task: detection');
+});
