@@ -56,6 +56,10 @@ test.each([
   [training({ label_smoothing: 0.1 }), 'label_smoothing 0.1'],
   [training({ class_weights: 'balanced' }), 'class_weights'],
   [{ phases: { E2E: { epochs: 1, batch_size: 1 } } }, 'batch_size 1 is too small'],
+  [
+    { segmentation: { evaluation: { mode: 'slide', stride: 33 } } },
+    'stride 33 is larger than the window of 32',
+  ],
   [local({ method: 'dgl' }), 'E2E: local'],
   [local({ method: 'infopro', reconstruction: [1, 0], prediction: [0, 1] }), 'E2E: local'],
 ])('%j is refused with a hint', (changes, message) => {
