@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { readCocoAnnotations } from '../src/data/coco/annotations.js';
@@ -153,4 +153,51 @@ test('plan --measure times steps on random images with objects', async () => {
   expect(ended, ended.stderr).toMatchObject({ code: 0 });
   const [{ phase, seconds }] = JSON.parse(ended.stdout).phases;
   expect({ phase, isTimed: seconds > 0 }).toEqual({ phase: 'E2E', isTimed: true });
+});
+
+test('a run starts from a detector and keeps its head, if the classes are the same in the same order', async () => {
+  const start = (name: string, path: string) => {
+    const content = { ...recipe, data: { ...recipe.data, path }, start: { model: join(run, 'E2E') } };
+    const phases = { FT: { epochs: 1 }, E2E: 'none' };
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify({ ...content, phases }));
+    return cli(['run', join(folder, `${name}.json`), '--out', join(folder, name), '--quiet']);
+  };
+  const kept = await start('kept', images);
+  expect(kept, kept.stderr).toMatchObject({ code: 0 });
+  const renamed = join(folder, 'renamed');
+  cpSync(images, renamed, { recursive: true });
+  for (const part of ['train2017', 'val2017']) {
+    const path = join(renamed, `annotations/instances_${part}.json`);
+    const swapped = readFileSync(path, 'utf8').replace('"box"', '"?"').replace('"triangle"', '"box"');
+    writeFileSync(path, swapped.replace('"?"', '"triangle"'));
+  }
+  const other = await start('other', renamed);
+  expect(other).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('class 0 is box, of the images triangle'),
+  });
+});
+
+test('data check does not count images of classes, and finds no problem', async () => {
+  const { code, stdout } = await cli(['data', 'check', images, '--json']);
+  expect({ code, stdout }).toMatchObject({ code: 0 });
+  expect(JSON.parse(stdout)).toMatchObject({ parts: { train: { classes: 3, balance: null } }, problems: [] });
+});
+
+test('push needs no --to: no other program has the format', async () => {
+  const { code, stdout, stderr } = await cli(['push', join(run, 'E2E'), 'ada/shapes', '--dry-run']);
+  expect({ code, stderr }).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('--to deep-incubation'),
+  });
+  expect(stdout).toContain('pipeline_tag: object-detection');
+});
+
+test('init says that it writes recipes for classification', async () => {
+  const { code, stderr } = await cli(['init', images, '--out', join(folder, 'first.yaml')]);
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('has annotations, and init'),
+  });
+  expect(stderr).toContain('task: detection');
 });

@@ -1,6 +1,6 @@
 import { InputError } from '../base/errors.js';
 import { ownCommand } from '../base/shell.js';
-import { className, labelsByName, listed, numbered } from '../data/class-names.js';
+import { className, labelsByName, listed, numbered, sameClasses } from '../data/class-names.js';
 import { folderContent, folderLayout } from '../data/formats/folder-layout.js';
 import { saysNames } from '../data/model-labels.js';
 import { shownName } from '../files/file-names.js';
@@ -14,6 +14,7 @@ import { checkedRecipe, type WrittenRecipe } from '../recipe/recipe.js';
 import { metaDepthsOf, modelConfigOf, targetDepths } from '../recipe/recipe-model.js';
 import type { Recipe } from '../recipe/recipe-schema.js';
 import { hasBegun } from '../run/run-folder.js';
+import { taskKind } from '../tasks/tasks.js';
 import { recordedRecipe, withOwnTeachers } from './run-recipe.js';
 import { classesOf, doubtfulClasses } from './start/checkpoint-classes.js';
 import {
@@ -206,13 +207,17 @@ const NOTHING: StartClasses = { notes: [], assumptions: [] };
  * @throws InputError if the images have a different number of classes and the names do not identify them
  */
 function startClasses(
-  { data, model, start }: Pick<Recipe, 'data' | 'model' | 'start'>,
+  { data, model, start, task }: Pick<Recipe, 'data' | 'model' | 'start' | 'task'>,
   checkpoint: CheckpointFile,
 ): StartClasses {
   const label = keptHeadOf({ start });
   if (label === undefined || data.classes !== undefined) return NOTHING;
   const named = classesOf(checkpoint);
   const found = classesInData({ data });
+  if (taskKind(task).annotations !== undefined) {
+    if (named !== undefined && found !== undefined) requireSame(found, named.names, label);
+    return NOTHING;
+  }
   const isByName =
     named !== undefined &&
     found !== undefined &&
@@ -255,6 +260,22 @@ function classesInData({ data }: Pick<Recipe, 'data'>): readonly string[] | unde
     if (error instanceof InputError) return undefined;
     throw error;
   }
+}
+
+/**
+ * The annotations of images have the labels of their own data set, which cannot be changed to those of a kept head.
+ * @throws InputError if the labels are not those of the head
+ */
+function requireSame(found: readonly string[], names: readonly string[], label: string): void {
+  if (sameClasses(found, names)) return;
+  const at = names.findIndex((name, i) => className(name) !== className(found[i] ?? ''));
+  const what =
+    found.length === names.length
+      ? `class ${at} is ${names[at]}, of the images ${found[at]}`
+      : `it has ${names.length} classes, the images have ${found.length}`;
+  throw new InputError(`${label} has other classes: ${what}`, {
+    hint: 'set start.head to new: a new head is trained for the classes of the images',
+  });
 }
 
 function requireCount(

@@ -26,6 +26,22 @@ test('task: segmentation adds its sections; a classifier has none of them', () =
   expect(task).toBe('segmentation');
 });
 
+test.each(['Segmentation', 'segmentatoin', 5, null, {}])(
+  'task: %j is unknown, whatever sections there are',
+  (task) => {
+    const recipe = { ...base, task, segmentation: {}, model: { ...base.model, decoder: {} } };
+    expect(() => checkedRecipe(recipe, 'r.yaml')).toThrow(/^r.yaml: task: Invalid option/);
+  },
+);
+
+test.each([{}, { task: 'detection' }, { task: undefined }])(
+  'an unknown kind of decoder is named as such: %j',
+  (task) => {
+    const recipe = { ...base, ...task, model: { ...base.model, decoder: { kind: 'fpn' } } };
+    expect(() => checkedRecipe(recipe, 'r.yaml')).toThrow(/^r.yaml: model.decoder.kind: Invalid/);
+  },
+);
+
 const training = (settings: object) => ({ training: settings });
 const local = (settings: object) => ({ phases: { E2E: { epochs: 1, local: { modules: 2, ...settings } } } });
 
@@ -40,6 +56,10 @@ test.each([
   [training({ label_smoothing: 0.1 }), 'label_smoothing 0.1'],
   [training({ class_weights: 'balanced' }), 'class_weights'],
   [{ phases: { E2E: { epochs: 1, batch_size: 1 } } }, 'batch_size 1 is too small'],
+  [
+    { segmentation: { evaluation: { mode: 'slide', stride: 33 } } },
+    'stride 33 is larger than the window of 32',
+  ],
   [local({ method: 'dgl' }), 'E2E: local'],
   [local({ method: 'infopro', reconstruction: [1, 0], prediction: [0, 1] }), 'E2E: local'],
 ])('%j is refused with a hint', (changes, message) => {

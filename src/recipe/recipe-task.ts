@@ -5,6 +5,7 @@ import type { ModelFamily } from '../models/family.js';
 import {
   DEFAULT_TASK,
   hasSection,
+  isTask,
   TASKS_WITH_SECTION,
   type TaskName,
   taskKind,
@@ -24,7 +25,9 @@ import type { Recipe } from './recipe-schema.js';
  */
 export function withTask(input: unknown, source: string, own: readonly ModelFamily[] = []): unknown {
   const { task: stated, model } = Object(input);
-  const task: unknown = stated ?? impliedTask(model) ?? DEFAULT_TASK;
+  const task: unknown = stated === undefined ? (impliedTask(model) ?? DEFAULT_TASK) : stated;
+  // An unknown task is left to the schema.
+  if (!isTask(task)) return input;
   requireOwnSections(input, task, source);
   if (!hasSection(task)) return input;
   const { decoder } = taskKind(task);
@@ -35,9 +38,13 @@ export function withTask(input: unknown, source: string, own: readonly ModelFami
   return { ...named, model: Object(model) === model ? withDecoder(model, decoder) : model };
 }
 
-/** The task of a section `model`, if it has a decoder. */
+/** The task of a section `model`, if it has a decoder. An unknown kind of decoder is left to the schema. */
 function impliedTask(model: unknown): TaskName | undefined {
-  return Object(model).decoder === undefined ? undefined : taskOfModel(model);
+  const { decoder } = Object(model);
+  if (decoder === undefined) return undefined;
+  const task = taskOfModel(model);
+  const { kind } = Object(decoder);
+  return kind === undefined || kind === taskKind(task).decoder?.kind ? task : undefined;
 }
 
 function withDecoder(model: object, { kind, model: defaults }: NonNullable<TaskKind['decoder']>): object {

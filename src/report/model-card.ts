@@ -266,10 +266,12 @@ export function usageOf(usage: Usage): string {
 }
 
 /** Describes the preprocessing of an image. */
-function pixelsOf({ config, mean, std, evalCrop }: Omit<Usage, 'layout'>): string {
+function pixelsOf({ recipe, config, mean, std, evalCrop }: ModelCard): string {
   const { imageSize, channels } = config;
   const shorter = evalShorterSide(imageSize, evalCrop);
-  const sized = imageSize <= SMALL_IMAGE ? [] : [`shorter side to ${shorter} (bicubic), centre ${imageSize}`];
+  // Images with annotations are not cropped.
+  const isCropped = imageSize > SMALL_IMAGE && taskKind(recipe.task).annotations === undefined;
+  const sized = isCropped ? [`shorter side to ${shorter} (bicubic), centre ${imageSize}`] : [];
   const kind = channels === 1 ? 'grey' : 'RGB';
   return [...sized, `(${kind} / 255 - ${JSON.stringify(mean)}) / ${JSON.stringify(std)}`].join('; ');
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type DrawnDetails, picturePath, readDrawnDetails } from '../run/drawn-details.js';
-import { runFolder } from '../run/run-folder.js';
+import { resolvedRunFolder } from '../run/run-folder.js';
 import { taskKind } from '../tasks/tasks.js';
 import type { Annotations } from '../training/task-kind.js';
 import { type Markup, markup, scrolling } from './markup.js';
@@ -16,7 +16,7 @@ export interface DrawnPhase {
 /** The details of the models that a run is about: FT and E2E. Missing or invalid files are left out. */
 export function drawnPhases(root: string): DrawnPhase[] {
   return ['FT', 'E2E'].flatMap((phase) => {
-    const folder = runFolder(root).phase(phase);
+    const folder = resolvedRunFolder(root).phase(phase);
     const details = readDrawnDetails(folder);
     if (details === undefined) return [];
     const pictures = details.images.map((_, image) => {

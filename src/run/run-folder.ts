@@ -10,7 +10,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { errorText, InputError } from '../base/errors.js';
 import { syncFile, writeJsonAtomic } from '../files/atomic.js';
 import { readSmallText } from '../files/small-file.js';
@@ -101,6 +101,11 @@ export function runFolder(root: string): RunFolder {
       };
     },
   };
+}
+
+/** `runFolder` with paths that `withRunFile` accepts: absolute, with links resolved. */
+export function resolvedRunFolder(root: string): RunFolder {
+  return runFolder(existsSync(root) ? realpathSync(root) : resolve(root));
 }
 
 /** The phases whose folders exist, in training order: PT, MT/0 ..., FT, E2E. */

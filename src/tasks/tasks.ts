@@ -43,6 +43,11 @@ export function taskOfFormat(format: string): TaskKind | undefined {
   return TASKS.find(({ annotations }) => annotations?.format === format);
 }
 
+/** Whether this is the name of a task. */
+export function isTask(name: unknown): name is TaskName {
+  return NAMES.some((task) => task === name);
+}
+
 /** Whether this is the name of a task with a section of its own. */
 export function hasSection(name: unknown): name is TaskWithSection {
   return TASKS_WITH_SECTION.some((task) => task === name);

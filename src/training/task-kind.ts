@@ -66,7 +66,7 @@ export interface TaskKind<Settings extends object = object> {
    * @param source for messages
    * @throws InputError naming the key that is not possible
    */
-  checkPhase?(phase: CheckedPhase, source: string): void;
+  checkPhase?(phase: CheckedPhase<Settings>, source: string): void;
   /** Default of `training.label_smoothing`, if another than that of classification. */
   readonly labelSmoothing?: number;
 
@@ -96,9 +96,11 @@ export interface CardTask {
 }
 
 /** The parts of a phase that a task can check. */
-export interface CheckedPhase {
+export interface CheckedPhase<Settings> {
   readonly name: string;
   readonly regimes: readonly Regime[];
+  readonly config: ModelConfig;
+  readonly taskSettings: Settings;
   readonly settings: { readonly batch_size: number };
 }
 

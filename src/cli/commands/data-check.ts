@@ -48,13 +48,13 @@ function partRows(name: string, part: PartSummary): string[][] {
   const { balance, widths, heights } = part;
   const unreadable = part.unreadable === 0 ? '' : `, ${count(part.unreadable)} of them unreadable`;
   const named = (images: number, of: string) => `${count(images)} (${of})`;
-  const ofClass =
-    balance.min === balance.max
-      ? `${count(balance.min)} each`
-      : `from ${named(balance.min, balance.fewest)} to ${named(balance.max, balance.most)}, median ${count(balance.median)}`;
+  const ofClass = (each: NonNullable<PartSummary['balance']>) =>
+    each.min === each.max
+      ? `${count(each.min)} each`
+      : `from ${named(each.min, each.fewest)} to ${named(each.max, each.most)}, median ${count(each.median)}`;
   return [
     [name, `${count(part.images)} images of ${count(part.classes)} classes${unreadable}`],
-    ['  of a class', ofClass],
+    ...(balance === null ? [] : [['  of a class', ofClass(balance)]]),
     ...(part.turned === 0
       ? []
       : [['  turned', `${count(part.turned)} images by EXIF (only with data.exif: apply)`]]),

@@ -17,6 +17,7 @@ import { taskKind } from '../../tasks/tasks.js';
 import { type EvaluateOptions, evaluate } from '../../training/evaluate.js';
 import { progressLine } from '../terminal/live-block.js';
 import { columns, note, print } from '../terminal/output.js';
+import { requireFiniteLoss } from './finite-loss.js';
 
 /** The data sets that a task is evaluated on. */
 export interface AnnotatedImages {
@@ -83,6 +84,7 @@ export async function evaluateAnnotated(
     progress.show(done, dataset.length),
   );
   const scores = await evaluate({ model, task, batches, device, precision, ...more }).finally(progress.clear);
+  requireFiniteLoss(scores.loss, checkpoint);
   const seconds = (performance.now() - started) / 1000;
   const speed = scores.images / seconds;
   return {

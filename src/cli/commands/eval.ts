@@ -1,4 +1,4 @@
-import { InputError, RunError } from '../../base/errors.js';
+import { InputError } from '../../base/errors.js';
 import { type Batch, decodedAs } from '../../data/dataset.js';
 import { evalBatches } from '../../data/loader/loader.js';
 import type { OpenEvalOptions } from '../../data/open/open-dataset.js';
@@ -8,7 +8,6 @@ import type { CheckpointFile } from '../../launch/start/checkpoint-file.js';
 import { loadModel } from '../../launch/start/loaded-model.js';
 import { type ModelOfCheckpoint, modelOfCheckpoint } from '../../launch/start/model-of-checkpoint.js';
 import { familyOf } from '../../models/families/families.js';
-import { largestWeight } from '../../models/model-file/non-finite.js';
 import { modelConfigOf } from '../../recipe/recipe-model.js';
 import { EVAL_LOSS, significant } from '../../report/format.js';
 import { accuracyText } from '../../report/summary-text.js';
@@ -26,6 +25,7 @@ import { knownClasses, labelledImages } from '../checkpoint/classes.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { columns, note, noteAssumed, print, printJson, toTerminal } from '../terminal/output.js';
 import { amongPresent, realLabelScores, type VariantOptions } from './eval-variants.js';
+import { requireFiniteLoss } from './finite-loss.js';
 import { labelledPredictions, perImageFile } from './per-image.js';
 import { commandsOf } from './task-commands.js';
 
@@ -156,16 +156,6 @@ function requireNoPredictions(
   if (refused === undefined) return;
   throw new InputError(`${refused} is not supported: the task of ${name} predicts no class of an image`, {
     hint: 'remove it',
-  });
-}
-
-/** A non-finite loss makes every metric meaningless: the first class would always win. */
-function requireFiniteLoss(loss: number, { file, name }: CheckpointFile): void {
-  if (Number.isFinite(loss)) return;
-  const largest = largestWeight(file.stages);
-  const of = largest ? `; the largest weight is ${largest.value.toExponential(1)}, in ${largest.name}` : '';
-  throw new RunError(`${name}: the loss is not finite (${loss}), although all weights are${of}`, {
-    hint: 'the training diverged: use an earlier checkpoint; with bfloat16, try float32',
   });
 }
 

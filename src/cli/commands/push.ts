@@ -57,10 +57,12 @@ export async function push(name: string, repository: string, options: PushOption
 const CARD = 'README.md';
 const WEIGHTS = 'model.safetensors';
 
-/** Hugging Face's format, if it can hold the model. */
+/** Hugging Face's format, if it can hold the model: no format of other programs has a decoder. */
 function formatOf(checkpoint: CheckpointFile): Layout {
   const { layouts } = familyOfCheckpoint(checkpoint);
-  const format = layouts.some(({ name }) => name === 'huggingface') ? 'huggingface' : 'deep-incubation';
+  const hasDecoder = checkpoint.manifest?.model.decoder !== undefined;
+  const isHeld = !hasDecoder && layouts.some(({ name }) => name === 'huggingface');
+  const format = isHeld ? 'huggingface' : 'deep-incubation';
   noteAssumed([`--to ${format}`]);
   return format;
 }

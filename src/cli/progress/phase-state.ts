@@ -1,5 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
 import type { Metric } from '../../run/metric.js';
 import { tailMetrics } from '../../run/metrics-log.js';
 import {
@@ -10,7 +9,7 @@ import {
   type StepRecord,
   secondsLeft,
 } from '../../run/records.js';
-import { readResult, runFolder } from '../../run/run-folder.js';
+import { readResult, resolvedRunFolder } from '../../run/run-folder.js';
 import { metricsOfRun } from '../../tasks/metrics.js';
 
 /** The state of a phase, from its files. */
@@ -38,7 +37,7 @@ interface PhaseWatch {
 
 /** Watches one phase of a run folder. Read-only. */
 export function watchPhase(root: string, phase: string): PhaseWatch {
-  const files = runFolder(existsSync(root) ? realpathSync(root) : resolve(root)).phase(phase);
+  const files = resolvedRunFolder(root).phase(phase);
   const { primary } = metricsOfRun(root);
   const tail = tailMetrics(files.metrics);
   const before = fold([], tail.poll().records);

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { beforeEach, expect, test } from 'vitest';
 import { syntheticResult } from '../../../test/synthetic-run.js';
@@ -261,14 +261,17 @@ test('quiet prints nothing', () => {
   expect(stream.raw()).toBe('');
 });
 
-test('the remaining time of the whole run, if the plan is known', () => {
+test.each([
+  ['absolute', () => runDir],
+  ['relative', () => relative(process.cwd(), runDir)],
+])('the remaining time of the whole run, if the plan is known; %s path', (_, pathOf) => {
   const plan = ['PT', 'MT/0', 'FT'].map((phase) => ({ phase, steps: 400, needs: [], block_passes: 400 }));
   writeFileSync(join(runDir, 'plan.json'), JSON.stringify({ phases: plan }));
   writeFileSync(join(runDir, 'recipe.json'), JSON.stringify({ run: { parallel: 1 } }));
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text) } as unknown as ProgressOptions['stream'];
   const phases = plan.map(({ phase }) => phase);
-  const progress = createProgress({ runDir, phases, stream, isTTY: false, now: () => clock });
+  const progress = createProgress({ runDir: pathOf(), phases, stream, isTTY: false, now: () => clock });
   const path = join(runDir, 'PT', 'metrics.jsonl');
   mkdirSync(join(runDir, 'PT'));
   appendFileSync(path, `${JSON.stringify(step('PT', 100))}\n`);

@@ -2,7 +2,7 @@ import pc from 'picocolors';
 import { visibleLine } from '../../base/visible.js';
 import { plannedPhases } from '../../report/phase-condition.js';
 import { parallelOf, runSecondsLeft } from '../../report/run-eta.js';
-import { readRunJson, runFolder } from '../../run/run-folder.js';
+import { readRunJson, resolvedRunFolder } from '../../run/run-folder.js';
 import { createLiveBlock, type TextStream } from '../terminal/live-block.js';
 import { barLine, cut, doneLine, graphLine, plainLine, runEta, startLine } from './lines.js';
 import { type PhaseProgress, watchPhase } from './phase-state.js';
@@ -113,7 +113,7 @@ function plainView({ stream, now }: ProgressOptions): View {
  * @returns undefined if it is unknown, or there is only one phase
  */
 function etaOfRun(runDir: string): (states: readonly PhaseProgress[]) => number | undefined {
-  const { plan, recipe } = runFolder(runDir);
+  const { plan, recipe } = resolvedRunFolder(runDir);
   const planned = new Map((plannedPhases(readRunJson(plan)) ?? []).map((each) => [each.phase, each]));
   const parallel = parallelOf(readRunJson(recipe));
   return (states) => {

@@ -1,5 +1,5 @@
 import { InputError } from '../../base/errors.js';
-import type { Dataset } from '../dataset.js';
+import { type Dataset, isClassified } from '../dataset.js';
 import type { SplitChoice } from '../splits.js';
 import { evalTransform } from '../transforms/transform.js';
 import { DIGEST_BYTES, type Finding, type Reading } from './data-check-read.js';
@@ -21,8 +21,8 @@ export interface PartSummary {
   readonly turned: number;
   /** Number of 16-bit grey images. Their values above 255 become white unless `data.grey16: scale` is set. */
   readonly grey16: number;
-  /** Images per class, and the names of the classes with the fewest and the most images. */
-  readonly balance: Spread & { readonly fewest: string; readonly most: string };
+  /** Images per class, and the names of the classes with the fewest and the most images; null if images have annotations instead. */
+  readonly balance: (Spread & { readonly fewest: string; readonly most: string }) | null;
   /** Sizes, in pixels, of the images that can be read; null if none can be read. */
   readonly widths: Spread | null;
   readonly heights: Spread | null;
@@ -38,13 +38,13 @@ export function summaryOf(
     classes: dataset.classes.length,
     turned,
     grey16,
-    balance: balanceOf(dataset),
+    balance: isClassified(dataset) ? balanceOf(dataset) : null,
     widths: spreadOf(widths.filter((width) => width > 0)),
     heights: spreadOf(heights.filter((height) => height > 0)),
   };
 }
 
-function balanceOf(dataset: Dataset): PartSummary['balance'] {
+function balanceOf(dataset: Dataset): NonNullable<PartSummary['balance']> {
   const counts = imagesOfClasses(dataset);
   const spread = spreadOf(counts) ?? { min: 0, p5: 0, median: 0, p95: 0, max: 0 };
   const nameOf = (count: number) => dataset.classes[counts.indexOf(count)] ?? '';
@@ -127,6 +127,7 @@ function imageProblems(
 }
 
 function emptyClasses({ name, dataset }: CheckedPart): DataProblem[] {
+  if (!isClassified(dataset)) return [];
   const counts = imagesOfClasses(dataset);
   return dataset.classes
     .filter((_, label) => counts[label] === 0)

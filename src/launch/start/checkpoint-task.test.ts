@@ -61,7 +61,7 @@ test('a manifest without a decoder and a task is of a classifier, also if it nam
   expect(await taskOf('named', base, { task: 'classification' })).toBeUndefined();
 });
 
-test('a recipe that names no task gets the task of the checkpoint; another task is a difference', async () => {
+test('a recipe that names no task is one for a classifier; another task is a difference', async () => {
   // Only the manifest says that this classifier is not one.
   const checkpoint = await checkpointOf('given', base, { task: 'segmentation' });
   const known = (name: string, stated: object) => {
@@ -69,11 +69,30 @@ test('a recipe that names no task gets the task of the checkpoint; another task 
     writeFileSync(path, JSON.stringify({ ...base, ...stated }));
     return modelOfCheckpoint(checkpoint, { recipe: path, settings: [] });
   };
-  expect(() => known('silent.json', {})).toThrow('not supported by task: segmentation');
+  expect(() => known('silent.json', {})).toThrow(
+    'silent.json is a recipe for classification, but ' +
+      join(folder, 'given/checkpoints/1') +
+      ' labels pixels',
+  );
   expect(known('other.json', { task: 'classification' })).toMatchObject({
     recipe: { task: 'classification' },
     differences: [expect.stringContaining('says task segmentation, the recipe classification')],
   });
+});
+
+test('a recipe with another task is a difference also for a classifier and for a manifest that names no task', async () => {
+  const path = join(folder, 'detection.json');
+  writeFileSync(path, JSON.stringify({ ...decoding('mask-rcnn'), task: 'detection' }));
+  for (const [name, input, task] of [
+    ['of-classes', base, 'classification'],
+    ['of-pixels', decoding('upernet'), 'segmentation'],
+  ] as const) {
+    const { differences } = modelOfCheckpoint(await checkpointOf(name, input), {
+      recipe: path,
+      settings: [],
+    });
+    expect(differences).toContainEqual(expect.stringContaining(`says task ${task}, the recipe detection`));
+  }
 });
 
 test('an unknown task is an error that names the manifest', async () => {

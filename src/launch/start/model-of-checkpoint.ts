@@ -133,16 +133,24 @@ function taskOfManifest(manifest: Manifest, path: string): Pick<Known, 'task' | 
   return { task, settings: task === DEFAULT_TASK ? undefined : (manifest[task] ?? {}) };
 }
 
-/** A recipe that names no task, with the task of the checkpoint. If it names another, that is a difference. */
+/**
+ * A recipe that names no task, with the task of the checkpoint. If it names another, that is a difference.
+ * @throws InputError if it names none and the checkpoint's task has annotations: then the recipe is that of a classifier
+ */
 function withTaskOf(
   { file, manifest }: Pick<CheckpointFile, 'file' | 'manifest'>,
-  { input, recipe }: ReturnType<typeof readRecipeInput>,
+  { input, recipe, source }: ReturnType<typeof readRecipeInput>,
 ): { readonly input: unknown; readonly differences: readonly string[] } {
-  if (manifest?.task === undefined || manifest.task === recipe.task) return { input, differences: [] };
+  if (manifest === undefined) return { input, differences: [] };
   const { task, settings } = taskOfManifest(manifest, file.path);
-  if (recipe.task === undefined)
+  if (task === (recipe.task ?? DEFAULT_TASK)) return { input, differences: [] };
+  if (recipe.task !== undefined) return { input, differences: [`task ${task}, the recipe ${recipe.task}`] };
+  const { does, annotations } = taskKind(task);
+  if (annotations === undefined)
     return { input: { ...Object(input), task, [task]: settings }, differences: [] };
-  return { input, differences: [`task ${task}, the recipe ${recipe.task}`] };
+  throw new InputError(`${source} is a recipe for ${DEFAULT_TASK}, but ${file.path} ${does}`, {
+    hint: `omit the recipe: the checkpoint states its model and images; or use one with task: ${task}`,
+  });
 }
 
 function fromManifest(manifest: Manifest, path: string): Known {

@@ -28,10 +28,10 @@ export const POOL_SIZES = [1, 2, 3, 6] as const;
 
 export type Size = readonly [height: number, width: number];
 
-/** The size of a neck's map for a backbone with this grid. */
+/** The size of a neck's map for a backbone with this grid: at least 1, also for an image of one row of patches. */
 export function mapSize([height, width]: Size, map: number): Size {
   const scale = NECK_SCALES[map];
-  return [Math.floor(height * scale), Math.floor(width * scale)];
+  return [Math.max(1, Math.floor(height * scale)), Math.max(1, Math.floor(width * scale))];
 }
 
 /** @throws InputError naming the key that is invalid for a backbone of `depth` blocks */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Dataset, decodedAs } from '../../data/dataset.js';
+import { type Dataset, decodedAs, isClassified } from '../../data/dataset.js';
 import type { StepImages } from '../../data/loader/batch.js';
 import type { EvalBatchesOptions, TrainBatchesOptions } from '../../data/loader/loader.js';
 import { classSubset, subset } from '../../data/loader/sampler.js';
@@ -125,7 +125,8 @@ export function heldOutLine(
   const [held, all] = [val.length, train.length + val.length].map((count) => count.toLocaleString('en-US'));
   const withImages = new Set(Array.from({ length: val.length }, (_, i) => val.label(i))).size;
   const classes = val.classes.length;
-  const partial = withImages < classes ? `; they are of ${withImages} of the ${classes} classes` : '';
+  const partial =
+    isClassified(val) && withImages < classes ? `; they are of ${withImages} of the ${classes} classes` : '';
   const own = unread === undefined ? '' : `; ${unread} not read`;
   return `data.split: ${held} of ${all} training images are held out for evaluation (seed ${split.seed})${partial}${own}`;
 }

@@ -38,7 +38,8 @@ export const segmentationKind: TaskKind<SegmentationSettings> = {
     metric: 'mean_iou',
   },
   unsupported: CLASSIFIER_KEYS,
-  checkPhase({ name, settings, regimes }, source) {
+  checkPhase({ name, settings, regimes, config, taskSettings }, source) {
+    requireCovered(taskSettings.evaluation, config.imageSize, source);
     if (settings.batch_size > 1 || regimes.at(-1) !== 'trained') return;
     throw new InputError(`${source}: ${name}: batch_size 1 is too small for the decoder's batch norm`, {
       hint: 'pooling to one pixel leaves one value for each channel: set batch_size to at least 2',
@@ -72,3 +73,17 @@ export const segmentationKind: TaskKind<SegmentationSettings> = {
     }),
   },
 };
+
+/** @throws InputError if pixels between two windows would have no prediction */
+function requireCovered(
+  { mode, window, stride }: SegmentationSettings['evaluation'],
+  imageSize: number,
+  source: string,
+): void {
+  const side = window ?? imageSize;
+  if (mode !== 'slide' || stride === undefined || stride <= side) return;
+  throw new InputError(
+    `${source}: segmentation.evaluation.stride ${stride} is larger than the window of ${side} pixels`,
+    { hint: 'pixels between the windows would not be evaluated: two thirds of the window is usual' },
+  );
+}
