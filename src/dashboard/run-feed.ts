@@ -77,7 +77,7 @@ export function createRunFeed(root: string, id: number): RunFeed {
   const feeds = new Map<string, PhaseFeed>();
   let standings: PlannedCondition[] = [];
   const recipe = () => readRunJson(folder.recipe) ?? {};
-  const metrics = metricsOfRecipe(recipe());
+  const metrics = metricsOfRecipe(recipe(), folder.recipe);
 
   const queueOf = queueAsked();
   const stand = (): PlannedCondition[] => {

@@ -43,6 +43,8 @@ export interface ModelHints {
 
 /** What a layout can store besides the weights. */
 export interface LayoutFacts {
+  /** What is written, for messages. Default: the path of the new file. */
+  readonly source?: string | undefined;
   /** Required for `huggingface`: it cannot be inferred from the weights. */
   readonly heads?: number;
   /** Required for `huggingface`. */

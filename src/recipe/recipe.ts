@@ -145,7 +145,9 @@ function issueText(issue: z.core.$ZodIssue): string {
     const more = keys.length - MOST_NAMED;
     return `unknown key ${keys.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   }
-  return at === '' ? issue.message : `${at}: ${issue.message}`;
+  // A key that may be missing has `undefined` among its values.
+  const message = issue.message.replace(/ \| 'undefined'|'undefined' \| /, '');
+  return at === '' ? message : `${at}: ${message}`;
 }
 
 const OWN_FAMILY =

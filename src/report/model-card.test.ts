@@ -96,6 +96,8 @@ test.each([
     expect(named.type).toBe(pipeline);
     expect(metrics.map(({ type }: { type: string }) => type)).toEqual([...Object.keys(scores), 'loss']);
     expect(body).toContain(` for ${purpose}, `);
+    // A data set with annotations is named by its root.
+    expect(body).toMatch(/npx deep-incubation eval \S+ --data (ade20k|coco)\n/);
     // Their images are not cropped.
     expect(body).not.toContain('centre');
     // Neither is a share of the images, so the number of images gives no interval.

@@ -148,7 +148,7 @@ ${capital(card.family.card.kind)} for ${taskKind(recipe.task).card.purpose}, ${k
 ${table(rows)}
 ${parts.length > 0 ? cost : ''}## Use
 
-${usageOf(card)}
+${usageOf({ ...card, images: taskKind(recipe.task).annotations?.format })}
 
 ## Limits
 
@@ -240,14 +240,16 @@ interface Usage {
   readonly evalCrop?: number | undefined;
   /** The weights file; absent for a model folder. */
   readonly file?: string | undefined;
+  /** The images to evaluate, in the example of the command line. Default: `images/val`. */
+  readonly images?: string | undefined;
 }
 
 /** Usage as a code block: load the model, then preprocess an image as in evaluation. */
 export function usageOf(usage: Usage): string {
-  const { layout, config, file = 'model.safetensors' } = usage;
+  const { layout, config, file = 'model.safetensors', images = 'images/val' } = usage;
   const python = layout?.usage?.(config, file);
   if (python === undefined) {
-    return block('sh', [`npx deep-incubation eval ${quoted(file)} --data images/val`]);
+    return block('sh', [`npx deep-incubation eval ${quoted(file)} --data ${images}`]);
   }
   return block('python', [
     'import torch',

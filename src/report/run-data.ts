@@ -52,7 +52,7 @@ export function readRun(root: string): ReportData {
   });
   const written = writtenIn(folder);
   const way = wayOf(recipe);
-  const facts = taskFactsOf(recipe);
+  const facts = taskFactsOf(recipe, folder.recipe);
   const metrics = metricsOf(facts);
   const results = phases.flatMap(({ phase }) => readResult(root, phase, metrics.all) ?? []);
   const named: { name?: unknown; seed?: unknown } = Object(recipe);

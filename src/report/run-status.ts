@@ -40,7 +40,7 @@ export function readRunStatus(runDir: string, queue?: ReadonlyMap<string, Queued
   const folder = runFolder(runDir);
   requireRun(runDir);
   const recipe = readJsonObject(folder.recipe);
-  const { primary } = metricsOfRecipe(recipe);
+  const { primary } = metricsOfRecipe(recipe, folder.recipe);
   const jobs = new Map(readJobs(runDir).map((job) => [job.phase, job]));
   const stands = phasesOf(runDir).map((planned) =>
     phaseStand(runDir, planned, { job: jobs.get(planned.phase), queue, primary }),

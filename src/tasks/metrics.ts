@@ -13,19 +13,20 @@ interface TaskFacts {
 /**
  * The task properties of a recipe or a manifest, such as a parsed `recipe.json`. Missing or invalid fields are left out, and so is
  * classification.
+ * @param source of the recipe, for messages
  * @throws InputError if its task is unknown
  */
-export function taskFactsOf(recipe: unknown): TaskFacts {
+export function taskFactsOf(recipe: unknown, source = 'the recipe'): TaskFacts {
   const { model, task: stated } = Object(recipe);
   const { classes }: { classes?: unknown } = Object(model);
-  const task = stated === undefined ? taskOfModel(model) : taskNamed(stated, 'the recipe');
+  const task = stated === undefined ? taskOfModel(model) : taskNamed(stated, source);
   return { ...(typeof classes === 'number' && { classes }), ...(task !== DEFAULT_TASK && { task }) };
 }
 
 /** The metrics of the run in a folder. If it has no recipe: the metrics of classification with many classes. */
 export function metricsOfRun(root: string): TaskMetrics {
   const { recipe } = runFolder(root);
-  return metricsOfRecipe(existsSync(recipe) ? readJsonObject(recipe) : {});
+  return metricsOfRecipe(existsSync(recipe) ? readJsonObject(recipe) : {}, recipe);
 }
 
 /** The metrics of a run's task. */
@@ -33,7 +34,11 @@ export function metricsOf({ classes, task }: TaskFacts): TaskMetrics {
   return taskKind(task).metrics(classes);
 }
 
-/** The metrics of a recipe's or a manifest's task. */
-export function metricsOfRecipe(recipe: unknown): TaskMetrics {
-  return metricsOf(taskFactsOf(recipe));
+/**
+ * The metrics of a recipe's or a manifest's task.
+ * @param source of the recipe, for messages
+ * @throws InputError if its task is unknown
+ */
+export function metricsOfRecipe(recipe: unknown, source?: string): TaskMetrics {
+  return metricsOf(taskFactsOf(recipe, source));
 }

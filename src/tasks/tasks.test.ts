@@ -38,6 +38,7 @@ test('an unknown task is an error that names its origin and the known tasks', ()
   expect(() => taskNamed('counting', 'a.json')).toThrow(InputError);
   expect(() => taskNamed('counting', 'a.json')).toThrow('a.json: task counting is unknown');
   expect(taskNamed('detection', 'a.json')).toBe('detection');
+  expect(() => taskKind('counting' as never)).toThrow(InputError);
 });
 
 test('formats with one class for each image belong to no task', () => {

@@ -34,8 +34,11 @@ export const taskKey = z
   )
   .optional();
 
+/** @throws InputError if there is no such task, as in a record of a later version */
 export function taskKind(name: TaskName = DEFAULT_TASK): TaskKind {
-  return TASKS.find((task) => task.name === name) ?? classificationKind;
+  const found = TASKS.find((task) => task.name === name);
+  if (found === undefined) throw unknownTask(name, 'a record');
+  return found;
 }
 
 /** The task whose images have this format; undefined if they have one class each. */
@@ -73,7 +76,11 @@ export function taskOfModel(model: unknown): TaskName {
 export function taskNamed(name: unknown, source: string): TaskName {
   const found = NAMES.find((task) => task === name);
   if (found !== undefined) return found;
-  throw new InputError(`${source}: task ${String(name)} is unknown`, {
+  throw unknownTask(name, source);
+}
+
+function unknownTask(name: unknown, source: string): InputError {
+  return new InputError(`${source}: task ${String(name)} is unknown`, {
     hint: `this version knows ${NAMES.join(', ')}: use the version or the program that trained it`,
   });
 }

@@ -35,6 +35,13 @@ describe('values', () => {
     expectClose(ops.divide(x, 2), [2, 3], [0.5, 1, 1.5, 2, 2.5, 3]);
   });
 
+  test('maxima over 2 x 2 pixels; a side of one pixel stays', () => {
+    const square = f64([1, 5, 2, 0, 3, 4, 9, 8], [1, 1, 2, 4]);
+    expectClose(ops.halvedByMax(square), [1, 1, 1, 2], [5, 9]);
+    expectClose(ops.halvedByMax(f64([1, 5, 2, 0], [1, 1, 1, 4])), [1, 1, 1, 2], [5, 2]);
+    expectClose(ops.halvedByMax(f64([1, 5, 2], [1, 1, 3, 1])), [1, 1, 1, 1], [5]);
+  });
+
   test('reductions', () => {
     expectClose(ops.sum(x), [], [21]);
     expectClose(ops.mean(x), [], [3.5]);

@@ -212,12 +212,16 @@ export const upConv2d = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => {
  */
 export const adaptiveAveragePool2d = (x: Tensor, size: number): Tensor => aten.adaptivePool(x, [size, size]);
 /**
- * Maxima over adjacent windows of 2 x 2 pixels: [B, C, H, W] -> [B, C, H / 2, W / 2], rounded down.
+ * Maxima over adjacent windows of 2 x 2 pixels: [B, C, H, W] -> [B, C, H / 2, W / 2], rounded down. A side of 1 pixel stays.
  *
  * @example
  * halvedByMax(ones([1, 2, 4, 4])).shape; // [1, 2, 2, 2]
  */
-export const halvedByMax = (x: Tensor): Tensor => aten.maxPool(x, [2, 2]);
+export const halvedByMax = (x: Tensor): Tensor =>
+  aten.maxPool(
+    x,
+    x.shape.slice(2).map((side) => Math.min(2, side)),
+  );
 /**
  * Means over adjacent windows of `size` x `size` pixels: [B, C, H, W] -> [B, C, H / size, W / size].
  *

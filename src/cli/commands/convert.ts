@@ -69,6 +69,7 @@ export function convertCheckpoint(checkpoint: CheckpointFile, out: string, optio
   writeModelFile(out, stages, {
     to,
     ...hints,
+    source: checkpoint.name,
     classNames: named?.names,
     pixels:
       pixels && imageSize ? { ...pixels, shorterSide: shorterSide(imageSize, pixels.evalCrop) } : undefined,

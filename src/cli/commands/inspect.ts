@@ -16,6 +16,7 @@ import type { ModelFile } from '../../models/model-file/model-file.js';
 import { bytes, EVAL_LOSS } from '../../report/format.js';
 import { labelledScore } from '../../run/metric.js';
 import { metricsOfRecipe } from '../../tasks/metrics.js';
+import { taskOfModel } from '../../tasks/tasks.js';
 import { countParameters } from '../../weights/count-parameters.js';
 import type { WeightsKind } from '../../weights/layout/weights-choice.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
@@ -148,10 +149,10 @@ function rowsOf(facts: Readonly<Record<string, unknown>>, prefix = ''): string[]
 }
 
 function trainingRows(manifest: Manifest): string[][] {
-  const { phase, step, seed, task, model, last } = manifest;
+  const { phase, step, seed, task = taskOfModel(manifest.model), model, last } = manifest;
   return [
     ['trained in', `${phase}, step ${step.toLocaleString('en-US')}, seed ${seed}`],
-    ...(task === undefined ? [] : [['task', task]]),
+    ['task', task],
     ['recipe', JSON.stringify(model)],
     ...(last ? [['evaluated', `at step ${last.step}: ${scoresText(last, manifest)}`]] : []),
   ];

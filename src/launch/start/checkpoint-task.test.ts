@@ -95,6 +95,15 @@ test('a recipe with another task is a difference also for a classifier and for a
   }
 });
 
+test('a setting cannot change the task of a checkpoint', async () => {
+  const checkpoint = await checkpointOf('set', base);
+  for (const settings of [['task=segmentation'], ['task=counting']])
+    expect(() => modelOfCheckpoint(checkpoint, { settings })).toThrow(
+      /classifies images, so task: .* is not possible/,
+    );
+  expect(modelOfCheckpoint(checkpoint, { settings: ['task=classification'] }).recipe.model).toBeDefined();
+});
+
 test('an unknown task is an error that names the manifest', async () => {
   const opened = checkpointOf('unknown', base, { task: 'counting' });
   await expect(opened).rejects.toThrow(InputError);

@@ -73,7 +73,8 @@ export function modelOfCheckpoint(
     },
     settings,
   );
-  requireTold(input, family, geometry, file.path);
+  requireOwnTask(input, known.task, file.path);
+  requireStated(input, family, geometry, file.path);
   const recipe = checkedRecipe(input, file.path);
   const assumed = manifest
     ? []
@@ -176,8 +177,17 @@ function fromWeights(family: ModelFamily, facts: WeightsFacts, file: ModelFile):
   return { model: section, mean, std, evalCrop, task: DEFAULT_TASK, assumed };
 }
 
+/** @throws InputError if a setting names another task */
+function requireOwnTask(input: unknown, task: TaskName, path: string): void {
+  const { task: stated = DEFAULT_TASK } = Object(input);
+  if (stated === task) return;
+  throw new InputError(`${path} ${taskKind(task).does}, so task: ${String(stated)} is not possible`, {
+    hint: 'omit the setting task: the checkpoint states its task',
+  });
+}
+
 /** Checks that the input states all values that the weights do not determine and that cannot be guessed. */
-function requireTold(input: unknown, family: ModelFamily, facts: WeightsFacts, path: string): void {
+function requireStated(input: unknown, family: ModelFamily, facts: WeightsFacts, path: string): void {
   const { model, data } = Object(input);
   family.requireKnown(model, facts, path);
   const { channels } = facts;

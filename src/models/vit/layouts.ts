@@ -35,8 +35,8 @@ const timm: ForeignLayout<VitConfig> = {
   recognises: (names) => hasPatches(names) && !names.some(isDivided),
   read: readNamed,
   hintsIn: timmHints,
-  write(path, stages, { classNames }) {
-    requireHead(stages, path, 'timm');
+  write(path, stages, { classNames, source = path }) {
+    requireHead(stages, source, 'timm');
     const names = classNames && { [CLASS_NAMES]: JSON.stringify(classNames) };
     replaceFile(path, safetensorsWriter(joinBy(vitEndOf, stages, path), { format: 'pt', ...names }));
   },
@@ -71,9 +71,9 @@ const official: ForeignLayout<VitConfig> = {
   read: readNamed,
   // The official code has them in the undivided model only.
   isOutsideStages: (name) => /^(dist_token$|head_dist\.)/.test(name),
-  write(path, stages, { classNames }) {
-    requireHead(stages, path, 'the official layout');
-    requireWithoutAdditions(stages, path, 'the official layout');
+  write(path, stages, { classNames, source = path }) {
+    requireHead(stages, source, 'the official layout');
+    requireWithoutAdditions(stages, source, 'the official layout');
     replaceFile(path, torchFileWriter(officialFile(stages.map(inOrder), classNames)));
   },
   noteOn: unseenMean,
@@ -103,17 +103,17 @@ function unseenMean(stages: Stages, { pool }: StatedModel): string | undefined {
   return "the model uses mean pooling, which its weights do not show: create it in timm with global_pool='avg', fc_norm=False";
 }
 
-function requireHead(stages: Stages, path: string, layout: string): void {
+function requireHead(stages: Stages, source: string, layout: string): void {
   const { neck } = inferGeometry(stages);
   const head = neck === 'mask-rcnn' ? { detector: neck } : { decoder: neck };
-  requireClassifier(head, path, `be written as ${layout}`);
+  requireClassifier(head, source, `be written as ${layout}`);
 }
 
 /**
  * Checks that a model has no additions to the original vision transformer.
  * @throws InputError if it has LayerScale, registers, RMSNorm, normalised queries, or a position embedding without a class position
  */
-function requireWithoutAdditions(stages: Stages, path: string, layout: string): void {
+function requireWithoutAdditions(stages: Stages, source: string, layout: string): void {
   const { hasLayerScale, noEmbedClass, registers, norm, qkNorm } = inferGeometry(stages);
   const additions = [
     [hasLayerScale, 'LayerScale'],
@@ -124,33 +124,35 @@ function requireWithoutAdditions(stages: Stages, path: string, layout: string): 
   ] as const;
   const added = additions.find(([has]) => has)?.[1];
   if (added === undefined) return;
-  throw new InputError(`${path}: ${layout} has no place for ${added}, which this model has`, {
+  throw new InputError(`${source}: ${layout} has no place for ${added}, which this model has`, {
     hint: 'convert it --to timm, or export it as ONNX',
   });
 }
 
 function writeHuggingFace(path: string, stages: Stages, facts: LayoutFacts): void {
-  requireHead(stages, path, 'a Hugging Face ViT');
-  const { heads, layerNormEps, pool, classNames, pixels } = facts;
+  const { heads, layerNormEps, pool, classNames, pixels, source = path } = facts;
+  requireHead(stages, source, 'a Hugging Face ViT');
   if (heads === undefined || layerNormEps === undefined) {
     const missing = heads === undefined ? 'the number of attention heads' : "LayerNorm's epsilon";
-    throw new InputError(`${path}: a Hugging Face model needs ${missing}, which the weights do not contain`);
+    throw new InputError(
+      `${source}: a Hugging Face model needs ${missing}, which the weights do not contain`,
+    );
   }
-  requireWithoutAdditions(stages, path, 'a Hugging Face ViT');
+  requireWithoutAdditions(stages, source, 'a Hugging Face ViT');
   const geometry = inferGeometry(stages);
   if (!geometry.classToken) {
-    throw new InputError(`${path}: a Hugging Face ViT has a class token, but this model has none`);
+    throw new InputError(`${source}: a Hugging Face ViT has a class token, but this model has none`);
   }
   if (geometry.fcNorm || pool === 'mean') {
     throw new InputError(
-      `${path}: a Hugging Face ViT classifies by the class token, but this model uses mean pooling`,
+      `${source}: a Hugging Face ViT classifies by the class token, but this model uses mean pooling`,
       {
         hint: 'convert it --to timm, or export it as ONNX',
       },
     );
   }
   if (geometry.width % heads !== 0) {
-    throw new InputError(`${path}: the width ${geometry.width} cannot be split into ${heads} heads`);
+    throw new InputError(`${source}: the width ${geometry.width} cannot be split into ${heads} heads`);
   }
   const model = joinBy(vitEndOf, stages, 'the model');
   const tensors = toHuggingFace(model);
