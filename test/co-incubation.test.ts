@@ -2,8 +2,8 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { liveHolder } from '../src/files/folder-lock.js';
-import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
-import { cli, jsonLines, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+import { cli, start, temporaryFolder, tinyRecipe, until, writeImages } from './cli-support.js';
+import { expectSamePhase, lossesOf } from './incubated-together.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -26,33 +26,9 @@ function write(name: string): string {
 const run = (recipe: string, out: string, only: string, ...rest: string[]) =>
   cli(['run', recipe, '--out', at(out), '--only', only, '--quiet', ...rest]);
 
-function weightsOf(phase: string): Map<string, Float32Array> {
-  const latest = readFileSync(join(phase, 'checkpoints/latest'), 'utf8').trim();
-  const { tensors } = readSafetensors(join(phase, 'checkpoints', latest, 'model.safetensors'));
-  return new Map(
-    [...tensors].map(([name, { data: bytes }]) => [
-      name,
-      new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
-    ]),
-  );
-}
-
-const losses = (phase: string) =>
-  jsonLines(join(phase, 'metrics.jsonl'))
-    .filter(({ kind }) => kind === 'step')
-    .map(({ step, loss }) => [step, loss] as [number, number]);
-
-function expectClose(a: string, b: string): void {
-  const [left, right] = [losses(a), losses(b)];
-  expect(left.length).toBe(24);
-  expect(right.map(([step]) => step)).toEqual(left.map(([step]) => step));
-  for (const [i, [, loss]] of left.entries()) expect(right[i][1]).toBeCloseTo(loss, 5);
-  const others = weightsOf(b);
-  for (const [name, values] of weightsOf(a)) {
-    const other = others.get(name) as Float32Array;
-    const apart = values.reduce((most, value, i) => Math.max(most, Math.abs(value - other[i])), 0);
-    expect(apart, `${a} ${name}`).toBeLessThan(1e-5);
-  }
+function expectClose(expected: string, found: string, phase: string): void {
+  expect(lossesOf(join(at(expected), phase))).toHaveLength(24);
+  expectSamePhase({ phase, expected: at(expected), found: at(found) });
 }
 
 beforeAll(async () => {
@@ -68,7 +44,7 @@ test('modules that are incubated together end like separate ones', async () => {
   const ended = await run(at('recipe.json'), 'together', MODULES.join(','), '--json');
   expect(ended).toMatchObject({ code: 0 });
   for (const name of MODULES) {
-    expectClose(join(at('apart'), name), join(at('together'), name));
+    expectClose('apart', 'together', name);
     expect(JSON.parse(readFileSync(join(at('together'), name, 'status.json'), 'utf8'))).toMatchObject({
       state: 'done',
     });
@@ -81,7 +57,7 @@ test('killed, with checkpoints of different steps, they resume and end with the 
   const recipe = at('recipe.json');
   const only = ['--only', MODULES.join(',')];
   const broken = start(['run', recipe, '--out', at('killed'), ...only]);
-  await until(() => Number(losses(join(at('killed'), 'MT/2')).at(-1)?.[0] ?? 0) >= 6, 'step 6');
+  await until(() => Number(lossesOf(join(at('killed'), 'MT/2')).at(-1)?.[0] ?? 0) >= 6, 'step 6');
   broken.process.kill('SIGKILL');
   await broken.ended;
   // The orphaned process ends after its step, and may save a checkpoint first.
@@ -92,7 +68,7 @@ test('killed, with checkpoints of different steps, they resume and end with the 
   // One module is further behind than the others.
   rmSync(join(at('killed'), 'MT/1/checkpoints'), { recursive: true });
   expect(await run(recipe, 'killed', MODULES.join(','))).toMatchObject({ code: 0 });
-  for (const name of MODULES) expectClose(join(at('together'), name), join(at('killed'), name));
+  for (const name of MODULES) expectClose('together', 'killed', name);
 });
 
 test('a failed module does not stop the others', async () => {
@@ -103,7 +79,7 @@ test('a failed module does not stop the others', async () => {
   const { code, stderr } = await run(recipe, 'failing', MODULES.join(','));
   expect([1, 2]).toContain(code);
   expect(stderr).toContain('MT/1');
-  for (const name of ['MT/0', 'MT/2']) expectClose(join(at('together'), name), join(at('failing'), name));
+  for (const name of ['MT/0', 'MT/2']) expectClose('together', 'failing', name);
 });
 
 test('modules of different depths have different drop-path rates: refused', async () => {

@@ -1,4 +1,3 @@
-import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { askQueue } from '../launch/slurm/slurm-jobs.js';
 import { runName, runState } from '../report/phase-condition.js';
@@ -13,7 +12,7 @@ import {
   readRunJson,
   readTail,
   requireRun,
-  runFolder,
+  resolvedRunFolder,
   sizeOf,
   withRunFile,
 } from '../run/run-folder.js';
@@ -73,7 +72,7 @@ function queueAsked(): (jobs: readonly string[]) => Known['queue'] {
 /** @throws InputError if `root` is not a run folder */
 export function createRunFeed(root: string, id: number): RunFeed {
   requireRun(root);
-  const folder = runFolder(realpathSync(root));
+  const folder = resolvedRunFolder(root);
   const feeds = new Map<string, PhaseFeed>();
   let standings: PlannedCondition[] = [];
   const recipe = () => readRunJson(folder.recipe) ?? {};

@@ -271,7 +271,7 @@ function requireSame(found: readonly string[], names: readonly string[], label: 
   const at = names.findIndex((name, i) => className(name) !== className(found[i] ?? ''));
   const what =
     found.length === names.length
-      ? `class ${at} is ${names[at]}, of the images ${found[at]}`
+      ? `class ${at} is ${names[at]} in the head and ${found[at]} in the images`
       : `it has ${names.length} classes, the images have ${found.length}`;
   throw new InputError(`${label} has other classes: ${what}`, {
     hint: 'set start.head to new: a new head is trained for the classes of the images',

@@ -107,7 +107,9 @@ function requireFewBlocks({ incubation }: Recipe, modules: number, source: strin
 /** Without modules, there must be another phase to train, and its length must be set. */
 function requireUndivided({ start, phases }: Recipe, source: string): void {
   if (start.meta !== undefined) {
-    throw new InputError(`${source}: start.meta: no modules incubate in it, because incubation is none`);
+    throw new InputError(
+      `${source}: start.meta is set, but incubation is none: there are no modules to train in the meta model`,
+    );
   }
   if (start.model !== undefined) return;
   if (phases.E2E === 'none') {
@@ -117,7 +119,7 @@ function requireUndivided({ start, phases }: Recipe, source: string): void {
   }
   if (phases.E2E.epochs !== undefined) return;
   throw new InputError(
-    `${source}: phases.E2E.epochs is missing: there is no cost to equal, because incubation is none`,
+    `${source}: phases.E2E.epochs is missing: with incubation none, there are no other phases to match in cost`,
   );
 }
 

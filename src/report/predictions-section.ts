@@ -15,8 +15,9 @@ export interface DrawnPhase {
 
 /** The details of the models that a run is about: FT and E2E. Missing or invalid files are left out. */
 export function drawnPhases(root: string): DrawnPhase[] {
+  const run = resolvedRunFolder(root);
   return ['FT', 'E2E'].flatMap((phase) => {
-    const folder = resolvedRunFolder(root).phase(phase);
+    const folder = run.phase(phase);
     const details = readDrawnDetails(folder);
     if (details === undefined) return [];
     const pictures = details.images.map((_, image) => {

@@ -149,7 +149,7 @@ function rowsOf(facts: Readonly<Record<string, unknown>>, prefix = ''): string[]
 }
 
 function trainingRows(manifest: Manifest): string[][] {
-  const { phase, step, seed, task = taskOfModel(manifest.model), model, last } = manifest;
+  const { phase, step, seed, model, task = taskOfModel(model), last } = manifest;
   return [
     ['trained in', `${phase}, step ${step.toLocaleString('en-US')}, seed ${seed}`],
     ['task', task],
