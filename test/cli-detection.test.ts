@@ -174,7 +174,7 @@ test('a run starts from a detector and keeps its head, if the classes are the sa
   const other = await start('other', renamed);
   expect(other).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('class 0 is box, of the images triangle'),
+    stderr: expect.stringContaining('class 0 is box in the head and triangle in the images'),
   });
 });
 

@@ -99,7 +99,7 @@ describe('a teacher', () => {
 
   test('with other labels is refused', () => {
     expect(failure(() => teach(dataset(['a', 'b']), ['b', 'a'])).message).toBe(
-      'distill.teacher T has the classes in another order: class 0 is b, of the images a',
+      'distill.teacher T has the classes in another order: class 0 is b there and a in the images',
     );
     const { message, hint } = failure(() => teach(dataset(['a', 'b']), ['a', 'x']));
     expect(message).toBe('b: unknown class name');

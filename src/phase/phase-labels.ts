@@ -98,7 +98,7 @@ export function requireTeachersLabels(train: Dataset, { name, classes }: StartLa
   if (assumptions.length > 0) return assumptions.map((text) => `assumed: ${text}`);
   const label = train.classes.findIndex((each, i) => className(each) !== className(classes.names[i]));
   throw new InputError(
-    `${name} has the classes in another order: class ${label} is ${classes.names[label]}, of the images ${train.classes[label]}`,
+    `${name} has the classes in another order: class ${label} is ${classes.names[label]} there and ${train.classes[label]} in the images`,
     { hint },
   );
 }
