@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -17,7 +18,8 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
     setupFiles: ['test/fast-check-seed.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // Also on one core, two: a test file often waits for the processes that it starts.
+    maxWorkers: Math.max(2, availableParallelism()),
     // Files run side by side: with one thread each, libtorch's threads do not wait for one another's cores.
     env: { OMP_NUM_THREADS: '1' },
     // Against a test that hangs; other work on the machine must not make one fail.

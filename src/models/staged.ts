@@ -180,9 +180,9 @@ export function tokenShare(blueprint: Blueprint, size = blueprint.input.size): n
   return some === undefined || all === undefined ? 1 : some / all;
 }
 
-/** Runs `steps` in order. After each step, tensors that the backward pass does not need are freed. */
 const NO_OUTPUT = 'the method forward of the stem, of each block and of the head must return its output';
 
+/** Runs `steps` in order. After each step, tensors that the backward pass does not need are freed. */
 function inSequence(steps: Iterable<(x: Tensor) => Tensor>, x: Tensor): Tensor {
   let y = x;
   for (const step of steps) {
