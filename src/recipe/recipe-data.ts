@@ -93,10 +93,12 @@ export const dataSection = z
       .number()
       .gt(0)
       .max(1)
-      .describe('Train on this share of each class, drawn from (seed, fraction); listed in the run folder.')
+      .describe(
+        'Train on this share of each class. The same seed selects the same images; they are listed in the run folder.',
+      )
       .default(1),
     train_images: count
-      .describe('Use only so many training images, the same share of each class.')
+      .describe('Use only so many training images, the same number of each class as far as possible.')
       .optional(),
     eval_images: count.describe('Use only so many images for evaluation.').optional(),
     mean: z
