@@ -138,7 +138,7 @@ function requireSize(size: number): FixedTransform {
   return (image) => {
     if (image.width === size && image.height === size) return [];
     throw new InputError(`${sizeText(image)}, but the model needs ${size} x ${size}`, {
-      hint: `Images are not resized for models up to ${SMALL_IMAGE} pixels: use images of ${size} x ${size}.`,
+      hint: `Images are not resized for models up to ${SMALL_IMAGE} pixels: use images of ${size} x ${size}, or a model.image_size above ${SMALL_IMAGE}.`,
     });
   };
 }

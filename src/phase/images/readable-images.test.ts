@@ -86,7 +86,10 @@ describe('a readable evaluation image that does not fit the model', () => {
       /^3 of the 3 evaluation images do not fit the model: .*\(the image is 70 x 66 pixels, but the model needs 32 x 32\)/,
     );
     expect(error.message).not.toContain('cannot be read');
-    expect(error.hint).toBe('Images are not resized for models up to 32 pixels: use images of 32 x 32.');
+    expect(error.message.match(/70 x 66/g), 'the common reason is named once').toHaveLength(1);
+    expect(error.hint).toBe(
+      'Images are not resized for models up to 32 pixels: use images of 32 x 32, or a model.image_size above 32.',
+    );
   });
 
   test('together with an unreadable one: the message and hint cover both', async () => {

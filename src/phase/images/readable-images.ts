@@ -61,7 +61,9 @@ export async function requireReadable(
 /** An image that cannot be used for evaluation. */
 interface Found {
   readonly index: number;
-  readonly text: string;
+  /** The image's file or entry, and why it cannot be used. */
+  readonly name: string;
+  readonly reason: string;
   /** Set if the image is readable but does not fit the model, with the hint of the transform's error. */
   readonly unfit?: { readonly hint: string | undefined };
 }
@@ -82,8 +84,8 @@ async function unusable(
         : undefined;
       if (problem !== undefined) {
         const { error, isRead } = problem;
-        const text = `${dataset.describe(index)} (${errorText(error)})`;
-        found.push({ index, text, ...(isRead && { unfit: { hint: error.hint } }) });
+        const why = { name: dataset.describe(index), reason: errorText(error) };
+        found.push({ index, ...why, ...(isRead && { unfit: { hint: error.hint } }) });
       }
       onProgress(++done, dataset.length);
     }
@@ -145,9 +147,14 @@ function unusableImages(found: readonly Found[], total: number, path: string | u
   });
 }
 
+/** The first images by reason: `a.jpg, b.jpg (reason), c.jpg (another reason), ...`. */
 function namedOf(found: readonly Found[]): string {
-  const named = found.slice(0, MOST_NAMED).map(({ text }) => text);
-  return `${named.join(', ')}${found.length > named.length ? ', ...' : ''}`;
+  const byReason = new Map<string, string[]>();
+  for (const { name, reason } of found.slice(0, MOST_NAMED)) {
+    byReason.set(reason, [...(byReason.get(reason) ?? []), name]);
+  }
+  const named = Array.from(byReason, ([reason, names]) => `${names.join(', ')} (${reason})`);
+  return [...named, ...(found.length > MOST_NAMED ? ['...'] : [])].join(', ');
 }
 
 const readableSchema = z.record(z.string(), z.string());
