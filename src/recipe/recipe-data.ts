@@ -58,6 +58,8 @@ const augment = z.union([
 /** Mean and standard deviation of ImageNet's channels, for pixel values from 0 to 1. */
 export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
+const HELD_OUT = { error: 'expected a share (above 0 and below 1) or a number of images' };
+
 export const dataSection = z
   .strictObject({
     format: z
@@ -83,7 +85,8 @@ export const dataSection = z
     split: z
       .strictObject({
         val: z
-          .union([z.number().gt(0).lt(1), count])
+          .number(HELD_OUT)
+          .refine((val) => (val > 0 && val < 1) || (Number.isSafeInteger(val) && val >= 1), HELD_OUT)
           .describe('Share (below 1) or number of the training images to hold out.'),
         seed: z.int().min(0).describe('Selects other images; independent of the seed of the run.').default(0),
       })

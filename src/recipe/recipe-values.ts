@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { count } from '../base/number-schemas.js';
 import { expandHome } from '../files/home.js';
 
 /** A path, or the name of weights. `~/` is expanded to the home folder. */
@@ -7,10 +6,10 @@ export const path = z.string().overwrite(expandHome);
 
 const MOST_THREADS = 1024;
 
+const FEW = { error: `expected auto or a whole number from 1 to ${MOST_THREADS}` };
+
 /** `auto`, or the number of threads, workers or processes on one machine. Far larger numbers would exhaust the system. */
-export const autoOrFew = z.union([z.literal('auto'), count.max(MOST_THREADS)], {
-  error: `expected auto or a whole number from 1 to ${MOST_THREADS}`,
-});
+export const autoOrFew = z.union([z.literal('auto'), z.int(FEW).min(1, FEW).max(MOST_THREADS, FEW)], FEW);
 
 /** What is wrong with the address of a tracker's server; undefined if it is valid. */
 export function urlProblem(text: string): string | undefined {

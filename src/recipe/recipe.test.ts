@@ -58,6 +58,12 @@ test.each([
   ['incubation.modules=many', 'tiny: incubation.modules: Invalid input: expected number, received string'],
   ['data.augment={mixup: a}', 'tiny: data.augment.mixup: Invalid input: expected number, received string'],
   ['data.augment=some', 'tiny: data.augment: expected none or a section'],
+  ['training.class_weights=some', 'tiny: training.class_weights: expected balanced or a list'],
+  ...['many', '0', '1.5', '-3', '{seed: 1}'].map((val) => [
+    `data.split.val=${val}`,
+    'tiny: data.split.val: expected a share (above 0 and below 1) or a number of images',
+  ]),
+  ['run.threads=0', 'tiny: run.threads: expected auto or a whole number from 1 to 1024'],
   [
     'training.class_weights=[a]',
     'tiny: training.class_weights.0: Invalid input: expected number, received string',

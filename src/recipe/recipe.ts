@@ -123,17 +123,21 @@ function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
   const isOfAll = ({ path, code }: z.core.$ZodIssue) =>
     path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+  const hasOwnText = issue.message !== 'Invalid input';
   const inside = issue.errors.filter((issues) => !issues.some(isOfAll));
-  if (inside.length === 1) {
+  // A text of its own covers the values that no form allows, but not what is wrong inside a section.
+  if (inside.length === 1 && !(hasOwnText && inside[0][0].path.length === 0)) {
     const [found] = inside[0];
     return innermost({ ...found, path: [...issue.path, ...found.path] });
   }
-  if (inside.length > 1 || issue.message !== 'Invalid input') return issue;
+  if (inside.length > 1 || hasOwnText) return issue;
   const forms = issue.errors.flatMap(([{ message }]) => message.match(/expected ([^,]+)/)?.[1] ?? []);
-  return {
-    ...issue,
-    message: `expected ${forms.join(' or ').replaceAll('"', '').replace('object', 'a section')}`,
-  };
+  const text = forms
+    .join(' or ')
+    .replaceAll('"', '')
+    .replace('object', 'a section')
+    .replace('array', 'a list');
+  return { ...issue, message: `expected ${text}` };
 }
 
 const MOST_NAMED = 5;
