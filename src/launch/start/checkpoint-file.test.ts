@@ -80,3 +80,10 @@ test('a run without a result, a phase without a best checkpoint, and other paths
   await expect(read('early/PT/best')).rejects.toThrow('has no best checkpoint: ');
   await expect(read('elsewhere/best')).rejects.toThrow('does not exist');
 });
+
+test.each([
+  ['timm/vit_tiny', 'did you mean hf:timm/vit_tiny?'],
+  ['runs/missing/FT', 'check the path of the checkpoint'],
+])('the hint for the missing %s', async (name, hint) => {
+  await expect(readCheckpointFile(name, { note: () => {} })).rejects.toMatchObject({ hint });
+});

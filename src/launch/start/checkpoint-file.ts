@@ -108,8 +108,9 @@ function findWeights(given: string, note: (line: string) => void, find: typeof f
 }
 
 function notFound(path: string): InputError {
-  // If the first folder exists, the path is more likely misspelt than a name on the hub.
-  const meant = existsSync(path.split('/', 1)[0]) ? undefined : hubNameMeant(path);
+  // Where runs are by default, or if the first folder exists, the path is more likely misspelt than a name on the hub.
+  const [first] = path.split('/', 1);
+  const meant = first === 'runs' || existsSync(first) ? undefined : hubNameMeant(path);
   return new InputError(`${path} does not exist`, {
     hint: meant === undefined ? 'check the path of the checkpoint' : `did you mean ${meant}?`,
   });
