@@ -115,6 +115,14 @@ function togetherPlan(counted: readonly Counted[], plans: readonly PhasePlan[]):
   };
 }
 
+/** @throws InputError naming the phase, if its images are too many to be counted */
+function requireCountable({ name, settings: { epochs } }: Phase, images: number): void {
+  if (Number.isSafeInteger(images)) return;
+  throw new InputError(`${name}: epochs ${epochs}: it would train ${images} images`, {
+    hint: 'choose a smaller number of epochs',
+  });
+}
+
 /** @param cost block-passes to train for, instead of the phase's epochs */
 function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan {
   const { settings, depths, regimes, target, blueprint } = phase;
@@ -122,8 +130,9 @@ function planPhase(phase: Phase, trainImages: number, cost?: number): PhasePlan 
   const stepsPerEpoch = Math.max(1, Math.floor(trainImages / settings.batch_size / settings.accumulate));
   const steps =
     cost === undefined ? Math.max(1, Math.round(settings.epochs * stepsPerEpoch)) : stepsForCost(phase, cost);
-  const stages = stagesOf(phase, steps);
   const images = steps * perStep;
+  requireCountable(phase, images);
+  const stages = stagesOf(phase, steps);
   const parameters = parameterCount(blueprint, depths, target);
   const auxiliary = auxiliaryCost(phase);
   const trained =

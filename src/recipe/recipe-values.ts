@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { expandHome } from '../files/home.js';
 
 /** A path, or the name of weights. `~/` is expanded to the home folder. */
-export const path = z.string().overwrite(expandHome);
+export const path = z
+  .string()
+  .refine((text) => !text.includes('\0'), 'a path cannot contain the character U+0000')
+  .overwrite(expandHome);
 
 const MOST_THREADS = 1024;
 

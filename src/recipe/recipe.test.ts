@@ -23,6 +23,23 @@ test.each(['threads', 'workers', 'parallel'])('run.%s is auto or a possible numb
   }
 });
 
+test.each([
+  ['data.path', 'data.path="a\\0b"'],
+  ['start.model', 'start.model="a\\0b"'],
+  ['training.distill.teacher', 'training.distill={teacher: "\\0"}'],
+])('%s: no file has U+0000 in its name', (key, setting) => {
+  expect(() => withSetting(setting)).toThrow(InputError);
+  expect(() => withSetting(setting)).toThrow(`tiny: ${key}: a path cannot contain the character U+0000`);
+});
+
+test.each([1e308, 1e-300])('an MLP of a possible width: not with model.mlp_ratio %s', (ratio) => {
+  const set = () => withSetting(`model.mlp_ratio=${ratio}`);
+  expect(set).toThrow(InputError);
+  expect(set).toThrow(
+    /^tiny: model\.mlp_ratio \S+ gives an MLP of (Infinity|0|1\.6e\+309) units for the width 16$/,
+  );
+});
+
 test('a name is one line of text', () => {
   const named = (name: string) => checkedRecipe({ ...tinyRecipe('images'), name }, 'tiny').name;
   expect(named('ViT-B, 4 modules: äöü 模型')).toBe('ViT-B, 4 modules: äöü 模型');

@@ -184,6 +184,8 @@ function requireFields(
   }
   if (fields[path] === '')
     throw atLine(file, line, 'the path is empty', 'Name the file of the image, or remove the line.');
+  if (fields[path].includes('\0'))
+    throw atLine(file, line, 'the path contains the character U+0000', 'Write the file again.');
 }
 
 function splitAt(file: string, line: number, name: string): number {

@@ -168,6 +168,12 @@ test.each<[string, string, RegExp]>([
   expect(() => open(path)).toThrow(message);
 });
 
+test('U+0000 in a path is refused', () => {
+  const path = folder.write('list.csv', 'path,label,split\na\0b.png,x,train\n');
+  expect(() => open(path)).toThrow(InputError);
+  expect(() => open(path)).toThrow(/line 2: the path contains the character U\+0000/);
+});
+
 test('text that is not UTF-8', () => {
   const path = folder.write('list.csv', Buffer.from('path,label\n\xe9.png,x\n', 'latin1'));
   expect(() => open(path)).toThrow(/not UTF-8 text$/);

@@ -63,6 +63,11 @@ export interface VitConfig {
   readonly detector?: DetectorConfig;
 }
 
+/** Hidden width of the MLP: rounded down, as in timm. */
+export function hiddenWidth({ width, mlpRatio }: Pick<VitConfig, 'width' | 'mlpRatio'>): number {
+  return Math.floor(width * mlpRatio);
+}
+
 /** Number of tokens, including those before the patch tokens. */
 export function tokenCount(config: VitConfig): number {
   return (config.imageSize / config.patchSize) ** 2 + prefixTokens(config);
@@ -122,8 +127,10 @@ export function requireSizes({
   width,
   depth,
   heads,
+  mlpRatio,
 }: VitConfig): void {
-  const sizes = { imageSize, patchSize, channels, classes, width, depth, heads };
+  const hidden = hiddenWidth({ width, mlpRatio });
+  const sizes = { imageSize, patchSize, channels, classes, width, depth, heads, 'width * mlpRatio': hidden };
   for (const [name, value] of Object.entries(sizes)) requireWhole(name, value, 1);
   if (imageSize % patchSize !== 0) {
     throw new InputError(`patchSize ${patchSize} does not divide imageSize ${imageSize}`);

@@ -3,7 +3,15 @@ import { decoderCost } from '../dense/decoder-cost.js';
 import { detectorCost } from '../detection/detector-cost.js';
 import { convolution, linearTensors, normTensors, partCost, vector } from '../part-cost.js';
 import type { BlockActivations, BlockCost, Blueprint, TensorCost } from '../staged.js';
-import { isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig, windowOf } from './config.js';
+import {
+  hiddenWidth,
+  isMeanPooled,
+  prefixTokens,
+  slotCount,
+  tokenCount,
+  type VitConfig,
+  windowOf,
+} from './config.js';
 
 /**
  * Norms keep their inputs, and trained projections keep the norms' outputs. Attention keeps queries, keys, values, its output
@@ -11,9 +19,9 @@ import { isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig, wind
  * their inputs.
  */
 function vitActivations(config: VitConfig, window: number | undefined): BlockActivations {
-  const { width: D, heads, mlpRatio, layerScale, qkNorm } = config;
+  const { width: D, heads, layerScale, qkNorm } = config;
   const N = tokenCount(config);
-  const hidden = Math.floor(D * mlpRatio);
+  const hidden = hiddenWidth(config);
   // A trained LayerScale keeps its input.
   const scales = layerScale === undefined ? 0 : 2 * N * D;
   // Norms of queries and keys keep their inputs, and attention their outputs.
@@ -102,11 +110,11 @@ function stemTensors(config: VitConfig): Record<string, TensorCost> {
 }
 
 function blockTensors(config: VitConfig): Record<string, TensorCost> {
-  const { width: D, heads, mlpRatio, qkvBias, layerScale, qkNorm } = config;
+  const { width: D, heads, qkvBias, layerScale, qkNorm } = config;
   const scale = (name: string) => (layerScale === undefined ? {} : { [`${name}.gamma`]: vector(D) });
   const norm = normCost(config);
   const uses = tokenCount(config);
-  const hidden = Math.floor(D * mlpRatio);
+  const hidden = hiddenWidth(config);
   return {
     ...norm('norm1', D),
     ...linearTensors('attn.qkv', D, 3 * D, { uses, hasBias: qkvBias }),

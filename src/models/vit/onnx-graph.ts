@@ -13,7 +13,15 @@ import {
 import { requireExportable } from '../dense/classifier-only.js';
 import type { UperNetConfig } from '../dense/decoder-config.js';
 import { isTrainingOnly, upernetGraph } from '../dense/onnx-graph.js';
-import { headTokens, isMeanPooled, prefixTokens, slotCount, tokenCount, type VitConfig } from './config.js';
+import {
+  headTokens,
+  hiddenWidth,
+  isMeanPooled,
+  prefixTokens,
+  slotCount,
+  tokenCount,
+  type VitConfig,
+} from './config.js';
 
 /** Inputs for building the graph: the builder, the model's weights, and its geometry. */
 interface Parts extends Weights {
@@ -122,7 +130,7 @@ function block(parts: Parts, x: string, index: number): string {
   const residual = read === null ? x : firstTokens(graph, `${name}/read`, x, read);
   const mixed = attention(parts, norm(parts, x, `${name}.norm1`), `${name}.attn`, read);
   const y = graph.node('Add', `${name}/add1`, [residual, layerScale(parts, mixed, `${name}.ls1`)]);
-  const hidden = Math.floor(config.width * config.mlpRatio);
+  const hidden = hiddenWidth(config);
   const inner = linear(parts, norm(parts, y, `${name}.norm2`), `${name}.mlp.fc1`, config.width, hidden);
   const activated = addGelu(graph, inner, `${name}.mlp/gelu`);
   const outer = linear(parts, activated, `${name}.mlp.fc2`, hidden, config.width);

@@ -4,7 +4,7 @@ import { requireDecoder } from '../dense/decoder-config.js';
 import { decoderConfigOf, decoderSection } from '../dense/section.js';
 import { requireDetector } from '../detection/detector-config.js';
 import { detectorConfigOf, detectorSection } from '../detection/section.js';
-import type { VitConfig } from './config.js';
+import { hiddenWidth, type VitConfig } from './config.js';
 
 /** Published ViT geometries. A recipe's `model` can override individual fields. */
 export const VIT_PRESETS = {
@@ -128,6 +128,7 @@ export function vitConfigOf(section: VitSection, source: string): VitConfig {
   if (config.detector) requireDetector(config.detector, config, source);
   requireDivides('model.patch_size', config.patchSize, 'model.image_size', config.imageSize);
   requireDivides('model.heads', config.heads, 'model.width', config.width);
+  requireHidden(config, source);
   return config;
 }
 
@@ -145,6 +146,15 @@ function headOf(
 function poolOf({ pool, fc_norm: fcNorm, class_token: classToken }: VitSection) {
   const isAfter = fcNorm ?? (pool === 'mean' && classToken);
   return { ...(pool && { pool }), ...(isAfter && { fcNorm: true }) };
+}
+
+function requireHidden(config: VitConfig, source: string): void {
+  const hidden = hiddenWidth(config);
+  if (hidden >= 1 && Number.isSafeInteger(hidden)) return;
+  throw new InputError(
+    `${source}: model.mlp_ratio ${config.mlpRatio} gives an MLP of ${hidden} units for the width ${config.width}`,
+    { hint: '4 is usual' },
+  );
 }
 
 function requireDivides(smallKey: string, small: number, largeKey: string, large: number): void {

@@ -32,6 +32,7 @@ import { windowAttention } from '../detection/window-attention.js';
 import { type BlockPlace, type Blueprint, type FeatureImages, Layer, type Pass } from '../staged.js';
 import {
   headTokens,
+  hiddenWidth,
   isMeanPooled,
   prefixTokens,
   requirePatches,
@@ -205,14 +206,14 @@ class VitBlock extends Layer {
 
   constructor(config: VitConfig, context: InitContext, { dropPath, isLast, window }: BlockOptions) {
     super();
-    const { width, heads, qkvBias, mlpRatio, layerScale, qkNorm } = config;
+    const { width, heads, qkvBias, layerScale, qkNorm } = config;
     const norm = normOf(config, context);
     const scale = () => (layerScale === undefined ? null : new LayerScale(width, layerScale, context));
     this.norm1 = norm(width);
     this.attn = new Attention(width, heads, qkvBias, context, { ...(qkNorm && { qkNorm: norm }) });
     this.ls1 = scale();
     this.norm2 = norm(width);
-    this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
+    this.mlp = new Mlp(width, hiddenWidth(config), context);
     this.ls2 = scale();
     this.#dropPath = dropPath;
     this.#config = config;

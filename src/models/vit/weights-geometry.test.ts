@@ -4,6 +4,7 @@ import { InputError } from '../../base/errors.js';
 import { splitStages } from '../../weights/layout/model-file-stages.js';
 import { readSafetensors } from '../../weights/safetensors/safetensors.js';
 import { readModelFile } from '../model-file/model-file.js';
+import { hiddenWidth } from './config.js';
 import { inferGeometry, vitEndOf } from './weights-geometry.js';
 
 const fixture = (name: string) => join('test/fixtures', name);
@@ -25,6 +26,44 @@ test('without a class token', () => {
   stages[0].set('pos_embed', { shape: [1, 9, 4] });
   expect(inferGeometry(stages)).toEqual({ ...tiny, imageSize: 6, qkvBias: false, classToken: false });
 });
+
+// Where hidden / width is rounded down, timm's int(width * (hidden / width)) is one less than hidden, as for 448 and 920.
+test('the ratio of the MLP gives its hidden width back', () => {
+  expect(Math.floor(448 * (920 / 448))).toBe(919);
+  const hiddenOf = (width: number, hidden: number) => {
+    const [first] = shapes();
+    const sized = new Map([...first].map(([name]) => [name, { shape: shapeOf(name, width, hidden) }]));
+    const last = {
+      'norm.weight': [width],
+      'norm.bias': [width],
+      'head.weight': [3, width],
+      'head.bias': [3],
+    };
+    for (const [name, shape] of Object.entries(last)) sized.set(name, { shape });
+    return hiddenWidth(inferGeometry([sized]));
+  };
+  for (const width of [7, 49, 88, 448, 704, 832]) {
+    for (let hidden = 1; hidden <= 5 * width; hidden += 1 + (width >> 4)) {
+      expect([width, hiddenOf(width, hidden)]).toEqual([width, hidden]);
+    }
+  }
+  expect(hiddenOf(448, 920)).toBe(920);
+});
+
+/** The shape of a tensor of the first stage in a model of another size. */
+function shapeOf(name: string, width: number, hidden: number): number[] {
+  if (name === 'patch_embed.proj.weight') return [width, 3, 2, 2];
+  if (name === 'pos_embed') return [1, 5, width];
+  if (name === 'cls_token') return [1, 1, width];
+  const sizes: Record<string, number[]> = {
+    'attn.qkv.weight': [3 * width, width],
+    'attn.proj.weight': [width, width],
+    'mlp.fc1.weight': [hidden, width],
+    'mlp.fc1.bias': [hidden],
+    'mlp.fc2.weight': [width, hidden],
+  };
+  return sizes[name.replace(/^blocks\.\d+\./, '')] ?? [width];
+}
 
 test('of a distilled model', async () => {
   const { stages } = await readModelFile('test/fixtures/interop/timm-distilled.safetensors');

@@ -1,6 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import { blockCount, type StageTensors } from '../../weights/layout/model-file-stages.js';
 import type { UperNetConfig } from '../dense/decoder-config.js';
+import { hiddenWidth } from './config.js';
 
 /**
  * Geometry of a vision transformer, inferred from its weights' shapes. They show the number of heads only if queries and keys are
@@ -112,7 +113,7 @@ export function inferBackbone(
     if (!qkvBias) stage.forbid(/^blocks\.\d+\.attn\.qkv\.bias$/);
   }
   const noEmbedClass = isOfPatches && (classToken || distilled || registers > 0);
-  const mlpRatio = hidden / width;
+  const mlpRatio = ratioOf(hidden, width);
   return {
     imageSize,
     patchSize,
@@ -132,6 +133,15 @@ export function inferBackbone(
     ...(hasLayerScale ? { hasLayerScale } : {}),
     ...(isDecoded ? { neck } : {}),
   };
+}
+
+/**
+ * The ratio from which `hiddenWidth`, and timm, compute `hidden`. The quotient itself may give one less, because it is rounded:
+ * floor(448 * (920 / 448)) is 919.
+ */
+function ratioOf(hidden: number, width: number): number {
+  const ratio = hidden / width;
+  return hiddenWidth({ width, mlpRatio: ratio }) === hidden ? ratio : ratio * (1 + Number.EPSILON);
 }
 
 function neckOf(names: ReadonlySet<string>): Geometry['neck'] {

@@ -1,6 +1,7 @@
 import { InputError } from '../../base/errors.js';
 import type { RandomKey } from '../../base/random.js';
 import { type TokenGrid, windowAttention } from '../../models/detection/window-attention.js';
+import { hiddenWidth } from '../../models/vit/config.js';
 import { PatchEmbed, resizedPositions } from '../../models/vit/embedding.js';
 import { type InitContext, normalParameter } from '../../nn/init.js';
 import { Attention, dropPathOf, LayerNorm, LayerScale, Mlp } from '../../nn/layers.js';
@@ -133,7 +134,7 @@ class WindowBlock extends Module {
     this.attn = new Attention(width, heads, true, context);
     this.ls1 = new LayerScale(width, 1, context);
     this.norm2 = new LayerNorm(width, EPS, context);
-    this.mlp = new Mlp(width, Math.floor(width * mlpRatio), context);
+    this.mlp = new Mlp(width, hiddenWidth({ width, mlpRatio }), context);
     this.ls2 = new LayerScale(width, 1, context);
     this.#heads = heads;
     this.#window = place.isGlobal ? null : window;
