@@ -133,6 +133,17 @@ describe('an existing file', () => {
 
 describe('invalid conversions', () => {
   test.each([
+    ['timm', 'x.pth', 'ends in .safetensors'],
+    ['deep-incubation', 'x.bin', 'ends in .safetensors'],
+    ['official', 'x.safetensors', 'ends in .pth'],
+  ])('%s as %s: other programs would read another kind of file', async (to, name, hint) => {
+    const out = at(name);
+    const refusal = `the format ${to} cannot have this ending`;
+    expectInputError(await cli(['convert', PT, out, '--to', to]), refusal, hint);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test.each([
     [
       'depths that do not add up to the blocks',
       ['official', '--depths', '3,3'],

@@ -51,6 +51,12 @@ describe('recipes', () => {
       'a step needs 64 images, but an epoch has only 16',
     ],
     ['an unknown phase', ['--only', 'PT,MT/7'], 'tiny has no phase MT/7'],
+    ['an empty argument', ['--only', ''], 'the argument after --only is empty'],
+    [
+      'a padding that no image needs',
+      ['--set', 'data.augment.crop_padding=1e15'],
+      'data.augment.crop_padding: ',
+    ],
     [
       'a phase without the phases that it starts from',
       ['--only', 'FT'],

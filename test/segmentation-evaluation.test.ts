@@ -5,7 +5,7 @@ import { predictedLabels } from '../src/tasks/segmentation/segmentation.js';
 import { logitsOfViews, slidingLogits, wholeLogits } from '../src/tasks/segmentation/views.js';
 import { conv2d, relu, softmax } from '../src/torch/ops.js';
 import { scope } from '../src/torch/scope.js';
-import { fromData, type Tensor } from '../src/torch/tensor.js';
+import { fromArray, fromData, type Tensor } from '../src/torch/tensor.js';
 import { readSafetensors } from '../src/weights/safetensors/safetensors.js';
 
 // Whole, sliding and flipped inference and IoUMetric of mmsegmentation 1.2.2 (fixtures/make-segmentation-evaluation.py).
@@ -84,6 +84,19 @@ test('several scales, flipped or not: the mean of the probabilities', () =>
         Number,
       ),
     );
+  }));
+
+test('several views of which one excludes a class: the loss stays finite', () =>
+  scope(() => {
+    // Probabilities of exp(-200) are 0 in float32.
+    const views = [0, -200, -200].map((logit) => ({
+      image: fromArray(Float32Array.of(0, logit), [1, 2, 1, 1]),
+      isFlipped: false,
+    }));
+    const [first, second] = logitsOfViews(views.slice(1), (logits) => logits, [1, 1]).toFloat32Array();
+    expect([first, second]).toEqual([0, -200]);
+    const [, mixed] = logitsOfViews(views, (logits) => logits, [1, 1]).toFloat32Array();
+    expect(mixed).toBeCloseTo(Math.log(0.5 / 3), 6);
   }));
 
 describe('the metric', () => {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { InputError } from '../base/errors.js';
 import { tooManyOpen } from '../files/file-errors.js';
 import { expandHomeInArguments } from '../files/home.js';
 import { createProgram } from './declare/program.js';
@@ -15,7 +16,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
-  await createProgram().parseAsync(expandHomeInArguments(process.argv.slice(2)), { from: 'user' });
+  const given = process.argv.slice(2);
+  const empty = given.indexOf('');
+  if (empty >= 0) {
+    const before = empty === 0 ? 'the first argument' : `the argument after ${given[empty - 1]}`;
+    throw new InputError(`${before} is empty`, { hint: 'is a variable of the shell not set?' });
+  }
+  await createProgram().parseAsync(expandHomeInArguments(given), { from: 'user' });
 } catch (thrown) {
   const error = tooManyOpen(thrown) ?? thrown;
   process.stderr.write(explain(error, process.env));

@@ -4,6 +4,9 @@ import { CATEGORIES, DATA_FORMATS } from '../data/formats/formats.js';
 import { EVAL_CROP } from '../data/transforms/transform.js';
 import { path } from './recipe-values.js';
 
+/** Far more than any image needs. */
+const MOST_PADDING = 1024;
+
 const augment = z.union([
   z.literal('none'),
   z.strictObject({
@@ -16,6 +19,7 @@ const augment = z.union([
     crop_padding: z
       .int()
       .min(0)
+      .max(MOST_PADDING)
       .describe('Padding of the random crop, pixels; for images up to 32 px, and for crop simple.')
       .default(4),
     crop_scale: z

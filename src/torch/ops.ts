@@ -74,6 +74,7 @@ const aten = {
   clamp: tensorOperator('aten::clamp'),
   maskedFill: tensorOperator('aten::masked_fill', 'Scalar'),
   logSumExp: tensorOperator('aten::logsumexp'),
+  logAddExp: tensorOperator('aten::logaddexp'),
 };
 
 /**
@@ -467,6 +468,8 @@ export const normalize = (x: Tensor, dimension: number): Tensor =>
 export const maskedFill = (x: Tensor, mask: Tensor, value: number): Tensor => aten.maskedFill(x, mask, value);
 /** log(sum(exp(x))) along a dimension, which is kept with size 1. */
 export const logSumExp = (x: Tensor, dimension: number): Tensor => aten.logSumExp(x, [dimension], true);
+/** log(exp(x) + exp(y)), elementwise. */
+export const logAddExp = (x: Tensor, y: Tensor): Tensor => aten.logAddExp(x, y);
 
 /**
  * Bilinear resize: [B, C, H, W] -> [B, C, height, width], without antialiasing.

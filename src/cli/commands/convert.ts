@@ -169,8 +169,35 @@ function isDivided(to: Layout): boolean {
   return DIVIDED.includes(to);
 }
 
-/** Throws `InputError` if `out` exists and may not be overwritten, or is a file instead of a folder or vice versa. */
+/** File names by which other programs choose how to read weights, and the formats that must not have them. */
+const ENDINGS: readonly {
+  readonly name: RegExp;
+  readonly isWrong: (to: Layout) => boolean;
+  readonly kind: string;
+}[] = [
+  {
+    name: /\.safetensors$/i,
+    isWrong: (to) => to === 'official',
+    kind: 'a file of torch.save: choose a path that ends in .pth',
+  },
+  {
+    name: /\.(pth|pt|bin|ckpt)$/i,
+    isWrong: (to) => to !== 'official' && to !== 'huggingface',
+    kind: 'a safetensors file: choose a path that ends in .safetensors',
+  },
+];
+
+/**
+ * Throws `InputError` if `out` exists and may not be overwritten, is a file instead of a folder or vice versa, or has the ending of
+ * another kind of file.
+ */
 function requireFree(out: string, to: Layout, force: boolean): void {
+  const wrong = ENDINGS.find(({ name, isWrong }) => name.test(out) && isWrong(to));
+  if (wrong !== undefined) {
+    throw new InputError(`${out}: the format ${to} cannot have this ending`, {
+      hint: `it is written as ${wrong.kind}`,
+    });
+  }
   if (!existsSync(out)) return;
   const isFolder = to === 'huggingface';
   if (statSync(out).isDirectory() !== isFolder) {

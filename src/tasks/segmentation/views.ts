@@ -4,11 +4,12 @@ import {
   divide,
   flip,
   full,
-  log,
+  increase,
+  logAddExp,
+  logSoftmax,
   pad,
   resizeBilinear,
   slice,
-  softmax,
   to,
   zeros,
 } from '../../torch/ops.js';
@@ -106,13 +107,16 @@ export function logitsOfViews(
     let sum: Tensor | undefined;
     for (const view of all) {
       const before = sum;
+      // Summed as logarithms: a probability may be too small for float32, and its logarithm would be infinite.
       sum = scope(() => {
-        const probabilities = softmax(sized(view), 1);
-        return before === undefined ? probabilities : add(before, probabilities);
+        const logs = logSoftmax(sized(view), 1);
+        return before === undefined ? logs : logAddExp(before, logs);
       });
       before?.free();
     }
-    return log(divide(sum as Tensor, all.length));
+    const logits = sum as Tensor;
+    increase(logits, -Math.log(all.length));
+    return logits;
   });
 }
 
