@@ -59,7 +59,14 @@ const RECIPE = {
     std: [0.353],
   },
   // As good as without end: the run is stopped after its last kill.
-  training: { batch_size: 64, epochs: 10_000, log_every: 1, eval_every: 10_000, checkpoint_every: every },
+  training: {
+    batch_size: 32,
+    total_batch: 64,
+    epochs: 10_000,
+    log_every: 1,
+    eval_every: 10_000,
+    checkpoint_every: every,
+  },
   phases: { PT: { epochs: 0.1 }, FT: {}, E2E: { epochs: 10_000 } },
   run: { device: 'cpu', threads: 1, parallel: 2, workers: 1, samples: 0, tensorboard: false },
 };
@@ -77,7 +84,7 @@ const WAYS: readonly Way[] = [
   { name: 'modules', args: ['--only', 'MT'], phases: ['MT/0', 'MT/1'], devices: 1 },
   {
     name: 'end to end',
-    args: ['--only', 'E2E', '--set', 'run.ranks=2', '--set', 'training.total_batch=128'],
+    args: ['--only', 'E2E', '--set', 'run.ranks=2'],
     phases: ['E2E'],
     devices: 2,
   },
@@ -104,17 +111,35 @@ function saved(runDir: string, phase: string): { readonly step: number; readonly
 const lastStep = (runDir: string, phase: string) =>
   readMetrics(runFolder(runDir).phase(phase).metrics).at(-1)?.step ?? 0;
 
+interface Run {
+  readonly process: ChildProcess;
+  /** The end of what it wrote to stderr. */
+  errors(): string;
+}
+
+function start(recipe: string, runDir: string, args: readonly string[]): Run {
+  const child = spawn(process.execPath, [main, 'run', recipe, '--out', runDir, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors = (errors + text).slice(-2000);
+  });
+  return { process: child, errors: () => errors };
+}
+
 /** Waits until `isReached`. @throws RunError if the run ends before */
-async function until(run: ChildProcess, isReached: () => boolean): Promise<void> {
+async function until({ process: run, errors }: Run, isReached: () => boolean): Promise<void> {
   while (!isReached()) {
-    if (run.exitCode !== null) throw new RunError(`the run ended with exit code ${run.exitCode}`);
+    if (run.exitCode !== null)
+      throw new RunError(`the run ended with exit code ${run.exitCode}: ${errors()}`);
     await sleep(POLL_MS);
   }
 }
 
 /** Kills a process of the run, and waits until its phase has ended a new step. */
-async function strike(run: ChildProcess, runDir: string, random: RandomStream): Promise<Loss> {
-  const running = phasesUnder(run.pid as number);
+async function strike(run: Run, runDir: string, random: RandomStream): Promise<Loss> {
+  const running = phasesUnder(run.process.pid as number);
   const { pid, phase } = running[random.integer(0, running.length - 1)];
   const at = Date.now();
   const { step, at: savedAt } = saved(runDir, phase);
@@ -131,9 +156,7 @@ async function strike(run: ChildProcess, runDir: string, random: RandomStream): 
 
 async function lossesOf(way: Way, recipe: string, runDir: string): Promise<Loss[]> {
   const random = randomStream(['failures', Number(flags.seed)]);
-  const run = spawn(process.execPath, [main, 'run', recipe, '--out', runDir, ...way.args], {
-    stdio: 'ignore',
-  });
+  const run = start(recipe, runDir, way.args);
   const losses: Loss[] = [];
   try {
     while (losses.length < Number(flags.kills)) {
@@ -143,9 +166,9 @@ async function lossesOf(way: Way, recipe: string, runDir: string): Promise<Loss[
       losses.push(await strike(run, runDir, random));
     }
   } finally {
-    if (run.exitCode === null) {
-      run.kill('SIGTERM');
-      await once(run, 'exit');
+    if (run.process.exitCode === null) {
+      run.process.kill('SIGTERM');
+      await once(run.process, 'exit');
     }
   }
   return losses;

@@ -33,6 +33,11 @@ const SMOKE = {
     last: /Ours is [\d.]+ .* x as fast with 1 rank/,
     wants: pythonTorch,
   },
+  failures: {
+    args: ['--kills', '1', '--every', '0.2', '--width', '16'],
+    last: /\| end to end \| 1 \| [\d.]+ \| [\d.]+ \| 2 \| [\d.]+ \|/,
+    results: true,
+  },
   kill: {
     args: ['--kills', '1', '--epochs', '1', '--work', '@kill'],
     last: /1 kills \(SIGKILL\) in \d+ runs/,

@@ -41,12 +41,11 @@ export function runArguments(
   cell: Cell,
   { meta, epochs }: { meta: string; epochs: number | undefined },
 ): string[] {
-  const { setting, strategy, seed, rates, isSearch } = cell;
+  const { strategy, seed, rates, isSearch } = cell;
   const phases = phasesOf(strategy);
   const settings = [
     `seed=${seed}`,
     ...STRATEGY_KEYS[strategy],
-    ...(SETTINGS[setting].keys?.[strategy] ?? []),
     ...Object.entries(rates).map(([phase, rate]) => `phases.${phase}.optimizer.lr=${rate}`),
     ...(isSearch ? [`data.split.val=${HELD_OUT}`] : []),
     ...(needsMeta(cell) ? [`start.meta=${meta}`, 'phases.E2E=none'] : []),

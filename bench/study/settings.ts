@@ -24,8 +24,6 @@ interface Setting {
   recipe(depth: number): object;
   /** The depths that it can have. Default: any. */
   readonly depths?: readonly number[];
-  /** More keys of a strategy in this setting. */
-  readonly keys?: Partial<Readonly<Record<Strategy, readonly string[]>>>;
   /** The rates that are searched. Default: `GRID`. Strategies that are not named do not exist in this setting. */
   readonly grid?: Partial<Readonly<Record<Strategy, readonly Rates[]>>>;
 }
@@ -128,28 +126,18 @@ export const SETTINGS: Readonly<Record<'few-passes' | 'small-data' | 'resnet', S
       },
       run,
     }),
-    depths: [12],
+    depths: [12, 36],
     grid: {
       meta: [{}],
       'meta-equal-cost': AROUND_SGD.map((PT) => ({ PT })),
       'end-to-end': AROUND_SGD.map((E2E) => ({ E2E })),
       'zero-init': AROUND_SGD.map((E2E) => ({ E2E })),
-      fresh: AROUND_SGD.map((FT) => ({ MT: 0.1, FT })),
-      grown: AROUND_SGD.map((FT) => ({ MT: 0.1, FT })),
+      fresh: AROUND_SGD.map((FT) => ({ MT: 0.05, FT })),
+      grown: AROUND_SGD.map((FT) => ({ MT: 0.05, FT })),
       growth: AROUND_SGD.map((FT) => ({ FT })),
-    },
-    // What grows from the meta model goes on at its rate, so that rate does not fall before.
-    keys: {
-      meta: constantRate('PT'),
-      fresh: constantRate('MT'),
-      grown: constantRate('MT'),
     },
   },
 };
-
-function constantRate(phase: string): readonly string[] {
-  return [`phases.${phase}.schedule.kind=wsd`, `phases.${phase}.schedule.decay_share=0`];
-}
 
 export type SettingName = keyof typeof SETTINGS;
 
