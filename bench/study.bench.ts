@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { type Cell, cellName } from './study/cells.js';
 import { chosenRates } from './study/chosen.js';
 import { type CellResult, runCell } from './study/run-cell.js';
-import { gridOf, SETTING_NAMES, STRATEGIES } from './study/settings.js';
+import { GRID, SETTING_NAMES, STRATEGIES } from './study/settings.js';
 import { readResults, studyTables } from './study/tables.js';
 
 const { values: flags } = parseArgs({
@@ -42,9 +42,8 @@ function* cells(): Generator<Cell> {
     for (const setting of SETTING_NAMES) {
       for (const seed of flags.search ? [SEARCH_SEED] : numbers(flags.seeds)) {
         for (const strategy of STRATEGIES) {
-          const grid = gridOf(setting, depth, strategy);
-          if (grid === undefined) continue;
-          for (const one of flags.search ? grid : [chosenRates(setting, depth, strategy)])
+          const rates = flags.search ? GRID[strategy] : [chosenRates(setting, depth, strategy)];
+          for (const one of rates)
             yield { setting, depth, strategy, seed, rates: one, isSearch: flags.search };
         }
       }

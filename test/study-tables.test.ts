@@ -5,6 +5,8 @@ import { cellName, metaCell, needsMeta } from '../bench/study/cells.js';
 import { chosenRates } from '../bench/study/chosen.js';
 import type { CellResult } from '../bench/study/run-cell.js';
 import { readResults, studyTables } from '../bench/study/tables.js';
+import { compile } from '../src/recipe/compile.js';
+import { readRecipe } from '../src/recipe/recipe.js';
 
 const path = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const results = readResults(path('bench/study/results'));
@@ -69,4 +71,8 @@ test('each set of rates has a row; differences are those of the chosen rates', (
 
 test('one seed has no error', () => {
   expect(studyTables([cell('meta', 5, 79.01)])).toMatch(/\| meta model, PT only +\| +\| 79\.01 +\| +\|/);
+});
+
+test.each(['study/narrow', 'study/resnet', 'curriculum'])('bench/%s.yaml is a valid recipe', (name) => {
+  expect(compile(readRecipe(path(`bench/${name}.yaml`))).length).toBeGreaterThan(0);
 });

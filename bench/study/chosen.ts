@@ -9,17 +9,13 @@ const CHOSEN: Readonly<Record<string, Rates>> = {
   'few-passes/128/growth': { FT: 0.0002 },
 };
 
-/** Every phase at SGD's usual 0.1: docs/study.md has the trials with other rates. */
-const SGD = 0.1;
-
 /** The rates of a strategy in a setting at a depth. Without a search, those of earlier trials. */
 export function chosenRates(setting: SettingName, depth: number, strategy: Strategy): Rates {
   const known = CHOSEN[`${setting}/${depth}/${strategy}`];
   if (known !== undefined) return known;
   if (strategy === 'meta' || strategy === 'meta-equal-cost') return {};
-  const isSgd = setting === 'resnet';
-  if (strategy === 'growth') return { FT: isSgd ? SGD : 0.0005 };
+  if (strategy === 'growth') return { FT: 0.0005 };
   if (strategy === 'fresh' || strategy === 'grown')
-    return isSgd ? { MT: SGD, FT: SGD } : { MT: setting === 'few-passes' ? 0.002 : 0.001, FT: 0.0005 };
-  return { E2E: isSgd ? SGD : 0.0005 };
+    return { MT: setting === 'few-passes' ? 0.002 : 0.001, FT: 0.0005 };
+  return { E2E: 0.0005 };
 }

@@ -10,9 +10,8 @@ export type Strategy =
   | 'grown'
   | 'growth';
 
-/** Peak learning rates of the phases that a strategy trains. A phase that is not named has the rate of its setting. */
+/** Peak learning rates of the phases that a strategy trains. PT has the rate of its setting. */
 export interface Rates {
-  readonly PT?: number;
   readonly MT?: number;
   readonly FT?: number;
   readonly E2E?: number;
@@ -22,10 +21,6 @@ interface Setting {
   readonly about: string;
   /** Recipe of a model of `depth` blocks, with all phases. */
   recipe(depth: number): object;
-  /** The depths that it can have. Default: any. */
-  readonly depths?: readonly number[];
-  /** The rates that are searched. Default: `GRID`. Strategies that are not named do not exist in this setting. */
-  readonly grid?: Partial<Readonly<Record<Strategy, readonly Rates[]>>>;
 }
 
 const model = (depth: number) => ({
@@ -38,8 +33,6 @@ const model = (depth: number) => ({
   heads: 2,
 });
 
-const AROUND_SGD = [0.05, 0.1, 0.2];
-
 const pixels = { format: 'fashion-mnist', mean: [0.286], std: [0.353] };
 
 /** A cell is evaluated at its start and its end only, so no test image chooses a checkpoint. */
@@ -48,7 +41,7 @@ const atTheEnd = { eval_every: 10_000, checkpoint_every: 120, batch_size: 64 };
 /** One process with one thread per cell, so that results do not depend on the load of the machine. */
 const run = { device: 'cpu', parallel: 1, threads: 1, workers: 1, samples: 0, tensorboard: false };
 
-export const SETTINGS: Readonly<Record<'few-passes' | 'small-data' | 'resnet', Setting>> = {
+export const SETTINGS: Readonly<Record<'few-passes' | 'small-data', Setting>> = {
   'few-passes': {
     about: 'all 60,000 images, no augmentation, at most three passes (as in the demo with fresh modules)',
     recipe: (depth) => ({
@@ -95,56 +88,14 @@ export const SETTINGS: Readonly<Record<'few-passes' | 'small-data' | 'resnet', S
       run,
     }),
   },
-  resnet: {
-    about: 'a ResNet of widths 8, 16 and 32 on 5 % of the images (3,000), random crop and flip, many passes',
-    recipe: (depth) => ({
-      name: `resnet-${depth}`,
-      model: {
-        family: 'resnet',
-        image_size: 28,
-        channels: 1,
-        classes: 10,
-        blocks: [depth / 3, depth / 3, depth / 3],
-        widths: [8, 16, 32],
-        shortcut: 'A',
-      },
-      incubation: { modules: 3 },
-      data: { ...pixels, fraction: 0.05, augment: { crop_padding: 2, flip: 0.5 } },
-      training: {
-        ...atTheEnd,
-        drop_path: 0,
-        clip_grad: null,
-        label_smoothing: 0,
-        optimizer: { name: 'sgd', lr: 0.1, lr_batch: null, weight_decay: 0.0005, decay_all: true },
-        schedule: { kind: 'step-cosine', warmup: 0.5 },
-      },
-      phases: {
-        PT: { epochs: 60 },
-        MT: { epochs: 48 / depth },
-        FT: { epochs: 252 / depth },
-        E2E: {},
-      },
-      run,
-    }),
-    depths: [12, 36],
-    grid: {
-      meta: [{}],
-      'meta-equal-cost': AROUND_SGD.map((PT) => ({ PT })),
-      'end-to-end': AROUND_SGD.map((E2E) => ({ E2E })),
-      'zero-init': AROUND_SGD.map((E2E) => ({ E2E })),
-      fresh: AROUND_SGD.map((FT) => ({ MT: 0.05, FT })),
-      grown: AROUND_SGD.map((FT) => ({ MT: 0.05, FT })),
-      growth: AROUND_SGD.map((FT) => ({ FT })),
-    },
-  },
 };
 
 export type SettingName = keyof typeof SETTINGS;
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
-/** The grid of rates that is searched for every strategy of a ViT, on held-out training images. */
-const GRID: Readonly<Record<Strategy, readonly Rates[]>> = {
+/** The grid of rates that is searched for every strategy, on held-out training images. */
+export const GRID: Readonly<Record<Strategy, readonly Rates[]>> = {
   meta: [{}],
   'meta-equal-cost': [{}],
   'end-to-end': [{ E2E: 0.00025 }, { E2E: 0.0005 }, { E2E: 0.001 }],
@@ -162,16 +113,6 @@ const GRID: Readonly<Record<Strategy, readonly Rates[]>> = {
   ],
   growth: [{ FT: 0.00025 }, { FT: 0.0005 }, { FT: 0.001 }],
 };
-
-/** The rates that are searched for a strategy; undefined if the setting does not have it, at this depth. */
-export function gridOf(
-  setting: SettingName,
-  depth: number,
-  strategy: Strategy,
-): readonly Rates[] | undefined {
-  const { depths, grid = GRID } = SETTINGS[setting];
-  return depths === undefined || depths.includes(depth) ? grid[strategy] : undefined;
-}
 
 /** The keys by which a strategy differs from its setting's recipe. */
 export const STRATEGY_KEYS: Readonly<Record<Strategy, readonly string[]>> = {
