@@ -16,7 +16,7 @@ import ts from 'typescript';
  * @property {number} mutual_folder_pairs  pairs of folders whose files import each other
  * @property {number} spine  files on the way from the command line to the optimizer
  * @property {number} closure_of_run_phase  files that run-phase.ts needs, itself included, without the folders of the model
- *   families and the tasks: a new family or task may add its own files
+ *   families and the tasks and the readers of data formats: a new family, task or format may add its own files
  * @property {number} files_naming_top1
  * @property {number} files_naming_vit  outside models/vit
  * @property {number} files_naming_task  segmentation or detection, outside their folders and those of their models and data
@@ -34,8 +34,8 @@ const SPINE = [
 const OF_NAMED_TASK =
   /^(tasks|models\/(dense|detection)|data\/(label-maps|objects|coco|formats))\/|-(segmentation|detection)\.ts$/;
 
-/** Files of one model family or of one task. */
-const OF_ONE_KIND = /^(models|tasks)\/(?!families\/)[^/]+\//;
+/** Files of one model family or of one task, and readers of data formats. */
+const OF_ONE_KIND = /^((models|tasks)\/(?!families\/)[^/]+|data\/formats)\//;
 
 /** @param {string} folder  of the sources @returns {Figures} */
 export function measureStructure(folder) {

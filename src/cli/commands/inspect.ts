@@ -93,7 +93,7 @@ function geometryOf(checkpoint: CheckpointFile): WeightsFacts | undefined {
   try {
     const family = familyOfCheckpoint(checkpoint);
     title = family.title;
-    return wholeFacts(family, checkpoint.file);
+    return wholeFacts(family, checkpoint.file, checkpoint.manifest?.model);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     note(`not a complete ${title}: ${error.message}`);
