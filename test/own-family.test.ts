@@ -147,6 +147,14 @@ test('a checkpoint is evaluated with the result of its run', async () => {
   );
 });
 
+test.each(['PT', 'MT/0', 'MT/1'])(
+  'a checkpoint of %s, with fewer blocks, is evaluated as well',
+  async (phase) => {
+    const result = JSON.parse(readFileSync(join(runDir, phase, 'result.json'), 'utf8'));
+    expect(await evaluated(join(runDir, phase))).toMatchObject({ top1: result.top1, images: 2 * CLASSES });
+  },
+);
+
 /** A recipe that starts from weights, for runs of an epoch. */
 const startingRecipe = (start: object, model: object = {}) => {
   const plain = JSON.parse(JSON.stringify(recipeOf({ width: 16, ...model })));

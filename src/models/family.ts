@@ -152,6 +152,11 @@ export interface ModelFamily<
     section: Readonly<Record<string, unknown>>,
     facts: Facts,
   ): Readonly<Record<string, unknown>>;
+  /**
+   * The modules of the whole model, if `sectionOfStages` returns its section also for a meta model or a hybrid with these
+   * depths. Default: the depths themselves.
+   */
+  modulesOf?(section: Readonly<Record<string, unknown>>, depths: readonly number[]): readonly number[];
   /** The section for weights of unknown origin. `leftOut`: names of tensors in the file that no classifier uses. */
   assumedSection(facts: Facts, stated: StatedModel, leftOut: readonly string[]): AssumedSection;
   /** The properties that a run's section states. */

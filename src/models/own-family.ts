@@ -4,7 +4,14 @@ import { elementCount } from '../base/tensor-data.js';
 import { Generator } from '../torch/random.js';
 import { blockCount } from '../weights/layout/model-file-stages.js';
 import type { ModelConfig, ModelFamily, ModelSection } from './family.js';
-import type { BlockSpan, Blueprint, Divisible, Layer, PartCost } from './staged.js';
+import {
+  type BlockSpan,
+  type Blueprint,
+  type Divisible,
+  type Layer,
+  type PartCost,
+  targetOf,
+} from './staged.js';
 
 type Value = number | string | boolean | readonly number[];
 
@@ -119,7 +126,10 @@ export function defineFamily<const Keys extends Readonly<Record<string, Value>>>
       return { depths, channels: Number(stated.channels), classes: Number(stated.classes) };
     },
     compare: (facts, config) => [['channels', facts.channels, config.channels]],
+    // Which key is the number of blocks, if any, is not known.
     sectionOfStages: (section) => section,
+    modulesOf: (section, depths) =>
+      targetOf(blueprint(configOf(section as unknown as ModelSection)).depth, depths),
     assumedSection: () => ({ section: {}, assumed: [] }),
     statedIn: (section) => ({ own: section }),
     statedKeys: (section, _config, { own }) =>

@@ -56,11 +56,12 @@ export function modelOfCheckpoint(
   }
   const { depths } = geometry;
   const known = manifest ? fromManifest(manifest, file.path) : fromWeights(family, geometry, file);
+  const section = family.sectionOfStages(known.model, geometry);
   const input = withSettings(
     {
       name: file.path,
-      model: family.sectionOfStages(known.model, geometry),
-      incubation: { depths },
+      model: section,
+      incubation: { depths: family.modulesOf?.(section, depths) ?? depths },
       ...(known.task !== DEFAULT_TASK && { task: known.task, [known.task]: known.settings }),
       data: {
         format: taskKind(known.task).annotations?.format ?? 'folder',
