@@ -13,7 +13,9 @@ export function tableOf(results: readonly SeedResult[]): string[] {
   return [
     ...Object.keys(results[0].scores).flatMap((metric) => [...metricTable(results, metric), '']),
     `Accuracy of the backbones on Fashion-MNIST: incubated ${of('incubated')} %, end to end ${of('end_to_end')} %.`,
-    `Means of ${results.length} seeds with their standard errors.`,
+    results.length === 1
+      ? 'One seed: no standard error.'
+      : `Means of ${results.length} seeds with their standard errors.`,
   ];
 }
 
