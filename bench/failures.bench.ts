@@ -179,16 +179,11 @@ try {
   const recipe = join(folder, 'recipe.json');
   writeFileSync(recipe, JSON.stringify(RECIPE));
   const runDir = join(folder, 'run');
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [main, 'run', recipe, '--out', runDir, '--only', 'PT'],
-    {
-      encoding: 'utf8',
-    },
-  );
+  const args = [main, 'run', recipe, '--out', runDir, '--only', 'PT'];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status !== 0) throw new RunError(`PT ended with exit code ${status}: ${stderr}`);
   const measured = [];
-  for (const way of WAYS) measured.push({ way, losses: await lossesOf(way, recipe, join(folder, 'run')) });
+  for (const way of WAYS) measured.push({ way, losses: await lossesOf(way, recipe, runDir) });
   const lines = measured.map(({ way, losses }) => {
     const of = (value: (loss: Loss) => number) => median(losses.map(value)).toFixed(1);
     const lost = (loss: Loss) => way.devices * (loss.again + loss.restart);
